@@ -1,0 +1,236 @@
+//! Every setting, its unit, its default and its refusal (contract section 9).
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+/// A secret setting. It cannot be printed.
+#[derive(Clone)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// Wraps a secret.
+    pub fn new(value: String) -> Self {
+        Self(Zeroizing::new(value))
+    }
+
+    /// The secret itself.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The whole configuration, valid.
+pub struct Config {
+    /// Provider of events that name none.
+    pub default_provider: Option<Arc<str>>,
+    /// Name of this worker in audit rows and messages: `instance`, else host name and process id.
+    pub instance: String,
+    /// How long `run` finishes what is in flight after SIGTERM. Default 10 s.
+    pub shutdown_grace: Duration,
+    /// `[amqp]`
+    pub amqp: AmqpConfig,
+    /// `[database]`
+    pub database: DatabaseConfig,
+    /// `[sealing] keys`, as given: `<id>:<base64 of 32 bytes>`; the first seals, all open.
+    pub sealing_keys: Vec<Secret>,
+    /// `[retry]`
+    pub retry: RetryConfig,
+    /// `[invalidation]`
+    pub invalidation: InvalidationConfig,
+    /// `[authorization]`
+    pub authorization: AuthorizationConfig,
+    /// `[limits]`
+    pub limits: LimitsConfig,
+    /// `[http] listen`. Default `127.0.0.1:9300`.
+    pub http_listen: SocketAddr,
+    /// `[log]`
+    pub log: LogConfig,
+    /// `[providers.<name>]`, by name.
+    pub providers: BTreeMap<Arc<str>, ProviderConfig>,
+}
+
+/// `[amqp]`
+pub struct AmqpConfig {
+    /// `url` or `AMQP_URL`: `amqp://` or `amqps://`. No default.
+    pub url: Secret,
+    /// `ca_file`: PEM roots trusted in addition to the system's.
+    pub ca_file: Option<PathBuf>,
+    /// `prefetch`: unacknowledged deliveries a queue, 1 to 2000. Default 300.
+    pub prefetch: u16,
+    /// `declare`: declare the topology (true) or only check that it is there. Default true.
+    pub declare: bool,
+}
+
+/// `[database]`
+pub struct DatabaseConfig {
+    /// `url` or `DATABASE_URL`. No default.
+    pub url: Secret,
+    /// `max_connections` of the pool, at least 4. Default 8.
+    pub max_connections: u32,
+}
+
+/// `[retry]`
+#[derive(Clone, Debug)]
+pub struct RetryConfig {
+    /// `initial`: ceiling of the first delay. Default 500 ms.
+    pub initial: Duration,
+    /// `max`: ceiling of every delay. Default 10 min.
+    pub max: Duration,
+    /// `give_up_after`: budget of a target whose lifetime is unknown. Default 24 h.
+    pub give_up_after: Duration,
+    /// `resweep_every`: how often parked targets are tried again. Default 24 h.
+    pub resweep_every: Duration,
+}
+
+/// `[invalidation]`
+pub struct InvalidationConfig {
+    /// `stream_max_age`: retention of the stream, at least the longest token lifetime. Default 7 days.
+    pub stream_max_age: Duration,
+    /// `stream_max_length_bytes`: disk guard of the stream. Default 5 GB.
+    pub stream_max_length_bytes: u64,
+    /// `heartbeat` period. Default 1 s.
+    pub heartbeat: Duration,
+}
+
+/// `[authorization]`
+pub struct AuthorizationConfig {
+    /// `logout_users`: broker users that may publish `auth.logout.v1`. Default: any.
+    pub logout_users: Option<Vec<String>>,
+    /// `mass_revocation_users`: broker users that may publish `auth.mass_revocation.v1`. Default: none.
+    pub mass_revocation_users: Vec<String>,
+}
+
+/// `[limits]`
+pub struct LimitsConfig {
+    /// `max_message_bytes`. Default 1 MiB. (Also accepted as `amqp.max_message_bytes`.)
+    pub max_message_bytes: usize,
+    /// `max_targets` an event. Default and most: 1000.
+    pub max_targets: usize,
+    /// `max_token_bytes`. Default 16 KiB.
+    pub max_token_bytes: usize,
+}
+
+/// `[log]`
+pub struct LogConfig {
+    /// `format`: `json` or `human`. Default `human` on a terminal, else `json`.
+    pub json: bool,
+    /// `level` or `RUST_LOG`: a tracing filter. Default `info`.
+    pub filter: String,
+}
+
+/// `[providers.<name>]`: what every kind has.
+pub struct ProviderConfig {
+    /// `issuer`: matches targets that name no provider; discovery for `rfc7009`.
+    pub issuer: Option<String>,
+    /// `token_ttl`: how long a denial lasts where the token's end is unknown. Default 30 days.
+    pub token_ttl: Duration,
+    /// `connect_timeout`. Default 3 s.
+    pub connect_timeout: Duration,
+    /// `timeout` of one call, body included. Default 10 s.
+    pub timeout: Duration,
+    /// `concurrency`: most calls at once from one worker, 1 to 1024. Default 32.
+    pub concurrency: usize,
+    /// `allow_http`: plain http to hosts other than loopback. Default false.
+    pub allow_http: bool,
+    /// `ca_file`: PEM roots trusted instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// `verify = "introspect"`: ask the introspection endpoint after each accepted revocation. Default `off`.
+    pub verify: Verify,
+    /// `kind` and its own settings.
+    pub kind: KindConfig,
+}
+
+/// `verify`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verify {
+    /// The provider's yes is enough.
+    Off,
+    /// RFC 7662 introspection must answer `active:false`.
+    Introspect,
+}
+
+/// The settings of one provider kind.
+pub enum KindConfig {
+    /// `kind = "rfc7009"`
+    Rfc7009(Rfc7009Config),
+    /// `kind = "genauth"`
+    Genauth(GenauthConfig),
+    /// `kind = "baanx"`
+    Baanx(BaanxConfig),
+}
+
+/// `kind = "rfc7009"`
+pub struct Rfc7009Config {
+    /// `revocation_endpoint`; absent: discovered from `issuer`.
+    pub revocation_endpoint: Option<String>,
+    /// `introspection_endpoint`; absent: discovered from `issuer` where `verify = "introspect"`.
+    pub introspection_endpoint: Option<String>,
+    /// Client credentials.
+    pub client: ClientConfig,
+    /// `basic_encoding`: `rfc6749` (default) or `raw`.
+    pub basic_encoding: BasicEncoding,
+}
+
+/// OAuth client credentials of a provider.
+pub struct ClientConfig {
+    /// `client_id`
+    pub id: String,
+    /// `client_secret`, `client_secret_file`; absent only with `client_auth = "none"`.
+    pub secret: Option<Secret>,
+    /// `client_auth`. Default: `client_secret_basic` (`genauth`: `client_secret_post`).
+    pub auth: ClientAuth,
+}
+
+/// OAuth client authentication methods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientAuth {
+    /// `client_secret_basic`
+    SecretBasic,
+    /// `client_secret_post`
+    SecretPost,
+    /// `none`: a public client
+    None,
+}
+
+/// How id and secret enter the `Authorization: Basic` header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BasicEncoding {
+    /// Form-encoded before base64 (RFC 6749 section 2.3.1).
+    Rfc6749,
+    /// As they are.
+    Raw,
+}
+
+/// `kind = "genauth"`
+pub struct GenauthConfig {
+    /// `app_host`, such as `https://shop.genauth.ai`.
+    pub app_host: String,
+    /// `protocol`: `oidc` (default) or `oauth`.
+    pub protocol: GenauthProtocol,
+    /// `client_id` (the app id), `client_secret`, `client_auth`.
+    pub client: ClientConfig,
+}
+
+/// The application protocol chosen in GenAuth's console; it decides the paths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GenauthProtocol {
+    /// `/oidc/token/revocation`
+    Oidc,
+    /// `/oauth/token/revocation`
+    Oauth,
+}
+
+/// `kind = "baanx"`
+pub struct BaanxConfig {
+    /// `base_url`, such as `https://dev.api.baanx.com`.
+    pub base_url: String,
+    /// `client_key`, `client_key_file`: the `x-client-key` header.
+    pub client_key: Secret,
+    /// `us_env`: the `x-us-env` header; absent: not sent.
+    pub us_env: Option<bool>,
+}

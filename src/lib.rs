@@ -1,0 +1,9 @@
+//! revocation-worker
+
+pub mod config;
+pub mod event;
+pub mod outcome;
+pub mod provider;
+pub mod retry;
+pub mod seal;
+pub mod target;

@@ -1,0 +1,1 @@
+//! Identity providers: the only user of reqwest. One file per kind.

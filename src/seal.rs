@@ -1,0 +1,1 @@
+//! Sealing of tokens at rest.
