@@ -1,0 +1,93 @@
+//! What operators ask for, and what the metrics show of the database.
+
+use serde_json::Value;
+
+use super::{Store, StoreError};
+use crate::target::TargetId;
+
+/// Which parked or waiting targets become due now.
+pub enum RetryScope {
+    /// All of a provider.
+    Provider(String),
+    /// All of an incident.
+    Incident(String),
+    /// One target.
+    Target(TargetId),
+}
+
+/// Open targets of one provider, lane and state.
+pub struct Backlog {
+    /// Provider.
+    pub provider: String,
+    /// Lane.
+    pub lane: String,
+    /// `pending` or `parked`.
+    pub state: String,
+    /// How many.
+    pub targets: i64,
+}
+
+impl Store {
+    /// Counts the open targets.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn backlog(&self) -> Result<Vec<Backlog>, StoreError> {
+        self.run("count the backlog", |c| {
+            Box::pin(async move {
+                sqlx::query_as!(
+                    Backlog,
+                    r#"SELECT provider, lane, state, count(*) AS "targets!" FROM revocation.targets
+                       WHERE lease_owner IS NULL AND finished_at IS NULL GROUP BY provider, lane, state"#
+                )
+                .fetch_all(c)
+                .await
+            })
+        })
+        .await
+    }
+
+    /// Makes parked targets, and those waiting for a retry, due now, with a fresh budget. Returns how many. Writes `audit.operations`.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn retry(&self, actor: &str, scope: &RetryScope, fresh_budget: std::time::Duration) -> Result<u64, StoreError> {
+        let (provider, incident, target) = match scope {
+            RetryScope::Provider(name) => (Some(name.as_str()), None, None),
+            RetryScope::Incident(name) => (None, Some(name.as_str()), None),
+            RetryScope::Target(id) => (None, None, Some(*id)),
+        };
+        let detail: Value = serde_json::json!({ "provider": provider, "revocation_id": target.map(|id| id.to_string()) });
+        let budget = fresh_budget.as_secs_f64();
+        self.run("make targets due", |c| {
+            Box::pin(async move {
+                let done = sqlx::query_scalar!(
+                    r#"WITH due AS (
+                        UPDATE revocation.targets t
+                        SET state = 'pending', due_at = now(), failures = 0, give_up_at = greatest(t.give_up_at, now() + make_interval(secs => $7))
+                        FROM revocation.events e
+                        WHERE e.event_id = t.event_id AND t.lease_owner IS NULL AND t.finished_at IS NULL
+                            AND ($1::text IS NULL OR t.provider = $1) AND ($2::text IS NULL OR e.incident = $2)
+                            AND ($3::uuid IS NULL OR (t.event_id = $3 AND t.ordinal = $4))
+                        RETURNING 1
+                    ), noted AS (
+                        INSERT INTO revocation.operations (actor, action, incident, detail)
+                        SELECT $5, 'retry', $2, $6::jsonb || jsonb_build_object('targets', (SELECT count(*) FROM due))
+                    )
+                    SELECT count(*) AS "targets!" FROM due"#,
+                    provider,
+                    incident,
+                    target.map(|id| id.event),
+                    target.map(|id| id.ordinal),
+                    actor,
+                    detail,
+                    budget
+                )
+                .fetch_one(c)
+                .await?;
+                Ok(done.unsigned_abs())
+            })
+        })
+        .await
+    }
+}
