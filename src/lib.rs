@@ -5,5 +5,7 @@ pub mod event;
 pub mod outcome;
 pub mod provider;
 pub mod retry;
+#[cfg(feature = "sandbox")]
+pub mod sandbox;
 pub mod seal;
 pub mod target;
