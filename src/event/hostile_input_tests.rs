@@ -39,26 +39,23 @@ fn valid() -> Value {
 /// JSON of every shape, with the words that mean something here among its strings.
 fn any_json() -> impl Strategy<Value = Value> {
     let word = prop_oneof![
-        Just(MARKER.to_owned()),
-        ".{0,20}",
-        "\\PC{0,20}",
-        prop::sample::select(vec!["access_token", "1.0", "main", "", "\0", "0000-01-01T00:00:00+23:59", "9999-12-31T23:59:60-23:59"])
+        3 => Just(MARKER.to_owned()),
+        1 => ".{0,20}",
+        2 => prop::sample::select(vec!["access_token", "1.0", "main", "", "\0", "0000-01-01T00:00:00+23:59", "9999-12-31T23:59:60-23:59"])
             .prop_map(str::to_owned),
     ];
     let name = prop::sample::select(vec!["token", "token_type_hint", "sub", "sid", "client_id", "iss", "targets", "x"]);
     let leaf = prop_oneof![
-        Just(Value::Null),
-        any::<bool>().prop_map(Value::from),
-        any::<i64>().prop_map(Value::from),
-        any::<f64>().prop_map(Value::from),
-        word.prop_map(Value::from)
+        1 => Just(Value::Null),
+        1 => any::<bool>().prop_map(Value::from),
+        1 => any::<i64>().prop_map(Value::from),
+        1 => any::<f64>().prop_map(Value::from),
+        6 => word.prop_map(Value::from),
     ];
     leaf.prop_recursive(4, 24, 6, move |inner| {
-        let object = vec((name.clone(), inner.clone()), 0..6);
-        prop_oneof![
-            vec(inner, 0..6).prop_map(Value::from),
-            object.prop_map(|members| members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
-        ]
+        let object = vec((name.clone(), inner.clone()), 0..6)
+            .prop_map(|members| members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect());
+        prop_oneof![vec(inner, 0..6).prop_map(Value::from), object]
     })
 }
 

@@ -22,8 +22,8 @@ pub(super) fn resolve<'r>(rules: &'r Rules, index: usize, issuers: [Option<&str>
         .or_else(|| by_name(rules, rules.default_provider.as_deref()?))
         .ok_or_else(|| {
             let detail = format!(
-                "data.targets[{index}] fits no provider: data.provider is absent, no issuer of the target matches exactly one providers.<name>.issuer, \
-                 and default_provider is not set; name one of: {}",
+                "data.targets[{index}] fits no provider: data.provider is absent, no issuer of the target matches exactly one \
+                 providers.<name>.issuer, and default_provider is not set; name one of: {}",
                 configured(rules)
             );
             Refusal::new(RefusalCode::UnknownProvider, detail)

@@ -122,7 +122,8 @@ mod tests {
 
     #[test]
     fn codes_have_the_contracts_names_both_ways() {
-        let contract = "not_json too_large too_deep unknown_type missing_field invalid_field unknown_provider too_many_targets not_allowed bad_signature";
+        let contract = "not_json too_large too_deep unknown_type missing_field invalid_field unknown_provider \
+                        too_many_targets not_allowed bad_signature";
         assert_eq!(RefusalCode::ALL.map(RefusalCode::as_str).join(" "), contract);
         assert!(RefusalCode::ALL.into_iter().all(|code| RefusalCode::parse(code.as_str()) == Some(code)));
         assert_eq!(RefusalCode::parse("Not_Json"), None);

@@ -76,7 +76,8 @@ fn target(index: usize, json: Json<'_>, named: Option<&ProviderRule>, frame: &Fr
     })
 }
 
-/// Takes the token. Visible ASCII is what an `Authorization: Bearer` header can carry of RFC 6749's VSCHAR (RFC 6750 section 2.1 allows less).
+/// Takes the token. Visible ASCII is what an `Authorization: Bearer` header can carry of RFC 6749's VSCHAR
+/// (RFC 6750 section 2.1 allows less).
 fn token(members: &mut Members<'_>, max_bytes: usize) -> Result<Option<Token>, Refusal> {
     let token = match members.take("token")? {
         None => return Ok(None),
@@ -141,7 +142,8 @@ fn no_kind(index: usize) -> Refusal {
     Refusal::new(RefusalCode::MissingField, detail)
 }
 
-/// A logout takes no client or issuer. `invalid_field`, not `not_allowed`: it holds for every publisher, so no authorisation setting would mend it.
+/// A logout takes no client or issuer. `invalid_field`, not `not_allowed`: it holds for every publisher, so no
+/// authorisation setting would mend it.
 fn check_kind(kind: Kind, event_type: EventType, members: &Members<'_>) -> Result<(), Refusal> {
     let member = match (event_type, kind) {
         (EventType::Logout, Kind::Client) => "client_id",

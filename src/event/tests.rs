@@ -35,7 +35,10 @@ pub(super) fn origin() -> Origin {
 
 /// An `auth.logout.v1` with this `data`.
 pub(super) fn logout(data: Value) -> Value {
-    json!({ "specversion": "1.0", "id": "e-1", "source": "/apps/shop", "type": "auth.logout.v1", "time": "2026-11-20T22:30:00.123Z", "data": data })
+    json!({
+        "specversion": "1.0", "id": "e-1", "source": "/apps/shop", "type": "auth.logout.v1", "time": "2026-11-20T22:30:00.123Z",
+        "data": data
+    })
 }
 
 /// An `auth.mass_revocation.v1` of one target.
