@@ -19,6 +19,7 @@ const SHORTEST: Duration = Duration::from_millis(1);
 #[derive(Clone)]
 pub struct Schedule {
     first: ExponentialBackoff,
+    resweep_every: Duration,
 }
 
 impl Schedule {
@@ -36,7 +37,18 @@ impl Schedule {
             max_elapsed_time: None,
             ..ExponentialBackoff::default()
         };
-        Self { first }
+        Self { first, resweep_every: config.resweep_every }
+    }
+
+    /// The schedule of reconnecting to the broker and of repeating what Postgres or the broker did not take: ceilings 0.2 s to 10 s.
+    pub fn reconnecting() -> Self {
+        let (initial, max) = (Duration::from_millis(200), Duration::from_secs(10));
+        Self::new(&RetryConfig { initial, max, give_up_after: LONGEST, resweep_every: LONGEST })
+    }
+
+    /// How long a parked target rests.
+    pub fn resweep_every(&self) -> Duration {
+        self.resweep_every
     }
 
     /// The wait after `failures` failed attempts in a row (0 counts as 1): uniform between zero and the ceiling.
