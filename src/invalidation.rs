@@ -262,7 +262,12 @@ mod tests {
     #[test]
     fn a_message_a_provider_and_kind_of_at_most_500() {
         let mut entries: Vec<_> = (0..1000).map(entry).collect();
-        let wide = Entry::Subject { iss: None, sub: "u".to_owned(), not_before: OffsetDateTime::UNIX_EPOCH, expires_at: OffsetDateTime::UNIX_EPOCH };
+        let wide = Entry::Subject {
+            iss: None,
+            sub: "u".to_owned(),
+            not_before: OffsetDateTime::UNIX_EPOCH,
+            expires_at: OffsetDateTime::UNIX_EPOCH,
+        };
         entries.insert(3, ("main".to_owned(), wide));
         let messages = Composer::new("w").invalidations(Phase::Requested, &event(), None, entries);
         let keys: Vec<_> = messages.iter().map(|m| &*m.routing_key).collect();
@@ -271,7 +276,12 @@ mod tests {
 
     #[test]
     fn the_wire_form_is_the_contracts() {
-        let wide = Entry::Subject { iss: None, sub: "user-1".to_owned(), not_before: OffsetDateTime::UNIX_EPOCH, expires_at: OffsetDateTime::UNIX_EPOCH };
+        let wide = Entry::Subject {
+            iss: None,
+            sub: "user-1".to_owned(),
+            not_before: OffsetDateTime::UNIX_EPOCH,
+            expires_at: OffsetDateTime::UNIX_EPOCH,
+        };
         let messages = Composer::new("pod-7").invalidations(Phase::Confirmed, &event(), Some("leak"), vec![("main".to_owned(), wide)]);
         let mut got: serde_json::Value = serde_json::from_slice(&messages[0].body).unwrap();
         got["id"] = "id".into();

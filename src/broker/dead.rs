@@ -24,7 +24,9 @@ impl Publisher {
         let mut headers = received.properties.headers().clone().unwrap_or_default();
         let origin = &received.origin;
         let user = origin.broker_user.as_deref();
-        for (name, value) in [(CODE, refusal.code.as_str()), (DETAIL, &refusal.detail), (QUEUE, &origin.queue), (KEY, &origin.routing_key), (AT, at)] {
+        for (name, value) in
+            [(CODE, refusal.code.as_str()), (DETAIL, &refusal.detail), (QUEUE, &origin.queue), (KEY, &origin.routing_key), (AT, at)]
+        {
             headers.insert(name.into(), AMQPValue::LongString(value.into()));
         }
         if let Some(user) = user {
@@ -119,7 +121,8 @@ impl DeadQueue {
     pub async fn requeue(&self, message: &DeadMessage) -> Result<(), BrokerError> {
         let what = || format!("requeue message {}", message.place);
         let headers = message.properties.headers().clone().unwrap_or_default();
-        let properties = without_user(&message.properties).with_headers(strip(headers)).with_delivery_mode(2).with_user_id(self.user.as_str().into());
+        let properties =
+            without_user(&message.properties).with_headers(strip(headers)).with_delivery_mode(2).with_user_id(self.user.as_str().into());
         let options = lapin::options::BasicPublishOptions { mandatory: true, ..Default::default() };
         let key = message.routing_key.as_str().into();
         let confirmed = within("requeue", async {
@@ -152,7 +155,8 @@ fn strip(headers: FieldTable) -> FieldTable {
     let mut kept = FieldTable::default();
     for (name, value) in headers.inner() {
         let name_text = name.as_str();
-        if !["x-refused-", "x-death", "x-first-death", "x-last-death", "x-delivery-count"].iter().any(|added| name_text.starts_with(added)) {
+        if !["x-refused-", "x-death", "x-first-death", "x-last-death", "x-delivery-count"].iter().any(|added| name_text.starts_with(added))
+        {
             kept.insert(name.clone(), value.clone());
         }
     }

@@ -4,10 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use lapin::acker::Acker;
 use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::{FieldTable, ShortString};
-use lapin::{BasicProperties, Channel, Connection, Consumer};
+use lapin::{Acker, BasicProperties, Channel, Connection, Consumer};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
@@ -79,7 +78,7 @@ impl Intake {
     ///
     /// # Errors
     /// At start: the topology differs, or credentials are refused. Later: only a broker that accepts connections and never answers.
-    pub async fn run(mut self) -> Result<(), BrokerError> {
+    pub async fn run(self) -> Result<(), BrokerError> {
         let (mut failures, mut mute, mut careful, mut was_up) = (0, 0, false, false);
         loop {
             let ended = tokio::select! {
@@ -114,9 +113,10 @@ impl Intake {
         }
     }
 
-    async fn session(&mut self, careful: bool) -> Result<Ended, BrokerError> {
+    async fn session(&self, careful: bool) -> Result<Ended, BrokerError> {
+        let mut open = self.open.clone();
         tokio::select! {
-            open = self.open.wait_for(|open| *open) => { if open.is_err() { return Ok(Ended::Stopped) } }
+            open = open.wait_for(|open| *open) => { if open.is_err() { return Ok(Ended::Stopped) } }
             () = self.stop.cancelled() => return Ok(Ended::Stopped),
         }
         let connection = self.broker.connect("consume").await?;
@@ -125,7 +125,7 @@ impl Intake {
         ended
     }
 
-    async fn consume(&mut self, connection: &Connection, careful: bool) -> Result<Ended, BrokerError> {
+    async fn consume(&self, connection: &Connection, careful: bool) -> Result<Ended, BrokerError> {
         if !careful {
             self.broker.ensure_topology(connection).await?;
         }
@@ -134,10 +134,11 @@ impl Intake {
         let (mass_channel, mut mass) = subscribe(connection, MASS_QUEUE, prefetch).await?;
         self.connected.send_replace(true);
         let (logout_queue, mass_queue) = (Arc::from(LOGOUT_QUEUE), Arc::from(MASS_QUEUE));
+        let mut open = self.open.clone();
         let ended = tokio::select! {
             ended = pump(&mut logout, &logout_queue, &self.sink) => return ended,
             ended = pump(&mut mass, &mass_queue, &self.sink) => return ended,
-            _ = self.open.wait_for(|open| !open) => return Ok(Ended::Closed),
+            _ = open.wait_for(|open| !open) => return Ok(Ended::Closed),
             () = tokio::time::sleep(CAREFUL_SESSION), if careful => return Ok(Ended::CarefulEnough),
             () = self.stop.cancelled() => Ok(Ended::Stopped),
         };

@@ -57,7 +57,9 @@ fn text(value: &str) -> AMQPValue {
 
 fn arguments<const N: usize>(pairs: [(&str, AMQPValue); N]) -> FieldTable {
     let mut table = FieldTable::default();
-    pairs.into_iter().for_each(|(key, value)| table.insert(key.into(), value));
+    for (key, value) in pairs {
+        table.insert(key.into(), value);
+    }
     table
 }
 

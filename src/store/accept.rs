@@ -61,7 +61,7 @@ impl Store {
     /// See [`StoreError`]; nothing was inserted, or the outcome is unknown and the same call may be repeated.
     pub async fn accept(&self, worker: WorkerNo, events: &[NewEvent<'_>]) -> Result<Vec<Accepted>, StoreError> {
         let columns = Columns::collect(events);
-        self.run("accept events", |connection| Box::pin(async move { insert(connection, worker, &columns).await })).await
+        within!(self, "accept events", |connection| insert(connection, worker, &columns).await)
     }
 }
 

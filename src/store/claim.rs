@@ -78,9 +78,8 @@ impl Store {
         let providers: Vec<_> = wants.iter().map(|want| want.provider).collect();
         let lanes: Vec<_> = wants.iter().map(|want| want.lane).collect();
         let limits: Vec<_> = wants.iter().map(|want| want.limit).collect();
-        self.run("claim due targets", |c| {
-            Box::pin(async move {
-                sqlx::query_as!(
+        within!(self, "claim due targets", |c| {
+            sqlx::query_as!(
                     Claimed,
                     r#"WITH due AS MATERIALIZED (
                         SELECT d.event_id, d.ordinal
@@ -108,9 +107,7 @@ impl Store {
                 )
                 .fetch_all(c)
                 .await
-            })
         })
-        .await
     }
 
     /// Ends targets whose token died of age before the provider confirmed. Returns how many.
@@ -118,10 +115,9 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn expire(&self) -> Result<u64, StoreError> {
-        self.run("expire targets", |c| {
-            Box::pin(async move {
-                sqlx::query!(
-                    "UPDATE revocation.targets t
+        within!(self, "expire targets", |c| {
+            sqlx::query!(
+                "UPDATE revocation.targets t
                      SET state = 'expired', proof = NULL, finished_at = now(), due_at = NULL, sealed = NULL, sealed_key = NULL
                      FROM (
                          SELECT event_id, ordinal FROM revocation.targets
@@ -129,12 +125,10 @@ impl Store {
                          ORDER BY token_expires_at LIMIT 1000 FOR UPDATE SKIP LOCKED
                      ) old
                      WHERE t.event_id = old.event_id AND t.ordinal = old.ordinal"
-                )
-                .execute(c)
-                .await
-                .map(|done| done.rows_affected())
-            })
+            )
+            .execute(c)
+            .await
+            .map(|done| done.rows_affected())
         })
-        .await
     }
 }

@@ -58,9 +58,8 @@ impl Store {
     /// See [`StoreError`].
     pub async fn unconfirmed(&self, which: Unconfirmed, after: Option<TargetId>, limit: i64) -> Result<Vec<Denial>, StoreError> {
         let after = after.unwrap_or(TargetId { event: Uuid::nil(), ordinal: -1 });
-        self.run("look for unconfirmed revocations", |c| {
-            Box::pin(async move {
-                match which {
+        within!(self, "look for unconfirmed revocations", |c| {
+            match which {
                     Unconfirmed::Missing => {
                         sqlx::query_as!(
                             Denial,
@@ -92,9 +91,7 @@ impl Store {
                         .await
                     }
                 }
-            })
         })
-        .await
     }
 
     /// Targets of one worker's events from row id `floor` on, in order, at most `limit` after `after`; only events not known to be denied if `undenied`.
@@ -110,9 +107,8 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<Denial>, StoreError> {
         let after = after.unwrap_or(TargetId { event: Uuid::nil(), ordinal: -1 });
-        self.run("look for denials to publish again", |c| {
-            Box::pin(async move {
-                sqlx::query_as!(
+        within!(self, "look for denials to publish again", |c| {
+            sqlx::query_as!(
                     Denial,
                     "SELECT t.event_id AS event, t.ordinal, e.source AS event_source, e.id AS event_id, e.incident, t.provider, t.kind,
                          t.token_sha256 AS sha256, t.token_type_hint AS hint, t.jti, t.sub, t.sid, t.client_id, t.iss, e.not_before, t.deny_until
@@ -129,9 +125,7 @@ impl Store {
                 )
                 .fetch_all(c)
                 .await
-            })
         })
-        .await
     }
 
     /// Notes that the broker confirmed the `confirmed` messages of these targets.
@@ -141,22 +135,19 @@ impl Store {
     pub async fn mark_confirmed(&self, targets: &[TargetId], at: OffsetDateTime) -> Result<(), StoreError> {
         let events: Vec<_> = targets.iter().map(|id| id.event).collect();
         let ordinals: Vec<_> = targets.iter().map(|id| id.ordinal).collect();
-        self.run("note confirmations", |c| {
-            Box::pin(async move {
-                sqlx::query!(
-                    "UPDATE revocation.targets t SET confirmed_at = $3
+        within!(self, "note confirmations", |c| {
+            sqlx::query!(
+                "UPDATE revocation.targets t SET confirmed_at = $3
                      FROM unnest($1::uuid[], $2::smallint[]) AS r (event_id, ordinal)
                      WHERE t.event_id = r.event_id AND t.ordinal = r.ordinal AND t.state = 'revoked' AND t.confirmed_at IS NULL",
-                    &events,
-                    &ordinals,
-                    at
-                )
-                .execute(c)
-                .await
-                .map(drop)
-            })
+                &events,
+                &ordinals,
+                at
+            )
+            .execute(c)
+            .await
+            .map(drop)
         })
-        .await
     }
 
     /// The first and last sign of life of a worker: where its events lie in time.
@@ -164,11 +155,8 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn last_seen(&self, worker: WorkerNo) -> Result<Option<OffsetDateTime>, StoreError> {
-        self.run("look up a worker", |c| {
-            Box::pin(async move {
-                sqlx::query_scalar!("SELECT last_seen_at FROM revocation.workers WHERE worker_no = $1", worker.0).fetch_optional(c).await
-            })
+        within!(self, "look up a worker", |c| {
+            sqlx::query_scalar!("SELECT last_seen_at FROM revocation.workers WHERE worker_no = $1", worker.0).fetch_optional(c).await
         })
-        .await
     }
 }

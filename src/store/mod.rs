@@ -1,5 +1,30 @@
 //! Postgres: the only user of sqlx. One file a question that the worker or an operator asks.
 
+/// Runs one piece of work on a pooled connection, within [`CALL_TIMEOUT`]: `within!(store, "what", |connection| async expression)`.
+///
+/// A macro, because a closure cannot yet say that its future borrows both the connection and its captures.
+///
+/// A connection that timed out or failed in a passing way is closed, not returned: a silently dead one would keep its slot of the pool for ever.
+macro_rules! within {
+    ($store:expr, $what:expr, |$connection:ident| $work:expr) => {{
+        let what: &'static str = $what;
+        let mut lease = $store.pool.acquire().await.map_err(|e| crate::store::StoreError::new(what, e))?;
+        let outcome = tokio::time::timeout(crate::store::CALL_TIMEOUT, async {
+            let $connection: &mut sqlx::PgConnection = &mut lease;
+            $work
+        })
+        .await;
+        let result = match outcome {
+            Ok(result) => result.map_err(|e| crate::store::StoreError::new(what, e)),
+            Err(_) => Err(crate::store::StoreError::Timeout(what)),
+        };
+        if result.as_ref().is_err_and(crate::store::StoreError::is_passing) {
+            lease.close_on_drop();
+        }
+        result
+    }};
+}
+
 mod accept;
 mod claim;
 mod confirm;
@@ -12,9 +37,8 @@ mod workers;
 use std::str::FromStr;
 use std::time::Duration;
 
-use futures::future::BoxFuture;
+use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgSslMode};
-use sqlx::{ConnectOptions, PgConnection};
 
 use crate::config::DatabaseConfig;
 
@@ -27,7 +51,7 @@ pub use rejected::Rejected;
 pub use schema::SchemaError;
 pub use workers::{ProviderStatus, Registration, WorkerNo};
 
-/// A query that has not come back after this long never will: its connection is given up (see [`Store::run`]).
+/// A query that has not come back after this long never will: its connection is given up (see `within!`).
 const CALL_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// Server-side limits, all below [`CALL_TIMEOUT`], so that the server gives up first. Every query of the worker is a lookup by index:
@@ -53,7 +77,7 @@ pub struct Store {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The server did not answer in time; the connection was given up.
-    #[error("{0}: Postgres did not answer within {} s", CALL_TIMEOUT.as_secs())]
+    #[error("{0}: Postgres did not answer within {seconds} s", seconds = CALL_TIMEOUT.as_secs())]
     Timeout(&'static str),
     /// Postgres could not be reached, or the connection broke.
     #[error("{0}: Postgres cannot be reached: {1}")]
@@ -104,24 +128,6 @@ impl Store {
             .test_before_acquire(false)
             .connect_lazy_with(options.clone());
         Ok(Self { pool, options })
-    }
-
-    /// Runs one piece of work on a pooled connection, within [`CALL_TIMEOUT`].
-    ///
-    /// A connection that failed in a passing way or timed out is closed, not returned: a silently dead one would keep its slot of the pool for ever.
-    async fn run<T, F>(&self, what: &'static str, work: F) -> Result<T, StoreError>
-    where
-        F: for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, Result<T, sqlx::Error>>,
-    {
-        let mut connection = self.pool.acquire().await.map_err(|e| StoreError::new(what, e))?;
-        let result = match tokio::time::timeout(CALL_TIMEOUT, work(&mut connection)).await {
-            Ok(result) => result.map_err(|e| StoreError::new(what, e)),
-            Err(_) => Err(StoreError::Timeout(what)),
-        };
-        if result.as_ref().is_err_and(StoreError::is_passing) {
-            connection.close_on_drop();
-        }
-        result
     }
 
     /// Whether Postgres answers, on a connection of its own: the pool's error would hide the reason.

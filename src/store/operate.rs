@@ -33,18 +33,15 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn backlog(&self) -> Result<Vec<Backlog>, StoreError> {
-        self.run("count the backlog", |c| {
-            Box::pin(async move {
-                sqlx::query_as!(
-                    Backlog,
-                    r#"SELECT provider, lane, state, count(*) AS "targets!" FROM revocation.targets
+        within!(self, "count the backlog", |c| {
+            sqlx::query_as!(
+                Backlog,
+                r#"SELECT provider, lane, state, count(*) AS "targets!" FROM revocation.targets
                        WHERE lease_owner IS NULL AND finished_at IS NULL GROUP BY provider, lane, state"#
-                )
-                .fetch_all(c)
-                .await
-            })
+            )
+            .fetch_all(c)
+            .await
         })
-        .await
     }
 
     /// Makes parked targets, and those waiting for a retry, due now, with a fresh budget. Returns how many. Writes `audit.operations`.
@@ -59,9 +56,8 @@ impl Store {
         };
         let detail: Value = serde_json::json!({ "provider": provider, "revocation_id": target.map(|id| id.to_string()) });
         let budget = fresh_budget.as_secs_f64();
-        self.run("make targets due", |c| {
-            Box::pin(async move {
-                let done = sqlx::query_scalar!(
+        within!(self, "make targets due", |c| {
+            let done = sqlx::query_scalar!(
                     r#"WITH due AS (
                         UPDATE revocation.targets t
                         SET state = 'pending', due_at = now(), failures = 0, give_up_at = greatest(t.give_up_at, now() + make_interval(secs => $7))
@@ -85,9 +81,7 @@ impl Store {
                 )
                 .fetch_one(c)
                 .await?;
-                Ok(done.unsigned_abs())
-            })
+            Ok(done.unsigned_abs())
         })
-        .await
     }
 }

@@ -118,7 +118,7 @@ impl Store {
         denied: &[(Uuid, OffsetDateTime)],
     ) -> Result<Vec<TargetId>, StoreError> {
         let columns = Columns::collect(closings, denied);
-        self.run("record results", |connection| Box::pin(async move { write(connection, worker, &columns).await })).await
+        within!(self, "record results", |connection| write(connection, worker, &columns).await)
     }
 }
 

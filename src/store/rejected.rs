@@ -31,9 +31,8 @@ impl Store {
     /// See [`StoreError`].
     pub async fn reject(&self, worker: WorkerNo, rejected: &Rejected<'_>) -> Result<(), StoreError> {
         let Rejected { at, origin, refusal, body_sha256, body_bytes } = rejected;
-        self.run("record a refusal", |c| {
-            Box::pin(async move {
-                sqlx::query!(
+        within!(self, "record a refusal", |c| {
+            sqlx::query!(
                     "INSERT INTO revocation.rejected_events (rejected_at, queue, routing_key, broker_user, code, detail, body_sha256, body_bytes,
                          event_source, event_id, worker_no)
                      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
@@ -52,8 +51,6 @@ impl Store {
                 .execute(c)
                 .await
                 .map(drop)
-            })
         })
-        .await
     }
 }

@@ -13,7 +13,9 @@ pub enum SchemaError {
     #[error("bring the schema up to date: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
     /// Migrations are missing.
-    #[error("the database's schema is at version {found}, this program needs {needed}: run `revocation-worker migrate` (or `run --migrate`)")]
+    #[error(
+        "the database's schema is at version {found}, this program needs {needed}: run `revocation-worker migrate` (or `run --migrate`)"
+    )]
     Outdated {
         /// Newest applied version; 0: none.
         found: i64,

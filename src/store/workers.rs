@@ -54,21 +54,18 @@ impl Store {
     /// See [`StoreError`].
     pub async fn register(&self, worker: &Registration<'_>) -> Result<WorkerNo, StoreError> {
         let (instance, version, lease) = (worker.instance, worker.version, worker.lease.as_secs_f64());
-        self.run("register the worker", |c| {
-            Box::pin(async move {
-                sqlx::query_scalar!(
-                    "INSERT INTO revocation.workers (instance, version, lease_until)
+        within!(self, "register the worker", |c| {
+            sqlx::query_scalar!(
+                "INSERT INTO revocation.workers (instance, version, lease_until)
                      VALUES ($1, $2, now() + make_interval(secs => $3)) RETURNING worker_no",
-                    instance,
-                    version,
-                    lease
-                )
-                .fetch_one(c)
-                .await
-                .map(WorkerNo)
-            })
+                instance,
+                version,
+                lease
+            )
+            .fetch_one(c)
+            .await
+            .map(WorkerNo)
         })
-        .await
     }
 
     /// Renews the worker's lease, also one that had run out: what was taken over meanwhile is fenced by each target's own owner and attempt.
@@ -76,9 +73,8 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn renew(&self, worker: WorkerNo, lease: Duration, in_flight: i32) -> Result<(), StoreError> {
-        self.run("renew the worker's lease", |c| {
-            Box::pin(async move {
-                sqlx::query!(
+        within!(self, "renew the worker's lease", |c| {
+            sqlx::query!(
                     "UPDATE revocation.workers
                      SET last_seen_at = now(), lease_until = now() + make_interval(secs => $2), in_flight = $3, ended_at = NULL WHERE worker_no = $1",
                     worker.0,
@@ -88,9 +84,7 @@ impl Store {
                 .execute(c)
                 .await
                 .map(drop)
-            })
         })
-        .await
     }
 
     /// Writes what the worker sees of its providers.
@@ -98,10 +92,9 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn report_providers(&self, worker: WorkerNo, seen: &[ProviderStatus]) -> Result<(), StoreError> {
-        self.run("report on the providers", |c| {
-            Box::pin(async move {
-                for s in seen {
-                    sqlx::query!(
+        within!(self, "report on the providers", |c| {
+            for s in seen {
+                sqlx::query!(
                         "INSERT INTO revocation.provider_status AS p (worker_no, provider, breaker, last_success_at, last_failure_at, last_error,
                              calls_5m, failures_5m, p50_ms_5m, p95_ms_5m)
                          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
@@ -121,11 +114,9 @@ impl Store {
                     )
                     .execute(&mut *c)
                     .await?;
-                }
-                Ok(())
-            })
+            }
+            Ok(())
         })
-        .await
     }
 
     /// Workers whose lease has run out: those not yet marked as ended, and those ended within the hour, which may have left a late commit behind.
@@ -133,18 +124,15 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn dead_workers(&self) -> Result<Vec<WorkerNo>, StoreError> {
-        self.run("look for dead workers", |c| {
-            Box::pin(async move {
-                sqlx::query_scalar!(
-                    "SELECT worker_no FROM revocation.workers
+        within!(self, "look for dead workers", |c| {
+            sqlx::query_scalar!(
+                "SELECT worker_no FROM revocation.workers
                      WHERE lease_until < now() AND (ended_at IS NULL OR ended_at > now() - interval '1 hour')"
-                )
-                .fetch_all(c)
-                .await
-                .map(|numbers| numbers.into_iter().map(WorkerNo).collect())
-            })
+            )
+            .fetch_all(c)
+            .await
+            .map(|numbers| numbers.into_iter().map(WorkerNo).collect())
         })
-        .await
     }
 
     /// Takes everything from a dead worker: its open attempts are closed as `unknown`, its targets are due now. Returns how many.
@@ -160,25 +148,21 @@ impl Store {
                 break;
             }
         }
-        self.run("mark a dead worker as ended", |c| {
-            Box::pin(async move {
-                sqlx::query!(
+        within!(self, "mark a dead worker as ended", |c| {
+            sqlx::query!(
                     "UPDATE revocation.workers SET ended_at = now(), in_flight = 0 WHERE worker_no = $1 AND lease_until < now() AND ended_at IS NULL",
                     dead.0
                 )
                 .execute(c)
                 .await
                 .map(drop)
-            })
-        })
-        .await?;
+        })?;
         Ok(total)
     }
 
     async fn take_over_batch(&self, dead: WorkerNo) -> Result<u64, StoreError> {
-        self.run("take over from a dead worker", |c| {
-            Box::pin(async move {
-                sqlx::query_scalar!(
+        within!(self, "take over from a dead worker", |c| {
+            sqlx::query_scalar!(
                     r#"WITH lost AS (
                         SELECT t.event_id, t.ordinal, t.attempts, t.leased_at
                         FROM revocation.workers w JOIN revocation.targets t ON t.lease_owner = w.worker_no
@@ -203,9 +187,7 @@ impl Store {
                 .fetch_one(c)
                 .await
                 .map(i64::unsigned_abs)
-            })
         })
-        .await
     }
 
     /// Hands targets back unsent: they are due now and the attempt that was on record did not take place.
@@ -216,9 +198,8 @@ impl Store {
         let events: Vec<_> = targets.iter().map(|(id, _)| id.event).collect();
         let ordinals: Vec<_> = targets.iter().map(|(id, _)| id.ordinal).collect();
         let attempts: Vec<_> = targets.iter().map(|(_, attempt)| *attempt).collect();
-        self.run("hand targets back", |c| {
-            Box::pin(async move {
-                sqlx::query!(
+        within!(self, "hand targets back", |c| {
+            sqlx::query!(
                     "UPDATE revocation.targets t
                      SET lease_owner = NULL, leased_at = NULL, due_at = now(), attempts = t.attempts - 1, failures = least(t.failures, t.attempts - 1)
                      FROM unnest($2::uuid[], $3::smallint[], $4::integer[]) AS r (event_id, ordinal, attempt)
@@ -231,9 +212,7 @@ impl Store {
                 .execute(c)
                 .await
                 .map(drop)
-            })
         })
-        .await
     }
 
     /// Ends this worker: whatever it still holds is closed as `unknown` and due now for the others.
@@ -241,15 +220,15 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn end(&self, worker: WorkerNo) -> Result<(), StoreError> {
-        self.run("end the worker's lease", |c| {
-            Box::pin(async move {
-                sqlx::query!("UPDATE revocation.workers SET last_seen_at = now(), lease_until = now() - interval '1 microsecond' WHERE worker_no = $1", worker.0)
-                    .execute(c)
-                    .await
-                    .map(drop)
-            })
-        })
-        .await?;
+        within!(self, "end the worker's lease", |c| {
+            sqlx::query!(
+                "UPDATE revocation.workers SET last_seen_at = now(), lease_until = now() - interval '1 microsecond' WHERE worker_no = $1",
+                worker.0
+            )
+            .execute(c)
+            .await
+            .map(drop)
+        })?;
         self.take_over(worker).await.map(drop)
     }
 }
