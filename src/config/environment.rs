@@ -36,8 +36,9 @@ pub struct Environment {
 impl Environment {
     /// An environment of exactly these variables: no directory to look for a file in, no terminal. An empty value counts as not set.
     pub fn new<N: Into<String>, V: Into<String>>(variables: impl IntoIterator<Item = (N, V)>) -> Self {
-        let variables = variables.into_iter().map(|(name, value)| (name.into(), value.into()));
-        Self { variables: variables.filter(|(_, value)| !value.is_empty()).collect(), ..Self::default() }
+        let mut variables: BTreeMap<String, String> = variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        variables.retain(|_, value| !value.is_empty());
+        Self { variables, ..Self::default() }
     }
 
     /// The environment of this process; logs are taken to go to standard error.

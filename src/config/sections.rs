@@ -40,7 +40,7 @@ pub(super) fn database(raw: RawDatabase, findings: &mut Findings) -> DatabaseCon
 }
 
 fn check_scheme(setting: &str, address: &Secret, schemes: [&str; 2], findings: &mut Findings) {
-    let is_valid = Url::parse(address.expose()).is_ok_and(|url| schemes.contains(&url.scheme()));
+    let is_valid = Url::parse(address.expose()).is_ok_and(|url| schemes.contains(&url.scheme()) && !url.cannot_be_a_base());
     if !is_valid {
         let [one, other] = schemes;
         let form = format_args!("must start with {one}:// or {other}://, with special characters in its password percent-encoded");
