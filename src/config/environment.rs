@@ -1,6 +1,7 @@
 //! What the process's surroundings say: variables, directory, host name, terminal. Read once; tests make their own.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
@@ -43,18 +44,23 @@ impl Environment {
 
     /// The environment of this process; logs are taken to go to standard error.
     pub fn of_process() -> Self {
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+        let terminal = std::io::stderr().is_terminal();
+        Self { host, terminal, ..Self::from_os(std::env::vars_os()).with_directory(".") }
+    }
+
+    /// Keeps the variables that are ours, and notes those whose values are not UTF-8.
+    fn from_os(variables: impl Iterator<Item = (OsString, OsString)>) -> Self {
         let mut readable = Vec::new();
         let mut unreadable = Vec::new();
-        for (name, value) in std::env::vars_os() {
+        for (name, value) in variables {
             match (name.into_string(), value.into_string()) {
                 (Ok(name), Ok(value)) if is_ours(&name) => readable.push((name, value)),
                 (Ok(name), Err(_)) if is_ours(&name) => unreadable.push(name),
                 _ => {}
             }
         }
-        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
-        let terminal = std::io::stderr().is_terminal();
-        Self { unreadable, host, terminal, ..Self::new(readable).with_directory(".") }
+        Self { unreadable, ..Self::new(readable) }
     }
 
     /// The same, looking for `revocation-worker.toml` in `directory` where no file is named.
@@ -100,4 +106,35 @@ impl Environment {
 
 fn is_ours(name: &str) -> bool {
     name.starts_with(PREFIX) || name == HOSTNAME || CONVENTIONAL.iter().any(|(known, _)| *known == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStringExt;
+
+    use super::*;
+
+    #[test]
+    fn only_our_variables_are_kept_and_bad_bytes_are_noted() {
+        let bad = || OsString::from_vec(vec![0xff]);
+        let variables = [
+            ("AMQP_URL".into(), "amqp://b".into()),
+            ("HOME".into(), "/root".into()),
+            ("REVOCATION__HTTP__LISTEN".into(), bad()),
+            ("PATH".into(), bad()),
+            (bad(), "x".into()),
+        ];
+        let environment = Environment::from_os(variables.into_iter());
+        assert_eq!(environment.variables.keys().collect::<Vec<_>>(), ["AMQP_URL"]);
+        assert_eq!(environment.unreadable(), ["REVOCATION__HTTP__LISTEN"]);
+        let problems = super::super::DatabaseSettings::load(None, &environment).err().map(|error| error.to_string());
+        assert!(problems.is_some_and(|problems| problems.starts_with("REVOCATION__HTTP__LISTEN: the value of this environment variable")));
+    }
+
+    #[test]
+    fn the_hosts_own_name_comes_first() {
+        let named = Environment { host: Some("node-1\n".into()), ..Environment::new([("HOSTNAME", "other")]) };
+        assert_eq!(named.host(), "node-1");
+        assert_eq!(Environment { host: Some("\n".into()), ..named }.host(), "other");
+    }
 }
