@@ -112,7 +112,7 @@ pub(super) fn classify(reply: &Reply<'_>) -> Answer {
         (401, Some("invalid_client")) if blames_the_token(reply) => {
             reply.fails(Verdict::Refused, "revoke it as the client that it was issued to")
         }
-        (401 | 402 | 403, _) | (_, Some("invalid_client" | "unauthorized_client")) => {
+        (401..=403, _) | (_, Some("invalid_client" | "unauthorized_client")) => {
             reply.fails(Verdict::Misconfigured, "check client_id, client_secret and client_auth")
         }
         _ => reply.fails(Verdict::Refused, "the provider refuses this token: see its log, then retry or cancel"),
