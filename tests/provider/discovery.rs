@@ -91,21 +91,18 @@ async fn documents_that_cannot_be_used_need_a_person() {
     let with = |endpoint: &'static str| {
         move |request: &Request| Reply::json(200, format!(r#"{{"issuer":"{}"{endpoint}}}"#, issuer(&base(request))))
     };
-    let other_issuer =
-        answer_to(|_| Reply::json(200, r#"{"issuer":"https://evil.example.com","revocation_endpoint":"https://evil.example.com/revoke"}"#))
-            .await;
-    assert!(other_issuer.error.as_deref().is_some_and(|error| error.contains("its issuer is https://evil.example.com")));
-    let answers = [
-        other_issuer,
-        answer_to(with("")).await,
-        answer_to(with(r#","revocation_endpoint":"http://id.example.com/revoke""#)).await,
-        answer_to(with(r#","revocation_endpoint":"/revoke""#)).await,
-        answer_to(|_| Reply::status(404)).await,
-        answer_to(|_| Reply::status(200).body("<html>")).await,
-        answer_to(|_| Reply::status(302).header("Location", "/elsewhere")).await,
+    let rows = [
+        (answer_to(|_| Reply::json(200, r#"{"issuer":"https://evil.example.com"}"#)).await, "its issuer is https://evil.example.com"),
+        (answer_to(with("")).await, "revocation_endpoint is not in it"),
+        (answer_to(with(r#","revocation_endpoint":"http://id.example.com/revoke""#)).await, "revocation_endpoint is plain http"),
+        (answer_to(with(r#","revocation_endpoint":"/revoke""#)).await, "revocation_endpoint is no URL"),
+        (answer_to(|_| Reply::status(404)).await, "answered 404"),
+        (answer_to(|_| Reply::status(200).body("<html>")).await, "no metadata document there"),
+        (answer_to(|_| Reply::status(302).header("Location", "/elsewhere")).await, "answered 302 to /elsewhere"),
     ];
-    for answer in answers {
-        assert_eq!(answer.verdict, Verdict::Misconfigured, "{:?}", answer.error);
+    for (answer, problem) in rows {
+        let error = answer.error.unwrap();
+        assert!(answer.verdict == Verdict::Misconfigured && error.contains(problem), "{error}");
     }
 }
 
@@ -114,6 +111,19 @@ async fn documents_that_cannot_be_fetched_are_tried_again() {
     let answers = [answer_to(|_| Reply::status(503).header("Retry-After", "9")).await, answer_to(|_| Reply::close()).await];
     assert_eq!(answers.each_ref().map(|answer| answer.verdict), [Verdict::Transient; 2]);
     assert_eq!(answers[0].retry_after.map(|delay| delay.as_secs()), Some(9));
+}
+
+#[tokio::test]
+async fn attempts_that_start_together_all_arrive() {
+    let idp = ScriptedIdp::start(|request| if request.path == OPENID { metadata(request) } else { Reply::status(200) }).await;
+    let provider = Arc::new(provider(&discovering(idp.url())));
+    let mut attempts = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let provider = Arc::clone(&provider);
+        attempts.spawn(async move { provider.revoke(&token(TOKEN, None)).await.verdict });
+    }
+    assert_eq!(attempts.join_all().await, [Verdict::Done(Proof::Accepted); 8]);
+    assert_eq!(paths(&idp).iter().filter(|path| *path == "/revoke").count(), 8);
 }
 
 #[tokio::test]

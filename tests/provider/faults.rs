@@ -29,6 +29,14 @@ async fn broken_responses_are_tried_again() {
 }
 
 #[tokio::test]
+async fn interim_responses_are_passed_over() {
+    let idp =
+        ScriptedIdp::start(|_| Reply::garbage(format!("{}HTTP/1.1 204 No Content\r\n\r\n", "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(50))))
+            .await;
+    assert_eq!(revoke(&rfc7009(idp.url())).await.verdict, Verdict::Done(Proof::Accepted));
+}
+
+#[tokio::test]
 async fn a_refused_connection_is_tried_again() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let closed = format!("http://{}", listener.local_addr().unwrap());

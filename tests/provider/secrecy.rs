@@ -11,12 +11,12 @@ use revocation_worker::target::TokenTypeHint;
 use crate::scripted_idp::{Reply, Request, ScriptedIdp};
 use crate::settings::{baanx, config, genauth, oauth_server, provider, token};
 
-/// Canaries short enough that no rule about long words hides them, with characters that each encoding changes.
+/// Canaries short enough that no rule about long words hides them, base64 included, with characters that each encoding changes.
 const TOKEN: &str = "tok canary+/1";
-const SECRET: &str = "sec canary+/2";
+const SECRET: &str = "canary+ 2";
 
 fn kinds(base: &str) -> Vec<ProviderConfig> {
-    let client = |auth| ClientConfig { id: "app".to_owned(), secret: Some(Secret::new(SECRET.to_owned())), auth };
+    let client = |auth| ClientConfig { id: "a".to_owned(), secret: Some(Secret::new(SECRET.to_owned())), auth };
     let server = |auth, basic_encoding| {
         config(KindConfig::Rfc7009(Rfc7009Config {
             revocation_endpoint: Some(format!("{base}/revoke")),
@@ -53,7 +53,7 @@ fn assert_clean(error: &str) {
         let form: String = url::form_urlencoded::byte_serialize(canary.as_bytes()).collect();
         [canary.to_owned(), form]
     };
-    let credentials = [format!("app:{SECRET}"), format!("app:{}", forms(SECRET)[1])].map(|pair| STANDARD.encode(pair));
+    let credentials = [format!("a:{SECRET}"), format!("a:{}", forms(SECRET)[1])].map(|pair| STANDARD.encode(pair));
     let leaked = forms(TOKEN).iter().chain(&forms(SECRET)).chain(&credentials).any(|canary| error.contains(canary));
     // The text itself is not printed: it may hold what it must not.
     assert!(!leaked && !error.contains("canary"), "an error text repeats a credential");
