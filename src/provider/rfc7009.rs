@@ -102,7 +102,7 @@ pub(super) fn classify(reply: &Reply<'_>) -> Answer {
         return answer;
     }
     match (reply.status, reply.oauth_error().as_deref()) {
-        // Any 2xx: RFC 7009 has the client ignore the body and RFC 9110 section 15 treats the others as 200. A body that says `error` is no yes.
+        // Any 2xx: RFC 9110 section 15 has the others treated as 200. RFC 7009 has the body ignored, but one that says `error` is no yes.
         (200..=299, None) => reply.done(Proof::Accepted),
         // Keycloak says so with 200, Google with 400.
         (200..=299 | 400, Some("invalid_token")) => reply.done(Proof::AlreadyInvalid),
