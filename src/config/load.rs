@@ -41,6 +41,7 @@ impl Config {
         let config = Self {
             instance: sections::instance(raw.instance, environment, &mut findings),
             shutdown_grace: sections::shutdown_grace(raw.shutdown_grace, &mut findings),
+            lease: sections::lease(raw.lease, &mut findings),
             amqp: sections::amqp(raw.amqp, &mut findings),
             database: sections::database(raw.database, &mut findings),
             sealing_keys: sections::sealing(raw.sealing, &mut findings),

@@ -51,6 +51,8 @@ pub struct Config {
     pub instance: String,
     /// How long `run` finishes what is in flight after SIGTERM. Default 10 s.
     pub shutdown_grace: Duration,
+    /// `lease`: how long a worker's work stays its own without a sign of life; then others take it over. 2 s to 10 min. Default 30 s.
+    pub lease: Duration,
     /// `[amqp]`
     pub amqp: AmqpConfig,
     /// `[database]`
@@ -118,6 +120,7 @@ impl Default for RetryConfig {
 }
 
 /// `[invalidation]`
+#[derive(Clone, Debug)]
 pub struct InvalidationConfig {
     /// `stream_max_age`: retention of the stream, at least the longest token lifetime. Default 7 days.
     pub stream_max_age: Duration,

@@ -101,6 +101,7 @@ pub(super) struct RawConfig {
     pub(super) default_provider: Option<String>,
     pub(super) instance: Option<String>,
     pub(super) shutdown_grace: Option<Span>,
+    pub(super) lease: Option<Span>,
     pub(super) amqp: RawAmqp,
     pub(super) database: RawDatabase,
     pub(super) sealing: RawSealing,

@@ -147,6 +147,11 @@ pub(super) fn log(raw: RawLog, environment: &Environment, findings: &mut Finding
     LogConfig { json, filter }
 }
 
+/// `lease`
+pub(super) fn lease(given: Option<Span>, findings: &mut Findings) -> Duration {
+    findings.span("lease", given, 30 * SECOND, 2 * SECOND..=600 * SECOND)
+}
+
 /// `shutdown_grace`
 pub(super) fn shutdown_grace(given: Option<Span>, findings: &mut Findings) -> Duration {
     findings.span("shutdown_grace", given, 10 * SECOND, Duration::ZERO..=600 * SECOND)

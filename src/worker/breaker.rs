@@ -16,7 +16,7 @@ const LONGEST_HOLD: Duration = Duration::from_secs(24 * 3600);
 
 /// What a call may do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Admission {
+pub(super) enum Admission {
     /// Go ahead.
     Call,
     /// Go ahead, alone: the answer decides whether others follow.
@@ -29,13 +29,19 @@ pub enum Admission {
 enum Phase {
     Closed,
     /// Told to come back later; then closed again.
-    Held { until: Instant },
+    Held {
+        until: Instant,
+    },
     /// Failing: the next probe's time, the wait after it should it fail, and whether one is under way.
-    Open { probe_at: Instant, wait: Duration, probing: bool },
+    Open {
+        probe_at: Instant,
+        wait: Duration,
+        probing: bool,
+    },
 }
 
 /// One provider's breaker, as this worker sees it.
-pub struct Breaker {
+pub(super) struct Breaker {
     phase: Phase,
 }
 
@@ -47,7 +53,7 @@ impl Default for Breaker {
 
 impl Breaker {
     /// Asks for admission; a `Probe` must be answered by `report` or `withdraw`.
-    pub fn admit(&mut self, now: Instant) -> Admission {
+    pub(super) fn admit(&mut self, now: Instant) -> Admission {
         match &mut self.phase {
             Phase::Closed => Admission::Call,
             Phase::Held { until } if now < *until => Admission::Wait(*until),
@@ -64,30 +70,40 @@ impl Breaker {
     }
 
     /// How many targets are worth claiming for this provider: all, one for a probe, none.
-    pub fn appetite(&self, now: Instant) -> usize {
+    pub(super) fn appetite(&self, now: Instant) -> usize {
         match self.phase {
             Phase::Closed => usize::MAX,
-            Phase::Held { until } => if now < until { 0 } else { usize::MAX },
+            Phase::Held { until } => {
+                if now < until {
+                    0
+                } else {
+                    usize::MAX
+                }
+            }
             Phase::Open { probe_at, probing, .. } => usize::from(!probing && now >= probe_at),
         }
     }
 
     /// A probe that was admitted and not made.
-    pub fn withdraw(&mut self) {
+    pub(super) fn withdraw(&mut self) {
         if let Phase::Open { probing, .. } = &mut self.phase {
             *probing = false;
         }
     }
 
     /// Learns from an answer. `calls` already counts it. Returns whether the phase's name changed.
-    pub fn report(&mut self, answer: &Answer, calls: &Calls, now: Instant, jitter: f64) -> bool {
+    pub(super) fn report(&mut self, answer: &Answer, calls: &Calls, now: Instant, jitter: f64) -> bool {
         let before = self.name();
         self.phase = self.next(answer, calls, now, jitter);
         self.name() != before
     }
 
     fn next(&self, answer: &Answer, calls: &Calls, now: Instant, jitter: f64) -> Phase {
-        let open = |wait: Duration| Phase::Open { probe_at: now + wait.mul_f64(0.75 + jitter / 2.0), wait: (wait * 2).min(LAST_PROBE), probing: false };
+        let open = |wait: Duration| Phase::Open {
+            probe_at: now + wait.mul_f64(0.75 + jitter / 2.0),
+            wait: (wait * 2).min(LAST_PROBE),
+            probing: false,
+        };
         match (answer.verdict, self.phase) {
             (Verdict::Misconfigured, Phase::Open { wait, .. }) => open(wait),
             (Verdict::Misconfigured, _) => open(FIRST_PROBE),
@@ -111,7 +127,7 @@ impl Breaker {
     }
 
     /// `closed`, `open` or `half_open`, as in `audit.providers`.
-    pub fn name(&self) -> &'static str {
+    pub(super) fn name(&self) -> &'static str {
         match self.phase {
             Phase::Closed => "closed",
             Phase::Held { .. } | Phase::Open { probing: false, .. } => "open",
@@ -163,7 +179,10 @@ mod tests {
         fail(&mut breaker, &mut calls, Verdict::Misconfigured, now);
         for expected in [2, 4, 8, 16, 32, 60, 60] {
             now += Duration::from_secs(expected);
-            assert_eq!(breaker.admit(now - Duration::from_millis(1)), Admission::Wait((now).max(now - Duration::from_millis(1) + FIRST_PROBE)));
+            assert_eq!(
+                breaker.admit(now - Duration::from_millis(1)),
+                Admission::Wait((now).max(now - Duration::from_millis(1) + FIRST_PROBE))
+            );
             assert_eq!(breaker.admit(now), Admission::Probe, "after {expected} s");
             fail(&mut breaker, &mut calls, Verdict::Misconfigured, now);
         }

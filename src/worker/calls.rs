@@ -21,25 +21,25 @@ const EMPTY: Slot = Slot { number: 0, calls: 0, failures: 0, durations: [0; CLAS
 
 /// Counts over a period.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Count {
+pub(super) struct Count {
     /// All calls.
-    pub calls: u64,
+    pub(super) calls: u64,
     /// Those that failed.
-    pub failures: u64,
+    pub(super) failures: u64,
 }
 
 /// Ring of ten-second slots.
-pub struct Calls {
+pub(super) struct Calls {
     start: Instant,
     slots: Box<[Slot; SLOTS]>,
 }
 
 impl Calls {
     /// The period that the breaker looks at.
-    pub const RECENT: Duration = Duration::from_secs(30);
+    pub(super) const RECENT: Duration = Duration::from_secs(30);
 
     /// An empty record that begins at `start`.
-    pub fn new(start: Instant) -> Self {
+    pub(super) fn new(start: Instant) -> Self {
         Self { start, slots: Box::new([EMPTY; SLOTS]) }
     }
 
@@ -49,7 +49,7 @@ impl Calls {
     }
 
     /// Adds a call.
-    pub fn note(&mut self, now: Instant, took: Duration, succeeded: bool) {
+    pub(super) fn note(&mut self, now: Instant, took: Duration, succeeded: bool) {
         let number = self.number(now);
         let slot = &mut self.slots[(number % SLOTS as u64) as usize];
         if slot.number != number {
@@ -66,34 +66,34 @@ impl Calls {
     }
 
     /// Counts of about the last [`Calls::RECENT`].
-    pub fn recent(&self, now: Instant) -> Count {
+    pub(super) fn recent(&self, now: Instant) -> Count {
         self.count(now, Self::RECENT.as_secs() / SLOT.as_secs())
     }
 
     /// Counts of about the last five minutes.
-    pub fn all(&self, now: Instant) -> Count {
+    pub(super) fn all(&self, now: Instant) -> Count {
         self.count(now, SLOTS as u64)
     }
 
     fn count(&self, now: Instant, slots: u64) -> Count {
-        self.within(now, slots).fold(Count::default(), |sum, slot| Count {
-            calls: sum.calls + slot.calls,
-            failures: sum.failures + slot.failures,
-        })
+        self.within(now, slots)
+            .fold(Count::default(), |sum, slot| Count { calls: sum.calls + slot.calls, failures: sum.failures + slot.failures })
     }
 
     /// The duration, ms, that a share of the last five minutes' calls did not exceed; exact to a quarter. `None` without calls.
-    pub fn quantile_ms(&self, now: Instant, share: f64) -> Option<f64> {
+    pub(super) fn quantile_ms(&self, now: Instant, share: f64) -> Option<f64> {
         let mut sum = [0_u64; CLASSES];
         for slot in self.within(now, SLOTS as u64) {
             sum.iter_mut().zip(slot.durations).for_each(|(sum, count)| *sum += u64::from(count));
         }
         let wanted = (self.all(now).calls as f64 * share).ceil().max(1.0) as u64;
         let mut seen = 0;
-        sum.iter().position(|count| {
-            seen += count;
-            seen >= wanted
-        }).map(|class| FIRST_MS * GROWTH.powi(class as i32))
+        sum.iter()
+            .position(|count| {
+                seen += count;
+                seen >= wanted
+            })
+            .map(|class| FIRST_MS * GROWTH.powi(class as i32))
     }
 }
 

@@ -82,10 +82,7 @@ fn set_to_work(worker: &Arc<Worker>, claimed: Vec<Claimed>, mut room: HashMap<(A
         let context = context(&targets[0]);
         let Some(permits) = room.get_mut(&(name.clone(), context.lane)) else { continue };
         let denied = targets[0].denied;
-        let jobs: Vec<_> = targets
-            .into_iter()
-            .filter_map(|target| job(worker, name, target, &context, permits.split(1)?))
-            .collect();
+        let jobs: Vec<_> = targets.into_iter().filter_map(|target| job(worker, name, target, &context, permits.split(1)?)).collect();
         if !denied {
             deny_again(worker, &context, &jobs);
         }
@@ -107,11 +104,8 @@ fn context(target: &Claimed) -> Arc<Context> {
 /// Opens a claimed target. One that cannot be opened is parked with the reason, never sent and never dropped.
 fn job(worker: &Worker, provider: &Arc<str>, claimed: Claimed, context: &Arc<Context>, room: OwnedSemaphorePermit) -> Option<Job> {
     let id = TargetId { event: claimed.event, ordinal: claimed.ordinal };
-    let standing = Standing {
-        failures: claimed.failures.unsigned_abs(),
-        token_expires_at: claimed.token_expires_at,
-        give_up_at: claimed.give_up_at,
-    };
+    let standing =
+        Standing { failures: claimed.failures.unsigned_abs(), token_expires_at: claimed.token_expires_at, give_up_at: claimed.give_up_at };
     let attempt = claimed.attempt;
     let (selector, problem) = match open(worker, provider, &claimed) {
         Ok(selector) => (selector, None),

@@ -29,7 +29,13 @@ pub(super) struct Denied {
 
 /// Runs until the deliveries end.
 pub(super) async fn run(worker: Arc<Worker>, mut deliveries: mpsc::UnboundedReceiver<Received>, next: mpsc::UnboundedSender<Denied>) {
-    while let Some(received) = deliveries.recv().await {
+    loop {
+        // Once stopped, what is not yet parsed stays unacknowledged, for the next worker.
+        let received = tokio::select! {
+            biased;
+            () = worker.stop.cancelled() => return,
+            received = deliveries.recv() => match received { Some(received) => received, None => return },
+        };
         failpoint!("received");
         let began = Instant::now();
         match event::parse(received.body.bytes(), &received.origin, &worker.rules, OffsetDateTime::now_utc()) {
@@ -64,7 +70,8 @@ fn deny(worker: &Arc<Worker>, received: Received, event: LogoutEvent, began: Ins
 }
 
 fn requested(worker: &Worker, event: &LogoutEvent) -> Vec<Outgoing> {
-    let entries = event.targets.iter().filter_map(|target| Some((target.provider.to_string(), Entry::of(target, event.not_before)?))).collect();
+    let entries =
+        event.targets.iter().filter_map(|target| Some((target.provider.to_string(), Entry::of(target, event.not_before)?))).collect();
     let reference = EventRef { source: event.source.clone(), id: event.id.clone() };
     worker.composer.invalidations(Phase::Requested, &reference, event.incident.as_deref(), entries)
 }

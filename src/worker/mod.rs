@@ -36,7 +36,8 @@ use crate::store::{Store, WorkerNo};
 use crate::telemetry::Metrics;
 
 pub use gate::Gate;
-use record::Note;
+pub use job::{Context, Job};
+pub use record::{Finished, Note};
 
 /// What every step needs.
 pub struct Worker {

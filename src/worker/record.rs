@@ -126,7 +126,8 @@ async fn confirm(worker: &Worker, finished: &[Finished]) -> HashMap<TargetId, Of
     }
     let published = events.into_values().map(|jobs| async move {
         let context = &jobs[0].context;
-        let entries = jobs.iter().filter_map(|job| Some((job.target.provider.to_string(), Entry::of(&job.target, context.not_before)?))).collect();
+        let entries =
+            jobs.iter().filter_map(|job| Some((job.target.provider.to_string(), Entry::of(&job.target, context.not_before)?))).collect();
         let messages = worker.composer.invalidations(Phase::Confirmed, &context.reference, context.incident.as_deref(), entries);
         let all = futures::future::join_all(messages.iter().map(|message| worker.publisher.invalidate(message)));
         match tokio::time::timeout(CONFIRM_PATIENCE, all).await {

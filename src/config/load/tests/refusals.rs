@@ -51,6 +51,7 @@ fn settings_out_of_range_or_of_the_wrong_type() {
         ("log.format", "\"xml\"", "must be `json` or `human`"),
         ("log.level", "\"a=b=c\"", "must be a level or a filter"),
         ("shutdown_grace", "\"1h\"", "choose 0s to 10m"),
+        ("lease", "\"1s\"", "choose 2s to 10m"),
         ("instance", "\"pod 7\"", "must have 1 to 128 of the characters"),
         ("default_provider", "\"other\"", "no provider has the name \"other\"; configured: main"),
         ("providers.other.kind", "\"x\"", "must be one of `rfc7009`, `genauth`, `baanx`"),
