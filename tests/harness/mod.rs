@@ -11,7 +11,6 @@ use sqlx::{PgPool, Row};
 
 pub(crate) use events::*;
 pub(crate) use feed::Feed;
-pub(crate) use process::{SEALING_KEY, Setup, Worker};
 pub(crate) use servers::Servers;
 
 /// How long anything may take before a test says that it did not happen.
