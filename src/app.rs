@@ -233,14 +233,14 @@ async fn finish(running: Running, grace: Duration) {
     tracing::info!(grace_s = grace.as_secs(), "stopping: finishing what is in flight");
     let flushed = async {
         for step in [steps.intake, steps.accept, steps.claim] {
-            drop(step.await);
+            ended(step).await;
         }
         worker.tasks.wait().await;
-        drop(steps.record.await);
+        ended(steps.record).await;
     };
     let in_time = tokio::time::timeout(grace, flushed).await.is_ok();
     drained.cancel();
-    drop(tokio::time::timeout(LAST_WRITES, intake).await);
+    drop(tokio::time::timeout(LAST_WRITES, ended(intake)).await);
     hard.cancel();
     steps.upkeep.abort();
     let left = tokio::time::timeout(LAST_WRITES, worker.store.end(worker.number)).await;
@@ -249,5 +249,12 @@ async fn finish(running: Running, grace: Duration) {
     match (in_time, left) {
         (true, Ok(Ok(()))) => tracing::info!("stopped; nothing was left in flight"),
         _ => tracing::warn!(in_time, "stopped before everything in flight was finished; other workers take it over"),
+    }
+}
+
+/// Waits for a step. The one whose end `supervise` saw must not be polled again: that would panic.
+async fn ended<T>(step: JoinHandle<T>) {
+    if !step.is_finished() {
+        drop(step.await);
     }
 }

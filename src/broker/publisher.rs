@@ -15,7 +15,7 @@ use crate::invalidation::{EXCHANGE, Outgoing};
 use crate::retry::Schedule;
 
 /// How long a confirm may take before the connection counts as lost.
-const CONFIRM_TIMEOUT: Duration = Duration::from_secs(15);
+pub(super) const CONFIRM_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Why a message does not count as published.
 #[derive(Debug, thiserror::Error)]
@@ -24,7 +24,7 @@ pub enum PublishError {
     #[error("publish to {0}: {1} is longer than 255 bytes")]
     TooLong(String, &'static str),
     /// No queue is bound for it.
-    #[error("publish to {0}: no queue takes it (is the stream bound?)")]
+    #[error("publish to {0}: no queue takes it (is one bound there?)")]
     Returned(String),
     /// The broker refused it.
     #[error("publish to {0}: the broker refused it (queue full or unavailable)")]
@@ -123,9 +123,7 @@ impl Publisher {
         match outcome {
             Err(_) => Err(BrokerError::timeout(lost(), CONFIRM_TIMEOUT).into()),
             Ok(Err(error)) => Err(BrokerError::new(lost(), error).into()),
-            Ok(Ok(Confirmation::Ack(None))) => Ok(()),
-            Ok(Ok(Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_)))) => Err(PublishError::Returned(exchange.to_owned())),
-            Ok(Ok(Confirmation::Nack(None) | Confirmation::NotRequested)) => Err(PublishError::Nacked(exchange.to_owned())),
+            Ok(Ok(confirmation)) => verdict(&confirmation, exchange),
         }
     }
 
@@ -138,6 +136,15 @@ impl Publisher {
             }
             () = self.stop.cancelled() => Err(PublishError::Stopping(exchange.to_owned())),
         }
+    }
+}
+
+/// What the broker's answer to a mandatory message means.
+pub(super) fn verdict(confirmation: &Confirmation, exchange: &str) -> Result<(), PublishError> {
+    match confirmation {
+        Confirmation::Ack(None) => Ok(()),
+        Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_)) => Err(PublishError::Returned(exchange.to_owned())),
+        Confirmation::Nack(None) | Confirmation::NotRequested => Err(PublishError::Nacked(exchange.to_owned())),
     }
 }
 
