@@ -29,7 +29,7 @@ impl Schedule {
         let first = ExponentialBackoff {
             current_interval: initial,
             initial_interval: initial,
-            // The crate draws from [0, 2 x interval] at factor 1, its maximum included; `jitter` halves that.
+            // At factor 1 the crate draws from [0, 2 x interval], `max_interval` notwithstanding; `jitter` halves that.
             randomization_factor: 1.0,
             multiplier: 2.0,
             max_interval: config.max.clamp(initial, LONGEST),
@@ -83,7 +83,7 @@ impl Schedule {
     }
 }
 
-/// Uniform in [0, current interval]. Halving may round up by a nanosecond, hence the `min`.
+/// Uniform in [0, current interval]. The crate draws in floating point, which may round past the end, hence the `min`.
 fn jitter(mut backoff: ExponentialBackoff) -> Duration {
     let ceiling = backoff.current_interval;
     // `None` cannot come without a maximum elapsed time; the ceiling is the safe answer all the same.

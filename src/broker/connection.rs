@@ -30,14 +30,14 @@ impl Broker {
     ///
     /// # Errors
     /// A sentence that names the setting, without the URL.
-    pub fn new(amqp: &AmqpConfig, stream: InvalidationConfig, instance: &str) -> Result<Self, String> {
+    pub fn new(amqp: &AmqpConfig, stream: &InvalidationConfig, instance: &str) -> Result<Self, String> {
         let mut uri: AMQPUri = amqp.url.expose().parse().map_err(|_| "amqp.url is not an amqp:// or amqps:// URL".to_owned())?;
         uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
         let roots = match &amqp.ca_file {
             Some(path) => Some(std::fs::read_to_string(path).map_err(|e| format!("amqp.ca_file: read {}: {e}", path.display()))?),
             None => None,
         };
-        Ok(Self { uri, roots, instance: instance.to_owned(), stream, declare: amqp.declare, prefetch: amqp.prefetch })
+        Ok(Self { uri, roots, instance: instance.to_owned(), stream: stream.clone(), declare: amqp.declare, prefetch: amqp.prefetch })
     }
 
     /// The user of the URL, which RabbitMQ validates in `user_id`.

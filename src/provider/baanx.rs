@@ -2,11 +2,11 @@
 //!
 //! | token | call | why |
 //! |---|---|---|
-//! | access | `POST /v1/auth/logout` | documented to end exactly the access token it bears; the event named no other |
-//! | refresh | `DELETE /v1/auth/oauth/revoke` | the only documented call that ends refresh tokens (all tokens of this OAuth client for the user) |
+//! | access | `POST /v1/auth/logout` | ends exactly the access token it bears; the event named no other |
+//! | refresh | `DELETE /v1/auth/oauth/revoke` | the only call that ends refresh tokens: all tokens of this client for the user |
 //!
-//! A token without a hint goes by its prefix (`refresh_token_…`), else as an access token. A refresh token is never exchanged for an access
-//! token to revoke with: that would create a credential in order to end one.
+//! A token without a hint goes by its prefix (`refresh_token_…`), else as an access token. A refresh token is never exchanged
+//! for an access token to revoke with: that would create a credential in order to end one.
 
 use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};

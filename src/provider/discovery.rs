@@ -83,7 +83,7 @@ impl Discovery {
         self.remember(None);
     }
 
-    /// Reads the metadata anew and remembers it. No lock is held meanwhile: callers that come together each ask, and none waits for another.
+    /// Reads the metadata anew and remembers it. No lock is held meanwhile: callers that come together each ask.
     async fn fetch(&self, http: &Http) -> Result<Metadata, Answer> {
         let [openid, oauth] = &self.documents;
         let metadata = match self.read(http, openid).await {

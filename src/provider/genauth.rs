@@ -1,7 +1,7 @@
 //! `kind = "genauth"`: GenAuth, formerly Authing. The wire contract is that of its official SDKs.
 //!
-//! No `token_type_hint` is sent to the revocation endpoint: no SDK sends one, one vendor page names the field `hint`, and whether the endpoint
-//! accepts either is not documented. RFC 7009 section 2.1 has the server search all token types without it.
+//! No `token_type_hint` is sent to the revocation endpoint: no SDK sends one, one vendor page names the field `hint`,
+//! and whether the endpoint accepts either is not documented. RFC 7009 section 2.1 has the server search all token types without it.
 
 use serde_json::Value;
 use url::Url;

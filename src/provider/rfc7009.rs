@@ -102,7 +102,7 @@ pub(super) fn classify(reply: &Reply<'_>) -> Answer {
         return answer;
     }
     match (reply.status, reply.oauth_error().as_deref()) {
-        // Any 2xx: RFC 7009 has the client ignore the body and RFC 9110 section 15 treats the others as 200. A body that says `error` is no yes.
+        // Any 2xx: RFC 9110 section 15 has the others treated as 200. RFC 7009 has the body ignored, but one that says `error` is no yes.
         (200..=299, None) => reply.done(Proof::Accepted),
         // Keycloak says so with 200, Google with 400.
         (200..=299 | 400, Some("invalid_token")) => reply.done(Proof::AlreadyInvalid),
@@ -112,7 +112,7 @@ pub(super) fn classify(reply: &Reply<'_>) -> Answer {
         (401, Some("invalid_client")) if blames_the_token(reply) => {
             reply.fails(Verdict::Refused, "revoke it as the client that it was issued to")
         }
-        (401 | 402 | 403, _) | (_, Some("invalid_client" | "unauthorized_client")) => {
+        (401..=403, _) | (_, Some("invalid_client" | "unauthorized_client")) => {
             reply.fails(Verdict::Misconfigured, "check client_id, client_secret and client_auth")
         }
         _ => reply.fails(Verdict::Refused, "the provider refuses this token: see its log, then retry or cancel"),
