@@ -200,7 +200,7 @@ struct Entry<'a> {
     expires_at: OffsetDateTime,
 }
 
-async fn publish(channel: &Channel, event: &Event) -> Result<lapin::publisher_confirm::PublisherConfirm> {
+async fn publish(channel: &Channel, event: &Event) -> Result<impl Future<Output = lapin::Result<Confirmation>> + use<>> {
     let now = OffsetDateTime::now_utc();
     let entry = |target: &'_ Target| (hex(digest(&SHA256, target.token.as_bytes()).as_ref()), now + DENIAL);
     let targets = event.data.targets.iter().map(|target| {

@@ -6,7 +6,6 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use lapin::options::BasicPublishOptions;
-use lapin::publisher_confirm::PublisherConfirm;
 use lapin::{BasicProperties, Channel, Confirmation};
 use rand::distributions::{Alphanumeric, DistString};
 use tokio::time::Instant;
@@ -55,13 +54,13 @@ fn event(number: u32) -> Vec<u8> {
     event.to_string().into_bytes()
 }
 
-async fn publish(channel: &Channel, body: &[u8]) -> Result<PublisherConfirm> {
+async fn publish(channel: &Channel, body: &[u8]) -> Result<impl Future<Output = lapin::Result<Confirmation>> + use<>> {
     let properties = BasicProperties::default().with_content_type("application/cloudevents+json".into()).with_delivery_mode(2);
     let options = BasicPublishOptions { mandatory: true, ..Default::default() };
     Ok(channel.basic_publish("auth.events".into(), "auth.logout".into(), options, body, properties).await?)
 }
 
-async fn confirmed(confirm: PublisherConfirm) -> Result {
+async fn confirmed(confirm: impl Future<Output = lapin::Result<Confirmation>>) -> Result {
     match confirm.await? {
         Confirmation::Ack(None) => Ok(()),
         _ => Err("the broker refused or returned an event of the benchmark".into()),

@@ -48,7 +48,7 @@ pub(crate) fn print(options: &Options, drains: &[Drain], latencies: &[Latency]) 
 
 fn table<T>(figures: &[(&str, Figure<T>)], runs: &[T], contender: fn(&T) -> Contender) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
+    table.load_style(presets::NOTHING);
     table.set_header([""].into_iter().chain(figures.iter().map(|(name, _)| *name)));
     let row = |label: &str, value: &dyn Fn(Figure<T>) -> f64| {
         let values = figures.iter().map(|(_, figure)| number(value(*figure)));
