@@ -100,6 +100,15 @@ fn gates(config: &Config) -> Result<BTreeMap<Arc<str>, Gate>, ProviderSetupError
         .collect())
 }
 
+/// A verifier that starts reads the stream back to the longest denial: one that the stream has dropped by then would be accepted again.
+fn warn_of_short_stream(config: &Config) {
+    let kept = config.invalidation.stream_max_age;
+    for (provider, longer) in config.providers.iter().filter(|(_, p)| p.token_ttl > kept) {
+        tracing::warn!(%provider, token_ttl_s = longer.token_ttl.as_secs(), stream_max_age_s = kept.as_secs(),
+            "invalidation.stream_max_age is shorter than the provider's token_ttl: a verifier that starts late misses denials that are still needed");
+    }
+}
+
 /// Waits for Postgres, checks the schema, registers. Each failure that may pass is logged and tried again.
 async fn enter(store: &Store, config: &Config, migrate: bool, stop: &CancellationToken) -> Result<Option<WorkerNo>, AppError> {
     let (mut failures, schedule) = (0, Schedule::reconnecting());
@@ -143,6 +152,7 @@ struct Running {
 /// # Errors
 /// See [`AppError`].
 pub async fn run(config: Config, migrate: bool, stop: CancellationToken) -> Result<(), AppError> {
+    warn_of_short_stream(&config);
     let keyring = Keyring::parse(&config.sealing_keys)?;
     let gates = gates(&config)?;
     let broker = Arc::new(Broker::new(&config.amqp, &config.invalidation, &config.instance).map_err(AppError::Setting)?);

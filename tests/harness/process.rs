@@ -121,6 +121,7 @@ impl Worker {
 }
 
 impl Drop for Worker {
+    #[expect(clippy::print_stdout, reason = "a failed test shows its worker's last words")]
     fn drop(&mut self) {
         drop(self.child.kill());
         drop(self.child.wait());

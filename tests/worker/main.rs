@@ -1,5 +1,6 @@
 //! The worker as a process, between a real RabbitMQ, a real Postgres and a scripted provider.
-#![cfg(all(test, feature = "sandbox"))]
+#![cfg(test)]
+#![cfg(feature = "sandbox")]
 
 mod accepting;
 #[path = "../harness/mod.rs"]
