@@ -11,6 +11,7 @@ use sqlx::{PgPool, Row};
 
 pub(crate) use events::*;
 pub(crate) use feed::Feed;
+pub(crate) use process::Setup;
 pub(crate) use servers::Servers;
 
 /// How long anything may take before a test says that it did not happen.
