@@ -3,8 +3,11 @@
 //!
 //! Calls block; async code that must not stall wraps them in `spawn_blocking`.
 
+mod node;
+mod oidc;
 mod place;
 mod postgres;
+mod pretend;
 mod process;
 mod rabbitmq;
 
@@ -15,6 +18,7 @@ use std::{
     time::Duration,
 };
 
+pub use oidc::{OidcProvider, Tokens};
 pub use postgres::Postgres;
 pub use rabbitmq::RabbitMq;
 
