@@ -199,6 +199,7 @@ fn start(
 /// Returns when asked to stop, or when something ended that never should.
 async fn supervise(running: &mut Running, stop: &CancellationToken) -> Result<(), AppError> {
     let ended = tokio::select! {
+        biased;
         () = stop.cancelled() => Ok(()),
         ended = &mut running.intake => match ended {
             Ok(Err(error)) => Err(error.into()),
@@ -215,22 +216,30 @@ async fn supervise(running: &mut Running, stop: &CancellationToken) -> Result<()
     if stop.is_cancelled() { Ok(()) } else { ended }
 }
 
+/// Waits for a step's end. One that had ended already gave its result to `supervise`, and must not be asked again.
+async fn over<T>(step: JoinHandle<T>) {
+    if !step.is_finished() {
+        drop(step.await);
+    }
+}
+
 /// Stops taking, finishes what is in flight, hands the rest back, leaves.
 async fn finish(running: Running, grace: Duration) {
     let Running { worker, steps, intake, http: _, drained, hard } = running;
     worker.stop.cancel();
-    worker.tasks.close();
     tracing::info!(grace_s = grace.as_secs(), "stopping: finishing what is in flight");
     let flushed = async {
         for step in [steps.intake, steps.accept, steps.claim] {
-            drop(step.await);
+            over(step).await;
         }
+        // Only now: to the recorder, a closed tracker with no task in it is the end of all work.
+        worker.tasks.close();
         worker.tasks.wait().await;
-        drop(steps.record.await);
+        over(steps.record).await;
     };
     let in_time = tokio::time::timeout(grace, flushed).await.is_ok();
     drained.cancel();
-    drop(tokio::time::timeout(LAST_WRITES, intake).await);
+    drop(tokio::time::timeout(LAST_WRITES, over(intake)).await);
     hard.cancel();
     steps.upkeep.abort();
     let left = tokio::time::timeout(LAST_WRITES, worker.store.end(worker.number)).await;
