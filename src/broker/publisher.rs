@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use lapin::options::BasicPublishOptions;
 use lapin::types::ShortString;
 use lapin::{BasicProperties, Channel, Confirmation};
@@ -189,6 +190,8 @@ impl Supervisor {
                 return Err(error);
             }
         };
+        // What failed on the last connection says nothing of this one.
+        drop(self.suspect.notified().now_or_never());
         self.link.send_replace(Some(channel));
         tokio::select! {
             () = self.suspect.notified() => tracing::warn!("publishing connection lost"),
