@@ -1,6 +1,8 @@
 //! The worker as a process, between a real RabbitMQ, a real Postgres and a scripted provider.
 #![cfg(all(test, feature = "sandbox"))]
 
+#[cfg(feature = "failpoints")]
+mod crash;
 #[path = "../harness/mod.rs"]
 #[expect(dead_code, reason = "each test binary uses its part of the harness")]
 mod harness;
