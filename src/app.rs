@@ -180,6 +180,7 @@ fn start(
 /// Returns when asked to stop, or when something ended that never should.
 async fn supervise(running: &mut Running, stop: &CancellationToken) -> Result<(), AppError> {
     let ended = tokio::select! {
+        biased;
         () = stop.cancelled() => Ok(()),
         ended = &mut running.intake => match ended {
             Ok(Err(error)) => Err(error.into()),
@@ -204,12 +205,13 @@ async fn supervise(running: &mut Running, stop: &CancellationToken) -> Result<()
 async fn finish(running: Running, grace: Duration) {
     let Running { worker, steps, intake, http: _, drained, hard } = running;
     worker.stop.cancel();
-    worker.tasks.close();
     tracing::info!(grace_s = grace.as_secs(), "stopping: finishing what is in flight");
     let flushed = async {
         for step in [steps.intake, steps.accept, steps.claim] {
             ended(step).await;
         }
+        // Only now: to the recorder, a closed tracker with no task in it is the end of all work.
+        worker.tasks.close();
         worker.tasks.wait().await;
         ended(steps.record).await;
     };
