@@ -4,6 +4,7 @@ mod broker;
 mod events;
 mod feed;
 mod process;
+mod raw_amqp;
 mod servers;
 
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ pub(crate) use broker::*;
 pub(crate) use events::*;
 pub(crate) use feed::Feed;
 pub(crate) use process::{Setup, Worker};
+pub(crate) use raw_amqp::publish_with_message_id;
 pub(crate) use servers::Servers;
 
 /// How long anything may take before a test says that it did not happen.

@@ -11,3 +11,4 @@ mod refused;
 #[path = "../scripted_idp/mod.rs"]
 #[expect(dead_code, reason = "each test binary uses its part of the scripted provider")]
 mod scripted_idp;
+mod topology;
