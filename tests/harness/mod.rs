@@ -53,11 +53,21 @@ impl Stage {
         Self::on(servers::shared()).await
     }
 
+    /// The same with an empty database.
+    pub(crate) async fn empty() -> Self {
+        Self::empty_on(servers::shared()).await
+    }
+
     /// The same on servers of the test's own, which it may kill.
     pub(crate) async fn on(servers: &Servers) -> Self {
+        let stage = Self::empty_on(servers).await;
+        sqlx::migrate!().run(&stage.db).await.expect("migrate the fresh database");
+        stage
+    }
+
+    async fn empty_on(servers: &Servers) -> Self {
         let (amqp_url, database_url) = servers.fresh().await;
         let db = PgPool::connect(&database_url).await.expect("connect to the fresh database");
-        sqlx::migrate!().run(&db).await.expect("migrate the fresh database");
         Self { amqp_url, database_url, db }
     }
 

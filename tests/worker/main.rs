@@ -8,6 +8,7 @@ mod accepting;
 mod harness;
 mod logout;
 mod refused;
+mod schema;
 #[path = "../scripted_idp/mod.rs"]
 #[expect(dead_code, reason = "each test binary uses its part of the scripted provider")]
 mod scripted_idp;
