@@ -5,6 +5,7 @@ mod events;
 mod feed;
 mod process;
 mod proxy;
+mod raw_amqp;
 mod record;
 #[path = "../scripted_idp/mod.rs"]
 pub(crate) mod scripted_idp;
@@ -19,6 +20,7 @@ pub(crate) use broker::*;
 pub(crate) use events::*;
 pub(crate) use feed::Feed;
 pub(crate) use process::{Setup, Worker};
+pub(crate) use raw_amqp::publish_with_message_id;
 pub(crate) use servers::Servers;
 
 /// How long anything may take before a test says that it did not happen.
@@ -68,20 +70,30 @@ impl Stage {
     /// The same for a test that measures time: no other test of this binary runs beside it.
     pub(crate) async fn alone() -> Self {
         let guard = MACHINE.write().await;
-        Self::set_up(servers::shared(), Hold::Alone { _guard: guard }).await
+        Self::empty_on(servers::shared(), Hold::Alone { _guard: guard }).await.migrated().await
+    }
+
+    /// The same with an empty database.
+    pub(crate) async fn empty() -> Self {
+        let guard = MACHINE.read().await;
+        Self::empty_on(servers::shared(), Hold::Shared { _guard: guard }).await
     }
 
     /// The same on servers of the test's own, which it may kill.
     pub(crate) async fn on(servers: &Servers) -> Self {
         let guard = MACHINE.read().await;
-        Self::set_up(servers, Hold::Shared { _guard: guard }).await
+        Self::empty_on(servers, Hold::Shared { _guard: guard }).await.migrated().await
     }
 
-    async fn set_up(servers: &Servers, hold: Hold) -> Self {
+    async fn empty_on(servers: &Servers, hold: Hold) -> Self {
         let (amqp_url, database_url) = servers.fresh().await;
         let db = PgPool::connect(&database_url).await.expect("connect to the fresh database");
-        sqlx::migrate!().run(&db).await.expect("migrate the fresh database");
         Self { _hold: hold, amqp_url, database_url, db }
+    }
+
+    async fn migrated(self) -> Self {
+        sqlx::migrate!().run(&self.db).await.expect("migrate the fresh database");
+        self
     }
 
     /// The rows of a query that selects one JSON document a row.

@@ -10,5 +10,7 @@ mod crash;
 mod harness;
 mod logout;
 mod refused;
+mod schema;
+mod topology;
 
 use harness::scripted_idp;
