@@ -3,6 +3,8 @@
 mod keygen;
 mod migrate;
 mod run;
+#[cfg(feature = "sandbox")]
+mod sandbox;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -31,6 +33,9 @@ enum Command {
     Migrate,
     /// Make a sealing key
     Keygen(keygen::Args),
+    /// Log pretend users out on private servers and watch every token die
+    #[cfg(feature = "sandbox")]
+    Sandbox(sandbox::Args),
 }
 
 /// Why a command failed.
@@ -82,6 +87,8 @@ async fn dispatch(cli: Cli) -> Result<(), CommandError> {
         Command::Run(args) => run::run(config, &args).await,
         Command::Migrate => migrate::run(config).await,
         Command::Keygen(args) => keygen::run(&args),
+        #[cfg(feature = "sandbox")]
+        Command::Sandbox(args) => sandbox::run(&args).await,
     }
 }
 
