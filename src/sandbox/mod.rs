@@ -10,6 +10,9 @@ mod postgres;
 mod pretend;
 mod process;
 mod rabbitmq;
+mod timeline;
+mod verifier;
+mod worker;
 
 use std::{
     io,
@@ -21,6 +24,9 @@ use std::{
 pub use oidc::{OidcProvider, Tokens};
 pub use postgres::Postgres;
 pub use rabbitmq::RabbitMq;
+pub use timeline::{Login, Observer, Timeline, event};
+pub use verifier::Service;
+pub use worker::{Surroundings, WorkerProcess};
 
 /// Why a private server could not be started or told what to do.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +71,14 @@ impl SandboxError {
     fn io(action: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let action = action.into();
         move |source| Self::Io { action, source }
+    }
+
+    /// One line, without a log's end.
+    pub fn brief(&self) -> String {
+        match self {
+            Self::NotReady { server, problem, .. } => format!("{server} {problem}"),
+            other => other.to_string().lines().next().unwrap_or_default().to_owned(),
+        }
     }
 }
 
