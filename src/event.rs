@@ -7,6 +7,28 @@ use time::OffsetDateTime;
 
 use crate::target::Target;
 
+mod data;
+mod envelope;
+mod json;
+mod jwt;
+mod members;
+mod names;
+mod provider;
+mod refusal;
+mod targets;
+
+#[cfg(test)]
+mod bad_input_tests;
+#[cfg(test)]
+mod hostile_input_tests;
+#[cfg(test)]
+mod tests;
+
+pub use refusal::{Refusal, RefusalCode};
+
+use json::Json;
+use members::Members;
+
 /// The two event types of the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventType {
@@ -92,40 +114,55 @@ pub struct ProviderRule {
     pub token_ttl: Duration,
 }
 
-/// Why an event was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RefusalCode {
-    /// Not JSON, not UTF-8, or not an object.
-    NotJson,
-    /// Larger than `max_message_bytes`.
-    TooLarge,
-    /// Nested deeper than the parser goes.
-    TooDeep,
-    /// A `type` or `specversion` or content type that this worker does not know.
-    UnknownType,
-    /// A required member is absent.
-    MissingField,
-    /// A known member with a wrong type or value.
-    InvalidField,
-    /// No configured provider fits.
-    UnknownProvider,
-    /// More than `max_targets`.
-    TooManyTargets,
-    /// The publisher may not order this.
-    NotAllowed,
-    /// A signed input whose signature does not verify.
-    BadSignature,
+/// Reads one delivery. `received_at` is this worker's clock.
+///
+/// The refusal of the first broken rule carries the event's `source` and `id` where those two could be read.
+pub fn parse(body: &[u8], origin: &Origin, rules: &Rules, received_at: OffsetDateTime) -> Result<LogoutEvent, Refusal> {
+    envelope::check_size(body, rules)?;
+    envelope::check_content_type(origin)?;
+    let mut event = Members::event(Json::read(body)?)?;
+    let source = event.required_word("source", envelope::MAX_SOURCE_BYTES);
+    let id = event.required_word("id", envelope::MAX_ID_BYTES);
+    let (known_source, known_id) = (source.as_ref().ok().cloned(), id.as_ref().ok().cloned());
+    let identity = Identity { source, id };
+    read(event, identity, origin, rules, received_at).map_err(|refusal| refusal.of_event(known_source, known_id))
 }
 
-/// A refusal: goes to `revocation.dead` as headers and to `audit.rejected_events`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// The machine word.
-    pub code: RefusalCode,
-    /// A sentence that names the member (`data.targets[3].token_type_hint`) and never quotes its value.
-    pub detail: String,
-    /// The event's `source`, where it could be read.
-    pub event_source: Option<String>,
-    /// The event's `id`, where it could be read.
-    pub event_id: Option<String>,
+/// `source` and `id`, read ahead of everything else but judged in their turn.
+struct Identity {
+    source: Result<String, Refusal>,
+    id: Result<String, Refusal>,
+}
+
+/// The walk from the outside in: version and type, identity, who may, then `data`.
+fn read(
+    mut event: Members<'_>,
+    identity: Identity,
+    origin: &Origin,
+    rules: &Rules,
+    received_at: OffsetDateTime,
+) -> Result<LogoutEvent, Refusal> {
+    envelope::check_version(&mut event)?;
+    let event_type = envelope::event_type(&mut event)?;
+    let (source, id) = (identity.source?, identity.id?);
+    envelope::authorise(event_type, origin, rules)?;
+    let occurred_at = event.time("time")?;
+    let received_at = members::as_stored(received_at);
+
+    let mut data = event.data()?;
+    let not_before = data::cutoff(&mut data, occurred_at, received_at)?;
+    let incident = data::incident(&mut data, event_type)?;
+    Ok(LogoutEvent {
+        source,
+        id,
+        event_type,
+        occurred_at,
+        received_at,
+        not_before,
+        reason: data.text("reason", data::MAX_REASON_BYTES)?,
+        actor: data.text("actor", data::MAX_ACTOR_BYTES)?,
+        incident: incident.name,
+        incident_targets: incident.targets,
+        targets: targets::read(&mut data, &targets::Frame { rules, event_type, received_at, not_before })?,
+    })
 }

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use time::OffsetDateTime;
+
+use crate::retry::Schedule;
+
 /// How far the revocation is proven.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proof {
@@ -13,6 +17,54 @@ pub enum Proof {
     Verified,
     /// Introspection still says active: not done.
     Contradicted,
+}
+
+impl Proof {
+    /// The value in the audit views.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::AlreadyInvalid => "already_invalid",
+            Self::Verified => "verified",
+            Self::Contradicted => "contradicted",
+        }
+    }
+}
+
+/// A target's state (contract section 3). The database holds the same list and refuses every other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Work to do.
+    Pending,
+    /// Needs a person, or the budget ran out; tried again at every sweep.
+    Parked,
+    /// The provider accepted it.
+    Revoked,
+    /// The provider has no such call.
+    Unsupported,
+    /// The token's lifetime ended first.
+    Expired,
+    /// An operator gave it up.
+    Cancelled,
+}
+
+impl State {
+    /// The value in the audit views.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Parked => "parked",
+            Self::Revoked => "revoked",
+            Self::Unsupported => "unsupported",
+            Self::Expired => "expired",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Whether nothing more happens.
+    pub fn is_final(self) -> bool {
+        !matches!(self, Self::Pending | Self::Parked)
+    }
 }
 
 /// What one attempt came to.
@@ -43,4 +95,140 @@ pub struct Answer {
     pub error: Option<String>,
     /// `Retry-After`, in full.
     pub retry_after: Option<Duration>,
+}
+
+impl Verdict {
+    /// The outcome's name in `audit.attempts` and in the metrics.
+    pub fn outcome(self) -> &'static str {
+        match self {
+            Self::Done(Proof::AlreadyInvalid) => "already_invalid",
+            Self::Done(_) => "revoked",
+            Self::Contradicted | Self::Transient => "transient",
+            Self::Misconfigured => "misconfigured",
+            Self::Unsupported | Self::Refused => "rejected",
+        }
+    }
+}
+
+impl Answer {
+    /// An answer that leaves no doubt: the target is dead.
+    pub fn done(proof: Proof, http_status: Option<u16>) -> Self {
+        Self { verdict: Verdict::Done(proof), http_status, error: None, retry_after: None }
+    }
+
+    /// A failure, with its text.
+    pub fn failed(verdict: Verdict, http_status: Option<u16>, error: impl Into<String>) -> Self {
+        Self { verdict, http_status, error: Some(error.into()), retry_after: None }
+    }
+}
+
+/// What is known of a target when an answer arrives.
+#[derive(Clone, Copy, Debug)]
+pub struct Standing {
+    /// This attempt's number, from 1.
+    pub attempt: u32,
+    /// Failures before this attempt.
+    pub failures: u32,
+    /// The token's own end, where known: it is the budget.
+    pub token_expires_at: Option<OffsetDateTime>,
+    /// End of the budget where the lifetime is unknown.
+    pub give_up_at: OffsetDateTime,
+}
+
+/// A target's next state. Database row, log line, metric and message derive from it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Settlement {
+    /// The state.
+    pub state: State,
+    /// The proof, or `Contradicted` on a target that stays open.
+    pub proof: Option<Proof>,
+    /// Whether a failure was counted against the schedule.
+    pub spent: bool,
+    /// When an open target is due again.
+    pub due_in: Option<Duration>,
+}
+
+/// Longest rest of a target that met wrong credentials or the like.
+const LONGEST_PROBE_REST: Duration = Duration::from_secs(60);
+/// How long after its own end a token is still tried: clocks differ.
+const EXPIRY_LEEWAY: Duration = Duration::from_secs(60);
+
+/// The next state of a target after an answer. Pure but for the schedule's jitter.
+pub fn settle(answer: &Answer, standing: &Standing, schedule: &Schedule, now: OffsetDateTime) -> Settlement {
+    let settled = |state, proof| Settlement { state, proof, spent: false, due_in: None };
+    let open = |state, proof, spent, due_in| Settlement { state, proof, spent, due_in: Some(due_in) };
+    let out_of_time = standing.token_expires_at.is_none() && now >= standing.give_up_at;
+    let delay = || schedule.delay(standing.failures.saturating_add(1), answer.retry_after);
+    match answer.verdict {
+        Verdict::Done(proof) => settled(State::Revoked, Some(proof)),
+        Verdict::Unsupported => settled(State::Unsupported, None),
+        Verdict::Refused => open(State::Parked, None, true, schedule.resweep_every()),
+        _ if standing.token_expires_at.is_some_and(|end| now >= end + EXPIRY_LEEWAY) => settled(State::Expired, None),
+        Verdict::Transient if out_of_time => open(State::Parked, None, true, schedule.resweep_every()),
+        Verdict::Contradicted if out_of_time => open(State::Parked, Some(Proof::Contradicted), true, schedule.resweep_every()),
+        Verdict::Transient => open(State::Pending, None, true, delay()),
+        Verdict::Contradicted => open(State::Pending, Some(Proof::Contradicted), true, delay()),
+        // The provider's breaker holds everything back and the schedule is not touched. The target that was asked about rests a little longer than
+        // the others, so that the next probe is made with another one: some servers blame the credentials for a token of another client.
+        Verdict::Misconfigured => open(State::Pending, None, false, schedule.delay(standing.attempt, None).min(LONGEST_PROBE_REST)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::RetryConfig;
+
+    fn schedule() -> Schedule {
+        Schedule::new(&RetryConfig {
+            initial: Duration::from_millis(500),
+            max: Duration::from_secs(600),
+            give_up_after: Duration::from_secs(86_400),
+            resweep_every: Duration::from_secs(7200),
+        })
+    }
+
+    fn at(verdict: Verdict, expires_in: Option<i64>, give_up_in: i64) -> Settlement {
+        let now = OffsetDateTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
+        let standing = Standing {
+            attempt: 4,
+            failures: 3,
+            token_expires_at: expires_in.map(|s| now + time::Duration::seconds(s)),
+            give_up_at: now + time::Duration::seconds(give_up_in),
+        };
+        settle(&Answer::failed(verdict, None, "x"), &standing, &schedule(), now)
+    }
+
+    #[test]
+    fn every_verdict_has_its_state() {
+        for (verdict, expires_in, give_up_in, state, proof, spent) in [
+            (Verdict::Done(Proof::Accepted), None, 1, State::Revoked, Some(Proof::Accepted), false),
+            (Verdict::Done(Proof::Verified), Some(-90), 1, State::Revoked, Some(Proof::Verified), false),
+            (Verdict::Unsupported, None, 1, State::Unsupported, None, false),
+            (Verdict::Refused, None, 1, State::Parked, None, true),
+            (Verdict::Transient, None, 1, State::Pending, None, true),
+            (Verdict::Transient, None, 0, State::Parked, None, true),
+            (Verdict::Transient, Some(10), -1, State::Pending, None, true),
+            (Verdict::Transient, Some(-59), -1, State::Pending, None, true),
+            (Verdict::Transient, Some(-60), 1, State::Expired, None, false),
+            (Verdict::Contradicted, None, 1, State::Pending, Some(Proof::Contradicted), true),
+            (Verdict::Contradicted, None, 0, State::Parked, Some(Proof::Contradicted), true),
+            (Verdict::Misconfigured, None, -1, State::Pending, None, false),
+            (Verdict::Misconfigured, Some(-61), 1, State::Expired, None, false),
+        ] {
+            let got = at(verdict, expires_in, give_up_in);
+            assert_eq!((got.state, got.proof, got.spent), (state, proof, spent), "{verdict:?} {expires_in:?} {give_up_in}");
+            assert_eq!(got.due_in.is_some(), !state.is_final(), "{verdict:?}: open states, and only they, have a due time");
+        }
+    }
+
+    #[test]
+    fn retry_after_is_honoured_in_full() {
+        let mut answer = Answer::failed(Verdict::Transient, Some(429), "slow down");
+        answer.retry_after = Some(Duration::from_secs(5000));
+        let now = OffsetDateTime::UNIX_EPOCH;
+        let standing = Standing { attempt: 1, failures: 0, token_expires_at: None, give_up_at: now + Duration::from_secs(9) };
+        let got = settle(&answer, &standing, &schedule(), now);
+        assert!(got.due_in >= Some(Duration::from_secs(5000)), "{got:?}");
+    }
 }

@@ -1,4 +1,18 @@
 //! Every setting, its unit, its default and its refusal (contract section 9).
+//!
+//! [`Config::load`] reads a TOML file, then the environment over it, and answers with a valid value or with everything that is wrong.
+
+mod environment;
+mod findings;
+mod load;
+mod providers;
+mod raw;
+mod sections;
+mod tree;
+
+pub use environment::Environment;
+pub use findings::ConfigError;
+pub use load::{BrokerSettings, DatabaseSettings};
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -6,10 +20,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Deserialize;
 use zeroize::Zeroizing;
 
+const MINUTE: u64 = 60;
+const DAY: u64 = 24 * 60 * MINUTE;
+
 /// A secret setting. It cannot be printed.
-#[derive(Clone)]
+#[derive(Clone, Deserialize)]
+#[serde(try_from = "toml::Value")]
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
@@ -32,6 +51,8 @@ pub struct Config {
     pub instance: String,
     /// How long `run` finishes what is in flight after SIGTERM. Default 10 s.
     pub shutdown_grace: Duration,
+    /// `lease`: how long a worker's work stays its own without a sign of life; then others take it over. 2 s to 10 min. Default 30 s.
+    pub lease: Duration,
     /// `[amqp]`
     pub amqp: AmqpConfig,
     /// `[database]`
@@ -87,14 +108,32 @@ pub struct RetryConfig {
     pub resweep_every: Duration,
 }
 
+impl Default for RetryConfig {
+    fn default() -> Self {
+        Self {
+            initial: Duration::from_millis(500),
+            max: Duration::from_secs(10 * MINUTE),
+            give_up_after: Duration::from_secs(DAY),
+            resweep_every: Duration::from_secs(DAY),
+        }
+    }
+}
+
 /// `[invalidation]`
+#[derive(Clone, Debug)]
 pub struct InvalidationConfig {
-    /// `stream_max_age`: retention of the stream, at least the longest token lifetime. Default 7 days.
+    /// `stream_max_age`: retention of the stream, at least the longest token lifetime. Default 30 days.
     pub stream_max_age: Duration,
     /// `stream_max_length_bytes`: disk guard of the stream. Default 5 GB.
     pub stream_max_length_bytes: u64,
     /// `heartbeat` period. Default 1 s.
     pub heartbeat: Duration,
+}
+
+impl Default for InvalidationConfig {
+    fn default() -> Self {
+        Self { stream_max_age: Duration::from_secs(30 * DAY), stream_max_length_bytes: 5_000_000_000, heartbeat: Duration::from_secs(1) }
+    }
 }
 
 /// `[authorization]`
@@ -113,6 +152,12 @@ pub struct LimitsConfig {
     pub max_targets: usize,
     /// `max_token_bytes`. Default 16 KiB.
     pub max_token_bytes: usize,
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        Self { max_message_bytes: 1024 * 1024, max_targets: 1000, max_token_bytes: 16 * 1024 }
+    }
 }
 
 /// `[log]`
@@ -146,7 +191,8 @@ pub struct ProviderConfig {
 }
 
 /// `verify`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Verify {
     /// The provider's yes is enough.
     Off,
@@ -187,18 +233,22 @@ pub struct ClientConfig {
 }
 
 /// OAuth client authentication methods.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub enum ClientAuth {
     /// `client_secret_basic`
+    #[serde(rename = "client_secret_basic")]
     SecretBasic,
     /// `client_secret_post`
+    #[serde(rename = "client_secret_post")]
     SecretPost,
     /// `none`: a public client
+    #[serde(rename = "none")]
     None,
 }
 
 /// How id and secret enter the `Authorization: Basic` header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum BasicEncoding {
     /// Form-encoded before base64 (RFC 6749 section 2.3.1).
     Rfc6749,
@@ -217,7 +267,8 @@ pub struct GenauthConfig {
 }
 
 /// The application protocol chosen in GenAuth's console; it decides the paths.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum GenauthProtocol {
     /// `/oidc/token/revocation`
     Oidc,

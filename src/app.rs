@@ -1,0 +1,241 @@
+//! The only wiring: configuration in, a running worker out, an orderly end.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{SetOnce, mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::broker::{Broker, BrokerError, Intake, Publisher};
+use crate::config::{Config, ProviderConfig};
+use crate::event::{ProviderRule, Rules};
+use crate::http;
+use crate::invalidation::Composer;
+use crate::provider::{Provider, ProviderSetupError};
+use crate::retry::Schedule;
+use crate::seal::{Keyring, SealError};
+use crate::store::{SchemaError, Store, StoreError};
+use crate::telemetry::Metrics;
+use crate::worker::{Channels, Gate, Steps, Worker};
+
+/// Version of this program.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// How long the last writes may take once the grace period is over.
+const LAST_WRITES: Duration = Duration::from_secs(5);
+
+/// Why the worker did not start, or stopped by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// A setting that only its user can judge, such as a sealing key or a provider.
+    #[error("{0}")]
+    Setting(String),
+    /// The schema is missing or old.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    /// Postgres failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The broker refused, at start.
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
+    /// The address of `[http] listen` cannot be used.
+    #[error("http.listen: {0}")]
+    Listen(std::io::Error),
+    /// A step ended that never should.
+    #[error("the worker's step `{0}` ended unexpectedly; restarting the process is safe")]
+    Step(&'static str),
+}
+
+impl From<SealError> for AppError {
+    fn from(error: SealError) -> Self {
+        Self::Setting(format!("sealing.keys: {error}"))
+    }
+}
+
+impl From<ProviderSetupError> for AppError {
+    fn from(error: ProviderSetupError) -> Self {
+        Self::Setting(error.to_string())
+    }
+}
+
+impl AppError {
+    /// Whether it is the configuration's fault: exit code 2.
+    pub fn is_configuration(&self) -> bool {
+        matches!(self, Self::Setting(_))
+    }
+}
+
+/// The clients of the configured providers, by name.
+///
+/// # Errors
+/// A setting of a provider cannot be used.
+pub fn providers(configs: &BTreeMap<Arc<str>, ProviderConfig>) -> Result<Vec<Provider>, ProviderSetupError> {
+    configs.iter().map(|(name, config)| Provider::new(name.clone(), config)).collect()
+}
+
+fn rules(config: &Config) -> Rules {
+    let rule =
+        |(name, p): (&Arc<str>, &ProviderConfig)| ProviderRule { name: name.clone(), issuer: p.issuer.clone(), token_ttl: p.token_ttl };
+    Rules {
+        max_message_bytes: config.limits.max_message_bytes,
+        max_targets: config.limits.max_targets,
+        max_token_bytes: config.limits.max_token_bytes,
+        default_provider: config.default_provider.clone(),
+        providers: config.providers.iter().map(rule).collect(),
+        logout_users: config.authorization.logout_users.clone(),
+        mass_revocation_users: config.authorization.mass_revocation_users.clone(),
+    }
+}
+
+fn gates(config: &Config) -> Result<BTreeMap<Arc<str>, Gate>, ProviderSetupError> {
+    let concurrency = |provider: &Provider| config.providers.get(provider.name()).map_or(1, |p| p.concurrency);
+    Ok(providers(&config.providers)?
+        .into_iter()
+        .map(|p| (p.name().clone(), (concurrency(&p), p)))
+        .map(|(n, (c, p))| (n, Gate::new(p, c)))
+        .collect())
+}
+
+/// A verifier that starts reads the stream back to the longest denial: one that the stream has dropped by then would be accepted again.
+fn warn_of_short_stream(config: &Config) {
+    let kept = config.invalidation.stream_max_age;
+    for (provider, longer) in config.providers.iter().filter(|(_, p)| p.token_ttl > kept) {
+        tracing::warn!(%provider, token_ttl_s = longer.token_ttl.as_secs(), stream_max_age_s = kept.as_secs(),
+            "invalidation.stream_max_age is shorter than the provider's token_ttl: a verifier that starts late misses denials that are still needed");
+    }
+}
+
+/// The running worker with everything that belongs to it.
+struct Running {
+    worker: Arc<Worker>,
+    steps: Steps,
+    intake: JoinHandle<Result<(), BrokerError>>,
+    http: JoinHandle<std::io::Result<()>>,
+    drained: CancellationToken,
+    hard: CancellationToken,
+}
+
+/// Runs the worker until `stop` is cancelled, then lets it finish within `shutdown_grace`.
+///
+/// # Errors
+/// See [`AppError`].
+pub async fn run(config: Config, migrate: bool, stop: CancellationToken) -> Result<(), AppError> {
+    warn_of_short_stream(&config);
+    let keyring = Keyring::parse(&config.sealing_keys)?;
+    let gates = gates(&config)?;
+    let broker = Arc::new(Broker::new(&config.amqp, &config.invalidation, &config.instance).map_err(AppError::Setting)?);
+    let store = Store::new(&config.database)?;
+    let listener = http::bind(config.http_listen).await.map_err(AppError::Listen)?;
+    let (notes_tx, notes) = mpsc::unbounded_channel();
+    let hard = CancellationToken::new();
+    let publisher = Publisher::start(broker.clone(), Schedule::reconnecting(), hard.clone());
+    let worker = Arc::new(Worker {
+        number: SetOnce::new(),
+        lease: config.lease,
+        rules: rules(&config),
+        keyring,
+        schedule: Schedule::new(&config.retry),
+        give_up_after: config.retry.give_up_after,
+        heartbeat: config.invalidation.heartbeat,
+        gates,
+        store,
+        publisher,
+        composer: Composer::new(&config.instance),
+        metrics: Metrics::new(VERSION),
+        database_up: AtomicBool::new(true),
+        notes: notes_tx,
+        tasks: TaskTracker::new(),
+        stop: stop.clone(),
+        instance: config.instance,
+    });
+    let mut running = start(worker, broker, listener, notes, hard, migrate);
+    let ended = supervise(&mut running, &stop).await;
+    finish(running, config.shutdown_grace).await;
+    ended
+}
+
+fn start(
+    worker: Arc<Worker>,
+    broker: Arc<Broker>,
+    listener: tokio::net::TcpListener,
+    notes: mpsc::UnboundedReceiver<crate::worker::Note>,
+    hard: CancellationToken,
+    migrate: bool,
+) -> Running {
+    let (sink, deliveries) = mpsc::unbounded_channel();
+    let (open_tx, open) = watch::channel(true);
+    let (connected, consuming) = watch::channel(false);
+    let drained = CancellationToken::new();
+    let (stop, schedule) = (worker.stop.clone(), Schedule::reconnecting());
+    let intake = Intake { broker, schedule, sink, open, connected, stop, drained: drained.clone() };
+    let steps = worker.start(Channels { deliveries, notes, open: open_tx }, migrate);
+    let http = tokio::spawn(http::serve(listener, http::Health { worker: worker.clone(), consuming }, hard.clone()));
+    Running { worker, steps, intake: tokio::spawn(intake.run()), http, drained, hard }
+}
+
+/// Returns when asked to stop, or when something ended that never should.
+async fn supervise(running: &mut Running, stop: &CancellationToken) -> Result<(), AppError> {
+    let ended = tokio::select! {
+        () = stop.cancelled() => Ok(()),
+        ended = &mut running.intake => match ended {
+            Ok(Err(error)) => Err(error.into()),
+            _ => Err(AppError::Step("consume")),
+        },
+        _ = &mut running.http => Err(AppError::Step("http")),
+        ended = &mut running.steps.enter => match ended {
+            Ok(Err(error)) => Err(error.into()),
+            _ => Err(AppError::Step("enter")),
+        },
+        _ = &mut running.steps.intake => Err(AppError::Step("intake")),
+        _ = &mut running.steps.accept => Err(AppError::Step("accept")),
+        _ = &mut running.steps.record => Err(AppError::Step("record")),
+        _ = &mut running.steps.claim => Err(AppError::Step("claim")),
+        _ = &mut running.steps.upkeep => Err(AppError::Step("upkeep")),
+    };
+    // A stop that was asked for ends the steps too: it is no failure of theirs.
+    if stop.is_cancelled() { Ok(()) } else { ended }
+}
+
+/// Stops taking, finishes what is in flight, hands the rest back, leaves.
+async fn finish(running: Running, grace: Duration) {
+    let Running { worker, steps, intake, http: _, drained, hard } = running;
+    worker.stop.cancel();
+    worker.tasks.close();
+    tracing::info!(grace_s = grace.as_secs(), "stopping: finishing what is in flight");
+    let flushed = async {
+        for step in [steps.intake, steps.accept, steps.claim] {
+            ended(step).await;
+        }
+        worker.tasks.wait().await;
+        ended(steps.record).await;
+    };
+    let in_time = tokio::time::timeout(grace, flushed).await.is_ok();
+    drained.cancel();
+    drop(tokio::time::timeout(LAST_WRITES, ended(intake)).await);
+    hard.cancel();
+    steps.upkeep.abort();
+    let left = async {
+        match worker.number.get() {
+            Some(number) => worker.store.end(*number).await,
+            None => Ok(()),
+        }
+    };
+    let left = tokio::time::timeout(LAST_WRITES, left).await;
+    worker.store.close().await;
+    worker.database_up.store(false, Ordering::Relaxed);
+    match (in_time, left) {
+        (true, Ok(Ok(()))) => tracing::info!("stopped; nothing was left in flight"),
+        _ => tracing::warn!(in_time, "stopped before everything in flight was finished; other workers take it over"),
+    }
+}
+
+/// Waits for a step. The one whose end `supervise` saw must not be polled again: that would panic.
+async fn ended<T>(step: JoinHandle<T>) {
+    if !step.is_finished() {
+        drop(step.await);
+    }
+}

@@ -1,0 +1,193 @@
+//! Consuming: a supervised session on both queues. Whatever ends it (error, server-side cancel, silence), everything is torn down and built anew.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
+use lapin::types::{FieldTable, ShortString};
+use lapin::{Acker, BasicProperties, Channel, Connection, Consumer};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use zeroize::Zeroizing;
+
+use super::connection::{close, within};
+use super::{Broker, BrokerError, LOGOUT_QUEUE, MASS_QUEUE};
+use crate::event::Origin;
+use crate::retry::Schedule;
+
+/// How long a session stays careful after a message that could not be read: one delivery at a time, so that only the message at fault is
+/// counted towards the delivery limit.
+const CAREFUL_SESSION: Duration = Duration::from_secs(2);
+/// A mass revocation is up to a thousand targets and a mebibyte; its queue gets this fraction of the prefetch, so that memory stays bounded.
+const MASS_SHARE: u16 = 16;
+/// Connects that neither succeed nor fail leave a thread behind each: after this many in a row the process had better start afresh.
+const MAX_MUTE_CONNECTS: u32 = 10;
+
+/// A message's body. It holds raw tokens: no `Debug`, wiped on drop.
+pub struct Body(Zeroizing<Vec<u8>>);
+
+impl Body {
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// A delivery, not yet acknowledged. Dropping it leaves it to the broker, which delivers it again when the session ends.
+pub struct Received {
+    /// The body as published.
+    pub body: Body,
+    /// Where it came from.
+    pub origin: Origin,
+    pub(super) properties: BasicProperties,
+    acker: Acker,
+}
+
+impl Received {
+    /// Tells the broker that the message is dealt with. Returns false if the session has ended: the broker will deliver it again.
+    pub async fn ack(&self) -> bool {
+        self.acker.ack(BasicAckOptions::default()).await.unwrap_or(false)
+    }
+}
+
+/// The consuming side's supervisor.
+pub struct Intake {
+    /// The broker.
+    pub broker: Arc<Broker>,
+    /// Delays between sessions.
+    pub schedule: Schedule,
+    /// Where deliveries go. Its capacity need not be bounded: the prefetch bounds it.
+    pub sink: mpsc::UnboundedSender<Received>,
+    /// Whether deliveries may be taken: false hands the window back and waits.
+    pub open: watch::Receiver<bool>,
+    /// Whether a session is consuming.
+    pub connected: watch::Sender<bool>,
+    /// Stop taking: consumers are cancelled, the session stays for outstanding acknowledgements.
+    pub stop: CancellationToken,
+    /// Everything is acknowledged: close.
+    pub drained: CancellationToken,
+}
+
+enum Ended {
+    Stopped,
+    Closed,
+    CarefulEnough,
+}
+
+impl Intake {
+    /// Consumes until stopped and drained.
+    ///
+    /// # Errors
+    /// At start: the topology differs, or credentials are refused. Later: only a broker that accepts connections and never answers.
+    pub async fn run(self) -> Result<(), BrokerError> {
+        let (mut failures, mut mute, mut careful, mut was_up) = (0, 0, false, false);
+        loop {
+            let ended = tokio::select! {
+                ended = self.session(careful) => ended,
+                () = self.drained.cancelled() => return Ok(()),
+            };
+            was_up |= *self.connected.borrow();
+            self.connected.send_replace(false);
+            match ended {
+                Ok(Ended::Stopped) => return Ok(()),
+                Ok(Ended::CarefulEnough) => careful = false,
+                Ok(Ended::Closed) => failures = 0,
+                Err(error) if error.is_unreadable() => {
+                    tracing::error!(%error, "a message with unreadable properties ended the session; delivering one at a time until the broker dead-letters it");
+                    careful = true;
+                    continue;
+                }
+                Err(error) if error.is_refusal() && !was_up => return Err(error),
+                Err(error) => {
+                    failures += 1;
+                    mute = if error.is_timeout() { mute + 1 } else { 0 };
+                    if mute >= MAX_MUTE_CONNECTS {
+                        return Err(error);
+                    }
+                    tracing::warn!(%error, failures, "consuming session failed; trying again");
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(self.schedule.delay(failures + 1, None)) => {}
+                () = self.stop.cancelled() => {}
+            }
+        }
+    }
+
+    async fn session(&self, careful: bool) -> Result<Ended, BrokerError> {
+        let mut open = self.open.clone();
+        tokio::select! {
+            open = open.wait_for(|open| *open) => { if open.is_err() { return Ok(Ended::Stopped) } }
+            () = self.stop.cancelled() => return Ok(Ended::Stopped),
+        }
+        let connection = self.broker.connect("consume").await?;
+        let ended = self.consume(&connection, careful).await;
+        close(&connection).await;
+        ended
+    }
+
+    async fn consume(&self, connection: &Connection, careful: bool) -> Result<Ended, BrokerError> {
+        if !careful {
+            self.broker.ensure_topology(connection).await?;
+        }
+        let prefetch = if careful { 1 } else { self.broker.prefetch };
+        let (logout_channel, mut logout) = subscribe(connection, LOGOUT_QUEUE, prefetch).await?;
+        let (mass_channel, mut mass) = subscribe(connection, MASS_QUEUE, (prefetch / MASS_SHARE).max(1)).await?;
+        self.connected.send_replace(true);
+        let (logout_queue, mass_queue) = (Arc::from(LOGOUT_QUEUE), Arc::from(MASS_QUEUE));
+        let mut open = self.open.clone();
+        let ended = tokio::select! {
+            ended = pump(&mut logout, &logout_queue, &self.sink) => return ended,
+            ended = pump(&mut mass, &mass_queue, &self.sink) => return ended,
+            _ = open.wait_for(|open| !open) => return Ok(Ended::Closed),
+            () = tokio::time::sleep(CAREFUL_SESSION), if careful => return Ok(Ended::CarefulEnough),
+            () = self.stop.cancelled() => Ok(Ended::Stopped),
+        };
+        // Cancelled, not closed: the deliveries in hand are acknowledged on these channels.
+        cancel(&logout_channel, &logout).await;
+        cancel(&mass_channel, &mass).await;
+        self.drained.cancelled().await;
+        ended
+    }
+}
+
+async fn subscribe(connection: &Connection, queue: &'static str, prefetch: u16) -> Result<(Channel, Consumer), BrokerError> {
+    let failed = |e| BrokerError::new(format!("consume from {queue}"), e);
+    within(queue, async {
+        let channel = connection.create_channel().await.map_err(failed)?;
+        channel.basic_qos(prefetch, BasicQosOptions::default()).await.map_err(failed)?;
+        let tag = ShortString::from(queue);
+        let consumer =
+            channel.basic_consume(queue.into(), tag, BasicConsumeOptions::default(), FieldTable::default()).await.map_err(failed)?;
+        Ok((channel, consumer))
+    })
+    .await
+}
+
+async fn cancel(channel: &Channel, consumer: &Consumer) {
+    // A channel that is already gone needs no cancelling.
+    drop(channel.basic_cancel(consumer.tag(), BasicCancelOptions::default()).await);
+}
+
+async fn pump(consumer: &mut Consumer, queue: &Arc<str>, sink: &mpsc::UnboundedSender<Received>) -> Result<Ended, BrokerError> {
+    loop {
+        match consumer.next().await {
+            Some(Ok(delivery)) => {
+                let origin = Origin {
+                    queue: queue.clone(),
+                    routing_key: delivery.routing_key.to_string(),
+                    broker_user: delivery.properties.user_id().as_ref().map(ToString::to_string),
+                    content_type: delivery.properties.content_type().as_ref().map(ToString::to_string),
+                };
+                let body = Body(Zeroizing::new(delivery.data));
+                let received = Received { body, origin, properties: delivery.properties, acker: delivery.acker };
+                if sink.send(received).is_err() {
+                    return Ok(Ended::Stopped);
+                }
+            }
+            Some(Err(error)) => return Err(BrokerError::new(format!("consume from {queue}"), error)),
+            None => return Err(BrokerError::ended(format!("consume from {queue}"))),
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! RabbitMQ: the only user of lapin. Two connections, each with its own supervisor: one consumes, one publishes,
+//! because an alarm in the broker blocks a connection that publishes.
+
+mod connection;
+mod dead;
+mod events;
+mod intake;
+mod publisher;
+mod topology;
+
+use std::fmt;
+
+pub use connection::Broker;
+pub use dead::{DeadMessage, DeadQueue};
+pub use events::{EventPublisher, Unconfirmed};
+pub use intake::{Body, Intake, Received};
+pub use publisher::{PublishError, Publisher};
+pub use topology::{DEAD, EVENTS_EXCHANGE, LOGOUT_QUEUE, MASS_QUEUE};
+
+/// What was tried at the broker, and why it failed.
+#[derive(Debug)]
+pub struct BrokerError {
+    what: String,
+    why: Why,
+}
+
+#[derive(Debug)]
+enum Why {
+    Lapin(lapin::Error),
+    Timeout(std::time::Duration),
+    Ended,
+}
+
+impl BrokerError {
+    fn new(what: impl Into<String>, error: lapin::Error) -> Self {
+        Self { what: what.into(), why: Why::Lapin(error) }
+    }
+
+    fn timeout(what: impl Into<String>, after: std::time::Duration) -> Self {
+        Self { what: what.into(), why: Why::Timeout(after) }
+    }
+
+    fn ended(what: impl Into<String>) -> Self {
+        Self { what: what.into(), why: Why::Ended }
+    }
+
+    /// Whether the broker refused for a reason that only a person can mend: wrong arguments, no permission, bad credentials.
+    pub fn is_refusal(&self) -> bool {
+        let Why::Lapin(error) = &self.why else { return false };
+        match error.kind() {
+            lapin::ErrorKind::ProtocolError(amqp) => [402, 403, 404, 406, 530].contains(&amqp.get_id()),
+            _ => false,
+        }
+    }
+
+    /// Whether the broker has no such thing (404).
+    pub fn is_missing(&self) -> bool {
+        let Why::Lapin(error) = &self.why else { return false };
+        matches!(error.kind(), lapin::ErrorKind::ProtocolError(amqp) if amqp.get_id() == 404)
+    }
+
+    /// Whether the client could not read what the broker sent: a message whose properties are not valid UTF-8 does that to every connection it is delivered on.
+    fn is_unreadable(&self) -> bool {
+        matches!(&self.why, Why::Lapin(error) if matches!(error.kind(), lapin::ErrorKind::ParsingError(_)))
+    }
+
+    fn is_timeout(&self) -> bool {
+        matches!(self.why, Why::Timeout(_))
+    }
+}
+
+impl fmt::Display for BrokerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.what)?;
+        match &self.why {
+            Why::Lapin(error) => match error.kind() {
+                lapin::ErrorKind::ProtocolError(amqp) => f.write_str(amqp.get_message().as_str()),
+                _ => write!(f, "{error}"),
+            },
+            Why::Timeout(after) => write!(f, "no answer within {} s", after.as_secs()),
+            Why::Ended => f.write_str("the broker ended it (queue deleted, leader lost or connection closed)"),
+        }
+    }
+}
+
+impl std::error::Error for BrokerError {}

@@ -1,0 +1,217 @@
+//! Publishing: persistent, mandatory, confirmed. Published means that the broker said so and did not return it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lapin::options::BasicPublishOptions;
+use lapin::types::ShortString;
+use lapin::{BasicProperties, Channel, Confirmation};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::connection::close;
+use super::{Broker, BrokerError};
+use crate::invalidation::{EXCHANGE, Outgoing};
+use crate::retry::Schedule;
+
+/// How long a confirm may take before the connection counts as lost.
+pub(super) const CONFIRM_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Why a message does not count as published.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// A routing key or property does not fit AMQP's 255 bytes.
+    #[error("publish to {0}: {1} is longer than 255 bytes")]
+    TooLong(String, &'static str),
+    /// No queue is bound for it.
+    #[error("publish to {0}: no queue takes it (is one bound there?)")]
+    Returned(String),
+    /// The broker refused it.
+    #[error("publish to {0}: the broker refused it (queue full or unavailable)")]
+    Nacked(String),
+    /// The connection was lost; whether the message arrived is not known.
+    #[error("{0}")]
+    Lost(#[from] BrokerError),
+    /// The process is ending.
+    #[error("publish to {0}: given up, the worker is stopping")]
+    Stopping(String),
+}
+
+/// A channel and its place in the succession of channels: only the failures of the present one count against it.
+#[derive(Clone)]
+struct Link {
+    number: u64,
+    channel: Channel,
+}
+
+/// A handle to the publishing connection. Clones share it.
+#[derive(Clone)]
+pub struct Publisher {
+    link: watch::Receiver<Option<Link>>,
+    suspect: Arc<watch::Sender<u64>>,
+    losses: watch::Receiver<u64>,
+    schedule: Schedule,
+    stop: CancellationToken,
+}
+
+impl Publisher {
+    /// Starts the supervisor of the publishing connection. It ends when `stop` is cancelled.
+    pub fn start(broker: Arc<Broker>, schedule: Schedule, stop: CancellationToken) -> Self {
+        let (link_tx, link) = watch::channel(None);
+        let (losses_tx, losses) = watch::channel(0);
+        let suspect = Arc::new(watch::Sender::new(0));
+        let publisher = Self { link, suspect: suspect.clone(), losses, schedule: schedule.clone(), stop: stop.clone() };
+        tokio::spawn(async move { Supervisor { broker, schedule, link: link_tx, losses: losses_tx, suspect, stop }.run().await });
+        publisher
+    }
+
+    /// Whether the connection is up.
+    pub fn is_connected(&self) -> bool {
+        self.link.borrow().is_some()
+    }
+
+    /// Counts lost connections: a change means that the broker may have lost what it confirmed shortly before.
+    pub fn losses(&self) -> watch::Receiver<u64> {
+        self.losses.clone()
+    }
+
+    /// Publishes an invalidation, again and again until the broker has confirmed it.
+    ///
+    /// # Errors
+    /// Only [`PublishError::Stopping`] and [`PublishError::TooLong`]; every other failure is logged and tried again.
+    pub async fn deliver(&self, message: &Outgoing) -> Result<(), PublishError> {
+        let mut failures = 0;
+        loop {
+            match self.invalidate(message).await {
+                Ok(()) => return Ok(()),
+                Err(e @ (PublishError::Stopping(_) | PublishError::TooLong(..))) => return Err(e),
+                Err(error) => {
+                    failures += 1;
+                    tracing::warn!(%error, failures, message_id = %message.id, "invalidation not confirmed; trying again");
+                    tokio::select! {
+                        () = tokio::time::sleep(self.schedule.delay(failures, None)) => {}
+                        () = self.stop.cancelled() => return Err(PublishError::Stopping(EXCHANGE.to_owned())),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Publishes an invalidation once.
+    ///
+    /// # Errors
+    /// See [`PublishError`].
+    pub async fn invalidate(&self, message: &Outgoing) -> Result<(), PublishError> {
+        let properties = BasicProperties::default()
+            .with_content_type("application/cloudevents+json".into())
+            .with_delivery_mode(2)
+            .with_message_id(message.id.to_string().into())
+            .with_type(message.kind.into())
+            .with_app_id("revocation-worker".into());
+        self.publish(EXCHANGE, &message.routing_key, &message.body, properties).await
+    }
+
+    /// Publishes once: persistent, mandatory, confirmed within [`CONFIRM_TIMEOUT`].
+    pub(super) async fn publish(&self, exchange: &str, key: &str, body: &[u8], properties: BasicProperties) -> Result<(), PublishError> {
+        let key = ShortString::try_new(key).map_err(|_| PublishError::TooLong(exchange.to_owned(), "its routing key"))?;
+        let Link { number, channel } = self.link(exchange).await?;
+        let outcome = tokio::time::timeout(CONFIRM_TIMEOUT, send(&channel, exchange, key, body, properties)).await;
+        if !matches!(outcome, Ok(Ok(_))) {
+            self.suspect.send_if_modified(|suspect| number > std::mem::replace(suspect, number.max(*suspect)));
+        }
+        let lost = || format!("publish to {exchange}");
+        match outcome {
+            Err(_) => Err(BrokerError::timeout(lost(), CONFIRM_TIMEOUT).into()),
+            Ok(Err(error)) => Err(BrokerError::new(lost(), error).into()),
+            Ok(Ok(confirmation)) => verdict(&confirmation, exchange),
+        }
+    }
+
+    /// The present channel; waits for one while the broker is away.
+    async fn link(&self, exchange: &str) -> Result<Link, PublishError> {
+        let mut link = self.link.clone();
+        tokio::select! {
+            found = link.wait_for(Option::is_some) => {
+                found.ok().and_then(|link| link.clone()).ok_or_else(|| PublishError::Stopping(exchange.to_owned()))
+            }
+            () = self.stop.cancelled() => Err(PublishError::Stopping(exchange.to_owned())),
+        }
+    }
+}
+
+/// What the broker's answer to a mandatory message means.
+pub(super) fn verdict(confirmation: &Confirmation, exchange: &str) -> Result<(), PublishError> {
+    match confirmation {
+        Confirmation::Ack(None) => Ok(()),
+        Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_)) => Err(PublishError::Returned(exchange.to_owned())),
+        Confirmation::Nack(None) | Confirmation::NotRequested => Err(PublishError::Nacked(exchange.to_owned())),
+    }
+}
+
+async fn send(
+    channel: &Channel,
+    exchange: &str,
+    key: ShortString,
+    body: &[u8],
+    properties: BasicProperties,
+) -> Result<Confirmation, lapin::Error> {
+    let options = BasicPublishOptions { mandatory: true, ..Default::default() };
+    channel.basic_publish(exchange.into(), key, options, body, properties).await?.await
+}
+
+struct Supervisor {
+    broker: Arc<Broker>,
+    schedule: Schedule,
+    link: watch::Sender<Option<Link>>,
+    losses: watch::Sender<u64>,
+    suspect: Arc<watch::Sender<u64>>,
+    stop: CancellationToken,
+}
+
+impl Supervisor {
+    async fn run(self) {
+        let (mut failures, mut number) = (0, 0);
+        while !self.stop.is_cancelled() {
+            number += 1;
+            match self.session(number).await {
+                Ok(()) => {
+                    failures = 0;
+                    self.losses.send_modify(|losses| *losses += 1);
+                }
+                Err(error) => {
+                    failures += 1;
+                    tracing::warn!(%error, failures, "publishing connection failed; trying again");
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(self.schedule.delay(failures + 1, None)) => {}
+                () = self.stop.cancelled() => {}
+            }
+        }
+    }
+
+    /// One connection's life; `Ok` once it was up, however it ended.
+    async fn session(&self, number: u64) -> Result<(), BrokerError> {
+        let connection = self.broker.connect("publish").await?;
+        let ready = async {
+            self.broker.ensure_topology(&connection).await?;
+            Broker::confirming_channel(&connection).await
+        };
+        let channel = match ready.await {
+            Ok(channel) => channel,
+            Err(error) => {
+                close(&connection).await;
+                return Err(error);
+            }
+        };
+        self.link.send_replace(Some(Link { number, channel }));
+        let mut suspect = self.suspect.subscribe();
+        tokio::select! {
+            _ = suspect.wait_for(|suspect| *suspect >= number) => tracing::warn!("publishing connection lost"),
+            () = self.stop.cancelled() => {}
+        }
+        self.link.send_replace(None);
+        close(&connection).await;
+        Ok(())
+    }
+}

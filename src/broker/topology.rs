@@ -1,0 +1,194 @@
+//! Exchanges, queues and bindings (contract section 5): one table, declared or checked.
+
+use std::time::Duration;
+
+use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{Channel, Connection, ExchangeKind};
+
+use super::BrokerError;
+use crate::config::InvalidationConfig;
+use crate::invalidation;
+
+/// Exchange that applications publish events to.
+pub const EVENTS_EXCHANGE: &str = "auth.events";
+/// Queue of ordinary logouts.
+pub const LOGOUT_QUEUE: &str = "revocation.logout";
+/// Queue of mass revocations.
+pub const MASS_QUEUE: &str = "revocation.mass";
+/// Exchange and queue of refused messages.
+pub const DEAD: &str = "revocation.dead";
+
+/// How often the broker returns a message before it dead-letters it.
+///
+/// It must be a positive number: -1 drops at the first return on RabbitMQ 3.10, and a missing one means 20 on 4.x. Low enough that a message
+/// which no client can read (invalid UTF-8 in its properties ends every connection it is delivered on) leaves the queue within seconds;
+/// high enough that a worker that crashes at every start does not dead-letter innocent messages before somebody looks.
+const DELIVERY_LIMIT: i64 = 100;
+/// The dead-letter queue must lose nothing, however often it is listed.
+const DEAD_DELIVERY_LIMIT: i64 = 1_000_000;
+/// Reports of verifiers are worth nothing when they are old.
+const VERIFIERS_TTL_MS: i64 = 30_000;
+
+struct QueueSpec {
+    name: &'static str,
+    arguments: FieldTable,
+}
+
+const EXCHANGES: [(&str, ExchangeKind); 4] = [
+    (EVENTS_EXCHANGE, ExchangeKind::Topic),
+    (DEAD, ExchangeKind::Fanout),
+    (invalidation::EXCHANGE, ExchangeKind::Topic),
+    ("auth.verifiers", ExchangeKind::Topic),
+];
+
+/// (exchange, routing key, queue)
+const BINDINGS: [(&str, &str, &str); 5] = [
+    (EVENTS_EXCHANGE, "auth.logout.#", LOGOUT_QUEUE),
+    (EVENTS_EXCHANGE, "auth.mass_revocation.#", MASS_QUEUE),
+    (DEAD, "", DEAD),
+    (invalidation::EXCHANGE, "#", "auth.invalidations.log"),
+    ("auth.verifiers", "status.#", "revocation.verifiers"),
+];
+
+fn text(value: &str) -> AMQPValue {
+    AMQPValue::LongString(value.into())
+}
+
+fn arguments<const N: usize>(pairs: [(&str, AMQPValue); N]) -> FieldTable {
+    let mut table = FieldTable::default();
+    for (key, value) in pairs {
+        table.insert(key.into(), value);
+    }
+    table
+}
+
+fn intake_queue(name: &'static str) -> QueueSpec {
+    let arguments = arguments([
+        ("x-queue-type", text("quorum")),
+        ("x-dead-letter-exchange", text(DEAD)),
+        ("x-dead-letter-strategy", text("at-least-once")),
+        ("x-overflow", text("reject-publish")),
+        ("x-delivery-limit", AMQPValue::LongLongInt(DELIVERY_LIMIT)),
+    ]);
+    QueueSpec { name, arguments }
+}
+
+fn queues(stream: &InvalidationConfig) -> [QueueSpec; 5] {
+    let dead = arguments([("x-queue-type", text("quorum")), ("x-delivery-limit", AMQPValue::LongLongInt(DEAD_DELIVERY_LIMIT))]);
+    let log = arguments([
+        ("x-queue-type", text("stream")),
+        ("x-max-age", text(&max_age(stream.stream_max_age))),
+        ("x-max-length-bytes", AMQPValue::LongLongInt(i64::try_from(stream.stream_max_length_bytes).unwrap_or(i64::MAX))),
+    ]);
+    let verifiers = arguments([("x-queue-type", text("classic")), ("x-message-ttl", AMQPValue::LongLongInt(VERIFIERS_TTL_MS))]);
+    [
+        intake_queue(LOGOUT_QUEUE),
+        intake_queue(MASS_QUEUE),
+        QueueSpec { name: DEAD, arguments: dead },
+        QueueSpec { name: "auth.invalidations.log", arguments: log },
+        QueueSpec { name: "revocation.verifiers", arguments: verifiers },
+    ]
+}
+
+/// RabbitMQ's notation of an age: the largest unit of D, h, m, s that holds it exactly.
+fn max_age(age: Duration) -> String {
+    let seconds = age.as_secs();
+    let (unit, name) =
+        [(86_400, "D"), (3600, "h"), (60, "m")].into_iter().find(|(unit, _)| seconds.is_multiple_of(*unit)).unwrap_or((1, "s"));
+    format!("{}{name}", seconds / unit)
+}
+
+/// Declares everything, or checks that it is there.
+///
+/// # Errors
+/// What is missing, or which argument of an existing queue differs, in the broker's words. The channel is spent after an error.
+pub(super) async fn ensure(connection: &Connection, stream: &InvalidationConfig, declare: bool) -> Result<(), BrokerError> {
+    let channel = connection.create_channel().await.map_err(|e| BrokerError::new("open a channel", e))?;
+    for (name, kind) in EXCHANGES {
+        ensure_exchange(&channel, name, kind, declare).await?;
+    }
+    for queue in queues(stream) {
+        ensure_queue(&channel, &queue, declare).await?;
+    }
+    if declare {
+        bind(&channel).await?;
+    }
+    channel.close(200, "done".into()).await.map_err(|e| BrokerError::new("close a channel", e))
+}
+
+async fn ensure_exchange(channel: &Channel, name: &str, kind: ExchangeKind, declare: bool) -> Result<(), BrokerError> {
+    let options = ExchangeDeclareOptions { passive: !declare, durable: true, ..Default::default() };
+    let declared = channel.exchange_declare(name.into(), kind, options, FieldTable::default()).await;
+    declared.map_err(|e| BrokerError::new(format!("declare exchange {name}"), e))
+}
+
+async fn ensure_queue(channel: &Channel, queue: &QueueSpec, declare: bool) -> Result<(), BrokerError> {
+    let options = QueueDeclareOptions { passive: !declare, durable: true, ..Default::default() };
+    let declared = channel.queue_declare(queue.name.into(), options, queue.arguments.clone()).await;
+    declared.map(drop).map_err(|e| BrokerError::new(format!("declare queue {}", queue.name), e))
+}
+
+/// Says what is not there, and changes nothing.
+///
+/// # Errors
+/// Where the worker declares (`declare`): which argument of something that is there differs, in the broker's words.
+pub(super) async fn missing(connection: &Connection, stream: &InvalidationConfig, declare: bool) -> Result<Vec<&'static str>, BrokerError> {
+    let mut missing = Vec::new();
+    for (name, kind) in EXCHANGES {
+        if !is_there(connection, name, async |channel, passive| ensure_exchange(channel, name, kind.clone(), !passive).await, declare)
+            .await?
+        {
+            missing.push(name);
+        }
+    }
+    for queue in queues(stream) {
+        let ensure = async |channel: &Channel, passive: bool| ensure_queue(channel, &queue, !passive).await;
+        if !is_there(connection, queue.name, ensure, declare).await? {
+            missing.push(queue.name);
+        }
+    }
+    Ok(missing)
+}
+
+/// Looks first; only what is there is then declared, which compares its arguments and creates nothing.
+async fn is_there(
+    connection: &Connection,
+    name: &str,
+    ensure: impl AsyncFn(&Channel, bool) -> Result<(), BrokerError>,
+    compare: bool,
+) -> Result<bool, BrokerError> {
+    // A channel of its own: the broker closes it where something is not there.
+    let channel = connection.create_channel().await.map_err(|e| BrokerError::new(format!("open a channel for {name}"), e))?;
+    match ensure(&channel, true).await {
+        Err(error) if error.is_missing() => return Ok(false),
+        found => found?,
+    }
+    if compare {
+        ensure(&channel, false).await?;
+    }
+    channel.close(200, "done".into()).await.map_err(|e| BrokerError::new("close a channel", e))?;
+    Ok(true)
+}
+
+async fn bind(channel: &Channel) -> Result<(), BrokerError> {
+    for (exchange, key, queue) in BINDINGS {
+        channel
+            .queue_bind(queue.into(), exchange.into(), key.into(), QueueBindOptions::default(), FieldTable::default())
+            .await
+            .map_err(|e| BrokerError::new(format!("bind queue {queue} to exchange {exchange}"), e))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_in_the_brokers_notation() {
+        for (seconds, notation) in [(7 * 86_400, "7D"), (36 * 3600, "36h"), (90 * 60, "90m"), (61, "61s")] {
+            assert_eq!(max_age(Duration::from_secs(seconds)), notation);
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! `migrate`: brings the schema up to date.
+
+use std::path::Path;
+
+use super::CommandError;
+use super::output::say;
+use crate::config::{DatabaseSettings, Environment};
+use crate::store::Store;
+use crate::telemetry;
+
+pub(super) async fn run(path: Option<&Path>) -> Result<(), CommandError> {
+    let settings = DatabaseSettings::load(path, &Environment::of_process())?;
+    telemetry::log(&settings.log);
+    let store = Store::new(&settings.database).map_err(CommandError::failed)?;
+    let version = store.migrate().await.map_err(CommandError::failed)?;
+    store.close().await;
+    say(format_args!("the schema is at version {version}"));
+    Ok(())
+}

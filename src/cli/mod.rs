@@ -1,0 +1,118 @@
+//! The commands (contract section 8): one file each.
+
+mod check;
+mod dead;
+mod keygen;
+mod migrate;
+mod ndjson;
+mod operator;
+mod output;
+mod retry;
+mod run;
+mod submit;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::app::{self, AppError};
+use crate::config::ConfigError;
+
+/// Revokes OAuth tokens everywhere after a logout.
+#[derive(Parser)]
+#[command(name = "revocation-worker", version, about, arg_required_else_help = true)]
+struct Cli {
+    /// Configuration file (TOML). Default: revocation-worker.toml, if present.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the worker
+    Run(run::Args),
+    /// Bring the database's schema up to date
+    Migrate,
+    /// Look at configuration, broker, database and providers, and say what is wrong
+    Check(check::Args),
+    /// Publish events from NDJSON
+    Submit(submit::Args),
+    /// Make parked targets due now
+    Retry(retry::Args),
+    /// Look at refused messages, put them back or throw them away
+    #[command(subcommand)]
+    Dead(dead::Command),
+    /// Make a sealing key
+    Keygen(keygen::Args),
+}
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// Wrong usage or configuration: exit code 2.
+    #[error("{0}")]
+    Usage(String),
+    /// It was tried and failed: exit code 1.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl From<ConfigError> for CommandError {
+    fn from(error: ConfigError) -> Self {
+        Self::Usage(error.to_string())
+    }
+}
+
+impl From<AppError> for CommandError {
+    fn from(error: AppError) -> Self {
+        if error.is_configuration() { Self::Usage(error.to_string()) } else { Self::Failed(error.to_string()) }
+    }
+}
+
+impl CommandError {
+    /// A failure with its text.
+    fn failed(error: impl std::fmt::Display) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+/// Runs the command that the process was called with. Exit code 0 done, 1 failed, 2 wrong usage or configuration.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&CommandError::failed(format!("start the runtime: {error}"))),
+    };
+    match runtime.block_on(dispatch(cli)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+async fn dispatch(cli: Cli) -> Result<(), CommandError> {
+    let config = cli.config.as_deref();
+    match cli.command {
+        Command::Run(args) => run::run(config, &args).await,
+        Command::Migrate => migrate::run(config).await,
+        Command::Check(args) => check::run(config, &args).await,
+        Command::Submit(args) => submit::run(config, &args).await,
+        Command::Retry(args) => retry::run(config, &args).await,
+        Command::Dead(command) => dead::run(config, &command).await,
+        Command::Keygen(args) => keygen::run(&args),
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "a command's last word goes to the person who called it")]
+fn fail(error: &CommandError) -> ExitCode {
+    eprintln!("revocation-worker: {error}");
+    match error {
+        CommandError::Usage(_) => ExitCode::from(2),
+        CommandError::Failed(_) => ExitCode::from(1),
+    }
+}
+
+/// Version shown by `--version` and in the audit views.
+pub const VERSION: &str = app::VERSION;

@@ -1,0 +1,109 @@
+//! From file and environment to a valid configuration: all of it for `run`, or the part that a command needs.
+//!
+//! Every loader refuses unknown keys and wrong types anywhere; rules, ranges and secret files are checked only in the parts it returns.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::environment::Environment;
+use super::findings::{ConfigError, Findings};
+use super::raw::RawConfig;
+use super::{AmqpConfig, Config, DatabaseConfig, LimitsConfig, LogConfig, RetryConfig, providers, sections, tree};
+use crate::event::ProviderRule;
+
+/// What commands on the database alone need, such as `migrate`.
+pub struct DatabaseSettings {
+    /// `[database]`
+    pub database: DatabaseConfig,
+    /// `[retry]`
+    pub retry: RetryConfig,
+    /// `[log]`
+    pub log: LogConfig,
+}
+
+/// What commands on the broker alone need, such as `submit`.
+pub struct BrokerSettings {
+    /// `[amqp]`
+    pub amqp: AmqpConfig,
+    /// `[limits]`
+    pub limits: LimitsConfig,
+    /// Provider of events that name none.
+    pub default_provider: Option<Arc<str>>,
+    /// The providers' names and issuers; empty where none is configured, and then names cannot be checked here.
+    pub providers: Vec<ProviderRule>,
+    /// `[log]`
+    pub log: LogConfig,
+}
+
+impl Config {
+    /// Reads everything: the file at `path` (else `revocation-worker.toml` where it is present), then the environment over it.
+    pub fn load(path: Option<&Path>, environment: &Environment) -> Result<Self, ConfigError> {
+        let mut findings = Findings::default();
+        let mut raw = tree::read(path, environment, &mut findings);
+        let max_message_bytes = raw.amqp.max_message_bytes.take();
+        let config = Self {
+            instance: sections::instance(raw.instance, environment, &mut findings),
+            shutdown_grace: sections::shutdown_grace(raw.shutdown_grace, &mut findings),
+            lease: sections::lease(raw.lease, &mut findings),
+            amqp: sections::amqp(raw.amqp, &mut findings),
+            database: sections::database(raw.database, &mut findings),
+            sealing_keys: sections::sealing(raw.sealing, &mut findings),
+            retry: sections::retry(raw.retry, &mut findings),
+            invalidation: sections::invalidation(raw.invalidation, &mut findings),
+            authorization: sections::authorization(raw.authorization),
+            limits: sections::limits(raw.limits, max_message_bytes, &mut findings),
+            http_listen: sections::http_listen(raw.http, &mut findings),
+            log: sections::log(raw.log, environment, &mut findings),
+            default_provider: providers::default_provider(raw.default_provider, raw.providers.keys(), &mut findings),
+            providers: providers::providers(raw.providers, &mut findings),
+        };
+        findings.finish(config)
+    }
+}
+
+impl DatabaseSettings {
+    /// Reads `[database]`, `[retry]` and `[log]`, from the same places as [`Config::load`].
+    pub fn load(path: Option<&Path>, environment: &Environment) -> Result<Self, ConfigError> {
+        let mut findings = Findings::default();
+        let raw = tree::read(path, environment, &mut findings);
+        let settings = Self::from_raw(raw, environment, &mut findings);
+        findings.finish(settings)
+    }
+
+    /// The same for commands that work without a database: `None` where neither `database.url` nor its file is set.
+    pub fn load_if_set(path: Option<&Path>, environment: &Environment) -> Result<Option<Self>, ConfigError> {
+        let mut findings = Findings::default();
+        let raw = tree::read(path, environment, &mut findings);
+        let is_set = raw.database.url.is_some() || raw.database.url_file.is_some();
+        let settings = is_set.then(|| Self::from_raw(raw, environment, &mut findings));
+        findings.finish(settings)
+    }
+
+    fn from_raw(raw: RawConfig, environment: &Environment, findings: &mut Findings) -> Self {
+        Self {
+            database: sections::database(raw.database, findings),
+            retry: sections::retry(raw.retry, findings),
+            log: sections::log(raw.log, environment, findings),
+        }
+    }
+}
+
+impl BrokerSettings {
+    /// Reads `[amqp]`, `[limits]`, `[log]` and what is said of providers' names, from the same places as [`Config::load`].
+    pub fn load(path: Option<&Path>, environment: &Environment) -> Result<Self, ConfigError> {
+        let mut findings = Findings::default();
+        let mut raw = tree::read(path, environment, &mut findings);
+        let max_message_bytes = raw.amqp.max_message_bytes.take();
+        let settings = Self {
+            amqp: sections::amqp(raw.amqp, &mut findings),
+            limits: sections::limits(raw.limits, max_message_bytes, &mut findings),
+            log: sections::log(raw.log, environment, &mut findings),
+            default_provider: providers::default_provider(raw.default_provider, raw.providers.keys(), &mut findings),
+            providers: providers::rules(raw.providers, &mut findings),
+        };
+        findings.finish(settings)
+    }
+}
+
+#[cfg(test)]
+mod tests;

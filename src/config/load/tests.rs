@@ -1,0 +1,181 @@
+use std::path::PathBuf;
+
+use super::*;
+use crate::config::{BasicEncoding, ClientAuth, GenauthProtocol, KindConfig, Verify};
+
+mod refusals;
+mod sources;
+
+const KEY: &str = "2026-11:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+
+/// A complete configuration without providers.
+const BASE: &str = r#"
+    amqp.url = "amqp://localhost"
+    database.url = "postgres://localhost/revocation"
+    sealing.keys = ["2026-11:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="]
+"#;
+
+const MAIN: &str = r#"
+    [providers.main]
+    kind = "rfc7009"
+    revocation_endpoint = "https://id.example.com/revoke"
+    client_id = "shop"
+    client_secret = "shop-secret"
+"#;
+
+/// A directory of this test's own, removed at its end.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Self {
+        let directory = std::env::temp_dir().join(format!("revocation-config-{}", uuid::Uuid::now_v7()));
+        std::fs::create_dir(&directory).unwrap();
+        Self(directory)
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        let file = self.0.join(name);
+        std::fs::write(&file, text).unwrap();
+        file
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.0).unwrap();
+    }
+}
+
+fn load_with(toml: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let scratch = Scratch::new();
+    let file = scratch.write("settings.toml", toml);
+    Config::load(Some(&file), &Environment::new(variables.iter().copied()))
+}
+
+fn load(toml: &str) -> Config {
+    load_with(toml, &[]).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn problems(toml: &str, variables: &[(&str, &str)]) -> Vec<String> {
+    load_with(toml, variables).err().expect("it must be refused").problems().to_vec()
+}
+
+fn seconds(seconds: u64) -> std::time::Duration {
+    std::time::Duration::from_secs(seconds)
+}
+
+#[test]
+fn defaults() {
+    let config = load(&format!("{BASE}{MAIN}"));
+    assert!(config.default_provider.is_none());
+    assert_eq!(config.shutdown_grace, seconds(10));
+    assert_eq!((config.amqp.prefetch, config.amqp.declare, config.amqp.ca_file), (300, true, None));
+    assert_eq!(config.database.max_connections, 8);
+    assert_eq!(config.retry.initial, std::time::Duration::from_millis(500));
+    assert_eq!(config.retry.max, seconds(600));
+    assert_eq!((config.retry.give_up_after, config.retry.resweep_every), (seconds(86_400), seconds(86_400)));
+    assert_eq!((config.invalidation.stream_max_age, config.invalidation.heartbeat), (seconds(30 * 86_400), seconds(1)));
+    assert_eq!(config.invalidation.stream_max_length_bytes, 5_000_000_000);
+    assert_eq!(config.authorization.logout_users, None);
+    assert!(config.authorization.mass_revocation_users.is_empty());
+    let limits = config.limits;
+    assert_eq!((limits.max_message_bytes, limits.max_targets, limits.max_token_bytes), (1_048_576, 1000, 16_384));
+    assert_eq!(config.http_listen.to_string(), "127.0.0.1:9300");
+    assert_eq!((config.log.json, config.log.filter.as_str()), (true, "info"));
+    assert_eq!(config.instance, format!("worker-{}", std::process::id()));
+}
+
+#[test]
+fn defaults_of_a_provider() {
+    let config = load(&format!("{BASE}{MAIN}"));
+    let provider = &config.providers["main"];
+    assert_eq!((provider.token_ttl, provider.connect_timeout, provider.timeout), (seconds(30 * 86_400), seconds(3), seconds(10)));
+    assert_eq!((provider.concurrency, provider.allow_http, provider.verify), (32, false, Verify::Off));
+    let KindConfig::Rfc7009(rfc7009) = &provider.kind else { panic!("wrong kind") };
+    assert_eq!(rfc7009.revocation_endpoint.as_deref(), Some("https://id.example.com/revoke"));
+    assert_eq!((rfc7009.client.auth, rfc7009.basic_encoding), (ClientAuth::SecretBasic, BasicEncoding::Rfc6749));
+    assert!(rfc7009.client.secret.as_ref().is_some_and(|secret| secret.expose() == "shop-secret"));
+}
+
+#[test]
+fn the_names_of_the_contract() {
+    let config = load(&format!(
+        r#"
+        default_provider = "main"
+        instance = "pod-7"
+        shutdown_grace = "25s"
+        {BASE}
+        amqp.max_message_bytes = 2048
+        retry = {{ initial = "1s", max = "5m", give_up_after = "48h", resweep_every = "12h" }}
+        invalidation = {{ stream_max_age = "14d", heartbeat = "500ms", stream_max_length_bytes = 10_000_000 }}
+        authorization.mass_revocation_users = ["soc"]
+        authorization.logout_users = ["shop"]
+        http.listen = "[::1]:9400"
+        log = {{ format = "human", level = "debug,lapin=error" }}
+        {MAIN}
+        "#
+    ));
+    assert_eq!(config.default_provider.as_deref(), Some("main"));
+    assert_eq!((config.instance.as_str(), config.shutdown_grace), ("pod-7", seconds(25)));
+    assert_eq!(config.limits.max_message_bytes, 2048);
+    assert_eq!((config.retry.initial, config.retry.max), (seconds(1), seconds(300)));
+    assert_eq!((config.retry.give_up_after, config.retry.resweep_every), (seconds(48 * 3600), seconds(12 * 3600)));
+    assert_eq!(config.invalidation.stream_max_age, seconds(14 * 86_400));
+    assert_eq!(config.invalidation.stream_max_length_bytes, 10_000_000);
+    assert_eq!(config.authorization.mass_revocation_users, ["soc"]);
+    assert_eq!(config.authorization.logout_users, Some(vec!["shop".to_owned()]));
+    assert_eq!(config.http_listen.to_string(), "[::1]:9400");
+    assert_eq!((config.log.json, config.log.filter.as_str()), (false, "debug,lapin=error"));
+}
+
+#[test]
+fn genauth_and_baanx() {
+    let config = load(&format!(
+        r#"{BASE}
+        [providers.shop]
+        kind = "genauth"
+        app_host = "https://shop.genauth.ai/"
+        client_id = "app"
+        client_secret = "s"
+        [providers.legacy]
+        kind = "genauth"
+        app_host = "http://127.0.0.1:8080"
+        protocol = "oauth"
+        client_id = "app"
+        client_secret = "s"
+        client_auth = "client_secret_basic"
+        [providers.card]
+        kind = "baanx"
+        base_url = "https://dev.api.baanx.com"
+        client_key = "k"
+        us_env = true
+        "#
+    ));
+    let KindConfig::Genauth(shop) = &config.providers["shop"].kind else { panic!("wrong kind") };
+    assert_eq!((shop.app_host.as_str(), shop.protocol), ("https://shop.genauth.ai", GenauthProtocol::Oidc));
+    assert_eq!(shop.client.auth, ClientAuth::SecretPost);
+    let KindConfig::Genauth(legacy) = &config.providers["legacy"].kind else { panic!("wrong kind") };
+    assert_eq!((legacy.protocol, legacy.client.auth), (GenauthProtocol::Oauth, ClientAuth::SecretBasic));
+    let KindConfig::Baanx(card) = &config.providers["card"].kind else { panic!("wrong kind") };
+    assert_eq!((card.base_url.as_str(), card.us_env), ("https://dev.api.baanx.com", Some(true)));
+}
+
+#[test]
+fn discovery_and_public_clients() {
+    let config = load(&format!(
+        r#"{BASE}
+        [providers.main]
+        kind = "rfc7009"
+        issuer = "https://id.example.com"
+        verify = "introspect"
+        client_id = "spa"
+        client_auth = "none"
+        timeout = "2s"
+        "#
+    ));
+    let provider = &config.providers["main"];
+    assert_eq!(provider.verify, Verify::Introspect);
+    assert_eq!(provider.connect_timeout, seconds(2), "it never exceeds the whole timeout");
+    let KindConfig::Rfc7009(rfc7009) = &provider.kind else { panic!("wrong kind") };
+    assert!(rfc7009.revocation_endpoint.is_none() && rfc7009.client.secret.is_none());
+}

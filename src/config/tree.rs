@@ -1,0 +1,175 @@
+//! File and environment laid over each other, and read into [`RawConfig`] setting by setting so that every mistake shows at once.
+
+use std::path::Path;
+
+use serde::Deserialize;
+use toml::{Table, Value};
+
+use super::environment::{CONVENTIONAL, Environment, PREFIX, RUST_LOG};
+use super::findings::Findings;
+use super::raw::RawConfig;
+
+/// Reads the file, lays the environment over it, and refuses unknown keys and wrong types into `findings`.
+pub(super) fn read(path: Option<&Path>, environment: &Environment, findings: &mut Findings) -> RawConfig {
+    let file = path.map(Path::to_owned).or_else(|| environment.default_file());
+    let mut tree = file.map(|file| read_file(&file, findings)).unwrap_or_default();
+    overlay(&mut tree, environment, findings);
+    sift(&tree, findings)
+}
+
+fn read_file(file: &Path, findings: &mut Findings) -> Table {
+    let name = file.display().to_string();
+    let text = std::fs::read_to_string(file).map_err(|error| format!("cannot read the configuration file: {error}"));
+    let parsed = text.and_then(|text| text.parse().map_err(|error| syntax(&text, &error)));
+    parsed.unwrap_or_else(|problem| {
+        findings.refuse(&name, problem);
+        Table::new()
+    })
+}
+
+/// The parser's own `Display` quotes the line, which may hold a secret.
+fn syntax(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    format!("not valid TOML at line {}: {}", before.matches('\n').count() + 1, error.message())
+}
+
+fn overlay(tree: &mut Table, environment: &Environment, findings: &mut Findings) {
+    for name in environment.unreadable() {
+        findings.refuse(name, "the value of this environment variable is not UTF-8");
+    }
+    for (name, setting) in CONVENTIONAL {
+        if let Some(value) = environment.get(name) {
+            set(tree, &setting.map(str::to_owned), name, value, findings);
+        }
+    }
+    for (name, value) in environment.prefixed() {
+        match setting_of(name, tree) {
+            Some(setting) => set(tree, &setting, name, value, findings),
+            None => findings.refuse(name, "names no setting; the form is REVOCATION__SECTION__KEY or REVOCATION__PROVIDERS__NAME__KEY"),
+        }
+    }
+}
+
+/// The path that `REVOCATION__SECTION__KEY` names.
+fn setting_of(variable: &str, tree: &Table) -> Option<Vec<String>> {
+    let mut path: Vec<String> = variable.strip_prefix(PREFIX)?.split("__").map(str::to_lowercase).collect();
+    let is_provider = path.first().is_some_and(|section| section == "providers");
+    if path.iter().any(String::is_empty) || path.len() > 2 + usize::from(is_provider) || (is_provider && path.len() < 3) {
+        return None;
+    }
+    if is_provider && let Some(name) = configured_provider(&path[1], tree) {
+        path[1] = name;
+    }
+    Some(path)
+}
+
+/// The provider in the file that `name` stands for: variables have neither lower case nor hyphens.
+fn configured_provider(name: &str, tree: &Table) -> Option<String> {
+    let names = tree.get("providers")?.as_table()?;
+    let is_same = |other: &&String| other.to_lowercase().replace('-', "_") == name.replace('-', "_");
+    names.keys().find(|other| *other == name).or_else(|| names.keys().find(is_same)).cloned()
+}
+
+fn set(tree: &mut Table, setting: &[String], variable: &str, value: &str, findings: &mut Findings) {
+    let name = setting.join(".");
+    if findings.origins.get(&name).is_some_and(|earlier| earlier != RUST_LOG) {
+        return findings.refuse(&name, format_args!("also set by {variable}; keep one of the two variables"));
+    }
+    let twin = twin(setting);
+    if !findings.origins.contains_key(&twin.join(".")) {
+        remove(tree, &twin);
+    }
+    findings.origins.insert(name, variable.to_owned());
+    insert(tree, setting, Value::String(value.to_owned()));
+}
+
+/// The other way to give the same secret: a variable replaces both ways of the file.
+fn twin(setting: &[String]) -> Vec<String> {
+    let mut twin = setting.to_vec();
+    if let Some(key) = twin.last_mut() {
+        *key = key.strip_suffix("_file").map_or_else(|| format!("{key}_file"), str::to_owned);
+    }
+    twin
+}
+
+fn insert(tree: &mut Table, path: &[String], value: Value) {
+    match path {
+        [] => {}
+        [key] => drop(tree.insert(key.clone(), value)),
+        [section, rest @ ..] => {
+            // Where the file has a plain value in a section's place, that is the mistake to report.
+            if let Value::Table(section) = tree.entry(section.clone()).or_insert_with(|| Value::Table(Table::new())) {
+                insert(section, rest, value);
+            }
+        }
+    }
+}
+
+fn remove(tree: &mut Table, path: &[String]) {
+    match path {
+        [] => {}
+        [key] => drop(tree.remove(key)),
+        [section, rest @ ..] => {
+            if let Some(Value::Table(section)) = tree.get_mut(section) {
+                remove(section, rest);
+            }
+        }
+    }
+}
+
+/// Keeps the settings that are known and of the right type.
+fn sift(tree: &Table, findings: &mut Findings) -> RawConfig {
+    let mut good = Table::new();
+    for (path, value) in leaves(tree) {
+        let mut alone = Table::new();
+        insert(&mut alone, &path, value.clone());
+        match RawConfig::deserialize(alone) {
+            Ok(_) => insert(&mut good, &path, value.clone()),
+            Err(error) => {
+                findings.refuse(&path.join("."), without_value(error.message()));
+                keep_provider(&mut good, &path);
+            }
+        }
+    }
+    RawConfig::deserialize(good).unwrap_or_else(|error| {
+        findings.refuse("configuration", without_value(error.message()));
+        RawConfig::default()
+    })
+}
+
+/// A provider whose only settings were refused is still configured: no second complaint that it is not.
+fn keep_provider(good: &mut Table, path: &[String]) {
+    if let [section, name, _, ..] = path
+        && section == "providers"
+        && good.get(section).is_none_or(|providers| providers.get(name).is_none())
+    {
+        insert(good, &[section.clone(), name.clone()], Value::Table(Table::new()));
+    }
+}
+
+/// Every value with its path; an empty section counts as a value, so that a misspelt one is seen.
+fn leaves(tree: &Table) -> Vec<(Vec<String>, &Value)> {
+    let mut found = Vec::new();
+    collect(tree, &mut Vec::new(), &mut found);
+    found
+}
+
+fn collect<'a>(tree: &'a Table, path: &mut Vec<String>, found: &mut Vec<(Vec<String>, &'a Value)>) {
+    for (key, value) in tree {
+        path.push(key.clone());
+        match value {
+            Value::Table(section) if !section.is_empty() => collect(section, path, found),
+            _ => found.push((path.clone(), value)),
+        }
+        path.pop();
+    }
+}
+
+/// What serde says, without the value that it quotes: it may be a secret.
+fn without_value(message: &str) -> String {
+    match message.rsplit_once(", expected ") {
+        Some((what, expected)) if what.starts_with("unknown field") => format!("unknown setting; expected {expected}"),
+        Some((_, expected)) => format!("must be {expected}"),
+        None => message.to_owned(),
+    }
+}

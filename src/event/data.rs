@@ -1,0 +1,66 @@
+//! The members of `data` that hold for the whole event: cutoff and incident.
+
+use time::{Duration, OffsetDateTime};
+
+use super::json::Json;
+use super::members::Members;
+use super::{EventType, Refusal};
+
+/// Longest `reason`.
+pub(super) const MAX_REASON_BYTES: usize = 1024;
+/// Longest `actor`.
+pub(super) const MAX_ACTOR_BYTES: usize = 1024;
+/// Longest `incident`.
+const MAX_INCIDENT_BYTES: usize = 255;
+/// How far a publisher's clock may run ahead of this worker's.
+const CLOCK_SKEW: Duration = Duration::minutes(5);
+
+/// The cutoff of wide targets: `not_before`, else the event's `time`, else the receipt.
+///
+/// A cutoff in the future would lock users out of sessions that they have not begun yet. One that is asked for is refused beyond
+/// clock skew; the default merely follows a clock, so it is held at the receipt.
+pub(super) fn cutoff(
+    data: &mut Members<'_>,
+    occurred_at: Option<OffsetDateTime>,
+    received_at: OffsetDateTime,
+) -> Result<OffsetDateTime, Refusal> {
+    match data.time("not_before")? {
+        Some(asked) if asked - received_at > CLOCK_SKEW => {
+            Err(data.invalid("not_before", "lies more than 5 minutes in the future and would deny tokens that are not issued yet"))
+        }
+        Some(asked) => Ok(asked),
+        None => Ok(occurred_at.unwrap_or(received_at).min(received_at)),
+    }
+}
+
+/// The incident that an event belongs to.
+pub(super) struct Incident {
+    /// `data.incident`
+    pub(super) name: Option<String>,
+    /// `data.incident_targets`
+    pub(super) targets: Option<i64>,
+}
+
+/// Required for mass revocations. On a logout both members are refused: whoever wrote them meant the other type.
+pub(super) fn incident(data: &mut Members<'_>, event_type: EventType) -> Result<Incident, Refusal> {
+    let name = data.word("incident", MAX_INCIDENT_BYTES)?;
+    let targets = incident_targets(data)?;
+    match event_type {
+        EventType::MassRevocation if name.is_none() => Err(data.missing("incident")),
+        EventType::Logout if name.is_some() => Err(only_mass(data, "incident")),
+        EventType::Logout if targets.is_some() => Err(only_mass(data, "incident_targets")),
+        _ => Ok(Incident { name, targets }),
+    }
+}
+
+fn only_mass(data: &Members<'_>, name: &str) -> Refusal {
+    data.invalid(name, &format!("belongs to type {} only", EventType::MassRevocation.as_str()))
+}
+
+fn incident_targets(data: &mut Members<'_>) -> Result<Option<i64>, Refusal> {
+    match data.take("incident_targets")? {
+        None => Ok(None),
+        Some(Json::Integer(count @ 1..)) => Ok(Some(count)),
+        Some(_) => Err(data.invalid("incident_targets", "must be a whole number from 1 on")),
+    }
+}

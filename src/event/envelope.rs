@@ -1,0 +1,73 @@
+//! The outside of an event: size, content type, CloudEvents version and type, and who may publish it.
+
+use super::members::Members;
+use super::refusal::quoted;
+use super::{EventType, Origin, Refusal, RefusalCode, Rules};
+
+/// Longest `id`. With `source` it is the key of the index that finds duplicates.
+pub(super) const MAX_ID_BYTES: usize = 255;
+/// Longest `source`.
+pub(super) const MAX_SOURCE_BYTES: usize = 1024;
+/// Longest `specversion` and `type` that are looked at.
+const MAX_TYPE_BYTES: usize = 1024;
+
+const ACCEPTED: [&str; 2] = ["application/cloudevents+json", "application/json"];
+const SIGNED: [&str; 2] = ["application/secevent+jwt", "application/logout+jwt"];
+
+/// Before anything is parsed: parsing costs several times the body's size in memory.
+pub(super) fn check_size(body: &[u8], rules: &Rules) -> Result<(), Refusal> {
+    if body.len() <= rules.max_message_bytes {
+        return Ok(());
+    }
+    let (size, limit) = (body.len(), rules.max_message_bytes);
+    Err(Refusal::new(RefusalCode::TooLarge, format!("the body has {size} bytes; limits.max_message_bytes is {limit}: send several events")))
+}
+
+/// Accepts the two JSON types, with parameters or without, and a message that names none.
+pub(super) fn check_content_type(origin: &Origin) -> Result<(), Refusal> {
+    let given = origin.content_type.as_deref().unwrap_or_default();
+    let media = given.split(';').next().unwrap_or_default().trim();
+    let is_one_of = |known: [&str; 2]| known.iter().any(|known| known.eq_ignore_ascii_case(media));
+    if media.is_empty() || is_one_of(ACCEPTED) {
+        return Ok(());
+    }
+    let problem = if is_one_of(SIGNED) { "is a signed input, which this worker does not take" } else { "is not known" };
+    let detail = format!("content_type {} {problem}; send {}", quoted(media), ACCEPTED.join(" or "));
+    Err(Refusal::new(RefusalCode::UnknownType, detail))
+}
+
+/// CloudEvents `specversion`: only 1.0.
+pub(super) fn check_version(event: &mut Members<'_>) -> Result<(), Refusal> {
+    match event.required_word("specversion", MAX_TYPE_BYTES)?.as_str() {
+        "1.0" => Ok(()),
+        _ => Err(event.refuse(RefusalCode::UnknownType, "specversion", "must be \"1.0\"")),
+    }
+}
+
+/// CloudEvents `type`: one of the contract's.
+pub(super) fn event_type(event: &mut Members<'_>) -> Result<EventType, Refusal> {
+    let given = event.required_word("type", MAX_TYPE_BYTES)?;
+    EventType::parse(&given).ok_or_else(|| {
+        let known = EventType::ALL.map(EventType::as_str).join(", ");
+        event.refuse(RefusalCode::UnknownType, "type", &format!("{} is not known; known are {known}", quoted(&given)))
+    })
+}
+
+/// Whether this publisher may order events of this type.
+pub(super) fn authorise(event_type: EventType, origin: &Origin, rules: &Rules) -> Result<(), Refusal> {
+    let (allowed, setting) = match event_type {
+        EventType::Logout => match &rules.logout_users {
+            None => return Ok(()),
+            Some(users) => (users, "authorization.logout_users"),
+        },
+        EventType::MassRevocation => (&rules.mass_revocation_users, "authorization.mass_revocation_users"),
+    };
+    let publisher = match origin.broker_user.as_deref() {
+        Some(user) if allowed.iter().any(|allowed| allowed == user) => return Ok(()),
+        Some(user) => format!("broker user {} is not in {setting}: add it there to allow this", quoted(user)),
+        None => {
+            format!("the message names no publisher: set the AMQP user_id property to the broker user, and list that user in {setting}")
+        }
+    };
+    Err(Refusal::new(RefusalCode::NotAllowed, format!("type {} was refused: {publisher}", event_type.as_str())))
+}

@@ -1,0 +1,165 @@
+//! `data.targets`: what to revoke, at which provider, and until when to deny it.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use time::{Duration, OffsetDateTime};
+
+use super::json::Json;
+use super::jwt;
+use super::members::{MAX_NAME_BYTES, Members};
+use super::{EventType, ProviderRule, Refusal, RefusalCode, Rules, provider};
+use crate::target::{Kind, PresentedToken, Selector, Target, Token, TokenTypeHint};
+
+/// What the targets of one event share.
+pub(super) struct Frame<'r> {
+    pub(super) rules: &'r Rules,
+    pub(super) event_type: EventType,
+    pub(super) received_at: OffsetDateTime,
+    pub(super) not_before: OffsetDateTime,
+}
+
+/// Reads `data.provider` and `data.targets`. A token that is listed twice is one target: the first.
+pub(super) fn read(data: &mut Members<'_>, frame: &Frame<'_>) -> Result<Vec<Target>, Refusal> {
+    let named = provider::named(data, frame.rules)?;
+    let list = list(data, frame.rules.max_targets)?;
+    let mut seen = HashSet::with_capacity(list.len());
+    let mut targets = Vec::with_capacity(list.len());
+    for (index, json) in list.into_iter().enumerate() {
+        let target = target(index, json, named, frame)?;
+        if target.token().is_none_or(|token| seen.insert(token.fingerprint)) {
+            targets.push(target);
+        }
+    }
+    Ok(targets)
+}
+
+fn list<'a>(data: &mut Members<'a>, max_targets: usize) -> Result<Vec<Json<'a>>, Refusal> {
+    let list = match data.take("targets")? {
+        None => return Err(data.missing("targets")),
+        Some(Json::List(list)) => list,
+        Some(_) => return Err(data.invalid("targets", "must be an array")),
+    };
+    match list.len() {
+        0 => Err(data.invalid("targets", "must not be empty")),
+        count if count > max_targets => {
+            let problem = format!("has {count} entries; limits.max_targets is {max_targets}: send several events");
+            Err(data.refuse(RefusalCode::TooManyTargets, "targets", &problem))
+        }
+        _ => Ok(list),
+    }
+}
+
+fn target(index: usize, json: Json<'_>, named: Option<&ProviderRule>, frame: &Frame<'_>) -> Result<Target, Refusal> {
+    let mut members = Members::target(index, json)?;
+    let token = token(&mut members, frame.rules.max_token_bytes)?;
+    let hint = hint(&mut members, token.is_some())?;
+    let names = Names::read(&mut members)?;
+    let mut claims = token.as_ref().map(|token| jwt::peek(token.expose())).unwrap_or_default();
+    let expires_at = claims.expires_at;
+    let presented = token.map(|token| PresentedToken { fingerprint: token.fingerprint(), token, hint, jti: claims.jti.take(), expires_at });
+    let selector = selector(presented, &names).ok_or_else(|| no_kind(index))?;
+    check_kind(selector.kind(), frame.event_type, &members)?;
+
+    let provider = match named {
+        Some(provider) => provider,
+        None => provider::resolve(frame.rules, index, [names.iss.as_deref(), claims.iss.as_deref()])?,
+    };
+    Ok(Target {
+        provider: provider.name.clone(),
+        deny_until: expires_at.unwrap_or_else(|| deny_until(&selector, provider, frame)),
+        selector,
+        sub: names.sub.or(claims.sub),
+        sid: names.sid.or(claims.sid),
+        client_id: names.client_id.or(claims.client_id),
+        iss: names.iss.or(claims.iss),
+    })
+}
+
+/// Takes the token. Visible ASCII is what an `Authorization: Bearer` header can carry of RFC 6749's VSCHAR
+/// (RFC 6750 section 2.1 allows less).
+fn token(members: &mut Members<'_>, max_bytes: usize) -> Result<Option<Token>, Refusal> {
+    let token = match members.take("token")? {
+        None => return Ok(None),
+        Some(Json::Text(token)) => token,
+        Some(_) => return Err(members.invalid("token", "must be a string")),
+    };
+    if token.is_empty() {
+        return Err(members.invalid("token", "must not be empty"));
+    }
+    if token.len() > max_bytes {
+        return Err(members.invalid("token", &format!("has {} bytes; limits.max_token_bytes is {max_bytes}", token.len())));
+    }
+    if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(members.invalid("token", "must be visible ASCII without spaces: send what follows \"Bearer \""));
+    }
+    Ok(Some(Token::new(Cow::into_owned(token))))
+}
+
+/// Takes `token_type_hint`. Its value is not quoted: a publisher that swaps two members puts the token here.
+fn hint(members: &mut Members<'_>, has_token: bool) -> Result<Option<TokenTypeHint>, Refusal> {
+    let Some(given) = members.text("token_type_hint", MAX_NAME_BYTES)? else { return Ok(None) };
+    if !has_token {
+        return Err(members.invalid("token_type_hint", "needs a token beside it"));
+    }
+    let hint = TokenTypeHint::parse(&given);
+    hint.map(Some).ok_or_else(|| members.invalid("token_type_hint", "must be access_token or refresh_token"))
+}
+
+/// What a target names beside a token.
+struct Names {
+    sub: Option<String>,
+    sid: Option<String>,
+    client_id: Option<String>,
+    iss: Option<String>,
+}
+
+impl Names {
+    fn read(members: &mut Members<'_>) -> Result<Self, Refusal> {
+        Ok(Self {
+            sub: members.word("sub", MAX_NAME_BYTES)?,
+            sid: members.word("sid", MAX_NAME_BYTES)?,
+            client_id: members.word("client_id", MAX_NAME_BYTES)?,
+            iss: members.word("iss", MAX_NAME_BYTES)?,
+        })
+    }
+}
+
+/// The narrowest thing that is named; the wider ones beside it are context.
+fn selector(token: Option<PresentedToken>, names: &Names) -> Option<Selector> {
+    match token {
+        Some(token) => Some(Selector::Token(token)),
+        None if names.sid.is_some() => Some(Selector::Session),
+        None if names.sub.is_some() => Some(Selector::Subject),
+        None if names.client_id.is_some() => Some(Selector::Client),
+        None if names.iss.is_some() => Some(Selector::Issuer),
+        None => None,
+    }
+}
+
+fn no_kind(index: usize) -> Refusal {
+    let detail = format!("data.targets[{index}] names nothing to revoke: give it token, sid, sub, client_id or iss");
+    Refusal::new(RefusalCode::MissingField, detail)
+}
+
+/// A logout takes no client or issuer. `invalid_field`, not `not_allowed`: it holds for every publisher, so no
+/// authorisation setting would mend it.
+fn check_kind(kind: Kind, event_type: EventType, members: &Members<'_>) -> Result<(), Refusal> {
+    let member = match (event_type, kind) {
+        (EventType::Logout, Kind::Client) => "client_id",
+        (EventType::Logout, Kind::Issuer) => "iss",
+        _ => return Ok(()),
+    };
+    let wide = EventType::MassRevocation.as_str();
+    let problem = format!("alone makes a target of kind {}, which only type {wide} takes; a logout needs token, sid or sub", kind.as_str());
+    Err(members.invalid(member, &problem))
+}
+
+/// Until when to deny what has no end of life of its own: every token that the denial can hit was issued by its cutoff.
+fn deny_until(selector: &Selector, provider: &ProviderRule, frame: &Frame<'_>) -> OffsetDateTime {
+    let last_issue = match selector {
+        Selector::Token(_) => frame.received_at,
+        _ => frame.received_at.max(frame.not_before),
+    };
+    last_issue.saturating_add(Duration::try_from(provider.token_ttl).unwrap_or(Duration::MAX))
+}

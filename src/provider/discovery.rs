@@ -1,0 +1,129 @@
+//! Endpoints from the issuer's metadata: OpenID Connect Discovery 1.0 section 4, else RFC 8414 section 3.
+//!
+//! Metadata is used for URLs only. Authentication methods are never taken from it: servers leave them out or publish wrong ones.
+
+use std::sync::{PoisonError, RwLock};
+
+use reqwest::Method;
+use serde::Deserialize;
+use url::Url;
+
+use super::http::{Call, Http};
+use super::reply::Reply;
+use super::scrub::{limit, printable};
+use super::setup::{ProviderSetupError, Setup, permitted_url, place};
+use crate::outcome::{Answer, Verdict};
+
+/// An endpoint that metadata can name.
+#[derive(Clone, Copy)]
+pub(super) enum Endpoint {
+    /// RFC 8414: `revocation_endpoint`
+    Revocation,
+    /// RFC 8414: `introspection_endpoint`
+    Introspection,
+}
+
+impl Endpoint {
+    /// Its name in metadata, and as a setting.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Revocation => "revocation_endpoint",
+            Self::Introspection => "introspection_endpoint",
+        }
+    }
+}
+
+/// An issuer whose metadata is read when first needed and kept until it proves wrong.
+pub(super) struct Discovery {
+    issuer: String,
+    allow_http: bool,
+    documents: [Url; 2],
+    found: RwLock<Option<Metadata>>,
+}
+
+#[derive(Clone, Deserialize)]
+struct Metadata {
+    issuer: String,
+    revocation_endpoint: Option<String>,
+    introspection_endpoint: Option<String>,
+}
+
+impl Discovery {
+    /// Discovery from the provider's `issuer`; `wanted` is the endpoint that must be set where there is no issuer.
+    pub(super) fn new(setup: &Setup<'_>, wanted: Endpoint) -> Result<Self, ProviderSetupError> {
+        let issuer = setup.config.issuer.as_deref();
+        let issuer = issuer.ok_or_else(|| setup.refuse(wanted.as_str(), "is missing; set it, or set issuer to discover it from"))?;
+        let url = setup.url("issuer", issuer)?;
+        let openid = setup.url_under("issuer", issuer, "/.well-known/openid-configuration")?;
+        let oauth = format!("/.well-known/oauth-authorization-server{}", url.path().trim_end_matches('/'));
+        let oauth = setup.url_under("issuer", &url.origin().ascii_serialization(), &oauth)?;
+        let allow_http = setup.config.allow_http;
+        Ok(Self { issuer: issuer.to_owned(), allow_http, documents: [openid, oauth], found: RwLock::new(None) })
+    }
+
+    /// The endpoint's URL, from memory or from the issuer. A failure is `Transient` or `Misconfigured`.
+    pub(super) async fn endpoint(&self, http: &Http, endpoint: Endpoint) -> Result<Url, Answer> {
+        let remembered = self.found.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let metadata = match remembered {
+            Some(metadata) => metadata,
+            None => self.fetch(http).await?,
+        };
+        let named = match endpoint {
+            Endpoint::Revocation => metadata.revocation_endpoint.as_deref(),
+            Endpoint::Introspection => metadata.introspection_endpoint.as_deref(),
+        };
+        named.ok_or("is not in it".to_owned()).and_then(|url| permitted_url(url, self.allow_http)).map_err(|problem| {
+            let advice = format!("set {} in the provider's settings", endpoint.as_str());
+            self.misconfigured(&format!("{} {problem}; {advice}", endpoint.as_str()))
+        })
+    }
+
+    /// Forgets what was found; the next call reads the metadata again.
+    pub(super) fn forget(&self) {
+        self.remember(None);
+    }
+
+    /// Reads the metadata anew and remembers it. No lock is held meanwhile: callers that come together each ask.
+    async fn fetch(&self, http: &Http) -> Result<Metadata, Answer> {
+        let [openid, oauth] = &self.documents;
+        let metadata = match self.read(http, openid).await {
+            Err(answer) if answer.verdict == Verdict::Misconfigured && answer.http_status.is_some() => self.read(http, oauth).await,
+            other => other,
+        }?;
+        if metadata.issuer != self.issuer {
+            let other = printable(&metadata.issuer);
+            return Err(self.misconfigured(&format!("its issuer is {other}; it must equal the issuer setting, slash for slash")));
+        }
+        self.remember(Some(metadata.clone()));
+        Ok(metadata)
+    }
+
+    async fn read(&self, http: &Http, document: &Url) -> Result<Metadata, Answer> {
+        let reply = http.send(Call::new(Method::GET, document)).await?;
+        classify(&reply)
+    }
+
+    fn remember(&self, metadata: Option<Metadata>) {
+        *self.found.write().unwrap_or_else(PoisonError::into_inner) = metadata;
+    }
+
+    fn misconfigured(&self, problem: &str) -> Answer {
+        let error = limit(&format!("metadata of {}: {problem}", self.issuer));
+        Answer { verdict: Verdict::Misconfigured, http_status: None, error: Some(error), retry_after: None }
+    }
+
+    /// One sentence for `check`: where the endpoint was found.
+    pub(super) async fn describe(&self, http: &Http, endpoint: Endpoint) -> Result<String, Answer> {
+        self.forget();
+        let url = self.endpoint(http, endpoint).await?;
+        Ok(format!("metadata of {} names {} {}", self.issuer, endpoint.as_str(), place(&url)))
+    }
+}
+
+fn classify(reply: &Reply<'_>) -> Result<Metadata, Answer> {
+    if let Some(answer) = reply.status_answer() {
+        return Err(answer);
+    }
+    let metadata = serde_json::from_slice(&reply.body).ok().filter(|_| reply.is_success());
+    metadata.ok_or_else(|| reply.fails(Verdict::Misconfigured, "no metadata document there: check the issuer"))
+}

@@ -1,0 +1,134 @@
+//! `kind = "genauth"`: GenAuth, formerly Authing. The wire contract is that of its official SDKs.
+//!
+//! No `token_type_hint` is sent to the revocation endpoint: no SDK sends one, one vendor page names the field `hint`,
+//! and whether the endpoint accepts either is not documented. RFC 7009 section 2.1 has the server search all token types without it.
+
+use serde_json::Value;
+use url::Url;
+
+use super::client_auth::Client;
+use super::http::Http;
+use super::introspect;
+use super::reply::Reply;
+use super::rfc7009;
+use super::setup::{ProviderSetupError, Setup};
+use crate::config::{BasicEncoding, GenauthConfig, GenauthProtocol};
+use crate::outcome::{Answer, Proof, Verdict};
+use crate::target::PresentedToken;
+
+/// A GenAuth application.
+pub(super) struct Genauth {
+    client: Client,
+    revocation: Url,
+    introspection: Url,
+}
+
+impl Genauth {
+    /// The application of `config`. Basic credentials go raw, as the SDKs send them.
+    pub(super) fn new(setup: &Setup<'_>, config: &GenauthConfig) -> Result<Self, ProviderSetupError> {
+        let protocol = match config.protocol {
+            GenauthProtocol::Oidc => "oidc",
+            GenauthProtocol::Oauth => "oauth",
+        };
+        let endpoint = |call: &str| setup.url_under("app_host", &config.app_host, &format!("/{protocol}/token/{call}"));
+        let (revocation, introspection) = (endpoint("revocation")?, endpoint("introspection")?);
+        Ok(Self { client: Client::new(setup, &config.client, BasicEncoding::Raw)?, revocation, introspection })
+    }
+
+    /// One revocation request.
+    pub(super) async fn revoke(&self, http: &Http, token: &PresentedToken) -> Answer {
+        let reply = http.send(self.client.call(&self.revocation, token, None)).await;
+        reply.map_or_else(|failure| failure, |reply| classify(&reply))
+    }
+
+    /// See [`introspect::verify`]. The introspection endpoint documents `token_type_hint`, so it gets one.
+    pub(super) async fn verify(&self, http: &Http, token: &PresentedToken, accepted: Answer) -> Answer {
+        introspect::verify(http, &self.client, Ok(self.introspection.clone()), token, accepted).await
+    }
+
+    /// Where tokens are sent.
+    pub(super) fn configured(&self) -> &Url {
+        &self.revocation
+    }
+}
+
+/// What GenAuth's answer means: the body's `statusCode` speaks where the HTTP status says 2xx, and its throttling where it says 4xx.
+pub(super) fn classify(reply: &Reply<'_>) -> Answer {
+    let body = reply.json();
+    let number = |name: &str| body.as_ref().and_then(|body| body.get(name)?.as_u64());
+    match (reply.is_success(), number("statusCode")) {
+        (true, Some(code)) => coded(reply, code, number("apiCode"), body.as_ref()),
+        (true, None) if reply.body.trim_ascii().is_empty() || body.as_ref().is_some_and(Value::is_object) => rfc7009::classify(reply),
+        (true, None) => reply.fails(Verdict::Transient, "neither an empty body nor a statusCode: is app_host the application's host?"),
+        (false, Some(code)) if is_transient(code) => reply.transient(),
+        (false, _) => rfc7009::classify(reply),
+    }
+}
+
+fn coded(reply: &Reply<'_>, code: u64, api_code: Option<u64>, body: Option<&Value>) -> Answer {
+    let denied = body.and_then(|body| body.pointer("/data/success")) == Some(&Value::Bool(false));
+    match (code, api_code) {
+        (200, _) if denied => reply.transient(),
+        (200, _) => reply.done(Proof::Accepted),
+        // Signature, clock and nonce faults of the credentials; unknown application; unknown user pool.
+        (_, Some(1300..=1306 | 2011 | 2224)) | (401..=405, _) => {
+            reply.fails(Verdict::Misconfigured, "check app_host, client_id, client_secret and client_auth")
+        }
+        (501, _) => reply.fails(Verdict::Unsupported, "the provider has no such call"),
+        (code, _) if is_transient(code) => reply.transient(),
+        _ => reply.fails(Verdict::Refused, "the provider refuses this token: see its log, then retry or cancel"),
+    }
+}
+
+/// Throttling, server faults, and 601 to 603: faults of third parties and pipelines behind it.
+fn is_transient(code: u64) -> bool {
+    matches!(code, 408 | 425 | 429 | 500 | 502..=504 | 601..=603)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::reply::tests::reply;
+    use super::*;
+
+    #[test]
+    fn every_row_of_the_table() {
+        let accepted = Verdict::Done(Proof::Accepted);
+        let rows = [
+            (200, "", accepted),
+            (200, " \n", accepted),
+            (200, "{}", accepted),
+            (200, r#"{"statusCode":200,"message":"ok","data":{"success":true}}"#, accepted),
+            (200, r#"{"statusCode":200}"#, accepted),
+            (201, r#"{"statusCode":200,"data":{"success":true}}"#, accepted),
+            (200, r#"{"statusCode":200,"data":{"success":false}}"#, Verdict::Transient),
+            (200, "<!DOCTYPE html>", Verdict::Transient),
+            (200, "true", Verdict::Transient),
+            (200, r#"{"statusCode":429,"message":"ThrottleError"}"#, Verdict::Transient),
+            (200, r#"{"statusCode":500}"#, Verdict::Transient),
+            (200, r#"{"statusCode":502}"#, Verdict::Transient),
+            (200, r#"{"statusCode":503}"#, Verdict::Transient),
+            (200, r#"{"statusCode":602}"#, Verdict::Transient),
+            (400, r#"{"statusCode":429}"#, Verdict::Transient),
+            (200, r#"{"statusCode":400}"#, Verdict::Refused),
+            (200, r#"{"statusCode":422}"#, Verdict::Refused),
+            (200, r#"{"statusCode":499}"#, Verdict::Refused),
+            (200, r#"{"statusCode":501}"#, Verdict::Unsupported),
+            (200, r#"{"statusCode":401}"#, Verdict::Misconfigured),
+            (200, r#"{"statusCode":402}"#, Verdict::Misconfigured),
+            (200, r#"{"statusCode":403}"#, Verdict::Misconfigured),
+            (200, r#"{"statusCode":404,"apiCode":2011}"#, Verdict::Misconfigured),
+            (200, r#"{"statusCode":400,"apiCode":1305}"#, Verdict::Misconfigured),
+            (200, r#"{"error":"invalid_token"}"#, Verdict::Done(Proof::AlreadyInvalid)),
+            (400, r#"{"error":"unsupported_token_type"}"#, Verdict::Unsupported),
+            (400, r#"{"error":"invalid_request"}"#, Verdict::Refused),
+            (401, r#"{"error":"invalid_client"}"#, Verdict::Misconfigured),
+            (404, "", Verdict::Misconfigured),
+            (302, "", Verdict::Misconfigured),
+            (429, "", Verdict::Transient),
+            (503, r#"{"statusCode":400}"#, Verdict::Transient),
+        ];
+        for (status, body, verdict) in rows {
+            assert_eq!(classify(&reply(status, body)).verdict, verdict, "{status} {body}");
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! `kind = "rfc7009"`: OAuth 2.0 Token Revocation, as any OAuth server speaks it.
+
+use url::Url;
+
+use super::client_auth::Client;
+use super::discovery::{Discovery, Endpoint};
+use super::http::Http;
+use super::introspect;
+use super::reply::Reply;
+use super::setup::{ProviderSetupError, Setup};
+use crate::config::{Rfc7009Config, Verify};
+use crate::outcome::{Answer, Proof, Verdict};
+use crate::target::PresentedToken;
+
+/// An OAuth server.
+pub(super) struct Rfc7009 {
+    client: Client,
+    revocation: Option<Url>,
+    introspection: Option<Url>,
+    discovery: Option<Discovery>,
+}
+
+impl Rfc7009 {
+    /// The server of `config`. Endpoints that are needed and not given come from `issuer`.
+    pub(super) fn new(setup: &Setup<'_>, config: &Rfc7009Config) -> Result<Self, ProviderSetupError> {
+        let given = |endpoint: Endpoint, text: &Option<String>| text.as_deref().map(|text| setup.url(endpoint.as_str(), text)).transpose();
+        let revocation = given(Endpoint::Revocation, &config.revocation_endpoint)?;
+        let introspection = given(Endpoint::Introspection, &config.introspection_endpoint)?;
+        let wanted = match (&revocation, &introspection, setup.config.verify) {
+            (None, _, _) => Some(Endpoint::Revocation),
+            (Some(_), None, Verify::Introspect) => Some(Endpoint::Introspection),
+            _ => None,
+        };
+        let discovery = wanted.map(|endpoint| Discovery::new(setup, endpoint)).transpose()?;
+        let client = Client::new(setup, &config.client, config.basic_encoding)?;
+        Ok(Self { client, revocation, introspection, discovery })
+    }
+
+    /// One revocation request. Metadata that led to a failure a person has to mend is read again next time: the endpoint may have moved.
+    pub(super) async fn revoke(&self, http: &Http, token: &PresentedToken) -> Answer {
+        let url = match self.endpoint(http, Endpoint::Revocation).await {
+            Ok(url) => url,
+            Err(answer) => return self.reconsidered(answer),
+        };
+        let reply = http.send(self.client.call(&url, token, token.hint)).await;
+        self.reconsidered(reply.map_or_else(|failure| failure, |reply| classify(&reply)))
+    }
+
+    /// See [`introspect::verify`].
+    pub(super) async fn verify(&self, http: &Http, token: &PresentedToken, accepted: Answer) -> Answer {
+        let endpoint = self.endpoint(http, Endpoint::Introspection).await;
+        introspect::verify(http, &self.client, endpoint, token, accepted).await
+    }
+
+    /// Where metadata is needed: one sentence on what it says.
+    pub(super) async fn describe(&self, http: &Http, verify: Verify) -> Option<Result<String, Answer>> {
+        let discovery = self.discovery.as_ref()?;
+        let needs_introspection = verify == Verify::Introspect && self.introspection.is_none();
+        let revocation = match &self.revocation {
+            None => Some(discovery.describe(http, Endpoint::Revocation).await),
+            Some(_) => None,
+        };
+        match revocation {
+            Some(Ok(_)) | None if needs_introspection => Some(discovery.describe(http, Endpoint::Introspection).await),
+            other => other,
+        }
+    }
+
+    /// The configured revocation endpoint, if there is one.
+    pub(super) fn configured(&self) -> Option<&Url> {
+        self.revocation.as_ref()
+    }
+
+    async fn endpoint(&self, http: &Http, endpoint: Endpoint) -> Result<Url, Answer> {
+        let given = match endpoint {
+            Endpoint::Revocation => &self.revocation,
+            Endpoint::Introspection => &self.introspection,
+        };
+        match (given, &self.discovery) {
+            (Some(url), _) => Ok(url.clone()),
+            (None, Some(discovery)) => discovery.endpoint(http, endpoint).await,
+            (None, None) => Err(unconfigured(endpoint)),
+        }
+    }
+
+    fn reconsidered(&self, answer: Answer) -> Answer {
+        if let (Verdict::Misconfigured, Some(discovery)) = (answer.verdict, &self.discovery) {
+            discovery.forget();
+        }
+        answer
+    }
+}
+
+fn unconfigured(endpoint: Endpoint) -> Answer {
+    let error = Some(format!("{} is neither set nor discovered", endpoint.as_str()));
+    Answer { verdict: Verdict::Misconfigured, http_status: None, error, retry_after: None }
+}
+
+/// What a server's answer means (RFC 7009 section 2.2, RFC 6749 section 5.2 and what servers do beside them).
+pub(super) fn classify(reply: &Reply<'_>) -> Answer {
+    if let Some(answer) = reply.status_answer() {
+        return answer;
+    }
+    match (reply.status, reply.oauth_error().as_deref()) {
+        // Any 2xx: RFC 9110 section 15 has the others treated as 200. RFC 7009 has the body ignored, but one that says `error` is no yes.
+        (200..=299, None) => reply.done(Proof::Accepted),
+        // Keycloak says so with 200, Google with 400.
+        (200..=299 | 400, Some("invalid_token")) => reply.done(Proof::AlreadyInvalid),
+        (_, Some("unsupported_token_type")) => reply.fails(Verdict::Unsupported, "the provider does not revoke tokens of this type"),
+        (_, Some("temporarily_unavailable" | "server_error")) => reply.transient(),
+        // Zitadel blames the client for a token of another client; pausing the provider for it would stop everybody's revocations.
+        (401, Some("invalid_client")) if blames_the_token(reply) => {
+            reply.fails(Verdict::Refused, "revoke it as the client that it was issued to")
+        }
+        (401..=403, _) | (_, Some("invalid_client" | "unauthorized_client")) => {
+            reply.fails(Verdict::Misconfigured, "check client_id, client_secret and client_auth")
+        }
+        _ => reply.fails(Verdict::Refused, "the provider refuses this token: see its log, then retry or cancel"),
+    }
+}
+
+fn blames_the_token(reply: &Reply<'_>) -> bool {
+    let description = reply.json().and_then(|body| Some(body.get("error_description")?.as_str()?.contains("not issued for this client")));
+    description.unwrap_or(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::reply::tests::reply;
+    use super::*;
+
+    const ACCEPTED: Verdict = Verdict::Done(Proof::Accepted);
+    const ALREADY_INVALID: Verdict = Verdict::Done(Proof::AlreadyInvalid);
+
+    #[test]
+    fn every_row_of_the_table() {
+        let rows = [
+            (200, "", ACCEPTED),
+            (200, "{}", ACCEPTED),
+            (200, "<html>anything</html>", ACCEPTED),
+            (204, "", ACCEPTED),
+            (200, r#"{"error":"invalid_token"}"#, ALREADY_INVALID),
+            (400, r#"{"error":"invalid_token","error_description":"Token expired or revoked"}"#, ALREADY_INVALID),
+            (200, r#"{"error":"unsupported_token_type"}"#, Verdict::Unsupported),
+            (400, r#"{"error":"unsupported_token_type"}"#, Verdict::Unsupported),
+            (401, r#"{"error":"unsupported_token_type"}"#, Verdict::Unsupported),
+            (400, r#"{"error":"invalid_request"}"#, Verdict::Refused),
+            (400, r#"{"error":"invalid_grant"}"#, Verdict::Refused),
+            (400, "", Verdict::Refused),
+            (413, "", Verdict::Refused),
+            (422, r#"{"message":"no"}"#, Verdict::Refused),
+            (401, r#"{"error":"invalid_client","error_description":"token was not issued for this client"}"#, Verdict::Refused),
+            (401, r#"{"error":"invalid_client"}"#, Verdict::Misconfigured),
+            (401, r#"{"error":"invalid_token"}"#, Verdict::Misconfigured),
+            (401, "", Verdict::Misconfigured),
+            (403, r#"{"error":"unauthorized_client"}"#, Verdict::Misconfigured),
+            (403, "<html>blocked</html>", Verdict::Misconfigured),
+            (400, r#"{"error":"invalid_client"}"#, Verdict::Misconfigured),
+            (400, r#"{"error":"unauthorized_client"}"#, Verdict::Misconfigured),
+            (400, r#"{"error":"temporarily_unavailable"}"#, Verdict::Transient),
+            (200, r#"{"error":"server_error"}"#, Verdict::Transient),
+        ];
+        for (status, body, verdict) in rows {
+            assert_eq!(classify(&reply(status, body)).verdict, verdict, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn statuses_that_decide_alone() {
+        let rows = [
+            (Verdict::Transient, [408, 425, 429, 500, 501, 502, 503, 504, 599].as_slice()),
+            (Verdict::Misconfigured, &[301, 302, 303, 304, 307, 308, 404, 405, 407, 410]),
+        ];
+        for (verdict, statuses) in rows {
+            for status in statuses {
+                // The body must not be able to change it.
+                let answer = classify(&reply(*status, r#"{"error":"invalid_token"}"#));
+                assert_eq!((answer.verdict, answer.http_status), (verdict, Some(*status)));
+            }
+        }
+    }
+
+    #[test]
+    fn success_carries_no_error_and_failure_does() {
+        assert_eq!(classify(&reply(200, "")).error, None);
+        assert!(classify(&reply(400, "")).error.is_some());
+    }
+}

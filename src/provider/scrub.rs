@@ -1,0 +1,105 @@
+//! Text from outside made fit for error texts: no control characters, no secrets, no long opaque words, bounded.
+
+use url::form_urlencoded::byte_serialize;
+
+/// Longest error text, characters.
+const MAX_ERROR_CHARS: usize = 240;
+/// A word of at least this many characters that mixes letters and digits may be (part of) a credential.
+const OPAQUE_WORD_CHARS: usize = 24;
+const REDACTED: &str = "[redacted]";
+
+/// Foreign text without `secrets`, however the provider encoded them, and without anything else that looks like a credential.
+pub(super) fn scrub(text: &str, secrets: &[&str]) -> String {
+    let mut needles: Vec<String> = secrets.iter().flat_map(|secret| forms(secret)).filter(|form| !form.is_empty()).collect();
+    // Longest first: a short secret inside a longer one must not keep the longer one from being found.
+    needles.sort_by_key(|needle| std::cmp::Reverse(needle.len()));
+    let text = needles.iter().fold(printable(text), |text, needle| text.replace(needle, REDACTED));
+    mask_opaque(&text)
+}
+
+/// The text with each run of white space, control or invisible formatting characters as one space.
+pub(super) fn printable(text: &str) -> String {
+    text.split(|c: char| c.is_whitespace() || c.is_control() || is_format(c)).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+/// The error text, cut to 240 characters.
+pub(super) fn limit(text: &str) -> String {
+    shorten(text, MAX_ERROR_CHARS)
+}
+
+/// The text cut to `most` characters; the last one is an ellipsis where something was cut.
+pub(super) fn shorten(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    text.chars().take(most.saturating_sub(1)).chain(['…']).collect()
+}
+
+fn forms(secret: &str) -> [String; 3] {
+    let form: String = byte_serialize(secret.as_bytes()).collect();
+    let percent = form.replace('+', "%20");
+    [secret.to_owned(), form, percent]
+}
+
+// Bidirectional and zero-width characters can make a log line read as something else.
+fn is_format(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+fn is_token_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '~' | '+' | '/' | '=' | '%')
+}
+
+fn mask_opaque(text: &str) -> String {
+    text.split_inclusive(|c| !is_token_char(c)).map(mask_word).collect()
+}
+
+fn mask_word(piece: &str) -> String {
+    let word = piece.trim_end_matches(|c| !is_token_char(c));
+    let has = |class: fn(&u8) -> bool| word.as_bytes().iter().any(class);
+    if word.len() >= OPAQUE_WORD_CHARS && has(u8::is_ascii_digit) && has(u8::is_ascii_alphabetic) {
+        return piece.replacen(word, REDACTED, 1);
+    }
+    piece.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_go_in_every_encoding() {
+        for echoed in ["t/1 x+y", "t%2F1+x%2By", "t%2F1%20x%2By"] {
+            let text = scrub(&format!("bad token <{echoed}>, sorry"), &["t/1 x+y"]);
+            assert_eq!(text, "bad token <[redacted]>, sorry");
+        }
+    }
+
+    #[test]
+    fn a_secret_inside_another_does_not_shield_it() {
+        assert_eq!(scrub("saw xxabcyy", &["abc", "xxabcyy"]), "saw [redacted]");
+    }
+
+    #[test]
+    fn an_empty_secret_changes_nothing() {
+        assert_eq!(scrub("plain words", &[""]), "plain words");
+    }
+
+    #[test]
+    fn part_of_a_token_is_masked_and_plain_words_stay() {
+        let text = scrub("unsupported_token_type: eyJhbGciOiJIUzI1NiJ9.eyJzdWIi (cut)", &[]);
+        assert_eq!(text, "unsupported_token_type: [redacted] (cut)");
+    }
+
+    #[test]
+    fn control_and_invisible_characters_go() {
+        assert_eq!(printable("a\r\nb\u{0}\u{1b}[31mc\u{202e}d"), "a b [31mc d");
+    }
+
+    #[test]
+    fn long_text_ends_in_an_ellipsis_at_the_limit() {
+        let text = limit(&"é".repeat(500));
+        assert_eq!(text.chars().count(), MAX_ERROR_CHARS);
+        assert!(text.ends_with('…'));
+    }
+}

@@ -1,0 +1,238 @@
+//! Accepting: a batch of events and their targets in one statement, one commit.
+
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::rejected::storable;
+use super::{Store, StoreError, WorkerNo};
+use crate::event::LogoutEvent;
+use crate::seal::Sealed;
+use crate::target::{Target, TargetId};
+
+/// An event about to be accepted.
+pub struct NewEvent<'a> {
+    /// Its row id: UUID version 7, made by this worker.
+    pub row: Uuid,
+    /// The event.
+    pub event: &'a LogoutEvent,
+    /// SHA-256 of the body.
+    pub body_sha256: [u8; 32],
+    /// AMQP `user_id`.
+    pub broker_user: Option<&'a str>,
+    /// What becomes of each target, in the event's order.
+    pub targets: &'a [NewTarget],
+}
+
+/// How a target enters the table.
+pub struct NewTarget {
+    /// Its first state.
+    pub disposition: Disposition,
+    /// The sealed token; present exactly for open token targets.
+    pub sealed: Option<Sealed>,
+    /// When the budget runs out.
+    pub give_up_at: OffsetDateTime,
+}
+
+/// A target's first state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disposition {
+    /// Pending, and leased to this worker: its first attempt is on record.
+    Lease,
+    /// Pending, due now, for whoever claims it.
+    Wait,
+    /// Final: the provider has no such call.
+    Unsupported,
+    /// Final: the token's lifetime had ended.
+    Expired,
+}
+
+/// An event that stands under the row id given, by this call or an earlier try of it; one that is missing was known before.
+pub struct Accepted {
+    /// The row id given in [`NewEvent`].
+    pub row: Uuid,
+    /// Whether the leases are this worker's: not so when its own lease had run out.
+    pub leased: bool,
+}
+
+impl Store {
+    /// Inserts new events with their targets and leases, and passes over those whose (`source`, `id`) is known.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; nothing was inserted, or the outcome is unknown and the same call may be repeated.
+    pub async fn accept(&self, worker: WorkerNo, events: &[NewEvent<'_>]) -> Result<Vec<Accepted>, StoreError> {
+        let columns = Columns::collect(events);
+        within!(self, "accept events", |connection| insert(connection, worker, &columns).await)
+    }
+}
+
+macro_rules! columns {
+    ($name:ident { $($field:ident: $type:ty),* $(,)? }) => {
+        #[derive(Default)]
+        struct $name<'a> { $($field: Vec<$type>,)* }
+    };
+}
+
+columns!(EventColumns {
+    row: Uuid, source: &'a str, id: &'a str, event_type: &'static str, lane: &'static str, reason: Option<&'a str>, actor: Option<&'a str>,
+    incident: Option<&'a str>, incident_targets: Option<i64>, occurred_at: Option<OffsetDateTime>, received_at: OffsetDateTime,
+    not_before: OffsetDateTime, broker_user: Option<String>, body_sha256: &'a [u8],
+});
+
+columns!(TargetColumns {
+    event: Uuid, ordinal: i16, provider: &'a str, lane: &'static str, kind: &'static str, hint: Option<&'static str>, sha256: Option<&'a [u8]>,
+    jti: Option<&'a str>, sub: Option<&'a str>, sid: Option<&'a str>, client_id: Option<&'a str>, iss: Option<&'a str>,
+    expires_at: Option<OffsetDateTime>, deny_until: OffsetDateTime, give_up_at: OffsetDateTime, state: &'static str, lease: bool,
+    sealed: Option<&'a [u8]>, sealed_key: Option<&'a str>, received_at: OffsetDateTime,
+});
+
+#[derive(Default)]
+struct Columns<'a> {
+    events: EventColumns<'a>,
+    targets: TargetColumns<'a>,
+}
+
+impl<'a> Columns<'a> {
+    /// Sorted by identity: two workers that insert the same events then wait for, and never deadlock, each other.
+    fn collect(events: &'a [NewEvent<'a>]) -> Self {
+        let mut sorted: Vec<_> = events.iter().collect();
+        sorted.sort_unstable_by_key(|new| (&new.event.source, &new.event.id));
+        let mut columns = Self::default();
+        for new in sorted {
+            columns.events.push(new);
+            for (ordinal, (target, plan)) in (0..).zip(new.event.targets.iter().zip(new.targets)) {
+                columns.targets.push(TargetId { event: new.row, ordinal }, new.event, target, plan);
+            }
+        }
+        columns
+    }
+}
+
+impl<'a> EventColumns<'a> {
+    fn push(&mut self, new: &'a NewEvent<'a>) {
+        let event = new.event;
+        self.row.push(new.row);
+        self.source.push(&event.source);
+        self.id.push(&event.id);
+        self.event_type.push(event.event_type.as_str());
+        self.lane.push(event.lane().as_str());
+        self.reason.push(event.reason.as_deref());
+        self.actor.push(event.actor.as_deref());
+        self.incident.push(event.incident.as_deref());
+        self.incident_targets.push(event.incident_targets);
+        self.occurred_at.push(event.occurred_at);
+        self.received_at.push(event.received_at);
+        self.not_before.push(event.not_before);
+        self.broker_user.push(new.broker_user.map(storable));
+        self.body_sha256.push(&new.body_sha256);
+    }
+}
+
+impl<'a> TargetColumns<'a> {
+    fn push(&mut self, id: TargetId, event: &'a LogoutEvent, target: &'a Target, plan: &'a NewTarget) {
+        let token = target.token();
+        self.event.push(id.event);
+        self.ordinal.push(id.ordinal);
+        self.provider.push(&target.provider);
+        self.lane.push(event.lane().as_str());
+        self.kind.push(target.selector.kind().as_str());
+        self.hint.push(token.and_then(|t| t.hint).map(|hint| hint.as_str()));
+        self.sha256.push(token.map(|t| &t.fingerprint.0[..]));
+        self.jti.push(token.and_then(|t| t.jti.as_deref()));
+        self.sub.push(target.sub.as_deref());
+        self.sid.push(target.sid.as_deref());
+        self.client_id.push(target.client_id.as_deref());
+        self.iss.push(target.iss.as_deref());
+        self.expires_at.push(target.token_expires_at());
+        self.deny_until.push(target.deny_until);
+        self.received_at.push(event.received_at);
+        self.push_plan(plan);
+    }
+
+    fn push_plan(&mut self, plan: &'a NewTarget) {
+        self.give_up_at.push(plan.give_up_at);
+        self.state.push(match plan.disposition {
+            Disposition::Lease | Disposition::Wait => "pending",
+            Disposition::Unsupported => "unsupported",
+            Disposition::Expired => "expired",
+        });
+        self.lease.push(plan.disposition == Disposition::Lease);
+        self.sealed.push(plan.sealed.as_ref().map(|sealed| &sealed.bytes[..]));
+        self.sealed_key.push(plan.sealed.as_ref().map(|sealed| &sealed.key_id[..]));
+    }
+}
+
+async fn insert(connection: &mut PgConnection, worker: WorkerNo, columns: &Columns<'_>) -> Result<Vec<Accepted>, sqlx::Error> {
+    let Columns { events: e, targets: t } = columns;
+    sqlx::query_as!(
+        Accepted,
+        r#"WITH me AS (
+            SELECT worker_no FROM revocation.workers WHERE worker_no = $1 AND ended_at IS NULL AND lease_until > now()
+        ), fresh AS (
+            INSERT INTO revocation.events (event_id, source, id, event_type, lane, reason, actor, incident, incident_targets,
+                occurred_at, received_at, not_before, broker_user, body_sha256, accepted_by)
+            SELECT n.*, $1
+            FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bigint[],
+                $11::timestamptz[], $12::timestamptz[], $13::timestamptz[], $14::text[], $15::bytea[]) n
+            ON CONFLICT (source, id) DO NOTHING
+            RETURNING event_id
+        ), targets AS (
+            INSERT INTO revocation.targets (event_id, ordinal, provider, lane, kind, token_type_hint, token_sha256, jti, sub, sid, client_id,
+                iss, token_expires_at, deny_until, give_up_at, state, sealed, sealed_key,
+                attempts, due_at, lease_owner, leased_at, last_worker, finished_at)
+            SELECT n.event_id, n.ordinal, n.provider, n.lane, n.kind, n.hint, n.sha256, n.jti, n.sub, n.sid, n.client_id,
+                n.iss, n.expires_at, n.deny_until, n.give_up_at, n.state, n.sealed, n.sealed_key,
+                CASE WHEN me.worker_no IS NULL THEN 0 ELSE 1 END, CASE WHEN n.state = 'pending' THEN now() END,
+                me.worker_no, CASE WHEN me.worker_no IS NOT NULL THEN now() END, me.worker_no,
+                CASE WHEN n.state <> 'pending' THEN n.received_at END
+            FROM unnest($16::uuid[], $17::smallint[], $18::text[], $19::text[], $20::text[], $21::text[], $22::bytea[], $23::text[],
+                $24::text[], $25::text[], $26::text[], $27::text[], $28::timestamptz[], $29::timestamptz[], $30::timestamptz[],
+                $31::text[], $32::boolean[], $33::bytea[], $34::text[], $35::timestamptz[])
+                AS n (event_id, ordinal, provider, lane, kind, hint, sha256, jti, sub, sid, client_id, iss, expires_at, deny_until,
+                    give_up_at, state, lease, sealed, sealed_key, received_at)
+            JOIN fresh USING (event_id)
+            LEFT JOIN me ON n.lease
+        )
+        SELECT event_id AS "row!", EXISTS (SELECT FROM me) AS "leased!" FROM fresh
+        UNION ALL -- what an earlier try committed although its answer was lost; this statement's own rows are not visible to it
+        SELECT e.event_id, EXISTS (SELECT FROM revocation.targets t WHERE t.event_id = e.event_id AND t.lease_owner = $1 AND t.attempts = 1)
+        FROM revocation.events e WHERE e.event_id = ANY($2)"#,
+        worker.0,
+        &e.row,
+        &e.source as &[&str],
+        &e.id as &[&str],
+        &e.event_type as &[&str],
+        &e.lane as &[&str],
+        &e.reason as &[Option<&str>],
+        &e.actor as &[Option<&str>],
+        &e.incident as &[Option<&str>],
+        &e.incident_targets as &[Option<i64>],
+        &e.occurred_at as &[Option<OffsetDateTime>],
+        &e.received_at,
+        &e.not_before,
+        &e.broker_user as &[Option<String>],
+        &e.body_sha256 as &[&[u8]],
+        &t.event,
+        &t.ordinal,
+        &t.provider as &[&str],
+        &t.lane as &[&str],
+        &t.kind as &[&str],
+        &t.hint as &[Option<&str>],
+        &t.sha256 as &[Option<&[u8]>],
+        &t.jti as &[Option<&str>],
+        &t.sub as &[Option<&str>],
+        &t.sid as &[Option<&str>],
+        &t.client_id as &[Option<&str>],
+        &t.iss as &[Option<&str>],
+        &t.expires_at as &[Option<OffsetDateTime>],
+        &t.deny_until,
+        &t.give_up_at,
+        &t.state as &[&str],
+        &t.lease,
+        &t.sealed as &[Option<&[u8]>],
+        &t.sealed_key as &[Option<&str>],
+        &t.received_at,
+    )
+    .fetch_all(connection)
+    .await
+}

@@ -1,0 +1,134 @@
+//! Claiming: retries, parked targets that are due again, and work that others left behind.
+
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{Store, StoreError, WorkerNo};
+
+/// How much a worker can take on for one provider and lane.
+pub struct Want<'a> {
+    /// Provider whose breaker lets calls through.
+    pub provider: &'a str,
+    /// `interactive` or `mass`.
+    pub lane: &'static str,
+    /// At most this many targets.
+    pub limit: i64,
+}
+
+/// A target, leased to this worker.
+pub struct Claimed {
+    /// The event's row.
+    pub event: Uuid,
+    /// Place in the event.
+    pub ordinal: i16,
+    /// Number of the attempt that is now on record.
+    pub attempt: i32,
+    /// Failures so far.
+    pub failures: i32,
+    /// The provider.
+    pub provider: String,
+    /// The kind's name.
+    pub kind: String,
+    /// `access_token` or `refresh_token`.
+    pub hint: Option<String>,
+    /// SHA-256 of the token.
+    pub sha256: Option<Vec<u8>>,
+    /// JWT id.
+    pub jti: Option<String>,
+    /// Subject.
+    pub sub: Option<String>,
+    /// Session.
+    pub sid: Option<String>,
+    /// Client.
+    pub client_id: Option<String>,
+    /// Issuer.
+    pub iss: Option<String>,
+    /// The token's end.
+    pub token_expires_at: Option<OffsetDateTime>,
+    /// The denial's end.
+    pub deny_until: OffsetDateTime,
+    /// The budget's end.
+    pub give_up_at: OffsetDateTime,
+    /// The sealed token.
+    pub sealed: Option<Vec<u8>>,
+    /// Its key.
+    pub sealed_key: Option<String>,
+    /// The event's lane.
+    pub lane: String,
+    /// CloudEvents `source`.
+    pub event_source: String,
+    /// CloudEvents `id`.
+    pub event_id: String,
+    /// Incident.
+    pub incident: Option<String>,
+    /// Cutoff.
+    pub not_before: OffsetDateTime,
+    /// Receipt.
+    pub received_at: OffsetDateTime,
+    /// Whether the broker is known to have confirmed the event's denial.
+    pub denied: bool,
+}
+
+impl Store {
+    /// Leases due targets to this worker, oldest first; several workers never get the same one.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn claim(&self, worker: WorkerNo, wants: &[Want<'_>]) -> Result<Vec<Claimed>, StoreError> {
+        let providers: Vec<_> = wants.iter().map(|want| want.provider).collect();
+        let lanes: Vec<_> = wants.iter().map(|want| want.lane).collect();
+        let limits: Vec<_> = wants.iter().map(|want| want.limit).collect();
+        within!(self, "claim due targets", |c| {
+            sqlx::query_as!(
+                    Claimed,
+                    r#"WITH due AS MATERIALIZED (
+                        SELECT d.event_id, d.ordinal
+                        FROM unnest($2::text[], $3::text[], $4::bigint[]) AS want (provider, lane, n)
+                        CROSS JOIN LATERAL (
+                            SELECT t.event_id, t.ordinal FROM revocation.targets t
+                            WHERE t.provider = want.provider AND t.lane = want.lane AND t.lease_owner IS NULL AND t.finished_at IS NULL
+                                AND t.due_at <= now() AND (t.token_expires_at IS NULL OR t.token_expires_at > now() - interval '1 minute')
+                                AND EXISTS (SELECT FROM revocation.workers WHERE worker_no = $1 AND ended_at IS NULL AND lease_until > now())
+                            ORDER BY t.due_at LIMIT want.n FOR UPDATE SKIP LOCKED
+                        ) d
+                    )
+                    UPDATE revocation.targets t
+                    SET state = 'pending', lease_owner = $1, leased_at = now(), last_worker = $1, attempts = t.attempts + 1
+                    FROM due JOIN revocation.events e ON e.event_id = due.event_id
+                    WHERE t.event_id = due.event_id AND t.ordinal = due.ordinal
+                    RETURNING t.event_id AS event, t.ordinal, t.attempts AS attempt, t.failures, t.provider, t.kind, t.token_type_hint AS hint,
+                        t.token_sha256 AS sha256, t.jti, t.sub, t.sid, t.client_id, t.iss, t.token_expires_at, t.deny_until, t.give_up_at,
+                        t.sealed, t.sealed_key, t.lane, e.source AS event_source, e.id AS event_id, e.incident, e.not_before, e.received_at,
+                        e.denied_at IS NOT NULL AS "denied!""#,
+                    worker.0,
+                    &providers as &[&str],
+                    &lanes as &[&str],
+                    &limits
+                )
+                .fetch_all(c)
+                .await
+        })
+    }
+
+    /// Ends targets whose token died of age before the provider confirmed. Returns how many.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn expire(&self) -> Result<u64, StoreError> {
+        within!(self, "expire targets", |c| {
+            sqlx::query!(
+                "UPDATE revocation.targets t
+                     SET state = 'expired', proof = NULL, finished_at = now(), due_at = NULL, sealed = NULL, sealed_key = NULL
+                     FROM (
+                         SELECT event_id, ordinal FROM revocation.targets
+                         WHERE lease_owner IS NULL AND finished_at IS NULL AND token_expires_at <= now() - interval '1 minute'
+                         ORDER BY token_expires_at LIMIT 1000 FOR UPDATE SKIP LOCKED
+                     ) old
+                     WHERE t.event_id = old.event_id AND t.ordinal = old.ordinal"
+            )
+            .execute(c)
+            .await
+            .map(|done| done.rows_affected())
+        })
+    }
+}

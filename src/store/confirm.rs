@@ -1,0 +1,162 @@
+//! What verifiers must still be told: revocations not yet confirmed to them, and denials to publish again after a crash or a broker loss.
+
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{Store, StoreError, WorkerNo};
+use crate::target::TargetId;
+
+/// A target of an invalidation message, as the database knows it.
+pub struct Denial {
+    /// The event's row.
+    pub event: Uuid,
+    /// Place in the event.
+    pub ordinal: i16,
+    /// CloudEvents `source`.
+    pub event_source: String,
+    /// CloudEvents `id`.
+    pub event_id: String,
+    /// Incident.
+    pub incident: Option<String>,
+    /// Provider.
+    pub provider: String,
+    /// The kind's name.
+    pub kind: String,
+    /// SHA-256 of the token.
+    pub sha256: Option<Vec<u8>>,
+    /// `access_token` or `refresh_token`.
+    pub hint: Option<String>,
+    /// JWT id.
+    pub jti: Option<String>,
+    /// Subject.
+    pub sub: Option<String>,
+    /// Session.
+    pub sid: Option<String>,
+    /// Client.
+    pub client_id: Option<String>,
+    /// Issuer.
+    pub iss: Option<String>,
+    /// Cutoff.
+    pub not_before: OffsetDateTime,
+    /// The denial's end.
+    pub deny_until: OffsetDateTime,
+}
+
+/// Which revocations count as unconfirmed.
+#[derive(Clone, Copy)]
+pub enum Unconfirmed {
+    /// Those that the broker has not confirmed, finished at least five seconds ago.
+    Missing,
+    /// All of this worker's events from the given row id on: a broker that lost power may have lost them.
+    Since(Uuid, WorkerNo),
+}
+
+impl Store {
+    /// Targets whose `confirmed` message is to be published, oldest first, at most `limit`, from after `after`.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn unconfirmed(&self, which: Unconfirmed, after: Option<TargetId>, limit: i64) -> Result<Vec<Denial>, StoreError> {
+        let after = after.unwrap_or(TargetId { event: Uuid::nil(), ordinal: -1 });
+        within!(self, "look for unconfirmed revocations", |c| {
+            match which {
+                    Unconfirmed::Missing => {
+                        sqlx::query_as!(
+                            Denial,
+                            "SELECT t.event_id AS event, t.ordinal, e.source AS event_source, e.id AS event_id, e.incident, t.provider, t.kind,
+                                 t.token_sha256 AS sha256, t.token_type_hint AS hint, t.jti, t.sub, t.sid, t.client_id, t.iss, e.not_before, t.deny_until
+                             FROM revocation.targets t JOIN revocation.events e USING (event_id)
+                             WHERE t.state = 'revoked' AND t.confirmed_at IS NULL AND t.finished_at < now() - interval '5 seconds'
+                             ORDER BY t.finished_at LIMIT $1",
+                            limit
+                        )
+                        .fetch_all(c)
+                        .await
+                    }
+                    Unconfirmed::Since(floor, worker) => {
+                        sqlx::query_as!(
+                            Denial,
+                            "SELECT t.event_id AS event, t.ordinal, e.source AS event_source, e.id AS event_id, e.incident, t.provider, t.kind,
+                                 t.token_sha256 AS sha256, t.token_type_hint AS hint, t.jti, t.sub, t.sid, t.client_id, t.iss, e.not_before, t.deny_until
+                             FROM revocation.targets t JOIN revocation.events e USING (event_id)
+                             WHERE t.event_id >= $1 AND (t.event_id, t.ordinal) > ($2, $3) AND e.accepted_by = $4 AND t.state = 'revoked'
+                             ORDER BY t.event_id, t.ordinal LIMIT $5",
+                            floor,
+                            after.event,
+                            after.ordinal,
+                            worker.0,
+                            limit
+                        )
+                        .fetch_all(c)
+                        .await
+                    }
+                }
+        })
+    }
+
+    /// Targets of one worker's events from row id `floor` on, in order, at most `limit` after `after`; only events not known to be denied if `undenied`.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn denials(
+        &self,
+        worker: WorkerNo,
+        floor: Uuid,
+        undenied: bool,
+        after: Option<TargetId>,
+        limit: i64,
+    ) -> Result<Vec<Denial>, StoreError> {
+        let after = after.unwrap_or(TargetId { event: Uuid::nil(), ordinal: -1 });
+        within!(self, "look for denials to publish again", |c| {
+            sqlx::query_as!(
+                    Denial,
+                    "SELECT t.event_id AS event, t.ordinal, e.source AS event_source, e.id AS event_id, e.incident, t.provider, t.kind,
+                         t.token_sha256 AS sha256, t.token_type_hint AS hint, t.jti, t.sub, t.sid, t.client_id, t.iss, e.not_before, t.deny_until
+                     FROM revocation.events e JOIN revocation.targets t USING (event_id)
+                     WHERE e.event_id >= $1 AND t.event_id >= $1 AND (t.event_id, t.ordinal) > ($2, $3) AND e.accepted_by = $4
+                         AND (e.denied_at IS NULL OR NOT $5)
+                     ORDER BY t.event_id, t.ordinal LIMIT $6",
+                    floor,
+                    after.event,
+                    after.ordinal,
+                    worker.0,
+                    undenied,
+                    limit
+                )
+                .fetch_all(c)
+                .await
+        })
+    }
+
+    /// Notes that the broker confirmed the `confirmed` messages of these targets.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn mark_confirmed(&self, targets: &[TargetId], at: OffsetDateTime) -> Result<(), StoreError> {
+        let events: Vec<_> = targets.iter().map(|id| id.event).collect();
+        let ordinals: Vec<_> = targets.iter().map(|id| id.ordinal).collect();
+        within!(self, "note confirmations", |c| {
+            sqlx::query!(
+                "UPDATE revocation.targets t SET confirmed_at = $3
+                     FROM unnest($1::uuid[], $2::smallint[]) AS r (event_id, ordinal)
+                     WHERE t.event_id = r.event_id AND t.ordinal = r.ordinal AND t.state = 'revoked' AND t.confirmed_at IS NULL",
+                &events,
+                &ordinals,
+                at
+            )
+            .execute(c)
+            .await
+            .map(drop)
+        })
+    }
+
+    /// The first and last sign of life of a worker: where its events lie in time.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn last_seen(&self, worker: WorkerNo) -> Result<Option<OffsetDateTime>, StoreError> {
+        within!(self, "look up a worker", |c| {
+            sqlx::query_scalar!("SELECT last_seen_at FROM revocation.workers WHERE worker_no = $1", worker.0).fetch_optional(c).await
+        })
+    }
+}

@@ -1,0 +1,169 @@
+//! Postgres: the only user of sqlx. One file a question that the worker or an operator asks.
+
+/// Runs one piece of work on a pooled connection, within [`CALL_TIMEOUT`]: `within!(store, "what", |connection| async expression)`.
+///
+/// A macro, because a closure cannot yet say that its future borrows both the connection and its captures.
+///
+/// A connection that timed out or failed in a passing way is closed, not returned: a silently dead one would keep its slot of the pool for ever.
+macro_rules! within {
+    ($store:expr, $what:expr, |$connection:ident| $work:expr) => {{
+        let what: &'static str = $what;
+        let mut lease = $store.pool.acquire().await.map_err(|e| crate::store::StoreError::new(what, e))?;
+        let outcome = tokio::time::timeout(crate::store::CALL_TIMEOUT, async {
+            let $connection: &mut sqlx::PgConnection = &mut lease;
+            $work
+        })
+        .await;
+        let result = match outcome {
+            Ok(result) => result.map_err(|e| crate::store::StoreError::new(what, e)),
+            Err(_) => Err(crate::store::StoreError::Timeout(what)),
+        };
+        if result.as_ref().is_err_and(crate::store::StoreError::is_passing) {
+            lease.close_on_drop();
+        }
+        result
+    }};
+}
+
+mod accept;
+mod claim;
+mod confirm;
+mod operate;
+mod record;
+mod rejected;
+mod schema;
+mod workers;
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::ConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgSslMode};
+
+use crate::config::DatabaseConfig;
+
+pub use accept::{Accepted, Disposition, NewEvent, NewTarget};
+pub use claim::{Claimed, Want};
+pub use confirm::{Denial, Unconfirmed};
+pub use operate::{Backlog, RetryScope, Standing};
+pub use record::{Attempt, Closing};
+pub use rejected::Rejected;
+pub use schema::SchemaError;
+pub use workers::{ProviderStatus, Registration, WorkerNo};
+
+/// A query that has not come back after this long never will: its connection is given up (see `within!`).
+const CALL_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// Server-side limits, all below [`CALL_TIMEOUT`], so that the server gives up first. Every query of the worker is a lookup by index:
+/// a plan that was cached while the tables were empty must not scan them when they have grown.
+const SESSION: [(&str, &str); 7] = [
+    ("statement_timeout", "5s"),
+    ("lock_timeout", "2s"),
+    ("idle_in_transaction_session_timeout", "10s"),
+    ("jit", "off"),
+    ("enable_seqscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+];
+
+/// A pool of connections to the schema `revocation`.
+#[derive(Clone)]
+pub struct Store {
+    pool: PgPool,
+    options: PgConnectOptions,
+}
+
+/// Why a call to Postgres failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The server did not answer in time; the connection was given up.
+    #[error("{0}: Postgres did not answer within {seconds} s", seconds = CALL_TIMEOUT.as_secs())]
+    Timeout(&'static str),
+    /// Postgres could not be reached, or the connection broke.
+    #[error("{0}: Postgres cannot be reached: {1}")]
+    Unreachable(&'static str, sqlx::Error),
+    /// Postgres refused the statement.
+    #[error("{0}: {1}")]
+    Refused(&'static str, String),
+    /// Postgres refused what was to be written: it cannot be stored as it is, however often it is tried.
+    #[error("{0}: {1}")]
+    Unstorable(&'static str, String),
+}
+
+impl StoreError {
+    fn new(what: &'static str, error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::Database(e) if !is_passing(e.code().as_deref()) => {
+                // The primary message only: DETAIL may print a whole row.
+                let reason = format!("{} (SQLSTATE {})", e.message(), e.code().as_deref().unwrap_or("unknown"));
+                if is_unstorable(e.code().as_deref()) { Self::Unstorable(what, reason) } else { Self::Refused(what, reason) }
+            }
+            _ => Self::Unreachable(what, error),
+        }
+    }
+
+    /// Whether the same statement may succeed later.
+    pub fn is_passing(&self) -> bool {
+        !matches!(self, Self::Refused(..) | Self::Unstorable(..))
+    }
+}
+
+/// SQLSTATE of a value that Postgres cannot hold: class 22 (data exception), 54 (too long for an index), a violated CHECK.
+fn is_unstorable(code: Option<&str>) -> bool {
+    code.is_some_and(|code| ["22", "54"].contains(&&code[..2]) || code == "23514")
+}
+
+/// SQLSTATE classes that say "later": connection, resources, operator intervention, system; serialisation, deadlock, lock timeout, read-only standby.
+fn is_passing(code: Option<&str>) -> bool {
+    code.is_some_and(|code| ["08", "53", "57", "58", "XX"].contains(&&code[..2]) || ["40001", "40P01", "55P03", "25006"].contains(&code))
+}
+
+impl Store {
+    /// Prepares a pool; connects when first used.
+    ///
+    /// # Errors
+    /// The URL cannot be read. The message never holds the URL.
+    pub fn new(config: &DatabaseConfig) -> Result<Self, StoreError> {
+        let options = PgConnectOptions::from_str(config.url.expose())
+            .map_err(|_| StoreError::Refused("database.url", "it is not a postgres:// URL".to_owned()))?
+            .application_name("revocation-worker")
+            .options(SESSION)
+            .log_statements(tracing::log::LevelFilter::Off)
+            .log_slow_statements(tracing::log::LevelFilter::Off, Duration::ZERO);
+        let pool = PgPoolOptions::new()
+            .max_connections(config.max_connections)
+            .acquire_timeout(Duration::from_secs(3))
+            .idle_timeout(None)
+            .test_before_acquire(false)
+            .connect_lazy_with(options.clone());
+        Ok(Self { pool, options })
+    }
+
+    /// Whether Postgres answers, on a connection of its own: the pool's error would hide the reason.
+    ///
+    /// # Errors
+    /// Postgres cannot be reached or refuses the login.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        const WHAT: &str = "reach the database";
+        let attempt = async {
+            let mut connection = self.options.connect().await?;
+            sqlx::Connection::ping(&mut connection).await?;
+            sqlx::Connection::close(connection).await
+        };
+        match tokio::time::timeout(Duration::from_secs(3), attempt).await {
+            Ok(result) => result.map_err(|e| StoreError::new(WHAT, e)),
+            Err(_) => Err(StoreError::Timeout(WHAT)),
+        }
+    }
+
+    /// Whether the connection is encrypted and verified, for `check`.
+    pub fn is_verified(&self) -> bool {
+        matches!(self.options.get_ssl_mode(), PgSslMode::VerifyFull | PgSslMode::VerifyCa)
+    }
+
+    /// Closes the pool; waits at most a second for connections in use.
+    pub async fn close(&self) {
+        // Whatever is still checked out after that dies with the process.
+        drop(tokio::time::timeout(Duration::from_secs(1), self.pool.close()).await);
+    }
+}

@@ -1,0 +1,229 @@
+//! Logs and metrics: every name once.
+
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::FmtSpan;
+
+use crate::config::LogConfig;
+use crate::event::{Lane, RefusalCode};
+use crate::store::Backlog;
+
+/// Libraries that print message bodies or credentials at their chattier levels; no setting raises them.
+const CAPPED: [&str; 8] =
+    ["lapin=error", "sqlx=warn", "hyper=warn", "hyper_util=warn", "reqwest=warn", "rustls=warn", "h2=warn", "amq_protocol=error"];
+
+/// Sends logs to standard output, as JSON lines or for people.
+pub fn log(config: &LogConfig) {
+    let mut filter = EnvFilter::try_new(&config.filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    for directive in CAPPED.iter().filter_map(|cap| cap.parse().ok()) {
+        filter = filter.add_directive(directive);
+    }
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_span_events(FmtSpan::NONE).with_writer(std::io::stdout);
+    if config.json {
+        builder.json().flatten_event(true).with_current_span(false).init();
+    } else {
+        builder.with_ansi(false).with_target(false).init();
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LaneLabel {
+    lane: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CodeLabel {
+    code: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AttemptLabels {
+    provider: String,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ProviderLabel {
+    provider: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BacklogLabels {
+    provider: String,
+    lane: String,
+    state: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SideLabel {
+    side: &'static str,
+}
+
+/// What `/metrics` shows. Labels never hold a user, a session or a token.
+pub struct Metrics {
+    registry: Registry,
+    accepted: Family<LaneLabel, Counter>,
+    duplicates: Counter,
+    refused: Family<CodeLabel, Counter>,
+    attempts: Family<AttemptLabels, Counter>,
+    expired: Counter,
+    taken_over: Counter,
+    denial: Histogram,
+    revocation: Histogram,
+    backlog: Family<BacklogLabels, Gauge>,
+    breaker: Family<ProviderLabel, Gauge>,
+    in_flight: Family<ProviderLabel, Gauge>,
+    broker_up: Family<SideLabel, Gauge>,
+    database_up: Gauge,
+}
+
+/// The state of things that is read when `/metrics` is asked for.
+pub struct Snapshot {
+    /// Whether the consuming session is up.
+    pub consuming: bool,
+    /// Whether the publishing connection is up.
+    pub publishing: bool,
+    /// Whether the last call to Postgres succeeded.
+    pub database: bool,
+    /// Provider, breaker, targets in memory.
+    pub providers: Vec<(String, &'static str, usize)>,
+}
+
+fn seconds(buckets: &[f64]) -> Histogram {
+    Histogram::new(buckets.iter().copied())
+}
+
+impl Metrics {
+    /// Registers everything under the prefix `revocation`.
+    pub fn new(version: &'static str) -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("revocation"),
+            accepted: Family::default(),
+            duplicates: Counter::default(),
+            refused: Family::default(),
+            attempts: Family::default(),
+            expired: Counter::default(),
+            taken_over: Counter::default(),
+            denial: seconds(&[0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0]),
+            revocation: seconds(&[0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 300.0, 3600.0, 86400.0]),
+            backlog: Family::default(),
+            breaker: Family::default(),
+            in_flight: Family::default(),
+            broker_up: Family::default(),
+            database_up: Gauge::default(),
+        };
+        metrics.register(version);
+        metrics
+    }
+
+    fn register(&mut self, version: &'static str) {
+        let r = &mut self.registry;
+        r.register("build", "Version of the program", Info::new([("version", version)]));
+        r.register("events_accepted", "Events committed for the first time, by lane", self.accepted.clone());
+        r.register("events_duplicate", "Events that were known already", self.duplicates.clone());
+        r.register("events_refused", "Events refused, by code", self.refused.clone());
+        r.register("attempts", "Provider calls, by provider and outcome", self.attempts.clone());
+        r.register("targets_expired", "Targets whose token died of age first", self.expired.clone());
+        r.register("targets_taken_over", "Targets taken over from dead workers", self.taken_over.clone());
+        r.register_with_unit(
+            "denial",
+            "From receipt of an event to the broker's confirm of its denial",
+            Unit::Seconds,
+            self.denial.clone(),
+        );
+        r.register_with_unit(
+            "revocation",
+            "From receipt of an event to a target's revocation on record",
+            Unit::Seconds,
+            self.revocation.clone(),
+        );
+        r.register("backlog_targets", "Open targets in Postgres that no worker holds", self.backlog.clone());
+        r.register("breaker", "0 closed, 1 half open, 2 open", self.breaker.clone());
+        r.register("in_flight_targets", "Targets in this worker's memory", self.in_flight.clone());
+        r.register("broker_up", "1 if the connection is up", self.broker_up.clone());
+        r.register("database_up", "1 if the last call to Postgres succeeded", self.database_up.clone());
+    }
+
+    /// An event was committed, or was known.
+    pub fn accepted(&self, lane: Lane, fresh: bool) {
+        if fresh {
+            self.accepted.get_or_create(&LaneLabel { lane: lane.as_str() }).inc();
+        } else {
+            self.duplicates.inc();
+        }
+    }
+
+    /// An event was refused.
+    pub fn refused(&self, code: RefusalCode) {
+        self.refused.get_or_create(&CodeLabel { code: code.as_str() }).inc();
+    }
+
+    /// The broker confirmed a denial.
+    pub fn denied(&self, took: Duration) {
+        self.denial.observe(took.as_secs_f64());
+    }
+
+    /// An attempt is on record.
+    pub fn attempted(&self, provider: &str, outcome: &'static str) {
+        self.attempts.get_or_create(&AttemptLabels { provider: provider.to_owned(), outcome }).inc();
+    }
+
+    /// A target is revoked, on record.
+    pub fn revoked(&self, took: time::Duration) {
+        self.revocation.observe(took.as_seconds_f64().max(0.0));
+    }
+
+    /// Targets died of age.
+    pub fn expired(&self, targets: u64) {
+        self.expired.inc_by(targets);
+    }
+
+    /// Targets were taken over.
+    pub fn taken_over(&self, targets: u64) {
+        self.taken_over.inc_by(targets);
+    }
+
+    /// Replaces the backlog gauges.
+    pub fn set_backlog(&self, backlog: &[Backlog]) {
+        self.backlog.clear();
+        for Backlog { provider, lane, state, targets } in backlog {
+            let labels = BacklogLabels { provider: provider.clone(), lane: lane.clone(), state: state.clone() };
+            self.backlog.get_or_create(&labels).set(*targets);
+        }
+    }
+
+    /// OpenMetrics text.
+    pub fn encode(&self, snapshot: &Snapshot) -> String {
+        let up = |side, up| {
+            self.broker_up.get_or_create(&SideLabel { side }).set(i64::from(up));
+        };
+        up("consume", snapshot.consuming);
+        up("publish", snapshot.publishing);
+        self.database_up.set(i64::from(snapshot.database));
+        for (provider, breaker, in_flight) in &snapshot.providers {
+            let label = ProviderLabel { provider: provider.clone() };
+            let level = match *breaker {
+                "closed" => 0,
+                "half_open" => 1,
+                _ => 2,
+            };
+            self.breaker.get_or_create(&label).set(level);
+            self.in_flight.get_or_create(&label).set(i64::try_from(*in_flight).unwrap_or(i64::MAX));
+        }
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        if encode(&mut text, &self.registry).is_err() {
+            text.clear();
+        }
+        text
+    }
+}

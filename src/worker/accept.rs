@@ -1,0 +1,242 @@
+//! Step 2: seal the tokens, commit event, targets and leases, acknowledge after both commit and denial.
+//!
+//! Whatever has arrived while one commit was under way makes the next batch: many events share a commit, a lone one waits for nobody.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use uuid::Uuid;
+
+use super::Worker;
+use super::intake::{Denied, note_denied, refuse};
+use super::job::{Context, Job};
+use super::revoke;
+use crate::broker::Received;
+use crate::event::{LogoutEvent, Refusal, RefusalCode};
+use crate::failpoint;
+use crate::invalidation::EventRef;
+use crate::outcome::Standing;
+use crate::retry::Schedule;
+use crate::seal::SealContext;
+use crate::store::{Accepted, Disposition, NewEvent, NewTarget, StoreError};
+use crate::target::{Target, TargetId};
+
+/// Most events a commit, and most commits at once.
+const BATCH: usize = 256;
+const COMMITS: usize = 2;
+/// How long a delivery may be held while Postgres is away. Then the window goes back to the broker, long before its own 30 minutes end.
+const LONGEST_HOLD: Duration = Duration::from_secs(600);
+/// A token whose end lies further back than this is dead everywhere.
+const EXPIRY_LEEWAY: time::Duration = time::Duration::seconds(60);
+
+/// An event ready to be committed.
+struct Prepared {
+    denied: Denied,
+    targets: Vec<NewTarget>,
+    room: Vec<(Arc<str>, OwnedSemaphorePermit)>,
+}
+
+/// Runs until the events end.
+pub(super) async fn run(worker: Arc<Worker>, mut events: mpsc::UnboundedReceiver<Denied>, open: watch::Sender<bool>) {
+    let (commits, open) = (Arc::new(Semaphore::new(COMMITS)), Arc::new(open));
+    loop {
+        let Ok(turn) = commits.clone().acquire_owned().await else { return };
+        let mut batch = Vec::with_capacity(BATCH);
+        if events.recv_many(&mut batch, BATCH).await == 0 {
+            return;
+        }
+        let (worker, open) = (worker.clone(), open.clone());
+        worker.clone().tasks.spawn(async move {
+            let prepared = batch.into_iter().filter_map(|denied| prepare(&worker, denied)).collect();
+            accept(&worker, prepared, &open, turn).await;
+        });
+    }
+}
+
+fn prepare(worker: &Worker, denied: Denied) -> Option<Prepared> {
+    let room = reserve(worker, &denied.event);
+    let mut targets = Vec::with_capacity(denied.event.targets.len());
+    for (ordinal, target) in (0..).zip(&denied.event.targets) {
+        let disposition = dispose(worker, &denied.event, target, &room);
+        let id = TargetId { event: denied.row, ordinal };
+        let context = SealContext { id, provider: &target.provider };
+        let sealed = match (disposition, target.token()) {
+            (Disposition::Lease | Disposition::Wait, Some(token)) => match worker.keyring.seal(&context, &token.token) {
+                Ok(sealed) => Some(sealed),
+                Err(error) => {
+                    // Left to the broker: another worker, or this one with a better key, will take it.
+                    tracing::error!(%error, "cannot seal a token; the event is left in the queue");
+                    return None;
+                }
+            },
+            _ => None,
+        };
+        let give_up_at = target.token_expires_at().unwrap_or(denied.event.received_at + worker.give_up_after);
+        targets.push(NewTarget { disposition, sealed, give_up_at });
+    }
+    Some(Prepared { denied, targets, room })
+}
+
+/// Room in memory for the event's targets, provider by provider: all of a provider's or none, so that refresh tokens stay first.
+fn reserve(worker: &Worker, event: &LogoutEvent) -> Vec<(Arc<str>, OwnedSemaphorePermit)> {
+    let mut room: Vec<(Arc<str>, OwnedSemaphorePermit)> = Vec::new();
+    let mut seen = HashSet::new();
+    for target in &event.targets {
+        if seen.insert(target.provider.clone())
+            && let Some(gate) = worker.gates.get(&target.provider)
+            && let Some(permit) = gate.reserve(event.lane(), event.targets.iter().filter(|t| t.provider == target.provider).count())
+        {
+            room.push((target.provider.clone(), permit));
+        }
+    }
+    room
+}
+
+fn dispose(worker: &Worker, event: &LogoutEvent, target: &Target, room: &[(Arc<str>, OwnedSemaphorePermit)]) -> Disposition {
+    let supported = worker.gates.get(&target.provider).is_some_and(|gate| gate.provider.supports(target));
+    if target.token_expires_at().is_some_and(|end| end + EXPIRY_LEEWAY <= event.received_at) {
+        Disposition::Expired
+    } else if !supported {
+        Disposition::Unsupported
+    } else if room.iter().any(|(provider, _)| *provider == target.provider) {
+        Disposition::Lease
+    } else {
+        Disposition::Wait
+    }
+}
+
+/// Commits a batch and sets off what follows: acknowledgements, and the work itself.
+async fn accept(worker: &Arc<Worker>, batch: Vec<Prepared>, open: &watch::Sender<bool>, turn: OwnedSemaphorePermit) {
+    let Some(mut committed) = commit(worker, &batch, open).await else { return };
+    drop(turn);
+    failpoint!("committed");
+    for prepared in batch {
+        let row = prepared.denied.row;
+        if let Some(reason) = committed.unstorable.remove(&row) {
+            set_aside(worker, prepared.denied, reason);
+            continue;
+        }
+        let fresh = committed.accepted.iter().find(|a| a.row == row);
+        worker.metrics.accepted(prepared.denied.event.lane(), fresh.is_some());
+        let Prepared { denied: Denied { received, event, row, denial, .. }, targets, room } = prepared;
+        if fresh.is_some_and(|fresh| fresh.leased) {
+            set_to_work(worker, event, row, &targets, room);
+        }
+        let (worker, fresh) = (worker.clone(), fresh.is_some());
+        worker.clone().tasks.spawn(async move { acknowledge(&worker, received, row, fresh, denial).await });
+    }
+}
+
+/// An event that Postgres cannot hold is refused like any other bad input: waiting for it would hold up every event behind it.
+fn set_aside(worker: &Arc<Worker>, denied: Denied, reason: String) {
+    let Denied { received, event, .. } = denied;
+    let refusal = Refusal::new(RefusalCode::InvalidField, reason).of_event(Some(event.source), Some(event.id));
+    worker.tasks.spawn(refuse(worker.clone(), received, refusal));
+}
+
+async fn acknowledge(
+    worker: &Worker,
+    received: Received,
+    row: Uuid,
+    fresh: bool,
+    denial: tokio::task::JoinHandle<Option<time::OffsetDateTime>>,
+) {
+    // Not denied: the worker is stopping. The broker keeps the event for the next one.
+    let Ok(Some(at)) = denial.await else { return };
+    received.ack().await;
+    failpoint!("acked");
+    if fresh {
+        note_denied(worker, row, at);
+    }
+}
+
+/// What became of a batch.
+#[derive(Default)]
+struct Committed {
+    accepted: Vec<Accepted>,
+    /// Events that Postgres cannot hold, and why.
+    unstorable: HashMap<Uuid, String>,
+}
+
+/// Commits, again and again until it is done; `None` if the worker stops first.
+async fn commit(worker: &Worker, batch: &[Prepared], open: &watch::Sender<bool>) -> Option<Committed> {
+    let (mut failures, began, schedule) = (0, Instant::now(), Schedule::reconnecting());
+    loop {
+        match insert(worker, batch).await {
+            Ok(committed) => {
+                worker.note_database(true);
+                open.send_if_modified(|open| !std::mem::replace(open, true));
+                return Some(committed);
+            }
+            Err(error) => {
+                failures += 1;
+                worker.note_database(false);
+                tracing::warn!(%error, failures, events = batch.len(), "events not committed; holding them");
+            }
+        }
+        if began.elapsed() > LONGEST_HOLD {
+            open.send_if_modified(|open| std::mem::replace(open, false));
+        }
+        tokio::select! {
+            () = tokio::time::sleep(schedule.delay(failures, None)) => {}
+            () = worker.stop.cancelled(), if failures > 3 => return None,
+        }
+    }
+}
+
+/// Inserts a batch; where Postgres cannot hold it, in halves, so that one bad event does not hold up the others.
+async fn insert(worker: &Worker, batch: &[Prepared]) -> Result<Committed, StoreError> {
+    let events: Vec<_> = batch.iter().map(Prepared::row).collect();
+    match (worker.store.accept(worker.number(), &events).await, batch) {
+        (Ok(accepted), _) => Ok(Committed { accepted, ..Committed::default() }),
+        (Err(StoreError::Unstorable(_, reason)), [one]) => {
+            Ok(Committed { unstorable: HashMap::from([(one.denied.row, reason)]), ..Committed::default() })
+        }
+        (Err(StoreError::Unstorable(..)), _) => {
+            let (left, right) = batch.split_at(batch.len() / 2);
+            let (mut all, right) = (Box::pin(insert(worker, left)).await?, Box::pin(insert(worker, right)).await?);
+            all.accepted.extend(right.accepted);
+            all.unstorable.extend(right.unstorable);
+            Ok(all)
+        }
+        (Err(error), _) => Err(error),
+    }
+}
+
+impl Prepared {
+    fn row(&self) -> NewEvent<'_> {
+        NewEvent {
+            row: self.denied.row,
+            event: &self.denied.event,
+            body_sha256: self.denied.body_sha256,
+            broker_user: self.denied.received.origin.broker_user.as_deref(),
+            targets: &self.targets,
+        }
+    }
+}
+
+/// Hands the leased targets of an event to step 3, provider by provider.
+fn set_to_work(worker: &Arc<Worker>, event: LogoutEvent, row: Uuid, plans: &[NewTarget], room: Vec<(Arc<str>, OwnedSemaphorePermit)>) {
+    let context = Arc::new(Context {
+        row,
+        lane: event.lane(),
+        reference: EventRef { source: event.source, id: event.id },
+        incident: event.incident,
+        not_before: event.not_before,
+        received_at: event.received_at,
+    });
+    let mut targets: Vec<_> = (0..).zip(event.targets).zip(plans).collect();
+    for (provider, mut permits) in room {
+        let (ours, rest) = targets.into_iter().partition(|((_, target), _)| target.provider == provider);
+        targets = rest;
+        let ours: Vec<((i16, Target), &NewTarget)> = ours;
+        let jobs = ours.into_iter().filter(|(_, plan)| plan.disposition == Disposition::Lease).filter_map(|((ordinal, target), plan)| {
+            let standing = Standing { attempt: 1, failures: 0, token_expires_at: target.token_expires_at(), give_up_at: plan.give_up_at };
+            let id = TargetId { event: row, ordinal };
+            Some(Job::new((id, 1), target, standing, context.clone(), permits.split(1)?, worker.notes.clone()))
+        });
+        revoke::spawn(worker, jobs.collect());
+    }
+}

@@ -1,0 +1,143 @@
+//! The last five minutes of calls to one provider: counts and durations, in constant memory.
+
+use std::time::{Duration, Instant};
+
+const SLOTS: usize = 30;
+const SLOT: Duration = Duration::from_secs(10);
+/// Bounds of the duration classes grow by a quarter each, from 0.1 ms; the last takes everything above 20 min.
+const CLASSES: usize = 74;
+const FIRST_MS: f64 = 0.1;
+const GROWTH: f64 = 1.25;
+
+#[derive(Clone, Copy)]
+struct Slot {
+    number: u64,
+    calls: u64,
+    failures: u64,
+    durations: [u32; CLASSES],
+}
+
+const EMPTY: Slot = Slot { number: 0, calls: 0, failures: 0, durations: [0; CLASSES] };
+
+/// Counts over a period.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Count {
+    /// All calls.
+    pub(super) calls: u64,
+    /// Those that failed.
+    pub(super) failures: u64,
+}
+
+/// Ring of ten-second slots.
+pub(super) struct Calls {
+    start: Instant,
+    slots: Box<[Slot; SLOTS]>,
+}
+
+impl Calls {
+    /// The period that the breaker looks at.
+    pub(super) const RECENT: Duration = Duration::from_secs(30);
+
+    /// An empty record that begins at `start`.
+    pub(super) fn new(start: Instant) -> Self {
+        Self { start, slots: Box::new([EMPTY; SLOTS]) }
+    }
+
+    fn number(&self, now: Instant) -> u64 {
+        // From 1: zero marks a slot that was never used.
+        now.saturating_duration_since(self.start).as_secs() / SLOT.as_secs() + 1
+    }
+
+    /// Adds a call.
+    pub(super) fn note(&mut self, now: Instant, took: Duration, succeeded: bool) {
+        let number = self.number(now);
+        let slot = &mut self.slots[(number % SLOTS as u64) as usize];
+        if slot.number != number {
+            *slot = Slot { number, ..EMPTY };
+        }
+        slot.calls += 1;
+        slot.failures += u64::from(!succeeded);
+        slot.durations[class(took)] += 1;
+    }
+
+    fn within(&self, now: Instant, slots: u64) -> impl Iterator<Item = &Slot> {
+        let newest = self.number(now);
+        self.slots.iter().filter(move |slot| slot.number > 0 && slot.number + slots > newest)
+    }
+
+    /// Counts of about the last [`Calls::RECENT`].
+    pub(super) fn recent(&self, now: Instant) -> Count {
+        self.count(now, Self::RECENT.as_secs() / SLOT.as_secs())
+    }
+
+    /// Counts of about the last five minutes.
+    pub(super) fn all(&self, now: Instant) -> Count {
+        self.count(now, SLOTS as u64)
+    }
+
+    fn count(&self, now: Instant, slots: u64) -> Count {
+        self.within(now, slots)
+            .fold(Count::default(), |sum, slot| Count { calls: sum.calls + slot.calls, failures: sum.failures + slot.failures })
+    }
+
+    /// The duration, ms, that a share of the last five minutes' calls did not exceed; exact to a quarter. `None` without calls.
+    pub(super) fn quantile_ms(&self, now: Instant, share: f64) -> Option<f64> {
+        let mut sum = [0_u64; CLASSES];
+        for slot in self.within(now, SLOTS as u64) {
+            sum.iter_mut().zip(slot.durations).for_each(|(sum, count)| *sum += u64::from(count));
+        }
+        let wanted = (self.all(now).calls as f64 * share).ceil().max(1.0) as u64;
+        let mut seen = 0;
+        sum.iter()
+            .position(|count| {
+                seen += count;
+                seen >= wanted
+            })
+            .map(|class| FIRST_MS * GROWTH.powi(class as i32))
+    }
+}
+
+fn class(took: Duration) -> usize {
+    let steps = (took.as_secs_f64() * 1000.0 / FIRST_MS).ln() / GROWTH.ln();
+    (steps.ceil().max(0.0) as usize).min(CLASSES - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_leave_after_five_minutes() {
+        let start = Instant::now();
+        let mut calls = Calls::new(start);
+        for second in 0..100 {
+            calls.note(start + Duration::from_secs(second), Duration::from_millis(5), second % 2 == 0);
+        }
+        let end = start + Duration::from_secs(99);
+        assert_eq!(calls.all(end), Count { calls: 100, failures: 50 });
+        assert_eq!(calls.recent(end), Count { calls: 30, failures: 15 });
+        assert_eq!(calls.all(end + Duration::from_secs(300)), Count::default());
+    }
+
+    #[test]
+    fn quantiles_are_exact_to_a_quarter() {
+        let start = Instant::now();
+        let mut calls = Calls::new(start);
+        assert_eq!(calls.quantile_ms(start, 0.5), None);
+        for ms in 1..=100 {
+            calls.note(start, Duration::from_millis(ms), true);
+        }
+        let (p50, p95) = (calls.quantile_ms(start, 0.5).unwrap(), calls.quantile_ms(start, 0.95).unwrap());
+        assert!((50.0..=62.5).contains(&p50), "{p50}");
+        assert!((95.0..=118.8).contains(&p95), "{p95}");
+    }
+
+    #[test]
+    fn extreme_durations_have_a_class() {
+        let mut calls = Calls::new(Instant::now());
+        for took in [Duration::ZERO, Duration::from_nanos(1), Duration::MAX] {
+            calls.note(Instant::now(), took, true);
+        }
+        assert_eq!(calls.all(Instant::now()).calls, 3);
+    }
+}

@@ -1,0 +1,159 @@
+//! Retries, parked targets that are due again, and work that others left: claimed from Postgres as far as there is room.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use tokio::sync::OwnedSemaphorePermit;
+use uuid::Uuid;
+
+use super::intake::note_denied;
+use super::job::{Context, Job};
+use super::{Worker, revoke};
+use crate::event::Lane;
+use crate::invalidation::{Entry, EventRef, Phase};
+use crate::outcome::{Answer, Standing, Verdict};
+use crate::seal::{SealContext, SealError, Sealed};
+use crate::store::{Claimed, StoreError, Want};
+use crate::target::{Fingerprint, Kind, PresentedToken, Selector, Target, TargetId, Token, TokenTypeHint};
+
+/// Most targets a statement.
+const BATCH: usize = 500;
+/// How often to look while there is nothing to do.
+const IDLE: Duration = Duration::from_millis(250);
+/// How many looks pass between two sweeps of expired tokens.
+const SWEEP_EVERY: u32 = 8;
+
+/// Runs until the worker stops.
+pub(super) async fn run(worker: Arc<Worker>) {
+    let mut looks = 0_u32;
+    while !worker.stop.is_cancelled() {
+        looks = looks.wrapping_add(1);
+        let found = match look(&worker, looks.is_multiple_of(SWEEP_EVERY)).await {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::debug!(%error, "claim");
+                worker.note_database(false);
+                0
+            }
+        };
+        if found < BATCH / 2 {
+            tokio::select! {
+                () = tokio::time::sleep(IDLE) => {}
+                () = worker.stop.cancelled() => return,
+            }
+        }
+    }
+}
+
+async fn look(worker: &Arc<Worker>, sweep: bool) -> Result<usize, StoreError> {
+    if sweep {
+        worker.metrics.expired(worker.store.expire().await?);
+    }
+    let (mut wants, mut room) = (Vec::new(), HashMap::new());
+    for (name, gate) in &worker.gates {
+        for lane in Lane::ALL {
+            let appetite = gate.appetite(lane).min(BATCH);
+            if let Some(permits) = (appetite > 0).then(|| gate.reserve(lane, appetite)).flatten() {
+                wants.push(Want { provider: name, lane: lane.as_str(), limit: appetite as i64 });
+                room.insert((name.clone(), lane), permits);
+            }
+        }
+    }
+    if wants.is_empty() {
+        return Ok(0);
+    }
+    let claimed = worker.store.claim(worker.number(), &wants).await?;
+    worker.note_database(true);
+    let found = claimed.len();
+    set_to_work(worker, claimed, room);
+    Ok(found)
+}
+
+/// Groups the claimed targets by event and provider, as at acceptance, and hands them to step 3.
+fn set_to_work(worker: &Arc<Worker>, claimed: Vec<Claimed>, mut room: HashMap<(Arc<str>, Lane), OwnedSemaphorePermit>) {
+    let mut groups: HashMap<(Uuid, String), Vec<Claimed>> = HashMap::new();
+    for target in claimed {
+        groups.entry((target.event, target.provider.clone())).or_default().push(target);
+    }
+    for ((_, provider), targets) in groups {
+        let Some((name, _)) = worker.gates.get_key_value(&*provider) else { continue };
+        let context = context(&targets[0]);
+        let Some(permits) = room.get_mut(&(name.clone(), context.lane)) else { continue };
+        let denied = targets[0].denied;
+        let jobs: Vec<_> = targets.into_iter().filter_map(|target| job(worker, name, target, &context, permits.split(1)?)).collect();
+        if !denied {
+            deny_again(worker, &context, &jobs);
+        }
+        revoke::spawn(worker, jobs);
+    }
+}
+
+fn context(target: &Claimed) -> Arc<Context> {
+    Arc::new(Context {
+        row: target.event,
+        reference: EventRef { source: target.event_source.clone(), id: target.event_id.clone() },
+        lane: Lane::parse(&target.lane).unwrap_or(Lane::Mass),
+        incident: target.incident.clone(),
+        not_before: target.not_before,
+        received_at: target.received_at,
+    })
+}
+
+/// Opens a claimed target. One that cannot be opened is parked with the reason, never sent and never dropped.
+fn job(worker: &Worker, provider: &Arc<str>, claimed: Claimed, context: &Arc<Context>, room: OwnedSemaphorePermit) -> Option<Job> {
+    let id = TargetId { event: claimed.event, ordinal: claimed.ordinal };
+    let standing = Standing {
+        attempt: claimed.attempt.unsigned_abs(),
+        failures: claimed.failures.unsigned_abs(),
+        token_expires_at: claimed.token_expires_at,
+        give_up_at: claimed.give_up_at,
+    };
+    let attempt = claimed.attempt;
+    let (selector, problem) = match open(worker, provider, &claimed) {
+        Ok(selector) => (selector, None),
+        Err(error) => (Selector::Issuer, Some(error)),
+    };
+    let Claimed { sub, sid, client_id, iss, deny_until, .. } = claimed;
+    let target = Target { provider: provider.clone(), selector, sub, sid, client_id, iss, deny_until };
+    let job = Job::new((id, attempt), target, standing, context.clone(), room, worker.notes.clone());
+    let Some(error) = problem else { return Some(job) };
+    tracing::error!(revocation_id = %id, %error, "cannot open a sealed token; parked");
+    let answer = Answer::failed(Verdict::Refused, None, format!("open the sealed token: {error}"));
+    revoke::finish(worker, job, answer, OffsetDateTime::now_utc(), Duration::ZERO);
+    None
+}
+
+fn open(worker: &Worker, provider: &str, claimed: &Claimed) -> Result<Selector, SealError> {
+    let (Some(bytes), Some(key_id)) = (&claimed.sealed, &claimed.sealed_key) else {
+        return Ok(match Kind::parse(&claimed.kind) {
+            Some(Kind::Session) => Selector::Session,
+            Some(Kind::Subject) => Selector::Subject,
+            Some(Kind::Client) => Selector::Client,
+            _ => Selector::Issuer,
+        });
+    };
+    let id = TargetId { event: claimed.event, ordinal: claimed.ordinal };
+    let sealed = Sealed { key_id: key_id.clone(), bytes: bytes.clone() };
+    let token: Token = worker.keyring.open(&SealContext { id, provider }, &sealed)?;
+    let fingerprint: Fingerprint = token.fingerprint();
+    let hint = claimed.hint.as_deref().and_then(TokenTypeHint::parse);
+    Ok(Selector::Token(PresentedToken { token, fingerprint, hint, jti: claimed.jti.clone(), expires_at: claimed.token_expires_at }))
+}
+
+/// The worker that accepted this event may have died before the broker confirmed its denial.
+fn deny_again(worker: &Arc<Worker>, context: &Arc<Context>, jobs: &[Job]) {
+    let entries: Vec<_> =
+        jobs.iter().filter_map(|job| Some((job.target.provider.to_string(), Entry::of(&job.target, context.not_before)?))).collect();
+    let messages = worker.composer.invalidations(Phase::Requested, &context.reference, context.incident.as_deref(), entries);
+    let (worker, row) = (worker.clone(), context.row);
+    worker.clone().tasks.spawn(async move {
+        for message in &messages {
+            if worker.publisher.deliver(message).await.is_err() {
+                return;
+            }
+        }
+        note_denied(&worker, row, OffsetDateTime::now_utc());
+    });
+}

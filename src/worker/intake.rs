@@ -1,0 +1,121 @@
+//! Step 1: parse; refuse bad input; publish the denial at once, whatever state Postgres and the provider are in.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use aws_lc_rs::digest;
+use time::OffsetDateTime;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use super::Worker;
+use super::record::Note;
+use crate::broker::Received;
+use crate::event::{self, LogoutEvent, Refusal};
+use crate::failpoint;
+use crate::invalidation::{Entry, EventRef, Outgoing, Phase};
+use crate::store::Rejected;
+
+/// A valid event whose denial is on its way.
+pub(super) struct Denied {
+    pub(super) received: Received,
+    pub(super) event: LogoutEvent,
+    pub(super) row: Uuid,
+    pub(super) body_sha256: [u8; 32],
+    /// When the broker confirmed the denial; `None` if the worker stopped first.
+    pub(super) denial: JoinHandle<Option<OffsetDateTime>>,
+}
+
+/// Runs until the deliveries end.
+pub(super) async fn run(worker: Arc<Worker>, mut deliveries: mpsc::UnboundedReceiver<Received>, next: mpsc::UnboundedSender<Denied>) {
+    loop {
+        // Once stopped, what is not yet parsed stays unacknowledged, for the next worker.
+        let received = tokio::select! {
+            biased;
+            () = worker.stop.cancelled() => return,
+            received = deliveries.recv() => match received { Some(received) => received, None => return },
+        };
+        failpoint!("received");
+        let began = Instant::now();
+        match event::parse(received.body.bytes(), &received.origin, &worker.rules, OffsetDateTime::now_utc()) {
+            Ok(event) => {
+                let denied = deny(&worker, received, event, began);
+                failpoint!("parsed");
+                if next.send(denied).is_err() {
+                    return;
+                }
+            }
+            Err(refusal) => {
+                worker.tasks.spawn(refuse(worker.clone(), received, refusal));
+            }
+        }
+    }
+}
+
+fn deny(worker: &Arc<Worker>, received: Received, event: LogoutEvent, began: Instant) -> Denied {
+    let row = Uuid::now_v7();
+    let body_sha256 = sha256(received.body.bytes());
+    let messages = requested(worker, &event);
+    let worker = worker.clone();
+    let denial = tokio::spawn(async move {
+        for delivered in futures::future::join_all(messages.iter().map(|message| worker.publisher.deliver(message))).await {
+            delivered.ok()?;
+        }
+        worker.metrics.denied(began.elapsed());
+        failpoint!("denied");
+        Some(OffsetDateTime::now_utc())
+    });
+    Denied { received, event, row, body_sha256, denial }
+}
+
+fn requested(worker: &Worker, event: &LogoutEvent) -> Vec<Outgoing> {
+    let entries =
+        event.targets.iter().filter_map(|target| Some((target.provider.to_string(), Entry::of(target, event.not_before)?))).collect();
+    let reference = EventRef { source: event.source.clone(), id: event.id.clone() };
+    worker.composer.invalidations(Phase::Requested, &reference, event.incident.as_deref(), entries)
+}
+
+fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut digest = [0; 32];
+    digest.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
+    digest
+}
+
+/// Puts a refused message into `revocation.dead` and on record, then acknowledges it. Each part is repeated until it is done.
+pub(super) async fn refuse(worker: Arc<Worker>, received: Received, refusal: Refusal) {
+    let (at, origin) = (OffsetDateTime::now_utc(), &received.origin);
+    let body = received.body.bytes();
+    let row = Rejected { at, origin, refusal: &refusal, body_sha256: sha256(body), body_bytes: body.len() };
+    tracing::warn!(queue = %origin.queue, routing_key = ?origin.routing_key, broker_user = ?origin.broker_user, code = refusal.code.as_str(),
+        detail = ?refusal.detail, event_source = ?refusal.event_source, event_id = ?refusal.event_id, "event refused");
+    let Some(number) = worker.entered().await else { return };
+    let text = at.format(&time::format_description::well_known::Rfc3339).unwrap_or_default();
+    let mut failures = 0;
+    let (mut recorded, mut published) = (false, false);
+    while !(recorded && published) {
+        if !recorded {
+            recorded = worker.note_database(worker.store.reject(number, &row).await.is_ok());
+        }
+        if !published {
+            published = worker.publisher.refuse(&received, &refusal, &text).await.is_ok();
+        }
+        if recorded && published {
+            break;
+        }
+        failures += 1;
+        tokio::select! {
+            () = tokio::time::sleep(worker.schedule.delay(failures, None)) => {}
+            // Not acknowledged: the broker keeps it for the next worker.
+            () = worker.stop.cancelled() => return,
+        }
+    }
+    worker.metrics.refused(refusal.code);
+    received.ack().await;
+}
+
+/// Notes for the record that an event's denial is confirmed.
+pub(super) fn note_denied(worker: &Worker, row: Uuid, at: OffsetDateTime) {
+    // No recorder: the process is ending; the next worker finds the event not known to be denied and denies it again.
+    drop(worker.notes.send(Note::Denied(row, at)));
+}

@@ -1,0 +1,77 @@
+//! A target in memory, leased to this worker.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use time::OffsetDateTime;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use uuid::Uuid;
+
+use super::record::Note;
+use crate::event::Lane;
+use crate::invalidation::EventRef;
+use crate::outcome::Standing;
+use crate::target::{Target, TargetId};
+
+/// What the targets of one event share.
+pub struct Context {
+    /// The event's row.
+    pub row: Uuid,
+    /// Its CloudEvents identity.
+    pub reference: EventRef,
+    /// Its lane.
+    pub lane: Lane,
+    /// Its incident.
+    pub incident: Option<String>,
+    /// Cutoff of wide targets.
+    pub not_before: OffsetDateTime,
+    /// When it was received.
+    pub received_at: OffsetDateTime,
+}
+
+/// One leased target. Dropping it without settling hands it back: due now, for whoever claims it, its attempt not counted.
+pub struct Job {
+    /// Its identity.
+    pub id: TargetId,
+    /// The number of the attempt that is on record.
+    pub attempt: i32,
+    /// What to revoke. Its token lives as long as the job.
+    pub target: Target,
+    /// Failures and budget so far.
+    pub standing: Standing,
+    /// The event.
+    pub context: Arc<Context>,
+    /// When this worker took it on.
+    pub since: Instant,
+    back: Option<mpsc::UnboundedSender<Note>>,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Job {
+    /// A job that returns to `back` if it is dropped unsettled.
+    pub fn new(
+        (id, attempt): (TargetId, i32),
+        target: Target,
+        standing: Standing,
+        context: Arc<Context>,
+        room: OwnedSemaphorePermit,
+        back: mpsc::UnboundedSender<Note>,
+    ) -> Self {
+        Self { id, attempt, target, standing, context, since: Instant::now(), back: Some(back), _room: room }
+    }
+
+    /// From here on the job's end is recorded by the caller.
+    pub fn settled(mut self) -> Self {
+        self.back = None;
+        self
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        if let Some(back) = self.back.take() {
+            // No recorder: the process is ending, and the lease is taken over.
+            drop(back.send(Note::HandBack(self.id, self.attempt)));
+        }
+    }
+}

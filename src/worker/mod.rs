@@ -1,0 +1,157 @@
+//! One logout event, step by step. Each step is a file:
+//!
+//! 0. `enter`: find a usable schema, register
+//! 1. `intake`: parse, refuse bad input, publish the denial
+//! 2. `accept`: seal the tokens; commit event, targets and leases; acknowledge
+//! 3. `revoke`: call the provider, refresh tokens first, through its `gate`
+//! 4. `record`: publish the confirmation; commit attempts and results
+//!
+//! Beside it, `claim` takes up retries and what others left, and `upkeep` keeps leases, takeovers and confirmations going.
+
+mod accept;
+mod breaker;
+mod calls;
+mod claim;
+mod enter;
+mod gate;
+mod intake;
+mod job;
+mod record;
+mod revoke;
+mod upkeep;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{SetOnce, mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::broker::{Publisher, Received};
+use crate::event::Rules;
+use crate::invalidation::Composer;
+use crate::retry::Schedule;
+use crate::seal::Keyring;
+use crate::store::{SchemaError, Store, WorkerNo};
+use crate::telemetry::Metrics;
+
+pub use gate::Gate;
+pub use job::{Context, Job};
+pub use record::{Finished, Note};
+
+/// What every step needs.
+pub struct Worker {
+    /// Name in audit rows and messages.
+    pub instance: String,
+    /// This process in the database, once it is known there.
+    pub number: SetOnce<WorkerNo>,
+    /// How long its leases last without a sign of life.
+    pub lease: Duration,
+    /// Rules for events.
+    pub rules: Rules,
+    /// Seals and opens tokens.
+    pub keyring: Keyring,
+    /// Delays between attempts.
+    pub schedule: Schedule,
+    /// Budget of targets whose lifetime is unknown.
+    pub give_up_after: Duration,
+    /// Period of the feed's heartbeat.
+    pub heartbeat: Duration,
+    /// The providers' gates by name.
+    pub gates: BTreeMap<Arc<str>, Gate>,
+    /// The database.
+    pub store: Store,
+    /// The publishing connection.
+    pub publisher: Publisher,
+    /// Makes messages.
+    pub composer: Composer,
+    /// Metrics.
+    pub metrics: Metrics,
+    /// Whether the last call to Postgres succeeded.
+    pub database_up: AtomicBool,
+    /// Results on their way to the record.
+    pub notes: mpsc::UnboundedSender<Note>,
+    /// Work under way, to be waited for at shutdown.
+    pub tasks: TaskTracker,
+    /// Take on nothing new.
+    pub stop: CancellationToken,
+}
+
+/// Channels that join the steps; made once by the wiring.
+pub struct Channels {
+    /// Deliveries from the broker.
+    pub deliveries: mpsc::UnboundedReceiver<Received>,
+    /// Results for the recorder.
+    pub notes: mpsc::UnboundedReceiver<Note>,
+    /// Tells the intake to hand its window back while Postgres stays away.
+    pub open: watch::Sender<bool>,
+}
+
+impl Worker {
+    /// Runs every step until `stop`; returns when what was in flight is done. The recorder ends when the last job has reported.
+    pub fn start(self: &Arc<Self>, channels: Channels, migrate: bool) -> Steps {
+        let (accepted_tx, accepted_rx) = mpsc::unbounded_channel();
+        Steps {
+            enter: tokio::spawn(enter::run(self.clone(), migrate)),
+            intake: tokio::spawn(intake::run(self.clone(), channels.deliveries, accepted_tx)),
+            accept: self.once_entered(accept::run(self.clone(), accepted_rx, channels.open)),
+            record: self.once_entered(record::run(self.clone(), channels.notes)),
+            claim: self.once_entered(claim::run(self.clone())),
+            upkeep: self.once_entered(upkeep::run(self.clone())),
+        }
+    }
+
+    /// Starts a step that writes to Postgres when this worker is registered there.
+    fn once_entered(self: &Arc<Self>, step: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+        let worker = self.clone();
+        tokio::spawn(async move {
+            if worker.entered().await.is_some() {
+                step.await;
+            }
+        })
+    }
+
+    /// Waits until this worker is registered; `None` if it is stopped before.
+    async fn entered(&self) -> Option<WorkerNo> {
+        tokio::select! {
+            number = self.number.wait() => Some(*number),
+            () = self.stop.cancelled() => None,
+        }
+    }
+
+    /// This worker's number, for steps that run once it is registered.
+    fn number(&self) -> WorkerNo {
+        self.number.get().copied().unwrap_or(WorkerNo(0))
+    }
+
+    /// Remembers whether Postgres answers; returns it.
+    fn note_database(&self, up: bool) -> bool {
+        if self.database_up.swap(up, Ordering::Relaxed) != up {
+            if up {
+                tracing::info!("database answers again");
+            } else {
+                tracing::error!("database does not answer; deliveries are held, denials go on");
+            }
+        }
+        up
+    }
+}
+
+/// The running steps.
+pub struct Steps {
+    /// Registers; ends early only with an error.
+    pub enter: JoinHandle<Result<(), SchemaError>>,
+    /// Parses and denies.
+    pub intake: JoinHandle<()>,
+    /// Commits and acknowledges.
+    pub accept: JoinHandle<()>,
+    /// Writes results.
+    pub record: JoinHandle<()>,
+    /// Takes up retries.
+    pub claim: JoinHandle<()>,
+    /// Leases, takeovers, confirmations.
+    pub upkeep: JoinHandle<()>,
+}

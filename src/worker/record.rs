@@ -1,0 +1,216 @@
+//! Step 4: tell verifiers what is confirmed, then commit attempts and results. Many share one commit; a failed commit repeats the writing, never the work.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use tokio::sync::{Semaphore, mpsc};
+use uuid::Uuid;
+
+use super::Worker;
+use super::job::Job;
+use crate::failpoint;
+use crate::invalidation::{Entry, Phase};
+use crate::outcome::{Answer, Settlement, State};
+use crate::retry::Schedule;
+use crate::store::{Attempt, Closing, StoreError};
+use crate::target::TargetId;
+
+/// Most notes a commit, and most commits at once.
+const BATCH: usize = 512;
+const COMMITS: usize = 2;
+/// How long a note that alone deserves no commit waits for company.
+const PATIENCE: Duration = Duration::from_millis(100);
+/// How long a result waits for the broker to confirm its `confirmed` message. Past that it is recorded without, and published again later.
+const CONFIRM_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Something for the record.
+pub enum Note {
+    /// An attempt, with its target's next state.
+    Finished(Box<Finished>),
+    /// An event's denial was confirmed by the broker.
+    Denied(Uuid, OffsetDateTime),
+    /// A leased target was not attempted.
+    HandBack(TargetId, i32),
+}
+
+/// A finished attempt.
+pub struct Finished {
+    /// The job, settled.
+    pub job: Job,
+    /// The provider's answer.
+    pub answer: Answer,
+    /// The next state.
+    pub settlement: Settlement,
+    /// When the request began.
+    pub started_at: OffsetDateTime,
+    /// How long it took.
+    pub took: Duration,
+}
+
+#[derive(Default)]
+struct Batch {
+    finished: Vec<Finished>,
+    denied: Vec<(Uuid, OffsetDateTime)>,
+    handed_back: Vec<(TargetId, i32)>,
+}
+
+impl Batch {
+    fn sort(notes: Vec<Note>) -> Self {
+        let mut batch = Self::default();
+        for note in notes {
+            match note {
+                Note::Finished(finished) => batch.finished.push(*finished),
+                Note::Denied(row, at) => batch.denied.push((row, at)),
+                Note::HandBack(id, attempt) => batch.handed_back.push((id, attempt)),
+            }
+        }
+        batch
+    }
+}
+
+/// Runs until every sender of notes is gone.
+pub(super) async fn run(worker: Arc<Worker>, mut notes: mpsc::UnboundedReceiver<Note>) {
+    let commits = Arc::new(Semaphore::new(COMMITS));
+    loop {
+        let Ok(turn) = commits.clone().acquire_owned().await else { return };
+        let Some(batch) = next(&mut notes, &worker).await else { break };
+        let worker = worker.clone();
+        tokio::spawn(async move {
+            write(&worker, batch).await;
+            drop(turn);
+        });
+    }
+    drop(commits.acquire_many(COMMITS as u32).await);
+}
+
+/// What has arrived; waits a little longer where it is denials only. `None` when the worker has stopped and nothing is left.
+async fn next(notes: &mut mpsc::UnboundedReceiver<Note>, worker: &Worker) -> Option<Batch> {
+    let mut batch = Vec::with_capacity(BATCH);
+    tokio::select! {
+        received = notes.recv_many(&mut batch, BATCH) => { if received == 0 { return None } }
+        // Closed and empty: every task that could still send a note has ended.
+        () = worker.tasks.wait() => { notes.try_recv().ok().map(|note| batch.push(note))?; }
+    }
+    let patience = tokio::time::sleep(PATIENCE);
+    tokio::pin!(patience);
+    while batch.len() < BATCH && batch.iter().all(|note| matches!(note, Note::Denied(..))) {
+        tokio::select! {
+            received = notes.recv_many(&mut batch, BATCH) => { if received == 0 { break } }
+            () = &mut patience => break,
+        }
+    }
+    Some(Batch::sort(batch))
+}
+
+async fn write(worker: &Worker, batch: Batch) {
+    let confirmed = confirm(worker, &batch.finished).await;
+    failpoint!("confirmed");
+    let closings: Vec<_> = batch.finished.iter().map(|finished| closing(finished, &confirmed)).collect();
+    if !closings.is_empty() || !batch.denied.is_empty() {
+        let written = persist(worker, "results", || record(worker, &closings, &batch.denied)).await;
+        failpoint!("recorded");
+        report(worker, &batch.finished, &written.unwrap_or_default());
+    }
+    if !batch.handed_back.is_empty() {
+        persist(worker, "targets handed back", || worker.store.release(worker.number(), &batch.handed_back)).await;
+    }
+}
+
+/// Publishes what was revoked, a message an event; returns when the broker confirmed which targets.
+async fn confirm(worker: &Worker, finished: &[Finished]) -> HashMap<TargetId, OffsetDateTime> {
+    let mut events: HashMap<Uuid, Vec<&Job>> = HashMap::new();
+    for done in finished.iter().filter(|f| f.settlement.state == State::Revoked) {
+        events.entry(done.job.context.row).or_default().push(&done.job);
+    }
+    let published = events.into_values().map(|jobs| async move {
+        let context = &jobs[0].context;
+        let entries =
+            jobs.iter().filter_map(|job| Some((job.target.provider.to_string(), Entry::of(&job.target, context.not_before)?))).collect();
+        let messages = worker.composer.invalidations(Phase::Confirmed, &context.reference, context.incident.as_deref(), entries);
+        let all = futures::future::join_all(messages.iter().map(|message| worker.publisher.invalidate(message)));
+        match tokio::time::timeout(CONFIRM_PATIENCE, all).await {
+            Ok(results) if results.iter().all(Result::is_ok) => jobs,
+            _ => Vec::new(),
+        }
+    });
+    let published = futures::future::join_all(published).await;
+    let now = OffsetDateTime::now_utc();
+    published.into_iter().flatten().map(|job| (job.id, now)).collect()
+}
+
+fn closing(finished: &Finished, confirmed: &HashMap<TargetId, OffsetDateTime>) -> Closing {
+    let (job, answer) = (&finished.job, &finished.answer);
+    let ended_at = finished.started_at + finished.took;
+    let attempt = Attempt {
+        id: job.id,
+        number: job.attempt,
+        started_at: finished.started_at,
+        duration: finished.took,
+        outcome: answer.verdict.outcome(),
+        http_status: answer.http_status,
+        error: answer.error.clone(),
+        retry_after: answer.retry_after,
+    };
+    Closing {
+        attempt,
+        settlement: finished.settlement,
+        revoked_at: (finished.settlement.state == State::Revoked).then_some(ended_at),
+        confirmed_at: confirmed.get(&job.id).copied(),
+    }
+}
+
+/// Writes closings; where Postgres refuses them for their content, in halves, so that one bad row does not hold up the others.
+async fn record(worker: &Worker, closings: &[Closing], denied: &[(Uuid, OffsetDateTime)]) -> Result<Vec<TargetId>, StoreError> {
+    match worker.store.record(worker.number(), closings, denied).await {
+        Err(error) if !error.is_passing() && closings.len() > 1 => {
+            let (left, right) = closings.split_at(closings.len() / 2);
+            let mut written = Box::pin(record(worker, left, denied)).await?;
+            written.extend(Box::pin(record(worker, right, &[])).await?);
+            Ok(written)
+        }
+        result => result,
+    }
+}
+
+/// Repeats a write until Postgres has taken it. What it refuses for good is given up with an alarm: the lease keeps the target from being lost.
+async fn persist<T, F: Future<Output = Result<T, StoreError>>>(worker: &Worker, what: &str, write: impl Fn() -> F) -> Option<T> {
+    let (mut failures, schedule) = (0, Schedule::reconnecting());
+    loop {
+        match write().await {
+            Ok(done) => {
+                worker.note_database(true);
+                return Some(done);
+            }
+            Err(error) if !error.is_passing() => {
+                tracing::error!(%error, what, "the database refused a record; it is given up, its targets are tried again after this worker's lease");
+                return None;
+            }
+            Err(error) => {
+                failures += 1;
+                worker.note_database(false);
+                tracing::warn!(%error, what, failures, "not recorded yet");
+                tokio::time::sleep(schedule.delay(failures, None)).await;
+            }
+        }
+    }
+}
+
+/// The one log event and the metrics of each attempt.
+fn report(worker: &Worker, finished: &[Finished], written: &[TargetId]) {
+    let written: HashSet<_> = written.iter().collect();
+    for Finished { job, answer, settlement, took, .. } in finished {
+        let (provider, outcome) = (&job.target.provider, answer.verdict.outcome());
+        worker.metrics.attempted(provider, outcome);
+        if settlement.state == State::Revoked {
+            worker.metrics.revoked(OffsetDateTime::now_utc() - job.context.received_at);
+        }
+        tracing::info!(
+            revocation_id = %job.id, event_source = ?job.context.reference.source, event_id = ?job.context.reference.id, incident = ?job.context.incident,
+            lane = job.context.lane.as_str(), %provider, kind = job.target.selector.kind().as_str(), attempt = job.attempt, outcome,
+            state = settlement.state.as_str(), proof = settlement.proof.map(|proof| proof.as_str()), http_status = answer.http_status,
+            duration_ms = took.as_millis(), error = ?answer.error, superseded = !written.contains(&job.id), "target"
+        );
+    }
+}

@@ -1,0 +1,199 @@
+//! What keeps a fleet of workers whole: the own lease, the feed's heartbeat, takeover from the dead, confirmations and denials still owed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use tokio::time::{MissedTickBehavior, interval};
+use uuid::Uuid;
+
+use super::Worker;
+use super::intake::note_denied;
+use crate::invalidation::{Entry, EventRef, Outgoing, Phase};
+use crate::store::{Denial, StoreError, Unconfirmed, WorkerNo};
+use crate::target::{Kind, TargetId, TokenTypeHint};
+
+/// How often to look for dead workers and for confirmations owed.
+const LOOK: Duration = Duration::from_secs(2);
+/// How often to count the backlog for the metrics.
+const COUNT: Duration = Duration::from_secs(15);
+/// Most targets a look.
+const BATCH: i64 = 500;
+/// What the broker confirmed this long before it was lost is published again: streams are not fsynced.
+const OVERLAP: time::Duration = time::Duration::seconds(60);
+/// A worker's events may carry a row id this much older than its last sign of life.
+const LOOKBACK: time::Duration = time::Duration::minutes(10);
+
+/// Runs until aborted: the lease must be renewed while the last work is finished.
+pub(super) async fn run(worker: Arc<Worker>) {
+    tokio::join!(renew(&worker), beat(&worker), look(&worker), count(&worker), republish(&worker));
+}
+
+fn ticker(period: Duration) -> tokio::time::Interval {
+    let mut ticker = interval(period);
+    ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticker
+}
+
+async fn renew(worker: &Worker) {
+    let mut ticker = ticker(worker.lease / 6);
+    loop {
+        ticker.tick().await;
+        let in_flight = worker.gates.values().map(super::Gate::in_flight).sum::<usize>();
+        let seen: Vec<_> = worker.gates.values().map(super::Gate::status).collect();
+        let renewed = async {
+            worker.store.renew(worker.number(), worker.lease, i32::try_from(in_flight).unwrap_or(i32::MAX)).await?;
+            worker.store.report_providers(worker.number(), &seen).await
+        };
+        match renewed.await {
+            Ok(()) => worker.note_database(true),
+            Err(error) => {
+                tracing::warn!(%error, "lease not renewed");
+                worker.note_database(false)
+            }
+        };
+    }
+}
+
+async fn beat(worker: &Worker) {
+    let mut ticker = ticker(worker.heartbeat);
+    loop {
+        ticker.tick().await;
+        // A heartbeat that is late is worth nothing; the next one follows.
+        drop(tokio::time::timeout(worker.heartbeat, worker.publisher.invalidate(&worker.composer.heartbeat())).await);
+    }
+}
+
+async fn count(worker: &Worker) {
+    let mut ticker = ticker(COUNT);
+    loop {
+        ticker.tick().await;
+        if let Ok(backlog) = worker.store.backlog().await {
+            worker.metrics.set_backlog(&backlog);
+        }
+    }
+}
+
+async fn look(worker: &Worker) {
+    let mut ticker = ticker(LOOK);
+    loop {
+        ticker.tick().await;
+        if let Err(error) = take_over(worker).await {
+            tracing::debug!(%error, "look for dead workers");
+        }
+        if let Err(error) = confirm_owed(worker).await {
+            tracing::debug!(%error, "look for confirmations owed");
+        }
+    }
+}
+
+async fn take_over(worker: &Worker) -> Result<(), StoreError> {
+    for dead in worker.store.dead_workers().await? {
+        if dead == worker.number() {
+            continue;
+        }
+        let last_seen = worker.store.last_seen(dead).await?;
+        deny_owed(worker, dead, floor(last_seen.unwrap_or(OffsetDateTime::UNIX_EPOCH) - LOOKBACK)).await?;
+        let taken = worker.store.take_over(dead).await?;
+        worker.metrics.taken_over(taken);
+        if taken > 0 {
+            tracing::warn!(dead_worker = dead.0, targets = taken, "took over from a worker that stopped");
+        }
+    }
+    Ok(())
+}
+
+/// The smallest row id of events received at `at` or later.
+fn floor(at: OffsetDateTime) -> Uuid {
+    let millis = u64::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or(0);
+    Uuid::from_u128(u128::from(millis) << 80)
+}
+
+/// Publishes the denials of a dead worker's events that are not known to be confirmed.
+async fn deny_owed(worker: &Worker, dead: WorkerNo, floor: Uuid) -> Result<(), StoreError> {
+    let mut after = None;
+    loop {
+        let owed = worker.store.denials(dead, floor, true, after, BATCH).await?;
+        let Some(last) = owed.last() else { return Ok(()) };
+        after = Some(TargetId { event: last.event, ordinal: last.ordinal });
+        let mut rows: Vec<_> = owed.iter().map(|denial| denial.event).collect();
+        rows.dedup();
+        if publish(worker, Phase::Requested, owed).await {
+            rows.into_iter().for_each(|row| note_denied(worker, row, OffsetDateTime::now_utc()));
+        }
+    }
+}
+
+async fn confirm_owed(worker: &Worker) -> Result<(), StoreError> {
+    loop {
+        let owed = worker.store.unconfirmed(Unconfirmed::Missing, None, BATCH).await?;
+        if owed.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<_> = owed.iter().map(|denial| TargetId { event: denial.event, ordinal: denial.ordinal }).collect();
+        if !publish(worker, Phase::Confirmed, owed).await {
+            return Ok(());
+        }
+        worker.store.mark_confirmed(&ids, OffsetDateTime::now_utc()).await?;
+    }
+}
+
+/// After each loss of the broker, publishes again what it had confirmed shortly before.
+async fn republish(worker: &Worker) {
+    let mut losses = worker.publisher.losses();
+    while losses.changed().await.is_ok() {
+        let floor = floor(OffsetDateTime::now_utc() - OVERLAP);
+        for phase in [Phase::Requested, Phase::Confirmed] {
+            if let Err(error) = republish_phase(worker, phase, floor).await {
+                tracing::warn!(%error, "not everything could be published again after the broker was lost");
+            }
+        }
+    }
+}
+
+async fn republish_phase(worker: &Worker, phase: Phase, floor: Uuid) -> Result<(), StoreError> {
+    let mut after = None;
+    loop {
+        let again = match phase {
+            Phase::Requested => worker.store.denials(worker.number(), floor, false, after, BATCH).await?,
+            Phase::Confirmed => worker.store.unconfirmed(Unconfirmed::Since(floor, worker.number()), after, BATCH).await?,
+        };
+        let Some(last) = again.last() else { return Ok(()) };
+        after = Some(TargetId { event: last.event, ordinal: last.ordinal });
+        publish(worker, phase, again).await;
+    }
+}
+
+/// Publishes what the database says; returns whether the broker confirmed all of it.
+async fn publish(worker: &Worker, phase: Phase, denials: Vec<Denial>) -> bool {
+    let messages = compose(worker, phase, denials);
+    let results = futures::future::join_all(messages.iter().map(|message| worker.publisher.invalidate(message))).await;
+    results.iter().all(Result::is_ok)
+}
+
+fn compose(worker: &Worker, phase: Phase, denials: Vec<Denial>) -> Vec<Outgoing> {
+    let mut messages = Vec::new();
+    for event in denials.chunk_by(|a, b| a.event == b.event) {
+        let reference = EventRef { source: event[0].event_source.clone(), id: event[0].event_id.clone() };
+        let entries = event.iter().filter_map(|denial| Some((denial.provider.clone(), entry(denial)?))).collect();
+        messages.extend(worker.composer.invalidations(phase, &reference, event[0].incident.as_deref(), entries));
+    }
+    messages
+}
+
+fn entry(denial: &Denial) -> Option<Entry> {
+    let Denial { not_before, deny_until: expires_at, .. } = *denial;
+    let (sub, sid, client_id, iss) = (denial.sub.clone(), denial.sid.clone(), denial.client_id.clone(), denial.iss.clone());
+    Some(match Kind::parse(&denial.kind)? {
+        Kind::Token => Entry::Token {
+            token_sha256: crate::target::Fingerprint(denial.sha256.as_deref()?.try_into().ok()?).to_string(),
+            token_type_hint: denial.hint.as_deref().and_then(TokenTypeHint::parse),
+            jti: denial.jti.clone(),
+            expires_at,
+        },
+        Kind::Session => Entry::Session { sid: sid?, sub, iss, not_before, expires_at },
+        Kind::Subject => Entry::Subject { iss, sub: sub?, not_before, expires_at },
+        Kind::Client => Entry::Client { client_id: client_id?, iss, not_before, expires_at },
+        Kind::Issuer => Entry::Issuer { iss: iss?, not_before, expires_at },
+    })
+}

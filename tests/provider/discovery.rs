@@ -1,0 +1,138 @@
+//! `revocation_endpoint` from the issuer's metadata.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+use revocation_worker::config::{KindConfig, ProviderConfig, Verify};
+use revocation_worker::outcome::{Answer, Proof, Verdict};
+
+use crate::scripted_idp::{Memory, Reply, Request, ScriptedIdp};
+use crate::settings::{TOKEN, config, oauth_server, provider, revoke, token};
+
+const OPENID: &str = "/realms/a/.well-known/openid-configuration";
+const OAUTH: &str = "/.well-known/oauth-authorization-server/realms/a";
+
+fn issuer(base: &str) -> String {
+    format!("{base}/realms/a")
+}
+
+fn discovering(base: &str) -> ProviderConfig {
+    ProviderConfig { issuer: Some(issuer(base)), ..config(KindConfig::Rfc7009(oauth_server())) }
+}
+
+/// The provider's URL as the client sees it.
+fn base(request: &Request) -> String {
+    format!("http://{}", request.header("host").expect("HTTP/1.1 has a host"))
+}
+
+fn metadata(request: &Request) -> Reply {
+    let base = base(request);
+    let endpoints = format!(r#""revocation_endpoint":"{base}/revoke","introspection_endpoint":"{base}/introspect""#);
+    Reply::json(200, format!(r#"{{"issuer":"{}",{endpoints},"revocation_endpoint_auth_methods_supported":["none"]}}"#, issuer(&base)))
+}
+
+fn paths(idp: &ScriptedIdp) -> Vec<String> {
+    idp.ledger().iter().map(|request| request.path.clone()).collect()
+}
+
+#[tokio::test]
+async fn the_endpoint_is_found_once_and_kept() {
+    let idp = ScriptedIdp::start(|request| if request.path == OPENID { metadata(request) } else { Reply::status(200) }).await;
+    let provider = provider(&discovering(idp.url()));
+    for _ in 0..2 {
+        assert_eq!(provider.revoke(&token(TOKEN, None)).await.verdict, Verdict::Done(Proof::Accepted));
+    }
+    assert_eq!(paths(&idp), [OPENID, "/revoke", "/revoke"]);
+    // The metadata lists only `none`; the configured method is what counts.
+    assert!(idp.ledger()[1].header("authorization").is_some());
+}
+
+#[tokio::test]
+async fn the_oauth_document_serves_where_there_is_no_openid_one() {
+    let idp = ScriptedIdp::start(|request| match request.path.as_str() {
+        OPENID => Reply::status(404),
+        OAUTH => metadata(request),
+        _ => Reply::status(200),
+    })
+    .await;
+    assert_eq!(revoke(&discovering(idp.url())).await.verdict, Verdict::Done(Proof::Accepted));
+    assert_eq!(paths(&idp), [OPENID, OAUTH, "/revoke"]);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_moved_is_found_again() {
+    let moved = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&moved);
+    let idp = ScriptedIdp::start(move |request| match request.path.as_str() {
+        OPENID => metadata(request),
+        _ if seen.fetch_add(1, SeqCst) == 1 => Reply::status(404),
+        _ => Reply::status(200),
+    })
+    .await;
+    let provider = provider(&discovering(idp.url()));
+    let mut verdicts = Vec::new();
+    for _ in 0..3 {
+        verdicts.push(provider.revoke(&token(TOKEN, None)).await.verdict);
+    }
+    assert_eq!(verdicts, [Verdict::Done(Proof::Accepted), Verdict::Misconfigured, Verdict::Done(Proof::Accepted)]);
+    assert_eq!(paths(&idp), [OPENID, "/revoke", "/revoke", OPENID, "/revoke"]);
+}
+
+/// The answer where both documents are this; nothing may reach the revocation endpoint.
+async fn answer_to(document: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Answer {
+    let idp = ScriptedIdp::start(move |request| if request.method == "GET" { document(request) } else { Reply::status(200) }).await;
+    let answer = revoke(&discovering(idp.url())).await;
+    assert!(idp.ledger().iter().all(|request| request.method == "GET" && request.body.is_empty()));
+    answer
+}
+
+#[tokio::test]
+async fn documents_that_cannot_be_used_need_a_person() {
+    let with = |endpoint: &'static str| {
+        move |request: &Request| Reply::json(200, format!(r#"{{"issuer":"{}"{endpoint}}}"#, issuer(&base(request))))
+    };
+    let rows = [
+        (answer_to(|_| Reply::json(200, r#"{"issuer":"https://evil.example.com"}"#)).await, "its issuer is https://evil.example.com"),
+        (answer_to(with("")).await, "revocation_endpoint is not in it"),
+        (answer_to(with(r#","revocation_endpoint":"http://id.example.com/revoke""#)).await, "revocation_endpoint is plain http"),
+        (answer_to(with(r#","revocation_endpoint":"/revoke""#)).await, "revocation_endpoint is no URL"),
+        (answer_to(|_| Reply::status(404)).await, "answered 404"),
+        (answer_to(|_| Reply::status(200).body("<html>")).await, "no metadata document there"),
+        (answer_to(|_| Reply::status(302).header("Location", "/elsewhere")).await, "answered 302 to /elsewhere"),
+    ];
+    for (answer, problem) in rows {
+        let error = answer.error.unwrap();
+        assert!(answer.verdict == Verdict::Misconfigured && error.contains(problem), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn documents_that_cannot_be_fetched_are_tried_again() {
+    let answers = [answer_to(|_| Reply::status(503).header("Retry-After", "9")).await, answer_to(|_| Reply::close()).await];
+    assert_eq!(answers.each_ref().map(|answer| answer.verdict), [Verdict::Transient; 2]);
+    assert_eq!(answers[0].retry_after.map(|delay| delay.as_secs()), Some(9));
+}
+
+#[tokio::test]
+async fn attempts_that_start_together_all_arrive() {
+    let idp = ScriptedIdp::start(|request| if request.path == OPENID { metadata(request) } else { Reply::status(200) }).await;
+    let provider = Arc::new(provider(&discovering(idp.url())));
+    let mut attempts = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let provider = Arc::clone(&provider);
+        attempts.spawn(async move { provider.revoke(&token(TOKEN, None)).await.verdict });
+    }
+    assert_eq!(attempts.join_all().await, [Verdict::Done(Proof::Accepted); 8]);
+    assert_eq!(paths(&idp).iter().filter(|path| *path == "/revoke").count(), 8);
+}
+
+#[tokio::test]
+async fn introspection_is_discovered_too() {
+    let memory = Memory::default();
+    let server = memory.clone();
+    let idp = ScriptedIdp::start(move |request| if request.path == OPENID { metadata(request) } else { server.answer(request) }).await;
+    let answer = revoke(&ProviderConfig { verify: Verify::Introspect, ..discovering(idp.url()) }).await;
+    assert_eq!(answer.verdict, Verdict::Done(Proof::Verified));
+    assert!(memory.is_revoked(TOKEN));
+    assert_eq!(paths(&idp), [OPENID, "/revoke", "/introspect"]);
+}

@@ -1,0 +1,103 @@
+//! Canaries: a provider that repeats what it was sent does not get it into an error text.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use revocation_worker::config::{
+    BasicEncoding, ClientAuth, ClientConfig, GenauthProtocol, KindConfig, ProviderConfig, Rfc7009Config, Secret,
+};
+use revocation_worker::outcome::Verdict;
+use revocation_worker::target::TokenTypeHint;
+
+use crate::scripted_idp::{Reply, Request, ScriptedIdp};
+use crate::settings::{baanx, config, genauth, oauth_server, provider, token};
+
+/// Canaries short enough that no rule about long words hides them, base64 included, with characters that each encoding changes.
+const TOKEN: &str = "tok canary+/1";
+const SECRET: &str = "canary+ 2";
+
+fn kinds(base: &str) -> Vec<ProviderConfig> {
+    let client = |auth| ClientConfig { id: "a".to_owned(), secret: Some(Secret::new(SECRET.to_owned())), auth };
+    let server = |auth, basic_encoding| {
+        config(KindConfig::Rfc7009(Rfc7009Config {
+            revocation_endpoint: Some(format!("{base}/revoke")),
+            client: client(auth),
+            basic_encoding,
+            ..oauth_server()
+        }))
+    };
+    let mut genauth = genauth(base, GenauthProtocol::Oidc, ClientAuth::SecretPost);
+    if let KindConfig::Genauth(kind) = &mut genauth.kind {
+        kind.client = client(ClientAuth::SecretPost);
+    }
+    let mut baanx = baanx(base);
+    if let KindConfig::Baanx(kind) = &mut baanx.kind {
+        kind.client_key = Secret::new(SECRET.to_owned());
+    }
+    vec![
+        server(ClientAuth::SecretBasic, BasicEncoding::Rfc6749),
+        server(ClientAuth::SecretBasic, BasicEncoding::Raw),
+        server(ClientAuth::SecretPost, BasicEncoding::Rfc6749),
+        genauth,
+        baanx,
+    ]
+}
+
+/// Everything that was sent, and both canaries in the clear.
+fn echo(request: &Request) -> String {
+    let authorization = request.header("authorization").unwrap_or_default();
+    format!("{TOKEN} {SECRET} {} {authorization}", request.body)
+}
+
+fn assert_clean(error: &str) {
+    let forms = |canary: &str| {
+        let form: String = url::form_urlencoded::byte_serialize(canary.as_bytes()).collect();
+        [canary.to_owned(), form]
+    };
+    let credentials = [format!("a:{SECRET}"), format!("a:{}", forms(SECRET)[1])].map(|pair| STANDARD.encode(pair));
+    let leaked = forms(TOKEN).iter().chain(&forms(SECRET)).chain(&credentials).any(|canary| error.contains(canary));
+    // The text itself is not printed: it may hold what it must not.
+    assert!(!leaked && !error.contains("canary"), "an error text repeats a credential");
+    assert!(error.chars().count() <= 240 && !error.chars().any(char::is_control));
+}
+
+#[tokio::test]
+async fn what_the_provider_repeats_is_not_recorded() {
+    let echoes: [fn(&Request) -> Reply; 7] = [
+        |request| Reply::status(400).body(echo(request)),
+        |request| Reply::status(503).body(format!("\u{1b}[31m{}\r\n{}", echo(request), "x".repeat(70_000))),
+        |request| Reply::json(400, serde_json::json!({ "error": "invalid_request", "error_description": echo(request) }).to_string()),
+        |request| Reply::json(400, serde_json::json!({ "error": echo(request) }).to_string()),
+        |request| Reply::json(401, serde_json::json!({ "message": echo(request) }).to_string()),
+        |request| Reply::status(302).header("Location", format!("https://id.example.com/{}?q={}", echo(request), echo(request))),
+        |request| Reply::garbage(echo(request)),
+    ];
+    for reply in echoes {
+        let idp = ScriptedIdp::start(reply).await;
+        for config in kinds(idp.url()) {
+            for hint in [TokenTypeHint::AccessToken, TokenTypeHint::RefreshToken] {
+                let answer = provider(&config).revoke(&token(TOKEN, Some(hint))).await;
+                assert_clean(&answer.error.expect("every echo is a failure, or a success with a remark"));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_is_cut_off_in_the_echo_is_masked() {
+    let jwt = "eyJhbGciOiJSUzI1NiIsImtpZCI6IjEifQ.eyJzdWIiOiJ1c2VyLTEifQ.c2lnbmF0dXJl";
+    let idp = ScriptedIdp::start(move |_| Reply::status(400).body(format!("unknown token {}... sorry", &jwt[..40]))).await;
+    let answer = provider(&kinds(idp.url())[0]).revoke(&token(jwt, None)).await;
+    assert_eq!(answer.verdict, Verdict::Refused);
+    let error = answer.error.unwrap();
+    assert!(!error.contains(&jwt[..20]) && error.contains("unknown token [redacted]"));
+}
+
+#[tokio::test]
+async fn the_query_of_an_endpoint_stays_out_of_error_texts() {
+    let idp = ScriptedIdp::start(|_| Reply::status(503)).await;
+    let endpoint = Some(format!("{}/revoke?code=canary", idp.url()));
+    let config = config(KindConfig::Rfc7009(Rfc7009Config { revocation_endpoint: endpoint, ..oauth_server() }));
+    assert_clean(&provider(&config).revoke(&token(TOKEN, None)).await.error.unwrap());
+    drop(idp);
+    assert_clean(&provider(&config).revoke(&token(TOKEN, None)).await.error.unwrap());
+}

@@ -1,0 +1,92 @@
+//! Settings and targets for the tests of this folder.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use revocation_worker::config::{
+    BaanxConfig, BasicEncoding, ClientAuth, ClientConfig, GenauthConfig, GenauthProtocol, KindConfig, ProviderConfig, Rfc7009Config,
+    Secret, Verify,
+};
+use revocation_worker::outcome::Answer;
+use revocation_worker::provider::Provider;
+use revocation_worker::target::{PresentedToken, Selector, Target, Token, TokenTypeHint};
+use time::OffsetDateTime;
+
+/// The credentials of the wire captures: each character that encodings disagree on.
+pub(crate) const CLIENT_ID: &str = "APP/ID";
+pub(crate) const CLIENT_SECRET: &str = "s%c:+/=";
+pub(crate) const TOKEN: &str = "tok+/=1";
+
+/// A provider of `kind` with room to change what a test is about.
+pub(crate) fn config(kind: KindConfig) -> ProviderConfig {
+    ProviderConfig {
+        issuer: None,
+        token_ttl: Duration::from_secs(3600),
+        connect_timeout: Duration::from_secs(3),
+        timeout: Duration::from_secs(10),
+        concurrency: 4,
+        allow_http: false,
+        ca_file: None,
+        verify: Verify::Off,
+        kind,
+    }
+}
+
+/// An OAuth client with the captures' credentials.
+pub(crate) fn client(auth: ClientAuth) -> ClientConfig {
+    let secret = (auth != ClientAuth::None).then(|| Secret::new(CLIENT_SECRET.to_owned()));
+    ClientConfig { id: CLIENT_ID.to_owned(), secret, auth }
+}
+
+/// `kind = "rfc7009"` without endpoints.
+pub(crate) fn oauth_server() -> Rfc7009Config {
+    Rfc7009Config {
+        revocation_endpoint: None,
+        introspection_endpoint: None,
+        client: client(ClientAuth::SecretBasic),
+        basic_encoding: BasicEncoding::Rfc6749,
+    }
+}
+
+/// `kind = "rfc7009"` with its endpoints under `base`.
+pub(crate) fn rfc7009(base: &str) -> ProviderConfig {
+    config(KindConfig::Rfc7009(Rfc7009Config {
+        revocation_endpoint: Some(format!("{base}/revoke")),
+        introspection_endpoint: Some(format!("{base}/introspect")),
+        ..oauth_server()
+    }))
+}
+
+/// `kind = "genauth"`.
+pub(crate) fn genauth(base: &str, protocol: GenauthProtocol, auth: ClientAuth) -> ProviderConfig {
+    config(KindConfig::Genauth(GenauthConfig { app_host: base.to_owned(), protocol, client: client(auth) }))
+}
+
+/// `kind = "baanx"`.
+pub(crate) fn baanx(base: &str) -> ProviderConfig {
+    let client_key = Secret::new("public-key-1".to_owned());
+    config(KindConfig::Baanx(BaanxConfig { base_url: base.to_owned(), client_key, us_env: None }))
+}
+
+/// The provider `main`.
+pub(crate) fn provider(config: &ProviderConfig) -> Provider {
+    Provider::new(Arc::from("main"), config).expect("valid settings")
+}
+
+/// A token target.
+pub(crate) fn token(raw: &str, hint: Option<TokenTypeHint>) -> Target {
+    let token = Token::new(raw.to_owned());
+    let fingerprint = token.fingerprint();
+    target(Selector::Token(PresentedToken { token, fingerprint, hint, jti: None, expires_at: None }))
+}
+
+/// A target of any kind.
+pub(crate) fn target(selector: Selector) -> Target {
+    let deny_until = OffsetDateTime::now_utc() + Duration::from_secs(3600);
+    Target { provider: Arc::from("main"), selector, sub: None, sid: None, client_id: None, iss: None, deny_until }
+}
+
+/// One attempt at an access token.
+pub(crate) async fn revoke(config: &ProviderConfig) -> Answer {
+    provider(config).revoke(&token(TOKEN, Some(TokenTypeHint::AccessToken))).await
+}
