@@ -100,6 +100,8 @@ async fn what_cannot_be_is_refused() {
     let ran = run(&mut bare(&[]), &["retry", "--provider", "a"]);
     assert_eq!(ran.code, 2);
     assert!(ran.stderr.contains("database.url"), "{}", ran.stderr);
+    let ran = run(command(&stage).env("REVOCATION__RETRY__GIVE_UP_AFTER", "soon"), &["retry", "--provider", "a"]);
+    assert_eq!((ran.code, ran.stderr.contains("retry.give_up_after")), (2, true), "{}", ran.stderr);
     let ran = run(&mut bare(&[("DATABASE_URL", "postgres://127.0.0.1:1/x")]), &["retry", "--provider", "a"]);
     assert_eq!(ran.code, 1);
     assert!(ran.stderr.contains("Postgres cannot be reached"), "{}", ran.stderr);
