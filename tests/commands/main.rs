@@ -10,7 +10,6 @@ mod harness;
 mod program;
 mod queue;
 mod retry;
-#[path = "../scripted_idp/mod.rs"]
-#[expect(dead_code, reason = "each test binary uses its part of the scripted provider")]
-mod scripted_idp;
 mod submit;
+
+use harness::scripted_idp;

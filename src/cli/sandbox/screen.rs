@@ -7,7 +7,7 @@ use url::Url;
 
 use super::Parts;
 use super::figures::{Figures, Left, Step, short};
-use crate::cli::say;
+use crate::cli::output::say;
 use crate::sandbox::{Login, SandboxError, Timeline, event};
 
 /// So many users have a line of their own.
@@ -114,7 +114,7 @@ impl Screen {
             ),
             ("the broker", format!("{amqp_url}\n    {}  (guest, guest)", parts.rabbitmq.management_url())),
             ("the worker", format!("less {}\n    curl -s {http}/readyz; curl -s {http}/metrics", log.display())),
-            ("the provider", format!("{}", parts.oidc.revocation_endpoint())),
+            ("the provider", parts.oidc.revocation_endpoint().to_string()),
             ("the service, as the bystander", format!("curl -i -H @{} {service}", header.display())),
             (
                 "log the bystander out, then ask the service again",
