@@ -191,7 +191,7 @@ impl Supervisor {
             }
         };
         // What failed on the last connection says nothing of this one.
-        drop(self.suspect.notified().now_or_never());
+        let _ = self.suspect.notified().now_or_never();
         self.link.send_replace(Some(channel));
         tokio::select! {
             () = self.suspect.notified() => tracing::warn!("publishing connection lost"),

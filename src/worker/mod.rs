@@ -12,6 +12,7 @@ mod breaker;
 mod calls;
 mod claim;
 mod gate;
+mod held;
 mod intake;
 mod job;
 mod record;
@@ -36,7 +37,8 @@ use crate::store::{Store, WorkerNo};
 use crate::telemetry::Metrics;
 
 pub use gate::Gate;
-pub use job::{Context, Job};
+pub use held::{Held, Hold};
+pub use job::{Context, HandBack, Job};
 pub use record::{Finished, Note};
 
 /// What every step needs.
@@ -71,6 +73,8 @@ pub struct Worker {
     pub database_up: AtomicBool,
     /// Results on their way to the record.
     pub notes: mpsc::UnboundedSender<Note>,
+    /// The leased targets in memory.
+    pub held: Held,
     /// Work under way, to be waited for at shutdown.
     pub tasks: TaskTracker,
     /// Take on nothing new.
