@@ -151,6 +151,8 @@ pub async fn run(config: Config, migrate: bool, stop: CancellationToken) -> Resu
     let (notes_tx, notes) = mpsc::unbounded_channel();
     let hard = CancellationToken::new();
     let publisher = Publisher::start(broker.clone(), Schedule::reconnecting(), hard.clone());
+    let (health, seen) = watch::channel(None);
+    let http = tokio::spawn(http::serve(listener, seen, hard.clone()));
     let Some(number) = enter(&store, &config, migrate, &stop).await? else { return Ok(()) };
     let worker = Arc::new(Worker {
         number,
@@ -172,7 +174,7 @@ pub async fn run(config: Config, migrate: bool, stop: CancellationToken) -> Resu
         stop: stop.clone(),
         instance: config.instance,
     });
-    let mut running = start(worker, broker, listener, notes, hard);
+    let mut running = start(worker, broker, notes, (http, &health), hard);
     let ended = supervise(&mut running, &stop).await;
     finish(running, config.shutdown_grace).await;
     ended
@@ -181,8 +183,8 @@ pub async fn run(config: Config, migrate: bool, stop: CancellationToken) -> Resu
 fn start(
     worker: Arc<Worker>,
     broker: Arc<Broker>,
-    listener: tokio::net::TcpListener,
     notes: mpsc::UnboundedReceiver<crate::worker::Note>,
+    (http, health): (JoinHandle<std::io::Result<()>>, &watch::Sender<Option<http::Health>>),
     hard: CancellationToken,
 ) -> Running {
     let (sink, deliveries) = mpsc::unbounded_channel();
@@ -192,7 +194,7 @@ fn start(
     let (stop, schedule) = (worker.stop.clone(), Schedule::reconnecting());
     let intake = Intake { broker, schedule, sink, open, connected, stop, drained: drained.clone() };
     let steps = worker.start(Channels { deliveries, notes, open: open_tx });
-    let http = tokio::spawn(http::serve(listener, http::Health { worker: worker.clone(), consuming }, hard.clone()));
+    health.send_replace(Some(http::Health { worker: worker.clone(), consuming }));
     tracing::info!(instance = worker.instance, worker = worker.number.0, version = VERSION, "worker started");
     Running { worker, steps, intake: tokio::spawn(intake.run()), http, drained, hard }
 }
