@@ -7,6 +7,9 @@ mod crash;
 #[expect(dead_code, reason = "each test binary uses its part of the harness")]
 mod harness;
 mod logout;
+mod outage;
+mod provider_faults;
+mod replicas;
 #[path = "../scripted_idp/mod.rs"]
 #[expect(dead_code, reason = "each test binary uses its part of the scripted provider")]
 mod scripted_idp;
