@@ -20,7 +20,7 @@ use crate::retry::Schedule;
 use crate::seal::{Keyring, SealError};
 use crate::store::{SchemaError, Store, StoreError};
 use crate::telemetry::Metrics;
-use crate::worker::{Channels, Gate, Steps, Worker};
+use crate::worker::{Channels, Gate, Held, Steps, Worker};
 
 /// Version of this program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -150,6 +150,7 @@ pub async fn run(config: Config, migrate: bool, stop: CancellationToken) -> Resu
         metrics: Metrics::new(VERSION),
         database_up: AtomicBool::new(true),
         notes: notes_tx,
+        held: Held::default(),
         tasks: TaskTracker::new(),
         stop: stop.clone(),
         instance: config.instance,

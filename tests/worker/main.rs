@@ -9,7 +9,10 @@ mod crash;
 #[expect(dead_code, reason = "each test binary uses its part of the harness")]
 mod harness;
 mod logout;
+mod outage;
+mod provider_faults;
 mod refused;
+mod replicas;
 mod schema;
 mod topology;
 
