@@ -3,6 +3,7 @@
 #![cfg(feature = "sandbox")]
 
 mod accepting;
+mod endpoints;
 #[path = "../harness/mod.rs"]
 #[expect(dead_code, reason = "each test binary uses its part of the harness")]
 mod harness;
