@@ -5,6 +5,7 @@ mod events;
 mod feed;
 mod process;
 mod raw_amqp;
+mod scanner;
 mod servers;
 
 use std::time::{Duration, Instant};
@@ -16,6 +17,7 @@ pub(crate) use events::*;
 pub(crate) use feed::Feed;
 pub(crate) use process::{Setup, Worker};
 pub(crate) use raw_amqp::publish_with_message_id;
+pub(crate) use scanner::{Scanner, forms};
 pub(crate) use servers::Servers;
 
 /// How long anything may take before a test says that it did not happen.

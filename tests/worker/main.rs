@@ -13,4 +13,5 @@ mod schema;
 #[path = "../scripted_idp/mod.rs"]
 #[expect(dead_code, reason = "each test binary uses its part of the scripted provider")]
 mod scripted_idp;
+mod secrecy;
 mod topology;
