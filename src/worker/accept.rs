@@ -189,7 +189,7 @@ async fn commit(worker: &Worker, batch: &[Prepared], open: &watch::Sender<bool>)
 /// Inserts a batch; where Postgres cannot hold it, in halves, so that one bad event does not hold up the others.
 async fn insert(worker: &Worker, batch: &[Prepared]) -> Result<Committed, StoreError> {
     let events: Vec<_> = batch.iter().map(Prepared::row).collect();
-    match (worker.store.accept(worker.number, &events).await, batch) {
+    match (worker.store.accept(worker.number(), &events).await, batch) {
         (Ok(accepted), _) => Ok(Committed { accepted, ..Committed::default() }),
         (Err(StoreError::Unstorable(_, reason)), [one]) => {
             Ok(Committed { unstorable: HashMap::from([(one.denied.row, reason)]), ..Committed::default() })

@@ -128,6 +128,37 @@ impl Worker {
         assert!(status.success(), "kill -s {name}");
     }
 
+    /// The status of `/readyz`; `None` where nothing answers.
+    pub(crate) async fn readiness(&self) -> Option<u16> {
+        Some(reqwest::get(format!("{}/readyz", self.http)).await.ok()?.status().as_u16())
+    }
+
+    /// Waits until `/readyz` answers with this status.
+    pub(crate) async fn wait_for_readiness(&self, status: u16) {
+        eventually(&format!("/readyz answers {status}"), async || (self.readiness().await == Some(status)).then_some(())).await;
+    }
+
+    /// Waits until a line of its log contains `text`.
+    pub(crate) async fn wait_for_log(&self, text: &str) {
+        eventually(&format!("the worker logs {text:?}"), async || self.log().contains(text).then_some(())).await;
+    }
+
+    /// The value of a line of `/metrics`; 0 where there is none yet.
+    pub(crate) async fn metric(&self, name: &str) -> f64 {
+        let text = self.get("/metrics").await;
+        text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok()).unwrap_or(0.0)
+    }
+
+    /// Waits until it is stopped by SIGSTOP (state `T` of proc_pid_stat(5)).
+    pub(crate) async fn frozen(&self) {
+        let path = format!("/proc/{}/stat", self.child.id());
+        eventually("the worker freezes", async || {
+            let stat = std::fs::read_to_string(&path).ok()?;
+            stat.rsplit_once(") ")?.1.starts_with('T').then_some(())
+        })
+        .await;
+    }
+
     /// SIGKILL, and waits until it is gone.
     pub(crate) fn kill(&mut self) {
         self.child.kill().expect("kill the worker");

@@ -3,6 +3,8 @@
 #![cfg(feature = "sandbox")]
 
 mod accepting;
+#[cfg(feature = "failpoints")]
+mod crash;
 mod endpoints;
 #[path = "../harness/mod.rs"]
 #[expect(dead_code, reason = "each test binary uses its part of the harness")]
@@ -10,8 +12,7 @@ mod harness;
 mod logout;
 mod refused;
 mod schema;
-#[path = "../scripted_idp/mod.rs"]
-#[expect(dead_code, reason = "each test binary uses its part of the scripted provider")]
-mod scripted_idp;
 mod secrecy;
 mod topology;
+
+use harness::scripted_idp;
