@@ -5,6 +5,7 @@
 mod accepting;
 #[cfg(feature = "failpoints")]
 mod crash;
+mod endpoints;
 #[path = "../harness/mod.rs"]
 #[expect(dead_code, reason = "each test binary uses its part of the harness")]
 mod harness;
@@ -14,6 +15,7 @@ mod provider_faults;
 mod refused;
 mod replicas;
 mod schema;
+mod secrecy;
 mod topology;
 
 use harness::scripted_idp;
