@@ -6,6 +6,7 @@ mod run;
 #[cfg(feature = "sandbox")]
 mod sandbox;
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -101,10 +102,9 @@ fn fail(error: &CommandError) -> ExitCode {
     }
 }
 
-/// Prints a line of a command's result.
-#[expect(clippy::print_stdout, reason = "standard output is where a command's result belongs")]
+/// Prints a line of a command's result. A reader that went away (`| head`) is no failure.
 fn say(line: impl std::fmt::Display) {
-    println!("{line}");
+    drop(writeln!(io::stdout().lock(), "{line}"));
 }
 
 /// Version shown by `--version` and in the audit views.

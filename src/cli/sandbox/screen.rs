@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use comfy_table::{CellAlignment, Table, presets::UTF8_HORIZONTAL_ONLY};
+use comfy_table::{CellAlignment, Table, presets::UTF8_BORDERS_ONLY};
 use url::Url;
 
 use super::Parts;
@@ -75,7 +75,7 @@ impl Screen {
             return say(serde_json::to_string_pretty(figures).unwrap_or_default());
         }
         let mut table = Table::new();
-        table.load_style(UTF8_HORIZONTAL_ONLY).set_header(["milliseconds after publication", "p50", "max"]);
+        table.load_style(UTF8_BORDERS_ONLY).set_header(["milliseconds after publication", "p50", "max"]);
         let Figures { service_refuses, provider_inactive, on_record, .. } = figures;
         let steps = [
             ("service refuses", service_refuses),
@@ -114,7 +114,7 @@ impl Screen {
             ),
             ("the broker", format!("{amqp_url}\n    {}  (guest, guest)", parts.rabbitmq.management_url())),
             ("the worker", format!("less {}\n    curl -s {http}/readyz; curl -s {http}/metrics", log.display())),
-            ("the provider", format!("{}", parts.oidc.revocation_endpoint())),
+            ("the provider", parts.oidc.revocation_endpoint()),
             ("the service, as the bystander", format!("curl -i -H @{} {service}", header.display())),
             (
                 "log the bystander out, then ask the service again",
