@@ -139,7 +139,7 @@ async fn authorization_server(screen: &Screen) -> Result<OidcProvider, SandboxEr
             let started = Instant::now();
             let oidc = OidcProvider::pretend().await?;
             screen.started("OAuth server", &format!("built-in, pretending, at {}", oidc.issuer()), started.elapsed());
-            screen.detail(&format!("instead of npm's oidc-provider: {}", error.brief()));
+            screen.detail(&format!("not npm's oidc-provider: {}", error.brief()));
             Ok(oidc)
         }
     }

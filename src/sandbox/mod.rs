@@ -78,8 +78,9 @@ impl SandboxError {
         match self {
             Self::NotReady { server, problem, log_tail } => {
                 let cause = log_tail.lines().find(|line| line.to_lowercase().contains("err")).unwrap_or_default();
-                format!("{server} {problem} {}", cause.trim()).trim_end().to_owned()
+                format!("{server} {problem}; {}", cause.trim()).trim_end_matches("; ").to_owned()
             }
+            Self::Missing { program, package } => format!("the program `{program}` is missing (Debian package {package})"),
             other => other.to_string().lines().next().unwrap_or_default().to_owned(),
         }
     }

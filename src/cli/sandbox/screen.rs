@@ -108,7 +108,7 @@ impl Screen {
             (
                 "the audit",
                 format!(
-                    "psql '{}' -c \\\n      'select sub, token_type_hint, state, proof, attempts from audit.revocations'",
+                    "psql '{}' -c \\\n      'select sub, token_type_hint, state, proof, attempts from audit.revocations order by 1, 2'",
                     parts.postgres.url()
                 ),
             ),
