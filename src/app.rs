@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{SetOnce, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -18,7 +18,7 @@ use crate::invalidation::Composer;
 use crate::provider::{Provider, ProviderSetupError};
 use crate::retry::Schedule;
 use crate::seal::{Keyring, SealError};
-use crate::store::{Registration, SchemaError, Store, StoreError, WorkerNo};
+use crate::store::{SchemaError, Store, StoreError};
 use crate::telemetry::Metrics;
 use crate::worker::{Channels, Gate, Steps, Worker};
 
@@ -109,34 +109,6 @@ fn warn_of_short_stream(config: &Config) {
     }
 }
 
-/// Waits for Postgres, checks the schema, registers. Each failure that may pass is logged and tried again.
-async fn enter(store: &Store, config: &Config, migrate: bool, stop: &CancellationToken) -> Result<Option<WorkerNo>, AppError> {
-    let (mut failures, schedule) = (0, Schedule::reconnecting());
-    loop {
-        let entered = async {
-            if migrate {
-                store.migrate().await?;
-            } else {
-                store.check_schema().await?;
-            }
-            let registration = Registration { instance: &config.instance, version: VERSION, lease: config.lease };
-            Ok::<_, SchemaError>(store.register(&registration).await?)
-        };
-        match entered.await {
-            Ok(number) => return Ok(Some(number)),
-            Err(SchemaError::Store(error)) if error.is_passing() => {
-                failures += 1;
-                tracing::warn!(%error, failures, "database not ready; trying again");
-            }
-            Err(error) => return Err(error.into()),
-        }
-        tokio::select! {
-            () = tokio::time::sleep(schedule.delay(failures, None)) => {}
-            () = stop.cancelled() => return Ok(None),
-        }
-    }
-}
-
 /// The running worker with everything that belongs to it.
 struct Running {
     worker: Arc<Worker>,
@@ -145,6 +117,8 @@ struct Running {
     http: JoinHandle<std::io::Result<()>>,
     drained: CancellationToken,
     hard: CancellationToken,
+    /// Keeps the steps running when consuming ends, so that its reason is the one that is told.
+    _sink: mpsc::UnboundedSender<crate::broker::Received>,
 }
 
 /// Runs the worker until `stop` is cancelled, then lets it finish within `shutdown_grace`.
@@ -161,9 +135,8 @@ pub async fn run(config: Config, migrate: bool, stop: CancellationToken) -> Resu
     let (notes_tx, notes) = mpsc::unbounded_channel();
     let hard = CancellationToken::new();
     let publisher = Publisher::start(broker.clone(), Schedule::reconnecting(), hard.clone());
-    let Some(number) = enter(&store, &config, migrate, &stop).await? else { return Ok(()) };
     let worker = Arc::new(Worker {
-        number,
+        number: SetOnce::new(),
         lease: config.lease,
         rules: rules(&config),
         keyring,
@@ -181,7 +154,7 @@ pub async fn run(config: Config, migrate: bool, stop: CancellationToken) -> Resu
         stop: stop.clone(),
         instance: config.instance,
     });
-    let mut running = start(worker, broker, listener, notes, hard);
+    let mut running = start(worker, broker, listener, notes, hard, migrate);
     let ended = supervise(&mut running, &stop).await;
     finish(running, config.shutdown_grace).await;
     ended
@@ -193,28 +166,33 @@ fn start(
     listener: tokio::net::TcpListener,
     notes: mpsc::UnboundedReceiver<crate::worker::Note>,
     hard: CancellationToken,
+    migrate: bool,
 ) -> Running {
     let (sink, deliveries) = mpsc::unbounded_channel();
     let (open_tx, open) = watch::channel(true);
     let (connected, consuming) = watch::channel(false);
     let drained = CancellationToken::new();
     let (stop, schedule) = (worker.stop.clone(), Schedule::reconnecting());
-    let intake = Intake { broker, schedule, sink, open, connected, stop, drained: drained.clone() };
-    let steps = worker.start(Channels { deliveries, notes, open: open_tx });
+    let intake = Intake { broker, schedule, sink: sink.clone(), open, connected, stop, drained: drained.clone() };
+    let steps = worker.start(Channels { deliveries, notes, open: open_tx }, migrate);
     let http = tokio::spawn(http::serve(listener, http::Health { worker: worker.clone(), consuming }, hard.clone()));
-    tracing::info!(instance = worker.instance, worker = worker.number.0, version = VERSION, "worker started");
-    Running { worker, steps, intake: tokio::spawn(intake.run()), http, drained, hard }
+    Running { worker, steps, intake: tokio::spawn(intake.run()), http, drained, hard, _sink: sink }
 }
 
 /// Returns when asked to stop, or when something ended that never should.
 async fn supervise(running: &mut Running, stop: &CancellationToken) -> Result<(), AppError> {
     let ended = tokio::select! {
+        biased;
         () = stop.cancelled() => Ok(()),
         ended = &mut running.intake => match ended {
             Ok(Err(error)) => Err(error.into()),
             _ => Err(AppError::Step("consume")),
         },
         _ = &mut running.http => Err(AppError::Step("http")),
+        ended = &mut running.steps.enter => match ended {
+            Ok(Err(error)) => Err(error.into()),
+            _ => Err(AppError::Step("enter")),
+        },
         _ = &mut running.steps.intake => Err(AppError::Step("intake")),
         _ = &mut running.steps.accept => Err(AppError::Step("accept")),
         _ = &mut running.steps.record => Err(AppError::Step("record")),
@@ -227,14 +205,15 @@ async fn supervise(running: &mut Running, stop: &CancellationToken) -> Result<()
 
 /// Stops taking, finishes what is in flight, hands the rest back, leaves.
 async fn finish(running: Running, grace: Duration) {
-    let Running { worker, steps, intake, http: _, drained, hard } = running;
+    let Running { worker, steps, intake, http: _, drained, hard, _sink } = running;
     worker.stop.cancel();
-    worker.tasks.close();
     tracing::info!(grace_s = grace.as_secs(), "stopping: finishing what is in flight");
     let flushed = async {
         for step in [steps.intake, steps.accept, steps.claim] {
             ended(step).await;
         }
+        // Only now: to the recorder, a closed tracker with no task in it is the end of all work.
+        worker.tasks.close();
         worker.tasks.wait().await;
         ended(steps.record).await;
     };
@@ -243,7 +222,13 @@ async fn finish(running: Running, grace: Duration) {
     drop(tokio::time::timeout(LAST_WRITES, ended(intake)).await);
     hard.cancel();
     steps.upkeep.abort();
-    let left = tokio::time::timeout(LAST_WRITES, worker.store.end(worker.number)).await;
+    let left = async {
+        match worker.number.get() {
+            Some(number) => worker.store.end(*number).await,
+            None => Ok(()),
+        }
+    };
+    let left = tokio::time::timeout(LAST_WRITES, left).await;
     worker.store.close().await;
     worker.database_up.store(false, Ordering::Relaxed);
     match (in_time, left) {

@@ -3,7 +3,7 @@
 #![cfg(feature = "sandbox")]
 
 #[path = "harness/mod.rs"]
-#[expect(dead_code, reason = "each test binary uses its part of the harness")]
+#[expect(dead_code, unused_imports, reason = "each test binary uses its part of the harness")]
 mod harness;
 
 use std::sync::OnceLock;

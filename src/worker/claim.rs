@@ -64,7 +64,7 @@ async fn look(worker: &Arc<Worker>, sweep: bool) -> Result<usize, StoreError> {
     if wants.is_empty() {
         return Ok(0);
     }
-    let claimed = worker.store.claim(worker.number, &wants).await?;
+    let claimed = worker.store.claim(worker.number(), &wants).await?;
     worker.note_database(true);
     let found = claimed.len();
     set_to_work(worker, claimed, room);

@@ -114,7 +114,7 @@ async fn write(worker: &Worker, batch: Batch) {
         report(worker, &batch.finished, &written.unwrap_or_default());
     }
     if !batch.handed_back.is_empty() {
-        persist(worker, "targets handed back", || worker.store.release(worker.number, &batch.handed_back)).await;
+        persist(worker, "targets handed back", || worker.store.release(worker.number(), &batch.handed_back)).await;
     }
 }
 
@@ -163,7 +163,7 @@ fn closing(finished: &Finished, confirmed: &HashMap<TargetId, OffsetDateTime>) -
 
 /// Writes closings; where Postgres refuses them for their content, in halves, so that one bad row does not hold up the others.
 async fn record(worker: &Worker, closings: &[Closing], denied: &[(Uuid, OffsetDateTime)]) -> Result<Vec<TargetId>, StoreError> {
-    match worker.store.record(worker.number, closings, denied).await {
+    match worker.store.record(worker.number(), closings, denied).await {
         Err(error) if !error.is_passing() && closings.len() > 1 => {
             let (left, right) = closings.split_at(closings.len() / 2);
             let mut written = Box::pin(record(worker, left, denied)).await?;

@@ -42,8 +42,8 @@ async fn renew(worker: &Worker) {
         let in_flight = worker.gates.values().map(super::Gate::in_flight).sum::<usize>();
         let seen: Vec<_> = worker.gates.values().map(super::Gate::status).collect();
         let renewed = async {
-            worker.store.renew(worker.number, worker.lease, i32::try_from(in_flight).unwrap_or(i32::MAX)).await?;
-            worker.store.report_providers(worker.number, &seen).await
+            worker.store.renew(worker.number(), worker.lease, i32::try_from(in_flight).unwrap_or(i32::MAX)).await?;
+            worker.store.report_providers(worker.number(), &seen).await
         };
         match renewed.await {
             Ok(()) => worker.note_database(true),
@@ -89,7 +89,7 @@ async fn look(worker: &Worker) {
 
 async fn take_over(worker: &Worker) -> Result<(), StoreError> {
     for dead in worker.store.dead_workers().await? {
-        if dead == worker.number {
+        if dead == worker.number() {
             continue;
         }
         let last_seen = worker.store.last_seen(dead).await?;
@@ -155,8 +155,8 @@ async fn republish_phase(worker: &Worker, phase: Phase, floor: Uuid) -> Result<(
     let mut after = None;
     loop {
         let again = match phase {
-            Phase::Requested => worker.store.denials(worker.number, floor, false, after, BATCH).await?,
-            Phase::Confirmed => worker.store.unconfirmed(Unconfirmed::Since(floor, worker.number), after, BATCH).await?,
+            Phase::Requested => worker.store.denials(worker.number(), floor, false, after, BATCH).await?,
+            Phase::Confirmed => worker.store.unconfirmed(Unconfirmed::Since(floor, worker.number()), after, BATCH).await?,
         };
         let Some(last) = again.last() else { return Ok(()) };
         after = Some(TargetId { event: last.event, ordinal: last.ordinal });

@@ -2,10 +2,15 @@
 #![cfg(test)]
 #![cfg(feature = "sandbox")]
 
+mod accepting;
+#[cfg(feature = "failpoints")]
+mod crash;
 #[path = "../harness/mod.rs"]
 #[expect(dead_code, reason = "each test binary uses its part of the harness")]
 mod harness;
 mod logout;
-#[path = "../scripted_idp/mod.rs"]
-#[expect(dead_code, reason = "each test binary uses its part of the scripted provider")]
-mod scripted_idp;
+mod refused;
+mod schema;
+mod topology;
+
+use harness::scripted_idp;

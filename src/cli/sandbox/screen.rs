@@ -7,7 +7,7 @@ use url::Url;
 
 use super::Parts;
 use super::figures::{Figures, Left, Step, short};
-use crate::cli::say;
+use crate::cli::output::{say, say_json};
 use crate::sandbox::{Login, SandboxError, Timeline, event};
 
 /// So many users have a line of their own.
@@ -71,8 +71,7 @@ impl Screen {
 
     pub(super) fn summary(&self, figures: &Figures) {
         if self.json {
-            // The figures have no map with keys other than text, which is all that could fail.
-            return say(serde_json::to_string_pretty(figures).unwrap_or_default());
+            return say_json(figures);
         }
         let mut table = Table::new();
         table.load_style(UTF8_BORDERS_ONLY).set_header(["milliseconds after publication", "p50", "max"]);
