@@ -29,7 +29,7 @@
 //! | who wires it | [`app`] |
 //!
 //! Pure modules ([`config`], [`event`], [`invalidation`], [`outcome`], [`retry`], [`seal`], [`target`]) import no adapter; only [`broker`] uses lapin,
-//! only [`provider`] reqwest, only [`store`] sqlx.
+//! only [`provider`] reqwest, only [`store`] sqlx. The feature `sandbox` plays the world outside, and speaks to all three as that world does.
 
 pub mod app;
 pub mod broker;

@@ -33,13 +33,6 @@ fn oidc() -> &'static OidcProvider {
     SHARED.get_or_init(|| OidcProvider::start().expect("start oidc-provider"))
 }
 
-fn worker(stage: &Stage, oidc: &OidcProvider) -> harness::Setup {
-    stage
-        .worker(&oidc.revocation_endpoint())
-        .set("REVOCATION__PROVIDERS__MAIN__CLIENT_ID", oidc.client_id())
-        .set("REVOCATION__PROVIDERS__MAIN__CLIENT_SECRET", oidc.client_secret())
-}
-
 async fn log_in(oidc: &OidcProvider, users: usize) -> Vec<Tokens> {
     let logins = stream::iter((0..users).map(|user| async move { oidc.issue(&format!("user-{user}")).await }));
     logins.buffer_unordered(AT_ONCE).try_collect().await.expect("issue tokens")
@@ -102,7 +95,7 @@ fn assert_absent(tokens: &[Tokens], place: &str, text: &str) {
 async fn every_token_of_every_user_dies_and_is_nowhere_in_the_clear() {
     let (stage, oidc, users) = (Stage::new().await, oidc(), users());
     let targets = 2 * users;
-    let mut worker = worker(&stage, oidc).set("REVOCATION__LOG__LEVEL", "debug").start().await;
+    let mut worker = stage.worker_at(oidc).set("REVOCATION__LOG__LEVEL", "debug").start().await;
     let feed = Feed::listen(&stage.amqp_url).await;
     let tokens = log_in(oidc, users).await;
     assert_eq!(active(oidc, &tokens).await, targets, "all tokens live before the logout");
@@ -136,7 +129,7 @@ async fn every_token_of_every_user_dies_and_is_nowhere_in_the_clear() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_jwt_access_token_is_unsupported_and_its_refresh_token_dies() {
     let (stage, oidc) = (Stage::new().await, oidc());
-    let _worker = worker(&stage, oidc).start().await;
+    let _worker = stage.worker_at(oidc).start().await;
     let tokens = [oidc.issue_jwt("user-jwt").await.expect("issue a JWT")];
     log_out(&stage, &tokens).await;
 
@@ -150,7 +143,7 @@ async fn a_jwt_access_token_is_unsupported_and_its_refresh_token_dies() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_client_secret_pauses_the_provider_and_burns_nothing() {
     let (stage, oidc) = (Stage::new().await, oidc());
-    let mut wrong = worker(&stage, oidc).set("REVOCATION__PROVIDERS__MAIN__CLIENT_SECRET", "wrong").start().await;
+    let mut wrong = stage.worker_at(oidc).set("REVOCATION__PROVIDERS__MAIN__CLIENT_SECRET", "wrong").start().await;
     let feed = Feed::listen(&stage.amqp_url).await;
     let tokens = log_in(oidc, 3).await;
     log_out(&stage, &tokens).await;
@@ -162,7 +155,7 @@ async fn a_wrong_client_secret_pauses_the_provider_and_burns_nothing() {
     assert_eq!(active(oidc, &tokens).await, 6);
     assert!(wrong.stop().await.success());
 
-    let _mended = worker(&stage, oidc).start().await;
+    let _mended = stage.worker_at(oidc).start().await;
     stage.wait_for_count(6, "audit.revocations WHERE state = 'revoked'").await;
     assert_eq!(active(oidc, &tokens).await, 0);
 }
@@ -170,7 +163,8 @@ async fn a_wrong_client_secret_pauses_the_provider_and_burns_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn discovery_finds_the_endpoints_and_introspection_proves_the_end() {
     let (stage, oidc) = (Stage::new().await, oidc());
-    let _worker = worker(&stage, oidc)
+    let _worker = stage
+        .worker_at(oidc)
         .set("REVOCATION__PROVIDERS__MAIN__REVOCATION_ENDPOINT", "")
         .set("REVOCATION__PROVIDERS__MAIN__ISSUER", oidc.issuer())
         .set("REVOCATION__PROVIDERS__MAIN__VERIFY", "introspect")
@@ -187,7 +181,8 @@ async fn discovery_finds_the_endpoints_and_introspection_proves_the_end() {
 async fn the_genauth_kind_revokes_at_the_same_routes() {
     let (stage, oidc) = (Stage::new().await, oidc());
     let app_host = oidc.issuer().strip_suffix("/oidc").expect("mounted there");
-    let _worker = worker(&stage, oidc)
+    let _worker = stage
+        .worker_at(oidc)
         .set("REVOCATION__PROVIDERS__MAIN__REVOCATION_ENDPOINT", "")
         .set("REVOCATION__PROVIDERS__MAIN__KIND", "genauth")
         .set("REVOCATION__PROVIDERS__MAIN__APP_HOST", app_host)
@@ -208,7 +203,8 @@ async fn the_stand_in_kills_tokens_too() {
     let (stage, pretend) = (Stage::new().await, OidcProvider::pretend().await.expect("start the stand-in"));
     let tokens = log_in(&pretend, 2).await;
     assert_eq!(active(&pretend, &tokens).await, 4);
-    let _worker = worker(&stage, &pretend)
+    let _worker = stage
+        .worker_at(&pretend)
         .set("REVOCATION__PROVIDERS__MAIN__REVOCATION_ENDPOINT", "")
         .set("REVOCATION__PROVIDERS__MAIN__ISSUER", pretend.issuer())
         .set("REVOCATION__PROVIDERS__MAIN__VERIFY", "introspect")

@@ -50,10 +50,15 @@ pub(super) async fn run(args: &Args) -> Result<(), CommandError> {
     let interrupted = CancellationToken::new();
     tokio::spawn(obey_signals(interrupted.clone())?);
     let screen = Screen::new(args.json, args.keep);
-    tokio::select! {
-        ended = demonstrate(args, &screen, &interrupted) => ended,
-        () = interrupted.cancelled(), if !args.keep => Err(CommandError::failed("interrupted; everything that was started is gone")),
+    let (_parts, figures) = tokio::select! {
+        ended = demonstrate(args, &screen) => ended?,
+        () = interrupted.cancelled() => return Err(CommandError::failed("interrupted; ending and removing what was started")),
+    };
+    if args.keep {
+        interrupted.cancelled().await;
+        screen.say("\nEnding and removing everything.");
     }
+    figures.verdict().map_err(CommandError::Failed)
 }
 
 /// The first Ctrl-C (or SIGTERM, or the terminal's end) tidies up; the second ends at once, and the next sandbox tidies up.
@@ -76,23 +81,23 @@ fn obey_signals(interrupted: CancellationToken) -> Result<impl Future<Output = (
     })
 }
 
-async fn demonstrate(args: &Args, screen: &Screen, interrupted: &CancellationToken) -> Result<(), CommandError> {
+async fn demonstrate(args: &Args, screen: &Screen) -> Result<(Parts, Figures), CommandError> {
     let parts = boot(screen).await?;
-    let (amqp_url, database_url) = (parts.rabbitmq.url(), parts.postgres.url());
-    let observer = Observer::new(&amqp_url, &database_url, &parts.oidc, &parts.service).await?;
+    let (figures, bystander) = watch(args, screen, &parts).await?;
+    screen.summary(&figures);
+    screen.look_around(&parts, &bystander)?;
+    Ok((parts, figures))
+}
+
+async fn watch(args: &Args, screen: &Screen, parts: &Parts) -> Result<(Figures, Login), CommandError> {
+    let observer = Observer::new(&parts.rabbitmq.url(), &parts.postgres.url(), &parts.oidc, &parts.service).await?;
     let bystander = observer.log_in(BYSTANDER).await?;
     let users = stream::iter(1..=args.users).map(async |user| observer.log_in(&format!("user-{user}")).await);
     let users: Vec<Login> = users.buffered(AT_ONCE).try_collect().await?;
     screen.issued(&users, &Left::count(&observer, &users).await?);
     let figures = log_out(&observer, screen, &users, &parts.oidc).await?;
-    let figures = figures.with_end(Left::count(&observer, &users).await?, Left::of(&observer, &bystander).await?);
-    screen.summary(&figures);
-    screen.look_around(&parts, &bystander)?;
-    if args.keep {
-        interrupted.cancelled().await;
-        screen.say("stopping everything");
-    }
-    figures.verdict().map_err(CommandError::Failed)
+    let (left, kept) = (Left::count(&observer, &users).await?, Left::of(&observer, &bystander).await?);
+    Ok((figures.with_end(left, kept), bystander))
 }
 
 async fn log_out(observer: &Observer<'_>, screen: &Screen, users: &[Login], oidc: &OidcProvider) -> Result<Figures, CommandError> {
@@ -118,23 +123,23 @@ async fn boot(screen: &Screen) -> Result<Parts, CommandError> {
         let surroundings = Surroundings { amqp_url: &amqp_url, database_url: &database_url, provider: &oidc };
         WorkerProcess::start(&surroundings).map(|worker| (worker, oidc))
     };
-    let (worker, oidc) = timed(screen, "worker", start, |(worker, _)| format!("a process of its own; {}", worker.http_url())).await?;
+    let (worker, oidc) = timed(screen, "worker", start, |(worker, _)| format!("a process of its own at {}", worker.http_url())).await?;
     let started = Instant::now();
     let service = Service::start(&rabbitmq.url()).await?;
-    screen.started("service", &format!("verifies tokens locally; {}", service.url()), started.elapsed());
+    screen.started("service", &format!("verifies tokens at {}", service.url()), started.elapsed());
     Ok(Parts { service, worker, oidc, rabbitmq, postgres })
 }
 
 /// The real one, else the stand-in; either way it is said which.
 async fn authorization_server(screen: &Screen) -> Result<OidcProvider, SandboxError> {
-    let describe = |oidc: &OidcProvider| format!("npm's oidc-provider, a real one; {}", oidc.issuer());
+    let describe = |oidc: &OidcProvider| format!("npm's oidc-provider at {}", oidc.issuer());
     match timed(screen, "OAuth server", OidcProvider::start, describe).await {
         Ok(oidc) => Ok(oidc),
         Err(error) => {
             let started = Instant::now();
             let oidc = OidcProvider::pretend().await?;
-            screen.started("OAuth server", &format!("built-in, pretending; {}", oidc.issuer()), started.elapsed());
-            screen.detail(&format!("instead of npm's oidc-provider: {}", error.brief()));
+            screen.started("OAuth server", &format!("built-in, pretending, at {}", oidc.issuer()), started.elapsed());
+            screen.detail(&format!("not npm's oidc-provider: {}", error.brief()));
             Ok(oidc)
         }
     }

@@ -73,10 +73,14 @@ impl SandboxError {
         move |source| Self::Io { action, source }
     }
 
-    /// One line, without a log's end.
+    /// One line: of a log's end, the first word of an error.
     pub fn brief(&self) -> String {
         match self {
-            Self::NotReady { server, problem, .. } => format!("{server} {problem}"),
+            Self::NotReady { server, problem, log_tail } => {
+                let cause = log_tail.lines().find(|line| line.to_lowercase().contains("err")).unwrap_or_default();
+                format!("{server} {problem}; {}", cause.trim()).trim_end_matches("; ").to_owned()
+            }
+            Self::Missing { program, package } => format!("the program `{program}` is missing (Debian package {package})"),
             other => other.to_string().lines().next().unwrap_or_default().to_owned(),
         }
     }

@@ -1,7 +1,7 @@
 //! The real authorization server, npm's `oidc-provider`: installed once into a cache, then booted like any private server.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     path::{Path, PathBuf},
     process::Command,
 };
@@ -50,8 +50,7 @@ impl Node {
         let program = find("node", "nodejs", &[])?;
         let code = installed()?;
         let (place, port) = (Place::new("oidc-provider")?, Port::free()?);
-        let log = place.file("oidc-provider.log", "")?;
-        let (out, err) = append(&log)?;
+        let (log, out, err) = place.log("oidc-provider.log")?;
         let mut server = Server::start("oidc-provider", &program, None, |command| {
             command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("NODE_ENV", "production");
             command.env("OIDC_PORT", port.number().to_string()).env("OIDC_CLIENTS", clients);
@@ -68,12 +67,6 @@ impl Node {
     pub(super) fn log(&self) -> &Path {
         &self.log
     }
-}
-
-/// Both ends of a log that is added to.
-pub(super) fn append(log: &Path) -> Result<(File, File), SandboxError> {
-    let opened = OpenOptions::new().create(true).append(true).open(log).and_then(|file| Ok((file.try_clone()?, file)));
-    opened.map_err(SandboxError::io(format!("open {}", log.display())))
 }
 
 /// The directory with the server's code and its packages, which `npm ci` brings when they are missing or of another version.

@@ -2,7 +2,7 @@
 //! processes side by side never share one and what a killed process left behind is swept by the next.
 
 use std::{
-    fs::{self, DirBuilder, File, TryLockError},
+    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
     net::{Ipv4Addr, TcpListener},
     os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
@@ -55,6 +55,14 @@ impl Place {
         let path = self.path.join(name);
         fs::write(&path, content).map_err(SandboxError::io(format!("write {}", path.display())))?;
         Ok(path)
+    }
+
+    /// A new log in this place: where it is, and two handles that add to it.
+    pub(super) fn log(&self, name: &str) -> Result<(PathBuf, File, File), SandboxError> {
+        let path = self.path.join(name);
+        let opened = OpenOptions::new().create(true).append(true).open(&path).and_then(|file| Ok((file.try_clone()?, file)));
+        let (out, err) = opened.map_err(SandboxError::io(format!("open {}", path.display())))?;
+        Ok((path, out, err))
     }
 }
 

@@ -17,7 +17,7 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Pause between two looks, and so the resolution of the times.
-const POLL: Duration = Duration::from_millis(1);
+const POLL: Duration = Duration::from_millis(2);
 
 const SOURCE: &str = "/sandbox/shop";
 

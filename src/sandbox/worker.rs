@@ -11,7 +11,6 @@ use std::{
 
 use super::{
     OidcProvider, SandboxError,
-    node::append,
     place::{Place, Port},
     process::Server,
 };
@@ -40,8 +39,7 @@ impl WorkerProcess {
     pub fn start(surroundings: &Surroundings<'_>) -> Result<Self, SandboxError> {
         let program = std::env::current_exe().map_err(SandboxError::io("find this program's own file"))?;
         let (place, port) = (Place::new("worker")?, Port::free()?);
-        let log = place.file("worker.log", "")?;
-        let (out, err) = append(&log)?;
+        let (log, out, err) = place.log("worker.log")?;
         let environment = environment(surroundings, port.number())?;
         let mut server = Server::start("the worker", &program, None, |command| {
             command.env_clear().envs(environment).args(["run", "--migrate"]);

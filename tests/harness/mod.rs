@@ -14,6 +14,7 @@ mod servers;
 
 use std::time::{Duration, Instant};
 
+use revocation_worker::sandbox::OidcProvider;
 use sqlx::{PgPool, Row};
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -113,6 +114,13 @@ impl Stage {
             .set("REVOCATION__PROVIDERS__MAIN__REVOCATION_ENDPOINT", revocation_endpoint)
             .set("REVOCATION__PROVIDERS__MAIN__CLIENT_ID", "shop")
             .set("REVOCATION__PROVIDERS__MAIN__CLIENT_SECRET", "shop-secret-canary")
+    }
+
+    /// A worker that revokes at a whole authorization server, as its client.
+    pub(crate) fn worker_at(&self, oidc: &OidcProvider) -> process::Setup {
+        self.worker(&oidc.revocation_endpoint())
+            .set("REVOCATION__PROVIDERS__MAIN__CLIENT_ID", oidc.client_id())
+            .set("REVOCATION__PROVIDERS__MAIN__CLIENT_SECRET", oidc.client_secret())
     }
 
     /// Counts the rows of a query such as `audit.revocations WHERE state = 'revoked'`.

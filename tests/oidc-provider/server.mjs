@@ -5,9 +5,20 @@
 //
 // Grant `urn:test:direct` issues an access and a refresh token for any `sub`, without a browser; `format=jwt` makes the access token a JWT.
 // Standard output: {"issuer":...} when ready, then a line per event. Tokens appear as their SHA-256 only.
-import { createHash } from 'node:crypto';
+import { createHash, webcrypto } from 'node:crypto';
 import { createServer } from 'node:http';
-import { Provider } from 'oidc-provider';
+
+// What Debian 12's Node 18 lacks of what oidc-provider needs; hence the late import.
+globalThis.crypto ??= webcrypto;
+globalThis.CryptoKey ??= webcrypto.CryptoKey;
+URL.parse ??= (url, base) => {
+  try {
+    return new URL(url, base);
+  } catch {
+    return null;
+  }
+};
+const { Provider } = await import('oidc-provider');
 
 const HOUR = 3600;
 const DIRECT = 'urn:test:direct';

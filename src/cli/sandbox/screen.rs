@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use comfy_table::{CellAlignment, Table, presets::UTF8_HORIZONTAL_ONLY};
+use comfy_table::{CellAlignment, Table, presets::UTF8_BORDERS_ONLY};
 use url::Url;
 
 use super::Parts;
 use super::figures::{Figures, Left, Step, short};
-use crate::cli::output::say;
+use crate::cli::output::{say, say_json};
 use crate::sandbox::{Login, SandboxError, Timeline, event};
 
 /// So many users have a line of their own.
@@ -71,11 +71,10 @@ impl Screen {
 
     pub(super) fn summary(&self, figures: &Figures) {
         if self.json {
-            // The figures have no map with keys other than text, which is all that could fail.
-            return say(serde_json::to_string_pretty(figures).unwrap_or_default());
+            return say_json(figures);
         }
         let mut table = Table::new();
-        table.load_style(UTF8_HORIZONTAL_ONLY).set_header(["milliseconds after publication", "p50", "max"]);
+        table.load_style(UTF8_BORDERS_ONLY).set_header(["milliseconds after publication", "p50", "max"]);
         let Figures { service_refuses, provider_inactive, on_record, .. } = figures;
         let steps = [
             ("service refuses", service_refuses),
@@ -108,13 +107,13 @@ impl Screen {
             (
                 "the audit",
                 format!(
-                    "psql '{}' -c \\\n      'select sub, token_type_hint, state, proof, attempts from audit.revocations'",
+                    "psql '{}' -c \\\n      'select sub, token_type_hint, state, proof, attempts from audit.revocations order by 1, 2'",
                     parts.postgres.url()
                 ),
             ),
             ("the broker", format!("{amqp_url}\n    {}  (guest, guest)", parts.rabbitmq.management_url())),
             ("the worker", format!("less {}\n    curl -s {http}/readyz; curl -s {http}/metrics", log.display())),
-            ("the provider", parts.oidc.revocation_endpoint().to_string()),
+            ("the provider", parts.oidc.revocation_endpoint()),
             ("the service, as the bystander", format!("curl -i -H @{} {service}", header.display())),
             (
                 "log the bystander out, then ask the service again",
