@@ -117,6 +117,8 @@ struct Running {
     http: JoinHandle<std::io::Result<()>>,
     drained: CancellationToken,
     hard: CancellationToken,
+    /// Keeps the steps running when consuming ends, so that its reason is the one that is told.
+    _sink: mpsc::UnboundedSender<crate::broker::Received>,
 }
 
 /// Runs the worker until `stop` is cancelled, then lets it finish within `shutdown_grace`.
@@ -171,15 +173,16 @@ fn start(
     let (connected, consuming) = watch::channel(false);
     let drained = CancellationToken::new();
     let (stop, schedule) = (worker.stop.clone(), Schedule::reconnecting());
-    let intake = Intake { broker, schedule, sink, open, connected, stop, drained: drained.clone() };
+    let intake = Intake { broker, schedule, sink: sink.clone(), open, connected, stop, drained: drained.clone() };
     let steps = worker.start(Channels { deliveries, notes, open: open_tx }, migrate);
     let http = tokio::spawn(http::serve(listener, http::Health { worker: worker.clone(), consuming }, hard.clone()));
-    Running { worker, steps, intake: tokio::spawn(intake.run()), http, drained, hard }
+    Running { worker, steps, intake: tokio::spawn(intake.run()), http, drained, hard, _sink: sink }
 }
 
 /// Returns when asked to stop, or when something ended that never should.
 async fn supervise(running: &mut Running, stop: &CancellationToken) -> Result<(), AppError> {
     let ended = tokio::select! {
+        biased;
         () = stop.cancelled() => Ok(()),
         ended = &mut running.intake => match ended {
             Ok(Err(error)) => Err(error.into()),
@@ -202,14 +205,15 @@ async fn supervise(running: &mut Running, stop: &CancellationToken) -> Result<()
 
 /// Stops taking, finishes what is in flight, hands the rest back, leaves.
 async fn finish(running: Running, grace: Duration) {
-    let Running { worker, steps, intake, http: _, drained, hard } = running;
+    let Running { worker, steps, intake, http: _, drained, hard, _sink } = running;
     worker.stop.cancel();
-    worker.tasks.close();
     tracing::info!(grace_s = grace.as_secs(), "stopping: finishing what is in flight");
     let flushed = async {
         for step in [steps.intake, steps.accept, steps.claim] {
             ended(step).await;
         }
+        // Only now: to the recorder, a closed tracker with no task in it is the end of all work.
+        worker.tasks.close();
         worker.tasks.wait().await;
         ended(steps.record).await;
     };

@@ -88,6 +88,8 @@ pub struct DeadQueue {
     user: ShortString,
     taken: usize,
     held: BTreeSet<u64>,
+    /// Whether the message taken last had been handed back before.
+    was_back: bool,
 }
 
 impl DeadQueue {
@@ -99,7 +101,7 @@ impl DeadQueue {
         let user = ShortString::try_new(broker.user()).unwrap_or_default();
         let connection = broker.connect("dead letters").await?;
         let channel = Broker::confirming_channel(&connection).await?;
-        Ok(Self { connection, channel, user, taken: 0, held: BTreeSet::new() })
+        Ok(Self { connection, channel, user, taken: 0, held: BTreeSet::new(), was_back: false })
     }
 
     /// How many messages are in the queue that nobody holds.
@@ -127,8 +129,8 @@ impl DeadQueue {
             self.channel.basic_get(DEAD.into(), options).await.map_err(|e| BrokerError::new(what.as_str(), e))
         });
         let Some(message) = got.await? else { return Ok(None) };
-        let Delivery { delivery_tag, routing_key, properties, data, .. } = message.delivery;
-        self.taken = place;
+        let Delivery { delivery_tag, routing_key, redelivered, properties, data, .. } = message.delivery;
+        (self.taken, self.was_back) = (place, redelivered);
         self.held.insert(delivery_tag);
         Ok(Some(DeadMessage::new(place, routing_key.as_str(), properties, data, delivery_tag)))
     }
@@ -168,14 +170,20 @@ impl DeadQueue {
     ///
     /// # Errors
     /// The connection was lost: what was removed last may be in the queue again.
-    pub async fn close(self) -> Result<(), BrokerError> {
+    pub async fn close(mut self) -> Result<(), BrokerError> {
         let settled = self.hand_back().await;
         close(&self.connection).await;
         settled
     }
 
-    /// One by one: a broker that hands back for a connection that ends keeps no order among messages that were fetched singly.
-    async fn hand_back(&self) -> Result<(), BrokerError> {
+    /// A quorum queue keeps messages that were handed back in a line of their own, ahead of the others: what is handed back goes to the end of
+    /// that line, so all of that line is taken first. One by one, as the broker, handing back by itself, keeps no order among single gets.
+    async fn hand_back(&mut self) -> Result<(), BrokerError> {
+        while self.was_back && !self.held.is_empty() {
+            if self.take().await?.is_none() {
+                break;
+            }
+        }
         let what = "hand messages back to revocation.dead";
         for tag in &self.held {
             let options = BasicNackOptions { multiple: false, requeue: true };

@@ -1,12 +1,13 @@
 //! Consuming: a supervised session on both queues. Whatever ends it (error, server-side cancel, silence), everything is torn down and built anew.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
 use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::{FieldTable, ShortString};
-use lapin::{Acker, BasicProperties, Channel, Connection, Consumer};
+use lapin::{Acker, BasicProperties, Channel, Connection, Consumer, Event};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
@@ -19,6 +20,8 @@ use crate::retry::Schedule;
 /// How long a session stays careful after a message that could not be read: one delivery at a time, so that only the message at fault is
 /// counted towards the delivery limit.
 const CAREFUL_SESSION: Duration = Duration::from_secs(2);
+/// How long a failed session waits to learn the cause from its connection.
+const CAUSE_PATIENCE: Duration = Duration::from_millis(100);
 /// A mass revocation is up to a thousand targets and a mebibyte; its queue gets this fraction of the prefetch, so that memory stays bounded.
 const MASS_SHARE: u16 = 16;
 /// Connects that neither succeed nor fail leave a thread behind each: after this many in a row the process had better start afresh.
@@ -122,7 +125,15 @@ impl Intake {
             () = self.stop.cancelled() => return Ok(Ended::Stopped),
         }
         let connection = self.broker.connect("consume").await?;
-        let ended = self.consume(&connection, careful).await;
+        let mut broken = pin!(broken(&connection));
+        let ended = tokio::select! {
+            error = &mut broken => Err(error),
+            ended = self.consume(&connection, careful) => match ended {
+                // What the connection says of its end is the cause; what a step of ours saw of it may be a mere consequence.
+                Err(seen) => Err(tokio::time::timeout(CAUSE_PATIENCE, &mut broken).await.unwrap_or(seen)),
+                ended => ended,
+            },
+        };
         close(&connection).await;
         ended
     }
@@ -149,6 +160,18 @@ impl Intake {
         cancel(&mass_channel, &mass).await;
         self.drained.cancelled().await;
         ended
+    }
+}
+
+/// Waits for the connection's own error: a request under way when the connection breaks is never answered.
+async fn broken(connection: &Connection) -> BrokerError {
+    let mut errors = pin!(connection.events_listener().filter_map(async |event| match event {
+        Event::Error(error) => Some(error),
+        _ => None,
+    }));
+    match errors.next().await {
+        Some(error) => BrokerError::new("consume", error),
+        None => BrokerError::ended("consume"),
     }
 }
 

@@ -25,7 +25,8 @@ pub(super) enum Command {
 
 /// The messages that an order is for.
 #[derive(clap::Args)]
-#[group(id = "which", required = true, multiple = false, args = ["places", "all"])]
+#[group(skip)]
+#[command(group(clap::ArgGroup::new("which").required(true).args(["places", "all"])))]
 struct Selection {
     /// Places, as `dead list` shows them
     #[arg(value_name = "PLACE", value_parser = clap::value_parser!(u32).range(1..))]

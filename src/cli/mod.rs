@@ -9,6 +9,8 @@ mod operator;
 mod output;
 mod retry;
 mod run;
+#[cfg(feature = "sandbox")]
+mod sandbox;
 mod submit;
 
 use std::path::PathBuf;
@@ -47,6 +49,9 @@ enum Command {
     Dead(dead::Command),
     /// Make a sealing key
     Keygen(keygen::Args),
+    /// Log pretend users out on private servers and watch every token die
+    #[cfg(feature = "sandbox")]
+    Sandbox(sandbox::Args),
 }
 
 /// Why a command failed.
@@ -102,6 +107,8 @@ async fn dispatch(cli: Cli) -> Result<(), CommandError> {
         Command::Retry(args) => retry::run(config, &args).await,
         Command::Dead(command) => dead::run(config, &command).await,
         Command::Keygen(args) => keygen::run(&args),
+        #[cfg(feature = "sandbox")]
+        Command::Sandbox(args) => sandbox::run(&args).await,
     }
 }
 

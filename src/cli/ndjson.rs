@@ -79,35 +79,38 @@ struct Cutter<R> {
 impl<R: BufRead> Cutter<R> {
     fn next(&mut self) -> io::Result<Option<Line>> {
         loop {
-            let start = self.end;
             let mut body = Vec::new();
-            if !self.cut(&mut body)? {
-                return Ok(None);
-            }
+            let Some(mut size) = self.cut(&mut body)? else { return Ok(None) };
             self.number += 1;
-            let ending = body.iter().rev().take_while(|byte| b"\r\n".contains(byte)).count();
-            body.truncate(body.len() - ending);
+            if body.len() as u64 == size && body.last() == Some(&b'\r') {
+                body.pop();
+                size -= 1;
+            }
             if !body.trim_ascii().is_empty() {
-                let size = (self.end - start).saturating_sub(ending as u64);
                 return Ok(Some(Line { number: self.number, body, size, end: self.end }));
             }
         }
     }
 
-    /// Reads up to and with the next line feed; false at the end of the input.
-    fn cut(&mut self, body: &mut Vec<u8>) -> io::Result<bool> {
+    /// Reads up to the next line feed, which is taken and not kept. Returns the line's size, `None` at the end of the input.
+    fn cut(&mut self, body: &mut Vec<u8>) -> io::Result<Option<u64>> {
         let start = self.end;
         loop {
             let chunk = self.input.fill_buf()?;
             let feed = chunk.iter().position(|byte| *byte == b'\n');
-            let length = feed.map_or(chunk.len(), |place| place + 1);
-            // Three more than the limit: a line's end of two, and one that shows that the line is too long.
-            let room = (self.limit + 3).saturating_sub(body.len());
+            let length = feed.unwrap_or(chunk.len());
+            // Two more than the limit: a carriage return, and one that shows that the line is too long.
+            let room = (self.limit + 2).saturating_sub(body.len());
             body.extend_from_slice(&chunk[..length.min(room)]);
-            self.input.consume(length);
+            let is_end = chunk.is_empty();
+            self.input.consume(length + usize::from(feed.is_some()));
             self.end += length as u64;
-            if feed.is_some() || length == 0 {
-                return Ok(self.end > start);
+            if feed.is_some() {
+                self.end += 1;
+                return Ok(Some(self.end - 1 - start));
+            }
+            if is_end {
+                return Ok((self.end > start).then_some(self.end - start));
             }
         }
     }

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::CommandError;
 use super::operator::{Operator, open_store};
 use super::output::{count, say, say_json};
-use crate::config::{DatabaseSettings, Environment};
+use crate::config::{Environment, RetrySettings};
 use crate::store::{RetryScope, Store};
 use crate::target::TargetId;
 
@@ -52,7 +52,7 @@ impl Scope {
 
 pub(super) async fn run(path: Option<&Path>, args: &Args) -> Result<(), CommandError> {
     let scope = args.scope.read()?;
-    let settings = DatabaseSettings::load(path, &Environment::of_process())?;
+    let settings = RetrySettings::load(path, &Environment::of_process())?;
     let store = open_store(&settings.database).await?;
     let retried = retry(&store, &args.operator.name(), &scope, settings.retry.give_up_after).await;
     store.close().await;

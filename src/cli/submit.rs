@@ -64,7 +64,7 @@ pub(super) async fn run(path: Option<&Path>, args: &Args) -> Result<(), CommandE
     let settings = BrokerSettings::load(path, &Environment::of_process())?;
     let broker = Broker::new(&settings.amqp, &InvalidationConfig::default(), "submit").map_err(CommandError::Usage)?;
     let mut lines = Lines::open(args.file.as_deref(), settings.limits.max_message_bytes)?;
-    let progress = Progress::new(lines.total, args.json);
+    let progress = Progress::new(lines.total, if args.dry_run { "valid" } else { "published" }, args.json);
     let summary = Summary { dry_run: args.dry_run, ..Summary::default() };
     let mut submission = Submission { rules: LocalRules::new(settings, broker.user()), progress, summary };
     let ended = if args.dry_run { submission.check_all(&mut lines).await } else { submission.publish_all(&broker, &mut lines).await };
@@ -74,8 +74,9 @@ pub(super) async fn run(path: Option<&Path>, args: &Args) -> Result<(), CommandE
 impl Submission {
     async fn check_all(&mut self, lines: &mut Lines) -> Result<(), CommandError> {
         while let Some(line) = lines.next().await? {
-            self.check(&line);
-            self.progress.passed(line.end);
+            if self.check(&line).is_some() {
+                self.progress.done(line.end);
+            }
         }
         Ok(())
     }
@@ -131,7 +132,7 @@ impl Submission {
         match confirmed {
             Ok(()) => {
                 self.summary.published += 1;
-                self.progress.published(line.end);
+                self.progress.done(line.end);
             }
             Err(error) => {
                 failure.get_or_insert_with(|| CommandError::failed(format!("line {}: {error}", line.number)));

@@ -15,10 +15,16 @@ use crate::event::ProviderRule;
 pub struct DatabaseSettings {
     /// `[database]`
     pub database: DatabaseConfig,
-    /// `[retry]`
-    pub retry: RetryConfig,
     /// `[log]`
     pub log: LogConfig,
+}
+
+/// What `retry` needs: the database, and the budget that it gives.
+pub struct RetrySettings {
+    /// `[database]`
+    pub database: DatabaseConfig,
+    /// `[retry]`
+    pub retry: RetryConfig,
 }
 
 /// What commands on the broker alone need, such as `submit`.
@@ -62,7 +68,7 @@ impl Config {
 }
 
 impl DatabaseSettings {
-    /// Reads `[database]`, `[retry]` and `[log]`, from the same places as [`Config::load`].
+    /// Reads `[database]` and `[log]`, from the same places as [`Config::load`].
     pub fn load(path: Option<&Path>, environment: &Environment) -> Result<Self, ConfigError> {
         let mut findings = Findings::default();
         let raw = tree::read(path, environment, &mut findings);
@@ -80,11 +86,17 @@ impl DatabaseSettings {
     }
 
     fn from_raw(raw: RawConfig, environment: &Environment, findings: &mut Findings) -> Self {
-        Self {
-            database: sections::database(raw.database, findings),
-            retry: sections::retry(raw.retry, findings),
-            log: sections::log(raw.log, environment, findings),
-        }
+        Self { database: sections::database(raw.database, findings), log: sections::log(raw.log, environment, findings) }
+    }
+}
+
+impl RetrySettings {
+    /// Reads `[database]` and `[retry]`, from the same places as [`Config::load`].
+    pub fn load(path: Option<&Path>, environment: &Environment) -> Result<Self, ConfigError> {
+        let mut findings = Findings::default();
+        let raw = tree::read(path, environment, &mut findings);
+        let settings = Self { database: sections::database(raw.database, &mut findings), retry: sections::retry(raw.retry, &mut findings) };
+        findings.finish(settings)
     }
 }
 

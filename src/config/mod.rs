@@ -12,7 +12,7 @@ mod tree;
 
 pub use environment::Environment;
 pub use findings::ConfigError;
-pub use load::{BrokerSettings, DatabaseSettings};
+pub use load::{BrokerSettings, DatabaseSettings, RetrySettings};
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -3,10 +3,16 @@
 //!
 //! Calls block; async code that must not stall wraps them in `spawn_blocking`.
 
+mod node;
+mod oidc;
 mod place;
 mod postgres;
+mod pretend;
 mod process;
 mod rabbitmq;
+mod timeline;
+mod verifier;
+mod worker;
 
 use std::{
     io,
@@ -15,8 +21,12 @@ use std::{
     time::Duration,
 };
 
+pub use oidc::{OidcProvider, Tokens};
 pub use postgres::Postgres;
 pub use rabbitmq::RabbitMq;
+pub use timeline::{Login, Observer, Timeline, event};
+pub use verifier::Service;
+pub use worker::{Surroundings, WorkerProcess};
 
 /// Why a private server could not be started or told what to do.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +71,14 @@ impl SandboxError {
     fn io(action: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let action = action.into();
         move |source| Self::Io { action, source }
+    }
+
+    /// One line, without a log's end.
+    pub fn brief(&self) -> String {
+        match self {
+            Self::NotReady { server, problem, .. } => format!("{server} {problem}"),
+            other => other.to_string().lines().next().unwrap_or_default().to_owned(),
+        }
     }
 }
 

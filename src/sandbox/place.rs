@@ -99,7 +99,7 @@ pub(super) fn own_uid() -> Result<u32, SandboxError> {
 }
 
 /// The directory above all of this user's places.
-fn base() -> Result<PathBuf, SandboxError> {
+pub(super) fn base() -> Result<PathBuf, SandboxError> {
     let uid = own_uid()?;
     let path = std::env::temp_dir().join(format!("revocation-worker-sandbox-{uid}"));
     if !path.is_dir() {

@@ -1,9 +1,12 @@
 //! The schema's version: `migrate` brings it up to date, `run` refuses an older one.
 
-use sqlx::migrate::{Migrate, Migrator};
+use sqlx::migrate::{Migrate, MigrateError, Migrator};
 use sqlx::postgres::PgPoolOptions;
 
 use super::{Store, StoreError};
+
+/// SQLSTATE of a database that was never migrated.
+const UNDEFINED_TABLE: &str = "42P01";
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
@@ -12,7 +15,7 @@ static MIGRATIONS: Migrator = sqlx::migrate!();
 pub enum SchemaError {
     /// A migration failed.
     #[error("bring the schema up to date: {0}")]
-    Migrate(#[from] sqlx::migrate::MigrateError),
+    Migrate(#[from] MigrateError),
     /// Migrations are missing.
     #[error(
         "the database's schema is at version {found}, this program needs {needed}: run `revocation-worker migrate` (or `run --migrate`)"
@@ -52,7 +55,9 @@ impl Store {
         let mut connection = self.pool.acquire().await.map_err(|e| StoreError::new("connect to the database", e))?;
         let applied = match connection.list_applied_migrations("_sqlx_migrations").await {
             Ok(applied) => applied.iter().map(|migration| migration.version).max().unwrap_or(0),
-            Err(_) => 0,
+            Err(MigrateError::Execute(sqlx::Error::Database(e))) if e.code().as_deref() == Some(UNDEFINED_TABLE) => 0,
+            Err(MigrateError::Execute(e)) => return Err(StoreError::new("read the schema's version", e).into()),
+            Err(e) => return Err(e.into()),
         };
         let needed = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
         if applied < needed { Err(SchemaError::Outdated { found: applied, needed }) } else { Ok(applied) }

@@ -105,11 +105,13 @@ impl Breaker {
             probing: false,
         };
         match (answer.verdict, self.phase) {
+            // A call from before it opened: only a probe's failure makes the wait longer.
+            (Verdict::Misconfigured, Phase::Open { probing: false, .. }) => self.phase,
             (Verdict::Misconfigured, Phase::Open { wait, .. }) => open(wait),
             (Verdict::Misconfigured, _) => open(FIRST_PROBE),
             (Verdict::Transient, phase) => match (answer.retry_after, phase) {
                 (Some(wait), _) if !wait.is_zero() => Phase::Held { until: self.held_until(now).max(now + wait.min(LONGEST_HOLD)) },
-                (_, Phase::Open { wait, .. }) => open(wait),
+                (_, Phase::Open { wait, probing: true, .. }) => open(wait),
                 (_, Phase::Closed) if failing(calls, now) => open(FIRST_PROBE),
                 (_, phase) => phase,
             },
@@ -171,6 +173,17 @@ mod tests {
         assert!(matches!(breaker.admit(later), Admission::Wait(_)), "one probe at a time");
         breaker.report(&answer(Verdict::Done(Proof::Accepted)), &calls, later, 0.5);
         assert_eq!(breaker.admit(later), Admission::Call);
+    }
+
+    #[test]
+    fn calls_that_were_under_way_when_it_opened_do_not_lengthen_the_wait() {
+        for verdict in [Verdict::Transient, Verdict::Misconfigured] {
+            let (mut breaker, mut calls, now) = (Breaker::default(), Calls::new(Instant::now()), Instant::now());
+            for _ in 0..52 {
+                fail(&mut breaker, &mut calls, verdict, now);
+            }
+            assert_eq!(breaker.admit(now + FIRST_PROBE), Admission::Probe, "{verdict:?}");
+        }
     }
 
     #[test]

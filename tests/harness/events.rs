@@ -1,9 +1,42 @@
 //! Making and publishing events.
 
-use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions, QueueDeleteOptions};
+use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
+use revocation_worker::target::Token;
 use serde_json::{Value, json};
 use uuid::Uuid;
+
+use super::eventually;
+
+/// One user's logout: an access and a refresh token.
+#[derive(Clone)]
+pub(crate) struct Logout {
+    /// The event's id.
+    pub(crate) id: String,
+    /// Both tokens, the access token first.
+    pub(crate) tokens: [String; 2],
+}
+
+impl Logout {
+    /// So many logouts with ids from `1` on.
+    pub(crate) fn many(count: usize) -> Vec<Self> {
+        (1..=count).map(|number| Self { id: number.to_string(), tokens: [canary_token(), canary_token()] }).collect()
+    }
+
+    /// The event.
+    pub(crate) fn event(&self) -> Value {
+        logout(&self.id, &self.tokens[0], &self.tokens[1])
+    }
+
+    /// The digests of all these logouts' tokens, sorted.
+    pub(crate) fn digests(logouts: &[Self]) -> Vec<String> {
+        let digest = |token: &String| Token::new(token.clone()).fingerprint().to_string();
+        let mut digests: Vec<_> = logouts.iter().flat_map(|logout| &logout.tokens).map(digest).collect();
+        digests.sort_unstable();
+        digests
+    }
+}
 
 /// A logout of one access and one refresh token.
 pub(crate) fn logout(id: &str, access: &str, refresh: &str) -> Value {
@@ -47,6 +80,40 @@ impl App {
         Self { channel, _connection: connection }
     }
 
+    /// Connects to the broker as soon as it is there.
+    pub(crate) async fn connect_patiently(amqp_url: &str) -> Self {
+        eventually("an application reaches the broker", async || {
+            let connection = Connection::connect(amqp_url, ConnectionProperties::default()).await.ok()?;
+            let channel = connection.create_channel().await.ok()?;
+            channel.confirm_select(ConfirmSelectOptions::default()).await.ok()?;
+            Some(Self { channel, _connection: connection })
+        })
+        .await
+    }
+
+    /// Publishes an event once; returns whether the broker confirmed that a queue has it.
+    pub(crate) async fn offer(&self, event: &Value) -> bool {
+        let options = BasicPublishOptions { mandatory: true, ..Default::default() };
+        let properties = BasicProperties::default().with_content_type("application/json".into()).with_delivery_mode(2);
+        let body = event.to_string();
+        match self.channel.basic_publish("auth.events".into(), "auth.logout".into(), options, body.as_bytes(), properties).await {
+            Ok(sent) => sent.await.is_ok_and(|confirmation| confirmation.is_ack() && confirmation.take_message().is_none()),
+            Err(_) => false,
+        }
+    }
+
+    /// Messages ready in a queue, and its consumers.
+    pub(crate) async fn depth(&self, queue: &str) -> (u32, u32) {
+        let options = QueueDeclareOptions { passive: true, durable: true, ..Default::default() };
+        let queue = self.channel.queue_declare(queue.into(), options, FieldTable::default()).await.expect("look at the queue");
+        (queue.message_count(), queue.consumer_count())
+    }
+
+    /// Deletes a queue with all it holds.
+    pub(crate) async fn delete_queue(&self, queue: &str) {
+        self.channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await.expect("delete the queue");
+    }
+
     /// Publishes an event; returns when the broker has confirmed it.
     pub(crate) async fn publish(&self, event: &Value) {
         self.publish_raw(
@@ -65,5 +132,15 @@ impl App {
         let confirmation = sent.await.expect("a confirm");
         assert!(confirmation.is_ack(), "the broker took it");
         assert!(confirmation.take_message().is_none(), "a queue takes {routing_key}");
+    }
+}
+
+/// Publishes these logouts one after the other; what is not confirmed is published again, on a new connection, until it is.
+pub(crate) async fn publish_stubbornly(amqp_url: &str, logouts: &[Logout]) {
+    let mut app = App::connect_patiently(amqp_url).await;
+    for logout in logouts {
+        while !app.offer(&logout.event()).await {
+            app = App::connect_patiently(amqp_url).await;
+        }
     }
 }

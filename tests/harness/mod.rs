@@ -4,16 +4,23 @@ mod broker;
 mod events;
 mod feed;
 mod process;
+mod proxy;
+mod raw_amqp;
+mod record;
+#[path = "../scripted_idp/mod.rs"]
+pub(crate) mod scripted_idp;
 mod servers;
 
 use std::time::{Duration, Instant};
 
 use sqlx::{PgPool, Row};
+use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 pub(crate) use broker::*;
 pub(crate) use events::*;
 pub(crate) use feed::Feed;
 pub(crate) use process::{Setup, Worker};
+pub(crate) use raw_amqp::publish_with_message_id;
 pub(crate) use servers::Servers;
 
 /// How long anything may take before a test says that it did not happen.
@@ -35,8 +42,17 @@ pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Opt
     }
 }
 
-/// One test's surroundings.
+/// Held shared by every test, and alone by one that measures time.
+static MACHINE: RwLock<()> = RwLock::const_new(());
+
+enum Hold {
+    Shared { _guard: RwLockReadGuard<'static, ()> },
+    Alone { _guard: RwLockWriteGuard<'static, ()> },
+}
+
+/// One test's surroundings. A test has one at a time: a second would wait for one that measures time, which waits for the first.
 pub(crate) struct Stage {
+    _hold: Hold,
     /// The broker's URL with this test's virtual host.
     pub(crate) amqp_url: String,
     /// This test's database.
@@ -51,12 +67,33 @@ impl Stage {
         Self::on(servers::shared()).await
     }
 
+    /// The same for a test that measures time: no other test of this binary runs beside it.
+    pub(crate) async fn alone() -> Self {
+        let guard = MACHINE.write().await;
+        Self::empty_on(servers::shared(), Hold::Alone { _guard: guard }).await.migrated().await
+    }
+
+    /// The same with an empty database.
+    pub(crate) async fn empty() -> Self {
+        let guard = MACHINE.read().await;
+        Self::empty_on(servers::shared(), Hold::Shared { _guard: guard }).await
+    }
+
     /// The same on servers of the test's own, which it may kill.
     pub(crate) async fn on(servers: &Servers) -> Self {
+        let guard = MACHINE.read().await;
+        Self::empty_on(servers, Hold::Shared { _guard: guard }).await.migrated().await
+    }
+
+    async fn empty_on(servers: &Servers, hold: Hold) -> Self {
         let (amqp_url, database_url) = servers.fresh().await;
         let db = PgPool::connect(&database_url).await.expect("connect to the fresh database");
-        sqlx::migrate!().run(&db).await.expect("migrate the fresh database");
-        Self { amqp_url, database_url, db }
+        Self { _hold: hold, amqp_url, database_url, db }
+    }
+
+    async fn migrated(self) -> Self {
+        sqlx::migrate!().run(&self.db).await.expect("migrate the fresh database");
+        self
     }
 
     /// The rows of a query that selects one JSON document a row.

@@ -16,6 +16,7 @@ pub(crate) const SEALING_KEY: &str = "test:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaG
 #[derive(Clone)]
 pub(crate) struct Setup {
     environment: BTreeMap<String, String>,
+    flags: Vec<String>,
 }
 
 /// A running worker. Dropping it kills it.
@@ -29,7 +30,7 @@ pub(crate) struct Worker {
 impl Setup {
     pub(super) fn new(amqp_url: &str, database_url: &str) -> Self {
         let environment = BTreeMap::new();
-        Self { environment }
+        Self { environment, flags: Vec::new() }
             .set("AMQP_URL", amqp_url)
             .set("DATABASE_URL", database_url)
             .set("SEALING_KEYS", SEALING_KEY)
@@ -43,6 +44,18 @@ impl Setup {
     /// With an environment variable.
     pub(crate) fn set(mut self, name: &str, value: &str) -> Self {
         self.environment.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Without an environment variable.
+    pub(crate) fn unset(mut self, name: &str) -> Self {
+        self.environment.remove(name);
+        self
+    }
+
+    /// With a flag of `run`.
+    pub(crate) fn flag(mut self, flag: &str) -> Self {
+        self.flags.push(flag.to_owned());
         self
     }
 
@@ -60,7 +73,15 @@ impl Setup {
         let output = std::fs::File::create(&log).expect("create the log");
         let errors = output.try_clone().expect("a second handle");
         let listen = format!("127.0.0.1:{port}");
-        let child = self.clone().set("REVOCATION__HTTP__LISTEN", &listen).command().arg("run").stdout(output).stderr(errors).spawn();
+        let child = self
+            .clone()
+            .set("REVOCATION__HTTP__LISTEN", &listen)
+            .command()
+            .arg("run")
+            .args(&self.flags)
+            .stdout(output)
+            .stderr(errors)
+            .spawn();
         Worker { child: child.expect("start the worker"), http: format!("http://{listen}"), log }
     }
 
@@ -96,10 +117,46 @@ impl Worker {
         std::fs::read_to_string(&self.log).expect("read the log")
     }
 
+    /// The process's id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal by name.
     pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().expect("run kill");
         assert!(status.success(), "kill -s {name}");
+    }
+
+    /// The status of `/readyz`; `None` where nothing answers.
+    pub(crate) async fn readiness(&self) -> Option<u16> {
+        Some(reqwest::get(format!("{}/readyz", self.http)).await.ok()?.status().as_u16())
+    }
+
+    /// Waits until `/readyz` answers with this status.
+    pub(crate) async fn wait_for_readiness(&self, status: u16) {
+        eventually(&format!("/readyz answers {status}"), async || (self.readiness().await == Some(status)).then_some(())).await;
+    }
+
+    /// Waits until a line of its log contains `text`.
+    pub(crate) async fn wait_for_log(&self, text: &str) {
+        eventually(&format!("the worker logs {text:?}"), async || self.log().contains(text).then_some(())).await;
+    }
+
+    /// The value of a line of `/metrics`; 0 where there is none yet.
+    pub(crate) async fn metric(&self, name: &str) -> f64 {
+        let text = self.get("/metrics").await;
+        text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok()).unwrap_or(0.0)
+    }
+
+    /// Waits until it is stopped by SIGSTOP (state `T` of proc_pid_stat(5)).
+    pub(crate) async fn frozen(&self) {
+        let path = format!("/proc/{}/stat", self.child.id());
+        eventually("the worker freezes", async || {
+            let stat = std::fs::read_to_string(&path).ok()?;
+            stat.rsplit_once(") ")?.1.starts_with('T').then_some(())
+        })
+        .await;
     }
 
     /// SIGKILL, and waits until it is gone.

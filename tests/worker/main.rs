@@ -3,11 +3,14 @@
 #![cfg(feature = "sandbox")]
 
 mod accepting;
+#[cfg(feature = "failpoints")]
+mod crash;
 #[path = "../harness/mod.rs"]
 #[expect(dead_code, reason = "each test binary uses its part of the harness")]
 mod harness;
 mod logout;
 mod refused;
-#[path = "../scripted_idp/mod.rs"]
-#[expect(dead_code, reason = "each test binary uses its part of the scripted provider")]
-mod scripted_idp;
+mod schema;
+mod topology;
+
+use harness::scripted_idp;

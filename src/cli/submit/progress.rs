@@ -16,7 +16,8 @@ const UNKNOWN: &str = "{spinner} {msg}  {elapsed}";
 pub(super) struct Progress {
     bar: ProgressBar,
     started: Instant,
-    published: u64,
+    done: u64,
+    verb: &'static str,
     refused: u64,
     /// Lines come confirmed in any order; the furthest one is shown.
     furthest: u64,
@@ -24,28 +25,27 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// `total`: bytes of the input. In JSON mode the summary lists the refusals.
-    pub(super) fn new(total: Option<u64>, json: bool) -> Self {
+    /// `total`: bytes of the input; `verb`: what is done with a good line. In JSON mode the summary lists the refusals.
+    pub(super) fn new(total: Option<u64>, verb: &'static str, json: bool) -> Self {
         let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
         if let Ok(style) = ProgressStyle::with_template(if total.is_some() { KNOWN } else { UNKNOWN }) {
             bar.set_style(style);
         }
-        Self { bar, started: Instant::now(), published: 0, refused: 0, furthest: 0, lists_refusals: !json }
+        Self { bar, started: Instant::now(), done: 0, verb, refused: 0, furthest: 0, lists_refusals: !json }
     }
 
-    /// A line was confirmed; the input is done up to byte `end`.
-    pub(super) fn published(&mut self, end: u64) {
-        self.published += 1;
+    /// A good line is done; it ends at byte `end` of the input.
+    pub(super) fn done(&mut self, end: u64) {
+        self.done += 1;
         self.passed(end);
     }
 
-    /// The input is done up to byte `end`.
-    pub(super) fn passed(&mut self, end: u64) {
+    fn passed(&mut self, end: u64) {
         self.furthest = self.furthest.max(end);
         self.bar.set_position(self.furthest);
         if !self.bar.is_hidden() {
-            let rate = self.published as f64 / self.started.elapsed().as_secs_f64().max(0.001);
-            self.bar.set_message(format!("{} published, {} refused, {rate:.0}/s", self.published, self.refused));
+            let rate = self.done as f64 / self.started.elapsed().as_secs_f64().max(0.001);
+            self.bar.set_message(format!("{} {}, {} refused, {rate:.0}/s", self.done, self.verb, self.refused));
         }
     }
 
