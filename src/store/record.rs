@@ -149,7 +149,8 @@ async fn write(connection: &mut PgConnection, worker: WorkerNo, c: &Columns<'_>)
             sealed = CASE WHEN r.finished_at IS NULL THEN t.sealed END, sealed_key = CASE WHEN r.finished_at IS NULL THEN t.sealed_key END,
             revoked_at = r.revoked_at, confirmed_at = r.confirmed_at, finished_at = r.finished_at
         FROM r
-        WHERE t.event_id = r.event_id AND t.ordinal = r.ordinal AND t.lease_owner = $1 AND t.attempts = r.attempt AND t.state = 'pending'
+        WHERE t.event_id = r.event_id AND t.ordinal = r.ordinal AND t.lease_owner IS NOT DISTINCT FROM $1 AND t.attempts = r.attempt
+            AND t.state = 'pending'
         RETURNING t.event_id AS event, t.ordinal"#,
         worker.0,
         &c.event,

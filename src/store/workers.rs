@@ -203,7 +203,7 @@ impl Store {
                     "UPDATE revocation.targets t
                      SET lease_owner = NULL, leased_at = NULL, due_at = now(), attempts = t.attempts - 1, failures = least(t.failures, t.attempts - 1)
                      FROM unnest($2::uuid[], $3::smallint[], $4::integer[]) AS r (event_id, ordinal, attempt)
-                     WHERE (t.event_id, t.ordinal) = (r.event_id, r.ordinal) AND t.lease_owner = $1 AND t.attempts = r.attempt",
+                     WHERE (t.event_id, t.ordinal) = (r.event_id, r.ordinal) AND t.lease_owner IS NOT DISTINCT FROM $1 AND t.attempts = r.attempt",
                     worker.0,
                     &events,
                     &ordinals,
