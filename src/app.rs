@@ -100,6 +100,15 @@ fn gates(config: &Config) -> Result<BTreeMap<Arc<str>, Gate>, ProviderSetupError
         .collect())
 }
 
+/// A verifier that starts reads the stream back to the longest denial: one that the stream has dropped by then would be accepted again.
+fn warn_of_short_stream(config: &Config) {
+    let kept = config.invalidation.stream_max_age;
+    for (provider, longer) in config.providers.iter().filter(|(_, p)| p.token_ttl > kept) {
+        tracing::warn!(%provider, token_ttl_s = longer.token_ttl.as_secs(), stream_max_age_s = kept.as_secs(),
+            "invalidation.stream_max_age is shorter than the provider's token_ttl: a verifier that starts late misses denials that are still needed");
+    }
+}
+
 /// Waits for Postgres, checks the schema, registers. Each failure that may pass is logged and tried again.
 async fn enter(store: &Store, config: &Config, migrate: bool, stop: &CancellationToken) -> Result<Option<WorkerNo>, AppError> {
     let (mut failures, schedule) = (0, Schedule::reconnecting());
@@ -143,6 +152,7 @@ struct Running {
 /// # Errors
 /// See [`AppError`].
 pub async fn run(config: Config, migrate: bool, stop: CancellationToken) -> Result<(), AppError> {
+    warn_of_short_stream(&config);
     let keyring = Keyring::parse(&config.sealing_keys)?;
     let gates = gates(&config)?;
     let broker = Arc::new(Broker::new(&config.amqp, &config.invalidation, &config.instance).map_err(AppError::Setting)?);
@@ -223,14 +233,14 @@ async fn finish(running: Running, grace: Duration) {
     tracing::info!(grace_s = grace.as_secs(), "stopping: finishing what is in flight");
     let flushed = async {
         for step in [steps.intake, steps.accept, steps.claim] {
-            drop(step.await);
+            ended(step).await;
         }
         worker.tasks.wait().await;
-        drop(steps.record.await);
+        ended(steps.record).await;
     };
     let in_time = tokio::time::timeout(grace, flushed).await.is_ok();
     drained.cancel();
-    drop(tokio::time::timeout(LAST_WRITES, intake).await);
+    drop(tokio::time::timeout(LAST_WRITES, ended(intake)).await);
     hard.cancel();
     steps.upkeep.abort();
     let left = tokio::time::timeout(LAST_WRITES, worker.store.end(worker.number)).await;
@@ -239,5 +249,12 @@ async fn finish(running: Running, grace: Duration) {
     match (in_time, left) {
         (true, Ok(Ok(()))) => tracing::info!("stopped; nothing was left in flight"),
         _ => tracing::warn!(in_time, "stopped before everything in flight was finished; other workers take it over"),
+    }
+}
+
+/// Waits for a step. The one whose end `supervise` saw must not be polled again: that would panic.
+async fn ended<T>(step: JoinHandle<T>) {
+    if !step.is_finished() {
+        drop(step.await);
     }
 }

@@ -1,4 +1,5 @@
 //! The private servers: they serve, survive crashes with their data, and leave nothing behind.
+#![cfg(test)]
 #![cfg(feature = "sandbox")]
 
 use std::{
@@ -128,6 +129,7 @@ async fn rabbitmq_keeps_messages_through_a_crash_and_leaves_nothing() -> Result 
 
 /// Not a test of its own: what `servers_die_with_a_killed_parent` kills. It holds two servers and says where they live.
 #[test]
+#[expect(clippy::print_stdout, reason = "the parent reads where the servers live")]
 fn hold_servers() -> Result {
     if std::env::var_os("SANDBOX_HOLD").is_none() {
         return Ok(());

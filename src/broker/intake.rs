@@ -19,6 +19,8 @@ use crate::retry::Schedule;
 /// How long a session stays careful after a message that could not be read: one delivery at a time, so that only the message at fault is
 /// counted towards the delivery limit.
 const CAREFUL_SESSION: Duration = Duration::from_secs(2);
+/// A mass revocation is up to a thousand targets and a mebibyte; its queue gets this fraction of the prefetch, so that memory stays bounded.
+const MASS_SHARE: u16 = 16;
 /// Connects that neither succeed nor fail leave a thread behind each: after this many in a row the process had better start afresh.
 const MAX_MUTE_CONNECTS: u32 = 10;
 
@@ -131,7 +133,7 @@ impl Intake {
         }
         let prefetch = if careful { 1 } else { self.broker.prefetch };
         let (logout_channel, mut logout) = subscribe(connection, LOGOUT_QUEUE, prefetch).await?;
-        let (mass_channel, mut mass) = subscribe(connection, MASS_QUEUE, prefetch).await?;
+        let (mass_channel, mut mass) = subscribe(connection, MASS_QUEUE, (prefetch / MASS_SHARE).max(1)).await?;
         self.connected.send_replace(true);
         let (logout_queue, mass_queue) = (Arc::from(LOGOUT_QUEUE), Arc::from(MASS_QUEUE));
         let mut open = self.open.clone();

@@ -45,7 +45,7 @@ use crate::config::DatabaseConfig;
 pub use accept::{Accepted, Disposition, NewEvent, NewTarget};
 pub use claim::{Claimed, Want};
 pub use confirm::{Denial, Unconfirmed};
-pub use operate::{Backlog, RetryScope};
+pub use operate::{Backlog, RetryScope, Standing};
 pub use record::{Attempt, Closing};
 pub use rejected::Rejected;
 pub use schema::SchemaError;

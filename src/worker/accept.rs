@@ -208,7 +208,7 @@ fn set_to_work(worker: &Arc<Worker>, event: LogoutEvent, row: Uuid, plans: &[New
         targets = rest;
         let ours: Vec<((i16, Target), &NewTarget)> = ours;
         let jobs = ours.into_iter().filter(|(_, plan)| plan.disposition == Disposition::Lease).filter_map(|((ordinal, target), plan)| {
-            let standing = Standing { failures: 0, token_expires_at: target.token_expires_at(), give_up_at: plan.give_up_at };
+            let standing = Standing { attempt: 1, failures: 0, token_expires_at: target.token_expires_at(), give_up_at: plan.give_up_at };
             let id = TargetId { event: row, ordinal };
             Some(Job::new((id, 1), target, standing, context.clone(), permits.split(1)?, worker.notes.clone()))
         });

@@ -1,11 +1,11 @@
 //! One logout event, step by step. Each step is a file:
 //!
-//! 1. [`intake`]: parse, refuse bad input, publish the denial
-//! 2. [`accept`]: seal the tokens; commit event, targets and leases; acknowledge
-//! 3. [`revoke`]: call the provider, refresh tokens first, through its [`gate`]
-//! 4. [`record`]: publish the confirmation; commit attempts and results
+//! 1. `intake`: parse, refuse bad input, publish the denial
+//! 2. `accept`: seal the tokens; commit event, targets and leases; acknowledge
+//! 3. `revoke`: call the provider, refresh tokens first, through its `gate`
+//! 4. `record`: publish the confirmation; commit attempts and results
 //!
-//! Beside it, [`claim`] takes up retries and what others left, and [`upkeep`] keeps leases, takeovers and confirmations going.
+//! Beside it, `claim` takes up retries and what others left, and `upkeep` keeps leases, takeovers and confirmations going.
 
 mod accept;
 mod breaker;

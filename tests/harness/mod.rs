@@ -1,0 +1,91 @@
+//! What integration tests share: real servers booted once a test binary, a fresh virtual host and database a test, workers as child processes.
+
+mod events;
+mod feed;
+mod process;
+mod servers;
+
+use std::time::{Duration, Instant};
+
+use sqlx::{PgPool, Row};
+
+pub(crate) use events::*;
+pub(crate) use feed::Feed;
+pub(crate) use servers::Servers;
+
+/// How long anything may take before a test says that it did not happen.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until `look` finds something; looks again every few milliseconds.
+///
+/// # Panics
+/// With `what` if it does not happen within [`PATIENCE`].
+pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    let mut ticks = tokio::time::interval(Duration::from_millis(10));
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "within {PATIENCE:?} this did not happen: {what}");
+        ticks.tick().await;
+    }
+}
+
+/// One test's surroundings.
+pub(crate) struct Stage {
+    /// The broker's URL with this test's virtual host.
+    pub(crate) amqp_url: String,
+    /// This test's database.
+    pub(crate) database_url: String,
+    /// A pool on it.
+    pub(crate) db: PgPool,
+}
+
+impl Stage {
+    /// A fresh virtual host and a fresh, migrated database on the shared servers.
+    pub(crate) async fn new() -> Self {
+        Self::on(servers::shared()).await
+    }
+
+    /// The same on servers of the test's own, which it may kill.
+    pub(crate) async fn on(servers: &Servers) -> Self {
+        let (amqp_url, database_url) = servers.fresh().await;
+        let db = PgPool::connect(&database_url).await.expect("connect to the fresh database");
+        sqlx::migrate!().run(&db).await.expect("migrate the fresh database");
+        Self { amqp_url, database_url, db }
+    }
+
+    /// A worker that revokes at `revocation_endpoint`, not yet started.
+    pub(crate) fn worker(&self, revocation_endpoint: &str) -> process::Setup {
+        process::Setup::new(&self.amqp_url, &self.database_url)
+            .set("REVOCATION__DEFAULT_PROVIDER", "main")
+            .set("REVOCATION__PROVIDERS__MAIN__KIND", "rfc7009")
+            .set("REVOCATION__PROVIDERS__MAIN__REVOCATION_ENDPOINT", revocation_endpoint)
+            .set("REVOCATION__PROVIDERS__MAIN__CLIENT_ID", "shop")
+            .set("REVOCATION__PROVIDERS__MAIN__CLIENT_SECRET", "shop-secret-canary")
+    }
+
+    /// Counts the rows of a query such as `audit.revocations WHERE state = 'revoked'`.
+    pub(crate) async fn count(&self, rows: &str) -> i64 {
+        let sql = sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {rows}"));
+        sqlx::query(sql).fetch_one(&self.db).await.expect("count").get(0)
+    }
+
+    /// Waits until so many rows are there.
+    pub(crate) async fn wait_for_count(&self, wanted: i64, rows: &str) {
+        let mut last = -1;
+        let what = format!("{wanted} rows of {rows}");
+        eventually(&what, async || {
+            last = self.count(rows).await;
+            (last == wanted).then_some(())
+        })
+        .await;
+    }
+
+    /// One text column of one row.
+    pub(crate) async fn text(&self, sql: &str) -> Option<String> {
+        let sql = sqlx::AssertSqlSafe(sql.to_owned());
+        sqlx::query(sql).fetch_one(&self.db).await.expect("query").get(0)
+    }
+}

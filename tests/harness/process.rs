@@ -1,0 +1,135 @@
+//! The worker as a child process, configured by its environment alone.
+
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use uuid::Uuid;
+
+use super::eventually;
+
+/// A sealing key for tests.
+pub(crate) const SEALING_KEY: &str = "test:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+/// A worker about to start.
+#[derive(Clone)]
+pub(crate) struct Setup {
+    environment: BTreeMap<String, String>,
+}
+
+/// A running worker. Dropping it kills it.
+pub(crate) struct Worker {
+    child: Child,
+    /// Base URL of health and metrics.
+    pub(crate) http: String,
+    log: PathBuf,
+}
+
+impl Setup {
+    pub(super) fn new(amqp_url: &str, database_url: &str) -> Self {
+        let environment = BTreeMap::new();
+        Self { environment }
+            .set("AMQP_URL", amqp_url)
+            .set("DATABASE_URL", database_url)
+            .set("SEALING_KEYS", SEALING_KEY)
+            .set("REVOCATION__LOG__FORMAT", "json")
+            .set("REVOCATION__LOG__LEVEL", "trace")
+            .set("REVOCATION__RETRY__INITIAL", "20ms")
+            .set("REVOCATION__RETRY__MAX", "500ms")
+            .set("REVOCATION__LEASE", "3s")
+    }
+
+    /// With an environment variable.
+    pub(crate) fn set(mut self, name: &str, value: &str) -> Self {
+        self.environment.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// The program with this environment and nothing else of the test's own.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_revocation-worker"));
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).envs(&self.environment).stdin(Stdio::null());
+        command
+    }
+
+    /// Starts `run`; does not wait until it is ready.
+    pub(crate) fn spawn(&self) -> Worker {
+        let port = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("its address").port();
+        let log = std::env::temp_dir().join(format!("worker-{}.log", Uuid::now_v7()));
+        let output = std::fs::File::create(&log).expect("create the log");
+        let errors = output.try_clone().expect("a second handle");
+        let listen = format!("127.0.0.1:{port}");
+        let child = self.clone().set("REVOCATION__HTTP__LISTEN", &listen).command().arg("run").stdout(output).stderr(errors).spawn();
+        Worker { child: child.expect("start the worker"), http: format!("http://{listen}"), log }
+    }
+
+    /// Starts `run` and waits until it is ready.
+    pub(crate) async fn start(&self) -> Worker {
+        let mut worker = self.spawn();
+        worker.ready().await;
+        worker
+    }
+}
+
+impl Worker {
+    /// Waits until `/readyz` says so.
+    pub(crate) async fn ready(&mut self) {
+        eventually("the worker is ready", async || {
+            if let Some(status) = self.child.try_wait().expect("wait for the worker") {
+                panic!("the worker ended with {status}:\n{}", self.log());
+            }
+            let answer = reqwest::get(format!("{}/readyz", self.http)).await.ok()?;
+            answer.status().is_success().then_some(())
+        })
+        .await;
+    }
+
+    /// The body of an endpoint.
+    pub(crate) async fn get(&self, path: &str) -> String {
+        let answer = reqwest::get(format!("{}{path}", self.http)).await.expect("ask the worker");
+        answer.text().await.expect("read the answer")
+    }
+
+    /// Everything it has printed.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).expect("read the log")
+    }
+
+    /// Sends a signal by name.
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().expect("run kill");
+        assert!(status.success(), "kill -s {name}");
+    }
+
+    /// SIGKILL, and waits until it is gone.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().expect("kill the worker");
+        self.child.wait().expect("wait for the worker");
+    }
+
+    /// Waits until it ends by itself.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
+        eventually("the worker ends", async || self.child.try_wait().expect("wait for the worker")).await
+    }
+
+    /// SIGTERM, and waits for the end.
+    pub(crate) async fn stop(&mut self) -> ExitStatus {
+        self.signal("TERM");
+        self.ended().await
+    }
+}
+
+impl Drop for Worker {
+    #[expect(clippy::print_stdout, reason = "a failed test shows its worker's last words")]
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+        if std::thread::panicking() {
+            let log = self.log();
+            let tail: Vec<_> = log.lines().filter(|line| !line.contains("\"TRACE\"") && !line.contains("\"DEBUG\"")).collect();
+            println!("the worker's log:\n{}", tail[tail.len().saturating_sub(40)..].join("\n"));
+        }
+        drop(std::fs::remove_file(&self.log));
+    }
+}
