@@ -12,7 +12,7 @@ use serde::Serialize;
 use sqlx::Executor;
 use tokio::process::{Child, Command};
 
-use crate::stage::Stage;
+use crate::stage::{STREAM_SETTINGS, Stage};
 use crate::{Result, bare, measure};
 
 /// The worker, built in the same profile as this benchmark.
@@ -146,7 +146,7 @@ fn worker(verb: &str, stage: &Stage, revoke_url: &str) -> Command {
     let mut command = launcher(Path::new(WORKER));
     command.arg(verb).env("AMQP_URL", &stage.amqp_url).env("DATABASE_URL", &stage.database_url);
     command.env("SEALING_KEYS", format!("bench:{}", STANDARD.encode([7; 32])));
-    for (setting, value) in [
+    let settings = [
         ("DEFAULT_PROVIDER", "main"),
         ("PROVIDERS__MAIN__KIND", "rfc7009"),
         ("PROVIDERS__MAIN__REVOCATION_ENDPOINT", revoke_url),
@@ -154,7 +154,8 @@ fn worker(verb: &str, stage: &Stage, revoke_url: &str) -> Command {
         ("PROVIDERS__MAIN__CLIENT_SECRET", "bench-secret"),
         ("HTTP__LISTEN", "127.0.0.1:0"),
         ("LOG__FORMAT", "json"),
-    ] {
+    ];
+    for (setting, value) in settings.into_iter().chain(STREAM_SETTINGS) {
         command.env(format!("REVOCATION__{setting}"), value);
     }
     command

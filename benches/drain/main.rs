@@ -1,6 +1,6 @@
 //! Drains a pre-loaded queue through the worker and through a bare loop, in turn, on one private RabbitMQ and Postgres,
 //! and prints what each costs. `docs/benchmark.md` says what is measured and how.
-#![expect(clippy::print_stdout, reason = "a benchmark prints its result")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints its result")]
 
 mod bare;
 mod client;
@@ -12,6 +12,7 @@ mod provider;
 mod report;
 mod stage;
 
+use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
@@ -67,12 +68,21 @@ enum Role {
     Bare,
 }
 
-fn main() -> Result {
-    let options = Options::parse();
+fn main() -> ExitCode {
+    match run(&Options::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("drain: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result {
     match options.role {
         Some(Role::Provider { delay_ms }) => provider::serve(Duration::from_millis(delay_ms)),
         Some(Role::Bare) => bare::run(),
-        None if options.bench => compare(&options),
+        None if options.bench => compare(options),
         None => {
             println!("run it with `cargo bench`");
             Ok(())

@@ -12,6 +12,12 @@ use crate::measure;
 use crate::provider::Provider;
 
 const INTAKE: &str = "revocation.logout";
+/// Retention of the stream, in RabbitMQ's notation and in the worker's; 30 days.
+const STREAM_MAX_AGE: &str = "30D";
+const STREAM_MAX_LENGTH_BYTES: i64 = 5_000_000_000;
+/// The worker's settings that make it declare the stream as it was declared here.
+pub(crate) const STREAM_SETTINGS: [(&str, &str); 2] =
+    [("INVALIDATION__STREAM_MAX_AGE", "30d"), ("INVALIDATION__STREAM_MAX_LENGTH_BYTES", "5000000000")];
 
 /// The servers of all runs.
 pub(crate) struct Servers {
@@ -124,8 +130,8 @@ fn dead_arguments() -> FieldTable {
 }
 
 fn log_arguments() -> FieldTable {
-    let max_length_bytes = AMQPValue::LongLongInt(5_000_000_000);
-    arguments([("x-queue-type", text("stream")), ("x-max-age", text("7D")), ("x-max-length-bytes", max_length_bytes)])
+    let max_length_bytes = AMQPValue::LongLongInt(STREAM_MAX_LENGTH_BYTES);
+    arguments([("x-queue-type", text("stream")), ("x-max-age", text(STREAM_MAX_AGE)), ("x-max-length-bytes", max_length_bytes)])
 }
 
 fn text(value: &str) -> AMQPValue {

@@ -2,7 +2,7 @@
 //!
 //! Whatever has arrived while one commit was under way makes the next batch: many events share a commit, a lone one waits for nobody.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,11 +10,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use uuid::Uuid;
 
 use super::Worker;
-use super::intake::{Denied, note_denied};
+use super::intake::{Denied, note_denied, refuse};
 use super::job::{Context, Job};
 use super::revoke;
 use crate::broker::Received;
-use crate::event::LogoutEvent;
+use crate::event::{LogoutEvent, Refusal, RefusalCode};
 use crate::failpoint;
 use crate::invalidation::EventRef;
 use crate::outcome::Standing;
@@ -109,11 +109,16 @@ fn dispose(worker: &Worker, event: &LogoutEvent, target: &Target, room: &[(Arc<s
 
 /// Commits a batch and sets off what follows: acknowledgements, and the work itself.
 async fn accept(worker: &Arc<Worker>, batch: Vec<Prepared>, open: &watch::Sender<bool>, turn: OwnedSemaphorePermit) {
-    let Some(accepted) = commit(worker, &batch, open).await else { return };
+    let Some(mut committed) = commit(worker, &batch, open).await else { return };
     drop(turn);
     failpoint!("committed");
     for prepared in batch {
-        let fresh = accepted.iter().find(|a| a.row == prepared.denied.row);
+        let row = prepared.denied.row;
+        if let Some(reason) = committed.unstorable.remove(&row) {
+            set_aside(worker, prepared.denied, reason);
+            continue;
+        }
+        let fresh = committed.accepted.iter().find(|a| a.row == row);
         worker.metrics.accepted(prepared.denied.event.lane(), fresh.is_some());
         let Prepared { denied: Denied { received, event, row, denial, .. }, targets, room } = prepared;
         if fresh.is_some_and(|fresh| fresh.leased) {
@@ -122,6 +127,13 @@ async fn accept(worker: &Arc<Worker>, batch: Vec<Prepared>, open: &watch::Sender
         let (worker, fresh) = (worker.clone(), fresh.is_some());
         worker.clone().tasks.spawn(async move { acknowledge(&worker, received, row, fresh, denial).await });
     }
+}
+
+/// An event that Postgres cannot hold is refused like any other bad input: waiting for it would hold up every event behind it.
+fn set_aside(worker: &Arc<Worker>, denied: Denied, reason: String) {
+    let Denied { received, event, .. } = denied;
+    let refusal = Refusal::new(RefusalCode::InvalidField, reason).of_event(Some(event.source), Some(event.id));
+    worker.tasks.spawn(refuse(worker.clone(), received, refusal));
 }
 
 async fn acknowledge(
@@ -140,15 +152,23 @@ async fn acknowledge(
     }
 }
 
+/// What became of a batch.
+#[derive(Default)]
+struct Committed {
+    accepted: Vec<Accepted>,
+    /// Events that Postgres cannot hold, and why.
+    unstorable: HashMap<Uuid, String>,
+}
+
 /// Commits, again and again until it is done; `None` if the worker stops first.
-async fn commit(worker: &Worker, batch: &[Prepared], open: &watch::Sender<bool>) -> Option<Vec<Accepted>> {
+async fn commit(worker: &Worker, batch: &[Prepared], open: &watch::Sender<bool>) -> Option<Committed> {
     let (mut failures, began, schedule) = (0, Instant::now(), Schedule::reconnecting());
     loop {
         match insert(worker, batch).await {
-            Ok(accepted) => {
+            Ok(committed) => {
                 worker.note_database(true);
                 open.send_if_modified(|open| !std::mem::replace(open, true));
-                return Some(accepted);
+                return Some(committed);
             }
             Err(error) => {
                 failures += 1;
@@ -166,17 +186,22 @@ async fn commit(worker: &Worker, batch: &[Prepared], open: &watch::Sender<bool>)
     }
 }
 
-/// Inserts a batch; where Postgres refuses it for its content, in halves, so that one bad event does not hold up the others.
-async fn insert(worker: &Worker, batch: &[Prepared]) -> Result<Vec<Accepted>, StoreError> {
+/// Inserts a batch; where Postgres cannot hold it, in halves, so that one bad event does not hold up the others.
+async fn insert(worker: &Worker, batch: &[Prepared]) -> Result<Committed, StoreError> {
     let events: Vec<_> = batch.iter().map(Prepared::row).collect();
-    match worker.store.accept(worker.number, &events).await {
-        Err(error) if !error.is_passing() && batch.len() > 1 => {
-            let (left, right) = batch.split_at(batch.len() / 2);
-            let mut accepted = Box::pin(insert(worker, left)).await?;
-            accepted.extend(Box::pin(insert(worker, right)).await?);
-            Ok(accepted)
+    match (worker.store.accept(worker.number, &events).await, batch) {
+        (Ok(accepted), _) => Ok(Committed { accepted, ..Committed::default() }),
+        (Err(StoreError::Unstorable(_, reason)), [one]) => {
+            Ok(Committed { unstorable: HashMap::from([(one.denied.row, reason)]), ..Committed::default() })
         }
-        result => result,
+        (Err(StoreError::Unstorable(..)), _) => {
+            let (left, right) = batch.split_at(batch.len() / 2);
+            let (mut all, right) = (Box::pin(insert(worker, left)).await?, Box::pin(insert(worker, right)).await?);
+            all.accepted.extend(right.accepted);
+            all.unstorable.extend(right.unstorable);
+            Ok(all)
+        }
+        (Err(error), _) => Err(error),
     }
 }
 

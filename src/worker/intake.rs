@@ -83,7 +83,7 @@ fn sha256(bytes: &[u8]) -> [u8; 32] {
 }
 
 /// Puts a refused message into `revocation.dead` and on record, then acknowledges it. Each part is repeated until it is done.
-async fn refuse(worker: Arc<Worker>, received: Received, refusal: Refusal) {
+pub(super) async fn refuse(worker: Arc<Worker>, received: Received, refusal: Refusal) {
     let (at, origin) = (OffsetDateTime::now_utc(), &received.origin);
     let body = received.body.bytes();
     let row = Rejected { at, origin, refusal: &refusal, body_sha256: sha256(body), body_bytes: body.len() };

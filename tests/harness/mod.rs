@@ -1,5 +1,6 @@
 //! What integration tests share: real servers booted once a test binary, a fresh virtual host and database a test, workers as child processes.
 
+mod broker;
 mod events;
 mod feed;
 mod process;
@@ -9,8 +10,10 @@ use std::time::{Duration, Instant};
 
 use sqlx::{PgPool, Row};
 
+pub(crate) use broker::*;
 pub(crate) use events::*;
 pub(crate) use feed::Feed;
+pub(crate) use process::{Setup, Worker};
 pub(crate) use servers::Servers;
 
 /// How long anything may take before a test says that it did not happen.
@@ -54,6 +57,12 @@ impl Stage {
         let db = PgPool::connect(&database_url).await.expect("connect to the fresh database");
         sqlx::migrate!().run(&db).await.expect("migrate the fresh database");
         Self { amqp_url, database_url, db }
+    }
+
+    /// The rows of a query that selects one JSON document a row.
+    pub(crate) async fn rows(&self, sql: &str) -> Vec<serde_json::Value> {
+        let sql = sqlx::AssertSqlSafe(sql.to_owned());
+        sqlx::query(sql).fetch_all(&self.db).await.expect("query").iter().map(|row| row.get(0)).collect()
     }
 
     /// A worker that revokes at `revocation_endpoint`, not yet started.

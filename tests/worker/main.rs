@@ -2,10 +2,12 @@
 #![cfg(test)]
 #![cfg(feature = "sandbox")]
 
+mod accepting;
 #[path = "../harness/mod.rs"]
 #[expect(dead_code, reason = "each test binary uses its part of the harness")]
 mod harness;
 mod logout;
+mod refused;
 #[path = "../scripted_idp/mod.rs"]
 #[expect(dead_code, reason = "each test binary uses its part of the scripted provider")]
 mod scripted_idp;
