@@ -70,7 +70,7 @@ pub(crate) async fn run() -> Result {
     output.confirm_select(ConfirmSelectOptions::default()).await?;
     let database = PgPoolOptions::new().max_connections(4).connect(&database_url).await?;
     let (revoked_tx, revoked_rx) = mpsc::unbounded_channel();
-    let recorder = tokio::spawn(record(revoked_rx, database, output));
+    let recorder = tokio::spawn(record(revoked_rx, database, output.clone()));
     consume(&intake, revoke_url.into(), revoked_tx).await?;
     recorder.await??;
     Ok(connection.close(200, "done".into()).await?)
