@@ -31,7 +31,7 @@ CREATE TABLE revocation.events (
     denied_at    timestamptz,
     broker_user  text,
     body_sha256  bytea       NOT NULL CHECK (octet_length(body_sha256) = 32),
-    accepted_by  integer     NOT NULL REFERENCES revocation.workers,
+    accepted_by  integer     NOT NULL, -- a worker_no; no foreign key, which would lock that one row for every event
     UNIQUE (source, id),
     CONSTRAINT lane_follows_type CHECK ((event_type = 'auth.mass_revocation.v1') = (lane = 'mass')),
     CONSTRAINT mass_has_incident CHECK ((event_type = 'auth.mass_revocation.v1') = (incident IS NOT NULL))

@@ -73,6 +73,7 @@ async fn ready(State(health): State<Health>) -> (StatusCode, String) {
         (!seen.consuming).then(|| "not consuming: broker or topology not reachable".to_owned()),
         (!seen.publishing).then(|| "not publishing: broker or topology not reachable".to_owned()),
         database,
+        health.worker.number.get().is_none().then(|| "not registered: waiting for a database with a usable schema".to_owned()),
         health.worker.stop.is_cancelled().then(|| "stopping".to_owned()),
     ]
     .into_iter()

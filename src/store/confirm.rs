@@ -128,7 +128,7 @@ impl Store {
         })
     }
 
-    /// Notes that the broker confirmed the `confirmed` messages of these targets.
+    /// Notes that the broker confirmed the `confirmed` messages of these targets, which are revoked.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -137,9 +137,9 @@ impl Store {
         let ordinals: Vec<_> = targets.iter().map(|id| id.ordinal).collect();
         within!(self, "note confirmations", |c| {
             sqlx::query!(
-                "UPDATE revocation.targets t SET confirmed_at = $3
-                     FROM unnest($1::uuid[], $2::smallint[]) AS r (event_id, ordinal)
-                     WHERE t.event_id = r.event_id AND t.ordinal = r.ordinal AND t.state = 'revoked' AND t.confirmed_at IS NULL",
+                "UPDATE revocation.targets t SET confirmed_at = coalesce(t.confirmed_at, $3)
+                 FROM unnest($1::uuid[], $2::smallint[]) AS r (event_id, ordinal)
+                 WHERE t.event_id = r.event_id AND t.ordinal = r.ordinal",
                 &events,
                 &ordinals,
                 at

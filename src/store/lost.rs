@@ -39,7 +39,7 @@ impl Store {
                     SELECT t.event_id, t.ordinal, t.attempts, t.leased_at
                     FROM unnest($2::uuid[], $3::smallint[], $4::integer[]) AS r (event_id, ordinal, attempt)
                     JOIN revocation.targets t ON t.event_id = r.event_id AND t.ordinal = r.ordinal
-                    WHERE t.lease_owner = $1 AND t.attempts = r.attempt
+                    WHERE t.lease_owner IS NOT DISTINCT FROM $1 AND t.attempts = r.attempt
                     FOR UPDATE OF t SKIP LOCKED
                 ), closed AS (
                     INSERT INTO revocation.attempts (event_id, ordinal, attempt, answered, worker_no, started_at, outcome, error)

@@ -121,7 +121,8 @@ fn job(worker: &Worker, provider: &Arc<str>, claimed: Claimed, context: &Arc<Con
     let Some(error) = problem else { return Some(job) };
     tracing::error!(revocation_id = %id, %error, "cannot open a sealed token; parked");
     let answer = Answer::failed(Verdict::Refused, None, format!("open the sealed token: {error}"));
-    revoke::finish(worker, job, answer, OffsetDateTime::now_utc(), Duration::ZERO);
+    let parked = revoke::finish(worker, job, answer, OffsetDateTime::now_utc(), Duration::ZERO);
+    revoke::hand_over(worker, vec![parked]);
     None
 }
 

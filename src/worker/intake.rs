@@ -87,8 +87,8 @@ pub(super) async fn refuse(worker: Arc<Worker>, received: Received, refusal: Ref
     let (at, origin) = (OffsetDateTime::now_utc(), &received.origin);
     let body = received.body.bytes();
     let row = Rejected { at, origin, refusal: &refusal, body_sha256: sha256(body), body_bytes: body.len() };
-    tracing::warn!(queue = %origin.queue, routing_key = ?origin.routing_key, broker_user = ?origin.broker_user, code = refusal.code.as_str(),
-        detail = ?refusal.detail, event_source = ?refusal.event_source, event_id = ?refusal.event_id, "event refused");
+    tracing::warn!(queue = %origin.queue, routing_key = origin.routing_key, broker_user = origin.broker_user.as_deref(), code = refusal.code.as_str(),
+        detail = refusal.detail, event_source = refusal.event_source.as_deref(), event_id = refusal.event_id.as_deref(), "event refused");
     let Some(number) = worker.entered().await else { return };
     let text = at.format(&time::format_description::well_known::Rfc3339).unwrap_or_default();
     let mut failures = 0;

@@ -27,8 +27,8 @@ const CONFIRM_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Something for the record.
 pub enum Note {
-    /// An attempt, with its target's next state.
-    Finished(Box<Finished>),
+    /// Attempts for one event, with their targets' next states.
+    Finished(Vec<Finished>),
     /// An event's denial was confirmed by the broker.
     Denied(Uuid, OffsetDateTime),
     /// A leased target was not attempted.
@@ -61,7 +61,7 @@ impl Batch {
         let mut batch = Self::default();
         for note in notes {
             match note {
-                Note::Finished(finished) => batch.finished.push(*finished),
+                Note::Finished(finished) => batch.finished.extend(finished),
                 Note::Denied(row, at) => batch.denied.push((row, at)),
                 Note::HandBack(back) => batch.handed_back.push(back),
             }
@@ -214,10 +214,11 @@ fn report(worker: &Worker, finished: &[Finished], written: &[TargetId]) {
             worker.metrics.revoked(OffsetDateTime::now_utc() - job.context.received_at);
         }
         tracing::info!(
-            revocation_id = %job.id, event_source = ?job.context.reference.source, event_id = ?job.context.reference.id, incident = ?job.context.incident,
+            revocation_id = %job.id, event_source = job.context.reference.source, event_id = job.context.reference.id,
+            incident = job.context.incident.as_deref(),
             lane = job.context.lane.as_str(), %provider, kind = job.target.selector.kind().as_str(), attempt = job.attempt, outcome,
             state = settlement.state.as_str(), proof = settlement.proof.map(|proof| proof.as_str()), http_status = answer.http_status,
-            duration_ms = took.as_millis(), error = ?answer.error, superseded = !written.contains(&job.id), "target"
+            duration_ms = took.as_millis(), error = answer.error.as_deref(), superseded = !written.contains(&job.id), "target"
         );
     }
 }

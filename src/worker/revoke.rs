@@ -1,7 +1,10 @@
 //! Step 3: call the provider. Refresh tokens first, then the rest; both are always attempted.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 
 use time::OffsetDateTime;
 
@@ -11,6 +14,9 @@ use super::record::{Finished, Note};
 use crate::failpoint;
 use crate::outcome::{Answer, settle};
 
+/// How long the first result of an event waits for the others.
+const PATIENCE: Duration = Duration::from_millis(50);
+
 /// Sets off the work on jobs of one event and provider.
 pub(super) fn spawn(worker: &Arc<Worker>, jobs: Vec<Job>) {
     let task = revoke(worker.clone(), jobs);
@@ -19,22 +25,64 @@ pub(super) fn spawn(worker: &Arc<Worker>, jobs: Vec<Job>) {
 
 async fn revoke(worker: Arc<Worker>, jobs: Vec<Job>) {
     let (refresh, rest): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| job.target.is_refresh_token());
+    let mut gathered = Gathered { worker: &worker, finished: Vec::new(), since: Instant::now() };
     for phase in [refresh, rest] {
-        futures::future::join_all(phase.into_iter().map(|job| attempt(&worker, job))).await;
+        let mut calls: FuturesUnordered<_> = phase.into_iter().map(|job| attempt(&worker, job)).collect();
+        while let Some(finished) = gathered.next(&mut calls).await {
+            gathered.add(finished);
+        }
+    }
+}
+
+/// Results of one event on their way to the record. Together they need one message to verifiers and one place in a commit, so they wait a little
+/// for each other; whatever is left is handed over on drop.
+struct Gathered<'a> {
+    worker: &'a Worker,
+    finished: Vec<Finished>,
+    since: Instant,
+}
+
+impl Gathered<'_> {
+    /// The next call to end, if any; hands over what is gathered when it has waited long enough.
+    async fn next(&mut self, calls: &mut FuturesUnordered<impl Future<Output = Option<Finished>>>) -> Option<Option<Finished>> {
+        if !self.finished.is_empty() {
+            let deadline = tokio::time::Instant::from_std(self.since + PATIENCE);
+            match tokio::time::timeout_at(deadline, calls.next()).await {
+                Ok(ended) => return ended,
+                Err(_) => self.hand_over(),
+            }
+        }
+        calls.next().await
+    }
+
+    fn add(&mut self, finished: Option<Finished>) {
+        if self.finished.is_empty() {
+            self.since = Instant::now();
+        }
+        self.finished.extend(finished);
+    }
+
+    fn hand_over(&mut self) {
+        if !self.finished.is_empty() {
+            hand_over(self.worker, std::mem::take(&mut self.finished));
+        }
+    }
+}
+
+impl Drop for Gathered<'_> {
+    fn drop(&mut self) {
+        self.hand_over();
     }
 }
 
 /// One attempt. It is on record already; a job that may not call (breaker open, worker stopping) is dropped and thereby handed back.
-async fn attempt(worker: &Worker, job: Job) {
-    let Some(gate) = worker.gates.get(&job.target.provider) else { return };
+async fn attempt(worker: &Worker, job: Job) -> Option<Finished> {
+    let gate = worker.gates.get(&job.target.provider)?;
     failpoint!("claimed");
     let pass = tokio::select! {
         biased;
-        () = worker.stop.cancelled() => return,
-        pass = gate.enter(job.context.lane) => match pass {
-            Some(pass) => pass,
-            None => return,
-        },
+        () = worker.stop.cancelled() => return None,
+        pass = gate.enter(job.context.lane) => pass?,
     };
     failpoint!("sent");
     let (started_at, began) = (OffsetDateTime::now_utc(), Instant::now());
@@ -42,13 +90,17 @@ async fn attempt(worker: &Worker, job: Job) {
     let took = began.elapsed();
     pass.report(&answer, took);
     failpoint!("responded");
-    finish(worker, job, answer, started_at, took);
+    Some(finish(worker, job, answer, started_at, took))
 }
 
-/// Computes the outcome, once, and hands it to the record.
-pub(super) fn finish(worker: &Worker, job: Job, answer: Answer, started_at: OffsetDateTime, took: std::time::Duration) {
+/// Computes the outcome, once.
+pub(super) fn finish(worker: &Worker, job: Job, answer: Answer, started_at: OffsetDateTime, took: Duration) -> Finished {
     let settlement = settle(&answer, &job.standing, &worker.schedule, OffsetDateTime::now_utc());
-    let finished = Finished { job: job.settled(), answer, settlement, started_at, took };
-    // No recorder: the process is ending, and the attempt is closed as unknown by whoever takes over.
-    drop(worker.notes.send(Note::Finished(Box::new(finished))));
+    Finished { job: job.settled(), answer, settlement, started_at, took }
+}
+
+/// Gives results to the recorder.
+pub(super) fn hand_over(worker: &Worker, finished: Vec<Finished>) {
+    // No recorder: the process is ending, and the attempts are closed as unknown by whoever takes over.
+    drop(worker.notes.send(Note::Finished(finished)));
 }

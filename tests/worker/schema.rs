@@ -282,3 +282,23 @@ async fn an_old_schema_stops_the_start_and_a_newer_one_does_not() {
     assert!(migrate(&setup).status.success());
     assert_eq!(stage.count("_sqlx_migrations WHERE version = 9999").await, 1);
 }
+
+/// Postgres puts the schema that bears the user's name first in his search path.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_named_like_the_schema_migrates_twice_too() {
+    let stage = Stage::empty().await;
+    // Roles belong to the whole server: another run of this test may have made it.
+    stage
+        .db
+        .execute("DO $$ BEGIN CREATE ROLE revocation SUPERUSER LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$")
+        .await
+        .expect("a role");
+    stage.db.execute("ALTER ROLE revocation PASSWORD 'pw'").await.expect("a password");
+    let mut url: url::Url = stage.database_url.parse().expect("a URL");
+    url.set_username("revocation").and(url.set_password(Some("pw"))).expect("a user");
+    let setup = stage.worker("http://127.0.0.1:9/revoke").set("DATABASE_URL", url.as_str());
+    for _twice in 0..2 {
+        let done = migrate(&setup);
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    }
+}
