@@ -7,6 +7,7 @@ use std::{
     io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
@@ -84,6 +85,15 @@ fn interrupt(demo: &Child) -> Result {
     Ok(())
 }
 
+/// Runs what the demo prints below a line with `what`, as a person would paste it.
+fn follow(lines: &[String], what: &str) -> Result<String> {
+    let heading = lines.iter().position(|line| line.contains(what)).ok_or(what)?;
+    let command: Vec<&str> = lines[heading + 1..].iter().take_while(|line| line.starts_with("    ")).map(String::as_str).collect();
+    let output = Command::new("sh").args(["-c", &command.join("\n")]).stdin(Stdio::null()).output()?;
+    assert!(output.status.success(), "{what}: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8(output.stdout)?)
+}
+
 #[test]
 fn kept_until_interrupted_then_all_gone() -> Result {
     let home = Home::new()?;
@@ -94,7 +104,12 @@ fn kept_until_interrupted_then_all_gone() -> Result {
     let lines: Vec<String> = lines.take_while(|line| !line.contains("until Ctrl-C")).collect();
     let seen = lines.join("\n");
     assert!(seen.contains("npm's oidc-provider"), "{seen}");
-    assert!(lines.iter().any(|line| line.contains("psql 'postgres://")), "{seen}");
+    assert_eq!(follow(&lines, "the audit")?.matches("revoked").count(), 2);
+    assert!(follow(&lines, "publish an event")?.contains("1 event published"));
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while follow(&lines, "the audit")?.matches("revoked").count() < 4 {
+        assert!(Instant::now() < deadline, "the bystander's logout is not on record");
+    }
     assert!(!home.left()?.is_empty(), "the test does not see what runs");
     interrupt(&demo)?;
     assert!(demo.wait()?.success(), "{seen}");
