@@ -67,8 +67,8 @@ impl Drop for Home {
 fn every_token_dies_and_nothing_is_left_also_without_node() -> Result {
     let home = Home::new()?;
     let output = home.demo(&["--users", "3", "--json"]).env("PATH", home.path_without_node()?).output()?;
-    let figures: Value = serde_json::from_slice(&output.stdout)?;
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let figures: Value = serde_json::from_slice(&output.stdout)?;
     assert_eq!(figures["authorization_server"], "built-in");
     assert_eq!((&figures["users"], &figures["tokens"], &figures["attempts"]), (&3.into(), &6.into(), &6.into()));
     assert_eq!(figures["left"], serde_json::json!({ "accepted": 0, "active": 0 }));
@@ -79,15 +79,27 @@ fn every_token_dies_and_nothing_is_left_also_without_node() -> Result {
     Ok(())
 }
 
-fn interrupt(demo: &Child) -> Result {
-    let sent = Command::new("kill").args(["-s", "INT", &demo.id().to_string()]).status()?;
-    assert!(sent.success());
-    Ok(())
+/// A demo that a failed test does not leave behind.
+struct Running(Child);
+
+impl Running {
+    fn interrupt(&self) -> Result {
+        let sent = Command::new("kill").args(["-s", "INT", &self.0.id().to_string()]).status()?;
+        assert!(sent.success());
+        Ok(())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
 }
 
 /// Runs what the demo prints below a line with `what`, as a person would paste it.
 fn follow(lines: &[String], what: &str) -> Result<String> {
-    let heading = lines.iter().position(|line| line.contains(what)).ok_or(what)?;
+    let heading = lines.iter().rposition(|line| line.contains(what)).ok_or(what)?;
     let command: Vec<&str> = lines[heading + 1..].iter().take_while(|line| line.starts_with("    ")).map(String::as_str).collect();
     let output = Command::new("sh").args(["-c", &command.join("\n")]).stdin(Stdio::null()).output()?;
     assert!(output.status.success(), "{what}: {}", String::from_utf8_lossy(&output.stderr));
@@ -97,9 +109,9 @@ fn follow(lines: &[String], what: &str) -> Result<String> {
 #[test]
 fn kept_until_interrupted_then_all_gone() -> Result {
     let home = Home::new()?;
-    let mut demo = home.demo(&["--users", "1", "--keep"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let mut demo = Running(home.demo(&["--users", "1", "--keep"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?);
     // Kept open: the demo has a last word to say.
-    let mut output = BufReader::new(demo.stdout.take().ok_or("no output")?).lines();
+    let mut output = BufReader::new(demo.0.stdout.take().ok_or("no output")?).lines();
     let lines = output.by_ref().map_while(std::result::Result::ok);
     let lines: Vec<String> = lines.take_while(|line| !line.contains("until Ctrl-C")).collect();
     let seen = lines.join("\n");
@@ -111,8 +123,8 @@ fn kept_until_interrupted_then_all_gone() -> Result {
         assert!(Instant::now() < deadline, "the bystander's logout is not on record");
     }
     assert!(!home.left()?.is_empty(), "the test does not see what runs");
-    interrupt(&demo)?;
-    assert!(demo.wait()?.success(), "{seen}");
+    demo.interrupt()?;
+    assert!(demo.0.wait()?.success(), "{seen}");
     assert_eq!(output.map_while(std::result::Result::ok).last().as_deref(), Some("Ending and removing everything."));
     assert_eq!(home.left()?, [""; 0]);
     Ok(())
@@ -121,14 +133,14 @@ fn kept_until_interrupted_then_all_gone() -> Result {
 #[test]
 fn interrupted_while_booting_leaves_nothing() -> Result {
     let home = Home::new()?;
-    let mut demo = home.demo(&[]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let mut demo = Running(home.demo(&[]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?);
     let mut first = String::new();
-    BufReader::new(demo.stdout.take().ok_or("no output")?).read_line(&mut first)?;
+    BufReader::new(demo.0.stdout.take().ok_or("no output")?).read_line(&mut first)?;
     assert!(first.starts_with("Starting"), "{first}");
-    interrupt(&demo)?;
+    demo.interrupt()?;
     let mut error = String::new();
-    demo.stderr.take().ok_or("no errors")?.read_to_string(&mut error)?;
-    assert_eq!(demo.wait()?.code(), Some(1), "{error}");
+    demo.0.stderr.take().ok_or("no errors")?.read_to_string(&mut error)?;
+    assert_eq!(demo.0.wait()?.code(), Some(1), "{error}");
     assert!(error.contains("interrupted"), "{error}");
     assert_eq!(home.left()?, [""; 0]);
     Ok(())
