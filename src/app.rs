@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::VERSION;
 use crate::broker::{Broker, BrokerError, Intake, Publisher};
 use crate::config::{Config, ProviderConfig};
 use crate::event::{ProviderRule, Rules};
@@ -20,10 +21,8 @@ use crate::retry::Schedule;
 use crate::seal::{Keyring, SealError};
 use crate::store::{SchemaError, Store, StoreError};
 use crate::telemetry::Metrics;
-use crate::worker::{Channels, Gate, Steps, Worker};
+use crate::worker::{Channels, Gate, Held, Steps, Worker};
 
-/// Version of this program.
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// How long the last writes may take once the grace period is over.
 const LAST_WRITES: Duration = Duration::from_secs(5);
 
@@ -150,6 +149,7 @@ pub async fn run(config: Config, migrate: bool, stop: CancellationToken) -> Resu
         metrics: Metrics::new(VERSION),
         database_up: AtomicBool::new(true),
         notes: notes_tx,
+        held: Held::default(),
         tasks: TaskTracker::new(),
         stop: stop.clone(),
         instance: config.instance,

@@ -49,3 +49,6 @@ pub mod store;
 pub mod target;
 pub mod telemetry;
 pub mod worker;
+
+/// Version of this program, as `--version`, the audit views and the metrics show it.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

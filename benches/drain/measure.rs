@@ -37,6 +37,11 @@ impl Cpu {
         Self { client: client.map_or(0.0, of), broker: named("beam.smp"), postgres: named("postgres") + ended, provider: of(provider) }
     }
 
+    /// All four.
+    pub(crate) fn total(self) -> f64 {
+        self.client + self.broker + self.postgres + self.provider
+    }
+
     /// Time spent since `earlier`, for every 1,000 of `events`.
     pub(crate) fn per_thousand(self, earlier: Self, events: u32) -> Self {
         let thousands = f64::from(events) / 1000.0;
@@ -77,6 +82,14 @@ pub(crate) fn percentile(values: &[f64], share: f64) -> f64 {
     sorted.sort_unstable_by(f64::total_cmp);
     let rank = (sorted.len() as f64 * share).ceil() as usize;
     sorted.get(rank.saturating_sub(1)).copied().unwrap_or(f64::NAN)
+}
+
+/// The middle value, or the mean of the two.
+pub(crate) fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_unstable_by(f64::total_cmp);
+    let at = |index: usize| sorted.get(index).copied().unwrap_or(f64::NAN);
+    (at(sorted.len() / 2) + at(sorted.len().saturating_sub(1) / 2)) / 2.0
 }
 
 struct Process {

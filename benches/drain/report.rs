@@ -1,4 +1,4 @@
-//! The result: a table of every run, the medians, and the worker as a multiple of the bare loop.
+//! The result: a table of every run, the medians, and the median of the rounds' ratios.
 
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::{Value, json};
@@ -6,14 +6,15 @@ use serde_json::{Value, json};
 use crate::client::Contender;
 use crate::drain::Drain;
 use crate::latency::Latency;
-use crate::measure::percentile;
+use crate::measure::median;
 use crate::{Options, Result};
 
 /// A figure of a run, for the median over the runs.
 type Figure<T> = fn(&T) -> f64;
 
-const DRAIN: [(&str, Figure<Drain>); 7] = [
+const DRAIN: [(&str, Figure<Drain>); 8] = [
     ("events/s", |run| run.events_per_s),
+    ("all CPU", |run| run.cpu.total()),
     ("client CPU", |run| run.cpu.client),
     ("broker CPU", |run| run.cpu.broker),
     ("Postgres CPU", |run| run.cpu.postgres),
@@ -57,17 +58,15 @@ fn table<T>(figures: &[(&str, Figure<T>)], runs: &[T], contender: fn(&T) -> Cont
     for run in runs {
         table.add_row(row(contender(run).name(), &|figure| figure(run)));
     }
-    let median = |of: Contender, figure: Figure<T>| {
-        let values: Vec<f64> = runs.iter().filter(|run| contender(run) == of).map(figure).collect();
-        percentile(&values, 0.5)
-    };
-    for of in [Contender::Bare, Contender::Worker] {
-        if runs.iter().any(|run| contender(run) == of) {
-            table.add_row(row(&format!("median {}", of.name()), &|figure| median(of, figure)));
-        }
+    let of = |wanted: Contender, figure: Figure<T>| runs.iter().filter(|run| contender(run) == wanted).map(figure).collect::<Vec<_>>();
+    let (bare, worker) = (Contender::Bare, Contender::Worker);
+    for wanted in [bare, worker].into_iter().filter(|wanted| runs.iter().any(|run| contender(run) == *wanted)) {
+        table.add_row(row(&format!("median {}", wanted.name()), &|figure| median(&of(wanted, figure))));
     }
-    if [Contender::Bare, Contender::Worker].iter().all(|of| runs.iter().any(|run| contender(run) == *of)) {
-        table.add_row(row("worker / bare", &|figure| median(Contender::Worker, figure) / median(Contender::Bare, figure)));
+    if [bare, worker].iter().all(|wanted| runs.iter().any(|run| contender(run) == *wanted)) {
+        // Round by round, so that what disturbs a round disturbs both sides of its ratio.
+        let ratios = |figure| of(worker, figure).into_iter().zip(of(bare, figure)).map(|(worker, bare)| worker / bare).collect::<Vec<_>>();
+        table.add_row(row("worker / bare", &|figure| median(&ratios(figure))));
     }
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);

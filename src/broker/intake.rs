@@ -165,14 +165,13 @@ impl Intake {
 
 /// Waits for the connection's own error: a request under way when the connection breaks is never answered.
 async fn broken(connection: &Connection) -> BrokerError {
-    let mut errors = pin!(connection.events_listener().filter_map(async |event| match event {
-        Event::Error(error) => Some(error),
-        _ => None,
-    }));
-    match errors.next().await {
-        Some(error) => BrokerError::new("consume", error),
-        None => BrokerError::ended("consume"),
+    let mut events = connection.events_listener();
+    while let Some(event) = events.next().await {
+        if let Event::Error(error) = event {
+            return BrokerError::new("consume", error);
+        }
     }
+    BrokerError::ended("consume")
 }
 
 async fn subscribe(connection: &Connection, queue: &'static str, prefetch: u16) -> Result<(Channel, Consumer), BrokerError> {

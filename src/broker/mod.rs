@@ -17,6 +17,9 @@ pub use intake::{Body, Intake, Received};
 pub use publisher::{PublishError, Publisher};
 pub use topology::{DEAD, EVENTS_EXCHANGE, LOGOUT_QUEUE, MASS_QUEUE};
 
+/// How RabbitMQ says, under code 404, that a queue is there and has no leader yet: it has just started.
+const NO_LEADER: &str = "is down or inaccessible";
+
 /// What was tried at the broker, and why it failed.
 #[derive(Debug)]
 pub struct BrokerError {
@@ -48,7 +51,9 @@ impl BrokerError {
     pub fn is_refusal(&self) -> bool {
         let Why::Lapin(error) = &self.why else { return false };
         match error.kind() {
-            lapin::ErrorKind::ProtocolError(amqp) => [402, 403, 404, 406, 530].contains(&amqp.get_id()),
+            lapin::ErrorKind::ProtocolError(amqp) => {
+                [402, 403, 404, 406, 530].contains(&amqp.get_id()) && !amqp.get_message().as_str().contains(NO_LEADER)
+            }
             _ => false,
         }
     }

@@ -18,7 +18,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::app::{self, AppError};
+use crate::app::AppError;
 use crate::config::ConfigError;
 
 /// Revokes OAuth tokens everywhere after a logout.
@@ -120,6 +120,3 @@ fn fail(error: &CommandError) -> ExitCode {
         CommandError::Failed(_) => ExitCode::from(1),
     }
 }
-
-/// Version shown by `--version` and in the audit views.
-pub const VERSION: &str = app::VERSION;

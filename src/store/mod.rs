@@ -28,6 +28,7 @@ macro_rules! within {
 mod accept;
 mod claim;
 mod confirm;
+mod lost;
 mod operate;
 mod record;
 mod rejected;
@@ -49,7 +50,7 @@ pub use operate::{Backlog, RetryScope, Standing};
 pub use record::{Attempt, Closing};
 pub use rejected::Rejected;
 pub use schema::SchemaError;
-pub use workers::{ProviderStatus, Registration, WorkerNo};
+pub use workers::{ProviderStatus, Registration, Release, WorkerNo};
 
 /// A query that has not come back after this long never will: its connection is given up (see `within!`).
 const CALL_TIMEOUT: Duration = Duration::from_secs(8);

@@ -44,6 +44,16 @@ pub struct ProviderStatus {
     pub p95_ms_5m: Option<f64>,
 }
 
+/// A leased target on its way back, unsent.
+pub struct Release {
+    /// The target.
+    pub id: TargetId,
+    /// The attempt that was on record.
+    pub attempt: i32,
+    /// For how long the worker has held it: a lease that is younger is another one, which bears the same number.
+    pub held_for: Duration,
+}
+
 /// Most targets that one statement takes from a dead worker.
 const TAKEOVER_BATCH: i64 = 1000;
 
@@ -194,20 +204,23 @@ impl Store {
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn release(&self, worker: WorkerNo, targets: &[(TargetId, i32)]) -> Result<(), StoreError> {
-        let events: Vec<_> = targets.iter().map(|(id, _)| id.event).collect();
-        let ordinals: Vec<_> = targets.iter().map(|(id, _)| id.ordinal).collect();
-        let attempts: Vec<_> = targets.iter().map(|(_, attempt)| *attempt).collect();
+    pub async fn release(&self, worker: WorkerNo, targets: &[Release]) -> Result<(), StoreError> {
+        let events: Vec<_> = targets.iter().map(|release| release.id.event).collect();
+        let ordinals: Vec<_> = targets.iter().map(|release| release.id.ordinal).collect();
+        let attempts: Vec<_> = targets.iter().map(|release| release.attempt).collect();
+        let held_for: Vec<_> = targets.iter().map(|release| release.held_for.as_secs_f64()).collect();
         within!(self, "hand targets back", |c| {
             sqlx::query!(
                     "UPDATE revocation.targets t
                      SET lease_owner = NULL, leased_at = NULL, due_at = now(), attempts = t.attempts - 1, failures = least(t.failures, t.attempts - 1)
-                     FROM unnest($2::uuid[], $3::smallint[], $4::integer[]) AS r (event_id, ordinal, attempt)
-                     WHERE (t.event_id, t.ordinal) = (r.event_id, r.ordinal) AND t.lease_owner = $1 AND t.attempts = r.attempt",
+                     FROM unnest($2::uuid[], $3::smallint[], $4::integer[], $5::float8[]) AS r (event_id, ordinal, attempt, held_for)
+                     WHERE (t.event_id, t.ordinal) = (r.event_id, r.ordinal) AND t.lease_owner IS NOT DISTINCT FROM $1 AND t.attempts = r.attempt
+                         AND t.leased_at <= now() - make_interval(secs => r.held_for)",
                     worker.0,
                     &events,
                     &ordinals,
-                    &attempts
+                    &attempts,
+                    &held_for
                 )
                 .execute(c)
                 .await

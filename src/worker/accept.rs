@@ -6,7 +6,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use time::OffsetDateTime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::Worker;
@@ -124,8 +126,8 @@ async fn accept(worker: &Arc<Worker>, batch: Vec<Prepared>, open: &watch::Sender
         if fresh.is_some_and(|fresh| fresh.leased) {
             set_to_work(worker, event, row, &targets, room);
         }
-        let (worker, fresh) = (worker.clone(), fresh.is_some());
-        worker.clone().tasks.spawn(async move { acknowledge(&worker, received, row, fresh, denial).await });
+        let worker = worker.clone();
+        worker.clone().tasks.spawn(async move { acknowledge(&worker, received, row, denial).await });
     }
 }
 
@@ -136,20 +138,13 @@ fn set_aside(worker: &Arc<Worker>, denied: Denied, reason: String) {
     worker.tasks.spawn(refuse(worker.clone(), received, refusal));
 }
 
-async fn acknowledge(
-    worker: &Worker,
-    received: Received,
-    row: Uuid,
-    fresh: bool,
-    denial: tokio::task::JoinHandle<Option<time::OffsetDateTime>>,
-) {
+async fn acknowledge(worker: &Worker, received: Received, row: Uuid, denial: JoinHandle<Option<OffsetDateTime>>) {
     // Not denied: the worker is stopping. The broker keeps the event for the next one.
     let Ok(Some(at)) = denial.await else { return };
     received.ack().await;
     failpoint!("acked");
-    if fresh {
-        note_denied(worker, row, at);
-    }
+    // Also of an event that seems to be known: it may be its own row that it met, after a commit whose answer was lost.
+    note_denied(worker, row, at);
 }
 
 /// What became of a batch.
@@ -235,7 +230,7 @@ fn set_to_work(worker: &Arc<Worker>, event: LogoutEvent, row: Uuid, plans: &[New
         let jobs = ours.into_iter().filter(|(_, plan)| plan.disposition == Disposition::Lease).filter_map(|((ordinal, target), plan)| {
             let standing = Standing { attempt: 1, failures: 0, token_expires_at: target.token_expires_at(), give_up_at: plan.give_up_at };
             let id = TargetId { event: row, ordinal };
-            Some(Job::new((id, 1), target, standing, context.clone(), permits.split(1)?, worker.notes.clone()))
+            Some(Job::new((id, 1), target, standing, context.clone(), permits.split(1)?, worker))
         });
         revoke::spawn(worker, jobs.collect());
     }

@@ -117,7 +117,7 @@ fn job(worker: &Worker, provider: &Arc<str>, claimed: Claimed, context: &Arc<Con
     };
     let Claimed { sub, sid, client_id, iss, deny_until, .. } = claimed;
     let target = Target { provider: provider.clone(), selector, sub, sid, client_id, iss, deny_until };
-    let job = Job::new((id, attempt), target, standing, context.clone(), room, worker.notes.clone());
+    let job = Job::new((id, attempt), target, standing, context.clone(), room, worker);
     let Some(error) = problem else { return Some(job) };
     tracing::error!(revocation_id = %id, %error, "cannot open a sealed token; parked");
     let answer = Answer::failed(Verdict::Refused, None, format!("open the sealed token: {error}"));

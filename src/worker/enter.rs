@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Worker;
-use crate::app::VERSION;
+use crate::VERSION;
 use crate::retry::Schedule;
 use crate::store::{Registration, SchemaError, WorkerNo};
 

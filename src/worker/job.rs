@@ -7,6 +7,8 @@ use time::OffsetDateTime;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use uuid::Uuid;
 
+use super::Worker;
+use super::held::Hold;
 use super::record::Note;
 use crate::event::Lane;
 use crate::invalidation::EventRef;
@@ -29,6 +31,17 @@ pub struct Context {
     pub received_at: OffsetDateTime,
 }
 
+/// A leased target that was not attempted.
+pub struct HandBack {
+    /// Its identity.
+    pub id: TargetId,
+    /// The number of the attempt that did not take place.
+    pub attempt: i32,
+    /// When this worker took it on.
+    pub since: Instant,
+    _hold: Hold,
+}
+
 /// One leased target. Dropping it without settling hands it back: due now, for whoever claims it, its attempt not counted.
 pub struct Job {
     /// Its identity.
@@ -43,21 +56,23 @@ pub struct Job {
     pub context: Arc<Context>,
     /// When this worker took it on.
     pub since: Instant,
+    hold: Option<Hold>,
     back: Option<mpsc::UnboundedSender<Note>>,
     _room: OwnedSemaphorePermit,
 }
 
 impl Job {
-    /// A job that returns to `back` if it is dropped unsettled.
+    /// A job that returns to `worker`'s record if it is dropped unsettled.
     pub fn new(
         (id, attempt): (TargetId, i32),
         target: Target,
         standing: Standing,
         context: Arc<Context>,
         room: OwnedSemaphorePermit,
-        back: mpsc::UnboundedSender<Note>,
+        worker: &Worker,
     ) -> Self {
-        Self { id, attempt, target, standing, context, since: Instant::now(), back: Some(back), _room: room }
+        let (hold, back) = (Some(worker.held.hold(id)), Some(worker.notes.clone()));
+        Self { id, attempt, target, standing, context, since: Instant::now(), hold, back, _room: room }
     }
 
     /// From here on the job's end is recorded by the caller.
@@ -69,9 +84,9 @@ impl Job {
 
 impl Drop for Job {
     fn drop(&mut self) {
-        if let Some(back) = self.back.take() {
+        if let (Some(back), Some(hold)) = (self.back.take(), self.hold.take()) {
             // No recorder: the process is ending, and the lease is taken over.
-            drop(back.send(Note::HandBack(self.id, self.attempt)));
+            drop(back.send(Note::HandBack(HandBack { id: self.id, attempt: self.attempt, since: self.since, _hold: hold })));
         }
     }
 }

@@ -14,6 +14,7 @@ mod calls;
 mod claim;
 mod enter;
 mod gate;
+mod held;
 mod intake;
 mod job;
 mod record;
@@ -39,7 +40,8 @@ use crate::store::{SchemaError, Store, WorkerNo};
 use crate::telemetry::Metrics;
 
 pub use gate::Gate;
-pub use job::{Context, Job};
+pub use held::{Held, Hold};
+pub use job::{Context, HandBack, Job};
 pub use record::{Finished, Note};
 
 /// What every step needs.
@@ -74,6 +76,8 @@ pub struct Worker {
     pub database_up: AtomicBool,
     /// Results on their way to the record.
     pub notes: mpsc::UnboundedSender<Note>,
+    /// The leased targets in memory.
+    pub held: Held,
     /// Work under way, to be waited for at shutdown.
     pub tasks: TaskTracker,
     /// Take on nothing new.

@@ -9,12 +9,12 @@ use tokio::sync::{Semaphore, mpsc};
 use uuid::Uuid;
 
 use super::Worker;
-use super::job::Job;
+use super::job::{HandBack, Job};
 use crate::failpoint;
 use crate::invalidation::{Entry, Phase};
 use crate::outcome::{Answer, Settlement, State};
 use crate::retry::Schedule;
-use crate::store::{Attempt, Closing, StoreError};
+use crate::store::{Attempt, Closing, Release, StoreError};
 use crate::target::TargetId;
 
 /// Most notes a commit, and most commits at once.
@@ -32,7 +32,7 @@ pub enum Note {
     /// An event's denial was confirmed by the broker.
     Denied(Uuid, OffsetDateTime),
     /// A leased target was not attempted.
-    HandBack(TargetId, i32),
+    HandBack(HandBack),
 }
 
 /// A finished attempt.
@@ -53,7 +53,7 @@ pub struct Finished {
 struct Batch {
     finished: Vec<Finished>,
     denied: Vec<(Uuid, OffsetDateTime)>,
-    handed_back: Vec<(TargetId, i32)>,
+    handed_back: Vec<HandBack>,
 }
 
 impl Batch {
@@ -63,7 +63,7 @@ impl Batch {
             match note {
                 Note::Finished(finished) => batch.finished.push(*finished),
                 Note::Denied(row, at) => batch.denied.push((row, at)),
-                Note::HandBack(id, attempt) => batch.handed_back.push((id, attempt)),
+                Note::HandBack(back) => batch.handed_back.push(back),
             }
         }
         batch
@@ -89,6 +89,7 @@ pub(super) async fn run(worker: Arc<Worker>, mut notes: mpsc::UnboundedReceiver<
 async fn next(notes: &mut mpsc::UnboundedReceiver<Note>, worker: &Worker) -> Option<Batch> {
     let mut batch = Vec::with_capacity(BATCH);
     tokio::select! {
+        biased;
         received = notes.recv_many(&mut batch, BATCH) => { if received == 0 { return None } }
         // Closed and empty: every task that could still send a note has ended.
         () = worker.tasks.wait() => { notes.try_recv().ok().map(|note| batch.push(note))?; }
@@ -114,7 +115,7 @@ async fn write(worker: &Worker, batch: Batch) {
         report(worker, &batch.finished, &written.unwrap_or_default());
     }
     if !batch.handed_back.is_empty() {
-        persist(worker, "targets handed back", || worker.store.release(worker.number(), &batch.handed_back)).await;
+        persist(worker, "targets handed back", || release(worker, &batch.handed_back)).await;
     }
 }
 
@@ -174,7 +175,13 @@ async fn record(worker: &Worker, closings: &[Closing], denied: &[(Uuid, OffsetDa
     }
 }
 
-/// Repeats a write until Postgres has taken it. What it refuses for good is given up with an alarm: the lease keeps the target from being lost.
+async fn release(worker: &Worker, handed_back: &[HandBack]) -> Result<(), StoreError> {
+    let release = |back: &HandBack| Release { id: back.id, attempt: back.attempt, held_for: back.since.elapsed() };
+    let releases: Vec<_> = handed_back.iter().map(release).collect();
+    worker.store.release(worker.number(), &releases).await
+}
+
+/// Repeats a write until Postgres has taken it. What it refuses for good is given up with an alarm; `upkeep` frees its targets.
 async fn persist<T, F: Future<Output = Result<T, StoreError>>>(worker: &Worker, what: &str, write: impl Fn() -> F) -> Option<T> {
     let (mut failures, schedule) = (0, Schedule::reconnecting());
     loop {
@@ -184,7 +191,7 @@ async fn persist<T, F: Future<Output = Result<T, StoreError>>>(worker: &Worker, 
                 return Some(done);
             }
             Err(error) if !error.is_passing() => {
-                tracing::error!(%error, what, "the database refused a record; it is given up, its targets are tried again after this worker's lease");
+                tracing::error!(%error, what, "the database refused a record; it is given up, and its targets are tried again");
                 return None;
             }
             Err(error) => {

@@ -13,8 +13,10 @@ use crate::invalidation::{Entry, EventRef, Outgoing, Phase};
 use crate::store::{Denial, StoreError, Unconfirmed, WorkerNo};
 use crate::target::{Kind, TargetId, TokenTypeHint};
 
-/// How often to look for dead workers and for confirmations owed.
+/// How often to look for dead workers, for confirmations owed, and for lost leases.
 const LOOK: Duration = Duration::from_secs(2);
+/// Longest that denials owed may keep one look from its end.
+const LONGEST_LOOK: Duration = Duration::from_secs(10);
 /// How often to count the backlog for the metrics.
 const COUNT: Duration = Duration::from_secs(15);
 /// Most targets a look.
@@ -26,7 +28,8 @@ const LOOKBACK: time::Duration = time::Duration::minutes(10);
 
 /// Runs until aborted: the lease must be renewed while the last work is finished.
 pub(super) async fn run(worker: Arc<Worker>) {
-    tokio::join!(renew(&worker), beat(&worker), look(&worker), count(&worker), republish(&worker));
+    let looks = async { tokio::join!(look_for_dead(&worker), look_for_owed(&worker), look_for_lost(&worker)) };
+    tokio::join!(renew(&worker), beat(&worker), looks, count(&worker), republish(&worker));
 }
 
 fn ticker(period: Duration) -> tokio::time::Interval {
@@ -74,31 +77,67 @@ async fn count(worker: &Worker) {
     }
 }
 
-async fn look(worker: &Worker) {
+/// Takeover waits for Postgres alone; the denials owed, which need the broker too, come after it.
+async fn look_for_dead(worker: &Worker) {
     let mut ticker = ticker(LOOK);
     loop {
         ticker.tick().await;
-        if let Err(error) = take_over(worker).await {
+        let looked = async {
+            let dead: Vec<_> = worker.store.dead_workers().await?.into_iter().filter(|dead| *dead != worker.number()).collect();
+            take_over(worker, &dead).await?;
+            // Without the broker this would take for ever; the next look tries again.
+            drop(tokio::time::timeout(LONGEST_LOOK, deny_all_owed(worker, &dead)).await);
+            Ok::<_, StoreError>(())
+        };
+        if let Err(error) = looked.await {
             tracing::debug!(%error, "look for dead workers");
         }
+    }
+}
+
+async fn look_for_owed(worker: &Worker) {
+    let mut ticker = ticker(LOOK);
+    loop {
+        ticker.tick().await;
         if let Err(error) = confirm_owed(worker).await {
             tracing::debug!(%error, "look for confirmations owed");
         }
     }
 }
 
-async fn take_over(worker: &Worker) -> Result<(), StoreError> {
-    for dead in worker.store.dead_workers().await? {
-        if dead == worker.number() {
-            continue;
+/// Frees what is leased to this worker and not in its memory: nobody else would, as long as it lives.
+async fn look_for_lost(worker: &Worker) {
+    let mut ticker = ticker(LOOK);
+    loop {
+        ticker.tick().await;
+        let looked = async {
+            let mut lost = worker.store.leased(worker.number()).await?;
+            lost.retain(|(id, _)| !worker.held.contains(*id));
+            if lost.is_empty() { Ok(0) } else { worker.store.abandon(worker.number(), &lost).await }
+        };
+        match looked.await {
+            Ok(0) => {}
+            Ok(freed) => tracing::warn!(targets = freed, "freed targets that were leased to this worker and unknown to it"),
+            Err(error) => tracing::debug!(%error, "look for lost leases"),
         }
-        let last_seen = worker.store.last_seen(dead).await?;
-        deny_owed(worker, dead, floor(last_seen.unwrap_or(OffsetDateTime::UNIX_EPOCH) - LOOKBACK)).await?;
-        let taken = worker.store.take_over(dead).await?;
+    }
+}
+
+async fn take_over(worker: &Worker, dead: &[WorkerNo]) -> Result<(), StoreError> {
+    for dead in dead {
+        let taken = worker.store.take_over(*dead).await?;
         worker.metrics.taken_over(taken);
         if taken > 0 {
             tracing::warn!(dead_worker = dead.0, targets = taken, "took over from a worker that stopped");
         }
+    }
+    Ok(())
+}
+
+async fn deny_all_owed(worker: &Worker, dead: &[WorkerNo]) -> Result<(), StoreError> {
+    for dead in dead {
+        let last_seen = worker.store.last_seen(*dead).await?;
+        deny_owed(worker, *dead, floor(last_seen.unwrap_or(OffsetDateTime::UNIX_EPOCH) - LOOKBACK)).await?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 use serde_json::Value;
 
-use super::{Stage, eventually, servers};
+use super::{Servers, Stage, eventually, servers};
 
 /// A message in `revocation.dead`.
 pub(crate) struct DeadLetter {
@@ -43,9 +43,14 @@ pub(crate) struct Operator {
 impl Operator {
     /// Connects.
     pub(crate) async fn of(stage: &Stage) -> Self {
+        Self::on(servers::shared(), stage).await
+    }
+
+    /// Connects to a broker of the test's own.
+    pub(crate) async fn on(servers: &Servers, stage: &Stage) -> Self {
         let url: url::Url = stage.amqp_url.parse().expect("a URL");
         let vhost = url.path().trim_start_matches('/').to_owned();
-        let management = servers::shared().rabbitmq.lock().expect("no panic").management_url();
+        let management = servers.rabbitmq.lock().expect("no panic").management_url();
         let connection = Connection::connect(&stage.amqp_url, ConnectionProperties::default()).await.expect("connect to the broker");
         let channel = connection.create_channel().await.expect("open a channel");
         Self { management, vhost, channel, _connection: connection }

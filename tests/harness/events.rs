@@ -1,5 +1,7 @@
 //! Making and publishing events.
 
+use std::time::{Duration, Instant};
+
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions, QueueDeleteOptions};
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
@@ -7,7 +9,7 @@ use revocation_worker::target::Token;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::eventually;
+use super::PATIENCE;
 
 /// One user's logout: an access and a refresh token.
 #[derive(Clone)]
@@ -74,21 +76,27 @@ pub(crate) struct App {
 impl App {
     /// Connects to the broker.
     pub(crate) async fn connect(amqp_url: &str) -> Self {
-        let connection = Connection::connect(amqp_url, ConnectionProperties::default()).await.expect("connect to the broker");
-        let channel = connection.create_channel().await.expect("open a channel");
-        channel.confirm_select(ConfirmSelectOptions::default()).await.expect("ask for confirms");
-        Self { channel, _connection: connection }
+        Self::open(amqp_url).await.expect("connect to the broker")
     }
 
     /// Connects to the broker as soon as it is there.
     pub(crate) async fn connect_patiently(amqp_url: &str) -> Self {
-        eventually("an application reaches the broker", async || {
-            let connection = Connection::connect(amqp_url, ConnectionProperties::default()).await.ok()?;
-            let channel = connection.create_channel().await.ok()?;
-            channel.confirm_select(ConfirmSelectOptions::default()).await.ok()?;
-            Some(Self { channel, _connection: connection })
-        })
-        .await
+        let deadline = Instant::now() + PATIENCE;
+        let mut ticks = tokio::time::interval(Duration::from_millis(50));
+        loop {
+            ticks.tick().await;
+            if let Ok(app) = Self::open(amqp_url).await {
+                return app;
+            }
+            assert!(Instant::now() < deadline, "an application reaches the broker");
+        }
+    }
+
+    async fn open(amqp_url: &str) -> Result<Self, lapin::Error> {
+        let connection = Connection::connect(amqp_url, ConnectionProperties::default()).await?;
+        let channel = connection.create_channel().await?;
+        channel.confirm_select(ConfirmSelectOptions::default()).await?;
+        Ok(Self { channel, _connection: connection })
     }
 
     /// Publishes an event once; returns whether the broker confirmed that a queue has it.

@@ -7,6 +7,7 @@ mod process;
 mod proxy;
 mod raw_amqp;
 mod record;
+mod scanner;
 #[path = "../scripted_idp/mod.rs"]
 pub(crate) mod scripted_idp;
 mod servers;
@@ -21,7 +22,9 @@ pub(crate) use broker::*;
 pub(crate) use events::*;
 pub(crate) use feed::Feed;
 pub(crate) use process::{Setup, Worker};
+pub(crate) use proxy::{Loss, Proxy};
 pub(crate) use raw_amqp::publish_with_message_id;
+pub(crate) use scanner::{Scanner, forms};
 pub(crate) use servers::Servers;
 
 /// How long anything may take before a test says that it did not happen.

@@ -5,12 +5,17 @@
 mod accepting;
 #[cfg(feature = "failpoints")]
 mod crash;
+mod endpoints;
 #[path = "../harness/mod.rs"]
 #[expect(dead_code, reason = "each test binary uses its part of the harness")]
 mod harness;
 mod logout;
+mod outage;
+mod provider_faults;
 mod refused;
+mod replicas;
 mod schema;
+mod secrecy;
 mod topology;
 
 use harness::scripted_idp;

@@ -1,0 +1,192 @@
+//! The broker or the database goes away and comes back: denials go on, nothing is lost, nothing is handed back for it.
+
+use std::time::{Duration, Instant};
+
+use revocation_worker::invalidation::Phase;
+use revocation_worker::sandbox::{Postgres, RabbitMq};
+use url::Url;
+
+use crate::harness::{App, Feed, Logout, Loss, Proxy, Servers, Setup, Stage, eventually, publish_stubbornly};
+use crate::scripted_idp::{Memory, ScriptedIdp};
+
+async fn remembering(memory: &Memory) -> ScriptedIdp {
+    let memory = memory.clone();
+    ScriptedIdp::start(move |request| memory.answer(request)).await
+}
+
+impl Servers {
+    /// Servers of the test's own.
+    async fn private() -> Self {
+        tokio::task::spawn_blocking(Self::boot).await.expect("no panic")
+    }
+
+    fn broker<T>(&self, act: impl FnOnce(&mut RabbitMq) -> T) -> T {
+        tokio::task::block_in_place(|| act(&mut self.rabbitmq.lock().expect("no panic")))
+    }
+
+    fn database<T>(&self, act: impl FnOnce(&mut Postgres) -> T) -> T {
+        tokio::task::block_in_place(|| act(&mut self.postgres.lock().expect("no panic")))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_broker_is_killed_in_the_middle_of_everything() {
+    let servers = Servers::private().await;
+    let (stage, memory, logouts) = (Stage::on(&servers).await, Memory::default(), Logout::many(200));
+    let idp = remembering(&memory).await;
+    let setup = stage.worker(&format!("{}/revoke", idp.url()));
+    // RabbitMQ writes down that it has streams at all only minutes after the first one, or at an orderly end (Ra's names.dets, saved by dets
+    // every 180 s). Killed before that, it can never open the stream again.
+    assert!(setup.start().await.stop().await.success());
+    servers.broker(|broker| broker.restart().expect("restart the broker in order"));
+    let mut worker = setup.start().await;
+    let publishing = tokio::spawn({
+        let (url, logouts) = (stage.amqp_url.clone(), logouts.clone());
+        async move { publish_stubbornly(&url, &logouts).await }
+    });
+    eventually("the worker is in the middle of it", async || (idp.ledger().len() > 50).then_some(())).await;
+    servers.broker(|broker| broker.kill());
+    worker.wait_for_readiness(503).await;
+    servers.broker(|broker| broker.restart().expect("start the broker again"));
+    publishing.await.expect("everything is confirmed");
+    worker.wait_for_readiness(200).await;
+    stage.all_revoked(&logouts, &memory).await;
+    // A listener from now on: nothing may be wrong with the connections that came back.
+    let (feed, more) = (Feed::listen(&stage.amqp_url).await, Logout { id: "after".to_owned(), ..Logout::many(1)[0].clone() });
+    App::connect(&stage.amqp_url).await.publish(&more.event()).await;
+    feed.wait_for(Phase::Confirmed, "after").await;
+    assert!(worker.stop().await.success());
+    stage.queues_are_empty().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_and_queues_that_the_broker_takes_away_come_back() {
+    let servers = Servers::private().await;
+    let (stage, memory, logouts) = (Stage::on(&servers).await, Memory::default(), Logout::many(3));
+    let idp = remembering(&memory).await;
+    let worker = stage.worker(&format!("{}/revoke", idp.url())).start().await;
+    let vhost = Url::parse(&stage.amqp_url).expect("a URL").path().trim_start_matches('/').to_owned();
+
+    publish_stubbornly(&stage.amqp_url, &logouts[..1]).await;
+    stage.wait_for_count(2, "audit.revocations WHERE confirmed_at IS NOT NULL").await;
+    servers.broker(|broker| broker.ctl(&["close_all_connections", "--vhost", &vhost, "a test asks for it"]).expect("close"));
+    publish_stubbornly(&stage.amqp_url, &logouts[1..2]).await;
+    stage.wait_for_count(4, "audit.revocations WHERE confirmed_at IS NOT NULL").await;
+
+    let app = App::connect_patiently(&stage.amqp_url).await;
+    app.delete_queue("revocation.logout").await;
+    let began = Instant::now();
+    publish_stubbornly(&stage.amqp_url, &logouts[2..]).await;
+    stage.all_revoked(&logouts, &memory).await;
+    assert!(began.elapsed() < Duration::from_secs(15), "subscribed again after {:?}", began.elapsed());
+    worker.wait_for_readiness(200).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_are_denied_while_postgres_is_away_and_handed_back_never() {
+    let servers = Servers::private().await;
+    let (stage, memory, logouts) = (Stage::on(&servers).await, Memory::default(), Logout::many(40));
+    let idp = remembering(&memory).await;
+    let mut worker = stage.worker(&format!("{}/revoke", idp.url())).start().await;
+    let feed = Feed::listen(&stage.amqp_url).await;
+    publish_stubbornly(&stage.amqp_url, &logouts[..20]).await;
+    servers.database(|postgres| postgres.stop().expect("stop Postgres"));
+    publish_stubbornly(&stage.amqp_url, &logouts[20..]).await;
+    let digests = Logout::digests(&logouts);
+    eventually("all are denied without Postgres", async || (feed.digests(Phase::Requested) == digests).then_some(())).await;
+    worker.wait_for_readiness(503).await;
+    servers.database(|postgres| postgres.restart().expect("start Postgres again"));
+    worker.wait_for_readiness(200).await;
+    stage.all_revoked(&logouts, &memory).await;
+    stage.all_announced(&feed, &logouts).await;
+    assert_eq!(worker.metric("revocation_events_duplicate_total").await, 0.0, "no event was delivered twice");
+    assert!(worker.stop().await.success());
+    stage.queues_are_empty().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_is_killed_in_the_middle_of_everything() {
+    let servers = Servers::private().await;
+    let (stage, memory, logouts) = (Stage::on(&servers).await, Memory::default(), Logout::many(200));
+    let idp = remembering(&memory).await;
+    let mut worker = stage.worker(&format!("{}/revoke", idp.url())).start().await;
+    let publishing = tokio::spawn({
+        let (url, logouts) = (stage.amqp_url.clone(), logouts.clone());
+        async move { publish_stubbornly(&url, &logouts).await }
+    });
+    eventually("the worker is in the middle of it", async || (idp.ledger().len() > 50).then_some(())).await;
+    servers.database(|postgres| postgres.kill());
+    worker.wait_for_readiness(503).await;
+    servers.database(|postgres| postgres.restart().expect("start Postgres again"));
+    publishing.await.expect("everything is confirmed");
+    stage.all_revoked(&logouts, &memory).await;
+    worker.wait_for_readiness(200).await;
+    assert!(worker.stop().await.success());
+    stage.queues_are_empty().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_is_started_first_comes_up_by_itself_and_one_that_is_stopped_last_still_ends() {
+    let servers = Servers::private().await;
+    let (stage, memory, logouts) = (Stage::on(&servers).await, Memory::default(), Logout::many(2));
+    let idp = remembering(&memory).await;
+    servers.broker(|broker| broker.kill());
+    servers.database(|postgres| postgres.kill());
+    let mut worker = stage.worker(&format!("{}/revoke", idp.url())).spawn();
+    worker.wait_for_readiness(503).await;
+    assert_eq!(worker.get("/healthz").await, "alive\n");
+    servers.database(|postgres| postgres.restart().expect("start Postgres"));
+    worker.wait_for_log("worker started").await;
+    assert_eq!(worker.readiness().await, Some(503), "the broker is still away");
+    servers.broker(|broker| broker.restart().expect("start the broker"));
+    worker.wait_for_readiness(200).await;
+    publish_stubbornly(&stage.amqp_url, &logouts[..1]).await;
+    stage.all_revoked(&logouts[..1], &memory).await;
+
+    servers.broker(|broker| broker.kill());
+    servers.database(|postgres| postgres.kill());
+    worker.wait_for_readiness(503).await;
+    let began = Instant::now();
+    assert!(worker.stop().await.success());
+    assert!(began.elapsed() < Duration::from_secs(10 + 12), "grace and last writes, took {:?}", began.elapsed());
+}
+
+/// A worker that reaches Postgres through a proxy which loses one answer.
+async fn behind(stage: &Stage, idp: &ScriptedIdp, loss: Loss) -> (Proxy, Setup) {
+    let mut url = Url::parse(&stage.database_url).expect("a URL");
+    let server = format!("127.0.0.1:{}", url.port().expect("a port"));
+    let proxy = Proxy::before(server, loss).await;
+    url.set_port(Some(proxy.port)).expect("a port");
+    (proxy, stage.worker(&format!("{}/revoke", idp.url())).set("DATABASE_URL", url.as_str()))
+}
+
+async fn loses_an_answer(loss: Loss, first_answer: u16) {
+    let (stage, memory) = (Stage::new().await, Memory::default());
+    let idp = {
+        let (memory, calls) = (memory.clone(), std::sync::atomic::AtomicUsize::new(0));
+        ScriptedIdp::start(move |request| match calls.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
+            0 | 1 if first_answer != 200 => crate::scripted_idp::Reply::status(first_answer),
+            _ => memory.answer(request),
+        })
+        .await
+    };
+    let (proxy, setup) = behind(&stage, &idp, loss).await;
+    let logouts = [Logout { id: "lost-answer".to_owned(), ..Logout::many(1)[0].clone() }];
+    let mut worker = setup.start().await;
+    App::connect(&stage.amqp_url).await.publish(&logouts[0].event()).await;
+    stage.all_revoked(&logouts, &memory).await;
+    assert_eq!(proxy.lost(), 1, "an answer was lost");
+    assert!(stage.count("audit.attempts WHERE outcome = 'unknown'").await > 0, "what was leased and not known of is on record");
+    assert!(worker.stop().await.success());
+    stage.queues_are_empty().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_of_events_whose_answer_is_lost_is_found_again() {
+    loses_an_answer(Loss::ToRequest("lost-answer"), 200).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_whose_answer_is_lost_is_found_again() {
+    loses_an_answer(Loss::OfAnswer("lost-answer"), 503).await;
+}
