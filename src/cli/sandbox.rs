@@ -94,7 +94,11 @@ async fn watch(args: &Args, screen: &Screen, parts: &Parts) -> Result<(Figures, 
     let bystander = observer.log_in(BYSTANDER).await?;
     let users = stream::iter(1..=args.users).map(async |user| observer.log_in(&format!("user-{user}")).await);
     let users: Vec<Login> = users.buffered(AT_ONCE).try_collect().await?;
-    screen.issued(&users, &Left::count(&observer, &users).await?);
+    let good = Left::count(&observer, &users).await?;
+    screen.issued(&users, &good);
+    if (good.accepted, good.active) != (users.len(), 2 * users.len()) {
+        return Err(CommandError::failed("a token was no good before anyone had logged out, so its end would prove nothing"));
+    }
     let figures = log_out(&observer, screen, &users, &parts.oidc).await?;
     let (left, kept) = (Left::count(&observer, &users).await?, Left::of(&observer, &bystander).await?);
     Ok((figures.with_end(left, kept), bystander))

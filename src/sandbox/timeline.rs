@@ -51,7 +51,7 @@ pub struct Observer<'a> {
 }
 
 impl<'a> Observer<'a> {
-    /// Connects to the broker and to the database.
+    /// Connects to the broker and to the database; returns when the worker is on record there.
     pub async fn new(amqp_url: &str, database_url: &str, oidc: &'a OidcProvider, service: &'a Service) -> Result<Self, SandboxError> {
         let amqp = AmqpConfig { url: Secret::new(amqp_url.to_owned()), ca_file: None, prefetch: 1, declare: false };
         let broker = Broker::new(&amqp, &InvalidationConfig::default(), "sandbox").map_err(|error| failed("AMQP set-up", &error))?;
@@ -59,6 +59,10 @@ impl<'a> Observer<'a> {
         let audit = PgPool::connect(database_url).await.map_err(|error| failed("the auditor's connection", &error))?;
         let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build();
         let http = http.map_err(|error| failed("the set-up of an HTTP client", &error))?;
+        // Ready to deny comes before ready to record: the worker brings up the schema while it already consumes.
+        let is_registered =
+            async || Ok(sqlx::query("SELECT FROM audit.workers").fetch_optional(&audit).await.is_ok_and(|row| row.is_some()));
+        when(Instant::now(), is_registered).await?.ok_or_else(|| failed("a look at audit.workers", &"the worker did not register"))?;
         Ok(Self { oidc, service, http, publisher, audit })
     }
 

@@ -117,7 +117,7 @@ impl Figures {
     /// The sentence about what is wrong, if anything is.
     pub(super) fn verdict(&self) -> Result<(), String> {
         let Self { left: Left { accepted, active }, unrecorded, bystander, .. } = self;
-        let living = format!("{accepted} tokens are still accepted by the service, {active} still active at the provider");
+        let living = format!("tokens outlived their logout: the service accepts {accepted}, the provider calls {active} active");
         match (accepted + active, unrecorded, (bystander.accepted, bystander.active)) {
             (0, 0, (1, 2)) => Ok(()),
             (0, 0, _) => Err("the bystander, who never logged out, lost a token".to_owned()),

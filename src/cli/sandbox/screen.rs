@@ -1,5 +1,6 @@
 //! What the demo prints, for 80 columns. No token: the first eight digits of its SHA-256.
 
+use std::path::Path;
 use std::time::Duration;
 
 use comfy_table::{CellAlignment, Table, presets::UTF8_BORDERS_ONLY};
@@ -7,7 +8,7 @@ use url::Url;
 
 use super::Parts;
 use super::figures::{Figures, Left, Step, short};
-use crate::cli::output::{say, say_json};
+use crate::cli::output::{count, say, say_json};
 use crate::sandbox::{Login, SandboxError, Timeline, event};
 
 /// So many users have a line of their own.
@@ -41,17 +42,17 @@ impl Screen {
     }
 
     pub(super) fn issued(&self, users: &[Login], good: &Left) {
-        let (count, Left { accepted, active }) = (users.len(), good);
-        self.say(format_args!("\n{count} users log in, and a bystander: an access and a refresh token each"));
+        let (logins, Left { accepted, active }) = (users.len(), good);
+        self.say(format_args!("\nLogged in: {} and a bystander, with an access and a refresh token each", count(logins, "user")));
+        let all = 2 * logins;
         self.say(format_args!(
-            "  the service accepts {accepted} of {count} access tokens, the provider calls {active} of {} tokens active",
-            2 * count
+            "  the service accepts {accepted} of {logins} access tokens, the provider calls {active} of {all} tokens active"
         ));
     }
 
     pub(super) fn timeline_head(&self, at_once: usize) {
         let manner = if at_once == 1 { "one after another".to_owned() } else { format!("{at_once} at a time") };
-        self.say(format_args!("\nThe users log out, {manner}; milliseconds after the event was published:\n"));
+        self.say(format_args!("\nThey log out, {manner}; milliseconds after the event was published:\n"));
         self.say("  user        tokens (SHA-256)     service    provider says   audit: revoked");
         self.say("              access    refresh    refuses    inactive        and confirmed");
     }
@@ -92,35 +93,15 @@ impl Screen {
     /// How to go on from here. With `--keep`, the bystander's tokens are left in files to try things with.
     pub(super) fn look_around(&self, parts: &Parts, bystander: &Login) -> Result<(), SandboxError> {
         if !self.keep {
-            self.say("\nEverything is being removed. With --keep it stays, and you are told how to look around:");
-            self.say("psql and RabbitMQ addresses, metrics, and a logout of your own to publish.");
+            self.say("\nEverything is being removed. To look around, run it with --keep: it then stays until Ctrl-C, and the");
+            self.say("psql line, RabbitMQ and /metrics addresses and a logout to publish yourself are printed here.");
             return Ok(());
         }
         let access = bystander.tokens.access.expose();
         let header = parts.worker.leave_file("bystander.header", &format!("Authorization: Bearer {access}\n"))?;
         let logout = parts.worker.leave_file("bystander.ndjson", &format!("{}\n", event(bystander)))?;
-        let program = std::env::current_exe().map(|path| path.display().to_string()).unwrap_or_else(|_| "revocation-worker".into());
-        let (amqp_url, service) = (parts.rabbitmq.url(), parts.service.url());
-        let (log, http) = (parts.worker.log(), parts.worker.http_url());
         self.say("\nLook around:");
-        let lines = [
-            (
-                "the audit",
-                format!(
-                    "psql '{}' -c \\\n      'select sub, token_type_hint, state, proof, attempts from audit.revocations order by 1, 2'",
-                    parts.postgres.url()
-                ),
-            ),
-            ("the broker", format!("{amqp_url}\n    {}  (guest, guest)", parts.rabbitmq.management_url())),
-            ("the worker", format!("less {}\n    curl -s {http}/readyz; curl -s {http}/metrics", log.display())),
-            ("the provider", parts.oidc.revocation_endpoint()),
-            ("the service, as the bystander", format!("curl -i -H @{} {service}", header.display())),
-            (
-                "log the bystander out, then ask the service again",
-                format!("AMQP_URL={amqp_url} \\\n      {program} submit {}", logout.display()),
-            ),
-        ];
-        for (what, how) in lines {
+        for (what, how) in ways(parts, &header, &logout) {
             self.say(format_args!("  {what}\n    {how}"));
         }
         self.say("\nRunning until Ctrl-C.");
@@ -128,9 +109,29 @@ impl Screen {
     }
 }
 
+/// What there is to look at, and the command or address for it.
+fn ways(parts: &Parts, header: &Path, logout: &Path) -> [(&'static str, String); 6] {
+    let program = std::env::current_exe().map(|path| path.display().to_string()).unwrap_or_else(|_| "revocation-worker".into());
+    let (amqp_url, database_url, service) = (parts.rabbitmq.url(), parts.postgres.url(), parts.service.url());
+    let (log, http, header, logout) = (parts.worker.log(), parts.worker.http_url(), header.display(), logout.display());
+    let audit = "select sub, token_type_hint, state, proof, attempts from audit.revocations order by 1, 2";
+    [
+        ("the audit", format!("psql '{database_url}' -c \\\n      '{audit}'")),
+        ("the broker", format!("{amqp_url}\n    {}  (guest, guest)", parts.rabbitmq.management_url())),
+        ("the worker", format!("less {}\n    curl -s {http}/readyz; curl -s {http}/metrics", log.display())),
+        ("the provider's revocation endpoint", parts.oidc.revocation_endpoint()),
+        ("the service, as the bystander", format!("curl -i -H @{header} {service}")),
+        (
+            "publish an event: the bystander logs out (then ask the service again)",
+            format!("AMQP_URL={amqp_url} \\\n      {program} submit {logout}"),
+        ),
+    ]
+}
+
 fn ending(figures: &Figures) {
     let Figures { users, tokens, attempts, unrecorded, left: Left { accepted, active }, bystander, .. } = figures;
-    say(format_args!("  {users} users, {tokens} tokens, {attempts} calls to the provider"));
+    let attempts = count(*attempts, "call");
+    say(format_args!("  {}, {} and {attempts} to the provider", count(*users, "user"), count(*tokens, "token")));
     say(format_args!("  left: {accepted} accepted by the service, {active} active at the provider, {unrecorded} not on record"));
     let kept = if (bystander.accepted, bystander.active) == (1, 2) { "keeps both tokens" } else { "LOST A TOKEN" };
     say(format_args!("  the bystander, who did not log out, {kept}"));
