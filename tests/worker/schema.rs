@@ -4,7 +4,7 @@ use std::process::Output;
 
 use sqlx::{AssertSqlSafe, Executor, PgPool, Row};
 
-use crate::harness::{Setup, Stage};
+use crate::harness::{Setup, Stage, eventually};
 
 /// The views of contract section 7 and their columns, in order.
 const VIEWS: [(&str, &str); 7] = [
@@ -281,4 +281,23 @@ async fn an_old_schema_stops_the_start_and_a_newer_one_does_not() {
     assert!(setup.clone().flag("--migrate").start().await.stop().await.success());
     assert!(migrate(&setup).status.success());
     assert_eq!(stage.count("_sqlx_migrations WHERE version = 9999").await, 1);
+}
+
+/// Else a rolling update would go on to the next replica, or stop this one, in the middle of a migration.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_is_ready_only_when_its_migration_is_done() {
+    let stage = Stage::empty().await;
+    sqlx::migrate!().run(&stage.db).await.unwrap();
+    let mut other = stage.db.begin().await.unwrap();
+    other.execute("LOCK TABLE _sqlx_migrations").await.unwrap();
+    let mut worker = stage.worker("http://127.0.0.1:9/revoke").flag("--migrate").spawn();
+    let answer = eventually("the worker waits for nothing but its schema", async || {
+        let answer = reqwest::get(format!("{}/readyz", worker.http)).await.ok()?.text().await.ok()?;
+        (answer.lines().count() == 1).then_some(answer)
+    })
+    .await;
+    assert!(answer.starts_with("not registered yet"), "{answer}");
+    other.commit().await.unwrap();
+    worker.ready().await;
+    assert_eq!(stage.count("audit.workers").await, 1);
 }
