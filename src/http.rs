@@ -61,19 +61,19 @@ impl Health {
     }
 }
 
-/// 200 when broker, topology and database are reachable and the worker is not stopping; else 503 with a line for each that is not.
+/// 200 when broker, topology and database are reachable, the worker is registered and the worker is not stopping; else 503 with a line for each that is not.
 async fn ready(State(health): State<Health>) -> (StatusCode, String) {
     let seen = health.snapshot();
     let database = match (seen.database, health.worker.store.ping().await) {
         (_, Err(error)) => Some(error.to_string()),
         (false, Ok(())) => Some("the worker's last call to the database failed".to_owned()),
+        (true, Ok(())) if health.worker.number.get().is_none() => Some("not registered yet: the schema is being looked at".to_owned()),
         (true, Ok(())) => None,
     };
     let problems: Vec<_> = [
         (!seen.consuming).then(|| "not consuming: broker or topology not reachable".to_owned()),
         (!seen.publishing).then(|| "not publishing: broker or topology not reachable".to_owned()),
         database,
-        health.worker.number.get().is_none().then(|| "not registered: waiting for a database with a usable schema".to_owned()),
         health.worker.stop.is_cancelled().then(|| "stopping".to_owned()),
     ]
     .into_iter()

@@ -47,11 +47,11 @@ pub enum Disposition {
     Expired,
 }
 
-/// An event that stands under the row id given, by this call or an earlier try of it; one that is missing was known before.
+/// An event that this call inserted; one that is missing was known before.
 pub struct Accepted {
     /// The row id given in [`NewEvent`].
     pub row: Uuid,
-    /// Whether the leases are this worker's: not so when its own lease had run out.
+    /// Whether the leases were granted: not so when this worker's own lease has run out.
     pub leased: bool,
 }
 
@@ -194,10 +194,7 @@ async fn insert(connection: &mut PgConnection, worker: WorkerNo, columns: &Colum
             LEFT JOIN me ON n.lease
             WHERE (n.event_id IN (SELECT event_id FROM fresh)) IS TRUE
         )
-        SELECT event_id AS "row!", EXISTS (SELECT FROM me) AS "leased!" FROM fresh
-        UNION ALL -- what an earlier try committed although its answer was lost; this statement's own rows are not visible to it
-        SELECT e.event_id, EXISTS (SELECT FROM revocation.targets t WHERE t.event_id = e.event_id AND t.lease_owner = $1 AND t.attempts = 1)
-        FROM revocation.events e WHERE e.event_id = ANY($2)"#,
+        SELECT event_id AS "row!", EXISTS (SELECT FROM me) AS "leased!" FROM fresh"#,
         worker.0,
         &e.row,
         &e.source as &[&str],

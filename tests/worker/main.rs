@@ -2,7 +2,6 @@
 #![cfg(test)]
 #![cfg(feature = "sandbox")]
 
-mod accepting;
 #[cfg(feature = "failpoints")]
 mod crash;
 mod endpoints;
