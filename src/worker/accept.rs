@@ -109,12 +109,21 @@ fn dispose(worker: &Worker, event: &LogoutEvent, target: &Target, room: &[(Arc<s
     }
 }
 
+/// What became of a batch.
+#[derive(Default)]
+struct Outcome {
+    accepted: Vec<Accepted>,
+    /// Events that Postgres refuses for their content.
+    refused: Vec<Uuid>,
+}
+
 /// Commits a batch and sets off what follows: acknowledgements, and the work itself.
 async fn accept(worker: &Arc<Worker>, batch: Vec<Prepared>, open: &watch::Sender<bool>, turn: OwnedSemaphorePermit) {
-    let Some(accepted) = commit(worker, &batch, open).await else { return };
+    let Some(Outcome { accepted, refused }) = commit(worker, &batch, open).await else { return };
     drop(turn);
     failpoint!("committed");
-    for prepared in batch {
+    // Not acknowledged, the refused stay the broker's, which dead-letters them in the end.
+    for prepared in batch.into_iter().filter(|prepared| !refused.contains(&prepared.denied.row)) {
         let fresh = accepted.iter().find(|a| a.row == prepared.denied.row);
         worker.metrics.accepted(prepared.denied.event.lane(), fresh.is_some());
         let Prepared { denied: Denied { received, event, row, denial, .. }, targets, room } = prepared;
@@ -136,14 +145,15 @@ async fn acknowledge(worker: &Worker, received: Received, row: Uuid, denial: Joi
 }
 
 /// Commits, again and again until it is done; `None` if the worker stops first.
-async fn commit(worker: &Worker, batch: &[Prepared], open: &watch::Sender<bool>) -> Option<Vec<Accepted>> {
-    let (mut failures, began, schedule) = (0, Instant::now(), Schedule::reconnecting());
+async fn commit(worker: &Worker, batch: &[Prepared], open: &watch::Sender<bool>) -> Option<Outcome> {
+    let (mut failures, began, schedule, mut outcome) = (0, Instant::now(), Schedule::reconnecting(), Outcome::default());
     loop {
-        match insert(worker, batch).await {
-            Ok(accepted) => {
+        // What an earlier try has inserted stays accepted when the rest of its batch is tried again.
+        match insert(worker, batch, &mut outcome).await {
+            Ok(()) => {
                 worker.note_database(true);
                 open.send_if_modified(|open| !std::mem::replace(open, true));
-                return Some(accepted);
+                return Some(outcome);
             }
             Err(error) => {
                 failures += 1;
@@ -162,17 +172,23 @@ async fn commit(worker: &Worker, batch: &[Prepared], open: &watch::Sender<bool>)
 }
 
 /// Inserts a batch; where Postgres refuses it for its content, in halves, so that one bad event does not hold up the others.
-async fn insert(worker: &Worker, batch: &[Prepared]) -> Result<Vec<Accepted>, StoreError> {
+async fn insert(worker: &Worker, batch: &[Prepared], outcome: &mut Outcome) -> Result<(), StoreError> {
     let events: Vec<_> = batch.iter().map(Prepared::row).collect();
-    match worker.store.accept(worker.number, &events).await {
-        Err(error) if !error.is_passing() && batch.len() > 1 => {
-            let (left, right) = batch.split_at(batch.len() / 2);
-            let mut accepted = Box::pin(insert(worker, left)).await?;
-            accepted.extend(Box::pin(insert(worker, right)).await?);
-            Ok(accepted)
+    match (worker.store.accept(worker.number, &events).await, batch) {
+        (Ok(accepted), _) => outcome.accepted.extend(accepted),
+        (Err(error), _) if error.is_passing() => return Err(error),
+        (Err(error), [prepared]) => {
+            let reference = &prepared.denied.event;
+            tracing::error!(%error, event_source = ?reference.source, event_id = ?reference.id, "the database refuses an event; it is left to the broker");
+            outcome.refused.push(prepared.denied.row);
         }
-        result => result,
+        _ => {
+            let (left, right) = batch.split_at(batch.len() / 2);
+            Box::pin(insert(worker, left, outcome)).await?;
+            Box::pin(insert(worker, right, outcome)).await?;
+        }
     }
+    Ok(())
 }
 
 impl Prepared {

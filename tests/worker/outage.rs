@@ -190,3 +190,39 @@ async fn a_commit_of_events_whose_answer_is_lost_is_found_again() {
 async fn a_claim_whose_answer_is_lost_is_found_again() {
     loses_an_answer(Loss::OfAnswer("lost-answer"), 503).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_postgres_refuses_holds_up_no_other() {
+    let (stage, memory, logouts) = (Stage::new().await, Memory::default(), Logout::many(20));
+    let idp = remembering(&memory).await;
+    sqlx::query("ALTER TABLE revocation.events ADD CHECK (id <> 'poison')").execute(&stage.db).await.expect("add a constraint");
+    let mut worker = stage.worker(&format!("{}/revoke", idp.url())).start().await;
+    let poison = [Logout { id: "poison".to_owned(), ..Logout::many(1)[0].clone() }];
+    publish_stubbornly(&stage.amqp_url, &logouts[..10]).await;
+    publish_stubbornly(&stage.amqp_url, &poison).await;
+    publish_stubbornly(&stage.amqp_url, &logouts[10..]).await;
+    stage.all_revoked(&logouts, &memory).await;
+    worker.wait_for_log("the database refuses an event").await;
+    assert!(worker.stop().await.success());
+    let app = App::connect(&stage.amqp_url).await;
+    eventually("the refused event is back in its queue", async || (app.depth("revocation.logout").await == (1, 0)).then_some(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_that_postgres_refuses_holds_up_no_other() {
+    let (stage, memory, logouts) = (Stage::new().await, Memory::default(), Logout::many(20));
+    let idp = {
+        let (memory, calls) = (memory.clone(), std::sync::atomic::AtomicUsize::new(0));
+        ScriptedIdp::start(move |request| match calls.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
+            0 => crate::scripted_idp::Reply::status(503),
+            _ => memory.answer(request),
+        })
+        .await
+    };
+    sqlx::query("ALTER TABLE revocation.attempts ADD CHECK (http_status <> 503)").execute(&stage.db).await.expect("add a constraint");
+    let _worker = stage.worker(&format!("{}/revoke", idp.url())).start().await;
+    publish_stubbornly(&stage.amqp_url, &logouts).await;
+    stage.all_revoked(&logouts, &memory).await;
+    assert_eq!(stage.count("audit.revocations WHERE attempts = 1").await, 39, "the others were tried once");
+    assert_eq!(stage.count("audit.attempts WHERE outcome = 'unknown'").await, 1, "the refused result is not on record");
+}
