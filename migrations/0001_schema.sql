@@ -33,8 +33,8 @@ CREATE TABLE revocation.events (
     body_sha256  bytea       NOT NULL CHECK (octet_length(body_sha256) = 32),
     accepted_by  integer     NOT NULL REFERENCES revocation.workers,
     UNIQUE (source, id),
-    CHECK ((event_type = 'auth.mass_revocation.v1') = (lane = 'mass')),
-    CHECK ((event_type = 'auth.mass_revocation.v1') = (incident IS NOT NULL))
+    CONSTRAINT lane_follows_type CHECK ((event_type = 'auth.mass_revocation.v1') = (lane = 'mass')),
+    CONSTRAINT mass_has_incident CHECK ((event_type = 'auth.mass_revocation.v1') = (incident IS NOT NULL))
 ) WITH (fillfactor = 85); -- room for denied_at to be set in place
 
 CREATE TABLE revocation.targets (
@@ -55,8 +55,8 @@ CREATE TABLE revocation.targets (
     give_up_at       timestamptz NOT NULL,
     state            text        NOT NULL CHECK (state IN ('pending', 'parked', 'revoked', 'unsupported', 'expired', 'cancelled')),
     proof            text        CHECK (proof IN ('accepted', 'already_invalid', 'verified', 'contradicted')),
-    attempts         integer     NOT NULL DEFAULT 0 CHECK (attempts >= 0),
-    failures         integer     NOT NULL DEFAULT 0 CHECK (failures BETWEEN 0 AND attempts),
+    attempts         integer     NOT NULL DEFAULT 0,
+    failures         integer     NOT NULL DEFAULT 0 CONSTRAINT failures_within_attempts CHECK (failures BETWEEN 0 AND attempts),
     due_at           timestamptz,
     lease_owner      integer,
     leased_at        timestamptz,
@@ -71,12 +71,12 @@ CREATE TABLE revocation.targets (
     finished_at      timestamptz,
     PRIMARY KEY (event_id, ordinal),
     -- what each kind must name
-    CHECK ((kind = 'token') = (token_sha256 IS NOT NULL)),
-    CHECK (kind = 'token' OR (token_type_hint IS NULL AND jti IS NULL AND token_expires_at IS NULL)),
-    CHECK (kind <> 'session' OR sid IS NOT NULL),
-    CHECK (kind <> 'subject' OR sub IS NOT NULL),
-    CHECK (kind <> 'client' OR client_id IS NOT NULL),
-    CHECK (kind <> 'issuer' OR iss IS NOT NULL),
+    CONSTRAINT names_its_token CHECK ((kind = 'token') = (token_sha256 IS NOT NULL)),
+    CONSTRAINT only_tokens_have_token_facts CHECK (kind = 'token' OR (token_type_hint IS NULL AND jti IS NULL AND token_expires_at IS NULL)),
+    CONSTRAINT names_its_session CHECK (kind <> 'session' OR sid IS NOT NULL),
+    CONSTRAINT names_its_subject CHECK (kind <> 'subject' OR sub IS NOT NULL),
+    CONSTRAINT names_its_client CHECK (kind <> 'client' OR client_id IS NOT NULL),
+    CONSTRAINT names_its_issuer CHECK (kind <> 'issuer' OR iss IS NOT NULL),
     -- the state machine: open rows have a due time, final rows a finish and no sealed token
     CONSTRAINT finished_iff_final CHECK ((state IN ('pending', 'parked')) = (finished_at IS NULL)),
     CONSTRAINT due_iff_open CHECK ((state IN ('pending', 'parked')) = (due_at IS NOT NULL)),
@@ -114,8 +114,8 @@ CREATE TABLE revocation.attempts (
     retry_after_ms bigint      CHECK (retry_after_ms >= 0),
     PRIMARY KEY (event_id, ordinal, attempt, answered),
     FOREIGN KEY (event_id, ordinal) REFERENCES revocation.targets,
-    CHECK (answered = (outcome <> 'unknown')),
-    CHECK (answered = (duration_ms IS NOT NULL))
+    CONSTRAINT unanswered_is_unknown CHECK (answered = (outcome <> 'unknown')),
+    CONSTRAINT answered_took_time CHECK (answered = (duration_ms IS NOT NULL))
 );
 
 CREATE TABLE revocation.rejected_events (

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{SetOnce, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::VERSION;
 use crate::broker::{Broker, BrokerError, Intake, Publisher};
 use crate::config::{Config, ProviderConfig};
 use crate::event::{ProviderRule, Rules};
@@ -18,12 +19,10 @@ use crate::invalidation::Composer;
 use crate::provider::{Provider, ProviderSetupError};
 use crate::retry::Schedule;
 use crate::seal::{Keyring, SealError};
-use crate::store::{Registration, SchemaError, Store, StoreError, WorkerNo};
+use crate::store::{SchemaError, Store, StoreError};
 use crate::telemetry::Metrics;
 use crate::worker::{Channels, Gate, Held, Steps, Worker};
 
-/// Version of this program.
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// How long the last writes may take once the grace period is over.
 const LAST_WRITES: Duration = Duration::from_secs(5);
 
@@ -100,31 +99,12 @@ fn gates(config: &Config) -> Result<BTreeMap<Arc<str>, Gate>, ProviderSetupError
         .collect())
 }
 
-/// Waits for Postgres, checks the schema, registers. Each failure that may pass is logged and tried again.
-async fn enter(store: &Store, config: &Config, migrate: bool, stop: &CancellationToken) -> Result<Option<WorkerNo>, AppError> {
-    let (mut failures, schedule) = (0, Schedule::reconnecting());
-    loop {
-        let entered = async {
-            if migrate {
-                store.migrate().await?;
-            } else {
-                store.check_schema().await?;
-            }
-            let registration = Registration { instance: &config.instance, version: VERSION, lease: config.lease };
-            Ok::<_, SchemaError>(store.register(&registration).await?)
-        };
-        match entered.await {
-            Ok(number) => return Ok(Some(number)),
-            Err(SchemaError::Store(error)) if error.is_passing() => {
-                failures += 1;
-                tracing::warn!(%error, failures, "database not ready; trying again");
-            }
-            Err(error) => return Err(error.into()),
-        }
-        tokio::select! {
-            () = tokio::time::sleep(schedule.delay(failures, None)) => {}
-            () = stop.cancelled() => return Ok(None),
-        }
+/// A verifier that starts reads the stream back to the longest denial: one that the stream has dropped by then would be accepted again.
+fn warn_of_short_stream(config: &Config) {
+    let kept = config.invalidation.stream_max_age;
+    for (provider, longer) in config.providers.iter().filter(|(_, p)| p.token_ttl > kept) {
+        tracing::warn!(%provider, token_ttl_s = longer.token_ttl.as_secs(), stream_max_age_s = kept.as_secs(),
+            "invalidation.stream_max_age is shorter than the provider's token_ttl: a verifier that starts late misses denials that are still needed");
     }
 }
 
@@ -136,6 +116,8 @@ struct Running {
     http: JoinHandle<std::io::Result<()>>,
     drained: CancellationToken,
     hard: CancellationToken,
+    /// Keeps the steps running when consuming ends, so that its reason is the one that is told.
+    _sink: mpsc::UnboundedSender<crate::broker::Received>,
 }
 
 /// Runs the worker until `stop` is cancelled, then lets it finish within `shutdown_grace`.
@@ -143,6 +125,7 @@ struct Running {
 /// # Errors
 /// See [`AppError`].
 pub async fn run(config: Config, migrate: bool, stop: CancellationToken) -> Result<(), AppError> {
+    warn_of_short_stream(&config);
     let keyring = Keyring::parse(&config.sealing_keys)?;
     let gates = gates(&config)?;
     let broker = Arc::new(Broker::new(&config.amqp, &config.invalidation, &config.instance).map_err(AppError::Setting)?);
@@ -151,11 +134,8 @@ pub async fn run(config: Config, migrate: bool, stop: CancellationToken) -> Resu
     let (notes_tx, notes) = mpsc::unbounded_channel();
     let hard = CancellationToken::new();
     let publisher = Publisher::start(broker.clone(), Schedule::reconnecting(), hard.clone());
-    let (health, seen) = watch::channel(None);
-    let http = tokio::spawn(http::serve(listener, seen, hard.clone()));
-    let Some(number) = enter(&store, &config, migrate, &stop).await? else { return Ok(()) };
     let worker = Arc::new(Worker {
-        number,
+        number: SetOnce::new(),
         lease: config.lease,
         rules: rules(&config),
         keyring,
@@ -174,7 +154,7 @@ pub async fn run(config: Config, migrate: bool, stop: CancellationToken) -> Resu
         stop: stop.clone(),
         instance: config.instance,
     });
-    let mut running = start(worker, broker, notes, (http, &health), hard);
+    let mut running = start(worker, broker, listener, notes, hard, migrate);
     let ended = supervise(&mut running, &stop).await;
     finish(running, config.shutdown_grace).await;
     ended
@@ -183,20 +163,20 @@ pub async fn run(config: Config, migrate: bool, stop: CancellationToken) -> Resu
 fn start(
     worker: Arc<Worker>,
     broker: Arc<Broker>,
+    listener: tokio::net::TcpListener,
     notes: mpsc::UnboundedReceiver<crate::worker::Note>,
-    (http, health): (JoinHandle<std::io::Result<()>>, &watch::Sender<Option<http::Health>>),
     hard: CancellationToken,
+    migrate: bool,
 ) -> Running {
     let (sink, deliveries) = mpsc::unbounded_channel();
     let (open_tx, open) = watch::channel(true);
     let (connected, consuming) = watch::channel(false);
     let drained = CancellationToken::new();
     let (stop, schedule) = (worker.stop.clone(), Schedule::reconnecting());
-    let intake = Intake { broker, schedule, sink, open, connected, stop, drained: drained.clone() };
-    let steps = worker.start(Channels { deliveries, notes, open: open_tx });
-    health.send_replace(Some(http::Health { worker: worker.clone(), consuming }));
-    tracing::info!(instance = worker.instance, worker = worker.number.0, version = VERSION, "worker started");
-    Running { worker, steps, intake: tokio::spawn(intake.run()), http, drained, hard }
+    let intake = Intake { broker, schedule, sink: sink.clone(), open, connected, stop, drained: drained.clone() };
+    let steps = worker.start(Channels { deliveries, notes, open: open_tx }, migrate);
+    let http = tokio::spawn(http::serve(listener, http::Health { worker: worker.clone(), consuming }, hard.clone()));
+    Running { worker, steps, intake: tokio::spawn(intake.run()), http, drained, hard, _sink: sink }
 }
 
 /// Returns when asked to stop, or when something ended that never should.
@@ -209,6 +189,10 @@ async fn supervise(running: &mut Running, stop: &CancellationToken) -> Result<()
             _ => Err(AppError::Step("consume")),
         },
         _ = &mut running.http => Err(AppError::Step("http")),
+        ended = &mut running.steps.enter => match ended {
+            Ok(Err(error)) => Err(error.into()),
+            _ => Err(AppError::Step("enter")),
+        },
         _ = &mut running.steps.intake => Err(AppError::Step("intake")),
         _ = &mut running.steps.accept => Err(AppError::Step("accept")),
         _ = &mut running.steps.record => Err(AppError::Step("record")),
@@ -219,37 +203,43 @@ async fn supervise(running: &mut Running, stop: &CancellationToken) -> Result<()
     if stop.is_cancelled() { Ok(()) } else { ended }
 }
 
-/// Waits for a step's end. One that had ended already gave its result to `supervise`, and must not be asked again.
-async fn over<T>(step: JoinHandle<T>) {
-    if !step.is_finished() {
-        drop(step.await);
-    }
-}
-
 /// Stops taking, finishes what is in flight, hands the rest back, leaves.
 async fn finish(running: Running, grace: Duration) {
-    let Running { worker, steps, intake, http: _, drained, hard } = running;
+    let Running { worker, steps, intake, http: _, drained, hard, _sink } = running;
     worker.stop.cancel();
     tracing::info!(grace_s = grace.as_secs(), "stopping: finishing what is in flight");
     let flushed = async {
         for step in [steps.intake, steps.accept, steps.claim] {
-            over(step).await;
+            ended(step).await;
         }
         // Only now: to the recorder, a closed tracker with no task in it is the end of all work.
         worker.tasks.close();
         worker.tasks.wait().await;
-        over(steps.record).await;
+        ended(steps.record).await;
     };
     let in_time = tokio::time::timeout(grace, flushed).await.is_ok();
     drained.cancel();
-    drop(tokio::time::timeout(LAST_WRITES, over(intake)).await);
+    drop(tokio::time::timeout(LAST_WRITES, ended(intake)).await);
     hard.cancel();
     steps.upkeep.abort();
-    let left = tokio::time::timeout(LAST_WRITES, worker.store.end(worker.number)).await;
+    let left = async {
+        match worker.number.get() {
+            Some(number) => worker.store.end(*number).await,
+            None => Ok(()),
+        }
+    };
+    let left = tokio::time::timeout(LAST_WRITES, left).await;
     worker.store.close().await;
     worker.database_up.store(false, Ordering::Relaxed);
     match (in_time, left) {
         (true, Ok(Ok(()))) => tracing::info!("stopped; nothing was left in flight"),
         _ => tracing::warn!(in_time, "stopped before everything in flight was finished; other workers take it over"),
+    }
+}
+
+/// Waits for a step. The one whose end `supervise` saw must not be polled again: that would panic.
+async fn ended<T>(step: JoinHandle<T>) {
+    if !step.is_finished() {
+        drop(step.await);
     }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse;
 use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -33,11 +33,11 @@ pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
     TcpListener::bind(address).await
 }
 
-/// Serves until `stop`. As long as `health` is `None`, the process is alive and not ready: it waits for the database.
+/// Serves until `stop`.
 ///
 /// # Errors
 /// The listening socket failed.
-pub async fn serve(listener: TcpListener, health: watch::Receiver<Option<Health>>, stop: CancellationToken) -> std::io::Result<()> {
+pub async fn serve(listener: TcpListener, health: Health, stop: CancellationToken) -> std::io::Result<()> {
     if let Ok(address) = listener.local_addr() {
         tracing::info!(%address, "health and metrics are served");
     }
@@ -62,8 +62,7 @@ impl Health {
 }
 
 /// 200 when broker, topology and database are reachable and the worker is not stopping; else 503 with a line for each that is not.
-async fn ready(State(health): State<watch::Receiver<Option<Health>>>) -> (StatusCode, String) {
-    let Some(health) = health.borrow().clone() else { return starting() };
+async fn ready(State(health): State<Health>) -> (StatusCode, String) {
     let seen = health.snapshot();
     let database = match (seen.database, health.worker.store.ping().await) {
         (_, Err(error)) => Some(error.to_string()),
@@ -85,12 +84,7 @@ async fn ready(State(health): State<watch::Receiver<Option<Health>>>) -> (Status
     }
 }
 
-fn starting() -> (StatusCode, String) {
-    (StatusCode::SERVICE_UNAVAILABLE, "starting: waiting for the database\n".to_owned())
-}
-
-async fn metrics(State(health): State<watch::Receiver<Option<Health>>>) -> Response {
-    let Some(health) = health.borrow().clone() else { return starting().into_response() };
+async fn metrics(State(health): State<Health>) -> impl IntoResponse {
     let text = health.worker.metrics.encode(&health.snapshot());
-    ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response()
+    ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)
 }

@@ -1,4 +1,35 @@
-//! revocation-worker
+//! Revokes OAuth tokens everywhere after a logout: at the identity provider, at every local verifier, on record.
+//!
+//! # One event's walk
+//!
+//! 1. [`broker`] takes a delivery from `revocation.logout` or `revocation.mass` and does not acknowledge it yet.
+//! 2. [`event::parse`] turns its bytes into a valid [`event::LogoutEvent`], or into a [`event::Refusal`] that goes to
+//!    `revocation.dead` and `audit.rejected_events`.
+//! 3. [`worker`] publishes the denial ([`invalidation::Phase::Requested`]) and, side by side, seals the tokens ([`seal`]) and commits
+//!    event and targets to Postgres ([`store`]), already leased to this worker. After both, it acknowledges.
+//! 4. Each target is revoked by its [`provider`], refresh tokens first, behind a gate that knows when to leave the provider alone.
+//! 5. [`outcome::settle`] computes the target's next state, once: final, or due again by the schedule of [`retry`].
+//! 6. The confirmation is published ([`invalidation::Phase::Confirmed`]), then attempt and state are committed together.
+//!
+//! Whatever stops in between, the event is in the broker or its targets are in Postgres, and a live worker goes on.
+//!
+//! # The map
+//!
+//! | question | file |
+//! |---|---|
+//! | what is a target, a token, what may print it | [`target`] |
+//! | what does an answer mean, what comes next | [`outcome`], and `classify` in each file of [`provider`] |
+//! | when is the next attempt | [`retry`] |
+//! | when is a provider left alone | `worker/breaker.rs` |
+//! | who acknowledges | `worker/accept.rs` |
+//! | what is in the database | `migrations/`, [`store`] |
+//! | what is in the broker | `broker/topology.rs` |
+//! | every setting | [`config`] |
+//! | every log field and metric | [`telemetry`] |
+//! | who wires it | [`app`] |
+//!
+//! Pure modules ([`config`], [`event`], [`invalidation`], [`outcome`], [`retry`], [`seal`], [`target`]) import no adapter; only [`broker`] uses lapin,
+//! only [`provider`] reqwest, only [`store`] sqlx. The feature `sandbox` plays the world outside, and speaks to all three as that world does.
 
 pub mod app;
 pub mod broker;
@@ -18,3 +49,6 @@ pub mod store;
 pub mod target;
 pub mod telemetry;
 pub mod worker;
+
+/// Version of this program, as `--version`, the audit views and the metrics show it.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

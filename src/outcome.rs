@@ -125,6 +125,8 @@ impl Answer {
 /// What is known of a target when an answer arrives.
 #[derive(Clone, Copy, Debug)]
 pub struct Standing {
+    /// This attempt's number, from 1.
+    pub attempt: u32,
     /// Failures before this attempt.
     pub failures: u32,
     /// The token's own end, where known: it is the budget.
@@ -146,6 +148,8 @@ pub struct Settlement {
     pub due_in: Option<Duration>,
 }
 
+/// Longest rest of a target that met wrong credentials or the like.
+const LONGEST_PROBE_REST: Duration = Duration::from_secs(60);
 /// How long after its own end a token is still tried: clocks differ.
 const EXPIRY_LEEWAY: Duration = Duration::from_secs(60);
 
@@ -164,8 +168,9 @@ pub fn settle(answer: &Answer, standing: &Standing, schedule: &Schedule, now: Of
         Verdict::Contradicted if out_of_time => open(State::Parked, Some(Proof::Contradicted), true, schedule.resweep_every()),
         Verdict::Transient => open(State::Pending, None, true, delay()),
         Verdict::Contradicted => open(State::Pending, Some(Proof::Contradicted), true, delay()),
-        // The provider's breaker holds the target back; the schedule is not touched.
-        Verdict::Misconfigured => open(State::Pending, None, false, schedule.delay(1, answer.retry_after)),
+        // The provider's breaker holds everything back and the schedule is not touched. The target that was asked about rests a little longer than
+        // the others, so that the next probe is made with another one: some servers blame the credentials for a token of another client.
+        Verdict::Misconfigured => open(State::Pending, None, false, schedule.delay(standing.attempt, None).min(LONGEST_PROBE_REST)),
     }
 }
 
@@ -186,6 +191,7 @@ mod tests {
     fn at(verdict: Verdict, expires_in: Option<i64>, give_up_in: i64) -> Settlement {
         let now = OffsetDateTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
         let standing = Standing {
+            attempt: 4,
             failures: 3,
             token_expires_at: expires_in.map(|s| now + time::Duration::seconds(s)),
             give_up_at: now + time::Duration::seconds(give_up_in),
@@ -221,7 +227,7 @@ mod tests {
         let mut answer = Answer::failed(Verdict::Transient, Some(429), "slow down");
         answer.retry_after = Some(Duration::from_secs(5000));
         let now = OffsetDateTime::UNIX_EPOCH;
-        let standing = Standing { failures: 0, token_expires_at: None, give_up_at: now + Duration::from_secs(9) };
+        let standing = Standing { attempt: 1, failures: 0, token_expires_at: None, give_up_at: now + Duration::from_secs(9) };
         let got = settle(&answer, &standing, &schedule(), now);
         assert!(got.due_in >= Some(Duration::from_secs(5000)), "{got:?}");
     }

@@ -10,28 +10,40 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
-use tracing_subscriber::EnvFilter;
+use tracing::Level;
+use tracing_subscriber::filter::{FilterExt, filter_fn};
 use tracing_subscriber::fmt::format::FmtSpan;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::config::LogConfig;
 use crate::event::{Lane, RefusalCode};
 use crate::store::Backlog;
 
-/// Libraries that print message bodies or credentials at their chattier levels; no setting raises them.
-const CAPPED: [&str; 8] =
-    ["lapin=error", "sqlx=warn", "hyper=warn", "hyper_util=warn", "reqwest=warn", "rustls=warn", "h2=warn", "amq_protocol=error"];
+/// The only source of logs that a setting can make chattier than warnings: libraries print message bodies and credentials below that.
+const OWN: &str = env!("CARGO_CRATE_NAME");
+/// Libraries whose warnings do so, too: lapin's shows a returned message.
+const ERRORS_ONLY: [&str; 2] = ["lapin", "amq_protocol"];
 
 /// Sends logs to standard output, as JSON lines or for people.
 pub fn log(config: &LogConfig) {
-    let mut filter = EnvFilter::try_new(&config.filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    for directive in CAPPED.iter().filter_map(|cap| cap.parse().ok()) {
-        filter = filter.add_directive(directive);
-    }
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_span_events(FmtSpan::NONE).with_writer(std::io::stdout);
+    let chosen = EnvFilter::try_new(&config.filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    // A filter of its own: among directives the more particular target wins, so that `lapin::channel=trace` would undo a cap on `lapin`.
+    let filter = chosen.and(filter_fn(|metadata| is_within_cap(metadata.target(), *metadata.level())));
+    let layer = tracing_subscriber::fmt::layer().with_span_events(FmtSpan::NONE).with_writer(std::io::stdout);
     if config.json {
-        builder.json().flatten_event(true).with_current_span(false).init();
+        tracing_subscriber::registry().with(layer.json().flatten_event(true).with_current_span(false).with_filter(filter)).init();
     } else {
-        builder.with_ansi(false).with_target(false).init();
+        tracing_subscriber::registry().with(layer.with_ansi(false).with_target(false).with_filter(filter)).init();
+    }
+}
+
+fn is_within_cap(target: &str, level: Level) -> bool {
+    match target.split("::").next().unwrap_or_default() {
+        OWN => true,
+        library if ERRORS_ONLY.contains(&library) => level == Level::ERROR,
+        _ => level <= Level::WARN,
     }
 }
 
@@ -225,5 +237,21 @@ impl Metrics {
             text.clear();
         }
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_module_of_a_library_gets_past_the_cap() {
+        for target in ["lapin", "lapin::channel", "amq_protocol::frame::parsing"] {
+            assert!(is_within_cap(target, Level::ERROR) && !is_within_cap(target, Level::WARN), "{target}");
+        }
+        for target in ["sqlx::query", "hyper_util::client", "rustls", "revocation_worker_other"] {
+            assert!(is_within_cap(target, Level::WARN) && !is_within_cap(target, Level::INFO), "{target}");
+        }
+        assert!(is_within_cap("revocation_worker", Level::TRACE) && is_within_cap("revocation_worker::app", Level::TRACE));
     }
 }

@@ -1,9 +1,11 @@
 //! The private servers: they serve, survive crashes with their data, and leave nothing behind.
+#![cfg(test)]
 #![cfg(feature = "sandbox")]
 
 use std::{
+    error::Error,
     fs,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::{Duration, Instant},
@@ -13,7 +15,7 @@ use lapin::{BasicProperties, Connection, ConnectionProperties, options::*, types
 use revocation_worker::sandbox::{Postgres, RabbitMq, SandboxError};
 use sqlx::{ConnectOptions, Connection as _, PgConnection, postgres::PgConnectOptions};
 
-type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+type Result<T = ()> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 async fn sql(postgres: &Postgres, statement: &'static str) -> Result<i64> {
     let mut connection: PgConnection = postgres.url().parse::<PgConnectOptions>()?.connect().await?;
@@ -49,6 +51,18 @@ async fn get(url: &str, queue: &str) -> Result<Vec<u8>> {
     Ok(message.delivery.data)
 }
 
+/// A private server, or none on a machine whose tests use servers from elsewhere and that has no programs for its own.
+fn start<T>(server: fn() -> std::result::Result<T, SandboxError>) -> Result<Option<T>> {
+    match server() {
+        Err(SandboxError::Missing { .. }) if servers_are_elsewhere() => Ok(None),
+        started => Ok(Some(started?)),
+    }
+}
+
+fn servers_are_elsewhere() -> bool {
+    ["AMQP_URL", "DATABASE_URL"].iter().all(|name| std::env::var_os(name).is_some())
+}
+
 /// The living processes that work in a directory, removed or not.
 fn processes_in(place: &Path) -> Vec<String> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
@@ -66,7 +80,7 @@ async fn in_time<T>(limit: Duration, work: impl Future<Output = Result<T>>) -> O
 
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_keeps_data_through_a_crash_and_leaves_nothing() -> Result {
-    let (mut postgres, beside) = (Postgres::start()?, Postgres::start()?);
+    let (Some(mut postgres), Some(beside)) = (start(Postgres::start)?, start(Postgres::start)?) else { return Ok(()) };
     sql(&postgres, "with made as (select 1) select count(*) from made").await?;
     let mut connection = PgConnection::connect(&postgres.url()).await?;
     sqlx::raw_sql("create table kept (value bigint); insert into kept values (42)").execute(&mut connection).await?;
@@ -94,7 +108,7 @@ async fn postgres_keeps_data_through_a_crash_and_leaves_nothing() -> Result {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rabbitmq_keeps_messages_through_a_crash_and_leaves_nothing() -> Result {
-    let mut rabbitmq = RabbitMq::start()?;
+    let Some(mut rabbitmq) = start(RabbitMq::start)? else { return Ok(()) };
     let url = rabbitmq.vhost("a fresh/host")?;
     publish(&url, "kept").await?;
     publish(&rabbitmq.url(), "elsewhere").await?;
@@ -133,10 +147,10 @@ fn hold_servers() -> Result {
         return Ok(());
     }
     // From a thread that ends: the servers must outlive the thread that asked for them.
-    let servers = std::thread::spawn(|| Ok::<_, SandboxError>((Postgres::start()?, RabbitMq::start()?)));
-    let (postgres, rabbitmq) = servers.join().map_err(|_| "the thread panicked")??;
-    println!("\nheld {}", place(&postgres.data_dir()).display());
-    println!("held {}", place(&rabbitmq.data_dir()).display());
+    let servers = std::thread::spawn(|| Ok::<_, Box<dyn Error + Send + Sync>>((start(Postgres::start)?, start(RabbitMq::start)?)));
+    let (Some(postgres), Some(rabbitmq)) = servers.join().map_err(|_| "the thread panicked")?? else { return Ok(()) };
+    let mut out = std::io::stdout();
+    writeln!(out, "\nheld {}\nheld {}", place(&postgres.data_dir()).display(), place(&rabbitmq.data_dir()).display())?;
     std::thread::park();
     Ok(())
 }
@@ -150,6 +164,9 @@ fn servers_die_with_a_killed_parent() -> Result {
     let held = BufReader::new(output).lines().map_while(std::result::Result::ok);
     let held = held.filter_map(|line| line.strip_prefix("held ").map(PathBuf::from));
     let places: Vec<PathBuf> = held.take(2).collect();
+    if places.is_empty() && servers_are_elsewhere() {
+        return Ok(());
+    }
     assert_eq!(places.len(), 2, "the holder did not boot its servers");
     assert!(places.iter().all(|place| processes_in(place).len() > 1), "the servers went with the thread that started them");
 

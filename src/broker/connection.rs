@@ -1,10 +1,11 @@
 //! One way to connect: heartbeat, name, own roots, deadlines, no automatic recovery (it leaves consumers silent; our supervisors start afresh).
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use lapin::options::ConfirmSelectOptions;
 use lapin::tcp::OwnedTLSConfig;
-use lapin::uri::AMQPUri;
+use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{Channel, Connection, ConnectionProperties};
 
 use super::{BrokerError, topology};
@@ -66,15 +67,28 @@ impl Broker {
         within("declare the topology", topology::ensure(connection, &self.stream, self.declare)).await
     }
 
-    /// Connects, checks that the topology is there without changing anything, and closes: for `check`.
+    /// Connects, looks at the topology without changing anything, and closes: for `check`. Returns what is not there.
     ///
     /// # Errors
-    /// What is wrong, in a sentence.
-    pub async fn probe(&self) -> Result<(), BrokerError> {
+    /// The broker cannot be reached, or something that is there differs from what this program needs.
+    pub async fn probe(&self) -> Result<Vec<&'static str>, BrokerError> {
         let connection = self.connect("check").await?;
-        let found = within("look for the topology", topology::ensure(&connection, &self.stream, false)).await;
+        let missing = within("look for the topology", topology::missing(&connection, &self.stream, self.declare)).await;
         close(&connection).await;
-        found
+        missing
+    }
+
+    /// Where the broker is: scheme, host, port and virtual host, without user and password.
+    pub fn address(&self) -> String {
+        let AMQPUri { scheme, authority, vhost, .. } = &self.uri;
+        format!("{scheme}://{}:{} virtual host {vhost:?}", authority.host, authority.port)
+    }
+
+    /// Whether tokens travel to the broker in the clear: neither TLS nor loopback.
+    pub fn is_in_the_clear(&self) -> bool {
+        let host = self.uri.authority.host.as_str();
+        let is_loopback = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+        self.uri.scheme == AMQPScheme::AMQP && !is_loopback
     }
 
     /// A channel in confirm mode on a connection of its own, for commands that publish.

@@ -1,10 +1,14 @@
 //! Refused messages: in by the worker, looked at, put back or thrown away by operators.
 
-use lapin::options::{BasicAckOptions, BasicGetOptions};
-use lapin::types::{AMQPValue, FieldTable, LongString};
+use std::collections::BTreeSet;
+
+use lapin::message::Delivery;
+use lapin::options::{BasicAckOptions, BasicGetOptions, BasicNackOptions, BasicPublishOptions, QueueDeclareOptions};
+use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
 use lapin::{BasicProperties, Channel, Connection};
 
 use super::connection::{close, within};
+use super::publisher::verdict;
 use super::{Broker, BrokerError, DEAD, EVENTS_EXCHANGE, PublishError, Publisher, Received};
 use crate::event::Refusal;
 
@@ -77,11 +81,15 @@ pub struct DeadMessage {
     tag: u64,
 }
 
-/// The dead-letter queue, open on a connection of its own. What is taken and not settled returns when it is closed.
+/// The dead-letter queue, open on a connection of its own. What is taken and not settled returns, in order, when it is closed.
 pub struct DeadQueue {
     connection: Connection,
     channel: Channel,
-    user: String,
+    user: ShortString,
+    taken: usize,
+    held: BTreeSet<u64>,
+    /// Whether the message taken last had been handed back before.
+    was_back: bool,
 }
 
 impl DeadQueue {
@@ -90,63 +98,99 @@ impl DeadQueue {
     /// # Errors
     /// The broker cannot be reached or has no such queue.
     pub async fn open(broker: &Broker) -> Result<Self, BrokerError> {
+        let user = ShortString::try_new(broker.user()).unwrap_or_default();
         let connection = broker.connect("dead letters").await?;
         let channel = Broker::confirming_channel(&connection).await?;
-        Ok(Self { connection, channel, user: broker.user().to_owned() })
+        Ok(Self { connection, channel, user, taken: 0, held: BTreeSet::new(), was_back: false })
     }
 
-    /// Takes the first `limit` messages, oldest first.
+    /// How many messages are in the queue that nobody holds.
     ///
     /// # Errors
-    /// The connection was lost.
-    pub async fn take(&self, limit: usize) -> Result<Vec<DeadMessage>, BrokerError> {
-        let mut taken = Vec::new();
-        while taken.len() < limit {
-            let got = within("read revocation.dead", async {
-                let options = BasicGetOptions { no_ack: false };
-                self.channel.basic_get(DEAD.into(), options).await.map_err(|e| BrokerError::new("read revocation.dead", e))
-            });
-            let Some(message) = got.await? else { break };
-            let delivery = message.delivery;
-            let tag = delivery.delivery_tag;
-            taken.push(DeadMessage::new(taken.len() + 1, &delivery.routing_key.to_string(), delivery.properties, delivery.data, tag));
-        }
-        Ok(taken)
+    /// The broker has no such queue (a worker declares it), or the connection was lost.
+    pub async fn waiting(&self) -> Result<usize, BrokerError> {
+        let what = "look for queue revocation.dead, which a running worker declares";
+        let options = QueueDeclareOptions { passive: true, ..Default::default() };
+        let declared = within(what, async {
+            self.channel.queue_declare(DEAD.into(), options, FieldTable::default()).await.map_err(|e| BrokerError::new(what, e))
+        });
+        Ok(usize::try_from(declared.await?.message_count()).unwrap_or(usize::MAX))
+    }
+
+    /// Takes the next message, oldest first; `None` at the end of the queue.
+    ///
+    /// # Errors
+    /// The connection was lost, or this message cannot be read: its place is in the text.
+    pub async fn take(&mut self) -> Result<Option<DeadMessage>, BrokerError> {
+        let place = self.taken + 1;
+        let what = format!("read message {place} of revocation.dead");
+        let got = within(&what, async {
+            let options = BasicGetOptions { no_ack: false };
+            self.channel.basic_get(DEAD.into(), options).await.map_err(|e| BrokerError::new(what.as_str(), e))
+        });
+        let Some(message) = got.await? else { return Ok(None) };
+        let Delivery { delivery_tag, routing_key, redelivered, properties, data, .. } = message.delivery;
+        (self.taken, self.was_back) = (place, redelivered);
+        self.held.insert(delivery_tag);
+        Ok(Some(DeadMessage::new(place, routing_key.as_str(), properties, data, delivery_tag)))
     }
 
     /// Publishes a message to `auth.events` again, as this connection's user, and removes it from the queue.
     ///
     /// # Errors
     /// The broker did not confirm it, or no queue takes it; it then stays.
-    pub async fn requeue(&self, message: &DeadMessage) -> Result<(), BrokerError> {
-        let what = || format!("requeue message {}", message.place);
+    pub async fn requeue(&mut self, message: &DeadMessage) -> Result<(), PublishError> {
+        let what = format!("requeue message {}", message.place);
+        let key = ShortString::try_new(message.routing_key.as_str());
+        let key = key.map_err(|_| PublishError::TooLong(EVENTS_EXCHANGE.to_owned(), "its routing key"))?;
         let headers = message.properties.headers().clone().unwrap_or_default();
         let properties =
-            without_user(&message.properties).with_headers(strip(headers)).with_delivery_mode(2).with_user_id(self.user.as_str().into());
-        let options = lapin::options::BasicPublishOptions { mandatory: true, ..Default::default() };
-        let key = message.routing_key.as_str().into();
-        let confirmed = within("requeue", async {
+            without_user(&message.properties).with_headers(strip(headers)).with_delivery_mode(2).with_user_id(self.user.clone());
+        let confirmed = within(&what, async {
+            let options = BasicPublishOptions { mandatory: true, ..Default::default() };
             let sent = self.channel.basic_publish(EVENTS_EXCHANGE.into(), key, options, &message.body, properties).await;
-            sent.map_err(|e| BrokerError::new(what(), e))?.await.map_err(|e| BrokerError::new(what(), e))
+            sent.map_err(|e| BrokerError::new(what.as_str(), e))?.await.map_err(|e| BrokerError::new(what.as_str(), e))
         });
-        match confirmed.await? {
-            lapin::Confirmation::Ack(None) => self.discard(message).await,
-            _ => Err(BrokerError::ended(format!("{}: no queue took it", what()))),
-        }
+        verdict(&confirmed.await?, EVENTS_EXCHANGE)?;
+        Ok(self.discard(message).await?)
     }
 
     /// Removes a message from the queue for good.
     ///
     /// # Errors
     /// The connection was lost; the message then stays.
-    pub async fn discard(&self, message: &DeadMessage) -> Result<(), BrokerError> {
+    pub async fn discard(&mut self, message: &DeadMessage) -> Result<(), BrokerError> {
         let acked = self.channel.basic_ack(message.tag, BasicAckOptions::default()).await;
-        acked.map_err(|e| BrokerError::new(format!("remove message {}", message.place), e))
+        acked.map_err(|e| BrokerError::new(format!("remove message {}", message.place), e))?;
+        self.held.remove(&message.tag);
+        Ok(())
     }
 
-    /// Closes the connection; what was taken and not settled returns to the queue.
-    pub async fn close(self) {
+    /// Hands back what was taken and not settled, makes sure that the broker knows of it all, and closes the connection.
+    ///
+    /// # Errors
+    /// The connection was lost: what was removed last may be in the queue again.
+    pub async fn close(mut self) -> Result<(), BrokerError> {
+        let settled = self.hand_back().await;
         close(&self.connection).await;
+        settled
+    }
+
+    /// A quorum queue keeps messages that were handed back in a line of their own, ahead of the others: what is handed back goes to the end of
+    /// that line, so all of that line is taken first. One by one, as the broker, handing back by itself, keeps no order among single gets.
+    async fn hand_back(&mut self) -> Result<(), BrokerError> {
+        while self.was_back && !self.held.is_empty() {
+            if self.take().await?.is_none() {
+                break;
+            }
+        }
+        let what = "hand messages back to revocation.dead";
+        for tag in &self.held {
+            let options = BasicNackOptions { multiple: false, requeue: true };
+            self.channel.basic_nack(*tag, options).await.map_err(|e| BrokerError::new(what, e))?;
+        }
+        // A question after them: its answer says that they were read, which neither ack nor nack does.
+        self.waiting().await.map(drop)
     }
 }
 
@@ -171,6 +215,21 @@ fn header(properties: &BasicProperties, name: &str) -> Option<String> {
     }
 }
 
+/// A header's value in words.
+fn plain(value: &AMQPValue) -> String {
+    match value {
+        AMQPValue::LongString(text) => LongString::to_string(text),
+        AMQPValue::ShortString(text) => text.to_string(),
+        AMQPValue::Boolean(flag) => flag.to_string(),
+        AMQPValue::ShortShortInt(number) => number.to_string(),
+        AMQPValue::ShortInt(number) => number.to_string(),
+        AMQPValue::LongInt(number) => number.to_string(),
+        AMQPValue::LongLongInt(number) => number.to_string(),
+        AMQPValue::Timestamp(seconds) => seconds.to_string(),
+        _ => "(not text)".to_owned(),
+    }
+}
+
 impl DeadMessage {
     fn new(place: usize, routing_key: &str, properties: BasicProperties, body: Vec<u8>, tag: u64) -> Self {
         let text = |name| header(&properties, name);
@@ -188,6 +247,25 @@ impl DeadMessage {
             body,
             tag,
         }
+    }
+
+    /// The properties that its publisher set, by their AMQP names.
+    pub fn properties(&self) -> Vec<(&'static str, String)> {
+        let p = &self.properties;
+        let words = [
+            ("content_type", p.content_type()),
+            ("content_encoding", p.content_encoding()),
+            ("correlation_id", p.correlation_id()),
+            ("type", p.kind()),
+            ("app_id", p.app_id()),
+        ];
+        words.into_iter().filter_map(|(name, word)| Some((name, word.as_ref()?.to_string()))).collect()
+    }
+
+    /// The headers that its publisher set, without those of the refusal. A value may hold anything, raw tokens too.
+    pub fn headers(&self) -> Vec<(String, String)> {
+        let headers = strip(self.properties.headers().clone().unwrap_or_default());
+        headers.inner().iter().map(|(name, value)| (name.to_string(), plain(value))).collect()
     }
 
     /// The message's body, for an operator who asks to see it. It may hold raw tokens.

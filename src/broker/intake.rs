@@ -1,12 +1,13 @@
 //! Consuming: a supervised session on both queues. Whatever ends it (error, server-side cancel, silence), everything is torn down and built anew.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
 use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::{FieldTable, ShortString};
-use lapin::{Acker, BasicProperties, Channel, Connection, Consumer};
+use lapin::{Acker, BasicProperties, Channel, Connection, Consumer, Event};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
@@ -19,6 +20,10 @@ use crate::retry::Schedule;
 /// How long a session stays careful after a message that could not be read: one delivery at a time, so that only the message at fault is
 /// counted towards the delivery limit.
 const CAREFUL_SESSION: Duration = Duration::from_secs(2);
+/// How long a failed session waits to learn the cause from its connection.
+const CAUSE_PATIENCE: Duration = Duration::from_millis(100);
+/// A mass revocation is up to a thousand targets and a mebibyte; its queue gets this fraction of the prefetch, so that memory stays bounded.
+const MASS_SHARE: u16 = 16;
 /// Connects that neither succeed nor fail leave a thread behind each: after this many in a row the process had better start afresh.
 const MAX_MUTE_CONNECTS: u32 = 10;
 
@@ -120,7 +125,15 @@ impl Intake {
             () = self.stop.cancelled() => return Ok(Ended::Stopped),
         }
         let connection = self.broker.connect("consume").await?;
-        let ended = self.consume(&connection, careful).await;
+        let mut broken = pin!(broken(&connection));
+        let ended = tokio::select! {
+            error = &mut broken => Err(error),
+            ended = self.consume(&connection, careful) => match ended {
+                // What the connection says of its end is the cause; what a step of ours saw of it may be a mere consequence.
+                Err(seen) => Err(tokio::time::timeout(CAUSE_PATIENCE, &mut broken).await.unwrap_or(seen)),
+                ended => ended,
+            },
+        };
         close(&connection).await;
         ended
     }
@@ -131,7 +144,7 @@ impl Intake {
         }
         let prefetch = if careful { 1 } else { self.broker.prefetch };
         let (logout_channel, mut logout) = subscribe(connection, LOGOUT_QUEUE, prefetch).await?;
-        let (mass_channel, mut mass) = subscribe(connection, MASS_QUEUE, prefetch).await?;
+        let (mass_channel, mut mass) = subscribe(connection, MASS_QUEUE, (prefetch / MASS_SHARE).max(1)).await?;
         self.connected.send_replace(true);
         let (logout_queue, mass_queue) = (Arc::from(LOGOUT_QUEUE), Arc::from(MASS_QUEUE));
         let mut open = self.open.clone();
@@ -148,6 +161,17 @@ impl Intake {
         self.drained.cancelled().await;
         ended
     }
+}
+
+/// Waits for the connection's own error: a request under way when the connection breaks is never answered.
+async fn broken(connection: &Connection) -> BrokerError {
+    let mut events = connection.events_listener();
+    while let Some(event) = events.next().await {
+        if let Event::Error(error) = event {
+            return BrokerError::new("consume", error);
+        }
+    }
+    BrokerError::ended("consume")
 }
 
 async fn subscribe(connection: &Connection, queue: &'static str, prefetch: u16) -> Result<(Channel, Consumer), BrokerError> {

@@ -3,6 +3,7 @@
 
 mod connection;
 mod dead;
+mod events;
 mod intake;
 mod publisher;
 mod topology;
@@ -11,6 +12,7 @@ use std::fmt;
 
 pub use connection::Broker;
 pub use dead::{DeadMessage, DeadQueue};
+pub use events::{EventPublisher, Unconfirmed};
 pub use intake::{Body, Intake, Received};
 pub use publisher::{PublishError, Publisher};
 pub use topology::{DEAD, EVENTS_EXCHANGE, LOGOUT_QUEUE, MASS_QUEUE};
@@ -54,6 +56,12 @@ impl BrokerError {
             }
             _ => false,
         }
+    }
+
+    /// Whether the broker has no such thing (404).
+    pub fn is_missing(&self) -> bool {
+        let Why::Lapin(error) = &self.why else { return false };
+        matches!(error.kind(), lapin::ErrorKind::ProtocolError(amqp) if amqp.get_id() == 404)
     }
 
     /// Whether the client could not read what the broker sent: a message whose properties are not valid UTF-8 does that to every connection it is delivered on.

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt;
 use lapin::options::BasicPublishOptions;
 use lapin::types::ShortString;
 use lapin::{BasicProperties, Channel, Confirmation};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::connection::close;
@@ -16,7 +15,7 @@ use crate::invalidation::{EXCHANGE, Outgoing};
 use crate::retry::Schedule;
 
 /// How long a confirm may take before the connection counts as lost.
-const CONFIRM_TIMEOUT: Duration = Duration::from_secs(15);
+pub(super) const CONFIRM_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Why a message does not count as published.
 #[derive(Debug, thiserror::Error)]
@@ -25,7 +24,7 @@ pub enum PublishError {
     #[error("publish to {0}: {1} is longer than 255 bytes")]
     TooLong(String, &'static str),
     /// No queue is bound for it.
-    #[error("publish to {0}: no queue takes it (is the stream bound?)")]
+    #[error("publish to {0}: no queue takes it (is one bound there?)")]
     Returned(String),
     /// The broker refused it.
     #[error("publish to {0}: the broker refused it (queue full or unavailable)")]
@@ -38,11 +37,18 @@ pub enum PublishError {
     Stopping(String),
 }
 
+/// A channel and its place in the succession of channels: only the failures of the present one count against it.
+#[derive(Clone)]
+struct Link {
+    number: u64,
+    channel: Channel,
+}
+
 /// A handle to the publishing connection. Clones share it.
 #[derive(Clone)]
 pub struct Publisher {
-    link: watch::Receiver<Option<Channel>>,
-    suspect: Arc<Notify>,
+    link: watch::Receiver<Option<Link>>,
+    suspect: Arc<watch::Sender<u64>>,
     losses: watch::Receiver<u64>,
     schedule: Schedule,
     stop: CancellationToken,
@@ -53,7 +59,7 @@ impl Publisher {
     pub fn start(broker: Arc<Broker>, schedule: Schedule, stop: CancellationToken) -> Self {
         let (link_tx, link) = watch::channel(None);
         let (losses_tx, losses) = watch::channel(0);
-        let suspect = Arc::new(Notify::new());
+        let suspect = Arc::new(watch::Sender::new(0));
         let publisher = Self { link, suspect: suspect.clone(), losses, schedule: schedule.clone(), stop: stop.clone() };
         tokio::spawn(async move { Supervisor { broker, schedule, link: link_tx, losses: losses_tx, suspect, stop }.run().await });
         publisher
@@ -108,30 +114,37 @@ impl Publisher {
     /// Publishes once: persistent, mandatory, confirmed within [`CONFIRM_TIMEOUT`].
     pub(super) async fn publish(&self, exchange: &str, key: &str, body: &[u8], properties: BasicProperties) -> Result<(), PublishError> {
         let key = ShortString::try_new(key).map_err(|_| PublishError::TooLong(exchange.to_owned(), "its routing key"))?;
-        let channel = self.channel(exchange).await?;
+        let Link { number, channel } = self.link(exchange).await?;
         let outcome = tokio::time::timeout(CONFIRM_TIMEOUT, send(&channel, exchange, key, body, properties)).await;
         if !matches!(outcome, Ok(Ok(_))) {
-            self.suspect.notify_one();
+            self.suspect.send_if_modified(|suspect| number > std::mem::replace(suspect, number.max(*suspect)));
         }
         let lost = || format!("publish to {exchange}");
         match outcome {
             Err(_) => Err(BrokerError::timeout(lost(), CONFIRM_TIMEOUT).into()),
             Ok(Err(error)) => Err(BrokerError::new(lost(), error).into()),
-            Ok(Ok(Confirmation::Ack(None))) => Ok(()),
-            Ok(Ok(Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_)))) => Err(PublishError::Returned(exchange.to_owned())),
-            Ok(Ok(Confirmation::Nack(None) | Confirmation::NotRequested)) => Err(PublishError::Nacked(exchange.to_owned())),
+            Ok(Ok(confirmation)) => verdict(&confirmation, exchange),
         }
     }
 
     /// The present channel; waits for one while the broker is away.
-    async fn channel(&self, exchange: &str) -> Result<Channel, PublishError> {
+    async fn link(&self, exchange: &str) -> Result<Link, PublishError> {
         let mut link = self.link.clone();
         tokio::select! {
             found = link.wait_for(Option::is_some) => {
-                found.ok().and_then(|channel| channel.clone()).ok_or_else(|| PublishError::Stopping(exchange.to_owned()))
+                found.ok().and_then(|link| link.clone()).ok_or_else(|| PublishError::Stopping(exchange.to_owned()))
             }
             () = self.stop.cancelled() => Err(PublishError::Stopping(exchange.to_owned())),
         }
+    }
+}
+
+/// What the broker's answer to a mandatory message means.
+pub(super) fn verdict(confirmation: &Confirmation, exchange: &str) -> Result<(), PublishError> {
+    match confirmation {
+        Confirmation::Ack(None) => Ok(()),
+        Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_)) => Err(PublishError::Returned(exchange.to_owned())),
+        Confirmation::Nack(None) | Confirmation::NotRequested => Err(PublishError::Nacked(exchange.to_owned())),
     }
 }
 
@@ -149,17 +162,18 @@ async fn send(
 struct Supervisor {
     broker: Arc<Broker>,
     schedule: Schedule,
-    link: watch::Sender<Option<Channel>>,
+    link: watch::Sender<Option<Link>>,
     losses: watch::Sender<u64>,
-    suspect: Arc<Notify>,
+    suspect: Arc<watch::Sender<u64>>,
     stop: CancellationToken,
 }
 
 impl Supervisor {
     async fn run(self) {
-        let mut failures = 0;
+        let (mut failures, mut number) = (0, 0);
         while !self.stop.is_cancelled() {
-            match self.session().await {
+            number += 1;
+            match self.session(number).await {
                 Ok(()) => {
                     failures = 0;
                     self.losses.send_modify(|losses| *losses += 1);
@@ -177,7 +191,7 @@ impl Supervisor {
     }
 
     /// One connection's life; `Ok` once it was up, however it ended.
-    async fn session(&self) -> Result<(), BrokerError> {
+    async fn session(&self, number: u64) -> Result<(), BrokerError> {
         let connection = self.broker.connect("publish").await?;
         let ready = async {
             self.broker.ensure_topology(&connection).await?;
@@ -190,11 +204,10 @@ impl Supervisor {
                 return Err(error);
             }
         };
-        // What failed on the last connection says nothing of this one.
-        let _ = self.suspect.notified().now_or_never();
-        self.link.send_replace(Some(channel));
+        self.link.send_replace(Some(Link { number, channel }));
+        let mut suspect = self.suspect.subscribe();
         tokio::select! {
-            () = self.suspect.notified() => tracing::warn!("publishing connection lost"),
+            _ = suspect.wait_for(|suspect| *suspect >= number) => tracing::warn!("publishing connection lost"),
             () = self.stop.cancelled() => {}
         }
         self.link.send_replace(None);

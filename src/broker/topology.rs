@@ -106,14 +106,10 @@ fn max_age(age: Duration) -> String {
 pub(super) async fn ensure(connection: &Connection, stream: &InvalidationConfig, declare: bool) -> Result<(), BrokerError> {
     let channel = connection.create_channel().await.map_err(|e| BrokerError::new("open a channel", e))?;
     for (name, kind) in EXCHANGES {
-        let options = ExchangeDeclareOptions { passive: !declare, durable: true, ..Default::default() };
-        channel
-            .exchange_declare(name.into(), kind, options, FieldTable::default())
-            .await
-            .map_err(|e| BrokerError::new(format!("declare exchange {name}"), e))?;
+        ensure_exchange(&channel, name, kind, declare).await?;
     }
     for queue in queues(stream) {
-        ensure_queue(&channel, queue, declare).await?;
+        ensure_queue(&channel, &queue, declare).await?;
     }
     if declare {
         bind(&channel).await?;
@@ -121,12 +117,58 @@ pub(super) async fn ensure(connection: &Connection, stream: &InvalidationConfig,
     channel.close(200, "done".into()).await.map_err(|e| BrokerError::new("close a channel", e))
 }
 
-async fn ensure_queue(channel: &Channel, queue: QueueSpec, declare: bool) -> Result<(), BrokerError> {
+async fn ensure_exchange(channel: &Channel, name: &str, kind: ExchangeKind, declare: bool) -> Result<(), BrokerError> {
+    let options = ExchangeDeclareOptions { passive: !declare, durable: true, ..Default::default() };
+    let declared = channel.exchange_declare(name.into(), kind, options, FieldTable::default()).await;
+    declared.map_err(|e| BrokerError::new(format!("declare exchange {name}"), e))
+}
+
+async fn ensure_queue(channel: &Channel, queue: &QueueSpec, declare: bool) -> Result<(), BrokerError> {
     let options = QueueDeclareOptions { passive: !declare, durable: true, ..Default::default() };
-    match channel.queue_declare(queue.name.into(), options, queue.arguments).await {
-        Ok(_) => Ok(()),
-        Err(error) => Err(BrokerError::new(format!("declare queue {}", queue.name), error)),
+    let declared = channel.queue_declare(queue.name.into(), options, queue.arguments.clone()).await;
+    declared.map(drop).map_err(|e| BrokerError::new(format!("declare queue {}", queue.name), e))
+}
+
+/// Says what is not there, and changes nothing.
+///
+/// # Errors
+/// Where the worker declares (`declare`): which argument of something that is there differs, in the broker's words.
+pub(super) async fn missing(connection: &Connection, stream: &InvalidationConfig, declare: bool) -> Result<Vec<&'static str>, BrokerError> {
+    let mut missing = Vec::new();
+    for (name, kind) in EXCHANGES {
+        if !is_there(connection, name, async |channel, passive| ensure_exchange(channel, name, kind.clone(), !passive).await, declare)
+            .await?
+        {
+            missing.push(name);
+        }
     }
+    for queue in queues(stream) {
+        let ensure = async |channel: &Channel, passive: bool| ensure_queue(channel, &queue, !passive).await;
+        if !is_there(connection, queue.name, ensure, declare).await? {
+            missing.push(queue.name);
+        }
+    }
+    Ok(missing)
+}
+
+/// Looks first; only what is there is then declared, which compares its arguments and creates nothing.
+async fn is_there(
+    connection: &Connection,
+    name: &str,
+    ensure: impl AsyncFn(&Channel, bool) -> Result<(), BrokerError>,
+    compare: bool,
+) -> Result<bool, BrokerError> {
+    // A channel of its own: the broker closes it where something is not there.
+    let channel = connection.create_channel().await.map_err(|e| BrokerError::new(format!("open a channel for {name}"), e))?;
+    match ensure(&channel, true).await {
+        Err(error) if error.is_missing() => return Ok(false),
+        found => found?,
+    }
+    if compare {
+        ensure(&channel, false).await?;
+    }
+    channel.close(200, "done".into()).await.map_err(|e| BrokerError::new("close a channel", e))?;
+    Ok(true)
 }
 
 async fn bind(channel: &Channel) -> Result<(), BrokerError> {

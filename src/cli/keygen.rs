@@ -1,6 +1,7 @@
 //! `keygen`: makes a sealing key.
 
-use super::{CommandError, say};
+use super::CommandError;
+use super::output::say;
 use crate::seal;
 
 /// Options of `keygen`.

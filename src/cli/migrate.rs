@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::{CommandError, say};
+use super::CommandError;
+use super::output::say;
 use crate::config::{DatabaseSettings, Environment};
 use crate::store::Store;
 use crate::telemetry;

@@ -1,15 +1,24 @@
 //! The commands (contract section 8): one file each.
 
+mod check;
+mod dead;
 mod keygen;
 mod migrate;
+mod ndjson;
+mod operator;
+mod output;
+mod retry;
 mod run;
+#[cfg(feature = "sandbox")]
+mod sandbox;
+mod submit;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::app::{self, AppError};
+use crate::app::AppError;
 use crate::config::ConfigError;
 
 /// Revokes OAuth tokens everywhere after a logout.
@@ -29,8 +38,20 @@ enum Command {
     Run(run::Args),
     /// Bring the database's schema up to date
     Migrate,
+    /// Look at configuration, broker, database and providers, and say what is wrong
+    Check(check::Args),
+    /// Publish events from NDJSON
+    Submit(submit::Args),
+    /// Make parked targets due now
+    Retry(retry::Args),
+    /// Look at refused messages, put them back or throw them away
+    #[command(subcommand)]
+    Dead(dead::Command),
     /// Make a sealing key
     Keygen(keygen::Args),
+    /// Log pretend users out on private servers and watch every token die
+    #[cfg(feature = "sandbox")]
+    Sandbox(sandbox::Args),
 }
 
 /// Why a command failed.
@@ -81,7 +102,13 @@ async fn dispatch(cli: Cli) -> Result<(), CommandError> {
     match cli.command {
         Command::Run(args) => run::run(config, &args).await,
         Command::Migrate => migrate::run(config).await,
+        Command::Check(args) => check::run(config, &args).await,
+        Command::Submit(args) => submit::run(config, &args).await,
+        Command::Retry(args) => retry::run(config, &args).await,
+        Command::Dead(command) => dead::run(config, &command).await,
         Command::Keygen(args) => keygen::run(&args),
+        #[cfg(feature = "sandbox")]
+        Command::Sandbox(args) => sandbox::run(&args).await,
     }
 }
 
@@ -93,12 +120,3 @@ fn fail(error: &CommandError) -> ExitCode {
         CommandError::Failed(_) => ExitCode::from(1),
     }
 }
-
-/// Prints a line of a command's result.
-#[expect(clippy::print_stdout, reason = "standard output is where a command's result belongs")]
-fn say(line: impl std::fmt::Display) {
-    println!("{line}");
-}
-
-/// Version shown by `--version` and in the audit views.
-pub const VERSION: &str = app::VERSION;

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use super::environment::Environment;
 use super::findings::{ConfigError, Findings};
-use super::{AmqpConfig, Config, DatabaseConfig, LimitsConfig, LogConfig, providers, sections, tree};
+use super::raw::RawConfig;
+use super::{AmqpConfig, Config, DatabaseConfig, LimitsConfig, LogConfig, RetryConfig, providers, sections, tree};
 use crate::event::ProviderRule;
 
 /// What commands on the database alone need, such as `migrate`.
@@ -16,6 +17,14 @@ pub struct DatabaseSettings {
     pub database: DatabaseConfig,
     /// `[log]`
     pub log: LogConfig,
+}
+
+/// What `retry` needs: the database, and the budget that it gives.
+pub struct RetrySettings {
+    /// `[database]`
+    pub database: DatabaseConfig,
+    /// `[retry]`
+    pub retry: RetryConfig,
 }
 
 /// What commands on the broker alone need, such as `submit`.
@@ -63,8 +72,30 @@ impl DatabaseSettings {
     pub fn load(path: Option<&Path>, environment: &Environment) -> Result<Self, ConfigError> {
         let mut findings = Findings::default();
         let raw = tree::read(path, environment, &mut findings);
-        let settings =
-            Self { database: sections::database(raw.database, &mut findings), log: sections::log(raw.log, environment, &mut findings) };
+        let settings = Self::from_raw(raw, environment, &mut findings);
+        findings.finish(settings)
+    }
+
+    /// The same for commands that work without a database: `None` where neither `database.url` nor its file is set.
+    pub fn load_if_set(path: Option<&Path>, environment: &Environment) -> Result<Option<Self>, ConfigError> {
+        let mut findings = Findings::default();
+        let raw = tree::read(path, environment, &mut findings);
+        let is_set = raw.database.url.is_some() || raw.database.url_file.is_some();
+        let settings = is_set.then(|| Self::from_raw(raw, environment, &mut findings));
+        findings.finish(settings)
+    }
+
+    fn from_raw(raw: RawConfig, environment: &Environment, findings: &mut Findings) -> Self {
+        Self { database: sections::database(raw.database, findings), log: sections::log(raw.log, environment, findings) }
+    }
+}
+
+impl RetrySettings {
+    /// Reads `[database]` and `[retry]`, from the same places as [`Config::load`].
+    pub fn load(path: Option<&Path>, environment: &Environment) -> Result<Self, ConfigError> {
+        let mut findings = Findings::default();
+        let raw = tree::read(path, environment, &mut findings);
+        let settings = Self { database: sections::database(raw.database, &mut findings), retry: sections::retry(raw.retry, &mut findings) };
         findings.finish(settings)
     }
 }

@@ -12,7 +12,7 @@ mod tree;
 
 pub use environment::Environment;
 pub use findings::ConfigError;
-pub use load::{BrokerSettings, DatabaseSettings};
+pub use load::{BrokerSettings, DatabaseSettings, RetrySettings};
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -122,7 +122,7 @@ impl Default for RetryConfig {
 /// `[invalidation]`
 #[derive(Clone, Debug)]
 pub struct InvalidationConfig {
-    /// `stream_max_age`: retention of the stream, at least the longest token lifetime. Default 7 days.
+    /// `stream_max_age`: retention of the stream, at least the longest token lifetime. Default 30 days.
     pub stream_max_age: Duration,
     /// `stream_max_length_bytes`: disk guard of the stream. Default 5 GB.
     pub stream_max_length_bytes: u64,
@@ -132,7 +132,7 @@ pub struct InvalidationConfig {
 
 impl Default for InvalidationConfig {
     fn default() -> Self {
-        Self { stream_max_age: Duration::from_secs(7 * DAY), stream_max_length_bytes: 5_000_000_000, heartbeat: Duration::from_secs(1) }
+        Self { stream_max_age: Duration::from_secs(30 * DAY), stream_max_length_bytes: 5_000_000_000, heartbeat: Duration::from_secs(1) }
     }
 }
 

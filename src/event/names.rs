@@ -19,6 +19,14 @@ impl EventType {
         Self::ALL.into_iter().find(|event_type| event_type.as_str() == value)
     }
 
+    /// The routing key to publish an event of this type with.
+    pub fn routing_key(self) -> &'static str {
+        match self {
+            Self::Logout => "auth.logout",
+            Self::MassRevocation => "auth.mass_revocation",
+        }
+    }
+
     /// The lane that work of this type runs in.
     pub fn lane(self) -> Lane {
         match self {

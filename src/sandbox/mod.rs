@@ -3,10 +3,16 @@
 //!
 //! Calls block; async code that must not stall wraps them in `spawn_blocking`.
 
+mod node;
+mod oidc;
 mod place;
 mod postgres;
+mod pretend;
 mod process;
 mod rabbitmq;
+mod timeline;
+mod verifier;
+mod worker;
 
 use std::{
     io,
@@ -15,8 +21,12 @@ use std::{
     time::Duration,
 };
 
+pub use oidc::{OidcProvider, Tokens};
 pub use postgres::Postgres;
 pub use rabbitmq::RabbitMq;
+pub use timeline::{Login, Observer, Timeline, event};
+pub use verifier::Service;
+pub use worker::{Surroundings, WorkerProcess};
 
 /// Why a private server could not be started or told what to do.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +71,18 @@ impl SandboxError {
     fn io(action: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let action = action.into();
         move |source| Self::Io { action, source }
+    }
+
+    /// One line: of a log's end, the first word of an error.
+    pub fn brief(&self) -> String {
+        match self {
+            Self::NotReady { server, problem, log_tail } => {
+                let cause = log_tail.lines().find(|line| line.to_lowercase().contains("err")).unwrap_or_default();
+                format!("{server} {problem}; {}", cause.trim()).trim_end_matches("; ").to_owned()
+            }
+            Self::Missing { program, package } => format!("the program `{program}` is missing (Debian package {package})"),
+            other => other.to_string().lines().next().unwrap_or_default().to_owned(),
+        }
     }
 }
 

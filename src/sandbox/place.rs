@@ -2,7 +2,7 @@
 //! processes side by side never share one and what a killed process left behind is swept by the next.
 
 use std::{
-    fs::{self, DirBuilder, File, TryLockError},
+    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
     net::{Ipv4Addr, TcpListener},
     os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
@@ -56,6 +56,14 @@ impl Place {
         fs::write(&path, content).map_err(SandboxError::io(format!("write {}", path.display())))?;
         Ok(path)
     }
+
+    /// A new log in this place: where it is, and two handles that add to it.
+    pub(super) fn log(&self, name: &str) -> Result<(PathBuf, File, File), SandboxError> {
+        let path = self.path.join(name);
+        let opened = OpenOptions::new().create(true).append(true).open(&path).and_then(|file| Ok((file.try_clone()?, file)));
+        let (out, err) = opened.map_err(SandboxError::io(format!("open {}", path.display())))?;
+        Ok((path, out, err))
+    }
 }
 
 impl Drop for Place {
@@ -99,7 +107,7 @@ pub(super) fn own_uid() -> Result<u32, SandboxError> {
 }
 
 /// The directory above all of this user's places.
-fn base() -> Result<PathBuf, SandboxError> {
+pub(super) fn base() -> Result<PathBuf, SandboxError> {
     let uid = own_uid()?;
     let path = std::env::temp_dir().join(format!("revocation-worker-sandbox-{uid}"));
     if !path.is_dir() {

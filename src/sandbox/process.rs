@@ -62,6 +62,12 @@ impl Server {
         Ok(())
     }
 
+    /// Waits until a program that ends by itself has done so, with success.
+    pub(super) fn finish(mut self, log: &Path) -> Result<(), SandboxError> {
+        let status = self.child.wait().map_err(SandboxError::io(format!("wait for {}", self.name)))?;
+        if status.success() { Ok(()) } else { Err(self.not_ready(log, format!("ended with {status}"))) }
+    }
+
     /// Freezes the server and its children: connections open and stay silent.
     pub(super) fn pause(&self) -> Result<(), SandboxError> {
         // The parent first: frozen, it starts no child that would be missed.

@@ -4,6 +4,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::rejected::storable;
 use super::{Store, StoreError, WorkerNo};
 use crate::event::LogoutEvent;
 use crate::seal::Sealed;
@@ -46,11 +47,11 @@ pub enum Disposition {
     Expired,
 }
 
-/// An event that this call inserted; one that is missing was known before.
+/// An event that stands under the row id given, by this call or an earlier try of it; one that is missing was known before.
 pub struct Accepted {
     /// The row id given in [`NewEvent`].
     pub row: Uuid,
-    /// Whether the leases were granted: not so when this worker's own lease has run out.
+    /// Whether the leases are this worker's: not so when its own lease had run out.
     pub leased: bool,
 }
 
@@ -75,7 +76,7 @@ macro_rules! columns {
 columns!(EventColumns {
     row: Uuid, source: &'a str, id: &'a str, event_type: &'static str, lane: &'static str, reason: Option<&'a str>, actor: Option<&'a str>,
     incident: Option<&'a str>, incident_targets: Option<i64>, occurred_at: Option<OffsetDateTime>, received_at: OffsetDateTime,
-    not_before: OffsetDateTime, broker_user: Option<&'a str>, body_sha256: &'a [u8],
+    not_before: OffsetDateTime, broker_user: Option<String>, body_sha256: &'a [u8],
 });
 
 columns!(TargetColumns {
@@ -122,7 +123,7 @@ impl<'a> EventColumns<'a> {
         self.occurred_at.push(event.occurred_at);
         self.received_at.push(event.received_at);
         self.not_before.push(event.not_before);
-        self.broker_user.push(new.broker_user);
+        self.broker_user.push(new.broker_user.map(storable));
         self.body_sha256.push(&new.body_sha256);
     }
 }
@@ -192,7 +193,10 @@ async fn insert(connection: &mut PgConnection, worker: WorkerNo, columns: &Colum
             JOIN fresh USING (event_id)
             LEFT JOIN me ON n.lease
         )
-        SELECT event_id AS "row!", EXISTS (SELECT FROM me) AS "leased!" FROM fresh"#,
+        SELECT event_id AS "row!", EXISTS (SELECT FROM me) AS "leased!" FROM fresh
+        UNION ALL -- what an earlier try committed although its answer was lost; this statement's own rows are not visible to it
+        SELECT e.event_id, EXISTS (SELECT FROM revocation.targets t WHERE t.event_id = e.event_id AND t.lease_owner = $1 AND t.attempts = 1)
+        FROM revocation.events e WHERE e.event_id = ANY($2)"#,
         worker.0,
         &e.row,
         &e.source as &[&str],
@@ -206,7 +210,7 @@ async fn insert(connection: &mut PgConnection, worker: WorkerNo, columns: &Colum
         &e.occurred_at as &[Option<OffsetDateTime>],
         &e.received_at,
         &e.not_before,
-        &e.broker_user as &[Option<&str>],
+        &e.broker_user as &[Option<String>],
         &e.body_sha256 as &[&[u8]],
         &t.event,
         &t.ordinal,

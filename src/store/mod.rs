@@ -46,7 +46,7 @@ use crate::config::DatabaseConfig;
 pub use accept::{Accepted, Disposition, NewEvent, NewTarget};
 pub use claim::{Claimed, Want};
 pub use confirm::{Denial, Unconfirmed};
-pub use operate::{Backlog, RetryScope};
+pub use operate::{Backlog, RetryScope, Standing};
 pub use record::{Attempt, Closing};
 pub use rejected::Rejected;
 pub use schema::SchemaError;
@@ -86,14 +86,18 @@ pub enum StoreError {
     /// Postgres refused the statement.
     #[error("{0}: {1}")]
     Refused(&'static str, String),
+    /// Postgres refused what was to be written: it cannot be stored as it is, however often it is tried.
+    #[error("{0}: {1}")]
+    Unstorable(&'static str, String),
 }
 
 impl StoreError {
     fn new(what: &'static str, error: sqlx::Error) -> Self {
         match &error {
-            // The primary message only: DETAIL may print a whole row.
             sqlx::Error::Database(e) if !is_passing(e.code().as_deref()) => {
-                Self::Refused(what, format!("{} (SQLSTATE {})", e.message(), e.code().as_deref().unwrap_or("unknown")))
+                // The primary message only: DETAIL may print a whole row.
+                let reason = format!("{} (SQLSTATE {})", e.message(), e.code().as_deref().unwrap_or("unknown"));
+                if is_unstorable(e.code().as_deref()) { Self::Unstorable(what, reason) } else { Self::Refused(what, reason) }
             }
             _ => Self::Unreachable(what, error),
         }
@@ -101,8 +105,13 @@ impl StoreError {
 
     /// Whether the same statement may succeed later.
     pub fn is_passing(&self) -> bool {
-        !matches!(self, Self::Refused(..))
+        !matches!(self, Self::Refused(..) | Self::Unstorable(..))
     }
+}
+
+/// SQLSTATE of a value that Postgres cannot hold: class 22 (data exception), 54 (too long for an index), a violated CHECK.
+fn is_unstorable(code: Option<&str>) -> bool {
+    code.is_some_and(|code| ["22", "54"].contains(&&code[..2]) || code == "23514")
 }
 
 /// SQLSTATE classes that say "later": connection, resources, operator intervention, system; serialisation, deadlock, lock timeout, read-only standby.

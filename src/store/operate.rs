@@ -1,6 +1,9 @@
 //! What operators ask for, and what the metrics show of the database.
 
+use std::time::Duration;
+
 use serde_json::Value;
+use sqlx::PgConnection;
 
 use super::{Store, StoreError};
 use crate::target::TargetId;
@@ -27,6 +30,14 @@ pub struct Backlog {
     pub targets: i64,
 }
 
+/// Where a target stands.
+pub struct Standing {
+    /// Its state.
+    pub state: String,
+    /// Whether that state is final.
+    pub is_final: bool,
+}
+
 impl Store {
     /// Counts the open targets.
     ///
@@ -48,40 +59,80 @@ impl Store {
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn retry(&self, actor: &str, scope: &RetryScope, fresh_budget: std::time::Duration) -> Result<u64, StoreError> {
-        let (provider, incident, target) = match scope {
-            RetryScope::Provider(name) => (Some(name.as_str()), None, None),
-            RetryScope::Incident(name) => (None, Some(name.as_str()), None),
-            RetryScope::Target(id) => (None, None, Some(*id)),
+    pub async fn retry(&self, actor: &str, scope: &RetryScope, fresh_budget: Duration) -> Result<u64, StoreError> {
+        const WHAT: &str = "make targets due";
+        let mut connection = self.pool.acquire().await.map_err(|e| StoreError::new(WHAT, e))?;
+        // One statement, so that it happens wholly or not at all; a provider that was away for a day has many targets.
+        connection.close_on_drop();
+        let work = async {
+            sqlx::query("SET statement_timeout = '10min'").execute(&mut *connection).await?;
+            retry(&mut connection, actor, scope, fresh_budget).await
         };
-        let detail: Value = serde_json::json!({ "provider": provider, "revocation_id": target.map(|id| id.to_string()) });
-        let budget = fresh_budget.as_secs_f64();
-        within!(self, "make targets due", |c| {
-            let done = sqlx::query_scalar!(
-                    r#"WITH due AS (
-                        UPDATE revocation.targets t
-                        SET state = 'pending', due_at = now(), failures = 0, give_up_at = greatest(t.give_up_at, now() + make_interval(secs => $7))
-                        FROM revocation.events e
-                        WHERE e.event_id = t.event_id AND t.lease_owner IS NULL AND t.finished_at IS NULL
-                            AND ($1::text IS NULL OR t.provider = $1) AND ($2::text IS NULL OR e.incident = $2)
-                            AND ($3::uuid IS NULL OR (t.event_id = $3 AND t.ordinal = $4))
-                        RETURNING 1
-                    ), noted AS (
-                        INSERT INTO revocation.operations (actor, action, incident, detail)
-                        SELECT $5, 'retry', $2, $6::jsonb || jsonb_build_object('targets', (SELECT count(*) FROM due))
-                    )
-                    SELECT count(*) AS "targets!" FROM due"#,
-                    provider,
-                    incident,
-                    target.map(|id| id.event),
-                    target.map(|id| id.ordinal),
-                    actor,
-                    detail,
-                    budget
-                )
-                .fetch_one(c)
-                .await?;
-            Ok(done.unsigned_abs())
+        work.await.map(i64::unsigned_abs).map_err(|e| StoreError::new(WHAT, e))
+    }
+
+    /// Where a target stands; `None`: there is no such target.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn standing(&self, target: TargetId) -> Result<Option<Standing>, StoreError> {
+        within!(self, "look for a target", |c| {
+            sqlx::query_as!(
+                Standing,
+                r#"SELECT state, finished_at IS NOT NULL AS "is_final!" FROM revocation.targets WHERE event_id = $1 AND ordinal = $2"#,
+                target.event,
+                target.ordinal
+            )
+            .fetch_optional(c)
+            .await
         })
     }
+
+    /// Writes one row of `audit.operations`. Neither `actor` nor `action` may be empty.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn note_operation(&self, actor: &str, action: &str, detail: &Value) -> Result<(), StoreError> {
+        within!(self, "record the operation", |c| {
+            sqlx::query!("INSERT INTO revocation.operations (actor, action, detail) VALUES ($1, $2, $3)", actor, action, detail)
+                .execute(c)
+                .await
+                .map(drop)
+        })
+    }
+}
+
+/// A target that a worker holds is left alone: it is being tried this moment.
+async fn retry(c: &mut PgConnection, actor: &str, scope: &RetryScope, fresh_budget: Duration) -> Result<i64, sqlx::Error> {
+    let (provider, incident, target) = match scope {
+        RetryScope::Provider(name) => (Some(name.as_str()), None, None),
+        RetryScope::Incident(name) => (None, Some(name.as_str()), None),
+        RetryScope::Target(id) => (None, None, Some(*id)),
+    };
+    let detail: Value = serde_json::json!({ "provider": provider, "revocation_id": target.map(|id| id.to_string()) });
+    sqlx::query_scalar!(
+        r#"WITH due AS (
+            UPDATE revocation.targets t
+            SET state = 'pending', due_at = now(), failures = 0, give_up_at = greatest(t.give_up_at, now() + make_interval(secs => $7))
+            FROM revocation.events e
+            WHERE e.event_id = t.event_id AND t.lease_owner IS NULL AND t.finished_at IS NULL
+                AND (t.state = 'parked' OR t.due_at > now())
+                AND ($1::text IS NULL OR t.provider = $1) AND ($2::text IS NULL OR e.incident = $2)
+                AND ($3::uuid IS NULL OR (t.event_id = $3 AND t.ordinal = $4))
+            RETURNING 1
+        ), noted AS (
+            INSERT INTO revocation.operations (actor, action, incident, detail)
+            SELECT $5, 'retry', $2, $6::jsonb || jsonb_build_object('targets', (SELECT count(*) FROM due))
+        )
+        SELECT count(*) AS "targets!" FROM due"#,
+        provider,
+        incident,
+        target.map(|id| id.event),
+        target.map(|id| id.ordinal),
+        actor,
+        detail,
+        fresh_budget.as_secs_f64()
+    )
+    .fetch_one(c)
+    .await
 }

@@ -20,7 +20,7 @@ pub struct Rejected<'a> {
 }
 
 /// NUL and the like cannot be stored as text; a refusal must always be.
-fn storable(text: &str) -> String {
+pub(super) fn storable(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }
 

@@ -1,6 +1,7 @@
 //! The schema's version: `migrate` brings it up to date, `run` refuses an older one.
 
 use sqlx::migrate::{Migrate, MigrateError, Migrator};
+use sqlx::postgres::PgPoolOptions;
 
 use super::{Store, StoreError};
 
@@ -36,15 +37,13 @@ impl Store {
     /// # Errors
     /// See [`SchemaError`]. Returns the schema's version.
     pub async fn migrate(&self) -> Result<i64, SchemaError> {
-        let mut connection = self.pool.acquire().await.map_err(|e| StoreError::new("connect to the database", e))?;
         // The limits of a worker's session are too tight for a migration.
-        sqlx::query("SET statement_timeout = '10min'")
-            .execute(&mut *connection)
-            .await
-            .map_err(|e| StoreError::new("prepare the migration", e))?;
-        connection.close_on_drop();
-        let migrations = Migrator { ignore_missing: true, ..Migrator { migrations: MIGRATIONS.migrations.clone(), ..Migrator::DEFAULT } };
-        migrations.run(&mut *connection).await?;
+        let options = self.options.clone().options([("statement_timeout", "10min"), ("lock_timeout", "0")]);
+        let pool = PgPoolOptions::new().max_connections(1).connect_with(options).await;
+        let pool = pool.map_err(|e| StoreError::new("connect to the database", e))?;
+        let migrations = Migrator { ignore_missing: true, migrations: MIGRATIONS.migrations.clone(), ..Migrator::DEFAULT };
+        migrations.run(&pool).await?;
+        pool.close().await;
         self.check_schema().await
     }
 

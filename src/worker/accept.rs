@@ -2,7 +2,7 @@
 //!
 //! Whatever has arrived while one commit was under way makes the next batch: many events share a commit, a lone one waits for nobody.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,11 +12,11 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::Worker;
-use super::intake::{Denied, note_denied};
+use super::intake::{Denied, note_denied, refuse};
 use super::job::{Context, Job};
 use super::revoke;
 use crate::broker::Received;
-use crate::event::LogoutEvent;
+use crate::event::{LogoutEvent, Refusal, RefusalCode};
 use crate::failpoint;
 use crate::invalidation::EventRef;
 use crate::outcome::Standing;
@@ -109,22 +109,18 @@ fn dispose(worker: &Worker, event: &LogoutEvent, target: &Target, room: &[(Arc<s
     }
 }
 
-/// What became of a batch.
-#[derive(Default)]
-struct Outcome {
-    accepted: Vec<Accepted>,
-    /// Events that Postgres refuses for their content.
-    refused: Vec<Uuid>,
-}
-
 /// Commits a batch and sets off what follows: acknowledgements, and the work itself.
 async fn accept(worker: &Arc<Worker>, batch: Vec<Prepared>, open: &watch::Sender<bool>, turn: OwnedSemaphorePermit) {
-    let Some(Outcome { accepted, refused }) = commit(worker, &batch, open).await else { return };
+    let Some(mut committed) = commit(worker, &batch, open).await else { return };
     drop(turn);
     failpoint!("committed");
-    // Not acknowledged, the refused stay the broker's, which dead-letters them in the end.
-    for prepared in batch.into_iter().filter(|prepared| !refused.contains(&prepared.denied.row)) {
-        let fresh = accepted.iter().find(|a| a.row == prepared.denied.row);
+    for prepared in batch {
+        let row = prepared.denied.row;
+        if let Some(reason) = committed.unstorable.remove(&row) {
+            set_aside(worker, prepared.denied, reason);
+            continue;
+        }
+        let fresh = committed.accepted.iter().find(|a| a.row == row);
         worker.metrics.accepted(prepared.denied.event.lane(), fresh.is_some());
         let Prepared { denied: Denied { received, event, row, denial, .. }, targets, room } = prepared;
         if fresh.is_some_and(|fresh| fresh.leased) {
@@ -133,6 +129,13 @@ async fn accept(worker: &Arc<Worker>, batch: Vec<Prepared>, open: &watch::Sender
         let worker = worker.clone();
         worker.clone().tasks.spawn(async move { acknowledge(&worker, received, row, denial).await });
     }
+}
+
+/// An event that Postgres cannot hold is refused like any other bad input: waiting for it would hold up every event behind it.
+fn set_aside(worker: &Arc<Worker>, denied: Denied, reason: String) {
+    let Denied { received, event, .. } = denied;
+    let refusal = Refusal::new(RefusalCode::InvalidField, reason).of_event(Some(event.source), Some(event.id));
+    worker.tasks.spawn(refuse(worker.clone(), received, refusal));
 }
 
 async fn acknowledge(worker: &Worker, received: Received, row: Uuid, denial: JoinHandle<Option<OffsetDateTime>>) {
@@ -144,16 +147,23 @@ async fn acknowledge(worker: &Worker, received: Received, row: Uuid, denial: Joi
     note_denied(worker, row, at);
 }
 
+/// What became of a batch.
+#[derive(Default)]
+struct Committed {
+    accepted: Vec<Accepted>,
+    /// Events that Postgres cannot hold, and why.
+    unstorable: HashMap<Uuid, String>,
+}
+
 /// Commits, again and again until it is done; `None` if the worker stops first.
-async fn commit(worker: &Worker, batch: &[Prepared], open: &watch::Sender<bool>) -> Option<Outcome> {
-    let (mut failures, began, schedule, mut outcome) = (0, Instant::now(), Schedule::reconnecting(), Outcome::default());
+async fn commit(worker: &Worker, batch: &[Prepared], open: &watch::Sender<bool>) -> Option<Committed> {
+    let (mut failures, began, schedule) = (0, Instant::now(), Schedule::reconnecting());
     loop {
-        // What an earlier try has inserted stays accepted when the rest of its batch is tried again.
-        match insert(worker, batch, &mut outcome).await {
-            Ok(()) => {
+        match insert(worker, batch).await {
+            Ok(committed) => {
                 worker.note_database(true);
                 open.send_if_modified(|open| !std::mem::replace(open, true));
-                return Some(outcome);
+                return Some(committed);
             }
             Err(error) => {
                 failures += 1;
@@ -171,24 +181,23 @@ async fn commit(worker: &Worker, batch: &[Prepared], open: &watch::Sender<bool>)
     }
 }
 
-/// Inserts a batch; where Postgres refuses it for its content, in halves, so that one bad event does not hold up the others.
-async fn insert(worker: &Worker, batch: &[Prepared], outcome: &mut Outcome) -> Result<(), StoreError> {
+/// Inserts a batch; where Postgres cannot hold it, in halves, so that one bad event does not hold up the others.
+async fn insert(worker: &Worker, batch: &[Prepared]) -> Result<Committed, StoreError> {
     let events: Vec<_> = batch.iter().map(Prepared::row).collect();
-    match (worker.store.accept(worker.number, &events).await, batch) {
-        (Ok(accepted), _) => outcome.accepted.extend(accepted),
-        (Err(error), _) if error.is_passing() => return Err(error),
-        (Err(error), [prepared]) => {
-            let reference = &prepared.denied.event;
-            tracing::error!(%error, event_source = ?reference.source, event_id = ?reference.id, "the database refuses an event; it is left to the broker");
-            outcome.refused.push(prepared.denied.row);
+    match (worker.store.accept(worker.number(), &events).await, batch) {
+        (Ok(accepted), _) => Ok(Committed { accepted, ..Committed::default() }),
+        (Err(StoreError::Unstorable(_, reason)), [one]) => {
+            Ok(Committed { unstorable: HashMap::from([(one.denied.row, reason)]), ..Committed::default() })
         }
-        _ => {
+        (Err(StoreError::Unstorable(..)), _) => {
             let (left, right) = batch.split_at(batch.len() / 2);
-            Box::pin(insert(worker, left, outcome)).await?;
-            Box::pin(insert(worker, right, outcome)).await?;
+            let (mut all, right) = (Box::pin(insert(worker, left)).await?, Box::pin(insert(worker, right)).await?);
+            all.accepted.extend(right.accepted);
+            all.unstorable.extend(right.unstorable);
+            Ok(all)
         }
+        (Err(error), _) => Err(error),
     }
-    Ok(())
 }
 
 impl Prepared {
@@ -219,7 +228,7 @@ fn set_to_work(worker: &Arc<Worker>, event: LogoutEvent, row: Uuid, plans: &[New
         targets = rest;
         let ours: Vec<((i16, Target), &NewTarget)> = ours;
         let jobs = ours.into_iter().filter(|(_, plan)| plan.disposition == Disposition::Lease).filter_map(|((ordinal, target), plan)| {
-            let standing = Standing { failures: 0, token_expires_at: target.token_expires_at(), give_up_at: plan.give_up_at };
+            let standing = Standing { attempt: 1, failures: 0, token_expires_at: target.token_expires_at(), give_up_at: plan.give_up_at };
             let id = TargetId { event: row, ordinal };
             Some(Job::new((id, 1), target, standing, context.clone(), permits.split(1)?, worker))
         });

@@ -64,7 +64,7 @@ async fn look(worker: &Arc<Worker>, sweep: bool) -> Result<usize, StoreError> {
     if wants.is_empty() {
         return Ok(0);
     }
-    let claimed = worker.store.claim(worker.number, &wants).await?;
+    let claimed = worker.store.claim(worker.number(), &wants).await?;
     worker.note_database(true);
     let found = claimed.len();
     set_to_work(worker, claimed, room);
@@ -104,8 +104,12 @@ fn context(target: &Claimed) -> Arc<Context> {
 /// Opens a claimed target. One that cannot be opened is parked with the reason, never sent and never dropped.
 fn job(worker: &Worker, provider: &Arc<str>, claimed: Claimed, context: &Arc<Context>, room: OwnedSemaphorePermit) -> Option<Job> {
     let id = TargetId { event: claimed.event, ordinal: claimed.ordinal };
-    let standing =
-        Standing { failures: claimed.failures.unsigned_abs(), token_expires_at: claimed.token_expires_at, give_up_at: claimed.give_up_at };
+    let standing = Standing {
+        attempt: claimed.attempt.unsigned_abs(),
+        failures: claimed.failures.unsigned_abs(),
+        token_expires_at: claimed.token_expires_at,
+        give_up_at: claimed.give_up_at,
+    };
     let attempt = claimed.attempt;
     let (selector, problem) = match open(worker, provider, &claimed) {
         Ok(selector) => (selector, None),

@@ -83,18 +83,19 @@ fn sha256(bytes: &[u8]) -> [u8; 32] {
 }
 
 /// Puts a refused message into `revocation.dead` and on record, then acknowledges it. Each part is repeated until it is done.
-async fn refuse(worker: Arc<Worker>, received: Received, refusal: Refusal) {
+pub(super) async fn refuse(worker: Arc<Worker>, received: Received, refusal: Refusal) {
     let (at, origin) = (OffsetDateTime::now_utc(), &received.origin);
     let body = received.body.bytes();
     let row = Rejected { at, origin, refusal: &refusal, body_sha256: sha256(body), body_bytes: body.len() };
     tracing::warn!(queue = %origin.queue, routing_key = ?origin.routing_key, broker_user = ?origin.broker_user, code = refusal.code.as_str(),
         detail = ?refusal.detail, event_source = ?refusal.event_source, event_id = ?refusal.event_id, "event refused");
+    let Some(number) = worker.entered().await else { return };
     let text = at.format(&time::format_description::well_known::Rfc3339).unwrap_or_default();
     let mut failures = 0;
     let (mut recorded, mut published) = (false, false);
     while !(recorded && published) {
         if !recorded {
-            recorded = worker.note_database(worker.store.reject(worker.number, &row).await.is_ok());
+            recorded = worker.note_database(worker.store.reject(number, &row).await.is_ok());
         }
         if !published {
             published = worker.publisher.refuse(&received, &refusal, &text).await.is_ok();

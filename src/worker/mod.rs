@@ -1,16 +1,18 @@
 //! One logout event, step by step. Each step is a file:
 //!
-//! 1. [`intake`]: parse, refuse bad input, publish the denial
-//! 2. [`accept`]: seal the tokens; commit event, targets and leases; acknowledge
-//! 3. [`revoke`]: call the provider, refresh tokens first, through its [`gate`]
-//! 4. [`record`]: publish the confirmation; commit attempts and results
+//! 0. `enter`: find a usable schema, register
+//! 1. `intake`: parse, refuse bad input, publish the denial
+//! 2. `accept`: seal the tokens; commit event, targets and leases; acknowledge
+//! 3. `revoke`: call the provider, refresh tokens first, through its `gate`
+//! 4. `record`: publish the confirmation; commit attempts and results
 //!
-//! Beside it, [`claim`] takes up retries and what others left, and [`upkeep`] keeps leases, takeovers and confirmations going.
+//! Beside it, `claim` takes up retries and what others left, and `upkeep` keeps leases, takeovers and confirmations going.
 
 mod accept;
 mod breaker;
 mod calls;
 mod claim;
+mod enter;
 mod gate;
 mod held;
 mod intake;
@@ -24,7 +26,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{SetOnce, mpsc, watch};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -33,7 +36,7 @@ use crate::event::Rules;
 use crate::invalidation::Composer;
 use crate::retry::Schedule;
 use crate::seal::Keyring;
-use crate::store::{Store, WorkerNo};
+use crate::store::{SchemaError, Store, WorkerNo};
 use crate::telemetry::Metrics;
 
 pub use gate::Gate;
@@ -45,8 +48,8 @@ pub use record::{Finished, Note};
 pub struct Worker {
     /// Name in audit rows and messages.
     pub instance: String,
-    /// This process in the database.
-    pub number: WorkerNo,
+    /// This process in the database, once it is known there.
+    pub number: SetOnce<WorkerNo>,
     /// How long its leases last without a sign of life.
     pub lease: Duration,
     /// Rules for events.
@@ -93,14 +96,39 @@ pub struct Channels {
 
 impl Worker {
     /// Runs every step until `stop`; returns when what was in flight is done. The recorder ends when the last job has reported.
-    pub fn start(self: &Arc<Self>, channels: Channels) -> Steps {
+    pub fn start(self: &Arc<Self>, channels: Channels, migrate: bool) -> Steps {
         let (accepted_tx, accepted_rx) = mpsc::unbounded_channel();
-        let intake = tokio::spawn(intake::run(self.clone(), channels.deliveries, accepted_tx));
-        let accept = tokio::spawn(accept::run(self.clone(), accepted_rx, channels.open));
-        let record = tokio::spawn(record::run(self.clone(), channels.notes));
-        let claim = tokio::spawn(claim::run(self.clone()));
-        let upkeep = tokio::spawn(upkeep::run(self.clone()));
-        Steps { intake, accept, record, claim, upkeep }
+        Steps {
+            enter: tokio::spawn(enter::run(self.clone(), migrate)),
+            intake: tokio::spawn(intake::run(self.clone(), channels.deliveries, accepted_tx)),
+            accept: self.once_entered(accept::run(self.clone(), accepted_rx, channels.open)),
+            record: self.once_entered(record::run(self.clone(), channels.notes)),
+            claim: self.once_entered(claim::run(self.clone())),
+            upkeep: self.once_entered(upkeep::run(self.clone())),
+        }
+    }
+
+    /// Starts a step that writes to Postgres when this worker is registered there.
+    fn once_entered(self: &Arc<Self>, step: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+        let worker = self.clone();
+        tokio::spawn(async move {
+            if worker.entered().await.is_some() {
+                step.await;
+            }
+        })
+    }
+
+    /// Waits until this worker is registered; `None` if it is stopped before.
+    async fn entered(&self) -> Option<WorkerNo> {
+        tokio::select! {
+            number = self.number.wait() => Some(*number),
+            () = self.stop.cancelled() => None,
+        }
+    }
+
+    /// This worker's number, for steps that run once it is registered.
+    fn number(&self) -> WorkerNo {
+        self.number.get().copied().unwrap_or(WorkerNo(0))
     }
 
     /// Remembers whether Postgres answers; returns it.
@@ -118,14 +146,16 @@ impl Worker {
 
 /// The running steps.
 pub struct Steps {
+    /// Registers; ends early only with an error.
+    pub enter: JoinHandle<Result<(), SchemaError>>,
     /// Parses and denies.
-    pub intake: tokio::task::JoinHandle<()>,
+    pub intake: JoinHandle<()>,
     /// Commits and acknowledges.
-    pub accept: tokio::task::JoinHandle<()>,
+    pub accept: JoinHandle<()>,
     /// Writes results.
-    pub record: tokio::task::JoinHandle<()>,
+    pub record: JoinHandle<()>,
     /// Takes up retries.
-    pub claim: tokio::task::JoinHandle<()>,
+    pub claim: JoinHandle<()>,
     /// Leases, takeovers, confirmations.
-    pub upkeep: tokio::task::JoinHandle<()>,
+    pub upkeep: JoinHandle<()>,
 }

@@ -164,7 +164,7 @@ fn closing(finished: &Finished, confirmed: &HashMap<TargetId, OffsetDateTime>) -
 
 /// Writes closings; where Postgres refuses them for their content, in halves, so that one bad row does not hold up the others.
 async fn record(worker: &Worker, closings: &[Closing], denied: &[(Uuid, OffsetDateTime)]) -> Result<Vec<TargetId>, StoreError> {
-    match worker.store.record(worker.number, closings, denied).await {
+    match worker.store.record(worker.number(), closings, denied).await {
         Err(error) if !error.is_passing() && closings.len() > 1 => {
             let (left, right) = closings.split_at(closings.len() / 2);
             let mut written = Box::pin(record(worker, left, denied)).await?;
@@ -182,7 +182,7 @@ async fn record(worker: &Worker, closings: &[Closing], denied: &[(Uuid, OffsetDa
 async fn release(worker: &Worker, handed_back: &[HandBack]) -> Result<(), StoreError> {
     let release = |back: &HandBack| Release { id: back.id, attempt: back.attempt, held_for: back.since.elapsed() };
     let releases: Vec<_> = handed_back.iter().map(release).collect();
-    worker.store.release(worker.number, &releases).await
+    worker.store.release(worker.number(), &releases).await
 }
 
 /// Repeats a write until Postgres has taken it. What it refuses for good is given up with an alarm; `upkeep` frees its targets.

@@ -45,8 +45,8 @@ async fn renew(worker: &Worker) {
         let in_flight = worker.gates.values().map(super::Gate::in_flight).sum::<usize>();
         let seen: Vec<_> = worker.gates.values().map(super::Gate::status).collect();
         let renewed = async {
-            worker.store.renew(worker.number, worker.lease, i32::try_from(in_flight).unwrap_or(i32::MAX)).await?;
-            worker.store.report_providers(worker.number, &seen).await
+            worker.store.renew(worker.number(), worker.lease, i32::try_from(in_flight).unwrap_or(i32::MAX)).await?;
+            worker.store.report_providers(worker.number(), &seen).await
         };
         match renewed.await {
             Ok(()) => worker.note_database(true),
@@ -83,7 +83,7 @@ async fn look_for_dead(worker: &Worker) {
     loop {
         ticker.tick().await;
         let looked = async {
-            let dead: Vec<_> = worker.store.dead_workers().await?.into_iter().filter(|dead| *dead != worker.number).collect();
+            let dead: Vec<_> = worker.store.dead_workers().await?.into_iter().filter(|dead| *dead != worker.number()).collect();
             take_over(worker, &dead).await?;
             // Without the broker this would take for ever; the next look tries again.
             drop(tokio::time::timeout(LONGEST_LOOK, deny_all_owed(worker, &dead)).await);
@@ -111,9 +111,9 @@ async fn look_for_lost(worker: &Worker) {
     loop {
         ticker.tick().await;
         let looked = async {
-            let mut lost = worker.store.leased(worker.number).await?;
+            let mut lost = worker.store.leased(worker.number()).await?;
             lost.retain(|(id, _)| !worker.held.contains(*id));
-            if lost.is_empty() { Ok(0) } else { worker.store.abandon(worker.number, &lost).await }
+            if lost.is_empty() { Ok(0) } else { worker.store.abandon(worker.number(), &lost).await }
         };
         match looked.await {
             Ok(0) => {}
@@ -194,8 +194,8 @@ async fn republish_phase(worker: &Worker, phase: Phase, floor: Uuid) -> Result<(
     let mut after = None;
     loop {
         let again = match phase {
-            Phase::Requested => worker.store.denials(worker.number, floor, false, after, BATCH).await?,
-            Phase::Confirmed => worker.store.unconfirmed(Unconfirmed::Since(floor, worker.number), after, BATCH).await?,
+            Phase::Requested => worker.store.denials(worker.number(), floor, false, after, BATCH).await?,
+            Phase::Confirmed => worker.store.unconfirmed(Unconfirmed::Since(floor, worker.number()), after, BATCH).await?,
         };
         let Some(last) = again.last() else { return Ok(()) };
         after = Some(TargetId { event: last.event, ordinal: last.ordinal });

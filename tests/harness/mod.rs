@@ -1,21 +1,30 @@
 //! What integration tests share: real servers booted once a test binary, a fresh virtual host and database a test, workers as child processes.
 
+mod broker;
 mod events;
 mod feed;
 mod process;
 mod proxy;
+mod raw_amqp;
 mod record;
+mod scanner;
+#[path = "../scripted_idp/mod.rs"]
+pub(crate) mod scripted_idp;
 mod servers;
 
 use std::time::{Duration, Instant};
 
+use revocation_worker::sandbox::OidcProvider;
 use sqlx::{PgPool, Row};
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+pub(crate) use broker::*;
 pub(crate) use events::*;
 pub(crate) use feed::Feed;
-pub(crate) use process::{SEALING_KEY, Setup, Worker};
+pub(crate) use process::{Setup, Worker};
 pub(crate) use proxy::{Loss, Proxy};
+pub(crate) use raw_amqp::publish_with_message_id;
+pub(crate) use scanner::{Scanner, forms};
 pub(crate) use servers::Servers;
 
 /// How long anything may take before a test says that it did not happen.
@@ -65,20 +74,36 @@ impl Stage {
     /// The same for a test that measures time: no other test of this binary runs beside it.
     pub(crate) async fn alone() -> Self {
         let guard = MACHINE.write().await;
-        Self::set_up(servers::shared(), Hold::Alone { _guard: guard }).await
+        Self::empty_on(servers::shared(), Hold::Alone { _guard: guard }).await.migrated().await
+    }
+
+    /// The same with an empty database.
+    pub(crate) async fn empty() -> Self {
+        let guard = MACHINE.read().await;
+        Self::empty_on(servers::shared(), Hold::Shared { _guard: guard }).await
     }
 
     /// The same on servers of the test's own, which it may kill.
     pub(crate) async fn on(servers: &Servers) -> Self {
         let guard = MACHINE.read().await;
-        Self::set_up(servers, Hold::Shared { _guard: guard }).await
+        Self::empty_on(servers, Hold::Shared { _guard: guard }).await.migrated().await
     }
 
-    async fn set_up(servers: &Servers, hold: Hold) -> Self {
+    async fn empty_on(servers: &Servers, hold: Hold) -> Self {
         let (amqp_url, database_url) = servers.fresh().await;
         let db = PgPool::connect(&database_url).await.expect("connect to the fresh database");
-        sqlx::migrate!().run(&db).await.expect("migrate the fresh database");
         Self { _hold: hold, amqp_url, database_url, db }
+    }
+
+    async fn migrated(self) -> Self {
+        sqlx::migrate!().run(&self.db).await.expect("migrate the fresh database");
+        self
+    }
+
+    /// The rows of a query that selects one JSON document a row.
+    pub(crate) async fn rows(&self, sql: &str) -> Vec<serde_json::Value> {
+        let sql = sqlx::AssertSqlSafe(sql.to_owned());
+        sqlx::query(sql).fetch_all(&self.db).await.expect("query").iter().map(|row| row.get(0)).collect()
     }
 
     /// A worker that revokes at `revocation_endpoint`, not yet started.
@@ -89,6 +114,13 @@ impl Stage {
             .set("REVOCATION__PROVIDERS__MAIN__REVOCATION_ENDPOINT", revocation_endpoint)
             .set("REVOCATION__PROVIDERS__MAIN__CLIENT_ID", "shop")
             .set("REVOCATION__PROVIDERS__MAIN__CLIENT_SECRET", "shop-secret-canary")
+    }
+
+    /// A worker that revokes at a whole authorization server, as its client.
+    pub(crate) fn worker_at(&self, oidc: &OidcProvider) -> process::Setup {
+        self.worker(&oidc.revocation_endpoint())
+            .set("REVOCATION__PROVIDERS__MAIN__CLIENT_ID", oidc.client_id())
+            .set("REVOCATION__PROVIDERS__MAIN__CLIENT_SECRET", oidc.client_secret())
     }
 
     /// Counts the rows of a query such as `audit.revocations WHERE state = 'revoked'`.

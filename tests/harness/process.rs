@@ -16,6 +16,7 @@ pub(crate) const SEALING_KEY: &str = "test:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaG
 #[derive(Clone)]
 pub(crate) struct Setup {
     environment: BTreeMap<String, String>,
+    flags: Vec<String>,
 }
 
 /// A running worker. Dropping it kills it.
@@ -29,7 +30,7 @@ pub(crate) struct Worker {
 impl Setup {
     pub(super) fn new(amqp_url: &str, database_url: &str) -> Self {
         let environment = BTreeMap::new();
-        Self { environment }
+        Self { environment, flags: Vec::new() }
             .set("AMQP_URL", amqp_url)
             .set("DATABASE_URL", database_url)
             .set("SEALING_KEYS", SEALING_KEY)
@@ -43,6 +44,18 @@ impl Setup {
     /// With an environment variable.
     pub(crate) fn set(mut self, name: &str, value: &str) -> Self {
         self.environment.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Without an environment variable.
+    pub(crate) fn unset(mut self, name: &str) -> Self {
+        self.environment.remove(name);
+        self
+    }
+
+    /// With a flag of `run`.
+    pub(crate) fn flag(mut self, flag: &str) -> Self {
+        self.flags.push(flag.to_owned());
         self
     }
 
@@ -60,7 +73,15 @@ impl Setup {
         let output = std::fs::File::create(&log).expect("create the log");
         let errors = output.try_clone().expect("a second handle");
         let listen = format!("127.0.0.1:{port}");
-        let child = self.clone().set("REVOCATION__HTTP__LISTEN", &listen).command().arg("run").stdout(output).stderr(errors).spawn();
+        let child = self
+            .clone()
+            .set("REVOCATION__HTTP__LISTEN", &listen)
+            .command()
+            .arg("run")
+            .args(&self.flags)
+            .stdout(output)
+            .stderr(errors)
+            .spawn();
         Worker { child: child.expect("start the worker"), http: format!("http://{listen}"), log }
     }
 
@@ -94,6 +115,11 @@ impl Worker {
     /// Everything it has printed.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(&self.log).expect("read the log")
+    }
+
+    /// The process's id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Sends a signal by name.
@@ -152,6 +178,7 @@ impl Worker {
 }
 
 impl Drop for Worker {
+    #[expect(clippy::print_stdout, reason = "a failed test shows its worker's last words")]
     fn drop(&mut self) {
         drop(self.child.kill());
         drop(self.child.wait());

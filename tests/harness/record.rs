@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use revocation_worker::invalidation::Phase;
 
+use super::scripted_idp::Memory;
 use super::{App, Feed, Logout, Stage, eventually};
-use crate::scripted_idp::Memory;
 
 /// Targets whose attempts are not exactly 1..n, each closed by one row.
 const HOLES: &str = "audit.revocations r WHERE attempts <> (SELECT count(*) FROM audit.attempts a WHERE a.revocation_id = r.revocation_id)

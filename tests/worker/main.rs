@@ -1,15 +1,21 @@
 //! The worker as a process, between a real RabbitMQ, a real Postgres and a scripted provider.
-#![cfg(all(test, feature = "sandbox"))]
+#![cfg(test)]
+#![cfg(feature = "sandbox")]
 
+mod accepting;
 #[cfg(feature = "failpoints")]
 mod crash;
+mod endpoints;
 #[path = "../harness/mod.rs"]
 #[expect(dead_code, reason = "each test binary uses its part of the harness")]
 mod harness;
 mod logout;
 mod outage;
 mod provider_faults;
+mod refused;
 mod replicas;
-#[path = "../scripted_idp/mod.rs"]
-#[expect(dead_code, reason = "each test binary uses its part of the scripted provider")]
-mod scripted_idp;
+mod schema;
+mod secrecy;
+mod topology;
+
+use harness::scripted_idp;

@@ -74,7 +74,7 @@ fn defaults() {
     assert_eq!(config.retry.initial, std::time::Duration::from_millis(500));
     assert_eq!(config.retry.max, seconds(600));
     assert_eq!((config.retry.give_up_after, config.retry.resweep_every), (seconds(86_400), seconds(86_400)));
-    assert_eq!((config.invalidation.stream_max_age, config.invalidation.heartbeat), (seconds(7 * 86_400), seconds(1)));
+    assert_eq!((config.invalidation.stream_max_age, config.invalidation.heartbeat), (seconds(30 * 86_400), seconds(1)));
     assert_eq!(config.invalidation.stream_max_length_bytes, 5_000_000_000);
     assert_eq!(config.authorization.logout_users, None);
     assert!(config.authorization.mass_revocation_users.is_empty());

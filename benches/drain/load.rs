@@ -1,0 +1,101 @@
+//! The events: two tokens each, persistent and confirmed, all at once or at a steady rate.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use lapin::options::BasicPublishOptions;
+use lapin::{BasicProperties, Channel, Confirmation};
+use rand::distributions::{Alphanumeric, DistString};
+use tokio::time::Instant;
+
+use crate::Result;
+use crate::measure::now_us;
+
+/// CloudEvents `source` of every event; the `id` is the event's number.
+pub(crate) const SOURCE: &str = "/bench";
+/// Both tokens of an event end in its number, with leading zeros.
+pub(crate) const NUMBER_DIGITS: usize = 12;
+
+const ACCESS_TOKEN_BYTES: usize = 800;
+const REFRESH_TOKEN_BYTES: usize = 40;
+/// 2096-10-02: no token ends while it is measured.
+const FAR_AHEAD: i64 = 4_000_000_000;
+/// Publishes that wait for their confirm at once.
+const WINDOW: usize = 2000;
+
+/// A string of `length` that no other call returns and that ends in `number`.
+fn opaque(length: usize, number: u32) -> String {
+    let filler = Alphanumeric.sample_string(&mut rand::thread_rng(), length.saturating_sub(NUMBER_DIGITS));
+    format!("{filler}{number:0NUMBER_DIGITS$}")
+}
+
+/// A token of three parts with the claims that identity providers send; the signature is filler.
+fn access_token(number: u32) -> String {
+    let claims = serde_json::json!({
+        "iss": "https://id.bench.example/realms/main", "sub": opaque(36, number), "aud": ["shop-api", "account"], "azp": "shop",
+        "client_id": "shop", "sid": opaque(36, number), "jti": opaque(36, number), "iat": FAR_AHEAD - 2_300_000_000, "exp": FAR_AHEAD,
+        "scope": "openid profile email offline_access",
+    });
+    let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"RS256","typ":"at+jwt","kid":"bench-2026"}"#);
+    let signed = format!("{header}.{}.", URL_SAFE_NO_PAD.encode(claims.to_string()));
+    let signature = opaque(ACCESS_TOKEN_BYTES - signed.len(), number);
+    signed + &signature
+}
+
+/// The logout event `number`.
+fn event(number: u32) -> Vec<u8> {
+    let event = serde_json::json!({
+        "specversion": "1.0", "id": number.to_string(), "source": SOURCE, "type": "auth.logout.v1", "time": "2026-11-20T22:30:00.123Z",
+        "data": { "provider": "main", "reason": "user_logout", "actor": format!("user-{number}"), "targets": [
+            { "token": access_token(number), "token_type_hint": "access_token" },
+            { "token": opaque(REFRESH_TOKEN_BYTES, number), "token_type_hint": "refresh_token" } ] } });
+    event.to_string().into_bytes()
+}
+
+async fn publish(channel: &Channel, body: &[u8]) -> Result<impl Future<Output = lapin::Result<Confirmation>> + use<>> {
+    let properties = BasicProperties::default().with_content_type("application/cloudevents+json".into()).with_delivery_mode(2);
+    let options = BasicPublishOptions { mandatory: true, ..Default::default() };
+    Ok(channel.basic_publish("auth.events".into(), "auth.logout".into(), options, body, properties).await?)
+}
+
+async fn confirmed(confirm: impl Future<Output = lapin::Result<Confirmation>>) -> Result {
+    match confirm.await? {
+        Confirmation::Ack(None) => Ok(()),
+        _ => Err("the broker refused or returned an event of the benchmark".into()),
+    }
+}
+
+/// Publishes events 0 to `count` as fast as the broker confirms them.
+pub(crate) async fn all_at_once(channel: &Channel, count: u32) -> Result {
+    let mut open = VecDeque::new();
+    for number in 0..count {
+        if open.len() >= WINDOW
+            && let Some(oldest) = open.pop_front()
+        {
+            confirmed(oldest).await?;
+        }
+        open.push_back(publish(channel, &event(number)).await?);
+    }
+    for confirm in open {
+        confirmed(confirm).await?;
+    }
+    Ok(())
+}
+
+/// Publishes events 0 to `count`, `rate` a second, whatever becomes of them. Returns when each was published, in microseconds since 1970.
+pub(crate) async fn at_rate(channel: &Channel, count: u32, rate: u32) -> Result<Vec<i64>> {
+    let bodies: Vec<_> = (0..count).map(event).collect();
+    let (mut published, mut open) = (Vec::new(), Vec::new());
+    let start = Instant::now();
+    for (number, body) in (0..).zip(&bodies) {
+        tokio::time::sleep_until(start + Duration::from_secs(1) * number / rate).await;
+        published.push(now_us());
+        open.push(publish(channel, body).await?);
+    }
+    for confirm in open {
+        confirmed(confirm).await?;
+    }
+    Ok(published)
+}

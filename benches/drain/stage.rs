@@ -1,0 +1,147 @@
+//! What every run starts from: the same servers, and a virtual host and database of its own.
+
+use lapin::options::{ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{Channel, Connection, ConnectionProperties, ExchangeKind};
+use revocation_worker::sandbox::{Postgres, RabbitMq};
+use sqlx::postgres::{PgPool, PgPoolOptions};
+use sqlx::{AssertSqlSafe, Executor};
+
+use crate::Result;
+use crate::measure;
+use crate::provider::Provider;
+
+const INTAKE: &str = "revocation.logout";
+/// Retention of the stream, in RabbitMQ's notation and in the worker's; 30 days.
+const STREAM_MAX_AGE: &str = "30D";
+const STREAM_MAX_LENGTH_BYTES: i64 = 5_000_000_000;
+/// The worker's settings that make it declare the stream as it was declared here.
+pub(crate) const STREAM_SETTINGS: [(&str, &str); 2] =
+    [("INVALIDATION__STREAM_MAX_AGE", "30d"), ("INVALIDATION__STREAM_MAX_LENGTH_BYTES", "5000000000")];
+
+/// The servers of all runs.
+pub(crate) struct Servers {
+    pub(crate) rabbitmq: RabbitMq,
+    pub(crate) postgres: Postgres,
+    pub(crate) provider: Provider,
+    stages: u32,
+}
+
+impl Servers {
+    /// Boots them.
+    pub(crate) async fn boot(provider_ms: u64) -> Result<Self> {
+        Ok(Self { rabbitmq: RabbitMq::start()?, postgres: Postgres::start()?, provider: Provider::start(provider_ms).await?, stages: 0 })
+    }
+}
+
+/// One run's virtual host, with the contract's topology, and its empty database.
+pub(crate) struct Stage {
+    name: String,
+    pub(crate) amqp_url: String,
+    pub(crate) database_url: String,
+    pub(crate) database: PgPool,
+    /// In confirm mode.
+    pub(crate) channel: Channel,
+    connection: Connection,
+}
+
+impl Stage {
+    /// Makes them.
+    pub(crate) async fn raise(servers: &mut Servers) -> Result<Self> {
+        servers.stages += 1;
+        let name = format!("bench_{}", servers.stages);
+        let admin = connect(&servers.postgres.url()).await?;
+        admin.execute(AssertSqlSafe(format!("CREATE DATABASE {name}"))).await?;
+        admin.close().await;
+        let server = servers.postgres.url();
+        let database_url = format!("{}/{name}", server.rsplit_once('/').map_or(&*server, |(server, _)| server));
+        let database = connect(&database_url).await?;
+        let amqp_url = servers.rabbitmq.vhost(&name)?;
+        let connection = Connection::connect(&amqp_url, ConnectionProperties::default()).await?;
+        let channel = connection.create_channel().await?;
+        declare_topology(&channel).await?;
+        channel.confirm_select(ConfirmSelectOptions::default()).await?;
+        Ok(Self { name, amqp_url, database_url, database, channel, connection })
+    }
+
+    /// Waits until nothing is left to do for broker and database.
+    pub(crate) async fn calm(&self) -> Result {
+        self.database.execute("CHECKPOINT").await?;
+        measure::calm().await;
+        Ok(())
+    }
+
+    /// Messages ready in the intake queue, and its consumers.
+    pub(crate) async fn intake(&self) -> Result<(u32, u32)> {
+        let options = QueueDeclareOptions { passive: true, ..Default::default() };
+        let queue = self.channel.queue_declare(INTAKE.into(), options, FieldTable::default()).await?;
+        Ok((queue.message_count(), queue.consumer_count()))
+    }
+
+    /// Removes them.
+    pub(crate) async fn strike(self, servers: &Servers) -> Result {
+        self.connection.close(200, "done".into()).await?;
+        self.database.close().await;
+        servers.rabbitmq.ctl(&["delete_vhost", &self.name])?;
+        let admin = connect(&servers.postgres.url()).await?;
+        admin.execute(AssertSqlSafe(format!("DROP DATABASE {} WITH (FORCE)", self.name))).await?;
+        admin.close().await;
+        Ok(())
+    }
+}
+
+async fn connect(url: &str) -> Result<PgPool> {
+    Ok(PgPoolOptions::new().max_connections(1).connect(url).await?)
+}
+
+/// The part of the contract's section 5 that one lane touches; the worker declares the rest itself.
+async fn declare_topology(channel: &Channel) -> Result {
+    let exchanges =
+        [("auth.events", ExchangeKind::Topic), ("revocation.dead", ExchangeKind::Fanout), ("auth.invalidations", ExchangeKind::Topic)];
+    for (name, kind) in exchanges {
+        let options = ExchangeDeclareOptions { durable: true, ..Default::default() };
+        channel.exchange_declare(name.into(), kind, options, FieldTable::default()).await?;
+    }
+    let queues = [
+        ("auth.events", "auth.logout.#", INTAKE, intake_arguments()),
+        ("revocation.dead", "", "revocation.dead", dead_arguments()),
+        ("auth.invalidations", "#", "auth.invalidations.log", log_arguments()),
+    ];
+    for (exchange, key, queue, arguments) in queues {
+        let options = QueueDeclareOptions { durable: true, ..Default::default() };
+        channel.queue_declare(queue.into(), options, arguments).await?;
+        channel.queue_bind(queue.into(), exchange.into(), key.into(), QueueBindOptions::default(), FieldTable::default()).await?;
+    }
+    Ok(())
+}
+
+fn intake_arguments() -> FieldTable {
+    arguments([
+        ("x-queue-type", text("quorum")),
+        ("x-dead-letter-exchange", text("revocation.dead")),
+        ("x-dead-letter-strategy", text("at-least-once")),
+        ("x-overflow", text("reject-publish")),
+        ("x-delivery-limit", AMQPValue::LongLongInt(100)),
+    ])
+}
+
+fn dead_arguments() -> FieldTable {
+    arguments([("x-queue-type", text("quorum")), ("x-delivery-limit", AMQPValue::LongLongInt(1_000_000))])
+}
+
+fn log_arguments() -> FieldTable {
+    let max_length_bytes = AMQPValue::LongLongInt(STREAM_MAX_LENGTH_BYTES);
+    arguments([("x-queue-type", text("stream")), ("x-max-age", text(STREAM_MAX_AGE)), ("x-max-length-bytes", max_length_bytes)])
+}
+
+fn text(value: &str) -> AMQPValue {
+    AMQPValue::LongString(value.into())
+}
+
+fn arguments<const N: usize>(pairs: [(&str, AMQPValue); N]) -> FieldTable {
+    let mut table = FieldTable::default();
+    for (key, value) in pairs {
+        table.insert(key.into(), value);
+    }
+    table
+}

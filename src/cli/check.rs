@@ -1,0 +1,151 @@
+//! `check`: is everything there that the worker needs? It looks, and changes nothing.
+
+use std::path::Path;
+
+use futures::future::join_all;
+use serde::Serialize;
+use serde_json::json;
+
+use super::CommandError;
+use super::output::{count, printable, say, say_json};
+use crate::broker::Broker;
+use crate::config::{Config, ConfigError, DatabaseConfig, Environment, ProviderConfig};
+use crate::provider::Provider;
+use crate::seal::Keyring;
+use crate::store::Store;
+
+/// Options of `check`.
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// Print the findings as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was found of one thing, in a sentence.
+#[derive(Serialize)]
+struct Finding {
+    what: String,
+    ok: bool,
+    says: String,
+    /// A setting is at fault, not what it leads to.
+    #[serde(skip)]
+    is_setting: bool,
+}
+
+/// Why something is not as it should be.
+enum Problem {
+    Setting(String),
+    Other(String),
+}
+
+impl Problem {
+    fn other(error: impl std::fmt::Display) -> Self {
+        Self::Other(error.to_string())
+    }
+}
+
+impl Finding {
+    fn new(what: impl Into<String>, found: Result<String, Problem>) -> Self {
+        let (ok, is_setting, says) = match found {
+            Ok(says) => (true, false, says),
+            Err(Problem::Setting(says)) => (false, true, says),
+            Err(Problem::Other(says)) => (false, false, says),
+        };
+        Self { what: what.into(), ok, says, is_setting }
+    }
+}
+
+pub(super) async fn run(path: Option<&Path>, args: &Args) -> Result<(), CommandError> {
+    let findings = match Config::load(path, &Environment::of_process()) {
+        Ok(config) => look(&config).await,
+        Err(error) => refused(&error),
+    };
+    let is_ok = findings.iter().all(|finding| finding.ok);
+    if args.json {
+        say_json(&json!({ "ok": is_ok, "checks": findings }));
+    } else {
+        findings.iter().for_each(show);
+    }
+    conclude(&findings)
+}
+
+fn show(finding: &Finding) {
+    let verdict = if finding.ok { "ok     " } else { "PROBLEM" };
+    say(format_args!("{verdict}  {}: {}", finding.what, printable(&finding.says)));
+}
+
+fn conclude(findings: &[Finding]) -> Result<(), CommandError> {
+    let problems: Vec<&Finding> = findings.iter().filter(|finding| !finding.ok).collect();
+    let summary = format!("{} found", count(problems.len(), "problem"));
+    match problems.iter().find(|finding| finding.is_setting) {
+        Some(setting) => Err(CommandError::Usage(format!("{summary}; first {}", setting.says))),
+        None if problems.is_empty() => Ok(()),
+        None => Err(CommandError::Failed(summary)),
+    }
+}
+
+fn refused(error: &ConfigError) -> Vec<Finding> {
+    error.problems().iter().map(|problem| Finding::new("configuration", Err(Problem::Setting(problem.clone())))).collect()
+}
+
+/// Everything at once: one thing that hangs costs its own deadline, not the sum.
+async fn look(config: &Config) -> Vec<Finding> {
+    let providers = join_all(
+        config
+            .providers
+            .iter()
+            .map(|(name, config)| async move { Finding::new(format!("provider {name}"), provider(name.clone(), config).await) }),
+    );
+    let (broker, database, providers) = tokio::join!(broker(config), database(&config.database), providers);
+    let near = [("configuration", configuration(config)), ("sealing keys", sealing(config))];
+    let far = [("broker", broker), ("database", database)];
+    near.into_iter().chain(far).map(|(what, found)| Finding::new(what, found)).chain(providers).collect()
+}
+
+fn configuration(config: &Config) -> Result<String, Problem> {
+    let users = &config.authorization.mass_revocation_users;
+    let mass = match users.len() {
+        0 => "; no broker user may order mass revocations (authorization.mass_revocation_users)".to_owned(),
+        _ => format!("; mass revocations may come from {}", users.join(", ")),
+    };
+    Ok(format!("valid, with {}{mass}", count(config.providers.len(), "provider")))
+}
+
+fn sealing(config: &Config) -> Result<String, Problem> {
+    let keys = count(config.sealing_keys.len(), "key");
+    Keyring::parse(&config.sealing_keys).map(|_| format!("{keys}; the first seals, all open")).map_err(|e| Problem::Setting(e.to_string()))
+}
+
+async fn broker(config: &Config) -> Result<String, Problem> {
+    let broker = Broker::new(&config.amqp, &config.invalidation, &config.instance).map_err(Problem::Setting)?;
+    let missing = broker.probe().await.map_err(Problem::other)?;
+    let address = broker.address();
+    let clear =
+        if broker.is_in_the_clear() { "; tokens travel there in the clear: use amqps:// unless the network is trusted" } else { "" };
+    match (missing.join(", "), config.amqp.declare) {
+        (none, _) if none.is_empty() => Ok(format!("reached {address}; its exchanges and queues are as needed{clear}")),
+        (missing, true) => Ok(format!("reached {address}; `run` will declare what is not there yet: {missing}{clear}")),
+        (missing, false) => {
+            Err(Problem::Other(format!("reached {address}, but amqp.declare is false and not there are: {missing}; have them declared")))
+        }
+    }
+}
+
+async fn database(config: &DatabaseConfig) -> Result<String, Problem> {
+    let store = Store::new(config).map_err(|e| Problem::Setting(e.to_string()))?;
+    store.ping().await.map_err(Problem::other)?;
+    let version = store.check_schema().await.map_err(Problem::other)?;
+    store.close().await;
+    let clear = if store.is_verified() {
+        ""
+    } else {
+        "; its certificate is not checked: add sslmode=verify-full to database.url where it is remote"
+    };
+    Ok(format!("reached; its schema is at version {version}{clear}"))
+}
+
+async fn provider(name: std::sync::Arc<str>, config: &ProviderConfig) -> Result<String, Problem> {
+    let provider = Provider::new(name, config).map_err(|e| Problem::Setting(e.to_string()))?;
+    provider.probe().await.map_err(Problem::Other)
+}

@@ -1,0 +1,72 @@
+//! `dead`: the messages that were refused, or that the broker gave up.
+
+mod look;
+mod settle;
+
+use std::path::Path;
+
+use super::CommandError;
+use super::operator::Operator;
+use crate::broker::{Broker, DeadQueue};
+use crate::config::{BrokerSettings, Environment, InvalidationConfig};
+
+/// What to do with them. A place counts from 1, the oldest message first; it changes when an earlier message is removed.
+#[derive(clap::Subcommand)]
+pub(super) enum Command {
+    /// List them, without their bodies
+    List(look::List),
+    /// Show one message's properties, and its body where asked for
+    Show(look::Show),
+    /// Publish messages to auth.events again, as the user of amqp.url, and remove them here
+    Requeue(settle::Requeue),
+    /// Remove messages for good
+    Discard(settle::Discard),
+}
+
+/// The messages that an order is for.
+#[derive(clap::Args)]
+#[group(skip)]
+#[command(group(clap::ArgGroup::new("which").required(true).args(["places", "all"])))]
+struct Selection {
+    /// Places, as `dead list` shows them
+    #[arg(value_name = "PLACE", value_parser = clap::value_parser!(u32).range(1..))]
+    places: Vec<u32>,
+    /// All that are there now
+    #[arg(long)]
+    all: bool,
+    /// Of all, only those with this code
+    #[arg(long, requires = "all", value_name = "CODE")]
+    code: Option<String>,
+}
+
+/// Options of the orders that change the queue.
+#[derive(clap::Args)]
+struct Order {
+    #[command(flatten)]
+    selection: Selection,
+    #[command(flatten)]
+    operator: Operator,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(path: Option<&Path>, command: &Command) -> Result<(), CommandError> {
+    match command {
+        Command::List(args) => look::list(open(path).await?, args).await,
+        Command::Show(args) => look::show(open(path).await?, args).await,
+        Command::Requeue(args) => settle::requeue(path, args).await,
+        Command::Discard(args) => settle::discard(path, args).await,
+    }
+}
+
+async fn open(path: Option<&Path>) -> Result<DeadQueue, CommandError> {
+    let settings = BrokerSettings::load(path, &Environment::of_process())?;
+    let broker = Broker::new(&settings.amqp, &InvalidationConfig::default(), "dead").map_err(CommandError::Usage)?;
+    DeadQueue::open(&broker).await.map_err(CommandError::failed)
+}
+
+/// The refusal of places that are not there.
+fn no_such_place(place: usize, waiting: usize) -> CommandError {
+    CommandError::failed(format!("revocation.dead has no place {place}: {waiting} waiting there; `dead list` shows them"))
+}

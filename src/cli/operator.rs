@@ -1,0 +1,31 @@
+//! Who gives an order, and where it is recorded.
+
+use clap::builder::NonEmptyStringValueParser;
+
+use super::CommandError;
+use crate::config::DatabaseConfig;
+use crate::store::Store;
+
+/// Option of every command that writes `audit.operations`.
+#[derive(clap::Args)]
+pub(super) struct Operator {
+    /// Who orders it, for the record [default: $USER, else $LOGNAME, else unknown]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    actor: Option<String>,
+}
+
+impl Operator {
+    /// The name for the record.
+    pub(super) fn name(&self) -> String {
+        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        self.actor.clone().or_else(|| variable("USER")).or_else(|| variable("LOGNAME")).unwrap_or_else(|| "unknown".to_owned())
+    }
+}
+
+/// The database, reached and with a schema that fits: before anything is done that must be recorded there.
+pub(super) async fn open_store(config: &DatabaseConfig) -> Result<Store, CommandError> {
+    let store = Store::new(config).map_err(CommandError::failed)?;
+    store.ping().await.map_err(CommandError::failed)?;
+    store.check_schema().await.map_err(CommandError::failed)?;
+    Ok(store)
+}

@@ -1,0 +1,45 @@
+//! Step 0: find a usable schema and register. Denials do not wait for it; everything that writes does.
+
+use std::sync::Arc;
+
+use super::Worker;
+use crate::VERSION;
+use crate::retry::Schedule;
+use crate::store::{Registration, SchemaError, WorkerNo};
+
+/// Registers; each failure that may pass is logged and tried again. Then waits for the stop.
+pub(super) async fn run(worker: Arc<Worker>, migrate: bool) -> Result<(), SchemaError> {
+    let (mut failures, schedule) = (0, Schedule::reconnecting());
+    while !worker.stop.is_cancelled() {
+        match register(&worker, migrate).await {
+            Ok(number) => {
+                tracing::info!(instance = worker.instance, worker = number.0, version = VERSION, "worker started");
+                worker.note_database(true);
+                // Set once, here.
+                drop(worker.number.set(number));
+                worker.stop.cancelled().await;
+            }
+            Err(SchemaError::Store(error)) if error.is_passing() => {
+                failures += 1;
+                worker.note_database(false);
+                tracing::warn!(%error, failures, "database not ready; trying again");
+                tokio::select! {
+                    () = tokio::time::sleep(schedule.delay(failures, None)) => {}
+                    () = worker.stop.cancelled() => {}
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+async fn register(worker: &Worker, migrate: bool) -> Result<WorkerNo, SchemaError> {
+    if migrate {
+        worker.store.migrate().await?;
+    } else {
+        worker.store.check_schema().await?;
+    }
+    let registration = Registration { instance: &worker.instance, version: VERSION, lease: worker.lease };
+    Ok(worker.store.register(&registration).await?)
+}

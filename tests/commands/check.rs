@@ -1,0 +1,104 @@
+//! `check`
+
+use std::process::Command;
+
+use lapin::ExchangeKind;
+use lapin::options::{ExchangeDeclareOptions, QueueDeclareOptions};
+use lapin::types::FieldTable;
+use serde_json::{Value, json};
+
+use crate::harness::Stage;
+use crate::program::{bare, run};
+use crate::queue::{Broker, declare};
+use crate::scripted_idp::{Reply, ScriptedIdp};
+
+fn check(stage: &Stage, idp: &ScriptedIdp) -> Command {
+    stage.worker(&format!("{}/revoke", idp.url())).command()
+}
+
+fn finding<'a>(report: &'a Value, what: &str) -> (bool, &'a str) {
+    let checks = report["checks"].as_array().expect("a list");
+    let found = checks.iter().find(|check| check["what"] == what).unwrap_or_else(|| panic!("{what} in {report}"));
+    (found["ok"].as_bool().expect("a verdict"), found["says"].as_str().expect("a sentence"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sound_installation_passes() {
+    let stage = Stage::new().await;
+    declare(&stage).await;
+    let idp = ScriptedIdp::start(|_| Reply::status(404)).await;
+    let ran = run(&mut check(&stage, &idp), &["check"]);
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    let verdicts: Vec<_> = ran.stdout.lines().filter_map(|line| line.split_once(':')).map(|(verdict, _)| verdict).collect();
+    assert_eq!(verdicts, ["configuration", "sealing keys", "broker", "database", "provider main"].map(|what| format!("ok       {what}")));
+    assert_eq!(ran.stderr, "");
+    assert!(idp.ledger().iter().all(|request| request.method == "HEAD"), "the provider was only looked at");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn before_the_first_run_it_says_what_will_be_declared_and_declares_nothing() {
+    let stage = Stage::new().await;
+    let idp = ScriptedIdp::start(|_| Reply::status(404)).await;
+    let ran = run(&mut check(&stage, &idp), &["check", "--json"]);
+    let (report, code) = (ran.json(), ran.code);
+    let (is_ok, says) = finding(&report, "broker");
+    assert!(code == 0 && is_ok && says.contains("`run` will declare") && says.contains("revocation.logout"), "{report}");
+    let options = ExchangeDeclareOptions { passive: true, ..Default::default() };
+    let channel = Broker::connect(&stage).await.channel;
+    let declared = channel.exchange_declare("auth.events".into(), ExchangeKind::Topic, options, FieldTable::default()).await;
+    assert!(declared.is_err(), "check declared an exchange");
+
+    let ran = run(check(&stage, &idp).env("REVOCATION__AMQP__DECLARE", "false"), &["check", "--json"]);
+    assert_eq!((ran.code, finding(&ran.json(), "broker").0), (1, false));
+    assert_eq!(ran.stderr, "revocation-worker: 1 problem found\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_with_other_arguments_is_a_problem() {
+    let stage = Stage::new().await;
+    let options = QueueDeclareOptions { durable: true, ..Default::default() };
+    let channel = Broker::connect(&stage).await.channel;
+    channel.queue_declare("revocation.mass".into(), options, FieldTable::default()).await.expect("declare a classic queue");
+    let idp = ScriptedIdp::start(|_| Reply::status(404)).await;
+    let ran = run(&mut check(&stage, &idp), &["check", "--json"]);
+    let report = ran.json();
+    let (is_ok, says) = finding(&report, "broker");
+    assert!(ran.code == 1 && !is_ok && says.contains("revocation.mass") && says.contains("inequivalent arg"), "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_that_is_wrong_is_found_at_once() {
+    let stage = Stage::new().await;
+    sqlx::raw_sql("DROP SCHEMA audit CASCADE; DROP SCHEMA revocation CASCADE; DROP TABLE _sqlx_migrations")
+        .execute(&stage.db)
+        .await
+        .expect("drop");
+    let mut command = stage.worker("https://127.0.0.1:1/revoke").command();
+    let ran = run(command.env("AMQP_URL", "amqp://127.0.0.1:1"), &["check", "--json"]);
+    let report = ran.json();
+    assert_eq!((ran.code, &report["ok"]), (1, &json!(false)));
+    assert!(finding(&report, "configuration").0);
+    for (what, names) in [("broker", "127.0.0.1:1"), ("database", "revocation-worker migrate"), ("provider main", "127.0.0.1:1")] {
+        let (is_ok, says) = finding(&report, what);
+        assert!(!is_ok && says.contains(names), "{what}: {says}");
+    }
+    assert_eq!(ran.stderr, "revocation-worker: 3 problems found\n");
+}
+
+#[test]
+fn bad_settings_are_named_and_exit_with_2() {
+    let ran = run(&mut bare(&[("AMQP_URL", "http://u:canary@b"), ("REVOCATION__LEASE", "soon")]), &["check", "--json"]);
+    assert_eq!((ran.code, &ran.json()["ok"]), (2, &json!(false)));
+    for setting in ["amqp.url", "database.url", "sealing.keys", "lease"] {
+        assert!(
+            ran.json()["checks"].as_array().expect("a list").iter().any(|c| c["says"].as_str().is_some_and(|s| s.starts_with(setting))),
+            "{setting}"
+        );
+    }
+    assert!(!format!("{}{}", ran.stdout, ran.stderr).contains("canary"));
+
+    let human = run(&mut bare(&[]), &["check"]);
+    assert_eq!(human.code, 2);
+    assert!(human.stdout.lines().all(|line| line.starts_with("PROBLEM  configuration: ")), "{}", human.stdout);
+    assert!(human.stderr.contains("amqp.url"), "{}", human.stderr);
+}

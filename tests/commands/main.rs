@@ -1,0 +1,15 @@
+//! The operators' commands as processes, on a real RabbitMQ and a real Postgres: exit codes, output, and what they leave behind.
+#![cfg(test)]
+#![cfg(feature = "sandbox")]
+
+mod check;
+mod dead;
+#[path = "../harness/mod.rs"]
+#[expect(dead_code, unused_imports, reason = "each test binary uses its part of the harness")]
+mod harness;
+mod program;
+mod queue;
+mod retry;
+mod submit;
+
+use harness::scripted_idp;

@@ -1,0 +1,123 @@
+//! The broker as an operator sees it: its management interface, its users, its dead letters.
+
+use lapin::options::{BasicGetOptions, QueueDeclareOptions};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
+use serde_json::Value;
+
+use super::{Servers, Stage, eventually, servers};
+
+/// A message in `revocation.dead`.
+pub(crate) struct DeadLetter {
+    /// The routing key, as it was published with.
+    pub(crate) routing_key: String,
+    /// Properties, headers included.
+    pub(crate) properties: BasicProperties,
+    /// The body.
+    pub(crate) body: Vec<u8>,
+}
+
+impl DeadLetter {
+    /// A text header.
+    pub(crate) fn header(&self, name: &str) -> Option<String> {
+        match self.properties.headers().as_ref()?.inner().get(name)? {
+            AMQPValue::LongString(text) => Some(text.to_string()),
+            _ => None,
+        }
+    }
+
+    /// The property `message_id`.
+    pub(crate) fn message_id(&self) -> String {
+        self.properties.message_id().as_ref().map(ToString::to_string).unwrap_or_default()
+    }
+}
+
+/// An operator's connection to one virtual host of the shared broker.
+pub(crate) struct Operator {
+    management: String,
+    vhost: String,
+    channel: Channel,
+    _connection: Connection,
+}
+
+impl Operator {
+    /// Connects.
+    pub(crate) async fn of(stage: &Stage) -> Self {
+        Self::on(servers::shared(), stage).await
+    }
+
+    /// Connects to a broker of the test's own.
+    pub(crate) async fn on(servers: &Servers, stage: &Stage) -> Self {
+        let url: url::Url = stage.amqp_url.parse().expect("a URL");
+        let vhost = url.path().trim_start_matches('/').to_owned();
+        let management = servers.rabbitmq.lock().expect("no panic").management_url();
+        let connection = Connection::connect(&stage.amqp_url, ConnectionProperties::default()).await.expect("connect to the broker");
+        let channel = connection.create_channel().await.expect("open a channel");
+        Self { management, vhost, channel, _connection: connection }
+    }
+
+    /// `GET /api/<what>/<this virtual host>`: queues, exchanges or bindings.
+    pub(crate) async fn list(&self, what: &str) -> Vec<Value> {
+        let url = format!("{}/api/{what}/{}", self.management, self.vhost);
+        let answer = reqwest::Client::new().get(url).basic_auth("guest", Some("guest")).send().await.expect("ask the management interface");
+        answer.error_for_status().expect("an answer").json().await.expect("a list")
+    }
+
+    /// The names of its queues, sorted.
+    pub(crate) async fn queues(&self) -> Vec<String> {
+        let mut names: Vec<_> = self.list("queues").await.iter().map(|queue| text(&queue["name"])).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// A channel for whatever else a test does.
+    pub(crate) fn channel(&self) -> &Channel {
+        &self.channel
+    }
+
+    /// Messages that are ready in a queue.
+    pub(crate) async fn ready(&self, queue: &str) -> u32 {
+        let options = QueueDeclareOptions { passive: true, ..Default::default() };
+        self.channel.queue_declare(queue.into(), options, FieldTable::default()).await.expect("a queue").message_count()
+    }
+
+    /// Waits until so many messages are ready in a queue.
+    pub(crate) async fn wait_for_ready(&self, wanted: u32, queue: &str) {
+        let what = format!("{wanted} messages are ready in {queue}");
+        eventually(&what, async || (self.ready(queue).await == wanted).then_some(())).await;
+    }
+
+    /// Takes `wanted` messages out of `revocation.dead`, oldest first, and checks that there are no more.
+    pub(crate) async fn dead_letters(&self, wanted: usize) -> Vec<DeadLetter> {
+        let mut letters = Vec::new();
+        while letters.len() < wanted {
+            let what = format!("dead letter {} of {wanted} arrives", letters.len() + 1);
+            letters.push(eventually(&what, async || self.dead_letter().await).await);
+        }
+        assert!(self.dead_letter().await.is_none(), "more than {wanted} dead letters");
+        letters
+    }
+
+    async fn dead_letter(&self) -> Option<DeadLetter> {
+        let got =
+            self.channel.basic_get("revocation.dead".into(), BasicGetOptions { no_ack: true }).await.expect("read revocation.dead")?;
+        let delivery = got.delivery;
+        Some(DeadLetter { routing_key: delivery.routing_key.to_string(), properties: delivery.properties, body: delivery.data })
+    }
+
+    /// Creates a broker user who may do anything on this virtual host; returns the user's URL. `impersonator` may set any `user_id`.
+    pub(crate) fn add_user(&self, stage: &Stage, name: &str, impersonator: bool) -> String {
+        let broker = servers::shared().rabbitmq.lock().expect("no panic");
+        broker.add_user(name, "secret").expect("create a user");
+        broker.grant(name, &self.vhost).expect("grant everything");
+        if impersonator {
+            broker.ctl(&["set_user_tags", name, "impersonator"]).expect("set the user's tags");
+        }
+        stage.amqp_url.replace("guest:guest", &format!("{name}:secret"))
+    }
+}
+
+/// A JSON text.
+pub(crate) fn text(value: &Value) -> String {
+    value.as_str().expect("a text").to_owned()
+}

@@ -1,0 +1,235 @@
+//! The source keeps its shape: who may import what, how long files are, what must not appear.
+#![cfg(test)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const LONGEST_FILE: usize = 350;
+
+/// A library, the only folders of `src` that may name it, and why more than one.
+const ADAPTERS: [(&str, &[&str]); 3] = [
+    // The sandbox plays services and authorization servers of its own, and looks at the record from outside.
+    ("lapin", &["src/broker/", "src/sandbox/"]),
+    ("reqwest", &["src/provider/", "src/sandbox/"]),
+    ("sqlx", &["src/store/", "src/sandbox/"]),
+];
+
+/// Modules without I/O, which import each other only.
+const PURE: [&str; 7] = ["config", "event", "invalidation", "outcome", "retry", "seal", "target"];
+/// Nothing that does I/O or needs a runtime.
+const IMPURE_LIBRARIES: [&str; 6] = ["lapin", "reqwest", "sqlx", "axum", "tokio", "futures"];
+
+/// Module, and which others of the crate it may import beside the pure ones.
+const IMPORTS: [(&str, &[&str]); 6] = [
+    ("broker", &[]),
+    ("provider", &[]),
+    ("store", &[]),
+    // The backlog is shown as it was counted.
+    ("telemetry", &["store"]),
+    ("worker", &["broker", "provider", "store", "telemetry", "failpoint", "VERSION"]),
+    ("http", &["worker", "telemetry"]),
+];
+
+/// Waiting in tests is for a thing, never for a time. The scripted provider's slow answers are what is tested.
+const MAY_SLEEP: [&str; 1] = ["tests/scripted_idp/mod.rs"];
+
+struct File {
+    /// From the package's root, with `/`.
+    path: String,
+    text: String,
+}
+
+fn files(folder: &str, extension: &str) -> Vec<File> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (mut found, mut folders) = (Vec::new(), vec![root.join(folder)]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("read a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|given| given == extension) {
+                found.push(File { path: relative(root, &path), text: fs::read_to_string(&path).expect("read a file") });
+            }
+        }
+    }
+    assert!(!found.is_empty(), "no .{extension} in {folder}");
+    found
+}
+
+fn relative(root: &Path, path: &Path) -> String {
+    path.strip_prefix(root).expect("inside the package").to_string_lossy().replace('\\', "/")
+}
+
+fn rust() -> Vec<File> {
+    ["src", "tests", "benches"].into_iter().flat_map(|folder| files(folder, "rs")).collect()
+}
+
+impl File {
+    /// The module of `src` that it belongs to.
+    fn module(&self) -> Option<&str> {
+        self.path.strip_prefix("src/")?.split(['/', '.']).next()
+    }
+
+    /// Its code: lines without comments, and with what stands in quotes left out.
+    fn code(&self) -> impl Iterator<Item = (usize, String)> {
+        (1..).zip(self.text.lines()).map(|(number, line)| {
+            let unquoted = line.replace("\\\"", "").split('"').step_by(2).collect::<Vec<_>>().join("\"\"");
+            (number, unquoted.split("//").next().unwrap_or_default().to_owned())
+        })
+    }
+
+    /// Where its code has a word, as `path:line`.
+    fn uses(&self, word: &str) -> Vec<String> {
+        let is_inside = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+        let open_ended = !is_inside(word.chars().last());
+        let has = |line: &str| {
+            line.match_indices(word).any(|(at, _)| {
+                let (before, after) = (line[..at].chars().last(), line[at + word.len()..].chars().next());
+                !is_inside(before) && (open_ended || !is_inside(after))
+            })
+        };
+        self.code().filter(|(_, line)| has(line)).map(|(number, _)| format!("{}:{number}", self.path)).collect()
+    }
+
+    /// The modules of this crate that it names.
+    fn imports(&self) -> Vec<(String, String)> {
+        let mut found = Vec::new();
+        for (number, line) in self.code() {
+            for part in line.split("crate::").skip(1) {
+                let names = part.strip_prefix('{').map_or(part, |list| list.split('}').next().unwrap_or_default());
+                for name in if part.starts_with('{') { names.split(',').collect() } else { vec![names] } {
+                    let module = name.trim().split(|c: char| !(c.is_alphanumeric() || c == '_')).next().unwrap_or_default();
+                    found.push((module.to_owned(), format!("{}:{number}", self.path)));
+                }
+            }
+        }
+        found
+    }
+}
+
+#[track_caller]
+fn assert_none(what: &str, found: Vec<String>) {
+    assert!(found.is_empty(), "{what}:\n{}", found.join("\n"));
+}
+
+#[test]
+fn only_its_adapter_names_a_library() {
+    for (library, folders) in ADAPTERS {
+        let foreign = files("src", "rs").into_iter().filter(|file| !folders.iter().any(|folder| file.path.starts_with(folder)));
+        let found: Vec<_> =
+            foreign.flat_map(|file| [file.uses(&format!("{library}::")), file.uses(&format!("use {library}"))].concat()).collect();
+        assert_none(&format!("{library} is for {} alone", folders.join(" and ")), found);
+    }
+}
+
+#[test]
+fn pure_modules_import_each_other_only() {
+    for file in files("src", "rs").iter().filter(|file| file.module().is_some_and(|module| PURE.contains(&module))) {
+        let foreign = file.imports().into_iter().filter(|(module, _)| !PURE.contains(&module.as_str()));
+        assert_none("a pure module imports what is not pure", foreign.map(|(module, place)| format!("{place} {module}")).collect());
+        let libraries = IMPURE_LIBRARIES.iter().flat_map(|library| file.uses(&format!("{library}::")));
+        assert_none("a pure module uses a library with I/O", libraries.collect());
+    }
+}
+
+#[test]
+fn adapters_know_nothing_of_each_other() {
+    for (module, others) in IMPORTS {
+        let of_it: Vec<_> = files("src", "rs").into_iter().filter(|file| file.module() == Some(module)).collect();
+        assert!(!of_it.is_empty(), "there is no module {module}");
+        let imports = of_it.iter().flat_map(File::imports);
+        let foreign =
+            imports.filter(|(import, _)| import != module && !PURE.contains(&import.as_str()) && !others.contains(&import.as_str()));
+        assert_none(&format!("{module} imports more than it may"), foreign.map(|(import, place)| format!("{place} {import}")).collect());
+    }
+}
+
+#[test]
+fn tests_wait_for_things_not_for_time() {
+    let tests = files("tests", "rs").into_iter().filter(|file| !MAY_SLEEP.contains(&file.path.as_str()));
+    let unit_tests = files("src", "rs").into_iter().filter(|file| file.path.contains("tests"));
+    assert_none(
+        "a test sleeps",
+        tests.chain(unit_tests).flat_map(|file| [file.uses("sleep"), file.uses("sleep_until")].concat()).collect(),
+    );
+}
+
+#[test]
+fn lints_are_expected_with_a_reason_never_allowed() {
+    assert_none("a lint is allowed", rust().iter().flat_map(|file| [file.uses("#[allow"), file.uses("#![allow")].concat()).collect());
+}
+
+#[test]
+fn files_are_short_and_named_by_the_domain() {
+    let long = rust().into_iter().filter(|file| file.text.lines().count() >= LONGEST_FILE);
+    assert_none("too long", long.map(|file| format!("{}: {} lines", file.path, file.text.lines().count())).collect());
+    let vague = ["utils", "util", "common", "helpers", "helper", "types", "manager", "misc", "new", "old", "v2"];
+    let named_vaguely = |path: &str| path.split('/').any(|part| vague.contains(&part.trim_end_matches(".rs")));
+    assert_none("a name that says nothing", rust().into_iter().map(|file| file.path).filter(|path| named_vaguely(path)).collect());
+}
+
+#[test]
+fn no_text_names_a_machine_or_an_unfinished_thing() {
+    let mut texts: Vec<_> = ["src", "tests", "benches"].iter().flat_map(|folder| files(folder, "rs")).collect();
+    texts.extend(files("docs", "md"));
+    texts.extend(files("migrations", "sql"));
+    for name in ["README.md", "CHANGELOG.md", "Cargo.toml", "Dockerfile", "docker-compose.yml", "dev"] {
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name);
+        texts.push(File { path: name.to_owned(), text: fs::read_to_string(path).expect("read a file") });
+    }
+    // In two parts, so that this file does not find itself.
+    let machine = [["/wo", "rk/"], ["/ro", "ot/"], ["/Us", "ers/"], ["local", "host:3000"], ["TO", "DO"], ["FIX", "ME"], ["XX", "X"]]
+        .map(|parts| parts.concat());
+    let found = texts.iter().flat_map(|file| {
+        let named = |line: &str| machine.iter().any(|word| line.contains(word.as_str()));
+        (1..).zip(file.text.lines()).filter(move |(_, line)| named(line)).map(|(number, _): (usize, _)| format!("{}:{number}", file.path))
+    });
+    assert_none("a machine's path or an unfinished thing", found.collect());
+}
+
+#[test]
+fn each_dependency_says_what_it_is_for_and_is_used() {
+    let manifest = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).expect("read Cargo.toml");
+    let (sources, mut section, mut before, mut seen) = (rust(), "", "", 0);
+    for line in manifest.lines() {
+        if line.starts_with('[') {
+            section = line;
+        } else if section.ends_with("dependencies]")
+            && let Some((name, _)) = line.split_once(" = ")
+        {
+            assert!(before.starts_with("# ") && before.len() > 5, "{name} has no comment above it that says what it is for");
+            let word = name.replace('-', "_");
+            let used = |file: &File| !file.uses(&format!("{word}::")).is_empty() || file.text.contains(&format!("use {word}"));
+            assert!(sources.iter().any(used), "{name} is not used");
+            seen += 1;
+        }
+        before = line;
+    }
+    assert!(seen > 20, "the dependencies were found");
+}
+
+#[test]
+fn the_searches_above_find_what_they_look_for() {
+    let file = |text: &str| File { path: "src/event/x.rs".to_owned(), text: text.to_owned() };
+    assert_eq!(file("").module(), Some("event"));
+    assert_eq!(file("a\nlapin::Channel").uses("lapin::"), ["src/event/x.rs:2"]);
+    for (text, word) in [
+        ("    use sqlx::{Row};", "sqlx::"),
+        ("use reqwest;", "use reqwest"),
+        ("#[allow(dead_code)]", "#[allow"),
+        ("time::sleep(x)", "sleep"),
+    ] {
+        assert_eq!(file(text).uses(word), ["src/event/x.rs:1"], "{text}");
+    }
+    for (text, word) in
+        [("// lapin::Channel", "lapin::"), ("\"lapin::Channel\"", "lapin::"), ("my_lapin::Channel", "lapin::"), ("sleepy", "sleep")]
+    {
+        assert_eq!(file(text).uses(word), [""; 0], "{text}");
+    }
+    let imports: Vec<_> = file("use crate::{store::Store, worker};\npub(in crate::app) fn f(x: crate::cli::X) {}")
+        .imports()
+        .into_iter()
+        .map(|(module, _)| module)
+        .collect();
+    assert_eq!(imports, ["store", "worker", "app", "cli"]);
+}

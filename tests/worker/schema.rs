@@ -1,0 +1,284 @@
+//! The record's public face, and what the database refuses whoever asks.
+
+use std::process::Output;
+
+use sqlx::{AssertSqlSafe, Executor, PgPool, Row};
+
+use crate::harness::{Setup, Stage};
+
+/// The views of contract section 7 and their columns, in order.
+const VIEWS: [(&str, &str); 7] = [
+    ("attempts", "revocation_id attempt worker started_at duration_ms outcome http_status error retry_after_ms"),
+    ("backlog", "provider lane state targets oldest_received_at next_attempt_at"),
+    ("operations", "at actor action incident detail"),
+    ("providers", "provider breaker last_success_at last_failure_at last_error calls_5m failures_5m p50_ms_5m p95_ms_5m"),
+    ("rejected_events", "rejected_at queue routing_key broker_user code detail body_sha256 body_bytes event_source event_id"),
+    (
+        "revocations",
+        "revocation_id event_source event_id event_type incident lane provider target_kind token_type_hint token_sha256 sub sid client_id iss \
+         not_before reason actor state proof attempts occurred_at received_at denied_at revoked_at confirmed_at finished_at next_attempt_at \
+         token_expires_at last_outcome last_http_status last_error worker",
+    ),
+    ("workers", "instance version started_at last_seen_at in_flight"),
+];
+
+/// One event with a pending token (0), a revoked token (1), a cancelled session (2), an expired token (3); one row in each append-only table.
+const ROWS: &str = "
+    INSERT INTO revocation.workers (instance, version, lease_until) VALUES ('w', '1', now());
+    INSERT INTO revocation.events (event_id, source, id, event_type, lane, received_at, not_before, body_sha256, accepted_by)
+        VALUES ('00000000-0000-7000-8000-000000000001', '/apps/shop', '1', 'auth.logout.v1', 'interactive', now(), now(), sha256('x'), 1);
+    INSERT INTO revocation.targets (event_id, ordinal, provider, lane, kind, token_sha256, sid, deny_until, give_up_at, state, proof,
+            due_at, sealed, sealed_key, revoked_at, finished_at, token_expires_at)
+        SELECT '00000000-0000-7000-8000-000000000001', n.*, CASE n.kind WHEN 'token' THEN now() END
+        FROM (VALUES
+            (0, 'main', 'interactive', 'token', sha256('a'), NULL, now(), now(), 'pending', NULL, now(), '\\x01'::bytea, 'k', NULL, NULL),
+            (1, 'main', 'interactive', 'token', sha256('b'), NULL, now(), now(), 'revoked', 'accepted', NULL, NULL, NULL, now(), now()),
+            (2, 'main', 'interactive', 'session', NULL, 's', now(), now(), 'cancelled', NULL, NULL, NULL, NULL, NULL, now()),
+            (3, 'main', 'interactive', 'token', sha256('c'), NULL, now(), now(), 'expired', NULL, NULL, NULL, NULL, NULL, now())
+        ) n (ordinal, provider, lane, kind, token_sha256, sid, deny_until, give_up_at, state, proof, due_at, sealed, sealed_key, revoked_at, finished_at);
+    INSERT INTO revocation.attempts (event_id, ordinal, attempt, answered, worker_no, started_at, duration_ms, outcome)
+        VALUES ('00000000-0000-7000-8000-000000000001', 1, 1, true, 1, now(), 1, 'revoked');
+    INSERT INTO revocation.rejected_events (rejected_at, queue, routing_key, code, detail, body_sha256, body_bytes, worker_no)
+        VALUES (now(), 'q', 'k', 'not_json', 'd', sha256('x'), 1, 1);
+    INSERT INTO revocation.operations (actor, action) VALUES ('someone', 'retry');";
+
+/// Changes of `revocation.targets` by hand, and the constraint that refuses each.
+const WRONG: [(&str, &str); 40] = [
+    ("state = 'done', finished_at = now(), due_at = NULL, sealed = NULL, sealed_key = NULL WHERE ordinal = 0", "targets_state_check"),
+    ("state = 'revoked' WHERE ordinal = 0", "due_iff_open"),
+    ("state = 'expired', finished_at = now() WHERE ordinal = 0", "due_iff_open"),
+    ("due_at = NULL WHERE ordinal = 0", "due_iff_open"),
+    ("due_at = now() WHERE ordinal = 1", "due_iff_open"),
+    ("finished_at = now() WHERE ordinal = 0", "finished_iff_final"),
+    ("state = 'cancelled', finished_at = now(), due_at = NULL WHERE ordinal = 0", "sealed_iff_open_token"),
+    ("sealed = NULL, sealed_key = NULL WHERE ordinal = 0", "sealed_iff_open_token"),
+    ("sealed = 'x', sealed_key = 'k' WHERE ordinal = 1", "sealed_iff_open_token"),
+    ("sealed = 'x', sealed_key = 'k' WHERE ordinal = 2", "sealed_iff_open_token"),
+    ("sealed_key = NULL WHERE ordinal = 0", "sealed_has_key"),
+    ("lease_owner = 1, leased_at = now() WHERE ordinal = 0", "leased_is_pending"),
+    ("lease_owner = 1, leased_at = now(), attempts = 1, state = 'parked' WHERE ordinal = 0", "leased_is_pending"),
+    ("lease_owner = 1, leased_at = now(), attempts = 1 WHERE ordinal = 1", "leased_is_pending"),
+    ("lease_owner = 1, attempts = 1 WHERE ordinal = 0", "lease_is_whole"),
+    ("leased_at = now() WHERE ordinal = 0", "lease_is_whole"),
+    ("revoked_at = now() WHERE ordinal = 0", "revoked_is_proven"),
+    ("revoked_at = NULL WHERE ordinal = 1", "revoked_is_proven"),
+    ("proof = NULL WHERE ordinal = 1", "proof_fits_state"),
+    ("proof = 'contradicted' WHERE ordinal = 1", "proof_fits_state"),
+    ("proof = 'accepted' WHERE ordinal = 0", "proof_fits_state"),
+    ("proof = 'sure' WHERE ordinal = 1", "targets_proof_check"),
+    ("confirmed_at = now() WHERE ordinal = 0", "confirmed_is_revoked"),
+    ("token_expires_at = NULL WHERE ordinal = 3", "expired_had_an_end"),
+    ("attempts = -1 WHERE ordinal = 0", "failures_within_attempts"),
+    ("failures = 1 WHERE ordinal = 0", "failures_within_attempts"),
+    ("token_sha256 = NULL WHERE ordinal = 0", "names_its_token"),
+    ("token_sha256 = sha256('x') WHERE ordinal = 2", "names_its_token"),
+    ("token_sha256 = 'x' WHERE ordinal = 0", "targets_token_sha256_check"),
+    ("token_expires_at = now() WHERE ordinal = 2", "only_tokens_have_token_facts"),
+    ("token_type_hint = 'id_token' WHERE ordinal = 0", "targets_token_type_hint_check"),
+    ("sid = NULL WHERE ordinal = 2", "names_its_session"),
+    ("kind = 'subject' WHERE ordinal = 2", "names_its_subject"),
+    ("kind = 'client' WHERE ordinal = 2", "names_its_client"),
+    ("kind = 'issuer' WHERE ordinal = 2", "names_its_issuer"),
+    ("kind = 'device' WHERE ordinal = 2", "targets_kind_check"),
+    ("lane = 'fast' WHERE ordinal = 0", "targets_lane_check"),
+    ("ordinal = -1 WHERE ordinal = 0", "targets_ordinal_check"),
+    ("last_error = repeat('x', 501) WHERE ordinal = 0", "targets_last_error_check"),
+    ("last_outcome = 'fine' WHERE ordinal = 0", "targets_last_outcome_check"),
+];
+
+async fn filled() -> Stage {
+    let stage = Stage::new().await;
+    stage.db.execute(ROWS).await.expect("the rows are valid");
+    stage
+}
+
+/// Runs a statement that must be refused; returns SQLSTATE and the constraint's name, or the message where there is none.
+async fn refused(db: &PgPool, statement: &str) -> (String, String) {
+    match db.execute(AssertSqlSafe(statement.to_owned())).await {
+        Err(sqlx::Error::Database(error)) => {
+            (error.code().expect("a code").into_owned(), error.constraint().unwrap_or(error.message()).to_owned())
+        }
+        Err(error) => panic!("{statement}: {error}"),
+        Ok(_) => panic!("was allowed: {statement}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_views_have_the_contracts_columns() {
+    let stage = Stage::new().await;
+    let rows = sqlx::query(
+        "SELECT table_name::text, string_agg(column_name::text, ' ' ORDER BY ordinal_position),
+             bool_and(data_type = 'timestamp with time zone' OR data_type NOT LIKE 'timestamp%')
+         FROM information_schema.columns WHERE table_schema = 'audit' GROUP BY table_name ORDER BY table_name",
+    )
+    .fetch_all(&stage.db)
+    .await
+    .unwrap();
+    let found: Vec<(String, String)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    assert_eq!(found, VIEWS.map(|(view, columns)| (view.to_owned(), columns.to_owned())));
+    assert!(rows.iter().all(|row| row.get(2)), "times are timestamptz");
+    assert_eq!(stage.count("information_schema.tables WHERE table_schema = 'audit' AND table_type <> 'VIEW'").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_wrong_state_can_be_written_by_hand() {
+    let stage = filled().await;
+    for (change, constraint) in WRONG {
+        let (code, name) = refused(&stage.db, &format!("UPDATE revocation.targets SET {change}")).await;
+        assert_eq!((code.as_str(), name.as_str()), ("23514", constraint), "{change}");
+    }
+    let names = "SELECT to_jsonb(conname) FROM pg_constraint WHERE conrelid = 'revocation.targets'::regclass AND contype = 'c'";
+    let untried: Vec<_> = stage.rows(names).await.into_iter().filter(|name| WRONG.iter().all(|(_, tried)| name != tried)).collect();
+    assert!(untried.is_empty(), "constraints that no change above runs into: {untried:?}");
+    let event = "INSERT INTO revocation.events (event_id, source, id, event_type, lane, incident, received_at, not_before, body_sha256, accepted_by)
+                 VALUES (gen_random_uuid(), ";
+    for (values, constraint) in [
+        ("'/apps/shop', '1', 'auth.logout.v1', 'interactive', NULL, now(), now(), sha256('x'), 1)", "events_source_id_key"),
+        ("'/apps/shop', '2', 'auth.logout.v1', 'mass', NULL, now(), now(), sha256('x'), 1)", "lane_follows_type"),
+        ("'/apps/shop', '2', 'auth.mass_revocation.v1', 'mass', NULL, now(), now(), sha256('x'), 1)", "mass_has_incident"),
+        ("'/apps/shop', '2', 'auth.logout.v1', 'interactive', 'leak', now(), now(), sha256('x'), 1)", "mass_has_incident"),
+        ("'/apps/shop', '2', 'auth.logout.v1', 'interactive', NULL, now(), now(), 'x', 1)", "events_body_sha256_check"),
+        ("'/apps/shop', '2', 'auth.logout.v1', 'interactive', NULL, now(), now(), sha256('x'), 9)", "events_accepted_by_fkey"),
+    ] {
+        assert_eq!(refused(&stage.db, &format!("{event}{values}")).await.1, constraint, "{values}");
+    }
+    let attempt = "INSERT INTO revocation.attempts (event_id, ordinal, attempt, answered, worker_no, started_at, duration_ms, outcome)
+                   VALUES ('00000000-0000-7000-8000-000000000001', ";
+    for (values, constraint) in [
+        ("9, 1, true, 1, now(), 1, 'revoked')", "attempts_event_id_ordinal_fkey"),
+        ("1, 1, true, 1, now(), 1, 'revoked')", "attempts_pkey"),
+        ("1, 2, true, 1, now(), 1, 'unknown')", "unanswered_is_unknown"),
+        ("1, 2, true, 1, now(), NULL, 'revoked')", "answered_took_time"),
+        ("1, 0, true, 1, now(), 1, 'revoked')", "attempts_attempt_check"),
+    ] {
+        assert_eq!(refused(&stage.db, &format!("{attempt}{values}")).await.1, constraint, "{values}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_final_state_is_final() {
+    let stage = filled().await;
+    for change in [
+        "state = 'cancelled', proof = NULL, revoked_at = NULL WHERE ordinal = 1",
+        "state = 'pending', proof = NULL, revoked_at = NULL, finished_at = NULL, due_at = now(), sealed = 'x', sealed_key = 'k' WHERE ordinal = 1",
+        "state = 'revoked', proof = 'accepted', revoked_at = now() WHERE ordinal = 2",
+        "state = 'parked', finished_at = NULL, due_at = now(), sealed = 'x', sealed_key = 'k' WHERE ordinal = 3",
+        "finished_at = finished_at + interval '1 s' WHERE ordinal = 1",
+    ] {
+        let (code, message) = refused(&stage.db, &format!("UPDATE revocation.targets SET {change}")).await;
+        assert_eq!(code, "23001", "{change}");
+        assert!(message.contains("is final"), "{message}");
+    }
+    stage
+        .db
+        .execute("UPDATE revocation.targets SET confirmed_at = now() WHERE ordinal = 1")
+        .await
+        .expect("its confirmation is noted later");
+}
+
+const APPEND_ONLY: [(&str, &str); 3] = [("attempts", "error = 'x'"), ("rejected_events", "detail = 'x'"), ("operations", "actor = 'x'")];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn history_can_only_grow_and_only_retention_shortens_it() {
+    let stage = filled().await;
+    let superuser = stage.text("SELECT usesuper::text FROM pg_user WHERE usename = current_user").await;
+    assert_eq!(superuser.as_deref(), Some("true"), "the owner and superuser himself is refused");
+    for (table, change) in APPEND_ONLY {
+        let [update, delete, truncate] = [
+            format!("UPDATE revocation.{table} SET {change}"),
+            format!("DELETE FROM revocation.{table}"),
+            format!("TRUNCATE revocation.{table}"),
+        ];
+        let announce = "SET LOCAL revocation.retention = 'on'";
+        for statement in [&update, &delete, &truncate, &format!("{announce}; {update}"), &format!("{announce}; {truncate}")] {
+            let (code, message) = refused(&stage.db, statement).await;
+            assert_eq!(code, "23001", "{statement}");
+            assert!(message.contains(&format!("revocation.{table} refused")), "{message}");
+        }
+        stage.db.execute(AssertSqlSafe(format!("{announce}; {delete}"))).await.expect("retention deletes");
+        assert_eq!(stage.count(&format!("revocation.{table}")).await, 0);
+        assert_eq!(refused(&stage.db, "UPDATE revocation.targets SET state = 'pending' WHERE ordinal = 1").await.0, "23001");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_auditor_reads_every_view_and_nothing_else() {
+    let stage = filled().await;
+    for _run_twice in 0..2 {
+        stage.db.execute(include_str!("../../migrations/auditor.sql")).await.expect("auditor.sql runs");
+    }
+    let mut auditor = stage.db.acquire().await.unwrap();
+    auditor.execute("SET ROLE auditor").await.unwrap();
+    for (view, _) in VIEWS {
+        let rows = auditor.fetch_all(AssertSqlSafe(format!("SELECT * FROM audit.{view}"))).await;
+        rows.unwrap_or_else(|error| panic!("audit.{view}: {error}"));
+    }
+    let tables = sqlx::query("SELECT tablename::text FROM pg_tables WHERE schemaname = 'revocation'").fetch_all(&stage.db).await.unwrap();
+    assert!(tables.len() >= 7);
+    let tables = tables.iter().map(|row| format!("SELECT 1 FROM revocation.{}", row.get::<String, _>(0)));
+    let writes = [
+        "DELETE FROM audit.rejected_events",
+        "UPDATE audit.operations SET actor = 'x'",
+        "INSERT INTO audit.operations (actor, action) VALUES ('x', 'x')",
+        "SELECT revocation.revocation_id(gen_random_uuid(), 1::smallint)",
+        "CREATE TABLE audit.mine (a int)",
+    ];
+    for statement in tables.chain(writes.map(str::to_owned)) {
+        match auditor.execute(AssertSqlSafe(statement.clone())).await {
+            Err(sqlx::Error::Database(error)) => assert_eq!(error.code().as_deref(), Some("42501"), "{statement}: {error}"),
+            other => panic!("{statement}: {other:?}"),
+        }
+    }
+    // The pool must not lend this connection out again as it is.
+    auditor.close().await.unwrap();
+}
+
+fn migrate(setup: &Setup) -> Output {
+    setup.command().arg("migrate").output().expect("run migrate")
+}
+
+/// Everything in the two schemas and the list of migrations, as text.
+async fn fingerprint(stage: &Stage) -> String {
+    let sql = "SELECT concat_ws(E'\\n',
+        (SELECT string_agg(concat_ws(' ', table_schema, table_name, column_name, data_type, column_default, is_nullable), E'\\n'
+             ORDER BY table_schema, table_name, ordinal_position) FROM information_schema.columns WHERE table_schema IN ('revocation', 'audit')),
+        (SELECT string_agg(conname || pg_get_constraintdef(oid), E'\\n' ORDER BY oid) FROM pg_constraint WHERE connamespace = 'revocation'::regnamespace),
+        (SELECT string_agg(indexdef, E'\\n' ORDER BY indexname) FROM pg_indexes WHERE schemaname = 'revocation'),
+        (SELECT string_agg(pg_get_triggerdef(oid), E'\\n' ORDER BY oid) FROM pg_trigger WHERE NOT tgisinternal),
+        (SELECT string_agg(m::text, E'\\n' ORDER BY version) FROM _sqlx_migrations m))";
+    stage.text(sql).await.expect("a text")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn migrating_twice_is_migrating_once() {
+    let stage = Stage::empty().await;
+    let setup = stage.worker("http://127.0.0.1:9/revoke");
+    let first = migrate(&setup);
+    assert!(first.status.success(), "{}", String::from_utf8_lossy(&first.stderr));
+    let after_first = fingerprint(&stage).await;
+    let second = migrate(&setup);
+    assert!(second.status.success());
+    assert_eq!(fingerprint(&stage).await, after_first);
+    assert_eq!(second.stdout, first.stdout, "both say which version the schema is at");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_schema_stops_the_start_and_a_newer_one_does_not() {
+    let stage = Stage::empty().await;
+    let setup = stage.worker("http://127.0.0.1:9/revoke");
+    let mut worker = setup.spawn();
+    assert_eq!(worker.ended().await.code(), Some(1));
+    let said = worker.log();
+    assert!(said.contains("at version 0") && said.contains("run `revocation-worker migrate` (or `run --migrate`)"), "{said}");
+    assert_eq!(stage.count("pg_namespace WHERE nspname IN ('revocation', 'audit')").await, 0, "nothing was created");
+
+    assert!(setup.clone().flag("--migrate").start().await.stop().await.success());
+    assert!(setup.start().await.stop().await.success());
+    let newer =
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (9999, 'newer', true, 'x', 0)";
+    stage.db.execute(newer).await.unwrap();
+    assert!(setup.start().await.stop().await.success());
+    assert!(setup.clone().flag("--migrate").start().await.stop().await.success());
+    assert!(migrate(&setup).status.success());
+    assert_eq!(stage.count("_sqlx_migrations WHERE version = 9999").await, 1);
+}
