@@ -162,6 +162,7 @@ impl<'a> TargetColumns<'a> {
     }
 }
 
+/// `IN … IS TRUE`: looked up in a hash; a join would compare every target with every event, since sessions do without hash joins (see `SESSION`).
 async fn insert(connection: &mut PgConnection, worker: WorkerNo, columns: &Columns<'_>) -> Result<Vec<Accepted>, sqlx::Error> {
     let Columns { events: e, targets: t } = columns;
     sqlx::query_as!(
@@ -190,8 +191,8 @@ async fn insert(connection: &mut PgConnection, worker: WorkerNo, columns: &Colum
                 $31::text[], $32::boolean[], $33::bytea[], $34::text[], $35::timestamptz[])
                 AS n (event_id, ordinal, provider, lane, kind, hint, sha256, jti, sub, sid, client_id, iss, expires_at, deny_until,
                     give_up_at, state, lease, sealed, sealed_key, received_at)
-            JOIN fresh USING (event_id)
             LEFT JOIN me ON n.lease
+            WHERE (n.event_id IN (SELECT event_id FROM fresh)) IS TRUE
         )
         SELECT event_id AS "row!", EXISTS (SELECT FROM me) AS "leased!" FROM fresh
         UNION ALL -- what an earlier try committed although its answer was lost; this statement's own rows are not visible to it

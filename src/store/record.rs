@@ -122,11 +122,13 @@ impl Store {
     }
 }
 
+/// Owner and state are compared with columns, not with values: a value would let the planner take the small index of all that is leased
+/// and read it once a row, where the target's own key finds it at once.
 async fn write(connection: &mut PgConnection, worker: WorkerNo, c: &Columns<'_>) -> Result<Vec<TargetId>, sqlx::Error> {
     sqlx::query_as!(
         TargetId,
         r#"WITH r AS MATERIALIZED (
-            SELECT * FROM unnest($2::uuid[], $3::smallint[], $4::integer[], $5::timestamptz[], $6::integer[], $7::text[], $8::smallint[],
+            SELECT *, $1::integer AS owner, 'pending' AS open FROM unnest($2::uuid[], $3::smallint[], $4::integer[], $5::timestamptz[], $6::integer[], $7::text[], $8::smallint[],
                 $9::text[], $10::bigint[], $11::text[], $12::text[], $13::boolean[], $14::float8[], $15::timestamptz[], $16::timestamptz[],
                 $17::timestamptz[])
                 AS r (event_id, ordinal, attempt, started_at, duration_ms, outcome, http_status, error, retry_after_ms, state, proof, spent,
@@ -137,9 +139,9 @@ async fn write(connection: &mut PgConnection, worker: WorkerNo, c: &Columns<'_>)
             SELECT event_id, ordinal, attempt, true, $1, started_at, duration_ms, outcome, http_status, error, retry_after_ms FROM r
             ON CONFLICT DO NOTHING
         ), denied AS (
-            UPDATE revocation.events e SET denied_at = d.at
+            UPDATE revocation.events e SET denied_at = coalesce(e.denied_at, d.at)
             FROM unnest($18::uuid[], $19::timestamptz[]) AS d (event_id, at)
-            WHERE e.event_id = d.event_id AND e.denied_at IS NULL
+            WHERE e.event_id = d.event_id
         )
         UPDATE revocation.targets t
         SET state = r.state, proof = r.proof, failures = CASE WHEN r.spent THEN t.failures + 1 ELSE t.failures END,
@@ -149,7 +151,7 @@ async fn write(connection: &mut PgConnection, worker: WorkerNo, c: &Columns<'_>)
             sealed = CASE WHEN r.finished_at IS NULL THEN t.sealed END, sealed_key = CASE WHEN r.finished_at IS NULL THEN t.sealed_key END,
             revoked_at = r.revoked_at, confirmed_at = r.confirmed_at, finished_at = r.finished_at
         FROM r
-        WHERE t.event_id = r.event_id AND t.ordinal = r.ordinal AND t.lease_owner = $1 AND t.attempts = r.attempt AND t.state = 'pending'
+        WHERE t.event_id = r.event_id AND t.ordinal = r.ordinal AND t.lease_owner IS NOT DISTINCT FROM r.owner AND t.attempts = r.attempt AND t.state = r.open
         RETURNING t.event_id AS event, t.ordinal"#,
         worker.0,
         &c.event,

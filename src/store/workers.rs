@@ -214,7 +214,7 @@ impl Store {
                     "UPDATE revocation.targets t
                      SET lease_owner = NULL, leased_at = NULL, due_at = now(), attempts = t.attempts - 1, failures = least(t.failures, t.attempts - 1)
                      FROM unnest($2::uuid[], $3::smallint[], $4::integer[], $5::float8[]) AS r (event_id, ordinal, attempt, held_for)
-                     WHERE (t.event_id, t.ordinal) = (r.event_id, r.ordinal) AND t.lease_owner = $1 AND t.attempts = r.attempt
+                     WHERE (t.event_id, t.ordinal) = (r.event_id, r.ordinal) AND t.lease_owner IS NOT DISTINCT FROM $1 AND t.attempts = r.attempt
                          AND t.leased_at <= now() - make_interval(secs => r.held_for)",
                     worker.0,
                     &events,

@@ -115,6 +115,7 @@ async fn a_retry_after_is_waited_for_in_full_by_every_target_of_the_provider() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::print_stdout, reason = "a second try on a busy machine is told")]
 async fn denial_does_not_wait_for_a_hanging_provider() {
     let stage = Stage::alone().await;
     let mut p99 = p99_of_denial(&stage, "first").await;
@@ -126,6 +127,7 @@ async fn denial_does_not_wait_for_a_hanging_provider() {
 }
 
 /// Publishes 100 events at 100 a second while the provider hangs.
+#[expect(clippy::print_stdout, reason = "a measuring test shows its figures")]
 async fn p99_of_denial(stage: &Stage, round: &str) -> Duration {
     let idp = ScriptedIdp::start(|_| Reply::hang()).await;
     let setup = stage.worker(&format!("{}/revoke", idp.url())).set("REVOCATION__LOG__LEVEL", "info");
