@@ -100,7 +100,7 @@ impl Breaker {
 
     fn next(&self, answer: &Answer, calls: &Calls, now: Instant, jitter: f64) -> Phase {
         let open = |wait: Duration| Phase::Open {
-            probe_at: now + wait.mul_f64(0.75 + jitter / 2.0),
+            probe_at: (now + wait.mul_f64(0.75 + jitter / 2.0)).max(self.held_until(now)),
             wait: (wait * 2).min(LAST_PROBE),
             probing: false,
         };
@@ -211,6 +211,10 @@ mod tests {
         breaker.report(&answer(Verdict::Done(Proof::Accepted)), &calls, now, 0.5);
         assert!(matches!(breaker.admit(now + Duration::from_secs(29)), Admission::Wait(_)));
         assert_eq!(breaker.admit(now + Duration::from_secs(30)), Admission::Call);
+        breaker.report(&throttled, &calls, now, 0.5);
+        breaker.report(&answer(Verdict::Misconfigured), &calls, now, 0.5);
+        assert!(matches!(breaker.admit(now + Duration::from_secs(29)), Admission::Wait(_)), "nor does a failure of another kind");
+        assert_eq!(breaker.admit(now + Duration::from_secs(30)), Admission::Probe);
     }
 
     #[test]

@@ -171,6 +171,10 @@ async fn record(worker: &Worker, closings: &[Closing], denied: &[(Uuid, OffsetDa
             written.extend(Box::pin(record(worker, right, &[])).await?);
             Ok(written)
         }
+        Err(error) if !error.is_passing() && closings.len() == 1 => {
+            tracing::error!(%error, revocation_id = %closings[0].attempt.id, "the database refuses a result; its target is tried again");
+            if denied.is_empty() { Ok(Vec::new()) } else { Box::pin(record(worker, &[], denied)).await }
+        }
         result => result,
     }
 }

@@ -160,7 +160,8 @@ async fn behind(stage: &Stage, idp: &ScriptedIdp, loss: Loss) -> (Proxy, Setup) 
     (proxy, stage.worker(&format!("{}/revoke", idp.url())).set("DATABASE_URL", url.as_str()))
 }
 
-async fn loses_an_answer(loss: Loss, first_answer: u16) {
+/// Attempts end as `unknown` where targets were leased to a worker that did not know of it.
+async fn loses_an_answer(loss: Loss, first_answer: u16, unknown: bool) {
     let (stage, memory) = (Stage::new().await, Memory::default());
     let idp = {
         let (memory, calls) = (memory.clone(), std::sync::atomic::AtomicUsize::new(0));
@@ -176,17 +177,36 @@ async fn loses_an_answer(loss: Loss, first_answer: u16) {
     App::connect(&stage.amqp_url).await.publish(&logouts[0].event()).await;
     stage.all_revoked(&logouts, &memory).await;
     assert_eq!(proxy.lost(), 1, "an answer was lost");
-    assert!(stage.count("audit.attempts WHERE outcome = 'unknown'").await > 0, "what was leased and not known of is on record");
+    assert_eq!(stage.count("audit.attempts WHERE outcome = 'unknown'").await > 0, unknown);
     assert!(worker.stop().await.success());
     stage.queues_are_empty().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_of_events_whose_answer_is_lost_is_found_again() {
-    loses_an_answer(Loss::ToRequest("lost-answer"), 200).await;
+    loses_an_answer(Loss::ToRequest("lost-answer"), 200, false).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_claim_whose_answer_is_lost_is_found_again() {
-    loses_an_answer(Loss::OfAnswer("lost-answer"), 503).await;
+    loses_an_answer(Loss::OfAnswer("lost-answer"), 503, true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_that_postgres_refuses_holds_up_no_other() {
+    let (stage, memory, logouts) = (Stage::new().await, Memory::default(), Logout::many(20));
+    let idp = {
+        let (memory, calls) = (memory.clone(), std::sync::atomic::AtomicUsize::new(0));
+        ScriptedIdp::start(move |request| match calls.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
+            0 => crate::scripted_idp::Reply::status(503),
+            _ => memory.answer(request),
+        })
+        .await
+    };
+    sqlx::query("ALTER TABLE revocation.attempts ADD CHECK (http_status <> 503)").execute(&stage.db).await.expect("add a constraint");
+    let _worker = stage.worker(&format!("{}/revoke", idp.url())).start().await;
+    publish_stubbornly(&stage.amqp_url, &logouts).await;
+    stage.all_revoked(&logouts, &memory).await;
+    assert_eq!(stage.count("audit.revocations WHERE attempts = 1").await, 39, "the others were tried once");
+    assert_eq!(stage.count("audit.attempts WHERE outcome = 'unknown'").await, 1, "the refused result is not on record");
 }
