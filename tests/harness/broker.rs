@@ -3,9 +3,9 @@
 use lapin::options::{BasicGetOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{Servers, Stage, eventually, servers};
+use super::{Stage, eventually, servers};
 
 /// A message in `revocation.dead`.
 pub(crate) struct DeadLetter {
@@ -34,7 +34,7 @@ impl DeadLetter {
 
 /// An operator's connection to one virtual host of the shared broker.
 pub(crate) struct Operator {
-    management: String,
+    management: url::Url,
     vhost: String,
     channel: Channel,
     _connection: Connection,
@@ -43,23 +43,17 @@ pub(crate) struct Operator {
 impl Operator {
     /// Connects.
     pub(crate) async fn of(stage: &Stage) -> Self {
-        Self::on(servers::shared(), stage).await
-    }
-
-    /// Connects to a broker of the test's own.
-    pub(crate) async fn on(servers: &Servers, stage: &Stage) -> Self {
         let url: url::Url = stage.amqp_url.parse().expect("a URL");
         let vhost = url.path().trim_start_matches('/').to_owned();
-        let management = servers.rabbitmq.lock().expect("no panic").management_url();
         let connection = Connection::connect(&stage.amqp_url, ConnectionProperties::default()).await.expect("connect to the broker");
         let channel = connection.create_channel().await.expect("open a channel");
-        Self { management, vhost, channel, _connection: connection }
+        Self { management: stage.management.clone(), vhost, channel, _connection: connection }
     }
 
     /// `GET /api/<what>/<this virtual host>`: queues, exchanges or bindings.
     pub(crate) async fn list(&self, what: &str) -> Vec<Value> {
-        let url = format!("{}/api/{what}/{}", self.management, self.vhost);
-        let answer = reqwest::Client::new().get(url).basic_auth("guest", Some("guest")).send().await.expect("ask the management interface");
+        let url = format!("{}api/{what}/{}", self.management, self.vhost);
+        let answer = reqwest::Client::new().get(url).send().await.expect("ask the management interface");
         answer.error_for_status().expect("an answer").json().await.expect("a list")
     }
 
@@ -106,14 +100,14 @@ impl Operator {
     }
 
     /// Creates a broker user who may do anything on this virtual host; returns the user's URL. `impersonator` may set any `user_id`.
-    pub(crate) fn add_user(&self, stage: &Stage, name: &str, impersonator: bool) -> String {
-        let broker = servers::shared().rabbitmq.lock().expect("no panic");
-        broker.add_user(name, "secret").expect("create a user");
-        broker.grant(name, &self.vhost).expect("grant everything");
-        if impersonator {
-            broker.ctl(&["set_user_tags", name, "impersonator"]).expect("set the user's tags");
-        }
-        stage.amqp_url.replace("guest:guest", &format!("{name}:secret"))
+    pub(crate) async fn add_user(&self, stage: &Stage, name: &str, impersonator: bool) -> String {
+        let tags = if impersonator { "impersonator" } else { "" };
+        servers::put(&self.management, &format!("users/{name}"), json!({ "password": "secret", "tags": tags })).await;
+        let everything = json!({ "configure": ".*", "write": ".*", "read": ".*" });
+        servers::put(&self.management, &format!("permissions/{}/{name}", self.vhost), everything).await;
+        let mut url: url::Url = stage.amqp_url.parse().expect("a URL");
+        url.set_username(name).and(url.set_password(Some("secret"))).expect("credentials");
+        url.to_string()
     }
 }
 

@@ -26,6 +26,7 @@ pub(crate) use proxy::{Loss, Proxy};
 pub(crate) use raw_amqp::publish_with_message_id;
 pub(crate) use scanner::{Scanner, forms};
 pub(crate) use servers::Servers;
+use servers::Surroundings;
 
 /// How long anything may take before a test says that it did not happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -63,12 +64,15 @@ pub(crate) struct Stage {
     pub(crate) database_url: String,
     /// A pool on it.
     pub(crate) db: PgPool,
+    /// The broker's management interface.
+    management: url::Url,
 }
 
 impl Stage {
     /// A fresh virtual host and a fresh, migrated database on the shared servers.
     pub(crate) async fn new() -> Self {
-        Self::on(servers::shared()).await
+        let guard = MACHINE.read().await;
+        Self::empty_on(servers::shared(), Hold::Shared { _guard: guard }).await.migrated().await
     }
 
     /// The same for a test that measures time: no other test of this binary runs beside it.
@@ -86,13 +90,13 @@ impl Stage {
     /// The same on servers of the test's own, which it may kill.
     pub(crate) async fn on(servers: &Servers) -> Self {
         let guard = MACHINE.read().await;
-        Self::empty_on(servers, Hold::Shared { _guard: guard }).await.migrated().await
+        Self::empty_on(&servers.surroundings(), Hold::Shared { _guard: guard }).await.migrated().await
     }
 
-    async fn empty_on(servers: &Servers, hold: Hold) -> Self {
-        let (amqp_url, database_url) = servers.fresh().await;
+    async fn empty_on(surroundings: &Surroundings, hold: Hold) -> Self {
+        let (amqp_url, database_url) = surroundings.fresh().await;
         let db = PgPool::connect(&database_url).await.expect("connect to the fresh database");
-        Self { _hold: hold, amqp_url, database_url, db }
+        Self { _hold: hold, amqp_url, database_url, db, management: surroundings.management().clone() }
     }
 
     async fn migrated(self) -> Self {

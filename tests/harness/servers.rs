@@ -3,7 +3,9 @@
 use std::sync::{Mutex, OnceLock};
 
 use revocation_worker::sandbox::{Postgres, RabbitMq};
+use serde_json::json;
 use sqlx::{Connection, Executor, PgConnection};
+use url::Url;
 use uuid::Uuid;
 
 /// A broker and a database of one's own.
@@ -14,10 +16,74 @@ pub(crate) struct Servers {
     pub(crate) postgres: Mutex<Postgres>,
 }
 
-/// The servers that all tests of a binary share.
-pub(super) fn shared() -> &'static Servers {
-    static SHARED: OnceLock<Servers> = OnceLock::new();
-    SHARED.get_or_init(Servers::boot)
+/// Where a test finds broker and database; the URLs hold the credentials.
+pub(crate) struct Surroundings {
+    amqp: Url,
+    management: Url,
+    database: Url,
+}
+
+/// What all tests of a binary share: the servers that AMQP_URL and DATABASE_URL name (and RABBITMQ_MANAGEMENT_URL, by default port 15672 of the
+/// broker's host), or booted ones.
+pub(super) fn shared() -> &'static Surroundings {
+    static SHARED: OnceLock<(Surroundings, Option<Servers>)> = OnceLock::new();
+    let (surroundings, _) = SHARED.get_or_init(|| match Surroundings::given() {
+        Some(given) => (given, None),
+        None => {
+            let servers = Servers::boot();
+            (servers.surroundings(), Some(servers))
+        }
+    });
+    surroundings
+}
+
+impl Surroundings {
+    fn given() -> Option<Self> {
+        let read = |name| std::env::var(name).ok().map(|url| url.parse::<Url>().unwrap_or_else(|_| panic!("{name} is no URL")));
+        let (amqp, database) = (read("AMQP_URL")?, read("DATABASE_URL")?);
+        let management = read("RABBITMQ_MANAGEMENT_URL").unwrap_or_else(|| with_credentials("http://127.0.0.1:15672", &amqp, true));
+        Some(Self { amqp, management, database })
+    }
+
+    /// The management interface.
+    pub(crate) fn management(&self) -> &Url {
+        &self.management
+    }
+
+    /// Creates or changes something through the management interface.
+    pub(crate) async fn put(&self, path: &str, body: serde_json::Value) {
+        put(&self.management, path, body).await;
+    }
+
+    /// URLs of a new virtual host and a new, empty database.
+    pub(super) async fn fresh(&self) -> (String, String) {
+        let name = format!("t{}", Uuid::now_v7().simple());
+        self.put(&format!("vhosts/{name}"), json!({})).await;
+        self.put(&format!("permissions/{name}/{}", self.amqp.username()), json!({ "configure": ".*", "write": ".*", "read": ".*" })).await;
+        let mut connection = PgConnection::connect(self.database.as_str()).await.expect("connect to PostgreSQL");
+        connection.execute(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.expect("create a database");
+        let (mut amqp, mut database) = (self.amqp.clone(), self.database.clone());
+        amqp.set_path(&name);
+        database.set_path(&name);
+        (amqp.to_string(), database.to_string())
+    }
+}
+
+/// `PUT /api/<path>` at a management interface.
+pub(super) async fn put(management: &Url, path: &str, body: serde_json::Value) {
+    let url = format!("{}api/{path}", management.as_str());
+    let answer = reqwest::Client::new().put(url).json(&body).send().await.expect("ask the management interface");
+    answer.error_for_status().expect("the management interface does it");
+}
+
+/// `url` with the user, the password and, where asked, the host of another.
+fn with_credentials(url: &str, from: &Url, host: bool) -> Url {
+    let mut url: Url = url.parse().expect("a URL");
+    if host {
+        url.set_host(from.host_str()).expect("a host");
+    }
+    url.set_username(from.username()).and(url.set_password(from.password())).expect("credentials");
+    url
 }
 
 impl Servers {
@@ -31,15 +97,11 @@ impl Servers {
         Self { rabbitmq: Mutex::new(rabbitmq), postgres: Mutex::new(postgres) }
     }
 
-    /// URLs of a new virtual host and a new, empty database.
-    pub(super) async fn fresh(&self) -> (String, String) {
-        let name = format!("t{}", Uuid::now_v7().simple());
-        let amqp = self.rabbitmq.lock().expect("no panic").vhost(&name).expect("create a virtual host");
-        let admin = self.postgres.lock().expect("no panic").url();
-        let mut connection = PgConnection::connect(&admin).await.expect("connect to PostgreSQL");
-        connection.execute(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.expect("create a database");
-        let mut url: url::Url = admin.parse().expect("a URL");
-        url.set_path(&name);
-        (amqp, url.to_string())
+    /// Where they are.
+    pub(super) fn surroundings(&self) -> Surroundings {
+        let (rabbitmq, postgres) = (self.rabbitmq.lock().expect("no panic"), self.postgres.lock().expect("no panic"));
+        let amqp: Url = rabbitmq.url().parse().expect("a URL");
+        let management = with_credentials(&rabbitmq.management_url(), &amqp, false);
+        Surroundings { amqp, management, database: postgres.url().parse().expect("a URL") }
     }
 }

@@ -185,7 +185,7 @@ async fn only_listed_broker_users_order_mass_revocations() {
     let feed = Feed::listen(&stage.amqp_url).await;
 
     for (user, id) in [(&soc, "allowed"), (&shop, "refused")] {
-        let app = App::connect(&operator.add_user(&stage, user, false)).await;
+        let app = App::connect(&operator.add_user(&stage, user, false).await).await;
         for _delivered_twice in 0..2 {
             let properties = dressed(id, JSON).with_user_id(user.as_str().into());
             app.publish_raw("auth.mass_revocation", mass(id).to_string().as_bytes(), properties).await;
@@ -215,7 +215,7 @@ async fn nul_outside_the_body_stops_nothing() {
     let operator = Operator::of(&stage).await;
     let (_idp, setup) = scene(&stage, "soc").await;
     let mut worker = setup.start().await;
-    let gateway = operator.add_user(&stage, &format!("gateway-{}", stage.database_url.rsplit('/').next().unwrap()), true);
+    let gateway = operator.add_user(&stage, &format!("gateway-{}", stage.database_url.rsplit('/').next().unwrap()), true).await;
     let app = App::connect(&gateway).await;
     let with_nul = |id: &str| properties(id, JSON).with_user_id("so\0c".into());
 

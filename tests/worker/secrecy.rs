@@ -136,7 +136,7 @@ async fn no_token_is_left_anywhere_in_any_form() {
     let idp = ScriptedIdp::start(move |request| echo(count.fetch_add(1, std::sync::atomic::Ordering::Relaxed), request)).await;
     let setup = stage.worker(&format!("{}/revoke", idp.url())).set("REVOCATION__LOG__LEVEL", LOUDEST);
     let mut worker = setup.start().await;
-    let (app, operator) = (App::connect(&stage.amqp_url).await, Operator::on(&servers, &stage).await);
+    let (app, operator) = (App::connect(&stage.amqp_url).await, Operator::of(&stage).await);
     let events: Vec<_> = (0..50).map(event).collect();
     for (body, _) in &events {
         app.publish_raw("auth.logout", body.as_bytes(), lapin::BasicProperties::default().with_content_type("application/json".into()))
