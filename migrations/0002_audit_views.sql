@@ -32,7 +32,7 @@ SELECT revocation.revocation_id(t.event_id, t.ordinal), t.attempts, w.instance, 
 FROM revocation.targets t
 LEFT JOIN revocation.workers w ON w.worker_no = t.lease_owner
 WHERE t.lease_owner IS NOT NULL;
-COMMENT ON VIEW audit.attempts IS 'one row a provider call; outcome is null while it is under way, unknown where its worker died';
+COMMENT ON VIEW audit.attempts IS 'one row a provider call; outcome is null while it is under way, unknown where its worker died or lost track of it: the call may not have been made';
 
 CREATE VIEW audit.backlog AS
 SELECT t.provider, t.lane, t.state, count(*) AS targets, min(e.received_at) AS oldest_received_at,

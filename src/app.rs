@@ -129,7 +129,7 @@ pub async fn run(config: Config, migrate: bool, stop: CancellationToken) -> Resu
     let keyring = Keyring::parse(&config.sealing_keys)?;
     let gates = gates(&config)?;
     let broker = Arc::new(Broker::new(&config.amqp, &config.invalidation, &config.instance).map_err(AppError::Setting)?);
-    let store = Store::new(&config.database)?;
+    let store = Store::new(&config.database).map_err(|e| AppError::Setting(e.to_string()))?;
     let listener = http::bind(config.http_listen).await.map_err(AppError::Listen)?;
     let (notes_tx, notes) = mpsc::unbounded_channel();
     let hard = CancellationToken::new();

@@ -55,10 +55,17 @@ impl Broker {
             ConnectionProperties::default().with_connection_name(format!("revocation-worker {} {purpose}", self.instance).into());
         let tls = OwnedTLSConfig { identity: None, cert_chain: self.roots.clone() };
         let what = || format!("connect to {}:{}", self.uri.authority.host, self.uri.authority.port);
+        // First without lapin, whose attempt cannot be called off: it would leave a thread behind for every try at a host that does not answer.
+        let address = (self.uri.authority.host.as_str(), self.uri.authority.port);
+        match tokio::time::timeout(CONNECT_TIMEOUT, tokio::net::TcpStream::connect(address)).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => return Err(BrokerError::new(what(), error.into())),
+            Err(_) => return Err(BrokerError::timeout(what(), CONNECT_TIMEOUT)),
+        }
         let runtime = lapin::runtime::default_runtime().map_err(|e| BrokerError::new(what(), e))?;
         match tokio::time::timeout(CONNECT_TIMEOUT, Connection::connect_uri_with_config(self.uri.clone(), properties, tls, runtime)).await {
             Ok(connected) => connected.map_err(|e| BrokerError::new(what(), e)),
-            Err(_) => Err(BrokerError::timeout(what(), CONNECT_TIMEOUT)),
+            Err(_) => Err(BrokerError::mute(what(), CONNECT_TIMEOUT)),
         }
     }
 
@@ -91,7 +98,7 @@ impl Broker {
         self.uri.scheme == AMQPScheme::AMQP && !is_loopback
     }
 
-    /// A channel in confirm mode on a connection of its own, for commands that publish.
+    /// A channel in confirm mode.
     pub(super) async fn confirming_channel(connection: &Connection) -> Result<Channel, BrokerError> {
         within("open a channel", async {
             let channel = connection.create_channel().await.map_err(|e| BrokerError::new("open a channel", e))?;

@@ -104,7 +104,7 @@ impl Intake {
                 Err(error) if error.is_refusal() && !was_up => return Err(error),
                 Err(error) => {
                     failures += 1;
-                    mute = if error.is_timeout() { mute + 1 } else { 0 };
+                    mute = if error.is_mute() { mute + 1 } else { 0 };
                     if mute >= MAX_MUTE_CONNECTS {
                         return Err(error);
                     }

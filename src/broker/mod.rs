@@ -31,6 +31,7 @@ pub struct BrokerError {
 enum Why {
     Lapin(lapin::Error),
     Timeout(std::time::Duration),
+    Mute(std::time::Duration),
     Ended,
 }
 
@@ -41,6 +42,10 @@ impl BrokerError {
 
     fn timeout(what: impl Into<String>, after: std::time::Duration) -> Self {
         Self { what: what.into(), why: Why::Timeout(after) }
+    }
+
+    fn mute(what: impl Into<String>, after: std::time::Duration) -> Self {
+        Self { what: what.into(), why: Why::Mute(after) }
     }
 
     fn ended(what: impl Into<String>) -> Self {
@@ -69,8 +74,9 @@ impl BrokerError {
         matches!(&self.why, Why::Lapin(error) if matches!(error.kind(), lapin::ErrorKind::ParsingError(_)))
     }
 
-    fn is_timeout(&self) -> bool {
-        matches!(self.why, Why::Timeout(_))
+    /// Whether something accepted the connection and then never spoke AMQP.
+    fn is_mute(&self) -> bool {
+        matches!(self.why, Why::Mute(_))
     }
 }
 
@@ -82,6 +88,7 @@ impl fmt::Display for BrokerError {
                 lapin::ErrorKind::ProtocolError(amqp) => f.write_str(amqp.get_message().as_str()),
                 _ => write!(f, "{error}"),
             },
+            Why::Mute(after) => write!(f, "connected, but no AMQP answer within {} s", after.as_secs()),
             Why::Timeout(after) => write!(f, "no answer within {} s", after.as_secs()),
             Why::Ended => f.write_str("the broker ended it (queue deleted, leader lost or connection closed)"),
         }

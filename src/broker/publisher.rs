@@ -116,7 +116,8 @@ impl Publisher {
         let key = ShortString::try_new(key).map_err(|_| PublishError::TooLong(exchange.to_owned(), "its routing key"))?;
         let Link { number, channel } = self.link(exchange).await?;
         let outcome = tokio::time::timeout(CONFIRM_TIMEOUT, send(&channel, exchange, key, body, properties)).await;
-        if !matches!(outcome, Ok(Ok(_))) {
+        // Also when it was returned: the next connection declares the topology again, which mends a missing stream or binding.
+        if !matches!(outcome, Ok(Ok(Confirmation::Ack(None) | Confirmation::Nack(None)))) {
             self.suspect.send_if_modified(|suspect| number > std::mem::replace(suspect, number.max(*suspect)));
         }
         let lost = || format!("publish to {exchange}");

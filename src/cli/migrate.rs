@@ -11,7 +11,7 @@ use crate::telemetry;
 pub(super) async fn run(path: Option<&Path>) -> Result<(), CommandError> {
     let settings = DatabaseSettings::load(path, &Environment::of_process())?;
     telemetry::log(&settings.log);
-    let store = Store::new(&settings.database).map_err(CommandError::failed)?;
+    let store = Store::new(&settings.database).map_err(|e| CommandError::Usage(e.to_string()))?;
     let version = store.migrate().await.map_err(CommandError::failed)?;
     store.close().await;
     say(format_args!("the schema is at version {version}"));

@@ -1,6 +1,7 @@
 //! A look into a JWT's claims, without verification.
 //!
-//! Good enough for what it is used for: a forged token opens no door, so a lie in it can only shorten or widen the denial of itself.
+//! The publisher is trusted to send real tokens: `iss` may choose the provider that the token is sent to, and an `exp` that has passed ends the
+//! matter without a call. A forged token opens no door, so a lie in it harms only the denial of itself.
 
 use std::borrow::Cow;
 

@@ -183,7 +183,7 @@ async fn insert(connection: &mut PgConnection, worker: WorkerNo, columns: &Colum
                 attempts, due_at, lease_owner, leased_at, last_worker, finished_at)
             SELECT n.event_id, n.ordinal, n.provider, n.lane, n.kind, n.hint, n.sha256, n.jti, n.sub, n.sid, n.client_id,
                 n.iss, n.expires_at, n.deny_until, n.give_up_at, n.state, n.sealed, n.sealed_key,
-                CASE WHEN me.worker_no IS NULL THEN 0 ELSE 1 END, CASE WHEN n.state = 'pending' THEN now() END,
+                CASE WHEN me.worker_no IS NULL THEN 0 ELSE 1 END, CASE WHEN n.state = 'pending' AND n.hint IS DISTINCT FROM 'refresh_token' THEN now() + interval '1 millisecond' WHEN n.state = 'pending' THEN now() END,
                 me.worker_no, CASE WHEN me.worker_no IS NOT NULL THEN now() END, me.worker_no,
                 CASE WHEN n.state <> 'pending' THEN n.received_at END
             FROM unnest($16::uuid[], $17::smallint[], $18::text[], $19::text[], $20::text[], $21::text[], $22::bytea[], $23::text[],

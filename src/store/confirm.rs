@@ -150,7 +150,7 @@ impl Store {
         })
     }
 
-    /// The first and last sign of life of a worker: where its events lie in time.
+    /// A worker's last sign of life: its events lie before it.
     ///
     /// # Errors
     /// See [`StoreError`].

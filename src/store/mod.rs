@@ -128,7 +128,7 @@ impl Store {
     /// The URL cannot be read. The message never holds the URL.
     pub fn new(config: &DatabaseConfig) -> Result<Self, StoreError> {
         let options = PgConnectOptions::from_str(config.url.expose())
-            .map_err(|_| StoreError::Refused("database.url", "it is not a postgres:// URL".to_owned()))?
+            .map_err(|_| StoreError::Refused("database.url", "it is not a postgres:// URL, or one of its options is unknown".to_owned()))?
             .application_name("revocation-worker")
             .options(SESSION)
             .log_statements(tracing::log::LevelFilter::Off)

@@ -68,7 +68,7 @@ fn prepare(worker: &Worker, denied: Denied) -> Option<Prepared> {
             (Disposition::Lease | Disposition::Wait, Some(token)) => match worker.keyring.seal(&context, &token.token) {
                 Ok(sealed) => Some(sealed),
                 Err(error) => {
-                    // Left to the broker: another worker, or this one with a better key, will take it.
+                    // Left to the broker, which delivers it again when this session ends.
                     tracing::error!(%error, "cannot seal a token; the event is left in the queue");
                     return None;
                 }

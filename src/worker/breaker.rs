@@ -11,8 +11,8 @@ const ENOUGH_CALLS: u64 = 20;
 const FIRST_PROBE: Duration = Duration::from_secs(2);
 /// Longest wait between probes.
 const LAST_PROBE: Duration = Duration::from_secs(60);
-/// Longest that one `Retry-After` holds back a whole provider; the target that got it waits in full.
-const LONGEST_HOLD: Duration = Duration::from_secs(24 * 3600);
+/// Longest that a `Retry-After` holds back a whole provider before one probe is made; the target that got it waits in full.
+const LONGEST_HOLD: Duration = Duration::from_secs(600);
 
 /// What a call may do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,7 +110,17 @@ impl Breaker {
             (Verdict::Misconfigured, Phase::Open { wait, .. }) => open(wait),
             (Verdict::Misconfigured, _) => open(FIRST_PROBE),
             (Verdict::Transient, phase) => match (answer.retry_after, phase) {
-                (Some(wait), _) if !wait.is_zero() => Phase::Held { until: self.held_until(now).max(now + wait.min(LONGEST_HOLD)) },
+                (Some(floor), phase) if !floor.is_zero() => {
+                    let until = self.held_until(now).max(now + floor.min(LONGEST_HOLD));
+                    match (phase, open(FIRST_PROBE)) {
+                        // A provider that fails is probed when its time has come, not called by everyone.
+                        (Phase::Open { wait, .. }, _) => Phase::Open { probe_at: until, wait, probing: false },
+                        (_, Phase::Open { wait, .. }) if floor > LONGEST_HOLD || failing(calls, now) => {
+                            Phase::Open { probe_at: until, wait, probing: false }
+                        }
+                        _ => Phase::Held { until },
+                    }
+                }
                 (_, Phase::Open { wait, probing: true, .. }) => open(wait),
                 (_, Phase::Closed) if failing(calls, now) => open(FIRST_PROBE),
                 (_, phase) => phase,
@@ -215,6 +225,34 @@ mod tests {
         breaker.report(&answer(Verdict::Misconfigured), &calls, now, 0.5);
         assert!(matches!(breaker.admit(now + Duration::from_secs(29)), Admission::Wait(_)), "nor does a failure of another kind");
         assert_eq!(breaker.admit(now + Duration::from_secs(30)), Admission::Probe);
+    }
+
+    #[test]
+    fn a_failing_provider_that_names_a_time_is_probed_then_and_not_called_by_everyone() {
+        let (mut breaker, mut calls, now) = (Breaker::default(), Calls::new(Instant::now()), Instant::now());
+        let mut busy = answer(Verdict::Transient);
+        busy.retry_after = Some(Duration::from_secs(5));
+        for _ in 0..20 {
+            calls.note(now, Duration::from_millis(1), false);
+            breaker.report(&busy, &calls, now, 0.5);
+        }
+        assert!(matches!(breaker.admit(now + Duration::from_secs(4)), Admission::Wait(_)));
+        let later = now + Duration::from_secs(5);
+        assert_eq!(breaker.admit(later), Admission::Probe);
+        calls.note(later, Duration::from_millis(1), false);
+        breaker.report(&busy, &calls, later, 0.5);
+        assert_eq!(breaker.admit(later + Duration::from_secs(5)), Admission::Probe, "a probe that is told to wait leads to the next probe");
+    }
+
+    #[test]
+    fn a_very_long_retry_after_is_probed_after_ten_minutes() {
+        let (mut breaker, mut calls, now) = (Breaker::default(), Calls::new(Instant::now()), Instant::now());
+        let mut throttled = answer(Verdict::Transient);
+        throttled.retry_after = Some(Duration::from_secs(86_400));
+        calls.note(now, Duration::from_millis(1), false);
+        breaker.report(&throttled, &calls, now, 0.5);
+        assert!(matches!(breaker.admit(now + LONGEST_HOLD - Duration::from_secs(1)), Admission::Wait(_)));
+        assert_eq!(breaker.admit(now + LONGEST_HOLD), Admission::Probe);
     }
 
     #[test]

@@ -8,7 +8,6 @@ use time::OffsetDateTime;
 use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
-use super::intake::note_denied;
 use super::job::{Context, Job};
 use super::{Worker, revoke};
 use crate::event::Lane;
@@ -148,13 +147,13 @@ fn deny_again(worker: &Arc<Worker>, context: &Arc<Context>, jobs: &[Job]) {
     let entries: Vec<_> =
         jobs.iter().filter_map(|job| Some((job.target.provider.to_string(), Entry::of(&job.target, context.not_before)?))).collect();
     let messages = worker.composer.invalidations(Phase::Requested, &context.reference, context.incident.as_deref(), entries);
-    let (worker, row) = (worker.clone(), context.row);
+    let worker = worker.clone();
+    // Not noted as denied: these are not all of the event's targets. Whoever takes over from its worker denies, and notes, the whole event.
     worker.clone().tasks.spawn(async move {
         for message in &messages {
             if worker.publisher.deliver(message).await.is_err() {
                 return;
             }
         }
-        note_denied(&worker, row, OffsetDateTime::now_utc());
     });
 }

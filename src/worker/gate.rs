@@ -22,7 +22,7 @@ const RESERVED: usize = 4;
 pub struct Gate {
     /// The provider behind it.
     pub provider: Provider,
-    /// How long a denial lasts where the token's end is unknown.
+    /// Room for targets in memory, by lane.
     windows: [Arc<Semaphore>; 2],
     slots: Semaphore,
     mass_slots: Semaphore,
@@ -148,7 +148,7 @@ impl Gate {
             let (provider, breaker) = (self.provider.name(), breaker.name());
             let error = answer.error.as_deref();
             if breaker == "open" {
-                tracing::error!(%provider, breaker, error, "provider paused: its targets wait and spend no attempt; probing until it answers");
+                tracing::error!(%provider, breaker, error, "provider left alone: its targets wait and spend no attempt until a probe is answered or its Retry-After has passed");
             } else {
                 tracing::info!(%provider, breaker, "provider answers again");
             }

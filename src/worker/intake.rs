@@ -15,6 +15,7 @@ use crate::broker::Received;
 use crate::event::{self, LogoutEvent, Refusal};
 use crate::failpoint;
 use crate::invalidation::{Entry, EventRef, Outgoing, Phase};
+use crate::retry::Schedule;
 use crate::store::Rejected;
 
 /// A valid event whose denial is on its way.
@@ -91,21 +92,17 @@ pub(super) async fn refuse(worker: Arc<Worker>, received: Received, refusal: Ref
         detail = refusal.detail, event_source = refusal.event_source.as_deref(), event_id = refusal.event_id.as_deref(), "event refused");
     let Some(number) = worker.entered().await else { return };
     let text = at.format(&time::format_description::well_known::Rfc3339).unwrap_or_default();
-    let mut failures = 0;
-    let (mut recorded, mut published) = (false, false);
-    while !(recorded && published) {
-        if !recorded {
-            recorded = worker.note_database(worker.store.reject(number, &row).await.is_ok());
-        }
-        if !published {
-            published = worker.publisher.refuse(&received, &refusal, &text).await.is_ok();
-        }
-        if recorded && published {
+    let (mut failures, schedule) = (0, Schedule::reconnecting());
+    let mut recorded = false;
+    loop {
+        // The row first: while Postgres is away, a message delivered twice must not leave two copies.
+        recorded = recorded || worker.note_database(worker.store.reject(number, &row).await.is_ok());
+        if recorded && worker.publisher.refuse(&received, &refusal, &text).await.is_ok() {
             break;
         }
         failures += 1;
         tokio::select! {
-            () = tokio::time::sleep(worker.schedule.delay(failures, None)) => {}
+            () = tokio::time::sleep(schedule.delay(failures, None)) => {}
             // Not acknowledged: the broker keeps it for the next worker.
             () = worker.stop.cancelled() => return,
         }

@@ -70,7 +70,7 @@ impl Batch {
     }
 }
 
-/// Runs until every sender of notes is gone.
+/// Runs until the worker has stopped and every task that could send a note has ended.
 pub(super) async fn run(worker: Arc<Worker>, mut notes: mpsc::UnboundedReceiver<Note>) {
     let commits = Arc::new(Semaphore::new(COMMITS));
     loop {

@@ -177,29 +177,40 @@ async fn confirm_owed(worker: &Worker) -> Result<(), StoreError> {
     }
 }
 
-/// After each loss of the broker, publishes again what it had confirmed shortly before.
+/// After each loss of the broker, publishes again what it had confirmed for the events of the last minute, until all of it is confirmed once more.
 async fn republish(worker: &Worker) {
     let mut losses = worker.publisher.losses();
     while losses.changed().await.is_ok() {
         let floor = floor(OffsetDateTime::now_utc() - OVERLAP);
         for phase in [Phase::Requested, Phase::Confirmed] {
-            if let Err(error) = republish_phase(worker, phase, floor).await {
-                tracing::warn!(%error, "not everything could be published again after the broker was lost");
+            while !republish_phase(worker, phase, floor).await {
+                tokio::time::sleep(LOOK).await;
             }
         }
     }
 }
 
-async fn republish_phase(worker: &Worker, phase: Phase, floor: Uuid) -> Result<(), StoreError> {
+/// Returns whether everything was confirmed.
+async fn republish_phase(worker: &Worker, phase: Phase, floor: Uuid) -> bool {
     let mut after = None;
     loop {
         let again = match phase {
-            Phase::Requested => worker.store.denials(worker.number(), floor, false, after, BATCH).await?,
-            Phase::Confirmed => worker.store.unconfirmed(Unconfirmed::Since(floor, worker.number()), after, BATCH).await?,
+            Phase::Requested => worker.store.denials(worker.number(), floor, false, after, BATCH).await,
+            Phase::Confirmed => worker.store.unconfirmed(Unconfirmed::Since(floor, worker.number()), after, BATCH).await,
         };
-        let Some(last) = again.last() else { return Ok(()) };
-        after = Some(TargetId { event: last.event, ordinal: last.ordinal });
-        publish(worker, phase, again).await;
+        match again {
+            Ok(again) => {
+                let Some(last) = again.last() else { return true };
+                after = Some(TargetId { event: last.event, ordinal: last.ordinal });
+                if !publish(worker, phase, again).await {
+                    return false;
+                }
+            }
+            Err(error) => {
+                tracing::debug!(%error, "look for what to publish again");
+                return false;
+            }
+        }
     }
 }
 
