@@ -1,5 +1,7 @@
 //! What verifiers must still be told: revocations not yet confirmed to them, and denials to publish again after a crash or a broker loss.
 
+use std::ops::Range;
+
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -94,14 +96,14 @@ impl Store {
         })
     }
 
-    /// Targets of one worker's events from row id `floor` on, in order, at most `limit` after `after`; only events not known to be denied if `undenied`.
+    /// Targets of one worker's events with row ids in `rows`, in order, at most `limit` after `after`; only events not known to be denied if `undenied`.
     ///
     /// # Errors
     /// See [`StoreError`].
     pub async fn denials(
         &self,
         worker: WorkerNo,
-        floor: Uuid,
+        rows: &Range<Uuid>,
         undenied: bool,
         after: Option<TargetId>,
         limit: i64,
@@ -113,15 +115,16 @@ impl Store {
                     "SELECT t.event_id AS event, t.ordinal, e.source AS event_source, e.id AS event_id, e.incident, t.provider, t.kind,
                          t.token_sha256 AS sha256, t.token_type_hint AS hint, t.jti, t.sub, t.sid, t.client_id, t.iss, e.not_before, t.deny_until
                      FROM revocation.events e JOIN revocation.targets t USING (event_id)
-                     WHERE e.event_id >= $1 AND t.event_id >= $1 AND (t.event_id, t.ordinal) > ($2, $3) AND e.accepted_by = $4
+                     WHERE e.event_id >= $1 AND e.event_id < $7 AND t.event_id >= $1 AND t.event_id < $7 AND (t.event_id, t.ordinal) > ($2, $3) AND e.accepted_by = $4
                          AND (e.denied_at IS NULL OR NOT $5)
                      ORDER BY t.event_id, t.ordinal LIMIT $6",
-                    floor,
+                    rows.start,
                     after.event,
                     after.ordinal,
                     worker.0,
                     undenied,
-                    limit
+                    limit,
+                    rows.end
                 )
                 .fetch_all(c)
                 .await

@@ -8,7 +8,7 @@ use super::{Store, StoreError};
 use crate::target::TargetId;
 
 /// A worker process's number in the database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct WorkerNo(pub i32);
 
 /// What a worker says of itself.

@@ -1,5 +1,7 @@
 //! What keeps a fleet of workers whole: the own lease, the feed's heartbeat, takeover from the dead, confirmations and denials still owed.
 
+use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,8 +25,8 @@ const COUNT: Duration = Duration::from_secs(15);
 const BATCH: i64 = 500;
 /// What the broker confirmed this long before it was lost is published again: streams are not fsynced.
 const OVERLAP: time::Duration = time::Duration::seconds(60);
-/// A worker's events may carry a row id this much older than its last sign of life.
-const LOOKBACK: time::Duration = time::Duration::minutes(10);
+/// How far from its last sign of life a dead worker's last events may lie. What is older it has noted, or the broker delivers again.
+const AROUND: time::Duration = time::Duration::minutes(2);
 
 /// Runs until aborted: the lease must be renewed while the last work is finished.
 pub(super) async fn run(worker: Arc<Worker>) {
@@ -80,13 +82,14 @@ async fn count(worker: &Worker) {
 /// Takeover waits for Postgres alone; the denials owed, which need the broker too, come after it.
 async fn look_for_dead(worker: &Worker) {
     let mut ticker = ticker(LOOK);
+    let mut settled = HashSet::new();
     loop {
         ticker.tick().await;
         let looked = async {
             let dead: Vec<_> = worker.store.dead_workers().await?.into_iter().filter(|dead| *dead != worker.number()).collect();
             take_over(worker, &dead).await?;
             // Without the broker this would take for ever; the next look tries again.
-            drop(tokio::time::timeout(LONGEST_LOOK, deny_all_owed(worker, &dead)).await);
+            drop(tokio::time::timeout(LONGEST_LOOK, deny_all_owed(worker, &dead, &mut settled)).await);
             Ok::<_, StoreError>(())
         };
         if let Err(error) = looked.await {
@@ -134,10 +137,16 @@ async fn take_over(worker: &Worker, dead: &[WorkerNo]) -> Result<(), StoreError>
     Ok(())
 }
 
-async fn deny_all_owed(worker: &Worker, dead: &[WorkerNo]) -> Result<(), StoreError> {
+/// Denies what dead workers left undenied, once for each: a dead one accepts nothing more.
+async fn deny_all_owed(worker: &Worker, dead: &[WorkerNo], settled: &mut HashSet<WorkerNo>) -> Result<(), StoreError> {
+    settled.retain(|known| dead.contains(known));
     for dead in dead {
-        let last_seen = worker.store.last_seen(*dead).await?;
-        deny_owed(worker, *dead, floor(last_seen.unwrap_or(OffsetDateTime::UNIX_EPOCH) - LOOKBACK)).await?;
+        if !settled.contains(dead)
+            && let Some(last_seen) = worker.store.last_seen(*dead).await?
+            && deny_owed(worker, *dead, floor(last_seen - AROUND)..floor(last_seen + AROUND)).await?
+        {
+            settled.insert(*dead);
+        }
     }
     Ok(())
 }
@@ -148,17 +157,19 @@ fn floor(at: OffsetDateTime) -> Uuid {
     Uuid::from_u128(u128::from(millis) << 80)
 }
 
-/// Publishes the denials of a dead worker's events that are not known to be confirmed.
-async fn deny_owed(worker: &Worker, dead: WorkerNo, floor: Uuid) -> Result<(), StoreError> {
-    let mut after = None;
+/// Publishes the denials of a dead worker's events that are not known to be confirmed. Returns whether all of them are now.
+async fn deny_owed(worker: &Worker, dead: WorkerNo, rows: Range<Uuid>) -> Result<bool, StoreError> {
+    let (mut after, mut all) = (None, true);
     loop {
-        let owed = worker.store.denials(dead, floor, true, after, BATCH).await?;
-        let Some(last) = owed.last() else { return Ok(()) };
+        let owed = worker.store.denials(dead, &rows, true, after, BATCH).await?;
+        let Some(last) = owed.last() else { return Ok(all) };
         after = Some(TargetId { event: last.event, ordinal: last.ordinal });
-        let mut rows: Vec<_> = owed.iter().map(|denial| denial.event).collect();
-        rows.dedup();
+        let mut events: Vec<_> = owed.iter().map(|denial| denial.event).collect();
+        events.dedup();
         if publish(worker, Phase::Requested, owed).await {
-            rows.into_iter().for_each(|row| note_denied(worker, row, OffsetDateTime::now_utc()));
+            events.into_iter().for_each(|row| note_denied(worker, row, OffsetDateTime::now_utc()));
+        } else {
+            all = false;
         }
     }
 }
@@ -195,7 +206,7 @@ async fn republish_phase(worker: &Worker, phase: Phase, floor: Uuid) -> bool {
     let mut after = None;
     loop {
         let again = match phase {
-            Phase::Requested => worker.store.denials(worker.number(), floor, false, after, BATCH).await,
+            Phase::Requested => worker.store.denials(worker.number(), &(floor..Uuid::max()), false, after, BATCH).await,
             Phase::Confirmed => worker.store.unconfirmed(Unconfirmed::Since(floor, worker.number()), after, BATCH).await,
         };
         match again {
