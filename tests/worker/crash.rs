@@ -80,12 +80,12 @@ async fn a_frozen_workers_late_answer_is_kept_and_overwrites_nothing() {
         ScriptedIdp::start(move |_| match calls.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
             0 => Reply::status(503),
             // Slow enough for the late answer to arrive while this attempt is under way.
-            1 => Reply::status(200).body(vec![b'.'; 50]).slowly(Duration::from_millis(100)),
+            1 => Reply::status(200).body(vec![b'.'; 150]).slowly(Duration::from_millis(100)),
             _ => Reply::status(200),
         })
         .await
     };
-    let setup = stage.worker(&format!("{}/revoke", idp.url()));
+    let setup = stage.worker(&format!("{}/revoke", idp.url())).set("REVOCATION__PROVIDERS__MAIN__TIMEOUT", "60s");
     let frozen = setup.clone().set("PAUSE_AT", "responded:1").start().await;
     let logout = &Logout::many(1)[0];
     App::connect(&stage.amqp_url).await.publish(&logout.event()).await;
