@@ -4,10 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
-use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use uuid::Uuid;
 use zeroize::Zeroizing;
+
+pub use revocation_verifier::message::{Kind, TokenTypeHint};
 
 /// A raw access or refresh token.
 ///
@@ -41,68 +42,6 @@ pub struct Fingerprint(pub [u8; 32]);
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-/// The two registered values of RFC 7009's `token_type_hint` (section 4.1.2.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TokenTypeHint {
-    /// `access_token`
-    AccessToken,
-    /// `refresh_token`
-    RefreshToken,
-}
-
-impl TokenTypeHint {
-    /// The value on the wire and in the audit views.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::AccessToken => "access_token",
-            Self::RefreshToken => "refresh_token",
-        }
-    }
-
-    /// The hint named `value`, if it is one of the two.
-    pub fn parse(value: &str) -> Option<Self> {
-        [Self::AccessToken, Self::RefreshToken].into_iter().find(|hint| hint.as_str() == value)
-    }
-}
-
-/// What kind of thing a target names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// One token.
-    Token,
-    /// Tokens with one `sid`.
-    Session,
-    /// Tokens of one `sub`.
-    Subject,
-    /// Tokens of one `client_id`.
-    Client,
-    /// Every token of one `iss`.
-    Issuer,
-}
-
-impl Kind {
-    /// Every kind, narrowest first.
-    pub const ALL: [Self; 5] = [Self::Token, Self::Session, Self::Subject, Self::Client, Self::Issuer];
-
-    /// The value in routing keys, messages and audit views.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Token => "token",
-            Self::Session => "session",
-            Self::Subject => "subject",
-            Self::Client => "client",
-            Self::Issuer => "issuer",
-        }
-    }
-
-    /// The kind named `value`.
-    pub fn parse(value: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == value)
     }
 }
 

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::job::{Context, Job};
 use super::{Worker, revoke};
 use crate::event::Lane;
-use crate::invalidation::{Entry, EventRef, Phase};
+use crate::invalidation::{EventRef, Phase, entry_of};
 use crate::outcome::{Answer, Standing, Verdict};
 use crate::seal::{SealContext, SealError, Sealed};
 use crate::store::{Claimed, StoreError, Want};
@@ -145,7 +145,7 @@ fn open(worker: &Worker, provider: &str, claimed: &Claimed) -> Result<Selector, 
 /// The worker that accepted this event may have died before the broker confirmed its denial.
 fn deny_again(worker: &Arc<Worker>, context: &Arc<Context>, jobs: &[Job]) {
     let entries: Vec<_> =
-        jobs.iter().filter_map(|job| Some((job.target.provider.to_string(), Entry::of(&job.target, context.not_before)?))).collect();
+        jobs.iter().filter_map(|job| Some((job.target.provider.to_string(), entry_of(&job.target, context.not_before)?))).collect();
     let messages = worker.composer.invalidations(Phase::Requested, &context.reference, context.incident.as_deref(), entries);
     let worker = worker.clone();
     // Not noted as denied: these are not all of the event's targets. Whoever takes over from its worker denies, and notes, the whole event.

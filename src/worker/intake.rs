@@ -14,7 +14,7 @@ use super::record::Note;
 use crate::broker::Received;
 use crate::event::{self, LogoutEvent, Refusal};
 use crate::failpoint;
-use crate::invalidation::{Entry, EventRef, Outgoing, Phase};
+use crate::invalidation::{EventRef, Outgoing, Phase, entry_of};
 use crate::retry::Schedule;
 use crate::store::Rejected;
 
@@ -72,7 +72,7 @@ fn deny(worker: &Arc<Worker>, received: Received, event: LogoutEvent, began: Ins
 
 fn requested(worker: &Worker, event: &LogoutEvent) -> Vec<Outgoing> {
     let entries =
-        event.targets.iter().filter_map(|target| Some((target.provider.to_string(), Entry::of(target, event.not_before)?))).collect();
+        event.targets.iter().filter_map(|target| Some((target.provider.to_string(), entry_of(target, event.not_before)?))).collect();
     let reference = EventRef { source: event.source.clone(), id: event.id.clone() };
     worker.composer.invalidations(Phase::Requested, &reference, event.incident.as_deref(), entries)
 }

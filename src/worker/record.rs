@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::Worker;
 use super::job::{HandBack, Job};
 use crate::failpoint;
-use crate::invalidation::{Entry, Phase};
+use crate::invalidation::{Phase, entry_of};
 use crate::outcome::{Answer, Settlement, State};
 use crate::retry::Schedule;
 use crate::store::{Attempt, Closing, Release, StoreError};
@@ -128,7 +128,7 @@ async fn confirm(worker: &Worker, finished: &[Finished]) -> HashMap<TargetId, Of
     let published = events.into_values().map(|jobs| async move {
         let context = &jobs[0].context;
         let entries =
-            jobs.iter().filter_map(|job| Some((job.target.provider.to_string(), Entry::of(&job.target, context.not_before)?))).collect();
+            jobs.iter().filter_map(|job| Some((job.target.provider.to_string(), entry_of(&job.target, context.not_before)?))).collect();
         let messages = worker.composer.invalidations(Phase::Confirmed, &context.reference, context.incident.as_deref(), entries);
         let all = futures::future::join_all(messages.iter().map(|message| worker.publisher.invalidate(message)));
         match tokio::time::timeout(CONFIRM_PATIENCE, all).await {

@@ -1,0 +1,2 @@
+//! A denylist of revoked OAuth tokens.
+pub mod message;
