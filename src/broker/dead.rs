@@ -6,8 +6,9 @@ use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicGetOptions, BasicNackOptions, BasicPublishOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
 use lapin::{BasicProperties, Channel, Connection};
+use revocation_verifier::amqp::close;
 
-use super::connection::{close, within};
+use super::connection::within;
 use super::publisher::verdict;
 use super::{Broker, BrokerError, DEAD, EVENTS_EXCHANGE, PublishError, Publisher, Received};
 use crate::event::Refusal;

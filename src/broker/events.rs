@@ -3,8 +3,9 @@
 use lapin::options::{BasicPublishOptions, ExchangeDeclareOptions};
 use lapin::types::{FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Connection, ExchangeKind, PublisherConfirm};
+use revocation_verifier::amqp::close;
 
-use super::connection::{close, within};
+use super::connection::within;
 use super::publisher::{CONFIRM_TIMEOUT, verdict};
 use super::{Broker, BrokerError, EVENTS_EXCHANGE, PublishError};
 use crate::event::EventType;

@@ -8,11 +8,12 @@ use futures::StreamExt;
 use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::{FieldTable, ShortString};
 use lapin::{Acker, BasicProperties, Channel, Connection, Consumer, Event};
+use revocation_verifier::amqp::close;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
-use super::connection::{close, within};
+use super::connection::within;
 use super::{Broker, BrokerError, LOGOUT_QUEUE, MASS_QUEUE};
 use crate::event::Origin;
 use crate::retry::Schedule;

@@ -10,6 +10,8 @@ mod topology;
 
 use std::fmt;
 
+use revocation_verifier::amqp::{Address, ConnectError, words};
+
 pub use connection::Broker;
 pub use dead::{DeadMessage, DeadQueue};
 pub use events::{EventPublisher, Unconfirmed};
@@ -30,8 +32,8 @@ pub struct BrokerError {
 #[derive(Debug)]
 enum Why {
     Lapin(lapin::Error),
+    Connect(ConnectError),
     Timeout(std::time::Duration),
-    Mute(std::time::Duration),
     Ended,
 }
 
@@ -44,8 +46,8 @@ impl BrokerError {
         Self { what: what.into(), why: Why::Timeout(after) }
     }
 
-    fn mute(what: impl Into<String>, after: std::time::Duration) -> Self {
-        Self { what: what.into(), why: Why::Mute(after) }
+    fn connect(address: &Address, error: ConnectError) -> Self {
+        Self { what: format!("connect to {address}"), why: Why::Connect(error) }
     }
 
     fn ended(what: impl Into<String>) -> Self {
@@ -54,7 +56,7 @@ impl BrokerError {
 
     /// Whether the broker refused for a reason that only a person can mend: wrong arguments, no permission, bad credentials.
     pub fn is_refusal(&self) -> bool {
-        let Why::Lapin(error) = &self.why else { return false };
+        let (Why::Lapin(error) | Why::Connect(ConnectError::Refused(error))) = &self.why else { return false };
         match error.kind() {
             lapin::ErrorKind::ProtocolError(amqp) => {
                 [402, 403, 404, 406, 530].contains(&amqp.get_id()) && !amqp.get_message().as_str().contains(NO_LEADER)
@@ -76,7 +78,7 @@ impl BrokerError {
 
     /// Whether something accepted the connection and then never spoke AMQP.
     fn is_mute(&self) -> bool {
-        matches!(self.why, Why::Mute(_))
+        matches!(self.why, Why::Connect(ConnectError::Mute))
     }
 }
 
@@ -84,11 +86,8 @@ impl fmt::Display for BrokerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.what)?;
         match &self.why {
-            Why::Lapin(error) => match error.kind() {
-                lapin::ErrorKind::ProtocolError(amqp) => f.write_str(amqp.get_message().as_str()),
-                _ => write!(f, "{error}"),
-            },
-            Why::Mute(after) => write!(f, "connected, but no AMQP answer within {} s", after.as_secs()),
+            Why::Lapin(error) => f.write_str(&words(error)),
+            Why::Connect(error) => write!(f, "{error}"),
             Why::Timeout(after) => write!(f, "no answer within {} s", after.as_secs()),
             Why::Ended => f.write_str("the broker ended it (queue deleted, leader lost or connection closed)"),
         }

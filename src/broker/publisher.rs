@@ -9,10 +9,10 @@ use lapin::{BasicProperties, Channel, Confirmation};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::connection::close;
 use super::{Broker, BrokerError};
 use crate::invalidation::{EXCHANGE, Outgoing};
 use crate::retry::Schedule;
+use revocation_verifier::amqp::close;
 
 /// How long a confirm may take before the connection counts as lost.
 pub(super) const CONFIRM_TIMEOUT: Duration = Duration::from_secs(15);

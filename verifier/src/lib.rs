@@ -1,2 +1,47 @@
-//! A denylist of revoked OAuth tokens.
+//! A denylist of revoked OAuth tokens for services that verify tokens locally.
+//!
+//! A service that verifies a JWT by its signature goes on accepting it after the user has logged out, until it is told. `revocation-worker`
+//! tells: it publishes every revocation to a RabbitMQ stream. A [`Denylist`] reads that stream, answers [`check`](Denylist::check) from memory,
+//! and knows when it cannot vouch for its answer.
+//!
+//! ```no_run
+//! use revocation_verifier::{Denylist, Options, StalenessPolicy, TokenView};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let options = Options::new("amqp://shop-api:secret@rabbitmq/%2f", "shop-api", StalenessPolicy::FailClosed);
+//! let denylist = Denylist::connect(options)?;
+//! denylist.ready().await;
+//!
+//! // For each request, beside verifying the signature:
+//! let token = "eyJ…";
+//! if !denylist.check(&TokenView::bearer(token)).is_accepted() {
+//!     // 401
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | question | file |
+//! |---|---|
+//! | what is on the wire | [`message`] |
+//! | what does an entry deny, and for how long | `entries.rs` |
+//! | when is the answer stale | `freshness.rs` |
+//! | where does reading begin, when is something missing | `feed/begin.rs` |
+//! | who reports to the operators | `report.rs` |
+
+pub mod amqp;
+mod denylist;
+mod entries;
+mod feed;
+mod freshness;
+
 pub mod message;
+
+mod report;
+mod token;
+mod verdict;
+
+pub use denylist::{Denylist, Figures, Options, OptionsError, Position};
+pub use message::{Staleness, StalenessPolicy};
+pub use token::{Claims, NumericDate, TokenView};
+pub use verdict::{Denial, Verdict};

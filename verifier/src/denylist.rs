@@ -1,0 +1,284 @@
+//! The handle that a service holds.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use time::OffsetDateTime;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::amqp::Address;
+use crate::entries::Entries;
+use crate::feed::Feed;
+use crate::freshness::Freshness;
+use crate::message::{Staleness, StalenessPolicy, Status};
+use crate::report::Reporter;
+use crate::token::TokenView;
+use crate::verdict::Verdict;
+
+/// How often what is over is looked for.
+const TICK: Duration = Duration::from_secs(1);
+/// One in so many looks goes through all entries.
+const TICKS_PER_EXPIRY: u64 = 5;
+
+/// What a denylist needs to know. No `Debug`: the URL holds a password.
+pub struct Options {
+    amqp_url: String,
+    ca_pem: Option<String>,
+    pub(crate) service: String,
+    pub(crate) instance: String,
+    staleness_policy: StalenessPolicy,
+    max_token_lifetime: Duration,
+}
+
+impl Options {
+    /// The broker's `amqp://` or `amqps://` URL, the name of the service as operators know it, and what to do with tokens that cannot be judged.
+    pub fn new(amqp_url: impl Into<String>, service: impl Into<String>, staleness_policy: StalenessPolicy) -> Self {
+        let instance = format!("{}-{}", host_name(), std::process::id());
+        let max_token_lifetime = Duration::from_secs(30 * 86_400);
+        Self { amqp_url: amqp_url.into(), ca_pem: None, service: service.into(), instance, staleness_policy, max_token_lifetime }
+    }
+
+    /// The name of this process among those of its service. By default host name and process id.
+    #[must_use]
+    pub fn instance(mut self, instance: impl Into<String>) -> Self {
+        self.instance = instance.into();
+        self
+    }
+
+    /// The longest lifetime of the tokens that this service accepts, by default 30 days: how far back the stream is read at the start.
+    /// Must not be shorter than the true one: older denials are not known then.
+    #[must_use]
+    pub fn max_token_lifetime(mut self, lifetime: Duration) -> Self {
+        self.max_token_lifetime = lifetime;
+        self
+    }
+
+    /// The certificate, in PEM, of a private authority that signed the broker's.
+    #[must_use]
+    pub fn ca_pem(mut self, pem: impl Into<String>) -> Self {
+        self.ca_pem = Some(pem.into());
+        self
+    }
+}
+
+/// Options that cannot be used.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OptionsError {
+    /// The broker's URL.
+    #[error("the broker's URL is not an amqp:// or amqps:// URL")]
+    Url,
+    /// `service` or `instance` is empty or does not fit a routing key.
+    #[error("{0} must have 1 to 200 bytes")]
+    Name(&'static str),
+    /// A lifetime that no calendar holds.
+    #[error("max_token_lifetime must be 1 s to 10 years")]
+    Lifetime,
+}
+
+/// How far the feed is applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// Offset in the stream of the last message applied.
+    pub offset: u64,
+    /// That message's `time`, where it could be read.
+    pub time: Option<OffsetDateTime>,
+}
+
+/// Figures for metrics; counters start with the denylist.
+#[derive(Clone, Copy, Debug)]
+pub struct Figures {
+    /// Tokens and selectors denied.
+    pub entries: u64,
+    /// Checks answered [`Verdict::Allowed`].
+    pub allowed: u64,
+    /// Checks answered [`Verdict::Denied`].
+    pub denied: u64,
+    /// Checks that `fail_open` accepted while stale.
+    pub stale_accepted: u64,
+    /// Checks that `fail_closed` refused while stale.
+    pub stale_refused: u64,
+    /// Messages applied.
+    pub applied: u64,
+    /// Messages and entries that could not be read.
+    pub unreadable: u64,
+    /// Connections to the feed that were lost or could not be made.
+    pub disconnects: u64,
+    /// Times that the stream was found truncated.
+    pub truncations: u64,
+}
+
+/// Counters behind [`Figures`].
+#[derive(Default)]
+pub(crate) struct Counters {
+    allowed: AtomicU64,
+    denied: AtomicU64,
+    stale_accepted: AtomicU64,
+    stale_refused: AtomicU64,
+    pub(crate) applied: AtomicU64,
+    pub(crate) unreadable: AtomicU64,
+    pub(crate) disconnects: AtomicU64,
+    pub(crate) truncations: AtomicU64,
+}
+
+pub(crate) fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+/// What the feed writes and the checks read.
+pub(crate) struct Shared {
+    pub(crate) entries: Entries,
+    pub(crate) freshness: Freshness,
+    pub(crate) counters: Counters,
+    pub(crate) position: watch::Sender<Option<Position>>,
+    pub(crate) caught_up: watch::Sender<bool>,
+    policy: StalenessPolicy,
+}
+
+/// A denylist that keeps itself up to date. Clones share it; it ends with the last of them.
+#[derive(Clone)]
+pub struct Denylist {
+    shared: Arc<Shared>,
+    _tasks: Arc<Tasks>,
+}
+
+struct Tasks([JoinHandle<()>; 3]);
+
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        self.0.iter().for_each(JoinHandle::abort);
+    }
+}
+
+impl Denylist {
+    /// Starts to read the feed, and to report to operators, in tasks of the present tokio runtime. Returns at once: the broker may be away.
+    /// Until [`ready`](Self::ready), the denylist is stale.
+    ///
+    /// # Errors
+    /// The options cannot be used.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn connect(options: Options) -> Result<Self, OptionsError> {
+        let names = [("service", &options.service), ("instance", &options.instance)];
+        if let Some((what, _)) = names.into_iter().find(|(_, name)| !(1..=200).contains(&name.len())) {
+            return Err(OptionsError::Name(what));
+        }
+        if !(Duration::from_secs(1)..=Duration::from_secs(3650 * 86_400)).contains(&options.max_token_lifetime) {
+            return Err(OptionsError::Lifetime);
+        }
+        let address = Address::parse(&options.amqp_url, options.ca_pem).ok_or(OptionsError::Url)?;
+        let shared = Arc::new(Shared {
+            entries: Entries::new(),
+            freshness: Freshness::new(),
+            counters: Counters::default(),
+            position: watch::Sender::new(None),
+            caught_up: watch::Sender::new(false),
+            policy: options.staleness_policy,
+        });
+        let name = format!("revocation-verifier {}/{}", options.service, options.instance);
+        let feed = Feed::new(shared.clone(), address.clone(), name.clone(), options.max_token_lifetime);
+        let reporter = Reporter { shared: shared.clone(), address, name, service: options.service, instance: options.instance };
+        let tasks = [tokio::spawn(feed.run()), tokio::spawn(reporter.run()), tokio::spawn(forget(shared.clone()))];
+        Ok(Self { shared, _tasks: Arc::new(Tasks(tasks)) })
+    }
+
+    /// Waits until the stream is read up to the end that was seen at the start. Whether a worker is alive is another matter: see
+    /// [`staleness`](Self::staleness).
+    pub async fn ready(&self) {
+        // The sender lives in `self`.
+        drop(self.shared.caught_up.subscribe().wait_for(|caught_up| *caught_up).await);
+    }
+
+    /// Whether the token may still be used, as far as revocation goes: its signature, audience and scope are for the service to verify.
+    pub fn check(&self, token: &TokenView<'_>) -> Verdict {
+        let Counters { allowed, denied, stale_accepted, stale_refused, .. } = &self.shared.counters;
+        let (verdict, counter) = match self.shared.entries.denial(token, OffsetDateTime::now_utc()) {
+            Some(denial) => (Verdict::Denied(denial), denied),
+            None => match (self.staleness(), self.shared.policy) {
+                (None, _) => (Verdict::Allowed, allowed),
+                (Some(why), StalenessPolicy::FailOpen) => (Verdict::Stale { accepted: true, why }, stale_accepted),
+                (Some(why), StalenessPolicy::FailClosed) => (Verdict::Stale { accepted: false, why }, stale_refused),
+            },
+        };
+        count(counter);
+        verdict
+    }
+
+    /// Why the denylist cannot vouch for being up to date, or `None`.
+    pub fn staleness(&self) -> Option<Staleness> {
+        self.shared.freshness.staleness(Instant::now())
+    }
+
+    /// The policy that was chosen.
+    pub fn staleness_policy(&self) -> StalenessPolicy {
+        self.shared.policy
+    }
+
+    /// How far the feed is applied; a receiver to wait on.
+    pub fn position(&self) -> watch::Receiver<Option<Position>> {
+        self.shared.position.subscribe()
+    }
+
+    /// Everything denied, one line each, sorted; tokens and names only as digests. Two denylists with the same lines answer alike.
+    pub fn contents(&self) -> Vec<String> {
+        self.shared.entries.contents(OffsetDateTime::now_utc())
+    }
+
+    /// The present figures.
+    pub fn figures(&self) -> Figures {
+        self.shared.figures()
+    }
+}
+
+impl Shared {
+    fn figures(&self) -> Figures {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let counters = &self.counters;
+        Figures {
+            entries: self.entries.len() as u64,
+            allowed: read(&counters.allowed),
+            denied: read(&counters.denied),
+            stale_accepted: read(&counters.stale_accepted),
+            stale_refused: read(&counters.stale_refused),
+            applied: read(&counters.applied),
+            unreadable: read(&counters.unreadable),
+            disconnects: read(&counters.disconnects),
+            truncations: read(&counters.truncations),
+        }
+    }
+
+    /// What the verifier says of itself.
+    pub(crate) fn status(&self, service: &str, instance: &str) -> Status {
+        let (position, stale_reason) = (*self.position.borrow(), self.freshness.staleness(Instant::now()));
+        Status {
+            service: service.to_owned(),
+            instance: instance.to_owned(),
+            applied_offset: position.map(|position| position.offset),
+            applied_time: position.and_then(|position| position.time),
+            entries: self.entries.len() as u64,
+            stale: stale_reason.is_some(),
+            stale_reason,
+            staleness_policy: Some(self.policy),
+        }
+    }
+}
+
+/// Drops what is over.
+async fn forget(shared: Arc<Shared>) {
+    let mut ticker = tokio::time::interval(TICK);
+    for tick in 1_u64.. {
+        ticker.tick().await;
+        let now = OffsetDateTime::now_utc();
+        shared.freshness.doubt_ends(now);
+        if tick.is_multiple_of(TICKS_PER_EXPIRY) {
+            shared.entries.expire(now);
+        }
+    }
+}
+
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).unwrap_or_else(|| "verifier".to_owned())
+}

@@ -1,0 +1,166 @@
+//! Where reading begins, and whether something that was published is missing there.
+
+use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+/// A message as it lies in the stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Mark {
+    pub(super) offset: u64,
+    /// Its envelope's `time`, where that could be read.
+    pub(super) time: Option<OffsetDateTime>,
+    /// Hash of its body, by which it is known again.
+    pub(super) body: u64,
+}
+
+impl Mark {
+    pub(super) fn new(offset: u64, time: Option<OffsetDateTime>, body: &[u8]) -> Self {
+        let mut hasher = DefaultHasher::new();
+        body.hash(&mut hasher);
+        Self { offset, time, body: hasher.finish() }
+    }
+}
+
+/// What the stream holds.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Ends {
+    pub(super) first: Option<Mark>,
+    pub(super) last: Option<Mark>,
+}
+
+/// The stream offset to ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum From {
+    /// What was written to the stream at or after this moment; some older messages come too.
+    Time(OffsetDateTime),
+    /// The last message applied, to see that it is still the same one.
+    Again(Mark),
+    /// The oldest message.
+    First,
+}
+
+impl fmt::Display for From {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Time(time) => write!(f, "{time}"),
+            Self::Again(mark) => write!(f, "offset {}", mark.offset),
+            Self::First => f.write_str("first"),
+        }
+    }
+}
+
+/// A plan for one session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Begin {
+    pub(super) from: From,
+    /// The offset up to which reading is catching up; `None`: nothing there that still matters.
+    pub(super) catch_up_to: Option<u64>,
+    /// Denials may be missing until then, when the tokens that they named have expired.
+    pub(super) incomplete_until: Option<OffsetDateTime>,
+}
+
+/// Clocks of broker, workers and verifier may differ by this much.
+const SKEW: Duration = Duration::from_secs(600);
+/// Workers publish again what the broker had confirmed this long before it was lost.
+const REPUBLISHED: Duration = Duration::from_secs(60);
+
+/// Plans a session. `applied` is the last message applied, `is_rewritten` whether the stream turned out to hold another one in its place.
+pub(super) fn plan(applied: Option<Mark>, is_rewritten: bool, ends: Ends, lifetime: Duration, now: OffsetDateTime) -> Begin {
+    let matters_from = now - lifetime;
+    // A message whose time cannot be read may be of any time: take the worse.
+    let first = ends.first.map(|first| first.time.unwrap_or(now));
+    let lost_before = |first: OffsetDateTime| Some(first + lifetime).filter(|_| first > matters_from);
+    let from_time = From::Time(matters_from - SKEW);
+    let (from, incomplete_until) = match (applied, ends.first, ends.last) {
+        (None, begin, _) => {
+            let is_cut = begin.is_some_and(|begin| begin.offset > 0);
+            (from_time, first.filter(|_| is_cut).and_then(lost_before))
+        }
+        (Some(mark), Some(begin), Some(end)) if !is_rewritten && mark.offset <= end.offset => {
+            if mark.offset < begin.offset {
+                (From::First, first.and_then(lost_before))
+            } else {
+                (From::Again(mark), None)
+            }
+        }
+        // Another stream of that name, or the broker lost the end of this one: everything anew, and what is held stays.
+        (Some(mark), ..) => {
+            let continues = |first: OffsetDateTime| mark.time.is_some_and(|applied| first <= applied + REPUBLISHED);
+            (from_time, Some(first.unwrap_or(now)).filter(|first| !continues(*first)).and_then(lost_before))
+        }
+    };
+    let catch_up_to = ends.last.filter(|last| last.time.is_none_or(|time| time >= matters_from)).map(|last| last.offset);
+    Begin { from, catch_up_to, incomplete_until }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+    const NOW: OffsetDateTime = OffsetDateTime::UNIX_EPOCH.saturating_add(time::Duration::days(20_000));
+
+    /// A message of `minutes` ago.
+    fn mark(offset: u64, minutes: u64) -> Mark {
+        Mark { offset, time: Some(NOW - Duration::from_secs(60 * minutes)), body: offset }
+    }
+
+    fn ends(first: Mark, last: Mark) -> Ends {
+        Ends { first: Some(first), last: Some(last) }
+    }
+
+    fn doubt(begin: Begin) -> Option<u64> {
+        begin.incomplete_until.map(|until| (until - NOW).whole_minutes().unsigned_abs())
+    }
+
+    #[test]
+    fn a_new_verifier_reads_as_far_back_as_tokens_live() {
+        let begin = plan(None, false, ends(mark(0, 30), mark(70, 0)), HOUR, NOW);
+        assert_eq!(begin, Begin { from: From::Time(NOW - HOUR - SKEW), catch_up_to: Some(70), incomplete_until: None });
+        let begin = plan(None, false, ends(mark(5000, 61), mark(9000, 0)), HOUR, NOW);
+        assert_eq!(doubt(begin), None, "the stream reaches back far enough");
+    }
+
+    #[test]
+    fn a_new_verifier_notices_a_stream_that_is_too_short() {
+        assert_eq!(doubt(plan(None, false, ends(mark(5000, 20), mark(9000, 0)), HOUR, NOW)), Some(40));
+        let unreadable = Mark { time: None, ..mark(5000, 0) };
+        assert_eq!(doubt(plan(None, false, ends(unreadable, mark(9000, 0)), HOUR, NOW)), Some(60));
+    }
+
+    #[test]
+    fn nothing_that_matters_is_nothing_to_catch_up_with() {
+        assert_eq!(plan(None, false, Ends::default(), HOUR, NOW).catch_up_to, None);
+        assert_eq!(plan(None, false, ends(mark(0, 500), mark(9, 61)), HOUR, NOW).catch_up_to, None);
+    }
+
+    #[test]
+    fn a_known_verifier_goes_on_where_it_was() {
+        let begin = plan(Some(mark(50, 5)), false, ends(mark(0, 30), mark(70, 0)), HOUR, NOW);
+        assert_eq!(begin, Begin { from: From::Again(mark(50, 5)), catch_up_to: Some(70), incomplete_until: None });
+        let begin = plan(Some(mark(70, 5)), false, ends(mark(70, 5), mark(70, 5)), HOUR, NOW);
+        assert_eq!(begin.from, From::Again(mark(70, 5)));
+    }
+
+    #[test]
+    fn what_was_dropped_while_it_was_away_is_noticed() {
+        let begin = plan(Some(mark(50, 30)), false, ends(mark(60, 10), mark(70, 0)), HOUR, NOW);
+        assert_eq!((begin.from, doubt(begin)), (From::First, Some(50)));
+        let begin = plan(Some(mark(50, 500)), false, ends(mark(60, 90), mark(70, 0)), HOUR, NOW);
+        assert_eq!((begin.from, doubt(begin)), (From::First, None), "it named only tokens that have expired");
+    }
+
+    #[test]
+    fn another_stream_is_read_anew() {
+        let all = From::Time(NOW - HOUR - SKEW);
+        let lost_its_end = plan(Some(mark(71, 2)), false, ends(mark(0, 30), mark(70, 3)), HOUR, NOW);
+        assert_eq!((lost_its_end.from, doubt(lost_its_end)), (all, None), "workers publish the last minute again");
+        let rewritten = plan(Some(mark(50, 20)), true, ends(mark(0, 10), mark(70, 0)), HOUR, NOW);
+        assert_eq!((rewritten.from, doubt(rewritten)), (all, Some(50)), "ten minutes are nowhere");
+        let empty = plan(Some(mark(50, 20)), false, Ends::default(), HOUR, NOW);
+        assert_eq!((empty.from, doubt(empty)), (all, Some(60)));
+    }
+}
