@@ -1,0 +1,7 @@
+//! docs/asyncapi.json says what the code does, member for member.
+#![cfg(test)]
+
+mod events_in;
+mod messages_out;
+mod places;
+mod schema;

@@ -1,0 +1,136 @@
+//! What worker and verifiers send: each type serialised with every optional member, and with none.
+
+use std::collections::BTreeSet;
+
+use revocation_verifier::message::{STATUS_TYPE, Status};
+use revocation_verifier::{Staleness, StalenessPolicy};
+use revocation_worker::event::RefusalCode;
+use revocation_worker::invalidation::{Composer, Entry, Envelope, EventRef, Invalidation, MAX_TARGETS, Outgoing, Phase};
+use revocation_worker::target::{Kind, TokenTypeHint};
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+
+use crate::schema::{Members, agrees, at, examples, names, schema, texts};
+
+const THEN: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
+
+/// One of each kind. The match keeps the list complete.
+fn entry(kind: Kind, full: bool) -> Entry {
+    let text = |text: &str| text.to_owned();
+    let optional = |value: &str| full.then(|| text(value));
+    let (not_before, expires_at) = (THEN, THEN);
+    match kind {
+        Kind::Token => {
+            let token_type_hint = full.then_some(TokenTypeHint::AccessToken);
+            Entry::Token { token_sha256: "0a".repeat(32), token_type_hint, jti: optional("j"), expires_at }
+        }
+        Kind::Session => Entry::Session { sid: text("d"), sub: optional("s"), iss: optional("i"), not_before, expires_at },
+        Kind::Subject => Entry::Subject { iss: optional("i"), sub: text("s"), not_before, expires_at },
+        Kind::Client => Entry::Client { client_id: text("c"), iss: optional("i"), not_before, expires_at },
+        Kind::Issuer => Entry::Issuer { iss: text("i"), not_before, expires_at },
+    }
+}
+
+fn status(full: bool) -> Status {
+    Status {
+        service: "shop-api".to_owned(),
+        instance: "pod-7".to_owned(),
+        applied_offset: full.then_some(812),
+        applied_time: full.then_some(THEN),
+        entries: 1,
+        stale: full,
+        stale_reason: full.then_some(Staleness::Silent),
+        staleness_policy: full.then_some(StalenessPolicy::FailOpen),
+    }
+}
+
+fn invalidation(phase: Phase, full: bool) -> Outgoing {
+    let event = EventRef { source: "/apps/shop".to_owned(), id: "1".to_owned() };
+    let entries = vec![("main".to_owned(), entry(Kind::Token, full))];
+    Composer::new("pod-1").invalidations(phase, &event, full.then_some("leak"), entries).remove(0)
+}
+
+fn json(body: &[u8]) -> Value {
+    serde_json::from_slice(body).expect("JSON")
+}
+
+/// A value's words, as they are serialised.
+fn words<T: serde::Serialize>(values: impl IntoIterator<Item = T>) -> Vec<String> {
+    values.into_iter().map(|value| json!(value).as_str().expect("a word").to_owned()).collect()
+}
+
+#[track_caller]
+fn assert_agrees(value: &Value, schema: &'static Value, members: Members) {
+    agrees(value, schema, members).unwrap_or_else(|why| panic!("{why}\n{value}"));
+}
+
+#[test]
+fn every_message_has_exactly_the_members_of_its_schema() {
+    for (full, members) in [(true, Members::All), (false, Members::Required)] {
+        for phase in [Phase::Requested, Phase::Confirmed] {
+            assert_agrees(&json(&invalidation(phase, full).body), schema("invalidation"), members);
+        }
+        let report = Envelope::new("/revocation-verifier/shop-api/pod-7", STATUS_TYPE, status(full));
+        assert_agrees(&json(&report.to_json()), schema("verifierStatus"), members);
+        assert_agrees(&json(&Composer::new("pod-1").heartbeat().body), schema("heartbeat"), members);
+        for kind in Kind::ALL {
+            let own = schema(&format!("{}Entry", kind.as_str()));
+            assert_agrees(&json!(entry(kind, full)), own, members);
+            let others = Kind::ALL.into_iter().filter(|other| *other != kind);
+            others.for_each(|other| assert!(agrees(&json!(entry(other, full)), own, Members::Known).is_err(), "{other:?} is no {kind:?}"));
+        }
+    }
+}
+
+#[test]
+fn a_message_takes_as_many_entries_of_every_kind_as_the_schema_says() {
+    let targets = &schema("invalidation")["properties"]["data"]["properties"]["targets"];
+    assert_eq!(targets["maxItems"], json!(MAX_TARGETS));
+    let all: Vec<_> = Kind::ALL.into_iter().flat_map(|kind| [entry(kind, true), entry(kind, false)]).collect();
+    assert_agrees(&json!(all), targets, Members::Known);
+    let listed: BTreeSet<_> = targets["items"]["oneOf"].as_array().expect("kinds").iter().map(|kind| kind["$ref"].to_string()).collect();
+    let kinds: BTreeSet<_> = Kind::ALL.iter().map(|kind| format!("\"#/components/schemas/{}Entry\"", kind.as_str())).collect();
+    assert_eq!(listed, kinds);
+}
+
+#[test]
+fn the_words_are_the_codes_words() {
+    let status = &schema("verifierStatus")["properties"]["data"]["properties"];
+    assert_eq!(texts(&status["stale_reason"]["enum"]), Staleness::ALL.map(Staleness::as_str));
+    assert_eq!(texts(&status["stale_reason"]["enum"]), words(Staleness::ALL));
+    let policies = texts(&status["staleness_policy"]["enum"]);
+    assert_eq!(policies, words([StalenessPolicy::FailOpen, StalenessPolicy::FailClosed]));
+    assert!(policies.into_iter().all(|policy| StalenessPolicy::parse(policy).is_some()));
+    let phases = &schema("invalidation")["properties"]["data"]["properties"]["phase"]["enum"];
+    assert_eq!(texts(phases), words([Phase::Requested, Phase::Confirmed]));
+    let hints = texts(&schema("tokenTypeHint")["enum"]);
+    assert_eq!(hints, words([TokenTypeHint::AccessToken, TokenTypeHint::RefreshToken]));
+    assert_eq!(texts(at("/channels/invalidations/parameters/kind/enum")), Kind::ALL.map(Kind::as_str));
+    assert_eq!(texts(&schema("refusedHeaders")["properties"]["x-refused-code"]["enum"]), RefusalCode::ALL.map(RefusalCode::as_str));
+}
+
+#[test]
+fn the_examples_are_messages() {
+    let invalidations: Vec<_> = examples("invalidation").collect();
+    for example in &invalidations {
+        assert_agrees(example, schema("invalidation"), Members::Known);
+        serde_json::from_value::<Envelope<Invalidation>>((*example).clone()).expect("an invalidation");
+    }
+    assert!(invalidations.len() > 1);
+    for example in examples("verifierStatus") {
+        assert_agrees(example, schema("verifierStatus"), Members::Known);
+        serde_json::from_value::<Envelope<Status>>(example.clone()).expect("a status");
+    }
+    examples("heartbeat").for_each(|example| assert_agrees(example, schema("heartbeat"), Members::All));
+}
+
+#[test]
+fn the_headers_of_refused_messages_are_those_that_are_set() {
+    let source = include_str!("../../src/broker/dead.rs");
+    let set: BTreeSet<_> = source.split('"').filter(|text| text.strip_prefix("x-refused-").is_some_and(|name| !name.is_empty())).collect();
+    let headers = schema("refusedHeaders");
+    assert_eq!(names(&headers["properties"]), set);
+    let always: BTreeSet<_> = texts(&headers["required"]).into_iter().collect();
+    let sometimes: Vec<_> = set.difference(&always).copied().collect();
+    assert_eq!(sometimes, ["x-refused-user"], "a publisher need not say who it is");
+}
