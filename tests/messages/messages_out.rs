@@ -134,3 +134,13 @@ fn the_headers_of_refused_messages_are_those_that_are_set() {
     let sometimes: Vec<_> = set.difference(&always).copied().collect();
     assert_eq!(sometimes, ["x-refused-user"], "a publisher need not say who it is");
 }
+
+#[test]
+fn the_page_for_service_teams_knows_every_kind_reason_and_policy() {
+    let page = include_str!("../../docs/verifiers.md");
+    let policies = [StalenessPolicy::FailOpen, StalenessPolicy::FailClosed].map(StalenessPolicy::as_str);
+    for word in Kind::ALL.map(Kind::as_str).iter().chain(&Staleness::ALL.map(Staleness::as_str)).chain(&policies) {
+        let in_a_table = |line: &str| line.starts_with('|') && line.contains(&format!("`{word}`"));
+        assert!(page.lines().any(in_a_table), "docs/verifiers.md has no row for {word}");
+    }
+}

@@ -21,6 +21,8 @@
 //! # }
 //! ```
 //!
+//! Whole services are in `examples/`; choosing a policy, broker permissions and more are in `docs/verifiers.md`.
+//!
 //! | question | file |
 //! |---|---|
 //! | what is on the wire | [`message`] |
