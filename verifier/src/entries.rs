@@ -1,176 +1,21 @@
 //! The denials themselves. What is denied depends on the set of entries applied, never on their order or number.
 
-use std::collections::{HashMap, hash_map};
-use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::{PoisonError, RwLock};
+mod cutoff;
+mod key;
 
-use aws_lc_rs::digest;
+use std::collections::hash_map;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
 use time::OffsetDateTime;
 
+use self::cutoff::{Cutoff, Cutoffs, Expiry};
+use self::key::{Key, Map};
 use crate::message::{Entry, Kind};
 use crate::token::{Claims, TokenView};
 use crate::verdict::Denial;
 
 /// Locks: a writer holds one for as long as it takes to insert one entry, or to look through one shard for expired ones.
 const SHARDS: usize = 256;
-
-/// What an entry names: the first 128 bits of a SHA-256. Of a token's they are its digest's; of everything else, of its kind and names.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Key([u8; 16]);
-
-impl Key {
-    fn of_token(token: &str) -> Self {
-        Self::of_digest(digest::digest(&digest::SHA256, token.as_bytes()).as_ref())
-    }
-
-    fn of_digest(digest: &[u8]) -> Self {
-        let mut first = [0; 16];
-        first.iter_mut().zip(digest).for_each(|(to, from)| *to = *from);
-        Self(first)
-    }
-
-    /// The first half of 64 hexadecimal digits.
-    fn of_hex(hex: &str) -> Option<Self> {
-        let (digits, mut bytes) = (hex.as_bytes(), [0; 16]);
-        if digits.len() != 64 || !digits.iter().all(u8::is_ascii_hexdigit) {
-            return None;
-        }
-        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            *byte = u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok()?;
-        }
-        Some(Self(bytes))
-    }
-
-    /// Of names, each with its length so that no two lists of names run together.
-    fn of_names(label: &str, names: &[&str]) -> Self {
-        let mut context = digest::Context::new(&digest::SHA256);
-        context.update(label.as_bytes());
-        for name in names {
-            context.update(&(name.len() as u64).to_le_bytes());
-            context.update(name.as_bytes());
-        }
-        Self::of_digest(context.finish().as_ref())
-    }
-
-    /// A token's `jti`. Issuers must not share them (RFC 7519 section 4.1.7), so the issuer is no part of it.
-    fn of_jti(jti: &str) -> Self {
-        Self::of_names("jti", &[jti])
-    }
-
-    fn of_wide(kind: Kind, name: &str, iss: Option<&str>) -> Self {
-        match iss {
-            Some(iss) => Self::of_names(kind.as_str(), &[name, iss]),
-            None => Self::of_names(kind.as_str(), &[name]),
-        }
-    }
-
-    fn shard(self) -> usize {
-        usize::from(self.0[15]) % SHARDS
-    }
-}
-
-/// Keys are uniformly spread already.
-#[derive(Default)]
-struct FirstBytes(u64);
-
-impl Hasher for FirstBytes {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        if let Some(first) = bytes.first_chunk() {
-            self.0 = u64::from_le_bytes(*first);
-        }
-    }
-}
-
-type Map<V> = HashMap<Key, V, BuildHasherDefault<FirstBytes>>;
-
-/// Seconds since 1970, rounded up, so that no denial ends before its token.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-struct Expiry(u32);
-
-impl Expiry {
-    fn of(time: OffsetDateTime) -> Self {
-        let seconds = time.unix_timestamp().saturating_add(i64::from(time.nanosecond() > 0));
-        Self(u32::try_from(seconds.max(0)).unwrap_or(u32::MAX))
-    }
-
-    fn is_over(self, now: OffsetDateTime) -> bool {
-        i64::from(self.0) <= now.unix_timestamp()
-    }
-}
-
-/// Tokens issued at or before `not_before` (milliseconds since 1970) are denied until `expires`.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-struct Cutoff {
-    not_before: i64,
-    expires: Expiry,
-}
-
-impl Cutoff {
-    fn of(not_before: OffsetDateTime, expires: OffsetDateTime) -> Self {
-        let millis = not_before.unix_timestamp_nanos().div_euclid(1_000_000);
-        Self { not_before: i64::try_from(millis).unwrap_or(i64::MAX), expires: Expiry::of(expires) }
-    }
-
-    fn covers(self, other: Self) -> bool {
-        self.not_before >= other.not_before && self.expires >= other.expires
-    }
-}
-
-/// The cutoffs of one selector that no other of its cutoffs covers: nearly always one, as a later one usually expires later too.
-enum Cutoffs {
-    One(Cutoff),
-    Many(Vec<Cutoff>),
-}
-
-impl Cutoffs {
-    fn all(&self) -> &[Cutoff] {
-        match self {
-            Self::One(cutoff) => std::slice::from_ref(cutoff),
-            Self::Many(cutoffs) => cutoffs,
-        }
-    }
-
-    fn from(mut cutoffs: Vec<Cutoff>) -> Option<Self> {
-        match cutoffs.len() {
-            0 => None,
-            1 => cutoffs.pop().map(Self::One),
-            _ => Some(Self::Many(cutoffs)),
-        }
-    }
-
-    fn add(&mut self, new: Cutoff) {
-        if self.all().iter().any(|held| held.covers(new)) {
-            return;
-        }
-        let mut left: Vec<_> = self.all().iter().copied().filter(|held| !new.covers(*held)).collect();
-        left.push(new);
-        left.sort_unstable();
-        if let Some(cutoffs) = Self::from(left) {
-            *self = cutoffs;
-        }
-    }
-
-    /// The latest cutoff that is in force.
-    fn latest(&self, now: OffsetDateTime) -> Option<i64> {
-        self.all().iter().filter(|cutoff| !cutoff.expires.is_over(now)).map(|cutoff| cutoff.not_before).max()
-    }
-
-    /// Drops what is over; returns whether anything is left.
-    fn expire(&mut self, now: OffsetDateTime) -> bool {
-        if self.all().iter().any(|cutoff| cutoff.expires.is_over(now)) {
-            let left = self.all().iter().copied().filter(|cutoff| !cutoff.expires.is_over(now)).collect();
-            match Self::from(left) {
-                Some(cutoffs) => *self = cutoffs,
-                None => return false,
-            }
-        }
-        true
-    }
-}
 
 #[derive(Default)]
 struct Shard {
@@ -323,22 +168,22 @@ impl Entries {
         for shard in &self.shards {
             let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
             let tokens = shard.tokens.iter().chain(&shard.jtis).filter(|(_, expires)| !expires.is_over(now));
-            lines.extend(tokens.map(|(key, expires)| format!("{} until {}", hex(key), expires.0)));
+            lines.extend(tokens.map(|(key, expires)| format!("{} until {}", key, expires.0)));
             for (key, cutoffs) in shard.cutoffs.iter().chain(&shard.of_some_issuer) {
                 let held = cutoffs.all().iter().filter(|cutoff| !cutoff.expires.is_over(now));
-                lines.extend(held.map(|cutoff| format!("{} before {} until {}", hex(key), cutoff.not_before, cutoff.expires.0)));
+                lines.extend(held.map(|cutoff| format!("{} before {} until {}", key, cutoff.not_before, cutoff.expires.0)));
             }
         }
         lines.sort_unstable();
         lines
     }
 
-    fn read(&self, key: Key) -> std::sync::RwLockReadGuard<'_, Shard> {
-        self.shards[key.shard()].read().unwrap_or_else(PoisonError::into_inner)
+    fn read(&self, key: Key) -> RwLockReadGuard<'_, Shard> {
+        self.shards[key.spread() % SHARDS].read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self, key: Key) -> std::sync::RwLockWriteGuard<'_, Shard> {
-        self.shards[key.shard()].write().unwrap_or_else(PoisonError::into_inner)
+    fn write(&self, key: Key) -> RwLockWriteGuard<'_, Shard> {
+        self.shards[key.spread() % SHARDS].write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -349,6 +194,5 @@ fn add(cutoffs: &mut Map<Cutoffs>, key: Key, cutoff: Cutoff) {
     }
 }
 
-fn hex(key: &Key) -> String {
-    key.0.iter().map(|byte| format!("{byte:02x}")).collect()
-}
+#[cfg(test)]
+mod tests;
