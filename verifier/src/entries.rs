@@ -44,7 +44,7 @@ impl Shard {
 
 /// Returns memory once three quarters of a map's are unused.
 fn give_back<V>(map: &mut Map<V>) {
-    if map.capacity() / 4 > map.len() {
+    if map.capacity() > 4 * map.len() {
         map.shrink_to_fit();
     }
 }
