@@ -1,0 +1,15 @@
+//! Verifiers on the feed of a real broker: what they know, when they know that they do not, what they refuse.
+#![cfg(test)]
+#![cfg(feature = "sandbox")]
+
+mod catching_up;
+mod door;
+#[path = "../harness/mod.rs"]
+#[expect(dead_code, unused_imports, reason = "each test binary uses its part of the harness")]
+mod harness;
+mod killed_broker;
+mod lost_history;
+mod source;
+mod staleness;
+
+use harness::scripted_idp;
