@@ -71,3 +71,17 @@ async fn an_empty_feed_is_read_to_its_end() {
     denylist.ready().await;
     assert_eq!(denylist.figures().entries, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_handle_ends_everything() {
+    let stage = Stage::new().await;
+    let (_source, door) = (Source::declare(&stage.amqp_url, None).await, Door::before(&stage.amqp_url).await);
+    let denylist = verifier(&door.url(&stage.amqp_url), StalenessPolicy::FailClosed);
+    denylist.ready().await;
+    eventually("it reads, and it reports", async || (door.passing() == 2).then_some(())).await;
+    let other = denylist.clone();
+    drop(denylist);
+    assert_eq!(door.passing(), 2);
+    drop(other);
+    eventually("no connection is left", async || (door.passing() == 0).then_some(())).await;
+}

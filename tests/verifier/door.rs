@@ -11,6 +11,7 @@ use url::Url;
 pub(crate) struct Door {
     port: u16,
     is_open: Arc<watch::Sender<bool>>,
+    passing: Arc<()>,
     task: JoinHandle<()>,
 }
 
@@ -22,13 +23,18 @@ impl Door {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free loopback port");
         let port = listener.local_addr().expect("an address").port();
         let is_open = Arc::new(watch::Sender::new(true));
-        let door = is_open.clone();
+        let (door, passing) = (is_open.clone(), Arc::new(()));
+        let passes = passing.clone();
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(pass(client, server.clone(), door.subscribe()));
+                let (way, pass_through) = (passes.clone(), pass(client, server.clone(), door.subscribe()));
+                tokio::spawn(async move {
+                    pass_through.await;
+                    drop(way);
+                });
             }
         });
-        Self { port, is_open, task }
+        Self { port, is_open, passing, task }
     }
 
     /// The way through the door.
@@ -42,6 +48,12 @@ impl Door {
     /// Cuts every connection and lets no new one through.
     pub(crate) fn shut(&self) {
         self.is_open.send_replace(false);
+    }
+
+    /// Connections through it.
+    pub(crate) fn passing(&self) -> usize {
+        // The door's own two are none.
+        Arc::strong_count(&self.passing) - 2
     }
 
     pub(crate) fn open(&self) {

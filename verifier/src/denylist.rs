@@ -12,7 +12,7 @@ use crate::amqp::Address;
 use crate::entries::Entries;
 use crate::feed::Feed;
 use crate::freshness::Freshness;
-use crate::message::{Staleness, StalenessPolicy, Status};
+use crate::message::{Entry, Staleness, StalenessPolicy, Status};
 use crate::report::Reporter;
 use crate::token::TokenView;
 use crate::verdict::Verdict;
@@ -182,6 +182,12 @@ impl Denylist {
         let reporter = Reporter { shared: shared.clone(), address, name, service: options.service, instance: options.instance };
         let tasks = [tokio::spawn(feed.run()), tokio::spawn(reporter.run()), tokio::spawn(forget(shared.clone()))];
         Ok(Self { shared, _tasks: Arc::new(Tasks(tasks)) })
+    }
+
+    /// Denies at once, here alone, what the feed will bring to all: for a service that logs its user out itself. Returns false for an entry
+    /// whose `token_sha256` is no digest.
+    pub fn deny(&self, entry: &Entry) -> bool {
+        self.shared.entries.apply(entry, OffsetDateTime::now_utc())
     }
 
     /// Waits until the stream is read up to the end that was seen at the start. Whether a worker is alive is another matter: see
