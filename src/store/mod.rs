@@ -33,6 +33,7 @@ mod operate;
 mod record;
 mod rejected;
 mod schema;
+mod status;
 mod verifiers;
 mod workers;
 

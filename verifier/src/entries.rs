@@ -4,6 +4,7 @@ mod cutoff;
 mod key;
 
 use std::collections::hash_map;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use time::OffsetDateTime;
@@ -49,14 +50,34 @@ fn give_back<V>(map: &mut Map<V>) {
     }
 }
 
+/// What was ever applied: names of which none was need not be looked up.
+#[derive(Default)]
+struct Ever {
+    jti: AtomicBool,
+    kinds: [AtomicBool; Kind::ALL.len()],
+    of_issuer: AtomicBool,
+}
+
+impl Ever {
+    fn note(&self, kind: Kind, of_issuer: bool) {
+        self.kinds[kind as usize].store(true, Ordering::Release);
+        self.of_issuer.fetch_or(of_issuer, Ordering::Release);
+    }
+
+    fn any(&self, kind: Kind) -> bool {
+        self.kinds[kind as usize].load(Ordering::Acquire)
+    }
+}
+
 /// All denials.
 pub(crate) struct Entries {
     shards: Box<[RwLock<Shard>]>,
+    ever: Ever,
 }
 
 impl Entries {
     pub(crate) fn new() -> Self {
-        Self { shards: (0..SHARDS).map(|_| RwLock::default()).collect() }
+        Self { shards: (0..SHARDS).map(|_| RwLock::default()).collect(), ever: Ever::default() }
     }
 
     /// Adds a denial, unless it is over. Returns false for an entry whose digest is none.
@@ -90,6 +111,7 @@ impl Entries {
         extend(self.write(key).tokens.entry(key).or_insert(expires));
         if let Some(key) = jti.map(Key::of_jti) {
             extend(self.write(key).jtis.entry(key).or_insert(expires));
+            self.ever.jti.store(true, Ordering::Release);
         }
     }
 
@@ -97,12 +119,15 @@ impl Entries {
         if cutoff.expires.is_over(now) {
             return;
         }
-        let key = Key::of_wide(kind, name, iss);
-        add(&mut self.write(key).cutoffs, key, cutoff);
-        if iss.is_some() {
-            let key = Key::of_wide(kind, name, None);
+        let key = Key::of_wide(kind, name);
+        if let Some(iss) = iss {
+            let own = key.issued_by(Key::of_issuer(iss));
+            add(&mut self.write(own).cutoffs, own, cutoff);
             add(&mut self.write(key).of_some_issuer, key, cutoff);
+        } else {
+            add(&mut self.write(key).cutoffs, key, cutoff);
         }
+        self.ever.note(kind, iss.is_some());
     }
 
     /// Why the token is denied, if it is.
@@ -120,10 +145,14 @@ impl Entries {
             let key = Key::of_jti(jti);
             denied(self.read(key).jtis.get(&key))
         };
-        if view.token.is_some_and(by_digest) || claims.jti.as_ref().is_some_and(by_jti) {
+        let jti = claims.jti.as_ref().filter(|_| self.ever.jti.load(Ordering::Acquire));
+        if view.token.is_some_and(by_digest) || jti.is_some_and(by_jti) {
             return Some(Denial::Revoked(Kind::Token));
         }
-        let cut_off = |(kind, name): &(Kind, Option<&str>)| name.is_some_and(|name| self.is_cut_off(*kind, name, claims, now));
+        let issuer = claims.iss.as_deref().filter(|_| self.ever.of_issuer.load(Ordering::Acquire)).map(Key::of_issuer);
+        let cut_off = |(kind, name): &(Kind, Option<&str>)| {
+            name.is_some_and(|name| self.ever.any(*kind) && self.is_cut_off(*kind, name, issuer, claims, now))
+        };
         let names = [
             (Kind::Session, claims.sid.as_deref()),
             (Kind::Subject, claims.sub.as_deref()),
@@ -134,16 +163,16 @@ impl Entries {
         names.iter().find(|name| cut_off(name)).map(|(kind, _)| Denial::Revoked(*kind))
     }
 
-    fn is_cut_off(&self, kind: Kind, name: &str, claims: &Claims, now: OffsetDateTime) -> bool {
+    fn is_cut_off(&self, kind: Kind, name: &str, issuer: Option<Key>, claims: &Claims, now: OffsetDateTime) -> bool {
         let latest = |cutoffs: Option<&Cutoffs>| cutoffs.and_then(|cutoffs| cutoffs.latest(now));
-        let key = Key::of_wide(kind, name, None);
+        let key = Key::of_wide(kind, name);
         let of_any = {
             let shard = self.read(key);
             let of_some = if claims.iss.is_none() { latest(shard.of_some_issuer.get(&key)) } else { None };
             latest(shard.cutoffs.get(&key)).max(of_some)
         };
-        let of_its_own = claims.iss.as_deref().filter(|_| kind != Kind::Issuer).and_then(|iss| {
-            let key = Key::of_wide(kind, name, Some(iss));
+        let of_its_own = issuer.and_then(|issuer| {
+            let key = key.issued_by(issuer);
             latest(self.read(key).cutoffs.get(&key))
         });
         // A token that does not say when it was issued may be older than any cutoff.

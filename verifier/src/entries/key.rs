@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use aws_lc_rs::digest;
+use sha2::{Digest, Sha256};
 
 use crate::message::Kind;
 
@@ -13,21 +13,16 @@ use crate::message::Kind;
 pub(super) struct Key([u8; 16]);
 
 impl Key {
-    /// Of parts, each with its length so that no two lists of parts run together.
-    fn of(label: &str, parts: &[&[u8]]) -> Self {
-        let mut context = digest::Context::new(&digest::SHA256);
-        context.update(label.as_bytes());
-        for part in parts {
-            context.update(&(part.len() as u64).to_le_bytes());
-            context.update(part);
-        }
+    /// No label holds a colon, so that no two labels and names run together.
+    fn of(label: &str, name: &[u8]) -> Self {
+        let digest = Sha256::new().chain_update(label).chain_update(":").chain_update(name).finalize();
         let mut first = [0; 16];
-        first.iter_mut().zip(context.finish().as_ref()).for_each(|(to, from)| *to = *from);
+        first.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
         Self(first)
     }
 
     pub(super) fn of_token(token: &str) -> Self {
-        Self::of("token", &[digest::digest(&digest::SHA256, token.as_bytes()).as_ref()])
+        Self::of("token", &Sha256::digest(token))
     }
 
     /// Of a token's SHA-256 in hexadecimal.
@@ -39,19 +34,27 @@ impl Key {
         for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
             *byte = u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok()?;
         }
-        Some(Self::of("token", &[&bytes]))
+        Some(Self::of("token", &bytes))
     }
 
     /// A token's `jti`. Issuers must not share them (RFC 7519 section 4.1.7), so the issuer is no part of it.
     pub(super) fn of_jti(jti: &str) -> Self {
-        Self::of("jti", &[jti.as_bytes()])
+        Self::of("jti", jti.as_bytes())
     }
 
-    pub(super) fn of_wide(kind: Kind, name: &str, iss: Option<&str>) -> Self {
-        match iss {
-            Some(iss) => Self::of(kind.as_str(), &[name.as_bytes(), iss.as_bytes()]),
-            None => Self::of(kind.as_str(), &[name.as_bytes()]),
-        }
+    /// Everything of a session, subject, client or issuer.
+    pub(super) fn of_wide(kind: Kind, name: &str) -> Self {
+        Self::of(kind.as_str(), name.as_bytes())
+    }
+
+    /// An issuer, to be joined to what it issued.
+    pub(super) fn of_issuer(iss: &str) -> Self {
+        Self::of("issued by", iss.as_bytes())
+    }
+
+    /// The same name with one issuer. To find two pairs that meet is as hard as to find two names that do.
+    pub(super) fn issued_by(self, issuer: Self) -> Self {
+        Self((u128::from_le_bytes(self.0) ^ u128::from_le_bytes(issuer.0)).to_le_bytes())
     }
 
     /// A number that spreads as evenly as the keys.

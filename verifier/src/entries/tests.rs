@@ -73,7 +73,7 @@ fn claims() -> impl Strategy<Value = Claims> {
 }
 
 fn digest_of(token: &str) -> String {
-    aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, token.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    <sha2::Sha256 as sha2::Digest>::digest(token).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The contract's rules, read aloud.
