@@ -39,12 +39,13 @@ impl Gate {
         Self { address, stop: Some(stop), ended }
     }
 
-    async fn wait_for_readiness(&self, status: u16) -> String {
-        eventually(&format!("the gate's /readyz answers {status}"), async || {
+    /// Waits until `/readyz` answers with this status and this line.
+    async fn wait_for_readiness(&self, status: u16, line: &str) {
+        eventually(&format!("the gate's /readyz answers {status} {line}"), async || {
             let answer = reqwest::get(format!("http://{}/readyz", self.address)).await.ok()?;
-            if answer.status() == status { answer.text().await.ok() } else { None }
+            (answer.status() == status && answer.text().await.ok()? == format!("{line}\n")).then_some(())
         })
-        .await
+        .await;
     }
 
     async fn metrics(&self) -> String {
@@ -109,7 +110,7 @@ async fn a_service_behind_nginx_refuses_a_token_soon_after_its_logout() {
     let (stage, idp) = (Stage::alone().await, idp().await);
     let _worker = stage.worker(&format!("{}/revoke", idp.url())).start().await;
     let gate = Gate::start(&stage, "fail_closed");
-    gate.wait_for_readiness(200).await;
+    gate.wait_for_readiness(200, "ready").await;
     let front = Front::before(&gate).await;
     let (revoked, other, refresh) = (canary_token(), canary_token(), canary_token());
 
@@ -142,8 +143,8 @@ async fn without_a_worker_the_gate_is_not_ready_and_each_policy_does_what_it_say
     let (stage, idp) = (Stage::new().await, idp().await);
     let mut worker = stage.worker(&format!("{}/revoke", idp.url())).start().await;
     let (closed, open) = (Gate::start(&stage, "fail_closed"), Gate::start(&stage, "fail_open"));
-    closed.wait_for_readiness(200).await;
-    open.wait_for_readiness(200).await;
+    closed.wait_for_readiness(200, "ready").await;
+    open.wait_for_readiness(200, "ready").await;
     let (strict, lenient) = (Front::before(&closed).await, Front::before(&open).await);
     let (token, revoked) = (canary_token(), canary_token());
     App::connect(&stage.amqp_url).await.publish(&logout("1", &revoked, &canary_token())).await;
@@ -151,15 +152,15 @@ async fn without_a_worker_the_gate_is_not_ready_and_each_policy_does_what_it_say
     assert_eq!(strict.post(&token).await.status(), 200);
 
     assert!(worker.stop().await.success());
-    assert_eq!(closed.wait_for_readiness(503).await, "stale: silent\n");
-    open.wait_for_readiness(503).await;
+    closed.wait_for_readiness(503, "stale: silent").await;
+    open.wait_for_readiness(503, "stale: silent").await;
     assert_refused(&strict.post(&token).await, "stale_refused", "revocation cannot be checked at the moment");
     let answer = lenient.post(&token).await;
     assert_eq!((answer.status().as_u16(), header(answer.headers(), "x-revocation-verdict")), (200, vec!["stale_accepted"]));
     assert_refused(&lenient.post(&revoked).await, "denied", "the token was revoked");
 
     let _worker = stage.worker(&format!("{}/revoke", idp.url())).start().await;
-    closed.wait_for_readiness(200).await;
+    closed.wait_for_readiness(200, "ready").await;
     assert_eq!(strict.post(&token).await.status(), 200, "a worker is back");
 }
 
@@ -168,7 +169,7 @@ async fn what_is_no_bearer_token_gets_no_further_than_nginx() {
     let (stage, idp) = (Stage::new().await, idp().await);
     let _worker = stage.worker(&format!("{}/revoke", idp.url())).start().await;
     let gate = Gate::start(&stage, "fail_open");
-    gate.wait_for_readiness(200).await;
+    gate.wait_for_readiness(200, "ready").await;
     let front = Front::before(&gate).await;
     let bare = r#"Bearer realm="shop""#;
     let malformed = r#"Bearer realm="shop", error="invalid_request", error_description="the token has characters that no token has""#;

@@ -1,89 +1,18 @@
 //! The denials themselves. What is denied depends on the set of entries applied, never on their order or number.
 
 use std::collections::{HashMap, hash_map};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::BuildHasherDefault;
 use std::sync::{PoisonError, RwLock};
 
-use aws_lc_rs::digest;
 use time::OffsetDateTime;
 
+use crate::key::{FirstBytes, Key};
 use crate::message::{Entry, Kind};
 use crate::token::{Claims, TokenView};
 use crate::verdict::Denial;
 
 /// Locks: a writer holds one for as long as it takes to insert one entry, or to look through one shard for expired ones.
 const SHARDS: usize = 256;
-
-/// What an entry names: the first 128 bits of a SHA-256. Of a token's they are its digest's; of everything else, of its kind and names.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Key([u8; 16]);
-
-impl Key {
-    fn of_token(token: &str) -> Self {
-        Self::of_digest(digest::digest(&digest::SHA256, token.as_bytes()).as_ref())
-    }
-
-    fn of_digest(digest: &[u8]) -> Self {
-        let mut first = [0; 16];
-        first.iter_mut().zip(digest).for_each(|(to, from)| *to = *from);
-        Self(first)
-    }
-
-    /// The first half of 64 hexadecimal digits.
-    fn of_hex(hex: &str) -> Option<Self> {
-        let (digits, mut bytes) = (hex.as_bytes(), [0; 16]);
-        if digits.len() != 64 || !digits.iter().all(u8::is_ascii_hexdigit) {
-            return None;
-        }
-        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            *byte = u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok()?;
-        }
-        Some(Self(bytes))
-    }
-
-    /// Of names, each with its length so that no two lists of names run together.
-    fn of_names(label: &str, names: &[&str]) -> Self {
-        let mut context = digest::Context::new(&digest::SHA256);
-        context.update(label.as_bytes());
-        for name in names {
-            context.update(&(name.len() as u64).to_le_bytes());
-            context.update(name.as_bytes());
-        }
-        Self::of_digest(context.finish().as_ref())
-    }
-
-    /// A token's `jti`. Issuers must not share them (RFC 7519 section 4.1.7), so the issuer is no part of it.
-    fn of_jti(jti: &str) -> Self {
-        Self::of_names("jti", &[jti])
-    }
-
-    fn of_wide(kind: Kind, name: &str, iss: Option<&str>) -> Self {
-        match iss {
-            Some(iss) => Self::of_names(kind.as_str(), &[name, iss]),
-            None => Self::of_names(kind.as_str(), &[name]),
-        }
-    }
-
-    fn shard(self) -> usize {
-        usize::from(self.0[15]) % SHARDS
-    }
-}
-
-/// Keys are uniformly spread already.
-#[derive(Default)]
-struct FirstBytes(u64);
-
-impl Hasher for FirstBytes {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        if let Some(first) = bytes.first_chunk() {
-            self.0 = u64::from_le_bytes(*first);
-        }
-    }
-}
 
 type Map<V> = HashMap<Key, V, BuildHasherDefault<FirstBytes>>;
 
@@ -323,10 +252,10 @@ impl Entries {
         for shard in &self.shards {
             let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
             let tokens = shard.tokens.iter().chain(&shard.jtis).filter(|(_, expires)| !expires.is_over(now));
-            lines.extend(tokens.map(|(key, expires)| format!("{} until {}", hex(key), expires.0)));
+            lines.extend(tokens.map(|(key, expires)| format!("{} until {}", key.hex(), expires.0)));
             for (key, cutoffs) in shard.cutoffs.iter().chain(&shard.of_some_issuer) {
                 let held = cutoffs.all().iter().filter(|cutoff| !cutoff.expires.is_over(now));
-                lines.extend(held.map(|cutoff| format!("{} before {} until {}", hex(key), cutoff.not_before, cutoff.expires.0)));
+                lines.extend(held.map(|cutoff| format!("{} before {} until {}", key.hex(), cutoff.not_before, cutoff.expires.0)));
             }
         }
         lines.sort_unstable();
@@ -334,11 +263,11 @@ impl Entries {
     }
 
     fn read(&self, key: Key) -> std::sync::RwLockReadGuard<'_, Shard> {
-        self.shards[key.shard()].read().unwrap_or_else(PoisonError::into_inner)
+        self.shards[key.shard(SHARDS)].read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write(&self, key: Key) -> std::sync::RwLockWriteGuard<'_, Shard> {
-        self.shards[key.shard()].write().unwrap_or_else(PoisonError::into_inner)
+        self.shards[key.shard(SHARDS)].write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -347,8 +276,4 @@ fn add(cutoffs: &mut Map<Cutoffs>, key: Key, cutoff: Cutoff) {
         hash_map::Entry::Occupied(mut held) => held.get_mut().add(cutoff),
         hash_map::Entry::Vacant(free) => drop(free.insert(Cutoffs::One(cutoff))),
     }
-}
-
-fn hex(key: &Key) -> String {
-    key.0.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -38,6 +38,7 @@ mod feed;
 mod freshness;
 #[cfg(feature = "gate")]
 pub mod gate;
+mod key;
 
 pub mod message;
 
