@@ -61,6 +61,18 @@ impl Options {
         self.ca_pem = Some(pem.into());
         self
     }
+
+    /// Where the broker is, if all options can be used.
+    pub(crate) fn address(&self) -> Result<Address, OptionsError> {
+        let names = [("service", &self.service), ("instance", &self.instance)];
+        if let Some((what, _)) = names.into_iter().find(|(_, name)| !(1..=200).contains(&name.len())) {
+            return Err(OptionsError::Name(what));
+        }
+        if !(Duration::from_secs(1)..=Duration::from_secs(3650 * 86_400)).contains(&self.max_token_lifetime) {
+            return Err(OptionsError::Lifetime);
+        }
+        Address::parse(&self.amqp_url, self.ca_pem.clone()).ok_or(OptionsError::Url)
+    }
 }
 
 /// Options that cannot be used.
@@ -161,14 +173,7 @@ impl Denylist {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn connect(options: Options) -> Result<Self, OptionsError> {
-        let names = [("service", &options.service), ("instance", &options.instance)];
-        if let Some((what, _)) = names.into_iter().find(|(_, name)| !(1..=200).contains(&name.len())) {
-            return Err(OptionsError::Name(what));
-        }
-        if !(Duration::from_secs(1)..=Duration::from_secs(3650 * 86_400)).contains(&options.max_token_lifetime) {
-            return Err(OptionsError::Lifetime);
-        }
-        let address = Address::parse(&options.amqp_url, options.ca_pem).ok_or(OptionsError::Url)?;
+        let address = options.address()?;
         let shared = Arc::new(Shared {
             entries: Entries::new(),
             freshness: Freshness::new(),
