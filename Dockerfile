@@ -1,10 +1,11 @@
 # The image of the worker, and of the gate: `docker run --entrypoint revocation-gate …`. It needs no BuildKit.
 FROM rust:1.95-bookworm AS build
 WORKDIR /build
-# The dependencies first, with empty programs: this layer stays until one of them changes. (Cargo.toml names a bench, which must exist.)
+# The dependencies first, with empty programs: this layer stays until one of them changes. (The manifests name benches, which must exist.)
 COPY Cargo.toml Cargo.lock LICENSE ./
 COPY verifier/Cargo.toml verifier/
 COPY benches benches
+COPY verifier/benches verifier/benches
 RUN mkdir -p src verifier/src/bin && touch src/lib.rs verifier/src/lib.rs && \
   echo 'fn main() {}' | tee src/main.rs >verifier/src/bin/revocation-gate.rs && cargo build --locked --workspace --profile dist
 # .cargo makes sqlx check the queries against .sqlx instead of a database.
