@@ -104,7 +104,35 @@ impl Operator {
         let tags = if impersonator { "impersonator" } else { "" };
         servers::put(&self.management, &format!("users/{name}"), json!({ "password": "secret", "tags": tags })).await;
         let everything = json!({ "configure": ".*", "write": ".*", "read": ".*" });
-        servers::put(&self.management, &format!("permissions/{}/{name}", self.vhost), everything).await;
+        self.permit(stage, name, everything).await
+    }
+
+    /// Creates a broker user who may do on this virtual host what the three patterns say; returns the user's URL. The user is the virtual host's own.
+    pub(crate) async fn add_limited_user(&self, stage: &Stage, name: &str, permissions: Value) -> String {
+        let name = self.own(name);
+        servers::put(&self.management, &format!("users/{name}"), json!({ "password": "secret", "tags": "" })).await;
+        self.permit(stage, &name, permissions).await
+    }
+
+    /// Closes the connections of a limited user, as a broker that restarts does. Waits until there was one.
+    pub(crate) async fn disconnect(&self, name: &str) {
+        let client = reqwest::Client::new();
+        let url = format!("{}api/connections/username/{}", self.management, self.own(name));
+        eventually("the user's connection shows and is closed", async || {
+            let open: Vec<Value> = client.get(&url).send().await.ok()?.json().await.ok()?;
+            let closed = client.delete(&url).send().await.ok()?;
+            (!open.is_empty() && closed.status().is_success()).then_some(())
+        })
+        .await;
+    }
+
+    /// Users belong to the whole broker, which other tests share.
+    fn own(&self, name: &str) -> String {
+        format!("{name}-{}", self.vhost)
+    }
+
+    async fn permit(&self, stage: &Stage, name: &str, permissions: Value) -> String {
+        servers::put(&self.management, &format!("permissions/{}/{name}", self.vhost), permissions).await;
         let mut url: url::Url = stage.amqp_url.parse().expect("a URL");
         url.set_username(name).and(url.set_password(Some("secret"))).expect("credentials");
         url.to_string()
