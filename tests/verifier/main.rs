@@ -10,6 +10,7 @@ mod gate;
 mod harness;
 mod killed_broker;
 mod lost_history;
+mod permissions;
 mod python;
 mod source;
 mod staleness;
