@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::VERSION;
-use crate::broker::{Broker, BrokerError, Intake, Publisher};
+use crate::broker::{Broker, BrokerError, Intake, Publisher, reports};
 use crate::config::{Config, ProviderConfig};
 use crate::event::{ProviderRule, Rules};
 use crate::http;
@@ -23,6 +23,8 @@ use crate::store::{SchemaError, Store, StoreError};
 use crate::telemetry::Metrics;
 use crate::worker::{Channels, Gate, Held, Steps, Worker};
 
+/// Verifiers' reports that wait to be recorded; more are dropped.
+const WAITING_REPORTS: usize = 1000;
 /// How long the last writes may take once the grace period is over.
 const LAST_WRITES: Duration = Duration::from_secs(5);
 
@@ -173,8 +175,10 @@ fn start(
     let (connected, consuming) = watch::channel(false);
     let drained = CancellationToken::new();
     let (stop, schedule) = (worker.stop.clone(), Schedule::reconnecting());
+    let (reports_tx, reports) = mpsc::channel(WAITING_REPORTS);
+    tokio::spawn(reports::run(broker.clone(), reports_tx, stop.clone()));
     let intake = Intake { broker, schedule, sink: sink.clone(), open, connected, stop, drained: drained.clone() };
-    let steps = worker.start(Channels { deliveries, notes, open: open_tx }, migrate);
+    let steps = worker.start(Channels { deliveries, notes, reports, open: open_tx }, migrate);
     let http = tokio::spawn(http::serve(listener, http::Health { worker: worker.clone(), consuming }, hard.clone()));
     Running { worker, steps, intake: tokio::spawn(intake.run()), http, drained, hard, _sink: sink }
 }
@@ -198,6 +202,7 @@ async fn supervise(running: &mut Running, stop: &CancellationToken) -> Result<()
         _ = &mut running.steps.record => Err(AppError::Step("record")),
         _ = &mut running.steps.claim => Err(AppError::Step("claim")),
         _ = &mut running.steps.upkeep => Err(AppError::Step("upkeep")),
+        _ = &mut running.steps.reports => Err(AppError::Step("reports")),
     };
     // A stop that was asked for ends the steps too: it is no failure of theirs.
     if stop.is_cancelled() { Ok(()) } else { ended }

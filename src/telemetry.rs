@@ -19,7 +19,7 @@ use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::config::LogConfig;
 use crate::event::{Lane, RefusalCode};
-use crate::store::Backlog;
+use crate::store::{Backlog, Verifiers};
 
 /// The only source of logs that a setting can make chattier than warnings: libraries print message bodies and credentials below that.
 const OWN: &str = env!("CARGO_CRATE_NAME");
@@ -80,6 +80,11 @@ struct SideLabel {
     side: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct VerifierLabel {
+    state: &'static str,
+}
+
 /// What `/metrics` shows. Labels never hold a user, a session or a token.
 pub struct Metrics {
     registry: Registry,
@@ -96,6 +101,8 @@ pub struct Metrics {
     in_flight: Family<ProviderLabel, Gauge>,
     broker_up: Family<SideLabel, Gauge>,
     database_up: Gauge,
+    verifiers: Family<VerifierLabel, Gauge>,
+    reports: Counter,
 }
 
 /// The state of things that is read when `/metrics` is asked for.
@@ -132,6 +139,8 @@ impl Metrics {
             in_flight: Family::default(),
             broker_up: Family::default(),
             database_up: Gauge::default(),
+            verifiers: Family::default(),
+            reports: Counter::default(),
         };
         metrics.register(version);
         metrics
@@ -163,6 +172,8 @@ impl Metrics {
         r.register("in_flight_targets", "Targets in this worker's memory", self.in_flight.clone());
         r.register("broker_up", "1 if the connection is up", self.broker_up.clone());
         r.register("database_up", "1 if the last call to Postgres succeeded", self.database_up.clone());
+        r.register("verifiers", "Live verifiers of the whole fleet, by whether they vouch for their denylist", self.verifiers.clone());
+        r.register("verifier_reports", "Messages taken from revocation.verifiers", self.reports.clone());
     }
 
     /// An event was committed, or was known.
@@ -211,6 +222,18 @@ impl Metrics {
             let labels = BacklogLabels { provider: provider.clone(), lane: lane.clone(), state: state.clone() };
             self.backlog.get_or_create(&labels).set(*targets);
         }
+    }
+
+    /// Replaces the verifiers' gauges.
+    pub fn set_verifiers(&self, verifiers: &Verifiers) {
+        for (state, number) in [("up_to_date", verifiers.up_to_date), ("stale", verifiers.stale)] {
+            self.verifiers.get_or_create(&VerifierLabel { state }).set(number);
+        }
+    }
+
+    /// Reports were taken.
+    pub fn reports(&self, taken: u64) {
+        self.reports.inc_by(taken);
     }
 
     /// OpenMetrics text.

@@ -60,8 +60,59 @@ fn relative(root: &Path, path: &Path) -> String {
     path.strip_prefix(root).expect("inside the package").to_string_lossy().replace('\\', "/")
 }
 
+/// The sources of the worker and of the verifier, which need not have every folder.
 fn rust() -> Vec<File> {
-    ["src", "tests", "benches"].into_iter().flat_map(|folder| files(folder, "rs")).collect()
+    let of_verifier = verifier_folders(&["src", "tests", "examples", "benches"]);
+    ["src", "tests", "benches"].into_iter().chain(of_verifier).flat_map(|folder| files(folder, "rs")).collect()
+}
+
+/// Those of the verifier's folders that are there.
+fn verifier_folders(names: &[&str]) -> Vec<&'static str> {
+    let all = ["verifier/src", "verifier/tests", "verifier/examples", "verifier/benches"];
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    all.into_iter().filter(|folder| names.iter().any(|name| folder.ends_with(name)) && root.join(folder).is_dir()).collect()
+}
+
+fn manifest(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect("read a manifest")
+}
+
+/// A line of a manifest's dependencies.
+struct Dependency {
+    section: String,
+    name: String,
+    line: String,
+    /// The line above it.
+    before: String,
+}
+
+fn dependencies(manifest: &str) -> Vec<Dependency> {
+    let (mut section, mut before, mut found) = ("", "", Vec::new());
+    for line in manifest.lines() {
+        if line.starts_with('[') {
+            section = line;
+        } else if section.ends_with("dependencies]")
+            && let Some((name, _)) = line.split_once(" = ")
+        {
+            let name = name.trim_end_matches(".workspace").to_owned();
+            found.push(Dependency { section: section.to_owned(), name, line: line.to_owned(), before: before.to_owned() });
+        }
+        before = line;
+    }
+    found
+}
+
+impl Dependency {
+    /// What it is for stands at the workspace's line already, unless this line is about a part of the crate only.
+    fn is_explained(&self) -> bool {
+        let inherited = self.line.contains("workspace = true") && !self.line.contains("optional = true");
+        inherited || (self.before.starts_with("# ") && self.before.len() > 5)
+    }
+
+    fn is_used(&self, sources: &[File]) -> bool {
+        let word = self.name.replace('-', "_");
+        sources.iter().any(|file| !file.uses(&format!("{word}::")).is_empty() || file.text.contains(&format!("use {word}")))
+    }
 }
 
 impl File {
@@ -146,8 +197,10 @@ fn adapters_know_nothing_of_each_other() {
 
 #[test]
 fn tests_wait_for_things_not_for_time() {
-    let tests = files("tests", "rs").into_iter().filter(|file| !MAY_SLEEP.contains(&file.path.as_str()));
-    let unit_tests = files("src", "rs").into_iter().filter(|file| file.path.contains("tests"));
+    let folders = ["tests"].into_iter().chain(verifier_folders(&["tests"]));
+    let tests = folders.flat_map(|folder| files(folder, "rs")).filter(|file| !MAY_SLEEP.contains(&file.path.as_str()));
+    let sources = ["src", "verifier/src"].into_iter().flat_map(|folder| files(folder, "rs"));
+    let unit_tests = sources.filter(|file| file.path.contains("tests"));
     assert_none(
         "a test sleeps",
         tests.chain(unit_tests).flat_map(|file| [file.uses("sleep"), file.uses("sleep_until")].concat()).collect(),
@@ -170,10 +223,12 @@ fn files_are_short_and_named_by_the_domain() {
 
 #[test]
 fn no_text_names_a_machine_or_an_unfinished_thing() {
-    let mut texts: Vec<_> = ["src", "tests", "benches"].iter().flat_map(|folder| files(folder, "rs")).collect();
-    texts.extend(files("docs", "md"));
+    let mut texts = rust();
+    for extension in ["md", "conf", "yaml"] {
+        texts.extend(files("docs", extension));
+    }
     texts.extend(files("migrations", "sql"));
-    for name in ["README.md", "CHANGELOG.md", "Cargo.toml", "Dockerfile", "docker-compose.yml", "dev"] {
+    for name in ["README.md", "CHANGELOG.md", "Cargo.toml", "verifier/Cargo.toml", "Dockerfile", "docker-compose.yml", "dev"] {
         let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name);
         texts.push(File { path: name.to_owned(), text: fs::read_to_string(path).expect("read a file") });
     }
@@ -189,23 +244,42 @@ fn no_text_names_a_machine_or_an_unfinished_thing() {
 
 #[test]
 fn each_dependency_says_what_it_is_for_and_is_used() {
-    let manifest = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).expect("read Cargo.toml");
-    let (sources, mut section, mut before, mut seen) = (rust(), "", "", 0);
-    for line in manifest.lines() {
-        if line.starts_with('[') {
-            section = line;
-        } else if section.ends_with("dependencies]")
-            && let Some((name, _)) = line.split_once(" = ")
-        {
-            assert!(before.starts_with("# ") && before.len() > 5, "{name} has no comment above it that says what it is for");
-            let word = name.replace('-', "_");
-            let used = |file: &File| !file.uses(&format!("{word}::")).is_empty() || file.text.contains(&format!("use {word}"));
-            assert!(sources.iter().any(used), "{name} is not used");
-            seen += 1;
-        }
-        before = line;
+    let of_verifier: Vec<_> = rust().into_iter().filter(|file| file.path.starts_with("verifier/")).collect();
+    let of_worker: Vec<_> = rust().into_iter().filter(|file| !file.path.starts_with("verifier/")).collect();
+    let (root, verifier) = (dependencies(&manifest("Cargo.toml")), dependencies(&manifest("verifier/Cargo.toml")));
+    assert!(root.len() > 30 && verifier.len() > 10, "the dependencies were found");
+    for dependency in root.iter().chain(&verifier) {
+        assert!(dependency.is_explained(), "{} has no comment above it that says what it is for", dependency.name);
     }
-    assert!(seen > 20, "the dependencies were found");
+    let shared = root.iter().filter(|dependency| dependency.section == "[workspace.dependencies]");
+    for dependency in shared {
+        let users = root.iter().chain(&verifier).filter(|other| other.name == dependency.name && other.line.contains("workspace = true"));
+        assert!(users.count() > 0, "{} is not used by any crate", dependency.name);
+    }
+    for dependency in root.iter().filter(|dependency| dependency.section != "[workspace.dependencies]") {
+        assert!(dependency.is_used(&of_worker), "{} is not used by the worker", dependency.name);
+    }
+    for dependency in &verifier {
+        assert!(dependency.is_used(&of_verifier), "{} is not used by the verifier", dependency.name);
+    }
+}
+
+/// What services take on when they embed the denylist: a new crate here is a decision.
+#[test]
+fn the_verifier_stays_small() {
+    let embedded = ["backon", "base64", "futures", "lapin", "serde", "serde_json", "sha2", "thiserror", "time", "tokio", "tracing", "uuid"];
+    let optional = ["http-body-util", "humantime", "hyper", "hyper-util", "prometheus-client", "tracing-subscriber"];
+    for dependency in dependencies(&manifest("verifier/Cargo.toml")) {
+        let allowed: &[&str] = match dependency.section.as_str() {
+            "[dev-dependencies]" => continue,
+            _ if dependency.line.contains("optional = true") => &optional,
+            _ => &embedded,
+        };
+        assert!(allowed.contains(&dependency.name.as_str()), "{} must not come with the verifier: {}", dependency.name, dependency.line);
+    }
+    let worker = dependencies(&manifest("Cargo.toml"));
+    let mut embeds = worker.iter().filter(|dependency| dependency.name == "revocation-verifier");
+    assert!(embeds.all(|dependency| dependency.line.contains("default-features = false")), "the worker does not take the gate");
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod dead;
 mod events;
 mod intake;
 mod publisher;
+pub mod reports;
 mod topology;
 
 use std::fmt;

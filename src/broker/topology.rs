@@ -19,6 +19,9 @@ pub const MASS_QUEUE: &str = "revocation.mass";
 /// Exchange and queue of refused messages.
 pub const DEAD: &str = "revocation.dead";
 
+/// Queue of verifiers' reports.
+pub(super) const VERIFIERS_QUEUE: &str = "revocation.verifiers";
+
 /// How often the broker returns a message before it dead-letters it.
 ///
 /// It must be a positive number: -1 drops at the first return on RabbitMQ 3.10, and a missing one means 20 on 4.x. Low enough that a message
@@ -39,7 +42,7 @@ const EXCHANGES: [(&str, ExchangeKind); 4] = [
     (EVENTS_EXCHANGE, ExchangeKind::Topic),
     (DEAD, ExchangeKind::Fanout),
     (invalidation::EXCHANGE, ExchangeKind::Topic),
-    ("auth.verifiers", ExchangeKind::Topic),
+    (invalidation::VERIFIERS_EXCHANGE, ExchangeKind::Topic),
 ];
 
 /// (exchange, routing key, queue)
@@ -47,8 +50,8 @@ const BINDINGS: [(&str, &str, &str); 5] = [
     (EVENTS_EXCHANGE, "auth.logout.#", LOGOUT_QUEUE),
     (EVENTS_EXCHANGE, "auth.mass_revocation.#", MASS_QUEUE),
     (DEAD, "", DEAD),
-    (invalidation::EXCHANGE, "#", "auth.invalidations.log"),
-    ("auth.verifiers", "status.#", "revocation.verifiers"),
+    (invalidation::EXCHANGE, "#", invalidation::STREAM),
+    (invalidation::VERIFIERS_EXCHANGE, "status.#", VERIFIERS_QUEUE),
 ];
 
 fn text(value: &str) -> AMQPValue {
@@ -86,8 +89,8 @@ fn queues(stream: &InvalidationConfig) -> [QueueSpec; 5] {
         intake_queue(LOGOUT_QUEUE),
         intake_queue(MASS_QUEUE),
         QueueSpec { name: DEAD, arguments: dead },
-        QueueSpec { name: "auth.invalidations.log", arguments: log },
-        QueueSpec { name: "revocation.verifiers", arguments: verifiers },
+        QueueSpec { name: invalidation::STREAM, arguments: log },
+        QueueSpec { name: VERIFIERS_QUEUE, arguments: verifiers },
     ]
 }
 

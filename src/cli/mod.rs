@@ -11,6 +11,7 @@ mod retry;
 mod run;
 #[cfg(feature = "sandbox")]
 mod sandbox;
+mod status;
 mod submit;
 
 use std::path::PathBuf;
@@ -42,6 +43,8 @@ enum Command {
     Check(check::Args),
     /// Publish events from NDJSON
     Submit(submit::Args),
+    /// Show how everything stands, what is wrong first
+    Status(status::Args),
     /// Make parked targets due now
     Retry(retry::Args),
     /// Look at refused messages, put them back or throw them away
@@ -104,6 +107,7 @@ async fn dispatch(cli: Cli) -> Result<(), CommandError> {
         Command::Migrate => migrate::run(config).await,
         Command::Check(args) => check::run(config, &args).await,
         Command::Submit(args) => submit::run(config, &args).await,
+        Command::Status(args) => status::run(config, &args).await,
         Command::Retry(args) => retry::run(config, &args).await,
         Command::Dead(command) => dead::run(config, &command).await,
         Command::Keygen(args) => keygen::run(&args),

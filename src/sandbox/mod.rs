@@ -3,6 +3,7 @@
 //!
 //! Calls block; async code that must not stall wraps them in `spawn_blocking`.
 
+mod nginx;
 mod node;
 mod oidc;
 mod place;
@@ -21,6 +22,7 @@ use std::{
     time::Duration,
 };
 
+pub use nginx::Nginx;
 pub use oidc::{OidcProvider, Tokens};
 pub use postgres::Postgres;
 pub use rabbitmq::RabbitMq;

@@ -33,6 +33,8 @@ mod operate;
 mod record;
 mod rejected;
 mod schema;
+mod status;
+mod verifiers;
 mod workers;
 
 use std::str::FromStr;
@@ -50,6 +52,7 @@ pub use operate::{Backlog, RetryScope, Standing};
 pub use record::{Attempt, Closing};
 pub use rejected::Rejected;
 pub use schema::SchemaError;
+pub use verifiers::{Report, Verifiers};
 pub use workers::{ProviderStatus, Registration, Release, WorkerNo};
 
 /// A query that has not come back after this long never will: its connection is given up (see `within!`).

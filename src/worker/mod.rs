@@ -6,7 +6,8 @@
 //! 3. `revoke`: call the provider, refresh tokens first, through its `gate`
 //! 4. `record`: publish the confirmation; commit attempts and results
 //!
-//! Beside it, `claim` takes up retries and what others left, and `upkeep` keeps leases, takeovers and confirmations going.
+//! Beside it, `claim` takes up retries and what others left, and `upkeep` keeps leases, takeovers and confirmations going; `reports` writes down what
+//! verifiers say of themselves.
 
 mod accept;
 mod breaker;
@@ -18,6 +19,7 @@ mod held;
 mod intake;
 mod job;
 mod record;
+mod reports;
 mod revoke;
 mod upkeep;
 
@@ -90,6 +92,8 @@ pub struct Channels {
     pub deliveries: mpsc::UnboundedReceiver<Received>,
     /// Results for the recorder.
     pub notes: mpsc::UnboundedReceiver<Note>,
+    /// Verifiers' reports.
+    pub reports: mpsc::Receiver<Vec<u8>>,
     /// Tells the intake to hand its window back while Postgres stays away.
     pub open: watch::Sender<bool>,
 }
@@ -105,6 +109,7 @@ impl Worker {
             record: self.once_entered(record::run(self.clone(), channels.notes)),
             claim: self.once_entered(claim::run(self.clone())),
             upkeep: self.once_entered(upkeep::run(self.clone())),
+            reports: self.once_entered(reports::run(self.clone(), channels.reports)),
         }
     }
 
@@ -158,4 +163,6 @@ pub struct Steps {
     pub claim: JoinHandle<()>,
     /// Leases, takeovers, confirmations.
     pub upkeep: JoinHandle<()>,
+    /// Records verifiers' reports.
+    pub reports: JoinHandle<()>,
 }

@@ -19,7 +19,7 @@ use crate::target::{Kind, TargetId, TokenTypeHint};
 const LOOK: Duration = Duration::from_secs(2);
 /// Longest that denials owed may keep one look from its end.
 const LONGEST_LOOK: Duration = Duration::from_secs(10);
-/// How often to count the backlog for the metrics.
+/// How often to count the backlog and the verifiers for the metrics.
 const COUNT: Duration = Duration::from_secs(15);
 /// Most targets a look.
 const BATCH: i64 = 500;
@@ -75,6 +75,9 @@ async fn count(worker: &Worker) {
         ticker.tick().await;
         if let Ok(backlog) = worker.store.backlog().await {
             worker.metrics.set_backlog(&backlog);
+        }
+        if let Ok(verifiers) = worker.store.verifiers().await {
+            worker.metrics.set_verifiers(&verifiers);
         }
     }
 }

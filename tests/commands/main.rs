@@ -10,6 +10,7 @@ mod harness;
 mod program;
 mod queue;
 mod retry;
+mod status;
 mod submit;
 
 use harness::scripted_idp;

@@ -134,9 +134,14 @@ impl App {
 
     /// Publishes any bytes with any properties.
     pub(crate) async fn publish_raw(&self, routing_key: &str, body: &[u8], properties: BasicProperties) {
+        self.publish_to("auth.events", routing_key, body, properties).await;
+    }
+
+    /// Publishes any bytes to any exchange.
+    pub(crate) async fn publish_to(&self, exchange: &str, routing_key: &str, body: &[u8], properties: BasicProperties) {
         let options = BasicPublishOptions { mandatory: true, ..Default::default() };
         let properties = properties.with_delivery_mode(2);
-        let sent = self.channel.basic_publish("auth.events".into(), routing_key.into(), options, body, properties).await.expect("publish");
+        let sent = self.channel.basic_publish(exchange.into(), routing_key.into(), options, body, properties).await.expect("publish");
         let confirmation = sent.await.expect("a confirm");
         assert!(confirmation.is_ack(), "the broker took it");
         assert!(confirmation.take_message().is_none(), "a queue takes {routing_key}");

@@ -87,6 +87,27 @@ fn with_credentials(url: &str, from: &Url, host: bool) -> Url {
 }
 
 impl Servers {
+    /// Servers of the test's own.
+    pub(crate) async fn private() -> Self {
+        tokio::task::spawn_blocking(Self::boot).await.expect("no panic")
+    }
+
+    /// Does something to the broker.
+    pub(crate) fn broker<T>(&self, act: impl FnOnce(&mut RabbitMq) -> T) -> T {
+        tokio::task::block_in_place(|| act(&mut self.rabbitmq.lock().expect("no panic")))
+    }
+
+    /// Does something to the database.
+    pub(crate) fn database<T>(&self, act: impl FnOnce(&mut Postgres) -> T) -> T {
+        tokio::task::block_in_place(|| act(&mut self.postgres.lock().expect("no panic")))
+    }
+
+    /// Makes streams that were just declared survive a kill. RabbitMQ 3.10 writes down that it has streams at all only minutes after the first
+    /// one, or at an orderly end (Ra's names.dets, saved by dets every 180 s). Killed before that, it can never open the stream again.
+    pub(crate) fn settle_streams(&self) {
+        self.broker(|broker| broker.restart().expect("restart the broker in order"));
+    }
+
     /// Boots both, side by side.
     pub(crate) fn boot() -> Self {
         let (rabbitmq, postgres) = std::thread::scope(|scope| {

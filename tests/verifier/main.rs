@@ -1,11 +1,18 @@
-//! Verifiers beside a worker: a real RabbitMQ, a real Postgres, a scripted provider.
+//! Verifiers on the feed of a real broker: what they know, when they know that they do not, what they refuse.
 #![cfg(test)]
 #![cfg(feature = "sandbox")]
 
+mod catching_up;
+mod door;
+mod gate;
 #[path = "../harness/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "each test binary uses its part of the harness")]
 mod harness;
+mod killed_broker;
+mod lost_history;
 mod permissions;
 mod python;
+mod source;
+mod staleness;
 
 use harness::scripted_idp;

@@ -16,5 +16,6 @@ mod replicas;
 mod schema;
 mod secrecy;
 mod topology;
+mod verifiers;
 
 use harness::scripted_idp;

@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use revocation_worker::invalidation::Phase;
-use revocation_worker::sandbox::{Postgres, RabbitMq};
 use serde_json::json;
 use url::Url;
 
@@ -16,31 +15,14 @@ async fn remembering(memory: &Memory) -> ScriptedIdp {
     ScriptedIdp::start(move |request| memory.answer(request)).await
 }
 
-impl Servers {
-    /// Servers of the test's own.
-    async fn private() -> Self {
-        tokio::task::spawn_blocking(Self::boot).await.expect("no panic")
-    }
-
-    fn broker<T>(&self, act: impl FnOnce(&mut RabbitMq) -> T) -> T {
-        tokio::task::block_in_place(|| act(&mut self.rabbitmq.lock().expect("no panic")))
-    }
-
-    fn database<T>(&self, act: impl FnOnce(&mut Postgres) -> T) -> T {
-        tokio::task::block_in_place(|| act(&mut self.postgres.lock().expect("no panic")))
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn the_broker_is_killed_in_the_middle_of_everything() {
     let servers = Servers::private().await;
     let (stage, memory, logouts) = (Stage::on(&servers).await, Memory::default(), Logout::many(200));
     let idp = remembering(&memory).await;
     let setup = stage.worker(&format!("{}/revoke", idp.url()));
-    // RabbitMQ writes down that it has streams at all only minutes after the first one, or at an orderly end (Ra's names.dets, saved by dets
-    // every 180 s). Killed before that, it can never open the stream again.
     assert!(setup.start().await.stop().await.success());
-    servers.broker(|broker| broker.restart().expect("restart the broker in order"));
+    servers.settle_streams();
     let mut worker = setup.start().await;
     let publishing = tokio::spawn({
         let (url, logouts) = (stage.amqp_url.clone(), logouts.clone());

@@ -7,10 +7,11 @@ use sqlx::{AssertSqlSafe, Executor, PgPool, Row};
 use crate::harness::{Setup, Stage, eventually};
 
 /// The views of contract section 7 and their columns, in order.
-const VIEWS: [(&str, &str); 7] = [
+const VIEWS: [(&str, &str); 9] = [
     ("attempts", "revocation_id attempt worker started_at duration_ms outcome http_status error retry_after_ms"),
     ("backlog", "provider lane state targets oldest_received_at next_attempt_at"),
     ("operations", "at actor action incident detail"),
+    ("propagation", "event_source event_id incident denied_at applied_by live_verifiers waiting_for"),
     ("providers", "provider breaker last_success_at last_failure_at last_error calls_5m failures_5m p50_ms_5m p95_ms_5m"),
     ("rejected_events", "rejected_at queue routing_key broker_user code detail body_sha256 body_bytes event_source event_id"),
     (
@@ -18,6 +19,10 @@ const VIEWS: [(&str, &str); 7] = [
         "revocation_id event_source event_id event_type incident lane provider target_kind token_type_hint token_sha256 sub sid client_id iss \
          not_before reason actor state proof attempts occurred_at received_at denied_at revoked_at confirmed_at finished_at next_attempt_at \
          token_expires_at last_outcome last_http_status last_error worker",
+    ),
+    (
+        "verifiers",
+        "service instance last_seen_at applied_offset lag_seconds entries up_to_date stale_reason staleness_policy applied_time live",
     ),
     ("workers", "instance version started_at last_seen_at in_flight"),
 ];

@@ -12,7 +12,7 @@ use crate::amqp::Address;
 use crate::entries::Entries;
 use crate::feed::Feed;
 use crate::freshness::Freshness;
-use crate::message::{Staleness, StalenessPolicy, Status};
+use crate::message::{Entry, Staleness, StalenessPolicy, Status};
 use crate::report::Reporter;
 use crate::token::TokenView;
 use crate::verdict::Verdict;
@@ -60,6 +60,18 @@ impl Options {
     pub fn ca_pem(mut self, pem: impl Into<String>) -> Self {
         self.ca_pem = Some(pem.into());
         self
+    }
+
+    /// Where the broker is, if all options can be used.
+    pub(crate) fn address(&self) -> Result<Address, OptionsError> {
+        let names = [("service", &self.service), ("instance", &self.instance)];
+        if let Some((what, _)) = names.into_iter().find(|(_, name)| !(1..=200).contains(&name.len())) {
+            return Err(OptionsError::Name(what));
+        }
+        if !(Duration::from_secs(1)..=Duration::from_secs(3650 * 86_400)).contains(&self.max_token_lifetime) {
+            return Err(OptionsError::Lifetime);
+        }
+        Address::parse(&self.amqp_url, self.ca_pem.clone()).ok_or(OptionsError::Url)
     }
 }
 
@@ -161,14 +173,7 @@ impl Denylist {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn connect(options: Options) -> Result<Self, OptionsError> {
-        let names = [("service", &options.service), ("instance", &options.instance)];
-        if let Some((what, _)) = names.into_iter().find(|(_, name)| !(1..=200).contains(&name.len())) {
-            return Err(OptionsError::Name(what));
-        }
-        if !(Duration::from_secs(1)..=Duration::from_secs(3650 * 86_400)).contains(&options.max_token_lifetime) {
-            return Err(OptionsError::Lifetime);
-        }
-        let address = Address::parse(&options.amqp_url, options.ca_pem).ok_or(OptionsError::Url)?;
+        let address = options.address()?;
         let shared = Arc::new(Shared {
             entries: Entries::new(),
             freshness: Freshness::new(),
@@ -182,6 +187,12 @@ impl Denylist {
         let reporter = Reporter { shared: shared.clone(), address, name, service: options.service, instance: options.instance };
         let tasks = [tokio::spawn(feed.run()), tokio::spawn(reporter.run()), tokio::spawn(forget(shared.clone()))];
         Ok(Self { shared, _tasks: Arc::new(Tasks(tasks)) })
+    }
+
+    /// Denies at once, here alone, what the feed will bring to all: for a service that logs its user out itself. Returns false for an entry
+    /// whose `token_sha256` is no digest.
+    pub fn deny(&self, entry: &Entry) -> bool {
+        self.shared.entries.apply(entry, OffsetDateTime::now_utc())
     }
 
     /// Waits until the stream is read up to the end that was seen at the start. Whether a worker is alive is another matter: see

@@ -1,176 +1,22 @@
 //! The denials themselves. What is denied depends on the set of entries applied, never on their order or number.
 
-use std::collections::{HashMap, hash_map};
-use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::{PoisonError, RwLock};
+mod cutoff;
+mod key;
 
-use aws_lc_rs::digest;
+use std::collections::hash_map;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
 use time::OffsetDateTime;
 
+use self::cutoff::{Cutoff, Cutoffs, Expiry};
+use self::key::{Key, Map};
 use crate::message::{Entry, Kind};
 use crate::token::{Claims, TokenView};
 use crate::verdict::Denial;
 
 /// Locks: a writer holds one for as long as it takes to insert one entry, or to look through one shard for expired ones.
 const SHARDS: usize = 256;
-
-/// What an entry names: the first 128 bits of a SHA-256. Of a token's they are its digest's; of everything else, of its kind and names.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Key([u8; 16]);
-
-impl Key {
-    fn of_token(token: &str) -> Self {
-        Self::of_digest(digest::digest(&digest::SHA256, token.as_bytes()).as_ref())
-    }
-
-    fn of_digest(digest: &[u8]) -> Self {
-        let mut first = [0; 16];
-        first.iter_mut().zip(digest).for_each(|(to, from)| *to = *from);
-        Self(first)
-    }
-
-    /// The first half of 64 hexadecimal digits.
-    fn of_hex(hex: &str) -> Option<Self> {
-        let (digits, mut bytes) = (hex.as_bytes(), [0; 16]);
-        if digits.len() != 64 || !digits.iter().all(u8::is_ascii_hexdigit) {
-            return None;
-        }
-        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            *byte = u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok()?;
-        }
-        Some(Self(bytes))
-    }
-
-    /// Of names, each with its length so that no two lists of names run together.
-    fn of_names(label: &str, names: &[&str]) -> Self {
-        let mut context = digest::Context::new(&digest::SHA256);
-        context.update(label.as_bytes());
-        for name in names {
-            context.update(&(name.len() as u64).to_le_bytes());
-            context.update(name.as_bytes());
-        }
-        Self::of_digest(context.finish().as_ref())
-    }
-
-    /// A token's `jti`. Issuers must not share them (RFC 7519 section 4.1.7), so the issuer is no part of it.
-    fn of_jti(jti: &str) -> Self {
-        Self::of_names("jti", &[jti])
-    }
-
-    fn of_wide(kind: Kind, name: &str, iss: Option<&str>) -> Self {
-        match iss {
-            Some(iss) => Self::of_names(kind.as_str(), &[name, iss]),
-            None => Self::of_names(kind.as_str(), &[name]),
-        }
-    }
-
-    fn shard(self) -> usize {
-        usize::from(self.0[15]) % SHARDS
-    }
-}
-
-/// Keys are uniformly spread already.
-#[derive(Default)]
-struct FirstBytes(u64);
-
-impl Hasher for FirstBytes {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        if let Some(first) = bytes.first_chunk() {
-            self.0 = u64::from_le_bytes(*first);
-        }
-    }
-}
-
-type Map<V> = HashMap<Key, V, BuildHasherDefault<FirstBytes>>;
-
-/// Seconds since 1970, rounded up, so that no denial ends before its token.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-struct Expiry(u32);
-
-impl Expiry {
-    fn of(time: OffsetDateTime) -> Self {
-        let seconds = time.unix_timestamp().saturating_add(i64::from(time.nanosecond() > 0));
-        Self(u32::try_from(seconds.max(0)).unwrap_or(u32::MAX))
-    }
-
-    fn is_over(self, now: OffsetDateTime) -> bool {
-        i64::from(self.0) <= now.unix_timestamp()
-    }
-}
-
-/// Tokens issued at or before `not_before` (milliseconds since 1970) are denied until `expires`.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-struct Cutoff {
-    not_before: i64,
-    expires: Expiry,
-}
-
-impl Cutoff {
-    fn of(not_before: OffsetDateTime, expires: OffsetDateTime) -> Self {
-        let millis = not_before.unix_timestamp_nanos().div_euclid(1_000_000);
-        Self { not_before: i64::try_from(millis).unwrap_or(i64::MAX), expires: Expiry::of(expires) }
-    }
-
-    fn covers(self, other: Self) -> bool {
-        self.not_before >= other.not_before && self.expires >= other.expires
-    }
-}
-
-/// The cutoffs of one selector that no other of its cutoffs covers: nearly always one, as a later one usually expires later too.
-enum Cutoffs {
-    One(Cutoff),
-    Many(Vec<Cutoff>),
-}
-
-impl Cutoffs {
-    fn all(&self) -> &[Cutoff] {
-        match self {
-            Self::One(cutoff) => std::slice::from_ref(cutoff),
-            Self::Many(cutoffs) => cutoffs,
-        }
-    }
-
-    fn from(mut cutoffs: Vec<Cutoff>) -> Option<Self> {
-        match cutoffs.len() {
-            0 => None,
-            1 => cutoffs.pop().map(Self::One),
-            _ => Some(Self::Many(cutoffs)),
-        }
-    }
-
-    fn add(&mut self, new: Cutoff) {
-        if self.all().iter().any(|held| held.covers(new)) {
-            return;
-        }
-        let mut left: Vec<_> = self.all().iter().copied().filter(|held| !new.covers(*held)).collect();
-        left.push(new);
-        left.sort_unstable();
-        if let Some(cutoffs) = Self::from(left) {
-            *self = cutoffs;
-        }
-    }
-
-    /// The latest cutoff that is in force.
-    fn latest(&self, now: OffsetDateTime) -> Option<i64> {
-        self.all().iter().filter(|cutoff| !cutoff.expires.is_over(now)).map(|cutoff| cutoff.not_before).max()
-    }
-
-    /// Drops what is over; returns whether anything is left.
-    fn expire(&mut self, now: OffsetDateTime) -> bool {
-        if self.all().iter().any(|cutoff| cutoff.expires.is_over(now)) {
-            let left = self.all().iter().copied().filter(|cutoff| !cutoff.expires.is_over(now)).collect();
-            match Self::from(left) {
-                Some(cutoffs) => *self = cutoffs,
-                None => return false,
-            }
-        }
-        true
-    }
-}
 
 #[derive(Default)]
 struct Shard {
@@ -199,19 +45,39 @@ impl Shard {
 
 /// Returns memory once three quarters of a map's are unused.
 fn give_back<V>(map: &mut Map<V>) {
-    if map.capacity() / 4 > map.len() {
+    if map.capacity() > 4 * map.len() {
         map.shrink_to_fit();
+    }
+}
+
+/// What was ever applied: names of which none was need not be looked up.
+#[derive(Default)]
+struct Ever {
+    jti: AtomicBool,
+    kinds: [AtomicBool; Kind::ALL.len()],
+    of_issuer: AtomicBool,
+}
+
+impl Ever {
+    fn note(&self, kind: Kind, of_issuer: bool) {
+        self.kinds[kind as usize].store(true, Ordering::Release);
+        self.of_issuer.fetch_or(of_issuer, Ordering::Release);
+    }
+
+    fn any(&self, kind: Kind) -> bool {
+        self.kinds[kind as usize].load(Ordering::Acquire)
     }
 }
 
 /// All denials.
 pub(crate) struct Entries {
     shards: Box<[RwLock<Shard>]>,
+    ever: Ever,
 }
 
 impl Entries {
     pub(crate) fn new() -> Self {
-        Self { shards: (0..SHARDS).map(|_| RwLock::default()).collect() }
+        Self { shards: (0..SHARDS).map(|_| RwLock::default()).collect(), ever: Ever::default() }
     }
 
     /// Adds a denial, unless it is over. Returns false for an entry whose digest is none.
@@ -245,6 +111,7 @@ impl Entries {
         extend(self.write(key).tokens.entry(key).or_insert(expires));
         if let Some(key) = jti.map(Key::of_jti) {
             extend(self.write(key).jtis.entry(key).or_insert(expires));
+            self.ever.jti.store(true, Ordering::Release);
         }
     }
 
@@ -252,12 +119,15 @@ impl Entries {
         if cutoff.expires.is_over(now) {
             return;
         }
-        let key = Key::of_wide(kind, name, iss);
-        add(&mut self.write(key).cutoffs, key, cutoff);
-        if iss.is_some() {
-            let key = Key::of_wide(kind, name, None);
+        let key = Key::of_wide(kind, name);
+        if let Some(iss) = iss {
+            let own = key.issued_by(Key::of_issuer(iss));
+            add(&mut self.write(own).cutoffs, own, cutoff);
             add(&mut self.write(key).of_some_issuer, key, cutoff);
+        } else {
+            add(&mut self.write(key).cutoffs, key, cutoff);
         }
+        self.ever.note(kind, iss.is_some());
     }
 
     /// Why the token is denied, if it is.
@@ -275,10 +145,14 @@ impl Entries {
             let key = Key::of_jti(jti);
             denied(self.read(key).jtis.get(&key))
         };
-        if view.token.is_some_and(by_digest) || claims.jti.as_ref().is_some_and(by_jti) {
+        let jti = claims.jti.as_ref().filter(|_| self.ever.jti.load(Ordering::Acquire));
+        if view.token.is_some_and(by_digest) || jti.is_some_and(by_jti) {
             return Some(Denial::Revoked(Kind::Token));
         }
-        let cut_off = |(kind, name): &(Kind, Option<&str>)| name.is_some_and(|name| self.is_cut_off(*kind, name, claims, now));
+        let issuer = claims.iss.as_deref().filter(|_| self.ever.of_issuer.load(Ordering::Acquire)).map(Key::of_issuer);
+        let cut_off = |(kind, name): &(Kind, Option<&str>)| {
+            name.is_some_and(|name| self.ever.any(*kind) && self.is_cut_off(*kind, name, issuer, claims, now))
+        };
         let names = [
             (Kind::Session, claims.sid.as_deref()),
             (Kind::Subject, claims.sub.as_deref()),
@@ -289,16 +163,16 @@ impl Entries {
         names.iter().find(|name| cut_off(name)).map(|(kind, _)| Denial::Revoked(*kind))
     }
 
-    fn is_cut_off(&self, kind: Kind, name: &str, claims: &Claims, now: OffsetDateTime) -> bool {
+    fn is_cut_off(&self, kind: Kind, name: &str, issuer: Option<Key>, claims: &Claims, now: OffsetDateTime) -> bool {
         let latest = |cutoffs: Option<&Cutoffs>| cutoffs.and_then(|cutoffs| cutoffs.latest(now));
-        let key = Key::of_wide(kind, name, None);
+        let key = Key::of_wide(kind, name);
         let of_any = {
             let shard = self.read(key);
             let of_some = if claims.iss.is_none() { latest(shard.of_some_issuer.get(&key)) } else { None };
             latest(shard.cutoffs.get(&key)).max(of_some)
         };
-        let of_its_own = claims.iss.as_deref().filter(|_| kind != Kind::Issuer).and_then(|iss| {
-            let key = Key::of_wide(kind, name, Some(iss));
+        let of_its_own = issuer.and_then(|issuer| {
+            let key = key.issued_by(issuer);
             latest(self.read(key).cutoffs.get(&key))
         });
         // A token that does not say when it was issued may be older than any cutoff.
@@ -323,22 +197,22 @@ impl Entries {
         for shard in &self.shards {
             let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
             let tokens = shard.tokens.iter().chain(&shard.jtis).filter(|(_, expires)| !expires.is_over(now));
-            lines.extend(tokens.map(|(key, expires)| format!("{} until {}", hex(key), expires.0)));
+            lines.extend(tokens.map(|(key, expires)| format!("{} until {}", key, expires.0)));
             for (key, cutoffs) in shard.cutoffs.iter().chain(&shard.of_some_issuer) {
                 let held = cutoffs.all().iter().filter(|cutoff| !cutoff.expires.is_over(now));
-                lines.extend(held.map(|cutoff| format!("{} before {} until {}", hex(key), cutoff.not_before, cutoff.expires.0)));
+                lines.extend(held.map(|cutoff| format!("{} before {} until {}", key, cutoff.not_before, cutoff.expires.0)));
             }
         }
         lines.sort_unstable();
         lines
     }
 
-    fn read(&self, key: Key) -> std::sync::RwLockReadGuard<'_, Shard> {
-        self.shards[key.shard()].read().unwrap_or_else(PoisonError::into_inner)
+    fn read(&self, key: Key) -> RwLockReadGuard<'_, Shard> {
+        self.shards[key.spread() % SHARDS].read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self, key: Key) -> std::sync::RwLockWriteGuard<'_, Shard> {
-        self.shards[key.shard()].write().unwrap_or_else(PoisonError::into_inner)
+    fn write(&self, key: Key) -> RwLockWriteGuard<'_, Shard> {
+        self.shards[key.spread() % SHARDS].write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -349,6 +223,5 @@ fn add(cutoffs: &mut Map<Cutoffs>, key: Key, cutoff: Cutoff) {
     }
 }
 
-fn hex(key: &Key) -> String {
-    key.0.iter().map(|byte| format!("{byte:02x}")).collect()
-}
+#[cfg(test)]
+mod tests;

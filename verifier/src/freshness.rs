@@ -24,8 +24,10 @@ pub(crate) struct Freshness {
 struct Known {
     connected: bool,
     caught_up: bool,
-    /// When the last heartbeat arrived, and until when it vouches.
-    heartbeat: Option<(Instant, Instant)>,
+    /// Until when the heartbeats vouch.
+    vouched_until: Option<Instant>,
+    /// When the last heartbeat arrived that vouched for nothing any more.
+    late: Option<Instant>,
     /// What was published before the stream's present beginning may be missing until then.
     incomplete_until: Option<OffsetDateTime>,
 }
@@ -43,17 +45,17 @@ impl Freshness {
     /// The most telling reason first.
     fn reason(&self, now: Instant) -> Staleness {
         let known = self.known();
-        match known.heartbeat {
+        match known.late {
             _ if !known.connected => Staleness::Disconnected,
             _ if !known.caught_up => Staleness::CatchingUp,
             _ if known.incomplete_until.is_some() => Staleness::Truncated,
-            Some((arrived, _)) if now.duration_since(arrived) < VOUCHED_FOR => Staleness::Behind,
+            Some(late) if now.duration_since(late) < VOUCHED_FOR => Staleness::Behind,
             _ => Staleness::Silent,
         }
     }
 
     pub(crate) fn connected(&self) {
-        self.change(|known| (known.connected, known.caught_up, known.heartbeat) = (true, false, None));
+        self.change(|known| *known = Known { connected: true, incomplete_until: known.incomplete_until, ..Known::default() });
     }
 
     pub(crate) fn disconnected(&self) {
@@ -78,16 +80,18 @@ impl Freshness {
 
     /// A heartbeat that was sent `age` before `now`. It vouches for [`VOUCHED_FOR`] from its sending, not from its arrival.
     pub(crate) fn heartbeat(&self, now: Instant, age: Duration) {
-        let until = now + VOUCHED_FOR.saturating_sub(age);
-        // The latest of all workers: one with a slow clock does not spoil what another vouches for.
-        self.change(|known| known.heartbeat = Some((now, known.heartbeat.map_or(until, |(_, held)| held.max(until)))));
+        self.change(|known| match VOUCHED_FOR.checked_sub(age) {
+            // The latest of all workers: one with a slow clock does not spoil what another vouches for.
+            Some(left) if !left.is_zero() => known.vouched_until = known.vouched_until.max(Some(now + left)),
+            _ => known.late = Some(now),
+        });
     }
 
     fn change(&self, change: impl FnOnce(&mut Known)) {
         let mut known = self.known();
         change(&mut known);
-        let vouched = match known.heartbeat {
-            Some((_, until)) if known.connected && known.caught_up && known.incomplete_until.is_none() => self.millis(until),
+        let vouched = match known.vouched_until {
+            Some(until) if known.connected && known.caught_up && known.incomplete_until.is_none() => self.millis(until),
             _ => 0,
         };
         self.fresh_until.store(vouched, Ordering::Release);

@@ -29,6 +29,8 @@
 //! | what does an entry deny, and for how long | `entries.rs` |
 //! | when is the answer stale | `freshness.rs` |
 //! | where does reading begin, when is something missing | `feed/begin.rs` |
+//! | what do metrics show | `metrics.rs` (feature `metrics`) |
+//! | how do services in other languages ask | `gate/` (feature `gate`), the program `revocation-gate` |
 //! | who reports to the operators | `report.rs` |
 
 pub mod amqp;
@@ -36,9 +38,13 @@ mod denylist;
 mod entries;
 mod feed;
 mod freshness;
+#[cfg(feature = "gate")]
+pub mod gate;
 
 pub mod message;
 
+#[cfg(feature = "metrics")]
+mod metrics;
 mod report;
 mod token;
 mod verdict;

@@ -259,7 +259,7 @@ pub struct Status {
     /// Offset in the stream of the last message applied; null before the first.
     pub applied_offset: Option<u64>,
     /// That message's `time`: everything published before it is applied.
-    #[serde(with = "time::serde::rfc3339::option")]
+    #[serde(with = "time::serde::rfc3339::option", default)]
     pub applied_time: Option<OffsetDateTime>,
     /// Denials held.
     pub entries: u64,

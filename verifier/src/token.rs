@@ -40,7 +40,7 @@ impl NumericDate {
 /// The claims that a denial may name. Deserialises from a JWT's payload or an introspection answer.
 ///
 /// Other members are ignored. One of these with a wrong type counts as missing, and of a repeated one the last counts (RFC 7519 section 4).
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Claims {
     /// The token's own name (RFC 7519 section 4.1.7).
     pub jti: Option<String>,

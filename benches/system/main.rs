@@ -1,5 +1,5 @@
 //! Drains a pre-loaded queue through the worker and through a bare loop, in turn, on one private RabbitMQ and Postgres,
-//! and prints what each costs. `docs/benchmark.md` says what is measured and how.
+//! and prints what each costs; or measures verifiers. `docs/benchmark.md` says what is measured and how.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints its result")]
 
 mod bare;
@@ -11,6 +11,7 @@ mod measure;
 mod provider;
 mod report;
 mod stage;
+mod verifiers;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -24,7 +25,7 @@ type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + 
 
 /// Drains a pre-loaded queue through the worker and through a bare loop, in turn.
 #[derive(Parser)]
-#[command(name = "drain", bin_name = "cargo bench --bench drain --features sandbox --")]
+#[command(name = "system", bin_name = "cargo bench --bench system --features sandbox --")]
 struct Options {
     /// Events in the queue at the start of a drain; each names two tokens.
     #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..))]
@@ -54,9 +55,14 @@ struct Options {
     role: Option<Role>,
 }
 
-/// What a process started by the benchmark itself does.
+/// Another measure, or what a process started by the benchmark itself does.
 #[derive(Subcommand)]
 enum Role {
+    /// Measures verifiers: how soon one that missed denials is ready, what it holds, how soon many refuse a token.
+    Verifiers(verifiers::Options),
+    /// A verifier in a process of its own.
+    #[command(hide = true)]
+    Verifier,
     /// The pretend provider.
     #[command(hide = true)]
     Provider {
@@ -72,7 +78,7 @@ fn main() -> ExitCode {
     match run(&Options::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("drain: {error}");
+            eprintln!("{error}");
             ExitCode::FAILURE
         }
     }
@@ -82,6 +88,8 @@ fn run(options: &Options) -> Result {
     match options.role {
         Some(Role::Provider { delay_ms }) => provider::serve(Duration::from_millis(delay_ms)),
         Some(Role::Bare) => bare::run(),
+        Some(Role::Verifier) => verifiers::process::run(),
+        Some(Role::Verifiers(ref options)) => verifiers::run(options),
         None if options.bench => compare(options),
         None => {
             println!("run it with `cargo bench`");

@@ -84,12 +84,16 @@ pub(crate) async fn all_at_once(channel: &Channel, count: u32) -> Result {
     Ok(())
 }
 
-/// Publishes events 0 to `count`, `rate` a second, whatever becomes of them. Returns when each was published, in microseconds since 1970.
-pub(crate) async fn at_rate(channel: &Channel, count: u32, rate: u32) -> Result<Vec<i64>> {
-    let bodies: Vec<_> = (0..count).map(event).collect();
+/// Events 0 to `count`.
+pub(crate) fn events(count: u32) -> Vec<Vec<u8>> {
+    (0..count).map(event).collect()
+}
+
+/// Publishes events, `rate` a second, whatever becomes of them. Returns when each was published, in microseconds since 1970.
+pub(crate) async fn at_rate(channel: &Channel, bodies: &[Vec<u8>], rate: u32) -> Result<Vec<i64>> {
     let (mut published, mut open) = (Vec::new(), Vec::new());
     let start = Instant::now();
-    for (number, body) in (0..).zip(&bodies) {
+    for (number, body) in (0..).zip(bodies) {
         tokio::time::sleep_until(start + Duration::from_secs(1) * number / rate).await;
         published.push(now_us());
         open.push(publish(channel, body).await?);

@@ -71,7 +71,7 @@ pub(crate) async fn run(servers: &mut Servers, contender: Contender, rate: u32, 
 
     let mut client = Client::start(contender, &stage, &servers.provider.url)?;
     let idle_mib = idle(&mut client, &stage).await?;
-    let published = load::at_rate(&stage.channel, events, rate).await?;
+    let published = load::at_rate(&stage.channel, &load::events(events), rate).await?;
     wait_for_the_end(servers, &mut client, contender, &seen, events).await?;
 
     let revoked = servers.provider.latest_us().await?;
@@ -108,7 +108,7 @@ async fn wait_for_the_end(servers: &mut Servers, client: &mut Client, contender:
     Ok(())
 }
 
-fn spread(from: &[i64], until: &[i64], warm_up: usize) -> Spread {
+pub(crate) fn spread(from: &[i64], until: &[i64], warm_up: usize) -> Spread {
     let took: Vec<f64> = from.iter().zip(until).skip(warm_up).map(|(from, until)| (until - from) as f64 / 1e3).collect();
     Spread { p50_ms: percentile(&took, 0.5), p99_ms: percentile(&took, 0.99) }
 }

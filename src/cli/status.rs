@@ -1,0 +1,135 @@
+//! `status`: how everything stands, on one screen, what is wrong first; or one event's story.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::CommandError;
+use super::operator::open_store;
+use super::output::{count, printable, say, say_json, say_table};
+use crate::config::{DatabaseSettings, Environment};
+
+/// A worker that has been silent for longer has died: it renews its lease several times in 30 s.
+const LONGEST_SILENCE_S: f64 = 30.0;
+
+/// A verifier that has reported nothing for longer was most likely replaced by another.
+const FORGOTTEN_AFTER_S: f64 = 600.0;
+
+/// Options of `status`.
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// One event: where its targets stand and which verifiers refuse them already
+    #[arg(long, num_args = 2, value_names = ["SOURCE", "ID"])]
+    event: Option<Vec<String>>,
+    /// Print the rows of the audit views as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(path: Option<&Path>, args: &Args) -> Result<(), CommandError> {
+    let settings = DatabaseSettings::load(path, &Environment::of_process())?;
+    let store = open_store(&settings.database).await?;
+    let status = match args.event.as_deref() {
+        Some([source, id]) => store.event_status(source, id).await,
+        _ => store.status().await,
+    };
+    store.close().await;
+    let status = status.map_err(CommandError::failed)?;
+    match args.event.as_deref() {
+        Some([source, id]) if status["propagation"].is_null() => {
+            return Err(CommandError::failed(format!("event {id} of {source}: not on record; it may still be in the broker")));
+        }
+        _ if args.json => say_json(&status),
+        Some(_) => say_event(&status),
+        None => say_all(&status),
+    }
+    Ok(())
+}
+
+fn say_all(status: &Value) {
+    let wrong = wrong(status);
+    wrong.iter().for_each(|sentence| say(printable(sentence)));
+    if wrong.is_empty() {
+        say("nothing is wrong");
+    }
+    section("backlog", &status["backlog"], ["provider", "lane", "state", "targets", "oldest_received_at", "next_attempt_at"]);
+    section("providers", &status["providers"], ["provider", "breaker", "calls_5m", "failures_5m", "p50_ms_5m", "p95_ms_5m", "last_error"]);
+    section("workers", &status["workers"], ["instance", "version", "started_at", "last_seen_at", "in_flight"]);
+    section(
+        "verifiers",
+        &status["verifiers"],
+        ["service", "instance", "up_to_date", "stale_reason", "lag_seconds", "entries", "last_seen_at"],
+    );
+}
+
+/// A sentence for each thing that somebody should look at.
+fn wrong(status: &Value) -> Vec<String> {
+    let rows = |view: &str| status[view].as_array().map(Vec::as_slice).unwrap_or_default();
+    let mut wrong = Vec::new();
+    let live: Vec<_> = rows("verifiers").iter().filter(|v| v["live"] == true).collect();
+    let stale: Vec<_> = live.iter().filter(|v| v["up_to_date"] != true).map(|v| verifier(v)).collect();
+    if !stale.is_empty() {
+        wrong.push(format!("{} of {} not up to date: {}", stale.len(), count(live.len() as u64, "live verifier"), stale.join(", ")));
+    }
+    let has_gone = |v: &&Value| v["live"] != true && v["silent_s"].as_f64().is_some_and(|silent| silent < FORGOTTEN_AFTER_S);
+    let gone: Vec<_> = rows("verifiers").iter().filter(has_gone).map(name).collect();
+    if !gone.is_empty() {
+        wrong.push(format!("no report for 15 s from {}: {}", count(gone.len() as u64, "verifier"), gone.join(", ")));
+    }
+    for provider in rows("providers").iter().filter(|p| p["breaker"] != "closed") {
+        wrong.push(format!(
+            "provider {}: breaker {}, {}",
+            cell(&provider["provider"]),
+            cell(&provider["breaker"]),
+            cell(&provider["last_error"])
+        ));
+    }
+    for parked in rows("backlog").iter().filter(|b| b["state"] == "parked") {
+        wrong.push(format!("provider {}: {} parked", cell(&parked["provider"]), count(parked["targets"].as_u64().unwrap_or(0), "target")));
+    }
+    let is_silent = |w: &&Value| w["silent_s"].as_f64().is_some_and(|silent| silent > LONGEST_SILENCE_S);
+    for worker in rows("workers").iter().filter(is_silent) {
+        wrong.push(format!("worker {}: silent for {} s; others take its work over", cell(&worker["instance"]), cell(&worker["silent_s"])));
+    }
+    if !rows("workers").iter().any(|w| !is_silent(&w)) {
+        wrong.push("no worker is running".to_owned());
+    }
+    wrong
+}
+
+fn name(verifier: &Value) -> String {
+    format!("{}/{}", cell(&verifier["service"]), cell(&verifier["instance"]))
+}
+
+fn verifier(verifier: &Value) -> String {
+    match verifier["stale_reason"].as_str() {
+        Some(reason) => format!("{} ({reason})", name(verifier)),
+        None => name(verifier),
+    }
+}
+
+fn say_event(status: &Value) {
+    let propagation = &status["propagation"];
+    let (applied, live) = (&propagation["applied_by"], propagation["live_verifiers"].as_u64().unwrap_or(0));
+    say(format_args!("denied {}", propagation["denied_at"].as_str().unwrap_or("not yet")));
+    let waiting: Vec<_> = propagation["waiting_for"].as_array().into_iter().flatten().map(cell).collect();
+    let rest = if waiting.is_empty() { String::new() } else { format!("; waiting for {}", waiting.join(", ")) };
+    say(printable(&format!("applied by {applied} of {}{rest}", count(live, "live verifier"))));
+    let columns =
+        ["revocation_id", "provider", "target_kind", "token_type_hint", "state", "proof", "attempts", "next_attempt_at", "last_error"];
+    section("targets", &status["revocations"], columns);
+}
+
+fn section<const N: usize>(title: &str, rows: &Value, columns: [&str; N]) {
+    say(format_args!("\n{title}"));
+    let rows = rows.as_array().map(Vec::as_slice).unwrap_or_default();
+    say_table(columns, rows.iter().map(|row| columns.map(|column| cell(&row[column]))));
+}
+
+fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,48 @@
+//! How everything stands, and one event's story: the audit views as JSON, for the command `status`.
+
+use serde_json::Value;
+
+use super::{Store, StoreError};
+
+impl Store {
+    /// `{"backlog": […], "providers": […], "workers": […], "verifiers": […]}`: the rows of the audit views of these names. A worker and a
+    /// verifier have `silent_s` besides: seconds since the last sign of life.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn status(&self) -> Result<Value, StoreError> {
+        within!(self, "read the audit views", |c| {
+            sqlx::query_scalar!(
+                r#"SELECT jsonb_build_object(
+                       'backlog', (SELECT coalesce(jsonb_agg(b ORDER BY b.provider, b.lane, b.state), '[]') FROM audit.backlog b),
+                       'providers', (SELECT coalesce(jsonb_agg(p ORDER BY p.provider), '[]') FROM audit.providers p),
+                       'workers', (SELECT coalesce(jsonb_agg(w ORDER BY w.instance, w.started_at), '[]')
+                           FROM (SELECT *, round(extract(epoch FROM now() - last_seen_at)) AS silent_s FROM audit.workers) w),
+                       'verifiers', (SELECT coalesce(jsonb_agg(v ORDER BY v.service, v.instance), '[]')
+                           FROM (SELECT *, round(extract(epoch FROM now() - last_seen_at)) AS silent_s FROM audit.verifiers) v)) AS "status!""#
+            )
+            .fetch_one(c)
+            .await
+        })
+    }
+
+    /// `{"propagation": …, "revocations": […]}`: the event's row of `audit.propagation`, null for an event that is not on record, and its rows of
+    /// `audit.revocations`.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn event_status(&self, source: &str, id: &str) -> Result<Value, StoreError> {
+        within!(self, "read an event's audit rows", |c| {
+            sqlx::query_scalar!(
+                r#"SELECT jsonb_build_object(
+                       'propagation', (SELECT to_jsonb(p) FROM audit.propagation p WHERE (p.event_source, p.event_id) = ($1, $2)),
+                       'revocations', (SELECT coalesce(jsonb_agg(r ORDER BY r.received_at, r.revocation_id), '[]') FROM audit.revocations r
+                           WHERE (r.event_source, r.event_id) = ($1, $2))) AS "status!""#,
+                source,
+                id
+            )
+            .fetch_one(c)
+            .await
+        })
+    }
+}

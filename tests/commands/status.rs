@@ -1,0 +1,71 @@
+//! `status`
+
+use sqlx::{AssertSqlSafe, Executor};
+
+use crate::harness::{App, Stage, logout};
+use crate::program::{command, run};
+use crate::scripted_idp::{Reply, ScriptedIdp};
+
+async fn execute(stage: &Stage, statement: &str) {
+    stage.db.execute(AssertSqlSafe(statement)).await.expect("execute");
+}
+
+async fn verifier(stage: &Stage, instance: &str, stale_reason: &str, seen_s_ago: u32) {
+    let statement = format!(
+        "INSERT INTO revocation.verifiers (service, instance, last_seen_at, reported_at, applied_time, entries, stale, stale_reason)
+         VALUES ('shop-api', '{instance}', now() - make_interval(secs => {seen_s_ago}), now(), now(), 7, '{stale_reason}' <> '', nullif('{stale_reason}', ''))"
+    );
+    execute(stage, &statement).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_system_says_what_is_missing() {
+    let stage = Stage::new().await;
+    let ran = run(&mut command(&stage), &["status"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(ran.stdout.starts_with("no worker is running\n"), "{}", ran.stdout);
+    let json = run(&mut command(&stage), &["status", "--json"]).json();
+    assert_eq!(json, serde_json::json!({ "backlog": [], "providers": [], "workers": [], "verifiers": [] }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_comes_first() {
+    let stage = Stage::new().await;
+    let idp = ScriptedIdp::start(|_| Reply::status(200)).await;
+    let mut worker = stage.worker(&format!("{}/revoke", idp.url())).start().await;
+    stage.wait_for_count(1, "audit.providers WHERE breaker = 'closed'").await;
+    let fine = run(&mut command(&stage), &["status"]).stdout;
+    assert!(fine.starts_with("nothing is wrong\n"), "{fine}");
+    verifier(&stage, "pod-1", "", 0).await;
+    verifier(&stage, "pod-2", "silent", 0).await;
+    verifier(&stage, "pod-\u{1b}[2J", "", 60).await;
+    verifier(&stage, "long-gone", "", 3600).await;
+    let ran = run(&mut command(&stage), &["status"]).stdout;
+    let lines: Vec<_> = ran.lines().collect();
+    assert_eq!(lines[0], "1 of 2 live verifiers not up to date: shop-api/pod-2 (silent)");
+    assert_eq!(lines[1], r"no report for 15 s from 1 verifier: shop-api/pod-\u{1b}[2J");
+    assert_eq!(lines[2], "", "nothing else is wrong: {ran}");
+    assert!(!ran.contains('\u{1b}'));
+    assert!(worker.stop().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_events_story() {
+    let stage = Stage::new().await;
+    let idp = ScriptedIdp::start(|_| Reply::status(200)).await;
+    let mut worker = stage.worker(&format!("{}/revoke", idp.url())).start().await;
+    App::connect(&stage.amqp_url).await.publish(&logout("1", "access-1", "refresh-1")).await;
+    stage.wait_for_count(2, "audit.revocations WHERE state = 'revoked' AND denied_at IS NOT NULL").await;
+    assert!(worker.stop().await.success());
+    verifier(&stage, "pod-1", "", 0).await;
+    execute(&stage, "UPDATE revocation.verifiers SET applied_time = now() + interval '1 minute'").await;
+    verifier(&stage, "pod-2", "behind", 0).await;
+    let ran = run(&mut command(&stage), &["status", "--event", "/apps/shop", "1"]).stdout;
+    assert!(ran.contains("\napplied by 1 of 2 live verifiers; waiting for shop-api/pod-2\n"), "{ran}");
+    assert_eq!(ran.matches("revoked").count(), 2, "{ran}");
+    let json = run(&mut command(&stage), &["status", "--event", "/apps/shop", "1", "--json"]).json();
+    assert_eq!((json["propagation"]["applied_by"].as_u64(), json["revocations"].as_array().map(Vec::len)), (Some(1), Some(2)));
+    let unknown = run(&mut command(&stage), &["status", "--event", "/apps/shop", "2"]);
+    assert_eq!(unknown.code, 1);
+    assert!(unknown.stderr.contains("event 2 of /apps/shop: not on record"), "{}", unknown.stderr);
+}

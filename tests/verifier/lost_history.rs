@@ -1,0 +1,77 @@
+//! A stream that no longer holds what a verifier has missed.
+
+use std::time::Duration;
+
+use revocation_verifier::{Denylist, Options, Staleness, StalenessPolicy, TokenView, Verdict};
+
+use crate::door::Door;
+use crate::harness::{Stage, eventually};
+use crate::source::{Source, denials, holds, tokens, verifier};
+
+const SEGMENT: Option<i32> = Some(20_000);
+
+/// Publishes so much that the first segments are dropped.
+async fn overflow(source: &Source) {
+    for batch in 0..20 {
+        source.deny(denials(&tokens(&format!("overflow-{batch}"), 100))).await;
+    }
+}
+
+async fn is_truncated(source: &Source, denylist: &Denylist) {
+    let seen = eventually("the truncation is noticed", async || (denylist.staleness() == Some(Staleness::Truncated)).then_some(()));
+    source.beating(seen).await;
+    let verdict = denylist.check(&TokenView::bearer("unknown"));
+    assert_eq!(verdict, Verdict::Stale { accepted: false, why: Staleness::Truncated });
+    assert_eq!(denylist.figures().truncations, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_verifier_notices_that_the_stream_is_too_short() {
+    let stage = Stage::new().await;
+    let source = Source::declare(&stage.amqp_url, SEGMENT).await;
+    overflow(&source).await;
+    let denylist = verifier(&stage.amqp_url, StalenessPolicy::FailClosed);
+    denylist.ready().await;
+    is_truncated(&source, &denylist).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_verifier_that_was_away_too_long_notices() {
+    let stage = Stage::new().await;
+    let (source, door) = (Source::declare(&stage.amqp_url, SEGMENT).await, Door::before(&stage.amqp_url).await);
+    let denylist = verifier(&door.url(&stage.amqp_url), StalenessPolicy::FailClosed);
+    source.deny(denials(&tokens("seen", 10))).await;
+    holds(&denylist, 10).await;
+    door.shut();
+    eventually("the connection is lost", async || denylist.staleness()).await;
+    overflow(&source).await;
+    door.open();
+    is_truncated(&source, &denylist).await;
+    assert!(matches!(denylist.check(&TokenView::bearer("seen-3")), Verdict::Denied(_)), "what was known stays denied");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doubt_ends_with_the_lifetime_of_what_may_be_missing() {
+    let stage = Stage::new().await;
+    let source = Source::declare(&stage.amqp_url, SEGMENT).await;
+    overflow(&source).await;
+    let options = Options::new(&*stage.amqp_url, "shop-api", StalenessPolicy::FailClosed).max_token_lifetime(Duration::from_secs(3));
+    let denylist = Denylist::connect(options).expect("usable options");
+    denylist.ready().await;
+    source.beating(eventually("it is up to date", async || denylist.staleness().is_none().then_some(()))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_stream_of_the_same_name_is_read_from_its_beginning() {
+    let stage = Stage::new().await;
+    let source = Source::declare(&stage.amqp_url, None).await;
+    let denylist = verifier(&stage.amqp_url, StalenessPolicy::FailClosed);
+    source.deny(denials(&tokens("old", 10))).await;
+    holds(&denylist, 10).await;
+    source.delete_stream().await;
+    source.declare_stream(None).await;
+    source.deny(denials(&tokens("new", 20))).await;
+    source.beating(holds(&denylist, 30)).await;
+    source.beating(eventually("it is up to date", async || denylist.staleness().is_none().then_some(()))).await;
+    assert_eq!(denylist.figures().truncations, 0, "it missed less than the workers publish again");
+}

@@ -1,0 +1,215 @@
+//! The entries against a plain list of everything ever applied.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::token::NumericDate;
+
+/// Seconds; all that happens in these tests happens within a few of them.
+const BASE: i64 = 1_800_000_000;
+
+fn at_millis(millis: i64) -> OffsetDateTime {
+    OffsetDateTime::UNIX_EPOCH + time::Duration::milliseconds(BASE * 1000 + millis)
+}
+
+fn name() -> impl Strategy<Value = String> {
+    prop::sample::select(vec!["a", "b"]).prop_map(str::to_owned)
+}
+
+fn issuer() -> impl Strategy<Value = Option<String>> {
+    prop::option::of(prop::sample::select(vec!["https://one", "https://two"]).prop_map(str::to_owned))
+}
+
+fn entry() -> impl Strategy<Value = Entry> {
+    let expires = || (0_i64..8).prop_map(|s| at_millis(s * 1000));
+    let cutoff = || (0_i64..6000).prop_map(at_millis);
+    prop_oneof![
+        (name(), prop::option::of(name()), expires()).prop_map(|(token, jti, expires_at)| Entry::Token {
+            token_sha256: digest_of(&token),
+            token_type_hint: None,
+            jti,
+            expires_at
+        }),
+        (name(), issuer(), cutoff(), expires()).prop_map(|(sid, iss, not_before, expires_at)| Entry::Session {
+            sid,
+            sub: None,
+            iss,
+            not_before,
+            expires_at
+        }),
+        (name(), issuer(), cutoff(), expires()).prop_map(|(sub, iss, not_before, expires_at)| Entry::Subject {
+            iss,
+            sub,
+            not_before,
+            expires_at
+        }),
+        (name(), issuer(), cutoff(), expires()).prop_map(|(client_id, iss, not_before, expires_at)| Entry::Client {
+            client_id,
+            iss,
+            not_before,
+            expires_at
+        }),
+        (issuer(), cutoff(), expires()).prop_map(|(iss, not_before, expires_at)| Entry::Issuer {
+            iss: iss.unwrap_or_default(),
+            not_before,
+            expires_at
+        }),
+    ]
+}
+
+fn claims() -> impl Strategy<Value = Claims> {
+    let iat = prop::option::of(prop_oneof![(0_i64..6).prop_map(|s| s * 1000), 0_i64..6000]);
+    let some = || prop::option::of(name());
+    (some(), issuer(), some(), some(), some(), some(), iat).prop_map(|(jti, iss, sub, sid, client_id, azp, iat)| Claims {
+        jti,
+        iss,
+        sub,
+        sid,
+        client_id,
+        azp,
+        iat: iat.map(|millis| NumericDate::from_millis(BASE * 1000 + millis)),
+        exp: None,
+    })
+}
+
+fn digest_of(token: &str) -> String {
+    <sha2::Sha256 as sha2::Digest>::digest(token).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The contract's rules, read aloud.
+fn denies(entry: &Entry, token: &str, claims: &Claims, now: OffsetDateTime) -> bool {
+    let (names_it, iss, not_before, expires_at) = match entry {
+        Entry::Token { token_sha256, jti, expires_at, .. } => {
+            let is_it = *token_sha256 == digest_of(token) || (jti.is_some() && *jti == claims.jti);
+            return is_it && now < *expires_at;
+        }
+        Entry::Session { sid, iss, not_before, expires_at, .. } => (claims.sid.as_ref() == Some(sid), iss, not_before, expires_at),
+        Entry::Subject { sub, iss, not_before, expires_at } => (claims.sub.as_ref() == Some(sub), iss, not_before, expires_at),
+        Entry::Client { client_id, iss, not_before, expires_at } => {
+            ([&claims.client_id, &claims.azp].into_iter().flatten().any(|client| client == client_id), iss, not_before, expires_at)
+        }
+        Entry::Issuer { iss, not_before, expires_at } => (claims.iss.as_ref() == Some(iss), &None, not_before, expires_at),
+    };
+    let issuer_fits = iss.is_none() || claims.iss.is_none() || *iss == claims.iss;
+    let is_old = claims.iat.is_none_or(|iat| i128::from(iat.millis()) * 1_000_000 <= not_before.unix_timestamp_nanos());
+    names_it && issuer_fits && is_old && now < *expires_at
+}
+
+proptest! {
+    #[test]
+    fn answers_as_a_list_of_all_entries_would(
+        entries in prop::collection::vec(entry(), 0..12), claims in claims(), token in name(), now in 0_i64..8000, looks in prop::collection::vec(0_i64..8000, 0..4),
+    ) {
+        let held = Entries::new();
+        let mut looks = looks.into_iter().filter(|look| *look <= now).collect::<Vec<_>>();
+        looks.sort_unstable();
+        for entry in &entries {
+            held.apply(entry, at_millis(0));
+            looks.pop().into_iter().for_each(|look| held.expire(at_millis(look)));
+        }
+        // What has been forgotten by `now` was over by then, so the list needs no forgetting.
+        let expected = entries.iter().any(|entry| denies(entry, &token, &claims, at_millis(now)));
+        prop_assert_eq!(held.denial(&TokenView::with_claims(&token, &claims), at_millis(now)).is_some(), expected);
+    }
+
+    #[test]
+    fn order_and_repetition_never_matter(
+        entries in prop::collection::vec(entry(), 0..12), shuffled in Just(()).prop_perturb(|(), mut rng| rng.next_u64()), now in 0_i64..8000,
+    ) {
+        let (once, again) = (Entries::new(), Entries::new());
+        for entry in &entries {
+            once.apply(entry, at_millis(0));
+        }
+        let mut other: Vec<_> = entries.iter().chain(&entries).collect();
+        other.sort_by_key(|entry| shuffled.wrapping_mul(serde_json::to_string(entry).unwrap().len() as u64 ^ 0x9e37_79b9));
+        other.reverse();
+        for (turn, entry) in other.into_iter().enumerate() {
+            again.apply(entry, at_millis(0));
+            if turn % 3 == 0 {
+                again.expire(at_millis(now));
+            }
+        }
+        prop_assert_eq!(once.contents(at_millis(now)), again.contents(at_millis(now)));
+    }
+}
+
+fn subject(not_before: i64, expires_s: i64) -> Entry {
+    Entry::Subject { iss: None, sub: "a".to_owned(), not_before: at_millis(not_before), expires_at: at_millis(expires_s * 1000) }
+}
+
+fn of_subject(iat: Option<i64>) -> Claims {
+    Claims { sub: Some("a".to_owned()), iat: iat.map(|millis| NumericDate::from_millis(BASE * 1000 + millis)), ..Claims::default() }
+}
+
+fn is_denied(held: &Entries, claims: &Claims, now: i64) -> bool {
+    held.denial(&TokenView::claims(claims), at_millis(now)).is_some()
+}
+
+#[test]
+fn the_second_of_the_cutoff_counts_as_before() {
+    let held = Entries::new();
+    held.apply(&subject(5700, 60), at_millis(0));
+    for (iat, denied) in
+        [(Some(4000), true), (Some(5000), true), (Some(5700), true), (Some(5701), false), (Some(6000), false), (None, true)]
+    {
+        assert_eq!(is_denied(&held, &of_subject(iat), 0), denied, "iat {iat:?}");
+    }
+}
+
+#[test]
+fn an_older_cutoff_readmits_nothing() {
+    let held = Entries::new();
+    held.apply(&subject(5000, 60), at_millis(0));
+    held.apply(&subject(1000, 60), at_millis(0));
+    assert!(is_denied(&held, &of_subject(Some(4000)), 0));
+    assert_eq!(held.len(), 1);
+}
+
+#[test]
+fn an_earlier_cutoff_that_lasts_longer_is_kept_beside_the_later_one() {
+    let held = Entries::new();
+    held.apply(&subject(5000, 10), at_millis(0));
+    held.apply(&subject(1000, 60), at_millis(0));
+    assert!(is_denied(&held, &of_subject(Some(4000)), 9_999));
+    held.expire(at_millis(10_000));
+    assert!(!is_denied(&held, &of_subject(Some(4000)), 10_000));
+    assert!(is_denied(&held, &of_subject(Some(1000)), 10_000));
+}
+
+#[test]
+fn what_is_over_is_forgotten() {
+    let held = Entries::new();
+    let token = |n: i64| Entry::Token {
+        token_sha256: format!("{n:064x}"),
+        token_type_hint: None,
+        jti: Some(n.to_string()),
+        expires_at: at_millis(n),
+    };
+    assert!((1..=1000).all(|n| held.apply(&token(n * 100), at_millis(0))));
+    held.apply(&subject(0, 50), at_millis(0));
+    assert_eq!(held.len(), 1001);
+    held.expire(at_millis(50_000));
+    assert_eq!(held.len(), 500, "half of the tokens, not the subject");
+    held.expire(at_millis(100_000));
+    assert_eq!((held.len(), held.contents(at_millis(0)).len()), (0, 0));
+    assert!(held.shards.iter().all(|shard| shard.read().unwrap().tokens.capacity() == 0), "memory is given back");
+    assert!(held.apply(&token(100), at_millis(50_000)), "readable");
+    assert_eq!(held.len(), 0, "an entry that is over is not even taken in");
+}
+
+#[test]
+fn a_digest_that_is_none_is_refused() {
+    let held = Entries::new();
+    for token_sha256 in [String::new(), "0".repeat(63), "g".repeat(64), "é".repeat(32), format!("+{}", "0".repeat(63))] {
+        let entry = Entry::Token { token_sha256, token_type_hint: None, jti: None, expires_at: at_millis(1000) };
+        assert!(!held.apply(&entry, at_millis(0)));
+    }
+    assert_eq!(held.len(), 0);
+}
+
+#[test]
+fn an_expired_token_is_refused_on_its_own_account() {
+    let claims = Claims { exp: Some(NumericDate::from_millis(BASE * 1000 + 5000)), ..Claims::default() };
+    let denial = |now| Entries::new().denial(&TokenView::claims(&claims), at_millis(now));
+    assert_eq!((denial(4999), denial(5000)), (None, Some(Denial::Expired)));
+}

@@ -1,0 +1,51 @@
+//! Log lines as JSON on standard output.
+
+use tracing::Level;
+use tracing_subscriber::filter::{FilterExt, ParseError, filter_fn};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
+
+/// The filter where none is set.
+pub(super) const DEFAULT: &str = "info,lapin=error";
+/// The only source of lines that a filter can make chattier than warnings: libraries print message bodies and credentials below that.
+const OWN: &str = env!("CARGO_CRATE_NAME");
+/// Libraries whose warnings do so, too.
+const ERRORS_ONLY: [&str; 2] = ["lapin", "amq_protocol"];
+
+/// Which lines are written.
+pub(super) fn filter(text: &str) -> Result<EnvFilter, ParseError> {
+    EnvFilter::try_new(text)
+}
+
+/// From now on, for the whole process.
+pub(super) fn start(filter: EnvFilter) {
+    // A filter of its own: among directives the more particular target wins, so that `lapin::channel=trace` would undo a cap on `lapin`.
+    let filter = filter.and(filter_fn(|metadata| is_within_cap(metadata.target(), *metadata.level())));
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stdout).json().flatten_event(true).with_current_span(false);
+    tracing_subscriber::registry().with(layer.with_filter(filter)).init();
+}
+
+fn is_within_cap(target: &str, level: Level) -> bool {
+    match target.split("::").next().unwrap_or_default() {
+        OWN => true,
+        library if ERRORS_ONLY.contains(&library) => level == Level::ERROR,
+        _ => level <= Level::WARN,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_module_of_a_library_gets_past_the_cap() {
+        for target in ["lapin", "lapin::channel", "amq_protocol::frame::parsing"] {
+            assert!(is_within_cap(target, Level::ERROR) && !is_within_cap(target, Level::WARN), "{target}");
+        }
+        for target in ["hyper_util::server", "rustls", "revocation_verifier_other"] {
+            assert!(is_within_cap(target, Level::WARN) && !is_within_cap(target, Level::INFO), "{target}");
+        }
+        assert!(is_within_cap("revocation_verifier", Level::TRACE) && is_within_cap("revocation_verifier::gate", Level::TRACE));
+    }
+}
