@@ -1,4 +1,4 @@
-//! The broker permissions that docs/verifiers.md gives a verifier are enough, and are no more than it needs.
+//! What docs/verifiers.md has people type: the broker permissions of a verifier are enough, the queries run.
 
 use futures::StreamExt;
 use lapin::options::{BasicConsumeOptions, QueueBindOptions, QueueDeclareOptions};
@@ -9,10 +9,11 @@ use serde_json::{Value, json};
 
 use crate::harness::{App, Operator, Stage, canary_token, eventually, logout};
 
-/// As docs/verifiers.md has them: configure, write, read.
+const PAGE: &str = include_str!("../../docs/verifiers.md");
+
+/// As the page has them: configure, write, read.
 fn documented() -> Value {
-    let text = include_str!("../../docs/verifiers.md");
-    let line = text.lines().find(|line| line.starts_with("rabbitmqctl set_permissions")).expect("the line with the permissions");
+    let line = PAGE.lines().find(|line| line.starts_with("rabbitmqctl set_permissions")).expect("the line with the permissions");
     let mut quoted = line.split('\'').skip(1).step_by(2);
     let mut next = || quoted.next().expect("three patterns");
     json!({ "configure": next(), "write": next(), "read": next() })
@@ -66,4 +67,16 @@ async fn without_the_stream_a_verifier_is_stale() {
     eventually("the stream is refused", async || (denylist.figures().disconnects > 1).then_some(())).await;
     assert_eq!(denylist.staleness(), Some(Staleness::Disconnected));
     assert!(!denylist.check(&TokenView::bearer(&canary_token())).is_accepted());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pages_queries_run() {
+    let stage = Stage::new().await;
+    let (_, queries) = PAGE.split_once("```sql").expect("queries");
+    let queries: Vec<_> =
+        queries.split("```").next().unwrap_or_default().split_inclusive(';').filter(|query| query.contains("select")).collect();
+    assert_eq!(queries.len(), 2);
+    for query in queries {
+        sqlx::query(sqlx::AssertSqlSafe(query)).fetch_all(&stage.db).await.expect(query);
+    }
 }
