@@ -1,10 +1,11 @@
 //! A small service that verifies tokens locally, as services behind the worker do: it knows the digests of the tokens that were issued
-//! to its users, and those that the invalidations deny. `GET /orders` answers 200 or 401.
+//! to its users, and embeds the denylist. `GET /orders` answers 200 or 401.
 
 use std::{
     collections::HashSet,
     net::Ipv4Addr,
     sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use axum::{
@@ -13,50 +14,41 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     routing::get,
 };
-use futures::StreamExt;
-use lapin::{
-    Connection, ConnectionProperties, Consumer,
-    options::{BasicConsumeOptions, QueueBindOptions, QueueDeclareOptions},
-    types::FieldTable,
-};
+use revocation_verifier::{Denylist, Options, StalenessPolicy, TokenView};
 use tokio::{net::TcpListener, task::JoinHandle};
 
-use super::SandboxError;
-use crate::{
-    invalidation::{EXCHANGE, Entry, Envelope, Invalidation},
-    target::{Fingerprint, Token},
-};
+use super::{POLL, SandboxError};
+use crate::target::{Fingerprint, Token};
+
+/// How long the denylist may take to read the stream and to hear of the worker.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The running service; it ends when dropped.
 pub struct Service {
     url: String,
-    tokens: Arc<Tokens>,
-    tasks: [JoinHandle<()>; 2],
-    _connection: Connection,
+    verifier: Arc<Verifier>,
+    server: JoinHandle<()>,
 }
 
-/// Lower-case hex digests.
-#[derive(Default)]
-struct Tokens {
+struct Verifier {
+    denylist: Denylist,
+    /// Lower-case hex digests.
     issued: Mutex<HashSet<String>>,
-    denied: Mutex<HashSet<String>>,
 }
 
 impl Service {
-    /// Subscribes to the invalidations, whose exchange a worker must have declared, and serves on a free loopback port.
+    /// Reads the invalidations, whose stream a worker must have declared, until it is up to date, and serves on a free loopback port.
     pub async fn start(amqp_url: &str) -> Result<Self, SandboxError> {
-        let (connection, invalidations) = subscribe(amqp_url).await.map_err(|error| SandboxError::Failed {
-            program: "the service's subscription to auth.invalidations".into(),
-            detail: error.to_string(),
-        })?;
+        let denylist = Denylist::connect(Options::new(amqp_url, "demo-service", StalenessPolicy::FailClosed));
+        let denylist = denylist.map_err(|error| failed(&error))?;
+        up_to_date(&denylist).await?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
         let listener = listener.map_err(SandboxError::io("listen on a loopback port"))?;
         let address = listener.local_addr().map_err(SandboxError::io("read the service's address"))?;
-        let tokens = Arc::new(Tokens::default());
-        let router = Router::new().route("/orders", get(orders)).with_state(tokens.clone());
-        let tasks =
-            [tokio::spawn(async move { drop(axum::serve(listener, router).await) }), tokio::spawn(apply(invalidations, tokens.clone()))];
-        Ok(Self { url: format!("http://{address}/orders"), tokens, tasks, _connection: connection })
+        let verifier = Arc::new(Verifier { denylist, issued: Mutex::default() });
+        let router = Router::new().route("/orders", get(orders)).with_state(verifier.clone());
+        let server = tokio::spawn(async move { drop(axum::serve(listener, router).await) });
+        Ok(Self { url: format!("http://{address}/orders"), verifier, server })
     }
 
     /// The protected resource.
@@ -66,52 +58,48 @@ impl Service {
 
     /// Makes an issued token known, as a signature would make a JWT.
     pub fn admit(&self, token: Fingerprint) {
-        hold(&self.tokens.issued).insert(token.to_string());
+        self.verifier.issued().insert(token.to_string());
     }
 }
 
 impl Drop for Service {
     fn drop(&mut self) {
-        self.tasks.iter().for_each(JoinHandle::abort);
+        self.server.abort();
     }
 }
 
-/// A queue of its own that goes with the connection.
-async fn subscribe(amqp_url: &str) -> Result<(Connection, Consumer), lapin::Error> {
-    let connection = Connection::connect(amqp_url, ConnectionProperties::default()).await?;
-    let channel = connection.create_channel().await?;
-    let options = QueueDeclareOptions { exclusive: true, auto_delete: true, ..Default::default() };
-    let queue = channel.queue_declare("".into(), options, FieldTable::default()).await?;
-    let (name, none) = (queue.name().clone(), FieldTable::default());
-    channel.queue_bind(name.clone(), EXCHANGE.into(), "invalidation.#".into(), QueueBindOptions::default(), none).await?;
-    let options = BasicConsumeOptions { no_ack: true, ..Default::default() };
-    let consumer = channel.basic_consume(name, "service".into(), options, FieldTable::default()).await?;
-    Ok((connection, consumer))
-}
+impl Verifier {
+    fn issued(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
+        self.issued.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 
-/// Either phase denies: a token that was confirmed dead is no better than one that is to die.
-async fn apply(mut invalidations: Consumer, tokens: Arc<Tokens>) {
-    while let Some(Ok(delivery)) = invalidations.next().await {
-        let Ok(envelope) = serde_json::from_slice::<Envelope<Invalidation>>(&delivery.data) else { continue };
-        let digests = envelope.data.targets.into_iter().filter_map(|entry| match entry {
-            Entry::Token { token_sha256, .. } => Some(token_sha256),
-            _ => None,
-        });
-        hold(&tokens.denied).extend(digests);
+    fn accepts(&self, token: &str) -> bool {
+        let digest = Token::new(token.to_owned()).fingerprint().to_string();
+        self.issued().contains(&digest) && self.denylist.check(&TokenView::bearer(token)).is_accepted()
     }
 }
 
-async fn orders(State(tokens): State<Arc<Tokens>>, headers: HeaderMap) -> (StatusCode, &'static str) {
-    let presented = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
-    let digest = presented.map(|token| Token::new(token.to_owned()).fingerprint().to_string());
-    match digest {
-        Some(digest) if hold(&tokens.issued).contains(&digest) && !hold(&tokens.denied).contains(&digest) => {
-            (StatusCode::OK, "your orders\n")
+/// The stream read to its end, and a worker heard of since: until then `fail_closed` refuses every token.
+async fn up_to_date(denylist: &Denylist) -> Result<(), SandboxError> {
+    let deadline = Instant::now() + PATIENCE;
+    drop(tokio::time::timeout(PATIENCE, denylist.ready()).await);
+    while let Some(why) = denylist.staleness() {
+        if Instant::now() >= deadline {
+            return Err(failed(&format_args!("it was not up to date within {} s: {}", PATIENCE.as_secs(), why.as_str())));
         }
+        tokio::time::sleep(POLL).await;
+    }
+    Ok(())
+}
+
+async fn orders(State(verifier): State<Arc<Verifier>>, headers: HeaderMap) -> (StatusCode, &'static str) {
+    let presented = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+    match presented {
+        Some(token) if verifier.accepts(token) => (StatusCode::OK, "your orders\n"),
         _ => (StatusCode::UNAUTHORIZED, "log in first\n"),
     }
 }
 
-fn hold(digests: &Mutex<HashSet<String>>) -> std::sync::MutexGuard<'_, HashSet<String>> {
-    digests.lock().unwrap_or_else(PoisonError::into_inner)
+fn failed(error: &dyn std::fmt::Display) -> SandboxError {
+    SandboxError::Failed { program: "the service's denylist".into(), detail: error.to_string() }
 }
