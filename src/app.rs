@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::VERSION;
-use crate::broker::{Broker, BrokerError, Intake, Publisher, reports};
+use crate::broker::{Broker, BrokerError, Intake, Publisher, Reports};
 use crate::config::{Config, ProviderConfig};
 use crate::event::{ProviderRule, Rules};
 use crate::http;
@@ -23,8 +23,6 @@ use crate::store::{SchemaError, Store, StoreError};
 use crate::telemetry::Metrics;
 use crate::worker::{Channels, Gate, Held, Steps, Worker};
 
-/// Verifiers' reports that wait to be recorded; more are dropped.
-const WAITING_REPORTS: usize = 1000;
 /// How long the last writes may take once the grace period is over.
 const LAST_WRITES: Duration = Duration::from_secs(5);
 
@@ -175,8 +173,7 @@ fn start(
     let (connected, consuming) = watch::channel(false);
     let drained = CancellationToken::new();
     let (stop, schedule) = (worker.stop.clone(), Schedule::reconnecting());
-    let (reports_tx, reports) = mpsc::channel(WAITING_REPORTS);
-    tokio::spawn(reports::run(broker.clone(), reports_tx, stop.clone()));
+    let reports = Reports { broker: broker.clone(), schedule: schedule.clone(), stop: stop.clone() };
     let intake = Intake { broker, schedule, sink: sink.clone(), open, connected, stop, drained: drained.clone() };
     let steps = worker.start(Channels { deliveries, notes, reports, open: open_tx }, migrate);
     let http = tokio::spawn(http::serve(listener, http::Health { worker: worker.clone(), consuming }, hard.clone()));
@@ -201,8 +198,8 @@ async fn supervise(running: &mut Running, stop: &CancellationToken) -> Result<()
         _ = &mut running.steps.accept => Err(AppError::Step("accept")),
         _ = &mut running.steps.record => Err(AppError::Step("record")),
         _ = &mut running.steps.claim => Err(AppError::Step("claim")),
-        _ = &mut running.steps.upkeep => Err(AppError::Step("upkeep")),
         _ = &mut running.steps.reports => Err(AppError::Step("reports")),
+        _ = &mut running.steps.upkeep => Err(AppError::Step("upkeep")),
     };
     // A stop that was asked for ends the steps too: it is no failure of theirs.
     if stop.is_cancelled() { Ok(()) } else { ended }
@@ -214,7 +211,7 @@ async fn finish(running: Running, grace: Duration) {
     worker.stop.cancel();
     tracing::info!(grace_s = grace.as_secs(), "stopping: finishing what is in flight");
     let flushed = async {
-        for step in [steps.intake, steps.accept, steps.claim] {
+        for step in [steps.intake, steps.accept, steps.claim, steps.reports] {
             ended(step).await;
         }
         // Only now: to the recorder, a closed tracker with no task in it is the end of all work.

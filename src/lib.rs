@@ -26,10 +26,11 @@
 //! | what is in the broker | `broker/topology.rs` |
 //! | every setting | [`config`] |
 //! | every log field and metric | [`telemetry`] |
+//! | what do verifiers report | [`report`], `worker/reports.rs` |
 //! | who wires it | [`app`] |
 //!
-//! Pure modules ([`config`], [`event`], [`invalidation`], [`outcome`], [`retry`], [`seal`], [`target`]) import no adapter; only [`broker`] uses lapin,
-//! only [`provider`] reqwest, only [`store`] sqlx. The feature `sandbox` plays the world outside, and speaks to all three as that world does.
+//! Pure modules ([`config`], [`event`], [`invalidation`], [`outcome`], [`report`], [`retry`], [`seal`], [`target`]) import no adapter; only
+//! [`broker`] uses lapin, only [`provider`] reqwest, only [`store`] sqlx. The feature `sandbox` plays the world outside, and speaks to all three as that world does.
 
 pub mod app;
 pub mod broker;
@@ -41,6 +42,7 @@ pub mod http;
 pub mod invalidation;
 pub mod outcome;
 pub mod provider;
+pub mod report;
 pub mod retry;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;

@@ -19,7 +19,7 @@ use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::config::LogConfig;
 use crate::event::{Lane, RefusalCode};
-use crate::store::{Backlog, Verifiers};
+use crate::store::{Backlog, VerifierCount};
 
 /// The only source of logs that a setting can make chattier than warnings: libraries print message bodies and credentials below that.
 const OWN: &str = env!("CARGO_CRATE_NAME");
@@ -81,8 +81,24 @@ struct SideLabel {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct VerifierLabel {
+struct StateLabel {
     state: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ResultLabel {
+    result: &'static str,
+}
+
+/// What became of a verifier's report.
+#[derive(Clone, Copy, Debug)]
+pub enum ReportResult {
+    /// Handed to Postgres.
+    Written,
+    /// Postgres was away.
+    Dropped,
+    /// No report of a verifier.
+    Unreadable,
 }
 
 /// What `/metrics` shows. Labels never hold a user, a session or a token.
@@ -97,12 +113,12 @@ pub struct Metrics {
     denial: Histogram,
     revocation: Histogram,
     backlog: Family<BacklogLabels, Gauge>,
+    verifiers: Family<StateLabel, Gauge>,
+    verifier_reports: Family<ResultLabel, Counter>,
     breaker: Family<ProviderLabel, Gauge>,
     in_flight: Family<ProviderLabel, Gauge>,
     broker_up: Family<SideLabel, Gauge>,
     database_up: Gauge,
-    verifiers: Family<VerifierLabel, Gauge>,
-    reports: Counter,
 }
 
 /// The state of things that is read when `/metrics` is asked for.
@@ -135,12 +151,12 @@ impl Metrics {
             denial: seconds(&[0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0]),
             revocation: seconds(&[0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 300.0, 3600.0, 86400.0]),
             backlog: Family::default(),
+            verifiers: Family::default(),
+            verifier_reports: Family::default(),
             breaker: Family::default(),
             in_flight: Family::default(),
             broker_up: Family::default(),
             database_up: Gauge::default(),
-            verifiers: Family::default(),
-            reports: Counter::default(),
         };
         metrics.register(version);
         metrics
@@ -168,12 +184,12 @@ impl Metrics {
             self.revocation.clone(),
         );
         r.register("backlog_targets", "Open targets in Postgres that no worker holds", self.backlog.clone());
+        r.register("verifiers", "Verifiers in Postgres: up_to_date, stale, or gone for 15 s to a day", self.verifiers.clone());
+        r.register("verifier_reports", "Verifiers' reports, by what became of them", self.verifier_reports.clone());
         r.register("breaker", "0 closed, 1 half open, 2 open", self.breaker.clone());
         r.register("in_flight_targets", "Targets in this worker's memory", self.in_flight.clone());
         r.register("broker_up", "1 if the connection is up", self.broker_up.clone());
         r.register("database_up", "1 if the last call to Postgres succeeded", self.database_up.clone());
-        r.register("verifiers", "Live verifiers of the whole fleet, by whether they vouch for their denylist", self.verifiers.clone());
-        r.register("verifier_reports", "Messages taken from revocation.verifiers", self.reports.clone());
     }
 
     /// An event was committed, or was known.
@@ -224,16 +240,21 @@ impl Metrics {
         }
     }
 
-    /// Replaces the verifiers' gauges.
-    pub fn set_verifiers(&self, verifiers: &Verifiers) {
-        for (state, number) in [("up_to_date", verifiers.up_to_date), ("stale", verifiers.stale)] {
-            self.verifiers.get_or_create(&VerifierLabel { state }).set(number);
-        }
+    /// Reports of verifiers were dealt with.
+    pub fn verifier_reported(&self, result: ReportResult, reports: u64) {
+        let result = match result {
+            ReportResult::Written => "written",
+            ReportResult::Dropped => "dropped",
+            ReportResult::Unreadable => "unreadable",
+        };
+        self.verifier_reports.get_or_create(&ResultLabel { result }).inc_by(reports);
     }
 
-    /// Reports were taken.
-    pub fn reports(&self, taken: u64) {
-        self.reports.inc_by(taken);
+    /// Replaces the verifiers' gauges.
+    pub fn set_verifiers(&self, VerifierCount { up_to_date, stale, gone }: VerifierCount) {
+        for (state, verifiers) in [("up_to_date", up_to_date), ("stale", stale), ("gone", gone)] {
+            self.verifiers.get_or_create(&StateLabel { state }).set(verifiers);
+        }
     }
 
     /// OpenMetrics text.

@@ -165,7 +165,7 @@ impl Intake {
 }
 
 /// Waits for the connection's own error: a request under way when the connection breaks is never answered.
-async fn broken(connection: &Connection) -> BrokerError {
+pub(super) async fn broken(connection: &Connection) -> BrokerError {
     let mut events = connection.events_listener();
     while let Some(event) = events.next().await {
         if let Event::Error(error) = event {
@@ -175,7 +175,7 @@ async fn broken(connection: &Connection) -> BrokerError {
     BrokerError::ended("consume")
 }
 
-async fn subscribe(connection: &Connection, queue: &'static str, prefetch: u16) -> Result<(Channel, Consumer), BrokerError> {
+pub(super) async fn subscribe(connection: &Connection, queue: &'static str, prefetch: u16) -> Result<(Channel, Consumer), BrokerError> {
     let failed = |e| BrokerError::new(format!("consume from {queue}"), e);
     within(queue, async {
         let channel = connection.create_channel().await.map_err(failed)?;

@@ -1,12 +1,12 @@
-//! RabbitMQ: the only user of lapin. Two connections, each with its own supervisor: one consumes, one publishes,
-//! because an alarm in the broker blocks a connection that publishes.
+//! RabbitMQ: the only user of lapin. Three connections, each with its own supervisor: one consumes events, one publishes, because an alarm in
+//! the broker blocks a connection that publishes, and one consumes verifiers' reports, whose faults are none of the events'.
 
 mod connection;
 mod dead;
 mod events;
 mod intake;
 mod publisher;
-pub mod reports;
+mod reports;
 mod topology;
 
 use std::fmt;
@@ -18,7 +18,8 @@ pub use dead::{DeadMessage, DeadQueue};
 pub use events::{EventPublisher, Unconfirmed};
 pub use intake::{Body, Intake, Received};
 pub use publisher::{PublishError, Publisher};
-pub use topology::{DEAD, EVENTS_EXCHANGE, LOGOUT_QUEUE, MASS_QUEUE};
+pub use reports::{Reported, Reports};
+pub use topology::{DEAD, EVENTS_EXCHANGE, LOGOUT_QUEUE, MASS_QUEUE, VERIFIERS_QUEUE};
 
 /// How RabbitMQ says, under code 404, that a queue is there and has no leader yet: it has just started.
 const NO_LEADER: &str = "is down or inaccessible";

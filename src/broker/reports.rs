@@ -1,57 +1,99 @@
-//! Taking verifiers' reports: a connection of its own, and nothing that matters hangs on it.
+//! Consuming the verifiers' reports: a supervised session on a connection of its own, so that no report, however broken, disturbs the events.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use futures::StreamExt;
-use lapin::Connection;
-use lapin::options::BasicConsumeOptions;
-use lapin::types::FieldTable;
+use lapin::options::BasicAckOptions;
+use lapin::{Acker, Connection};
 use revocation_verifier::amqp::close;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::topology::VERIFIERS_QUEUE;
-use super::{Broker, BrokerError};
+use super::intake::{broken, subscribe};
+use super::{Broker, BrokerError, VERIFIERS_QUEUE};
 use crate::retry::Schedule;
 
-/// Takes reports off the queue and hands their bodies on, for as long as somebody takes them.
-pub async fn run(broker: Arc<Broker>, sink: mpsc::Sender<Vec<u8>>, stop: CancellationToken) {
-    let (schedule, mut failures) = (Schedule::reconnecting(), 0);
-    while !stop.is_cancelled() {
-        let ended = tokio::select! {
-            ended = session(&broker, &sink, &mut failures) => ended,
-            () = stop.cancelled() => return,
+/// A report, not yet acknowledged.
+pub struct Reported {
+    /// The body as published.
+    pub body: Vec<u8>,
+    acker: Acker,
+}
+
+impl Reported {
+    /// Tells the broker that this report, and every one before it, is dealt with. Where the session has ended there is nothing to tell.
+    pub async fn ack_all(&self) {
+        drop(self.acker.ack(BasicAckOptions { multiple: true }).await);
+    }
+}
+
+/// The supervisor of the session.
+pub struct Reports {
+    /// The broker.
+    pub broker: Arc<Broker>,
+    /// Delays between sessions.
+    pub schedule: Schedule,
+    /// Ends it.
+    pub stop: CancellationToken,
+}
+
+impl Reports {
+    /// Most reports that are delivered and not acknowledged.
+    pub const PREFETCH: u16 = 100;
+
+    /// Consumes until stopped. Nothing that goes wrong here ends the worker: without reports it does everything else.
+    pub async fn run(self, sink: mpsc::Sender<Reported>) {
+        let mut failures = 0;
+        while !self.stop.is_cancelled() {
+            match self.session(&sink, &mut || failures = 0).await {
+                Some(Err(error)) => {
+                    failures += 1;
+                    tracing::warn!(%error, failures, "session on the verifiers' reports failed; trying again");
+                }
+                None => return,
+            }
+            tokio::select! {
+                () = tokio::time::sleep(self.schedule.delay(failures, None)) => {}
+                () = self.stop.cancelled() => {}
+            }
+        }
+    }
+
+    /// One connection's life; `None` once stopped. `began` is called when it consumes.
+    async fn session(&self, sink: &mpsc::Sender<Reported>, began: &mut impl FnMut()) -> Option<Result<Infallible, BrokerError>> {
+        let connection = tokio::select! {
+            connected = self.broker.connect("reports") => match connected {
+                Ok(connection) => connection,
+                Err(error) => return Some(Err(error)),
+            },
+            () = self.stop.cancelled() => return None,
         };
-        let Err(error) = ended else { return };
-        failures += 1;
-        tracing::debug!(%error, failures, "verifiers' reports are not taken; trying again");
-        tokio::select! {
-            () = tokio::time::sleep(schedule.delay(failures, None)) => {}
-            () = stop.cancelled() => return,
+        let ended = tokio::select! {
+            error = broken(&connection) => Some(Err(error)),
+            ended = self.consume(&connection, sink, began) => Some(ended),
+            () = self.stop.cancelled() => None,
+        };
+        close(&connection).await;
+        ended
+    }
+
+    async fn consume(
+        &self,
+        connection: &Connection,
+        sink: &mpsc::Sender<Reported>,
+        began: &mut impl FnMut(),
+    ) -> Result<Infallible, BrokerError> {
+        self.broker.ensure_topology(connection).await?;
+        let (_channel, mut consumer) = subscribe(connection, VERIFIERS_QUEUE, Self::PREFETCH).await?;
+        began();
+        let what = || format!("consume from {VERIFIERS_QUEUE}");
+        loop {
+            let delivery = consumer.next().await.ok_or_else(|| BrokerError::ended(what()))?.map_err(|e| BrokerError::new(what(), e))?;
+            let reported = Reported { body: delivery.data, acker: delivery.acker };
+            if sink.send(reported).await.is_err() {
+                return Err(BrokerError::ended(what()));
+            }
         }
     }
-}
-
-async fn session(broker: &Broker, sink: &mpsc::Sender<Vec<u8>>, failures: &mut u32) -> Result<(), BrokerError> {
-    let connection = broker.connect("verifiers").await?;
-    let ended = consume(&connection, sink, failures).await;
-    close(&connection).await;
-    ended
-}
-
-/// Not acknowledged: a report that is lost is followed by the next. One that nobody has room for is dropped.
-async fn consume(connection: &Connection, sink: &mpsc::Sender<Vec<u8>>, failures: &mut u32) -> Result<(), BrokerError> {
-    let what = "consume from revocation.verifiers";
-    let channel = connection.create_channel().await.map_err(|e| BrokerError::new(what, e))?;
-    let options = BasicConsumeOptions { no_ack: true, ..Default::default() };
-    let consumer = channel.basic_consume(VERIFIERS_QUEUE.into(), "reports".into(), options, FieldTable::default()).await;
-    let mut consumer = consumer.map_err(|e| BrokerError::new(what, e))?;
-    *failures = 0;
-    while let Some(delivery) = consumer.next().await {
-        let delivery = delivery.map_err(|e| BrokerError::new(what, e))?;
-        if let Err(mpsc::error::TrySendError::Closed(_)) = sink.try_send(delivery.data) {
-            return Ok(());
-        }
-    }
-    Err(BrokerError::ended(what))
 }

@@ -18,9 +18,8 @@ pub const LOGOUT_QUEUE: &str = "revocation.logout";
 pub const MASS_QUEUE: &str = "revocation.mass";
 /// Exchange and queue of refused messages.
 pub const DEAD: &str = "revocation.dead";
-
 /// Queue of verifiers' reports.
-pub(super) const VERIFIERS_QUEUE: &str = "revocation.verifiers";
+pub const VERIFIERS_QUEUE: &str = "revocation.verifiers";
 
 /// How often the broker returns a message before it dead-letters it.
 ///

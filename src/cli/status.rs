@@ -15,13 +15,19 @@ const LONGEST_SILENCE_S: f64 = 30.0;
 /// A verifier that has reported nothing for longer was most likely replaced by another.
 const FORGOTTEN_AFTER_S: f64 = 600.0;
 
+/// Workers take up what is due within a second or so.
+const LONGEST_OVERDUE_S: f64 = 30.0;
+
+/// So many names are told, then only how many more there are.
+const NAMES: usize = 5;
+
 /// Options of `status`.
 #[derive(clap::Args)]
 pub(super) struct Args {
     /// One event: where its targets stand and which verifiers refuse them already
     #[arg(long, num_args = 2, value_names = ["SOURCE", "ID"])]
     event: Option<Vec<String>>,
-    /// Print the rows of the audit views as JSON
+    /// Print the rows of the audit views, and what is wrong, as JSON
     #[arg(long)]
     json: bool,
 }
@@ -34,13 +40,17 @@ pub(super) async fn run(path: Option<&Path>, args: &Args) -> Result<(), CommandE
         _ => store.status().await,
     };
     store.close().await;
-    let status = status.map_err(CommandError::failed)?;
+    let mut status = status.map_err(CommandError::failed)?;
     match args.event.as_deref() {
         Some([source, id]) if status["propagation"].is_null() => {
             return Err(CommandError::failed(format!("event {id} of {source}: not on record; it may still be in the broker")));
         }
-        _ if args.json => say_json(&status),
+        Some(_) if args.json => say_json(&status),
         Some(_) => say_event(&status),
+        None if args.json => {
+            status["wrong"] = wrong(&status).into();
+            say_json(&status);
+        }
         None => say_all(&status),
     }
     Ok(())
@@ -69,12 +79,12 @@ fn wrong(status: &Value) -> Vec<String> {
     let live: Vec<_> = rows("verifiers").iter().filter(|v| v["live"] == true).collect();
     let stale: Vec<_> = live.iter().filter(|v| v["up_to_date"] != true).map(|v| verifier(v)).collect();
     if !stale.is_empty() {
-        wrong.push(format!("{} of {} not up to date: {}", stale.len(), count(live.len() as u64, "live verifier"), stale.join(", ")));
+        wrong.push(format!("{} of {} not up to date: {}", stale.len(), count(live.len() as u64, "live verifier"), list(&stale)));
     }
     let has_gone = |v: &&Value| v["live"] != true && v["silent_s"].as_f64().is_some_and(|silent| silent < FORGOTTEN_AFTER_S);
     let gone: Vec<_> = rows("verifiers").iter().filter(has_gone).map(name).collect();
     if !gone.is_empty() {
-        wrong.push(format!("no report for 15 s from {}: {}", count(gone.len() as u64, "verifier"), gone.join(", ")));
+        wrong.push(format!("no report for 15 s from {}: {}", count(gone.len() as u64, "verifier"), list(&gone)));
     }
     for provider in rows("providers").iter().filter(|p| p["breaker"] != "closed") {
         wrong.push(format!(
@@ -83,6 +93,11 @@ fn wrong(status: &Value) -> Vec<String> {
             cell(&provider["breaker"]),
             cell(&provider["last_error"])
         ));
+    }
+    let overdue = |b: &Value| b["overdue_s"].as_f64().filter(|overdue| b["state"] == "pending" && *overdue > LONGEST_OVERDUE_S);
+    for (late, overdue_s) in rows("backlog").iter().filter_map(|b| Some((b, overdue(b)?))) {
+        let (provider, lane) = (cell(&late["provider"]), cell(&late["lane"]));
+        wrong.push(format!("provider {provider}: in lane {lane} a target is due since {overdue_s} s and nobody takes it"));
     }
     for parked in rows("backlog").iter().filter(|b| b["state"] == "parked") {
         wrong.push(format!("provider {}: {} parked", cell(&parked["provider"]), count(parked["targets"].as_u64().unwrap_or(0), "target")));
@@ -95,6 +110,15 @@ fn wrong(status: &Value) -> Vec<String> {
         wrong.push("no worker is running".to_owned());
     }
     wrong
+}
+
+/// The first few, and how many more there are.
+fn list(names: &[String]) -> String {
+    let first = names.iter().take(NAMES).cloned().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(NAMES) {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
 }
 
 fn name(verifier: &Value) -> String {
@@ -113,7 +137,7 @@ fn say_event(status: &Value) {
     let (applied, live) = (&propagation["applied_by"], propagation["live_verifiers"].as_u64().unwrap_or(0));
     say(format_args!("denied {}", propagation["denied_at"].as_str().unwrap_or("not yet")));
     let waiting: Vec<_> = propagation["waiting_for"].as_array().into_iter().flatten().map(cell).collect();
-    let rest = if waiting.is_empty() { String::new() } else { format!("; waiting for {}", waiting.join(", ")) };
+    let rest = if waiting.is_empty() { String::new() } else { format!("; waiting for {}", list(&waiting)) };
     say(printable(&format!("applied by {applied} of {}{rest}", count(live, "live verifier"))));
     let columns =
         ["revocation_id", "provider", "target_kind", "token_type_hint", "state", "proof", "attempts", "next_attempt_at", "last_error"];

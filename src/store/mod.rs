@@ -52,7 +52,7 @@ pub use operate::{Backlog, RetryScope, Standing};
 pub use record::{Attempt, Closing};
 pub use rejected::Rejected;
 pub use schema::SchemaError;
-pub use verifiers::{Report, Verifiers};
+pub use verifiers::VerifierCount;
 pub use workers::{ProviderStatus, Registration, Release, WorkerNo};
 
 /// A query that has not come back after this long never will: its connection is given up (see `within!`).

@@ -6,24 +6,32 @@ use super::{Store, StoreError};
 
 impl Store {
     /// `{"backlog": […], "providers": […], "workers": […], "verifiers": […]}`: the rows of the audit views of these names. A worker and a
-    /// verifier have `silent_s` besides: seconds since the last sign of life.
+    /// verifier have `silent_s` besides: seconds since the last sign of life; open targets have `overdue_s`: since the first was due.
     ///
     /// # Errors
     /// See [`StoreError`].
     pub async fn status(&self) -> Result<Value, StoreError> {
-        within!(self, "read the audit views", |c| {
+        const WHAT: &str = "read the audit views";
+        let mut connection = self.pool.acquire().await.map_err(|e| StoreError::new(WHAT, e))?;
+        // The limits of a worker's session are for lookups by index; this counts all that is open, which may be millions of targets.
+        connection.close_on_drop();
+        let work = async {
+            let limits = "SET statement_timeout = '60s'; SET enable_seqscan = on; SET enable_hashjoin = on; SET enable_mergejoin = on";
+            sqlx::raw_sql(limits).execute(&mut *connection).await?;
             sqlx::query_scalar!(
                 r#"SELECT jsonb_build_object(
-                       'backlog', (SELECT coalesce(jsonb_agg(b ORDER BY b.provider, b.lane, b.state), '[]') FROM audit.backlog b),
+                       'backlog', (SELECT coalesce(jsonb_agg(b ORDER BY b.provider, b.lane, b.state), '[]')
+                           FROM (SELECT *, round(extract(epoch FROM now() - next_attempt_at)) AS overdue_s FROM audit.backlog) b),
                        'providers', (SELECT coalesce(jsonb_agg(p ORDER BY p.provider), '[]') FROM audit.providers p),
                        'workers', (SELECT coalesce(jsonb_agg(w ORDER BY w.instance, w.started_at), '[]')
                            FROM (SELECT *, round(extract(epoch FROM now() - last_seen_at)) AS silent_s FROM audit.workers) w),
                        'verifiers', (SELECT coalesce(jsonb_agg(v ORDER BY v.service, v.instance), '[]')
                            FROM (SELECT *, round(extract(epoch FROM now() - last_seen_at)) AS silent_s FROM audit.verifiers) v)) AS "status!""#
             )
-            .fetch_one(c)
+            .fetch_one(&mut *connection)
             .await
-        })
+        };
+        work.await.map_err(|e| StoreError::new(WHAT, e))
     }
 
     /// `{"propagation": …, "revocations": […]}`: the event's row of `audit.propagation`, null for an event that is not on record, and its rows of
@@ -36,7 +44,7 @@ impl Store {
             sqlx::query_scalar!(
                 r#"SELECT jsonb_build_object(
                        'propagation', (SELECT to_jsonb(p) FROM audit.propagation p WHERE (p.event_source, p.event_id) = ($1, $2)),
-                       'revocations', (SELECT coalesce(jsonb_agg(r ORDER BY r.received_at, r.revocation_id), '[]') FROM audit.revocations r
+                       'revocations', (SELECT coalesce(jsonb_agg(r ORDER BY length(r.revocation_id), r.revocation_id), '[]') FROM audit.revocations r
                            WHERE (r.event_source, r.event_id) = ($1, $2))) AS "status!""#,
                 source,
                 id

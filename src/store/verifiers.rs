@@ -1,62 +1,63 @@
-//! The last report of each verifier.
-
-use revocation_verifier::message::{Staleness, StalenessPolicy, Status};
-use time::OffsetDateTime;
+//! What verifiers say of themselves.
 
 use super::{Store, StoreError};
+use crate::report::Report;
 
-/// Verifiers on record at most: whoever may report could else fill the table.
+/// About as many verifiers are kept: more are the doing of somebody who invents names.
 const MOST: i64 = 10_000;
 
-/// What a verifier said, and when by its own clock.
-pub struct Report {
-    /// When it was made.
-    pub reported_at: OffsetDateTime,
-    /// What it says.
-    pub status: Status,
-}
-
-/// How the live verifiers stand.
-pub struct Verifiers {
-    /// Those that vouch for their denylist.
+/// How many verifiers there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct VerifierCount {
+    /// Live and, as they say, up to date.
     pub up_to_date: i64,
-    /// Those that do not.
+    /// Live and stale.
     pub stale: i64,
+    /// Not heard of for 15 s.
+    pub gone: i64,
 }
 
 impl Store {
-    /// Writes reports, at most one of each verifier; an older one than is on record changes nothing, unless that one is older than it should be.
+    /// Writes reports, at most one a verifier, sorted by it. An older one than is on record changes nothing, unless that one is so old that the
+    /// verifier's clock must have been set back: no report waits longer than half a minute in its queue.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn record_reports(&self, reports: &[Report]) -> Result<(), StoreError> {
-        let mut reports: Vec<_> = reports.iter().collect();
-        // In one order for all workers, so that none waits for another in a circle.
-        reports.sort_unstable_by_key(|report| (&report.status.service, &report.status.instance));
-        let texts = |text: fn(&Status) -> Option<&str>| reports.iter().map(|r| text(&r.status).map(str::to_owned)).collect::<Vec<_>>();
-        let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    pub async fn report_verifiers(&self, reports: &[Report]) -> Result<(), StoreError> {
+        let services: Vec<_> = reports.iter().map(|r| r.service.clone()).collect();
+        let instances: Vec<_> = reports.iter().map(|r| r.instance.clone()).collect();
+        let reported_at: Vec<_> = reports.iter().map(|r| r.reported_at).collect();
+        let offsets: Vec<_> = reports.iter().map(|r| r.applied_offset).collect();
+        let times: Vec<_> = reports.iter().map(|r| r.applied_time).collect();
+        let entries: Vec<_> = reports.iter().map(|r| r.entries).collect();
+        let stale: Vec<_> = reports.iter().map(|r| r.stale).collect();
+        let reasons: Vec<_> = reports.iter().map(|r| r.stale_reason.clone()).collect();
+        let policies: Vec<_> = reports.iter().map(|r| r.staleness_policy.clone()).collect();
         within!(self, "record verifiers' reports", |c| {
             sqlx::query!(
-                r#"INSERT INTO revocation.verifiers AS v
-                       (service, instance, reported_at, applied_offset, applied_time, entries, stale, stale_reason, staleness_policy)
-                   SELECT * FROM UNNEST($1::text[], $2::text[], $3::timestamptz[], $4::bigint[], $5::timestamptz[], $6::bigint[], $7::boolean[],
-                       $8::text[], $9::text[]) AS r (service, instance, reported_at, applied_offset, applied_time, entries, stale, stale_reason, staleness_policy)
-                   WHERE EXISTS (SELECT FROM revocation.verifiers k WHERE (k.service, k.instance) = (r.service, r.instance))
-                       OR (SELECT count(*) FROM revocation.verifiers) < $10
-                   ON CONFLICT (service, instance) DO UPDATE SET
-                       last_seen_at = now(), reported_at = excluded.reported_at, applied_offset = excluded.applied_offset,
-                       applied_time = excluded.applied_time, entries = excluded.entries, stale = excluded.stale,
-                       stale_reason = excluded.stale_reason, staleness_policy = excluded.staleness_policy
-                   WHERE v.reported_at <= excluded.reported_at OR v.last_seen_at < now() - interval '15 seconds'"#,
-                &texts(|s| Some(&s.service)) as &[Option<String>],
-                &texts(|s| Some(&s.instance)) as &[Option<String>],
-                &reports.iter().map(|r| r.reported_at).collect::<Vec<_>>(),
-                &reports.iter().map(|r| r.status.applied_offset.map(number)).collect::<Vec<_>>() as &[Option<i64>],
-                &reports.iter().map(|r| r.status.applied_time).collect::<Vec<_>>() as &[Option<OffsetDateTime>],
-                &reports.iter().map(|r| number(r.status.entries)).collect::<Vec<_>>(),
-                &reports.iter().map(|r| r.status.stale).collect::<Vec<_>>(),
-                &texts(|s| s.stale_reason.map(Staleness::as_str)) as &[Option<String>],
-                &texts(|s| s.staleness_policy.map(StalenessPolicy::as_str)) as &[Option<String>],
+                "INSERT INTO revocation.verifiers AS v
+                     (service, instance, reported_at, applied_offset, applied_time, entries, stale, stale_reason, staleness_policy)
+                 SELECT r.service, r.instance, r.reported_at, r.applied_offset, r.applied_time, r.entries, r.stale, r.stale_reason, r.staleness_policy
+                 FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::bigint[], $5::timestamptz[], $6::bigint[], $7::boolean[], $8::text[],
+                         $9::text[]) WITH ORDINALITY
+                     AS r (service, instance, reported_at, applied_offset, applied_time, entries, stale, stale_reason, staleness_policy, place)
+                 WHERE EXISTS (SELECT FROM revocation.verifiers k WHERE k.service = r.service AND k.instance = r.instance)
+                     OR (SELECT count(*) FROM revocation.verifiers) + r.place <= $10
+                 ORDER BY r.place
+                 ON CONFLICT (service, instance) DO UPDATE
+                 SET last_seen_at = now(), reported_at = excluded.reported_at, applied_offset = excluded.applied_offset,
+                     applied_time = excluded.applied_time, entries = excluded.entries, stale = excluded.stale,
+                     stale_reason = excluded.stale_reason, staleness_policy = excluded.staleness_policy
+                 WHERE excluded.reported_at >= v.reported_at OR v.last_seen_at < now() - interval '1 minute'",
+                &services,
+                &instances,
+                &reported_at,
+                &offsets as &[Option<i64>],
+                &times as &[Option<time::OffsetDateTime>],
+                &entries,
+                &stale,
+                &reasons as &[Option<String>],
+                &policies as &[Option<String>],
                 MOST
             )
             .execute(c)
@@ -65,17 +66,30 @@ impl Store {
         })
     }
 
-    /// Counts the live verifiers, and forgets those that were not seen for a day.
+    /// Removes verifiers that were not heard of for a day. Returns how many.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn verifiers(&self) -> Result<Verifiers, StoreError> {
+    pub async fn forget_verifiers(&self) -> Result<u64, StoreError> {
+        within!(self, "forget verifiers", |c| {
+            sqlx::query!("DELETE FROM revocation.verifiers WHERE last_seen_at < now() - interval '1 day'")
+                .execute(c)
+                .await
+                .map(|done| done.rows_affected())
+        })
+    }
+
+    /// Counts the verifiers.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn count_verifiers(&self) -> Result<VerifierCount, StoreError> {
         within!(self, "count the verifiers", |c| {
             sqlx::query_as!(
-                Verifiers,
-                r#"WITH gone AS (DELETE FROM revocation.verifiers WHERE last_seen_at < now() - interval '1 day')
-                   SELECT count(*) FILTER (WHERE up_to_date) AS "up_to_date!", count(*) FILTER (WHERE NOT up_to_date) AS "stale!"
-                   FROM audit.verifiers WHERE live"#
+                VerifierCount,
+                r#"SELECT count(*) FILTER (WHERE up_to_date) AS "up_to_date!", count(*) FILTER (WHERE live AND NOT up_to_date) AS "stale!",
+                       count(*) FILTER (WHERE NOT live) AS "gone!"
+                   FROM audit.verifiers"#
             )
             .fetch_one(c)
             .await

@@ -6,7 +6,7 @@
 //! 3. `revoke`: call the provider, refresh tokens first, through its `gate`
 //! 4. `record`: publish the confirmation; commit attempts and results
 //!
-//! Beside it, `claim` takes up retries and what others left, and `upkeep` keeps leases, takeovers and confirmations going; `reports` writes down what
+//! Beside it, `claim` takes up retries and what others left, `upkeep` keeps leases, takeovers and confirmations going, and `reports` writes down what
 //! verifiers say of themselves.
 
 mod accept;
@@ -33,7 +33,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::broker::{Publisher, Received};
+use crate::broker::{Publisher, Received, Reports};
 use crate::event::Rules;
 use crate::invalidation::Composer;
 use crate::retry::Schedule;
@@ -92,8 +92,8 @@ pub struct Channels {
     pub deliveries: mpsc::UnboundedReceiver<Received>,
     /// Results for the recorder.
     pub notes: mpsc::UnboundedReceiver<Note>,
-    /// Verifiers' reports.
-    pub reports: mpsc::Receiver<Vec<u8>>,
+    /// The session on the verifiers' reports, not yet running.
+    pub reports: Reports,
     /// Tells the intake to hand its window back while Postgres stays away.
     pub open: watch::Sender<bool>,
 }
@@ -108,8 +108,8 @@ impl Worker {
             accept: self.once_entered(accept::run(self.clone(), accepted_rx, channels.open)),
             record: self.once_entered(record::run(self.clone(), channels.notes)),
             claim: self.once_entered(claim::run(self.clone())),
-            upkeep: self.once_entered(upkeep::run(self.clone())),
             reports: self.once_entered(reports::run(self.clone(), channels.reports)),
+            upkeep: self.once_entered(upkeep::run(self.clone())),
         }
     }
 
@@ -161,8 +161,8 @@ pub struct Steps {
     pub record: JoinHandle<()>,
     /// Takes up retries.
     pub claim: JoinHandle<()>,
+    /// Writes verifiers' reports.
+    pub reports: JoinHandle<()>,
     /// Leases, takeovers, confirmations.
     pub upkeep: JoinHandle<()>,
-    /// Records verifiers' reports.
-    pub reports: JoinHandle<()>,
 }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::Worker;
 use super::intake::note_denied;
 use crate::invalidation::{Entry, EventRef, Outgoing, Phase};
-use crate::store::{Denial, StoreError, Unconfirmed, WorkerNo};
+use crate::store::{Denial, StoreError, Unconfirmed, VerifierCount, WorkerNo};
 use crate::target::{Kind, TargetId, TokenTypeHint};
 
 /// How often to look for dead workers, for confirmations owed, and for lost leases.
@@ -76,10 +76,18 @@ async fn count(worker: &Worker) {
         if let Ok(backlog) = worker.store.backlog().await {
             worker.metrics.set_backlog(&backlog);
         }
-        if let Ok(verifiers) = worker.store.verifiers().await {
-            worker.metrics.set_verifiers(&verifiers);
+        if let Ok(verifiers) = count_verifiers(worker).await {
+            worker.metrics.set_verifiers(verifiers);
         }
     }
+}
+
+async fn count_verifiers(worker: &Worker) -> Result<VerifierCount, StoreError> {
+    let forgotten = worker.store.forget_verifiers().await?;
+    if forgotten > 0 {
+        tracing::info!(verifiers = forgotten, "forgot verifiers that were not heard of for a day");
+    }
+    worker.store.count_verifiers().await
 }
 
 /// Takeover waits for Postgres alone; the denials owed, which need the broker too, come after it.

@@ -3,7 +3,7 @@
 use sqlx::{AssertSqlSafe, Executor};
 
 use crate::harness::{App, Stage, logout};
-use crate::program::{command, run};
+use crate::program::{bare, command, run};
 use crate::scripted_idp::{Reply, ScriptedIdp};
 
 async fn execute(stage: &Stage, statement: &str) {
@@ -25,7 +25,10 @@ async fn an_idle_system_says_what_is_missing() {
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     assert!(ran.stdout.starts_with("no worker is running\n"), "{}", ran.stdout);
     let json = run(&mut command(&stage), &["status", "--json"]).json();
-    assert_eq!(json, serde_json::json!({ "backlog": [], "providers": [], "workers": [], "verifiers": [] }));
+    assert_eq!(
+        json,
+        serde_json::json!({ "backlog": [], "providers": [], "workers": [], "verifiers": [], "wrong": ["no worker is running"] })
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -46,7 +49,41 @@ async fn what_is_wrong_comes_first() {
     assert_eq!(lines[1], r"no report for 15 s from 1 verifier: shop-api/pod-\u{1b}[2J");
     assert_eq!(lines[2], "", "nothing else is wrong: {ran}");
     assert!(!ran.contains('\u{1b}'));
+    for number in 3..10 {
+        verifier(&stage, &format!("pod-{number}"), "behind", 0).await;
+    }
+    let ran = run(&mut command(&stage), &["status"]).stdout;
+    let first = "8 of 9 live verifiers not up to date: shop-api/pod-2 (silent), shop-api/pod-3 (behind), shop-api/pod-4 (behind), \
+                 shop-api/pod-5 (behind), shop-api/pod-6 (behind) and 3 more";
+    assert_eq!(ran.lines().next(), Some(first));
     assert!(worker.stop().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn targets_that_nobody_takes_are_wrong() {
+    let stage = Stage::new().await;
+    let idp = ScriptedIdp::start(|_| Reply::status(503)).await;
+    let setup = stage.worker(&format!("{}/revoke", idp.url())).set("REVOCATION__RETRY__INITIAL", "48h");
+    let mut worker = setup.set("REVOCATION__RETRY__MAX", "48h").start().await;
+    App::connect(&stage.amqp_url).await.publish(&logout("1", "access-1", "refresh-1")).await;
+    stage.wait_for_count(1, "audit.backlog WHERE targets = 2 AND next_attempt_at > now()").await;
+    assert!(worker.stop().await.success());
+    let wrong = || run(&mut command(&stage), &["status", "--json"]).json()["wrong"].clone();
+    assert_eq!(wrong(), serde_json::json!(["no worker is running"]), "waiting for a retry is not wrong");
+    execute(&stage, "UPDATE revocation.targets SET due_at = now() - interval '100 seconds'").await;
+    let late = wrong()[0].as_str().map(str::to_owned).unwrap_or_default();
+    let (start, end) = ("provider main: in lane interactive a target is due since 10", " s and nobody takes it");
+    assert!(late.starts_with(start) && late.ends_with(end), "{late}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_is_refused() {
+    let stage = Stage::new().await;
+    assert_eq!(run(&mut command(&stage), &["status", "--event", "/apps/shop"]).code, 2);
+    let ran = run(&mut bare(&[]), &["status"]);
+    assert_eq!((ran.code, ran.stderr.contains("database.url")), (2, true), "{}", ran.stderr);
+    let ran = run(&mut bare(&[("DATABASE_URL", "postgres://127.0.0.1:1/x")]), &["status"]);
+    assert_eq!((ran.code, ran.stderr.contains("Postgres cannot be reached")), (1, true), "{}", ran.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]

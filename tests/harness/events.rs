@@ -112,9 +112,14 @@ impl App {
 
     /// Messages ready in a queue, and its consumers.
     pub(crate) async fn depth(&self, queue: &str) -> (u32, u32) {
+        self.try_depth(queue).await.expect("look at the queue")
+    }
+
+    /// The same of a queue that may not be there; where it is not, the broker closes this channel.
+    pub(crate) async fn try_depth(&self, queue: &str) -> Option<(u32, u32)> {
         let options = QueueDeclareOptions { passive: true, durable: true, ..Default::default() };
-        let queue = self.channel.queue_declare(queue.into(), options, FieldTable::default()).await.expect("look at the queue");
-        (queue.message_count(), queue.consumer_count())
+        let queue = self.channel.queue_declare(queue.into(), options, FieldTable::default()).await.ok()?;
+        Some((queue.message_count(), queue.consumer_count()))
     }
 
     /// Deletes a queue with all it holds.

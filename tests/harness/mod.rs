@@ -7,6 +7,7 @@ mod process;
 mod proxy;
 mod raw_amqp;
 mod record;
+mod reporting;
 mod scanner;
 #[path = "../scripted_idp/mod.rs"]
 pub(crate) mod scripted_idp;
@@ -24,6 +25,7 @@ pub(crate) use feed::Feed;
 pub(crate) use process::{Setup, Worker};
 pub(crate) use proxy::{Loss, Proxy};
 pub(crate) use raw_amqp::publish_with_message_id;
+pub(crate) use reporting::status;
 pub(crate) use scanner::{Scanner, forms};
 pub(crate) use servers::Servers;
 use servers::Surroundings;

@@ -43,6 +43,7 @@ const ROWS: &str = "
         ) n (ordinal, provider, lane, kind, token_sha256, sid, deny_until, give_up_at, state, proof, due_at, sealed, sealed_key, revoked_at, finished_at);
     INSERT INTO revocation.attempts (event_id, ordinal, attempt, answered, worker_no, started_at, duration_ms, outcome)
         VALUES ('00000000-0000-7000-8000-000000000001', 1, 1, true, 1, now(), 1, 'revoked');
+    INSERT INTO revocation.verifiers (service, instance, reported_at, entries, stale) VALUES ('s', 'i', now(), 0, false);
     INSERT INTO revocation.rejected_events (rejected_at, queue, routing_key, code, detail, body_sha256, body_bytes, worker_no)
         VALUES (now(), 'q', 'k', 'not_json', 'd', sha256('x'), 1, 1);
     INSERT INTO revocation.operations (actor, action) VALUES ('someone', 'retry');";
@@ -218,7 +219,7 @@ async fn the_auditor_reads_every_view_and_nothing_else() {
         rows.unwrap_or_else(|error| panic!("audit.{view}: {error}"));
     }
     let tables = sqlx::query("SELECT tablename::text FROM pg_tables WHERE schemaname = 'revocation'").fetch_all(&stage.db).await.unwrap();
-    assert!(tables.len() >= 7);
+    assert!(tables.len() >= 8);
     let tables = tables.iter().map(|row| format!("SELECT 1 FROM revocation.{}", row.get::<String, _>(0)));
     let writes = [
         "DELETE FROM audit.rejected_events",

@@ -1,122 +1,234 @@
-//! What verifiers report of themselves, and what an operator learns from it.
+//! What verifiers report ends in the audit: who is up to date, and who has applied a denial.
 
-use lapin::BasicProperties;
-use revocation_verifier::{Denylist, Options, StalenessPolicy};
-use serde_json::{Value, json};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+use revocation_verifier::message::Staleness;
+use serde_json::json;
+use sqlx::{AssertSqlSafe, Executor};
+use time::{Duration, OffsetDateTime};
 
-use crate::harness::{App, Setup, Stage, eventually, logout};
-use crate::scripted_idp::{Reply, ScriptedIdp};
+use crate::harness::{App, Setup, Stage, Worker, canary_token, eventually, logout, status};
+use crate::scripted_idp::{Memory, ScriptedIdp};
 
-async fn worker(stage: &Stage) -> Setup {
-    let idp = ScriptedIdp::start(|_| Reply::status(200)).await;
-    stage.worker(&format!("{}/revoke", idp.url()))
+fn idle(stage: &Stage) -> Setup {
+    stage.worker("http://127.0.0.1:9/revoke")
 }
 
-fn seconds_ago(seconds: i64) -> String {
-    (OffsetDateTime::now_utc() - time::Duration::seconds(seconds)).format(&Rfc3339).expect("a time")
+async fn begun() -> (Stage, Worker, App) {
+    let stage = Stage::new().await;
+    let worker = idle(&stage).start().await;
+    let app = App::connect(&stage.amqp_url).await;
+    (stage, worker, app)
 }
 
-fn status(instance: &str, entries: u64, applied_s_ago: i64) -> Value {
-    json!({ "service": "shop-api", "instance": instance, "applied_offset": 812, "applied_time": seconds_ago(applied_s_ago), "entries": entries, "stale": false })
-}
-
-fn enveloped(status: &Value, made_s_ago: i64) -> Value {
-    json!({ "specversion": "1.0", "id": "r-1", "source": "/revocation-verifier/shop-api", "type": "auth.verifier.status.v1", "time": seconds_ago(made_s_ago), "data": status })
-}
-
-async fn report(app: &App, report: &str) {
-    app.publish_to("auth.verifiers", "status.shop-api", report.as_bytes(), BasicProperties::default()).await;
+/// As if the verifier had not reported for so long.
+async fn silent_for(stage: &Stage, interval: &str) {
+    let update = format!("UPDATE revocation.verifiers SET last_seen_at = now() - interval '{interval}'");
+    stage.db.execute(AssertSqlSafe(update)).await.expect("set back");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn both_shapes_of_a_report_are_recorded_and_anything_else_is_survived() {
-    let stage = Stage::new().await;
-    let mut worker = worker(&stage).await.start().await;
-    let app = App::connect(&stage.amqp_url).await;
-    for nonsense in ["", "not JSON", "{}", "\u{0}", &"x".repeat(100_000)] {
-        report(&app, &format!("{nonsense} ")).await;
-    }
-    report(&app, &status("bare", 5, 1).to_string()).await;
-    report(&app, &enveloped(&status("enveloped", 7, 3), 1).to_string()).await;
-    stage.wait_for_count(2, "audit.verifiers WHERE service = 'shop-api' AND up_to_date AND live AND applied_offset = 812").await;
-    assert_eq!(stage.count("audit.verifiers WHERE instance = 'enveloped' AND entries = 7 AND lag_seconds BETWEEN 1.9 AND 2.1").await, 1);
-    let metrics = worker.get("/metrics").await;
-    assert!(metrics.contains("revocation_verifier_reports_total 7"), "{metrics}");
-    assert!(worker.stop().await.success());
+async fn a_report_in_either_shape_ends_in_the_audit() {
+    let (stage, _worker, app) = begun().await;
+    let (now, mut said) = (OffsetDateTime::now_utc(), status("shop-api", "enveloped"));
+    said.applied_time = Some(now - Duration::seconds(7));
+    app.report(said.clone(), now - Duration::seconds(1)).await;
+    said.instance = "bare".to_owned();
+    said.applied_time = Some(now + Duration::hours(1));
+    app.publish_report("status.shop-api", &serde_json::to_vec(&said).expect("JSON")).await;
+    let said =
+        "service = 'shop-api' AND applied_offset = 812 AND entries = 1042 AND staleness_policy = 'fail_open' AND stale_reason IS NULL
+        AND up_to_date AND last_seen_at > now() - interval '10 seconds'";
+    stage.wait_for_count(1, &format!("audit.verifiers WHERE instance = 'enveloped' AND {said} AND lag_seconds = 6")).await;
+    // Its clock is ahead of ours.
+    stage.wait_for_count(1, &format!("audit.verifiers WHERE instance = 'bare' AND {said} AND lag_seconds = 0")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_older_report_changes_nothing() {
-    let stage = Stage::new().await;
-    let _worker = worker(&stage).await.start().await;
-    let app = App::connect(&stage.amqp_url).await;
-    report(&app, &enveloped(&status("pod-7", 2, 1), 1).to_string()).await;
-    stage.wait_for_count(1, "audit.verifiers WHERE entries = 2").await;
-    report(&app, &enveloped(&status("pod-7", 1, 60), 60).to_string()).await;
-    report(&app, &enveloped(&status("other", 1, 1), 1).to_string()).await;
-    stage.wait_for_count(1, "audit.verifiers WHERE instance = 'other'").await;
-    assert_eq!(stage.count("audit.verifiers WHERE instance = 'pod-7' AND entries = 2").await, 1);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn one_that_is_stale_or_silent_is_not_up_to_date() {
-    let stage = Stage::new().await;
-    let _worker = worker(&stage).await.start().await;
-    let app = App::connect(&stage.amqp_url).await;
-    let mut stale = status("stale", 1, 1);
-    (stale["stale"], stale["stale_reason"], stale["staleness_policy"]) = (true.into(), "truncated".into(), "fail_open".into());
-    report(&app, &enveloped(&stale, 0).to_string()).await;
-    report(&app, &enveloped(&status("gone", 1, 1), 0).to_string()).await;
-    stage
-        .wait_for_count(
-            1,
-            "audit.verifiers WHERE live AND NOT up_to_date AND stale_reason = 'truncated' AND staleness_policy = 'fail_open'",
-        )
-        .await;
-    stage.wait_for_count(1, "audit.verifiers WHERE instance = 'gone' AND up_to_date").await;
-    sqlx::query("UPDATE revocation.verifiers SET last_seen_at = now() - interval '16 seconds' WHERE instance = 'gone'")
-        .execute(&stage.db)
-        .await
-        .expect("age a row");
-    assert_eq!(stage.count("audit.verifiers WHERE instance = 'gone' AND NOT live AND NOT up_to_date").await, 1);
-    report(&app, &enveloped(&status("gone", 9, 600), 600).to_string()).await;
-    stage.wait_for_count(1, "audit.verifiers WHERE instance = 'gone' AND live AND entries = 9").await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_event_says_which_verifiers_have_applied_it() {
-    let stage = Stage::new().await;
-    let _worker = worker(&stage).await.start().await;
-    let app = App::connect(&stage.amqp_url).await;
-    let options = Options::new(&*stage.amqp_url, "orders", StalenessPolicy::FailClosed).instance("real");
-    let _denylist = Denylist::connect(options).expect("usable options");
-    app.publish(&logout("1", "access-1", "refresh-1")).await;
-    stage
-        .wait_for_count(1, "audit.propagation WHERE event_id = '1' AND applied_by = 1 AND live_verifiers = 1 AND waiting_for = '{}'")
-        .await;
-    report(&app, &status("late", 5, 600).to_string()).await;
-    let waits = "audit.propagation WHERE event_id = '1' AND applied_by = 1 AND live_verifiers = 2 AND waiting_for = '{shop-api/late}'";
-    stage.wait_for_count(1, waits).await;
-    eventually("both have applied it", async || {
-        report(&app, &status("late", 5, -5).to_string()).await;
-        (stage.count("audit.propagation WHERE event_id = '1' AND applied_by = 2 AND live_verifiers = 2").await == 1).then_some(())
+async fn a_late_older_report_changes_nothing_and_a_clock_set_back_is_believed() {
+    let (stage, worker, app) = begun().await;
+    let (now, mut said) = (OffsetDateTime::now_utc(), status("shop-api", "pod-7"));
+    app.report(said.clone(), now).await;
+    stage.wait_for_count(1, "audit.verifiers WHERE entries = 1042").await;
+    said.entries = 1;
+    app.report(said.clone(), now - Duration::seconds(5)).await;
+    eventually("it was read", async || {
+        (worker.metric(r#"revocation_verifier_reports_total{result="written"}"#).await >= 2.0).then_some(())
     })
     .await;
+    assert_eq!(stage.count("audit.verifiers WHERE entries = 1042").await, 1, "the older one lost");
+
+    silent_for(&stage, "2 minutes").await;
+    app.report(said, now - Duration::hours(1)).await;
+    stage.wait_for_count(1, "audit.verifiers WHERE entries = 1 AND last_seen_at > now() - interval '10 seconds'").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn workers_share_the_reports() {
-    let stage = Stage::new().await;
-    let setup = worker(&stage).await;
-    let (_one, mut other) = (setup.start().await, setup.start().await);
+async fn stale_or_gone_is_not_up_to_date() {
+    let (stage, worker, app) = begun().await;
+    let mut said = status("shop-api", "pod-7");
+    app.report(said.clone(), OffsetDateTime::now_utc()).await;
+    stage.wait_for_count(1, "audit.verifiers WHERE up_to_date").await;
+    said.stale = true;
+    said.stale_reason = Some(Staleness::Silent);
+    said.applied_time = None;
+    app.report(said, OffsetDateTime::now_utc()).await;
+    stage.wait_for_count(1, "audit.verifiers WHERE NOT up_to_date AND stale_reason = 'silent' AND lag_seconds IS NULL").await;
+    app.report(status("shop-api", "pod-7"), OffsetDateTime::now_utc()).await;
+    stage.wait_for_count(1, "audit.verifiers WHERE up_to_date AND stale_reason IS NULL").await;
+
+    silent_for(&stage, "14 seconds").await;
+    assert_eq!(stage.count("audit.verifiers WHERE up_to_date").await, 1);
+    silent_for(&stage, "15 seconds").await;
+    assert_eq!(stage.count("audit.verifiers WHERE up_to_date OR live").await, 0);
+    let gone = async || (worker.metric(r#"revocation_verifiers{state="gone"}"#).await == 1.0).then_some(());
+    eventually("the metrics show it", gone).await;
+    assert_eq!(worker.metric(r#"revocation_verifiers{state="up_to_date"}"#).await, 0.0);
+
+    silent_for(&stage, "23 hours").await;
+    assert_eq!(stage.count("audit.verifiers").await, 1);
+    silent_for(&stage, "25 hours").await;
+    stage.wait_for_count(0, "audit.verifiers").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_denial_is_applied_by_the_verifiers_that_have_read_past_it() {
+    let (stage, memory) = (Stage::new().await, Memory::default());
+    let idp = ScriptedIdp::start(move |request| memory.answer(request)).await;
+    let _worker = stage.worker(&format!("{}/revoke", idp.url())).start().await;
     let app = App::connect(&stage.amqp_url).await;
-    for number in 0..20 {
-        report(&app, &status(&format!("pod-{number}"), 1, 1).to_string()).await;
+    let _verifiers = (stage.verifier("shop-api", "a").await, stage.verifier("shop-api", "b").await);
+    stage.wait_for_count(2, "audit.verifiers WHERE service = 'shop-api' AND up_to_date AND staleness_policy = 'fail_closed'").await;
+    app.publish(&logout("1", &canary_token(), &canary_token())).await;
+    stage
+        .wait_for_count(1, "audit.propagation WHERE event_id = '1' AND applied_by = 2 AND live_verifiers = 2 AND waiting_for = '{}'")
+        .await;
+
+    // Live, the first two count for no event: it stopped reading before, is stale, or has read nothing.
+    let (mut before, mut stale, mut nothing) = (status("slow", "before"), status("slow", "stale"), status("slow", "nothing"));
+    before.applied_time = Some(OffsetDateTime::now_utc() - Duration::hours(1));
+    (stale.stale, nothing.applied_time) = (true, None);
+    for said in [before, stale, nothing] {
+        app.report(said, OffsetDateTime::now_utc()).await;
     }
-    stage.wait_for_count(20, "audit.verifiers WHERE up_to_date").await;
-    assert!(other.stop().await.success());
-    report(&app, &status("pod-20", 1, 1).to_string()).await;
-    stage.wait_for_count(21, "audit.verifiers").await;
+    let waiting = "'{slow/before,slow/nothing,slow/stale}'";
+    let three = format!("audit.propagation WHERE event_id = '1' AND applied_by = 2 AND live_verifiers = 5 AND waiting_for = {waiting}");
+    stage.wait_for_count(1, &three).await;
+    stage
+        .db
+        .execute("UPDATE revocation.verifiers SET last_seen_at = now() - interval '16 s' WHERE service = 'slow'")
+        .await
+        .expect("set back");
+    stage.wait_for_count(1, "audit.propagation WHERE event_id = '1' AND applied_by = 2 AND live_verifiers = 2").await;
+    stage.db.execute("UPDATE revocation.events SET denied_at = NULL").await.expect("forget the denial");
+    let unknown =
+        "audit.propagation WHERE denied_at IS NULL AND applied_by = 0 AND live_verifiers = 2 AND waiting_for = '{shop-api/a,shop-api/b}'";
+    assert_eq!(stage.count(unknown).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn garbage_is_survived_and_counted_and_shown_nowhere() {
+    let (stage, mut worker, app) = begun().await;
+    let odd = |member: &str, value: serde_json::Value| {
+        let mut report = serde_json::to_value(status("odd", "odd")).expect("JSON");
+        report[member] = value;
+        report.to_string().into_bytes()
+    };
+    let bodies = [
+        Vec::new(),
+        b"c4n4ry-garbage".to_vec(),
+        b"\xff\xfe\x00".to_vec(),
+        b"[".repeat(100_000),
+        odd("service", json!("nul\0nul")),
+        odd("instance", json!("x".repeat(201))),
+        odd("entries", json!(u64::MAX)),
+        odd("applied_time", json!("-9999-01-01T00:00:00Z")),
+        json!({ "type": "auth.logout.v1", "data": {} }).to_string().into_bytes(),
+    ];
+    for body in &bodies {
+        app.publish_report("status.odd", body).await;
+    }
+    app.report(status("shop-api", "pod-7"), OffsetDateTime::now_utc()).await;
+    stage.wait_for_count(1, "audit.verifiers").await;
+    let counted = async || worker.metric(r#"revocation_verifier_reports_total{result="unreadable"}"#).await;
+    eventually("all are counted", async || (counted().await == bodies.len() as f64).then_some(())).await;
+    eventually("nothing is left in the queue", async || (app.depth("revocation.verifiers").await == (0, 1)).then_some(())).await;
+    assert!(worker.log().contains("a verifier's report cannot be read") && !worker.log().contains("c4n4ry-garbage"));
+    assert!(worker.stop().await.success());
+    assert_eq!(app.depth("revocation.verifiers").await.0, 0, "all were acknowledged");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_workers_share_the_reports_and_either_is_enough() {
+    let (stage, worker, app) = begun().await;
+    let mut other = idle(&stage).start().await;
+    eventually("both consume", async || (app.depth("revocation.verifiers").await.1 == 2).then_some(())).await;
+    let report_all = async || {
+        for number in 0..300 {
+            app.report(status("shop-api", &format!("pod-{number}")), OffsetDateTime::now_utc()).await;
+        }
+    };
+    report_all().await;
+    stage.wait_for_count(300, "audit.verifiers WHERE up_to_date").await;
+    let written = async |worker: &Worker| worker.metric(r#"revocation_verifier_reports_total{result="written"}"#).await;
+    let (one, two) = (written(&worker).await, written(&other).await);
+    assert!(one > 0.0 && two > 0.0 && one + two == 300.0, "{one} and {two}");
+    other.kill();
+    stage.db.execute("DELETE FROM revocation.verifiers").await.expect("delete");
+    report_all().await;
+    stage.wait_for_count(300, "audit.verifiers WHERE up_to_date").await;
+}
+
+/// Names that somebody invents fill neither the table nor the memory, and keep nobody known out.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_more_than_ten_thousand_are_kept() {
+    let (stage, _worker, app) = begun().await;
+    app.report(status("shop-api", "known"), OffsetDateTime::now_utc()).await;
+    stage.wait_for_count(1, "audit.verifiers").await;
+    let fill = "INSERT INTO revocation.verifiers (service, instance, reported_at, entries, stale)
+                SELECT 'invented', n::text, now(), 0, false FROM generate_series(2, 10000) n";
+    stage.db.execute(fill).await.expect("fill");
+    let mut known = status("shop-api", "known");
+    known.entries = 7;
+    app.report(status("shop-api", "new"), OffsetDateTime::now_utc()).await;
+    app.report(known, OffsetDateTime::now_utc()).await;
+    stage.wait_for_count(1, "audit.verifiers WHERE instance = 'known' AND entries = 7").await;
+    assert_eq!(stage.count("audit.verifiers").await, 10_000);
+    assert_eq!(stage.count("audit.verifiers WHERE instance = 'new'").await, 0);
+}
+
+/// Reports are dropped while the database cannot take them, and the next ones are written.
+#[tokio::test(flavor = "multi_thread")]
+async fn reports_that_cannot_be_written_are_dropped_and_later_ones_are_not() {
+    let (stage, worker, app) = begun().await;
+    stage.db.execute("ALTER TABLE revocation.verifiers RENAME TO elsewhere").await.expect("rename");
+    app.report(status("shop-api", "lost"), OffsetDateTime::now_utc()).await;
+    let dropped = async || worker.metric(r#"revocation_verifier_reports_total{result="dropped"}"#).await;
+    eventually("it is dropped", async || (dropped().await == 1.0).then_some(())).await;
+    stage.db.execute("ALTER TABLE revocation.elsewhere RENAME TO verifiers").await.expect("rename");
+    app.report(status("shop-api", "kept"), OffsetDateTime::now_utc()).await;
+    stage.wait_for_count(1, "audit.verifiers WHERE instance = 'kept'").await;
+    assert_eq!(stage.count("audit.verifiers").await, 1);
+    assert_eq!(worker.readiness().await, Some(200));
+}
+
+/// Somebody deletes the queue: the session declares it again, and the events notice nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_queue_comes_back() {
+    let (stage, worker, app) = begun().await;
+    eventually("it is consumed", async || (app.depth("revocation.verifiers").await.1 == 1).then_some(())).await;
+    app.delete_queue("revocation.verifiers").await;
+    worker.wait_for_log("session on the verifiers' reports failed").await;
+    let mut returned = App::connect(&stage.amqp_url).await;
+    eventually("the queue is back", async || match returned.try_depth("revocation.verifiers").await {
+        Some((_, 1)) => Some(()),
+        Some(_) => None,
+        None => {
+            // The broker closes a channel that asks for what is not there.
+            returned = App::connect(&stage.amqp_url).await;
+            None
+        }
+    })
+    .await;
+    returned.report(status("shop-api", "pod-7"), OffsetDateTime::now_utc()).await;
+    stage.wait_for_count(1, "audit.verifiers").await;
+    assert!(!worker.log().contains("consuming session failed"));
 }

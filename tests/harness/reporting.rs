@@ -1,0 +1,46 @@
+//! Reports as verifiers make them, and a real verifier.
+
+use lapin::BasicProperties;
+use revocation_verifier::message::{Envelope, STATUS_TYPE, Status};
+use revocation_verifier::{Denylist, Options, StalenessPolicy};
+use time::OffsetDateTime;
+
+use super::{App, Stage, eventually};
+
+/// What an up-to-date verifier says.
+pub(crate) fn status(service: &str, instance: &str) -> Status {
+    Status {
+        service: service.to_owned(),
+        instance: instance.to_owned(),
+        applied_offset: Some(812),
+        applied_time: Some(OffsetDateTime::now_utc()),
+        entries: 1042,
+        stale: false,
+        stale_reason: None,
+        staleness_policy: Some(StalenessPolicy::FailOpen),
+    }
+}
+
+impl App {
+    /// Reports as a verifier does, made at `time`.
+    pub(crate) async fn report(&self, status: Status, time: OffsetDateTime) {
+        let source = format!("/revocation-verifier/{}/{}", status.service, status.instance);
+        let key = format!("status.{}", status.service);
+        self.publish_report(&key, &Envelope { time, ..Envelope::new(source, STATUS_TYPE, status) }.to_json()).await;
+    }
+
+    /// Publishes any bytes to the verifiers' exchange.
+    pub(crate) async fn publish_report(&self, routing_key: &str, body: &[u8]) {
+        self.publish_to("auth.verifiers", routing_key, body, BasicProperties::default()).await;
+    }
+}
+
+impl Stage {
+    /// A denylist that is up to date with a running worker's feed.
+    pub(crate) async fn verifier(&self, service: &str, instance: &str) -> Denylist {
+        let options = Options::new(&self.amqp_url, service, StalenessPolicy::FailClosed).instance(instance);
+        let denylist = Denylist::connect(options).expect("options");
+        eventually("the verifier is up to date", async || denylist.staleness().is_none().then_some(())).await;
+        denylist
+    }
+}
