@@ -25,6 +25,9 @@ pub(crate) struct Reporter {
 
 impl Reporter {
     pub(crate) async fn run(self) {
+        // The first one when there is something to say.
+        let mut caught_up = self.shared.caught_up.subscribe();
+        drop(tokio::time::timeout(PERIOD, caught_up.wait_for(|caught_up| *caught_up)).await);
         let mut ticker = tokio::time::interval(PERIOD);
         ticker.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut link = None;

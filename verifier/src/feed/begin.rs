@@ -70,8 +70,8 @@ const REPUBLISHED: Duration = Duration::from_secs(60);
 /// Plans a session. `applied` is the last message applied, `is_rewritten` whether the stream turned out to hold another one in its place.
 pub(super) fn plan(applied: Option<Mark>, is_rewritten: bool, ends: Ends, lifetime: Duration, now: OffsetDateTime) -> Begin {
     let matters_from = now - lifetime;
-    // A message whose time cannot be read may be of any time: take the worse.
-    let first = ends.first.map(|first| first.time.unwrap_or(now));
+    // A message whose time cannot be read, or lies ahead, may be of any time: take the worse.
+    let first = ends.first.map(|first| first.time.map_or(now, |time| time.min(now)));
     let lost_before = |first: OffsetDateTime| Some(first + lifetime).filter(|_| first > matters_from);
     let from_time = From::Time(matters_from - SKEW);
     let (from, incomplete_until) = match (applied, ends.first, ends.last) {
@@ -88,7 +88,7 @@ pub(super) fn plan(applied: Option<Mark>, is_rewritten: bool, ends: Ends, lifeti
         }
         // Another stream of that name, or the broker lost the end of this one: everything anew, and what is held stays.
         (Some(mark), ..) => {
-            let continues = |first: OffsetDateTime| mark.time.is_some_and(|applied| first <= applied + REPUBLISHED);
+            let continues = |first: OffsetDateTime| mark.time.is_some_and(|applied| first <= applied.min(now) + REPUBLISHED);
             (from_time, Some(first.unwrap_or(now)).filter(|first| !continues(*first)).and_then(lost_before))
         }
     };
@@ -127,8 +127,11 @@ mod tests {
     #[test]
     fn a_new_verifier_notices_a_stream_that_is_too_short() {
         assert_eq!(doubt(plan(None, false, ends(mark(5000, 20), mark(9000, 0)), HOUR, NOW)), Some(40));
-        let unreadable = Mark { time: None, ..mark(5000, 0) };
-        assert_eq!(doubt(plan(None, false, ends(unreadable, mark(9000, 0)), HOUR, NOW)), Some(60));
+        let ahead = Some(time::Date::MAX.midnight().assume_utc());
+        for time in [None, ahead] {
+            let odd = Mark { time, ..mark(5000, 0) };
+            assert_eq!(doubt(plan(None, false, ends(odd, mark(9000, 0)), HOUR, NOW)), Some(60));
+        }
     }
 
     #[test]
