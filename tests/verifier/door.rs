@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -11,6 +13,7 @@ use url::Url;
 pub(crate) struct Door {
     port: u16,
     is_open: Arc<watch::Sender<bool>>,
+    is_stuck: Arc<watch::Sender<bool>>,
     passing: Arc<()>,
     task: JoinHandle<()>,
 }
@@ -22,19 +25,19 @@ impl Door {
         let server = format!("{}:{}", server.host_str().expect("a host"), server.port().unwrap_or(5672));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free loopback port");
         let port = listener.local_addr().expect("an address").port();
-        let is_open = Arc::new(watch::Sender::new(true));
-        let (door, passing) = (is_open.clone(), Arc::new(()));
+        let (is_open, is_stuck) = (Arc::new(watch::Sender::new(true)), Arc::new(watch::Sender::new(false)));
+        let (door, stuck, passing) = (is_open.clone(), is_stuck.clone(), Arc::new(()));
         let passes = passing.clone();
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let (way, pass_through) = (passes.clone(), pass(client, server.clone(), door.subscribe()));
+                let (way, pass_through) = (passes.clone(), pass(client, server.clone(), door.subscribe(), stuck.subscribe()));
                 tokio::spawn(async move {
                     pass_through.await;
                     drop(way);
                 });
             }
         });
-        Self { port, is_open, passing, task }
+        Self { port, is_open, is_stuck, passing, task }
     }
 
     /// The way through the door.
@@ -56,6 +59,11 @@ impl Door {
         Arc::strong_count(&self.passing) - 2
     }
 
+    /// Lets nothing more through, and cuts nothing.
+    pub(crate) fn stick(&self, is_stuck: bool) {
+        self.is_stuck.send_replace(is_stuck);
+    }
+
     pub(crate) fn open(&self) {
         self.is_open.send_replace(true);
     }
@@ -67,13 +75,26 @@ impl Drop for Door {
     }
 }
 
-async fn pass(mut client: TcpStream, server: String, mut is_open: watch::Receiver<bool>) {
+async fn pass(client: TcpStream, server: String, mut is_open: watch::Receiver<bool>, is_stuck: watch::Receiver<bool>) {
     let through = async {
-        let mut server = TcpStream::connect(server).await?;
-        tokio::io::copy_bidirectional(&mut client, &mut server).await
+        let server = TcpStream::connect(server).await?;
+        let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
+        tokio::try_join!(carry(from_client, to_server, is_stuck.clone()), carry(from_server, to_client, is_stuck))
     };
     tokio::select! {
         _ = through => {}
         _ = is_open.wait_for(|is_open| !is_open) => {}
+    }
+}
+
+async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut is_stuck: watch::Receiver<bool>) -> std::io::Result<()> {
+    let mut buffer = vec![0; 4096];
+    loop {
+        let count = from.read(&mut buffer).await?;
+        if count == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        drop(is_stuck.wait_for(|is_stuck| !is_stuck).await);
+        to.write_all(&buffer[..count]).await?;
     }
 }

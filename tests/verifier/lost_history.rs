@@ -75,3 +75,16 @@ async fn another_stream_of_the_same_name_is_read_from_its_beginning() {
     source.beating(eventually("it is up to date", async || denylist.staleness().is_none().then_some(()))).await;
     assert_eq!(denylist.figures().truncations, 0, "it missed less than the workers publish again");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_retention_overtakes_notices() {
+    let stage = Stage::new().await;
+    let (source, door) = (Source::declare(&stage.amqp_url, SEGMENT).await, Door::before(&stage.amqp_url).await);
+    let denylist = verifier(&door.url(&stage.amqp_url), StalenessPolicy::FailClosed);
+    source.deny(denials(&tokens("seen", 10))).await;
+    holds(&denylist, 10).await;
+    door.stick(true);
+    overflow(&source).await;
+    door.stick(false);
+    is_truncated(&source, &denylist).await;
+}

@@ -22,6 +22,9 @@ use crate::denylist::{Position, Shared, count};
 /// Workers send a heartbeat a second. After this long without any message the subscription itself is in doubt.
 const LONGEST_SILENCE: Duration = Duration::from_secs(30);
 
+/// Streams number more than messages: a few offsets are RabbitMQ's own. A jump of more may be a reader that retention has overtaken.
+const OWN_OFFSETS: u64 = 16;
+
 /// Why a session ended.
 #[derive(Debug, thiserror::Error)]
 enum FeedError {
@@ -37,6 +40,8 @@ enum FeedError {
     NoOffset,
     #[error("nothing was read for {} s", LONGEST_SILENCE.as_secs())]
     Silence,
+    #[error("the stream jumped from offset {0} to {1}; looking again at what lies between")]
+    Jumped(u64, u64),
     #[error("the stream holds another message in the place of the last one applied; reading it anew")]
     Rewritten,
 }
@@ -49,11 +54,13 @@ pub(crate) struct Feed {
     lifetime: Duration,
     applied: Option<Mark>,
     is_rewritten: bool,
+    /// The offset before a jump: if nothing lies between when it is read again, there was nothing.
+    jumped_from: Option<u64>,
 }
 
 impl Feed {
     pub(crate) fn new(shared: Arc<Shared>, address: Address, name: String, lifetime: Duration) -> Self {
-        Self { shared, address, name, lifetime, applied: None, is_rewritten: false }
+        Self { shared, address, name, lifetime, applied: None, is_rewritten: false, jumped_from: None }
     }
 
     pub(crate) async fn run(mut self) {
@@ -105,6 +112,12 @@ impl Feed {
             let mark = Mark::new(offset, time, &delivery.data);
             if again.take().is_some_and(|applied| applied != mark) {
                 return Err(FeedError::Rewritten);
+            }
+            if let Some(before) = reached
+                && offset > before + OWN_OFFSETS
+                && self.jumped_from.replace(before) != Some(before)
+            {
+                return Err(FeedError::Jumped(before, offset));
             }
             self.apply(incoming, mark);
             reached = Some(offset);
