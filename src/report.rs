@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use revocation_verifier::message::STATUS_TYPE;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use time::OffsetDateTime;
+use time::{OffsetDateTime, UtcOffset};
 
 /// A report has a few hundred bytes.
 const MAX_BYTES: usize = 16 * 1024;
@@ -85,6 +85,11 @@ impl Report {
     fn new(data: Data, reported_at: OffsetDateTime) -> Option<Self> {
         let names = [&data.service, &data.instance].into_iter().all(|name| is_text(name, MAX_NAME));
         let words = [&data.stale_reason, &data.staleness_policy].into_iter().flatten().all(|word| is_text(word, MAX_WORD));
+        // A time that has no place in UTC cannot be sent to Postgres.
+        let applied_time = match data.applied_time {
+            Some(time) => Some(time.checked_to_offset(UtcOffset::UTC)?),
+            None => None,
+        };
         let times = [Some(reported_at), data.applied_time].into_iter().flatten().all(|time| time >= OffsetDateTime::UNIX_EPOCH);
         if !(names && words && times) {
             return None;
@@ -94,7 +99,7 @@ impl Report {
             instance: data.instance,
             reported_at,
             applied_offset: data.applied_offset.map(i64::try_from).transpose().ok()?,
-            applied_time: data.applied_time,
+            applied_time,
             entries: i64::try_from(data.entries).ok()?,
             stale: data.stale,
             stale_reason: data.stale_reason,
@@ -185,6 +190,7 @@ mod tests {
             ("applied_offset", json!(u64::MAX)),
             ("applied_time", json!("-4800-01-01T00:00:00Z")),
             ("applied_time", json!("1969-12-31T23:59:59Z")),
+            ("applied_time", json!("9999-12-31T23:59:59-12:00")),
             ("applied_time", json!("soon")),
             ("stale", json!("no")),
             ("stale_reason", json!("")),

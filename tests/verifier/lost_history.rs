@@ -55,9 +55,10 @@ async fn the_doubt_ends_with_the_lifetime_of_what_may_be_missing() {
     let stage = Stage::new().await;
     let source = Source::declare(&stage.amqp_url, SEGMENT).await;
     overflow(&source).await;
-    let options = Options::new(&*stage.amqp_url, "shop-api", StalenessPolicy::FailClosed).max_token_lifetime(Duration::from_secs(3));
+    let options = Options::new(&*stage.amqp_url, "shop-api", StalenessPolicy::FailClosed).max_token_lifetime(Duration::from_secs(10));
     let denylist = Denylist::connect(options).expect("usable options");
     denylist.ready().await;
+    assert_eq!(denylist.figures().truncations, 1, "there was a doubt");
     source.beating(eventually("it is up to date", async || denylist.staleness().is_none().then_some(()))).await;
 }
 

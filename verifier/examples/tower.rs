@@ -27,8 +27,10 @@ impl Verifier {
     fn accept(&self, headers: &HeaderMap) -> Result<Claims, &'static str> {
         let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| value.split_once(' '));
         let (_, token) = header.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("Bearer")).ok_or("Bearer")?;
+        // Once, for both: what is verified must be what is looked up.
+        let token = token.trim_start();
         let invalid = "Bearer error=\"invalid_token\"";
-        let claims: Claims = jsonwebtoken::decode(token.trim_start(), &self.key, &self.rules).map_err(|_| invalid)?.claims;
+        let claims: Claims = jsonwebtoken::decode(token, &self.key, &self.rules).map_err(|_| invalid)?.claims;
         if self.denylist.check(&TokenView::with_claims(token, &claims)).is_accepted() { Ok(claims) } else { Err(invalid) }
     }
 }

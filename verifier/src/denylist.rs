@@ -205,9 +205,11 @@ impl Denylist {
     /// Whether the token may still be used, as far as revocation goes: its signature, audience and scope are for the service to verify.
     pub fn check(&self, token: &TokenView<'_>) -> Verdict {
         let Counters { allowed, denied, stale_accepted, stale_refused, .. } = &self.shared.counters;
+        // First: a denial that is applied before the list is fresh is then seen.
+        let staleness = self.staleness();
         let (verdict, counter) = match self.shared.entries.denial(token, OffsetDateTime::now_utc()) {
             Some(denial) => (Verdict::Denied(denial), denied),
-            None => match (self.staleness(), self.shared.policy) {
+            None => match (staleness, self.shared.policy) {
                 (None, _) => (Verdict::Allowed, allowed),
                 (Some(why), StalenessPolicy::FailOpen) => (Verdict::Stale { accepted: true, why }, stale_accepted),
                 (Some(why), StalenessPolicy::FailClosed) => (Verdict::Stale { accepted: false, why }, stale_refused),

@@ -166,7 +166,7 @@ pub enum Entry {
         /// Lower-case hex SHA-256 of the token as presented after `Bearer `.
         token_sha256: String,
         /// What the event said it is.
-        #[serde(skip_serializing_if = "Option::is_none", default)]
+        #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "known_hint")]
         token_type_hint: Option<TokenTypeHint>,
         /// The JWT's `jti`.
         #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -227,6 +227,12 @@ pub enum Entry {
         #[serde(with = "time::serde::rfc3339")]
         expires_at: OffsetDateTime,
     },
+}
+
+/// A hint that this release does not know must not keep the token from being denied.
+fn known_hint<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<TokenTypeHint>, D::Error> {
+    let hint = serde_json::Value::deserialize(deserializer)?;
+    Ok(hint.as_str().and_then(TokenTypeHint::parse))
 }
 
 impl Entry {

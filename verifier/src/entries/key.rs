@@ -52,7 +52,7 @@ impl Key {
         Self::of("issued by", iss.as_bytes())
     }
 
-    /// The same name with one issuer. To find two pairs that meet is as hard as to find two names that do.
+    /// The same name with one issuer. Two pairs that were sought to meet would only deny more.
     pub(super) fn issued_by(self, issuer: Self) -> Self {
         Self((u128::from_le_bytes(self.0) ^ u128::from_le_bytes(issuer.0)).to_le_bytes())
     }

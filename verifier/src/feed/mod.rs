@@ -92,6 +92,11 @@ impl Feed {
 
     async fn read(&mut self, connection: &Connection, began: &mut impl FnMut()) -> Result<Infallible, FeedError> {
         let ends = stream::ends(connection).await?;
+        let seems_empty = ends.first.is_none() || ends.last.is_none();
+        if seems_empty && self.applied.is_some() {
+            // It was not empty before, and a broker that is slow to answer is no reason to doubt all that is known.
+            return Err(FeedError::NoAnswer);
+        }
         let begin = begin::plan(self.applied, self.is_rewritten, ends, self.lifetime, OffsetDateTime::now_utc());
         let mut subscription = Subscription::from(connection, begin.from).await?;
         began();
@@ -112,6 +117,10 @@ impl Feed {
             let mark = Mark::new(offset, time, &delivery.data);
             if again.take().is_some_and(|applied| applied != mark) {
                 return Err(FeedError::Rewritten);
+            }
+            if seems_empty && reached.is_none() && offset > 0 {
+                // It was not empty at all: plan again, with its ends.
+                return Err(FeedError::NoAnswer);
             }
             if let Some(before) = reached
                 && offset > before + OWN_OFFSETS

@@ -18,8 +18,7 @@ use crate::message::STREAM;
 const PREFETCH: u16 = 300;
 /// One acknowledgement for so many messages.
 const ACK_EVERY: u64 = 100;
-/// How long the first message of a stream may take to come before the stream counts as empty. Nothing rests on it: without a heartbeat that was
-/// read, the denylist stays stale.
+/// How long the first message of a stream may take to come before the stream seems empty; what is read later tells whether it was.
 const EMPTY_AFTER: Duration = Duration::from_secs(3);
 /// A chunk, the unit in which a stream is stored and read, holds no more messages than this.
 const CHUNK: u16 = u16::MAX;
