@@ -90,7 +90,7 @@ impl Report {
             Some(time) => Some(time.checked_to_offset(UtcOffset::UTC)?),
             None => None,
         };
-        let times = [Some(reported_at), data.applied_time].into_iter().flatten().all(|time| time >= OffsetDateTime::UNIX_EPOCH);
+        let times = [Some(reported_at), applied_time].into_iter().flatten().all(|time| time >= OffsetDateTime::UNIX_EPOCH);
         if !(names && words && times) {
             return None;
         }

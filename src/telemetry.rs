@@ -10,6 +10,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
+use revocation_verifier::amqp::may_log;
 use tracing::Level;
 use tracing_subscriber::filter::{FilterExt, filter_fn};
 use tracing_subscriber::fmt::format::FmtSpan;
@@ -23,8 +24,6 @@ use crate::store::{Backlog, VerifierCount};
 
 /// The only source of logs that a setting can make chattier than warnings: libraries print message bodies and credentials below that.
 const OWN: &str = env!("CARGO_CRATE_NAME");
-/// Libraries whose warnings do so, too: lapin's shows a returned message.
-const ERRORS_ONLY: [&str; 2] = ["lapin", "amq_protocol"];
 
 /// Sends logs to standard output, as JSON lines or for people.
 pub fn log(config: &LogConfig) {
@@ -40,11 +39,7 @@ pub fn log(config: &LogConfig) {
 }
 
 fn is_within_cap(target: &str, level: Level) -> bool {
-    match target.split("::").next().unwrap_or_default() {
-        OWN => true,
-        library if ERRORS_ONLY.contains(&library) => level == Level::ERROR,
-        _ => level <= Level::WARN,
-    }
+    may_log(OWN, target, level)
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]

@@ -7,6 +7,20 @@ use std::time::Duration;
 use lapin::tcp::OwnedTLSConfig;
 use lapin::uri::AMQPUri;
 use lapin::{Connection, ConnectionProperties};
+use tracing::Level;
+
+/// Libraries whose warnings print message bodies and credentials: lapin's show a returned message.
+const ERRORS_ONLY: [&str; 2] = ["lapin", "amq_protocol"];
+
+/// Whether a line from `target` may be logged, whatever a filter says: all of the crate `own`, warnings of other libraries, which print bodies and
+/// credentials below that, and only errors of those that do so in warnings, too.
+pub fn may_log(own: &str, target: &str, level: Level) -> bool {
+    match target.split("::").next().unwrap_or_default() {
+        source if source == own => true,
+        library if ERRORS_ONLY.contains(&library) => level == Level::ERROR,
+        _ => level <= Level::WARN,
+    }
+}
 
 /// Longest that a connection may take to be usable, and an exchange on it to be answered.
 pub const DEADLINE: Duration = Duration::from_secs(10);

@@ -6,12 +6,12 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
+use crate::amqp::may_log;
+
 /// The filter where none is set.
 pub(super) const DEFAULT: &str = "info,lapin=error";
 /// The only source of lines that a filter can make chattier than warnings: libraries print message bodies and credentials below that.
 const OWN: &str = env!("CARGO_CRATE_NAME");
-/// Libraries whose warnings do so, too.
-const ERRORS_ONLY: [&str; 2] = ["lapin", "amq_protocol"];
 
 /// Which lines are written.
 pub(super) fn filter(text: &str) -> Result<EnvFilter, ParseError> {
@@ -27,11 +27,7 @@ pub(super) fn start(filter: EnvFilter) {
 }
 
 fn is_within_cap(target: &str, level: Level) -> bool {
-    match target.split("::").next().unwrap_or_default() {
-        OWN => true,
-        library if ERRORS_ONLY.contains(&library) => level == Level::ERROR,
-        _ => level <= Level::WARN,
-    }
+    may_log(OWN, target, level)
 }
 
 #[cfg(test)]
