@@ -63,7 +63,8 @@ enum Fit {
 }
 
 impl Order {
-    fn action(&self) -> &'static str {
+    /// Its name in `audit.operations`.
+    pub fn action(&self) -> &'static str {
         match self {
             Self::Approve(_) => "approve",
             Self::Pause => "pause",

@@ -5,8 +5,8 @@ use sqlx::Connection;
 use crate::store::{Store, StoreError};
 
 impl Store {
-    /// Gives up what cancelled incidents still have that no worker holds, at most `limit` targets and as many denials held back. Returns how many
-    /// of both; 0: nothing is left, but for what a worker holds or is writing this moment.
+    /// Gives up what cancelled incidents still have that no worker holds, at most `limit` targets and 500 denials held back. Returns how many of
+    /// both; 0: nothing is left, but for what a worker holds or is writing this moment.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -37,8 +37,8 @@ impl Store {
                 ), held AS MATERIALIZED (
                     SELECT h.event_id FROM gone CROSS JOIN LATERAL (
                         SELECT e.event_id FROM revocation.events e WHERE e.deny_at IS NOT NULL AND e.incident = gone.incident
-                        LIMIT $1 FOR UPDATE SKIP LOCKED) h
-                    LIMIT $1
+                        ORDER BY e.has_cutoff DESC, e.event_id LIMIT 500 FOR UPDATE SKIP LOCKED) h
+                    LIMIT 500
                 ), let_go AS (
                     UPDATE revocation.events e SET deny_at = NULL FROM held WHERE e.event_id = held.event_id RETURNING 1
                 )
