@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use clap::builder::NonEmptyStringValueParser;
+use indicatif::ProgressBar;
 use serde_json::{Value, json};
 use tokio::time::interval;
 
@@ -53,18 +54,27 @@ pub(super) async fn run(store: &Store, args: &Args) -> Result<(), CommandError> 
 
 /// Gives up what is open, and waits for what workers hold. Returns how the incident stands then.
 async fn carry_out(store: &Store, name: &str) -> Result<Option<Value>, StoreError> {
-    let (mut ticker, mut last_progress) = (interval(LOOK), Instant::now());
+    // It draws nothing where standard error is not a terminal.
+    let (mut ticker, mut last_progress, spinner) = (interval(LOOK), Instant::now(), ProgressBar::new_spinner());
     loop {
-        while store.sweep_cancelled(BATCH).await? > 0 {
+        while sweep(store, &spinner).await? > 0 {
             last_progress = Instant::now();
         }
         store.finish_incidents().await?;
         let Some(incident) = store.incident(name).await? else { return Ok(None) };
         if !incident["finished_at"].is_null() || last_progress.elapsed() > PATIENCE {
+            spinner.finish_and_clear();
             return Ok(Some(incident));
         }
         ticker.tick().await;
     }
+}
+
+async fn sweep(store: &Store, spinner: &ProgressBar) -> Result<u64, StoreError> {
+    let swept = store.sweep_cancelled(BATCH).await?;
+    spinner.inc(swept);
+    spinner.set_message(format!("{} given up", spinner.position()));
+    Ok(swept)
 }
 
 fn interrupted(name: &str, error: &StoreError) -> CommandError {

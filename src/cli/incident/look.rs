@@ -10,6 +10,8 @@ use crate::store::Store;
 
 /// So many operations are shown; `--json` has them all.
 const OPERATIONS: usize = 12;
+/// The incident's numbers at the time of an operation: only `--json` has them.
+const NUMBERS: [&str; 6] = ["targets_expected", "targets_received", "denied", "pending", "parked", "revoked"];
 
 /// Options of `incident list`.
 #[derive(clap::Args)]
@@ -154,7 +156,10 @@ fn say_operations(operations: &Value) {
     let shown = &all[all.len().saturating_sub(OPERATIONS)..];
     let earlier = all.len() - shown.len();
     say(if earlier == 0 { "\noperations".to_owned() } else { format!("\noperations, after {earlier} earlier ones") });
-    let row =
-        |operation: &Value| [utc(&operation["at"]), cell(&operation["actor"]), cell(&operation["action"]), cell(&operation["detail"])];
+    let row = |operation: &Value| {
+        let detail = operation["detail"].as_object().into_iter().flatten().filter(|(name, _)| !NUMBERS.contains(&name.as_str()));
+        let detail = detail.map(|(name, value)| format!("{name} {}", cell(value))).collect::<Vec<_>>().join(", ");
+        [utc(&operation["at"]), cell(&operation["actor"]), cell(&operation["action"]), detail]
+    };
     say_table(["at", "actor", "action", "detail"], shown.iter().map(row));
 }

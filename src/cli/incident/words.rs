@@ -38,7 +38,7 @@ pub(super) fn residual_risk(risk: &Value) -> Vec<String> {
     let number = |member: &str| risk[member].as_u64().unwrap_or(0);
     let mut open = Vec::new();
     if number("undenied") > 0 {
-        open.push(format!("{} neither denied nor expired: they work everywhere", count(number("undenied"), "target")));
+        open.push(format!("{} neither denied nor expired: verifiers accept them", count(number("undenied"), "target")));
     }
     let behind: Vec<_> = risk["verifiers_behind"].as_array().into_iter().flatten().map(cell).collect();
     if !behind.is_empty() {
