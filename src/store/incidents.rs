@@ -76,15 +76,16 @@ impl Store {
         const WHAT: &str = "look for what an incident leaves open";
         let mut connection = self.patient(WHAT).await?;
         let work = sqlx::query_scalar!(
-            r#"WITH part AS MATERIALIZED (
-                SELECT t.kind, t.state, e.denied_at IS NOT NULL AS denied, count(*) AS targets,
+            r#"WITH event AS MATERIALIZED (
+                SELECT event_id, denied_at IS NOT NULL AS denied, denied_at FROM revocation.events WHERE incident = $1
+            ), part AS MATERIALIZED (
+                SELECT t.kind, t.state, e.denied, count(*) AS targets,
                        count(*) FILTER (WHERE t.deny_until > now() AND t.state <> 'expired') AS live,
                        max(t.deny_until) FILTER (WHERE t.state <> 'expired') AS until
-                FROM revocation.events e JOIN revocation.targets t USING (event_id)
-                WHERE e.incident = $1 GROUP BY t.kind, t.state, e.denied_at IS NOT NULL
+                FROM event e JOIN revocation.targets t USING (event_id) WHERE t.incident = $1 GROUP BY t.kind, t.state, e.denied
             ), verifier AS MATERIALIZED (
                 SELECT v.service || '/' || v.instance AS name, NOT (v.up_to_date AND (last.denied_at IS NULL OR coalesce(v.applied_time >= last.denied_at, false))) AS behind
-                FROM audit.verifiers v CROSS JOIN (SELECT max(denied_at) AS denied_at FROM revocation.events WHERE incident = $1) last WHERE v.live
+                FROM audit.verifiers v CROSS JOIN (SELECT max(denied_at) AS denied_at FROM event) last WHERE v.live
             ), open AS (
                 SELECT state, sum(live)::bigint AS targets, max(until) AS until FROM part
                 WHERE denied AND live > 0 AND state <> 'revoked' GROUP BY state
@@ -115,7 +116,7 @@ impl Store {
     pub(super) async fn patient(&self, what: &'static str) -> Result<PoolConnection<Postgres>, StoreError> {
         let mut connection = self.pool.acquire().await.map_err(|e| StoreError::new(what, e))?;
         connection.close_on_drop();
-        let limits = "SET statement_timeout = '60s'; SET enable_seqscan = on; SET enable_hashjoin = on; SET enable_mergejoin = on";
+        let limits = "SET statement_timeout = '60s'; SET work_mem = '64MB'; SET enable_seqscan = on; SET enable_hashjoin = on; SET enable_mergejoin = on";
         sqlx::raw_sql(limits).execute(&mut *connection).await.map_err(|e| StoreError::new(what, e))?;
         Ok(connection)
     }

@@ -17,8 +17,8 @@ use crate::store::{Order, Store, StoreError};
 const BATCH: i64 = 2000;
 /// How often to look whether workers have settled what they held.
 const LOOK: Duration = Duration::from_millis(100);
-/// How long to wait for that: a provider call ends within its timeout, by default 10 s.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// How long to wait for that: a provider call ends within its timeout, by default 10 s
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Options of `incident cancel`.
 #[derive(clap::Args)]
