@@ -2,6 +2,7 @@
 
 mod check;
 mod dead;
+mod incident;
 mod keygen;
 mod migrate;
 mod ndjson;
@@ -47,6 +48,9 @@ enum Command {
     Status(status::Args),
     /// Make parked targets due now
     Retry(retry::Args),
+    /// Look at mass revocations and steer them
+    #[command(subcommand)]
+    Incident(incident::Command),
     /// Look at refused messages, put them back or throw them away
     #[command(subcommand)]
     Dead(dead::Command),
@@ -109,6 +113,7 @@ async fn dispatch(cli: Cli) -> Result<(), CommandError> {
         Command::Submit(args) => submit::run(config, &args).await,
         Command::Status(args) => status::run(config, &args).await,
         Command::Retry(args) => retry::run(config, &args).await,
+        Command::Incident(command) => incident::run(config, &command).await,
         Command::Dead(command) => dead::run(config, &command).await,
         Command::Keygen(args) => keygen::run(&args),
         #[cfg(feature = "sandbox")]

@@ -7,6 +7,9 @@ mod dead;
 #[path = "../harness/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "each test binary uses its part of the harness")]
 mod harness;
+mod incident_approval;
+mod incident_handles;
+mod incident_record;
 mod program;
 mod queue;
 mod retry;
