@@ -106,6 +106,7 @@ pub struct Rules {
 }
 
 /// What parsing needs to know of a provider.
+#[derive(Clone)]
 pub struct ProviderRule {
     /// Its name.
     pub name: Arc<str>,

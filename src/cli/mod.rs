@@ -2,11 +2,15 @@
 
 mod check;
 mod dead;
+mod incident;
+mod interrupt;
 mod keygen;
+mod local_rules;
 mod migrate;
 mod ndjson;
 mod operator;
 mod output;
+mod progress;
 mod retry;
 mod run;
 #[cfg(feature = "sandbox")]
@@ -43,6 +47,9 @@ enum Command {
     Check(check::Args),
     /// Publish events from NDJSON
     Submit(submit::Args),
+    /// Handle incidents: mass revocations, from the order to the end
+    #[command(subcommand)]
+    Incident(incident::Command),
     /// Show how everything stands, what is wrong first
     Status(status::Args),
     /// Make parked targets due now
@@ -107,6 +114,7 @@ async fn dispatch(cli: Cli) -> Result<(), CommandError> {
         Command::Migrate => migrate::run(config).await,
         Command::Check(args) => check::run(config, &args).await,
         Command::Submit(args) => submit::run(config, &args).await,
+        Command::Incident(command) => incident::run(config, &command).await,
         Command::Status(args) => status::run(config, &args).await,
         Command::Retry(args) => retry::run(config, &args).await,
         Command::Dead(command) => dead::run(config, &command).await,

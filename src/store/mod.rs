@@ -29,6 +29,7 @@ mod accept;
 mod claim;
 mod confirm;
 mod lost;
+mod on_record;
 mod operate;
 mod record;
 mod rejected;
