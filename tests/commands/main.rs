@@ -7,6 +7,7 @@ mod dead;
 #[path = "../harness/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "each test binary uses its part of the harness")]
 mod harness;
+mod incident_open;
 mod program;
 mod queue;
 mod retry;

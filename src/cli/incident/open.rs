@@ -52,6 +52,7 @@ FILE:
           {"client_id": "shop"}   {"iss": "https://id"}            a client; an issuer: both log out everybody there
   CSV     the same names in its first line: token, token_type_hint, sub, sid, client_id, iss, provider; an empty cell is an absent member
   A line is as wide as the narrowest thing that it names: beside a token, sub and the others are context. `provider` may stand in every line.
+  A client or an issuer with an empty token, sid or sub beside it is refused: a hole in an export must not log out everybody.
   Bad lines are listed by number and do not stop the good ones; the exit code is then 1. A target that is named twice is sent once.
 
 Safe to repeat:
@@ -85,7 +86,7 @@ pub(in crate::cli) struct Args {
     /// How FILE is written [default: by its name (.csv, .ndjson, .jsonl, .json), else by its first character]
     #[arg(long, value_enum)]
     format: Option<Format>,
-    /// Check and count everything, publish nothing; needs no broker
+    /// Check and count everything, publish nothing; reaches no broker
     #[arg(long)]
     dry_run: bool,
     /// Print a summary as JSON

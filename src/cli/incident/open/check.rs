@@ -59,12 +59,13 @@ impl Checker {
 
     /// A valid target, or a sentence that begins with the name of a member.
     pub(super) fn check(&mut self, written: Written) -> Result<Checked, String> {
-        let named = written.provider.or_else(|| self.order.provider.clone());
+        let named = written.provider.clone().or_else(|| self.order.provider.clone());
         let event = self.order.event(LONGEST_ID, named.as_deref(), i64::MAX, once(written.json.as_str()));
         let mut event = self.rules.check(event.as_bytes()).map_err(|refusal| of_target(&refusal))?;
         let target = event.targets.pop().ok_or("names nothing to revoke")?;
-        let fingerprint = fingerprint(&target);
-        Ok(Checked { kind: target.selector.kind(), named, provider: target.provider, fingerprint, json: written.json })
+        let (kind, fingerprint) = (target.selector.kind(), fingerprint(&target));
+        written.check_width(kind)?;
+        Ok(Checked { kind, named, provider: target.provider, fingerprint, json: written.json })
     }
 }
 
@@ -142,6 +143,7 @@ pub(super) mod tests {
             (r#"{"provider":"secret","sub":"u"}"#, "provider is not configured; configured are: card, main"),
             (r#"{"provider":"","sub":"u"}"#, "provider must not be empty"),
             (r#"{"sub":"u"}"#, "fits no provider: provider is absent"),
+            (r#"{"provider":"main","token":null,"client_id":"secret"}"#, "token is empty, and without it the line would mean everybody"),
         ] {
             let why = check(&mut checker, line).err().unwrap();
             assert!(why.starts_with(sentence) && !why.contains("secret"), "{why}");

@@ -197,3 +197,83 @@ impl Plan {
 fn changed() -> CommandError {
     CommandError::failed("the file changed while it was read, so that some of its targets may not have been published")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::check::tests::{order, settings};
+    use super::super::input::Input;
+    use super::super::rows::Format;
+    use super::super::survey::Survey;
+    use super::*;
+
+    /// A file of this test's own; its plan, and what the first pass saw.
+    struct Scene {
+        path: std::path::PathBuf,
+        plan: Plan,
+        seen: HashSet<Fingerprint>,
+    }
+
+    impl Scene {
+        fn of(text: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("publish-{}.ndjson", uuid::Uuid::now_v7()));
+            std::fs::write(&path, text).unwrap();
+            let (order, settings) = (Arc::new(order()), settings(&[("REVOCATION__LIMITS__MAX_TARGETS", "2")]));
+            let source = Source { flags: vec![], input: Some((Input::open(Some(&path)).unwrap(), Format::Ndjson)), limit: 1024 };
+            let mut checker = Checker::new(order.clone(), &settings, "soc").unwrap();
+            let (chunker, mut progress) = (Chunker::new(&order, &settings.limits), Progress::new(None, "valid", true));
+            let Survey { seen, digest, .. } = Survey::of(&source, &mut checker, chunker, &mut progress).unwrap();
+            let targets = seen.len() as i64;
+            Self { path, seen, plan: Plan { order, source, settings, user: "soc".to_owned(), targets, digest } }
+        }
+
+        /// What one stage hands on: the targets of each event.
+        fn read(&mut self, stage: Stage) -> (Vec<u64>, Result<(), CommandError>) {
+            let (sender, mut ready) = mpsc::channel(100);
+            let ended = read(&self.plan, stage, &mut self.seen, &sender);
+            let events = std::iter::from_fn(|| ready.try_recv().ok()).map(|event| event.targets);
+            (events.collect(), ended)
+        }
+    }
+
+    impl Drop for Scene {
+        fn drop(&mut self) {
+            std::fs::remove_file(&self.path).unwrap();
+        }
+    }
+
+    const MIXED: &str = r#"{"token":"a"}
+        {"sub":"u"}
+        {"token":"b"}
+        {"token":"a"}
+        bad
+        {"token":"c"}
+        {"client_id":"c"}
+        {"sub":"u"}"#;
+
+    #[test]
+    fn each_target_is_in_one_event_of_its_stage() {
+        let mut scene = Scene::of(MIXED);
+        assert_eq!(scene.seen.len(), 5);
+        let (cutoffs, ended) = scene.read(Stage::Cutoffs);
+        assert!(ended.is_ok() && cutoffs == [1, 1], "a client and a subject: {cutoffs:?}");
+        let (tokens, ended) = scene.read(Stage::Tokens);
+        assert!(ended.is_ok() && tokens == [2, 1], "{tokens:?}");
+        assert!(scene.seen.is_empty());
+    }
+
+    #[test]
+    fn a_file_that_changed_is_noticed() {
+        let mut scene = Scene::of(MIXED);
+        std::fs::write(&scene.path, MIXED.replace("\"a\"", "\"x\"")).unwrap();
+        let (cutoffs, ended) = scene.read(Stage::Cutoffs);
+        assert!(cutoffs.is_empty() && ended.err().is_some_and(|error| error.to_string().starts_with("the file changed")));
+    }
+
+    #[test]
+    fn a_receiver_that_went_away_ends_the_reading() {
+        let mut scene = Scene::of(MIXED);
+        let (sender, ready) = mpsc::channel(1);
+        drop(ready);
+        assert!(read(&scene.plan, Stage::Tokens, &mut scene.seen, &sender).is_ok());
+    }
+}

@@ -9,10 +9,13 @@ use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use crate::event::{Refusal, RefusalCode};
+use crate::target::Kind;
 
 /// What a line may name: the members of the contract's targets, and the provider.
 pub(super) const MEMBERS: [&str; 7] = ["token", "token_type_hint", "sub", "sid", "client_id", "iss", PROVIDER];
 const PROVIDER: &str = "provider";
+/// What names less than a client, and at last than an issuer.
+const NARROWER: [&str; 4] = ["token", "sid", "sub", "client_id"];
 
 /// A target that is not checked yet.
 #[derive(Clone)]
@@ -21,12 +24,14 @@ pub(super) struct Written {
     pub(super) provider: Option<String>,
     /// The target as the event will have it: a JSON object without `provider`.
     pub(super) json: Zeroizing<String>,
+    /// Members that stand there without a value: null, or an empty cell.
+    vacant: Vec<&'static str>,
 }
 
 impl Written {
     /// A target of these members, each at most once.
     pub(super) fn of_members<'a>(members: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        let mut written = Self { provider: None, json: Zeroizing::new(String::new()) };
+        let mut written = Self { provider: None, json: Zeroizing::new(String::new()), vacant: Vec::new() };
         for (name, value) in members {
             match name {
                 PROVIDER => written.provider = Some(value.to_owned()),
@@ -42,7 +47,7 @@ impl Written {
     /// The line is no JSON object, or has a member that is not known: without it the line could mean more than it says.
     pub(super) fn of_json(line: &[u8]) -> Result<Self, String> {
         let Members(members) = serde_json::from_slice(line).map_err(|error| not_an_object(&error))?;
-        let mut written = Self { provider: None, json: Zeroizing::new(String::with_capacity(line.len())) };
+        let mut written = Self { provider: None, json: Zeroizing::new(String::with_capacity(line.len())), vacant: Vec::new() };
         let mut has_provider = false;
         for (name, value) in members {
             match MEMBERS.into_iter().find(|known| *known == name) {
@@ -52,10 +57,31 @@ impl Written {
                     has_provider = true;
                     written.provider = serde_json::from_str(value.get()).map_err(|_| "provider must be a string".to_owned())?;
                 }
+                Some(name) if value.get() == "null" => written.vacant.push(name),
                 Some(name) => written.push(name, value.get()),
             }
         }
         Ok(written.ended())
+    }
+
+    /// The same target, of a file that has these members too, empty.
+    pub(super) fn with_vacant(self, vacant: Vec<&'static str>) -> Self {
+        Self { vacant, ..self }
+    }
+
+    /// Refuses a client or an issuer that is a target only because a narrower member is empty: a hole in an export would log out everybody.
+    pub(super) fn check_width(&self, kind: Kind) -> Result<(), String> {
+        let (wide, narrower) = match kind {
+            Kind::Client => ("client_id", &NARROWER[..3]),
+            Kind::Issuer => ("iss", &NARROWER[..]),
+            _ => return Ok(()),
+        };
+        match narrower.iter().find(|name| self.vacant.contains(name)) {
+            None => Ok(()),
+            Some(name) => Err(format!(
+                "{name} is empty, and without it the line would mean everybody at its {wide}; where that is meant, give it a file without {name}"
+            )),
+        }
     }
 
     fn push(&mut self, name: &str, value: &str) {
@@ -122,7 +148,7 @@ pub(super) fn unknown(what: &str, name: &str, place: Option<usize>) -> String {
 
 /// Whether this is a name and no credential: short, letters with separators, and not in a jumble of cases.
 fn is_plain(name: &str) -> bool {
-    let is_word = name.chars().all(|c| c.is_ascii_alphabetic() || "_- .".contains(c));
+    let is_word = name.chars().all(|c| c.is_ascii_alphabetic() || "_- ".contains(c));
     let switches = name.as_bytes().windows(2).filter(|pair| pair[0].is_ascii_lowercase() && pair[1].is_ascii_uppercase()).count();
     (1..=20).contains(&name.len()) && is_word && switches <= 2
 }
@@ -153,10 +179,7 @@ mod tests {
     #[test]
     fn the_provider_is_taken_out_and_the_rest_stays_as_written() {
         assert_eq!(json(r#"{"sub":"u"}"#), Ok((None, r#"{"sub":"u"}"#.to_owned())));
-        assert_eq!(
-            json(r#" { "provider" : "main", "sid":"s" , "sub":null}"#),
-            Ok((Some("main".to_owned()), r#"{"sid":"s","sub":null}"#.to_owned()))
-        );
+        assert_eq!(json(r#" { "provider" : "main", "sid":"s" , "sub":null}"#), Ok((Some("main".to_owned()), r#"{"sid":"s"}"#.to_owned())));
         assert_eq!(json(r#"{"provider":null}"#), Ok((None, "{}".to_owned())));
         assert_eq!(json(r#"{"sub":"a","sub":"b"}"#), Ok((None, r#"{"sub":"a","sub":"b"}"#.to_owned())), "for the event's rules to refuse");
     }
@@ -175,6 +198,23 @@ mod tests {
         ] {
             let why = json(line).unwrap_err();
             assert!(why.starts_with(sentence) && !why.contains("secret"), "{why}");
+        }
+    }
+
+    #[test]
+    fn an_empty_member_does_not_make_a_target_of_everybody() {
+        let check = |line: &str, kind| Written::of_json(line.as_bytes()).unwrap().check_width(kind);
+        let why = check(r#"{"token":null,"client_id":"c"}"#, Kind::Client).unwrap_err();
+        assert!(why.starts_with("token is empty, and without it the line would mean everybody at its client_id"), "{why}");
+        let why = check(r#"{"client_id":null,"iss":"i"}"#, Kind::Issuer).unwrap_err();
+        assert!(why.starts_with("client_id is empty, and without it the line would mean everybody at its iss"), "{why}");
+        assert!(check(r#"{"sub":null,"iss":"i"}"#, Kind::Issuer).is_err());
+        for (line, kind) in [
+            (r#"{"client_id":"c","iss":null}"#, Kind::Client),
+            (r#"{"iss":"i"}"#, Kind::Issuer),
+            (r#"{"token":null,"sub":"u"}"#, Kind::Subject),
+        ] {
+            assert_eq!(check(line, kind), Ok(()), "{line}");
         }
     }
 
