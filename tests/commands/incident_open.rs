@@ -140,6 +140,15 @@ fn bad_lines_are_listed_by_number_and_no_value_is_shown() {
 }
 
 #[test]
+fn a_thousand_bad_lines_are_listed_and_the_rest_is_counted() {
+    let ran = feed(&mut bare(&NO_BROKER), &[&OPEN[..], &["--json", "--format", "ndjson"]].concat(), &"bad\n".repeat(1500));
+    let summary = ran.json();
+    assert_eq!((ran.code, &summary["refused_lines"]), (1, &json!(1500)));
+    assert_eq!(summary["refused"].as_array().map(Vec::len), Some(1000));
+    assert_eq!(summary["error"], "1500 of 1500 lines refused (the first 1000 are listed); nothing was published");
+}
+
+#[test]
 fn what_is_wrong_or_could_be_read_in_two_ways_is_refused_before_anything_else() {
     let file = Input::new(".csv", "sub,tokn\nu,t\n");
     let cases: [(&[&str], &str); 10] = [
@@ -259,7 +268,7 @@ async fn what_is_on_record_is_not_sent_again_and_does_no_harm_where_it_is() {
 
     let blind = open(command(&stage).env("DATABASE_URL", "postgres://127.0.0.1:1/x"), &["--json", file.path()]);
     assert_eq!((blind.code, &blind.json()["published"]), (0, &json!(4)));
-    assert!(blind.stderr.starts_with("cannot tell which events are on record, so that all 4 events are published"), "{}", blind.stderr);
+    assert!(blind.stderr.starts_with("cannot tell what is on record already and publishes everything"), "{}", blind.stderr);
     let broker = Broker::connect(&stage).await;
     assert_eq!(open(&mut command(&stage), &["--sub", "last"]).code, 0);
     stage.wait_for_count(1, "audit.revocations WHERE sub = 'last'").await;

@@ -32,7 +32,7 @@ use crate::broker::{Broker, EventPublisher};
 use crate::cli::CommandError;
 use crate::cli::interrupt::interruption;
 use crate::cli::operator::Operator;
-use crate::cli::output::{count, remark};
+use crate::cli::output::remark;
 use crate::cli::progress::Progress;
 use crate::config::{BrokerSettings, DatabaseSettings, Environment, InvalidationConfig};
 use crate::store::{Store, StoreError};
@@ -108,10 +108,10 @@ pub(super) async fn run(path: Option<&Path>, args: &Args) -> Result<(), CommandE
     let (source, mut survey) = block_in_place(|| args.survey(&order, checker, &settings))?;
     let approval = survey.approval(&settings.approval);
     let mut summary = Summary::of(&order.incident, args.dry_run, &mut survey, approval);
-    if args.dry_run {
+    if args.dry_run || survey.targets() == 0 {
         return summary.finish(Ok(()), args.json);
     }
-    let known = on_record(database.as_ref(), &order.incident, survey.events).await;
+    let known = on_record(database.as_ref(), &order.incident).await;
     let targets = i64::try_from(survey.targets()).unwrap_or(i64::MAX);
     let plan = Plan { order, source, settings, user: broker.user().to_owned(), targets, digest: survey.digest.take() };
     let (published, ended) = publish(&broker, plan, survey, known, args.json).await;
@@ -161,13 +161,12 @@ const NOTHING: &str =
 
 /// The ids of this incident's events that a worker has recorded. Without a database, or where it is away, every event is published:
 /// one that arrives twice changes nothing.
-async fn on_record(settings: Option<&DatabaseSettings>, incident: &str, events: u64) -> HashSet<String> {
+async fn on_record(settings: Option<&DatabaseSettings>, incident: &str) -> HashSet<String> {
     let Some(settings) = settings else { return HashSet::new() };
     match known_ids(settings, incident).await {
         Ok(known) => known,
         Err(error) => {
-            let events = count(events, "event");
-            remark(format_args!("cannot tell which events are on record, so that all {events} are published, which does no harm: {error}"));
+            remark(format_args!("cannot tell what is on record already and publishes everything, which does no harm: {error}"));
             HashSet::new()
         }
     }

@@ -61,6 +61,8 @@ impl Targets {
     }
 }
 
+const REMEDY: &str = "the same command with the same input goes on from there";
+
 /// Instead of a provider's name, where only the worker's settings tell it.
 const FOUND_BY_WORKER: &str = "(by the worker)";
 
@@ -96,33 +98,40 @@ impl Summary {
 
     /// Prints it. Returns the error of a pass that broke off, or of lines that were refused.
     pub(super) fn finish(mut self, ended: Result<(), CommandError>, json: bool) -> Result<(), CommandError> {
-        let ended = self.verdict(ended);
+        let ended = ended.map_err(|error| self.broke_off(&error)).and_then(|()| self.complete());
         self.error = ended.as_ref().err().map(ToString::to_string);
-        if json {
-            say_json(&self);
-        } else if self.dry_run {
-            self.say_counts();
-        } else {
-            self.say_published();
+        match self.targets.total {
+            _ if json => say_json(&self),
+            0 => {}
+            _ if self.dry_run => self.say_counts(),
+            _ => self.say_published(),
         }
         ended
     }
 
-    fn verdict(&self, ended: Result<(), CommandError>) -> Result<(), CommandError> {
-        let Self { published, skipped, events, refused_lines, .. } = self;
-        let so_far = format!("{} of {events} events are confirmed", published + skipped);
-        let remedy = "the same command with the same input goes on from there";
-        match ended {
-            Err(error) => Err(CommandError::failed(format!("{error}; {so_far}; once that is mended, {remedy}"))),
-            Ok(()) if self.interrupted => Err(CommandError::failed(format!("interrupted; {so_far}; {remedy}"))),
-            Ok(()) if *refused_lines > 0 => {
-                let (lines, others) = (count(self.lines, "line"), if self.dry_run { "are valid" } else { "were published" });
-                let listed = self.refused.len();
-                let unlisted = if *refused_lines > listed as u64 { format!(" (the first {listed} are listed)") } else { String::new() };
-                Err(CommandError::failed(format!("{refused_lines} of {lines} refused{unlisted}; the others {others}")))
-            }
-            Ok(()) => Ok(()),
+    fn broke_off(&self, error: &CommandError) -> CommandError {
+        CommandError::failed(format!("{error}; {}; once that is mended, {REMEDY}", self.so_far()))
+    }
+
+    fn complete(&self) -> Result<(), CommandError> {
+        if self.interrupted {
+            return Err(CommandError::failed(format!("interrupted; {}; {REMEDY}", self.so_far())));
         }
+        let (bad, listed) = (self.refused_lines, self.refused.len() as u64);
+        if bad == 0 {
+            return Ok(());
+        }
+        let first = if bad > listed { format!(" (the first {listed} are listed)") } else { String::new() };
+        let others = match self.targets.total {
+            0 => "nothing was published",
+            _ if self.dry_run => "the others are valid",
+            _ => "the others were published",
+        };
+        Err(CommandError::failed(format!("{bad} of {} refused{first}; {others}", count(self.lines, "line"))))
+    }
+
+    fn so_far(&self) -> String {
+        format!("{} of {} events are confirmed", self.published + self.skipped, self.events)
     }
 
     fn say_counts(&self) {
