@@ -1,7 +1,8 @@
-//! `incident`: mass revocations, looked at and steered.
+//! `incident`: mass revocations, from the order to the end.
 
 mod cancel;
 mod look;
+mod open;
 mod steer;
 mod watch;
 mod words;
@@ -20,6 +21,8 @@ pub(super) use words::call_for_action;
 /// What to do.
 #[derive(clap::Subcommand)]
 pub(super) enum Command {
+    /// Order a mass revocation: have tokens, users, sessions, clients or issuers denied everywhere and revoked
+    Open(open::Args),
     /// List them, active ones first
     List(look::List),
     /// Show everything about one, what it waits for first
@@ -62,6 +65,7 @@ pub(super) struct Order {
 
 pub(super) async fn run(path: Option<&Path>, command: &Command) -> Result<(), CommandError> {
     match command {
+        Command::Open(args) => open::run(path, args).await,
         Command::List(args) => look::list(&open(path).await?, args).await,
         Command::Show(args) => look::show(&open(path).await?, args).await,
         Command::Watch(args) => watch::run(&open(path).await?, args).await,

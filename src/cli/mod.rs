@@ -3,11 +3,14 @@
 mod check;
 mod dead;
 mod incident;
+mod interrupt;
 mod keygen;
+mod local_rules;
 mod migrate;
 mod ndjson;
 mod operator;
 mod output;
+mod progress;
 mod retry;
 mod run;
 #[cfg(feature = "sandbox")]
@@ -44,13 +47,13 @@ enum Command {
     Check(check::Args),
     /// Publish events from NDJSON
     Submit(submit::Args),
+    /// Handle incidents: mass revocations, from the order to the end
+    #[command(subcommand)]
+    Incident(incident::Command),
     /// Show how everything stands, what is wrong first
     Status(status::Args),
     /// Make parked targets due now
     Retry(retry::Args),
-    /// Look at mass revocations and steer them
-    #[command(subcommand)]
-    Incident(incident::Command),
     /// Look at refused messages, put them back or throw them away
     #[command(subcommand)]
     Dead(dead::Command),

@@ -31,6 +31,7 @@ mod claim;
 mod confirm;
 mod incidents;
 mod lost;
+mod on_record;
 mod open;
 mod operate;
 mod record;

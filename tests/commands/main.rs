@@ -10,6 +10,7 @@ mod harness;
 mod incident_approval;
 mod incident_handles;
 mod incident_record;
+mod incident_open;
 mod program;
 mod queue;
 mod retry;
