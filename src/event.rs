@@ -24,6 +24,7 @@ mod hostile_input_tests;
 #[cfg(test)]
 mod tests;
 
+pub use names::CUTOFF_ROUTING_KEY;
 pub use refusal::{Refusal, RefusalCode};
 
 use json::Json;

@@ -20,6 +20,7 @@
 //! | what is a target, a token, what may print it | [`target`] |
 //! | what does an answer mean, what comes next | [`outcome`], and `classify` in each file of [`provider`] |
 //! | when is the next attempt | [`retry`] |
+//! | when does a second person have to approve | [`approval`] |
 //! | when is a provider left alone | `worker/breaker.rs` |
 //! | who acknowledges | `worker/accept.rs` |
 //! | what is in the database | `migrations/`, [`store`] |
@@ -30,10 +31,11 @@
 //! | what does an auditor get | [`evidence`], `docs/evidence.md` |
 //! | who wires it | [`app`] |
 //!
-//! Pure modules ([`config`], [`event`], [`evidence`], [`invalidation`], [`outcome`], [`report`], [`retry`], [`seal`], [`target`]) import no adapter; only
-//! [`broker`] uses lapin, only [`provider`] reqwest, only [`store`] sqlx. The feature `sandbox` plays the world outside, and speaks to all three as that world does.
+//! Pure modules ([`approval`], [`config`], [`event`], [`evidence`], [`invalidation`], [`outcome`], [`report`], [`retry`], [`seal`], [`target`])
+//! import no adapter; only [`broker`] uses lapin, only [`provider`] reqwest, only [`store`] sqlx. The feature `sandbox` plays the world outside, and speaks to all three as that world does.
 
 pub mod app;
+pub mod approval;
 pub mod broker;
 pub mod cli;
 pub mod config;

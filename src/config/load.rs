@@ -9,6 +9,7 @@ use super::environment::Environment;
 use super::findings::{ConfigError, Findings};
 use super::raw::RawConfig;
 use super::{AmqpConfig, Config, DatabaseConfig, LimitsConfig, LogConfig, RetryConfig, evidence, providers, sections, tree};
+use crate::approval::ApprovalRules;
 use crate::event::ProviderRule;
 
 /// What commands on the database alone need, such as `migrate`.
@@ -37,6 +38,8 @@ pub struct BrokerSettings {
     pub default_provider: Option<Arc<str>>,
     /// The providers' names and issuers; empty where none is configured, and then names cannot be checked here.
     pub providers: Vec<ProviderRule>,
+    /// When a mass revocation waits for a second person, as far as it is set here: the worker's own settings decide.
+    pub approval: ApprovalRules,
     /// `[log]`
     pub log: LogConfig,
 }
@@ -57,7 +60,7 @@ impl Config {
             evidence: evidence::evidence(raw.evidence, &mut findings),
             retry: sections::retry(raw.retry, &mut findings),
             invalidation: sections::invalidation(raw.invalidation, &mut findings),
-            authorization: sections::authorization(raw.authorization),
+            authorization: sections::authorization(raw.authorization, &mut findings),
             limits: sections::limits(raw.limits, max_message_bytes, &mut findings),
             http_listen: sections::http_listen(raw.http, &mut findings),
             log: sections::log(raw.log, environment, &mut findings),
@@ -102,7 +105,7 @@ impl RetrySettings {
 }
 
 impl BrokerSettings {
-    /// Reads `[amqp]`, `[limits]`, `[log]` and what is said of providers' names, from the same places as [`Config::load`].
+    /// Reads `[amqp]`, `[limits]`, `[authorization]`, `[log]` and what is said of providers' names, from the same places as [`Config::load`].
     pub fn load(path: Option<&Path>, environment: &Environment) -> Result<Self, ConfigError> {
         let mut findings = Findings::default();
         let mut raw = tree::read(path, environment, &mut findings);
@@ -113,6 +116,7 @@ impl BrokerSettings {
             log: sections::log(raw.log, environment, &mut findings),
             default_provider: providers::default_provider(raw.default_provider, raw.providers.keys(), &mut findings),
             providers: providers::rules(raw.providers, &mut findings),
+            approval: sections::authorization(raw.authorization, &mut findings).approval(),
         };
         findings.finish(settings)
     }

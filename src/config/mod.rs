@@ -25,7 +25,9 @@ use std::time::Duration;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
+use crate::approval::ApprovalRules;
 use crate::evidence::SigningKey;
+use crate::target::Kind;
 
 const MINUTE: u64 = 60;
 const DAY: u64 = 24 * 60 * MINUTE;
@@ -155,6 +157,18 @@ pub struct AuthorizationConfig {
     pub logout_users: Option<Vec<String>>,
     /// `mass_revocation_users`: broker users that may publish `auth.mass_revocation.v1`. Default: none.
     pub mass_revocation_users: Vec<String>,
+    /// `approval_required_for`: target kinds of which one is enough for a mass revocation to wait until a second person approves it: `token`,
+    /// `session`, `subject`, `client`, `issuer`, or `none`. Default: `client` and `issuer`.
+    pub approval_required_for: Vec<Kind>,
+    /// `approval_above_targets`: an incident of more targets than this waits for approval, whatever their kinds; 0 to 1,000,000,000. Default 10000.
+    pub approval_above_targets: i64,
+}
+
+impl AuthorizationConfig {
+    /// The two settings that say when a second person has to approve.
+    pub fn approval(&self) -> ApprovalRules {
+        ApprovalRules { kinds: self.approval_required_for.clone(), above_targets: self.approval_above_targets }
+    }
 }
 
 /// `[limits]`

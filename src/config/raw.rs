@@ -170,6 +170,8 @@ pub(super) struct RawInvalidation {
 pub(super) struct RawAuthorization {
     pub(super) logout_users: Option<Words>,
     pub(super) mass_revocation_users: Option<Words>,
+    pub(super) approval_required_for: Option<Words>,
+    pub(super) approval_above_targets: Option<Number>,
 }
 
 #[derive(Default, Deserialize)]

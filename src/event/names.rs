@@ -2,6 +2,10 @@
 
 use super::{EventType, Lane, LogoutEvent};
 
+/// The routing key of a mass revocation's wide targets. It matches `auth.mass_revocation.#` too, and a queue of its own: a cutoff must not wait
+/// behind a backlog of tokens.
+pub const CUTOFF_ROUTING_KEY: &str = "auth.mass_revocation.cutoff";
+
 impl EventType {
     /// Every type of the contract.
     pub const ALL: [Self; 2] = [Self::Logout, Self::MassRevocation];
@@ -74,5 +78,6 @@ mod tests {
         assert_eq!(EventType::parse("auth.logout.v2"), None);
         assert_eq!(Lane::parse(""), None);
         assert_eq!(EventType::ALL.map(EventType::lane), Lane::ALL);
+        assert!(CUTOFF_ROUTING_KEY.starts_with(EventType::MassRevocation.routing_key()));
     }
 }

@@ -1,7 +1,9 @@
 use std::path::PathBuf;
 
 use super::*;
+use crate::approval::ApprovalRules;
 use crate::config::{BasicEncoding, ClientAuth, GenauthProtocol, KindConfig, Verify};
+use crate::target::Kind;
 
 mod refusals;
 mod sources;
@@ -78,6 +80,7 @@ fn defaults() {
     assert_eq!(config.invalidation.stream_max_length_bytes, 5_000_000_000);
     assert_eq!(config.authorization.logout_users, None);
     assert!(config.authorization.mass_revocation_users.is_empty());
+    assert_eq!(config.authorization.approval(), ApprovalRules { kinds: vec![Kind::Client, Kind::Issuer], above_targets: 10_000 });
     let limits = config.limits;
     assert_eq!((limits.max_message_bytes, limits.max_targets, limits.max_token_bytes), (1_048_576, 1000, 16_384));
     assert_eq!(config.http_listen.to_string(), "127.0.0.1:9300");
@@ -110,6 +113,8 @@ fn the_names_of_the_contract() {
         invalidation = {{ stream_max_age = "14d", heartbeat = "500ms", stream_max_length_bytes = 10_000_000 }}
         authorization.mass_revocation_users = ["soc"]
         authorization.logout_users = ["shop"]
+        authorization.approval_required_for = ["issuer", "subject"]
+        authorization.approval_above_targets = 0
         http.listen = "[::1]:9400"
         log = {{ format = "human", level = "debug,lapin=error" }}
         {MAIN}
@@ -124,8 +129,21 @@ fn the_names_of_the_contract() {
     assert_eq!(config.invalidation.stream_max_length_bytes, 10_000_000);
     assert_eq!(config.authorization.mass_revocation_users, ["soc"]);
     assert_eq!(config.authorization.logout_users, Some(vec!["shop".to_owned()]));
+    assert_eq!(config.authorization.approval(), ApprovalRules { kinds: vec![Kind::Issuer, Kind::Subject], above_targets: 0 });
     assert_eq!(config.http_listen.to_string(), "[::1]:9400");
     assert_eq!((config.log.json, config.log.filter.as_str()), (false, "debug,lapin=error"));
+}
+
+#[test]
+fn approval_can_be_asked_of_no_kind_or_of_all() {
+    let required_for = |value: &str| {
+        let config = load_with(&format!("{BASE}{MAIN}"), &[("REVOCATION__AUTHORIZATION__APPROVAL_REQUIRED_FOR", value)]);
+        config.unwrap_or_else(|error| panic!("{error}")).authorization.approval_required_for
+    };
+    assert_eq!([required_for("none"), required_for("[]"), required_for("")], [vec![], vec![], vec![]]);
+    assert_eq!(required_for("token, session,subject,client,issuer"), Kind::ALL);
+    let listed = load(&format!("authorization.approval_required_for = []\n{BASE}{MAIN}"));
+    assert!(listed.authorization.approval_required_for.is_empty());
 }
 
 #[test]
