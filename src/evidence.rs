@@ -16,7 +16,7 @@ pub use archive::{Archive, Member};
 pub use chain::Hash;
 pub use manifest::{Entry, Manifest};
 pub use signer::{PublicKey, Signer, SigningKey};
-pub use verify::{Verified, verify};
+pub use verify::{Verified, digest, verify};
 
 /// The format's name and version, first in every manifest.
 pub const FORMAT: &str = "revocation-worker evidence 1";

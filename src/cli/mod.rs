@@ -2,6 +2,7 @@
 
 mod check;
 mod dead;
+mod incident;
 mod keygen;
 mod migrate;
 mod ndjson;
@@ -50,7 +51,10 @@ enum Command {
     /// Look at refused messages, put them back or throw them away
     #[command(subcommand)]
     Dead(dead::Command),
-    /// Make a sealing key
+    /// Export the record of an incident for auditors, and verify such an export
+    #[command(subcommand)]
+    Incident(incident::Command),
+    /// Make a sealing key, or a key that signs exports
     Keygen(keygen::Args),
     /// Log pretend users out on private servers and watch every token die
     #[cfg(feature = "sandbox")]
@@ -110,6 +114,7 @@ async fn dispatch(cli: Cli) -> Result<(), CommandError> {
         Command::Status(args) => status::run(config, &args).await,
         Command::Retry(args) => retry::run(config, &args).await,
         Command::Dead(command) => dead::run(config, &command).await,
+        Command::Incident(command) => incident::run(config, &command).await,
         Command::Keygen(args) => keygen::run(&args),
         #[cfg(feature = "sandbox")]
         Command::Sandbox(args) => sandbox::run(&args).await,

@@ -42,13 +42,20 @@ impl fmt::Display for Finding<'_> {
                 write!(f, "no {MANIFEST} is left: the file was cut off at byte {length}, before the header of {name}")
             }
             Self::NoManifest { at, name, .. } => {
-                write!(f, "no {MANIFEST} can be found, and byte {at} does not start the header of {name}: no archive of this kind, or a damaged one")
+                write!(
+                    f,
+                    "no {MANIFEST} can be found, and byte {at} does not start the header of {name}: no archive of this kind, or a damaged one"
+                )
             }
             Self::BadManifest(why) => write!(f, "{MANIFEST}: {why}"),
             Self::BadFingerprint => write!(f, "{MANIFEST}: the signer's fingerprint is not that of the public key beside it"),
             Self::NoSignature => write!(f, "{SIGNATURE}: it is missing, or no signature can be read from it"),
             Self::BadSignature(signer) => {
-                write!(f, "{SIGNATURE}: not the signature of key {:?} over {MANIFEST}: one of the two was changed, or another key signed", signer.key_id)
+                write!(
+                    f,
+                    "{SIGNATURE}: not the signature of key {:?} over {MANIFEST}: one of the two was changed, or another key signed",
+                    signer.key_id
+                )
             }
             Self::Header(name) => write!(f, "{name}: its tar header was changed"),
             Self::Padding(name) => write!(f, "{name}: the padding after it was changed"),
@@ -58,7 +65,9 @@ impl fmt::Display for Finding<'_> {
                 write!(f, "{} bytes were removed before {MANIFEST}", exported - found)
             }
             Self::Length { found, exported } => write!(f, "{} bytes were added before {MANIFEST}", found - exported),
-            Self::Tail { at } => write!(f, "from byte {at} on, headers, padding, {SIGNATURE} or end of the archive are not as they were written"),
+            Self::Tail { at } => {
+                write!(f, "from byte {at} on, headers, padding, {SIGNATURE} or end of the archive are not as they were written")
+            }
             Self::CutOff { length, exported } => write!(f, "the file was cut off: it ends at byte {length} instead of {exported}"),
             Self::Appended { bytes } => write!(f, "{bytes} bytes were appended after the end of the archive"),
         }

@@ -5,7 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use super::chain::Pass;
 use super::findings::Finding;
 use super::manifest::read_signature;
-use super::{Entry, MANIFEST, MEMBERS, Manifest, PublicKey, tar};
+use super::{Entry, Hash, MANIFEST, MEMBERS, Manifest, PublicKey, tar};
 
 /// Enough for the checkpoints of some hundred million lines.
 const LARGEST_MANIFEST: u64 = 64 * 1024 * 1024;
@@ -33,6 +33,15 @@ pub fn verify(archive: impl Read + Seek, trusted: &[PublicKey]) -> io::Result<Ve
     let manifest = check.run()?;
     let is_known = manifest.as_ref().is_some_and(|manifest| trusted.contains(&manifest.signer.public_key));
     Ok(Verified { manifest, is_known, findings: check.findings })
+}
+
+/// Size and SHA-256 of a whole file, as `sha256sum` has it.
+///
+/// # Errors
+/// It cannot be read.
+pub fn digest(file: impl Read) -> io::Result<(u64, Hash)> {
+    let seen = stream(file, Pass::new(None, ""))?.finish();
+    Ok((seen.bytes, seen.sha256))
 }
 
 struct Check<R> {
@@ -169,7 +178,7 @@ impl<R: Read + Seek> Check<R> {
         if tar::header(&entry.name, size, mtime).is_none_or(|expected| header != expected) {
             self.report(&Finding::Header(&entry.name));
         }
-        let (seen, exported) = (self.stream(size, pass)?.finish(), entry.seen());
+        let (seen, exported) = (stream(self.file.by_ref().take(size), pass)?.finish(), entry.seen());
         if seen.sha256 != exported.sha256 {
             self.report(&Finding::Content { entry, seen, is_shifted });
         } else if seen != exported {
@@ -181,18 +190,16 @@ impl<R: Read + Seek> Check<R> {
         }
         Ok(self.findings.len() == before)
     }
+}
 
-    /// From where the file stands.
-    fn stream(&mut self, bytes: u64, mut pass: Pass) -> io::Result<Pass> {
-        let mut content = self.file.by_ref().take(bytes);
-        let mut chunk = vec![0; CHUNK];
-        loop {
-            match content.read(&mut chunk) {
-                Ok(0) => return Ok(pass),
-                Ok(read) => pass.update(&chunk[..read]),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
+fn stream(mut content: impl Read, mut pass: Pass) -> io::Result<Pass> {
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        match content.read(&mut chunk) {
+            Ok(0) => return Ok(pass),
+            Ok(read) => pass.update(&chunk[..read]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
     }
 }

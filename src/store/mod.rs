@@ -28,6 +28,7 @@ macro_rules! within {
 mod accept;
 mod claim;
 mod confirm;
+mod evidence;
 mod lost;
 mod operate;
 mod record;
@@ -48,6 +49,7 @@ use crate::config::DatabaseConfig;
 pub use accept::{Accepted, Disposition, NewEvent, NewTarget};
 pub use claim::{Claimed, Want};
 pub use confirm::{Denial, Unconfirmed};
+pub use evidence::{Rows, Snapshot};
 pub use operate::{Backlog, RetryScope, Standing};
 pub use record::{Attempt, Closing};
 pub use rejected::Rejected;
