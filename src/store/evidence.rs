@@ -116,16 +116,14 @@ impl Snapshot {
                 name
             )
             .fetch(&mut **c),
-            // The view's own words, because it can be asked for a target by a computed id only.
+            // What the view says, from the tables: the view itself can be asked by a computed id only. Of two ends of one attempt, the answer counts.
             Rows::Attempts => sqlx::query_scalar!(
                 r#"SELECT row_to_json(r)::text AS "row!"
                     FROM revocation.events e JOIN LATERAL (
-                        SELECT revocation.revocation_id(a.event_id, a.ordinal) AS revocation_id, a.attempt, w.instance AS worker,
-                               a.started_at, a.duration_ms, a.outcome, a.http_status, a.error, a.retry_after_ms
+                        (SELECT DISTINCT ON (a.ordinal, a.attempt) revocation.revocation_id(a.event_id, a.ordinal) AS revocation_id, a.attempt,
+                               w.instance AS worker, a.started_at, a.duration_ms, a.outcome, a.http_status, a.error, a.retry_after_ms
                         FROM revocation.attempts a LEFT JOIN revocation.workers w USING (worker_no)
-                        WHERE a.event_id = e.event_id AND (a.answered OR NOT EXISTS (
-                            SELECT FROM revocation.attempts late
-                            WHERE (late.event_id, late.ordinal, late.attempt) = (a.event_id, a.ordinal, a.attempt) AND late.answered))
+                        WHERE a.event_id = e.event_id ORDER BY a.ordinal, a.attempt, a.answered DESC)
                         UNION ALL
                         SELECT revocation.revocation_id(t.event_id, t.ordinal), t.attempts, w.instance, t.leased_at, NULL, NULL, NULL, NULL, NULL
                         FROM revocation.targets t LEFT JOIN revocation.workers w ON w.worker_no = t.lease_owner

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use time::format_description::well_known::Rfc3339;
 
 use crate::cli::CommandError;
 use crate::cli::output::{count, printable, say, say_json};
@@ -82,7 +83,8 @@ fn say_sentences(verified: &Verified) {
     verified.findings.iter().for_each(|finding| say(printable(finding)));
     let Some(manifest) = verified.manifest.as_ref().filter(|_| verified.findings.is_empty()) else { return };
     let rows = |member: &evidence::Entry| format!("{} {}", member.rows, member.name);
-    say(printable(&format!("incident {:?}, exported at {}: intact", manifest.incident, manifest.exported_at)));
+    let at = manifest.exported_at.format(&Rfc3339).unwrap_or_default();
+    say(printable(&format!("incident {}, exported at {at}: intact", manifest.incident)));
     say(format_args!("lines: {}", manifest.members.iter().map(rows).collect::<Vec<_>>().join(", ")));
     let known = if verified.is_known { "known" } else { "NOT KNOWN" };
     // The fingerprint is that of the key that verified: a false one is a finding.
