@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{SetOnce, mpsc, watch};
+use tokio::sync::{Notify, SetOnce, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::VERSION;
-use crate::broker::{Broker, BrokerError, Intake, Publisher, Reports};
+use crate::broker::{Broker, BrokerError, Intake, Publisher, QUEUES, Reports, Sinks};
 use crate::config::{Config, ProviderConfig};
 use crate::event::{ProviderRule, Rules};
 use crate::http;
@@ -21,7 +21,7 @@ use crate::retry::Schedule;
 use crate::seal::{Keyring, SealError};
 use crate::store::{SchemaError, Store, StoreError};
 use crate::telemetry::Metrics;
-use crate::worker::{Channels, Gate, Held, Steps, Worker};
+use crate::worker::{Channels, Gate, Held, Incidents, Steps, Worker};
 
 /// How long the last writes may take once the grace period is over.
 const LAST_WRITES: Duration = Duration::from_secs(5);
@@ -91,11 +91,11 @@ fn rules(config: &Config) -> Rules {
 }
 
 fn gates(config: &Config) -> Result<BTreeMap<Arc<str>, Gate>, ProviderSetupError> {
-    let concurrency = |provider: &Provider| config.providers.get(provider.name()).map_or(1, |p| p.concurrency);
+    let limits = |provider: &Provider| config.providers.get(provider.name()).map_or((1, None::<u32>), |p| (p.concurrency, None));
     Ok(providers(&config.providers)?
         .into_iter()
-        .map(|p| (p.name().clone(), (concurrency(&p), p)))
-        .map(|(n, (c, p))| (n, Gate::new(p, c)))
+        .map(|p| (p.name().clone(), (limits(&p), p)))
+        .map(|(n, ((concurrency, rate), p))| (n, Gate::new(p, concurrency, rate.map(f64::from))))
         .collect())
 }
 
@@ -117,7 +117,7 @@ struct Running {
     drained: CancellationToken,
     hard: CancellationToken,
     /// Keeps the steps running when consuming ends, so that its reason is the one that is told.
-    _sink: mpsc::UnboundedSender<crate::broker::Received>,
+    _sinks: Sinks,
 }
 
 /// Runs the worker until `stop` is cancelled, then lets it finish within `shutdown_grace`.
@@ -149,6 +149,9 @@ pub async fn run(config: Config, migrate: bool, stop: CancellationToken) -> Resu
         metrics: Metrics::new(VERSION),
         database_up: AtomicBool::new(true),
         notes: notes_tx,
+        approval: config.authorization.approval(),
+        incidents: Incidents::default(),
+        due: Notify::new(),
         held: Held::default(),
         tasks: TaskTracker::new(),
         stop: stop.clone(),
@@ -168,16 +171,18 @@ fn start(
     hard: CancellationToken,
     migrate: bool,
 ) -> Running {
-    let (sink, deliveries) = mpsc::unbounded_channel();
+    let channels = QUEUES.map(|_| mpsc::unbounded_channel());
+    let sinks = channels.each_ref().map(|(sink, _)| sink.clone());
+    let deliveries = channels.map(|(_, deliveries)| deliveries);
     let (open_tx, open) = watch::channel(true);
     let (connected, consuming) = watch::channel(false);
     let drained = CancellationToken::new();
     let (stop, schedule) = (worker.stop.clone(), Schedule::reconnecting());
     let reports = Reports { broker: broker.clone(), schedule: schedule.clone(), stop: stop.clone() };
-    let intake = Intake { broker, schedule, sink: sink.clone(), open, connected, stop, drained: drained.clone() };
+    let intake = Intake { broker, schedule, sinks: sinks.clone(), open, connected, stop, drained: drained.clone() };
     let steps = worker.start(Channels { deliveries, notes, reports, open: open_tx }, migrate);
     let http = tokio::spawn(http::serve(listener, http::Health { worker: worker.clone(), consuming }, hard.clone()));
-    Running { worker, steps, intake: tokio::spawn(intake.run()), http, drained, hard, _sink: sink }
+    Running { worker, steps, intake: tokio::spawn(intake.run()), http, drained, hard, _sinks: sinks }
 }
 
 /// Returns when asked to stop, or when something ended that never should.
@@ -200,6 +205,7 @@ async fn supervise(running: &mut Running, stop: &CancellationToken) -> Result<()
         _ = &mut running.steps.claim => Err(AppError::Step("claim")),
         _ = &mut running.steps.reports => Err(AppError::Step("reports")),
         _ = &mut running.steps.upkeep => Err(AppError::Step("upkeep")),
+        _ = &mut running.steps.steer => Err(AppError::Step("steer")),
     };
     // A stop that was asked for ends the steps too: it is no failure of theirs.
     if stop.is_cancelled() { Ok(()) } else { ended }
@@ -207,7 +213,7 @@ async fn supervise(running: &mut Running, stop: &CancellationToken) -> Result<()
 
 /// Stops taking, finishes what is in flight, hands the rest back, leaves.
 async fn finish(running: Running, grace: Duration) {
-    let Running { worker, steps, intake, http: _, drained, hard, _sink } = running;
+    let Running { worker, steps, intake, http: _, drained, hard, _sinks } = running;
     worker.stop.cancel();
     tracing::info!(grace_s = grace.as_secs(), "stopping: finishing what is in flight");
     let flushed = async {
@@ -224,6 +230,7 @@ async fn finish(running: Running, grace: Duration) {
     drop(tokio::time::timeout(LAST_WRITES, ended(intake)).await);
     hard.cancel();
     steps.upkeep.abort();
+    steps.steer.abort();
     let left = async {
         match worker.number.get() {
             Some(number) => worker.store.end(*number).await,

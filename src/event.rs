@@ -105,6 +105,13 @@ pub struct Rules {
     pub mass_revocation_users: Vec<String>,
 }
 
+impl Rules {
+    /// How long a token of this provider lives at most, where nothing is known of it.
+    pub fn token_ttl(&self, provider: &str) -> Duration {
+        self.providers.iter().find(|rule| *rule.name == *provider).map_or(Duration::ZERO, |rule| rule.token_ttl)
+    }
+}
+
 /// What parsing needs to know of a provider.
 pub struct ProviderRule {
     /// Its name.

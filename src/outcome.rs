@@ -133,6 +133,8 @@ pub struct Standing {
     pub token_expires_at: Option<OffsetDateTime>,
     /// End of the budget where the lifetime is unknown.
     pub give_up_at: OffsetDateTime,
+    /// Whether the provider fails for everybody and is left alone: then a failure is its own, and not counted against the target.
+    pub is_outage: bool,
 }
 
 /// A target's next state. Database row, log line, metric and message derive from it.
@@ -166,6 +168,7 @@ pub fn settle(answer: &Answer, standing: &Standing, schedule: &Schedule, now: Of
         _ if standing.token_expires_at.is_some_and(|end| now >= end + EXPIRY_LEEWAY) => settled(State::Expired, None),
         Verdict::Transient if out_of_time => open(State::Parked, None, true, schedule.resweep_every()),
         Verdict::Contradicted if out_of_time => open(State::Parked, Some(Proof::Contradicted), true, schedule.resweep_every()),
+        Verdict::Transient if standing.is_outage => open(State::Pending, None, false, delay()),
         Verdict::Transient => open(State::Pending, None, true, delay()),
         Verdict::Contradicted => open(State::Pending, Some(Proof::Contradicted), true, delay()),
         // The provider's breaker holds everything back and the schedule is not touched. The target that was asked about rests a little longer than
@@ -195,6 +198,7 @@ mod tests {
             failures: 3,
             token_expires_at: expires_in.map(|s| now + time::Duration::seconds(s)),
             give_up_at: now + time::Duration::seconds(give_up_in),
+            is_outage: false,
         };
         settle(&Answer::failed(verdict, None, "x"), &standing, &schedule(), now)
     }
@@ -227,8 +231,20 @@ mod tests {
         let mut answer = Answer::failed(Verdict::Transient, Some(429), "slow down");
         answer.retry_after = Some(Duration::from_secs(5000));
         let now = OffsetDateTime::UNIX_EPOCH;
-        let standing = Standing { attempt: 1, failures: 0, token_expires_at: None, give_up_at: now + Duration::from_secs(9) };
+        let standing =
+            Standing { attempt: 1, failures: 0, token_expires_at: None, give_up_at: now + Duration::from_secs(9), is_outage: false };
         let got = settle(&answer, &standing, &schedule(), now);
         assert!(got.due_in >= Some(Duration::from_secs(5000)), "{got:?}");
+    }
+
+    #[test]
+    fn in_an_outage_a_failure_is_not_counted_against_the_target() {
+        let now = OffsetDateTime::UNIX_EPOCH;
+        let standing =
+            Standing { attempt: 1, failures: 0, token_expires_at: None, give_up_at: now + Duration::from_secs(9), is_outage: true };
+        let got = settle(&Answer::failed(Verdict::Transient, None, "x"), &standing, &schedule(), now);
+        assert_eq!((got.state, got.spent), (State::Pending, false));
+        let got = settle(&Answer::failed(Verdict::Refused, None, "x"), &standing, &schedule(), now);
+        assert_eq!((got.state, got.spent), (State::Parked, true), "an answer about the target is");
     }
 }

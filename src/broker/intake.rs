@@ -1,10 +1,10 @@
-//! Consuming: a supervised session on both queues. Whatever ends it (error, server-side cancel, silence), everything is torn down and built anew.
+//! Consuming: a supervised session on the queues of events. Whatever ends it (error, server-side cancel, silence), everything is torn down and built anew.
 
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::{FieldTable, ShortString};
 use lapin::{Acker, BasicProperties, Channel, Connection, Consumer, Event};
@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 use super::connection::within;
-use super::{Broker, BrokerError, LOGOUT_QUEUE, MASS_QUEUE};
+use super::{Broker, BrokerError, CUTOFF_QUEUE, LOGOUT_QUEUE, MASS_QUEUE};
 use crate::event::Origin;
 use crate::retry::Schedule;
 
@@ -55,14 +55,20 @@ impl Received {
     }
 }
 
+/// The queues of events.
+pub const QUEUES: [&str; 3] = [LOGOUT_QUEUE, CUTOFF_QUEUE, MASS_QUEUE];
+
+/// Where the deliveries of each of [`QUEUES`] go.
+pub type Sinks = [mpsc::UnboundedSender<Received>; QUEUES.len()];
+
 /// The consuming side's supervisor.
 pub struct Intake {
     /// The broker.
     pub broker: Arc<Broker>,
     /// Delays between sessions.
     pub schedule: Schedule,
-    /// Where deliveries go. Its capacity need not be bounded: the prefetch bounds it.
-    pub sink: mpsc::UnboundedSender<Received>,
+    /// Where the deliveries of each of [`QUEUES`] go, so that none waits behind those of another. The prefetch bounds them.
+    pub sinks: Sinks,
     /// Whether deliveries may be taken: false hands the window back and waits.
     pub open: watch::Receiver<bool>,
     /// Whether a session is consuming.
@@ -144,21 +150,25 @@ impl Intake {
             self.broker.ensure_topology(connection).await?;
         }
         let prefetch = if careful { 1 } else { self.broker.prefetch };
-        let (logout_channel, mut logout) = subscribe(connection, LOGOUT_QUEUE, prefetch).await?;
-        let (mass_channel, mut mass) = subscribe(connection, MASS_QUEUE, (prefetch / MASS_SHARE).max(1)).await?;
+        let mut consumers = Vec::with_capacity(QUEUES.len());
+        for (queue, sink) in QUEUES.into_iter().zip(&self.sinks) {
+            let prefetch = if queue == LOGOUT_QUEUE { prefetch } else { (prefetch / MASS_SHARE).max(1) };
+            let (channel, consumer) = subscribe(connection, queue, prefetch).await?;
+            consumers.push((channel, consumer, Arc::from(queue), sink));
+        }
         self.connected.send_replace(true);
-        let (logout_queue, mass_queue) = (Arc::from(LOGOUT_QUEUE), Arc::from(MASS_QUEUE));
         let mut open = self.open.clone();
+        let pumps = futures::future::select_all(consumers.iter_mut().map(|(_, consumer, queue, sink)| pump(consumer, queue, sink).boxed()));
         let ended = tokio::select! {
-            ended = pump(&mut logout, &logout_queue, &self.sink) => return ended,
-            ended = pump(&mut mass, &mass_queue, &self.sink) => return ended,
+            (ended, ..) = pumps => return ended,
             _ = open.wait_for(|open| !open) => return Ok(Ended::Closed),
             () = tokio::time::sleep(CAREFUL_SESSION), if careful => return Ok(Ended::CarefulEnough),
             () = self.stop.cancelled() => Ok(Ended::Stopped),
         };
         // Cancelled, not closed: the deliveries in hand are acknowledged on these channels.
-        cancel(&logout_channel, &logout).await;
-        cancel(&mass_channel, &mass).await;
+        for (channel, consumer, ..) in &consumers {
+            cancel(channel, consumer).await;
+        }
         self.drained.cancelled().await;
         ended
     }

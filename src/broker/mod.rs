@@ -16,10 +16,10 @@ use revocation_verifier::amqp::{Address, ConnectError, words};
 pub use connection::Broker;
 pub use dead::{DeadMessage, DeadQueue};
 pub use events::{EventPublisher, Unconfirmed};
-pub use intake::{Body, Intake, Received};
+pub use intake::{Body, Intake, QUEUES, Received, Sinks};
 pub use publisher::{PublishError, Publisher};
 pub use reports::{Reported, Reports};
-pub use topology::{DEAD, EVENTS_EXCHANGE, LOGOUT_QUEUE, MASS_QUEUE, VERIFIERS_QUEUE};
+pub use topology::{CUTOFF_QUEUE, DEAD, EVENTS_EXCHANGE, LOGOUT_QUEUE, MASS_QUEUE, VERIFIERS_QUEUE};
 
 /// How RabbitMQ says, under code 404, that a queue is there and has no leader yet: it has just started.
 const NO_LEADER: &str = "is down or inaccessible";

@@ -8,6 +8,7 @@ use lapin::{Channel, Connection, ExchangeKind};
 
 use super::BrokerError;
 use crate::config::InvalidationConfig;
+use crate::event::CUTOFF_ROUTING_KEY;
 use crate::invalidation;
 
 /// Exchange that applications publish events to.
@@ -16,6 +17,8 @@ pub const EVENTS_EXCHANGE: &str = "auth.events";
 pub const LOGOUT_QUEUE: &str = "revocation.logout";
 /// Queue of mass revocations.
 pub const MASS_QUEUE: &str = "revocation.mass";
+/// Queue of mass revocations that name a session, a subject, a client or an issuer: short, so that a cutoff waits behind no backlog of tokens.
+pub const CUTOFF_QUEUE: &str = "revocation.cutoff";
 /// Exchange and queue of refused messages.
 pub const DEAD: &str = "revocation.dead";
 /// Queue of verifiers' reports.
@@ -45,9 +48,11 @@ const EXCHANGES: [(&str, ExchangeKind); 4] = [
 ];
 
 /// (exchange, routing key, queue)
-const BINDINGS: [(&str, &str, &str); 5] = [
+const BINDINGS: [(&str, &str, &str); 6] = [
     (EVENTS_EXCHANGE, "auth.logout.#", LOGOUT_QUEUE),
     (EVENTS_EXCHANGE, "auth.mass_revocation.#", MASS_QUEUE),
+    // In the queue above too: the second copy changes nothing.
+    (EVENTS_EXCHANGE, CUTOFF_ROUTING_KEY, CUTOFF_QUEUE),
     (DEAD, "", DEAD),
     (invalidation::EXCHANGE, "#", invalidation::STREAM),
     (invalidation::VERIFIERS_EXCHANGE, "status.#", VERIFIERS_QUEUE),
@@ -76,7 +81,7 @@ fn intake_queue(name: &'static str) -> QueueSpec {
     QueueSpec { name, arguments }
 }
 
-fn queues(stream: &InvalidationConfig) -> [QueueSpec; 5] {
+fn queues(stream: &InvalidationConfig) -> [QueueSpec; 6] {
     let dead = arguments([("x-queue-type", text("quorum")), ("x-delivery-limit", AMQPValue::LongLongInt(DEAD_DELIVERY_LIMIT))]);
     let log = arguments([
         ("x-queue-type", text("stream")),
@@ -87,6 +92,7 @@ fn queues(stream: &InvalidationConfig) -> [QueueSpec; 5] {
     [
         intake_queue(LOGOUT_QUEUE),
         intake_queue(MASS_QUEUE),
+        intake_queue(CUTOFF_QUEUE),
         QueueSpec { name: DEAD, arguments: dead },
         QueueSpec { name: invalidation::STREAM, arguments: log },
         QueueSpec { name: VERIFIERS_QUEUE, arguments: verifiers },

@@ -63,11 +63,21 @@ impl Provider {
         &self.name
     }
 
-    /// Whether there is a call for targets of this kind at all.
+    /// Whether there is a call for this target at all.
     pub fn supports(&self, target: &Target) -> bool {
+        self.supports_kind(target.selector.kind())
+    }
+
+    /// Whether there is a call for targets of this kind.
+    pub fn supports_kind(&self, kind: Kind) -> bool {
         match self.dialect {
-            Dialect::Rfc7009(_) | Dialect::Genauth(_) | Dialect::Baanx(_) => target.selector.kind() == Kind::Token,
+            Dialect::Rfc7009(_) | Dialect::Genauth(_) | Dialect::Baanx(_) => kind == Kind::Token,
         }
+    }
+
+    /// How many requests an attempt at `target` makes in the usual case.
+    pub fn calls_per_attempt(&self, _target: &Target) -> u32 {
+        if self.verify == Verify::Introspect { 2 } else { 1 }
     }
 
     /// One attempt at `target`: one revocation request, and an introspection request where `verify` asks for it and the provider said yes.

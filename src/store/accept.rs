@@ -1,14 +1,15 @@
 //! Accepting: a batch of events and their targets in one statement, one commit.
 
-use sqlx::PgConnection;
+use sqlx::{Acquire, PgConnection};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::open::{NewIncident, open};
 use super::rejected::storable;
 use super::{Store, StoreError, WorkerNo};
 use crate::event::LogoutEvent;
 use crate::seal::Sealed;
-use crate::target::{Target, TargetId};
+use crate::target::{Kind, Target, TargetId};
 
 /// An event about to be accepted.
 pub struct NewEvent<'a> {
@@ -22,6 +23,18 @@ pub struct NewEvent<'a> {
     pub broker_user: Option<&'a str>,
     /// What becomes of each target, in the event's order.
     pub targets: &'a [NewTarget],
+    /// What approving its incident takes; `None` for an event without an incident.
+    pub incident: Option<&'a Approval>,
+}
+
+/// What an event of an incident asks of a second person.
+pub struct Approval {
+    /// Kinds among its targets that need one.
+    pub asks: Vec<Kind>,
+    /// Most targets that one person may order: the fuse of an incident that this event opens.
+    pub above_targets: i64,
+    /// Its denial was not published, and waits for the approval.
+    pub withheld: bool,
 }
 
 /// How a target enters the table.
@@ -41,6 +54,8 @@ pub enum Disposition {
     Lease,
     /// Pending, due now, for whoever claims it.
     Wait,
+    /// Pending, until its incident's turn comes to it.
+    Turn,
     /// Final: the provider has no such call.
     Unsupported,
     /// Final: the token's lifetime had ended.
@@ -62,7 +77,13 @@ impl Store {
     /// See [`StoreError`]; nothing was inserted, or the outcome is unknown and the same call may be repeated.
     pub async fn accept(&self, worker: WorkerNo, events: &[NewEvent<'_>]) -> Result<Vec<Accepted>, StoreError> {
         let columns = Columns::collect(events);
-        within!(self, "accept events", |connection| insert(connection, worker, &columns).await)
+        within!(self, "accept events", |connection| {
+            if events.iter().all(|new| new.incident.is_none()) {
+                insert(connection, worker, &columns).await
+            } else {
+                accept_mass(connection, worker, events, &columns).await
+            }
+        })
     }
 }
 
@@ -76,14 +97,14 @@ macro_rules! columns {
 columns!(EventColumns {
     row: Uuid, source: &'a str, id: &'a str, event_type: &'static str, lane: &'static str, reason: Option<&'a str>, actor: Option<&'a str>,
     incident: Option<&'a str>, incident_targets: Option<i64>, occurred_at: Option<OffsetDateTime>, received_at: OffsetDateTime,
-    not_before: OffsetDateTime, broker_user: Option<String>, body_sha256: &'a [u8],
+    not_before: OffsetDateTime, broker_user: Option<String>, body_sha256: &'a [u8], targets: i16, has_cutoff: bool, withheld: bool,
 });
 
 columns!(TargetColumns {
     event: Uuid, ordinal: i16, provider: &'a str, lane: &'static str, kind: &'static str, hint: Option<&'static str>, sha256: Option<&'a [u8]>,
     jti: Option<&'a str>, sub: Option<&'a str>, sid: Option<&'a str>, client_id: Option<&'a str>, iss: Option<&'a str>,
     expires_at: Option<OffsetDateTime>, deny_until: OffsetDateTime, give_up_at: OffsetDateTime, state: &'static str, lease: bool,
-    sealed: Option<&'a [u8]>, sealed_key: Option<&'a str>, received_at: OffsetDateTime,
+    sealed: Option<&'a [u8]>, sealed_key: Option<&'a str>, received_at: OffsetDateTime, incident: &'a str, waiting: bool,
 });
 
 #[derive(Default)]
@@ -125,6 +146,9 @@ impl<'a> EventColumns<'a> {
         self.not_before.push(event.not_before);
         self.broker_user.push(new.broker_user.map(storable));
         self.body_sha256.push(&new.body_sha256);
+        self.targets.push(i16::try_from(event.targets.len()).unwrap_or(i16::MAX));
+        self.has_cutoff.push(event.targets.iter().any(|target| target.selector.kind() != Kind::Token));
+        self.withheld.push(new.incident.is_some_and(|approval| approval.withheld));
     }
 }
 
@@ -146,20 +170,37 @@ impl<'a> TargetColumns<'a> {
         self.expires_at.push(target.token_expires_at());
         self.deny_until.push(target.deny_until);
         self.received_at.push(event.received_at);
+        self.incident.push(event.incident.as_deref().unwrap_or_default());
         self.push_plan(plan);
     }
 
     fn push_plan(&mut self, plan: &'a NewTarget) {
         self.give_up_at.push(plan.give_up_at);
         self.state.push(match plan.disposition {
-            Disposition::Lease | Disposition::Wait => "pending",
+            Disposition::Lease | Disposition::Wait | Disposition::Turn => "pending",
             Disposition::Unsupported => "unsupported",
             Disposition::Expired => "expired",
         });
         self.lease.push(plan.disposition == Disposition::Lease);
+        self.waiting.push(plan.disposition == Disposition::Turn);
         self.sealed.push(plan.sealed.as_ref().map(|sealed| &sealed.bytes[..]));
         self.sealed_key.push(plan.sealed.as_ref().map(|sealed| &sealed.key_id[..]));
     }
+}
+
+/// Events and their incidents, wholly or not at all.
+async fn accept_mass(
+    connection: &mut PgConnection,
+    worker: WorkerNo,
+    events: &[NewEvent<'_>],
+    columns: &Columns<'_>,
+) -> Result<Vec<Accepted>, sqlx::Error> {
+    let mut transaction = connection.begin().await?;
+    let accepted = insert(&mut transaction, worker, columns).await?;
+    let fresh = events.iter().filter(|new| accepted.iter().any(|accepted| accepted.row == new.row));
+    open(&mut transaction, NewIncident::gather(fresh)).await?;
+    transaction.commit().await?;
+    Ok(accepted)
 }
 
 /// `IN … IS TRUE`: looked up in a hash; a join would compare every target with every event, since sessions do without hash joins (see `SESSION`).
@@ -171,26 +212,29 @@ async fn insert(connection: &mut PgConnection, worker: WorkerNo, columns: &Colum
             SELECT worker_no FROM revocation.workers WHERE worker_no = $1 AND ended_at IS NULL AND lease_until > now()
         ), fresh AS (
             INSERT INTO revocation.events (event_id, source, id, event_type, lane, reason, actor, incident, incident_targets,
-                occurred_at, received_at, not_before, broker_user, body_sha256, accepted_by)
-            SELECT n.*, $1
+                occurred_at, received_at, not_before, broker_user, body_sha256, targets, has_cutoff, deny_at, accepted_by)
+            SELECT n.event_id, n.source, n.id, n.event_type, n.lane, n.reason, n.actor, n.incident, n.incident_targets, n.occurred_at,
+                n.received_at, n.not_before, n.broker_user, n.body_sha256, n.targets, n.has_cutoff, CASE WHEN n.withheld THEN now() END, $1
             FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bigint[],
-                $11::timestamptz[], $12::timestamptz[], $13::timestamptz[], $14::text[], $15::bytea[]) n
+                $11::timestamptz[], $12::timestamptz[], $13::timestamptz[], $14::text[], $15::bytea[], $36::smallint[], $37::boolean[], $38::boolean[])
+                AS n (event_id, source, id, event_type, lane, reason, actor, incident, incident_targets, occurred_at, received_at, not_before,
+                    broker_user, body_sha256, targets, has_cutoff, withheld)
             ON CONFLICT (source, id) DO NOTHING
             RETURNING event_id
         ), targets AS (
             INSERT INTO revocation.targets (event_id, ordinal, provider, lane, kind, token_type_hint, token_sha256, jti, sub, sid, client_id,
                 iss, token_expires_at, deny_until, give_up_at, state, sealed, sealed_key,
-                attempts, due_at, lease_owner, leased_at, last_worker, finished_at)
+                attempts, due_at, lease_owner, leased_at, last_worker, finished_at, incident, waiting)
             SELECT n.event_id, n.ordinal, n.provider, n.lane, n.kind, n.hint, n.sha256, n.jti, n.sub, n.sid, n.client_id,
                 n.iss, n.expires_at, n.deny_until, n.give_up_at, n.state, n.sealed, n.sealed_key,
                 CASE WHEN me.worker_no IS NULL THEN 0 ELSE 1 END, CASE WHEN n.state = 'pending' AND n.hint IS DISTINCT FROM 'refresh_token' THEN now() + interval '1 millisecond' WHEN n.state = 'pending' THEN now() END,
                 me.worker_no, CASE WHEN me.worker_no IS NOT NULL THEN now() END, me.worker_no,
-                CASE WHEN n.state <> 'pending' THEN n.received_at END
+                CASE WHEN n.state <> 'pending' THEN n.received_at END, n.incident, n.waiting
             FROM unnest($16::uuid[], $17::smallint[], $18::text[], $19::text[], $20::text[], $21::text[], $22::bytea[], $23::text[],
                 $24::text[], $25::text[], $26::text[], $27::text[], $28::timestamptz[], $29::timestamptz[], $30::timestamptz[],
-                $31::text[], $32::boolean[], $33::bytea[], $34::text[], $35::timestamptz[])
+                $31::text[], $32::boolean[], $33::bytea[], $34::text[], $35::timestamptz[], $39::text[], $40::boolean[])
                 AS n (event_id, ordinal, provider, lane, kind, hint, sha256, jti, sub, sid, client_id, iss, expires_at, deny_until,
-                    give_up_at, state, lease, sealed, sealed_key, received_at)
+                    give_up_at, state, lease, sealed, sealed_key, received_at, incident, waiting)
             LEFT JOIN me ON n.lease
             WHERE (n.event_id IN (SELECT event_id FROM fresh)) IS TRUE
         )
@@ -230,6 +274,11 @@ async fn insert(connection: &mut PgConnection, worker: WorkerNo, columns: &Colum
         &t.sealed as &[Option<&[u8]>],
         &t.sealed_key as &[Option<&str>],
         &t.received_at,
+        &e.targets,
+        &e.has_cutoff,
+        &e.withheld,
+        &t.incident as &[&str],
+        &t.waiting,
     )
     .fetch_all(connection)
     .await

@@ -5,14 +5,18 @@ use uuid::Uuid;
 
 use super::{Store, StoreError, WorkerNo};
 
-/// How much a worker can take on for one provider and lane.
+/// How much a worker can take on for one provider and lane, and in the mass lane for one incident.
 pub struct Want<'a> {
     /// Provider whose breaker lets calls through.
     pub provider: &'a str,
     /// `interactive` or `mass`.
     pub lane: &'static str,
+    /// The incident; empty for work without one.
+    pub incident: &'a str,
     /// At most this many targets.
     pub limit: i64,
+    /// Of those, at most this many that still wait for their incident's turn.
+    pub turns: i64,
 }
 
 /// A target, leased to this worker.
@@ -70,32 +74,48 @@ pub struct Claimed {
 }
 
 impl Store {
-    /// Leases due targets to this worker, oldest first; several workers never get the same one.
+    /// Leases due targets to this worker, oldest first, then those whose turn comes in an incident that runs; several workers never get the same one.
     ///
     /// # Errors
     /// See [`StoreError`].
     pub async fn claim(&self, worker: WorkerNo, wants: &[Want<'_>]) -> Result<Vec<Claimed>, StoreError> {
         let providers: Vec<_> = wants.iter().map(|want| want.provider).collect();
         let lanes: Vec<_> = wants.iter().map(|want| want.lane).collect();
+        let incidents: Vec<_> = wants.iter().map(|want| want.incident).collect();
         let limits: Vec<_> = wants.iter().map(|want| want.limit).collect();
+        let turns: Vec<_> = wants.iter().map(|want| want.turns).collect();
         within!(self, "claim due targets", |c| {
             sqlx::query_as!(
                     Claimed,
-                    r#"WITH due AS MATERIALIZED (
-                        SELECT d.event_id, d.ordinal
-                        FROM unnest($2::text[], $3::text[], $4::bigint[]) AS want (provider, lane, n)
-                        CROSS JOIN LATERAL (
+                    r#"WITH want AS MATERIALIZED (
+                        SELECT want.* FROM unnest($2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[]) AS want (provider, lane, incident, n, turns)
+                        WHERE EXISTS (SELECT FROM revocation.workers WHERE worker_no = $1 AND ended_at IS NULL AND lease_until > now())
+                            AND (want.incident = '' OR EXISTS (SELECT FROM revocation.incidents i WHERE i.incident = want.incident AND i.state = 'running'))
+                    ), due AS MATERIALIZED (
+                        SELECT d.event_id, d.ordinal, want.provider, want.incident
+                        FROM want CROSS JOIN LATERAL (
                             SELECT t.event_id, t.ordinal FROM revocation.targets t
-                            WHERE t.provider = want.provider AND t.lane = want.lane AND t.lease_owner IS NULL AND t.finished_at IS NULL
+                            WHERE t.provider = want.provider AND t.lane = want.lane AND t.incident = want.incident
+                                AND t.lease_owner IS NULL AND t.finished_at IS NULL AND NOT t.waiting
                                 AND t.due_at <= now() AND (t.token_expires_at IS NULL OR t.token_expires_at > now() - interval '1 minute')
-                                AND EXISTS (SELECT FROM revocation.workers WHERE worker_no = $1 AND ended_at IS NULL AND lease_until > now())
                             ORDER BY t.due_at LIMIT want.n FOR UPDATE SKIP LOCKED
                         ) d
-                    )
+                    ), turn AS MATERIALIZED (
+                        SELECT d.event_id, d.ordinal
+                        FROM want CROSS JOIN LATERAL (
+                            SELECT t.event_id, t.ordinal FROM revocation.targets t
+                            WHERE t.provider = want.provider AND t.incident = want.incident AND t.waiting
+                                AND (t.token_expires_at IS NULL OR t.token_expires_at > now() - interval '1 minute')
+                            ORDER BY t.event_id, (t.token_type_hint IS DISTINCT FROM 'refresh_token'), t.ordinal
+                            LIMIT least(want.turns, want.n - (SELECT count(*) FROM due WHERE (due.provider, due.incident) = (want.provider, want.incident)))
+                            FOR UPDATE SKIP LOCKED
+                        ) d
+                        WHERE want.turns > 0
+                    ), mine AS (SELECT event_id, ordinal FROM due UNION ALL SELECT event_id, ordinal FROM turn)
                     UPDATE revocation.targets t
-                    SET state = 'pending', lease_owner = $1, leased_at = now(), last_worker = $1, attempts = t.attempts + 1
-                    FROM due JOIN revocation.events e ON e.event_id = due.event_id
-                    WHERE t.event_id = due.event_id AND t.ordinal = due.ordinal
+                    SET state = 'pending', lease_owner = $1, leased_at = now(), last_worker = $1, attempts = t.attempts + 1, waiting = false
+                    FROM mine JOIN revocation.events e ON e.event_id = mine.event_id
+                    WHERE t.event_id = mine.event_id AND t.ordinal = mine.ordinal
                     RETURNING t.event_id AS event, t.ordinal, t.attempts AS attempt, t.failures, t.provider, t.kind, t.token_type_hint AS hint,
                         t.token_sha256 AS sha256, t.jti, t.sub, t.sid, t.client_id, t.iss, t.token_expires_at, t.deny_until, t.give_up_at,
                         t.sealed, t.sealed_key, t.lane, e.source AS event_source, e.id AS event_id, e.incident, e.not_before, e.received_at,
@@ -103,7 +123,9 @@ impl Store {
                     worker.0,
                     &providers as &[&str],
                     &lanes as &[&str],
-                    &limits
+                    &incidents as &[&str],
+                    &limits,
+                    &turns
                 )
                 .fetch_all(c)
                 .await
@@ -118,7 +140,7 @@ impl Store {
         within!(self, "expire targets", |c| {
             sqlx::query!(
                 "UPDATE revocation.targets t
-                     SET state = 'expired', proof = NULL, finished_at = now(), due_at = NULL, sealed = NULL, sealed_key = NULL
+                     SET state = 'expired', proof = NULL, finished_at = now(), due_at = NULL, sealed = NULL, sealed_key = NULL, waiting = false
                      FROM (
                          SELECT event_id, ordinal FROM revocation.targets
                          WHERE lease_owner IS NULL AND finished_at IS NULL AND token_expires_at <= now() - interval '1 minute'

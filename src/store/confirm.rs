@@ -65,11 +65,11 @@ impl Store {
                     Unconfirmed::Missing => {
                         sqlx::query_as!(
                             Denial,
-                            "SELECT t.event_id AS event, t.ordinal, e.source AS event_source, e.id AS event_id, e.incident, t.provider, t.kind,
-                                 t.token_sha256 AS sha256, t.token_type_hint AS hint, t.jti, t.sub, t.sid, t.client_id, t.iss, e.not_before, t.deny_until
+                            r#"SELECT t.event_id AS event, t.ordinal, e.source AS event_source, e.id AS event_id, e.incident, t.provider, t.kind,
+                                 t.token_sha256 AS sha256, t.token_type_hint AS hint, t.jti, t.sub, t.sid, t.client_id, t.iss, coalesce(t.cutoff, e.not_before) AS "not_before!", t.deny_until
                              FROM revocation.targets t JOIN revocation.events e USING (event_id)
                              WHERE t.state = 'revoked' AND t.confirmed_at IS NULL AND t.finished_at < now() - interval '5 seconds'
-                             ORDER BY t.finished_at LIMIT $1",
+                             ORDER BY t.finished_at LIMIT $1"#,
                             limit
                         )
                         .fetch_all(c)
@@ -78,11 +78,11 @@ impl Store {
                     Unconfirmed::Since(floor, worker) => {
                         sqlx::query_as!(
                             Denial,
-                            "SELECT t.event_id AS event, t.ordinal, e.source AS event_source, e.id AS event_id, e.incident, t.provider, t.kind,
-                                 t.token_sha256 AS sha256, t.token_type_hint AS hint, t.jti, t.sub, t.sid, t.client_id, t.iss, e.not_before, t.deny_until
+                            r#"SELECT t.event_id AS event, t.ordinal, e.source AS event_source, e.id AS event_id, e.incident, t.provider, t.kind,
+                                 t.token_sha256 AS sha256, t.token_type_hint AS hint, t.jti, t.sub, t.sid, t.client_id, t.iss, coalesce(t.cutoff, e.not_before) AS "not_before!", t.deny_until
                              FROM revocation.targets t JOIN revocation.events e USING (event_id)
                              WHERE t.event_id >= $1 AND (t.event_id, t.ordinal) > ($2, $3) AND e.accepted_by = $4 AND t.state = 'revoked'
-                             ORDER BY t.event_id, t.ordinal LIMIT $5",
+                             ORDER BY t.event_id, t.ordinal LIMIT $5"#,
                             floor,
                             after.event,
                             after.ordinal,
@@ -112,12 +112,12 @@ impl Store {
         within!(self, "look for denials to publish again", |c| {
             sqlx::query_as!(
                     Denial,
-                    "SELECT t.event_id AS event, t.ordinal, e.source AS event_source, e.id AS event_id, e.incident, t.provider, t.kind,
-                         t.token_sha256 AS sha256, t.token_type_hint AS hint, t.jti, t.sub, t.sid, t.client_id, t.iss, e.not_before, t.deny_until
+                    r#"SELECT t.event_id AS event, t.ordinal, e.source AS event_source, e.id AS event_id, e.incident, t.provider, t.kind,
+                         t.token_sha256 AS sha256, t.token_type_hint AS hint, t.jti, t.sub, t.sid, t.client_id, t.iss, coalesce(t.cutoff, e.not_before) AS "not_before!", t.deny_until
                      FROM revocation.events e JOIN revocation.targets t USING (event_id)
                      WHERE e.event_id >= $1 AND e.event_id < $7 AND t.event_id >= $1 AND t.event_id < $7 AND (t.event_id, t.ordinal) > ($2, $3) AND e.accepted_by = $4
-                         AND (e.denied_at IS NULL OR NOT $5)
-                     ORDER BY t.event_id, t.ordinal LIMIT $6",
+                         AND (e.denied_at IS NULL OR NOT $5) AND e.deny_at IS NULL
+                     ORDER BY t.event_id, t.ordinal LIMIT $6"#,
                     rows.start,
                     after.event,
                     after.ordinal,

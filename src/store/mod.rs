@@ -26,16 +26,19 @@ macro_rules! within {
 }
 
 mod accept;
+mod active;
 mod claim;
 mod confirm;
 mod evidence;
 mod lost;
+mod open;
 mod operate;
 mod record;
 mod rejected;
 mod schema;
 mod status;
 mod verifiers;
+mod withheld;
 mod workers;
 
 use std::str::FromStr;
@@ -46,12 +49,13 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgSslMode};
 
 use crate::config::DatabaseConfig;
 
-pub use accept::{Accepted, Disposition, NewEvent, NewTarget};
+pub use accept::{Accepted, Approval, Disposition, NewEvent, NewTarget};
+pub use active::{ActiveIncident, Fleet};
 pub use claim::{Claimed, Want};
 pub use confirm::{Denial, Unconfirmed};
 pub use evidence::{Rows, Snapshot};
 pub use operate::{Backlog, RetryScope, Standing};
-pub use record::{Attempt, Closing};
+pub use record::{Attempt, Closing, Cutoff};
 pub use rejected::Rejected;
 pub use schema::SchemaError;
 pub use verifiers::VerifierCount;

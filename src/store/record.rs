@@ -40,6 +40,17 @@ pub struct Closing {
     pub revoked_at: Option<OffsetDateTime>,
     /// When the broker confirmed the `confirmed` message.
     pub confirmed_at: Option<OffsetDateTime>,
+    /// A later cutoff than the event's, and until when it denies.
+    pub moved: Option<Cutoff>,
+}
+
+/// A cutoff: what was issued at or before `at` is denied until `deny_until`.
+#[derive(Clone, Copy)]
+pub struct Cutoff {
+    /// The last issue that it denies.
+    pub at: OffsetDateTime,
+    /// When the last of those tokens has expired.
+    pub deny_until: OffsetDateTime,
 }
 
 #[derive(Default)]
@@ -60,6 +71,8 @@ struct Columns<'a> {
     revoked_at: Vec<Option<OffsetDateTime>>,
     confirmed_at: Vec<Option<OffsetDateTime>>,
     finished_at: Vec<Option<OffsetDateTime>>,
+    cutoff: Vec<Option<OffsetDateTime>>,
+    deny_until: Vec<Option<OffsetDateTime>>,
     denied: Vec<Uuid>,
     denied_at: Vec<OffsetDateTime>,
 }
@@ -102,6 +115,8 @@ impl<'a> Columns<'a> {
         self.revoked_at.push(closing.revoked_at);
         self.confirmed_at.push(closing.confirmed_at);
         self.finished_at.push(settlement.state.is_final().then_some(ended_at));
+        self.cutoff.push(closing.moved.map(|cutoff| cutoff.at));
+        self.deny_until.push(closing.moved.map(|cutoff| cutoff.deny_until));
     }
 }
 
@@ -130,16 +145,16 @@ async fn write(connection: &mut PgConnection, worker: WorkerNo, c: &Columns<'_>)
         r#"WITH r AS MATERIALIZED (
             SELECT *, $1::integer AS owner, 'pending' AS open FROM unnest($2::uuid[], $3::smallint[], $4::integer[], $5::timestamptz[], $6::integer[], $7::text[], $8::smallint[],
                 $9::text[], $10::bigint[], $11::text[], $12::text[], $13::boolean[], $14::float8[], $15::timestamptz[], $16::timestamptz[],
-                $17::timestamptz[])
+                $17::timestamptz[], $20::timestamptz[], $21::timestamptz[])
                 AS r (event_id, ordinal, attempt, started_at, duration_ms, outcome, http_status, error, retry_after_ms, state, proof, spent,
-                    due_in, revoked_at, confirmed_at, finished_at)
+                    due_in, revoked_at, confirmed_at, finished_at, cutoff, deny_until)
         ), closed AS (
             INSERT INTO revocation.attempts (event_id, ordinal, attempt, answered, worker_no, started_at, duration_ms, outcome, http_status,
                 error, retry_after_ms)
             SELECT event_id, ordinal, attempt, true, $1, started_at, duration_ms, outcome, http_status, error, retry_after_ms FROM r
             ON CONFLICT DO NOTHING
         ), denied AS (
-            UPDATE revocation.events e SET denied_at = coalesce(e.denied_at, d.at)
+            UPDATE revocation.events e SET denied_at = coalesce(e.denied_at, d.at), deny_at = NULL
             FROM unnest($18::uuid[], $19::timestamptz[]) AS d (event_id, at)
             WHERE e.event_id = d.event_id
         )
@@ -149,7 +164,8 @@ async fn write(connection: &mut PgConnection, worker: WorkerNo, c: &Columns<'_>)
             lease_owner = NULL, leased_at = NULL, last_worker = $1,
             last_outcome = r.outcome, last_http_status = r.http_status, last_error = r.error,
             sealed = CASE WHEN r.finished_at IS NULL THEN t.sealed END, sealed_key = CASE WHEN r.finished_at IS NULL THEN t.sealed_key END,
-            revoked_at = r.revoked_at, confirmed_at = r.confirmed_at, finished_at = r.finished_at
+            revoked_at = r.revoked_at, confirmed_at = r.confirmed_at, finished_at = r.finished_at,
+            cutoff = coalesce(r.cutoff, t.cutoff), deny_until = coalesce(r.deny_until, t.deny_until)
         FROM r
         WHERE t.event_id = r.event_id AND t.ordinal = r.ordinal AND t.lease_owner IS NOT DISTINCT FROM r.owner AND t.attempts = r.attempt AND t.state = r.open
         RETURNING t.event_id AS event, t.ordinal"#,
@@ -172,6 +188,8 @@ async fn write(connection: &mut PgConnection, worker: WorkerNo, c: &Columns<'_>)
         &c.finished_at as &[Option<OffsetDateTime>],
         &c.denied,
         &c.denied_at,
+        &c.cutoff as &[Option<OffsetDateTime>],
+        &c.deny_until as &[Option<OffsetDateTime>],
     )
     .fetch_all(connection)
     .await

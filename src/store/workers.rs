@@ -42,6 +42,8 @@ pub struct ProviderStatus {
     pub p50_ms_5m: Option<f64>,
     /// 95th percentile, ms.
     pub p95_ms_5m: Option<f64>,
+    /// For how long the provider asked to be left alone.
+    pub held_for: Option<Duration>,
 }
 
 /// A leased target on its way back, unsent.
@@ -106,11 +108,12 @@ impl Store {
             for s in seen {
                 sqlx::query!(
                         "INSERT INTO revocation.provider_status AS p (worker_no, provider, breaker, last_success_at, last_failure_at, last_error,
-                             calls_5m, failures_5m, p50_ms_5m, p95_ms_5m)
-                         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+                             calls_5m, failures_5m, p50_ms_5m, p95_ms_5m, held_until)
+                         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, now() + make_interval(secs => $11))
                          ON CONFLICT (worker_no, provider) DO UPDATE SET breaker = excluded.breaker, last_success_at = excluded.last_success_at,
                              last_failure_at = excluded.last_failure_at, last_error = excluded.last_error, calls_5m = excluded.calls_5m,
-                             failures_5m = excluded.failures_5m, p50_ms_5m = excluded.p50_ms_5m, p95_ms_5m = excluded.p95_ms_5m",
+                             failures_5m = excluded.failures_5m, p50_ms_5m = excluded.p50_ms_5m, p95_ms_5m = excluded.p95_ms_5m,
+                             held_until = excluded.held_until",
                         worker.0,
                         s.provider,
                         s.breaker,
@@ -120,7 +123,8 @@ impl Store {
                         s.calls_5m,
                         s.failures_5m,
                         s.p50_ms_5m,
-                        s.p95_ms_5m
+                        s.p95_ms_5m,
+                        s.held_for.map(|wait| wait.as_secs_f64()) as Option<f64>
                     )
                     .execute(&mut *c)
                     .await?;

@@ -12,11 +12,11 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::Worker;
-use super::intake::{Denied, note_denied, refuse};
+use super::intake::{Taken, note_denied, refuse};
 use super::job::{Context, Job};
 use super::revoke;
 use crate::broker::Received;
-use crate::event::{LogoutEvent, Refusal, RefusalCode};
+use crate::event::{Lane, LogoutEvent, Refusal, RefusalCode};
 use crate::failpoint;
 use crate::invalidation::EventRef;
 use crate::outcome::Standing;
@@ -25,9 +25,18 @@ use crate::seal::SealContext;
 use crate::store::{Accepted, Disposition, NewEvent, NewTarget, StoreError};
 use crate::target::{Target, TargetId};
 
-/// Most events a commit, and most commits at once.
+/// Most events a commit.
 const BATCH: usize = 256;
-const COMMITS: usize = 2;
+/// No commit takes a further event beyond so many targets: it would keep those behind it waiting.
+const TARGETS: usize = 1000;
+
+/// Most commits at once. Mass revocations leave the database free for ordinary logouts.
+fn commits(lane: Lane) -> usize {
+    match lane {
+        Lane::Interactive => 2,
+        Lane::Mass => 1,
+    }
+}
 /// How long a delivery may be held while Postgres is away. Then the window goes back to the broker, long before its own 30 minutes end.
 const LONGEST_HOLD: Duration = Duration::from_secs(600);
 /// A token whose end lies further back than this is dead everywhere.
@@ -35,55 +44,72 @@ const EXPIRY_LEEWAY: time::Duration = time::Duration::seconds(60);
 
 /// An event ready to be committed.
 struct Prepared {
-    denied: Denied,
+    taken: Taken,
     targets: Vec<NewTarget>,
     room: Vec<(Arc<str>, OwnedSemaphorePermit)>,
 }
 
-/// Runs until the events end.
-pub(super) async fn run(worker: Arc<Worker>, mut events: mpsc::UnboundedReceiver<Denied>, open: watch::Sender<bool>) {
-    let (commits, open) = (Arc::new(Semaphore::new(COMMITS)), Arc::new(open));
+/// Runs until the events of one lane end.
+pub(super) async fn run(worker: Arc<Worker>, lane: Lane, mut events: mpsc::UnboundedReceiver<Taken>, open: Arc<watch::Sender<bool>>) {
+    let commits = Arc::new(Semaphore::new(commits(lane)));
     loop {
         let Ok(turn) = commits.clone().acquire_owned().await else { return };
-        let mut batch = Vec::with_capacity(BATCH);
-        if events.recv_many(&mut batch, BATCH).await == 0 {
-            return;
-        }
+        let Some(batch) = next(&mut events).await else { return };
         let (worker, open) = (worker.clone(), open.clone());
         worker.clone().tasks.spawn(async move {
-            let prepared = batch.into_iter().filter_map(|denied| prepare(&worker, denied)).collect();
+            let prepared = batch.into_iter().filter_map(|taken| prepare(&worker, taken)).collect();
             accept(&worker, prepared, &open, turn).await;
         });
     }
 }
 
-fn prepare(worker: &Worker, denied: Denied) -> Option<Prepared> {
-    let room = reserve(worker, &denied.event);
-    let mut targets = Vec::with_capacity(denied.event.targets.len());
-    for (ordinal, target) in (0..).zip(&denied.event.targets) {
-        let disposition = dispose(worker, &denied.event, target, &room);
-        let id = TargetId { event: denied.row, ordinal };
+/// What has arrived, as far as one commit takes it.
+async fn next(events: &mut mpsc::UnboundedReceiver<Taken>) -> Option<Vec<Taken>> {
+    let mut batch = vec![events.recv().await?];
+    let mut targets = batch[0].event.targets.len();
+    while batch.len() < BATCH
+        && targets < TARGETS
+        && let Ok(taken) = events.try_recv()
+    {
+        targets += taken.event.targets.len();
+        batch.push(taken);
+    }
+    Some(batch)
+}
+
+fn prepare(worker: &Worker, taken: Taken) -> Option<Prepared> {
+    let room = reserve(worker, &taken.event);
+    let mut targets = Vec::with_capacity(taken.event.targets.len());
+    for (ordinal, target) in (0..).zip(&taken.event.targets) {
+        let disposition = dispose(worker, &taken, target, &room);
+        let id = TargetId { event: taken.row, ordinal };
         let context = SealContext { id, provider: &target.provider };
         let sealed = match (disposition, target.token()) {
-            (Disposition::Lease | Disposition::Wait, Some(token)) => match worker.keyring.seal(&context, &token.token) {
-                Ok(sealed) => Some(sealed),
-                Err(error) => {
-                    // Left to the broker, which delivers it again when this session ends.
-                    tracing::error!(%error, "cannot seal a token; the event is left in the queue");
-                    return None;
+            (Disposition::Lease | Disposition::Wait | Disposition::Turn, Some(token)) => {
+                match worker.keyring.seal(&context, &token.token) {
+                    Ok(sealed) => Some(sealed),
+                    Err(error) => {
+                        // Left to the broker, which delivers it again when this session ends.
+                        tracing::error!(%error, "cannot seal a token; the event is left in the queue");
+                        return None;
+                    }
                 }
-            },
+            }
             _ => None,
         };
-        let give_up_at = target.token_expires_at().unwrap_or(denied.event.received_at + worker.give_up_after);
+        let give_up_at = target.token_expires_at().unwrap_or(taken.event.received_at + worker.give_up_after);
         targets.push(NewTarget { disposition, sealed, give_up_at });
     }
-    Some(Prepared { denied, targets, room })
+    Some(Prepared { taken, targets, room })
 }
 
 /// Room in memory for the event's targets, provider by provider: all of a provider's or none, so that refresh tokens stay first.
+/// An incident's wait for their turn.
 fn reserve(worker: &Worker, event: &LogoutEvent) -> Vec<(Arc<str>, OwnedSemaphorePermit)> {
     let mut room: Vec<(Arc<str>, OwnedSemaphorePermit)> = Vec::new();
+    if event.incident.is_some() {
+        return room;
+    }
     let mut seen = HashSet::new();
     for target in &event.targets {
         if seen.insert(target.provider.clone())
@@ -96,12 +122,16 @@ fn reserve(worker: &Worker, event: &LogoutEvent) -> Vec<(Arc<str>, OwnedSemaphor
     room
 }
 
-fn dispose(worker: &Worker, event: &LogoutEvent, target: &Target, room: &[(Arc<str>, OwnedSemaphorePermit)]) -> Disposition {
+fn dispose(worker: &Worker, taken: &Taken, target: &Target, room: &[(Arc<str>, OwnedSemaphorePermit)]) -> Disposition {
     let supported = worker.gates.get(&target.provider).is_some_and(|gate| gate.provider.supports(target));
-    if target.token_expires_at().is_some_and(|end| end + EXPIRY_LEEWAY <= event.received_at) {
+    if target.token_expires_at().is_some_and(|end| end + EXPIRY_LEEWAY <= taken.event.received_at) {
         Disposition::Expired
+    } else if taken.denial.is_none() {
+        Disposition::Turn
     } else if !supported {
         Disposition::Unsupported
+    } else if taken.approval.is_some() {
+        Disposition::Turn
     } else if room.iter().any(|(provider, _)| *provider == target.provider) {
         Disposition::Lease
     } else {
@@ -115,16 +145,18 @@ async fn accept(worker: &Arc<Worker>, batch: Vec<Prepared>, open: &watch::Sender
     drop(turn);
     failpoint!("committed");
     for prepared in batch {
-        let row = prepared.denied.row;
+        let row = prepared.taken.row;
         if let Some(reason) = committed.unstorable.remove(&row) {
-            set_aside(worker, prepared.denied, reason);
+            set_aside(worker, prepared.taken, reason);
             continue;
         }
         let fresh = committed.accepted.iter().find(|a| a.row == row);
-        worker.metrics.accepted(prepared.denied.event.lane(), fresh.is_some());
-        let Prepared { denied: Denied { received, event, row, denial, .. }, targets, room } = prepared;
-        if fresh.is_some_and(|fresh| fresh.leased) {
-            set_to_work(worker, event, row, &targets, room);
+        worker.metrics.accepted(prepared.taken.event.lane(), fresh.is_some());
+        let Prepared { taken: Taken { received, event, row, denial, .. }, targets, room } = prepared;
+        match fresh {
+            Some(_) if event.incident.is_some() => worker.incidents.hurry(),
+            Some(fresh) if fresh.leased => set_to_work(worker, event, row, &targets, room),
+            _ => {}
         }
         let worker = worker.clone();
         worker.clone().tasks.spawn(async move { acknowledge(&worker, received, row, denial).await });
@@ -132,13 +164,17 @@ async fn accept(worker: &Arc<Worker>, batch: Vec<Prepared>, open: &watch::Sender
 }
 
 /// An event that Postgres cannot hold is refused like any other bad input: waiting for it would hold up every event behind it.
-fn set_aside(worker: &Arc<Worker>, denied: Denied, reason: String) {
-    let Denied { received, event, .. } = denied;
+fn set_aside(worker: &Arc<Worker>, taken: Taken, reason: String) {
+    let Taken { received, event, .. } = taken;
     let refusal = Refusal::new(RefusalCode::InvalidField, reason).of_event(Some(event.source), Some(event.id));
     worker.tasks.spawn(refuse(worker.clone(), received, refusal));
 }
 
-async fn acknowledge(worker: &Worker, received: Received, row: Uuid, denial: JoinHandle<Option<OffsetDateTime>>) {
+async fn acknowledge(worker: &Worker, received: Received, row: Uuid, denial: Option<JoinHandle<Option<OffsetDateTime>>>) {
+    let Some(denial) = denial else {
+        received.ack().await;
+        return;
+    };
     // Not denied: the worker is stopping. The broker keeps the event for the next one.
     let Ok(Some(at)) = denial.await else { return };
     received.ack().await;
@@ -187,7 +223,7 @@ async fn insert(worker: &Worker, batch: &[Prepared]) -> Result<Committed, StoreE
     match (worker.store.accept(worker.number(), &events).await, batch) {
         (Ok(accepted), _) => Ok(Committed { accepted, ..Committed::default() }),
         (Err(StoreError::Unstorable(_, reason)), [one]) => {
-            Ok(Committed { unstorable: HashMap::from([(one.denied.row, reason)]), ..Committed::default() })
+            Ok(Committed { unstorable: HashMap::from([(one.taken.row, reason)]), ..Committed::default() })
         }
         (Err(StoreError::Unstorable(..)), _) => {
             let (left, right) = batch.split_at(batch.len() / 2);
@@ -203,11 +239,12 @@ async fn insert(worker: &Worker, batch: &[Prepared]) -> Result<Committed, StoreE
 impl Prepared {
     fn row(&self) -> NewEvent<'_> {
         NewEvent {
-            row: self.denied.row,
-            event: &self.denied.event,
-            body_sha256: self.denied.body_sha256,
-            broker_user: self.denied.received.origin.broker_user.as_deref(),
+            row: self.taken.row,
+            event: &self.taken.event,
+            body_sha256: self.taken.body_sha256,
+            broker_user: self.taken.received.origin.broker_user.as_deref(),
             targets: &self.targets,
+            incident: self.taken.approval.as_ref(),
         }
     }
 }
@@ -228,7 +265,13 @@ fn set_to_work(worker: &Arc<Worker>, event: LogoutEvent, row: Uuid, plans: &[New
         targets = rest;
         let ours: Vec<((i16, Target), &NewTarget)> = ours;
         let jobs = ours.into_iter().filter(|(_, plan)| plan.disposition == Disposition::Lease).filter_map(|((ordinal, target), plan)| {
-            let standing = Standing { attempt: 1, failures: 0, token_expires_at: target.token_expires_at(), give_up_at: plan.give_up_at };
+            let standing = Standing {
+                attempt: 1,
+                failures: 0,
+                token_expires_at: target.token_expires_at(),
+                give_up_at: plan.give_up_at,
+                is_outage: false,
+            };
             let id = TargetId { event: row, ordinal };
             Some(Job::new((id, 1), target, standing, context.clone(), permits.split(1)?, worker))
         });

@@ -13,6 +13,10 @@ const FIRST_PROBE: Duration = Duration::from_secs(2);
 const LAST_PROBE: Duration = Duration::from_secs(60);
 /// Longest that a `Retry-After` holds back a whole provider before one probe is made; the target that got it waits in full.
 const LONGEST_HOLD: Duration = Duration::from_secs(600);
+/// How long it takes, once a probe was answered, until all slots are open again.
+const RAMP: Duration = Duration::from_secs(10);
+/// While they open, this many calls are enough to judge by.
+const ENOUGH_IN_RAMP: u64 = 5;
 
 /// What a call may do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +32,12 @@ pub(super) enum Admission {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Phase {
     Closed,
+    /// Answering again: slots open one after the other.
+    Ramping {
+        since: Instant,
+        calls: u64,
+        failures: u64,
+    },
     /// Told to come back later; then closed again.
     Held {
         until: Instant,
@@ -55,10 +65,10 @@ impl Breaker {
     /// Asks for admission; a `Probe` must be answered by `report` or `withdraw`.
     pub(super) fn admit(&mut self, now: Instant) -> Admission {
         match &mut self.phase {
-            Phase::Closed => Admission::Call,
+            Phase::Closed | Phase::Ramping { .. } => Admission::Call,
             Phase::Held { until } if now < *until => Admission::Wait(*until),
             Phase::Held { .. } => {
-                self.phase = Phase::Closed;
+                self.phase = Phase::Ramping { since: now, calls: 0, failures: 0 };
                 Admission::Call
             }
             Phase::Open { probe_at, probing, .. } if now < *probe_at || *probing => Admission::Wait((*probe_at).max(now + FIRST_PROBE)),
@@ -72,7 +82,7 @@ impl Breaker {
     /// How many targets are worth claiming for this provider: all, one for a probe, none.
     pub(super) fn appetite(&self, now: Instant) -> usize {
         match self.phase {
-            Phase::Closed => usize::MAX,
+            Phase::Closed | Phase::Ramping { .. } => usize::MAX,
             Phase::Held { until } => {
                 if now < until {
                     0
@@ -81,6 +91,35 @@ impl Breaker {
                 }
             }
             Phase::Open { probe_at, probing, .. } => usize::from(!probing && now >= probe_at),
+        }
+    }
+
+    /// How many of `slots` are open.
+    pub(super) fn open_slots(&self, slots: usize, now: Instant) -> usize {
+        match self.phase {
+            Phase::Ramping { since, .. } => {
+                let share = now.saturating_duration_since(since).as_secs_f64() / RAMP.as_secs_f64();
+                ((slots as f64 * share) as usize).clamp(1, slots)
+            }
+            Phase::Closed | Phase::Held { .. } | Phase::Open { .. } => slots,
+        }
+    }
+
+    /// Another worker was told to come back in `wait`.
+    pub(super) fn hold(&mut self, wait: Duration, now: Instant) {
+        let until = now + wait.min(LONGEST_HOLD);
+        match &mut self.phase {
+            Phase::Closed | Phase::Ramping { .. } => self.phase = Phase::Held { until },
+            Phase::Held { until: known } => *known = until.max(*known),
+            Phase::Open { .. } => {}
+        }
+    }
+
+    /// For how long the provider asked to be left alone, if it did.
+    pub(super) fn held_for(&self, now: Instant) -> Option<Duration> {
+        match self.phase {
+            Phase::Held { until } => Some(until.saturating_duration_since(now)).filter(|wait| !wait.is_zero()),
+            Phase::Closed | Phase::Ramping { .. } | Phase::Open { .. } => None,
         }
     }
 
@@ -123,10 +162,16 @@ impl Breaker {
                 }
                 (_, Phase::Open { wait, probing: true, .. }) => open(wait),
                 (_, Phase::Closed) if failing(calls, now) => open(FIRST_PROBE),
+                (_, Phase::Ramping { since, calls, failures }) => match (calls + 1, failures + 1) {
+                    (calls, failures) if calls >= ENOUGH_IN_RAMP && failures * 2 >= calls => open(FIRST_PROBE),
+                    (calls, failures) => Phase::Ramping { since, calls, failures },
+                },
                 (_, phase) => phase,
             },
             (_, Phase::Held { until }) if now < until => Phase::Held { until },
             // The provider decided about the target: it is there.
+            (_, Phase::Open { .. }) => Phase::Ramping { since: now, calls: 0, failures: 0 },
+            (_, Phase::Ramping { since, calls, failures }) if now < since + RAMP => Phase::Ramping { since, calls: calls + 1, failures },
             _ => Phase::Closed,
         }
     }
@@ -134,14 +179,14 @@ impl Breaker {
     fn held_until(&self, now: Instant) -> Instant {
         match self.phase {
             Phase::Held { until } => until,
-            Phase::Closed | Phase::Open { .. } => now,
+            Phase::Closed | Phase::Ramping { .. } | Phase::Open { .. } => now,
         }
     }
 
     /// `closed`, `open` or `half_open`, as in `audit.providers`.
     pub(super) fn name(&self) -> &'static str {
         match self.phase {
-            Phase::Closed => "closed",
+            Phase::Closed | Phase::Ramping { .. } => "closed",
             Phase::Held { .. } | Phase::Open { probing: false, .. } => "open",
             Phase::Open { probing: true, .. } => "half_open",
         }
@@ -154,114 +199,4 @@ fn failing(calls: &Calls, now: Instant) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::outcome::Proof;
-
-    fn answer(verdict: Verdict) -> Answer {
-        Answer { verdict, http_status: None, error: None, retry_after: None }
-    }
-
-    fn fail(breaker: &mut Breaker, calls: &mut Calls, verdict: Verdict, now: Instant) {
-        calls.note(now, Duration::from_millis(1), false);
-        breaker.report(&answer(verdict), calls, now, 0.5);
-    }
-
-    #[test]
-    fn half_of_twenty_failures_open_it_and_one_probe_closes_it() {
-        let (mut breaker, mut calls, now) = (Breaker::default(), Calls::new(Instant::now()), Instant::now());
-        for _ in 0..19 {
-            fail(&mut breaker, &mut calls, Verdict::Transient, now);
-            assert_eq!(breaker.admit(now), Admission::Call);
-        }
-        fail(&mut breaker, &mut calls, Verdict::Transient, now);
-        assert!(matches!(breaker.admit(now), Admission::Wait(_)));
-        assert_eq!(breaker.appetite(now), 0);
-        let later = now + FIRST_PROBE;
-        assert_eq!(breaker.appetite(later), 1);
-        assert_eq!(breaker.admit(later), Admission::Probe);
-        assert!(matches!(breaker.admit(later), Admission::Wait(_)), "one probe at a time");
-        breaker.report(&answer(Verdict::Done(Proof::Accepted)), &calls, later, 0.5);
-        assert_eq!(breaker.admit(later), Admission::Call);
-    }
-
-    #[test]
-    fn calls_that_were_under_way_when_it_opened_do_not_lengthen_the_wait() {
-        for verdict in [Verdict::Transient, Verdict::Misconfigured] {
-            let (mut breaker, mut calls, now) = (Breaker::default(), Calls::new(Instant::now()), Instant::now());
-            for _ in 0..52 {
-                fail(&mut breaker, &mut calls, verdict, now);
-            }
-            assert_eq!(breaker.admit(now + FIRST_PROBE), Admission::Probe, "{verdict:?}");
-        }
-    }
-
-    #[test]
-    fn one_misconfigured_answer_opens_it_and_probes_space_out() {
-        let (mut breaker, mut calls, mut now) = (Breaker::default(), Calls::new(Instant::now()), Instant::now());
-        fail(&mut breaker, &mut calls, Verdict::Misconfigured, now);
-        for expected in [2, 4, 8, 16, 32, 60, 60] {
-            now += Duration::from_secs(expected);
-            assert_eq!(
-                breaker.admit(now - Duration::from_millis(1)),
-                Admission::Wait((now).max(now - Duration::from_millis(1) + FIRST_PROBE))
-            );
-            assert_eq!(breaker.admit(now), Admission::Probe, "after {expected} s");
-            fail(&mut breaker, &mut calls, Verdict::Misconfigured, now);
-        }
-    }
-
-    #[test]
-    fn a_retry_after_holds_everything_back_and_a_late_success_does_not_shorten_it() {
-        let (mut breaker, mut calls, now) = (Breaker::default(), Calls::new(Instant::now()), Instant::now());
-        let mut throttled = answer(Verdict::Transient);
-        throttled.retry_after = Some(Duration::from_secs(30));
-        calls.note(now, Duration::from_millis(1), false);
-        breaker.report(&throttled, &calls, now, 0.5);
-        breaker.report(&answer(Verdict::Done(Proof::Accepted)), &calls, now, 0.5);
-        assert!(matches!(breaker.admit(now + Duration::from_secs(29)), Admission::Wait(_)));
-        assert_eq!(breaker.admit(now + Duration::from_secs(30)), Admission::Call);
-        breaker.report(&throttled, &calls, now, 0.5);
-        breaker.report(&answer(Verdict::Misconfigured), &calls, now, 0.5);
-        assert!(matches!(breaker.admit(now + Duration::from_secs(29)), Admission::Wait(_)), "nor does a failure of another kind");
-        assert_eq!(breaker.admit(now + Duration::from_secs(30)), Admission::Probe);
-    }
-
-    #[test]
-    fn a_failing_provider_that_names_a_time_is_probed_then_and_not_called_by_everyone() {
-        let (mut breaker, mut calls, now) = (Breaker::default(), Calls::new(Instant::now()), Instant::now());
-        let mut busy = answer(Verdict::Transient);
-        busy.retry_after = Some(Duration::from_secs(5));
-        for _ in 0..20 {
-            calls.note(now, Duration::from_millis(1), false);
-            breaker.report(&busy, &calls, now, 0.5);
-        }
-        assert!(matches!(breaker.admit(now + Duration::from_secs(4)), Admission::Wait(_)));
-        let later = now + Duration::from_secs(5);
-        assert_eq!(breaker.admit(later), Admission::Probe);
-        calls.note(later, Duration::from_millis(1), false);
-        breaker.report(&busy, &calls, later, 0.5);
-        assert_eq!(breaker.admit(later + Duration::from_secs(5)), Admission::Probe, "a probe that is told to wait leads to the next probe");
-    }
-
-    #[test]
-    fn a_very_long_retry_after_is_probed_after_ten_minutes() {
-        let (mut breaker, mut calls, now) = (Breaker::default(), Calls::new(Instant::now()), Instant::now());
-        let mut throttled = answer(Verdict::Transient);
-        throttled.retry_after = Some(Duration::from_secs(86_400));
-        calls.note(now, Duration::from_millis(1), false);
-        breaker.report(&throttled, &calls, now, 0.5);
-        assert!(matches!(breaker.admit(now + LONGEST_HOLD - Duration::from_secs(1)), Admission::Wait(_)));
-        assert_eq!(breaker.admit(now + LONGEST_HOLD), Admission::Probe);
-    }
-
-    #[test]
-    fn a_withdrawn_probe_leaves_room_for_the_next() {
-        let (mut breaker, mut calls, now) = (Breaker::default(), Calls::new(Instant::now()), Instant::now());
-        fail(&mut breaker, &mut calls, Verdict::Misconfigured, now);
-        let later = now + FIRST_PROBE;
-        assert_eq!(breaker.admit(later), Admission::Probe);
-        breaker.withdraw();
-        assert_eq!(breaker.admit(later), Admission::Probe);
-    }
-}
+mod tests;

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
+use super::incidents::Share;
 use super::job::{Context, Job};
 use super::{Worker, revoke};
 use crate::event::Lane;
@@ -23,6 +24,8 @@ const BATCH: usize = 500;
 const IDLE: Duration = Duration::from_millis(250);
 /// How many looks pass between two sweeps of expired tokens.
 const SWEEP_EVERY: u32 = 8;
+/// A denial is on record as confirmed by then.
+const NOTED: time::Duration = time::Duration::seconds(10);
 
 /// Runs until the worker stops.
 pub(super) async fn run(worker: Arc<Worker>) {
@@ -40,6 +43,7 @@ pub(super) async fn run(worker: Arc<Worker>) {
         if found < BATCH / 2 {
             tokio::select! {
                 () = tokio::time::sleep(IDLE) => {}
+                () = worker.due.notified() => {}
                 () = worker.stop.cancelled() => return,
             }
         }
@@ -50,12 +54,14 @@ async fn look(worker: &Arc<Worker>, sweep: bool) -> Result<usize, StoreError> {
     if sweep {
         worker.metrics.expired(worker.store.expire().await?);
     }
+    let shares = worker.incidents.shares(BATCH);
     let (mut wants, mut room) = (Vec::new(), HashMap::new());
     for (name, gate) in &worker.gates {
         for lane in Lane::ALL {
             let appetite = gate.appetite(lane).min(BATCH);
-            if let Some(permits) = (appetite > 0).then(|| gate.reserve(lane, appetite)).flatten() {
-                wants.push(Want { provider: name, lane: lane.as_str(), limit: appetite as i64 });
+            let lane_wants = wants_of(name, lane, appetite, &shares);
+            if let Some(permits) = (!lane_wants.is_empty()).then(|| gate.reserve(lane, appetite)).flatten() {
+                wants.extend(lane_wants);
                 room.insert((name.clone(), lane), permits);
             }
         }
@@ -70,6 +76,27 @@ async fn look(worker: &Arc<Worker>, sweep: bool) -> Result<usize, StoreError> {
     Ok(found)
 }
 
+/// What to claim with room for `appetite` targets: all that is due, or of each incident its share.
+fn wants_of<'a>(provider: &'a str, lane: Lane, mut appetite: usize, shares: &'a [Share]) -> Vec<Want<'a>> {
+    let want = |incident, most: usize, lets_in| {
+        let limit = i64::try_from(most).unwrap_or(i64::MAX);
+        Want { provider, lane: lane.as_str(), incident, limit, turns: if lets_in { limit } else { 0 } }
+    };
+    match lane {
+        _ if appetite == 0 => Vec::new(),
+        Lane::Interactive => vec![want("", appetite, false)],
+        Lane::Mass => {
+            let ours = shares.iter().filter(|share| share.providers.iter().any(|name| name == provider));
+            let wants = ours.map(|share| {
+                let most = share.most.min(appetite);
+                appetite -= most;
+                want(share.incident.name(), most, share.lets_in)
+            });
+            wants.filter(|want| want.limit > 0).collect()
+        }
+    }
+}
+
 /// Groups the claimed targets by event and provider, as at acceptance, and hands them to step 3.
 fn set_to_work(worker: &Arc<Worker>, claimed: Vec<Claimed>, mut room: HashMap<(Arc<str>, Lane), OwnedSemaphorePermit>) {
     let mut groups: HashMap<(Uuid, String), Vec<Claimed>> = HashMap::new();
@@ -82,7 +109,8 @@ fn set_to_work(worker: &Arc<Worker>, claimed: Vec<Claimed>, mut room: HashMap<(A
         let Some(permits) = room.get_mut(&(name.clone(), context.lane)) else { continue };
         let denied = targets[0].denied;
         let jobs: Vec<_> = targets.into_iter().filter_map(|target| job(worker, name, target, &context, permits.split(1)?)).collect();
-        if !denied {
+        // An incident's targets are claimed as soon as they are on record, and the note that they are denied follows a little later.
+        if !denied && (context.incident.is_none() || OffsetDateTime::now_utc() - context.received_at > NOTED) {
             deny_again(worker, &context, &jobs);
         }
         revoke::spawn(worker, jobs);
@@ -108,6 +136,7 @@ fn job(worker: &Worker, provider: &Arc<str>, claimed: Claimed, context: &Arc<Con
         failures: claimed.failures.unsigned_abs(),
         token_expires_at: claimed.token_expires_at,
         give_up_at: claimed.give_up_at,
+        is_outage: false,
     };
     let attempt = claimed.attempt;
     let (selector, problem) = match open(worker, provider, &claimed) {

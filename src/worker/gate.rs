@@ -1,22 +1,22 @@
-//! The gate before one provider: room for work in memory, slots for calls at once, the breaker.
+//! The gate before one provider: room for work in memory, its turn in a lane, the breaker.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::breaker::{Admission, Breaker};
 use super::calls::Calls;
+use super::lanes::{Lanes, Next};
 use crate::event::Lane;
 use crate::outcome::{Answer, Verdict};
 use crate::provider::Provider;
 use crate::store::ProviderStatus;
 
-/// Most targets of one provider and lane in memory. What does not fit waits in Postgres and is claimed when there is room.
-const WINDOW: usize = 8192;
-/// Share of the call slots that mass revocations never take, as a divisor: a quarter stays free for ordinary logouts.
-const RESERVED: usize = 4;
+/// Most targets of one provider in memory, by lane. What does not fit waits in Postgres and is claimed when there is room.
+/// Of mass revocations, which an operator may pause, no more than a moment's work.
+const WINDOWS: [usize; 2] = [8192, 1024];
 
 /// The gate of one provider.
 pub struct Gate {
@@ -24,13 +24,23 @@ pub struct Gate {
     pub provider: Provider,
     /// Room for targets in memory, by lane.
     windows: [Arc<Semaphore>; 2],
-    slots: Semaphore,
-    mass_slots: Semaphore,
+    /// Most requests a second of all workers together.
+    rate_per_s: Option<f64>,
+    core: Arc<Core>,
+}
+
+/// What calls under way share with the gate.
+struct Core {
+    name: Arc<str>,
+    slots: usize,
     state: Mutex<State>,
 }
 
 struct State {
     breaker: Breaker,
+    lanes: Lanes<oneshot::Sender<Pass>>,
+    /// Whether somebody will look again when the rate allows the next call.
+    is_timed: bool,
     calls: Calls,
     last_success_at: Option<OffsetDateTime>,
     last_failure_at: Option<OffsetDateTime>,
@@ -38,11 +48,11 @@ struct State {
 }
 
 /// The right to make one call. Dropping it unused takes a probe back.
-pub struct Pass<'a> {
-    gate: &'a Gate,
+pub struct Pass {
+    core: Arc<Core>,
+    lane: Lane,
     probe: bool,
     reported: bool,
-    _slots: (tokio::sync::SemaphorePermit<'a>, Option<tokio::sync::SemaphorePermit<'a>>),
 }
 
 fn lane_index(lane: Lane) -> usize {
@@ -53,32 +63,26 @@ fn lane_index(lane: Lane) -> usize {
 }
 
 impl Gate {
-    /// A closed breaker, all slots free.
-    pub fn new(provider: Provider, concurrency: usize) -> Self {
+    /// A closed breaker, all slots free. With a rate, nothing goes through until the worker knows its share of it.
+    pub fn new(provider: Provider, concurrency: usize, rate_per_s: Option<f64>) -> Self {
+        let mut lanes = Lanes::new(concurrency, Instant::now());
+        lanes.set_rate(rate_per_s.map(|_| 0.0));
         let state = State {
             breaker: Breaker::default(),
+            lanes,
+            is_timed: false,
             calls: Calls::new(Instant::now()),
             last_success_at: None,
             last_failure_at: None,
             last_error: None,
         };
-        Self {
-            provider,
-            windows: [Arc::new(Semaphore::new(WINDOW)), Arc::new(Semaphore::new(WINDOW))],
-            slots: Semaphore::new(concurrency),
-            mass_slots: Semaphore::new((concurrency - concurrency / RESERVED).max(1)),
-            state: Mutex::new(state),
-        }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing under this lock can panic half-way.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        let core = Arc::new(Core { name: provider.name().clone(), slots: concurrency, state: Mutex::new(state) });
+        Self { provider, windows: WINDOWS.map(|room| Arc::new(Semaphore::new(room))), rate_per_s, core }
     }
 
     /// Room for `targets` in memory, if there is any and the provider takes calls.
     pub fn reserve(&self, lane: Lane, targets: usize) -> Option<OwnedSemaphorePermit> {
-        if self.state().breaker.appetite(Instant::now()) < targets {
+        if self.core.state().breaker.appetite(Instant::now()) < targets {
             return None;
         }
         let window = self.windows[lane_index(lane)].clone();
@@ -87,35 +91,44 @@ impl Gate {
 
     /// How many targets to claim: what has room, or one for a probe, or none.
     pub fn appetite(&self, lane: Lane) -> usize {
-        self.windows[lane_index(lane)].available_permits().min(self.state().breaker.appetite(Instant::now()))
+        self.windows[lane_index(lane)].available_permits().min(self.core.state().breaker.appetite(Instant::now()))
     }
 
     /// Targets in memory.
     pub fn in_flight(&self) -> usize {
-        self.windows.iter().map(|window| WINDOW - window.available_permits()).sum()
+        self.windows.iter().zip(WINDOWS).map(|(window, room)| room - window.available_permits()).sum()
     }
 
-    /// Waits for a slot; `None` where the provider is to be left alone.
-    pub async fn enter(&self, lane: Lane) -> Option<Pass<'_>> {
-        let mass = match lane {
-            Lane::Mass => Some(self.mass_slots.acquire().await.ok()?),
-            Lane::Interactive => None,
-        };
-        let slot = self.slots.acquire().await.ok()?;
-        let probe = match self.state().breaker.admit(Instant::now()) {
-            Admission::Call => false,
-            Admission::Probe => true,
-            Admission::Wait(_) => return None,
-        };
-        Some(Pass { gate: self, probe, reported: false, _slots: (slot, mass) })
+    /// Shares the provider's rate with the other workers: `workers` in all, this one among them.
+    pub fn share(&self, workers: i64) {
+        let share = self.rate_per_s.map(|rate| rate / workers.max(1) as f64);
+        self.core.state().lanes.set_rate(share);
+    }
+
+    /// Another worker was told by the provider to come back in `wait`.
+    pub fn hold(&self, wait: Duration) {
+        self.core.state().breaker.hold(wait, Instant::now());
+    }
+
+    /// For how long the provider asked to be left alone, if it did.
+    pub fn held_for(&self) -> Option<Duration> {
+        self.core.state().breaker.held_for(Instant::now())
+    }
+
+    /// Waits for its turn to make a call of `requests` requests; `None` where the provider is to be left alone.
+    pub async fn enter(&self, lane: Lane, requests: u32) -> Option<Pass> {
+        let (turn, wait) = oneshot::channel();
+        self.core.state().lanes.wait(lane, requests, turn);
+        dispatch(&self.core);
+        wait.await.ok()
     }
 
     /// What this worker sees of the provider.
     pub fn status(&self) -> ProviderStatus {
-        let (state, now) = (self.state(), Instant::now());
+        let (state, now) = (self.core.state(), Instant::now());
         let count = state.calls.all(now);
         ProviderStatus {
-            provider: self.provider.name().to_string(),
+            provider: self.core.name.to_string(),
             breaker: state.breaker.name(),
             last_success_at: state.last_success_at,
             last_failure_at: state.last_failure_at,
@@ -124,50 +137,109 @@ impl Gate {
             failures_5m: i64::try_from(count.failures).unwrap_or(i64::MAX),
             p50_ms_5m: state.calls.quantile_ms(now, 0.5),
             p95_ms_5m: state.calls.quantile_ms(now, 0.95),
+            held_for: state.breaker.held_for(now),
         }
     }
 
     /// `closed`, `open` or `half_open`.
     pub fn breaker(&self) -> &'static str {
-        self.state().breaker.name()
+        self.core.state().breaker.name()
+    }
+}
+
+/// Gives passes to whoever's turn it is, and sends everyone away while the provider is to be left alone.
+fn dispatch(core: &Arc<Core>) {
+    loop {
+        let Some((turn, pass)) = core.state().next(core) else { return };
+        // Nobody waits for it any more: dropping the pass gives its slot back.
+        drop(turn.send(pass));
+    }
+}
+
+impl Core {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing under this lock can panic half-way.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Whoever's turn it is.
+    fn next(&mut self, core: &Arc<Core>) -> Option<(oneshot::Sender<Pass>, Pass)> {
+        let now = Instant::now();
+        if self.breaker.appetite(now) == 0 {
+            drop(self.lanes.dismiss());
+            return None;
+        }
+        let open = self.breaker.open_slots(core.slots, now);
+        match self.lanes.next(open, now) {
+            Next::Call(lane, turn) => {
+                let admission = self.breaker.admit(now);
+                let pass = Pass { core: core.clone(), lane, probe: admission == Admission::Probe, reported: false };
+                Some((turn, pass))
+            }
+            Next::At(at) => {
+                if !std::mem::replace(&mut self.is_timed, true) {
+                    look_again(core.clone(), at);
+                }
+                None
+            }
+            Next::Idle => None,
+        }
     }
 
-    fn report(&self, answer: &Answer, took: Duration) {
+    fn report(&mut self, name: &str, answer: &Answer, took: Duration) {
         let failed = matches!(answer.verdict, Verdict::Transient | Verdict::Misconfigured);
-        let mut state = self.state();
         let now = Instant::now();
-        state.calls.note(now, took, !failed);
+        self.calls.note(now, took, !failed);
         if failed {
-            state.last_failure_at = Some(OffsetDateTime::now_utc());
-            state.last_error.clone_from(&answer.error);
+            self.last_failure_at = Some(OffsetDateTime::now_utc());
+            self.last_error.clone_from(&answer.error);
         } else {
-            state.last_success_at = Some(OffsetDateTime::now_utc());
+            self.last_success_at = Some(OffsetDateTime::now_utc());
         }
-        let State { breaker, calls, .. } = &mut *state;
-        if breaker.report(answer, calls, now, rand::random()) {
-            let (provider, breaker) = (self.provider.name(), breaker.name());
-            let error = answer.error.as_deref();
+        if self.breaker.report(answer, &self.calls, now, rand::random()) {
+            let (breaker, error) = (self.breaker.name(), answer.error.as_deref());
             if breaker == "open" {
-                tracing::error!(%provider, breaker, error, "provider left alone: its targets wait and spend no attempt until a probe is answered or its Retry-After has passed");
+                tracing::error!(
+                    provider = name,
+                    breaker,
+                    error,
+                    "provider left alone: its targets wait and spend no attempt until a probe is answered or its Retry-After has passed"
+                );
             } else {
-                tracing::info!(%provider, breaker, "provider answers again");
+                tracing::info!(provider = name, breaker, "provider answers again");
             }
         }
     }
 }
 
-impl Pass<'_> {
-    /// Tells the gate what came of the call.
-    pub fn report(mut self, answer: &Answer, took: Duration) {
+fn look_again(core: Arc<Core>, at: Instant) {
+    tokio::spawn(async move {
+        tokio::time::sleep_until(at.into()).await;
+        core.state().is_timed = false;
+        dispatch(&core);
+    });
+}
+
+impl Pass {
+    /// Tells the gate what came of the call. Returns whether the provider is to be left alone.
+    pub fn report(mut self, answer: &Answer, took: Duration) -> bool {
         self.reported = true;
-        self.gate.report(answer, took);
+        let mut state = self.core.state();
+        state.report(&self.core.name, answer, took);
+        state.breaker.name() != "closed"
     }
 }
 
-impl Drop for Pass<'_> {
+impl Drop for Pass {
     fn drop(&mut self) {
+        let mut state = self.core.state();
         if self.probe && !self.reported {
-            self.gate.state().breaker.withdraw();
+            state.breaker.withdraw();
         }
+        state.lanes.release(self.lane);
+        drop(state);
+        dispatch(&self.core);
     }
 }

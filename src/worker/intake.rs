@@ -1,7 +1,9 @@
 //! Step 1: parse; refuse bad input; publish the denial at once, whatever state Postgres and the provider are in.
+//!
+//! The denial of a mass revocation that needs a second person is withheld: step 2 records it, and `withheld` publishes it once it is approved.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest;
 use time::OffsetDateTime;
@@ -10,26 +12,39 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::Worker;
+use super::incidents::Steering;
 use super::record::Note;
 use crate::broker::Received;
-use crate::event::{self, LogoutEvent, Refusal};
+use crate::event::{self, Lane, LogoutEvent, Refusal};
 use crate::failpoint;
 use crate::invalidation::{EventRef, Outgoing, Phase, entry_of};
 use crate::retry::Schedule;
-use crate::store::Rejected;
+use crate::store::{Approval, Rejected};
 
-/// A valid event whose denial is on its way.
-pub(super) struct Denied {
+/// How long a mass revocation waits to learn, right after the start, whether its incident is known.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Where valid events go next, by lane.
+#[derive(Clone)]
+pub(super) struct Next {
+    pub(super) interactive: mpsc::UnboundedSender<Taken>,
+    pub(super) mass: mpsc::UnboundedSender<Taken>,
+}
+
+/// A valid event. Its denial is on its way, unless it is withheld.
+pub(super) struct Taken {
     pub(super) received: Received,
     pub(super) event: LogoutEvent,
     pub(super) row: Uuid,
     pub(super) body_sha256: [u8; 32],
-    /// When the broker confirmed the denial; `None` if the worker stopped first.
-    pub(super) denial: JoinHandle<Option<OffsetDateTime>>,
+    /// When the broker confirmed the denial; `None` if the worker stopped first. Absent where it is withheld.
+    pub(super) denial: Option<JoinHandle<Option<OffsetDateTime>>>,
+    /// What its incident needs, if it has one.
+    pub(super) approval: Option<Approval>,
 }
 
-/// Runs until the deliveries end.
-pub(super) async fn run(worker: Arc<Worker>, mut deliveries: mpsc::UnboundedReceiver<Received>, next: mpsc::UnboundedSender<Denied>) {
+/// Runs until the deliveries of one queue end.
+pub(super) async fn run(worker: Arc<Worker>, mut deliveries: mpsc::UnboundedReceiver<Received>, next: Next) {
     loop {
         // Once stopped, what is not yet parsed stays unacknowledged, for the next worker.
         let received = tokio::select! {
@@ -41,9 +56,13 @@ pub(super) async fn run(worker: Arc<Worker>, mut deliveries: mpsc::UnboundedRece
         let began = Instant::now();
         match event::parse(received.body.bytes(), &received.origin, &worker.rules, OffsetDateTime::now_utc()) {
             Ok(event) => {
-                let denied = deny(&worker, received, event, began);
+                let lane = match event.lane() {
+                    Lane::Interactive => &next.interactive,
+                    Lane::Mass => &next.mass,
+                };
+                let taken = take(&worker, received, event, began).await;
                 failpoint!("parsed");
-                if next.send(denied).is_err() {
+                if lane.send(taken).is_err() {
                     return;
                 }
             }
@@ -54,20 +73,42 @@ pub(super) async fn run(worker: Arc<Worker>, mut deliveries: mpsc::UnboundedRece
     }
 }
 
-fn deny(worker: &Arc<Worker>, received: Received, event: LogoutEvent, began: Instant) -> Denied {
-    let row = Uuid::now_v7();
+async fn take(worker: &Arc<Worker>, received: Received, event: LogoutEvent, began: Instant) -> Taken {
+    let approval = approval(worker, &event).await;
+    let denial = match &approval {
+        Some(approval) if approval.withheld => None,
+        _ => Some(deny(worker, &event, began)),
+    };
     let body_sha256 = sha256(received.body.bytes());
-    let messages = requested(worker, &event);
+    Taken { received, event, row: Uuid::now_v7(), body_sha256, denial, approval }
+}
+
+/// Whether a second person is needed. Decided without Postgres, so that denials go out while it is away; Postgres has the last word on what is revoked.
+async fn approval(worker: &Worker, event: &LogoutEvent) -> Option<Approval> {
+    let name = event.incident.as_deref()?;
+    drop(tokio::time::timeout(PATIENCE, worker.incidents.known()).await);
+    let (incident, rules) = (worker.incidents.of(name), &worker.approval);
+    let targets = i64::try_from(event.targets.len()).unwrap_or(i64::MAX);
+    let declared = event.incident_targets.unwrap_or(0).max(targets);
+    let asks = rules.kinds_asking(event.targets.iter().map(|target| target.selector.kind()));
+    let needs = !asks.is_empty() || rules.is_too_many(declared);
+    let withheld = incident.arrive(targets, rules.above_targets)
+        || (needs && !incident.is_approved(&asks, declared))
+        || matches!(incident.steering(), Steering::AwaitingApproval | Steering::Cancelled);
+    Some(Approval { asks, above_targets: rules.above_targets, withheld })
+}
+
+fn deny(worker: &Arc<Worker>, event: &LogoutEvent, began: Instant) -> JoinHandle<Option<OffsetDateTime>> {
+    let messages = requested(worker, event);
     let worker = worker.clone();
-    let denial = tokio::spawn(async move {
+    tokio::spawn(async move {
         for delivered in futures::future::join_all(messages.iter().map(|message| worker.publisher.deliver(message))).await {
             delivered.ok()?;
         }
         worker.metrics.denied(began.elapsed());
         failpoint!("denied");
         Some(OffsetDateTime::now_utc())
-    });
-    Denied { received, event, row, body_sha256, denial }
+    })
 }
 
 fn requested(worker: &Worker, event: &LogoutEvent) -> Vec<Outgoing> {

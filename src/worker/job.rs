@@ -9,10 +9,12 @@ use uuid::Uuid;
 
 use super::Worker;
 use super::held::Hold;
+use super::incidents::Seat;
 use super::record::Note;
 use crate::event::Lane;
 use crate::invalidation::EventRef;
 use crate::outcome::Standing;
+use crate::store::Cutoff;
 use crate::target::{Target, TargetId};
 
 /// What the targets of one event share.
@@ -54,6 +56,10 @@ pub struct Job {
     pub standing: Standing,
     /// The event.
     pub context: Arc<Context>,
+    /// Its place in its incident, if it has one.
+    pub seat: Option<Seat>,
+    /// The later cutoff that its revocation brought about.
+    pub moved: Option<Cutoff>,
     /// When this worker took it on.
     pub since: Instant,
     hold: Option<Hold>,
@@ -72,7 +78,18 @@ impl Job {
         worker: &Worker,
     ) -> Self {
         let (hold, back) = (Some(worker.held.hold(id)), Some(worker.notes.clone()));
-        Self { id, attempt, target, standing, context, since: Instant::now(), hold, back, _room: room }
+        let seat = context.incident.as_deref().map(|name| worker.incidents.of(name).seat());
+        Self { id, attempt, target, standing, context, seat, moved: None, since: Instant::now(), hold, back, _room: room }
+    }
+
+    /// Whether its incident, if it has one, lets it be revoked.
+    pub fn may_go_on(&self) -> bool {
+        self.seat.as_ref().is_none_or(|seat| seat.incident().may_be_revoked())
+    }
+
+    /// The cutoff of a wide target: its event's, or the later one.
+    pub fn not_before(&self) -> OffsetDateTime {
+        self.moved.map_or(self.context.not_before, |cutoff| cutoff.at)
     }
 
     /// From here on the job's end is recorded by the caller.

@@ -16,11 +16,14 @@ mod claim;
 mod enter;
 mod gate;
 mod held;
+mod incidents;
 mod intake;
 mod job;
+mod lanes;
 mod record;
 mod reports;
 mod revoke;
+mod steer;
 mod upkeep;
 
 use std::collections::BTreeMap;
@@ -28,21 +31,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{SetOnce, mpsc, watch};
+use tokio::sync::{Notify, SetOnce, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::broker::{Publisher, Received, Reports};
-use crate::event::Rules;
+use crate::approval::ApprovalRules;
+use crate::broker::{Publisher, QUEUES, Received, Reports};
+use crate::event::{Lane, Rules};
 use crate::invalidation::Composer;
 use crate::retry::Schedule;
 use crate::seal::Keyring;
 use crate::store::{SchemaError, Store, WorkerNo};
 use crate::telemetry::Metrics;
 
-pub use gate::Gate;
+pub use gate::{Gate, Pass};
 pub use held::{Held, Hold};
+pub use incidents::{Incident, Incidents, Seat};
 pub use job::{Context, HandBack, Job};
 pub use record::{Finished, Note};
 
@@ -78,6 +83,12 @@ pub struct Worker {
     pub database_up: AtomicBool,
     /// Results on their way to the record.
     pub notes: mpsc::UnboundedSender<Note>,
+    /// When a mass revocation needs a second person.
+    pub approval: ApprovalRules,
+    /// The incidents under way.
+    pub incidents: Incidents,
+    /// Something may be due.
+    pub due: Notify,
     /// The leased targets in memory.
     pub held: Held,
     /// Work under way, to be waited for at shutdown.
@@ -88,8 +99,8 @@ pub struct Worker {
 
 /// Channels that join the steps; made once by the wiring.
 pub struct Channels {
-    /// Deliveries from the broker.
-    pub deliveries: mpsc::UnboundedReceiver<Received>,
+    /// Deliveries from each of the broker's queues of events.
+    pub deliveries: [mpsc::UnboundedReceiver<Received>; QUEUES.len()],
     /// Results for the recorder.
     pub notes: mpsc::UnboundedReceiver<Note>,
     /// The session on the verifiers' reports, not yet running.
@@ -101,15 +112,20 @@ pub struct Channels {
 impl Worker {
     /// Runs every step until `stop`; returns when what was in flight is done. The recorder ends when the last job has reported.
     pub fn start(self: &Arc<Self>, channels: Channels, migrate: bool) -> Steps {
-        let (accepted_tx, accepted_rx) = mpsc::unbounded_channel();
+        let ((interactive, logouts), (mass, revocations)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
+        let (next, open) = (intake::Next { interactive, mass }, Arc::new(channels.open));
+        let intakes = channels.deliveries.map(|deliveries| tokio::spawn(intake::run(self.clone(), deliveries, next.clone())));
+        let accepts = [(Lane::Interactive, logouts), (Lane::Mass, revocations)]
+            .map(|(lane, events)| self.once_entered(accept::run(self.clone(), lane, events, open.clone())));
         Steps {
             enter: tokio::spawn(enter::run(self.clone(), migrate)),
-            intake: tokio::spawn(intake::run(self.clone(), channels.deliveries, accepted_tx)),
-            accept: self.once_entered(accept::run(self.clone(), accepted_rx, channels.open)),
+            intake: all(intakes),
+            accept: all(accepts),
             record: self.once_entered(record::run(self.clone(), channels.notes)),
             claim: self.once_entered(claim::run(self.clone())),
             reports: self.once_entered(reports::run(self.clone(), channels.reports)),
             upkeep: self.once_entered(upkeep::run(self.clone())),
+            steer: self.once_entered(steer::run(self.clone())),
         }
     }
 
@@ -149,6 +165,11 @@ impl Worker {
     }
 }
 
+/// Ends when the last of them does; aborts with the first that fails.
+fn all<const N: usize>(tasks: [JoinHandle<()>; N]) -> JoinHandle<()> {
+    tokio::spawn(async move { drop(futures::future::try_join_all(tasks).await) })
+}
+
 /// The running steps.
 pub struct Steps {
     /// Registers; ends early only with an error.
@@ -165,4 +186,6 @@ pub struct Steps {
     pub reports: JoinHandle<()>,
     /// Leases, takeovers, confirmations.
     pub upkeep: JoinHandle<()>,
+    /// Follows what operators do with incidents.
+    pub steer: JoinHandle<()>,
 }

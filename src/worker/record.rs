@@ -128,7 +128,7 @@ async fn confirm(worker: &Worker, finished: &[Finished]) -> HashMap<TargetId, Of
     let published = events.into_values().map(|jobs| async move {
         let context = &jobs[0].context;
         let entries =
-            jobs.iter().filter_map(|job| Some((job.target.provider.to_string(), entry_of(&job.target, context.not_before)?))).collect();
+            jobs.iter().filter_map(|job| Some((job.target.provider.to_string(), entry_of(&job.target, job.not_before())?))).collect();
         let messages = worker.composer.invalidations(Phase::Confirmed, &context.reference, context.incident.as_deref(), entries);
         let all = futures::future::join_all(messages.iter().map(|message| worker.publisher.invalidate(message)));
         match tokio::time::timeout(CONFIRM_PATIENCE, all).await {
@@ -159,6 +159,7 @@ fn closing(finished: &Finished, confirmed: &HashMap<TargetId, OffsetDateTime>) -
         settlement: finished.settlement,
         revoked_at: (finished.settlement.state == State::Revoked).then_some(ended_at),
         confirmed_at: confirmed.get(&job.id).copied(),
+        moved: job.moved,
     }
 }
 

@@ -8,11 +8,13 @@ use futures::stream::FuturesUnordered;
 
 use time::OffsetDateTime;
 
-use super::Worker;
 use super::job::Job;
 use super::record::{Finished, Note};
+use super::{Gate, Pass, Worker};
 use crate::failpoint;
-use crate::outcome::{Answer, settle};
+use crate::outcome::{Answer, State, settle};
+use crate::store::Cutoff;
+use crate::target::Selector;
 
 /// How long the first result of an event waits for the others.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -75,28 +77,54 @@ impl Drop for Gathered<'_> {
     }
 }
 
-/// One attempt. It is on record already; a job that may not call (breaker open, worker stopping) is dropped and thereby handed back.
-async fn attempt(worker: &Worker, job: Job) -> Option<Finished> {
+/// One attempt. It is on record already; a job that may not call (breaker open, incident paused, worker stopping) is dropped and thereby handed back.
+async fn attempt(worker: &Worker, mut job: Job) -> Option<Finished> {
     let gate = worker.gates.get(&job.target.provider)?;
     failpoint!("claimed");
     let pass = tokio::select! {
         biased;
         () = worker.stop.cancelled() => return None,
-        pass = gate.enter(job.context.lane) => pass?,
+        pass = enter(gate, &job) => pass?,
     };
     failpoint!("sent");
     let (started_at, began) = (OffsetDateTime::now_utc(), Instant::now());
     let answer = gate.provider.revoke(&job.target).await;
     let took = began.elapsed();
-    pass.report(&answer, took);
+    job.standing.is_outage = pass.report(&answer, took);
     failpoint!("responded");
     Some(finish(worker, job, answer, started_at, took))
 }
 
+/// Waits for the incident's turn and then for the provider's; an operator may stop the incident meanwhile.
+async fn enter(gate: &Gate, job: &Job) -> Option<Pass> {
+    if let Some(seat) = &job.seat
+        && !seat.incident().turn().await
+    {
+        return None;
+    }
+    let pass = gate.enter(job.context.lane, gate.provider.calls_per_attempt(&job.target)).await?;
+    job.may_go_on().then_some(pass)
+}
+
 /// Computes the outcome, once.
-pub(super) fn finish(worker: &Worker, job: Job, answer: Answer, started_at: OffsetDateTime, took: Duration) -> Finished {
+pub(super) fn finish(worker: &Worker, mut job: Job, answer: Answer, started_at: OffsetDateTime, took: Duration) -> Finished {
     let settlement = settle(&answer, &job.standing, &worker.schedule, OffsetDateTime::now_utc());
+    if settlement.state == State::Revoked {
+        move_cutoff(worker, &mut job, started_at + took);
+    }
     Finished { job: job.settled(), answer, settlement, started_at, took }
+}
+
+/// In an incident, what was issued until the provider had ended a session or everything of a subject is denied too: a thief may have refreshed a token
+/// between the event's cutoff and that moment. In an ordinary logout the user may have signed in again since.
+fn move_cutoff(worker: &Worker, job: &mut Job, at: OffsetDateTime) {
+    let is_incidents = job.context.incident.is_some() && matches!(job.target.selector, Selector::Session | Selector::Subject);
+    if is_incidents && at > job.context.not_before {
+        let ttl = worker.rules.token_ttl(&job.target.provider);
+        let deny_until = job.target.deny_until.max(at.saturating_add(time::Duration::try_from(ttl).unwrap_or(time::Duration::MAX)));
+        job.target.deny_until = deny_until;
+        job.moved = Some(Cutoff { at, deny_until });
+    }
 }
 
 /// Gives results to the recorder.

@@ -237,7 +237,7 @@ async fn republish_phase(worker: &Worker, phase: Phase, floor: Uuid) -> bool {
 }
 
 /// Publishes what the database says; returns whether the broker confirmed all of it.
-async fn publish(worker: &Worker, phase: Phase, denials: Vec<Denial>) -> bool {
+pub(super) async fn publish(worker: &Worker, phase: Phase, denials: Vec<Denial>) -> bool {
     let messages = compose(worker, phase, denials);
     let results = futures::future::join_all(messages.iter().map(|message| worker.publisher.invalidate(message))).await;
     results.iter().all(Result::is_ok)

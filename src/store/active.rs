@@ -1,0 +1,82 @@
+//! What every worker looks at several times a second: which incidents are steered how, and how many workers share the work.
+
+use super::{Store, StoreError};
+
+/// An incident that has not ended.
+pub struct ActiveIncident {
+    /// Its name.
+    pub incident: String,
+    /// `awaiting_approval`, `running`, `paused` or `cancelled`.
+    pub state: String,
+    /// Most targets a second, over all workers.
+    pub throttle_per_s: Option<i32>,
+    /// Most targets that go without a second person, or beyond what that one approved.
+    pub approved_up_to: i64,
+    /// Kinds that were approved.
+    pub approved_asks: Vec<String>,
+    /// Targets on record.
+    pub received: i64,
+    /// Targets in the hot index or held by a worker.
+    pub hot: i64,
+    /// Providers with open targets of it.
+    pub providers: Vec<String>,
+    /// Whether denials of it are not published yet: until they are, nothing of it is revoked.
+    pub withheld: bool,
+}
+
+/// What workers know of each other.
+pub struct Fleet {
+    /// Live workers.
+    pub workers: i64,
+    /// Providers that asked one of them to come back later, and in how many seconds.
+    pub held: Vec<(String, f64)>,
+}
+
+impl Store {
+    /// Every incident that has not ended.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn active_incidents(&self) -> Result<Vec<ActiveIncident>, StoreError> {
+        within!(self, "look at the incidents", |c| {
+            sqlx::query_as!(
+                ActiveIncident,
+                r#"SELECT i.incident, i.state, i.throttle_per_s, greatest(i.approval_above, i.approved_targets) AS "approved_up_to!",
+                       coalesce(i.approved_asks, '{}') AS "approved_asks!", c.received AS "received!", c.hot AS "hot!", c.providers AS "providers!",
+                       EXISTS (SELECT FROM revocation.events w WHERE w.incident = i.incident AND w.deny_at IS NOT NULL) AS "withheld!"
+                   FROM revocation.incidents i CROSS JOIN LATERAL (
+                       SELECT coalesce(sum(received), 0)::bigint AS received, coalesce(sum(hot), 0)::bigint AS hot,
+                           coalesce(array_agg(provider) FILTER (WHERE open > 0), '{}') AS providers
+                       FROM (SELECT provider, sum(targets) AS received, sum(targets) FILTER (WHERE stage IN ('pending', 'parked')) AS hot,
+                                 sum(targets) FILTER (WHERE stage IN ('waiting', 'pending', 'parked')) AS open
+                             FROM revocation.incident_counts n WHERE n.incident = i.incident GROUP BY provider) p
+                   ) c
+                   WHERE i.finished_at IS NULL ORDER BY i.incident"#
+            )
+            .fetch_all(c)
+            .await
+        })
+    }
+
+    /// How many workers there are, and what they were told.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn fleet(&self) -> Result<Fleet, StoreError> {
+        within!(self, "look at the other workers", |c| {
+            let workers = sqlx::query_scalar!(
+                r#"SELECT count(*) AS "workers!" FROM revocation.workers WHERE ended_at IS NULL AND lease_until > now()"#
+            )
+            .fetch_one(&mut *c)
+            .await?;
+            let held = sqlx::query!(
+                r#"SELECT s.provider, extract(epoch FROM max(s.held_until) - now())::double precision AS "seconds!"
+                   FROM revocation.provider_status s JOIN revocation.workers w USING (worker_no)
+                   WHERE w.ended_at IS NULL AND w.lease_until > now() AND s.held_until > now() GROUP BY s.provider"#
+            )
+            .fetch_all(c)
+            .await?;
+            Ok(Fleet { workers, held: held.into_iter().map(|row| (row.provider, row.seconds)).collect() })
+        })
+    }
+}

@@ -1,0 +1,106 @@
+use super::*;
+use crate::outcome::Proof;
+
+fn answer(verdict: Verdict) -> Answer {
+    Answer { verdict, http_status: None, error: None, retry_after: None }
+}
+
+fn fail(breaker: &mut Breaker, calls: &mut Calls, verdict: Verdict, now: Instant) {
+    calls.note(now, Duration::from_millis(1), false);
+    breaker.report(&answer(verdict), calls, now, 0.5);
+}
+
+#[test]
+fn half_of_twenty_failures_open_it_and_one_probe_closes_it() {
+    let (mut breaker, mut calls, now) = (Breaker::default(), Calls::new(Instant::now()), Instant::now());
+    for _ in 0..19 {
+        fail(&mut breaker, &mut calls, Verdict::Transient, now);
+        assert_eq!(breaker.admit(now), Admission::Call);
+    }
+    fail(&mut breaker, &mut calls, Verdict::Transient, now);
+    assert!(matches!(breaker.admit(now), Admission::Wait(_)));
+    assert_eq!(breaker.appetite(now), 0);
+    let later = now + FIRST_PROBE;
+    assert_eq!(breaker.appetite(later), 1);
+    assert_eq!(breaker.admit(later), Admission::Probe);
+    assert!(matches!(breaker.admit(later), Admission::Wait(_)), "one probe at a time");
+    breaker.report(&answer(Verdict::Done(Proof::Accepted)), &calls, later, 0.5);
+    assert_eq!(breaker.admit(later), Admission::Call);
+}
+
+#[test]
+fn calls_that_were_under_way_when_it_opened_do_not_lengthen_the_wait() {
+    for verdict in [Verdict::Transient, Verdict::Misconfigured] {
+        let (mut breaker, mut calls, now) = (Breaker::default(), Calls::new(Instant::now()), Instant::now());
+        for _ in 0..52 {
+            fail(&mut breaker, &mut calls, verdict, now);
+        }
+        assert_eq!(breaker.admit(now + FIRST_PROBE), Admission::Probe, "{verdict:?}");
+    }
+}
+
+#[test]
+fn one_misconfigured_answer_opens_it_and_probes_space_out() {
+    let (mut breaker, mut calls, mut now) = (Breaker::default(), Calls::new(Instant::now()), Instant::now());
+    fail(&mut breaker, &mut calls, Verdict::Misconfigured, now);
+    for expected in [2, 4, 8, 16, 32, 60, 60] {
+        now += Duration::from_secs(expected);
+        assert_eq!(breaker.admit(now - Duration::from_millis(1)), Admission::Wait((now).max(now - Duration::from_millis(1) + FIRST_PROBE)));
+        assert_eq!(breaker.admit(now), Admission::Probe, "after {expected} s");
+        fail(&mut breaker, &mut calls, Verdict::Misconfigured, now);
+    }
+}
+
+#[test]
+fn a_retry_after_holds_everything_back_and_a_late_success_does_not_shorten_it() {
+    let (mut breaker, mut calls, now) = (Breaker::default(), Calls::new(Instant::now()), Instant::now());
+    let mut throttled = answer(Verdict::Transient);
+    throttled.retry_after = Some(Duration::from_secs(30));
+    calls.note(now, Duration::from_millis(1), false);
+    breaker.report(&throttled, &calls, now, 0.5);
+    breaker.report(&answer(Verdict::Done(Proof::Accepted)), &calls, now, 0.5);
+    assert!(matches!(breaker.admit(now + Duration::from_secs(29)), Admission::Wait(_)));
+    assert_eq!(breaker.admit(now + Duration::from_secs(30)), Admission::Call);
+    breaker.report(&throttled, &calls, now, 0.5);
+    breaker.report(&answer(Verdict::Misconfigured), &calls, now, 0.5);
+    assert!(matches!(breaker.admit(now + Duration::from_secs(29)), Admission::Wait(_)), "nor does a failure of another kind");
+    assert_eq!(breaker.admit(now + Duration::from_secs(30)), Admission::Probe);
+}
+
+#[test]
+fn a_failing_provider_that_names_a_time_is_probed_then_and_not_called_by_everyone() {
+    let (mut breaker, mut calls, now) = (Breaker::default(), Calls::new(Instant::now()), Instant::now());
+    let mut busy = answer(Verdict::Transient);
+    busy.retry_after = Some(Duration::from_secs(5));
+    for _ in 0..20 {
+        calls.note(now, Duration::from_millis(1), false);
+        breaker.report(&busy, &calls, now, 0.5);
+    }
+    assert!(matches!(breaker.admit(now + Duration::from_secs(4)), Admission::Wait(_)));
+    let later = now + Duration::from_secs(5);
+    assert_eq!(breaker.admit(later), Admission::Probe);
+    calls.note(later, Duration::from_millis(1), false);
+    breaker.report(&busy, &calls, later, 0.5);
+    assert_eq!(breaker.admit(later + Duration::from_secs(5)), Admission::Probe, "a probe that is told to wait leads to the next probe");
+}
+
+#[test]
+fn a_very_long_retry_after_is_probed_after_ten_minutes() {
+    let (mut breaker, mut calls, now) = (Breaker::default(), Calls::new(Instant::now()), Instant::now());
+    let mut throttled = answer(Verdict::Transient);
+    throttled.retry_after = Some(Duration::from_secs(86_400));
+    calls.note(now, Duration::from_millis(1), false);
+    breaker.report(&throttled, &calls, now, 0.5);
+    assert!(matches!(breaker.admit(now + LONGEST_HOLD - Duration::from_secs(1)), Admission::Wait(_)));
+    assert_eq!(breaker.admit(now + LONGEST_HOLD), Admission::Probe);
+}
+
+#[test]
+fn a_withdrawn_probe_leaves_room_for_the_next() {
+    let (mut breaker, mut calls, now) = (Breaker::default(), Calls::new(Instant::now()), Instant::now());
+    fail(&mut breaker, &mut calls, Verdict::Misconfigured, now);
+    let later = now + FIRST_PROBE;
+    assert_eq!(breaker.admit(later), Admission::Probe);
+    breaker.withdraw();
+    assert_eq!(breaker.admit(later), Admission::Probe);
+}

@@ -1,0 +1,109 @@
+use super::*;
+
+fn take(lanes: &mut Lanes<u32>, open: usize, now: Instant) -> Vec<Lane> {
+    let calls = std::iter::from_fn(|| match lanes.next(open, now) {
+        Next::Call(lane, _) => Some(lane),
+        Next::At(_) | Next::Idle => None,
+    });
+    calls.collect()
+}
+
+fn fill(lanes: &mut Lanes<u32>, lane: Lane, calls: u32) {
+    (0..calls).for_each(|number| lanes.wait(lane, 1, number));
+}
+
+#[test]
+fn mass_revocations_leave_a_quarter_of_the_slots_free() {
+    let now = Instant::now();
+    for (slots, most) in [(1, 1), (2, 1), (3, 2), (4, 3), (8, 6), (32, 24)] {
+        let mut lanes = Lanes::new(slots, now);
+        fill(&mut lanes, Lane::Mass, 100);
+        assert_eq!(take(&mut lanes, slots, now).len(), most, "of {slots}");
+        fill(&mut lanes, Lane::Interactive, 100);
+        assert_eq!(take(&mut lanes, slots, now), vec![Lane::Interactive; slots - most], "of {slots}");
+    }
+}
+
+#[test]
+fn logouts_come_first_and_every_eighth_call_is_a_mass_revocations() {
+    let now = Instant::now();
+    let mut lanes = Lanes::new(1, now);
+    fill(&mut lanes, Lane::Mass, 100);
+    fill(&mut lanes, Lane::Interactive, 100);
+    let mut calls = Vec::new();
+    for _ in 0..32 {
+        let taken = take(&mut lanes, 1, now);
+        taken.iter().for_each(|lane| lanes.release(*lane));
+        calls.extend(taken);
+    }
+    let mass: Vec<_> = (0..).zip(&calls).filter(|(_, lane)| **lane == Lane::Mass).map(|(place, _)| place).collect();
+    assert_eq!(mass, [7, 15, 23, 31]);
+}
+
+#[test]
+fn a_mass_revocation_alone_waits_for_nobody() {
+    let now = Instant::now();
+    let mut lanes = Lanes::new(4, now);
+    fill(&mut lanes, Lane::Mass, 1);
+    assert_eq!(take(&mut lanes, 4, now), [Lane::Mass]);
+    assert_eq!(lanes.next(4, now), Next::Idle);
+}
+
+#[test]
+fn fewer_open_slots_shrink_both_lanes() {
+    let now = Instant::now();
+    let mut lanes = Lanes::new(32, now);
+    fill(&mut lanes, Lane::Mass, 100);
+    assert_eq!(take(&mut lanes, 1, now).len(), 1);
+    assert_eq!(take(&mut lanes, 8, now).len(), 5, "six of eight, and one was under way");
+}
+
+#[test]
+fn no_window_has_more_requests_than_the_rate_and_the_little_that_may_be_caught_up() {
+    let start = Instant::now();
+    let mut lanes = Lanes::new(1000, start);
+    lanes.set_rate(Some(200.0));
+    fill(&mut lanes, Lane::Mass, 5000);
+    let mut made = Vec::new();
+    for ms in 0..10_000 {
+        let now = start + Duration::from_millis(ms);
+        for lane in take(&mut lanes, 1000, now) {
+            lanes.release(lane);
+            made.push(ms);
+        }
+    }
+    let busiest = (0..9000).map(|from| made.iter().filter(|ms| (from..from + 1000).contains(*ms)).count()).max().unwrap();
+    assert!((200..=211).contains(&busiest), "{busiest} in a second");
+    assert!((1995..=2015).contains(&made.len()), "{} in ten seconds", made.len());
+}
+
+#[test]
+fn a_call_of_several_requests_pays_for_each() {
+    let start = Instant::now();
+    let mut lanes = Lanes::new(10, start);
+    lanes.set_rate(Some(10.0));
+    (0..2).for_each(|number| lanes.wait(Lane::Mass, 5, number));
+    assert_eq!(take(&mut lanes, 10, start).len(), 1);
+    assert!(matches!(lanes.next(10, start), Next::At(at) if at == start + Duration::from_millis(450)));
+}
+
+#[test]
+fn a_worker_without_a_share_calls_nobody_and_looks_again() {
+    let now = Instant::now();
+    let mut lanes = Lanes::new(4, now);
+    lanes.set_rate(Some(0.0));
+    fill(&mut lanes, Lane::Interactive, 1);
+    assert_eq!(lanes.next(4, now), Next::At(now + LOOK));
+    lanes.set_rate(Some(1000.0));
+    assert_eq!(take(&mut lanes, 4, now), [Lane::Interactive]);
+}
+
+#[test]
+fn whoever_waits_can_be_sent_away() {
+    let now = Instant::now();
+    let mut lanes = Lanes::new(1, now);
+    fill(&mut lanes, Lane::Mass, 3);
+    fill(&mut lanes, Lane::Interactive, 2);
+    assert_eq!(lanes.dismiss().len(), 5);
+    assert_eq!(lanes.next(1, now), Next::Idle);
+}

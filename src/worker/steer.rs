@@ -1,0 +1,112 @@
+//! Beside the events: how operators steer incidents, and what workers share. Looked up a few times a second; then what was withheld until an approval
+//! is published.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::intake::note_denied;
+use super::upkeep::publish;
+use super::{Gate, Worker};
+use crate::invalidation::Phase;
+use crate::store::{Denial, StoreError};
+use crate::target::{Kind, TargetId};
+
+/// How often to look, and how soon again when there is reason to.
+const LOOK: Duration = Duration::from_millis(300);
+const SOONEST: Duration = Duration::from_millis(30);
+/// A new worker leaves a provider's rate to the others until they have seen it.
+const NEWCOMER: Duration = Duration::from_secs(1);
+/// Most events whose denials are published together.
+const BATCH: i64 = 20;
+/// How long they are this worker's.
+const MINE: Duration = Duration::from_secs(15);
+
+/// Runs until aborted: what is in flight at the end is steered too.
+pub(super) async fn run(worker: Arc<Worker>) {
+    tokio::join!(look(&worker), deny_approved(&worker));
+}
+
+async fn look(worker: &Worker) {
+    let (began, mut told) = (Instant::now(), 0);
+    loop {
+        if let Err(error) = look_once(worker, began, &mut told).await {
+            tracing::debug!(%error, "look at the incidents");
+        }
+        worker.incidents.note_asked();
+        worker.due.notify_one();
+        tokio::time::sleep(SOONEST).await;
+        drop(tokio::time::timeout(LOOK - SOONEST, worker.incidents.hurried()).await);
+    }
+}
+
+async fn look_once(worker: &Worker, began: Instant, told: &mut usize) -> Result<(), StoreError> {
+    tell_holds(worker, told).await?;
+    let fleet = worker.store.fleet().await?;
+    worker.incidents.update(worker.store.active_incidents().await?, fleet.workers);
+    for gate in worker.gates.values() {
+        if fleet.workers <= 1 || began.elapsed() >= NEWCOMER {
+            gate.share(fleet.workers);
+        }
+    }
+    for (provider, seconds) in fleet.held {
+        if let Some(gate) = worker.gates.get(&*provider) {
+            gate.hold(Duration::try_from_secs_f64(seconds).unwrap_or_default());
+        }
+    }
+    Ok(())
+}
+
+/// A provider that asks to be left alone means all workers: they are told at once, not with the next renewal of the lease.
+async fn tell_holds(worker: &Worker, told: &mut usize) -> Result<(), StoreError> {
+    let held = worker.gates.values().filter(|gate| gate.held_for().is_some()).count();
+    if held > *told {
+        let seen: Vec<_> = worker.gates.values().map(Gate::status).collect();
+        worker.store.report_providers(worker.number(), &seen).await?;
+    }
+    *told = held;
+    Ok(())
+}
+
+async fn deny_approved(worker: &Worker) {
+    loop {
+        match deny_some(worker).await {
+            Ok(0) => {}
+            Ok(_) => continue,
+            Err(error) => tracing::debug!(%error, "publish withheld denials"),
+        }
+        tokio::time::sleep(SOONEST).await;
+        worker.incidents.approved().await;
+    }
+}
+
+/// Publishes the denials of some events; returns of how many.
+async fn deny_some(worker: &Worker) -> Result<usize, StoreError> {
+    let events = worker.store.take_withheld(worker.number(), BATCH, MINE.as_secs_f64()).await?;
+    if events.is_empty() {
+        return Ok(0);
+    }
+    let denials = worker.store.denials_of(&events).await?;
+    let unsupported: Vec<_> = denials.iter().filter(|denial| !is_supported(worker, denial)).map(id).collect();
+    let (cutoffs, tokens): (Vec<_>, Vec<_>) = denials.into_iter().partition(|denial| denial.kind != Kind::Token.as_str());
+    // What is not published is taken again, by whoever looks first.
+    if publish(worker, Phase::Requested, cutoffs).await && publish(worker, Phase::Requested, tokens).await {
+        if !unsupported.is_empty() {
+            worker.store.end_unsupported(&unsupported).await?;
+        }
+        events.iter().for_each(|row: &Uuid| note_denied(worker, *row, OffsetDateTime::now_utc()));
+        tracing::info!(events = events.len(), "denials published after their incident's approval");
+    }
+    Ok(events.len())
+}
+
+fn id(denial: &Denial) -> TargetId {
+    TargetId { event: denial.event, ordinal: denial.ordinal }
+}
+
+fn is_supported(worker: &Worker, denial: &Denial) -> bool {
+    let kind = Kind::parse(&denial.kind);
+    worker.gates.get(&*denial.provider).is_some_and(|gate| kind.is_some_and(|kind| gate.provider.supports_kind(kind)))
+}
