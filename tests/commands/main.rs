@@ -4,6 +4,7 @@
 
 mod check;
 mod dead;
+mod evidence;
 #[path = "../harness/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "each test binary uses its part of the harness")]
 mod harness;
