@@ -28,10 +28,11 @@
 //! | every setting | [`config`] |
 //! | every log field and metric | [`telemetry`] |
 //! | what do verifiers report | [`report`], `worker/reports.rs` |
+//! | what does an auditor get | [`evidence`], `docs/evidence.md` |
 //! | who wires it | [`app`] |
 //!
-//! Pure modules ([`approval`], [`config`], [`event`], [`invalidation`], [`outcome`], [`report`], [`retry`], [`seal`], [`target`]) import no adapter; only
-//! [`broker`] uses lapin, only [`provider`] reqwest, only [`store`] sqlx. The feature `sandbox` plays the world outside, and speaks to all three as that world does.
+//! Pure modules ([`approval`], [`config`], [`event`], [`evidence`], [`invalidation`], [`outcome`], [`report`], [`retry`], [`seal`], [`target`])
+//! import no adapter; only [`broker`] uses lapin, only [`provider`] reqwest, only [`store`] sqlx. The feature `sandbox` plays the world outside, and speaks to all three as that world does.
 
 pub mod app;
 pub mod approval;
@@ -39,6 +40,7 @@ pub mod broker;
 pub mod cli;
 pub mod config;
 pub mod event;
+pub mod evidence;
 pub mod failpoint;
 pub mod http;
 pub mod invalidation;

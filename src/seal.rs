@@ -141,17 +141,23 @@ impl Keyring {
 
 impl Key {
     fn parse(entry: &Secret) -> Result<Self, &'static str> {
-        let (id, encoded) = entry.expose().split_once(':').ok_or("has no colon between id and key")?;
-        if !is_valid_id(id) {
-            return Err("has a bad id: 1 to 32 of A-Z a-z 0-9 . _ - are allowed");
-        }
-        let decoded = Zeroizing::new(STANDARD.decode(encoded).map_err(|_| "has a key that is not padded standard base64")?);
-        if decoded.len() != KEY_LEN {
-            return Err("has a key that is not 32 bytes long");
-        }
-        let cipher = RandomizedNonceKey::new(&AES_256_GCM_SIV, &decoded).map_err(|_| "has a key that the cipher refuses")?;
+        let (id, key) = read_entry(entry)?;
+        let cipher = RandomizedNonceKey::new(&AES_256_GCM_SIV, &key).map_err(|_| "has a key that the cipher refuses")?;
         Ok(Self { id: id.to_owned(), cipher })
     }
+}
+
+/// Id and 32 bytes of an entry `<id>:<base64 of 32 bytes>`; the error says what is wrong with it.
+pub(crate) fn read_entry(entry: &Secret) -> Result<(&str, Zeroizing<Vec<u8>>), &'static str> {
+    let (id, encoded) = entry.expose().split_once(':').ok_or("has no colon between id and key")?;
+    if !is_valid_id(id) {
+        return Err("has a bad id: 1 to 32 of A-Z a-z 0-9 . _ - are allowed");
+    }
+    let decoded = Zeroizing::new(STANDARD.decode(encoded).map_err(|_| "has a key that is not padded standard base64")?);
+    if decoded.len() != KEY_LEN {
+        return Err("has a key that is not 32 bytes long");
+    }
+    Ok((id, decoded))
 }
 
 /// A new random entry for `sealing.keys`.

@@ -110,6 +110,7 @@ pub struct Metrics {
     backlog: Family<BacklogLabels, Gauge>,
     verifiers: Family<StateLabel, Gauge>,
     verifier_reports: Family<ResultLabel, Counter>,
+    awaiting_approval: Gauge,
     breaker: Family<ProviderLabel, Gauge>,
     in_flight: Family<ProviderLabel, Gauge>,
     broker_up: Family<SideLabel, Gauge>,
@@ -148,6 +149,7 @@ impl Metrics {
             backlog: Family::default(),
             verifiers: Family::default(),
             verifier_reports: Family::default(),
+            awaiting_approval: Gauge::default(),
             breaker: Family::default(),
             in_flight: Family::default(),
             broker_up: Family::default(),
@@ -181,6 +183,7 @@ impl Metrics {
         r.register("backlog_targets", "Open targets in Postgres that no worker holds", self.backlog.clone());
         r.register("verifiers", "Verifiers in Postgres: up_to_date, stale, or gone for 15 s to a day", self.verifiers.clone());
         r.register("verifier_reports", "Verifiers' reports, by what became of them", self.verifier_reports.clone());
+        r.register("incidents_awaiting_approval", "Incidents that wait for a second person", self.awaiting_approval.clone());
         r.register("breaker", "0 closed, 1 half open, 2 open", self.breaker.clone());
         r.register("in_flight_targets", "Targets in this worker's memory", self.in_flight.clone());
         r.register("broker_up", "1 if the connection is up", self.broker_up.clone());
@@ -250,6 +253,11 @@ impl Metrics {
         for (state, verifiers) in [("up_to_date", up_to_date), ("stale", stale), ("gone", gone)] {
             self.verifiers.get_or_create(&StateLabel { state }).set(verifiers);
         }
+    }
+
+    /// So many incidents wait for a second person.
+    pub fn set_awaiting_approval(&self, incidents: usize) {
+        self.awaiting_approval.set(i64::try_from(incidents).unwrap_or(i64::MAX));
     }
 
     /// OpenMetrics text.

@@ -1,9 +1,11 @@
 //! `incident`: mass revocations, from the order to the end.
 
 mod cancel;
+mod export;
 mod look;
 mod open;
 mod steer;
+mod verify;
 mod watch;
 mod words;
 
@@ -41,6 +43,10 @@ pub(super) enum Command {
     Cancel(cancel::Args),
     /// Make its parked targets due now
     Retry(Order),
+    /// Write everything that is on record of one to one signed file
+    Export(export::Args),
+    /// Check such a file: any change, removal or addition is found
+    Verify(verify::Args),
 }
 
 /// The incident that is meant.
@@ -75,6 +81,8 @@ pub(super) async fn run(path: Option<&Path>, command: &Command) -> Result<(), Co
         Command::Throttle(args) => steer::throttle(&open(path).await?, args).await,
         Command::Cancel(args) => cancel::run(&open(path).await?, args).await,
         Command::Retry(args) => steer::retry(path, args).await,
+        Command::Export(args) => export::run(path, args).await,
+        Command::Verify(args) => verify::run(path, args),
     }
 }
 

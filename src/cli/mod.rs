@@ -57,7 +57,7 @@ enum Command {
     /// Look at refused messages, put them back or throw them away
     #[command(subcommand)]
     Dead(dead::Command),
-    /// Make a sealing key
+    /// Make a sealing key, or a key that signs exports
     Keygen(keygen::Args),
     /// Log pretend users out on private servers and watch every token die
     #[cfg(feature = "sandbox")]
@@ -116,8 +116,8 @@ async fn dispatch(cli: Cli) -> Result<(), CommandError> {
         Command::Submit(args) => submit::run(config, &args).await,
         Command::Status(args) => status::run(config, &args).await,
         Command::Retry(args) => retry::run(config, &args).await,
-        Command::Incident(command) => incident::run(config, &command).await,
         Command::Dead(command) => dead::run(config, &command).await,
+        Command::Incident(command) => incident::run(config, &command).await,
         Command::Keygen(args) => keygen::run(&args),
         #[cfg(feature = "sandbox")]
         Command::Sandbox(args) => sandbox::run(&args).await,

@@ -9,13 +9,15 @@ use std::path::{Path, PathBuf};
 pub(super) const PREFIX: &str = "REVOCATION__";
 
 /// Variables with names of their own, and the settings they stand for.
-pub(super) const CONVENTIONAL: [(&str, [&str; 2]); 7] = [
+pub(super) const CONVENTIONAL: [(&str, [&str; 2]); 9] = [
     ("AMQP_URL", ["amqp", "url"]),
     ("AMQP_URL_FILE", ["amqp", "url_file"]),
     ("DATABASE_URL", ["database", "url"]),
     ("DATABASE_URL_FILE", ["database", "url_file"]),
     ("SEALING_KEYS", ["sealing", "keys"]),
     ("SEALING_KEYS_FILE", ["sealing", "keys_file"]),
+    ("EVIDENCE_SIGNING_KEY", ["evidence", "signing_key"]),
+    ("EVIDENCE_SIGNING_KEY_FILE", ["evidence", "signing_key_file"]),
     (RUST_LOG, ["log", "level"]),
 ];
 

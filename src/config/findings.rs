@@ -123,6 +123,11 @@ impl Findings {
 
     /// `value`, if nothing is wrong. Stand-ins for what was refused never get out.
     pub(super) fn finish<T>(self, value: T) -> Result<T, ConfigError> {
-        if self.problems.is_empty() { Ok(value) } else { Err(ConfigError { problems: self.problems }) }
+        if self.problems.is_empty() { Ok(value) } else { Err(self.fail()) }
+    }
+
+    /// What is wrong, where something is.
+    pub(super) fn fail(self) -> ConfigError {
+        ConfigError { problems: self.problems }
     }
 }

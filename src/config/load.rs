@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::environment::Environment;
 use super::findings::{ConfigError, Findings};
 use super::raw::RawConfig;
-use super::{AmqpConfig, Config, DatabaseConfig, LimitsConfig, LogConfig, RetryConfig, providers, sections, tree};
+use super::{AmqpConfig, Config, DatabaseConfig, LimitsConfig, LogConfig, RetryConfig, evidence, providers, sections, tree};
 use crate::approval::ApprovalRules;
 use crate::event::ProviderRule;
 
@@ -57,6 +57,7 @@ impl Config {
             amqp: sections::amqp(raw.amqp, &mut findings),
             database: sections::database(raw.database, &mut findings),
             sealing_keys: sections::sealing(raw.sealing, &mut findings),
+            evidence: evidence::evidence(raw.evidence, &mut findings),
             retry: sections::retry(raw.retry, &mut findings),
             invalidation: sections::invalidation(raw.invalidation, &mut findings),
             authorization: sections::authorization(raw.authorization, &mut findings),

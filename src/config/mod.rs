@@ -3,6 +3,7 @@
 //! [`Config::load`] reads a TOML file, then the environment over it, and answers with a valid value or with everything that is wrong.
 
 mod environment;
+mod evidence;
 mod findings;
 mod load;
 mod providers;
@@ -11,6 +12,7 @@ mod sections;
 mod tree;
 
 pub use environment::Environment;
+pub use evidence::{ExportSettings, VerifySettings};
 pub use findings::ConfigError;
 pub use load::{BrokerSettings, DatabaseSettings, RetrySettings};
 
@@ -24,6 +26,7 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use crate::approval::ApprovalRules;
+use crate::evidence::SigningKey;
 use crate::target::Kind;
 
 const MINUTE: u64 = 60;
@@ -62,6 +65,8 @@ pub struct Config {
     pub database: DatabaseConfig,
     /// `[sealing] keys`, as given: `<id>:<base64 of 32 bytes>`; the first seals, all open.
     pub sealing_keys: Vec<Secret>,
+    /// `[evidence]`
+    pub evidence: EvidenceConfig,
     /// `[retry]`
     pub retry: RetryConfig,
     /// `[invalidation]`
@@ -96,6 +101,13 @@ pub struct DatabaseConfig {
     pub url: Secret,
     /// `max_connections` of the pool, at least 4. Default 8.
     pub max_connections: u32,
+}
+
+/// `[evidence]`
+pub struct EvidenceConfig {
+    /// `signing_key`, `signing_key_file` or `EVIDENCE_SIGNING_KEY`: `<id>:<base64 of 32 bytes>`, the Ed25519 seed that signs what `incident export`
+    /// writes, and whose archives `incident verify` knows. Default: derived from the first of `sealing.keys`; verified are then those of all.
+    pub signing_key: Option<SigningKey>,
 }
 
 /// `[retry]`

@@ -105,6 +105,7 @@ pub(super) struct RawConfig {
     pub(super) amqp: RawAmqp,
     pub(super) database: RawDatabase,
     pub(super) sealing: RawSealing,
+    pub(super) evidence: RawEvidence,
     pub(super) retry: RawRetry,
     pub(super) invalidation: RawInvalidation,
     pub(super) authorization: RawAuthorization,
@@ -138,6 +139,13 @@ pub(super) struct RawDatabase {
 pub(super) struct RawSealing {
     pub(super) keys: Option<Words>,
     pub(super) keys_file: Option<PathBuf>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a section")]
+pub(super) struct RawEvidence {
+    pub(super) signing_key: Option<Secret>,
+    pub(super) signing_key_file: Option<PathBuf>,
 }
 
 #[derive(Default, Deserialize)]

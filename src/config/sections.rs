@@ -49,8 +49,17 @@ fn check_scheme(setting: &str, address: &Secret, schemes: [&str; 2], findings: &
     }
 }
 
-/// `[sealing]`: the keys as given, each of them valid.
+/// `[sealing]`: the keys as given, each of them valid, at least one.
 pub(super) fn sealing(raw: RawSealing, findings: &mut Findings) -> Vec<Secret> {
+    let keys = sealing_if_set(raw, findings);
+    if keys.is_empty() {
+        findings.missing("sealing.keys", "run `revocation-worker keygen` and put its output into sealing.keys or SEALING_KEYS");
+    }
+    keys
+}
+
+/// The same for commands that can do without.
+pub(super) fn sealing_if_set(raw: RawSealing, findings: &mut Findings) -> Vec<Secret> {
     let keys: Vec<Secret> = match (raw.keys, raw.keys_file) {
         (Some(Words(keys)), None) => keys.into_iter().map(Secret::new).collect(),
         (keys, file) => {
@@ -60,10 +69,7 @@ pub(super) fn sealing(raw: RawSealing, findings: &mut Findings) -> Vec<Secret> {
         }
     };
     match Keyring::parse(&keys) {
-        Ok(_) => {}
-        Err(SealError::NoKey) => {
-            findings.missing("sealing.keys", "run `revocation-worker keygen` and put its output into sealing.keys or SEALING_KEYS");
-        }
+        Ok(_) | Err(SealError::NoKey) => {}
         Err(error) => findings.refuse("sealing.keys", error.to_string().trim_start_matches("sealing.keys: ")),
     }
     keys

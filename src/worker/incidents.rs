@@ -123,6 +123,13 @@ impl Incidents {
         drop(withheld.wait_for(|withheld| *withheld).await);
     }
 
+    /// The names of those that wait for a second person.
+    pub fn awaiting_approval(&self) -> Vec<String> {
+        let known = self.lock();
+        let waiting = known.values().filter(|incident| incident.steering() == Steering::AwaitingApproval);
+        waiting.map(|incident| incident.name.clone()).collect()
+    }
+
     /// Takes over what Postgres says; an incident that is not listed any more has ended.
     pub fn update(&self, active: Vec<ActiveIncident>, workers: i64) {
         let mut known = self.lock();

@@ -1,6 +1,7 @@
-//! Beside the events: how operators steer incidents, and what workers share. Looked up a few times a second; then what was withheld until an approval
-//! is published.
+//! Beside the events: how operators steer incidents, and what workers share. Looked up a few times a second; what was withheld until an approval is
+//! published, and incidents are tended that nobody looks after: fuses, ends, cancellations whose command was killed.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::intake::note_denied;
-use super::upkeep::publish;
+use super::upkeep::{publish, ticker};
 use super::{Gate, Worker};
 use crate::invalidation::Phase;
 use crate::store::{Denial, StoreError};
@@ -21,12 +22,17 @@ const SOONEST: Duration = Duration::from_millis(30);
 const NEWCOMER: Duration = Duration::from_secs(1);
 /// Most events whose denials are published together.
 const BATCH: i64 = 20;
+/// How often to tend incidents, and how often to say again that one waits for approval.
+const TEND: Duration = Duration::from_secs(1);
+const REMIND: Duration = Duration::from_secs(60);
+/// Most targets of a cancelled incident that are given up in one statement.
+const SWEEP: i64 = 2000;
 /// How long they are this worker's.
 const MINE: Duration = Duration::from_secs(15);
 
 /// Runs until aborted: what is in flight at the end is steered too.
 pub(super) async fn run(worker: Arc<Worker>) {
-    tokio::join!(look(&worker), deny_approved(&worker));
+    tokio::join!(look(&worker), deny_approved(&worker), tend(&worker));
 }
 
 async fn look(worker: &Worker) {
@@ -68,6 +74,37 @@ async fn tell_holds(worker: &Worker, told: &mut usize) -> Result<(), StoreError>
     }
     *told = held;
     Ok(())
+}
+
+async fn tend(worker: &Worker) {
+    let mut ticker = ticker(TEND);
+    let mut reminded: HashMap<String, Instant> = HashMap::new();
+    loop {
+        ticker.tick().await;
+        if let Err(error) = tend_once(worker).await {
+            tracing::debug!(%error, "tend the incidents");
+        }
+        let waiting = worker.incidents.awaiting_approval();
+        worker.metrics.set_awaiting_approval(waiting.len());
+        reminded.retain(|name, _| waiting.contains(name));
+        for incident in waiting {
+            if reminded.get(&incident).is_none_or(|last| last.elapsed() >= REMIND) {
+                tracing::error!(incident, "incident waits for a second person's approval: nothing of it is denied or revoked until then");
+                reminded.insert(incident, Instant::now());
+            }
+        }
+    }
+}
+
+async fn tend_once(worker: &Worker) -> Result<(), StoreError> {
+    for incident in worker.store.trip_fuses().await? {
+        tracing::error!(incident, "incident stopped: it has more targets than one person may order");
+    }
+    while worker.store.sweep_cancelled(SWEEP).await? > 0 {}
+    for incident in worker.store.finish_incidents().await? {
+        tracing::info!(incident, "incident finished");
+    }
+    worker.store.sample_incidents().await
 }
 
 async fn deny_approved(worker: &Worker) {

@@ -34,7 +34,7 @@ pub(super) async fn run(worker: Arc<Worker>) {
     tokio::join!(renew(&worker), beat(&worker), looks, count(&worker), republish(&worker));
 }
 
-fn ticker(period: Duration) -> tokio::time::Interval {
+pub(super) fn ticker(period: Duration) -> tokio::time::Interval {
     let mut ticker = interval(period);
     ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticker

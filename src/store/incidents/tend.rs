@@ -110,20 +110,6 @@ impl Store {
         })
     }
 
-    /// How many incidents wait for a second person's approval.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    pub async fn waiting_approval(&self) -> Result<i64, StoreError> {
-        within!(self, "count incidents that wait for approval", |c| {
-            sqlx::query_scalar!(
-                r#"SELECT count(*) AS "incidents!" FROM revocation.incidents WHERE finished_at IS NULL AND state = 'awaiting_approval'"#
-            )
-            .fetch_one(c)
-            .await
-        })
-    }
-
     /// Stops incidents that have more targets than one person may order and than were approved: they wait for approval. Returns their names.
     ///
     /// # Errors

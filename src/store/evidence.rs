@@ -1,0 +1,156 @@
+//! An incident's rows of the audit views, all as of one moment, for `incident export`.
+
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use serde_json::Value;
+use sqlx::Postgres;
+use sqlx::pool::PoolConnection;
+use time::OffsetDateTime;
+
+use super::{Store, StoreError};
+
+const WHAT: &str = "read the incident's record";
+
+/// A worker's limits are for lookups by index, of which there may be millions here; every row has to pass through a pipe besides, and a disk.
+const LIMITS: &str = "SET statement_timeout = '6h'; SET idle_in_transaction_session_timeout = '1h'; SET TimeZone = 'UTC';
+    BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
+/// One moment's view of an incident, as long as it lives.
+pub struct Snapshot {
+    connection: PoolConnection<Postgres>,
+    name: String,
+    /// The moment, by the database's clock.
+    pub at: OffsetDateTime,
+    /// The incident's row of `audit.incidents`, as JSON.
+    pub incident: String,
+}
+
+/// Which rows.
+#[derive(Clone, Copy)]
+pub enum Rows {
+    /// `audit.revocations` of the incident, by event and place in it.
+    Revocations,
+    /// `audit.attempts` of these.
+    Attempts,
+    /// `audit.operations` of the incident, by time.
+    Operations,
+    /// `audit.verifiers`, all of them.
+    Verifiers,
+    /// `audit.propagation` of the incident's events.
+    Propagation,
+}
+
+impl Store {
+    /// Opens a snapshot; `None`: `audit.incidents` has no such incident.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn snapshot(&self, incident: &str) -> Result<Option<Snapshot>, StoreError> {
+        let mut connection = self.pool.acquire().await.map_err(|e| StoreError::new(WHAT, e))?;
+        connection.close_on_drop();
+        let work = async {
+            sqlx::raw_sql(LIMITS).execute(&mut *connection).await?;
+            sqlx::query!(r#"SELECT now() AS "at!", row_to_json(i)::text AS "row!" FROM audit.incidents i WHERE incident = $1"#, incident)
+                .fetch_optional(&mut *connection)
+                .await
+        };
+        let found = work.await.map_err(|e| StoreError::new(WHAT, e))?;
+        Ok(found.map(|row| Snapshot { connection, name: incident.to_owned(), at: row.at, incident: row.row }))
+    }
+
+    /// Whether `audit.incidents` has it.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn has_incident(&self, incident: &str) -> Result<bool, StoreError> {
+        within!(self, "look for the incident", |c| {
+            sqlx::query_scalar!(r#"SELECT EXISTS (SELECT FROM revocation.incidents WHERE incident = $1) AS "is_there!""#, incident)
+                .fetch_one(c)
+                .await
+        })
+    }
+
+    /// Writes a row of `audit.operations` with the action `export`.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn note_export(&self, actor: &str, incident: &str, detail: &Value) -> Result<(), StoreError> {
+        within!(self, "record the export", |c| {
+            sqlx::query!(
+                "INSERT INTO revocation.operations (actor, action, incident, detail) VALUES ($1, 'export', $2, $3)",
+                actor,
+                incident,
+                detail
+            )
+            .execute(c)
+            .await
+            .map(drop)
+        })
+    }
+}
+
+impl Snapshot {
+    /// About how many rows of [`Rows::Revocations`] and [`Rows::Attempts`] there are.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn expected(&mut self) -> Result<u64, StoreError> {
+        let rows = sqlx::query_scalar!(
+            r#"SELECT count(*) + coalesce(sum(attempts), 0) AS "rows!"
+                FROM revocation.events e JOIN revocation.targets t USING (event_id) WHERE e.incident = $1"#,
+            self.name
+        );
+        let rows = rows.fetch_one(&mut *self.connection).await.map_err(|e| StoreError::new(WHAT, e))?;
+        Ok(rows.unsigned_abs())
+    }
+
+    /// Each row as one line of JSON with the view's columns, in an order that is the same every time.
+    pub fn rows(&mut self, rows: Rows) -> BoxStream<'_, Result<String, StoreError>> {
+        let (c, name) = (&mut self.connection, self.name.as_str());
+        let stream: BoxStream<'_, Result<String, sqlx::Error>> = match rows {
+            // Event by event, by index: neither view can be asked for an incident in an order without sorting all of it.
+            Rows::Revocations => sqlx::query_scalar!(
+                r#"SELECT row_to_json(r)::text AS "row!"
+                    FROM revocation.events e JOIN LATERAL (SELECT * FROM audit.revocations r WHERE (r.event_source, r.event_id) = (e.source, e.id)) r ON true
+                    WHERE e.incident = $1 ORDER BY e.event_id, length(r.revocation_id), r.revocation_id"#,
+                name
+            )
+            .fetch(&mut **c),
+            // What the view says, from the tables: the view itself can be asked by a computed id only. Of two ends of one attempt, the answer counts.
+            Rows::Attempts => sqlx::query_scalar!(
+                r#"SELECT row_to_json(r)::text AS "row!"
+                    FROM revocation.events e JOIN LATERAL (
+                        (SELECT DISTINCT ON (a.ordinal, a.attempt) revocation.revocation_id(a.event_id, a.ordinal) AS revocation_id, a.attempt,
+                               w.instance AS worker, a.started_at, a.duration_ms, a.outcome, a.http_status, a.error, a.retry_after_ms
+                        FROM revocation.attempts a LEFT JOIN revocation.workers w USING (worker_no)
+                        WHERE a.event_id = e.event_id ORDER BY a.ordinal, a.attempt, a.answered DESC)
+                        UNION ALL
+                        SELECT revocation.revocation_id(t.event_id, t.ordinal), t.attempts, w.instance, t.leased_at, NULL, NULL, NULL, NULL, NULL
+                        FROM revocation.targets t LEFT JOIN revocation.workers w ON w.worker_no = t.lease_owner
+                        WHERE t.event_id = e.event_id AND t.lease_owner IS NOT NULL
+                    ) r ON true
+                    WHERE e.incident = $1 ORDER BY e.event_id, length(r.revocation_id), r.revocation_id, r.attempt"#,
+                name
+            )
+            .fetch(&mut **c),
+            Rows::Operations => sqlx::query_scalar!(
+                r#"SELECT row_to_json(o)::text AS "row!" FROM audit.operations o
+                    WHERE o.incident = $1 ORDER BY o.at, o.actor COLLATE "C", o.action COLLATE "C", o.detail"#,
+                name
+            )
+            .fetch(&mut **c),
+            Rows::Verifiers => sqlx::query_scalar!(
+                r#"SELECT row_to_json(v)::text AS "row!" FROM audit.verifiers v ORDER BY v.service COLLATE "C", v.instance COLLATE "C""#
+            )
+            .fetch(&mut **c),
+            Rows::Propagation => sqlx::query_scalar!(
+                r#"SELECT row_to_json(p)::text AS "row!"
+                    FROM revocation.events e JOIN LATERAL (SELECT * FROM audit.propagation p WHERE (p.event_source, p.event_id) = (e.source, e.id)) p ON true
+                    WHERE e.incident = $1 ORDER BY e.event_id"#,
+                name
+            )
+            .fetch(&mut **c),
+        };
+        stream.map(|row| row.map_err(|e| StoreError::new(WHAT, e))).boxed()
+    }
+}
