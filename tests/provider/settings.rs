@@ -25,6 +25,7 @@ pub(crate) fn config(kind: KindConfig) -> ProviderConfig {
         connect_timeout: Duration::from_secs(3),
         timeout: Duration::from_secs(10),
         concurrency: 4,
+        rate_per_s: None,
         allow_http: false,
         ca_file: None,
         verify: Verify::Off,
@@ -59,7 +60,7 @@ pub(crate) fn rfc7009(base: &str) -> ProviderConfig {
 
 /// `kind = "genauth"`.
 pub(crate) fn genauth(base: &str, protocol: GenauthProtocol, auth: ClientAuth) -> ProviderConfig {
-    config(KindConfig::Genauth(GenauthConfig { app_host: base.to_owned(), protocol, client: client(auth) }))
+    config(KindConfig::Genauth(GenauthConfig { app_host: base.to_owned(), protocol, client: client(auth), management: None }))
 }
 
 /// `kind = "baanx"`.

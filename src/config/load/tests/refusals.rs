@@ -114,8 +114,8 @@ fn providers_without_what_their_kind_needs() {
     let genauth = format!("kind = 'genauth'\napp_host = 'https://shop.genauth.ai'\n{client}");
     let baanx = "kind = 'baanx'\nbase_url = 'https://api.example.com'\nclient_key = 'k'\n";
     let cases = [
-        (String::new(), "kind", "choose rfc7009, genauth or baanx"),
-        ("kind = 'keycloak'".to_owned(), "kind", "must be one of `rfc7009`, `genauth`, `baanx`"),
+        (String::new(), "kind", "choose rfc7009, genauth, baanx, global_token_revocation, keycloak, okta or hydra"),
+        ("kind = 'auth0'".to_owned(), "kind", "must be one of `rfc7009`, `genauth`, `baanx`"),
         (format!("{rfc7009}client_secret = 'b'"), "client_id", "not set; give the id"),
         (format!("{rfc7009}client_id = ''\nclient_secret = 'b'"), "client_id", "not set; give the id"),
         (format!("{rfc7009}client_id = 'a'"), "client_secret", "not set; set client_secret or client_secret_file"),
@@ -137,7 +137,11 @@ fn providers_without_what_their_kind_needs() {
         (format!("{genauth}basic_encoding = 'raw'"), "basic_encoding", "without effect"),
         ("kind = 'baanx'\nclient_key = 'k'".to_owned(), "base_url", "not set"),
         ("kind = 'baanx'\nbase_url = 'https://api.example.com'".to_owned(), "client_key", "not set"),
-        (format!("{baanx}client_id = 'a'"), "client_id", "without effect for kind = \"baanx\" (only for rfc7009 and genauth)"),
+        (
+            format!("{baanx}client_id = 'a'"),
+            "client_id",
+            "without effect for kind = \"baanx\" (only for rfc7009, genauth, global_token_revocation, keycloak, okta and hydra)",
+        ),
         (format!("{baanx}verify = 'introspect'"), "verify", "without effect"),
     ];
     for (lines, key, sentence) in cases {
