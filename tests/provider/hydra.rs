@@ -15,7 +15,7 @@ async fn a_subject_loses_consents_with_their_tokens_then_logins() {
     let answer = provider(&hydra(idp.url())).revoke(&subject("u 1&all=false")).await;
     assert_eq!(answer.verdict, Verdict::Done(Proof::Accepted));
     assert_eq!(calls(&idp), [CONSENT, LOGIN]);
-    assert!(idp.ledger().iter().all(|request| request.header("authorization").is_none()), "the client's secret is not for this port");
+    assert!(idp.ledger().iter().all(|request| request.header("authorization").is_none()), "the port knows no authentication");
 }
 
 #[tokio::test]
