@@ -8,8 +8,11 @@ mod dead;
 #[expect(dead_code, unused_imports, reason = "each test binary uses its part of the harness")]
 mod harness;
 mod incident_approval;
+mod incident_cancel;
 mod incident_handles;
+mod incident_looks;
 mod incident_record;
+mod incident_watch;
 mod program;
 mod queue;
 mod retry;
