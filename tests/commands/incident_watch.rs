@@ -167,7 +167,7 @@ async fn a_database_that_is_away_is_told_and_waited_for() {
 async fn bars_on_a_terminal() {
     let (stage, event) = running().await;
     stage.change(event, 0..1, PARKED).await;
-    let watch = format!("stty cols 120; {} incident watch leak --every 100ms", env!("CARGO_BIN_EXE_revocation-worker"));
+    let watch = format!("stty rows 40 cols 120; {} incident watch leak --every 100ms", env!("CARGO_BIN_EXE_revocation-worker"));
     let mut script = Command::new("script");
     script.args(["-q", "-e", "-c", &watch, "/dev/null"]).env_clear().current_dir("/").stdin(Stdio::null()).kill_on_drop(true);
     script.envs([("DATABASE_URL", stage.database_url.as_str()), ("PATH", "/usr/bin:/bin"), ("TERM", "xterm"), ("SHELL", "/bin/sh")]);
