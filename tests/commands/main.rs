@@ -12,6 +12,7 @@ mod incident_cancel;
 mod incident_handles;
 mod incident_looks;
 mod incident_record;
+mod incident_upkeep;
 mod incident_watch;
 mod program;
 mod queue;
