@@ -113,6 +113,7 @@ impl Rules {
 }
 
 /// What parsing needs to know of a provider.
+#[derive(Clone)]
 pub struct ProviderRule {
     /// Its name.
     pub name: Arc<str>,

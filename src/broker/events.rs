@@ -8,7 +8,6 @@ use revocation_verifier::amqp::close;
 use super::connection::within;
 use super::publisher::{CONFIRM_TIMEOUT, verdict};
 use super::{Broker, BrokerError, EVENTS_EXCHANGE, PublishError};
-use crate::event::EventType;
 
 /// A connection that publishes events as the user of `amqp.url`.
 pub struct EventPublisher {
@@ -45,7 +44,7 @@ impl EventPublisher {
     ///
     /// # Errors
     /// The connection was lost, or `message_id` has more than AMQP's 255 bytes.
-    pub async fn send(&self, event_type: EventType, message_id: &str, body: &[u8]) -> Result<Unconfirmed, PublishError> {
+    pub async fn send(&self, routing_key: &'static str, message_id: &str, body: &[u8]) -> Result<Unconfirmed, PublishError> {
         let message_id = ShortString::try_new(message_id).map_err(|_| PublishError::TooLong(EVENTS_EXCHANGE.to_owned(), "its id"))?;
         let properties = BasicProperties::default()
             .with_content_type("application/cloudevents+json".into())
@@ -54,9 +53,8 @@ impl EventPublisher {
             .with_user_id(self.user.clone())
             .with_app_id("revocation-worker".into());
         let options = BasicPublishOptions { mandatory: true, ..Default::default() };
-        let key = event_type.routing_key().into();
         let sent = within(SUBMIT, async {
-            self.channel.basic_publish(EVENTS_EXCHANGE.into(), key, options, body, properties).await.map_err(lost)
+            self.channel.basic_publish(EVENTS_EXCHANGE.into(), routing_key.into(), options, body, properties).await.map_err(lost)
         });
         Ok(Unconfirmed(sent.await?))
     }

@@ -3,11 +3,14 @@
 mod check;
 mod dead;
 mod incident;
+mod interrupt;
 mod keygen;
+mod local_rules;
 mod migrate;
 mod ndjson;
 mod operator;
 mod output;
+mod progress;
 mod retry;
 mod run;
 #[cfg(feature = "sandbox")]
@@ -44,6 +47,9 @@ enum Command {
     Check(check::Args),
     /// Publish events from NDJSON
     Submit(submit::Args),
+    /// Handle incidents: mass revocations, from the order to the end
+    #[command(subcommand)]
+    Incident(incident::Command),
     /// Show how everything stands, what is wrong first
     Status(status::Args),
     /// Make parked targets due now
@@ -51,9 +57,6 @@ enum Command {
     /// Look at refused messages, put them back or throw them away
     #[command(subcommand)]
     Dead(dead::Command),
-    /// Export the record of an incident for auditors, and verify such an export
-    #[command(subcommand)]
-    Incident(incident::Command),
     /// Make a sealing key, or a key that signs exports
     Keygen(keygen::Args),
     /// Log pretend users out on private servers and watch every token die
@@ -113,8 +116,8 @@ async fn dispatch(cli: Cli) -> Result<(), CommandError> {
         Command::Submit(args) => submit::run(config, &args).await,
         Command::Status(args) => status::run(config, &args).await,
         Command::Retry(args) => retry::run(config, &args).await,
-        Command::Dead(command) => dead::run(config, &command).await,
         Command::Incident(command) => incident::run(config, &command).await,
+        Command::Dead(command) => dead::run(config, &command).await,
         Command::Keygen(args) => keygen::run(&args),
         #[cfg(feature = "sandbox")]
         Command::Sandbox(args) => sandbox::run(&args).await,

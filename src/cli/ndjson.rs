@@ -50,7 +50,7 @@ impl Lines {
     fn read(input: impl Read + Send + 'static, total: Option<u64>, limit: usize) -> Self {
         let (sender, lines) = mpsc::channel(READ_AHEAD);
         std::thread::spawn(move || {
-            let mut cutter = Cutter { input: BufReader::with_capacity(1 << 16, input), limit, number: 0, end: 0 };
+            let mut cutter = Cutter::new(input, limit);
             while let Some(line) = cutter.next().transpose() {
                 if line.is_err() | sender.blocking_send(line).is_err() {
                     break;
@@ -69,15 +69,29 @@ impl Lines {
     }
 }
 
-struct Cutter<R> {
+/// Cuts an input into lines.
+pub(super) struct Cutter<R> {
     input: R,
     limit: usize,
     number: u64,
     end: u64,
 }
 
+impl<R: Read> Cutter<BufReader<R>> {
+    /// Keeps no more than `limit` bytes of a line, and a little to tell that it is longer.
+    pub(super) fn new(input: R, limit: usize) -> Self {
+        Self { input: BufReader::with_capacity(1 << 16, input), limit, number: 0, end: 0 }
+    }
+
+    /// What the lines are cut from.
+    pub(super) fn input(&self) -> &R {
+        self.input.get_ref()
+    }
+}
+
 impl<R: BufRead> Cutter<R> {
-    fn next(&mut self) -> io::Result<Option<Line>> {
+    /// The next line that is not blank; `None` at the end.
+    pub(super) fn next(&mut self) -> io::Result<Option<Line>> {
         loop {
             let mut body = Vec::new();
             let Some(mut size) = self.cut(&mut body)? else { return Ok(None) };

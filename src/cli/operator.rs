@@ -1,7 +1,5 @@
 //! Who gives an order, and where it is recorded.
 
-use clap::builder::NonEmptyStringValueParser;
-
 use super::CommandError;
 use crate::config::DatabaseConfig;
 use crate::store::Store;
@@ -10,14 +8,22 @@ use crate::store::Store;
 #[derive(clap::Args)]
 pub(super) struct Operator {
     /// Who orders it, for the record [default: $USER, else $LOGNAME, else unknown]
-    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "NAME", value_parser = person)]
     actor: Option<String>,
+}
+
+/// Without the blanks around it: they must not make one person two.
+fn person(name: &str) -> Result<String, &'static str> {
+    match name.trim() {
+        "" => Err("it must name somebody"),
+        name => Ok(name.to_owned()),
+    }
 }
 
 impl Operator {
     /// The name for the record.
     pub(super) fn name(&self) -> String {
-        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let variable = |name| std::env::var(name).ok().and_then(|value| person(&value).ok());
         self.actor.clone().or_else(|| variable("USER")).or_else(|| variable("LOGNAME")).unwrap_or_else(|| "unknown".to_owned())
     }
 }

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 use serde::Serialize;
+use serde_json::Value;
 
 /// Prints a line of a command's result. A reader that went away (`| head`) is no failure.
 pub(super) fn say(line: impl std::fmt::Display) {
@@ -28,6 +29,22 @@ pub(super) fn say_table<const N: usize>(head: [&str; N], rows: impl IntoIterator
     table.load_style(NOTHING).set_header(head);
     table.add_rows(rows.into_iter().map(|row| row.map(|cell| printable(&cell))));
     say(table.trim_fmt());
+}
+
+/// A title, and a table of these members of JSON rows under it.
+pub(super) fn section<const N: usize>(title: &str, rows: &Value, columns: [&str; N]) {
+    say(format_args!("\n{title}"));
+    let rows = rows.as_array().map(Vec::as_slice).unwrap_or_default();
+    say_table(columns, rows.iter().map(|row| columns.map(|column| cell(&row[column]))));
+}
+
+/// A JSON value as people read it.
+pub(super) fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
 }
 
 /// A publisher's word on a terminal: what would not print there is escaped.

@@ -6,13 +6,12 @@ mod screen;
 use std::time::Instant;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::spawn_blocking;
-use tokio_util::sync::CancellationToken;
 
 use self::figures::{Figures, Left};
 use self::screen::Screen;
 use super::CommandError;
+use super::interrupt::interruption;
 use crate::sandbox::{Login, Observer, OidcProvider, Postgres, RabbitMq, SandboxError, Service, Surroundings, WorkerProcess};
 
 /// So many users are logged out one after another, so that the times are those of a single logout; more, [`AT_ONCE`] at a time.
@@ -47,8 +46,7 @@ struct Parts {
 
 /// Whatever ends this, dropping the parts ends every process and removes every directory of theirs.
 pub(super) async fn run(args: &Args) -> Result<(), CommandError> {
-    let interrupted = CancellationToken::new();
-    tokio::spawn(obey_signals(interrupted.clone())?);
+    let interrupted = interruption()?;
     let screen = Screen::new(args.json, args.keep);
     let (_parts, figures) = tokio::select! {
         ended = demonstrate(args, &screen) => ended?,
@@ -59,26 +57,6 @@ pub(super) async fn run(args: &Args) -> Result<(), CommandError> {
         screen.say("\nEnding and removing everything.");
     }
     figures.verdict().map_err(CommandError::Failed)
-}
-
-/// The first Ctrl-C (or SIGTERM, or the terminal's end) tidies up; the second ends at once, and the next sandbox tidies up.
-fn obey_signals(interrupted: CancellationToken) -> Result<impl Future<Output = ()>, CommandError> {
-    let listen = |kind| signal(kind).map_err(|error| CommandError::failed(format!("listen for signals: {error}")));
-    let [mut interrupt, mut terminate, mut hangup] =
-        [listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?, listen(SignalKind::hangup())?];
-    Ok(async move {
-        for number in 1.. {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-                _ = hangup.recv() => {}
-            }
-            if number > 1 {
-                std::process::exit(130);
-            }
-            interrupted.cancel();
-        }
-    })
 }
 
 async fn demonstrate(args: &Args, screen: &Screen) -> Result<(Parts, Figures), CommandError> {

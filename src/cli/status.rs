@@ -5,8 +5,9 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::CommandError;
+use super::incident::call_for_action;
 use super::operator::open_store;
-use super::output::{count, printable, say, say_json, say_table};
+use super::output::{cell, count, printable, say, say_json, section};
 use crate::config::{DatabaseSettings, Environment};
 
 /// A worker that has been silent for longer has died: it renews its lease several times in 30 s.
@@ -62,6 +63,11 @@ fn say_all(status: &Value) {
     if wrong.is_empty() {
         say("nothing is wrong");
     }
+    section(
+        "incidents",
+        &status["incidents"],
+        ["incident", "state", "targets_received", "denied", "pending", "parked", "rate_per_s", "eta_seconds"],
+    );
     section("backlog", &status["backlog"], ["provider", "lane", "state", "targets", "oldest_received_at", "next_attempt_at"]);
     section("providers", &status["providers"], ["provider", "breaker", "calls_5m", "failures_5m", "p50_ms_5m", "p95_ms_5m", "last_error"]);
     section("workers", &status["workers"], ["instance", "version", "started_at", "last_seen_at", "in_flight"]);
@@ -75,7 +81,8 @@ fn say_all(status: &Value) {
 /// A sentence for each thing that somebody should look at.
 fn wrong(status: &Value) -> Vec<String> {
     let rows = |view: &str| status[view].as_array().map(Vec::as_slice).unwrap_or_default();
-    let mut wrong = Vec::new();
+    let mut wrong: Vec<_> =
+        rows("incidents").iter().filter_map(|i| Some(format!("incident {}: {}", cell(&i["incident"]), call_for_action(i)?))).collect();
     let live: Vec<_> = rows("verifiers").iter().filter(|v| v["live"] == true).collect();
     let stale: Vec<_> = live.iter().filter(|v| v["up_to_date"] != true).map(|v| verifier(v)).collect();
     if !stale.is_empty() {
@@ -142,18 +149,4 @@ fn say_event(status: &Value) {
     let columns =
         ["revocation_id", "provider", "target_kind", "token_type_hint", "state", "proof", "attempts", "next_attempt_at", "last_error"];
     section("targets", &status["revocations"], columns);
-}
-
-fn section<const N: usize>(title: &str, rows: &Value, columns: [&str; N]) {
-    say(format_args!("\n{title}"));
-    let rows = rows.as_array().map(Vec::as_slice).unwrap_or_default();
-    say_table(columns, rows.iter().map(|row| columns.map(|column| cell(&row[column]))));
-}
-
-fn cell(value: &Value) -> String {
-    match value {
-        Value::Null => "-".to_owned(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
 }

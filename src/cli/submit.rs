@@ -1,19 +1,16 @@
 //! `submit`: publishes events from NDJSON, each checked here as the worker will check it.
 
-mod check;
-mod progress;
-
 use std::path::{Path, PathBuf};
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use serde::Serialize;
 
-use self::check::LocalRules;
-use self::progress::Progress;
 use super::CommandError;
+use super::local_rules::LocalRules;
 use super::ndjson::{Line, Lines};
 use super::output::{count, say, say_json};
+use super::progress::Progress;
 use crate::broker::{Broker, EventPublisher, PublishError};
 use crate::config::{BrokerSettings, Environment, InvalidationConfig};
 use crate::event::LogoutEvent;
@@ -66,7 +63,7 @@ pub(super) async fn run(path: Option<&Path>, args: &Args) -> Result<(), CommandE
     let mut lines = Lines::open(args.file.as_deref(), settings.limits.max_message_bytes)?;
     let progress = Progress::new(lines.total, if args.dry_run { "valid" } else { "published" }, args.json);
     let summary = Summary { dry_run: args.dry_run, ..Summary::default() };
-    let mut submission = Submission { rules: LocalRules::new(settings, broker.user()), progress, summary };
+    let mut submission = Submission { rules: LocalRules::new(&settings, broker.user()), progress, summary };
     let ended = if args.dry_run { submission.check_all(&mut lines).await } else { submission.publish_all(&broker, &mut lines).await };
     submission.finish(ended, args.json)
 }
@@ -75,7 +72,7 @@ impl Submission {
     async fn check_all(&mut self, lines: &mut Lines) -> Result<(), CommandError> {
         while let Some(line) = lines.next().await? {
             if self.check(&line).is_some() {
-                self.progress.done(line.end);
+                self.progress.done(1, line.end);
             }
         }
         Ok(())
@@ -98,7 +95,7 @@ impl Submission {
                 line = lines.next(), if is_open && window.len() < WINDOW => match line {
                     Ok(Some(line)) => {
                         let Some(event) = self.check(&line) else { continue };
-                        match publisher.send(event.event_type, &event.id, &line.body).await {
+                        match publisher.send(event.event_type.routing_key(), &event.id, &line.body).await {
                             Ok(sent) => window.push(async move { (line, sent.confirmed().await) }),
                             Err(error) => self.settle(&line, Err(error), &mut failure),
                         }
@@ -115,13 +112,13 @@ impl Submission {
     /// The event of a valid line; a bad one goes on the list.
     fn check(&mut self, line: &Line) -> Option<LogoutEvent> {
         self.summary.lines += 1;
-        match self.rules.check(line) {
+        match self.rules.check_line(line) {
             Ok(event) => {
                 self.summary.valid += 1;
                 Some(event)
             }
             Err(refusal) => {
-                self.progress.refused(line, &refusal);
+                self.progress.refused(line.number, &refusal, line.end);
                 self.summary.refused.push(RefusedLine { line: line.number, code: refusal.code.as_str(), detail: refusal.detail });
                 None
             }
@@ -132,7 +129,7 @@ impl Submission {
         match confirmed {
             Ok(()) => {
                 self.summary.published += 1;
-                self.progress.done(line.end);
+                self.progress.done(1, line.end);
             }
             Err(error) => {
                 failure.get_or_insert_with(|| CommandError::failed(format!("line {}: {error}", line.number)));

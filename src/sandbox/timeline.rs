@@ -92,7 +92,7 @@ impl<'a> Observer<'a> {
         let started = Instant::now();
         let publish = async {
             let (id, event) = (event_id(login), event(login).to_string());
-            let sent = self.publisher.send(EventType::Logout, &id, event.as_bytes()).await;
+            let sent = self.publisher.send(EventType::Logout.routing_key(), &id, event.as_bytes()).await;
             let confirmed = async { sent?.confirmed().await };
             confirmed.await.map_err(|error| failed("the publication of a logout", &error))
         };

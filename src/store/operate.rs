@@ -39,7 +39,7 @@ pub struct Standing {
 }
 
 impl Store {
-    /// Counts the open targets.
+    /// Counts the open targets that no worker holds. What waits in incidents is not visited: it is counted already.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -47,8 +47,16 @@ impl Store {
         within!(self, "count the backlog", |c| {
             sqlx::query_as!(
                 Backlog,
-                r#"SELECT provider, lane, state, count(*) AS "targets!" FROM revocation.targets
-                       WHERE lease_owner IS NULL AND finished_at IS NULL GROUP BY provider, lane, state"#
+                r#"SELECT provider AS "provider!", lane AS "lane!", state AS "state!", sum(targets)::bigint AS "targets!"
+                   FROM (
+                       SELECT provider, lane, state, count(*) AS targets FROM revocation.targets
+                       WHERE lease_owner IS NULL AND finished_at IS NULL AND NOT waiting GROUP BY provider, lane, state
+                       UNION ALL
+                       SELECT c.provider, 'mass', 'pending', sum(c.targets)
+                       FROM revocation.incidents i JOIN revocation.incident_counts c USING (incident)
+                       WHERE i.finished_at IS NULL AND c.stage = 'waiting' GROUP BY c.provider
+                   ) part
+                   GROUP BY provider, lane, state HAVING sum(targets) > 0"#
             )
             .fetch_all(c)
             .await
@@ -102,7 +110,7 @@ impl Store {
     }
 }
 
-/// A target that a worker holds is left alone: it is being tried this moment.
+/// A target that a worker holds is left alone: it is being tried this moment. So is one that waits in its incident: its turn comes.
 async fn retry(c: &mut PgConnection, actor: &str, scope: &RetryScope, fresh_budget: Duration) -> Result<i64, sqlx::Error> {
     let (provider, incident, target) = match scope {
         RetryScope::Provider(name) => (Some(name.as_str()), None, None),
@@ -111,18 +119,29 @@ async fn retry(c: &mut PgConnection, actor: &str, scope: &RetryScope, fresh_budg
     };
     let detail: Value = serde_json::json!({ "provider": provider, "revocation_id": target.map(|id| id.to_string()) });
     sqlx::query_scalar!(
-        r#"WITH due AS (
+        r#"WITH found AS MATERIALIZED (
+            SELECT event_id, ordinal FROM revocation.targets
+            WHERE provider = $1 AND lease_owner IS NULL AND finished_at IS NULL AND NOT waiting AND (state = 'parked' OR due_at > now())
+            UNION ALL
+            SELECT t.event_id, t.ordinal
+            FROM (SELECT DISTINCT provider FROM revocation.incident_counts WHERE incident = $2) p CROSS JOIN LATERAL (
+                SELECT t.event_id, t.ordinal FROM revocation.targets t
+                WHERE t.provider = p.provider AND t.lane = 'mass' AND t.incident = $2
+                    AND t.lease_owner IS NULL AND t.finished_at IS NULL AND NOT t.waiting AND (t.state = 'parked' OR t.due_at > now())) t
+            UNION ALL
+            SELECT event_id, ordinal FROM revocation.targets
+            WHERE event_id = $3 AND ordinal = $4 AND lease_owner IS NULL AND finished_at IS NULL AND NOT waiting
+                AND (state = 'parked' OR due_at > now())
+        ), due AS (
             UPDATE revocation.targets t
             SET state = 'pending', due_at = now(), failures = 0, give_up_at = greatest(t.give_up_at, now() + make_interval(secs => $7))
-            FROM revocation.events e
-            WHERE e.event_id = t.event_id AND t.lease_owner IS NULL AND t.finished_at IS NULL
+            FROM found f
+            WHERE t.event_id = f.event_id AND t.ordinal = f.ordinal AND t.lease_owner IS NULL AND t.finished_at IS NULL
                 AND (t.state = 'parked' OR t.due_at > now())
-                AND ($1::text IS NULL OR t.provider = $1) AND ($2::text IS NULL OR e.incident = $2)
-                AND ($3::uuid IS NULL OR (t.event_id = $3 AND t.ordinal = $4))
             RETURNING 1
         ), noted AS (
             INSERT INTO revocation.operations (actor, action, incident, detail)
-            SELECT $5, 'retry', $2, $6::jsonb || jsonb_build_object('targets', (SELECT count(*) FROM due))
+            SELECT $5, 'retry', $2, $6::jsonb || jsonb_build_object('targets', (SELECT count(*) FROM due), 'role', session_user)
         )
         SELECT count(*) AS "targets!" FROM due"#,
         provider,

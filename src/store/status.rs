@@ -5,32 +5,33 @@ use serde_json::Value;
 use super::{Store, StoreError};
 
 impl Store {
-    /// `{"backlog": […], "providers": […], "workers": […], "verifiers": […]}`: the rows of the audit views of these names. A worker and a
-    /// verifier have `silent_s` besides: seconds since the last sign of life; open targets have `overdue_s`: since the first was due.
+    /// `{"incidents": […], "backlog": […], "providers": […], "workers": […], "verifiers": […]}`: the rows of the audit views of these names, of
+    /// incidents those that are not finished. A worker and a verifier have `silent_s` besides: seconds since the last sign of life; open targets have
+    /// `overdue_s`: since the first was due of those that nothing holds back; incidents have `waits_s`: since they were opened.
     ///
     /// # Errors
     /// See [`StoreError`].
     pub async fn status(&self) -> Result<Value, StoreError> {
         const WHAT: &str = "read the audit views";
-        let mut connection = self.pool.acquire().await.map_err(|e| StoreError::new(WHAT, e))?;
-        // The limits of a worker's session are for lookups by index; this counts all that is open, which may be millions of targets.
-        connection.close_on_drop();
-        let work = async {
-            let limits = "SET statement_timeout = '60s'; SET enable_seqscan = on; SET enable_hashjoin = on; SET enable_mergejoin = on";
-            sqlx::raw_sql(limits).execute(&mut *connection).await?;
-            sqlx::query_scalar!(
-                r#"SELECT jsonb_build_object(
-                       'backlog', (SELECT coalesce(jsonb_agg(b ORDER BY b.provider, b.lane, b.state), '[]')
-                           FROM (SELECT *, round(extract(epoch FROM now() - next_attempt_at)) AS overdue_s FROM audit.backlog) b),
-                       'providers', (SELECT coalesce(jsonb_agg(p ORDER BY p.provider), '[]') FROM audit.providers p),
-                       'workers', (SELECT coalesce(jsonb_agg(w ORDER BY w.instance, w.started_at), '[]')
-                           FROM (SELECT *, round(extract(epoch FROM now() - last_seen_at)) AS silent_s FROM audit.workers) w),
-                       'verifiers', (SELECT coalesce(jsonb_agg(v ORDER BY v.service, v.instance), '[]')
-                           FROM (SELECT *, round(extract(epoch FROM now() - last_seen_at)) AS silent_s FROM audit.verifiers) v)) AS "status!""#
-            )
-            .fetch_one(&mut *connection)
-            .await
-        };
+        let mut connection = self.patient(WHAT).await?;
+        let work = sqlx::query_scalar!(
+            r#"SELECT jsonb_build_object(
+                   'incidents', (SELECT coalesce(jsonb_agg(i ORDER BY i.opened_at, i.incident), '[]')
+                       FROM (SELECT *, round(extract(epoch FROM now() - opened_at)) AS waits_s FROM audit.incidents WHERE finished_at IS NULL) i),
+                   'backlog', (SELECT coalesce(jsonb_agg(b ORDER BY b.provider, b.lane, b.state), '[]')
+                       FROM (SELECT *, round(extract(epoch FROM now() - (
+                           SELECT min(t.due_at) FROM revocation.targets t
+                           WHERE t.provider = a.provider AND t.lane = a.lane AND t.state = a.state
+                               AND t.lease_owner IS NULL AND t.finished_at IS NULL AND NOT t.waiting AND (t.incident = '' OR t.incident IN (
+                                   SELECT i.incident FROM revocation.incidents i WHERE i.state = 'running' AND i.throttle_per_s IS NULL)))
+                           )) AS overdue_s FROM audit.backlog a) b),
+                   'providers', (SELECT coalesce(jsonb_agg(p ORDER BY p.provider), '[]') FROM audit.providers p),
+                   'workers', (SELECT coalesce(jsonb_agg(w ORDER BY w.instance, w.started_at), '[]')
+                       FROM (SELECT *, round(extract(epoch FROM now() - last_seen_at)) AS silent_s FROM audit.workers) w),
+                   'verifiers', (SELECT coalesce(jsonb_agg(v ORDER BY v.service, v.instance), '[]')
+                       FROM (SELECT *, round(extract(epoch FROM now() - last_seen_at)) AS silent_s FROM audit.verifiers) v)) AS "status!""#
+        )
+        .fetch_one(&mut *connection);
         work.await.map_err(|e| StoreError::new(WHAT, e))
     }
 

@@ -8,6 +8,10 @@ mod evidence;
 #[path = "../harness/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "each test binary uses its part of the harness")]
 mod harness;
+mod incident_approval;
+mod incident_handles;
+mod incident_open;
+mod incident_record;
 mod program;
 mod queue;
 mod retry;

@@ -47,7 +47,7 @@ impl Stage {
     /// Once no worker runs: nothing is in the queues, and nothing was dead-lettered.
     pub(crate) async fn queues_are_empty(&self) {
         let app = App::connect(&self.amqp_url).await;
-        for queue in ["revocation.logout", "revocation.mass", "revocation.dead"] {
+        for queue in ["revocation.logout", "revocation.mass", "revocation.cutoff", "revocation.dead"] {
             // A consumer's unacknowledged messages are ready again in the moment that it is gone.
             let what = format!("{queue} has no consumer");
             let (messages, _) = eventually(&what, async || Some(app.depth(queue).await).filter(|(_, consumers)| *consumers == 0)).await;

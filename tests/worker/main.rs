@@ -8,6 +8,7 @@ mod endpoints;
 #[path = "../harness/mod.rs"]
 #[expect(dead_code, reason = "each test binary uses its part of the harness")]
 mod harness;
+mod incident_schema;
 mod logout;
 mod outage;
 mod provider_faults;

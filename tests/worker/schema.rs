@@ -7,9 +7,14 @@ use sqlx::{AssertSqlSafe, Executor, PgPool, Row};
 use crate::harness::{Setup, Stage, eventually};
 
 /// The views of contract section 7 and their columns, in order.
-const VIEWS: [(&str, &str); 9] = [
+const VIEWS: [(&str, &str); 10] = [
     ("attempts", "revocation_id attempt worker started_at duration_ms outcome http_status error retry_after_ms"),
     ("backlog", "provider lane state targets oldest_received_at next_attempt_at"),
+    (
+        "incidents",
+        "incident state reason opened_by approved_by opened_at targets_expected targets_received denied pending revoked unsupported expired parked \
+         cancelled rate_per_s eta_seconds finished_at approved_at throttle_per_s cancelled_by cancel_reason approval_for",
+    ),
     ("operations", "at actor action incident detail"),
     ("propagation", "event_source event_id incident denied_at applied_by live_verifiers waiting_for"),
     ("providers", "provider breaker last_success_at last_failure_at last_error calls_5m failures_5m p50_ms_5m p95_ms_5m"),
@@ -49,7 +54,7 @@ const ROWS: &str = "
     INSERT INTO revocation.operations (actor, action) VALUES ('someone', 'retry');";
 
 /// Changes of `revocation.targets` by hand, and the constraint that refuses each.
-const WRONG: [(&str, &str); 40] = [
+const WRONG: [(&str, &str); 45] = [
     ("state = 'done', finished_at = now(), due_at = NULL, sealed = NULL, sealed_key = NULL WHERE ordinal = 0", "targets_state_check"),
     ("state = 'revoked' WHERE ordinal = 0", "due_iff_open"),
     ("state = 'expired', finished_at = now() WHERE ordinal = 0", "due_iff_open"),
@@ -90,6 +95,11 @@ const WRONG: [(&str, &str); 40] = [
     ("ordinal = -1 WHERE ordinal = 0", "targets_ordinal_check"),
     ("last_error = repeat('x', 501) WHERE ordinal = 0", "targets_last_error_check"),
     ("last_outcome = 'fine' WHERE ordinal = 0", "targets_last_outcome_check"),
+    ("waiting = true WHERE ordinal = 0", "waiting_is_untried"),
+    ("waiting = true, incident = 'i', attempts = 1 WHERE ordinal = 0", "waiting_is_untried"),
+    ("waiting = true, incident = 'i', state = 'parked' WHERE ordinal = 0", "waiting_is_untried"),
+    ("waiting = true, incident = 'i' WHERE ordinal = 1", "waiting_is_untried"),
+    ("cutoff = now() WHERE ordinal = 0", "tokens_have_no_cutoff"),
 ];
 
 async fn filled() -> Stage {

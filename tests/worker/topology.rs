@@ -19,6 +19,7 @@ fn queues() -> Vec<(&'static str, &'static str, Value)> {
             "stream",
             json!({ "x-queue-type": "stream", "x-max-age": "30D", "x-max-length-bytes": 5_000_000_000_u64 }),
         ),
+        ("revocation.cutoff", "quorum", intake.clone()),
         ("revocation.dead", "quorum", json!({ "x-queue-type": "quorum", "x-delivery-limit": 1_000_000 })),
         ("revocation.logout", "quorum", intake.clone()),
         ("revocation.mass", "quorum", intake),
@@ -31,9 +32,10 @@ const EXCHANGES: [(&str, &str); 4] =
     [("auth.events", "topic"), ("auth.invalidations", "topic"), ("auth.verifiers", "topic"), ("revocation.dead", "fanout")];
 
 /// Exchange, routing key, queue.
-const BINDINGS: [(&str, &str, &str); 5] = [
+const BINDINGS: [(&str, &str, &str); 6] = [
     ("auth.events", "auth.logout.#", "revocation.logout"),
     ("auth.events", "auth.mass_revocation.#", "revocation.mass"),
+    ("auth.events", "auth.mass_revocation.cutoff", "revocation.cutoff"),
     ("auth.invalidations", "#", "auth.invalidations.log"),
     ("auth.verifiers", "status.#", "revocation.verifiers"),
     ("revocation.dead", "", "revocation.dead"),

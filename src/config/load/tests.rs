@@ -140,7 +140,7 @@ fn approval_can_be_asked_of_no_kind_or_of_all() {
         let config = load_with(&format!("{BASE}{MAIN}"), &[("REVOCATION__AUTHORIZATION__APPROVAL_REQUIRED_FOR", value)]);
         config.unwrap_or_else(|error| panic!("{error}")).authorization.approval_required_for
     };
-    assert_eq!([required_for("none"), required_for("[]"), required_for("")], [vec![], vec![], vec![]]);
+    assert_eq!([required_for("none"), required_for("[]")], [vec![], vec![]]);
     assert_eq!(required_for("token, session,subject,client,issuer"), Kind::ALL);
     let listed = load(&format!("authorization.approval_required_for = []\n{BASE}{MAIN}"));
     assert!(listed.authorization.approval_required_for.is_empty());

@@ -1,4 +1,4 @@
-//! The worker's own rules, applied before a line leaves this machine.
+//! The worker's own rules, applied before an event leaves this machine.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,14 +19,14 @@ pub(super) struct LocalRules {
 
 impl LocalRules {
     /// Rules for events that `user` publishes.
-    pub(super) fn new(settings: BrokerSettings, user: &str) -> Self {
+    pub(super) fn new(settings: &BrokerSettings, user: &str) -> Self {
         let knows_providers = !settings.providers.is_empty();
         let rules = Rules {
             max_message_bytes: settings.limits.max_message_bytes,
             max_targets: settings.limits.max_targets,
             max_token_bytes: settings.limits.max_token_bytes,
-            default_provider: settings.default_provider,
-            providers: settings.providers,
+            default_provider: settings.default_provider.clone(),
+            providers: settings.providers.clone(),
             logout_users: None,
             mass_revocation_users: vec![user.to_owned()],
         };
@@ -34,16 +34,21 @@ impl LocalRules {
     }
 
     /// The event of a line.
-    pub(super) fn check(&mut self, line: &Line) -> Result<LogoutEvent, Refusal> {
+    pub(super) fn check_line(&mut self, line: &Line) -> Result<LogoutEvent, Refusal> {
         let limit = self.rules.max_message_bytes;
         if line.size > limit as u64 {
             let detail = format!("the line has {} bytes; limits.max_message_bytes is {limit}: send several events", line.size);
             return Err(Refusal::new(RefusalCode::TooLarge, detail));
         }
+        self.check(&line.body)
+    }
+
+    /// The event of a body. Where no provider is configured, the provider of a target whose event names none is empty.
+    pub(super) fn check(&mut self, body: &[u8]) -> Result<LogoutEvent, Refusal> {
         if !self.knows_providers {
-            self.accept_provider_of(&line.body);
+            self.accept_provider_of(body);
         }
-        event::parse(&line.body, &self.origin, &self.rules, OffsetDateTime::now_utc())
+        event::parse(body, &self.origin, &self.rules, OffsetDateTime::now_utc())
     }
 
     /// Where no provider is configured, the one that a line names stands for all: every other rule still applies.
@@ -73,13 +78,12 @@ mod tests {
 
     fn rules(variables: &[(&str, &str)]) -> LocalRules {
         let variables = [("AMQP_URL", "amqp://shop@broker")].into_iter().chain(variables.iter().copied());
-        LocalRules::new(BrokerSettings::load(None, &Environment::new(variables)).unwrap(), "shop")
+        LocalRules::new(&BrokerSettings::load(None, &Environment::new(variables)).unwrap(), "shop")
     }
 
     fn check(rules: &mut LocalRules, event_type: &str, data: &str) -> Option<RefusalCode> {
         let body = format!(r#"{{"specversion":"1.0","id":"1","source":"/s","type":"{event_type}","data":{data}}}"#).into_bytes();
-        let line = Line { number: 1, size: body.len() as u64, body, end: 0 };
-        rules.check(&line).err().map(|refusal| refusal.code)
+        rules.check(&body).err().map(|refusal| refusal.code)
     }
 
     #[test]

@@ -1,0 +1,102 @@
+//! `incident cancel`: recorded first, then carried out in small batches. Workers carry out what this command does not.
+
+use std::time::{Duration, Instant};
+
+use clap::builder::NonEmptyStringValueParser;
+use indicatif::ProgressBar;
+use serde_json::{Value, json};
+use tokio::time::interval;
+
+use super::steer::judge;
+use super::{Order as Arguments, unknown};
+use crate::cli::CommandError;
+use crate::cli::output::{count, printable, remark, say, say_json};
+use crate::store::{Order, Store, StoreError};
+
+/// Targets in one transaction.
+const BATCH: i64 = 2000;
+/// How often to look whether workers have settled what they held.
+const LOOK: Duration = Duration::from_millis(100);
+/// How long to wait for that: a provider call ends within its timeout, by default 10 s
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Options of `incident cancel`.
+#[derive(clap::Args)]
+pub(in crate::cli) struct Args {
+    #[command(flatten)]
+    order: Arguments,
+    /// Why, for the record
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
+    reason: String,
+}
+
+pub(super) async fn run(store: &Store, args: &Args) -> Result<(), CommandError> {
+    let name = &args.order.incident.name;
+    if args.reason.trim().is_empty() {
+        return Err(CommandError::Usage("--reason: it must say something".to_owned()));
+    }
+    let order = Order::Cancel(args.reason.clone());
+    let steered = store.steer(&args.order.operator.name(), name, &order).await.map_err(CommandError::failed)?;
+    let is_changed = judge(name, &order, steered, None)?;
+    if !args.order.json {
+        remark(printable(&format!("incident {name}: {}cancelled; giving up what is open", if is_changed { "" } else { "already " })));
+    }
+    let carried_out = carry_out(store, name).await;
+    store.close().await;
+    let incident = carried_out.map_err(|error| interrupted(name, &error))?.ok_or_else(|| unknown(name))?;
+    if args.order.json {
+        say_json(&summary(&incident, is_changed))
+    } else {
+        say_summary(name, &incident)
+    }
+    Ok(())
+}
+
+/// Gives up what is open, and waits for what workers hold. Returns how the incident stands then.
+async fn carry_out(store: &Store, name: &str) -> Result<Option<Value>, StoreError> {
+    // It draws nothing where standard error is not a terminal.
+    let (mut ticker, mut last_progress, spinner) = (interval(LOOK), Instant::now(), ProgressBar::new_spinner());
+    loop {
+        while sweep(store, &spinner).await? > 0 {
+            last_progress = Instant::now();
+        }
+        store.finish_incidents().await?;
+        let Some(incident) = store.incident(name).await? else { return Ok(None) };
+        if !incident["finished_at"].is_null() || last_progress.elapsed() > PATIENCE {
+            spinner.finish_and_clear();
+            return Ok(Some(incident));
+        }
+        ticker.tick().await;
+    }
+}
+
+async fn sweep(store: &Store, spinner: &ProgressBar) -> Result<u64, StoreError> {
+    let swept = store.sweep_cancelled(BATCH).await?;
+    spinner.inc(swept);
+    spinner.set_message(format!("{} given up", spinner.position()));
+    Ok(swept)
+}
+
+fn interrupted(name: &str, error: &StoreError) -> CommandError {
+    let rest = "it is cancelled, and workers give up the rest; the same command shows how far they are";
+    CommandError::failed(printable(&format!("incident {name}: {error}; {rest}")))
+}
+
+fn summary(incident: &Value, is_changed: bool) -> Value {
+    json!({
+        "incident": incident["incident"], "result": "cancelled", "changed": is_changed, "effective_within_s": 2,
+        "denied": incident["denied"], "revoked": incident["revoked"], "cancelled": incident["cancelled"],
+        "in_flight": incident["in_flight"], "finished_at": incident["finished_at"],
+    })
+}
+
+fn say_summary(name: &str, incident: &Value) {
+    let number = |member: &str| incident[member].as_u64().unwrap_or(0);
+    say(printable(&format!("incident {name}: cancelled; effective within 2 s, on all workers")));
+    say(format_args!("already denied tokens stay denied until they expire: {}", number("denied")));
+    say(format_args!("revoked at the provider: {}", number("revoked")));
+    say(format_args!("given up: {}", number("cancelled")));
+    if incident["finished_at"].is_null() {
+        say(format_args!("still held by workers: {}; they end as soon as these are settled", count(number("in_flight"), "target")));
+    }
+}

@@ -1,0 +1,175 @@
+//! What a person, or a program, is told in the end.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::publish::Published;
+use super::survey::{RefusedLine, Survey};
+use crate::cli::CommandError;
+use crate::cli::output::{count, printable, say, say_json, say_table};
+use crate::target::Kind;
+
+/// The JSON that `--json` prints.
+#[derive(Serialize)]
+pub(super) struct Summary {
+    incident: String,
+    dry_run: bool,
+    targets: Targets,
+    /// Targets that had been named before, and are sent once.
+    named_again: u64,
+    /// All events of the incident.
+    events: u64,
+    /// Of these, the events that the broker confirmed, and their targets.
+    published: u64,
+    published_targets: u64,
+    /// Of these, the events that were on record already.
+    skipped: u64,
+    /// Lines of the input that are not blank.
+    lines: u64,
+    refused_lines: u64,
+    /// The first of these.
+    refused: Vec<RefusedLine>,
+    /// Whether nothing is denied until a second person approves it, by the settings here.
+    needs_approval: bool,
+    approval_reasons: Vec<String>,
+    interrupted: bool,
+    error: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Targets {
+    total: u64,
+    by_kind: Map<String, Value>,
+    by_provider: Map<String, Value>,
+    #[serde(skip)]
+    table: Vec<[String; 3]>,
+}
+
+impl Targets {
+    fn of(survey: &Survey) -> Self {
+        let (mut by_kind, mut by_provider, mut table) = (Map::new(), Map::new(), Vec::new());
+        for ((place, provider), number) in &survey.counts {
+            let kind = Kind::ALL[*place].as_str();
+            let shown = if provider.is_empty() { FOUND_BY_WORKER } else { provider };
+            for (sums, name) in [(&mut by_kind, kind), (&mut by_provider, shown)] {
+                let sum = sums.get(name).and_then(Value::as_u64).unwrap_or_default() + number;
+                sums.insert(name.to_owned(), sum.into());
+            }
+            table.push([kind.to_owned(), shown.to_owned(), number.to_string()]);
+        }
+        Self { total: survey.targets(), by_kind, by_provider, table }
+    }
+}
+
+const REMEDY: &str = "the same command with the same input goes on from there";
+
+/// Instead of a provider's name, where only the worker's settings tell it.
+const FOUND_BY_WORKER: &str = "(by the worker)";
+
+impl Summary {
+    /// What the first pass found.
+    pub(super) fn of(incident: &str, dry_run: bool, survey: &mut Survey, approval_reasons: Vec<String>) -> Self {
+        Self {
+            incident: incident.to_owned(),
+            dry_run,
+            targets: Targets::of(survey),
+            named_again: survey.named_again,
+            events: survey.events,
+            published: 0,
+            published_targets: 0,
+            skipped: 0,
+            lines: survey.lines,
+            refused_lines: survey.refused_lines,
+            refused: std::mem::take(&mut survey.refused),
+            needs_approval: !approval_reasons.is_empty(),
+            approval_reasons,
+            interrupted: false,
+            error: None,
+        }
+    }
+
+    /// What the second pass did.
+    pub(super) fn add(&mut self, published: &Published) {
+        self.published = published.events;
+        self.published_targets = published.targets;
+        self.skipped = published.skipped;
+        self.interrupted = published.is_interrupted;
+    }
+
+    /// Prints it. Returns the error of a pass that broke off, or of lines that were refused.
+    pub(super) fn finish(mut self, ended: Result<(), CommandError>, json: bool) -> Result<(), CommandError> {
+        let ended = ended.map_err(|error| self.broke_off(&error)).and_then(|()| self.complete());
+        self.error = ended.as_ref().err().map(ToString::to_string);
+        match self.targets.total {
+            _ if json => say_json(&self),
+            0 => {}
+            _ if self.dry_run => self.say_counts(),
+            _ => self.say_published(),
+        }
+        ended
+    }
+
+    fn broke_off(&self, error: &CommandError) -> CommandError {
+        CommandError::failed(format!("{error}; {}; once that is mended, {REMEDY}", self.so_far()))
+    }
+
+    fn complete(&self) -> Result<(), CommandError> {
+        if self.interrupted {
+            return Err(CommandError::failed(format!("interrupted; {}; {REMEDY}", self.so_far())));
+        }
+        let (bad, listed) = (self.refused_lines, self.refused.len() as u64);
+        if bad == 0 {
+            return Ok(());
+        }
+        let first = if bad > listed { format!(" (the first {listed} are listed)") } else { String::new() };
+        let others = match self.targets.total {
+            0 => "nothing was published",
+            _ if self.dry_run => "the others are valid",
+            _ => "the others were published",
+        };
+        Err(CommandError::failed(format!("{bad} of {} refused{first}; {others}", count(self.lines, "line"))))
+    }
+
+    fn so_far(&self) -> String {
+        format!("{} of {} events are confirmed", self.published + self.skipped, self.events)
+    }
+
+    fn say_counts(&self) {
+        say_table(["KIND", "PROVIDER", "TARGETS"], self.targets.table.iter().cloned());
+        let again = if self.named_again > 0 { format!(", {} named again and sent once", self.named_again) } else { String::new() };
+        say(format_args!("{} in {}{again}; nothing was published", count(self.targets.total, "target"), count(self.events, "event")));
+        match self.approval_reasons.as_slice() {
+            [] => say("by the settings here nobody has to approve it"),
+            reasons => say(format_args!("by the settings here a second person has to approve it: {}", reasons.join(", and "))),
+        }
+    }
+
+    fn say_published(&self) {
+        let skipped =
+            if self.skipped > 0 { format!("; {} of {} events were on record already", self.skipped, self.events) } else { String::new() };
+        let name = shell_word(&self.incident);
+        let next = match self.needs_approval {
+            true => format!("nothing is denied until a second person runs: revocation-worker incident approve {name}"),
+            false => format!("see how it goes: revocation-worker incident watch {name}"),
+        };
+        let (events, targets) = (count(self.published, "event"), count(self.published_targets, "target"));
+        say(format_args!("{events} with {targets} published{skipped}; {next}"));
+    }
+}
+
+/// A name as a shell takes it.
+fn shell_word(name: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
+    if name.chars().all(is_plain) { name.to_owned() } else { format!("'{}'", printable(name).replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_can_be_pasted_into_a_shell() {
+        assert_eq!(shell_word("leak-2026.11"), "leak-2026.11");
+        assert_eq!(shell_word("the leak; it's bad"), r"'the leak; it'\''s bad'");
+    }
+}

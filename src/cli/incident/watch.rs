@@ -1,0 +1,185 @@
+//! `incident watch`: a screen that stays current, until the incident is finished.
+
+use std::io::{IsTerminal, stdout};
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::Value;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::words::{call_for_action, pace, residual_risk, states};
+use super::{Name, unknown};
+use crate::cli::CommandError;
+use crate::cli::output::{cell, printable, remark, say};
+use crate::store::{Store, StoreError};
+
+/// What is left open is looked for at most so often: that reads every target.
+const LOOK_FOR_RISK: Duration = Duration::from_secs(10);
+
+/// Options of `incident watch`.
+#[derive(clap::Args)]
+pub(in crate::cli) struct Args {
+    #[command(flatten)]
+    incident: Name,
+    /// How often to look
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = period)]
+    every: Duration,
+    /// Print one JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+fn period(text: &str) -> Result<Duration, String> {
+    let period = humantime::parse_duration(text).map_err(|e| e.to_string())?;
+    if period < Duration::from_millis(100) { Err("100ms is the least".to_owned()) } else { Ok(period) }
+}
+
+/// Ctrl-C ends it as its own end does: nothing depends on it.
+pub(super) async fn run(store: &Store, args: &Args) -> Result<(), CommandError> {
+    let mut screen = Screen::new(args.json);
+    let ended = tokio::select! {
+        ended = follow(store, args, &mut screen) => ended,
+        _ = tokio::signal::ctrl_c() => Ok(()),
+    };
+    screen.end();
+    store.close().await;
+    ended
+}
+
+async fn follow(store: &Store, args: &Args, screen: &mut Screen) -> Result<(), CommandError> {
+    let (mut ticker, mut risk) = (interval(args.every), Risk::default());
+    ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticker.tick().await;
+        match look(store, &args.incident.name, &mut risk).await {
+            Ok(Some(incident)) => {
+                screen.show(&incident);
+                if !incident["finished_at"].is_null() {
+                    return Ok(());
+                }
+            }
+            Ok(None) => return Err(unknown(&args.incident.name)),
+            Err(error) if error.is_passing() => screen.is_away(&error),
+            Err(error) => return Err(CommandError::failed(error)),
+        }
+    }
+}
+
+/// The last look at what is left open, and when that was.
+#[derive(Default)]
+struct Risk {
+    found: Option<(Instant, Value)>,
+}
+
+/// The incident with its `residual_risk`, which is fresh where the incident has ended.
+async fn look(store: &Store, name: &str, risk: &mut Risk) -> Result<Option<Value>, StoreError> {
+    let Some(mut incident) = store.incident(name).await? else { return Ok(None) };
+    let is_fresh = risk.found.as_ref().is_some_and(|(at, _)| at.elapsed() < LOOK_FOR_RISK);
+    if !is_fresh || !incident["finished_at"].is_null() {
+        risk.found = Some((Instant::now(), store.incident_risk(name).await?["residual_risk"].clone()));
+    }
+    incident["residual_risk"] = risk.found.as_ref().map(|(_, risk)| risk.clone()).into();
+    if let Some(members) = incident.as_object_mut() {
+        members.remove("operations");
+    }
+    Ok(Some(incident))
+}
+
+/// Where it is shown: bars on a terminal, else lines.
+struct Screen {
+    bars: Option<Bars>,
+    json: bool,
+    is_away: bool,
+}
+
+impl Screen {
+    fn new(json: bool) -> Self {
+        Self { bars: (!json && stdout().is_terminal()).then(Bars::new), json, is_away: false }
+    }
+
+    fn show(&mut self, incident: &Value) {
+        if std::mem::take(&mut self.is_away) {
+            remark("the database is back");
+        }
+        match &self.bars {
+            Some(bars) => bars.show(incident),
+            None if self.json => say(incident),
+            None => say(printable(&line(incident))),
+        }
+    }
+
+    /// Says so once.
+    fn is_away(&mut self, error: &StoreError) {
+        let sentence = format!("{error}; trying again");
+        match &self.bars {
+            Some(bars) => bars.head.set_message(sentence),
+            None if self.is_away => {}
+            None => remark(sentence),
+        }
+        self.is_away = self.bars.is_none();
+    }
+
+    fn end(&self) {
+        if let Some(bars) = &self.bars {
+            bars.end();
+        }
+    }
+}
+
+/// All of it in one line.
+fn line(incident: &Value) -> String {
+    let (received, denied) = (&incident["targets_received"], &incident["denied"]);
+    let mut parts = vec![format!("{}: denied {denied} of {received}", head(incident)), states(incident), pace(incident)];
+    parts.extend(residual_risk(&incident["residual_risk"]));
+    parts.join("; ")
+}
+
+fn head(incident: &Value) -> String {
+    format!("incident {} {}", cell(&incident["incident"]), cell(&incident["state"]))
+}
+
+/// The screen on a terminal.
+struct Bars {
+    all: MultiProgress,
+    head: ProgressBar,
+    denied: ProgressBar,
+    finished: ProgressBar,
+    pace: ProgressBar,
+    risk: ProgressBar,
+}
+
+impl Bars {
+    fn new() -> Self {
+        let all = MultiProgress::with_draw_target(ProgressDrawTarget::stdout());
+        let add = |template: &str| {
+            let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+            all.add(ProgressBar::new(0).with_style(style))
+        };
+        let (text, bar) = ("{msg}", "{prefix:8} {wide_bar} {human_pos} of {human_len} {percent:>3} %");
+        let (head, denied, finished) = (add(text), add(bar).with_prefix("denied"), add(bar).with_prefix("finished"));
+        let (pace, risk) = (add(text), add(text));
+        Self { all, head, denied, finished, pace, risk }
+    }
+
+    fn show(&self, incident: &Value) {
+        let number = |member: &str| incident[member].as_u64().unwrap_or(0);
+        let call = call_for_action(incident).map(|call| format!("\n>>> {}", printable(&call))).unwrap_or_default();
+        self.head.set_message(format!("{}{call}", printable(&head(incident))));
+        let (received, open) = (number("targets_received"), number("pending") + number("parked"));
+        for (bar, done) in [(&self.denied, number("denied")), (&self.finished, received.saturating_sub(open))] {
+            bar.set_length(number("targets").max(received));
+            bar.set_position(done);
+        }
+        self.pace.set_message(format!("{}\n{}", pace(incident), states(incident)));
+        let open: Vec<_> = residual_risk(&incident["residual_risk"]).iter().map(|sentence| printable(sentence)).collect();
+        self.risk.set_message(format!("residual risk: {}", if open.is_empty() { "none".to_owned() } else { open.join("\n") }));
+    }
+
+    /// The last screen stays.
+    fn end(&self) {
+        for bar in [&self.head, &self.denied, &self.finished, &self.pace, &self.risk] {
+            bar.abandon();
+        }
+        self.all.set_move_cursor(false);
+    }
+}

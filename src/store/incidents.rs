@@ -1,0 +1,123 @@
+//! Incidents: how they stand, as JSON for operators; what operators do to them; what workers do for them.
+
+mod steer;
+mod tend;
+
+use serde_json::Value;
+use sqlx::Postgres;
+use sqlx::pool::PoolConnection;
+
+use super::{Store, StoreError};
+
+pub use steer::{Order, Seen, Steered};
+
+impl Store {
+    /// `{"incidents": […], "hidden": n}`: the rows of `audit.incidents`, active ones first, the newest first among them. Unless `all`, those that
+    /// finished more than 7 days ago are hidden.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn incidents(&self, all: bool) -> Result<Value, StoreError> {
+        within!(self, "list the incidents", |c| {
+            sqlx::query_scalar!(
+                r#"SELECT jsonb_build_object(
+                       'incidents', (SELECT coalesce(jsonb_agg(i ORDER BY i.finished_at IS NOT NULL, i.opened_at DESC, i.incident), '[]')
+                           FROM audit.incidents i WHERE $1 OR i.finished_at IS NULL OR i.finished_at > now() - interval '7 days'),
+                       'hidden', (SELECT count(*) FROM revocation.incidents
+                           WHERE NOT $1 AND finished_at <= now() - interval '7 days')) AS "incidents!""#,
+                all
+            )
+            .fetch_one(c)
+            .await
+        })
+    }
+
+    /// An incident's row of `audit.incidents` with what else is on record of it: how it was opened and approved, `targets` (received or expected,
+    /// whichever is more), `in_flight`, `waits_s` (seconds since it was opened), `providers` (counts by provider) and `operations`. Only counts and
+    /// single rows are read, however large it is. `None`: it is not on record.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn incident(&self, name: &str) -> Result<Option<Value>, StoreError> {
+        within!(self, "read an incident", |c| {
+            sqlx::query_scalar!(
+                r#"SELECT to_jsonb(a) || jsonb_build_object(
+                       'opened_via', i.opened_via, 'asks', i.asks, 'approval_above', i.approval_above, 'approved_role', i.approved_role,
+                       'approved_asks', i.approved_asks, 'approved_targets', i.approved_targets,
+                       'targets', greatest(a.targets_expected, a.targets_received),
+                       'waits_s', round(extract(epoch FROM now() - i.opened_at)),
+                       'in_flight', (SELECT count(*) FROM revocation.targets t WHERE t.lease_owner IS NOT NULL AND t.incident = i.incident),
+                       'providers', (SELECT coalesce(jsonb_agg(p ORDER BY p.provider), '[]') FROM (
+                           SELECT n.provider, coalesce(sum(n.targets) FILTER (WHERE n.stage IN ('waiting', 'pending')), 0) AS pending,
+                                  coalesce(sum(n.targets) FILTER (WHERE n.stage = 'revoked'), 0) AS revoked,
+                                  coalesce(sum(n.targets) FILTER (WHERE n.stage = 'unsupported'), 0) AS unsupported,
+                                  coalesce(sum(n.targets) FILTER (WHERE n.stage = 'expired'), 0) AS expired,
+                                  coalesce(sum(n.targets) FILTER (WHERE n.stage = 'parked'), 0) AS parked,
+                                  coalesce(sum(n.targets) FILTER (WHERE n.stage = 'cancelled'), 0) AS cancelled
+                           FROM revocation.incident_counts n WHERE n.incident = i.incident GROUP BY n.provider) p),
+                       'operations', (SELECT coalesce(jsonb_agg(o ORDER BY o.at), '[]') FROM (
+                           SELECT at, actor, action, detail FROM audit.operations WHERE incident = i.incident) o)) AS "incident!"
+                   FROM revocation.incidents i JOIN audit.incidents a USING (incident) WHERE i.incident = $1"#,
+                name
+            )
+            .fetch_optional(c)
+            .await
+        })
+    }
+
+    /// What may still get through, and counts by kind, of an incident: `{"kinds": […], "residual_risk": {"undenied", "live_verifiers",
+    /// "verifiers_behind", "not_revoked", "not_revoked_until", "not_revoked_by_state"}}`. `undenied`: neither denied nor expired.
+    /// `verifiers_behind`: live ones that are not up to date or have not applied the incident's last denial. `not_revoked`: denied, not expired,
+    /// and not confirmed by the provider, so that nothing but verifiers keeps them out. Reads every target of the incident once.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn incident_risk(&self, name: &str) -> Result<Value, StoreError> {
+        const WHAT: &str = "look for what an incident leaves open";
+        let mut connection = self.patient(WHAT).await?;
+        let work = sqlx::query_scalar!(
+            r#"WITH event AS MATERIALIZED (
+                SELECT event_id, denied_at IS NOT NULL AS denied, denied_at FROM revocation.events WHERE incident = $1
+            ), part AS MATERIALIZED (
+                SELECT t.kind, t.state, e.denied, count(*) AS targets,
+                       count(*) FILTER (WHERE t.deny_until > now() AND t.state <> 'expired') AS live,
+                       max(t.deny_until) FILTER (WHERE t.state <> 'expired') AS until
+                FROM event e JOIN revocation.targets t USING (event_id) WHERE t.incident = $1 GROUP BY t.kind, t.state, e.denied
+            ), verifier AS MATERIALIZED (
+                SELECT v.service || '/' || v.instance AS name, NOT (v.up_to_date AND (last.denied_at IS NULL OR coalesce(v.applied_time >= last.denied_at, false))) AS behind
+                FROM audit.verifiers v CROSS JOIN (SELECT max(denied_at) AS denied_at FROM event) last WHERE v.live
+            ), open AS (
+                SELECT state, sum(live)::bigint AS targets, max(until) AS until FROM part
+                WHERE denied AND live > 0 AND state <> 'revoked' GROUP BY state
+            )
+            SELECT jsonb_build_object(
+                'kinds', (SELECT coalesce(jsonb_agg(k ORDER BY k.kind), '[]') FROM (
+                    SELECT kind, coalesce(sum(targets) FILTER (WHERE state = 'pending'), 0) AS pending,
+                           coalesce(sum(targets) FILTER (WHERE state = 'revoked'), 0) AS revoked,
+                           coalesce(sum(targets) FILTER (WHERE state = 'unsupported'), 0) AS unsupported,
+                           coalesce(sum(targets) FILTER (WHERE state = 'expired'), 0) AS expired,
+                           coalesce(sum(targets) FILTER (WHERE state = 'parked'), 0) AS parked,
+                           coalesce(sum(targets) FILTER (WHERE state = 'cancelled'), 0) AS cancelled
+                    FROM part GROUP BY kind) k),
+                'residual_risk', jsonb_build_object(
+                    'undenied', (SELECT coalesce(sum(live), 0) FROM part WHERE NOT denied),
+                    'live_verifiers', (SELECT count(*) FROM verifier),
+                    'verifiers_behind', (SELECT coalesce(jsonb_agg(name ORDER BY name), '[]') FROM verifier WHERE behind),
+                    'not_revoked', (SELECT coalesce(sum(targets), 0) FROM open),
+                    'not_revoked_until', (SELECT max(until) FROM open),
+                    'not_revoked_by_state', (SELECT coalesce(jsonb_object_agg(state, targets), '{}') FROM open))) AS "risk!""#,
+            name
+        )
+        .fetch_one(&mut *connection);
+        work.await.map_err(|e| StoreError::new(WHAT, e))
+    }
+
+    /// A connection for a question about very many rows, closed afterwards: the limits of a worker's session are for lookups by index.
+    pub(super) async fn patient(&self, what: &'static str) -> Result<PoolConnection<Postgres>, StoreError> {
+        let mut connection = self.pool.acquire().await.map_err(|e| StoreError::new(what, e))?;
+        connection.close_on_drop();
+        let limits = "SET statement_timeout = '60s'; SET work_mem = '64MB'; SET enable_seqscan = on; SET enable_hashjoin = on; SET enable_mergejoin = on";
+        sqlx::raw_sql(limits).execute(&mut *connection).await.map_err(|e| StoreError::new(what, e))?;
+        Ok(connection)
+    }
+}

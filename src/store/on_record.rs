@@ -1,0 +1,18 @@
+//! Which events of an incident are on record: what a publisher that was interrupted need not send again.
+
+use std::collections::HashSet;
+
+use super::{Store, StoreError};
+
+impl Store {
+    /// The ids of a source's events of an incident.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn event_ids(&self, source: &str, incident: &str) -> Result<HashSet<String>, StoreError> {
+        let ids = within!(self, "look for an incident's events", |c| {
+            sqlx::query_scalar!("SELECT id FROM revocation.events WHERE source = $1 AND incident = $2", source, incident).fetch_all(c).await
+        });
+        ids.map(HashSet::from_iter)
+    }
+}
