@@ -43,9 +43,9 @@ pub(super) enum Command {
     Cancel(cancel::Args),
     /// Make its parked targets due now
     Retry(Order),
-    /// Write everything that is on record of one to one signed file
+    /// Write everything that is on record of one to one signed file, for auditors
     Export(export::Args),
-    /// Check such a file: any change, removal or addition is found
+    /// Check such a file: whatever was changed, removed or added is found
     Verify(verify::Args),
 }
 
