@@ -92,5 +92,7 @@ async fn open(path: Option<&Path>) -> Result<Store, CommandError> {
 
 /// The refusal of an incident that the database does not know.
 fn unknown(name: &str) -> CommandError {
-    CommandError::failed(format!("incident {name} is not on record; it may still be in the broker"))
+    CommandError::failed(format!(
+        "incident {name} is not on record; it may still be in the broker, or was refused (revocation-worker dead list)"
+    ))
 }
