@@ -29,6 +29,7 @@ async fn an_incident_ends_when_nothing_is_left_to_do() {
     }
     stage.change(event, 0..2, REVOKED).await;
     stage.change(event, 2..3, UNSUPPORTED).await;
+    assert!(store.backlog().await.expect("count").is_empty());
     assert_eq!(finished(&store).await, none, "nothing is denied");
     stage.deny(event).await;
     stage.execute("UPDATE revocation.incidents SET targets_expected = 4").await;
