@@ -257,7 +257,13 @@ async fn no_file_is_replaced_unasked() {
 async fn what_cannot_be_is_refused() {
     let stage = Stage::new().await;
     let ran = export(&stage, &[]);
-    assert_eq!((ran.code, ran.stderr.as_str()), (1, "revocation-worker: incident leak is not on record; it may still be in the broker\n"));
+    assert_eq!(
+        (ran.code, ran.stderr.as_str()),
+        (
+            1,
+            "revocation-worker: incident leak is not on record; it may still be in the broker, or was refused (revocation-worker dead list)\n"
+        )
+    );
     assert_eq!(stage.count("audit.operations WHERE action = 'export'").await, 0);
     let ran = run(&mut command(&stage), &["incident", "export", "leak"]);
     assert_eq!((ran.code, ran.stderr.contains("evidence.signing_key") && ran.stderr.contains("sealing.keys")), (2, true), "{}", ran.stderr);
