@@ -9,7 +9,15 @@ mod harness;
 #[expect(dead_code, reason = "each test binary uses its part")]
 mod program;
 mod approval;
+mod bounds;
+mod cutoffs;
+mod fleet_rate;
+mod handles;
+mod kills;
+mod outage;
 mod provider;
+mod retry_after;
 mod scene;
+mod servers_away;
 
 use harness::scripted_idp;

@@ -6,7 +6,6 @@ use lapin::BasicProperties;
 use revocation_worker::invalidation::Phase;
 use revocation_worker::target::Token;
 use serde_json::{Value, json};
-use sqlx::{AssertSqlSafe, Executor};
 use url::Url;
 
 use crate::harness::{App, Feed, Servers, Setup, Stage, Worker, canary_token, eventually};
@@ -54,6 +53,15 @@ impl Scene {
     pub(crate) fn set(mut self, name: &str, value: &str) -> Self {
         self.setup = self.setup.set(name, value);
         self
+    }
+
+    /// At a provider that has a call for whole users.
+    pub(crate) fn at_okta(mut self) -> Self {
+        let base = self.provider.endpoint().trim_end_matches("/revoke").to_owned();
+        self.setup = self.setup.unset("REVOCATION__PROVIDERS__MAIN__REVOCATION_ENDPOINT");
+        self.set("REVOCATION__PROVIDERS__MAIN__KIND", "okta")
+            .set("REVOCATION__PROVIDERS__MAIN__BASE_URL", &base)
+            .set("REVOCATION__PROVIDERS__MAIN__API_TOKEN", "api-token-canary")
     }
 
     /// A worker that is about to start.
@@ -179,10 +187,6 @@ impl Scene {
         feed.wait_for(Phase::Confirmed, id).await;
     }
 
-    /// Changes the database behind everybody's back.
-    pub(crate) async fn execute(&self, statement: &str) {
-        self.stage.db.execute(AssertSqlSafe(statement)).await.unwrap_or_else(|e| panic!("{statement}: {e}"));
-    }
 }
 
 /// The broker's user, whom events are ordered as.
@@ -196,8 +200,29 @@ pub(crate) fn tokens(count: usize) -> Vec<String> {
 }
 
 /// As `incident open` reads tokens.
-pub(crate) fn ndjson(tokens: &[String]) -> String {
+fn ndjson(tokens: &[String]) -> String {
     tokens.iter().map(|token| format!("{}\n", json!({ "token": token }))).collect()
+}
+
+/// Tokens in a file of a test's own, removed at its end.
+pub(crate) struct TokenFile(std::path::PathBuf);
+
+impl TokenFile {
+    pub(crate) fn of(tokens: &[String]) -> Self {
+        let path = std::env::temp_dir().join(format!("incident-{}.ndjson", uuid::Uuid::now_v7()));
+        std::fs::write(&path, ndjson(tokens)).expect("write the file");
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        self.0.to_str().expect("UTF-8")
+    }
+}
+
+impl Drop for TokenFile {
+    fn drop(&mut self) {
+        drop(std::fs::remove_file(&self.0));
+    }
 }
 
 /// The targets of an event.
