@@ -65,7 +65,13 @@ struct Seen {
     rate: Option<f64>,
     /// When the calls made so far are paid for at that rate.
     paid_until: Option<Instant>,
+    /// Counts the changes of the rate.
+    era: u64,
 }
+
+/// A target's turn, at the rate of that time.
+#[derive(Clone, Copy)]
+pub struct Turn(u64);
 
 /// One more target of an incident in memory, as long as it lives.
 pub struct Seat(Arc<Incident>);
@@ -186,7 +192,11 @@ impl Incident {
         seen.hot = row.hot;
         seen.withheld = row.withheld;
         seen.providers = row.providers;
-        seen.rate = row.throttle_per_s.map(|rate| f64::from(rate) / workers.max(1) as f64);
+        let rate = row.throttle_per_s.map(|rate| f64::from(rate) / workers.max(1) as f64);
+        if seen.rate != rate {
+            (seen.rate, seen.paid_until) = (rate, None);
+            seen.era += 1;
+        }
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
@@ -239,13 +249,21 @@ impl Incident {
         Share { incident: self, providers, most: most.min(room), lets_in }
     }
 
-    /// Waits for the incident's own rate. Returns whether the target may be revoked then.
-    pub async fn turn(&self) -> bool {
-        let wait = self.seen().pay(Instant::now());
+    /// Waits for the incident's own rate. Returns what [`Incident::may_go_on`] asks for; `None` where the target may not be revoked then.
+    pub async fn turn(&self) -> Option<Turn> {
+        let (wait, era) = {
+            let mut seen = self.seen();
+            (seen.pay(Instant::now()), seen.era)
+        };
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
         }
-        self.may_be_revoked()
+        self.may_be_revoked().then_some(Turn(era))
+    }
+
+    /// Whether a target may still be revoked that has had its turn: it may have waited for the provider meanwhile.
+    pub fn may_go_on(&self, Turn(era): Turn) -> bool {
+        self.may_be_revoked() && self.seen().era == era
     }
 }
 

@@ -6,7 +6,7 @@
 mod crash;
 mod endpoints;
 #[path = "../harness/mod.rs"]
-#[expect(dead_code, unused_imports, reason = "each test binary uses its part of the harness")]
+#[expect(dead_code, reason = "each test binary uses its part of the harness")]
 mod harness;
 mod incident_schema;
 mod logout;

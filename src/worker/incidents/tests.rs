@@ -64,7 +64,10 @@ fn a_throttle_is_shared_and_work_is_taken_on_for_a_second() {
     let now = Instant::now();
     let waits: Vec<_> = (0..3).map(|_| leak.seen().pay(now).as_millis()).collect();
     assert_eq!(waits, [0, 100, 200]);
+    let era = leak.seen().era;
+    assert!(leak.may_go_on(Turn(era)));
     incidents.update(vec![row("running")], 2);
+    assert!(!leak.may_go_on(Turn(era)), "what has waited for its turn at another rate waits anew");
     assert_eq!(leak.seen().pay(now), Duration::ZERO, "the throttle was taken off");
     assert_eq!(incidents.shares(100)[0].most, 100);
 }
