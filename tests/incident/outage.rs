@@ -18,7 +18,10 @@ async fn fails_in_the_middle(ill: impl Fn() -> Reply + Send + 'static) {
 
     scene.provider.turns(move |_| Some(ill()));
     let began = Instant::now();
-    eventually("both leave it alone", async || (scene.stage.count("revocation.provider_status WHERE breaker <> 'closed'").await == 2).then_some(())).await;
+    eventually("both leave it alone", async || {
+        (scene.stage.count("revocation.provider_status WHERE breaker <> 'closed'").await == 2).then_some(())
+    })
+    .await;
     let until_open = scene.provider.times_since(began).len();
     assert!(until_open <= UNTIL_OPEN, "{until_open} calls until the breakers opened");
     eventually("it is probed", async || (scene.provider.times_since(began).len() >= until_open + 4).then_some(())).await;
