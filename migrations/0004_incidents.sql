@@ -152,7 +152,7 @@ CREATE VIEW audit.incidents AS
 SELECT i.incident, CASE WHEN i.state = 'running' AND i.finished_at IS NOT NULL THEN 'finished' ELSE i.state END AS state,
        i.reason, i.opened_by, i.approved_by, i.opened_at, i.targets_expected, c.received AS targets_received, d.denied,
        c.pending, c.revoked, c.unsupported, c.expired, c.parked, c.cancelled, r.rate_per_s,
-       CASE WHEN i.finished_at IS NULL THEN greatest(i.targets_expected - c.received, 0) + c.pending END / nullif(r.rate_per_s, 0) AS eta_seconds,
+       ceil(CASE WHEN i.finished_at IS NULL THEN greatest(i.targets_expected - c.received, 0) + c.pending END / nullif(r.rate_per_s, 0)) AS eta_seconds,
        i.finished_at, i.approved_at, i.throttle_per_s, i.cancelled_by, i.cancel_reason,
        i.asks || CASE WHEN greatest(i.targets_expected, c.received) > i.approval_above
            THEN ARRAY[greatest(i.targets_expected, c.received) || ' targets'] ELSE '{}' END AS approval_for
@@ -169,7 +169,7 @@ CROSS JOIN LATERAL (
 ) c
 CROSS JOIN LATERAL (SELECT coalesce(sum(targets), 0)::bigint AS denied FROM revocation.incident_denied n WHERE n.incident = i.incident) d
 LEFT JOIN LATERAL (
-    SELECT (c.received - c.pending - c.parked - s.done) / extract(epoch FROM now() - s.at)::double precision AS rate_per_s
+    SELECT round((c.received - c.pending - c.parked - s.done) / extract(epoch FROM now() - s.at), 1)::double precision AS rate_per_s
     FROM revocation.incident_samples s
     WHERE s.incident = i.incident AND s.at > now() - interval '60 seconds' AND s.at < now() - interval '1 second'
     ORDER BY s.at LIMIT 1

@@ -91,7 +91,7 @@ fn rules(config: &Config) -> Rules {
 }
 
 fn gates(config: &Config) -> Result<BTreeMap<Arc<str>, Gate>, ProviderSetupError> {
-    let limits = |provider: &Provider| config.providers.get(provider.name()).map_or((1, None::<u32>), |p| (p.concurrency, None));
+    let limits = |provider: &Provider| config.providers.get(provider.name()).map_or((1, None), |p| (p.concurrency, p.rate_per_s));
     Ok(providers(&config.providers)?
         .into_iter()
         .map(|p| (p.name().clone(), (limits(&p), p)))

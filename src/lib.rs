@@ -2,11 +2,12 @@
 //!
 //! # One event's walk
 //!
-//! 1. [`broker`] takes a delivery from `revocation.logout` or `revocation.mass` and does not acknowledge it yet.
+//! 1. [`broker`] takes a delivery from `revocation.logout`, `revocation.mass` or `revocation.cutoff` and does not acknowledge it yet.
 //! 2. [`event::parse`] turns its bytes into a valid [`event::LogoutEvent`], or into a [`event::Refusal`] that goes to
 //!    `revocation.dead` and `audit.rejected_events`.
 //! 3. [`worker`] publishes the denial ([`invalidation::Phase::Requested`]) and, side by side, seals the tokens ([`seal`]) and commits
 //!    event and targets to Postgres ([`store`]), already leased to this worker. After both, it acknowledges.
+//!    A mass revocation's targets wait for their incident's turn instead, and where a second person must approve, its denial waits too.
 //! 4. Each target is revoked by its [`provider`], refresh tokens first, behind a gate that knows when to leave the provider alone.
 //! 5. [`outcome::settle`] computes the target's next state, once: final, or due again by the schedule of [`retry`].
 //! 6. The confirmation is published ([`invalidation::Phase::Confirmed`]), then attempt and state are committed together.
@@ -22,6 +23,8 @@
 //! | when is the next attempt | [`retry`] |
 //! | when does a second person have to approve | [`approval`] |
 //! | when is a provider left alone | `worker/breaker.rs` |
+//! | who calls a provider next | `worker/lanes.rs` |
+//! | what does a pause, a throttle or an approval do | `worker/incidents.rs`, `worker/steer.rs` |
 //! | who acknowledges | `worker/accept.rs` |
 //! | what is in the database | `migrations/`, [`store`] |
 //! | what is in the broker | `broker/topology.rs` |

@@ -108,8 +108,10 @@ fn follow(lines: &[String], what: &str) -> Result<String> {
     let heading = lines.iter().rposition(|line| line.contains(what)).ok_or(what)?;
     let command: Vec<&str> = lines[heading + 1..].iter().take_while(|line| line.starts_with("    ")).map(String::as_str).collect();
     let output = Command::new("sh").args(["-c", &command.join("\n")]).stdin(Stdio::null()).output()?;
-    assert!(output.status.success(), "{what}: {}", String::from_utf8_lossy(&output.stderr));
-    Ok(String::from_utf8(output.stdout)?)
+    match output.status.success() {
+        true => Ok(String::from_utf8(output.stdout)?),
+        false => Err(format!("{what}: {}", String::from_utf8_lossy(&output.stderr)).into()),
+    }
 }
 
 #[test]
@@ -126,6 +128,10 @@ fn kept_until_interrupted_then_all_gone() -> Result {
     let deadline = Instant::now() + Duration::from_secs(60);
     while follow(&lines, "the audit")?.matches("revoked").count() < 4 {
         assert!(Instant::now() < deadline, "the bystander's logout is not on record");
+    }
+    assert!(follow(&lines, "order a mass revocation")?.contains("until a second person runs: revocation-worker incident approve demo"));
+    while follow(&lines, "approve it").is_err() {
+        assert!(Instant::now() < deadline, "the incident is not on record");
     }
     assert!(!demo.left()?.is_empty(), "the test does not see what runs");
     demo.interrupt()?;

@@ -43,9 +43,9 @@ pub(super) enum Command {
     Cancel(cancel::Args),
     /// Make its parked targets due now
     Retry(Order),
-    /// Write everything that is on record of one to one signed file
+    /// Write everything that is on record of one to one signed file, for auditors
     Export(export::Args),
-    /// Check such a file: any change, removal or addition is found
+    /// Check such a file: whatever was changed, removed or added is found
     Verify(verify::Args),
 }
 
@@ -92,5 +92,7 @@ async fn open(path: Option<&Path>) -> Result<Store, CommandError> {
 
 /// The refusal of an incident that the database does not know.
 fn unknown(name: &str) -> CommandError {
-    CommandError::failed(format!("incident {name} is not on record; it may still be in the broker"))
+    CommandError::failed(format!(
+        "incident {name} is not on record; it may still be in the broker, or was refused (revocation-worker dead list)"
+    ))
 }

@@ -114,10 +114,10 @@ async fn dispatch(cli: Cli) -> Result<(), CommandError> {
         Command::Migrate => migrate::run(config).await,
         Command::Check(args) => check::run(config, &args).await,
         Command::Submit(args) => submit::run(config, &args).await,
+        Command::Incident(command) => incident::run(config, &command).await,
         Command::Status(args) => status::run(config, &args).await,
         Command::Retry(args) => retry::run(config, &args).await,
         Command::Dead(command) => dead::run(config, &command).await,
-        Command::Incident(command) => incident::run(config, &command).await,
         Command::Keygen(args) => keygen::run(&args),
         #[cfg(feature = "sandbox")]
         Command::Sandbox(args) => sandbox::run(&args).await,

@@ -50,9 +50,14 @@ impl Findings {
 
     /// Refuses `setting`, unless a first complaint about it stands.
     pub(super) fn unless_refused(&mut self, setting: &str, why: impl Display) {
-        if !self.refused.contains(setting) && !self.refused.contains(&format!("{setting}_file")) {
+        if !self.has_refused(setting) {
             self.refuse(setting, why);
         }
+    }
+
+    /// Whether a complaint about `setting`, or the file that it is in, stands.
+    pub(super) fn has_refused(&self, setting: &str) -> bool {
+        self.refused.contains(setting) || self.refused.contains(&format!("{setting}_file"))
     }
 
     /// `given` within `range`, else `default`.

@@ -5,6 +5,7 @@
 mod environment;
 mod evidence;
 mod findings;
+mod kinds;
 mod load;
 mod providers;
 mod raw;
@@ -14,6 +15,11 @@ mod tree;
 pub use environment::Environment;
 pub use evidence::{ExportSettings, VerifySettings};
 pub use findings::ConfigError;
+pub use kinds::{
+    BaanxConfig, BasicEncoding, BearerConfig, ClientAuth, ClientConfig, GenauthConfig, GenauthManagementConfig, GenauthProtocol,
+    GlobalTokenRevocationConfig, GrantConfig, HydraConfig, KeycloakConfig, KindConfig, OktaConfig, Rfc7009Config, SubjectFormat,
+    UserIdType,
+};
 pub use load::{BrokerSettings, DatabaseSettings, RetrySettings};
 
 use std::collections::BTreeMap;
@@ -197,7 +203,7 @@ pub struct LogConfig {
 
 /// `[providers.<name>]`: what every kind has.
 pub struct ProviderConfig {
-    /// `issuer`: matches targets that name no provider; discovery for `rfc7009`.
+    /// `issuer`: matches targets that name no provider; discovery for `rfc7009` and `global_token_revocation`.
     pub issuer: Option<String>,
     /// `token_ttl`: how long a denial lasts where the token's end is unknown. Default 30 days.
     pub token_ttl: Duration,
@@ -207,6 +213,8 @@ pub struct ProviderConfig {
     pub timeout: Duration,
     /// `concurrency`: most calls at once from one worker, 1 to 1024. Default 32.
     pub concurrency: usize,
+    /// `rate_per_s`: most calls a second from the whole fleet, 1 to 100000. Default: no limit.
+    pub rate_per_s: Option<u32>,
     /// `allow_http`: plain http to hosts other than loopback. Default false.
     pub allow_http: bool,
     /// `ca_file`: PEM roots trusted instead of the system's.
@@ -225,90 +233,4 @@ pub enum Verify {
     Off,
     /// RFC 7662 introspection must answer `active:false`.
     Introspect,
-}
-
-/// The settings of one provider kind.
-pub enum KindConfig {
-    /// `kind = "rfc7009"`
-    Rfc7009(Rfc7009Config),
-    /// `kind = "genauth"`
-    Genauth(GenauthConfig),
-    /// `kind = "baanx"`
-    Baanx(BaanxConfig),
-}
-
-/// `kind = "rfc7009"`
-pub struct Rfc7009Config {
-    /// `revocation_endpoint`; absent: discovered from `issuer`.
-    pub revocation_endpoint: Option<String>,
-    /// `introspection_endpoint`; absent: discovered from `issuer` where `verify = "introspect"`.
-    pub introspection_endpoint: Option<String>,
-    /// Client credentials.
-    pub client: ClientConfig,
-    /// `basic_encoding`: `rfc6749` (default) or `raw`.
-    pub basic_encoding: BasicEncoding,
-}
-
-/// OAuth client credentials of a provider.
-pub struct ClientConfig {
-    /// `client_id`
-    pub id: String,
-    /// `client_secret`, `client_secret_file`; absent only with `client_auth = "none"`.
-    pub secret: Option<Secret>,
-    /// `client_auth`. Default: `client_secret_basic` (`genauth`: `client_secret_post`).
-    pub auth: ClientAuth,
-}
-
-/// OAuth client authentication methods.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-pub enum ClientAuth {
-    /// `client_secret_basic`
-    #[serde(rename = "client_secret_basic")]
-    SecretBasic,
-    /// `client_secret_post`
-    #[serde(rename = "client_secret_post")]
-    SecretPost,
-    /// `none`: a public client
-    #[serde(rename = "none")]
-    None,
-}
-
-/// How id and secret enter the `Authorization: Basic` header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum BasicEncoding {
-    /// Form-encoded before base64 (RFC 6749 section 2.3.1).
-    Rfc6749,
-    /// As they are.
-    Raw,
-}
-
-/// `kind = "genauth"`
-pub struct GenauthConfig {
-    /// `app_host`, such as `https://shop.genauth.ai`.
-    pub app_host: String,
-    /// `protocol`: `oidc` (default) or `oauth`.
-    pub protocol: GenauthProtocol,
-    /// `client_id` (the app id), `client_secret`, `client_auth`.
-    pub client: ClientConfig,
-}
-
-/// The application protocol chosen in GenAuth's console; it decides the paths.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum GenauthProtocol {
-    /// `/oidc/token/revocation`
-    Oidc,
-    /// `/oauth/token/revocation`
-    Oauth,
-}
-
-/// `kind = "baanx"`
-pub struct BaanxConfig {
-    /// `base_url`, such as `https://dev.api.baanx.com`.
-    pub base_url: String,
-    /// `client_key`, `client_key_file`: the `x-client-key` header.
-    pub client_key: Secret,
-    /// `us_env`: the `x-us-env` header; absent: not sent.
-    pub us_env: Option<bool>,
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use toml::Value;
 
-use super::{BasicEncoding, ClientAuth, GenauthProtocol, Secret, Verify};
+use super::{BasicEncoding, ClientAuth, GenauthProtocol, Secret, SubjectFormat, UserIdType, Verify};
 
 /// A whole number.
 #[derive(Deserialize)]
@@ -212,6 +212,7 @@ pub(super) struct RawProvider {
     pub(super) connect_timeout: Option<Span>,
     pub(super) timeout: Option<Span>,
     pub(super) concurrency: Option<Number>,
+    pub(super) rate_per_s: Option<Number>,
     pub(super) allow_http: Option<Flag>,
     pub(super) ca_file: Option<PathBuf>,
     pub(super) verify: Option<Verify>,
@@ -228,22 +229,49 @@ pub(super) struct RawProvider {
     pub(super) client_key: Option<Secret>,
     pub(super) client_key_file: Option<PathBuf>,
     pub(super) us_env: Option<Flag>,
+    pub(super) management_host: Option<String>,
+    pub(super) access_key_id: Option<String>,
+    pub(super) access_key_secret: Option<Secret>,
+    pub(super) access_key_secret_file: Option<PathBuf>,
+    pub(super) app_ids: Option<Words>,
+    pub(super) user_id_type: Option<UserIdType>,
+    pub(super) global_token_revocation_endpoint: Option<String>,
+    pub(super) subject_format: Option<SubjectFormat>,
+    pub(super) bearer_token: Option<Secret>,
+    pub(super) bearer_token_file: Option<PathBuf>,
+    pub(super) token_endpoint: Option<String>,
+    pub(super) scope: Option<String>,
+    pub(super) realm: Option<String>,
+    pub(super) api_token: Option<Secret>,
+    pub(super) api_token_file: Option<PathBuf>,
+    pub(super) authorization_server_id: Option<String>,
+    pub(super) admin_url: Option<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub(super) enum RawKind {
     Rfc7009,
     Genauth,
     Baanx,
+    GlobalTokenRevocation,
+    Keycloak,
+    Okta,
+    Hydra,
 }
 
 impl RawKind {
+    pub(super) const NAMES: &'static str = "rfc7009, genauth, baanx, global_token_revocation, keycloak, okta or hydra";
+
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Rfc7009 => "rfc7009",
             Self::Genauth => "genauth",
             Self::Baanx => "baanx",
+            Self::GlobalTokenRevocation => "global_token_revocation",
+            Self::Keycloak => "keycloak",
+            Self::Okta => "okta",
+            Self::Hydra => "hydra",
         }
     }
 }

@@ -14,8 +14,9 @@ use serde_json::Value;
 use url::Url;
 use zeroize::Zeroizing;
 
+use super::call::Call;
 use super::client_auth::sensitive_header;
-use super::http::{Call, Http};
+use super::http::Http;
 use super::reply::Reply;
 use super::setup::{ProviderSetupError, Setup};
 use crate::config::{BaanxConfig, Secret};

@@ -8,7 +8,7 @@ use url::Url;
 use url::form_urlencoded::{Serializer, byte_serialize};
 use zeroize::Zeroizing;
 
-use super::http::Call;
+use super::call::Call;
 use super::setup::{ProviderSetupError, Setup};
 use crate::config::{BasicEncoding, ClientAuth, ClientConfig, Secret};
 use crate::target::{PresentedToken, TokenTypeHint};
@@ -46,7 +46,18 @@ impl Client {
     /// A form POST about `token`, authenticated.
     pub(super) fn call<'a>(&'a self, url: &'a Url, token: &'a PresentedToken, hint: Option<TokenTypeHint>) -> Call<'a> {
         let token = token.token.expose();
-        let call = Call::new(Method::POST, url).form(self.form(token, hint)).secrets([token]);
+        let hint = hint.map(|hint| ("token_type_hint", hint.as_str()));
+        self.post(url, [("token", token)].into_iter().chain(hint)).secrets([token])
+    }
+
+    /// A form POST that asks for a token of the client's own (RFC 6749 section 4.4.2).
+    pub(super) fn grant<'a>(&'a self, url: &'a Url, scope: Option<&'a str>) -> Call<'a> {
+        let scope = scope.map(|scope| ("scope", scope));
+        self.post(url, [("grant_type", "client_credentials")].into_iter().chain(scope))
+    }
+
+    fn post<'a>(&'a self, url: &'a Url, fields: impl Iterator<Item = (&'a str, &'a str)>) -> Call<'a> {
+        let call = Call::new(Method::POST, url).form(self.form(fields));
         match &self.proof {
             Proof::Basic { header, encoded, secret } => {
                 call.header(AUTHORIZATION, header.clone()).secrets([secret.expose(), encoded.as_str()])
@@ -56,7 +67,7 @@ impl Client {
         }
     }
 
-    fn form(&self, token: &str, hint: Option<TokenTypeHint>) -> String {
+    fn form<'a>(&'a self, fields: impl Iterator<Item = (&'a str, &'a str)>) -> String {
         let mut form = Serializer::new(String::new());
         match &self.proof {
             Proof::Basic { .. } => {}
@@ -67,11 +78,7 @@ impl Client {
                 form.append_pair("client_id", &self.id);
             }
         }
-        form.append_pair("token", token);
-        if let Some(hint) = hint {
-            form.append_pair("token_type_hint", hint.as_str());
-        }
-        form.finish()
+        form.extend_pairs(fields).finish()
     }
 }
 

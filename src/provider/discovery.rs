@@ -8,7 +8,8 @@ use reqwest::Method;
 use serde::Deserialize;
 use url::Url;
 
-use super::http::{Call, Http};
+use super::call::Call;
+use super::http::Http;
 use super::reply::Reply;
 use super::scrub::{limit, printable};
 use super::setup::{ProviderSetupError, Setup, permitted_url, place};
@@ -21,6 +22,8 @@ pub(super) enum Endpoint {
     Revocation,
     /// RFC 8414: `introspection_endpoint`
     Introspection,
+    /// draft-parecki-oauth-global-token-revocation: `global_token_revocation_endpoint`
+    GlobalTokenRevocation,
 }
 
 impl Endpoint {
@@ -29,6 +32,7 @@ impl Endpoint {
         match self {
             Self::Revocation => "revocation_endpoint",
             Self::Introspection => "introspection_endpoint",
+            Self::GlobalTokenRevocation => "global_token_revocation_endpoint",
         }
     }
 }
@@ -46,6 +50,7 @@ struct Metadata {
     issuer: String,
     revocation_endpoint: Option<String>,
     introspection_endpoint: Option<String>,
+    global_token_revocation_endpoint: Option<String>,
 }
 
 impl Discovery {
@@ -71,6 +76,7 @@ impl Discovery {
         let named = match endpoint {
             Endpoint::Revocation => metadata.revocation_endpoint.as_deref(),
             Endpoint::Introspection => metadata.introspection_endpoint.as_deref(),
+            Endpoint::GlobalTokenRevocation => metadata.global_token_revocation_endpoint.as_deref(),
         };
         named.ok_or("is not in it".to_owned()).and_then(|url| permitted_url(url, self.allow_http)).map_err(|problem| {
             let advice = format!("set {} in the provider's settings", endpoint.as_str());

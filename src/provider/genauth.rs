@@ -9,6 +9,7 @@ use url::Url;
 use super::client_auth::Client;
 use super::http::Http;
 use super::introspect;
+use super::kick_users::KickUsers;
 use super::reply::Reply;
 use super::rfc7009;
 use super::setup::{ProviderSetupError, Setup};
@@ -21,6 +22,7 @@ pub(super) struct Genauth {
     client: Client,
     revocation: Url,
     introspection: Url,
+    kick_users: Option<KickUsers>,
 }
 
 impl Genauth {
@@ -32,7 +34,9 @@ impl Genauth {
         };
         let endpoint = |call: &str| setup.url_under("app_host", &config.app_host, &format!("/{protocol}/token/{call}"));
         let (revocation, introspection) = (endpoint("revocation")?, endpoint("introspection")?);
-        Ok(Self { client: Client::new(setup, &config.client, BasicEncoding::Raw)?, revocation, introspection })
+        let client = Client::new(setup, &config.client, BasicEncoding::Raw)?;
+        let kick_users = config.management.as_ref().map(|config| KickUsers::new(setup, config)).transpose()?;
+        Ok(Self { client, revocation, introspection, kick_users })
     }
 
     /// One revocation request.
@@ -44,6 +48,11 @@ impl Genauth {
     /// See [`introspect::verify`]. The introspection endpoint documents `token_type_hint`, so it gets one.
     pub(super) async fn verify(&self, http: &Http, token: &PresentedToken, accepted: Answer) -> Answer {
         introspect::verify(http, &self.client, Ok(self.introspection.clone()), token, accepted).await
+    }
+
+    /// What whole users are logged out with, where its settings are given.
+    pub(super) fn kick_users(&self) -> Option<&KickUsers> {
+        self.kick_users.as_ref()
     }
 
     /// Where tokens are sent.
@@ -81,7 +90,7 @@ fn coded(reply: &Reply<'_>, code: u64, api_code: Option<u64>, body: Option<&Valu
 }
 
 /// Throttling, server faults, and 601 to 603: faults of third parties and pipelines behind it.
-fn is_transient(code: u64) -> bool {
+pub(super) fn is_transient(code: u64) -> bool {
     matches!(code, 408 | 425 | 429 | 500 | 502..=504 | 601..=603)
 }
 

@@ -2,15 +2,16 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
-use reqwest::{Certificate, Client, ClientBuilder, Method, Request, Response, redirect, retry};
-use url::Url;
+use reqwest::header::{DATE, HeaderMap, LOCATION, RETRY_AFTER};
+use reqwest::{Certificate, Client, ClientBuilder, Response, redirect, retry};
 
+use super::call::Call;
 use super::fault;
 use super::reply::Reply;
-use super::setup::{ProviderSetupError, Setup, place};
+use super::setup::{ProviderSetupError, Setup};
+use crate::config::KindConfig;
 use crate::outcome::Answer;
 use crate::retry::parse_retry_after;
 
@@ -18,57 +19,17 @@ use crate::retry::parse_retry_after;
 const MAX_BODY_BYTES: usize = 64 * 1024;
 /// Shorter than servers commonly keep idle connections, so that a call seldom meets one that is being closed.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
+/// Longest wait that is read from it.
+const LONGEST_RESET: Duration = Duration::from_secs(3600);
+/// Okta's: when its limit is lifted, in seconds since 1970.
+const RATE_LIMIT_RESET: &str = "x-rate-limit-reset";
 const USER_AGENT: &str = concat!("revocation-worker/", env!("CARGO_PKG_VERSION"));
 
 /// A provider's own connection pool.
 pub(super) struct Http {
     client: Client,
-}
-
-/// One request, and what it carries that must not be repeated in an error text.
-pub(super) struct Call<'a> {
-    method: Method,
-    url: &'a Url,
-    headers: HeaderMap,
-    body: Option<String>,
-    secrets: Vec<&'a str>,
-}
-
-impl<'a> Call<'a> {
-    /// A request without a body.
-    pub(super) fn new(method: Method, url: &'a Url) -> Self {
-        let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))]);
-        Self { method, url, headers, body: None, secrets: Vec::new() }
-    }
-
-    /// With a header.
-    pub(super) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.insert(name, value);
-        self
-    }
-
-    /// With a form-encoded body.
-    pub(super) fn form(self, body: String) -> Self {
-        let call = self.header(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
-        Self { body: Some(body), ..call }
-    }
-
-    /// With text that the answer must not repeat.
-    pub(super) fn secrets(mut self, secrets: impl IntoIterator<Item = &'a str>) -> Self {
-        self.secrets.extend(secrets);
-        self
-    }
-
-    fn what(&self) -> String {
-        format!("{} {}", self.method, place(self.url))
-    }
-
-    fn into_request(self) -> Request {
-        let mut request = Request::new(self.method, self.url.clone());
-        *request.headers_mut() = self.headers;
-        *request.body_mut() = self.body.map(Into::into);
-        request
-    }
+    /// Whether `X-Rate-Limit-Reset` is a time: other providers count seconds or milliseconds in it.
+    resets_by_time: bool,
 }
 
 impl Http {
@@ -94,20 +55,37 @@ impl Http {
                 format!("no TLS client can be built ({cause}); install the system's CA certificates or name a PEM file here"),
             )
         })?;
-        Ok(Self { client })
+        Ok(Self { client, resets_by_time: matches!(config.kind, KindConfig::Okta(_)) })
     }
 
     /// Sends the request once. `Err` where no complete response came back within the timeouts.
-    pub(super) async fn send<'a>(&self, mut call: Call<'a>) -> Result<Reply<'a>, Answer> {
+    pub(super) async fn send<'a>(&self, call: Call<'a>) -> Result<Reply<'a>, Answer> {
         let what = call.what();
-        let secrets = std::mem::take(&mut call.secrets);
-        let mut response = self.client.execute(call.into_request()).await.map_err(|error| fault::answer(&what, &error, None))?;
+        let (request, secrets) = call.into_parts();
+        let mut response = self.client.execute(request).await.map_err(|error| fault::answer(&what, &error, None))?;
         let status = response.status().as_u16();
         let body = read_body(&mut response).await.map_err(|error| fault::answer(&what, &error, Some(status)))?;
-        let header = |name| response.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-        let retry_after = header(RETRY_AFTER).and_then(|value| parse_retry_after(value, SystemTime::now()));
-        Ok(Reply { what, status, body, location: header(LOCATION).map(str::to_owned), retry_after, secrets })
+        let retry_after = self.retry_after(status, response.headers(), SystemTime::now());
+        Ok(Reply { what, status, body, location: header(response.headers(), LOCATION.as_str()).map(str::to_owned), retry_after, secrets })
     }
+
+    fn retry_after(&self, status: u16, headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+        let named = header(headers, RETRY_AFTER.as_str()).and_then(|value| parse_retry_after(value, now));
+        named.or_else(|| (self.resets_by_time && status == 429).then(|| until_reset(headers, now)).flatten())
+    }
+}
+
+/// The time until Okta's limit is lifted, by Okta's own clock where the response shows it, as its documentation advises.
+fn until_reset(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let reset = header(headers, RATE_LIMIT_RESET)?.trim().parse().ok()?;
+    let now = header(headers, DATE.as_str()).and_then(|date| httpdate::parse_http_date(date).ok()).unwrap_or(now);
+    let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    // A clock that is far off must not put a target to sleep for years: limits are lifted by the minute.
+    Some(Duration::from_secs(reset).saturating_sub(now).min(LONGEST_RESET))
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
 }
 
 async fn read_body(response: &mut Response) -> Result<Vec<u8>, reqwest::Error> {
@@ -134,5 +112,26 @@ fn read_roots(path: &Path) -> Result<Vec<Certificate>, String> {
         Ok(roots) if !roots.is_empty() => Ok(roots),
         Ok(_) => Err("holds no certificate; give a file with PEM blocks".to_owned()),
         Err(_) => Err("holds a PEM block that is no certificate".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reset_is_seen_from_the_providers_clock() {
+        let now = UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        let wait = |reset: &str, date: Option<SystemTime>| {
+            let mut headers = HeaderMap::new();
+            headers.insert(RATE_LIMIT_RESET, reset.parse().unwrap());
+            date.iter().for_each(|date| drop(headers.insert(DATE, httpdate::fmt_http_date(*date).parse().unwrap())));
+            until_reset(&headers, now).map(|wait| wait.as_secs())
+        };
+        assert_eq!(wait("1800000042", None), Some(42));
+        assert_eq!(wait("1800000042", Some(now + Duration::from_secs(30))), Some(12));
+        assert_eq!(wait("1700000000", None), Some(0));
+        assert_eq!(wait("1900000000", None), Some(3600));
+        assert_eq!(wait("soon", None), None);
     }
 }

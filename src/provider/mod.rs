@@ -1,12 +1,23 @@
 //! Identity providers: the only user of reqwest. One file per kind, each with a pure `classify` from response to [`Answer`].
 
+mod access_key;
+mod address;
 mod baanx;
+mod bearer;
+mod call;
 mod client_auth;
+mod dialect;
 mod discovery;
 mod fault;
 mod genauth;
+mod global_token_revocation;
+mod grant;
 mod http;
+mod hydra;
 mod introspect;
+mod keycloak;
+mod kick_users;
+mod okta;
 mod reply;
 mod rfc7009;
 mod scrub;
@@ -19,14 +30,13 @@ use url::Url;
 
 pub use self::setup::ProviderSetupError;
 
-use self::baanx::Baanx;
-use self::genauth::Genauth;
-use self::http::{Call, Http};
-use self::rfc7009::Rfc7009;
+use self::call::Call;
+use self::dialect::Dialect;
+use self::http::Http;
 use self::setup::Setup;
-use crate::config::{KindConfig, ProviderConfig, Verify};
+use crate::config::{ProviderConfig, Verify};
 use crate::outcome::{Answer, Proof, Verdict};
-use crate::target::{Kind, PresentedToken, Target};
+use crate::target::{Kind, Selector, Target};
 
 /// One configured provider, with its own connections and credentials. It cannot be printed.
 pub struct Provider {
@@ -36,24 +46,11 @@ pub struct Provider {
     verify: Verify,
 }
 
-enum Dialect {
-    Rfc7009(Box<Rfc7009>),
-    Genauth(Box<Genauth>),
-    Baanx(Box<Baanx>),
-}
-
 impl Provider {
     /// Builds the client; reads `ca_file` and touches no network. An error names the setting (`providers.main.client_secret`).
     pub fn new(name: Arc<str>, config: &ProviderConfig) -> Result<Provider, ProviderSetupError> {
         let setup = Setup { name: &name, config };
-        let dialect = match &config.kind {
-            KindConfig::Rfc7009(kind) => Dialect::Rfc7009(Box::new(Rfc7009::new(&setup, kind)?)),
-            KindConfig::Genauth(kind) => Dialect::Genauth(Box::new(Genauth::new(&setup, kind)?)),
-            KindConfig::Baanx(_) if config.verify == Verify::Introspect => {
-                return Err(setup.refuse("verify", r#"is "introspect", but kind "baanx" has no introspection; remove it"#));
-            }
-            KindConfig::Baanx(kind) => Dialect::Baanx(Box::new(Baanx::new(&setup, kind)?)),
-        };
+        let dialect = Dialect::new(&setup)?;
         let http = Http::new(&setup)?;
         Ok(Provider { name, http, dialect, verify: config.verify })
     }
@@ -70,64 +67,47 @@ impl Provider {
 
     /// Whether there is a call for targets of this kind.
     pub fn supports_kind(&self, kind: Kind) -> bool {
-        match self.dialect {
-            Dialect::Rfc7009(_) | Dialect::Genauth(_) | Dialect::Baanx(_) => kind == Kind::Token,
-        }
+        self.dialect.calls(kind) > 0
     }
 
-    /// How many requests an attempt at `target` makes in the usual case.
-    pub fn calls_per_attempt(&self, _target: &Target) -> u32 {
-        if self.verify == Verify::Introspect { 2 } else { 1 }
-    }
-
-    /// One attempt at `target`: one revocation request, and an introspection request where `verify` asks for it and the provider said yes.
+    /// How many HTTP requests an attempt at `target` makes in the usual case, introspection included; 0 where there is no call for it.
     ///
-    /// Never panics. Each request is bounded by `timeout`; an attempt that also has to discover both endpoints makes at most six.
+    /// An attempt makes more where it has to get metadata or a bearer first, and at Keycloak one for each client that holds offline tokens of a subject.
+    pub fn calls_per_attempt(&self, target: &Target) -> u32 {
+        let calls = self.dialect.calls(target.selector.kind());
+        let verifies = calls > 0 && self.verify == Verify::Introspect && target.token().is_some();
+        calls + u32::from(verifies)
+    }
+
+    /// One attempt at `target`: the requests that revoke it, and an introspection request where `verify` asks for it and the provider said yes to a token.
+    ///
+    /// Never panics. Each request is bounded by `timeout`; [`Self::calls_per_attempt`] tells how many there are.
+    /// What takes several requests is done when all were accepted; else all of them are made again by the next attempt.
     /// `error` is set on every failure, and on a success that leaves something for a person to know.
     pub async fn revoke(&self, target: &Target) -> Answer {
-        let Some(token) = target.token() else {
+        let Some(answer) = self.dialect.revoke(&self.http, target).await else {
             return unsupported(target.selector.kind());
         };
-        let answer = match &self.dialect {
-            Dialect::Rfc7009(server) => server.revoke(&self.http, token).await,
-            Dialect::Genauth(application) => application.revoke(&self.http, token).await,
-            Dialect::Baanx(environment) => environment.revoke(&self.http, token).await,
-        };
-        match (self.verify, answer.verdict) {
-            (Verify::Introspect, Verdict::Done(Proof::Accepted)) => self.verify(token, answer).await,
+        match (self.verify, answer.verdict, &target.selector) {
+            (Verify::Introspect, Verdict::Done(Proof::Accepted), Selector::Token(token)) => {
+                self.dialect.verify(&self.http, token, answer).await
+            }
             _ => answer,
         }
     }
 
     /// For `check`: reaches the provider without changing anything there. One sentence either way.
     pub async fn probe(&self) -> Result<String, String> {
-        let described = match &self.dialect {
-            Dialect::Rfc7009(server) => server.describe(&self.http, self.verify).await,
-            Dialect::Genauth(_) | Dialect::Baanx(_) => None,
-        };
-        let probed = match (described, self.endpoint()) {
-            (Some(Err(failure)), _) => Err(failure),
-            (Some(Ok(found)), None) => Ok(found),
-            (_, Some(url)) => self.reach(url).await,
-            (None, None) => Ok(format!("provider {} has nothing to reach", self.name)),
-        };
-        probed.map_err(|failure| failure.error.unwrap_or_default())
-    }
-
-    async fn verify(&self, token: &PresentedToken, accepted: Answer) -> Answer {
-        match &self.dialect {
-            Dialect::Rfc7009(server) => server.verify(&self.http, token, accepted).await,
-            Dialect::Genauth(application) => application.verify(&self.http, token, accepted).await,
-            Dialect::Baanx(_) => accepted,
+        let described = self.dialect.describe(&self.http, self.verify).await.transpose();
+        let mut sentences: Vec<String> = described.map_err(told)?.into_iter().collect();
+        let mut seen: Vec<url::Origin> = Vec::new();
+        for url in self.dialect.addresses() {
+            if !seen.contains(&url.origin()) {
+                seen.push(url.origin());
+                sentences.push(self.reach(url).await.map_err(told)?);
+            }
         }
-    }
-
-    fn endpoint(&self) -> Option<&Url> {
-        match &self.dialect {
-            Dialect::Rfc7009(server) => server.configured(),
-            Dialect::Genauth(application) => Some(application.configured()),
-            Dialect::Baanx(environment) => Some(environment.configured()),
-        }
+        Ok(sentences.join("; "))
     }
 
     // HEAD on the root: no OAuth server acts on it, and any response at all proves address, port and certificate.
@@ -140,7 +120,11 @@ impl Provider {
     }
 }
 
+fn told(failure: Answer) -> String {
+    failure.error.unwrap_or_default()
+}
+
 fn unsupported(kind: Kind) -> Answer {
-    let error = Some(format!("the provider has no call that revokes a {}; it is denied locally until it expires", kind.as_str()));
-    Answer { verdict: Verdict::Unsupported, http_status: None, error, retry_after: None }
+    let error = format!("the provider has no call that revokes a {}; it is denied locally until it expires", kind.as_str());
+    Answer::failed(Verdict::Unsupported, None, error)
 }

@@ -69,12 +69,18 @@ impl Reply<'_> {
         Answer { verdict, http_status: Some(self.status), error: Some(error), retry_after: self.retry_after }
     }
 
+    /// [`Self::fails`] without the provider's own words: the body may hold a token that has only now been granted.
+    pub(super) fn fails_silently(&self, verdict: Verdict, advice: &str) -> Answer {
+        let error = limit(&format!("{} answered {}; {advice}", self.what, self.status));
+        Answer { verdict, http_status: Some(self.status), error: Some(error), retry_after: self.retry_after }
+    }
+
     /// The provider's own words. All text of the provider's that enters an error text passes through here.
     fn words(&self) -> String {
         let said = match (&self.location, self.json()) {
             (Some(location), _) => format!("to {}", location.split(['?', '#']).next().unwrap_or_default()),
             (None, Some(body)) => {
-                let members = ["error", "error_description", "statusCode", "apiCode", "message"];
+                let members = ["error", "error_description", "errorCode", "errorSummary", "statusCode", "apiCode", "message"];
                 members.iter().filter_map(|name| member(&body, name)).collect::<Vec<_>>().join(": ")
             }
             (None, None) => String::from_utf8_lossy(&self.body).into_owned(),

@@ -36,6 +36,11 @@ impl Rfc7009 {
         Ok(Self { client, revocation, introspection, discovery })
     }
 
+    /// The server of a product whose endpoints are known.
+    pub(super) fn at(client: Client, revocation: Url, introspection: Option<Url>) -> Self {
+        Self { client, revocation: Some(revocation), introspection, discovery: None }
+    }
+
     /// One revocation request. Metadata that led to a failure a person has to mend is read again next time: the endpoint may have moved.
     pub(super) async fn revoke(&self, http: &Http, token: &PresentedToken) -> Answer {
         let url = match self.endpoint(http, Endpoint::Revocation).await {
@@ -50,6 +55,11 @@ impl Rfc7009 {
     pub(super) async fn verify(&self, http: &Http, token: &PresentedToken, accepted: Answer) -> Answer {
         let endpoint = self.endpoint(http, Endpoint::Introspection).await;
         introspect::verify(http, &self.client, endpoint, token, accepted).await
+    }
+
+    /// Whether there is an introspection endpoint, or metadata that may name one.
+    pub(super) fn can_introspect(&self) -> bool {
+        self.introspection.is_some() || self.discovery.is_some()
     }
 
     /// Where metadata is needed: one sentence on what it says.
@@ -75,6 +85,7 @@ impl Rfc7009 {
         let given = match endpoint {
             Endpoint::Revocation => &self.revocation,
             Endpoint::Introspection => &self.introspection,
+            Endpoint::GlobalTokenRevocation => &None,
         };
         match (given, &self.discovery) {
             (Some(url), _) => Ok(url.clone()),

@@ -35,10 +35,11 @@ pub(super) fn shorten(text: &str, most: usize) -> String {
     text.chars().take(most.saturating_sub(1)).chain(['…']).collect()
 }
 
-fn forms(secret: &str) -> [String; 3] {
+fn forms(secret: &str) -> [String; 4] {
     let form: String = byte_serialize(secret.as_bytes()).collect();
     let percent = form.replace('+', "%20");
-    [secret.to_owned(), form, percent]
+    let json = serde_json::Value::from(secret).to_string();
+    [secret.to_owned(), form, percent, json.trim_matches('"').to_owned()]
 }
 
 // Bidirectional and zero-width characters can make a log line read as something else.
@@ -73,6 +74,11 @@ mod tests {
             let text = scrub(&format!("bad token <{echoed}>, sorry"), &["t/1 x+y"]);
             assert_eq!(text, "bad token <[redacted]>, sorry");
         }
+    }
+
+    #[test]
+    fn a_secret_in_json_goes_too() {
+        assert_eq!(scrub(r#"bad body {"key":"a\"b"}"#, &[r#"a"b"#]), r#"bad body {"key":"[redacted]"}"#);
     }
 
     #[test]

@@ -82,6 +82,7 @@ fn environment(surroundings: &Surroundings<'_>, port: u16) -> Result<Vec<(&'stat
         ("REVOCATION__INSTANCE", "sandbox".to_owned()),
         ("REVOCATION__HTTP__LISTEN", format!("127.0.0.1:{port}")),
         ("REVOCATION__LOG__FORMAT", "human".to_owned()),
+        ("REVOCATION__AUTHORIZATION__MASS_REVOCATION_USERS", "guest".to_owned()),
         ("REVOCATION__DEFAULT_PROVIDER", "main".to_owned()),
         ("REVOCATION__PROVIDERS__MAIN__KIND", "rfc7009".to_owned()),
         ("REVOCATION__PROVIDERS__MAIN__REVOCATION_ENDPOINT", provider.revocation_endpoint()),

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use super::calls::Calls;
 use crate::outcome::{Answer, Verdict};
 
-/// A provider is left alone when at least half of at least so many calls failed within [`Calls::RECENT`].
+/// A provider is left alone when so many calls in a row failed, however many had succeeded before, and when at least half of at least so many calls
+/// failed within [`Calls::RECENT`].
 const ENOUGH_CALLS: u64 = 20;
 /// First wait before a probe; doubles with every failed one.
 const FIRST_PROBE: Duration = Duration::from_secs(2);
@@ -53,11 +54,13 @@ enum Phase {
 /// One provider's breaker, as this worker sees it.
 pub(super) struct Breaker {
     phase: Phase,
+    /// Failures since the last success.
+    in_a_row: u64,
 }
 
 impl Default for Breaker {
     fn default() -> Self {
-        Self { phase: Phase::Closed }
+        Self { phase: Phase::Closed, in_a_row: 0 }
     }
 }
 
@@ -133,6 +136,12 @@ impl Breaker {
     /// Learns from an answer. `calls` already counts it. Returns whether the phase's name changed.
     pub(super) fn report(&mut self, answer: &Answer, calls: &Calls, now: Instant, jitter: f64) -> bool {
         let before = self.name();
+        self.in_a_row = match (answer.verdict, answer.retry_after) {
+            (Verdict::Transient, None) => self.in_a_row + 1,
+            // Asked to come back later, it is held; that says nothing of its health.
+            (Verdict::Transient, Some(_)) => self.in_a_row,
+            _ => 0,
+        };
         self.phase = self.next(answer, calls, now, jitter);
         self.name() != before
     }
@@ -161,7 +170,7 @@ impl Breaker {
                     }
                 }
                 (_, Phase::Open { wait, probing: true, .. }) => open(wait),
-                (_, Phase::Closed) if failing(calls, now) => open(FIRST_PROBE),
+                (_, Phase::Closed) if self.in_a_row >= ENOUGH_CALLS || failing(calls, now) => open(FIRST_PROBE),
                 (_, Phase::Ramping { since, calls, failures }) => match (calls + 1, failures + 1) {
                     (calls, failures) if calls >= ENOUGH_IN_RAMP && failures * 2 >= calls => open(FIRST_PROBE),
                     (calls, failures) => Phase::Ramping { since, calls, failures },

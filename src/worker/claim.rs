@@ -24,8 +24,6 @@ const BATCH: usize = 500;
 const IDLE: Duration = Duration::from_millis(250);
 /// How many looks pass between two sweeps of expired tokens.
 const SWEEP_EVERY: u32 = 8;
-/// A denial is on record as confirmed by then.
-const NOTED: time::Duration = time::Duration::seconds(10);
 
 /// Runs until the worker stops.
 pub(super) async fn run(worker: Arc<Worker>) {
@@ -110,7 +108,7 @@ fn set_to_work(worker: &Arc<Worker>, claimed: Vec<Claimed>, mut room: HashMap<(A
         let denied = targets[0].denied;
         let jobs: Vec<_> = targets.into_iter().filter_map(|target| job(worker, name, target, &context, permits.split(1)?)).collect();
         // An incident's targets are claimed as soon as they are on record, and the note that they are denied follows a little later.
-        if !denied && (context.incident.is_none() || OffsetDateTime::now_utc() - context.received_at > NOTED) {
+        if !denied && context.incident.is_none() {
             deny_again(worker, &context, &jobs);
         }
         revoke::spawn(worker, jobs);

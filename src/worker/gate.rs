@@ -47,10 +47,11 @@ struct State {
     last_error: Option<String>,
 }
 
-/// The right to make one call. Dropping it unused takes a probe back.
+/// The right to make one call. Dropping it unused takes back a probe, and what the call would have cost of the rate.
 pub struct Pass {
     core: Arc<Core>,
     lane: Lane,
+    requests: u32,
     probe: bool,
     reported: bool,
 }
@@ -173,9 +174,9 @@ impl State {
         }
         let open = self.breaker.open_slots(core.slots, now);
         match self.lanes.next(open, now) {
-            Next::Call(lane, turn) => {
+            Next::Call(lane, requests, turn) => {
                 let admission = self.breaker.admit(now);
-                let pass = Pass { core: core.clone(), lane, probe: admission == Admission::Probe, reported: false };
+                let pass = Pass { core: core.clone(), lane, requests, probe: admission == Admission::Probe, reported: false };
                 Some((turn, pass))
             }
             Next::At(at) => {
@@ -235,8 +236,11 @@ impl Pass {
 impl Drop for Pass {
     fn drop(&mut self) {
         let mut state = self.core.state();
-        if self.probe && !self.reported {
-            state.breaker.withdraw();
+        if !self.reported {
+            state.lanes.refund(self.requests);
+            if self.probe {
+                state.breaker.withdraw();
+            }
         }
         state.lanes.release(self.lane);
         drop(state);

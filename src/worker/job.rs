@@ -82,11 +82,6 @@ impl Job {
         Self { id, attempt, target, standing, context, seat, moved: None, since: Instant::now(), hold, back, _room: room }
     }
 
-    /// Whether its incident, if it has one, lets it be revoked.
-    pub fn may_go_on(&self) -> bool {
-        self.seat.as_ref().is_none_or(|seat| seat.incident().may_be_revoked())
-    }
-
     /// The cutoff of a wide target: its event's, or the later one.
     pub fn not_before(&self) -> OffsetDateTime {
         self.moved.map_or(self.context.not_before, |cutoff| cutoff.at)

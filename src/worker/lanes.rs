@@ -20,8 +20,8 @@ const LOOK: Duration = Duration::from_millis(100);
 /// What is to be done now.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next<W> {
-    /// Let this one call.
-    Call(Lane, W),
+    /// Let this one make its call of so many requests.
+    Call(Lane, u32, W),
     /// Look again then.
     At(Instant),
     /// Wait for a call to end or for one to be asked for.
@@ -92,7 +92,7 @@ impl<W> Lanes<W> {
             Lane::Interactive if !self.waiting[1].is_empty() => self.passed_over + 1,
             _ => 0,
         };
-        Next::Call(lane, who)
+        Next::Call(lane, requests, who)
     }
 
     fn choose(&self, open: usize) -> Option<Lane> {
@@ -119,10 +119,20 @@ impl<W> Lanes<W> {
     }
 
     fn pay(&mut self, requests: u32, now: Instant) {
-        if let Some(rate) = self.rate.filter(|rate| *rate > 0.0) {
-            let cost = Duration::from_secs_f64((f64::from(requests) / rate).min(3600.0));
+        if let Some(cost) = self.cost(requests) {
             self.paid_until = self.paid_until.max(now) + cost;
         }
+    }
+
+    /// Takes back what was paid for a call that was not made.
+    pub(super) fn refund(&mut self, requests: u32) {
+        let refunded = self.cost(requests).and_then(|cost| self.paid_until.checked_sub(cost));
+        self.paid_until = refunded.unwrap_or(self.paid_until);
+    }
+
+    fn cost(&self, requests: u32) -> Option<Duration> {
+        let rate = self.rate.filter(|rate| *rate > 0.0)?;
+        Some(Duration::from_secs_f64((f64::from(requests) / rate).min(3600.0)))
     }
 }
 

@@ -6,8 +6,8 @@
 //! 3. `revoke`: call the provider, refresh tokens first, through its `gate`
 //! 4. `record`: publish the confirmation; commit attempts and results
 //!
-//! Beside it, `claim` takes up retries and what others left, `upkeep` keeps leases, takeovers and confirmations going, and `reports` writes down what
-//! verifiers say of themselves.
+//! Beside it, `claim` takes up retries, what others left and what waits in incidents, `steer` follows what operators do with those, `upkeep` keeps leases,
+//! takeovers and confirmations going, and `reports` writes down what verifiers say of themselves.
 
 mod accept;
 mod breaker;

@@ -97,13 +97,11 @@ async fn attempt(worker: &Worker, mut job: Job) -> Option<Finished> {
 
 /// Waits for the incident's turn and then for the provider's; an operator may stop the incident meanwhile.
 async fn enter(gate: &Gate, job: &Job) -> Option<Pass> {
-    if let Some(seat) = &job.seat
-        && !seat.incident().turn().await
-    {
-        return None;
-    }
-    let pass = gate.enter(job.context.lane, gate.provider.calls_per_attempt(&job.target)).await?;
-    job.may_go_on().then_some(pass)
+    let requests = gate.provider.calls_per_attempt(&job.target);
+    let Some(seat) = &job.seat else { return gate.enter(job.context.lane, requests).await };
+    let turn = seat.incident().turn().await?;
+    let pass = gate.enter(job.context.lane, requests).await?;
+    seat.incident().may_go_on(turn).then_some(pass)
 }
 
 /// Computes the outcome, once.

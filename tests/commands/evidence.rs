@@ -10,9 +10,11 @@ use revocation_worker::store::{Rows, Store};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Executor};
 
-use crate::harness::{CANARY, SEALING_KEY, Stage, canary_token};
+use crate::harness::{CANARY, Stage, canary_token};
 use crate::program::{Ran, bare, command, feed, run};
 use crate::scripted_idp::{Reply, ScriptedIdp};
+
+const SEALING_KEY: &str = "test:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 /// A directory of a test's own, removed at its end.
 struct Scratch(PathBuf);
@@ -255,7 +257,13 @@ async fn no_file_is_replaced_unasked() {
 async fn what_cannot_be_is_refused() {
     let stage = Stage::new().await;
     let ran = export(&stage, &[]);
-    assert_eq!((ran.code, ran.stderr.as_str()), (1, "revocation-worker: export \"leak\": audit.incidents has no such incident\n"));
+    assert_eq!(
+        (ran.code, ran.stderr.as_str()),
+        (
+            1,
+            "revocation-worker: incident leak is not on record; it may still be in the broker, or was refused (revocation-worker dead list)\n"
+        )
+    );
     assert_eq!(stage.count("audit.operations WHERE action = 'export'").await, 0);
     let ran = run(&mut command(&stage), &["incident", "export", "leak"]);
     assert_eq!((ran.code, ran.stderr.contains("evidence.signing_key") && ran.stderr.contains("sealing.keys")), (2, true), "{}", ran.stderr);

@@ -122,7 +122,11 @@ async fn what_is_not_on_record_and_what_makes_no_sense() {
     ];
     for order in orders {
         let arguments = [&order[..1], &["nope"], &order[1..]].concat();
-        assert_eq!(stage.refused(&arguments), "incident nope is not on record; it may still be in the broker", "{arguments:?}");
+        assert_eq!(
+            stage.refused(&arguments),
+            "incident nope is not on record; it may still be in the broker, or was refused (revocation-worker dead list)",
+            "{arguments:?}"
+        );
     }
     let wrong: [&[&str]; 10] = [
         &["pause"],

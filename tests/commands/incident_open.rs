@@ -204,7 +204,7 @@ async fn cutoffs_go_first_and_every_event_says_whose_order_it_is() {
 async fn no_token_is_sent_before_every_cutoff_is_confirmed() {
     let stage = Stage::new().await;
     let broker = observe(&stage, "auth.mass_revocation").await;
-    let queues = ["revocation.mass", "revocation.mass.cutoff"];
+    let queues = ["revocation.mass", "revocation.cutoff"];
     for (queue, key) in queues.into_iter().flat_map(|queue| [(queue, "auth.mass_revocation.#"), (queue, "auth.mass_revocation.cutoff")]) {
         let unbound = broker.channel.queue_unbind(queue.into(), "auth.events".into(), key.into(), FieldTable::default());
         unbound.await.expect("unbind");

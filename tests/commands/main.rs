@@ -9,9 +9,13 @@ mod evidence;
 #[expect(dead_code, unused_imports, reason = "each test binary uses its part of the harness")]
 mod harness;
 mod incident_approval;
+mod incident_cancel;
 mod incident_handles;
+mod incident_looks;
 mod incident_open;
 mod incident_record;
+mod incident_upkeep;
+mod incident_watch;
 mod program;
 mod queue;
 mod retry;

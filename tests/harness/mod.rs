@@ -22,7 +22,7 @@ use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub(crate) use broker::*;
 pub(crate) use events::*;
 pub(crate) use feed::Feed;
-pub(crate) use process::{SEALING_KEY, Setup, Worker};
+pub(crate) use process::{Setup, Worker};
 pub(crate) use proxy::{Loss, Proxy};
 pub(crate) use raw_amqp::publish_with_message_id;
 pub(crate) use reporting::status;

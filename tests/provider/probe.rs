@@ -3,7 +3,9 @@
 use revocation_worker::config::{ClientAuth, GenauthProtocol, KindConfig, ProviderConfig, Verify};
 
 use crate::scripted_idp::{Reply, ScriptedIdp};
-use crate::settings::{baanx, config, genauth, oauth_server, provider, rfc7009};
+use crate::settings::{
+    baanx, calls, config, genauth, global_token_revocation, hydra, keycloak, kicking, oauth_server, okta, provider, rfc7009,
+};
 
 #[tokio::test]
 async fn a_host_that_answers_anything_is_reached_without_touching_an_endpoint() {
@@ -30,6 +32,26 @@ async fn metadata_is_read_where_endpoints_come_from_it() {
     let sentence = provider(&discovering(Verify::Introspect)).probe().await.unwrap_err();
     assert!(sentence.contains("introspection_endpoint is not in it"), "{sentence}");
     assert!(idp.ledger().iter().all(|request| request.method == "GET"));
+}
+
+#[tokio::test]
+async fn each_host_of_a_provider_is_reached_once() {
+    let (public, admin) = (ScriptedIdp::start(|_| Reply::status(404)).await, ScriptedIdp::start(|_| Reply::status(200)).await);
+    let mut config = hydra(public.url());
+    if let KindConfig::Hydra(kind) = &mut config.kind {
+        kind.admin_url = Some(admin.url().to_owned());
+    }
+    let sentence = provider(&config).probe().await.unwrap();
+    assert!(sentence.contains(&format!("HEAD {}/ answered 404", public.url())), "{sentence}");
+    assert!(sentence.contains(&format!("; HEAD {}/ answered 200", admin.url())), "{sentence}");
+    for config in [keycloak(public.url()), okta(public.url()), kicking(public.url()), global_token_revocation(public.url())] {
+        let before = public.ledger().len();
+        provider(&config).probe().await.unwrap();
+        assert_eq!(calls(&public)[before..], ["HEAD /"]);
+    }
+    assert_eq!(calls(&admin), ["HEAD /"]);
+    drop(admin);
+    assert!(provider(&config).probe().await.is_err());
 }
 
 #[tokio::test]

@@ -3,13 +3,16 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use revocation_worker::config::{
-    BasicEncoding, ClientAuth, ClientConfig, GenauthProtocol, KindConfig, ProviderConfig, Rfc7009Config, Secret,
+    BasicEncoding, BearerConfig, ClientAuth, ClientConfig, GenauthProtocol, KindConfig, ProviderConfig, Rfc7009Config, Secret,
 };
 use revocation_worker::outcome::Verdict;
 use revocation_worker::target::TokenTypeHint;
 
 use crate::scripted_idp::{Reply, Request, ScriptedIdp};
-use crate::settings::{baanx, config, genauth, oauth_server, provider, token};
+use crate::settings::{
+    baanx, config, genauth, global_token_revocation, hydra, keycloak, kicking, oauth_server, okta, provider, secret, session, subject,
+    token,
+};
 
 /// Canaries short enough that no rule about long words hides them, base64 included, with characters that each encoding changes.
 const TOKEN: &str = "tok canary+/1";
@@ -79,6 +82,68 @@ async fn what_the_provider_repeats_is_not_recorded() {
                 assert_clean(&answer.error.expect("every echo is a failure, or a success with a remark"));
             }
         }
+    }
+}
+
+/// A user whose id is a canary, too.
+const SUBJECT: &str = "canary@u 3";
+
+/// Every kind that makes administrative calls, with the canary as each of its secrets.
+fn administrative(base: &str) -> [ProviderConfig; 5] {
+    let mut kinds = [kicking(base), global_token_revocation(base), keycloak(base), okta(base), hydra(base)];
+    for config in &mut kinds {
+        match &mut config.kind {
+            KindConfig::Genauth(kind) => kind.management.iter_mut().for_each(|management| management.access_key_secret = secret(SECRET)),
+            KindConfig::GlobalTokenRevocation(kind) => kind.bearer = BearerConfig::Fixed(secret(SECRET)),
+            KindConfig::Keycloak(kind) => kind.client.secret = Some(secret(SECRET)),
+            KindConfig::Okta(kind) => kind.api_token = Some(secret(SECRET)),
+            _ => {}
+        }
+    }
+    kinds
+}
+
+/// The bearer, granted as OAuth servers and as GenAuth do.
+fn grant() -> Reply {
+    let body = serde_json::json!({ "access_token": TOKEN, "statusCode": 200, "data": { "access_token": TOKEN, "expires_in": 300 } });
+    Reply::json(200, body.to_string())
+}
+
+/// Everything that was sent, and nothing that was not.
+fn sent(request: &Request) -> String {
+    format!("{} {} {}", request.path, request.header("authorization").unwrap_or_default(), request.body)
+}
+
+#[tokio::test]
+async fn administrative_calls_leave_no_credential_and_no_user_in_an_error_text() {
+    let replies: [fn(&Request) -> Reply; 4] = [
+        |request| Reply::status(400).body(sent(request)),
+        |request| Reply::json(403, serde_json::json!({ "error": sent(request) }).to_string()),
+        |request| Reply::json(404, serde_json::json!({ "errorCode": "1", "errorSummary": sent(request) }).to_string()),
+        |request| Reply::garbage(sent(request)),
+    ];
+    for (refuses_grant, reply) in replies.into_iter().flat_map(|reply| [(false, reply), (true, reply)]) {
+        let idp = ScriptedIdp::start(move |request| {
+            let asks = request.path.ends_with("token") && request.path != "/global-token-revocation";
+            if asks && !refuses_grant { grant() } else { reply(request) }
+        })
+        .await;
+        for config in administrative(idp.url()) {
+            let provider = provider(&config);
+            for target in [subject(SUBJECT), session(SUBJECT)].into_iter().filter(|target| provider.supports(target)) {
+                assert_clean(&provider.revoke(&target).await.error.expect("every echo is a failure"));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_user_stays_out_of_the_text_of_a_call_that_was_not_answered() {
+    let idp = ScriptedIdp::start(|request| if request.path.ends_with("token") { grant() } else { Reply::close() }).await;
+    for config in administrative(idp.url()) {
+        let error = provider(&config).revoke(&subject(SUBJECT)).await.error.unwrap();
+        assert!(error.contains(" failed: "), "the call itself failed");
+        assert_clean(&error);
     }
 }
 

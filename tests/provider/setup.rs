@@ -3,10 +3,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use revocation_worker::config::{ClientAuth, GenauthProtocol, KindConfig, ProviderConfig, Rfc7009Config, Secret, Verify};
+use revocation_worker::config::{
+    BearerConfig, ClientAuth, GenauthProtocol, GlobalTokenRevocationConfig, HydraConfig, KeycloakConfig, KindConfig, OktaConfig,
+    ProviderConfig, Rfc7009Config, Secret, Verify,
+};
 use revocation_worker::provider::Provider;
 
-use crate::settings::{baanx, config, genauth, oauth_server, rfc7009};
+use crate::settings::{baanx, client, config, genauth, oauth_server, rfc7009, secret};
 
 const HOST: &str = "https://id.example.com";
 
@@ -51,6 +54,42 @@ fn the_refusal_names_the_setting() {
     for (config, start) in rows {
         let refusal = refusal(&config);
         assert!(refusal.starts_with(start), "{refusal}");
+    }
+}
+
+#[test]
+fn the_refusal_names_the_setting_of_administrative_calls() {
+    let text = |text: &str| text.to_owned();
+    let (server, unsent) = (|| client(ClientAuth::SecretBasic), "a\nb");
+    let keycloak = |base: &str, realm: &str| {
+        config(KindConfig::Keycloak(KeycloakConfig { base_url: text(base), realm: text(realm), client: server() }))
+    };
+    let okta = |id: Option<&str>, token: &str| {
+        let (client, api_token) = (Some(server()), Some(secret(token)));
+        config(KindConfig::Okta(OktaConfig { base_url: text(HOST), authorization_server_id: id.map(text), client, api_token }))
+    };
+    let hydra =
+        |admin: Option<&str>| config(KindConfig::Hydra(HydraConfig { base_url: text(HOST), client: server(), admin_url: admin.map(text) }));
+    let global = |endpoint: Option<&str>, token: &str| {
+        let (endpoint, bearer) = (endpoint.map(text), BearerConfig::Fixed(secret(token)));
+        config(KindConfig::GlobalTokenRevocation(GlobalTokenRevocationConfig { endpoint, subject_format: None, bearer }))
+    };
+    let verifying = |config| ProviderConfig { verify: Verify::Introspect, ..config };
+    let rows = [
+        (keycloak("http://id.example.com", "shop"), "base_url"),
+        (keycloak(HOST, ""), "realm"),
+        (okta(None, unsent), "api_token"),
+        (okta(Some(".."), "t"), "authorization_server_id"),
+        (hydra(Some("http://hydra.example.com")), "admin_url"),
+        (verifying(hydra(None)), "verify"),
+        (verifying(global(Some(HOST), "t")), "verify"),
+        (global(Some(HOST), unsent), "bearer_token"),
+        (global(None, "t"), "global_token_revocation_endpoint"),
+        (global(Some("http://id.example.com"), "t"), "global_token_revocation_endpoint"),
+    ];
+    for (config, setting) in rows {
+        let refusal = refusal(&config);
+        assert!(refusal.starts_with(&format!("providers.main.{setting}: ")), "{refusal}");
     }
 }
 

@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 use time::OffsetDateTime;
 
 use self::file::Target;
+use super::{Name, unknown};
 use crate::cli::CommandError;
 use crate::cli::operator::{Operator, open_store};
 use crate::cli::output::{say, say_json};
@@ -23,8 +24,8 @@ use crate::store::{Rows, Snapshot, Store};
 /// Options of `incident export`.
 #[derive(clap::Args)]
 pub(in crate::cli) struct Args {
-    /// The incident
-    name: String,
+    #[command(flatten)]
+    incident: Name,
     /// Where to write it [default: NAME.tar in the current directory]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -71,18 +72,18 @@ pub(super) async fn run(path: Option<&Path>, args: &Args) -> Result<(), CommandE
 
 /// The order is recorded first, so that it is in the archive, and again with the file's digest, which cannot be.
 async fn export(store: &Store, key: &SigningKey, args: &Args) -> Result<(PathBuf, Written), CommandError> {
-    let unknown = || CommandError::failed(format!("export {:?}: audit.incidents has no such incident", args.name));
-    if !store.has_incident(&args.name).await.map_err(CommandError::failed)? {
-        return Err(unknown());
+    let name = &args.incident.name;
+    if !store.has_incident(name).await.map_err(CommandError::failed)? {
+        return Err(unknown(name));
     }
-    let target = Target::new(args.out.as_deref(), &args.name, args.force).map_err(CommandError::failed)?;
+    let target = Target::new(args.out.as_deref(), name, args.force).map_err(CommandError::failed)?;
     let actor = args.operator.name();
     let ordered = json!({ "phase": "ordered", "file": target.path(), "key_fingerprint": key.signer().fingerprint });
-    store.note_export(&actor, &args.name, &ordered).await.map_err(CommandError::failed)?;
-    let mut snapshot = store.snapshot(&args.name).await.map_err(CommandError::failed)?.ok_or_else(unknown)?;
-    let written = write(&mut snapshot, &target, key, &actor, &args.name).await?;
+    store.note_export(&actor, name, &ordered).await.map_err(CommandError::failed)?;
+    let mut snapshot = store.snapshot(name).await.map_err(CommandError::failed)?.ok_or_else(|| unknown(name))?;
+    let written = write(&mut snapshot, &target, key, &actor, name).await?;
     drop(snapshot);
-    store.note_export(&actor, &args.name, &detail(&target, &written)).await.map_err(CommandError::failed)?;
+    store.note_export(&actor, name, &detail(&target, &written)).await.map_err(CommandError::failed)?;
     Ok((target.keep().map_err(CommandError::failed)?, written))
 }
 

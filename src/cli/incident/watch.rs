@@ -51,7 +51,7 @@ async fn follow(store: &Store, args: &Args, screen: &mut Screen) -> Result<(), C
     ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticker.tick().await;
-        match look(store, &args.incident.name, &mut risk).await {
+        match look(store, &args.incident.name, &mut risk, screen).await {
             Ok(Some(incident)) => {
                 screen.show(&incident);
                 if !incident["finished_at"].is_null() {
@@ -71,16 +71,19 @@ struct Risk {
     found: Option<(Instant, Value)>,
 }
 
-/// The incident with its `residual_risk`, which is fresh where the incident has ended.
-async fn look(store: &Store, name: &str, risk: &mut Risk) -> Result<Option<Value>, StoreError> {
+/// The incident with its `residual_risk`, which is fresh where the incident has ended. A terminal does not wait for that.
+async fn look(store: &Store, name: &str, risk: &mut Risk, screen: &Screen) -> Result<Option<Value>, StoreError> {
     let Some(mut incident) = store.incident(name).await? else { return Ok(None) };
-    let is_fresh = risk.found.as_ref().is_some_and(|(at, _)| at.elapsed() < LOOK_FOR_RISK);
-    if !is_fresh || !incident["finished_at"].is_null() {
-        risk.found = Some((Instant::now(), store.incident_risk(name).await?["residual_risk"].clone()));
-    }
-    incident["residual_risk"] = risk.found.as_ref().map(|(_, risk)| risk.clone()).into();
     if let Some(members) = incident.as_object_mut() {
         members.remove("operations");
+    }
+    incident["residual_risk"] = risk.found.as_ref().map(|(_, risk)| risk.clone()).into();
+    let is_fresh = risk.found.as_ref().is_some_and(|(at, _)| at.elapsed() < LOOK_FOR_RISK);
+    if !is_fresh || !incident["finished_at"].is_null() {
+        screen.preview(&incident);
+        let found = store.incident_risk(name).await?["residual_risk"].take();
+        risk.found = Some((Instant::now(), found.clone()));
+        incident["residual_risk"] = found;
     }
     Ok(Some(incident))
 }
@@ -108,11 +111,17 @@ impl Screen {
         }
     }
 
+    fn preview(&self, incident: &Value) {
+        if let Some(bars) = &self.bars {
+            bars.show(incident);
+        }
+    }
+
     /// Says so once.
     fn is_away(&mut self, error: &StoreError) {
         let sentence = format!("{error}; trying again");
         match &self.bars {
-            Some(bars) => bars.head.set_message(sentence),
+            Some(bars) => bars.head.set_message(printable(&sentence)),
             None if self.is_away => {}
             None => remark(sentence),
         }
@@ -150,7 +159,8 @@ struct Bars {
 
 impl Bars {
     fn new() -> Self {
-        let all = MultiProgress::with_draw_target(ProgressDrawTarget::stdout());
+        // Drawn once there is something to show.
+        let all = MultiProgress::with_draw_target(ProgressDrawTarget::hidden());
         let add = |template: &str| {
             let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
             all.add(ProgressBar::new(0).with_style(style))
@@ -171,15 +181,25 @@ impl Bars {
             bar.set_position(done);
         }
         self.pace.set_message(format!("{}\n{}", pace(incident), states(incident)));
-        let open: Vec<_> = residual_risk(&incident["residual_risk"]).iter().map(|sentence| printable(sentence)).collect();
-        self.risk.set_message(format!("residual risk: {}", if open.is_empty() { "none".to_owned() } else { open.join("\n") }));
+        let risk = &incident["residual_risk"];
+        let open: Vec<_> = residual_risk(risk).iter().map(|sentence| printable(sentence)).collect();
+        self.risk.set_message(match open.len() {
+            0 if risk.is_null() => "residual risk: being looked for".to_owned(),
+            0 => "residual risk: none".to_owned(),
+            _ => format!("residual risk: {}", open.join("\n")),
+        });
+        if self.all.is_hidden() {
+            self.all.set_draw_target(ProgressDrawTarget::stdout());
+            self.parts().into_iter().for_each(ProgressBar::tick);
+        }
     }
 
     /// The last screen stays.
     fn end(&self) {
-        for bar in [&self.head, &self.denied, &self.finished, &self.pace, &self.risk] {
-            bar.abandon();
-        }
-        self.all.set_move_cursor(false);
+        self.parts().into_iter().for_each(ProgressBar::abandon);
+    }
+
+    fn parts(&self) -> [&ProgressBar; 5] {
+        [&self.head, &self.denied, &self.finished, &self.pace, &self.risk]
     }
 }

@@ -110,7 +110,7 @@ impl Screen {
 }
 
 /// What there is to look at, and the command or address for it.
-fn ways(parts: &Parts, header: &Path, logout: &Path) -> [(&'static str, String); 6] {
+fn ways(parts: &Parts, header: &Path, logout: &Path) -> [(&'static str, String); 8] {
     let program = std::env::current_exe().map(|path| path.display().to_string()).unwrap_or_else(|_| "revocation-worker".into());
     let (amqp_url, database_url, service) = (parts.rabbitmq.url(), parts.postgres.url(), parts.service.url());
     let (log, http, header, logout) = (parts.worker.log(), parts.worker.http_url(), header.display(), logout.display());
@@ -124,6 +124,14 @@ fn ways(parts: &Parts, header: &Path, logout: &Path) -> [(&'static str, String);
         (
             "publish an event: the bystander logs out (then ask the service again)",
             format!("AMQP_URL={amqp_url} \\\n      {program} submit {logout}"),
+        ),
+        (
+            "order a mass revocation: everybody's tokens of a client",
+            format!("AMQP_URL={amqp_url} \\\n      {program} incident open demo --reason secret_leaked --client other-app --actor alice"),
+        ),
+        (
+            "approve it, which alice herself cannot; then: incident watch demo",
+            format!("DATABASE_URL='{database_url}' \\\n      {program} incident approve demo --actor bob"),
         ),
     ]
 }

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::approval::ApprovalRules;
-use crate::config::{BasicEncoding, ClientAuth, GenauthProtocol, KindConfig, Verify};
+use crate::config::{BasicEncoding, ClientAuth, GenauthProtocol, KindConfig, SubjectFormat, UserIdType, Verify};
 use crate::target::Kind;
 
 mod refusals;
@@ -94,6 +94,7 @@ fn defaults_of_a_provider() {
     let provider = &config.providers["main"];
     assert_eq!((provider.token_ttl, provider.connect_timeout, provider.timeout), (seconds(30 * 86_400), seconds(3), seconds(10)));
     assert_eq!((provider.concurrency, provider.allow_http, provider.verify), (32, false, Verify::Off));
+    assert_eq!(provider.rate_per_s, None);
     let KindConfig::Rfc7009(rfc7009) = &provider.kind else { panic!("wrong kind") };
     assert_eq!(rfc7009.revocation_endpoint.as_deref(), Some("https://id.example.com/revoke"));
     assert_eq!((rfc7009.client.auth, rfc7009.basic_encoding), (ClientAuth::SecretBasic, BasicEncoding::Rfc6749));
@@ -176,6 +177,57 @@ fn genauth_and_baanx() {
     assert_eq!((legacy.protocol, legacy.client.auth), (GenauthProtocol::Oauth, ClientAuth::SecretBasic));
     let KindConfig::Baanx(card) = &config.providers["card"].kind else { panic!("wrong kind") };
     assert_eq!((card.base_url.as_str(), card.us_env), ("https://dev.api.baanx.com", Some(true)));
+}
+
+#[test]
+fn providers_of_users() {
+    let config = load(&format!(
+        r#"{BASE}
+        [providers.shop]
+        kind = "genauth"
+        app_host = "https://shop.genauth.ai"
+        client_id = "app"
+        client_secret = "s"
+        management_host = "https://api.genauth.ai/"
+        access_key_id = "k"
+        access_key_secret = "ks"
+        app_ids = "a, b"
+        rate_per_s = 20
+        [providers.sso]
+        kind = "keycloak"
+        base_url = "https://id.example.com/"
+        realm = "shop"
+        client_id = "worker"
+        client_secret = "s"
+        [providers.staff]
+        kind = "okta"
+        base_url = "https://example.okta.com"
+        api_token = "t"
+        [providers.partner]
+        kind = "global_token_revocation"
+        issuer = "https://partner.example.com"
+        subject_format = "email"
+        bearer_token = "t"
+        [providers.machines]
+        kind = "hydra"
+        base_url = "https://hydra.example.com"
+        client_id = "worker"
+        client_auth = "none"
+        "#
+    ));
+    let KindConfig::Genauth(shop) = &config.providers["shop"].kind else { panic!("wrong kind") };
+    let management = shop.management.as_ref().unwrap();
+    assert_eq!((management.host.as_str(), management.access_key_id.as_str()), ("https://api.genauth.ai", "k"));
+    assert_eq!((management.app_ids.as_slice(), management.user_id_type), (["a", "b"].map(str::to_owned).as_slice(), UserIdType::UserId));
+    assert_eq!((config.providers["shop"].rate_per_s, config.providers["sso"].rate_per_s), (Some(20), None));
+    let KindConfig::Keycloak(sso) = &config.providers["sso"].kind else { panic!("wrong kind") };
+    assert_eq!((sso.base_url.as_str(), sso.realm.as_str(), sso.client.auth), ("https://id.example.com", "shop", ClientAuth::SecretBasic));
+    let KindConfig::Okta(staff) = &config.providers["staff"].kind else { panic!("wrong kind") };
+    assert!(staff.client.is_none() && staff.api_token.is_some());
+    let KindConfig::GlobalTokenRevocation(partner) = &config.providers["partner"].kind else { panic!("wrong kind") };
+    assert_eq!((partner.endpoint.as_deref(), partner.subject_format), (None, Some(SubjectFormat::Email)));
+    let KindConfig::Hydra(machines) = &config.providers["machines"].kind else { panic!("wrong kind") };
+    assert_eq!((machines.client.auth, machines.admin_url.as_deref()), (ClientAuth::None, None));
 }
 
 #[test]

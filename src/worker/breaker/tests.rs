@@ -29,6 +29,23 @@ fn half_of_twenty_failures_open_it_and_one_probe_closes_it() {
 }
 
 #[test]
+fn twenty_failures_in_a_row_open_it_after_any_number_of_successes() {
+    let (mut breaker, mut calls, now) = (Breaker::default(), Calls::new(Instant::now()), Instant::now());
+    let mut succeed = |breaker: &mut Breaker, calls: &mut Calls| {
+        calls.note(now, Duration::from_millis(1), true);
+        breaker.report(&answer(Verdict::Done(Proof::Accepted)), calls, now, 0.5);
+    };
+    (0..10_000).for_each(|_| succeed(&mut breaker, &mut calls));
+    for _ in 0..100 {
+        (0..19).for_each(|_| fail(&mut breaker, &mut calls, Verdict::Transient, now));
+        assert_eq!(breaker.admit(now), Admission::Call);
+        succeed(&mut breaker, &mut calls);
+    }
+    (0..20).for_each(|_| fail(&mut breaker, &mut calls, Verdict::Transient, now));
+    assert!(matches!(breaker.admit(now), Admission::Wait(_)));
+}
+
+#[test]
 fn calls_that_were_under_way_when_it_opened_do_not_lengthen_the_wait() {
     for verdict in [Verdict::Transient, Verdict::Misconfigured] {
         let (mut breaker, mut calls, now) = (Breaker::default(), Calls::new(Instant::now()), Instant::now());

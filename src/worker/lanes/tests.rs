@@ -2,7 +2,7 @@ use super::*;
 
 fn take(lanes: &mut Lanes<u32>, open: usize, now: Instant) -> Vec<Lane> {
     let calls = std::iter::from_fn(|| match lanes.next(open, now) {
-        Next::Call(lane, _) => Some(lane),
+        Next::Call(lane, _, _) => Some(lane),
         Next::At(_) | Next::Idle => None,
     });
     calls.collect()
@@ -106,4 +106,20 @@ fn whoever_waits_can_be_sent_away() {
     fill(&mut lanes, Lane::Interactive, 2);
     assert_eq!(lanes.dismiss().len(), 5);
     assert_eq!(lanes.next(1, now), Next::Idle);
+}
+
+#[test]
+fn a_call_that_was_not_made_costs_nothing() {
+    let now = Instant::now();
+    let mut lanes = Lanes::new(1, now);
+    lanes.set_rate(Some(10.0));
+    fill(&mut lanes, Lane::Mass, 100);
+    for _ in 0..50 {
+        assert_eq!(take(&mut lanes, 1, now), [Lane::Mass]);
+        lanes.refund(1);
+        lanes.release(Lane::Mass);
+    }
+    assert_eq!(take(&mut lanes, 1, now), [Lane::Mass]);
+    lanes.release(Lane::Mass);
+    assert_eq!(take(&mut lanes, 1, now), [], "that one is made");
 }

@@ -122,8 +122,8 @@ fn providers_without_what_their_kind_needs() {
     let genauth = format!("kind = 'genauth'\napp_host = 'https://shop.genauth.ai'\n{client}");
     let baanx = "kind = 'baanx'\nbase_url = 'https://api.example.com'\nclient_key = 'k'\n";
     let cases = [
-        (String::new(), "kind", "choose rfc7009, genauth or baanx"),
-        ("kind = 'keycloak'".to_owned(), "kind", "must be one of `rfc7009`, `genauth`, `baanx`"),
+        (String::new(), "kind", "choose rfc7009, genauth, baanx, global_token_revocation, keycloak, okta or hydra"),
+        ("kind = 'auth0'".to_owned(), "kind", "must be one of `rfc7009`, `genauth`, `baanx`"),
         (format!("{rfc7009}client_secret = 'b'"), "client_id", "not set; give the id"),
         (format!("{rfc7009}client_id = ''\nclient_secret = 'b'"), "client_id", "not set; give the id"),
         (format!("{rfc7009}client_id = 'a'"), "client_secret", "not set; set client_secret or client_secret_file"),
@@ -145,12 +145,66 @@ fn providers_without_what_their_kind_needs() {
         (format!("{genauth}basic_encoding = 'raw'"), "basic_encoding", "without effect"),
         ("kind = 'baanx'\nclient_key = 'k'".to_owned(), "base_url", "not set"),
         ("kind = 'baanx'\nbase_url = 'https://api.example.com'".to_owned(), "client_key", "not set"),
-        (format!("{baanx}client_id = 'a'"), "client_id", "without effect for kind = \"baanx\" (only for rfc7009 and genauth)"),
+        (
+            format!("{baanx}client_id = 'a'"),
+            "client_id",
+            "without effect for kind = \"baanx\" (only for rfc7009, genauth, global_token_revocation, keycloak, okta and hydra)",
+        ),
         (format!("{baanx}verify = 'introspect'"), "verify", "without effect"),
     ];
     for (lines, key, sentence) in cases {
         assert_only(&provider_problems(&lines), &format!("providers.main.{key}"), sentence);
     }
+}
+
+#[test]
+fn providers_of_users_without_what_their_kind_needs() {
+    let client = "client_id = 'a'\nclient_secret = 'b'\n";
+    let management = "management_host = 'https://api.genauth.ai'\naccess_key_id = 'k'\naccess_key_secret = 's'\n";
+    let genauth = format!("kind = 'genauth'\napp_host = 'https://shop.genauth.ai'\n{client}");
+    let global = "kind = 'global_token_revocation'\n";
+    let endpoint = "global_token_revocation_endpoint = 'https://id.example.com/gtr'\n";
+    let grant = format!("{global}{endpoint}token_endpoint = 'https://id.example.com/token'\n");
+    let keycloak = "kind = 'keycloak'\nbase_url = 'https://id.example.com'\nrealm = 'shop'\n";
+    let okta = "kind = 'okta'\nbase_url = 'https://example.okta.com'\n";
+    let hydra = format!("kind = 'hydra'\nbase_url = 'https://id.example.com'\n{client}");
+    let cases = [
+        (format!("{genauth}access_key_id = 'k'\naccess_key_secret = 's'\napp_ids = ['a']"), "management_host", "give it with"),
+        (format!("{genauth}management_host = 'https://a'\naccess_key_secret = 's'\napp_ids = ['a']"), "access_key_id", "give it with"),
+        (format!("{genauth}management_host = 'https://a'\naccess_key_id = 'k'\napp_ids = ['a']"), "access_key_secret", "or remove"),
+        (format!("{genauth}{management}"), "app_ids", "name 1 to 50 applications"),
+        (format!("{genauth}{management}app_ids = []"), "app_ids", "name 1 to 50 applications"),
+        (format!("{genauth}{management}app_ids = '{}'", "a,".repeat(51)), "app_ids", "name 1 to 50 applications"),
+        (format!("{genauth}{management}app_ids = 'a'\nuser_id_type = 'uid'"), "user_id_type", "must be one of `user_id`, `external_id`"),
+        (format!("{global}bearer_token = 't'"), "global_token_revocation_endpoint", "or set issuer to have it discovered"),
+        (format!("{global}bearer_token = 't'\nissuer = 'id'"), "issuer", "not a valid address"),
+        (format!("{global}{endpoint}"), "bearer_token", "set bearer_token or bearer_token_file, or token_endpoint and a client"),
+        (format!("{grant}{client}bearer_token = 't'"), "bearer_token", "keep one way to authorize"),
+        (format!("{global}{endpoint}{client}"), "token_endpoint", "not set"),
+        (format!("{grant}client_secret = 'b'"), "client_id", "not set"),
+        (format!("{grant}client_id = 'a'\nclient_auth = 'none'"), "client_auth", "none is not enough"),
+        (format!("{global}{endpoint}bearer_token = 't'\nscope = 'x'"), "scope", "without effect beside bearer_token"),
+        (format!("{global}{endpoint}bearer_token = 't'\nsubject_format = 'phone'"), "subject_format", "must be one of `opaque`"),
+        (format!("{global}{endpoint}bearer_token = 't'\nverify = 'introspect'"), "verify", "without effect"),
+        (format!("kind = 'keycloak'\nrealm = 'shop'\n{client}"), "base_url", "not set"),
+        (format!("kind = 'keycloak'\nbase_url = 'https://id.example.com'\n{client}"), "realm", "not set; name the realm"),
+        (keycloak.to_owned() + "client_id = 'a'", "client_secret", "not set"),
+        (keycloak.to_owned() + "client_id = 'a'\nclient_auth = 'none'", "client_auth", "none is not enough"),
+        (format!("{keycloak}{client}admin_url = 'https://a'"), "admin_url", "(only for hydra)"),
+        (format!("{okta}{client}authorization_server_id = 'a'\nrealm = 'shop'"), "realm", "(only for keycloak)"),
+        (format!("{okta}api_token = ''\n{client}"), "api_token", "empty"),
+        (format!("{okta}api_token = 't'\nauthorization_server_id = 'a'\nclient_secret = 'b'"), "client_id", "not set"),
+        (format!("{okta}api_token = 't'\nclient_auth = 'none'\nverify = 'introspect'"), "client_id", "not set"),
+        (format!("{hydra}verify = 'introspect'"), "admin_url", "introspection is at the administrative port"),
+        (format!("{hydra}admin_url = 'http://10.0.0.1:4445'"), "admin_url", "must start with https://"),
+        (format!("{hydra}rate_per_s = 0"), "rate_per_s", "choose 1 to 100000"),
+        (format!("{hydra}rate_per_s = 100001"), "rate_per_s", "choose 1 to 100000"),
+        (format!("{hydra}rate_per_s = 2.5"), "rate_per_s", "must be a whole number"),
+    ];
+    for (lines, key, sentence) in cases {
+        assert_only(&provider_problems(&lines), &format!("providers.main.{key}"), sentence);
+    }
+    assert_eq!(provider_problems(okta).len(), 2, "an id and a secret, or an API token");
 }
 
 #[test]

@@ -1,0 +1,109 @@
+//! `kind = "hydra"`: Ory Hydra's tokens by RFC 7009 at the public port, whole subjects at the administrative port, which knows no authentication.
+//!
+//! A subject's consent sessions are revoked first, which kills its tokens, then its login sessions, so that no browser gets new ones without a login.
+//! Hydra says 204 to a subject that it has never seen, too. Sessions are unsupported: ending one by `sid` kills no tokens.
+
+use reqwest::Method;
+use url::Url;
+
+use super::call::Call;
+use super::client_auth::Client;
+use super::http::Http;
+use super::reply::Reply;
+use super::rfc7009::Rfc7009;
+use super::setup::{ProviderSetupError, Setup};
+use crate::config::{BasicEncoding, HydraConfig};
+use crate::outcome::{Answer, Proof, Verdict};
+
+/// A Hydra.
+pub(super) struct Hydra {
+    tokens: Rfc7009,
+    admin: Option<Admin>,
+}
+
+/// Its administrative port.
+pub(super) struct Admin {
+    consent: Url,
+    login: Url,
+}
+
+impl Hydra {
+    /// The Hydra of `config`. Introspection is at the administrative port.
+    pub(super) fn new(setup: &Setup<'_>, config: &HydraConfig) -> Result<Self, ProviderSetupError> {
+        let admin = config.admin_url.as_deref();
+        let at_admin = |path: &str| admin.map(|base| setup.url_under("admin_url", base, path)).transpose();
+        let client = Client::new(setup, &config.client, BasicEncoding::Rfc6749)?;
+        let revocation = setup.url_under("base_url", &config.base_url, "/oauth2/revoke")?;
+        let sessions = (at_admin("/admin/oauth2/auth/sessions/consent")?, at_admin("/admin/oauth2/auth/sessions/login")?);
+        Ok(Self {
+            tokens: Rfc7009::at(client, revocation, at_admin("/admin/oauth2/introspect")?),
+            admin: sessions.0.zip(sessions.1).map(|(consent, login)| Admin { consent, login }),
+        })
+    }
+
+    /// The OAuth endpoints.
+    pub(super) fn tokens(&self) -> &Rfc7009 {
+        &self.tokens
+    }
+
+    /// The administrative port, where it is known.
+    pub(super) fn admin(&self) -> Option<&Admin> {
+        self.admin.as_ref()
+    }
+}
+
+impl Admin {
+    /// An address at the port.
+    pub(super) fn url(&self) -> &Url {
+        &self.consent
+    }
+
+    /// Revokes the consent sessions, with their tokens, and the login sessions of `sub`.
+    pub(super) async fn log_out(&self, http: &Http, sub: &str) -> Answer {
+        let consent = self.delete(http, &self.consent, &[("subject", sub), ("all", "true")]).await;
+        if consent.verdict != Verdict::Done(Proof::Accepted) {
+            return consent;
+        }
+        self.delete(http, &self.login, &[("subject", sub)]).await
+    }
+
+    async fn delete(&self, http: &Http, url: &Url, query: &[(&str, &str)]) -> Answer {
+        let mut url = url.clone();
+        url.query_pairs_mut().extend_pairs(query);
+        let call = Call::new(Method::DELETE, &url).secrets(query.iter().filter(|(name, _)| *name == "subject").map(|(_, sub)| *sub));
+        http.send(call).await.map_or_else(|failure| failure, |reply| classify(&reply))
+    }
+}
+
+/// What the administrative port's answer means.
+fn classify(reply: &Reply<'_>) -> Answer {
+    match reply.status {
+        200..=299 => reply.done(Proof::Accepted),
+        401 | 403 => reply.fails(Verdict::Misconfigured, "something before the administrative port denies access: check admin_url"),
+        _ => reply.status_answer().unwrap_or_else(|| reply.fails(Verdict::Refused, "see Hydra's log, then retry or cancel")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::reply::tests::reply;
+    use super::*;
+
+    #[test]
+    fn every_row_of_the_table() {
+        let rows = [
+            (204, "", Verdict::Done(Proof::Accepted)),
+            (400, r#"{"error":"invalid_request"}"#, Verdict::Refused),
+            (401, "", Verdict::Misconfigured),
+            (403, "", Verdict::Misconfigured),
+            (404, "", Verdict::Misconfigured),
+            (307, "", Verdict::Misconfigured),
+            (429, "", Verdict::Transient),
+            (500, r#"{"error":"error"}"#, Verdict::Transient),
+            (503, "", Verdict::Transient),
+        ];
+        for (status, body, verdict) in rows {
+            assert_eq!(classify(&reply(status, body)).verdict, verdict, "{status} {body}");
+        }
+    }
+}

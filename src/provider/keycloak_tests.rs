@@ -1,0 +1,74 @@
+use super::super::reply::tests::reply;
+use super::*;
+
+const NO_SESSION: &str = r#"{"error":"Sesssion not found"}"#;
+const NO_USER: &str = r#"{"error":"User not found"}"#;
+const NO_REALM: &str = r#"{"error":"Realm not found."}"#;
+const NO_CONSENT: &str = r#"{"error":"Consent nor offline token not found"}"#;
+
+fn verdict<T>(result: Result<T, Answer>) -> Verdict {
+    result.err().expect("a failure").verdict
+}
+
+#[test]
+fn what_every_call_has_in_common() {
+    let rows = [
+        (400, "", Verdict::Refused),
+        (401, r#"{"error":"HTTP 401 Unauthorized"}"#, Verdict::Misconfigured),
+        (403, r#"{"error":"HTTP 403 Forbidden"}"#, Verdict::Misconfigured),
+        (404, NO_REALM, Verdict::Misconfigured),
+        (404, "<html>Not Found</html>", Verdict::Misconfigured),
+        (404, "", Verdict::Misconfigured),
+        (405, "", Verdict::Misconfigured),
+        (302, "", Verdict::Misconfigured),
+        (429, "", Verdict::Transient),
+        (500, NO_SESSION, Verdict::Transient),
+        (503, NO_USER, Verdict::Transient),
+    ];
+    for (status, body, expected) in rows {
+        let reply = reply(status, body);
+        let verdicts = [verdict(session(&reply)), verdict(user(&reply)), verdict(offline_clients(&reply)), verdict(consent(&reply))];
+        assert_eq!(verdicts, [expected; 4], "{status} {body}");
+    }
+}
+
+#[test]
+fn only_keycloaks_own_word_makes_a_session_dead() {
+    assert_eq!(session(&reply(204, "")).unwrap().verdict, Verdict::Done(Proof::Accepted));
+    for body in [NO_SESSION, r#"{"error":"Session not found"}"#] {
+        assert_eq!(session(&reply(404, body)).unwrap().verdict, Verdict::Done(Proof::AlreadyInvalid));
+    }
+    assert_eq!(verdict(session(&reply(404, NO_USER))), Verdict::Refused);
+}
+
+#[test]
+fn an_unknown_user_is_for_a_person() {
+    assert_eq!(user(&reply(204, "")).unwrap().verdict, Verdict::Done(Proof::Accepted));
+    assert_eq!([verdict(user(&reply(404, NO_USER))), verdict(offline_clients(&reply(404, NO_USER)))], [Verdict::Refused; 2]);
+}
+
+#[test]
+fn a_lacking_role_is_named() {
+    assert!(user(&reply(403, "")).unwrap_err().error.unwrap().contains("manage-users"));
+}
+
+#[test]
+fn clients_with_offline_tokens_are_found() {
+    let body = r#"[
+        {"clientId":"web","grantedClientScopes":["email"],"additionalGrants":[]},
+        {"clientId":"app 1","grantedClientScopes":[],"createdDate":null,"additionalGrants":[{"client":"5f2c","key":"Offline Token"}]},
+        {"clientId":"old"}
+    ]"#;
+    assert_eq!(offline_clients(&reply(200, body)).unwrap(), ["app 1"]);
+    assert_eq!(offline_clients(&reply(200, "[]")).unwrap(), [""; 0]);
+    for body in ["", "<html>", "{}", r#"[{"additionalGrants":[{"key":"Offline Token"}]}]"#] {
+        assert_eq!(verdict(offline_clients(&reply(200, body))), Verdict::Transient, "{body}");
+    }
+}
+
+#[test]
+fn offline_tokens_that_are_gone_are_as_good_as_ended() {
+    assert!(consent(&reply(204, "")).is_ok());
+    assert!(consent(&reply(404, NO_CONSENT)).is_ok());
+    assert!(consent(&reply(404, r#"{"error":"Client not found"}"#)).is_ok());
+}

@@ -1,0 +1,118 @@
+//! `kind = "okta"`: tokens by RFC 7009 as an application, whole users by the management API.
+//!
+//! `DELETE /api/v1/users/{id}/sessions?oauthTokens=true` ends the user's sessions at Okta and the OAuth tokens issued to the user. `forgetDevices` is left to
+//! the organisation's default, which in Identity Engine forgets the devices. Sessions that applications keep by themselves are not ended.
+
+use reqwest::Method;
+use url::Url;
+
+use super::address::{Address, segment};
+use super::bearer::{Bearer, Bearers, Source};
+use super::call::Call;
+use super::client_auth::Client;
+use super::http::Http;
+use super::reply::Reply;
+use super::rfc7009::Rfc7009;
+use super::setup::{ProviderSetupError, Setup};
+use crate::config::{BasicEncoding, OktaConfig};
+use crate::outcome::{Answer, Proof, Verdict};
+
+/// An Okta organisation.
+pub(super) struct Okta {
+    base: Url,
+    tokens: Option<Rfc7009>,
+    bearers: Option<Bearers>,
+}
+
+impl Okta {
+    /// The organisation of `config`.
+    pub(super) fn new(setup: &Setup<'_>, config: &OktaConfig) -> Result<Self, ProviderSetupError> {
+        let base = setup.url_under("base_url", &config.base_url, "")?;
+        let bearers = match &config.api_token {
+            Some(token) => Some(Bearers::new(Source::fixed(setup, "api_token", "SSWS", token)?)),
+            None => None,
+        };
+        Ok(Self { base, tokens: tokens(setup, config)?, bearers })
+    }
+
+    /// The address of the organisation.
+    pub(super) fn base(&self) -> &Url {
+        &self.base
+    }
+
+    /// The OAuth endpoints, where there is a client.
+    pub(super) fn tokens(&self) -> Option<&Rfc7009> {
+        self.tokens.as_ref()
+    }
+
+    /// What users are logged out with, where there is an API token.
+    pub(super) fn bearers(&self) -> Option<&Bearers> {
+        self.bearers.as_ref()
+    }
+
+    /// Ends the sessions and tokens of the user `sub`.
+    pub(super) async fn log_out(&self, http: &Http, bearers: &Bearers, sub: &str) -> Answer {
+        bearers.lend(http, |bearer| async move { self.clear(http, &bearer, sub).await }).await
+    }
+
+    async fn clear(&self, http: &Http, bearer: &Bearer, sub: &str) -> Result<Answer, Answer> {
+        let address = Address::new(&self.base, "/api/v1/users/{}/sessions?oauthTokens=true", &[sub])?;
+        Ok(classify(&bearer.send(http, Call::to(Method::DELETE, &address).secrets([sub])).await?))
+    }
+}
+
+fn tokens(setup: &Setup<'_>, config: &OktaConfig) -> Result<Option<Rfc7009>, ProviderSetupError> {
+    let Some(client) = &config.client else { return Ok(None) };
+    let server = match &config.authorization_server_id {
+        None => "/oauth2/v1".to_owned(),
+        Some(id) => format!("/oauth2/{}/v1", segment(id).ok_or_else(|| setup.refuse("authorization_server_id", "is no server's id"))?),
+    };
+    let endpoint = |call: &str| setup.url_under("base_url", &config.base_url, &format!("{server}/{call}"));
+    let client = Client::new(setup, client, BasicEncoding::Rfc6749)?;
+    Ok(Some(Rfc7009::at(client, endpoint("revoke")?, Some(endpoint("introspect")?))))
+}
+
+/// What the management API's answer means. Okta's own errors have an `errorCode`; a 404 without one is no word on the user.
+fn classify(reply: &Reply<'_>) -> Answer {
+    let is_oktas = || reply.json().is_some_and(|body| body.get("errorCode").is_some());
+    match reply.status {
+        200..=299 => reply.done(Proof::Accepted),
+        401 => reply.fails(Verdict::Misconfigured, "check api_token"),
+        403 => reply.fails(Verdict::Misconfigured, "the administrator of api_token may not clear this user's sessions"),
+        404 if is_oktas() => reply.fails(Verdict::Refused, "no such user: sub must be the user's id or login at Okta"),
+        _ => reply.status_answer().unwrap_or_else(|| reply.fails(Verdict::Refused, "see Okta's system log, then retry or cancel")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::reply::tests::reply;
+    use super::*;
+
+    #[test]
+    fn every_row_of_the_table() {
+        let rows = [
+            (204, "", Verdict::Done(Proof::Accepted)),
+            (200, "{}", Verdict::Done(Proof::Accepted)),
+            (400, r#"{"errorCode":"E0000001"}"#, Verdict::Refused),
+            (401, r#"{"errorCode":"E0000011"}"#, Verdict::Misconfigured),
+            (403, r#"{"errorCode":"E0000006"}"#, Verdict::Misconfigured),
+            (404, r#"{"errorCode":"E0000007","errorSummary":"Not found: Resource not found: u (User)"}"#, Verdict::Refused),
+            (404, "<html>", Verdict::Misconfigured),
+            (405, "", Verdict::Misconfigured),
+            (302, "", Verdict::Misconfigured),
+            (429, r#"{"errorCode":"E0000047"}"#, Verdict::Transient),
+            (500, r#"{"errorCode":"E0000009"}"#, Verdict::Transient),
+            (503, "", Verdict::Transient),
+        ];
+        for (status, body, verdict) in rows {
+            assert_eq!(classify(&reply(status, body)).verdict, verdict, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn oktas_words_are_told() {
+        let answer = classify(&reply(404, r#"{"errorCode":"E0000007","errorSummary":"Not found: tok/1 (User)"}"#));
+        assert!(answer.error.unwrap().contains("404 E0000007: Not found: [redacted] (User); no such user"));
+    }
+}

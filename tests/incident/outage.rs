@@ -1,0 +1,60 @@
+//! The provider fails in the middle of an incident: few calls until it is left alone, probes alone while it is, a gentle start afterwards.
+
+use std::time::{Duration, Instant};
+
+use crate::harness::{Worker, eventually};
+use crate::provider::busiest_second;
+use crate::scene::{Scene, tokens};
+use crate::scripted_idp::Reply;
+
+/// Calls of one worker until its breaker opens: 20 in a row and as many as its slots had under way. Two workers.
+const UNTIL_OPEN: usize = 2 * (20 + 8);
+
+async fn fails_in_the_middle(ill: impl Fn() -> Reply + Send + 'static) {
+    let scene = Scene::alone(Duration::from_millis(20)).await.set("REVOCATION__PROVIDERS__MAIN__CONCURRENCY", "8");
+    let (_workers, tokens): ([Worker; 2], _) = (scene.workers().await, tokens(4000));
+    scene.open(&tokens);
+    eventually("it is under way", async || (scene.provider.count() > 1000).then_some(())).await;
+
+    scene.provider.turns(move |_| Some(ill()));
+    let began = Instant::now();
+    eventually("both leave it alone", async || {
+        (scene.stage.count("revocation.provider_status WHERE breaker <> 'closed'").await == 2).then_some(())
+    })
+    .await;
+    let until_open = scene.provider.times_since(began).len();
+    assert!(until_open <= UNTIL_OPEN, "{until_open} calls until the breakers opened");
+    eventually("it is probed", async || (scene.provider.times_since(began).len() >= until_open + 4).then_some(())).await;
+    let (took, probes) = (began.elapsed(), scene.provider.times_since(began).len() - until_open);
+    // Probes 2 s and 4 s after the opening, a quarter early at the most, by each worker.
+    assert!(took > Duration::from_secs(4), "four probes within {took:?}");
+    assert!(probes <= 6, "{probes} probes within {took:?}");
+    scene.stage.wait_for_count(0, "revocation.targets WHERE lease_owner IS NOT NULL").await;
+    assert_eq!(scene.count("state = 'parked'").await, 0, "nothing needs a person");
+    let counted = scene.stage.count("revocation.targets WHERE failures > 0").await as usize;
+    assert!(counted <= 2 * 20, "failures were counted of {counted} targets; those of an outage are not");
+
+    scene.provider.recovers();
+    let recovered = Instant::now();
+    eventually("it goes on", async || (scene.provider.times_since(recovered).len() >= 600).then_some(())).await;
+    let times = scene.provider.times_since(recovered);
+    let first_second = times.iter().filter(|at| **at < times[0] + Duration::from_secs(1)).count();
+    // 2 workers of 6 slots for mass revocations at 20 ms could make 600; within the first second of ten they open one or two.
+    assert!(first_second <= 250, "{first_second} calls in the first second");
+    assert!(busiest_second(&times) > first_second, "it grows: {} then {}", first_second, busiest_second(&times));
+    scene.wait_for(tokens.len(), "state = 'revoked'").await;
+    scene.ends("finished").await;
+    scene.every_call_is_on_record().await;
+    assert_eq!(scene.stage.count("audit.attempts").await as usize, scene.provider.count(), "each call is an attempt on record");
+    assert_eq!(scene.count("state <> 'revoked'").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_answers_500_is_left_alone_and_nothing_is_lost() {
+    fails_in_the_middle(|| Reply::status(500)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_hangs_up_is_left_alone_and_nothing_is_lost() {
+    fails_in_the_middle(Reply::close).await;
+}
