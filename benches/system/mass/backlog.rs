@@ -74,8 +74,8 @@ async fn publish(channel: &Channel, published: u32, count: u32) -> Result<u32> {
     for number in published..published + count {
         let properties = BasicProperties::default().with_content_type("application/cloudevents+json".into()).with_delivery_mode(2);
         let (properties, options) = (properties.with_user_id(USER.into()), BasicPublishOptions { mandatory: true, ..Default::default() });
-        let sent = channel.basic_publish("auth.events".into(), "auth.mass_revocation".into(), options, &message(number), properties);
-        open.push(confirmed(sent.await?));
+        let (exchange, key, body) = ("auth.events".into(), "auth.mass_revocation".into(), message(number));
+        open.push(confirmed(channel.basic_publish(exchange, key, options, &body, properties).await?));
     }
     try_join_all(open).await?;
     Ok(published + count)
