@@ -25,6 +25,8 @@ const LOOK: Duration = Duration::from_millis(20);
 /// It ends when this is dropped.
 pub(super) struct Backlog {
     connection: Connection,
+    /// Dropped after its connection is closed: the other way round, that fails.
+    _channel: Channel,
     /// Fewest messages that were seen ready in the queue since it was full.
     least: Arc<AtomicU32>,
     task: JoinHandle<Result>,
@@ -41,8 +43,8 @@ impl Backlog {
         while queue(&channel, MASS_QUEUE).await?.0 < wanted {
             published = publish(&channel, published, WINDOW).await?;
         }
-        let task = tokio::spawn(keep(channel, wanted, published, least.clone()));
-        Ok(Self { connection, least, task })
+        let task = tokio::spawn(keep(channel.clone(), wanted, published, least.clone()));
+        Ok(Self { connection, _channel: channel, least, task })
     }
 
     /// Fewest messages that were ready in the queue since it was full.
