@@ -11,7 +11,7 @@ use crate::scripted_idp::Reply;
 const UNTIL_OPEN: usize = 2 * (20 + 8);
 
 async fn fails_in_the_middle(ill: impl Fn() -> Reply + Send + 'static) {
-    let scene = Scene::alone(Duration::from_millis(20)).await.set("REVOCATION__PROVIDERS__MAIN__CONCURRENCY", "8");
+    let scene = Scene::alone(Duration::from_millis(20)).await.slots(8);
     let (_workers, tokens): ([Worker; 2], _) = (scene.workers().await, tokens(4000));
     scene.open(&tokens);
     eventually("it is under way", async || (scene.provider.count() > 1000).then_some(())).await;

@@ -45,7 +45,7 @@ impl Ledger {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_worker_comes_back_before_the_time_that_one_of_them_was_told() {
-    let scene = Scene::alone(Duration::from_millis(20)).await.set("REVOCATION__PROVIDERS__MAIN__CONCURRENCY", &SLOTS.to_string());
+    let scene = Scene::alone(Duration::from_millis(20)).await.slots(SLOTS);
     let (_workers, tokens): ([Worker; 2], _) = (scene.workers().await, tokens(3000));
     let ledger = Arc::new(Mutex::new(Ledger::default()));
     scene.provider.turns({
