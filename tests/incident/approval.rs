@@ -63,7 +63,8 @@ async fn a_client_waits_and_is_denied_before_the_tokens() {
     let kinds: Vec<_> = requested.flat_map(|seen| seen.data.targets).map(|entry| matches!(entry, Entry::Client { .. })).collect();
     assert!(kinds[0] && kinds[1..].iter().all(|is_client| !is_client), "the client first");
     assert_eq!(scene.count("target_kind = 'client' AND state = 'unsupported' AND denied_at IS NOT NULL").await, 1);
-    eventually("nothing waits any more", async || (worker.metric("revocation_incidents_awaiting_approval").await == 0.0).then_some(())).await;
+    eventually("nothing waits any more", async || (worker.metric("revocation_incidents_awaiting_approval").await == 0.0).then_some(()))
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

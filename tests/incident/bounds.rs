@@ -38,7 +38,13 @@ async fn the_hot_index_and_memory_hold_a_window_of_it() {
         (scene.row().await["targets_received"] == tokens.len() && calls > 300).then_some(())
     })
     .await;
-    println!("{} targets on record after {:?}; {hottest} hot rows, memory {} to {} MiB", tokens.len(), began.elapsed(), before >> 20, largest >> 20);
+    println!(
+        "{} targets on record after {:?}; {hottest} hot rows, memory {} to {} MiB",
+        tokens.len(),
+        began.elapsed(),
+        before >> 20,
+        largest >> 20
+    );
     assert!(hottest <= WINDOW, "{hottest} hot rows");
     assert!(hottest > WINDOW / 2, "the window is used: {hottest}");
     assert!(largest < before + (100 << 20), "memory grew from {before} to {largest} bytes");

@@ -58,7 +58,11 @@ async fn a_cutoff_is_denied_within_a_second_while_hundreds_of_chunks_wait() {
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     let (seen, not_before, _) = denial_of(&feed, Phase::Requested, "user-1").await;
     let (backlog, _) = app.depth("revocation.mass").await;
-    println!("denied {:?} after the command's start, {:?} after its end, with {backlog} events queued", seen - began, seen.saturating_duration_since(ordered));
+    println!(
+        "denied {:?} after the command's start, {:?} after its end, with {backlog} events queued",
+        seen - began,
+        seen.saturating_duration_since(ordered)
+    );
     assert!(seen < ordered + Duration::from_secs(1), "denied {:?} after the command", seen - ordered);
     assert!(backlog > 0, "the backlog was still there");
     eventually("a verifier refuses the user's tokens", async || is_denied(&denylist, &claims("user-1", not_before)).then_some(())).await;
@@ -100,7 +104,10 @@ async fn the_cutoff_of_a_user_in_an_incident_moves_to_the_upstream_revocation() 
     let ran = scene.incident("alice", &["open", "leak", "--reason", "account_takeover", "--sub", "user-1"]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     let (_, cutoff, expires) = denial_of(&feed, Phase::Requested, "user-1").await;
-    eventually("the thief has refreshed meanwhile", async || (OffsetDateTime::now_utc() > cutoff + Duration::from_millis(1100)).then_some(())).await;
+    eventually("the thief has refreshed meanwhile", async || {
+        (OffsetDateTime::now_utc() > cutoff + Duration::from_millis(1100)).then_some(())
+    })
+    .await;
     let stolen = claims("user-1", OffsetDateTime::now_utc());
     assert!(!is_denied(&denylist, &stolen), "it is younger than the event");
     scene.provider.turns(|_| Some(Reply::status(204)));
@@ -108,7 +115,9 @@ async fn the_cutoff_of_a_user_in_an_incident_moves_to_the_upstream_revocation() 
     let (not_before, revoked_at, deny_until) = on_record(&scene.stage, "user-1").await;
     assert!(moved > cutoff + Duration::from_secs(1) && moved_expires > expires, "{cutoff} to {moved}, until {expires} to {moved_expires}");
     // Messages have milliseconds, the record microseconds.
-    for (name, one, other) in [("not_before", not_before, moved), ("revoked_at", revoked_at, moved), ("deny_until", deny_until, moved_expires)] {
+    for (name, one, other) in
+        [("not_before", not_before, moved), ("revoked_at", revoked_at, moved), ("deny_until", deny_until, moved_expires)]
+    {
         assert!((one - other).abs() < Duration::from_millis(1), "{name}: {one} on record, {other} in the message");
     }
     eventually("a verifier refuses what the thief has", async || is_denied(&denylist, &stolen).then_some(())).await;

@@ -2,19 +2,19 @@
 #![cfg(test)]
 #![cfg(feature = "sandbox")]
 
-#[path = "../harness/mod.rs"]
-#[expect(dead_code, unused_imports, reason = "each test binary uses its part of the harness")]
-mod harness;
-#[path = "../commands/program.rs"]
-#[expect(dead_code, reason = "each test binary uses its part")]
-mod program;
 mod approval;
 mod bounds;
 mod cutoffs;
 mod fleet_rate;
 mod handles;
+#[path = "../harness/mod.rs"]
+#[expect(dead_code, unused_imports, reason = "each test binary uses its part of the harness")]
+mod harness;
 mod kills;
 mod outage;
+#[path = "../commands/program.rs"]
+#[expect(dead_code, reason = "each test binary uses its part")]
+mod program;
 mod provider;
 mod retry_after;
 mod scene;

@@ -196,7 +196,6 @@ impl Scene {
         App::connect(&self.stage.amqp_url).await.publish(&event).await;
         feed.wait_for(Phase::Confirmed, id).await;
     }
-
 }
 
 /// The broker's user, whom events are ordered as.

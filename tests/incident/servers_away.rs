@@ -52,7 +52,8 @@ async fn the_broker_is_killed_and_nothing_is_lost() {
     scene.ends("finished").await;
     scene.each_is_on_record_once(&tokens).await;
     scene.every_call_is_on_record().await;
-    let is_denied = |token: &String| matches!(denylist.check(&revocation_verifier::TokenView::bearer(token)), revocation_verifier::Verdict::Denied(_));
+    let is_denied =
+        |token: &String| matches!(denylist.check(&revocation_verifier::TokenView::bearer(token)), revocation_verifier::Verdict::Denied(_));
     eventually("a verifier refuses every token", async || tokens.iter().all(is_denied).then_some(())).await;
     for worker in &mut workers {
         assert!(worker.stop().await.success());
