@@ -17,6 +17,10 @@ use crate::{Result, bare, measure};
 
 /// The worker, built in the same profile as this benchmark.
 const WORKER: &str = env!("CARGO_BIN_EXE_revocation-worker");
+/// Calls at once; the worker's default, and the bare loop's.
+const CONCURRENCY: &str = "32";
+/// The broker user of everybody here.
+pub(crate) const USER: &str = "guest";
 /// How long anything that is waited for may take.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -142,7 +146,8 @@ fn bare_loop(stage: &Stage, revoke_url: &str) -> Result<Command> {
     Ok(command)
 }
 
-fn worker(verb: &str, stage: &Stage, revoke_url: &str) -> Command {
+/// One of the worker's commands, in the surroundings of this run.
+pub(crate) fn worker(verb: &str, stage: &Stage, revoke_url: &str) -> Command {
     let mut command = launcher(Path::new(WORKER));
     command.arg(verb).env("AMQP_URL", &stage.amqp_url).env("DATABASE_URL", &stage.database_url);
     command.env("SEALING_KEYS", format!("bench:{}", STANDARD.encode([7; 32])));
@@ -152,6 +157,9 @@ fn worker(verb: &str, stage: &Stage, revoke_url: &str) -> Command {
         ("PROVIDERS__MAIN__REVOCATION_ENDPOINT", revoke_url),
         ("PROVIDERS__MAIN__CLIENT_ID", "bench"),
         ("PROVIDERS__MAIN__CLIENT_SECRET", "bench-secret"),
+        ("PROVIDERS__MAIN__CONCURRENCY", CONCURRENCY),
+        ("AUTHORIZATION__MASS_REVOCATION_USERS", USER),
+        ("AUTHORIZATION__APPROVAL_ABOVE_TARGETS", "1000000000"),
         ("HTTP__LISTEN", "127.0.0.1:0"),
         ("LOG__FORMAT", "json"),
     ];

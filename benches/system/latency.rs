@@ -15,11 +15,12 @@ use crate::measure::{memory_mib, now_us, percentile};
 use crate::stage::{Servers, Stage};
 use crate::{Result, load};
 
-/// Median and 99th percentile in milliseconds.
+/// Median, 99th percentile and maximum in milliseconds.
 #[derive(Clone, Copy, Serialize)]
 pub(crate) struct Spread {
     pub(crate) p50_ms: f64,
     pub(crate) p99_ms: f64,
+    pub(crate) max_ms: f64,
 }
 
 /// What a latency run came to.
@@ -85,7 +86,7 @@ pub(crate) async fn run(servers: &mut Servers, contender: Contender, rate: u32, 
 }
 
 /// Waits until the contender consumes, then for what it does at its start to be over.
-async fn idle(client: &mut Client, stage: &Stage) -> Result<f64> {
+pub(crate) async fn idle(client: &mut Client, stage: &Stage) -> Result<f64> {
     let start = Instant::now();
     while stage.intake().await?.1 == 0 {
         client.check("a consumer", start)?;
@@ -110,7 +111,7 @@ async fn wait_for_the_end(servers: &mut Servers, client: &mut Client, contender:
 
 pub(crate) fn spread(from: &[i64], until: &[i64], warm_up: usize) -> Spread {
     let took: Vec<f64> = from.iter().zip(until).skip(warm_up).map(|(from, until)| (until - from) as f64 / 1e3).collect();
-    Spread { p50_ms: percentile(&took, 0.5), p99_ms: percentile(&took, 0.99) }
+    Spread { p50_ms: percentile(&took, 0.5), p99_ms: percentile(&took, 0.99), max_ms: percentile(&took, 1.0) }
 }
 
 /// Listens, as a verifier does, on a queue of its own that is bound to all invalidations.
@@ -122,7 +123,7 @@ async fn observe(amqp_url: &str, events: usize) -> Result<(Connection, Arc<Mutex
     Ok((connection, seen))
 }
 
-async fn subscribe(channel: &Channel) -> Result<Consumer> {
+pub(crate) async fn subscribe(channel: &Channel) -> Result<Consumer> {
     let options = QueueDeclareOptions { exclusive: true, auto_delete: true, ..Default::default() };
     let queue = channel.queue_declare("".into(), options, FieldTable::default()).await?.name().clone();
     let (key, options) = ("invalidation.#", QueueBindOptions::default());
@@ -131,21 +132,22 @@ async fn subscribe(channel: &Channel) -> Result<Consumer> {
     Ok(channel.basic_consume(queue, "observer".into(), options, FieldTable::default()).await?)
 }
 
+/// An invalidation, as far as it is counted.
 #[derive(Deserialize)]
-struct Message {
-    data: MessageData,
+pub(crate) struct Message {
+    pub(crate) data: MessageData,
 }
 
 #[derive(Deserialize)]
-struct MessageData {
-    phase: String,
-    event: EventRef,
-    targets: Vec<IgnoredAny>,
+pub(crate) struct MessageData {
+    pub(crate) phase: String,
+    pub(crate) event: EventRef,
+    pub(crate) targets: Vec<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
-struct EventRef {
-    id: String,
+pub(crate) struct EventRef {
+    pub(crate) id: String,
 }
 
 async fn note_all(mut consumer: Consumer, seen: Arc<Mutex<Seen>>) {

@@ -31,6 +31,11 @@ fn opaque(length: usize, number: u32) -> String {
     format!("{filler}{number:0NUMBER_DIGITS$}")
 }
 
+/// A refresh token that ends in `number`.
+pub(crate) fn refresh_token(number: u32) -> String {
+    opaque(REFRESH_TOKEN_BYTES, number)
+}
+
 /// A token of three parts with the claims that identity providers send; the signature is filler.
 fn access_token(number: u32) -> String {
     let claims = serde_json::json!({
@@ -45,12 +50,12 @@ fn access_token(number: u32) -> String {
 }
 
 /// The logout event `number`.
-fn event(number: u32) -> Vec<u8> {
+pub(crate) fn event(number: u32) -> Vec<u8> {
     let event = serde_json::json!({
         "specversion": "1.0", "id": number.to_string(), "source": SOURCE, "type": "auth.logout.v1", "time": "2026-11-20T22:30:00.123Z",
         "data": { "provider": "main", "reason": "user_logout", "actor": format!("user-{number}"), "targets": [
             { "token": access_token(number), "token_type_hint": "access_token" },
-            { "token": opaque(REFRESH_TOKEN_BYTES, number), "token_type_hint": "refresh_token" } ] } });
+            { "token": refresh_token(number), "token_type_hint": "refresh_token" } ] } });
     event.to_string().into_bytes()
 }
 
@@ -60,7 +65,7 @@ async fn publish(channel: &Channel, body: &[u8]) -> Result<impl Future<Output = 
     Ok(channel.basic_publish("auth.events".into(), "auth.logout".into(), options, body, properties).await?)
 }
 
-async fn confirmed(confirm: impl Future<Output = lapin::Result<Confirmation>>) -> Result {
+pub(crate) async fn confirmed(confirm: impl Future<Output = lapin::Result<Confirmation>>) -> Result {
     match confirm.await? {
         Confirmation::Ack(None) => Ok(()),
         _ => Err("the broker refused or returned an event of the benchmark".into()),
@@ -90,13 +95,13 @@ pub(crate) fn events(count: u32) -> Vec<Vec<u8>> {
 }
 
 /// Publishes events, `rate` a second, whatever becomes of them. Returns when each was published, in microseconds since 1970.
-pub(crate) async fn at_rate(channel: &Channel, bodies: &[Vec<u8>], rate: u32) -> Result<Vec<i64>> {
+pub(crate) async fn at_rate<B: AsRef<[u8]>>(channel: &Channel, bodies: impl IntoIterator<Item = B>, rate: u32) -> Result<Vec<i64>> {
     let (mut published, mut open) = (Vec::new(), Vec::new());
     let start = Instant::now();
-    for (number, body) in (0..).zip(bodies) {
-        tokio::time::sleep_until(start + Duration::from_secs(1) * number / rate).await;
+    for (number, body) in (0_u32..).zip(bodies) {
+        tokio::time::sleep_until(start + Duration::from_secs_f64(f64::from(number) / f64::from(rate))).await;
         published.push(now_us());
-        open.push(publish(channel, body).await?);
+        open.push(publish(channel, body.as_ref()).await?);
     }
     for confirm in open {
         confirmed(confirm).await?;

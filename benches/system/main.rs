@@ -1,5 +1,5 @@
 //! Drains a pre-loaded queue through the worker and through a bare loop, in turn, on one private RabbitMQ and Postgres,
-//! and prints what each costs; or measures verifiers. `docs/benchmark.md` says what is measured and how.
+//! and prints what each costs; or measures verifiers, or a mass revocation. `docs/benchmark.md` says what is measured and how.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints its result")]
 
 mod bare;
@@ -7,6 +7,7 @@ mod client;
 mod drain;
 mod latency;
 mod load;
+mod mass;
 mod measure;
 mod provider;
 mod report;
@@ -60,6 +61,8 @@ struct Options {
 enum Role {
     /// Measures verifiers: how soon one that missed denials is ready, what it holds, how soon many refuse a token.
     Verifiers(verifiers::Options),
+    /// Measures a mass revocation: logouts beside it, its own rate and cost, cutoffs before its backlog.
+    Mass(mass::Options),
     /// A verifier in a process of its own.
     #[command(hide = true)]
     Verifier,
@@ -90,6 +93,7 @@ fn run(options: &Options) -> Result {
         Some(Role::Bare) => bare::run(),
         Some(Role::Verifier) => verifiers::process::run(),
         Some(Role::Verifiers(ref options)) => verifiers::run(options),
+        Some(Role::Mass(ref options)) => mass::run(options),
         None if options.bench => compare(options),
         None => {
             println!("run it with `cargo bench`");

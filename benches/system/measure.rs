@@ -44,12 +44,26 @@ impl Cpu {
 
     /// Time spent since `earlier`, for every 1,000 of `events`.
     pub(crate) fn per_thousand(self, earlier: Self, events: u32) -> Self {
-        let thousands = f64::from(events) / 1000.0;
+        self.since(earlier).times(1000.0 / f64::from(events))
+    }
+
+    /// Time spent since `earlier`, or beyond it.
+    pub(crate) fn since(self, earlier: Self) -> Self {
         Self {
-            client: (self.client - earlier.client) / thousands,
-            broker: (self.broker - earlier.broker) / thousands,
-            postgres: (self.postgres - earlier.postgres) / thousands,
-            provider: (self.provider - earlier.provider) / thousands,
+            client: self.client - earlier.client,
+            broker: self.broker - earlier.broker,
+            postgres: self.postgres - earlier.postgres,
+            provider: self.provider - earlier.provider,
+        }
+    }
+
+    /// Each of the four times `factor`.
+    pub(crate) fn times(self, factor: f64) -> Self {
+        Self {
+            client: self.client * factor,
+            broker: self.broker * factor,
+            postgres: self.postgres * factor,
+            provider: self.provider * factor,
         }
     }
 }

@@ -22,22 +22,28 @@ struct Ledger {
     posts: u64,
     /// By event number: when the event's latest token came, in microseconds since 1970.
     latest_us: Vec<i64>,
+    /// By event number: how often its access token came, and its refresh token.
+    times: Vec<[u8; 2]>,
 }
 
 impl Ledger {
-    fn note(&mut self, event: Option<usize>) {
+    fn note(&mut self, form: &[u8]) {
         self.posts += 1;
-        let Some(event) = event else { return };
+        let Some(event) = event_number(form) else { return };
         if self.latest_us.len() <= event {
             self.latest_us.resize(event + 1, 0);
+            self.times.resize(event + 1, [0; 2]);
         }
         self.latest_us[event] = now_us();
+        let times = &mut self.times[event][usize::from(is_refresh(form))];
+        *times = times.saturating_add(1);
     }
 
     fn reply(&mut self, question: &str) -> String {
         match question {
             "posts" => self.posts.to_string(),
             "latest_us" => serde_json::json!(self.latest_us).to_string(),
+            "times" => serde_json::json!(self.times).to_string(),
             _ => {
                 *self = Self::default();
                 "reset".to_owned()
@@ -87,7 +93,7 @@ async fn answer_requests(mut stream: TcpStream, ledger: Arc<Mutex<Ledger>>, dela
             }
             continue;
         };
-        ledger.lock().unwrap_or_else(PoisonError::into_inner).note(event_number(&buffer[head..end]));
+        ledger.lock().unwrap_or_else(PoisonError::into_inner).note(&buffer[head..end]);
         buffer.drain(..end);
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;
@@ -109,6 +115,10 @@ fn whole_request(buffer: &[u8]) -> Option<(usize, usize)> {
 fn event_number(form: &[u8]) -> Option<usize> {
     let token = form.split(|byte| *byte == b'&').find_map(|field| field.strip_prefix(b"token="))?;
     std::str::from_utf8(token.get(token.len().checked_sub(NUMBER_DIGITS)?..)?).ok()?.parse().ok()
+}
+
+fn is_refresh(form: &[u8]) -> bool {
+    form.split(|byte| *byte == b'&').any(|field| field == b"token_type_hint=refresh_token")
 }
 
 /// The benchmark's handle to the provider's process. Dropping it ends the process.
@@ -142,6 +152,11 @@ impl Provider {
     /// When each event's latest token came, by event number, in microseconds since 1970.
     pub(crate) async fn latest_us(&mut self) -> Result<Vec<i64>> {
         Ok(serde_json::from_str(&self.ask("latest_us").await?)?)
+    }
+
+    /// How often each event's access token came, and its refresh token, by event number.
+    pub(crate) async fn times(&mut self) -> Result<Vec<[u8; 2]>> {
+        Ok(serde_json::from_str(&self.ask("times").await?)?)
     }
 
     /// Forgets everything.

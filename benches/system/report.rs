@@ -75,7 +75,7 @@ fn table<T>(figures: &[(&str, Figure<T>)], runs: &[T], contender: fn(&T) -> Cont
 }
 
 /// Three or four significant digits.
-fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     match value {
         value if value.is_nan() => "-".to_owned(),
         value if value.abs() >= 100.0 => format!("{value:.0}"),

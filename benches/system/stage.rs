@@ -73,9 +73,7 @@ impl Stage {
 
     /// Messages ready in the intake queue, and its consumers.
     pub(crate) async fn intake(&self) -> Result<(u32, u32)> {
-        let options = QueueDeclareOptions { passive: true, ..Default::default() };
-        let queue = self.channel.queue_declare(INTAKE.into(), options, FieldTable::default()).await?;
-        Ok((queue.message_count(), queue.consumer_count()))
+        queue(&self.channel, INTAKE).await
     }
 
     /// Removes them.
@@ -88,6 +86,13 @@ impl Stage {
         admin.close().await;
         Ok(())
     }
+}
+
+/// Messages ready in a queue, and its consumers.
+pub(crate) async fn queue(channel: &Channel, name: &str) -> Result<(u32, u32)> {
+    let options = QueueDeclareOptions { passive: true, ..Default::default() };
+    let queue = channel.queue_declare(name.into(), options, FieldTable::default()).await?;
+    Ok((queue.message_count(), queue.consumer_count()))
 }
 
 async fn connect(url: &str) -> Result<PgPool> {

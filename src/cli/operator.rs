@@ -23,8 +23,13 @@ fn person(name: &str) -> Result<String, &'static str> {
 impl Operator {
     /// The name for the record.
     pub(super) fn name(&self) -> String {
+        self.known().unwrap_or_else(|| "unknown".to_owned())
+    }
+
+    /// The same for an order that must be somebody's.
+    pub(super) fn known(&self) -> Option<String> {
         let variable = |name| std::env::var(name).ok().and_then(|value| person(&value).ok());
-        self.actor.clone().or_else(|| variable("USER")).or_else(|| variable("LOGNAME")).unwrap_or_else(|| "unknown".to_owned())
+        self.actor.clone().or_else(|| variable("USER")).or_else(|| variable("LOGNAME"))
     }
 }
 

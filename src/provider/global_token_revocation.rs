@@ -26,7 +26,7 @@ pub(super) struct GlobalTokenRevocation {
 
 enum Place {
     Given(Url),
-    Discovered(Discovery),
+    Discovered(Box<Discovery>),
 }
 
 impl GlobalTokenRevocation {
@@ -34,7 +34,7 @@ impl GlobalTokenRevocation {
     pub(super) fn new(setup: &Setup<'_>, config: &GlobalTokenRevocationConfig) -> Result<Self, ProviderSetupError> {
         let place = match &config.endpoint {
             Some(url) => Place::Given(setup.url(Endpoint::GlobalTokenRevocation.as_str(), url)?),
-            None => Place::Discovered(Discovery::new(setup, Endpoint::GlobalTokenRevocation)?),
+            None => Place::Discovered(Box::new(Discovery::new(setup, Endpoint::GlobalTokenRevocation)?)),
         };
         let bearers = Bearers::new(Source::new(setup, &config.bearer)?);
         Ok(Self { place, format: config.subject_format, issuer: setup.config.issuer.clone(), bearers })

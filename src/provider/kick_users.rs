@@ -85,10 +85,11 @@ fn classify(reply: &Reply<'_>) -> Answer {
         return answer;
     }
     let body = reply.json().unwrap_or_default();
-    let code = number(&body, "statusCode").unwrap_or(u64::from(reply.status));
-    match (code, number(&body, "apiCode")) {
-        (200, _) if body.pointer("/data/success") == Some(&Value::Bool(true)) => reply.done(Proof::Accepted),
-        (200, _) => reply.fails(Verdict::Transient, "it says neither yes nor no: is management_host the management API's host?"),
+    let stated = number(&body, "statusCode");
+    match (stated.unwrap_or(u64::from(reply.status)), number(&body, "apiCode")) {
+        (200, _) if body.pointer("/data/success") == Some(&Value::Bool(false)) => reply.transient(),
+        (200, _) if stated.is_some() => reply.done(Proof::Accepted),
+        (200..=299, _) => reply.fails(Verdict::Transient, "it says neither yes nor no: is management_host the management API's host?"),
         (_, Some(2004)) => reply.fails(Verdict::Refused, "no such user: check user_id_type"),
         (_, Some(2011)) => reply.fails(Verdict::Misconfigured, "an application is not known: check app_ids"),
         // Signature, clock and nonce faults of the access key; not logged in; unknown user pool.
@@ -111,7 +112,10 @@ mod tests {
         let rows = [
             (200, r#"{"statusCode":200,"message":"ok","data":{"success":true}}"#, Verdict::Done(Proof::Accepted)),
             (200, r#"{"statusCode":200,"data":{"success":false}}"#, Verdict::Transient),
-            (200, r#"{"statusCode":200}"#, Verdict::Transient),
+            (200, r#"{"statusCode":200,"data":{"exists":true}}"#, Verdict::Done(Proof::Accepted)),
+            (200, r#"{"statusCode":200}"#, Verdict::Done(Proof::Accepted)),
+            (200, r#"{"success":true}"#, Verdict::Transient),
+            (204, "", Verdict::Transient),
             (200, "", Verdict::Transient),
             (200, "<html>", Verdict::Transient),
             (200, r#"{"statusCode":429}"#, Verdict::Transient),

@@ -79,7 +79,7 @@ fn classify(reply: &Reply<'_>) -> Answer {
         200..=299 => reply.done(Proof::Accepted),
         401 => reply.fails(Verdict::Misconfigured, "check api_token"),
         403 => reply.fails(Verdict::Misconfigured, "the administrator of api_token may not clear this user's sessions"),
-        404 if is_oktas() => reply.fails(Verdict::Refused, "no such user: sub must be the user's id or login at Okta"),
+        404 if is_oktas() => reply.fails(Verdict::Refused, "no such user: sub must be the user's id at Okta"),
         _ => reply.status_answer().unwrap_or_else(|| reply.fails(Verdict::Refused, "see Okta's system log, then retry or cancel")),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use futures::TryStreamExt;
 use revocation_worker::config::{DatabaseConfig, Secret};
@@ -10,7 +10,7 @@ use revocation_worker::store::{Rows, Store};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Executor};
 
-use crate::harness::{CANARY, Stage, canary_token};
+use crate::harness::{CANARY, Stage, canary_token, eventually};
 use crate::program::{Ran, bare, command, feed, run};
 use crate::scripted_idp::{Reply, ScriptedIdp};
 
@@ -276,6 +276,24 @@ async fn what_cannot_be_is_refused() {
     assert_eq!(verify(&[], &["/no/such/file", "--public-key", "AAAA"]).code, 2);
     let ran = verify(&[], &["/proc/version", "--any-signer"]);
     assert_eq!(ran.code, 1, "{}", ran.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interruption_leaves_no_file() {
+    let stage = incident().await;
+    let scratch = Scratch::new();
+    let mut lock = stage.db.begin().await.expect("begin");
+    lock.execute("LOCK TABLE revocation.attempts").await.expect("lock");
+    let mut command = command(&stage);
+    command.env("SEALING_KEYS", SEALING_KEY).args(["incident", "export", "leak", "--out", &scratch.file("leak.tar")]);
+    let child = command.stderr(Stdio::piped()).spawn().expect("start");
+    let files = || std::fs::read_dir(&scratch.0).expect("look around").count();
+    eventually("it has begun to write", async || (files() == 1).then_some(())).await;
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("run kill").success());
+    let output = child.wait_with_output().expect("wait for the command");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), said.as_ref()), (Some(1), "revocation-worker: interrupted; no file was written\n"));
+    assert_eq!(files(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,6 +5,7 @@ use serde_json::json;
 use sqlx::{AssertSqlSafe, Executor};
 
 use crate::harness::Stage;
+use crate::program::{command, run};
 
 async fn waiting() -> Stage {
     let stage = Stage::new().await;
@@ -25,6 +26,9 @@ async fn a_second_person_approves() {
     }
     assert_eq!(stage.of("leak", "state").await.as_deref(), Some("awaiting_approval"));
     assert_eq!(stage.count("audit.operations").await, 0);
+
+    let nobody = run(&mut command(&stage), &["incident", "approve", "leak"]);
+    assert_eq!((nobody.code, nobody.stderr.contains("--actor")), (2, true), "{}", nobody.stderr);
 
     let text = stage.steered(&["approve", "leak"]);
     let lines: Vec<_> = text.lines().collect();

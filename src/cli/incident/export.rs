@@ -15,6 +15,7 @@ use time::OffsetDateTime;
 use self::file::Target;
 use super::{Name, unknown};
 use crate::cli::CommandError;
+use crate::cli::interrupt::interruption;
 use crate::cli::operator::{Operator, open_store};
 use crate::cli::output::{say, say_json};
 use crate::config::{Environment, ExportSettings};
@@ -63,7 +64,11 @@ const ROWS: [Rows; 5] = [Rows::Revocations, Rows::Attempts, Rows::Operations, Ro
 pub(super) async fn run(path: Option<&Path>, args: &Args) -> Result<(), CommandError> {
     let settings = ExportSettings::load(path, &Environment::of_process())?;
     let store = open_store(&settings.database).await?;
-    let exported = export(&store, &settings.signing_key, args).await;
+    let interrupted = interruption()?;
+    let exported = tokio::select! {
+        exported = export(&store, &settings.signing_key, args) => exported,
+        () = interrupted.cancelled() => Err(CommandError::failed("interrupted; no file was written")),
+    };
     store.close().await;
     let (target, written) = exported?;
     say_written(&target, &written, args.json);

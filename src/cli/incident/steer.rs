@@ -47,6 +47,9 @@ struct Limit {
 }
 
 pub(super) async fn approve(store: &Store, args: &Approve) -> Result<(), CommandError> {
+    if args.order.operator.known().is_none() {
+        return Err(CommandError::Usage("--actor: say who approves; neither USER nor LOGNAME does".to_owned()));
+    }
     let incident = whole(store, &args.order.incident.name).await?;
     // What does not wait is refused below, by its state.
     if incident["state"] == "awaiting_approval" && !args.order.json {

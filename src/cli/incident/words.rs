@@ -18,8 +18,8 @@ pub(in crate::cli) fn call_for_action(incident: &Value) -> Option<String> {
     let number = |member: &str| incident[member].as_u64().unwrap_or(0);
     match incident["state"].as_str()? {
         "awaiting_approval" => {
-            let targets = count(number("targets_expected").max(number("targets_received")), "target");
-            let waits = format!("{targets} wait for a second person's approval");
+            let targets = number("targets_expected").max(number("targets_received"));
+            let waits = format!("{} for a second person's approval", wait(targets));
             // Since when is on record only of one that was never approved.
             let since = match incident["approved_by"].as_str() {
                 None => format!("since {}", span(number("waits_s"))),
@@ -27,10 +27,14 @@ pub(in crate::cli) fn call_for_action(incident: &Value) -> Option<String> {
             };
             Some(format!("{waits} {since}: {}", command("approve")))
         }
-        "paused" => Some(format!("paused, {} wait: {}", count(number("pending"), "target"), command("resume"))),
+        "paused" => Some(format!("paused, {}: {}", wait(number("pending")), command("resume"))),
         "running" if number("parked") > 0 => Some(format!("{} parked: {}", count(number("parked"), "target"), command("retry"))),
         _ => None,
     }
+}
+
+fn wait(targets: u64) -> String {
+    format!("{} {}", count(targets, "target"), if targets == 1 { "waits" } else { "wait" })
 }
 
 /// A sentence for each thing that an incident leaves open; none: nothing gets through any more.
@@ -117,7 +121,7 @@ mod tests {
         let wanted = r"200000 targets wait for a second person's approval since 12 min: revocation-worker incident approve 'it'\''s late'";
         assert_eq!(call.as_deref(), Some(wanted));
         let tripped = json!({ "incident": "x", "state": "awaiting_approval", "targets_received": 1, "approved_by": "bob", "waits_s": 740 });
-        let wanted = "1 target wait for a second person's approval again: it has grown beyond what bob approved: revocation-worker incident approve x";
+        let wanted = "1 target waits for a second person's approval again: it has grown beyond what bob approved: revocation-worker incident approve x";
         assert_eq!(call_for_action(&tripped).as_deref(), Some(wanted));
         assert_eq!(call_for_action(&json!({ "incident": "x", "state": "running", "parked": 0 })), None);
     }

@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::approval::ApprovalRules;
+use crate::config::raw::RawKind;
 use crate::config::{BasicEncoding, ClientAuth, GenauthProtocol, KindConfig, SubjectFormat, UserIdType, Verify};
 use crate::target::Kind;
 
@@ -228,6 +229,18 @@ fn providers_of_users() {
     assert_eq!((partner.endpoint.as_deref(), partner.subject_format), (None, Some(SubjectFormat::Email)));
     let KindConfig::Hydra(machines) = &config.providers["machines"].kind else { panic!("wrong kind") };
     assert_eq!((machines.client.auth, machines.admin_url.as_deref()), (ClientAuth::None, None));
+}
+
+#[test]
+fn every_kind_is_offered_and_stands_in_the_readme() {
+    let readme = include_str!("../../../README.md");
+    let offered = RawKind::NAMES.replace(" or ", ", ");
+    let refusal = problems(&format!("{BASE}\n[providers.main]\nkind = 'x'"), &[]).join("\n");
+    let known: Vec<&str> = refusal.split('`').skip(1).step_by(2).collect();
+    assert_eq!(offered.split(", ").collect::<Vec<_>>(), known, "{refusal}");
+    for kind in known {
+        assert!(readme.contains(&format!("\n| `{kind}`")), "{kind} has no row in the README");
+    }
 }
 
 #[test]

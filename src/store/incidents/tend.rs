@@ -54,7 +54,7 @@ impl Store {
     /// Ends incidents of which nothing is left to do. Returns their names.
     ///
     /// An acceptance that adds targets holds the incident's row until it commits. So the rows are locked first, and a statement with a snapshot of its
-    /// own decides.
+    /// own decides. `OFFSET 0` keeps the planner from reading what all incidents hold back instead of what this one does.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -77,7 +77,7 @@ impl Store {
                 "UPDATE revocation.incidents i SET finished_at = now()
                  FROM audit.incidents a
                  WHERE i.incident = ANY ($1) AND a.incident = i.incident AND a.pending = 0 AND a.parked = 0
-                     AND NOT EXISTS (SELECT FROM revocation.events e WHERE e.incident = i.incident AND e.deny_at IS NOT NULL)
+                     AND NOT EXISTS (SELECT FROM revocation.events e WHERE e.incident = i.incident AND e.deny_at IS NOT NULL OFFSET 0)
                      AND (i.state = 'cancelled' OR (i.state = 'running' AND a.targets_received >= coalesce(i.targets_expected, 1)
                          AND (a.denied >= a.targets_received
                              OR NOT EXISTS (SELECT FROM revocation.events e WHERE e.incident = i.incident AND e.denied_at IS NULL))))

@@ -1,0 +1,57 @@
+//! The incident itself: how fast it was denied and revoked, and what that cost.
+
+use serde::Serialize;
+
+use super::command::INCIDENT;
+use super::observer::Observer;
+use super::samples::Sample;
+use crate::Result;
+use crate::latency::{Spread, spread};
+use crate::measure::Cpu;
+use crate::stage::Stage;
+
+#[derive(Serialize)]
+pub(super) struct Incident {
+    /// From the start of the command that opens it to its last target revoked.
+    pub(super) seconds: f64,
+    pub(super) targets_per_s: f64,
+    /// From the same start to the denial of the last target.
+    pub(super) all_denied_s: f64,
+    /// From each event's `time`, which its publisher sets, to the denial of its targets.
+    pub(super) denied: Spread,
+    /// Seconds for 1,000 targets, without what the logouts beside them cost when alone.
+    pub(super) cpu: Cpu,
+    /// The index of what is due, at its largest.
+    pub(super) due_index_mib: f64,
+}
+
+impl Incident {
+    /// `cpu`: spent on all of it.
+    pub(super) async fn of(stage: &Stage, observer: &Observer, opened_us: i64, targets: u32, cpu: Cpu, samples: &[Sample]) -> Result<Self> {
+        let (ids, published_us) = events(stage).await?;
+        let denied_us = observer.denied_us(&ids)?;
+        let since = |until_us: i64| (until_us - opened_us) as f64 / 1e6;
+        let seconds = since(last_revoked_us(stage).await?);
+        Ok(Self {
+            seconds,
+            targets_per_s: f64::from(targets) / seconds,
+            all_denied_s: since(denied_us.iter().copied().max().unwrap_or(opened_us)),
+            denied: spread(&published_us, &denied_us, 0),
+            cpu: cpu.times(1000.0 / f64::from(targets)),
+            due_index_mib: samples.iter().map(|sample| sample.due_index_mib).fold(0.0, f64::max),
+        })
+    }
+}
+
+/// The `id` and the `time` of its events.
+async fn events(stage: &Stage) -> Result<(Vec<String>, Vec<i64>)> {
+    let statement =
+        "SELECT DISTINCT event_id, (extract(epoch FROM occurred_at) * 1000000)::bigint FROM audit.revocations WHERE incident = $1";
+    let rows: Vec<(String, i64)> = sqlx::query_as(statement).bind(INCIDENT).fetch_all(&stage.database).await?;
+    Ok(rows.into_iter().unzip())
+}
+
+async fn last_revoked_us(stage: &Stage) -> Result<i64> {
+    let statement = "SELECT (extract(epoch FROM max(revoked_at)) * 1000000)::bigint FROM audit.revocations WHERE incident = $1";
+    Ok(sqlx::query_scalar(statement).bind(INCIDENT).fetch_one(&stage.database).await?)
+}
