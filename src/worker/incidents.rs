@@ -17,6 +17,9 @@ const AHEAD: Duration = Duration::from_secs(1);
 /// Most targets of one incident in the hot index: beyond that, those that were tried come first.
 const MOST_HOT: i64 = 20_000;
 
+/// An event that needs a second person is on record, and looked at, by then.
+const ON_RECORD: Duration = Duration::from_secs(5);
+
 /// How an incident is steered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Steering {
@@ -67,6 +70,8 @@ struct Seen {
     paid_until: Option<Instant>,
     /// Counts the changes of the rate.
     era: u64,
+    /// When an event last came that needs a second person; nothing once Postgres has told what became of it.
+    asked_at: Option<Instant>,
 }
 
 /// A target's turn, at the rate of that time.
@@ -146,7 +151,7 @@ impl Incidents {
             now.insert(incident.name.clone(), incident);
         }
         // Not on record yet: its first event is on its way there.
-        let arriving = known.drain().filter(|(_, incident)| incident.arrived.swap(0, Ordering::Relaxed) > 0);
+        let arriving = known.drain().filter(|(_, incident)| incident.arrived.swap(0, Ordering::Relaxed) > 0 || incident.has_just_asked());
         now.extend(arriving);
         let withheld = now.values().any(|incident| incident.may_be_denied());
         *known = now;
@@ -192,6 +197,7 @@ impl Incident {
         seen.hot = row.hot;
         seen.withheld = row.withheld;
         seen.providers = row.providers;
+        seen.asked_at = seen.asked_at.filter(|asked| asked.elapsed() < ON_RECORD);
         let rate = row.throttle_per_s.map(|rate| f64::from(rate) / workers.max(1) as f64);
         if seen.rate != rate {
             (seen.rate, seen.paid_until) = (rate, None);
@@ -226,6 +232,20 @@ impl Incident {
         let arrived = self.arrived.fetch_add(targets, Ordering::Relaxed) + targets;
         let seen = self.seen();
         seen.received + arrived > seen.approved_up_to.unwrap_or(above)
+    }
+
+    /// An event needs a second person. What comes behind it is withheld too, though it may not be on record yet.
+    pub fn ask(&self) {
+        self.seen().asked_at = Some(Instant::now());
+    }
+
+    /// Whether an event that needs a second person came, and Postgres has not told yet what became of it.
+    pub fn is_asking(&self) -> bool {
+        self.seen().asked_at.is_some()
+    }
+
+    fn has_just_asked(&self) -> bool {
+        self.seen().asked_at.is_some_and(|asked| asked.elapsed() < ON_RECORD)
     }
 
     /// Whether so many targets are approved, and all of these kinds.

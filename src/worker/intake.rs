@@ -92,9 +92,10 @@ async fn approval(worker: &Worker, event: &LogoutEvent) -> Option<Approval> {
     let declared = event.incident_targets.unwrap_or(0).max(targets);
     let asks = rules.kinds_asking(event.targets.iter().map(|target| target.selector.kind()));
     let needs = !asks.is_empty() || rules.is_too_many(declared);
-    let withheld = incident.arrive(targets, rules.above_targets)
-        || (needs && !incident.is_approved(&asks, declared))
-        || matches!(incident.steering(), Steering::AwaitingApproval | Steering::Cancelled);
+    if incident.arrive(targets, rules.above_targets) || (needs && !incident.is_approved(&asks, declared)) {
+        incident.ask();
+    }
+    let withheld = incident.is_asking() || matches!(incident.steering(), Steering::AwaitingApproval | Steering::Cancelled);
     Some(Approval { asks, above_targets: rules.above_targets, withheld })
 }
 

@@ -54,6 +54,20 @@ fn an_approval_covers_kinds_and_numbers() {
 }
 
 #[test]
+fn what_comes_behind_an_event_that_asks_waits_with_it() {
+    let incidents = Incidents::default();
+    assert!(!incidents.of("leak").is_asking());
+    incidents.of("leak").ask();
+    incidents.update(Vec::new(), 1);
+    assert!(incidents.of("leak").is_asking(), "it is not on record yet");
+    incidents.update(vec![row("running")], 1);
+    assert!(incidents.of("leak").is_asking(), "its row may be from before");
+    incidents.of("leak").seen().asked_at = Instant::now().checked_sub(ON_RECORD);
+    incidents.update(vec![row("running")], 1);
+    assert!(!incidents.of("leak").is_asking(), "now the row tells");
+}
+
+#[test]
 fn a_throttle_is_shared_and_work_is_taken_on_for_a_second() {
     let incidents = Incidents::default();
     incidents.update(vec![ActiveIncident { throttle_per_s: Some(20), ..row("running") }], 2);
