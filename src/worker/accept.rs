@@ -146,15 +146,15 @@ async fn accept(worker: &Arc<Worker>, batch: Vec<Prepared>, open: &watch::Sender
     failpoint!("committed");
     for prepared in batch {
         let row = prepared.taken.row;
+        let fresh = committed.accepted.iter().find(|a| a.row == row);
+        if let Some(name) = &prepared.taken.event.incident {
+            worker.incidents.of(name).land(prepared.targets.len() as i64, fresh.is_some());
+        }
         if let Some(reason) = committed.unstorable.remove(&row) {
             set_aside(worker, prepared.taken, reason);
             continue;
         }
-        let fresh = committed.accepted.iter().find(|a| a.row == row);
         worker.metrics.accepted(prepared.taken.event.lane(), fresh.is_some());
-        if let Some(name) = &prepared.taken.event.incident {
-            worker.incidents.of(name).land(prepared.targets.len() as i64, fresh.is_some());
-        }
         let on_record = committed.known.get(&row).copied().unwrap_or(row);
         let Prepared { taken: Taken { received, event, row, denial, .. }, targets, room } = prepared;
         match fresh {

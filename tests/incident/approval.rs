@@ -7,7 +7,6 @@ use revocation_worker::invalidation::{Entry, Phase};
 use crate::harness::{App, Feed, Worker, eventually};
 use crate::scene::{A_CLIENT, LEAK, Scene, all_denied, targets, tokens};
 
-const ABOVE: &str = "REVOCATION__AUTHORIZATION__APPROVAL_ABOVE_TARGETS";
 /// How soon denials follow an approval.
 const SOON: Duration = Duration::from_secs(1);
 
@@ -70,7 +69,7 @@ async fn a_client_waits_and_is_denied_before_the_tokens() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_incident_that_declares_too_many_targets_waits() {
-    let (scene, tokens) = (Scene::alone(Duration::from_millis(5)).await.set(ABOVE, "249"), tokens(250));
+    let (scene, tokens) = (Scene::alone(Duration::from_millis(5)).await.approval_above(249), tokens(250));
     let [worker] = scene.workers().await;
     let feed = Feed::listen(&scene.stage.amqp_url).await;
     scene.open(&tokens);
@@ -80,7 +79,7 @@ async fn an_incident_that_declares_too_many_targets_waits() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_event_of_too_many_targets_waits_though_it_declares_nothing() {
-    let (scene, tokens) = (Scene::alone(Duration::from_millis(5)).await.set(ABOVE, "249"), tokens(250));
+    let (scene, tokens) = (Scene::alone(Duration::from_millis(5)).await.approval_above(249), tokens(250));
     let [worker] = scene.workers().await;
     let (feed, app) = (Feed::listen(&scene.stage.amqp_url).await, App::connect(&scene.stage.amqp_url).await);
     scene.publish(&app, "1", targets(&tokens)).await;
@@ -90,7 +89,7 @@ async fn one_event_of_too_many_targets_waits_though_it_declares_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_fuse_counts_over_events_and_workers() {
-    let (scene, tokens) = (Scene::new(Duration::from_millis(5)).await.set(ABOVE, "100"), tokens(300));
+    let (scene, tokens) = (Scene::new(Duration::from_millis(5)).await.approval_above(100), tokens(300));
     let workers: [Worker; 2] = scene.workers().await;
     let (feed, app) = (Feed::listen(&scene.stage.amqp_url).await, App::connect(&scene.stage.amqp_url).await);
     let (first, rest) = tokens.split_at(100);

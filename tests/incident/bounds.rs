@@ -24,8 +24,8 @@ fn memory(worker: &Worker) -> u64 {
 #[tokio::test(flavor = "multi_thread")]
 #[expect(clippy::print_stdout, reason = "a measuring test shows its figures")]
 async fn the_hot_index_and_memory_hold_a_window_of_it() {
-    let scene = Scene::new(Duration::from_millis(200)).await.set("REVOCATION__PROVIDERS__MAIN__CONCURRENCY", "8");
-    let scene = scene.set("REVOCATION__AUTHORIZATION__APPROVAL_ABOVE_TARGETS", "1000000");
+    let scene = Scene::new(Duration::from_millis(200)).await.slots(8);
+    let scene = scene.approval_above(1_000_000);
     let [worker] = scene.workers().await;
     let (tokens, before) = (tokens(size()), memory(&worker));
     scene.open(&tokens);

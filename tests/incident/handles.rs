@@ -14,7 +14,7 @@ const EFFECTIVE: Duration = Duration::from_secs(2);
 
 /// Two workers with eight slots each at a provider that takes 20 ms: some 600 calls a second.
 async fn under_way(targets: usize) -> (Scene, [Worker; 2], Vec<String>) {
-    let scene = Scene::alone(Duration::from_millis(20)).await.set("REVOCATION__PROVIDERS__MAIN__CONCURRENCY", "8");
+    let scene = Scene::alone(Duration::from_millis(20)).await.slots(8).approval_above(targets);
     let (workers, tokens) = (scene.workers().await, tokens(targets));
     scene.open(&tokens);
     scene.wait_for(targets, "true").await;
@@ -93,7 +93,7 @@ async fn a_throttled_incident_pauses_and_is_cancelled_as_fast_as_any() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cancellation_gives_up_the_rest_and_takes_no_denial_back() {
-    let scene = Scene::new(Duration::from_millis(20)).await.set("REVOCATION__PROVIDERS__MAIN__CONCURRENCY", "8");
+    let scene = Scene::new(Duration::from_millis(20)).await.slots(8);
     let _workers: [Worker; 2] = scene.workers().await;
     let (feed, tokens) = (Feed::listen(&scene.stage.amqp_url).await, tokens(4000));
     scene.open(&tokens);

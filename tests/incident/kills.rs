@@ -60,7 +60,7 @@ async fn wholly_revoked(scene: &Scene, feed: &Feed, tokens: &[String]) {
 #[tokio::test(flavor = "multi_thread")]
 #[expect(clippy::print_stdout, reason = "how often it was killed in the middle is chance")]
 async fn an_opening_that_is_killed_again_and_again_is_ended_by_the_same_command() {
-    let (scene, tokens) = (Scene::new(Duration::from_millis(2)).await, tokens(3000 + 2000 * kills()));
+    let (scene, tokens) = (Scene::new(Duration::from_millis(2)).await.approval_above(1_000_000), tokens(3000 + 2000 * kills()));
     let mut fleet = Fleet::of(&scene).await;
     let (feed, file) = (Feed::listen(&scene.stage.amqp_url).await, TokenFile::of(&tokens));
     let (order, mut killed) = (["open", "leak", "--reason", "theft", file.path()], 0);
@@ -84,7 +84,7 @@ async fn an_opening_that_is_killed_again_and_again_is_ended_by_the_same_command(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pauses_that_are_killed_leave_one_state_or_the_other() {
-    let (scene, tokens) = (Scene::new(Duration::from_millis(20)).await.set("REVOCATION__PROVIDERS__MAIN__CONCURRENCY", "8"), tokens(3000));
+    let (scene, tokens) = (Scene::new(Duration::from_millis(20)).await.slots(8), tokens(3000));
     let mut fleet = Fleet::of(&scene).await;
     let feed = Feed::listen(&scene.stage.amqp_url).await;
     scene.open(&tokens);
@@ -107,7 +107,7 @@ async fn pauses_that_are_killed_leave_one_state_or_the_other() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cancellation_whose_command_is_killed_is_ended_by_the_workers() {
-    let (scene, tokens) = (Scene::new(Duration::from_millis(100)).await.set("REVOCATION__PROVIDERS__MAIN__CONCURRENCY", "8"), tokens(8000));
+    let (scene, tokens) = (Scene::new(Duration::from_millis(100)).await.slots(8), tokens(8000));
     let mut fleet = Fleet::of(&scene).await;
     let feed = Feed::listen(&scene.stage.amqp_url).await;
     scene.open(&tokens);

@@ -11,6 +11,8 @@ use crate::scripted_idp::{Memory, Reply, Request, ScriptedIdp};
 pub(crate) struct Call {
     pub(crate) at: Instant,
     pub(crate) token: String,
+    /// Who called: the credentials, as they were sent.
+    pub(crate) caller: String,
 }
 
 type Mood = Box<dyn Fn(&Call) -> Option<Reply> + Send>;
@@ -29,7 +31,8 @@ impl Provider {
         let idp = ScriptedIdp::start({
             let (calls, mood) = (calls.clone(), mood.clone());
             move |request: &Request| {
-                let call = Call { at: Instant::now(), token: request.field("token").unwrap_or_default() };
+                let caller = request.header("authorization").unwrap_or_default().to_owned();
+                let call = Call { at: Instant::now(), token: request.field("token").unwrap_or_default(), caller };
                 let reply = mood.lock().expect("no panic")(&call);
                 calls.lock().expect("no panic").push(call);
                 reply.unwrap_or_else(|| memory.answer(request).body("+").slowly(delay))

@@ -1,10 +1,13 @@
 //! 429 with `Retry-After`: by the provider's own ledger, nobody comes back early.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::harness::Worker;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+
+use crate::harness::{Worker, eventually};
 use crate::scene::{Scene, tokens};
 use crate::scripted_idp::Reply;
 
@@ -45,7 +48,7 @@ impl Ledger {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_worker_comes_back_before_the_time_that_one_of_them_was_told() {
-    let scene = Scene::alone(Duration::from_millis(20)).await.set("REVOCATION__PROVIDERS__MAIN__CONCURRENCY", &SLOTS.to_string());
+    let scene = Scene::alone(Duration::from_millis(20)).await.slots(SLOTS);
     let (_workers, tokens): ([Worker; 2], _) = (scene.workers().await, tokens(3000));
     let ledger = Arc::new(Mutex::new(Ledger::default()));
     scene.provider.turns({
@@ -67,4 +70,37 @@ async fn no_worker_comes_back_before_the_time_that_one_of_them_was_told() {
     let late = |began: &Instant| scene.provider.times_since(*began + TOLD).iter().filter(|at| **at < *began + AFTER).count();
     assert_eq!(ledger.holds.iter().map(late).sum::<usize>(), 0, "calls while it rests");
     scene.every_call_is_on_record().await;
+}
+
+/// The provider tells one worker, by the credentials that this one has, and refuses the other nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_worker_is_told_the_other_keeps_to() {
+    let scene = Scene::alone(Duration::from_millis(20)).await.slots(SLOTS);
+    let told = scene.worker().clone().set("REVOCATION__PROVIDERS__MAIN__CLIENT_ID", "told").start().await;
+    let _untold = scene.worker().start().await;
+    let tokens = tokens(4000);
+    scene.open(&tokens);
+    eventually("both are at work", async || {
+        let callers: HashSet<_> = scene.provider.calls().into_iter().map(|call| call.caller).collect();
+        (callers.len() == 2 && scene.provider.count() > 300).then_some(())
+    })
+    .await;
+    let asked = Arc::new(Mutex::new(None));
+    let basic = format!("Basic {}", BASE64_STANDARD.encode("told:shop-secret-canary"));
+    scene.provider.turns({
+        let asked = asked.clone();
+        move |call| {
+            let mut asked = asked.lock().expect("no panic");
+            (call.caller == basic && asked.get_or_insert(call.at).elapsed() < AFTER / 2)
+                .then(|| Reply::status(429).header("Retry-After", AFTER.as_secs().to_string()))
+        }
+    });
+    let began = eventually("one is told", async || *asked.lock().expect("no panic")).await;
+    eventually("it goes on", async || {
+        scene.provider.times_since(began + TOLD).into_iter().next().map(|at| assert!(at >= began + AFTER, "{:?} early", began + AFTER - at))
+    })
+    .await;
+    scene.wait_for(tokens.len(), "state = 'revoked'").await;
+    scene.ends("finished").await;
+    drop(told);
 }

@@ -55,6 +55,16 @@ impl Scene {
         self
     }
 
+    /// So many targets need no second person.
+    pub(crate) fn approval_above(self, targets: usize) -> Self {
+        self.set("REVOCATION__AUTHORIZATION__APPROVAL_ABOVE_TARGETS", &targets.to_string())
+    }
+
+    /// With so many slots a worker.
+    pub(crate) fn slots(self, slots: usize) -> Self {
+        self.set("REVOCATION__PROVIDERS__MAIN__CONCURRENCY", &slots.to_string())
+    }
+
     /// At a provider that has a call for whole users.
     pub(crate) fn at_okta(mut self) -> Self {
         let base = self.provider.endpoint().trim_end_matches("/revoke").to_owned();

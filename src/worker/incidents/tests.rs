@@ -95,6 +95,10 @@ fn after_an_event_that_needs_an_approval_nothing_is_denied_at_once() {
         incidents.update(vec![ActiveIncident { incident: "other".to_owned(), ..row(state) }], 1);
         assert_eq!(incidents.of("other").denies_at_once(), denies, "{state}");
     }
+    let doubted = incidents.of("other");
+    doubted.seen().doubted = Instant::now().checked_sub(DOUBT + Duration::from_millis(1));
+    incidents.update(vec![ActiveIncident { incident: "other".to_owned(), ..row("running") }], 1);
+    assert!(incidents.of("other").denies_at_once(), "by then it knows");
 }
 
 #[test]
