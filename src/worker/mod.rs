@@ -20,6 +20,7 @@ mod incidents;
 mod intake;
 mod job;
 mod lanes;
+mod recent;
 mod record;
 mod reports;
 mod revoke;
@@ -49,6 +50,7 @@ pub use gate::{Gate, Pass};
 pub use held::{Held, Hold};
 pub use incidents::{Incident, Incidents, Seat};
 pub use job::{Context, HandBack, Job};
+pub use recent::{Late, Recent};
 pub use record::{Finished, Note};
 
 /// What every step needs.
@@ -87,6 +89,8 @@ pub struct Worker {
     pub approval: ApprovalRules,
     /// The incidents under way.
     pub incidents: Incidents,
+    /// What was published in the last minute for older events.
+    pub recent: Recent,
     /// Something may be due.
     pub due: Notify,
     /// The leased targets in memory.

@@ -6,11 +6,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
-use uuid::Uuid;
 
 use super::intake::note_denied;
 use super::upkeep::{publish, ticker};
-use super::{Gate, Worker};
+use super::{Gate, Late, Worker};
 use crate::invalidation::Phase;
 use crate::store::{Denial, StoreError};
 use crate::target::{Kind, TargetId};
@@ -137,7 +136,10 @@ async fn deny_some(worker: &Worker) -> Result<usize, StoreError> {
         if !unsupported.is_empty() {
             worker.store.end_unsupported(&unsupported).await?;
         }
-        events.iter().for_each(|row: &Uuid| note_denied(worker, *row, OffsetDateTime::now_utc()));
+        for row in &events {
+            worker.recent.note(Late::Denial(*row));
+            note_denied(worker, *row, OffsetDateTime::now_utc());
+        }
         tracing::info!(events = events.len(), "denials published after their incident's approval");
     }
     Ok(events.len())
