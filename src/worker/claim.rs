@@ -56,7 +56,7 @@ async fn look(worker: &Arc<Worker>, sweep: bool) -> Result<usize, StoreError> {
     let (mut wants, mut room) = (Vec::new(), HashMap::new());
     for (name, gate) in &worker.gates {
         for lane in Lane::ALL {
-            let appetite = gate.appetite(lane).min(BATCH);
+            let appetite = gate.appetite(lane, false).min(BATCH);
             let lane_wants = wants_of(name, lane, appetite, &shares);
             if let Some(permits) = (!lane_wants.is_empty()).then(|| gate.reserve(lane, appetite)).flatten() {
                 wants.extend(lane_wants);

@@ -10,11 +10,12 @@ use time::OffsetDateTime;
 
 use super::job::Job;
 use super::record::{Finished, Note};
-use super::{Gate, Pass, Worker};
+use super::{Gate, Incident, Pass, Seat, Worker};
+use crate::event::Lane;
 use crate::failpoint;
 use crate::outcome::{Answer, State, settle};
 use crate::store::Cutoff;
-use crate::target::Selector;
+use crate::target::{Selector, Target};
 
 /// How long the first result of an event waits for the others.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -84,7 +85,7 @@ async fn attempt(worker: &Worker, mut job: Job) -> Option<Finished> {
     let pass = tokio::select! {
         biased;
         () = worker.stop.cancelled() => return None,
-        pass = enter(gate, &job) => pass?,
+        pass = enter(gate, job.context.lane, job.seat.as_ref().map(Seat::incident), &job.target) => pass?,
     };
     failpoint!("sent");
     let (started_at, began) = (OffsetDateTime::now_utc(), Instant::now());
@@ -96,12 +97,12 @@ async fn attempt(worker: &Worker, mut job: Job) -> Option<Finished> {
 }
 
 /// Waits for the incident's turn and then for the provider's; an operator may stop the incident meanwhile.
-async fn enter(gate: &Gate, job: &Job) -> Option<Pass> {
-    let requests = gate.provider.calls_per_attempt(&job.target);
-    let Some(seat) = &job.seat else { return gate.enter(job.context.lane, requests).await };
-    let turn = seat.incident().turn().await?;
-    let pass = gate.enter(job.context.lane, requests).await?;
-    seat.incident().may_go_on(turn).then_some(pass)
+async fn enter(gate: &Gate, lane: Lane, incident: Option<&Incident>, target: &Target) -> Option<Pass> {
+    let (wide, requests) = (target.token().is_none(), gate.provider.calls_per_attempt(target));
+    let Some(incident) = incident else { return gate.enter(lane, wide, requests).await };
+    let turn = incident.turn().await?;
+    let pass = gate.enter(lane, wide, requests).await?;
+    incident.may_go_on(turn).then_some(pass)
 }
 
 /// Computes the outcome, once.

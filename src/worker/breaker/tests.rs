@@ -31,7 +31,7 @@ fn half_of_twenty_failures_open_it_and_one_probe_closes_it() {
 #[test]
 fn twenty_failures_in_a_row_open_it_after_any_number_of_successes() {
     let (mut breaker, mut calls, now) = (Breaker::default(), Calls::new(Instant::now()), Instant::now());
-    let mut succeed = |breaker: &mut Breaker, calls: &mut Calls| {
+    let succeed = |breaker: &mut Breaker, calls: &mut Calls| {
         calls.note(now, Duration::from_millis(1), true);
         breaker.report(&answer(Verdict::Done(Proof::Accepted)), calls, now, 0.5);
     };
@@ -118,7 +118,8 @@ fn opened_by_waits(seconds: u64, now: Instant) -> (Breaker, Calls) {
 #[test]
 fn a_very_long_retry_after_is_waited_in_full_up_to_a_day() {
     let now = Instant::now();
-    for (asked, first, admission) in [(3600, 3600, Admission::Call), (86_400, 86_400, Admission::Call), (864_000, 86_400, Admission::Probe)] {
+    for (asked, first, admission) in [(3600, 3600, Admission::Call), (86_400, 86_400, Admission::Call), (864_000, 86_400, Admission::Probe)]
+    {
         let (mut breaker, mut calls) = (Breaker::default(), Calls::new(now));
         told_to_wait(&mut breaker, &mut calls, asked, now);
         assert!(matches!(breaker.admit(now + Duration::from_secs(first - 1)), Admission::Wait(_)), "{asked} s");
