@@ -15,6 +15,7 @@ mod calls;
 mod claim;
 mod enter;
 mod gate;
+mod health;
 mod held;
 mod incidents;
 mod intake;
