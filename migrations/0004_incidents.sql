@@ -1,7 +1,11 @@
 -- Mass revocations as something that an operator steers: incidents, their approval, their counts.
 
--- asks: kinds among its targets that no one person may order. approval_above: the fuse, as the worker that opened it was configured.
--- An approval covers what was there to see: approved_asks and approved_targets.
+-- A name as it is compared: neither case nor blanks make another person.
+CREATE FUNCTION revocation.person(name text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN lower(regexp_replace(name, '\s', '', 'g'));
+
+-- asks: kinds among its targets that no one person may order. asking: how many targets of those kinds it has, asking_expected: will have.
+-- approval_above: the fuse, as the worker that opened it was configured. An approval covers what was there to see: approved_asks, approved_asking and
+-- approved_targets. contributors: everybody whose events it holds, and the broker users that these came by.
 CREATE TABLE revocation.incidents (
     incident         text        PRIMARY KEY CHECK (octet_length(incident) BETWEEN 1 AND 255),
     state            text        NOT NULL CHECK (state IN ('awaiting_approval', 'running', 'paused', 'cancelled')),
@@ -11,38 +15,50 @@ CREATE TABLE revocation.incidents (
     opened_at        timestamptz NOT NULL DEFAULT now(),
     targets_expected bigint      CHECK (targets_expected > 0),
     asks             text[]      NOT NULL DEFAULT '{}' CHECK (asks <@ ARRAY['token', 'session', 'subject', 'client', 'issuer']),
+    asking           bigint      NOT NULL DEFAULT 0 CHECK (asking >= 0),
+    asking_expected  bigint      CHECK (asking_expected > 0),
+    contributors     text[]      NOT NULL DEFAULT '{}',
     approval_above   bigint      NOT NULL CHECK (approval_above >= 0),
     approved_by      text        CHECK (btrim(approved_by) <> ''),
     approved_role    text,       -- the database's word on who approved
     approved_at      timestamptz,
     approved_asks    text[],
+    approved_asking  bigint,
     approved_targets bigint,
+    was_paused       boolean     NOT NULL DEFAULT false, -- when it began to wait for approval: then it is paused again after that
     throttle_per_s   integer     CHECK (throttle_per_s > 0),
     cancelled_by     text        CHECK (btrim(cancelled_by) <> ''),
     cancel_reason    text        CHECK (btrim(cancel_reason) <> ''),
     finished_at      timestamptz,
-    CONSTRAINT two_persons CHECK (lower(btrim(approved_by)) <> lower(btrim(opened_by))
-        AND (approved_by IS NULL OR lower(btrim(approved_by)) IS DISTINCT FROM lower(btrim(opened_via)))),
-    CONSTRAINT approval_is_whole CHECK (num_nulls(approved_by, approved_role, approved_at, approved_asks, approved_targets) IN (0, 5)),
+    CONSTRAINT two_persons CHECK (revocation.person(approved_by) <> ALL (contributors)),
+    CONSTRAINT approval_is_whole
+        CHECK (num_nulls(approved_by, approved_role, approved_at, approved_asks, approved_asking, approved_targets) IN (0, 6)),
     CONSTRAINT cancelled_with_reason CHECK ((state = 'cancelled') = (cancelled_by IS NOT NULL AND cancel_reason IS NOT NULL)),
     CONSTRAINT only_what_runs_ends CHECK (finished_at IS NULL OR state IN ('running', 'cancelled'))
 );
 CREATE INDEX incidents_active ON revocation.incidents (incident) WHERE finished_at IS NULL;
+CREATE INDEX incidents_cancelled ON revocation.incidents (finished_at) WHERE state = 'cancelled';
 
--- Whether so many targets, with these kinds among them, need a second person beyond what was approved.
-CREATE FUNCTION revocation.calls_for_approval(asks text[], targets bigint, above bigint, approved_asks text[], approved_targets bigint) RETURNS boolean
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN NOT asks <@ coalesce(approved_asks, '{}') OR coalesce(targets, 0) > greatest(above, approved_targets);
+-- Whether so many targets, so many of them of kinds that ask, need a second person beyond what was approved.
+CREATE FUNCTION revocation.calls_for_approval(i revocation.incidents, received bigint) RETURNS boolean LANGUAGE sql STABLE RETURN
+    NOT i.asks <@ coalesce(i.approved_asks, '{}') OR greatest(i.asking, i.asking_expected) > coalesce(i.approved_asking, 0)
+    OR coalesce(greatest(i.targets_expected, received), 0) > greatest(i.approval_above, i.approved_targets);
 
--- What runs has the approval that it calls for, who opened it never changes, and a cancelled incident stays cancelled.
+-- What runs has the approval that it calls for, who opened it and who has added to it never changes, and a cancelled incident stays cancelled.
 CREATE FUNCTION revocation.refuse_incident() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP = 'UPDATE' AND OLD.state = 'cancelled' AND NEW.state <> 'cancelled' THEN
         RAISE EXCEPTION 'incident %: it was cancelled, which is final', NEW.incident USING ERRCODE = 'restrict_violation';
-    ELSIF TG_OP = 'UPDATE' AND (NEW.incident, NEW.opened_by, NEW.opened_via, NEW.opened_at) IS DISTINCT FROM (OLD.incident, OLD.opened_by, OLD.opened_via, OLD.opened_at) THEN
-        RAISE EXCEPTION 'incident %: who opened it, and when, does not change', OLD.incident USING ERRCODE = 'restrict_violation';
-    ELSIF NEW.state IN ('running', 'paused')
-        AND revocation.calls_for_approval(NEW.asks, NEW.targets_expected, NEW.approval_above, NEW.approved_asks, NEW.approved_targets) THEN
+    ELSIF TG_OP = 'UPDATE' AND ((NEW.incident, NEW.opened_by, NEW.opened_via, NEW.opened_at) IS DISTINCT FROM
+            (OLD.incident, OLD.opened_by, OLD.opened_via, OLD.opened_at) OR NOT OLD.contributors <@ NEW.contributors) THEN
+        RAISE EXCEPTION 'incident %: who opened it, when, and who added to it, does not change', OLD.incident USING ERRCODE = 'restrict_violation';
+    END IF;
+    NEW.contributors := ARRAY(SELECT DISTINCT unnest(
+        NEW.contributors || revocation.person(NEW.opened_by) || coalesce(ARRAY[revocation.person(NEW.opened_via)], '{}')) ORDER BY 1);
+    IF NEW.state IN ('running', 'paused') AND (TG_OP = 'INSERT' OR OLD.state = 'awaiting_approval'
+            OR (NEW.asks, NEW.asking, NEW.asking_expected, NEW.targets_expected) IS DISTINCT FROM
+               (OLD.asks, OLD.asking, OLD.asking_expected, OLD.targets_expected))
+        AND revocation.calls_for_approval(NEW, (SELECT sum(targets)::bigint FROM revocation.incident_counts c WHERE c.incident = NEW.incident)) THEN
         RAISE EXCEPTION 'incident %: it needs a second person''s approval before it may run', NEW.incident USING ERRCODE = 'restrict_violation';
     END IF;
     RETURN NEW;
@@ -55,9 +71,13 @@ ALTER TABLE revocation.events
     ADD COLUMN has_cutoff boolean NOT NULL DEFAULT false,
     ADD COLUMN deny_at    timestamptz,
     ADD CONSTRAINT denied_or_held CHECK (deny_at IS NULL OR (denied_at IS NULL AND incident IS NOT NULL));
+-- A worker from before this column denies what it knows of: then it is denied.
+CREATE FUNCTION revocation.note_denial() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.deny_at := NULL; RETURN NEW; END $$;
+CREATE TRIGGER denied_is_not_held BEFORE UPDATE ON revocation.events FOR EACH ROW
+    WHEN (NEW.denied_at IS NOT NULL AND NEW.deny_at IS NOT NULL) EXECUTE FUNCTION revocation.note_denial();
 CREATE INDEX events_held ON revocation.events (incident, has_cutoff DESC, event_id) WHERE deny_at IS NOT NULL;
 
--- incident: the event's, '' for none. waiting: not let into the hot index yet; a large incident's targets go through it a few at a time.
+-- incident: the event's, '' for none. waiting: not let into the hot index yet, and due never; a large incident's targets go through it a few at a time.
 -- cutoff: after a subject's upstream revocation in an incident, the moment of that, instead of the event's not_before.
 ALTER TABLE revocation.targets
     ADD COLUMN incident text        NOT NULL DEFAULT '',
@@ -66,6 +86,11 @@ ALTER TABLE revocation.targets
     ADD CONSTRAINT waiting_is_untried CHECK (NOT waiting OR (state = 'pending' AND lease_owner IS NULL AND attempts = 0 AND incident <> '')),
     ADD CONSTRAINT tokens_have_no_cutoff CHECK (cutoff IS NULL OR kind <> 'token');
 UPDATE revocation.targets t SET incident = e.incident FROM revocation.events e WHERE e.event_id = t.event_id AND e.incident IS NOT NULL;
+
+-- A worker from before this column knows of no turns: what it takes up, or ends, waits no longer. (Due never, what waits is not seen by its claim.)
+CREATE FUNCTION revocation.take_turn() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.waiting := false; RETURN NEW; END $$;
+CREATE TRIGGER turn_is_over BEFORE UPDATE ON revocation.targets FOR EACH ROW
+    WHEN (OLD.waiting AND NEW.waiting AND (NEW.lease_owner IS NOT NULL OR NEW.state <> 'pending')) EXECUTE FUNCTION revocation.take_turn();
 
 -- The hot index: what is due, by lane and incident. What waits in an incident is in an index of its own, in the order of its turn.
 DROP INDEX revocation.targets_due;
@@ -126,9 +151,10 @@ CREATE TRIGGER counted_change AFTER UPDATE ON revocation.targets REFERENCING OLD
 CREATE FUNCTION revocation.count_denied() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO revocation.incident_denied AS c (incident, shard, targets)
-    SELECT n.incident, pg_backend_pid() % 64, sum(n.targets)
-    FROM new_rows n JOIN old_rows o USING (event_id)
-    WHERE n.incident IS NOT NULL AND n.targets IS NOT NULL AND n.denied_at IS NOT NULL AND o.denied_at IS NULL GROUP BY 1 ORDER BY 1
+    SELECT incident, pg_backend_pid() % 64, sum(n)
+    FROM (SELECT incident, targets AS n FROM new_rows WHERE incident IS NOT NULL AND denied_at IS NOT NULL
+        UNION ALL SELECT incident, -targets FROM old_rows WHERE incident IS NOT NULL AND denied_at IS NOT NULL) change
+    GROUP BY incident HAVING sum(n) <> 0 ORDER BY incident
     ON CONFLICT (incident, shard) DO UPDATE SET targets = c.targets + excluded.targets;
     RETURN NULL;
 END $$;
@@ -183,11 +209,12 @@ SELECT revocation.revocation_id(t.event_id, t.ordinal) AS revocation_id,
        t.sub, t.sid, t.client_id, t.iss, coalesce(t.cutoff, e.not_before) AS not_before, e.reason, e.actor,
        t.state, t.proof, t.attempts, e.occurred_at, e.received_at, e.denied_at,
        t.revoked_at, t.confirmed_at, t.finished_at,
-       CASE WHEN t.lease_owner IS NULL THEN t.due_at END AS next_attempt_at,
+       CASE WHEN t.lease_owner IS NULL AND NOT t.waiting THEN t.due_at END AS next_attempt_at,
        t.token_expires_at, t.last_outcome, t.last_http_status, t.last_error, w.instance AS worker
 FROM revocation.targets t
 JOIN revocation.events e USING (event_id)
 LEFT JOIN revocation.workers w ON w.worker_no = t.last_worker;
+COMMENT ON VIEW audit.revocations IS 'one row a target; next_attempt_at is null while a worker holds it, and until its turn comes in its incident';
 
 -- Each branch has its index: what is due, what is held by a worker, what waits in an incident.
 CREATE OR REPLACE VIEW audit.backlog AS
@@ -203,11 +230,11 @@ FROM (
     WHERE t.lease_owner IS NOT NULL
     GROUP BY t.provider, t.lane, t.state
     UNION ALL
-    SELECT w.provider, 'mass', 'pending', w.targets, e.received_at, CASE WHEN w.state = 'running' THEN first.due_at END
+    SELECT w.provider, 'mass', 'pending', w.targets, e.received_at, CASE WHEN w.state = 'running' THEN e.received_at END
     FROM (SELECT c.incident, c.provider, i.state, sum(c.targets) AS targets
           FROM revocation.incidents i JOIN revocation.incident_counts c USING (incident)
           WHERE i.finished_at IS NULL AND c.stage = 'waiting' GROUP BY c.incident, c.provider, i.state HAVING sum(c.targets) > 0) w
-    CROSS JOIN LATERAL (SELECT t.event_id, t.due_at FROM revocation.targets t WHERE t.waiting AND t.incident = w.incident AND t.provider = w.provider
+    CROSS JOIN LATERAL (SELECT t.event_id FROM revocation.targets t WHERE t.waiting AND t.incident = w.incident AND t.provider = w.provider
         ORDER BY t.event_id, (t.token_type_hint IS DISTINCT FROM 'refresh_token'), t.ordinal LIMIT 1) first
     JOIN revocation.events e USING (event_id)
 ) part

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use crate::target::Target;
+use crate::target::{Kind, Target};
 
 mod data;
 mod envelope;
@@ -70,6 +70,8 @@ pub struct LogoutEvent {
     pub incident: Option<String>,
     /// `data.incident_targets`.
     pub incident_targets: Option<i64>,
+    /// `data.incident_kinds`: how many targets of each kind the whole incident will have, where known.
+    pub incident_kinds: Vec<(Kind, i64)>,
     /// 1 to `max_targets` targets.
     pub targets: Vec<Target>,
 }
@@ -172,6 +174,7 @@ fn read(
         actor: data.text("actor", data::MAX_ACTOR_BYTES)?,
         incident: incident.name,
         incident_targets: incident.targets,
+        incident_kinds: incident.kinds,
         targets: targets::read(&mut data, &targets::Frame { rules, event_type, received_at, not_before })?,
     })
 }

@@ -87,6 +87,7 @@ fn data_members() {
         (with("/data/not_before", Some(json!(1_800_000_000))), InvalidField, "data.not_before"),
         (with("/data/incident", Some(json!("leak-7"))), InvalidField, "data.incident"),
         (with("/data/incident_targets", Some(json!(5))), InvalidField, "data.incident_targets"),
+        (with("/data/incident_kinds", Some(json!({ "token": 1 }))), InvalidField, "data.incident_kinds"),
         (with("/data/targets", None), MissingField, "data.targets"),
         (with("/data/targets", Some(json!([]))), InvalidField, "data.targets"),
         (with("/data/targets", Some(json!({ "token": MARKER }))), InvalidField, "data.targets"),
@@ -96,6 +97,9 @@ fn data_members() {
     ];
     for count in [json!(0), json!(-1), json!(1.5), json!("7"), json!(true), json!(u64::MAX)] {
         rows.push((mass_with("/data/incident_targets", Some(count)), InvalidField, "data.incident_targets"));
+    }
+    for kinds in [json!(1), json!(["token"]), json!({ "user": 1 }), json!({ "token": 0 }), json!({ "token": "1" })] {
+        rows.push((mass_with("/data/incident_kinds", Some(kinds)), InvalidField, "data.incident_kinds"));
     }
     for (pointer, path) in [("/data/reason", "data.reason"), ("/data/actor", "data.actor"), ("/data/provider", "data.provider")] {
         for value in [json!(1), json!([]), json!("a\0b"), json!("x".repeat(1025))] {

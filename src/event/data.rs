@@ -5,6 +5,7 @@ use time::{Duration, OffsetDateTime};
 use super::json::Json;
 use super::members::Members;
 use super::{EventType, Refusal};
+use crate::target::Kind;
 
 /// Longest `reason`.
 pub(super) const MAX_REASON_BYTES: usize = 1024;
@@ -39,17 +40,21 @@ pub(super) struct Incident {
     pub(super) name: Option<String>,
     /// `data.incident_targets`
     pub(super) targets: Option<i64>,
+    /// `data.incident_kinds`
+    pub(super) kinds: Vec<(Kind, i64)>,
 }
 
-/// Required for mass revocations. On a logout both members are refused: whoever wrote them meant the other type.
+/// Required for mass revocations. On a logout its members are refused: whoever wrote them meant the other type.
 pub(super) fn incident(data: &mut Members<'_>, event_type: EventType) -> Result<Incident, Refusal> {
     let name = data.word("incident", MAX_INCIDENT_BYTES)?;
     let targets = incident_targets(data)?;
+    let kinds = incident_kinds(data)?;
     match event_type {
         EventType::MassRevocation if name.is_none() => Err(data.missing("incident")),
         EventType::Logout if name.is_some() => Err(only_mass(data, "incident")),
         EventType::Logout if targets.is_some() => Err(only_mass(data, "incident_targets")),
-        _ => Ok(Incident { name, targets }),
+        EventType::Logout if !kinds.is_empty() => Err(only_mass(data, "incident_kinds")),
+        _ => Ok(Incident { name, targets, kinds }),
     }
 }
 
@@ -63,4 +68,19 @@ fn incident_targets(data: &mut Members<'_>) -> Result<Option<i64>, Refusal> {
         Some(Json::Integer(count @ 1..)) => Ok(Some(count)),
         Some(_) => Err(data.invalid("incident_targets", "must be a whole number from 1 on")),
     }
+}
+
+/// How many targets of each kind the whole incident will have.
+fn incident_kinds(data: &mut Members<'_>) -> Result<Vec<(Kind, i64)>, Refusal> {
+    const WANTED: &str = "must be an object of kinds and whole numbers from 1 on, such as {\"token\": 200000, \"client\": 1}";
+    let entries = match data.take("incident_kinds")? {
+        None => return Ok(Vec::new()),
+        Some(Json::Object(entries)) => entries,
+        Some(_) => return Err(data.invalid("incident_kinds", WANTED)),
+    };
+    let counted = |(name, count): (_, Json<'_>)| match (Kind::parse(AsRef::<str>::as_ref(&name)), count) {
+        (Some(kind), Json::Integer(count @ 1..)) => Some((kind, count)),
+        _ => None,
+    };
+    entries.into_iter().map(counted).collect::<Option<_>>().ok_or_else(|| data.invalid("incident_kinds", WANTED))
 }

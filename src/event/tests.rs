@@ -227,6 +227,8 @@ fn logout_users_are_held_to_the_list_where_there_is_one() {
 fn a_mass_revocation_has_its_incident() {
     let mut event = mass(json!({ "iss": "https://id.example.com" }));
     event["data"]["incident_targets"] = json!(250_000);
+    event["data"]["incident_kinds"] = json!({ "token": 249_999, "issuer": 1 });
     let event = accepted(&event);
     assert_eq!((event.incident.as_deref(), event.incident_targets), (Some("leak-7"), Some(250_000)));
+    assert_eq!(event.incident_kinds, [(Kind::Issuer, 1), (Kind::Token, 249_999)]);
 }

@@ -29,8 +29,12 @@ pub struct NewEvent<'a> {
 
 /// What an event of an incident asks of a second person.
 pub struct Approval {
-    /// Kinds among its targets that need one.
+    /// Kinds among its incident's targets that need one.
     pub asks: Vec<Kind>,
+    /// How many of its own targets are of such a kind, and how many of the whole incident's will be, where it says so.
+    pub asking: i64,
+    /// See `asking`.
+    pub asking_expected: Option<i64>,
     /// Most targets that one person may order: the fuse of an incident that this event opens.
     pub above_targets: i64,
     /// Its denial was not published, and waits for the approval.
@@ -70,6 +74,14 @@ pub struct Accepted {
     pub leased: bool,
 }
 
+/// An event that was known before, and the row that it has.
+pub struct Known {
+    /// The row id given in [`NewEvent`].
+    pub row: Uuid,
+    /// Its own.
+    pub on_record: Uuid,
+}
+
 impl Store {
     /// Inserts new events with their targets and leases, and passes over those whose (`source`, `id`) is known.
     ///
@@ -83,6 +95,30 @@ impl Store {
             } else {
                 accept_mass(connection, worker, events, &columns).await
             }
+        })
+    }
+}
+
+impl Store {
+    /// The rows of events that were known before.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn known(&self, events: &[&NewEvent<'_>]) -> Result<Vec<Known>, StoreError> {
+        let rows: Vec<_> = events.iter().map(|new| new.row).collect();
+        let sources: Vec<_> = events.iter().map(|new| &*new.event.source).collect();
+        let ids: Vec<_> = events.iter().map(|new| &*new.event.id).collect();
+        within!(self, "look up known events", |c| {
+            sqlx::query_as!(
+                Known,
+                r#"SELECT n.row AS "row!", e.event_id AS on_record FROM unnest($1::uuid[], $2::text[], $3::text[]) AS n (row, source, id)
+                   JOIN revocation.events e ON e.source = n.source AND e.id = n.id"#,
+                &rows,
+                &sources as &[&str],
+                &ids as &[&str]
+            )
+            .fetch_all(c)
+            .await
         })
     }
 }
@@ -227,7 +263,7 @@ async fn insert(connection: &mut PgConnection, worker: WorkerNo, columns: &Colum
                 attempts, due_at, lease_owner, leased_at, last_worker, finished_at, incident, waiting)
             SELECT n.event_id, n.ordinal, n.provider, n.lane, n.kind, n.hint, n.sha256, n.jti, n.sub, n.sid, n.client_id,
                 n.iss, n.expires_at, n.deny_until, n.give_up_at, n.state, n.sealed, n.sealed_key,
-                CASE WHEN me.worker_no IS NULL THEN 0 ELSE 1 END, CASE WHEN n.state = 'pending' AND n.hint IS DISTINCT FROM 'refresh_token' THEN now() + interval '1 millisecond' WHEN n.state = 'pending' THEN now() END,
+                CASE WHEN me.worker_no IS NULL THEN 0 ELSE 1 END, CASE WHEN n.waiting THEN 'infinity' WHEN n.state = 'pending' AND n.hint IS DISTINCT FROM 'refresh_token' THEN now() + interval '1 millisecond' WHEN n.state = 'pending' THEN now() END,
                 me.worker_no, CASE WHEN me.worker_no IS NOT NULL THEN now() END, me.worker_no,
                 CASE WHEN n.state <> 'pending' THEN n.received_at END, n.incident, n.waiting
             FROM unnest($16::uuid[], $17::smallint[], $18::text[], $19::text[], $20::text[], $21::text[], $22::bytea[], $23::text[],

@@ -12,13 +12,17 @@ pub struct ActiveIncident {
     pub throttle_per_s: Option<i32>,
     /// Most targets that go without a second person, or beyond what that one approved.
     pub approved_up_to: i64,
-    /// Kinds that were approved.
+    /// Kinds that were approved, and how many targets of them.
     pub approved_asks: Vec<String>,
+    /// See `approved_asks`.
+    pub approved_asking: i64,
+    /// Targets of kinds that ask for an approval, on record.
+    pub asking: i64,
     /// Targets on record.
     pub received: i64,
-    /// Targets in the hot index or held by a worker.
+    /// Targets that were let in and are not finished, but for what is parked.
     pub hot: i64,
-    /// Providers with open targets of it.
+    /// Providers with targets of it that wait for their turn or are due.
     pub providers: Vec<String>,
     /// Whether denials of it are not published yet: until they are, nothing of it is revoked.
     pub withheld: bool,
@@ -33,7 +37,7 @@ pub struct Fleet {
 }
 
 impl Store {
-    /// Every incident that has not ended.
+    /// Every incident that has not ended, and those that were cancelled within a day: more of them may still be on its way.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -42,16 +46,20 @@ impl Store {
             sqlx::query_as!(
                 ActiveIncident,
                 r#"SELECT i.incident, i.state, i.throttle_per_s, greatest(i.approval_above, i.approved_targets) AS "approved_up_to!",
-                       coalesce(i.approved_asks, '{}') AS "approved_asks!", c.received AS "received!", c.hot AS "hot!", c.providers AS "providers!",
+                       coalesce(i.approved_asks, '{}') AS "approved_asks!", coalesce(i.approved_asking, 0) AS "approved_asking!", i.asking,
+                       c.received AS "received!", c.hot AS "hot!", c.providers AS "providers!",
                        EXISTS (SELECT FROM revocation.events w WHERE w.incident = i.incident AND w.deny_at IS NOT NULL) AS "withheld!"
                    FROM revocation.incidents i CROSS JOIN LATERAL (
                        SELECT coalesce(sum(received), 0)::bigint AS received, coalesce(sum(hot), 0)::bigint AS hot,
-                           coalesce(array_agg(provider) FILTER (WHERE open > 0), '{}') AS providers
-                       FROM (SELECT provider, sum(targets) AS received, sum(targets) FILTER (WHERE stage IN ('pending', 'parked')) AS hot,
-                                 sum(targets) FILTER (WHERE stage IN ('waiting', 'pending', 'parked')) AS open
+                           coalesce(array_agg(provider) FILTER (WHERE waiting > 0 OR (tried > 0 AND EXISTS (
+                               SELECT FROM revocation.targets t WHERE t.provider = p.provider AND t.lane = 'mass' AND t.incident = i.incident
+                                   AND t.lease_owner IS NULL AND t.finished_at IS NULL AND NOT t.waiting AND t.due_at <= now()))), '{}') AS providers
+                       FROM (SELECT provider, sum(targets) AS received, sum(targets) FILTER (WHERE stage = 'pending') AS hot,
+                                 sum(targets) FILTER (WHERE stage = 'waiting') AS waiting,
+                                 sum(targets) FILTER (WHERE stage IN ('pending', 'parked')) AS tried
                              FROM revocation.incident_counts n WHERE n.incident = i.incident GROUP BY provider) p
                    ) c
-                   WHERE i.finished_at IS NULL ORDER BY i.incident"#
+                   WHERE i.finished_at IS NULL OR (i.state = 'cancelled' AND i.finished_at > now() - interval '1 day') ORDER BY i.incident"#
             )
             .fetch_all(c)
             .await

@@ -17,6 +17,8 @@ pub struct Want<'a> {
     pub limit: i64,
     /// Of those, at most this many that still wait for their incident's turn.
     pub turns: i64,
+    /// Whether there is reason to think that there are any.
+    pub is_likely: bool,
 }
 
 /// A target, leased to this worker.
@@ -131,6 +133,9 @@ impl Store {
                 .await
         })
     }
+
+    /// Most targets that one [`Store::expire`] ends.
+    pub const EXPIRED_AT_ONCE: u64 = 1000;
 
     /// Ends targets whose token died of age before the provider confirmed. Returns how many.
     ///

@@ -51,7 +51,7 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgSslMode};
 
 use crate::config::DatabaseConfig;
 
-pub use accept::{Accepted, Approval, Disposition, NewEvent, NewTarget};
+pub use accept::{Accepted, Approval, Disposition, Known, NewEvent, NewTarget};
 pub use active::{ActiveIncident, Fleet};
 pub use claim::{Claimed, Want};
 pub use confirm::{Denial, Unconfirmed};

@@ -6,7 +6,7 @@ use super::{Denial, Store, StoreError, WorkerNo};
 use crate::target::TargetId;
 
 impl Store {
-    /// Takes up to `limit` events whose denial was withheld and whose incident may go on: those with cutoffs first. They are this worker's for
+    /// Takes up to `limit` events whose denial was withheld and whose incident may go on: those with cutoffs first, whichever incident's. They are this worker's for
     /// `for_seconds`; then, not noted as denied, they are anybody's again.
     ///
     /// # Errors
@@ -16,10 +16,10 @@ impl Store {
             sqlx::query_scalar!(
                 "WITH due AS MATERIALIZED (
                      SELECT w.event_id FROM revocation.incidents i CROSS JOIN LATERAL (
-                         SELECT event_id FROM revocation.events w WHERE w.incident = i.incident AND w.deny_at <= now()
+                         SELECT event_id, has_cutoff FROM revocation.events w WHERE w.incident = i.incident AND w.deny_at <= now()
                          ORDER BY w.has_cutoff DESC, w.event_id LIMIT $2 FOR UPDATE SKIP LOCKED
                      ) w
-                     WHERE i.finished_at IS NULL AND i.state IN ('running', 'paused') LIMIT $2
+                     WHERE i.finished_at IS NULL AND i.state IN ('running', 'paused') ORDER BY w.has_cutoff DESC, w.event_id LIMIT $2
                  )
                  UPDATE revocation.events e SET deny_at = now() + make_interval(secs => $3), accepted_by = $1
                  FROM due WHERE e.event_id = due.event_id RETURNING e.event_id",

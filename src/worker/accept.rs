@@ -146,12 +146,16 @@ async fn accept(worker: &Arc<Worker>, batch: Vec<Prepared>, open: &watch::Sender
     failpoint!("committed");
     for prepared in batch {
         let row = prepared.taken.row;
+        let fresh = committed.accepted.iter().find(|a| a.row == row);
+        if let Some(name) = &prepared.taken.event.incident {
+            worker.incidents.of(name).land(prepared.targets.len() as i64, fresh.is_some());
+        }
         if let Some(reason) = committed.unstorable.remove(&row) {
             set_aside(worker, prepared.taken, reason);
             continue;
         }
-        let fresh = committed.accepted.iter().find(|a| a.row == row);
         worker.metrics.accepted(prepared.taken.event.lane(), fresh.is_some());
+        let on_record = committed.known.get(&row).copied().unwrap_or(row);
         let Prepared { taken: Taken { received, event, row, denial, .. }, targets, room } = prepared;
         match fresh {
             Some(_) if event.incident.is_some() => worker.incidents.hurry(),
@@ -159,7 +163,7 @@ async fn accept(worker: &Arc<Worker>, batch: Vec<Prepared>, open: &watch::Sender
             _ => {}
         }
         let worker = worker.clone();
-        worker.clone().tasks.spawn(async move { acknowledge(&worker, received, row, denial).await });
+        worker.clone().tasks.spawn(async move { acknowledge(&worker, received, on_record, denial).await });
     }
 }
 
@@ -179,7 +183,7 @@ async fn acknowledge(worker: &Worker, received: Received, row: Uuid, denial: Opt
     let Ok(Some(at)) = denial.await else { return };
     received.ack().await;
     failpoint!("acked");
-    // Also of an event that seems to be known: it may be its own row that it met, after a commit whose answer was lost.
+    // Also of an event that was known: whoever accepted it may have died before this.
     note_denied(worker, row, at);
 }
 
@@ -187,6 +191,8 @@ async fn acknowledge(worker: &Worker, received: Received, row: Uuid, denial: Opt
 #[derive(Default)]
 struct Committed {
     accepted: Vec<Accepted>,
+    /// The rows of events that were known.
+    known: HashMap<Uuid, Uuid>,
     /// Events that Postgres cannot hold, and why.
     unstorable: HashMap<Uuid, String>,
 }
@@ -221,7 +227,10 @@ async fn commit(worker: &Worker, batch: &[Prepared], open: &watch::Sender<bool>)
 async fn insert(worker: &Worker, batch: &[Prepared]) -> Result<Committed, StoreError> {
     let events: Vec<_> = batch.iter().map(Prepared::row).collect();
     match (worker.store.accept(worker.number(), &events).await, batch) {
-        (Ok(accepted), _) => Ok(Committed { accepted, ..Committed::default() }),
+        (Ok(accepted), _) => {
+            let known = known(worker, &events, &accepted).await?;
+            Ok(Committed { accepted, known, ..Committed::default() })
+        }
         (Err(StoreError::Unstorable(_, reason)), [one]) => {
             Ok(Committed { unstorable: HashMap::from([(one.taken.row, reason)]), ..Committed::default() })
         }
@@ -229,11 +238,21 @@ async fn insert(worker: &Worker, batch: &[Prepared]) -> Result<Committed, StoreE
             let (left, right) = batch.split_at(batch.len() / 2);
             let (mut all, right) = (Box::pin(insert(worker, left)).await?, Box::pin(insert(worker, right)).await?);
             all.accepted.extend(right.accepted);
+            all.known.extend(right.known);
             all.unstorable.extend(right.unstorable);
             Ok(all)
         }
         (Err(error), _) => Err(error),
     }
+}
+
+/// Where the events that were not new are on record. Asked again after a failure, they are all known.
+async fn known(worker: &Worker, events: &[NewEvent<'_>], accepted: &[Accepted]) -> Result<HashMap<Uuid, Uuid>, StoreError> {
+    let known: Vec<_> = events.iter().filter(|new| accepted.iter().all(|accepted| accepted.row != new.row)).collect();
+    if known.is_empty() {
+        return Ok(HashMap::new());
+    }
+    Ok(worker.store.known(&known).await?.into_iter().map(|known| (known.row, known.on_record)).collect())
 }
 
 impl Prepared {

@@ -15,7 +15,7 @@ use crate::event::Lane;
 use crate::invalidation::{EventRef, Phase, entry_of};
 use crate::outcome::{Answer, Standing, Verdict};
 use crate::seal::{SealContext, SealError, Sealed};
-use crate::store::{Claimed, StoreError, Want};
+use crate::store::{Claimed, Store, StoreError, Want};
 use crate::target::{Fingerprint, Kind, PresentedToken, Selector, Target, TargetId, Token, TokenTypeHint};
 
 /// Most targets a statement.
@@ -24,21 +24,25 @@ const BATCH: usize = 500;
 const IDLE: Duration = Duration::from_millis(250);
 /// How many looks pass between two sweeps of expired tokens.
 const SWEEP_EVERY: u32 = 8;
+/// Most statements of one such sweep.
+const SWEEPS: u32 = 20;
+/// Fewer are not worth a look of their own.
+const HANDFUL: usize = 32;
 
 /// Runs until the worker stops.
 pub(super) async fn run(worker: Arc<Worker>) {
     let mut looks = 0_u32;
     while !worker.stop.is_cancelled() {
         looks = looks.wrapping_add(1);
-        let found = match look(&worker, looks.is_multiple_of(SWEEP_EVERY)).await {
-            Ok(found) => found,
+        let is_more = match look(&worker, looks.is_multiple_of(SWEEP_EVERY)).await {
+            Ok(is_more) => is_more,
             Err(error) => {
                 tracing::debug!(%error, "claim");
                 worker.note_database(false);
-                0
+                false
             }
         };
-        if found < BATCH / 2 {
+        if !is_more {
             tokio::select! {
                 () = tokio::time::sleep(IDLE) => {}
                 () = worker.due.notified() => {}
@@ -48,9 +52,10 @@ pub(super) async fn run(worker: Arc<Worker>) {
     }
 }
 
-async fn look(worker: &Arc<Worker>, sweep: bool) -> Result<usize, StoreError> {
+/// Returns whether there is likely more to be had at once: as much was found as was asked for, and no mere handful.
+async fn look(worker: &Arc<Worker>, sweep: bool) -> Result<bool, StoreError> {
     if sweep {
-        worker.metrics.expired(worker.store.expire().await?);
+        expire(worker).await?;
     }
     let shares = worker.incidents.shares(BATCH);
     let (mut wants, mut room) = (Vec::new(), HashMap::new());
@@ -65,32 +70,51 @@ async fn look(worker: &Arc<Worker>, sweep: bool) -> Result<usize, StoreError> {
         }
     }
     if wants.is_empty() {
-        return Ok(0);
+        return Ok(false);
     }
     let claimed = worker.store.claim(worker.number(), &wants).await?;
     worker.note_database(true);
-    let found = claimed.len();
+    let is_more = Lane::ALL.into_iter().map(Lane::as_str).any(|lane| {
+        let wanted: i64 = wants.iter().filter(|want| want.lane == lane && want.is_likely).map(|want| want.limit).sum();
+        let found = claimed.iter().filter(|target| target.lane == lane).count();
+        found >= HANDFUL && i64::try_from(found).is_ok_and(|found| found * 2 >= wanted)
+    });
     set_to_work(worker, claimed, room);
-    Ok(found)
+    Ok(is_more)
+}
+
+/// Ends what died of age, all of it: a claim passes over what is not ended yet.
+async fn expire(worker: &Worker) -> Result<(), StoreError> {
+    for _ in 0..SWEEPS {
+        let expired = worker.store.expire().await?;
+        worker.metrics.expired(expired);
+        if expired < Store::EXPIRED_AT_ONCE {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// What to claim with room for `appetite` targets: all that is due, or of each incident its share.
 fn wants_of<'a>(provider: &'a str, lane: Lane, mut appetite: usize, shares: &'a [Share]) -> Vec<Want<'a>> {
     let want = |incident, most: usize, lets_in| {
         let limit = i64::try_from(most).unwrap_or(i64::MAX);
-        Want { provider, lane: lane.as_str(), incident, limit, turns: if lets_in { limit } else { 0 } }
+        let is_likely = lane == Lane::Interactive || incident != "";
+        Want { provider, lane: lane.as_str(), incident, limit, turns: if lets_in { limit } else { 0 }, is_likely }
     };
     match lane {
         _ if appetite == 0 => Vec::new(),
         Lane::Interactive => vec![want("", appetite, false)],
         Lane::Mass => {
+            // A worker from before incidents had rows of their own may have left some without.
+            let without = want("", appetite, false);
             let ours = shares.iter().filter(|share| share.providers.iter().any(|name| name == provider));
             let wants = ours.map(|share| {
                 let most = share.most.min(appetite);
                 appetite -= most;
                 want(share.incident.name(), most, share.lets_in)
             });
-            wants.filter(|want| want.limit > 0).collect()
+            wants.filter(|want| want.limit > 0).chain([without]).collect()
         }
     }
 }

@@ -22,6 +22,8 @@ pub(super) async fn run(worker: Arc<Worker>, migrate: bool) -> Result<(), Schema
             Err(SchemaError::Store(error)) if error.is_passing() => {
                 failures += 1;
                 worker.note_database(false);
+                // Denials of incidents must not wait for it.
+                worker.incidents.note_asked();
                 tracing::warn!(%error, failures, "database not ready; trying again");
                 tokio::select! {
                     () = tokio::time::sleep(schedule.delay(failures, None)) => {}

@@ -16,9 +16,8 @@ use crate::target::Kind;
 const AHEAD: Duration = Duration::from_secs(1);
 /// Most targets of one incident in the hot index: beyond that, those that were tried come first.
 const MOST_HOT: i64 = 20_000;
-
-/// An event that needs a second person is on record, and looked at, by then.
-const ON_RECORD: Duration = Duration::from_secs(5);
+/// So long after an event that needs an approval, what Postgres says of its incident may be from before it was committed.
+const DOUBT: Duration = Duration::from_secs(2);
 
 /// How an incident is steered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,8 +48,6 @@ impl Steering {
 pub struct Incident {
     name: String,
     seen: Mutex<Seen>,
-    /// Targets that came since it was last looked at.
-    arrived: AtomicI64,
     /// Targets in memory.
     in_memory: AtomicI64,
 }
@@ -59,8 +56,16 @@ pub struct Incident {
 struct Seen {
     steering: Steering,
     received: i64,
+    /// Targets that have come and are not committed; that were committed since the last look began; and before that, but not before its own snapshot.
+    arrived: i64,
+    landed: i64,
+    settling: i64,
     approved_up_to: Option<i64>,
     approved: Vec<Kind>,
+    approved_asking: i64,
+    asking: i64,
+    /// When an event came that needs an approval which is not on record.
+    doubted: Option<Instant>,
     hot: i64,
     withheld: bool,
     providers: Vec<String>,
@@ -70,8 +75,20 @@ struct Seen {
     paid_until: Option<Instant>,
     /// Counts the changes of the rate.
     era: u64,
-    /// When an event last came that needs a second person; nothing once Postgres has told what became of it.
-    asked_at: Option<Instant>,
+}
+
+/// What an event orders.
+pub struct Ordered {
+    /// Kinds that need an approval, its own and those that its incident is said to have.
+    pub asks: Vec<Kind>,
+    /// Its own targets of those kinds, and those that its incident is said to have.
+    pub asking: i64,
+    /// See `asking`.
+    pub asking_expected: Option<i64>,
+    /// Its own targets.
+    pub targets: i64,
+    /// Those that its incident is said to have.
+    pub declared: i64,
 }
 
 /// A target's turn, at the rate of that time.
@@ -141,6 +158,11 @@ impl Incidents {
         waiting.map(|incident| incident.name.clone()).collect()
     }
 
+    /// A look begins: what is committed from here on may not be in what it finds.
+    pub fn begin_look(&self) {
+        self.lock().values().for_each(|incident| incident.seen().begin_look());
+    }
+
     /// Takes over what Postgres says; an incident that is not listed any more has ended.
     pub fn update(&self, active: Vec<ActiveIncident>, workers: i64) {
         let mut known = self.lock();
@@ -151,7 +173,7 @@ impl Incidents {
             now.insert(incident.name.clone(), incident);
         }
         // Not on record yet: its first event is on its way there.
-        let arriving = known.drain().filter(|(_, incident)| incident.arrived.swap(0, Ordering::Relaxed) > 0 || incident.has_just_asked());
+        let arriving = known.drain().filter(|(_, incident)| incident.is_arriving());
         now.extend(arriving);
         let withheld = now.values().any(|incident| incident.may_be_denied());
         *known = now;
@@ -167,8 +189,11 @@ impl Incidents {
     /// What to claim of each incident that runs, of `room` targets in all.
     pub fn shares(&self, room: usize) -> Vec<Share> {
         let running: Vec<_> = self.lock().values().filter(|incident| incident.may_be_revoked()).cloned().collect();
-        let each = (room / running.len().max(1)).max(1);
-        running.into_iter().map(|incident| incident.share(each)).filter(|share| share.most > 0 && !share.providers.is_empty()).collect()
+        let mut shares: Vec<_> = running.into_iter().map(Incident::share).collect();
+        shares.retain(|share| share.most > 0 && !share.providers.is_empty());
+        let each = (room / shares.len().max(1)).max(1);
+        shares.iter_mut().for_each(|share| share.most = share.most.min(each));
+        shares
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Incident>>> {
@@ -179,7 +204,7 @@ impl Incidents {
 
 impl Incident {
     fn new(name: &str) -> Arc<Self> {
-        Arc::new(Self { name: name.to_owned(), seen: Mutex::default(), arrived: AtomicI64::new(0), in_memory: AtomicI64::new(0) })
+        Arc::new(Self { name: name.to_owned(), seen: Mutex::default(), in_memory: AtomicI64::new(0) })
     }
 
     /// Its name.
@@ -188,16 +213,18 @@ impl Incident {
     }
 
     fn update(&self, row: ActiveIncident, workers: i64) {
-        self.arrived.store(0, Ordering::Relaxed);
         let mut seen = self.seen();
-        seen.steering = Steering::parse(&row.state);
+        seen.settling = 0;
         seen.received = row.received;
+        seen.asking = row.asking;
+        seen.approved_asking = row.approved_asking;
+        seen.doubted = seen.doubted.filter(|since| since.elapsed() <= DOUBT);
+        seen.steering = Steering::parse(&row.state);
         seen.approved_up_to = Some(row.approved_up_to);
         seen.approved = row.approved_asks.iter().filter_map(|kind| Kind::parse(kind)).collect();
         seen.hot = row.hot;
         seen.withheld = row.withheld;
         seen.providers = row.providers;
-        seen.asked_at = seen.asked_at.filter(|asked| asked.elapsed() < ON_RECORD);
         let rate = row.throttle_per_s.map(|rate| f64::from(rate) / workers.max(1) as f64);
         if seen.rate != rate {
             (seen.rate, seen.paid_until) = (rate, None);
@@ -227,31 +254,43 @@ impl Incident {
         seen.withheld && matches!(seen.steering, Steering::Running | Steering::Paused)
     }
 
+    /// Whether it is not on record yet, as far as is known here, and about to be.
+    fn is_arriving(&self) -> bool {
+        let seen = self.seen();
+        seen.arrived + seen.landed + seen.settling > 0
+    }
+
     /// Counts `targets` that have arrived. Returns whether the incident has more now than one person may order, who may order `above`.
     pub fn arrive(&self, targets: i64, above: i64) -> bool {
-        let arrived = self.arrived.fetch_add(targets, Ordering::Relaxed) + targets;
+        let mut seen = self.seen();
+        seen.arrived += targets;
+        seen.received + seen.arrived + seen.landed + seen.settling > seen.approved_up_to.unwrap_or(above)
+    }
+
+    /// `targets` that had arrived are committed, or were known before.
+    pub fn land(&self, targets: i64, is_new: bool) {
+        let mut seen = self.seen();
+        seen.arrived -= targets;
+        seen.landed += if is_new { targets } else { 0 };
+    }
+
+    /// Whether what is ordered was approved: so many targets, all of these kinds and so many of them.
+    pub fn is_approved(&self, order: &Ordered) -> bool {
         let seen = self.seen();
-        seen.received + arrived > seen.approved_up_to.unwrap_or(above)
+        let asking = order.asking_expected.unwrap_or(0).max(seen.asking + order.asking);
+        let covers = asking <= seen.approved_asking && order.asks.iter().all(|kind| seen.approved.contains(kind));
+        seen.approved_up_to.is_some_and(|most| order.declared <= most) && (order.asks.is_empty() || covers)
     }
 
-    /// An event needs a second person. What comes behind it is withheld too, though it may not be on record yet.
-    pub fn ask(&self) {
-        self.seen().asked_at = Some(Instant::now());
+    /// An event has come that needs an approval: until Postgres has had time to know of it, what else comes is taken to wait for it too.
+    pub fn doubt(&self) {
+        self.seen().doubted = Some(Instant::now());
     }
 
-    /// Whether an event that needs a second person came, and Postgres has not told yet what became of it.
-    pub fn is_asking(&self) -> bool {
-        self.seen().asked_at.is_some()
-    }
-
-    fn has_just_asked(&self) -> bool {
-        self.seen().asked_at.is_some_and(|asked| asked.elapsed() < ON_RECORD)
-    }
-
-    /// Whether so many targets are approved, and all of these kinds.
-    pub fn is_approved(&self, kinds: &[Kind], targets: i64) -> bool {
+    /// Whether what comes now is to be denied at once, as far as the incident is concerned.
+    pub fn denies_at_once(&self) -> bool {
         let seen = self.seen();
-        seen.approved_up_to.is_some_and(|most| targets <= most) && kinds.iter().all(|kind| seen.approved.contains(kind))
+        seen.doubted.is_none() && matches!(seen.steering, Steering::Running | Steering::Paused)
     }
 
     /// Takes a seat for a target in memory.
@@ -260,13 +299,13 @@ impl Incident {
         Seat(self.clone())
     }
 
-    fn share(self: Arc<Self>, most: usize) -> Share {
+    fn share(self: Arc<Self>) -> Share {
         let seen = self.seen();
         let ahead = seen.rate.map_or(usize::MAX, |rate| (rate * AHEAD.as_secs_f64()).ceil() as usize);
         let room = ahead.saturating_sub(usize::try_from(self.in_memory.load(Ordering::Relaxed)).unwrap_or(0));
         let (providers, lets_in) = (seen.providers.clone(), seen.hot < MOST_HOT);
         drop(seen);
-        Share { incident: self, providers, most: most.min(room), lets_in }
+        Share { incident: self, providers, most: room, lets_in }
     }
 
     /// Waits for the incident's own rate. Returns what [`Incident::may_go_on`] asks for; `None` where the target may not be revoked then.
@@ -288,6 +327,10 @@ impl Incident {
 }
 
 impl Seen {
+    fn begin_look(&mut self) {
+        self.settling += std::mem::take(&mut self.landed);
+    }
+
     /// Pays for one call; returns how long to wait before it.
     fn pay(&mut self, now: Instant) -> Duration {
         let Some(rate) = self.rate.filter(|rate| *rate > 0.0) else {

@@ -12,8 +12,9 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::Worker;
-use super::incidents::Steering;
+use super::incidents::Ordered;
 use super::record::Note;
+use crate::approval::ApprovalRules;
 use crate::broker::Received;
 use crate::event::{self, Lane, LogoutEvent, Refusal};
 use crate::failpoint;
@@ -88,15 +89,31 @@ async fn approval(worker: &Worker, event: &LogoutEvent) -> Option<Approval> {
     let name = event.incident.as_deref()?;
     drop(tokio::time::timeout(PATIENCE, worker.incidents.known()).await);
     let (incident, rules) = (worker.incidents.of(name), &worker.approval);
-    let targets = i64::try_from(event.targets.len()).unwrap_or(i64::MAX);
-    let declared = event.incident_targets.unwrap_or(0).max(targets);
-    let asks = rules.kinds_asking(event.targets.iter().map(|target| target.selector.kind()));
-    let needs = !asks.is_empty() || rules.is_too_many(declared);
-    if incident.arrive(targets, rules.above_targets) || (needs && !incident.is_approved(&asks, declared)) {
-        incident.ask();
+    let order = ordered(rules, event);
+    let is_too_many = incident.arrive(order.targets, rules.above_targets);
+    let needs = !order.asks.is_empty() || rules.is_too_many(order.declared);
+    let lacks = needs && !incident.is_approved(&order);
+    if lacks {
+        incident.doubt();
     }
-    let withheld = incident.is_asking() || matches!(incident.steering(), Steering::AwaitingApproval | Steering::Cancelled);
-    Some(Approval { asks, above_targets: rules.above_targets, withheld })
+    let withheld = is_too_many || lacks || !incident.denies_at_once();
+    let Ordered { asks, asking, asking_expected, .. } = order;
+    Some(Approval { asks, asking, asking_expected, above_targets: rules.above_targets, withheld })
+}
+
+/// What an event says of its incident, seen by the rules for approval.
+fn ordered(rules: &ApprovalRules, event: &LogoutEvent) -> Ordered {
+    let kinds = || event.targets.iter().map(|target| target.selector.kind());
+    let count = |targets: usize| i64::try_from(targets).unwrap_or(i64::MAX);
+    let declared = event.incident_kinds.iter().filter(|(kind, _)| rules.kinds.contains(kind)).map(|(_, targets)| *targets);
+    let targets = count(event.targets.len());
+    Ordered {
+        asks: rules.kinds_asking(kinds().chain(event.incident_kinds.iter().map(|(kind, _)| *kind))),
+        asking: count(kinds().filter(|kind| rules.kinds.contains(kind)).count()),
+        asking_expected: Some(declared.fold(0, i64::saturating_add)).filter(|asking| *asking > 0),
+        targets,
+        declared: event.incident_targets.unwrap_or(0).max(targets),
+    }
 }
 
 fn deny(worker: &Arc<Worker>, event: &LogoutEvent, began: Instant) -> JoinHandle<Option<OffsetDateTime>> {

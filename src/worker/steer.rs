@@ -50,6 +50,7 @@ async fn look(worker: &Worker) {
 
 async fn look_once(worker: &Worker, began: Instant, told: &mut usize) -> Result<(), StoreError> {
     tell_holds(worker, told).await?;
+    worker.incidents.begin_look();
     let fleet = worker.store.fleet().await?;
     worker.incidents.update(worker.store.active_incidents().await?, fleet.workers);
     for gate in worker.gates.values() {
@@ -110,11 +111,14 @@ async fn tend_once(worker: &Worker) -> Result<(), StoreError> {
 async fn deny_approved(worker: &Worker) {
     loop {
         match deny_some(worker).await {
-            Ok(0) => {}
+            // All is published, or others are at it.
+            Ok(0) => tokio::time::sleep(LOOK).await,
             Ok(_) => continue,
-            Err(error) => tracing::debug!(%error, "publish withheld denials"),
+            Err(error) => {
+                tracing::debug!(%error, "publish withheld denials");
+                tokio::time::sleep(LOOK).await;
+            }
         }
-        tokio::time::sleep(SOONEST).await;
         worker.incidents.approved().await;
     }
 }
@@ -126,7 +130,7 @@ async fn deny_some(worker: &Worker) -> Result<usize, StoreError> {
         return Ok(0);
     }
     let denials = worker.store.denials_of(&events).await?;
-    let unsupported: Vec<_> = denials.iter().filter(|denial| !is_supported(worker, denial)).map(id).collect();
+    let unsupported: Vec<_> = denials.iter().filter(|denial| is_unsupported(worker, denial)).map(id).collect();
     let (cutoffs, tokens): (Vec<_>, Vec<_>) = denials.into_iter().partition(|denial| denial.kind != Kind::Token.as_str());
     // What is not published is taken again, by whoever looks first.
     if publish(worker, Phase::Requested, cutoffs).await && publish(worker, Phase::Requested, tokens).await {
@@ -143,7 +147,8 @@ fn id(denial: &Denial) -> TargetId {
     TargetId { event: denial.event, ordinal: denial.ordinal }
 }
 
-fn is_supported(worker: &Worker, denial: &Denial) -> bool {
+/// A provider that this worker does not know may be known to others.
+fn is_unsupported(worker: &Worker, denial: &Denial) -> bool {
     let kind = Kind::parse(&denial.kind);
-    worker.gates.get(&*denial.provider).is_some_and(|gate| kind.is_some_and(|kind| gate.provider.supports_kind(kind)))
+    worker.gates.get(&*denial.provider).is_some_and(|gate| kind.is_none_or(|kind| !gate.provider.supports_kind(kind)))
 }

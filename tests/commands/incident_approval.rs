@@ -51,7 +51,7 @@ async fn the_database_itself_refuses_one_person() {
     let approve = |by: &str| {
         format!(
             "UPDATE revocation.incidents SET state = 'running', approved_by = {by}, approved_role = session_user, approved_at = now(),
-                 approved_asks = asks, approved_targets = 1000000 WHERE incident = 'leak'"
+                 approved_asks = asks, approved_asking = 1000000, approved_targets = 1000000 WHERE incident = 'leak'"
         )
     };
     for by in ["'alice'", "' ALICE '", "opened_by", "'Soc'"] {

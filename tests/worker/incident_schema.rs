@@ -5,35 +5,53 @@ use sqlx::{AssertSqlSafe, Executor};
 use crate::harness::Stage;
 
 const OPEN: &str =
-    "INSERT INTO revocation.incidents (incident, state, opened_by, opened_via, asks, targets_expected, approval_above) VALUES ";
+    "INSERT INTO revocation.incidents (incident, state, opened_by, opened_via, asks, asking, targets_expected, approval_above) VALUES ";
 
 /// Rows that must not come into being, and what refuses each.
 const WRONG_ROWS: [(&str, &str); 6] = [
-    ("('i', 'finished', 'a', 'u', '{}', 1, 10)", "incidents_state_check"),
-    ("('i', 'awaiting_approval', ' ', 'u', '{}', 1, 10)", "incidents_opened_by_check"),
-    ("('i', 'awaiting_approval', 'a', 'u', '{users}', 1, 10)", "incidents_asks_check"),
-    ("('i', 'running', 'a', 'u', '{client}', 1, 10)", "needs a second person"),
-    ("('i', 'running', 'a', 'u', '{}', 11, 10)", "needs a second person"),
-    ("('i', 'cancelled', 'a', 'u', '{}', 1, 10)", "cancelled_with_reason"),
+    ("('i', 'finished', 'a', 'u', '{}', 0, 1, 10)", "incidents_state_check"),
+    ("('i', 'awaiting_approval', ' ', 'u', '{}', 0, 1, 10)", "incidents_opened_by_check"),
+    ("('i', 'awaiting_approval', 'a', 'u', '{users}', 0, 1, 10)", "incidents_asks_check"),
+    ("('i', 'running', 'a', 'u', '{client}', 0, 1, 10)", "needs a second person"),
+    ("('i', 'running', 'a', 'u', '{}', 0, 11, 10)", "needs a second person"),
+    ("('i', 'cancelled', 'a', 'u', '{}', 0, 1, 10)", "cancelled_with_reason"),
 ];
 
 /// Changes of an incident that awaits approval, and what refuses each.
-const WRONG_CHANGES: [(&str, &str); 12] = [
+const WRONG_CHANGES: [(&str, &str); 15] = [
     ("state = 'running'", "needs a second person"),
     ("state = 'paused'", "needs a second person"),
     ("state = 'running', approved_by = 'bob'", "needs a second person"),
     ("approved_by = 'bob'", "approval_is_whole"),
-    ("approved_by = 'alice', approved_role = 'r', approved_at = now(), approved_asks = asks, approved_targets = 20", "two_persons"),
-    ("approved_by = ' ALICE ', approved_role = 'r', approved_at = now(), approved_asks = asks, approved_targets = 20", "two_persons"),
-    ("approved_by = 'soc', approved_role = 'r', approved_at = now(), approved_asks = asks, approved_targets = 20", "two_persons"),
     (
-        "state = 'running', approved_by = 'bob', approved_role = 'r', approved_at = now(), approved_asks = '{}', approved_targets = 20",
+        "approved_by = 'alice', approved_role = 'r', approved_at = now(), approved_asks = asks, approved_asking = 1, approved_targets = 20",
+        "two_persons",
+    ),
+    (
+        "approved_by = ' ALICE ', approved_role = 'r', approved_at = now(), approved_asks = asks, approved_asking = 1, approved_targets = 20",
+        "two_persons",
+    ),
+    (
+        "approved_by = E'ali\\tce', approved_role = 'r', approved_at = now(), approved_asks = asks, approved_asking = 1, approved_targets = 20",
+        "two_persons",
+    ),
+    (
+        "approved_by = 'soc', approved_role = 'r', approved_at = now(), approved_asks = asks, approved_asking = 1, approved_targets = 20",
+        "two_persons",
+    ),
+    (
+        "state = 'running', approved_by = 'bob', approved_role = 'r', approved_at = now(), approved_asks = '{}', approved_asking = 1, approved_targets = 20",
         "needs a second person",
     ),
     (
-        "state = 'running', approved_by = 'bob', approved_role = 'r', approved_at = now(), approved_asks = asks, approved_targets = 19",
+        "state = 'running', approved_by = 'bob', approved_role = 'r', approved_at = now(), approved_asks = asks, approved_asking = 1, approved_targets = 19",
         "needs a second person",
     ),
+    (
+        "state = 'running', approved_by = 'bob', approved_role = 'r', approved_at = now(), approved_asks = asks, approved_asking = 0, approved_targets = 20",
+        "needs a second person",
+    ),
+    ("contributors = '{}'", "does not change"),
     ("opened_by = 'carol'", "does not change"),
     ("finished_at = now()", "only_what_runs_ends"),
     ("state = 'cancelled', cancelled_by = 'bob', cancel_reason = ' '", "incidents_cancel_reason_check"),
@@ -53,16 +71,18 @@ async fn no_incident_runs_without_the_approval_it_calls_for() {
         let said = refusal(&stage, &format!("{OPEN}{row}")).await;
         assert!(said.contains(refused_by), "{row}: {said}");
     }
-    stage.db.execute(AssertSqlSafe(format!("{OPEN} ('i', 'awaiting_approval', 'Alice', 'SOC', '{{client}}', 20, 10)"))).await.unwrap();
+    stage.db.execute(AssertSqlSafe(format!("{OPEN} ('i', 'awaiting_approval', 'Alice', 'SOC', '{{client}}', 1, 20, 10)"))).await.unwrap();
     for (change, refused_by) in WRONG_CHANGES {
         let said = refusal(&stage, &format!("UPDATE revocation.incidents SET {change}")).await;
         assert!(said.contains(refused_by), "{change}: {said}");
     }
     let approve = "UPDATE revocation.incidents SET state = 'running', approved_by = 'bob', approved_role = 'r', approved_at = now(),
-        approved_asks = asks, approved_targets = 20";
+        approved_asks = asks, approved_asking = 1, approved_targets = 20";
     stage.db.execute(approve).await.expect("a second person approves what is there");
-    let said = refusal(&stage, "UPDATE revocation.incidents SET asks = '{client,issuer}'").await;
-    assert!(said.contains("needs a second person"), "an approval covers what was there: {said}");
+    for growth in ["asks = '{client,issuer}'", "asking = 2", "asking_expected = 2", "targets_expected = 21"] {
+        let said = refusal(&stage, &format!("UPDATE revocation.incidents SET {growth}")).await;
+        assert!(said.contains("needs a second person"), "an approval covers what was there, not {growth}: {said}");
+    }
     let cancel = "UPDATE revocation.incidents SET state = 'cancelled', cancelled_by = 'bob', cancel_reason = 'wrong file'";
     stage.db.execute(cancel).await.unwrap();
     let said = refusal(&stage, "UPDATE revocation.incidents SET state = 'running', cancelled_by = NULL, cancel_reason = NULL").await;

@@ -25,6 +25,8 @@ const LOOK: Duration = Duration::from_millis(20);
 /// It ends when this is dropped.
 pub(super) struct Backlog {
     connection: Connection,
+    /// Dropped after its connection is closed: the other way round, that fails.
+    _channel: Channel,
     /// Fewest messages that were seen ready in the queue since it was full.
     least: Arc<AtomicU32>,
     task: JoinHandle<Result>,
@@ -41,8 +43,8 @@ impl Backlog {
         while queue(&channel, MASS_QUEUE).await?.0 < wanted {
             published = publish(&channel, published, WINDOW).await?;
         }
-        let task = tokio::spawn(keep(channel, wanted, published, least.clone()));
-        Ok(Self { connection, least, task })
+        let task = tokio::spawn(keep(channel.clone(), wanted, published, least.clone()));
+        Ok(Self { connection, _channel: channel, least, task })
     }
 
     /// Fewest messages that were ready in the queue since it was full.
@@ -74,8 +76,8 @@ async fn publish(channel: &Channel, published: u32, count: u32) -> Result<u32> {
     for number in published..published + count {
         let properties = BasicProperties::default().with_content_type("application/cloudevents+json".into()).with_delivery_mode(2);
         let (properties, options) = (properties.with_user_id(USER.into()), BasicPublishOptions { mandatory: true, ..Default::default() });
-        let sent = channel.basic_publish("auth.events".into(), "auth.mass_revocation".into(), options, &message(number), properties);
-        open.push(confirmed(sent.await?));
+        let (exchange, key, body) = ("auth.events".into(), "auth.mass_revocation".into(), message(number));
+        open.push(confirmed(channel.basic_publish(exchange, key, options, &body, properties).await?));
     }
     try_join_all(open).await?;
     Ok(published + count)

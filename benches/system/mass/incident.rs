@@ -23,6 +23,8 @@ pub(super) struct Incident {
     pub(super) cpu: Cpu,
     /// The index of what is due, at its largest.
     pub(super) due_index_mib: f64,
+    /// The index of what waits for its turn, at its largest.
+    pub(super) waiting_index_mib: f64,
 }
 
 impl Incident {
@@ -32,13 +34,15 @@ impl Incident {
         let denied_us = observer.denied_us(&ids)?;
         let since = |until_us: i64| (until_us - opened_us) as f64 / 1e6;
         let seconds = since(last_revoked_us(stage).await?);
+        let largest = |index: usize| samples.iter().map(|sample| sample.index_mib[index]).fold(0.0, f64::max);
         Ok(Self {
             seconds,
             targets_per_s: f64::from(targets) / seconds,
             all_denied_s: since(denied_us.iter().copied().max().unwrap_or(opened_us)),
             denied: spread(&published_us, &denied_us, 0),
             cpu: cpu.times(1000.0 / f64::from(targets)),
-            due_index_mib: samples.iter().map(|sample| sample.due_index_mib).fold(0.0, f64::max),
+            due_index_mib: largest(0),
+            waiting_index_mib: largest(1),
         })
     }
 }

@@ -58,6 +58,7 @@ fn incident(figures: &Beside) -> Table {
         ("peak MiB", figures.peak_mib),
         ("end MiB", figures.end_mib),
         ("hot index MiB", incident.due_index_mib),
+        ("waiting index MiB", incident.waiting_index_mib),
     ];
     table(&[""], denied.chain(others).map(|(name, value)| (name.to_owned(), vec![value])))
 }

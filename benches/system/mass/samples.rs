@@ -22,7 +22,8 @@ pub(super) struct Sample {
     at_us: i64,
     finished: i64,
     worker_mib: f64,
-    pub(super) due_index_mib: f64,
+    /// Of the indexes of what is due, and of what waits for its turn.
+    pub(super) index_mib: [f64; 2],
 }
 
 /// How it goes when a share of the targets is finished.
@@ -55,11 +56,11 @@ pub(super) async fn until_revoked(stage: &Stage, client: &mut Client, targets: u
 }
 
 async fn look(stage: &Stage, client: &Client) -> Result<Sample> {
-    let statement =
-        "SELECT coalesce((SELECT revoked FROM audit.incidents WHERE incident = $1), 0), pg_relation_size('revocation.targets_due')";
-    let (finished, index_bytes): (i64, i64) = sqlx::query_as(statement).bind(INCIDENT).fetch_one(&stage.database).await?;
-    let worker_mib = memory_mib(client.pid, "VmRSS");
-    Ok(Sample { at_us: now_us(), finished, worker_mib, due_index_mib: index_bytes as f64 / f64::from(1 << 20) })
+    let statement = "SELECT coalesce((SELECT revoked FROM audit.incidents WHERE incident = $1), 0), \
+         pg_relation_size('revocation.targets_due'), pg_relation_size('revocation.targets_waiting')";
+    let (finished, due, waiting): (i64, i64, i64) = sqlx::query_as(statement).bind(INCIDENT).fetch_one(&stage.database).await?;
+    let index_mib = [due, waiting].map(|bytes| bytes as f64 / f64::from(1 << 20));
+    Ok(Sample { at_us: now_us(), finished, worker_mib: memory_mib(client.pid, "VmRSS"), index_mib })
 }
 
 pub(super) fn course(samples: &[Sample], targets: u32) -> Vec<Course> {

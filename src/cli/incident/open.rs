@@ -112,8 +112,7 @@ pub(super) async fn run(path: Option<&Path>, args: &Args) -> Result<(), CommandE
         return summary.finish(Ok(()), args.json);
     }
     let known = on_record(database.as_ref(), &order.incident).await;
-    let targets = i64::try_from(survey.targets()).unwrap_or(i64::MAX);
-    let plan = Plan { order, source, settings, user: broker.user().to_owned(), targets, digest: survey.digest.take() };
+    let plan = Plan { order, source, settings, user: broker.user().to_owned(), whole: survey.whole(), digest: survey.digest.take() };
     let (published, ended) = publish(&broker, plan, survey, known, args.json).await;
     summary.add(&published);
     summary.finish(ended, args.json)

@@ -145,7 +145,9 @@ async fn change(c: &mut PgConnection, actor: &str, incident: &str, order: &Order
     let query = match order {
         Order::Approve(seen) => return approve(c, actor, incident, seen).await,
         Order::Pause => sqlx::query!("UPDATE revocation.incidents SET state = 'paused' WHERE incident = $1", incident),
-        Order::Resume => sqlx::query!("UPDATE revocation.incidents SET state = 'running' WHERE incident = $1", incident),
+        Order::Resume => {
+            sqlx::query!("UPDATE revocation.incidents SET state = 'running', was_paused = false WHERE incident = $1", incident)
+        }
         Order::Throttle(rate) => {
             sqlx::query!("UPDATE revocation.incidents SET throttle_per_s = $2 WHERE incident = $1", incident, *rate)
         }
@@ -163,8 +165,9 @@ async fn change(c: &mut PgConnection, actor: &str, incident: &str, order: &Order
 async fn approve(c: &mut PgConnection, actor: &str, incident: &str, seen: &Seen) -> Result<u64, sqlx::Error> {
     sqlx::query!(
         "UPDATE revocation.incidents i
-         SET state = 'running', approved_by = $2, approved_role = session_user, approved_at = now(), approved_asks = i.asks,
-             approved_targets = greatest(i.targets_expected, n.received, i.approval_above)
+         SET state = CASE WHEN i.was_paused THEN 'paused' ELSE 'running' END, was_paused = false, approved_by = $2, approved_role = session_user,
+             approved_at = now(), approved_asks = i.asks, approved_asking = greatest(i.asking, i.asking_expected),
+             approved_targets = greatest(i.targets_expected, n.received)
          FROM (SELECT coalesce(sum(targets), 0)::bigint AS received FROM revocation.incident_counts WHERE incident = $1) n
          WHERE i.incident = $1 AND i.asks <@ $3 AND greatest(i.targets_expected, n.received) <= $4",
         incident,

@@ -117,11 +117,16 @@ impl Store {
     pub async fn trip_fuses(&self) -> Result<Vec<String>, StoreError> {
         within!(self, "stop incidents that need approval", |c| {
             sqlx::query_scalar!(
-                "UPDATE revocation.incidents i SET state = 'awaiting_approval'
-                 WHERE i.finished_at IS NULL AND i.state IN ('running', 'paused') AND revocation.calls_for_approval(
-                     i.asks, (SELECT sum(n.targets)::bigint FROM revocation.incident_counts n WHERE n.incident = i.incident),
-                     i.approval_above, i.approved_asks, i.approved_targets)
-                 RETURNING i.incident"
+                "WITH tripped AS (
+                     UPDATE revocation.incidents i SET state = 'awaiting_approval', was_paused = i.state = 'paused'
+                     WHERE i.finished_at IS NULL AND i.state IN ('running', 'paused') AND revocation.calls_for_approval(
+                         i, (SELECT sum(n.targets)::bigint FROM revocation.incident_counts n WHERE n.incident = i.incident))
+                     RETURNING i.incident
+                 ), noted AS (
+                     INSERT INTO revocation.operations (actor, action, incident, detail)
+                     SELECT 'revocation-worker', 'stop', incident, jsonb_build_object('reason', 'it has more targets than one person may order') FROM tripped
+                 )
+                 SELECT incident FROM tripped"
             )
             .fetch_all(c)
             .await

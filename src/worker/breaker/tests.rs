@@ -31,7 +31,7 @@ fn half_of_twenty_failures_open_it_and_one_probe_closes_it() {
 #[test]
 fn twenty_failures_in_a_row_open_it_after_any_number_of_successes() {
     let (mut breaker, mut calls, now) = (Breaker::default(), Calls::new(Instant::now()), Instant::now());
-    let mut succeed = |breaker: &mut Breaker, calls: &mut Calls| {
+    let succeed = |breaker: &mut Breaker, calls: &mut Calls| {
         calls.note(now, Duration::from_millis(1), true);
         breaker.report(&answer(Verdict::Done(Proof::Accepted)), calls, now, 0.5);
     };

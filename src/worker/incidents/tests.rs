@@ -7,6 +7,8 @@ fn row(state: &str) -> ActiveIncident {
         throttle_per_s: None,
         approved_up_to: 100,
         approved_asks: vec!["client".to_owned()],
+        approved_asking: 3,
+        asking: 1,
         received: 90,
         hot: 0,
         providers: vec!["main".to_owned()],
@@ -30,16 +32,39 @@ fn only_a_running_incident_whose_denials_are_out_is_worked_on() {
     }
 }
 
+fn order(asks: &[Kind], asking: i64, declared: i64) -> Ordered {
+    Ordered { asks: asks.to_vec(), asking, asking_expected: None, targets: 1, declared }
+}
+
 #[test]
 fn the_fuse_counts_what_is_on_record_and_what_has_arrived_since() {
     let incidents = Incidents::default();
     assert!(!incidents.of("new").arrive(10, 10), "as many as one person may order");
     assert!(incidents.of("new").arrive(1, 10), "one more");
     incidents.update(vec![row("running")], 1);
-    assert!(!incidents.of("leak").arrive(10, 1), "what was approved counts, not the setting");
-    assert!(incidents.of("leak").arrive(1, 1));
-    incidents.update(vec![row("running")], 1);
-    assert!(!incidents.of("leak").arrive(10, 1), "what has arrived is on record by then");
+    let leak = incidents.of("leak");
+    assert!(!leak.arrive(10, 1), "what was approved counts, not the setting");
+    assert!(leak.arrive(1, 1));
+    leak.land(10, true);
+    leak.land(1, false);
+    assert!(leak.arrive(1, 1), "what is committed counts as it did before");
+    leak.land(1, false);
+    incidents.begin_look();
+    assert!(leak.arrive(1, 1), "and until a look has found it");
+    leak.land(1, false);
+    incidents.update(vec![ActiveIncident { received: 99, ..row("running") }], 1);
+    assert!(!leak.arrive(1, 1), "what had been known before counts once");
+    assert!(leak.arrive(1, 1));
+}
+
+#[test]
+fn what_is_on_its_way_to_the_record_is_not_forgotten() {
+    let incidents = Incidents::default();
+    incidents.of("new").arrive(10, 10);
+    incidents.begin_look();
+    incidents.update(Vec::new(), 1);
+    assert!(incidents.of("new").arrive(1, 10));
+    assert!(!incidents.of("other").arrive(1, 10));
 }
 
 #[test]
@@ -47,24 +72,33 @@ fn an_approval_covers_kinds_and_numbers() {
     let incidents = Incidents::default();
     incidents.update(vec![row("running")], 1);
     let leak = incidents.of("leak");
-    assert!(leak.is_approved(&[Kind::Client], 100));
-    assert!(!leak.is_approved(&[Kind::Client], 101));
-    assert!(!leak.is_approved(&[Kind::Client, Kind::Issuer], 1));
-    assert!(!incidents.of("new").is_approved(&[], 1), "nothing is, of what nobody has looked up");
+    assert!(leak.is_approved(&order(&[Kind::Client], 2, 100)));
+    assert!(!leak.is_approved(&order(&[Kind::Client], 3, 100)), "one is on record and three were approved");
+    assert!(!leak.is_approved(&Ordered { asking_expected: Some(4), ..order(&[Kind::Client], 1, 100) }), "four are announced");
+    assert!(!leak.is_approved(&order(&[Kind::Client], 1, 101)));
+    assert!(!leak.is_approved(&order(&[Kind::Client, Kind::Issuer], 2, 2)));
+    assert!(leak.is_approved(&order(&[], 0, 100)));
+    assert!(!incidents.of("new").is_approved(&order(&[], 0, 1)), "nothing is, of what nobody has looked up");
 }
 
 #[test]
-fn what_comes_behind_an_event_that_asks_waits_with_it() {
+fn after_an_event_that_needs_an_approval_nothing_is_denied_at_once() {
     let incidents = Incidents::default();
-    assert!(!incidents.of("leak").is_asking());
-    incidents.of("leak").ask();
-    incidents.update(Vec::new(), 1);
-    assert!(incidents.of("leak").is_asking(), "it is not on record yet");
+    assert!(incidents.of("leak").denies_at_once());
+    incidents.of("leak").arrive(1, 10);
+    incidents.of("leak").doubt();
+    assert!(!incidents.of("leak").denies_at_once());
     incidents.update(vec![row("running")], 1);
-    assert!(incidents.of("leak").is_asking(), "its row may be from before");
-    incidents.of("leak").seen().asked_at = Instant::now().checked_sub(ON_RECORD);
-    incidents.update(vec![row("running")], 1);
-    assert!(!incidents.of("leak").is_asking(), "now the row tells");
+    assert!(!incidents.of("leak").denies_at_once(), "what Postgres says may be older");
+    assert!(incidents.of("leak").may_be_revoked(), "what is on record goes by what Postgres says");
+    for (state, denies) in [("running", true), ("paused", true), ("awaiting_approval", false), ("cancelled", false)] {
+        incidents.update(vec![ActiveIncident { incident: "other".to_owned(), ..row(state) }], 1);
+        assert_eq!(incidents.of("other").denies_at_once(), denies, "{state}");
+    }
+    let doubted = incidents.of("other");
+    doubted.seen().doubted = Instant::now().checked_sub(DOUBT + Duration::from_millis(1));
+    incidents.update(vec![ActiveIncident { incident: "other".to_owned(), ..row("running") }], 1);
+    assert!(incidents.of("other").denies_at_once(), "by then it knows");
 }
 
 #[test]

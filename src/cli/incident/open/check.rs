@@ -7,7 +7,7 @@ use aws_lc_rs::digest::{Context, SHA256};
 use zeroize::Zeroizing;
 
 use super::chunks::LONGEST_ID;
-use super::order::Order;
+use super::order::{Order, Whole};
 use super::written::{Written, of_target};
 use crate::cli::CommandError;
 use crate::cli::local_rules::LocalRules;
@@ -33,6 +33,7 @@ pub(super) struct Checked {
 pub(super) struct Checker {
     order: Arc<Order>,
     rules: LocalRules,
+    whole: Whole,
 }
 
 impl Checker {
@@ -40,7 +41,7 @@ impl Checker {
     /// What was ordered breaks a rule, whatever the targets.
     pub(super) fn new(order: Arc<Order>, settings: &BrokerSettings, user: &str) -> Result<Self, CommandError> {
         let mut rules = LocalRules::new(settings, user);
-        let event = order.event(LONGEST_ID, order.provider.as_deref(), i64::MAX, once(r#"{"sub":"any"}"#));
+        let event = order.event(LONGEST_ID, order.provider.as_deref(), &Whole::longest(), once(r#"{"sub":"any"}"#));
         let refusal = rules.check(event.as_bytes()).err().map(|refusal| refusal.detail).unwrap_or_default();
         let flags = [
             ("incident", "NAME"),
@@ -54,13 +55,13 @@ impl Checker {
                 return Err(CommandError::Usage(format!("{flag} {problem}")));
             }
         }
-        Ok(Self { order, rules })
+        Ok(Self { order, rules, whole: Whole::of([]) })
     }
 
     /// A valid target, or a sentence that begins with the name of a member.
     pub(super) fn check(&mut self, written: Written) -> Result<Checked, String> {
         let named = written.provider.clone().or_else(|| self.order.provider.clone());
-        let event = self.order.event(LONGEST_ID, named.as_deref(), i64::MAX, once(written.json.as_str()));
+        let event = self.order.event(LONGEST_ID, named.as_deref(), &self.whole, once(written.json.as_str()));
         let mut event = self.rules.check(event.as_bytes()).map_err(|refusal| of_target(&refusal))?;
         let target = event.targets.pop().ok_or("names nothing to revoke")?;
         let (kind, fingerprint) = (target.selector.kind(), fingerprint(&target));

@@ -6,7 +6,7 @@ use aws_lc_rs::digest::{Context, SHA256};
 use zeroize::Zeroizing;
 
 use super::check::Checked;
-use super::order::Order;
+use super::order::{Order, Whole};
 use crate::config::LimitsConfig;
 use crate::target::Kind;
 
@@ -39,7 +39,7 @@ pub(super) struct Chunker {
 
 impl Chunker {
     pub(super) fn new(order: &Order, limits: &LimitsConfig) -> Self {
-        let frame = order.event(LONGEST_ID, None, i64::MAX, std::iter::empty()).len();
+        let frame = order.event(LONGEST_ID, None, &Whole::longest(), std::iter::empty()).len();
         Self {
             most_targets: MOST_TARGETS.min(limits.max_targets),
             most_bytes: limits.max_message_bytes / 2,
@@ -117,7 +117,7 @@ mod tests {
         let mut found = Vec::new();
         let mut give = |chunk: Chunk| {
             let id = chunk.id(&order);
-            let event = order.event(&id, chunk.provider.as_deref(), i64::MAX, chunk.targets.iter().map(|target| target.as_str()));
+            let event = order.event(&id, chunk.provider.as_deref(), &Whole::longest(), chunk.targets.iter().map(|target| target.as_str()));
             assert!(event.len() <= limits.max_message_bytes && id.len() <= LONGEST_ID.len(), "{} bytes", event.len());
             found.push((id, chunk.targets.len()));
         };
@@ -142,9 +142,11 @@ mod tests {
 
     #[test]
     fn however_small_a_message_may_be_events_fit() {
-        let long = |number: usize| target(Kind::Token, Some("a-providers-name"), &format!(r#"{{"token":"{number:0400}"}}"#));
-        let all: Vec<usize> = sizes(&limits(1024, 1000), (0..10).map(long));
-        assert_eq!(all, [1; 10]);
+        // Half of a message has room for two; beside the reason, the whole has not.
+        let order = Order { reason: "r".repeat(300), ..order() };
+        let long = |number: usize| target(Kind::Token, Some("a-providers-name"), &format!(r#"{{"token":"{number:0200}"}}"#));
+        let sizes: Vec<usize> = chunks(order, &limits(1024, 1000), (0..10).map(long)).into_iter().map(|(_, size)| size).collect();
+        assert_eq!(sizes, [1; 10]);
     }
 
     #[test]

@@ -2,10 +2,11 @@
 
 use std::time::SystemTime;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
 use crate::event::EventType;
+use crate::target::Kind;
 
 /// CloudEvents `source` of these events. With `id` it is their identity.
 pub(super) const SOURCE: &str = "/revocation-worker/incident";
@@ -21,9 +22,30 @@ pub(super) struct Order {
     pub(super) not_before: Option<String>,
 }
 
+/// How much the incident is in all.
+#[derive(Clone)]
+pub(super) struct Whole {
+    targets: i64,
+    kinds: Map<String, Value>,
+}
+
+impl Whole {
+    /// Of so many targets of each kind.
+    pub(super) fn of(kinds: impl IntoIterator<Item = (Kind, i64)>) -> Self {
+        let kinds: Vec<_> = kinds.into_iter().collect();
+        let targets = kinds.iter().fold(0_i64, |sum, (_, targets)| sum.saturating_add(*targets)).max(1);
+        Self { targets, kinds: kinds.into_iter().map(|(kind, targets)| (kind.as_str().to_owned(), targets.into())).collect() }
+    }
+
+    /// The longest that can be written.
+    pub(super) fn longest() -> Self {
+        Self::of(Kind::ALL.map(|kind| (kind, i64::MAX)))
+    }
+}
+
 impl Order {
     /// One event. `targets` are JSON objects; they are copied once, into memory that is wiped.
-    pub(super) fn event<'t, T>(&self, id: &str, provider: Option<&str>, incident_targets: i64, targets: T) -> Zeroizing<String>
+    pub(super) fn event<'t, T>(&self, id: &str, provider: Option<&str>, whole: &Whole, targets: T) -> Zeroizing<String>
     where
         T: Iterator<Item = &'t str> + Clone,
     {
@@ -32,7 +54,8 @@ impl Order {
             "time": humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
         });
         let mut data = json!({
-            "incident": self.incident, "incident_targets": incident_targets, "reason": self.reason, "actor": self.actor,
+            "incident": self.incident, "incident_targets": whole.targets, "incident_kinds": whole.kinds, "reason": self.reason,
+            "actor": self.actor,
         });
         for (name, value) in [("provider", provider), ("not_before", self.not_before.as_deref())] {
             if let Some(value) = value {
@@ -75,11 +98,16 @@ mod tests {
 
     #[test]
     fn an_event_has_what_was_ordered_and_the_targets_as_they_are() {
-        let body = order(None, Some("2026-11-20T22:30:00Z")).event("id}", Some("p}"), 7, [r#"{"sub":"a"}"#, r#"{"sub":"b"}"#].into_iter());
+        let body = order(None, Some("2026-11-20T22:30:00Z")).event(
+            "id}",
+            Some("p}"),
+            &Whole::of([(Kind::Subject, 7)]),
+            [r#"{"sub":"a"}"#, r#"{"sub":"b"}"#].into_iter(),
+        );
         let event: Value = serde_json::from_str(&body).unwrap();
         assert_eq!((&event["id"], &event["source"], &event["type"]), (&json!("id}"), &json!(SOURCE), &json!("auth.mass_revocation.v1")));
         let expected = json!({
-            "incident": "le\"ak}", "incident_targets": 7, "reason": "r}", "actor": "a", "provider": "p}",
+            "incident": "le\"ak}", "incident_targets": 7, "incident_kinds": { "subject": 7 }, "reason": "r}", "actor": "a", "provider": "p}",
             "not_before": "2026-11-20T22:30:00Z", "targets": [{ "sub": "a" }, { "sub": "b" }],
         });
         assert_eq!(event["data"], expected);
@@ -88,7 +116,12 @@ mod tests {
 
     #[test]
     fn what_is_not_given_is_left_to_the_worker() {
-        let body = order(Some("of targets that name none"), None).event("id", None, 1, [r#"{"sub":"a"}"#].into_iter());
+        let body = order(Some("of targets that name none"), None).event(
+            "id",
+            None,
+            &Whole::of([(Kind::Subject, 1)]),
+            [r#"{"sub":"a"}"#].into_iter(),
+        );
         let event: Value = serde_json::from_str(&body).unwrap();
         assert!(event["data"].get("provider").is_none() && event["data"].get("not_before").is_none());
     }

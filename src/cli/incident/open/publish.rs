@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use super::check::{Checker, Fingerprint};
 use super::chunks::{Chunk, Chunker};
-use super::order::Order;
+use super::order::{Order, Whole};
 use super::rows::Source;
 use crate::broker::{EventPublisher, PublishError};
 use crate::cli::CommandError;
@@ -59,7 +59,7 @@ pub(super) struct Plan {
     pub(super) settings: BrokerSettings,
     pub(super) user: String,
     /// All that the incident will have.
-    pub(super) targets: i64,
+    pub(super) whole: Whole,
     /// SHA-256 of the input, as the first pass found it.
     pub(super) digest: Option<Vec<u8>>,
 }
@@ -189,7 +189,7 @@ impl Plan {
     fn event(&self, chunk: &Chunk) -> Ready {
         let id = chunk.id(&self.order);
         let targets = chunk.targets.iter().map(|target| target.as_str());
-        let body = self.order.event(&id, chunk.provider.as_deref(), self.targets, targets);
+        let body = self.order.event(&id, chunk.provider.as_deref(), &self.whole, targets);
         Ready { id, body, targets: chunk.targets.len() as u64 }
     }
 }
@@ -221,9 +221,9 @@ mod tests {
             let source = Source { flags: vec![], input: Some((Input::open(Some(&path)).unwrap(), Format::Ndjson)), limit: 1024 };
             let mut checker = Checker::new(order.clone(), &settings, "soc").unwrap();
             let (chunker, mut progress) = (Chunker::new(&order, &settings.limits), Progress::new(None, "valid", true));
-            let Survey { seen, digest, .. } = Survey::of(&source, &mut checker, chunker, &mut progress).unwrap();
-            let targets = seen.len() as i64;
-            Self { path, seen, plan: Plan { order, source, settings, user: "soc".to_owned(), targets, digest } }
+            let mut survey = Survey::of(&source, &mut checker, chunker, &mut progress).unwrap();
+            let (whole, digest) = (survey.whole(), survey.digest.take());
+            Self { path, seen: survey.seen, plan: Plan { order, source, settings, user: "soc".to_owned(), whole, digest } }
         }
 
         /// What one stage hands on: the targets of each event.

@@ -79,10 +79,8 @@ impl Source {
             name: &input.name,
             cutter: Cutter::new(input.reading(), self.limit),
             limit: self.limit,
-            form: match format {
-                Format::Ndjson => Form::Ndjson,
-                Format::Csv => Form::Csv(None),
-            },
+            format: *format,
+            columns: None,
         });
         Rows { flags: self.flags.iter(), lines }
     }
@@ -116,13 +114,9 @@ struct Lines<'s> {
     name: &'s str,
     cutter: Cutter<BufReader<Reading>>,
     limit: usize,
-    form: Form,
-}
-
-enum Form {
-    Ndjson,
-    /// The columns, once the header was read.
-    Csv(Option<Columns>),
+    format: Format,
+    /// Of CSV, once the header was read.
+    columns: Option<Columns>,
 }
 
 impl Lines<'_> {
@@ -140,15 +134,15 @@ impl Lines<'_> {
     fn read(&mut self, line: &Line) -> Result<Option<Result<Written, String>>, CommandError> {
         let body = if line.number == 1 { without_mark(&line.body) } else { &line.body };
         let is_too_long = line.size > self.limit as u64;
-        match &mut self.form {
-            Form::Csv(columns @ None) => {
+        match (self.format, &mut self.columns) {
+            (Format::Csv, columns @ None) => {
                 let wrong = |why| CommandError::Usage(format!("{}: line {} {why}; nothing was published", self.name, line.number));
                 *columns = Some(Columns::of_header(body).map_err(wrong)?);
                 Ok(None)
             }
             _ if is_too_long => Ok(Some(Err(format!("has {} bytes; limits.max_message_bytes is {}", line.size, self.limit)))),
-            Form::Csv(Some(columns)) => Ok(Some(columns.target(body))),
-            Form::Ndjson => Ok(Some(Written::of_json(body))),
+            (Format::Csv, Some(columns)) => Ok(Some(columns.target(body))),
+            (Format::Ndjson, _) => Ok(Some(Written::of_json(body))),
         }
     }
 }
@@ -157,7 +151,10 @@ impl Lines<'_> {
 mod tests {
     use super::*;
 
-    fn walk(name: &str, text: &str, given: Option<Format>) -> Result<Vec<(u64, Result<String, String>)>, CommandError> {
+    /// Lines, and the targets that they name.
+    type Found = Vec<(u64, Result<String, String>)>;
+
+    fn walk(name: &str, text: &str, given: Option<Format>) -> Result<Found, CommandError> {
         let path = std::env::temp_dir().join(format!("rows-{}{name}", uuid::Uuid::now_v7()));
         std::fs::write(&path, text).unwrap();
         let input = Input::open(Some(&path)).unwrap();
@@ -172,7 +169,7 @@ mod tests {
         Ok(found)
     }
 
-    fn subs(found: Result<Vec<(u64, Result<String, String>)>, CommandError>) -> Vec<(u64, String)> {
+    fn subs(found: Result<Found, CommandError>) -> Vec<(u64, String)> {
         found.unwrap().into_iter().map(|(line, json)| (line, json.unwrap())).collect()
     }
 

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::check::{Checker, Fingerprint};
 use super::chunks::Chunker;
+use super::order::Whole;
 use super::publish::Stage;
 use super::rows::Source;
 use crate::approval::ApprovalRules;
@@ -88,6 +89,12 @@ impl Survey {
     /// The kinds that are there, narrowest first.
     pub(super) fn kinds(&self) -> Vec<Kind> {
         Kind::ALL.into_iter().filter(|kind| self.counts.keys().any(|(place, _)| *place == rank(*kind))).collect()
+    }
+
+    /// How much the incident is in all, for every event to say.
+    pub(super) fn whole(&self) -> Whole {
+        let of = |kind| self.counts.iter().filter(|((place, _), _)| *place == rank(kind)).map(|(_, targets)| targets).sum::<u64>();
+        Whole::of(self.kinds().into_iter().map(|kind| (kind, i64::try_from(of(kind)).unwrap_or(i64::MAX))))
     }
 
     /// Whether a stage has anything to publish.
