@@ -54,7 +54,7 @@ async fn all_denied_of_incident(feed: &Feed, tokens: &[String]) -> Instant {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_waits_and_is_denied_before_the_tokens() {
     let (scene, tokens) = (Scene::alone(Duration::from_millis(5)).await, tokens(300));
-    let [worker] = scene.workers().await;
+    let [worker, _other] = scene.workers().await;
     let feed = Feed::listen(&scene.stage.amqp_url).await;
     scene.open_with(&tokens, A_CLIENT);
     waits(&scene, &feed, &worker, 301).await;

@@ -52,13 +52,13 @@ async fn a_pause_stops_the_calls_and_hands_back_what_is_in_memory() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_throttle_holds_over_both_workers_from_the_start() {
-    let (scene, _workers, _tokens) = under_way(12_000).await;
+    let (scene, _workers, _tokens) = under_way(6000).await;
     scene.steer("throttle", &["--rate", "20"]);
     let set = Instant::now();
     passed("the throttle is on for a while", set, Duration::from_secs(5)).await;
     let times = scene.provider.times_since(set + EFFECTIVE / 2);
-    let busiest = busiest_second(&times);
-    assert!(busiest <= 24, "{busiest} calls in one second at a throttle of 20; in all of them: {}", times.len());
+    let (busiest, most) = (busiest_second(&times), scene.provider.most(20, set) + 2);
+    assert!(busiest <= most, "{busiest} calls in one second at a throttle of 20; {most} are explained");
     assert!(times.len() >= 50, "it goes on: {} calls in 4 s", times.len());
 
     // A low throttle leaves nothing behind that a higher one would wait for.

@@ -17,9 +17,9 @@ const RATE: usize = 300;
 async fn fails_in_the_middle(ill: impl Fn() -> Reply + Send + 'static) {
     let scene = Scene::alone(Duration::from_millis(20)).await.slots(8);
     let scene = scene.set("REVOCATION__PROVIDERS__MAIN__RATE_PER_S", &RATE.to_string());
-    let (_workers, tokens): ([Worker; 2], _) = (scene.workers().await, tokens(4000));
+    let (_workers, tokens): ([Worker; 2], _) = (scene.workers().await, tokens(2000));
     scene.open(&tokens);
-    eventually("it is under way", async || (scene.provider.count() > 1000).then_some(())).await;
+    eventually("it is under way", async || (scene.provider.count() > 500).then_some(())).await;
 
     scene.provider.turns(move |_| Some(ill()));
     let began = Instant::now();
@@ -48,8 +48,8 @@ async fn fails_in_the_middle(ill: impl Fn() -> Reply + Send + 'static) {
     assert!(first_second <= 200, "{first_second} calls in the first second");
     assert!(busiest_second(&times) > first_second, "it grows: {} then {}", first_second, busiest_second(&times));
     scene.wait_for(tokens.len(), "state = 'revoked'").await;
-    let busiest = busiest_second(&scene.provider.times_since(began));
-    assert!(busiest <= RATE * 11 / 10, "{busiest} calls in one second at a rate of {RATE}");
+    let (busiest, most) = (busiest_second(&scene.provider.times_since(began)), scene.provider.most(RATE, began));
+    assert!(busiest <= most, "{busiest} calls in one second at a rate of {RATE}; {most} are explained");
     scene.ends("finished").await;
     scene.every_call_is_on_record().await;
     assert_eq!(scene.stage.count("audit.attempts").await as usize, scene.provider.count(), "each call is an attempt on record");

@@ -4,7 +4,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use tokio::task::JoinHandle;
+
 use crate::scripted_idp::{Memory, Reply, Request, ScriptedIdp};
+
+/// How often the ledger looks at the clock, and a pause that is worth noting.
+const TICK: Duration = Duration::from_millis(5);
+const STALL: Duration = Duration::from_millis(20);
 
 /// A call as it arrived. No `Debug`: it holds a token.
 #[derive(Clone)]
@@ -22,6 +28,15 @@ pub(crate) struct Provider {
     idp: ScriptedIdp,
     calls: Arc<Mutex<Vec<Call>>>,
     mood: Arc<Mutex<Mood>>,
+    /// When this process came back from how long a pause, which made calls that had arrived one after the other look as one.
+    stalls: Arc<Mutex<Vec<(Instant, Duration)>>>,
+    clock: JoinHandle<()>,
+}
+
+impl Drop for Provider {
+    fn drop(&mut self) {
+        self.clock.abort();
+    }
 }
 
 impl Provider {
@@ -38,7 +53,8 @@ impl Provider {
                 reply.unwrap_or_else(|| memory.answer(request).body("+").slowly(delay))
             }
         });
-        Self { idp: idp.await, calls, mood }
+        let stalls = Arc::new(Mutex::new(Vec::new()));
+        Self { idp: idp.await, calls, mood, stalls: stalls.clone(), clock: tokio::spawn(tick(stalls)) }
     }
 
     pub(crate) fn endpoint(&self) -> String {
@@ -72,9 +88,28 @@ impl Provider {
         counts
     }
 
+    /// Most calls that a second from `since` on may show at a rate: a tenth more than the rate, and what a pause of this machine put together.
+    pub(crate) fn most(&self, rate: usize, since: Instant) -> usize {
+        let stalls = self.stalls.lock().expect("no panic");
+        let longest = stalls.iter().filter(|(at, _)| *at >= since).map(|(_, stall)| *stall).max().unwrap_or_default();
+        (rate as f64 * (1.1 + longest.as_secs_f64())) as usize
+    }
+
     /// When the calls from `since` on arrived.
     pub(crate) fn times_since(&self, since: Instant) -> Vec<Instant> {
         self.calls().iter().map(|call| call.at).filter(|at| *at >= since).collect()
+    }
+}
+
+async fn tick(stalls: Arc<Mutex<Vec<(Instant, Duration)>>>) {
+    let (mut ticks, mut last) = (tokio::time::interval(TICK), Instant::now());
+    loop {
+        ticks.tick().await;
+        let stall = last.elapsed().saturating_sub(TICK);
+        last = Instant::now();
+        if stall > STALL {
+            stalls.lock().expect("no panic").push((last, stall));
+        }
     }
 }
 

@@ -11,9 +11,9 @@ use crate::harness::{Worker, eventually};
 use crate::scene::{Scene, tokens};
 use crate::scripted_idp::Reply;
 
-/// What it answers with, and how often.
+/// What it answers with, and how often it begins to.
 const AFTER: Duration = Duration::from_secs(3);
-const TIMES: usize = 2;
+const TIMES: usize = 1;
 /// A worker that was not told itself knows it this much later, by way of Postgres.
 const TOLD: Duration = Duration::from_secs(1);
 const SLOTS: usize = 8;
@@ -49,7 +49,7 @@ impl Ledger {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_worker_comes_back_before_the_time_that_one_of_them_was_told() {
     let scene = Scene::alone(Duration::from_millis(20)).await.slots(SLOTS);
-    let (_workers, tokens): ([Worker; 2], _) = (scene.workers().await, tokens(3000));
+    let (_workers, tokens): ([Worker; 2], _) = (scene.workers().await, tokens(1500));
     let ledger = Arc::new(Mutex::new(Ledger::default()));
     scene.provider.turns({
         let (ledger, calls) = (ledger.clone(), Mutex::new(0));
@@ -78,7 +78,7 @@ async fn what_one_worker_is_told_the_other_keeps_to() {
     let scene = Scene::alone(Duration::from_millis(20)).await.slots(SLOTS);
     let told = scene.worker().clone().set("REVOCATION__PROVIDERS__MAIN__CLIENT_ID", "told").start().await;
     let _untold = scene.worker().start().await;
-    let tokens = tokens(4000);
+    let tokens = tokens(2000);
     scene.open(&tokens);
     eventually("both are at work", async || {
         let callers: HashSet<_> = scene.provider.calls().into_iter().map(|call| call.caller).collect();
