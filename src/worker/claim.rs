@@ -122,9 +122,10 @@ fn wants_of<'a>(provider: &'a str, lane: Lane, mut appetite: usize, kinds: Kinds
         _ if appetite == 0 => Vec::new(),
         Lane::Interactive => vec![want("", appetite, false)],
         Lane::Mass => {
-            let ours = shares.iter().filter(|share| share.providers.iter().any(|name| name == provider));
-            let wants = ours.map(|share| {
-                let most = share.most.min(appetite);
+            let ours: Vec<_> = shares.iter().filter(|share| share.providers.iter().any(|name| name == provider)).collect();
+            let each = appetite.div_ceil(ours.len().max(1));
+            let wants = ours.into_iter().map(|share| {
+                let most = share.most.min(each).min(appetite);
                 appetite -= most;
                 want(share.incident.name(), most, share.lets_in)
             });
