@@ -146,6 +146,7 @@ fn whoever_was_told_less_does_not_shorten_the_wait() {
     let now = Instant::now();
     let (mut breaker, mut calls) = opened_by_waits(30, now);
     told_to_wait(&mut breaker, &mut calls, 1, now);
+    assert_eq!(breaker.held_for(now), Some(Duration::from_secs(30)));
     assert!(matches!(breaker.admit(now + Duration::from_secs(29)), Admission::Wait(_)));
     assert_eq!(breaker.admit(now + Duration::from_secs(30)), Admission::Probe);
     let (mut breaker, mut calls, mut at) = (Breaker::default(), Calls::new(now), now);
@@ -169,7 +170,12 @@ fn another_workers_wait_holds_an_open_breaker_too() {
     breaker.hold(Duration::from_secs(10), now);
     assert_eq!(breaker.held_for(now), Some(Duration::from_secs(30)));
     assert!(matches!(breaker.admit(now + Duration::from_secs(29)), Admission::Wait(_)));
-    assert_eq!(breaker.admit(now + Duration::from_secs(30)), Admission::Probe);
+    let later = now + Duration::from_secs(30);
+    assert_eq!(breaker.admit(later), Admission::Probe);
+    breaker.hold(Duration::from_secs(30), later);
+    fail(&mut breaker, &mut calls, Verdict::Misconfigured, later);
+    assert_eq!(breaker.held_for(later), Some(Duration::from_secs(30)), "nor does a probe that fails meanwhile shorten it");
+    assert!(matches!(breaker.admit(later + Duration::from_secs(29)), Admission::Wait(_)));
 }
 
 #[test]
