@@ -21,7 +21,7 @@ use crate::retry::Schedule;
 use crate::seal::{Keyring, SealError};
 use crate::store::{SchemaError, Store, StoreError};
 use crate::telemetry::Metrics;
-use crate::worker::{Channels, Gate, Held, Incidents, Steps, Worker};
+use crate::worker::{Channels, Gate, Held, Incidents, Recent, Steps, Worker};
 
 /// How long the last writes may take once the grace period is over.
 const LAST_WRITES: Duration = Duration::from_secs(5);
@@ -151,6 +151,7 @@ pub async fn run(config: Config, migrate: bool, stop: CancellationToken) -> Resu
         notes: notes_tx,
         approval: config.authorization.approval(),
         incidents: Incidents::default(),
+        recent: Recent::default(),
         due: Notify::new(),
         held: Held::default(),
         tasks: TaskTracker::new(),

@@ -50,7 +50,7 @@ struct Options {
     #[arg(long)]
     json: bool,
     /// Passed by `cargo bench`, and not by `cargo test`, which has nothing to do here.
-    #[arg(long, hide = true)]
+    #[arg(long, hide = true, global = true)]
     bench: bool,
     #[command(subcommand)]
     role: Option<Role>,

@@ -72,14 +72,21 @@ fn tokens(setup: &Setup<'_>, config: &OktaConfig) -> Result<Option<Rfc7009>, Pro
     Ok(Some(Rfc7009::at(client, endpoint("revoke")?, Some(endpoint("introspect")?))))
 }
 
-/// What the management API's answer means. Okta's own errors have an `errorCode`; a 404 without one is no word on the user.
+/// What the management API's answer means. Okta's own errors have an `errorCode`; a 403 or 404 without one is no word on the user.
+///
+/// Of its codes for 403 (<https://developer.okta.com/docs/reference/error-codes/>), E0000005 refuses the session and E0000015 the feature, whoever the
+/// user is. E0000006 says "no permission" of an administrator without any role and of a super administrator whom others may not log out alike.
 fn classify(reply: &Reply<'_>) -> Answer {
-    let is_oktas = || reply.json().is_some_and(|body| body.get("errorCode").is_some());
+    let code = reply.json().and_then(|body| Some(body.get("errorCode")?.as_str()?.to_owned()));
     match reply.status {
         200..=299 => reply.done(Proof::Accepted),
         401 => reply.fails(Verdict::Misconfigured, "check api_token"),
-        403 => reply.fails(Verdict::Misconfigured, "the administrator of api_token may not clear this user's sessions"),
-        404 if is_oktas() => reply.fails(Verdict::Refused, "no such user: sub must be the user's id at Okta"),
+        403 => match code.as_deref() {
+            None => reply.fails(Verdict::Misconfigured, "something before Okta denies access: check base_url and network zones"),
+            Some("E0000005" | "E0000015") => reply.fails(Verdict::Misconfigured, "check api_token and what its organisation may do"),
+            Some(_) => reply.fails(Verdict::Refused, "the administrator of api_token may not clear this user's sessions"),
+        },
+        404 if code.is_some() => reply.fails(Verdict::Refused, "no such user: sub must be the user's id at Okta"),
         _ => reply.status_answer().unwrap_or_else(|| reply.fails(Verdict::Refused, "see Okta's system log, then retry or cancel")),
     }
 }
@@ -96,7 +103,11 @@ mod tests {
             (200, "{}", Verdict::Done(Proof::Accepted)),
             (400, r#"{"errorCode":"E0000001"}"#, Verdict::Refused),
             (401, r#"{"errorCode":"E0000011"}"#, Verdict::Misconfigured),
-            (403, r#"{"errorCode":"E0000006"}"#, Verdict::Misconfigured),
+            (403, r#"{"errorCode":"E0000005"}"#, Verdict::Misconfigured),
+            (403, r#"{"errorCode":"E0000006"}"#, Verdict::Refused),
+            (403, r#"{"errorCode":"E0000015"}"#, Verdict::Misconfigured),
+            (403, r#"{"errorCode":"E0000999"}"#, Verdict::Refused),
+            (403, "<html>Forbidden</html>", Verdict::Misconfigured),
             (404, r#"{"errorCode":"E0000007","errorSummary":"Not found: Resource not found: u (User)"}"#, Verdict::Refused),
             (404, "<html>", Verdict::Misconfigured),
             (405, "", Verdict::Misconfigured),

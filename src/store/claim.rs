@@ -11,6 +11,8 @@ pub struct Want<'a> {
     pub provider: &'a str,
     /// `interactive` or `mass`.
     pub lane: &'static str,
+    /// Of which kinds.
+    pub kinds: Kinds,
     /// The incident; empty for work without one.
     pub incident: &'a str,
     /// At most this many targets.
@@ -19,6 +21,15 @@ pub struct Want<'a> {
     pub turns: i64,
     /// Whether there is reason to think that there are any.
     pub is_likely: bool,
+}
+
+/// Kinds of targets, by what their calls authenticate with: tokens as the client, the wider ones often as an administrator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kinds {
+    /// Tokens.
+    pub tokens: bool,
+    /// Sessions, subjects, clients and issuers.
+    pub wide: bool,
 }
 
 /// A target, leased to this worker.
@@ -86,20 +97,24 @@ impl Store {
         let incidents: Vec<_> = wants.iter().map(|want| want.incident).collect();
         let limits: Vec<_> = wants.iter().map(|want| want.limit).collect();
         let turns: Vec<_> = wants.iter().map(|want| want.turns).collect();
+        let tokens: Vec<_> = wants.iter().map(|want| want.kinds.tokens).collect();
+        let wide: Vec<_> = wants.iter().map(|want| want.kinds.wide).collect();
         within!(self, "claim due targets", |c| {
             sqlx::query_as!(
                     Claimed,
                     r#"WITH want AS MATERIALIZED (
-                        SELECT want.* FROM unnest($2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[]) AS want (provider, lane, incident, n, turns)
+                        SELECT want.* FROM unnest($2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::boolean[], $8::boolean[]) WITH ORDINALITY
+                            AS want (provider, lane, incident, n, turns, tokens, wide, no)
                         WHERE EXISTS (SELECT FROM revocation.workers WHERE worker_no = $1 AND ended_at IS NULL AND lease_until > now())
                             AND (want.incident = '' OR EXISTS (SELECT FROM revocation.incidents i WHERE i.incident = want.incident AND i.state = 'running'))
                     ), due AS MATERIALIZED (
-                        SELECT d.event_id, d.ordinal, want.provider, want.incident
+                        SELECT d.event_id, d.ordinal, want.no
                         FROM want CROSS JOIN LATERAL (
                             SELECT t.event_id, t.ordinal FROM revocation.targets t
                             WHERE t.provider = want.provider AND t.lane = want.lane AND t.incident = want.incident
                                 AND t.lease_owner IS NULL AND t.finished_at IS NULL AND NOT t.waiting
-                                AND t.due_at <= now() AND (t.token_expires_at IS NULL OR t.token_expires_at > now() - interval '1 minute')
+                                AND t.due_at <= now() AND CASE WHEN t.kind = 'token' THEN want.tokens ELSE want.wide END
+                                AND (t.token_expires_at IS NULL OR t.token_expires_at > now() - interval '1 minute')
                             ORDER BY t.due_at LIMIT want.n FOR UPDATE SKIP LOCKED
                         ) d
                     ), turn AS MATERIALIZED (
@@ -107,9 +122,10 @@ impl Store {
                         FROM want CROSS JOIN LATERAL (
                             SELECT t.event_id, t.ordinal FROM revocation.targets t
                             WHERE t.provider = want.provider AND t.incident = want.incident AND t.waiting
+                                AND CASE WHEN t.kind = 'token' THEN want.tokens ELSE want.wide END
                                 AND (t.token_expires_at IS NULL OR t.token_expires_at > now() - interval '1 minute')
                             ORDER BY t.event_id, (t.token_type_hint IS DISTINCT FROM 'refresh_token'), t.ordinal
-                            LIMIT least(want.turns, want.n - (SELECT count(*) FROM due WHERE (due.provider, due.incident) = (want.provider, want.incident)))
+                            LIMIT least(want.turns, want.n - (SELECT count(*) FROM due WHERE due.no = want.no))
                             FOR UPDATE SKIP LOCKED
                         ) d
                         WHERE want.turns > 0
@@ -127,7 +143,9 @@ impl Store {
                     &lanes as &[&str],
                     &incidents as &[&str],
                     &limits,
-                    &turns
+                    &turns,
+                    &tokens,
+                    &wide
                 )
                 .fetch_all(c)
                 .await

@@ -53,7 +53,7 @@ use crate::config::DatabaseConfig;
 
 pub use accept::{Accepted, Approval, Disposition, Known, NewEvent, NewTarget};
 pub use active::{ActiveIncident, Fleet};
-pub use claim::{Claimed, Want};
+pub use claim::{Claimed, Kinds, Want};
 pub use confirm::{Denial, Unconfirmed};
 pub use evidence::{Rows, Snapshot};
 pub use incidents::{Order, Seen, Steered};

@@ -12,8 +12,9 @@ const ENOUGH_CALLS: u64 = 20;
 const FIRST_PROBE: Duration = Duration::from_secs(2);
 /// Longest wait between probes.
 const LAST_PROBE: Duration = Duration::from_secs(60);
-/// Longest that a `Retry-After` holds back a whole provider before one probe is made; the target that got it waits in full.
-const LONGEST_HOLD: Duration = Duration::from_secs(600);
+/// Longest that a `Retry-After` holds back a whole provider before one probe is made; the target that got it waits in full. A longer one is rather a
+/// wrong clock than a wish, and nobody but a restart could end it.
+const LONGEST_HOLD: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long it takes, once a probe was answered, until all slots are open again.
 const RAMP: Duration = Duration::from_secs(10);
 /// While they open, this many calls are enough to judge by.
@@ -43,8 +44,10 @@ enum Phase {
     Held {
         until: Instant,
     },
-    /// Failing: the next probe's time, the wait after it should it fail, and whether one is under way.
+    /// Failing: until when it was told to wait (now or earlier: it was not), the next probe's time, which is never before that, the wait after the probe
+    /// should it fail, and whether one is under way.
     Open {
+        until: Instant,
         probe_at: Instant,
         wait: Duration,
         probing: bool,
@@ -114,15 +117,18 @@ impl Breaker {
         match &mut self.phase {
             Phase::Closed | Phase::Ramping { .. } => self.phase = Phase::Held { until },
             Phase::Held { until: known } => *known = until.max(*known),
-            Phase::Open { .. } => {}
+            Phase::Open { until: known, probe_at, .. } => {
+                *known = until.max(*known);
+                *probe_at = until.max(*probe_at);
+            }
         }
     }
 
     /// For how long the provider asked to be left alone, if it did.
     pub(super) fn held_for(&self, now: Instant) -> Option<Duration> {
         match self.phase {
-            Phase::Held { until } => Some(until.saturating_duration_since(now)).filter(|wait| !wait.is_zero()),
-            Phase::Closed | Phase::Ramping { .. } | Phase::Open { .. } => None,
+            Phase::Held { until } | Phase::Open { until, .. } => Some(until.saturating_duration_since(now)).filter(|wait| !wait.is_zero()),
+            Phase::Closed | Phase::Ramping { .. } => None,
         }
     }
 
@@ -148,6 +154,7 @@ impl Breaker {
 
     fn next(&self, answer: &Answer, calls: &Calls, now: Instant, jitter: f64) -> Phase {
         let open = |wait: Duration| Phase::Open {
+            until: self.held_until(now),
             probe_at: (now + wait.mul_f64(0.75 + jitter / 2.0)).max(self.held_until(now)),
             wait: (wait * 2).min(LAST_PROBE),
             probing: false,
@@ -161,10 +168,12 @@ impl Breaker {
                 (Some(floor), phase) if !floor.is_zero() => {
                     let until = self.held_until(now).max(now + floor.min(LONGEST_HOLD));
                     match (phase, open(FIRST_PROBE)) {
-                        // A provider that fails is probed when its time has come, not called by everyone.
-                        (Phase::Open { wait, .. }, _) => Phase::Open { probe_at: until, wait, probing: false },
+                        // A provider that fails is probed when its time has come, not called by everyone. Whoever was told less does not hasten that.
+                        (Phase::Open { probe_at, wait, .. }, _) => {
+                            Phase::Open { until, probe_at: probe_at.max(until), wait, probing: false }
+                        }
                         (_, Phase::Open { wait, .. }) if floor > LONGEST_HOLD || failing(calls, now) => {
-                            Phase::Open { probe_at: until, wait, probing: false }
+                            Phase::Open { until, probe_at: until, wait, probing: false }
                         }
                         _ => Phase::Held { until },
                     }
@@ -177,7 +186,7 @@ impl Breaker {
                 },
                 (_, phase) => phase,
             },
-            (_, Phase::Held { until }) if now < until => Phase::Held { until },
+            (_, Phase::Held { until } | Phase::Open { until, .. }) if now < until => Phase::Held { until },
             // The provider decided about the target: it is there.
             (_, Phase::Open { .. }) => Phase::Ramping { since: now, calls: 0, failures: 0 },
             (_, Phase::Ramping { since, calls, failures }) if now < since + RAMP => Phase::Ramping { since, calls: calls + 1, failures },
@@ -187,8 +196,8 @@ impl Breaker {
 
     fn held_until(&self, now: Instant) -> Instant {
         match self.phase {
-            Phase::Held { until } => until,
-            Phase::Closed | Phase::Ramping { .. } | Phase::Open { .. } => now,
+            Phase::Held { until } | Phase::Open { until, .. } => until.max(now),
+            Phase::Closed | Phase::Ramping { .. } => now,
         }
     }
 

@@ -14,10 +14,11 @@ struct Slot {
     number: u64,
     calls: u64,
     failures: u64,
+    took: Duration,
     durations: [u32; CLASSES],
 }
 
-const EMPTY: Slot = Slot { number: 0, calls: 0, failures: 0, durations: [0; CLASSES] };
+const EMPTY: Slot = Slot { number: 0, calls: 0, failures: 0, took: Duration::ZERO, durations: [0; CLASSES] };
 
 /// Counts over a period.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,6 +58,7 @@ impl Calls {
         }
         slot.calls += 1;
         slot.failures += u64::from(!succeeded);
+        slot.took = slot.took.saturating_add(took);
         slot.durations[class(took)] += 1;
     }
 
@@ -70,6 +72,11 @@ impl Calls {
         self.count(now, Self::RECENT.as_secs() / SLOT.as_secs())
     }
 
+    /// How long the calls of about the last [`Calls::RECENT`] took, all together.
+    pub(super) fn busy(&self, now: Instant) -> Duration {
+        self.within(now, Self::RECENT.as_secs() / SLOT.as_secs()).fold(Duration::ZERO, |sum, slot| sum.saturating_add(slot.took))
+    }
+
     /// Counts of about the last five minutes.
     pub(super) fn all(&self, now: Instant) -> Count {
         self.count(now, SLOTS as u64)
@@ -80,13 +87,13 @@ impl Calls {
             .fold(Count::default(), |sum, slot| Count { calls: sum.calls + slot.calls, failures: sum.failures + slot.failures })
     }
 
-    /// The duration, ms, that a share of the last five minutes' calls did not exceed; exact to a quarter. `None` without calls.
-    pub(super) fn quantile_ms(&self, now: Instant, share: f64) -> Option<f64> {
+    /// The duration, ms, that a share of all records' calls of the last five minutes did not exceed; exact to a quarter. `None` without calls.
+    pub(super) fn quantile_ms(records: [&Self; 2], now: Instant, share: f64) -> Option<f64> {
         let mut sum = [0_u64; CLASSES];
-        for slot in self.within(now, SLOTS as u64) {
+        for slot in records.into_iter().flat_map(|calls| calls.within(now, SLOTS as u64)) {
             sum.iter_mut().zip(slot.durations).for_each(|(sum, count)| *sum += u64::from(count));
         }
-        let wanted = (self.all(now).calls as f64 * share).ceil().max(1.0) as u64;
+        let wanted = (sum.iter().sum::<u64>() as f64 * share).ceil().max(1.0) as u64;
         let mut seen = 0;
         sum.iter()
             .position(|count| {
@@ -116,18 +123,20 @@ mod tests {
         let end = start + Duration::from_secs(99);
         assert_eq!(calls.all(end), Count { calls: 100, failures: 50 });
         assert_eq!(calls.recent(end), Count { calls: 30, failures: 15 });
+        assert_eq!(calls.busy(end), Duration::from_millis(30 * 5));
         assert_eq!(calls.all(end + Duration::from_secs(300)), Count::default());
     }
 
     #[test]
     fn quantiles_are_exact_to_a_quarter() {
         let start = Instant::now();
-        let mut calls = Calls::new(start);
-        assert_eq!(calls.quantile_ms(start, 0.5), None);
+        let (mut calls, mut others) = (Calls::new(start), Calls::new(start));
+        assert_eq!(Calls::quantile_ms([&calls, &others], start, 0.5), None);
         for ms in 1..=100 {
-            calls.note(start, Duration::from_millis(ms), true);
+            if ms % 2 == 0 { &mut calls } else { &mut others }.note(start, Duration::from_millis(ms), true);
         }
-        let (p50, p95) = (calls.quantile_ms(start, 0.5).unwrap(), calls.quantile_ms(start, 0.95).unwrap());
+        let quantile = |share| Calls::quantile_ms([&calls, &others], start, share).unwrap();
+        let (p50, p95) = (quantile(0.5), quantile(0.95));
         assert!((50.0..=62.5).contains(&p50), "{p50}");
         assert!((95.0..=118.8).contains(&p95), "{p95}");
     }

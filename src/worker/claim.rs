@@ -10,12 +10,12 @@ use uuid::Uuid;
 
 use super::incidents::Share;
 use super::job::{Context, Job};
-use super::{Worker, revoke};
+use super::{Gate, Worker, revoke};
 use crate::event::Lane;
 use crate::invalidation::{EventRef, Phase, entry_of};
 use crate::outcome::{Answer, Standing, Verdict};
 use crate::seal::{SealContext, SealError, Sealed};
-use crate::store::{Claimed, Store, StoreError, Want};
+use crate::store::{Claimed, Kinds, Store, StoreError, Want};
 use crate::target::{Fingerprint, Kind, PresentedToken, Selector, Target, TargetId, Token, TokenTypeHint};
 
 /// Most targets a statement.
@@ -61,9 +61,9 @@ async fn look(worker: &Arc<Worker>, sweep: bool) -> Result<bool, StoreError> {
     let (mut wants, mut room) = (Vec::new(), HashMap::new());
     for (name, gate) in &worker.gates {
         for lane in Lane::ALL {
-            let appetite = gate.appetite(lane).min(BATCH);
-            let lane_wants = wants_of(name, lane, appetite, &shares);
-            if let Some(permits) = (!lane_wants.is_empty()).then(|| gate.reserve(lane, appetite)).flatten() {
+            let lane_wants = wants_of_lane(name, gate, lane, &shares);
+            let most = lane_wants.iter().map(|want| usize::try_from(want.limit).unwrap_or(0)).sum();
+            if let Some(permits) = (!lane_wants.is_empty()).then(|| gate.room(lane, most)).flatten() {
                 wants.extend(lane_wants);
                 room.insert((name.clone(), lane), permits);
             }
@@ -95,26 +95,44 @@ async fn expire(worker: &Worker) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// What to claim of a provider and lane: of everything where calls for tokens and wider ones are taken alike, else of either what is taken.
+fn wants_of_lane<'a>(provider: &'a str, gate: &Gate, lane: Lane, shares: &'a [Share]) -> Vec<Want<'a>> {
+    match [false, true].map(|wide| gate.appetite(lane, wide).min(BATCH)) {
+        [tokens, wide] if tokens == wide => wants_of(provider, lane, tokens, Kinds { tokens: true, wide: true }, shares),
+        // Of one kind none are taken, or one for a probe: that leaves its room to the other.
+        [tokens, wide] if tokens < wide => apart(provider, lane, (tokens, wide - tokens), shares),
+        [tokens, wide] => apart(provider, lane, (tokens - wide, wide), shares),
+    }
+}
+
+fn apart<'a>(provider: &'a str, lane: Lane, (tokens, wide): (usize, usize), shares: &'a [Share]) -> Vec<Want<'a>> {
+    let mut wants = wants_of(provider, lane, tokens, Kinds { tokens: true, wide: false }, shares);
+    wants.extend(wants_of(provider, lane, wide, Kinds { tokens: false, wide: true }, shares));
+    wants
+}
+
 /// What to claim with room for `appetite` targets: all that is due, or of each incident its share.
-fn wants_of<'a>(provider: &'a str, lane: Lane, mut appetite: usize, shares: &'a [Share]) -> Vec<Want<'a>> {
-    let want = |incident, most: usize, lets_in| {
+fn wants_of<'a>(provider: &'a str, lane: Lane, mut appetite: usize, kinds: Kinds, shares: &'a [Share]) -> Vec<Want<'a>> {
+    let want = |incident: &'a str, most: usize, lets_in| {
         let limit = i64::try_from(most).unwrap_or(i64::MAX);
-        let is_likely = lane == Lane::Interactive || incident != "";
-        Want { provider, lane: lane.as_str(), incident, limit, turns: if lets_in { limit } else { 0 }, is_likely }
+        let is_likely = lane == Lane::Interactive || !incident.is_empty();
+        Want { provider, lane: lane.as_str(), kinds, incident, limit, turns: if lets_in { limit } else { 0 }, is_likely }
     };
     match lane {
         _ if appetite == 0 => Vec::new(),
         Lane::Interactive => vec![want("", appetite, false)],
         Lane::Mass => {
-            // A worker from before incidents had rows of their own may have left some without.
-            let without = want("", appetite, false);
-            let ours = shares.iter().filter(|share| share.providers.iter().any(|name| name == provider));
-            let wants = ours.map(|share| {
-                let most = share.most.min(appetite);
+            let ours: Vec<_> = shares.iter().filter(|share| share.providers.iter().any(|name| name == provider)).collect();
+            let each = appetite.div_ceil(ours.len().max(1));
+            let wants = ours.into_iter().map(|share| {
+                let most = share.most.min(each).min(appetite);
                 appetite -= most;
                 want(share.incident.name(), most, share.lets_in)
             });
-            wants.filter(|want| want.limit > 0).chain([without]).collect()
+            let mut wants: Vec<_> = wants.filter(|want| want.limit > 0).collect();
+            // A worker from before incidents had rows of their own may have left some without.
+            wants.extend((appetite > 0).then(|| want("", appetite, false)));
+            wants
         }
     }
 }

@@ -1,22 +1,27 @@
-//! The gate before one provider: room for work in memory, its turn in a lane, the breaker.
+//! The gate before one provider: room for work in memory, its turn in a lane, the breakers.
+//!
+//! Wide calls, for anything but a token, have a breaker of their own (see `health`); slots, lanes and the rate are common to all.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use time::OffsetDateTime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use super::breaker::{Admission, Breaker};
-use super::calls::Calls;
-use super::lanes::{Lanes, Next};
+use super::breaker::Admission;
+use super::health::Healths;
+use super::lanes::{Call, Lanes, Next};
 use crate::event::Lane;
-use crate::outcome::{Answer, Verdict};
+use crate::outcome::Answer;
 use crate::provider::Provider;
 use crate::store::ProviderStatus;
 
 /// Most targets of one provider in memory, by lane. What does not fit waits in Postgres and is claimed when there is room.
-/// Of mass revocations, which an operator may pause, no more than a moment's work.
 const WINDOWS: [usize; 2] = [8192, 1024];
+/// Of mass revocations, which an operator may pause and which wait for each other, no more work than for this time, as far as it is known how long that is;
+/// but at least so many targets where the provider's rate is limited, and where it is not.
+const AHEAD: Duration = Duration::from_secs(2);
+const LEAST_AT_RATE: usize = 8;
+const LEAST_AT_PACE: usize = 64;
 
 /// The gate of one provider.
 pub struct Gate {
@@ -37,23 +42,19 @@ struct Core {
 }
 
 struct State {
-    breaker: Breaker,
+    health: Healths,
     lanes: Lanes<oneshot::Sender<Pass>>,
     /// Whether somebody will look again when the rate allows the next call.
     is_timed: bool,
-    calls: Calls,
-    last_success_at: Option<OffsetDateTime>,
-    last_failure_at: Option<OffsetDateTime>,
-    last_error: Option<String>,
 }
 
 /// The right to make one call. Dropping it unused takes back a probe, and what the call would have cost of the rate.
 pub struct Pass {
     core: Arc<Core>,
-    lane: Lane,
-    requests: u32,
+    call: Call,
     probe: bool,
     reported: bool,
+    returned: bool,
 }
 
 fn lane_index(lane: Lane) -> usize {
@@ -64,35 +65,43 @@ fn lane_index(lane: Lane) -> usize {
 }
 
 impl Gate {
-    /// A closed breaker, all slots free. With a rate, nothing goes through until the worker knows its share of it.
+    /// Closed breakers, all slots free. With a rate, nothing goes through until the worker knows its share of it.
     pub fn new(provider: Provider, concurrency: usize, rate_per_s: Option<f64>) -> Self {
         let mut lanes = Lanes::new(concurrency, Instant::now());
         lanes.set_rate(rate_per_s.map(|_| 0.0));
-        let state = State {
-            breaker: Breaker::default(),
-            lanes,
-            is_timed: false,
-            calls: Calls::new(Instant::now()),
-            last_success_at: None,
-            last_failure_at: None,
-            last_error: None,
-        };
+        let state = State { health: Healths::new(Instant::now()), lanes, is_timed: false };
         let core = Arc::new(Core { name: provider.name().clone(), slots: concurrency, state: Mutex::new(state) });
         Self { provider, windows: WINDOWS.map(|room| Arc::new(Semaphore::new(room))), rate_per_s, core }
     }
 
-    /// Room for `targets` in memory, if there is any and the provider takes calls.
+    /// Room for `targets` in memory, if there is any and the provider takes calls for tokens.
     pub fn reserve(&self, lane: Lane, targets: usize) -> Option<OwnedSemaphorePermit> {
-        if self.core.state().breaker.appetite(Instant::now()) < targets {
+        if self.core.state().health.breaker(false).appetite(Instant::now()) < targets {
             return None;
         }
+        self.room(lane, targets)
+    }
+
+    /// Room for `targets` in memory, if there is any.
+    pub fn room(&self, lane: Lane, targets: usize) -> Option<OwnedSemaphorePermit> {
         let window = self.windows[lane_index(lane)].clone();
         window.try_acquire_many_owned(u32::try_from(targets).ok()?).ok()
     }
 
-    /// How many targets to claim: what has room, or one for a probe, or none.
-    pub fn appetite(&self, lane: Lane) -> usize {
-        self.windows[lane_index(lane)].available_permits().min(self.core.state().breaker.appetite(Instant::now()))
+    /// How many targets to claim, wide ones or tokens: what has room, or one for a probe, or none.
+    pub fn appetite(&self, lane: Lane, wide: bool) -> usize {
+        let (state, now) = (self.core.state(), Instant::now());
+        let free = self.windows[lane_index(lane)].available_permits();
+        let room = match lane {
+            Lane::Interactive => free,
+            Lane::Mass => free.saturating_sub(WINDOWS[1] - mass_window(state.lanes.rate(), state.health.pace(self.core.slots, now))),
+        };
+        room.min(state.health.breaker(wide).appetite(now))
+    }
+
+    /// Whether a call, wide or for a token, would not be sent away now.
+    pub fn takes_calls(&self, wide: bool) -> bool {
+        self.core.state().health.breaker(wide).appetite(Instant::now()) > 0
     }
 
     /// Targets in memory.
@@ -108,52 +117,52 @@ impl Gate {
 
     /// Another worker was told by the provider to come back in `wait`.
     pub fn hold(&self, wait: Duration) {
-        self.core.state().breaker.hold(wait, Instant::now());
+        self.core.state().health.hold(wait, Instant::now());
     }
 
     /// For how long the provider asked to be left alone, if it did.
     pub fn held_for(&self) -> Option<Duration> {
-        self.core.state().breaker.held_for(Instant::now())
+        self.core.state().health.held_for(Instant::now())
     }
 
     /// Waits for its turn to make a call of `requests` requests; `None` where the provider is to be left alone.
-    pub async fn enter(&self, lane: Lane, requests: u32) -> Option<Pass> {
+    pub async fn enter(&self, lane: Lane, wide: bool, requests: u32) -> Option<Pass> {
         let (turn, wait) = oneshot::channel();
-        self.core.state().lanes.wait(lane, requests, turn);
+        self.core.state().lanes.wait(Call { lane, wide, requests }, turn);
         dispatch(&self.core);
         wait.await.ok()
     }
 
     /// What this worker sees of the provider.
     pub fn status(&self) -> ProviderStatus {
-        let (state, now) = (self.core.state(), Instant::now());
-        let count = state.calls.all(now);
-        ProviderStatus {
-            provider: self.core.name.to_string(),
-            breaker: state.breaker.name(),
-            last_success_at: state.last_success_at,
-            last_failure_at: state.last_failure_at,
-            last_error: state.last_error.clone(),
-            calls_5m: i64::try_from(count.calls).unwrap_or(i64::MAX),
-            failures_5m: i64::try_from(count.failures).unwrap_or(i64::MAX),
-            p50_ms_5m: state.calls.quantile_ms(now, 0.5),
-            p95_ms_5m: state.calls.quantile_ms(now, 0.95),
-            held_for: state.breaker.held_for(now),
-        }
+        self.core.state().health.status(&self.core.name, Instant::now())
     }
 
-    /// `closed`, `open` or `half_open`.
+    /// `closed`, `open` or `half_open`: the worse of tokens and wide calls.
     pub fn breaker(&self) -> &'static str {
-        self.core.state().breaker.name()
+        self.core.state().health.name()
     }
+}
+
+/// Most targets of mass revocations in memory, at a rate that is this worker's share and at a pace that the slots allow, both a second.
+fn mass_window(rate: Option<f64>, pace: Option<f64>) -> usize {
+    let work = |per_s: f64, least| ((per_s * AHEAD.as_secs_f64()) as usize).clamp(least, WINDOWS[1]);
+    let (at_rate, at_pace) = (rate.map(|rate| work(rate, LEAST_AT_RATE)), pace.map(|pace| work(pace, LEAST_AT_PACE)));
+    at_rate.into_iter().chain(at_pace).min().unwrap_or(LEAST_AT_PACE)
 }
 
 /// Gives passes to whoever's turn it is, and sends everyone away while the provider is to be left alone.
 fn dispatch(core: &Arc<Core>) {
     loop {
         let Some((turn, pass)) = core.state().next(core) else { return };
-        // Nobody waits for it any more: dropping the pass gives its slot back.
-        drop(turn.send(pass));
+        hand(turn, pass);
+    }
+}
+
+fn hand(turn: oneshot::Sender<Pass>, pass: Pass) {
+    if let Err(mut pass) = turn.send(pass) {
+        // Gone this very moment. Dropping it would dispatch again from within, one call deeper for each that is gone.
+        pass.give_back();
     }
 }
 
@@ -168,16 +177,16 @@ impl State {
     /// Whoever's turn it is.
     fn next(&mut self, core: &Arc<Core>) -> Option<(oneshot::Sender<Pass>, Pass)> {
         let now = Instant::now();
-        if self.breaker.appetite(now) == 0 {
-            drop(self.lanes.dismiss());
-            return None;
+        self.lanes.forget(oneshot::Sender::is_closed);
+        for wide in [false, true] {
+            if self.health.breaker(wide).appetite(now) == 0 {
+                drop(self.lanes.dismiss(wide));
+            }
         }
-        let open = self.breaker.open_slots(core.slots, now);
-        match self.lanes.next(open, now) {
-            Next::Call(lane, requests, turn) => {
-                let admission = self.breaker.admit(now);
-                let pass = Pass { core: core.clone(), lane, requests, probe: admission == Admission::Probe, reported: false };
-                Some((turn, pass))
+        match self.lanes.next(self.health.open_slots(core.slots, now), now) {
+            Next::Call(call, turn) => {
+                let probe = self.health.breaker_mut(call.wide).admit(now) == Admission::Probe;
+                Some((turn, Pass { core: core.clone(), call, probe, reported: false, returned: false }))
             }
             Next::At(at) => {
                 if !std::mem::replace(&mut self.is_timed, true) {
@@ -186,31 +195,6 @@ impl State {
                 None
             }
             Next::Idle => None,
-        }
-    }
-
-    fn report(&mut self, name: &str, answer: &Answer, took: Duration) {
-        let failed = matches!(answer.verdict, Verdict::Transient | Verdict::Misconfigured);
-        let now = Instant::now();
-        self.calls.note(now, took, !failed);
-        if failed {
-            self.last_failure_at = Some(OffsetDateTime::now_utc());
-            self.last_error.clone_from(&answer.error);
-        } else {
-            self.last_success_at = Some(OffsetDateTime::now_utc());
-        }
-        if self.breaker.report(answer, &self.calls, now, rand::random()) {
-            let (breaker, error) = (self.breaker.name(), answer.error.as_deref());
-            if breaker == "open" {
-                tracing::error!(
-                    provider = name,
-                    breaker,
-                    error,
-                    "provider left alone: its targets wait and spend no attempt until a probe is answered or its Retry-After has passed"
-                );
-            } else {
-                tracing::info!(provider = name, breaker, "provider answers again");
-            }
         }
     }
 }
@@ -224,26 +208,36 @@ fn look_again(core: Arc<Core>, at: Instant) {
 }
 
 impl Pass {
-    /// Tells the gate what came of the call. Returns whether the provider is to be left alone.
+    /// Tells the gate what came of the call. Returns whether such calls are to be left alone.
     pub fn report(mut self, answer: &Answer, took: Duration) -> bool {
         self.reported = true;
+        let (mut state, wide) = (self.core.state(), self.call.wide);
+        state.health.report(&self.core.name, wide, answer, took);
+        state.health.breaker(wide).name() != "closed"
+    }
+
+    /// Gives its slot back, to be given to the next by whoever asks for it.
+    fn give_back(&mut self) {
+        self.returned = true;
         let mut state = self.core.state();
-        state.report(&self.core.name, answer, took);
-        state.breaker.name() != "closed"
+        if !self.reported {
+            state.lanes.refund(self.call.requests);
+            if self.probe {
+                state.health.breaker_mut(self.call.wide).withdraw();
+            }
+        }
+        state.lanes.release(self.call);
     }
 }
 
 impl Drop for Pass {
     fn drop(&mut self) {
-        let mut state = self.core.state();
-        if !self.reported {
-            state.lanes.refund(self.requests);
-            if self.probe {
-                state.breaker.withdraw();
-            }
+        if !self.returned {
+            self.give_back();
+            dispatch(&self.core);
         }
-        state.lanes.release(self.lane);
-        drop(state);
-        dispatch(&self.core);
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -1,5 +1,6 @@
 //! Who calls a provider next: pure decisions over slots, a rate, and two lanes of waiting calls.
 //!
+//! In each lane calls for tokens and wide calls, for whole sessions and subjects, have breakers of their own; apart from that, whoever came first goes first.
 //! Mass revocations never take the last quarter of the slots, and of what both lanes wait for, ordinary logouts come first; but every eighth call is a
 //! mass revocation's, so that a busy day does not stop an incident.
 
@@ -20,19 +21,39 @@ const LOOK: Duration = Duration::from_millis(100);
 /// What is to be done now.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next<W> {
-    /// Let this one make its call of so many requests.
-    Call(Lane, u32, W),
+    /// Let this one make its call.
+    Call(Call, W),
     /// Look again then.
     At(Instant),
     /// Wait for a call to end or for one to be asked for.
     Idle,
 }
 
-/// The calls that wait for one provider, and what is left for them.
+/// What a call takes of the slots and the rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Call {
+    /// The lane that it goes in.
+    pub(super) lane: Lane,
+    /// Whether it is for more than one token.
+    pub(super) wide: bool,
+    /// How many requests it makes.
+    pub(super) requests: u32,
+}
+
+/// Someone who waits, and how many came before.
+struct Waiting<W> {
+    place: u64,
+    requests: u32,
+    who: W,
+}
+
+/// The calls that wait for one provider, and what is left for them; by lane, and there by whether they are wide.
 pub(super) struct Lanes<W> {
     slots: usize,
-    in_use: [usize; 2],
-    waiting: [VecDeque<(u32, W)>; 2],
+    in_use: [[usize; 2]; 2],
+    waiting: [[VecDeque<Waiting<W>>; 2]; 2],
+    /// How many have come.
+    places: u64,
     passed_over: u32,
     /// Requests a second; `None`: as many as the slots allow.
     rate: Option<f64>,
@@ -55,7 +76,7 @@ fn most_mass(slots: usize) -> usize {
 impl<W> Lanes<W> {
     /// All slots free.
     pub(super) fn new(slots: usize, now: Instant) -> Self {
-        Self { slots, in_use: [0; 2], waiting: [VecDeque::new(), VecDeque::new()], passed_over: 0, rate: None, paid_until: now }
+        Self { slots, in_use: Default::default(), waiting: Default::default(), places: 0, passed_over: 0, rate: None, paid_until: now }
     }
 
     /// From now on at most so many requests a second.
@@ -63,49 +84,80 @@ impl<W> Lanes<W> {
         self.rate = rate;
     }
 
-    /// Someone who will make `requests` requests in one call.
-    pub(super) fn wait(&mut self, lane: Lane, requests: u32, who: W) {
-        self.waiting[index(lane)].push_back((requests, who));
+    /// Most requests a second.
+    pub(super) fn rate(&self) -> Option<f64> {
+        self.rate
     }
 
-    /// Takes everyone who waits.
-    pub(super) fn dismiss(&mut self) -> Vec<W> {
-        self.waiting.iter_mut().flat_map(|lane| lane.drain(..)).map(|(_, who)| who).collect()
+    /// Someone who will make `call`.
+    pub(super) fn wait(&mut self, call: Call, who: W) {
+        let Call { lane, wide, requests } = call;
+        self.places += 1;
+        self.waiting[index(lane)][usize::from(wide)].push_back(Waiting { place: self.places, requests, who });
+    }
+
+    /// Takes everyone who waits with a wide call, or with one for a token.
+    pub(super) fn dismiss(&mut self, wide: bool) -> Vec<W> {
+        let queues = self.waiting.iter_mut().map(|lane| &mut lane[usize::from(wide)]);
+        queues.flat_map(|queue| queue.drain(..)).map(|waiting| waiting.who).collect()
+    }
+
+    /// Forgets those at the front who are gone, so that none of them gets a slot or costs anything.
+    pub(super) fn forget(&mut self, is_gone: impl Fn(&W) -> bool) {
+        for queue in self.waiting.iter_mut().flatten() {
+            while queue.front().is_some_and(|first| is_gone(&first.who)) {
+                queue.pop_front();
+            }
+        }
     }
 
     /// A call has ended.
-    pub(super) fn release(&mut self, lane: Lane) {
-        self.in_use[index(lane)] -= 1;
+    pub(super) fn release(&mut self, call: Call) {
+        self.in_use[index(call.lane)][usize::from(call.wide)] -= 1;
     }
 
-    /// What is to be done; a call counts as under way from here on. `open`: so many slots are open, of those that there are.
-    pub(super) fn next(&mut self, open: usize, now: Instant) -> Next<W> {
-        let open = open.min(self.slots);
-        let Some(lane) = self.choose(open) else { return Next::Idle };
+    /// What is to be done; a call counts as under way from here on. `open`: so many slots are open, of those that there are, for tokens and for wide calls.
+    pub(super) fn next(&mut self, open: [usize; 2], now: Instant) -> Next<W> {
+        let Some((lane, wide)) = self.choose(open.map(|open| open.min(self.slots))) else { return Next::Idle };
         if let Some(at) = self.allowed_at(now) {
             return Next::At(at);
         }
-        let Some((requests, who)) = self.waiting[index(lane)].pop_front() else { return Next::Idle };
+        let (lane_index, width) = (index(lane), usize::from(wide));
+        let Some(Waiting { requests, who, .. }) = self.waiting[lane_index][width].pop_front() else { return Next::Idle };
         self.pay(requests, now);
-        self.in_use[index(lane)] += 1;
+        self.in_use[lane_index][width] += 1;
         self.passed_over = match lane {
-            Lane::Interactive if !self.waiting[1].is_empty() => self.passed_over + 1,
+            Lane::Interactive if self.waiting[1].iter().any(|queue| !queue.is_empty()) => self.passed_over + 1,
             _ => 0,
         };
-        Next::Call(lane, requests, who)
+        Next::Call(Call { lane, wide, requests }, who)
     }
 
-    fn choose(&self, open: usize) -> Option<Lane> {
-        if self.in_use[0] + self.in_use[1] >= open {
+    fn choose(&self, open: [usize; 2]) -> Option<(Lane, bool)> {
+        if self.in_use.iter().flatten().sum::<usize>() >= self.slots {
             return None;
         }
-        let mass = !self.waiting[1].is_empty() && self.in_use[1] < most_mass(open);
-        match (!self.waiting[0].is_empty(), mass) {
-            (true, true) if self.passed_over >= PASSED_OVER => Some(Lane::Mass),
-            (true, _) => Some(Lane::Interactive),
-            (false, true) => Some(Lane::Mass),
-            (false, false) => None,
+        let first = |lane: Lane| self.first(lane, open).map(|wide| (lane, wide));
+        match (first(Lane::Interactive), first(Lane::Mass)) {
+            (Some(_), Some(mass)) if self.passed_over >= PASSED_OVER => Some(mass),
+            (Some(interactive), _) => Some(interactive),
+            (None, mass) => mass,
         }
+    }
+
+    /// Whether a wide call is next in a lane, of those for which a slot is open.
+    fn first(&self, lane: Lane, open: [usize; 2]) -> Option<bool> {
+        let first = |wide: bool| {
+            let first = self.waiting[index(lane)][usize::from(wide)].front()?;
+            self.has_slot(lane, usize::from(wide), open).then_some((first.place, wide))
+        };
+        [first(false), first(true)].into_iter().flatten().min().map(|(_, wide)| wide)
+    }
+
+    fn has_slot(&self, lane: Lane, width: usize, open: [usize; 2]) -> bool {
+        let (mass, open) = (self.in_use[1], open[width]);
+        let has_mass = || mass[width] < most_mass(open) && mass[0] + mass[1] < most_mass(self.slots);
+        self.in_use[0][width] + mass[width] < open && (lane == Lane::Interactive || has_mass())
     }
 
     /// `None`: now.

@@ -15,11 +15,13 @@ mod calls;
 mod claim;
 mod enter;
 mod gate;
+mod health;
 mod held;
 mod incidents;
 mod intake;
 mod job;
 mod lanes;
+mod recent;
 mod record;
 mod reports;
 mod revoke;
@@ -49,6 +51,7 @@ pub use gate::{Gate, Pass};
 pub use held::{Held, Hold};
 pub use incidents::{Incident, Incidents, Seat};
 pub use job::{Context, HandBack, Job};
+pub use recent::{Late, Recent};
 pub use record::{Finished, Note};
 
 /// What every step needs.
@@ -87,6 +90,8 @@ pub struct Worker {
     pub approval: ApprovalRules,
     /// The incidents under way.
     pub incidents: Incidents,
+    /// What was published in the last minute for older events.
+    pub recent: Recent,
     /// Something may be due.
     pub due: Notify,
     /// The leased targets in memory.

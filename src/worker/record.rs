@@ -8,8 +8,8 @@ use time::OffsetDateTime;
 use tokio::sync::{Semaphore, mpsc};
 use uuid::Uuid;
 
-use super::Worker;
 use super::job::{HandBack, Job};
+use super::{Late, Worker};
 use crate::failpoint;
 use crate::invalidation::{Phase, entry_of};
 use crate::outcome::{Answer, Settlement, State};
@@ -138,7 +138,13 @@ async fn confirm(worker: &Worker, finished: &[Finished]) -> HashMap<TargetId, Of
     });
     let published = futures::future::join_all(published).await;
     let now = OffsetDateTime::now_utc();
-    published.into_iter().flatten().map(|job| (job.id, now)).collect()
+    let confirmed = published.into_iter().flatten();
+    let noted = confirmed.inspect(|job| {
+        if job.moved.is_some() {
+            worker.recent.note(Late::Cutoff(job.id));
+        }
+    });
+    noted.map(|job| (job.id, now)).collect()
 }
 
 fn closing(finished: &Finished, confirmed: &HashMap<TargetId, OffsetDateTime>) -> Closing {

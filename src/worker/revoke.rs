@@ -10,11 +10,12 @@ use time::OffsetDateTime;
 
 use super::job::Job;
 use super::record::{Finished, Note};
-use super::{Gate, Pass, Worker};
+use super::{Gate, Incident, Pass, Seat, Worker};
+use crate::event::Lane;
 use crate::failpoint;
 use crate::outcome::{Answer, State, settle};
 use crate::store::Cutoff;
-use crate::target::Selector;
+use crate::target::{Selector, Target};
 
 /// How long the first result of an event waits for the others.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -84,7 +85,7 @@ async fn attempt(worker: &Worker, mut job: Job) -> Option<Finished> {
     let pass = tokio::select! {
         biased;
         () = worker.stop.cancelled() => return None,
-        pass = enter(gate, &job) => pass?,
+        pass = enter(gate, job.context.lane, job.seat.as_ref().map(Seat::incident), &job.target) => pass?,
     };
     failpoint!("sent");
     let (started_at, began) = (OffsetDateTime::now_utc(), Instant::now());
@@ -96,12 +97,16 @@ async fn attempt(worker: &Worker, mut job: Job) -> Option<Finished> {
 }
 
 /// Waits for the incident's turn and then for the provider's; an operator may stop the incident meanwhile.
-async fn enter(gate: &Gate, job: &Job) -> Option<Pass> {
-    let requests = gate.provider.calls_per_attempt(&job.target);
-    let Some(seat) = &job.seat else { return gate.enter(job.context.lane, requests).await };
-    let turn = seat.incident().turn().await?;
-    let pass = gate.enter(job.context.lane, requests).await?;
-    seat.incident().may_go_on(turn).then_some(pass)
+async fn enter(gate: &Gate, lane: Lane, incident: Option<&Incident>, target: &Target) -> Option<Pass> {
+    let (wide, requests) = (target.token().is_none(), gate.provider.calls_per_attempt(target));
+    let Some(incident) = incident else { return gate.enter(lane, wide, requests).await };
+    // Whom the provider's gate would send away takes no turn: an outage must not use up the incident's rate.
+    if !gate.takes_calls(wide) {
+        return None;
+    }
+    let turn = incident.turn().await?;
+    let pass = gate.enter(lane, wide, requests).await?;
+    incident.may_go_on(turn).then_some(pass)
 }
 
 /// Computes the outcome, once.
@@ -129,4 +134,54 @@ fn move_cutoff(worker: &Worker, job: &mut Job, at: OffsetDateTime) {
 pub(super) fn hand_over(worker: &Worker, finished: Vec<Finished>) {
     // No recorder: the process is ending, and the attempts are closed as unknown by whoever takes over.
     drop(worker.notes.send(Note::Finished(finished)));
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::super::Incidents;
+    use super::super::gate::tests::{failed, gate};
+    use super::*;
+    use crate::outcome::Verdict;
+    use crate::store::ActiveIncident;
+
+    fn throttled() -> ActiveIncident {
+        ActiveIncident {
+            incident: "leak".to_owned(),
+            state: "running".to_owned(),
+            throttle_per_s: Some(1),
+            approved_up_to: 100,
+            approved_asks: Vec::new(),
+            approved_asking: 0,
+            asking: 0,
+            received: 90,
+            hot: 0,
+            providers: vec!["main".to_owned()],
+            withheld: false,
+        }
+    }
+
+    #[tokio::test]
+    async fn targets_that_the_gate_sends_away_use_up_nothing_of_their_incidents_rate() {
+        let (gate, incidents) = (gate(4, None), Incidents::default());
+        incidents.update(vec![throttled()], 1);
+        let (incident, user) = (
+            incidents.of("leak"),
+            Target {
+                provider: "main".into(),
+                selector: Selector::Subject,
+                sub: Some("u".to_owned()),
+                sid: None,
+                client_id: None,
+                iss: None,
+                deny_until: OffsetDateTime::UNIX_EPOCH,
+            },
+        );
+        gate.enter(Lane::Mass, true, 1).await.unwrap().report(&failed(Verdict::Misconfigured, None), Duration::ZERO);
+        for _ in 0..100 {
+            assert!(enter(&gate, Lane::Mass, Some(&incident), &user).now_or_never().expect("sent away at once").is_none());
+        }
+        assert!(incident.turn().now_or_never().flatten().is_some(), "the first that is let in need not wait");
+    }
 }

@@ -6,11 +6,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
-use uuid::Uuid;
 
 use super::intake::note_denied;
 use super::upkeep::{publish, ticker};
-use super::{Gate, Worker};
+use super::{Gate, Late, Worker};
 use crate::invalidation::Phase;
 use crate::store::{Denial, StoreError};
 use crate::target::{Kind, TargetId};
@@ -36,7 +35,7 @@ pub(super) async fn run(worker: Arc<Worker>) {
 }
 
 async fn look(worker: &Worker) {
-    let (began, mut told) = (Instant::now(), 0);
+    let (began, mut told) = (Instant::now(), HashMap::new());
     loop {
         if let Err(error) = look_once(worker, began, &mut told).await {
             tracing::debug!(%error, "look at the incidents");
@@ -48,7 +47,7 @@ async fn look(worker: &Worker) {
     }
 }
 
-async fn look_once(worker: &Worker, began: Instant, told: &mut usize) -> Result<(), StoreError> {
+async fn look_once(worker: &Worker, began: Instant, told: &mut HashMap<Arc<str>, Instant>) -> Result<(), StoreError> {
     tell_holds(worker, told).await?;
     worker.incidents.begin_look();
     let fleet = worker.store.fleet().await?;
@@ -67,13 +66,16 @@ async fn look_once(worker: &Worker, began: Instant, told: &mut usize) -> Result<
 }
 
 /// A provider that asks to be left alone means all workers: they are told at once, not with the next renewal of the lease.
-async fn tell_holds(worker: &Worker, told: &mut usize) -> Result<(), StoreError> {
-    let held = worker.gates.values().filter(|gate| gate.held_for().is_some()).count();
-    if held > *told {
+/// `told`: until when, as they know.
+async fn tell_holds(worker: &Worker, told: &mut HashMap<Arc<str>, Instant>) -> Result<(), StoreError> {
+    let held = worker.gates.iter().filter_map(|(name, gate)| Some((name.clone(), Instant::now() + gate.held_for()?)));
+    let held: HashMap<_, _> = held.collect();
+    let is_news = |(name, until): (&Arc<str>, &Instant)| told.get(name).is_none_or(|known| *until > *known + LOOK);
+    if held.iter().any(is_news) {
         let seen: Vec<_> = worker.gates.values().map(Gate::status).collect();
         worker.store.report_providers(worker.number(), &seen).await?;
+        *told = held;
     }
-    *told = held;
     Ok(())
 }
 
@@ -137,7 +139,10 @@ async fn deny_some(worker: &Worker) -> Result<usize, StoreError> {
         if !unsupported.is_empty() {
             worker.store.end_unsupported(&unsupported).await?;
         }
-        events.iter().for_each(|row: &Uuid| note_denied(worker, *row, OffsetDateTime::now_utc()));
+        for row in &events {
+            worker.recent.note(Late::Denial(*row));
+            note_denied(worker, *row, OffsetDateTime::now_utc());
+        }
         tracing::info!(events = events.len(), "denials published after their incident's approval");
     }
     Ok(events.len())

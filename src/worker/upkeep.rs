@@ -9,8 +9,9 @@ use time::OffsetDateTime;
 use tokio::time::{MissedTickBehavior, interval};
 use uuid::Uuid;
 
-use super::Worker;
 use super::intake::note_denied;
+use super::recent::OVERLAP;
+use super::{Late, Worker};
 use crate::invalidation::{Entry, EventRef, Outgoing, Phase};
 use crate::store::{Denial, StoreError, Unconfirmed, VerifierCount, WorkerNo};
 use crate::target::{Kind, TargetId, TokenTypeHint};
@@ -23,8 +24,8 @@ const LONGEST_LOOK: Duration = Duration::from_secs(10);
 const COUNT: Duration = Duration::from_secs(15);
 /// Most targets a look.
 const BATCH: i64 = 500;
-/// What the broker confirmed this long before it was lost is published again: streams are not fsynced.
-const OVERLAP: time::Duration = time::Duration::seconds(60);
+/// Most events a look, of which all targets are read.
+const LATE_BATCH: usize = 20;
 /// How far from its last sign of life a dead worker's last events may lie. What is older it has noted, or the broker delivers again.
 const AROUND: time::Duration = time::Duration::minutes(2);
 
@@ -209,7 +210,31 @@ async fn republish(worker: &Worker) {
                 tokio::time::sleep(LOOK).await;
             }
         }
+        while !republish_late(worker).await {
+            tokio::time::sleep(LOOK).await;
+        }
     }
+}
+
+/// The same for what was published late: after an approval, or after a subject's revocation.
+async fn republish_late(worker: &Worker) -> bool {
+    let late: HashSet<_> = worker.recent.all().into_iter().collect();
+    let events: Vec<_> = late.iter().map(|late| late.event()).collect::<HashSet<_>>().into_iter().collect();
+    for events in events.chunks(LATE_BATCH) {
+        let Ok(denials) = worker.store.denials_of(events).await else { return false };
+        let (mut requested, mut confirmed) = (Vec::new(), Vec::new());
+        for denial in denials {
+            if late.contains(&Late::Cutoff(TargetId { event: denial.event, ordinal: denial.ordinal })) {
+                confirmed.push(denial);
+            } else if late.contains(&Late::Denial(denial.event)) {
+                requested.push(denial);
+            }
+        }
+        if !publish(worker, Phase::Requested, requested).await || !publish(worker, Phase::Confirmed, confirmed).await {
+            return false;
+        }
+    }
+    true
 }
 
 /// Returns whether everything was confirmed.

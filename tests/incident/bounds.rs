@@ -59,7 +59,7 @@ async fn retried_targets_come_before_fresh_ones_and_do_not_pile_up() {
     // Every third call fails, so that the provider is never left alone.
     let calls = std::sync::atomic::AtomicUsize::new(0);
     scene.provider.turns(move |_| {
-        (calls.fetch_add(1, std::sync::atomic::Ordering::SeqCst) % 3 == 0).then(|| crate::scripted_idp::Reply::status(503))
+        calls.fetch_add(1, std::sync::atomic::Ordering::SeqCst).is_multiple_of(3).then(|| crate::scripted_idp::Reply::status(503))
     });
     scene.open(&tokens);
     let mut hottest = 0;

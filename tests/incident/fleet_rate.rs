@@ -27,6 +27,7 @@ async fn calls_after(scene: &Scene, more: usize) {
     eventually(&format!("{more} more calls"), async || (scene.provider.count() >= before + more).then_some(())).await;
 }
 
+#[expect(clippy::print_stdout, reason = "a measuring test shows its figures")]
 fn stays_within(scene: &Scene, since: Instant) {
     let times = scene.provider.times_since(since);
     let (busiest, most) = (busiest_second(&times), scene.provider.most(RATE, since));

@@ -63,13 +63,13 @@ async fn no_worker_comes_back_before_the_time_that_one_of_them_was_told() {
     scene.open(&tokens);
     scene.wait_for(tokens.len(), "state = 'revoked'").await;
     scene.ends("finished").await;
+    scene.every_call_is_on_record().await;
     let ledger = ledger.lock().expect("no panic");
     assert_eq!(ledger.holds.len(), TIMES, "it asked for rest");
     assert_eq!(ledger.too_early, 0, "a token came again before its own time");
     assert!(ledger.early <= TIMES * 2 * SLOTS, "{} calls were under way when it asked", ledger.early);
     let late = |began: &Instant| scene.provider.times_since(*began + TOLD).iter().filter(|at| **at < *began + AFTER).count();
     assert_eq!(ledger.holds.iter().map(late).sum::<usize>(), 0, "calls while it rests");
-    scene.every_call_is_on_record().await;
 }
 
 /// The provider tells one worker, by the credentials that this one has, and refuses the other nothing.

@@ -23,6 +23,8 @@ use crate::{Result, load};
 pub(super) struct Beside {
     pub(super) alone: Logouts,
     pub(super) beside: Logouts,
+    /// Those of them that were published before the incident's last target was denied.
+    pub(super) arriving: Logouts,
     pub(super) incident: Incident,
     pub(super) course: Vec<Course>,
     /// The worker's resident memory before the first event, its peak, and two seconds after the last target.
@@ -81,11 +83,14 @@ pub(super) async fn run(servers: &mut Servers, options: &Options) -> Result<Besi
     let (peak_mib, end_mib) = (memory_mib(run.client.pid, "VmHWM"), memory_mib(run.client.pid, "VmRSS"));
     accounts::check(&run.stage, &mut servers.provider, options.targets, logouts).await?;
     let latest_us = servers.provider.latest_us().await?;
-    let (alone, beside) = (run.figures(&alone, &latest_us)?, run.figures(&incidence.logouts, &latest_us)?);
     let incident = Incident::of(&run.stage, &run.observer, incidence.opened_us, options.targets, incidence.cpu, &incidence.samples).await?;
+    let arrived_us = incidence.opened_us + (incident.all_denied_s * 1e6) as i64;
+    let figures = |stream: &Stream, until_us: i64| run.figures(stream, &latest_us, until_us);
+    let (alone, beside, arriving) =
+        (figures(&alone, i64::MAX)?, figures(&incidence.logouts, i64::MAX)?, figures(&incidence.logouts, arrived_us)?);
     let course = course(&incidence.samples, options.targets);
     run.end(servers).await?;
-    Ok(Beside { alone, beside, incident, course, idle_mib, peak_mib, end_mib })
+    Ok(Beside { alone, beside, arriving, incident, course, idle_mib, peak_mib, end_mib })
 }
 
 impl<'r> Run<'r> {
@@ -137,8 +142,10 @@ impl<'r> Run<'r> {
         Ok(())
     }
 
-    fn figures(&self, stream: &Stream, latest_us: &[i64]) -> Result<Logouts> {
-        let (from, warm_up) = (&stream.published_us, self.options.rate as usize);
+    /// Of the stream's logouts that were published until then.
+    fn figures(&self, stream: &Stream, latest_us: &[i64], until_us: i64) -> Result<Logouts> {
+        let published = stream.published_us.partition_point(|at| *at <= until_us);
+        let (from, warm_up) = (&stream.published_us[..published], self.options.rate as usize);
         let denied_us = self.observer.denied_us((stream.first..stream.end()).map(|number| number.to_string()))?;
         let revoked_us = latest_us.get(stream.first as usize..stream.end() as usize).ok_or("a logout did not reach the provider")?;
         let logouts = from.len().saturating_sub(warm_up);

@@ -34,10 +34,10 @@ pub(super) fn print(options: &Options, beside: &Beside, cutoffs: Option<&Cutoffs
 
 fn logouts(figures: &Beside) -> Table {
     let row = |Logouts { denied, revoked, .. }: &Logouts| [*denied, *revoked].into_iter().flat_map(values).collect::<Vec<_>>();
-    let (alone, beside) = (row(&figures.alone), row(&figures.beside));
+    let (alone, beside, arriving) = (row(&figures.alone), row(&figures.beside), row(&figures.arriving));
     let ratio = alone.iter().zip(&beside).map(|(alone, beside)| beside / alone).collect();
-    let rows = [("alone".to_owned(), alone), ("beside the incident".to_owned(), beside), ("beside / alone".to_owned(), ratio)];
-    table(&["denied p50", "p99", "max", "revoked p50", "p99", "max"], rows)
+    let rows = [("alone", alone), ("beside the incident", beside), ("beside / alone", ratio), ("while it arrives", arriving)];
+    table(&["denied p50", "p99", "max", "revoked p50", "p99", "max"], rows.map(|(name, values)| (name.to_owned(), values)))
 }
 
 fn values(spread: Spread) -> [f64; 3] {

@@ -101,15 +101,84 @@ fn a_failing_provider_that_names_a_time_is_probed_then_and_not_called_by_everyon
     assert_eq!(breaker.admit(later + Duration::from_secs(5)), Admission::Probe, "a probe that is told to wait leads to the next probe");
 }
 
-#[test]
-fn a_very_long_retry_after_is_probed_after_ten_minutes() {
-    let (mut breaker, mut calls, now) = (Breaker::default(), Calls::new(Instant::now()), Instant::now());
-    let mut throttled = answer(Verdict::Transient);
-    throttled.retry_after = Some(Duration::from_secs(86_400));
+fn told_to_wait(breaker: &mut Breaker, calls: &mut Calls, seconds: u64, now: Instant) {
+    let retry_after = Some(Duration::from_secs(seconds));
     calls.note(now, Duration::from_millis(1), false);
-    breaker.report(&throttled, &calls, now, 0.5);
-    assert!(matches!(breaker.admit(now + LONGEST_HOLD - Duration::from_secs(1)), Admission::Wait(_)));
-    assert_eq!(breaker.admit(now + LONGEST_HOLD), Admission::Probe);
+    breaker.report(&Answer { retry_after, ..answer(Verdict::Transient) }, calls, now, 0.5);
+}
+
+/// All of its first calls were sent away, as happens to a worker that is new: it is open, not held.
+fn opened_by_waits(seconds: u64, now: Instant) -> (Breaker, Calls) {
+    let (mut breaker, mut calls) = (Breaker::default(), Calls::new(now));
+    (0..32).for_each(|_| told_to_wait(&mut breaker, &mut calls, seconds, now));
+    assert!(matches!(breaker.phase, Phase::Open { .. }), "{:?}", breaker.phase);
+    (breaker, calls)
+}
+
+#[test]
+fn a_very_long_retry_after_is_waited_in_full_up_to_a_day() {
+    let now = Instant::now();
+    for (asked, first, admission) in [(3600, 3600, Admission::Call), (86_400, 86_400, Admission::Call), (864_000, 86_400, Admission::Probe)]
+    {
+        let (mut breaker, mut calls) = (Breaker::default(), Calls::new(now));
+        told_to_wait(&mut breaker, &mut calls, asked, now);
+        assert!(matches!(breaker.admit(now + Duration::from_secs(first - 1)), Admission::Wait(_)), "{asked} s");
+        assert_eq!(breaker.held_for(now), Some(Duration::from_secs(first)), "{asked} s");
+        assert_eq!(breaker.admit(now + Duration::from_secs(first)), admission, "{asked} s");
+    }
+}
+
+#[test]
+fn what_an_open_breaker_was_told_can_be_told_to_others() {
+    let now = Instant::now();
+    let (mut breaker, mut calls) = opened_by_waits(30, now);
+    assert_eq!(breaker.held_for(now), Some(Duration::from_secs(30)));
+    fail(&mut breaker, &mut calls, Verdict::Misconfigured, now);
+    assert_eq!(breaker.held_for(now), Some(Duration::from_secs(30)), "a failure of another kind does not take it back");
+    assert_eq!(breaker.held_for(now + Duration::from_secs(30)), None);
+    let (mut failing, mut calls) = (Breaker::default(), Calls::new(now));
+    fail(&mut failing, &mut calls, Verdict::Misconfigured, now);
+    assert_eq!(failing.held_for(now), None, "it asked for nothing");
+}
+
+#[test]
+fn whoever_was_told_less_does_not_shorten_the_wait() {
+    let now = Instant::now();
+    let (mut breaker, mut calls) = opened_by_waits(30, now);
+    told_to_wait(&mut breaker, &mut calls, 1, now);
+    assert!(matches!(breaker.admit(now + Duration::from_secs(29)), Admission::Wait(_)));
+    assert_eq!(breaker.admit(now + Duration::from_secs(30)), Admission::Probe);
+    let (mut breaker, mut calls, mut at) = (Breaker::default(), Calls::new(now), now);
+    for wait in [2, 4, 8, 16] {
+        fail(&mut breaker, &mut calls, Verdict::Misconfigured, at);
+        at += Duration::from_secs(wait);
+        breaker.admit(at);
+    }
+    fail(&mut breaker, &mut calls, Verdict::Misconfigured, at);
+    told_to_wait(&mut breaker, &mut calls, 1, at);
+    assert!(matches!(breaker.admit(at + Duration::from_secs(31)), Admission::Wait(_)), "nor the spacing of probes");
+    assert_eq!(breaker.admit(at + Duration::from_secs(32)), Admission::Probe);
+}
+
+#[test]
+fn another_workers_wait_holds_an_open_breaker_too() {
+    let now = Instant::now();
+    let (mut breaker, mut calls) = (Breaker::default(), Calls::new(now));
+    fail(&mut breaker, &mut calls, Verdict::Misconfigured, now);
+    breaker.hold(Duration::from_secs(30), now);
+    breaker.hold(Duration::from_secs(10), now);
+    assert_eq!(breaker.held_for(now), Some(Duration::from_secs(30)));
+    assert!(matches!(breaker.admit(now + Duration::from_secs(29)), Admission::Wait(_)));
+    assert_eq!(breaker.admit(now + Duration::from_secs(30)), Admission::Probe);
+}
+
+#[test]
+fn a_success_that_was_under_way_ends_the_failing_but_not_the_wait() {
+    let now = Instant::now();
+    let (mut breaker, calls) = opened_by_waits(30, now);
+    breaker.report(&answer(Verdict::Done(Proof::Accepted)), &calls, now, 0.5);
+    assert!(matches!(breaker.admit(now + Duration::from_secs(29)), Admission::Wait(_)));
+    assert_eq!(breaker.admit(now + Duration::from_secs(30)), Admission::Call);
 }
 
 #[test]

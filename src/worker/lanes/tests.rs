@@ -1,15 +1,27 @@
 use super::*;
 
-fn take(lanes: &mut Lanes<u32>, open: usize, now: Instant) -> Vec<Lane> {
+fn token(lane: Lane) -> Call {
+    Call { lane, wide: false, requests: 1 }
+}
+
+fn wide(lane: Lane) -> Call {
+    Call { wide: true, ..token(lane) }
+}
+
+fn take_calls(lanes: &mut Lanes<u32>, open: [usize; 2], now: Instant) -> Vec<Call> {
     let calls = std::iter::from_fn(|| match lanes.next(open, now) {
-        Next::Call(lane, _, _) => Some(lane),
+        Next::Call(call, _) => Some(call),
         Next::At(_) | Next::Idle => None,
     });
     calls.collect()
 }
 
+fn take(lanes: &mut Lanes<u32>, open: usize, now: Instant) -> Vec<Lane> {
+    take_calls(lanes, [open; 2], now).into_iter().map(|call| call.lane).collect()
+}
+
 fn fill(lanes: &mut Lanes<u32>, lane: Lane, calls: u32) {
-    (0..calls).for_each(|number| lanes.wait(lane, 1, number));
+    (0..calls).for_each(|number| lanes.wait(token(lane), number));
 }
 
 #[test]
@@ -33,7 +45,7 @@ fn logouts_come_first_and_every_eighth_call_is_a_mass_revocations() {
     let mut calls = Vec::new();
     for _ in 0..32 {
         let taken = take(&mut lanes, 1, now);
-        taken.iter().for_each(|lane| lanes.release(*lane));
+        taken.iter().for_each(|lane| lanes.release(token(*lane)));
         calls.extend(taken);
     }
     let mass: Vec<_> = (0..).zip(&calls).filter(|(_, lane)| **lane == Lane::Mass).map(|(place, _)| place).collect();
@@ -46,7 +58,7 @@ fn a_mass_revocation_alone_waits_for_nobody() {
     let mut lanes = Lanes::new(4, now);
     fill(&mut lanes, Lane::Mass, 1);
     assert_eq!(take(&mut lanes, 4, now), [Lane::Mass]);
-    assert_eq!(lanes.next(4, now), Next::Idle);
+    assert_eq!(lanes.next([4; 2], now), Next::Idle);
 }
 
 #[test]
@@ -68,7 +80,7 @@ fn no_window_has_more_requests_than_the_rate_and_the_little_that_may_be_caught_u
     for ms in 0..10_000 {
         let now = start + Duration::from_millis(ms);
         for lane in take(&mut lanes, 1000, now) {
-            lanes.release(lane);
+            lanes.release(token(lane));
             made.push(ms);
         }
     }
@@ -82,9 +94,9 @@ fn a_call_of_several_requests_pays_for_each() {
     let start = Instant::now();
     let mut lanes = Lanes::new(10, start);
     lanes.set_rate(Some(10.0));
-    (0..2).for_each(|number| lanes.wait(Lane::Mass, 5, number));
+    (0..2).for_each(|number| lanes.wait(Call { requests: 5, ..token(Lane::Mass) }, number));
     assert_eq!(take(&mut lanes, 10, start).len(), 1);
-    assert!(matches!(lanes.next(10, start), Next::At(at) if at == start + Duration::from_millis(450)));
+    assert!(matches!(lanes.next([10; 2], start), Next::At(at) if at == start + Duration::from_millis(450)));
 }
 
 #[test]
@@ -93,19 +105,61 @@ fn a_worker_without_a_share_calls_nobody_and_looks_again() {
     let mut lanes = Lanes::new(4, now);
     lanes.set_rate(Some(0.0));
     fill(&mut lanes, Lane::Interactive, 1);
-    assert_eq!(lanes.next(4, now), Next::At(now + LOOK));
+    assert_eq!(lanes.next([4; 2], now), Next::At(now + LOOK));
     lanes.set_rate(Some(1000.0));
     assert_eq!(take(&mut lanes, 4, now), [Lane::Interactive]);
 }
 
 #[test]
-fn whoever_waits_can_be_sent_away() {
+fn whoever_waits_can_be_sent_away_and_others_stay() {
     let now = Instant::now();
-    let mut lanes = Lanes::new(1, now);
+    let mut lanes = Lanes::new(8, now);
     fill(&mut lanes, Lane::Mass, 3);
     fill(&mut lanes, Lane::Interactive, 2);
-    assert_eq!(lanes.dismiss().len(), 5);
-    assert_eq!(lanes.next(1, now), Next::Idle);
+    lanes.wait(wide(Lane::Mass), 1);
+    lanes.wait(wide(Lane::Interactive), 2);
+    assert_eq!(lanes.dismiss(true).len(), 2);
+    assert_eq!(take(&mut lanes, 1, now), [Lane::Interactive]);
+    assert_eq!(lanes.dismiss(false).len(), 4);
+    assert_eq!(lanes.next([8; 2], now), Next::Idle);
+}
+
+#[test]
+fn whoever_is_gone_gets_no_slot_and_costs_nothing() {
+    let now = Instant::now();
+    let mut lanes = Lanes::new(2, now);
+    lanes.set_rate(Some(10.0));
+    (0..10_000).for_each(|number| lanes.wait(token(Lane::Mass), number));
+    (10_000..20_000).for_each(|number| lanes.wait(wide(Lane::Mass), number));
+    lanes.forget(|number| *number != 15_000);
+    assert!(matches!(lanes.next([2; 2], now), Next::Call(Call { wide: true, .. }, 15_000)));
+    lanes.forget(|_| true);
+    assert_eq!(lanes.next([2; 2], now), Next::Idle);
+}
+
+#[test]
+fn whoever_came_first_goes_first_whatever_the_call_is_for() {
+    let now = Instant::now();
+    let mut lanes = Lanes::new(8, now);
+    let calls = [wide(Lane::Mass), token(Lane::Mass), token(Lane::Mass), wide(Lane::Mass)];
+    (0..).zip(calls).for_each(|(number, call)| lanes.wait(call, number));
+    assert_eq!(take_calls(&mut lanes, [8; 2], now), calls);
+}
+
+#[test]
+fn slots_are_shared_and_those_that_are_not_open_to_wide_calls_are_left_to_tokens() {
+    let now = Instant::now();
+    let mut lanes = Lanes::new(4, now);
+    (0..10).for_each(|number| lanes.wait(wide(Lane::Interactive), number));
+    fill(&mut lanes, Lane::Interactive, 10);
+    let taken = take_calls(&mut lanes, [4, 1], now);
+    assert_eq!(taken, [wide(Lane::Interactive), token(Lane::Interactive), token(Lane::Interactive), token(Lane::Interactive)]);
+    taken.into_iter().for_each(|call| lanes.release(call));
+    assert_eq!(take_calls(&mut lanes, [4, 4], now).len(), 4);
+    let mut lanes = Lanes::new(4, now);
+    fill(&mut lanes, Lane::Mass, 10);
+    (0..10).for_each(|number| lanes.wait(wide(Lane::Mass), number));
+    assert_eq!(take_calls(&mut lanes, [1, 4], now).len(), 3, "both together leave a quarter free");
 }
 
 #[test]
@@ -117,9 +171,9 @@ fn a_call_that_was_not_made_costs_nothing() {
     for _ in 0..50 {
         assert_eq!(take(&mut lanes, 1, now), [Lane::Mass]);
         lanes.refund(1);
-        lanes.release(Lane::Mass);
+        lanes.release(token(Lane::Mass));
     }
     assert_eq!(take(&mut lanes, 1, now), [Lane::Mass]);
-    lanes.release(Lane::Mass);
+    lanes.release(token(Lane::Mass));
     assert_eq!(take(&mut lanes, 1, now), [], "that one is made");
 }

@@ -1,0 +1,149 @@
+//! How the calls to a provider fare that are made with one credential: their breaker, their record, the last good and the last bad news.
+//!
+//! Tokens are revoked as the OAuth client; sessions and subjects mostly with an administrator's credentials. A role that is missing there must not pause
+//! the logouts that need none, so each has a breaker of its own.
+
+use std::time::{Duration, Instant};
+
+use time::OffsetDateTime;
+
+use super::breaker::Breaker;
+use super::calls::Calls;
+use crate::outcome::{Answer, Verdict};
+use crate::store::ProviderStatus;
+
+/// The calls with one credential.
+struct Health {
+    breaker: Breaker,
+    calls: Calls,
+    last_success_at: Option<OffsetDateTime>,
+    last_failure_at: Option<OffsetDateTime>,
+    last_error: Option<String>,
+}
+
+/// The calls for tokens, and those for whole sessions, subjects and more.
+pub(super) struct Healths([Health; 2]);
+
+impl Healths {
+    /// Closed breakers, no calls.
+    pub(super) fn new(now: Instant) -> Self {
+        Self([(); 2].map(|()| Health {
+            breaker: Breaker::default(),
+            calls: Calls::new(now),
+            last_success_at: None,
+            last_failure_at: None,
+            last_error: None,
+        }))
+    }
+
+    /// The breaker of wide calls, or of those for tokens.
+    pub(super) fn breaker(&self, wide: bool) -> &Breaker {
+        &self.0[usize::from(wide)].breaker
+    }
+
+    /// The same, to be asked for admission.
+    pub(super) fn breaker_mut(&mut self, wide: bool) -> &mut Breaker {
+        &mut self.0[usize::from(wide)].breaker
+    }
+
+    /// Of `slots`, how many are open for tokens and how many for wide calls.
+    pub(super) fn open_slots(&self, slots: usize, now: Instant) -> [usize; 2] {
+        self.0.each_ref().map(|health| health.breaker.open_slots(slots, now))
+    }
+
+    /// How many calls `slots` make a second when all are in use, as long as calls took lately; `None` without calls.
+    pub(super) fn pace(&self, slots: usize, now: Instant) -> Option<f64> {
+        let calls = self.0.iter().map(|health| health.calls.recent(now).calls).sum::<u64>();
+        let busy = self.0.iter().map(|health| health.calls.busy(now).as_secs_f64()).sum::<f64>();
+        (calls > 0).then(|| slots as f64 * calls as f64 / busy.max(f64::MIN_POSITIVE))
+    }
+
+    /// For how long the provider asked to be left alone, if it did.
+    pub(super) fn held_for(&self, now: Instant) -> Option<Duration> {
+        self.0.iter().filter_map(|health| health.breaker.held_for(now)).max()
+    }
+
+    /// The provider asked to be left alone, whoever calls.
+    pub(super) fn hold(&mut self, wait: Duration, now: Instant) {
+        self.0.iter_mut().for_each(|health| health.breaker.hold(wait, now));
+    }
+
+    /// Learns from an answer; logs when the breaker's state changes.
+    pub(super) fn report(&mut self, provider: &str, wide: bool, answer: &Answer, took: Duration) {
+        let now = Instant::now();
+        let changed = self.0[usize::from(wide)].report(answer, took, now);
+        if let (Verdict::Transient, Some(wait)) = (answer.verdict, answer.retry_after.filter(|wait| !wait.is_zero())) {
+            self.breaker_mut(!wide).hold(wait, now);
+        }
+        if changed {
+            log(provider, wide, self.breaker(wide).name(), answer);
+        }
+    }
+
+    /// What this worker sees of the provider: the worse of both, and all calls.
+    pub(super) fn status(&self, provider: &str, now: Instant) -> ProviderStatus {
+        let (worse, records) = (self.worse(), self.0.each_ref().map(|health| &health.calls));
+        let sum = |count: fn(&Calls, Instant) -> u64| i64::try_from(records.map(|calls| count(calls, now)).iter().sum::<u64>());
+        ProviderStatus {
+            provider: provider.to_owned(),
+            breaker: worse.breaker.name(),
+            last_success_at: self.0.iter().filter_map(|health| health.last_success_at).max(),
+            last_failure_at: self.0.iter().filter_map(|health| health.last_failure_at).max(),
+            last_error: worse.last_error.clone(),
+            calls_5m: sum(|calls, now| calls.all(now).calls).unwrap_or(i64::MAX),
+            failures_5m: sum(|calls, now| calls.all(now).failures).unwrap_or(i64::MAX),
+            p50_ms_5m: Calls::quantile_ms(records, now, 0.5),
+            p95_ms_5m: Calls::quantile_ms(records, now, 0.95),
+            held_for: self.held_for(now),
+        }
+    }
+
+    /// `closed`, `open` or `half_open`: the worse of both.
+    pub(super) fn name(&self) -> &'static str {
+        self.worse().breaker.name()
+    }
+
+    /// The one that fares worse; of equals, the one that failed last.
+    fn worse(&self) -> &Health {
+        let [tokens, wide] = &self.0;
+        if wide.badness() > tokens.badness() { wide } else { tokens }
+    }
+}
+
+impl Health {
+    fn report(&mut self, answer: &Answer, took: Duration, now: Instant) -> bool {
+        let failed = matches!(answer.verdict, Verdict::Transient | Verdict::Misconfigured);
+        self.calls.note(now, took, !failed);
+        if failed {
+            self.last_failure_at = Some(OffsetDateTime::now_utc());
+            self.last_error.clone_from(&answer.error);
+        } else {
+            self.last_success_at = Some(OffsetDateTime::now_utc());
+        }
+        self.breaker.report(answer, &self.calls, now, rand::random())
+    }
+
+    fn badness(&self) -> (u8, Option<OffsetDateTime>) {
+        let level = match self.breaker.name() {
+            "closed" => 0,
+            "half_open" => 1,
+            _ => 2,
+        };
+        (level, self.last_failure_at)
+    }
+}
+
+fn log(provider: &str, wide: bool, breaker: &str, answer: &Answer) {
+    let (calls, error) = (if wide { "sessions and subjects" } else { "tokens" }, answer.error.as_deref());
+    if breaker == "open" {
+        tracing::error!(
+            provider,
+            calls,
+            breaker,
+            error,
+            "provider left alone: its targets wait and spend no attempt until a probe is answered or its Retry-After has passed"
+        );
+    } else {
+        tracing::info!(provider, calls, breaker, "provider answers again");
+    }
+}
