@@ -9,11 +9,13 @@ use crate::scene::{Scene, tokens};
 
 /// Requests a second.
 const RATE: usize = 60;
+/// What a call takes.
+const CALL: Duration = Duration::from_millis(10);
 /// A logout's call follows its event within this, whatever else waits.
 const SHORT: Duration = Duration::from_secs(1);
 
-async fn backlog() -> (Scene, [Worker; 2]) {
-    let scene = Scene::alone(Duration::from_millis(10)).await.set("REVOCATION__PROVIDERS__MAIN__RATE_PER_S", &RATE.to_string());
+async fn backlog(scene: Scene) -> (Scene, [Worker; 2]) {
+    let scene = scene.set("REVOCATION__PROVIDERS__MAIN__RATE_PER_S", &RATE.to_string());
     let workers = scene.workers().await;
     scene.open(&tokens(4000));
     eventually("it is under way", async || (scene.provider.count() > RATE).then_some(())).await;
@@ -46,7 +48,7 @@ async fn ends_at_once(scene: &Scene) {
 #[expect(clippy::print_stdout, reason = "a measuring test shows its figures")]
 async fn the_rate_holds_while_one_joins_and_one_is_killed() {
     let began = Instant::now();
-    let (scene, [mut first, _second]) = backlog().await;
+    let (scene, [mut first, _second]) = backlog(Scene::new(CALL).await).await;
     let _third: [Worker; 1] = scene.workers().await;
     calls_after(&scene, 2 * RATE).await;
     first.kill();
@@ -62,7 +64,7 @@ async fn the_rate_holds_while_one_joins_and_one_is_killed() {
 #[expect(clippy::print_stdout, reason = "a measuring test shows its figures")]
 async fn logouts_pass_a_backlog_and_do_not_starve_it() {
     let began = Instant::now();
-    let (scene, _workers) = backlog().await;
+    let (scene, _workers) = backlog(Scene::alone(CALL).await).await;
     let app = App::connect(&scene.stage.amqp_url).await;
     let mut waits = Vec::new();
     for logout in Logout::many(15) {

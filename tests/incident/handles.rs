@@ -32,7 +32,7 @@ fn calls_between(provider: &Provider, from: Instant, to: Instant) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pause_stops_the_calls_and_hands_back_what_is_in_memory() {
-    let (scene, _workers, tokens) = under_way(6000).await;
+    let (scene, _workers, tokens) = under_way(4000).await;
     scene.steer("pause", &[]);
     let paused = Instant::now();
     scene.stage.wait_for_count(0, "revocation.targets WHERE lease_owner IS NOT NULL").await;
@@ -40,7 +40,7 @@ async fn a_pause_stops_the_calls_and_hands_back_what_is_in_memory() {
     assert_eq!(scene.count("state = 'pending' AND attempts > 0").await, 0, "those handed back spent no attempt");
     passed("more time passes than the order had", paused, EFFECTIVE * 2).await;
     let left = scene.count("state = 'pending'").await;
-    assert!(left > 3000, "it was stopped in the middle: {left} left");
+    assert!(left > 1500, "it was stopped in the middle: {left} left");
     scene.steer("resume", &[]);
     let resumed = Instant::now();
     assert_eq!(calls_between(&scene.provider, paused + EFFECTIVE, resumed), 0, "calls while it is paused");
@@ -73,16 +73,10 @@ async fn a_throttle_holds_over_both_workers_from_the_start() {
     let off = Instant::now();
     eventually("the throttle is off", async || (scene.provider.times_since(off).len() >= 500).then_some(())).await;
     assert!(off.elapsed() < 3 * EFFECTIVE, "off after {:?}", off.elapsed());
-    scene.steer("cancel", &["--reason", "this test has seen enough"]);
-    scene.ends("cancelled").await;
-}
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_throttled_incident_pauses_and_is_cancelled_as_fast_as_any() {
-    let (scene, _workers, _tokens) = under_way(6000).await;
+    // Throttled, it pauses and is cancelled as fast as any.
     scene.steer("throttle", &["--rate", "2"]);
-    let throttled = Instant::now();
-    passed("the throttle is on for a while", throttled, EFFECTIVE).await;
+    passed("the throttle is on for a while", Instant::now(), EFFECTIVE).await;
     scene.steer("pause", &[]);
     let paused = Instant::now();
     scene.stage.wait_for_count(0, "revocation.targets WHERE lease_owner IS NOT NULL").await;

@@ -48,7 +48,7 @@ impl Ledger {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_worker_comes_back_before_the_time_that_one_of_them_was_told() {
-    let scene = Scene::alone(Duration::from_millis(20)).await.slots(SLOTS);
+    let scene = Scene::new(Duration::from_millis(20)).await.slots(SLOTS);
     let (_workers, tokens): ([Worker; 2], _) = (scene.workers().await, tokens(1500));
     let ledger = Arc::new(Mutex::new(Ledger::default()));
     scene.provider.turns({
@@ -75,7 +75,7 @@ async fn no_worker_comes_back_before_the_time_that_one_of_them_was_told() {
 /// The provider tells one worker, by the credentials that this one has, and refuses the other nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_one_worker_is_told_the_other_keeps_to() {
-    let scene = Scene::alone(Duration::from_millis(20)).await.slots(SLOTS);
+    let scene = Scene::new(Duration::from_millis(20)).await.slots(SLOTS);
     let told = scene.worker().clone().set("REVOCATION__PROVIDERS__MAIN__CLIENT_ID", "told").start().await;
     let _untold = scene.worker().start().await;
     let tokens = tokens(2000);
