@@ -24,7 +24,7 @@
 //! | when does a second person have to approve | [`approval`] |
 //! | when is a provider left alone | `worker/breaker.rs` |
 //! | who calls a provider next | `worker/lanes.rs` |
-//! | what does a pause, a throttle or an approval do | `worker/incidents.rs`, `worker/steer.rs` |
+//! | what does a pause, a throttle or an approval do | `worker/incidents/`, `worker/steer.rs` |
 //! | who acknowledges | `worker/accept.rs` |
 //! | what is in the database | `migrations/`, [`store`] |
 //! | what is in the broker | `broker/topology.rs` |

@@ -1,4 +1,8 @@
+use std::time::{Duration, Instant};
+
+use super::incident::{DOUBT, MOST_HOT, Turn};
 use super::*;
+use crate::target::Kind;
 
 fn row(state: &str) -> ActiveIncident {
     ActiveIncident {
