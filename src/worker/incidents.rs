@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, SetOnce, watch};
 
-pub use incident::{Incident, Ordered, Seat, Share, Steering};
+pub use incident::{Incident, Seat};
+pub(super) use incident::{Ordered, Share, Steering};
 
 use crate::store::ActiveIncident;
 
