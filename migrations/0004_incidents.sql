@@ -30,7 +30,6 @@ CREATE TABLE revocation.incidents (
     cancelled_by     text        CHECK (btrim(cancelled_by) <> ''),
     cancel_reason    text        CHECK (btrim(cancel_reason) <> ''),
     finished_at      timestamptz,
-    CONSTRAINT two_persons CHECK (revocation.person(approved_by) <> ALL (contributors)),
     CONSTRAINT approval_is_whole
         CHECK (num_nulls(approved_by, approved_role, approved_at, approved_asks, approved_asking, approved_targets) IN (0, 6)),
     CONSTRAINT cancelled_with_reason CHECK ((state = 'cancelled') = (cancelled_by IS NOT NULL AND cancel_reason IS NOT NULL)),
@@ -55,6 +54,11 @@ BEGIN
     END IF;
     NEW.contributors := ARRAY(SELECT DISTINCT unnest(
         NEW.contributors || revocation.person(NEW.opened_by) || coalesce(ARRAY[revocation.person(NEW.opened_via)], '{}')) ORDER BY 1);
+    -- Judged when it is given: whoever approved may add to the incident later, within what was approved, and then approves no more.
+    IF NEW.approved_by IS NOT NULL AND revocation.person(NEW.approved_by) = ANY (NEW.contributors) AND (TG_OP = 'INSERT'
+            OR (NEW.approved_by, NEW.approved_at) IS DISTINCT FROM (OLD.approved_by, OLD.approved_at)) THEN
+        RAISE EXCEPTION 'incident %: a second person must approve', NEW.incident USING ERRCODE = 'check_violation', CONSTRAINT = 'two_persons';
+    END IF;
     IF NEW.state IN ('running', 'paused') AND (TG_OP = 'INSERT' OR OLD.state = 'awaiting_approval'
             OR (NEW.asks, NEW.asking, NEW.asking_expected, NEW.targets_expected) IS DISTINCT FROM
                (OLD.asks, OLD.asking, OLD.asking_expected, OLD.targets_expected))
@@ -83,6 +87,7 @@ ALTER TABLE revocation.targets
     ADD COLUMN incident text        NOT NULL DEFAULT '',
     ADD COLUMN waiting  boolean     NOT NULL DEFAULT false,
     ADD COLUMN cutoff   timestamptz,
+    ADD COLUMN wide     boolean     NOT NULL GENERATED ALWAYS AS (kind <> 'token') STORED, -- often revoked with an administrator's credentials
     ADD CONSTRAINT waiting_is_untried CHECK (NOT waiting OR (state = 'pending' AND lease_owner IS NULL AND attempts = 0 AND incident <> '')),
     ADD CONSTRAINT tokens_have_no_cutoff CHECK (cutoff IS NULL OR kind <> 'token');
 UPDATE revocation.targets t SET incident = e.incident FROM revocation.events e WHERE e.event_id = t.event_id AND e.incident IS NOT NULL;
@@ -94,9 +99,9 @@ CREATE TRIGGER turn_is_over BEFORE UPDATE ON revocation.targets FOR EACH ROW
 
 -- The hot index: what is due, by lane and incident. What waits in an incident is in an index of its own, in the order of its turn.
 DROP INDEX revocation.targets_due;
-CREATE INDEX targets_due ON revocation.targets (provider, lane, incident, due_at)
+CREATE INDEX targets_due ON revocation.targets (provider, lane, incident, wide, due_at)
     WHERE lease_owner IS NULL AND finished_at IS NULL AND NOT waiting;
-CREATE INDEX targets_waiting ON revocation.targets (incident, provider, event_id, (token_type_hint IS DISTINCT FROM 'refresh_token'), ordinal) WHERE waiting;
+CREATE INDEX targets_waiting ON revocation.targets (incident, provider, wide, event_id, (token_type_hint IS DISTINCT FROM 'refresh_token'), ordinal) WHERE waiting;
 
 -- How many targets of an incident are in which stage: its state, or `waiting`. Written by triggers with every change of a target, in shards, so that
 -- sessions do not wait for each other; only the sum over the shards means anything.
@@ -235,7 +240,7 @@ FROM (
           FROM revocation.incidents i JOIN revocation.incident_counts c USING (incident)
           WHERE i.finished_at IS NULL AND c.stage = 'waiting' GROUP BY c.incident, c.provider, i.state HAVING sum(c.targets) > 0) w
     CROSS JOIN LATERAL (SELECT t.event_id FROM revocation.targets t WHERE t.waiting AND t.incident = w.incident AND t.provider = w.provider
-        ORDER BY t.event_id, (t.token_type_hint IS DISTINCT FROM 'refresh_token'), t.ordinal LIMIT 1) first
+        ORDER BY t.wide, t.event_id, (t.token_type_hint IS DISTINCT FROM 'refresh_token'), t.ordinal LIMIT 1) first
     JOIN revocation.events e USING (event_id)
 ) part
 GROUP BY provider, lane, state;

@@ -22,7 +22,7 @@
 //! | what does an answer mean, what comes next | [`outcome`], and `classify` in each file of [`provider`] |
 //! | when is the next attempt | [`retry`] |
 //! | when does a second person have to approve | [`approval`] |
-//! | when is a provider left alone | `worker/breaker.rs` |
+//! | when is a provider left alone | `worker/health.rs`, `worker/breaker.rs` |
 //! | who calls a provider next | `worker/lanes.rs` |
 //! | what does a pause, a throttle or an approval do | `worker/incidents/`, `worker/steer.rs` |
 //! | who acknowledges | `worker/accept.rs` |

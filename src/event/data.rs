@@ -54,7 +54,7 @@ pub(super) fn incident(data: &mut Members<'_>, event_type: EventType) -> Result<
         EventType::Logout if name.is_some() => Err(only_mass(data, "incident")),
         EventType::Logout if targets.is_some() => Err(only_mass(data, "incident_targets")),
         EventType::Logout if !kinds.is_empty() => Err(only_mass(data, "incident_kinds")),
-        _ => Ok(Incident { name, targets, kinds }),
+        _ => Ok(Incident { name, targets: at_least(targets, &kinds), kinds }),
     }
 }
 
@@ -83,4 +83,10 @@ fn incident_kinds(data: &mut Members<'_>) -> Result<Vec<(Kind, i64)>, Refusal> {
         _ => None,
     };
     entries.into_iter().map(counted).collect::<Option<_>>().ok_or_else(|| data.invalid("incident_kinds", WANTED))
+}
+
+/// What is announced by kind counts in the total too, which is what people approve.
+fn at_least(targets: Option<i64>, kinds: &[(Kind, i64)]) -> Option<i64> {
+    let sum = kinds.iter().fold(0, |sum: i64, (_, targets)| sum.saturating_add(*targets));
+    targets.max(Some(sum).filter(|sum| *sum > 0))
 }

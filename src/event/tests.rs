@@ -231,4 +231,7 @@ fn a_mass_revocation_has_its_incident() {
     let event = accepted(&event);
     assert_eq!((event.incident.as_deref(), event.incident_targets), (Some("leak-7"), Some(250_000)));
     assert_eq!(event.incident_kinds, [(Kind::Issuer, 1), (Kind::Token, 249_999)]);
+    let mut understated = mass(json!({ "iss": "https://id.example.com" }));
+    understated["data"]["incident_kinds"] = json!({ "issuer": 9999 });
+    assert_eq!(accepted(&understated).incident_targets, Some(9999), "what people approve is never less than what is announced by kind");
 }

@@ -42,6 +42,18 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn active_incidents(&self) -> Result<Vec<ActiveIncident>, StoreError> {
+        self.look_at(None).await
+    }
+
+    /// One incident, also one that has ended; `None`: it is not on record.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn incident_now(&self, name: &str) -> Result<Option<ActiveIncident>, StoreError> {
+        Ok(self.look_at(Some(name)).await?.pop())
+    }
+
+    async fn look_at(&self, name: Option<&str>) -> Result<Vec<ActiveIncident>, StoreError> {
         within!(self, "look at the incidents", |c| {
             sqlx::query_as!(
                 ActiveIncident,
@@ -52,14 +64,18 @@ impl Store {
                    FROM revocation.incidents i CROSS JOIN LATERAL (
                        SELECT coalesce(sum(received), 0)::bigint AS received, coalesce(sum(hot), 0)::bigint AS hot,
                            coalesce(array_agg(provider) FILTER (WHERE waiting > 0 OR (tried > 0 AND EXISTS (
-                               SELECT FROM revocation.targets t WHERE t.provider = p.provider AND t.lane = 'mass' AND t.incident = i.incident
+                               SELECT FROM unnest(ARRAY[true, false]) AS kind (wide) JOIN revocation.targets t ON t.wide = kind.wide
+                               WHERE t.provider = p.provider AND t.lane = 'mass' AND t.incident = i.incident
                                    AND t.lease_owner IS NULL AND t.finished_at IS NULL AND NOT t.waiting AND t.due_at <= now()))), '{}') AS providers
                        FROM (SELECT provider, sum(targets) AS received, sum(targets) FILTER (WHERE stage = 'pending') AS hot,
                                  sum(targets) FILTER (WHERE stage = 'waiting') AS waiting,
                                  sum(targets) FILTER (WHERE stage IN ('pending', 'parked')) AS tried
                              FROM revocation.incident_counts n WHERE n.incident = i.incident GROUP BY provider) p
                    ) c
-                   WHERE i.finished_at IS NULL OR (i.state = 'cancelled' AND i.finished_at > now() - interval '1 day') ORDER BY i.incident"#
+                   WHERE i.incident = $1 OR ($1 IS NULL AND (i.finished_at IS NULL
+                       OR (i.state = 'cancelled' AND i.finished_at > now() - interval '1 day')))
+                   ORDER BY i.incident"#,
+                name
             )
             .fetch_all(c)
             .await

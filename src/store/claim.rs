@@ -87,7 +87,8 @@ pub struct Claimed {
 }
 
 impl Store {
-    /// Leases due targets to this worker, oldest first, then those whose turn comes in an incident that runs; several workers never get the same one.
+    /// Leases due targets to this worker, oldest first, then those whose turn comes in an incident that runs, wide ones before tokens; several workers
+    /// never get the same one.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -107,29 +108,46 @@ impl Store {
                             AS want (provider, lane, incident, n, turns, tokens, wide, no)
                         WHERE EXISTS (SELECT FROM revocation.workers WHERE worker_no = $1 AND ended_at IS NULL AND lease_until > now())
                             AND (want.incident = '' OR EXISTS (SELECT FROM revocation.incidents i WHERE i.incident = want.incident AND i.state = 'running'))
-                    ), due AS MATERIALIZED (
-                        SELECT d.event_id, d.ordinal, want.no
-                        FROM want CROSS JOIN LATERAL (
+                    ), due_wide AS MATERIALIZED (
+                        SELECT d.event_id, d.ordinal, want.no FROM want CROSS JOIN LATERAL (
                             SELECT t.event_id, t.ordinal FROM revocation.targets t
-                            WHERE t.provider = want.provider AND t.lane = want.lane AND t.incident = want.incident
+                            WHERE t.provider = want.provider AND t.lane = want.lane AND t.incident = want.incident AND t.wide
                                 AND t.lease_owner IS NULL AND t.finished_at IS NULL AND NOT t.waiting
-                                AND t.due_at <= now() AND CASE WHEN t.kind = 'token' THEN want.tokens ELSE want.wide END
-                                AND (t.token_expires_at IS NULL OR t.token_expires_at > now() - interval '1 minute')
+                                AND t.due_at <= now() AND (t.token_expires_at IS NULL OR t.token_expires_at > now() - interval '1 minute')
                             ORDER BY t.due_at LIMIT want.n FOR UPDATE SKIP LOCKED
                         ) d
-                    ), turn AS MATERIALIZED (
-                        SELECT d.event_id, d.ordinal
-                        FROM want CROSS JOIN LATERAL (
+                        WHERE want.wide
+                    ), due_token AS MATERIALIZED (
+                        SELECT d.event_id, d.ordinal, want.no FROM want CROSS JOIN LATERAL (
                             SELECT t.event_id, t.ordinal FROM revocation.targets t
-                            WHERE t.provider = want.provider AND t.incident = want.incident AND t.waiting
-                                AND CASE WHEN t.kind = 'token' THEN want.tokens ELSE want.wide END
+                            WHERE t.provider = want.provider AND t.lane = want.lane AND t.incident = want.incident AND NOT t.wide
+                                AND t.lease_owner IS NULL AND t.finished_at IS NULL AND NOT t.waiting
+                                AND t.due_at <= now() AND (t.token_expires_at IS NULL OR t.token_expires_at > now() - interval '1 minute')
+                            ORDER BY t.due_at LIMIT want.n - (SELECT count(*) FROM due_wide WHERE due_wide.no = want.no) FOR UPDATE SKIP LOCKED
+                        ) d
+                        WHERE want.tokens
+                    ), turn_wide AS MATERIALIZED (
+                        SELECT d.event_id, d.ordinal, want.no FROM want CROSS JOIN LATERAL (
+                            SELECT t.event_id, t.ordinal FROM revocation.targets t
+                            WHERE t.provider = want.provider AND t.incident = want.incident AND t.wide AND t.waiting
                                 AND (t.token_expires_at IS NULL OR t.token_expires_at > now() - interval '1 minute')
                             ORDER BY t.event_id, (t.token_type_hint IS DISTINCT FROM 'refresh_token'), t.ordinal
-                            LIMIT least(want.turns, want.n - (SELECT count(*) FROM due WHERE due.no = want.no))
-                            FOR UPDATE SKIP LOCKED
+                            LIMIT least(want.turns, want.n - (SELECT count(*) FROM due_wide WHERE due_wide.no = want.no) - (SELECT count(*) FROM due_token WHERE due_token.no = want.no)) FOR UPDATE SKIP LOCKED
                         ) d
-                        WHERE want.turns > 0
-                    ), mine AS (SELECT event_id, ordinal FROM due UNION ALL SELECT event_id, ordinal FROM turn)
+                        WHERE want.wide AND want.turns > 0
+                    ), turn_token AS MATERIALIZED (
+                        SELECT d.event_id, d.ordinal, want.no FROM want CROSS JOIN LATERAL (
+                            SELECT t.event_id, t.ordinal FROM revocation.targets t
+                            WHERE t.provider = want.provider AND t.incident = want.incident AND NOT t.wide AND t.waiting
+                                AND (t.token_expires_at IS NULL OR t.token_expires_at > now() - interval '1 minute')
+                            ORDER BY t.event_id, (t.token_type_hint IS DISTINCT FROM 'refresh_token'), t.ordinal
+                            LIMIT least(want.turns, want.n - (SELECT count(*) FROM due_wide WHERE due_wide.no = want.no) - (SELECT count(*) FROM due_token WHERE due_token.no = want.no) - (SELECT count(*) FROM turn_wide WHERE turn_wide.no = want.no)) FOR UPDATE SKIP LOCKED
+                        ) d
+                        WHERE want.tokens AND want.turns > 0
+                    ), mine AS (
+                        SELECT event_id, ordinal FROM due_wide UNION ALL SELECT event_id, ordinal FROM due_token
+                        UNION ALL SELECT event_id, ordinal FROM turn_wide UNION ALL SELECT event_id, ordinal FROM turn_token
+                    )
                     UPDATE revocation.targets t
                     SET state = 'pending', lease_owner = $1, leased_at = now(), last_worker = $1, attempts = t.attempts + 1, waiting = false
                     FROM mine JOIN revocation.events e ON e.event_id = mine.event_id

@@ -43,7 +43,8 @@ impl Store {
             sqlx::query_scalar!(
                 r#"SELECT to_jsonb(a) || jsonb_build_object(
                        'opened_via', i.opened_via, 'asks', i.asks, 'approval_above', i.approval_above, 'approved_role', i.approved_role,
-                       'approved_asks', i.approved_asks, 'approved_targets', i.approved_targets,
+                       'approved_asks', i.approved_asks, 'approved_targets', i.approved_targets, 'contributors', i.contributors,
+                       'asking', greatest(i.asking, i.asking_expected),
                        'targets', greatest(a.targets_expected, a.targets_received),
                        'waits_s', round(extract(epoch FROM now() - i.opened_at)),
                        'in_flight', (SELECT count(*) FROM revocation.targets t WHERE t.lease_owner IS NOT NULL AND t.incident = i.incident),

@@ -32,6 +32,22 @@ impl Store {
         })
     }
 
+    /// Has the denial of an event published like one that was withheld, unless it is noted as published.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn withhold(&self, event: Uuid) -> Result<(), StoreError> {
+        within!(self, "withhold a denial", |c| {
+            sqlx::query!(
+                "UPDATE revocation.events SET deny_at = now() WHERE event_id = $1 AND incident IS NOT NULL AND denied_at IS NULL AND deny_at IS NULL",
+                event
+            )
+            .execute(c)
+            .await
+            .map(drop)
+        })
+    }
+
     /// What the denials of these events name: every target that has not expired.
     ///
     /// # Errors

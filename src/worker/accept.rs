@@ -146,24 +146,29 @@ async fn accept(worker: &Arc<Worker>, batch: Vec<Prepared>, open: &watch::Sender
     failpoint!("committed");
     for prepared in batch {
         let row = prepared.taken.row;
-        let fresh = committed.accepted.iter().find(|a| a.row == row);
-        if let Some(name) = &prepared.taken.event.incident {
-            worker.incidents.of(name).land(prepared.targets.len() as i64, fresh.is_some());
-        }
         if let Some(reason) = committed.unstorable.remove(&row) {
             set_aside(worker, prepared.taken, reason);
             continue;
         }
+        let fresh = committed.accepted.iter().find(|a| a.row == row);
         worker.metrics.accepted(prepared.taken.event.lane(), fresh.is_some());
-        let on_record = committed.known.get(&row).copied().unwrap_or(row);
-        let Prepared { taken: Taken { received, event, row, denial, .. }, targets, room } = prepared;
+        let known = committed.known.get(&row).copied();
+        let Prepared { taken: Taken { received, event, row, denial, arrival, .. }, targets, room } = prepared;
+        if let Some(arrival) = arrival {
+            arrival.land(fresh.is_some());
+        }
         match fresh {
             Some(_) if event.incident.is_some() => worker.incidents.hurry(),
             Some(fresh) if fresh.leased => set_to_work(worker, event, row, &targets, room),
             _ => {}
         }
         let worker = worker.clone();
-        worker.clone().tasks.spawn(async move { acknowledge(&worker, received, on_record, denial).await });
+        worker.clone().tasks.spawn(async move {
+            if let (Some(known), None) = (known, &denial) {
+                withhold(&worker, known).await;
+            }
+            acknowledge(&worker, received, known.unwrap_or(row), denial).await;
+        });
     }
 }
 
@@ -172,6 +177,19 @@ fn set_aside(worker: &Arc<Worker>, taken: Taken, reason: String) {
     let Taken { received, event, .. } = taken;
     let refusal = Refusal::new(RefusalCode::InvalidField, reason).of_event(Some(event.source), Some(event.id));
     worker.tasks.spawn(refuse(worker.clone(), received, refusal));
+}
+
+/// An event that was known may have been accepted with a denial that was never confirmed: now it waits.
+async fn withhold(worker: &Worker, row: Uuid) {
+    let (mut failures, schedule) = (0, Schedule::reconnecting());
+    while let Err(error) = worker.store.withhold(row).await {
+        failures += 1;
+        tracing::debug!(%error, failures, "withhold a known event's denial");
+        tokio::select! {
+            () = tokio::time::sleep(schedule.delay(failures, None)) => {}
+            () = worker.stop.cancelled() => return,
+        }
+    }
 }
 
 async fn acknowledge(worker: &Worker, received: Received, row: Uuid, denial: Option<JoinHandle<Option<OffsetDateTime>>>) {

@@ -2,6 +2,7 @@
 //!
 //! Looked up in Postgres a few times a second, so that a pause, a throttle or an approval takes effect on every worker within that time.
 
+mod fuse;
 mod incident;
 
 use std::collections::HashMap;
@@ -9,8 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, SetOnce, watch};
 
+pub(super) use fuse::Ordered;
+pub(super) use incident::{Arrival, Share, Steering};
 pub use incident::{Incident, Seat};
-pub(super) use incident::{Ordered, Share, Steering};
 
 use crate::store::ActiveIncident;
 
@@ -64,7 +66,7 @@ impl Incidents {
 
     /// A look begins: what is committed from here on may not be in what it finds.
     pub fn begin_look(&self) {
-        self.lock().values().for_each(|incident| incident.seen().begin_look());
+        self.lock().values().for_each(|incident| incident.seen().fuse.begin_look());
     }
 
     /// Takes over what Postgres says; an incident that is not listed any more has ended.
@@ -76,13 +78,33 @@ impl Incidents {
             incident.update(row, workers);
             now.insert(incident.name().to_owned(), incident);
         }
-        // Not on record yet: its first event is on its way there.
-        let arriving = known.drain().filter(|(_, incident)| incident.is_arriving());
+        // Not on record yet, or ended: more of it is on its way there.
+        let arriving = known.drain().filter(|(_, incident)| {
+            let mut seen = incident.seen();
+            seen.fuse.settle();
+            seen.fuse.is_arriving()
+        });
         now.extend(arriving);
         let withheld = now.values().any(|incident| incident.may_be_denied());
         *known = now;
         drop(known);
         self.withheld.send_replace(withheld);
+    }
+
+    /// Whether what is on record of it was read.
+    pub fn is_known(&self, name: &str) -> bool {
+        self.lock().get(name).is_some_and(|incident| incident.seen().fuse.is_known())
+    }
+
+    /// Counts an event that has come. `found` is what was read for it where it was not known. See [`Incident::arrive`].
+    pub(super) fn arrive(&self, name: &str, found: Option<ActiveIncident>, order: &Ordered, above: i64) -> (Arrival, bool) {
+        // Under the lock, so that no look forgets the incident meanwhile.
+        let mut known = self.lock();
+        let incident = known.entry(name.to_owned()).or_insert_with(|| Incident::new(name));
+        if let Some(row) = found.filter(|_| !incident.seen().fuse.is_known()) {
+            incident.update(row, 1);
+        }
+        incident.arrive(order, above)
     }
 
     /// The incident of this name; one that was not heard of yet runs.

@@ -3,6 +3,7 @@
 //! The denial of a mass revocation that needs a second person is withheld: step 2 records it, and `withheld` publishes it once it is approved.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest;
@@ -12,7 +13,7 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::Worker;
-use super::incidents::Ordered;
+use super::incidents::{Arrival, Ordered};
 use super::record::Note;
 use crate::approval::ApprovalRules;
 use crate::broker::Received;
@@ -20,10 +21,13 @@ use crate::event::{self, Lane, LogoutEvent, Refusal};
 use crate::failpoint;
 use crate::invalidation::{EventRef, Outgoing, Phase, entry_of};
 use crate::retry::Schedule;
-use crate::store::{Approval, Rejected};
+use crate::store::{ActiveIncident, Approval, Rejected};
 
 /// How long a mass revocation waits to learn, right after the start, whether its incident is known.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long the look for an incident that is not known here may take.
+const FIND: Duration = Duration::from_millis(500);
 
 /// Where valid events go next, by lane.
 #[derive(Clone)]
@@ -42,6 +46,8 @@ pub(super) struct Taken {
     pub(super) denial: Option<JoinHandle<Option<OffsetDateTime>>>,
     /// What its incident needs, if it has one.
     pub(super) approval: Option<Approval>,
+    /// Its place among what is on its way to the record of its incident.
+    pub(super) arrival: Option<Arrival>,
 }
 
 /// Runs until the deliveries of one queue end.
@@ -75,30 +81,39 @@ pub(super) async fn run(worker: Arc<Worker>, mut deliveries: mpsc::UnboundedRece
 }
 
 async fn take(worker: &Arc<Worker>, received: Received, event: LogoutEvent, began: Instant) -> Taken {
-    let approval = approval(worker, &event).await;
+    let (approval, arrival) = approval(worker, &event).await.unzip();
     let denial = match &approval {
-        Some(approval) if approval.withheld => None,
+        Some(Approval { withheld: true, .. }) => None,
         _ => Some(deny(worker, &event, began)),
     };
     let body_sha256 = sha256(received.body.bytes());
-    Taken { received, event, row: Uuid::now_v7(), body_sha256, denial, approval }
+    Taken { received, event, row: Uuid::now_v7(), body_sha256, denial, approval, arrival }
 }
 
-/// Whether a second person is needed. Decided without Postgres, so that denials go out while it is away; Postgres has the last word on what is revoked.
-async fn approval(worker: &Worker, event: &LogoutEvent) -> Option<Approval> {
+/// Whether a second person is needed. Postgres is asked where the incident is not known here, but not waited for: denials go out while it is away. It has
+/// the last word on what is revoked.
+async fn approval(worker: &Worker, event: &LogoutEvent) -> Option<(Approval, Arrival)> {
     let name = event.incident.as_deref()?;
-    drop(tokio::time::timeout(PATIENCE, worker.incidents.known()).await);
-    let (incident, rules) = (worker.incidents.of(name), &worker.approval);
-    let order = ordered(rules, event);
-    let is_too_many = incident.arrive(order.targets, rules.above_targets);
-    let needs = !order.asks.is_empty() || rules.is_too_many(order.declared);
-    let lacks = needs && !incident.is_approved(&order);
-    if lacks {
-        incident.doubt();
+    if tokio::time::timeout(PATIENCE, worker.incidents.known()).await.is_err() {
+        worker.incidents.note_asked();
     }
-    let withheld = is_too_many || lacks || !incident.denies_at_once();
+    let found = if worker.incidents.is_known(name) { None } else { find(worker, name).await };
+    let rules = &worker.approval;
+    let order = ordered(rules, event);
+    let (arrival, withheld) = worker.incidents.arrive(name, found, &order, rules.above_targets);
     let Ordered { asks, asking, asking_expected, .. } = order;
-    Some(Approval { asks, asking, asking_expected, above_targets: rules.above_targets, withheld })
+    Some((Approval { asks, asking, asking_expected, above_targets: rules.above_targets, withheld }, arrival))
+}
+
+/// An incident as it is on record: one that has ended may have more to come.
+async fn find(worker: &Worker, name: &str) -> Option<ActiveIncident> {
+    if worker.number.get().is_none() || !worker.database_up.load(Ordering::Relaxed) {
+        return None;
+    }
+    match tokio::time::timeout(FIND, worker.store.incident_now(name)).await {
+        Ok(Ok(found)) => found,
+        _ => None,
+    }
 }
 
 /// What an event says of its incident, seen by the rules for approval.

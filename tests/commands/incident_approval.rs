@@ -10,7 +10,7 @@ use crate::program::{command, run};
 async fn waiting() -> Stage {
     let stage = Stage::new().await;
     stage.incident("leak", "awaiting_approval").await;
-    stage.execute("UPDATE revocation.incidents SET asks = ARRAY['client'], targets_expected = 40").await;
+    stage.execute("UPDATE revocation.incidents SET asks = ARRAY['client'], asking = 1, asking_expected = 2, targets_expected = 40").await;
     let event = stage.event("leak", 3).await;
     stage.hold(event).await;
     stage
@@ -21,7 +21,7 @@ async fn a_second_person_approves() {
     let stage = waiting().await;
     for opener in ["Alice", "alice", "  ALICE ", "soc", "SOC\t"] {
         let refused = stage.steer(&["approve", "leak", "--actor", opener]);
-        let sentence = "revocation-worker: incident leak: opened by Alice via soc: a second person must approve\n";
+        let sentence = "revocation-worker: incident leak: a second person must approve: alice, soc ordered some of it\n";
         assert_eq!((refused.code, refused.stderr.as_str()), (1, sentence), "{opener}");
     }
     assert_eq!(stage.of("leak", "state").await.as_deref(), Some("awaiting_approval"));
@@ -78,12 +78,21 @@ async fn an_approval_is_for_what_was_seen() {
     let ran = stage.steer(&["approve", "leak", "--targets", "40"]);
     assert_eq!((ran.code, ran.stderr), (1, format!("revocation-worker: {grown}\n")));
     let store = stage.store();
-    let seen = |asks: &[&str], targets| Order::Approve(Seen { asks: asks.iter().map(ToString::to_string).collect(), targets });
+    let seen = |asks: &[&str], targets| Order::Approve(Seen { asks: asks.iter().map(ToString::to_string).collect(), asking: 2, targets });
     assert_eq!(store.steer("bob", "leak", &seen(&["client"], 40)).await.expect("steer"), Steered::Grown);
     assert_eq!(store.steer("bob", "leak", &seen(&["issuer"], 41)).await.expect("steer"), Steered::Grown, "another kind");
+    let fewer = Order::Approve(Seen { asks: vec!["client".to_owned()], asking: 1, targets: 41 });
+    assert_eq!(store.steer("bob", "leak", &fewer).await.expect("steer"), Steered::Grown, "two clients are announced");
     assert_eq!(stage.count("audit.operations").await, 0);
     assert_eq!(store.steer("bob", "leak", &seen(&["issuer", "client"], 41)).await.expect("steer"), Steered::Changed);
-    assert_eq!(stage.of("leak", "(state, approved_asks, approved_targets)").await.as_deref(), Some("(running,{client},41)"));
+    let approved = stage.of("leak", "(state, approved_asks, approved_asking, approved_targets)").await;
+    assert_eq!(approved.as_deref(), Some("(running,{client},2,41)"));
+    // Whoever approved may add to it, within that; then he approves no more.
+    stage.execute("UPDATE revocation.incidents SET contributors = contributors || 'bob'::text, targets_expected = 41").await;
+    stage.execute("UPDATE revocation.incidents SET state = 'awaiting_approval', asking = 3").await;
+    let again = Order::Approve(Seen { asks: vec!["client".to_owned()], asking: 3, targets: 41 });
+    assert_eq!(store.steer("bob", "leak", &again).await.expect("steer"), Steered::SamePerson);
+    assert_eq!(store.steer("carol", "leak", &again).await.expect("steer"), Steered::Changed);
 }
 
 /// The acceptance holds the row; the approval waits for it, and then sees its targets.
@@ -96,7 +105,7 @@ async fn an_approval_misses_nothing_that_is_being_accepted() {
     acceptance.execute(growth).await.expect("as a trigger would");
     let store = stage.store();
     let approval = tokio::spawn(async move {
-        let seen = Seen { asks: vec!["client".to_owned()], targets: 40 };
+        let seen = Seen { asks: vec!["client".to_owned()], asking: 2, targets: 40 };
         store.steer("bob", "leak", &Order::Approve(seen)).await
     });
     stage.wait_for_count(1, "pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'").await;

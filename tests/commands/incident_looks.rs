@@ -133,7 +133,7 @@ async fn what_waits_for_a_person_is_loud() {
     let (start, end) =
         (">>> 12 targets wait for a second person's approval since ", " s: revocation-worker incident approve leak --targets 12");
     assert!(lines[1].starts_with(start) && lines[1].ends_with(end), "{text}");
-    assert_eq!(lines[2], ">>> anybody but Alice via soc can; because of: client, issuer, 12 targets");
+    assert_eq!(lines[2], ">>> anybody but alice, soc can; because of: client, issuer, 12 targets");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -75,6 +75,7 @@ async fn an_opening_that_is_killed_again_and_again_is_ended_by_the_same_command(
         fleet.lose_one(&scene);
     }
     println!("killed {killed} of {} times before its end", kills());
+    assert!(killed > 0, "it was killed in the middle");
     let ran = scene.incident("alice", &order);
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
     wholly_revoked(&scene, &feed, &tokens).await;

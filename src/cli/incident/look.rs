@@ -107,7 +107,7 @@ fn say_state(incident: &Value) {
         say(format_args!(">>> {}", printable(&call)));
         if approval {
             let why = incident["approval_for"].as_array().into_iter().flatten().map(cell).collect::<Vec<_>>().join(", ");
-            say(printable(&format!(">>> anybody but {} can; because of: {why}", openers(incident))));
+            say(printable(&format!(">>> anybody but {} can; because of: {why}", contributors(incident))));
         }
     }
     say(printable(&format!("opened by {} at {}, reason {}", openers(incident), utc(&incident["opened_at"]), cell(&incident["reason"]))));
@@ -130,6 +130,11 @@ pub(super) fn openers(incident: &Value) -> String {
         Some(via) if via != by => format!("{by} via {via}"),
         _ => by,
     }
+}
+
+/// Who added to it, and the broker users over which they did: none of them approves it. Compared without case and blanks.
+pub(super) fn contributors(incident: &Value) -> String {
+    incident["contributors"].as_array().into_iter().flatten().map(cell).collect::<Vec<_>>().join(", ")
 }
 
 fn say_counts(incident: &Value) {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::look::{openers, whole};
+use super::look::{contributors, openers, whole};
 use super::words::{states, utc};
 use super::{Order as Args, unknown};
 use crate::cli::CommandError;
@@ -56,7 +56,8 @@ pub(super) async fn approve(store: &Store, args: &Approve) -> Result<(), Command
         say_what_is_approved(&incident);
     }
     let asks = incident["asks"].as_array().into_iter().flatten().map(cell).collect();
-    let seen = Seen { asks, targets: args.targets.unwrap_or_else(|| incident["targets"].as_i64().unwrap_or(0)) };
+    let targets = args.targets.unwrap_or_else(|| incident["targets"].as_i64().unwrap_or(0));
+    let seen = Seen { asks, asking: incident["asking"].as_i64().unwrap_or(0), targets };
     carry_out(store, &args.order, &Order::Approve(seen), Some(&incident)).await
 }
 
@@ -69,6 +70,11 @@ fn say_what_is_approved(incident: &Value) {
     say(printable(&format!("approving incident {}: {targets}, {received} received", cell(&incident["incident"]))));
     say(printable(&format!("opened by {} at {}, reason {}", openers(incident), utc(&incident["opened_at"]), cell(&incident["reason"]))));
     say(printable(&format!("kinds: {}", list(&incident["kinds"], "kind"))));
+    let asks: Vec<_> = incident["asks"].as_array().into_iter().flatten().map(cell).collect();
+    if !asks.is_empty() {
+        let asking = count(incident["asking"].as_u64().unwrap_or(0), "target");
+        say(printable(&format!("asking for approval: {asking} of kind {}, announced ones included", asks.join(" or "))));
+    }
     say(printable(&format!("providers: {}", list(&incident["providers"], "provider"))));
 }
 
@@ -112,7 +118,9 @@ pub(super) fn judge(name: &str, order: &Order, steered: Steered, incident: Optio
         Steered::AsBefore => return Ok(false),
         Steered::Unknown => return Err(unknown(name)),
         Steered::Unfit(state) => misfit(order, &state),
-        Steered::SamePerson => format!("opened by {}: a second person must approve", incident.map(openers).unwrap_or_default()),
+        Steered::SamePerson => {
+            format!("a second person must approve: {} ordered some of it", incident.map(contributors).unwrap_or_default())
+        }
         Steered::Grown => "it has grown since you looked; look again: incident show".to_owned(),
     };
     Err(CommandError::failed(printable(&format!("incident {name}: {refusal}"))))

@@ -5,7 +5,7 @@ use sqlx::{Connection, PgConnection};
 
 use crate::store::{Store, StoreError};
 
-/// The constraint that keeps who opened an incident from approving it.
+/// The rule that keeps who contributed to an incident from approving it.
 const TWO_PERSONS: &str = "two_persons";
 
 /// An order to an incident.
@@ -28,6 +28,8 @@ pub enum Order {
 pub struct Seen {
     /// Kinds that call for approval.
     pub asks: Vec<String>,
+    /// How many targets of them there are, or are announced.
+    pub asking: i64,
     /// Targets, received or expected, whichever is more.
     pub targets: i64,
 }
@@ -43,7 +45,7 @@ pub enum Steered {
     Unfit(String),
     /// It is not on record.
     Unknown,
-    /// Whoever opened it cannot approve it.
+    /// Whoever ordered some of it cannot approve it.
     SamePerson,
     /// It has more targets, or other kinds, than were seen.
     Grown,
@@ -169,11 +171,13 @@ async fn approve(c: &mut PgConnection, actor: &str, incident: &str, seen: &Seen)
              approved_at = now(), approved_asks = i.asks, approved_asking = greatest(i.asking, i.asking_expected),
              approved_targets = greatest(i.targets_expected, n.received)
          FROM (SELECT coalesce(sum(targets), 0)::bigint AS received FROM revocation.incident_counts WHERE incident = $1) n
-         WHERE i.incident = $1 AND i.asks <@ $3 AND greatest(i.targets_expected, n.received) <= $4",
+         WHERE i.incident = $1 AND i.asks <@ $3 AND greatest(i.targets_expected, n.received) <= $4
+             AND greatest(i.asking, i.asking_expected) <= $5",
         incident,
         actor,
         &seen.asks,
-        seen.targets
+        seen.targets,
+        seen.asking
     )
     .execute(c)
     .await

@@ -4,15 +4,13 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::fuse::{Counted, Fuse, Ordered};
 use crate::store::ActiveIncident;
-use crate::target::Kind;
 
 /// Work of a throttled incident is taken on for this long ahead.
 const AHEAD: Duration = Duration::from_secs(1);
 /// Most targets of one incident in the hot index: beyond that, those that were tried come first.
 pub(super) const MOST_HOT: i64 = 20_000;
-/// So long after an event that needs an approval, what Postgres says of its incident may be from before it was committed.
-pub(super) const DOUBT: Duration = Duration::from_secs(2);
 
 /// How an incident is steered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,17 +48,7 @@ pub struct Incident {
 #[derive(Default)]
 pub(super) struct Seen {
     steering: Steering,
-    received: i64,
-    /// Targets that have come and are not committed; that were committed since the last look began; and before that, but not before its own snapshot.
-    arrived: i64,
-    landed: i64,
-    settling: i64,
-    approved_up_to: Option<i64>,
-    approved: Vec<Kind>,
-    approved_asking: i64,
-    asking: i64,
-    /// When an event came that needs an approval which is not on record.
-    pub(super) doubted: Option<Instant>,
+    pub(super) fuse: Fuse,
     hot: i64,
     withheld: bool,
     providers: Vec<String>,
@@ -72,18 +60,10 @@ pub(super) struct Seen {
     pub(super) era: u64,
 }
 
-/// What an event orders.
-pub struct Ordered {
-    /// Kinds that need an approval, its own and those that its incident is said to have.
-    pub asks: Vec<Kind>,
-    /// Its own targets of those kinds, and those that its incident is said to have.
-    pub asking: i64,
-    /// See `asking`.
-    pub asking_expected: Option<i64>,
-    /// Its own targets.
-    pub targets: i64,
-    /// Those that its incident is said to have.
-    pub declared: i64,
+/// An event of an incident that has come and is not on record. Dropped, it is given up; the broker delivers it again.
+pub(in crate::worker) struct Arrival {
+    incident: Arc<Incident>,
+    counted: Option<Counted>,
 }
 
 /// A target's turn, at the rate of that time.
@@ -117,14 +97,8 @@ impl Incident {
 
     pub(super) fn update(&self, row: ActiveIncident, workers: i64) {
         let mut seen = self.seen();
-        seen.settling = 0;
-        seen.received = row.received;
-        seen.asking = row.asking;
-        seen.approved_asking = row.approved_asking;
-        seen.doubted = seen.doubted.filter(|since| since.elapsed() <= DOUBT);
+        seen.fuse.update(&row);
         seen.steering = Steering::parse(&row.state);
-        seen.approved_up_to = Some(row.approved_up_to);
-        seen.approved = row.approved_asks.iter().filter_map(|kind| Kind::parse(kind)).collect();
         seen.hot = row.hot;
         seen.withheld = row.withheld;
         seen.providers = row.providers;
@@ -157,43 +131,14 @@ impl Incident {
         seen.withheld && matches!(seen.steering, Steering::Running | Steering::Paused)
     }
 
-    /// Whether it is not on record yet, as far as is known here, and about to be.
-    pub(super) fn is_arriving(&self) -> bool {
-        let seen = self.seen();
-        seen.arrived + seen.landed + seen.settling > 0
-    }
-
-    /// Counts `targets` that have arrived. Returns whether the incident has more now than one person may order, who may order `above`.
-    pub fn arrive(&self, targets: i64, above: i64) -> bool {
+    /// Counts an event that has come, where one person may order `above` targets. Returns whether its denial is withheld: it needs an approval, came behind
+    /// one that does, or the incident is not to go on.
+    pub(super) fn arrive(self: &Arc<Self>, order: &Ordered, above: i64) -> (Arrival, bool) {
         let mut seen = self.seen();
-        seen.arrived += targets;
-        seen.received + seen.arrived + seen.landed + seen.settling > seen.approved_up_to.unwrap_or(above)
-    }
-
-    /// `targets` that had arrived are committed, or were known before.
-    pub fn land(&self, targets: i64, is_new: bool) {
-        let mut seen = self.seen();
-        seen.arrived -= targets;
-        seen.landed += if is_new { targets } else { 0 };
-    }
-
-    /// Whether what is ordered was approved: so many targets, all of these kinds and so many of them.
-    pub fn is_approved(&self, order: &Ordered) -> bool {
-        let seen = self.seen();
-        let asking = order.asking_expected.unwrap_or(0).max(seen.asking + order.asking);
-        let covers = asking <= seen.approved_asking && order.asks.iter().all(|kind| seen.approved.contains(kind));
-        seen.approved_up_to.is_some_and(|most| order.declared <= most) && (order.asks.is_empty() || covers)
-    }
-
-    /// An event has come that needs an approval: until Postgres has had time to know of it, what else comes is taken to wait for it too.
-    pub fn doubt(&self) {
-        self.seen().doubted = Some(Instant::now());
-    }
-
-    /// Whether what comes now is to be denied at once, as far as the incident is concerned.
-    pub fn denies_at_once(&self) -> bool {
-        let seen = self.seen();
-        seen.doubted.is_none() && matches!(seen.steering, Steering::Running | Steering::Paused)
+        let goes_on = !seen.fuse.is_doubted() && matches!(seen.steering, Steering::Running | Steering::Paused);
+        let (lacks, counted) = seen.fuse.arrive(order, above);
+        drop(seen);
+        (Arrival { incident: self.clone(), counted: Some(counted) }, lacks || !goes_on)
     }
 
     /// Takes a seat for a target in memory.
@@ -229,11 +174,26 @@ impl Incident {
     }
 }
 
-impl Seen {
-    pub(super) fn begin_look(&mut self) {
-        self.settling += std::mem::take(&mut self.landed);
+impl Arrival {
+    /// It is on record now, or was before.
+    pub(in crate::worker) fn land(mut self, is_new: bool) {
+        self.end(is_new);
     }
 
+    fn end(&mut self, is_new: bool) {
+        if let Some(counted) = self.counted.take() {
+            self.incident.seen().fuse.land(counted, is_new);
+        }
+    }
+}
+
+impl Drop for Arrival {
+    fn drop(&mut self) {
+        self.end(false);
+    }
+}
+
+impl Seen {
     /// Pays for one call; returns how long to wait before it.
     pub(super) fn pay(&mut self, now: Instant) -> Duration {
         let Some(rate) = self.rate.filter(|rate| *rate > 0.0) else {

@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use super::incident::{DOUBT, MOST_HOT, Turn};
+use super::incident::{MOST_HOT, Turn};
 use super::*;
 use crate::target::Kind;
 
@@ -36,73 +36,58 @@ fn only_a_running_incident_whose_denials_are_out_is_worked_on() {
     }
 }
 
-fn order(asks: &[Kind], asking: i64, declared: i64) -> Ordered {
-    Ordered { asks: asks.to_vec(), asking, asking_expected: None, targets: 1, declared }
+fn token() -> Ordered {
+    Ordered { asks: vec![], asking: 0, asking_expected: None, targets: 1, declared: 1 }
 }
 
-#[test]
-fn the_fuse_counts_what_is_on_record_and_what_has_arrived_since() {
-    let incidents = Incidents::default();
-    assert!(!incidents.of("new").arrive(10, 10), "as many as one person may order");
-    assert!(incidents.of("new").arrive(1, 10), "one more");
-    incidents.update(vec![row("running")], 1);
-    let leak = incidents.of("leak");
-    assert!(!leak.arrive(10, 1), "what was approved counts, not the setting");
-    assert!(leak.arrive(1, 1));
-    leak.land(10, true);
-    leak.land(1, false);
-    assert!(leak.arrive(1, 1), "what is committed counts as it did before");
-    leak.land(1, false);
-    incidents.begin_look();
-    assert!(leak.arrive(1, 1), "and until a look has found it");
-    leak.land(1, false);
-    incidents.update(vec![ActiveIncident { received: 99, ..row("running") }], 1);
-    assert!(!leak.arrive(1, 1), "what had been known before counts once");
-    assert!(leak.arrive(1, 1));
+fn arrive(incidents: &Incidents, name: &str, order: &Ordered) -> (Arrival, bool) {
+    incidents.arrive(name, None, order, 10)
 }
 
 #[test]
 fn what_is_on_its_way_to_the_record_is_not_forgotten() {
     let incidents = Incidents::default();
-    incidents.of("new").arrive(10, 10);
+    let (arrival, withheld) = arrive(&incidents, "new", &Ordered { targets: 10, ..token() });
+    assert!(!withheld);
     incidents.begin_look();
     incidents.update(Vec::new(), 1);
-    assert!(incidents.of("new").arrive(1, 10));
-    assert!(!incidents.of("other").arrive(1, 10));
+    assert!(arrive(&incidents, "new", &token()).1, "the eleventh");
+    assert!(!arrive(&incidents, "other", &token()).1);
+    drop(arrival);
+    incidents.update(Vec::new(), 1);
+    assert!(!arrive(&incidents, "new", &Ordered { targets: 10, ..token() }).1, "what was given up does not count");
 }
 
 #[test]
-fn an_approval_covers_kinds_and_numbers() {
+fn an_incident_that_is_not_known_is_judged_by_what_was_found_of_it() {
     let incidents = Incidents::default();
-    incidents.update(vec![row("running")], 1);
-    let leak = incidents.of("leak");
-    assert!(leak.is_approved(&order(&[Kind::Client], 2, 100)));
-    assert!(!leak.is_approved(&order(&[Kind::Client], 3, 100)), "one is on record and three were approved");
-    assert!(!leak.is_approved(&Ordered { asking_expected: Some(4), ..order(&[Kind::Client], 1, 100) }), "four are announced");
-    assert!(!leak.is_approved(&order(&[Kind::Client], 1, 101)));
-    assert!(!leak.is_approved(&order(&[Kind::Client, Kind::Issuer], 2, 2)));
-    assert!(leak.is_approved(&order(&[], 0, 100)));
-    assert!(!incidents.of("new").is_approved(&order(&[], 0, 1)), "nothing is, of what nobody has looked up");
+    assert!(!incidents.is_known("leak"));
+    let found = Some(ActiveIncident { received: 100, ..row("running") });
+    let (arrival, withheld) = incidents.arrive("leak", found, &token(), 1000);
+    assert!(withheld && incidents.is_known("leak"), "100 were approved, and are on record");
+    arrival.land(true);
+    let found = Some(row("cancelled"));
+    assert!(incidents.arrive("gone", found, &token(), 1000).1);
 }
 
 #[test]
-fn after_an_event_that_needs_an_approval_nothing_is_denied_at_once() {
+fn what_comes_behind_an_event_that_needs_an_approval_waits_with_it() {
     let incidents = Incidents::default();
-    assert!(incidents.of("leak").denies_at_once());
-    incidents.of("leak").arrive(1, 10);
-    incidents.of("leak").doubt();
-    assert!(!incidents.of("leak").denies_at_once());
-    incidents.update(vec![row("running")], 1);
-    assert!(!incidents.of("leak").denies_at_once(), "what Postgres says may be older");
+    let client = Ordered { asks: vec![Kind::Client], asking: 1, ..token() };
+    let (arrival, withheld) = arrive(&incidents, "leak", &client);
+    assert!(withheld);
+    incidents.begin_look();
+    incidents.update(vec![ActiveIncident { received: 1, ..row("running") }], 1);
+    assert!(arrive(&incidents, "leak", &token()).1, "it is not on record yet");
     assert!(incidents.of("leak").may_be_revoked(), "what is on record goes by what Postgres says");
-    for (state, denies) in [("running", true), ("paused", true), ("awaiting_approval", false), ("cancelled", false)] {
-        incidents.update(vec![ActiveIncident { incident: "other".to_owned(), ..row(state) }], 1);
-        assert_eq!(incidents.of("other").denies_at_once(), denies, "{state}");
+    arrival.land(true);
+    incidents.begin_look();
+    incidents.update(vec![ActiveIncident { received: 1, ..row("running") }], 1);
+    assert!(!arrive(&incidents, "leak", &token()).1, "and Postgres says that it may go on");
+    for (state, withheld) in [("running", false), ("paused", false), ("awaiting_approval", true), ("cancelled", true)] {
+        incidents.update(vec![ActiveIncident { received: 1, ..row(state) }], 1);
+        assert_eq!(arrive(&incidents, "leak", &token()).1, withheld, "{state}");
     }
-    let doubted = incidents.of("other");
-    doubted.seen().doubted = Instant::now().checked_sub(DOUBT + Duration::from_millis(1));
-    incidents.update(vec![ActiveIncident { incident: "other".to_owned(), ..row("running") }], 1);
-    assert!(incidents.of("other").denies_at_once(), "by then it knows");
 }
 
 #[test]
