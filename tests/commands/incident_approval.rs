@@ -34,8 +34,9 @@ async fn a_second_person_approves() {
     let lines: Vec<_> = text.lines().collect();
     assert_eq!(lines[0], "approving incident leak: 40 targets, 3 received");
     assert!(lines[1].starts_with("opened by Alice via soc at 20") && lines[1].ends_with("UTC, reason account_takeover"), "{text}");
-    assert_eq!(lines[2..4], ["kinds: token (3 pending)", "providers: main (3 pending)"]);
-    assert_eq!(lines[4..], ["incident leak: running; effective within 2 s, on all workers"]);
+    let asking = "asking for approval: 2 targets of kind client, announced ones included";
+    assert_eq!(lines[2..5], ["kinds: token (3 pending)", asking, "providers: main (3 pending)"]);
+    assert_eq!(lines[5..], ["incident leak: running; effective within 2 s, on all workers"]);
     let row =
         stage.of("leak", "(state, approved_by, approved_role = session_user, approved_at > opened_at, approved_asks, approved_targets)");
     assert_eq!(row.await.as_deref(), Some("(running,bob,t,t,{client},40)"));

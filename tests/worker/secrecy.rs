@@ -42,13 +42,13 @@ fn jwt() -> String {
     )
 }
 
-/// Repeats what it was sent, in the clear and encoded, with an answer of every class.
+/// Repeats what it was sent, in the clear and encoded, with an answer of every class; fails too seldom to be left alone.
 fn echo(number: usize, request: &Request) -> Reply {
     let token = request.field("token").unwrap_or_default();
     let authorization = request.header("authorization").unwrap_or_default();
     let encoded = forms(&token).into_iter().filter_map(|(_, bytes)| String::from_utf8(bytes).ok()).collect::<Vec<_>>();
     let text = format!("{token} {SECRET} {authorization} {} {} {}", request.body, STANDARD.encode(&token), encoded.join(" "));
-    match number % 6 {
+    match number % 8 {
         0 => Reply::status(503).body(text),
         1 => Reply::json(400, json!({ "error": "invalid_request", "error_description": text }).to_string()),
         2 => Reply::json(400, json!({ "error": text }).to_string()),
@@ -162,7 +162,10 @@ async fn no_token_is_left_anywhere_in_any_form() {
     assert!(worker.stop().await.success());
     let log = worker.log();
     assert_eq!(scanner.findings(log.as_bytes()), [""; 0], "log");
-    assert!(log.contains("event refused") && log.matches("\"message\":\"target\"").count() > 100, "the log tells of every attempt");
+    assert!(
+        log.contains("event refused") && log.matches("\"message\":\"target\"").count() as i64 >= 2 * (50 - refused),
+        "the log tells of every attempt"
+    );
     assert_nothing_on_disk(&servers, &stage, &scanner).await;
 }
 
