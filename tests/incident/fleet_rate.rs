@@ -81,11 +81,11 @@ async fn logouts_pass_a_backlog_and_do_not_starve_it() {
     assert!(waits[waits.len() - 2] < SHORT, "logouts waited for the backlog: {waits:?}");
 
     let stream: Vec<_> = Logout::many(300).into_iter().map(|logout| Logout { id: format!("stream-{}", logout.id), ..logout }).collect();
+    let before = scene.provider.count();
     for logout in &stream {
         app.publish(&logout.event()).await;
     }
     let ordinary: HashSet<_> = stream.iter().flat_map(|logout| &logout.tokens).cloned().collect();
-    let before = scene.provider.count();
     eventually("the stream is through", async || {
         (scene.provider.calls()[before..].iter().filter(|call| ordinary.contains(&call.token)).count() >= 400).then_some(())
     })
