@@ -65,3 +65,23 @@ async fn a_provider_that_answers_500_is_left_alone_and_nothing_is_lost() {
 async fn a_provider_that_hangs_up_is_left_alone_and_nothing_is_lost() {
     fails_in_the_middle(Reply::close).await;
 }
+
+/// The credentials of an administrator are refused: that pauses what takes them, and nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_administrators_pause_users_and_no_tokens() {
+    const SLOTS: usize = 8;
+    let scene = Scene::new(Duration::ZERO).await.slots(SLOTS).at_okta();
+    let _workers: [Worker; 2] = scene.workers().await;
+    scene.provider.turns(|call| Some(Reply::status(if call.token.is_empty() { 401 } else { 200 })));
+    let tokens = tokens(1000);
+    let users: String = (0..300).map(|number| format!("{{\"sub\":\"user-{number}\"}}\n")).collect();
+    scene.open_with(&tokens, &users);
+    scene.wait_for(tokens.len(), "state = 'revoked'").await;
+    let refused = scene.provider.calls().iter().filter(|call| call.token.is_empty()).count();
+    assert!((1..=4 * SLOTS).contains(&refused), "{refused} calls with refused credentials");
+    assert_eq!(scene.stage.count("revocation.targets WHERE kind = 'subject' AND (state <> 'pending' OR failures > 0)").await, 0);
+
+    scene.provider.turns(|_| Some(Reply::status(204)));
+    scene.wait_for(tokens.len() + 300, "state = 'revoked'").await;
+    scene.ends("finished").await;
+}
