@@ -14,7 +14,7 @@ const RESERVED: usize = 4;
 /// So many calls of ordinary logouts in a row may pass over a waiting mass revocation.
 const PASSED_OVER: u32 = 7;
 /// How far calls may catch up on the rate after a moment in which none was made.
-const CATCH_UP: Duration = Duration::from_millis(50);
+const CATCH_UP: Duration = Duration::from_millis(20);
 /// How often to look while the rate allows nothing.
 const LOOK: Duration = Duration::from_millis(100);
 

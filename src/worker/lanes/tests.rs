@@ -85,7 +85,7 @@ fn no_window_has_more_requests_than_the_rate_and_the_little_that_may_be_caught_u
         }
     }
     let busiest = (0..9000).map(|from| made.iter().filter(|ms| (from..from + 1000).contains(*ms)).count()).max().unwrap();
-    assert!((200..=211).contains(&busiest), "{busiest} in a second");
+    assert!((200..=205).contains(&busiest), "{busiest} in a second");
     assert!((1995..=2015).contains(&made.len()), "{} in ten seconds", made.len());
 }
 
@@ -96,7 +96,7 @@ fn a_call_of_several_requests_pays_for_each() {
     lanes.set_rate(Some(10.0));
     (0..2).for_each(|number| lanes.wait(Call { requests: 5, ..token(Lane::Mass) }, number));
     assert_eq!(take(&mut lanes, 10, start).len(), 1);
-    assert!(matches!(lanes.next([10; 2], start), Next::At(at) if at == start + Duration::from_millis(450)));
+    assert!(matches!(lanes.next([10; 2], start), Next::At(at) if at == start + Duration::from_millis(480)));
 }
 
 #[test]
