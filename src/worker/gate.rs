@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::breaker::Admission;
 use super::health::Healths;
-use super::lanes::{Call, Lanes, Next};
+use super::lanes::{Call, Lanes, Next, index};
 use crate::event::Lane;
 use crate::outcome::Answer;
 use crate::provider::Provider;
@@ -57,13 +57,6 @@ pub struct Pass {
     returned: bool,
 }
 
-fn lane_index(lane: Lane) -> usize {
-    match lane {
-        Lane::Interactive => 0,
-        Lane::Mass => 1,
-    }
-}
-
 impl Gate {
     /// Closed breakers, all slots free. With a rate, nothing goes through until the worker knows its share of it.
     pub fn new(provider: Provider, concurrency: usize, rate_per_s: Option<f64>) -> Self {
@@ -84,14 +77,14 @@ impl Gate {
 
     /// Room for `targets` in memory, if there is any.
     pub fn room(&self, lane: Lane, targets: usize) -> Option<OwnedSemaphorePermit> {
-        let window = self.windows[lane_index(lane)].clone();
+        let window = self.windows[index(lane)].clone();
         window.try_acquire_many_owned(u32::try_from(targets).ok()?).ok()
     }
 
     /// How many targets to claim, wide ones or tokens: what has room, or one for a probe, or none.
     pub fn appetite(&self, lane: Lane, wide: bool) -> usize {
         let (state, now) = (self.core.state(), Instant::now());
-        let free = self.windows[lane_index(lane)].available_permits();
+        let free = self.windows[index(lane)].available_permits();
         let room = match lane {
             Lane::Interactive => free,
             Lane::Mass => free.saturating_sub(WINDOWS[1] - mass_window(state.lanes.rate(), state.health.pace(self.core.slots, now))),

@@ -1,6 +1,6 @@
 //! Step 1: parse; refuse bad input; publish the denial at once, whatever state Postgres and the provider are in.
 //!
-//! The denial of a mass revocation that needs a second person is withheld: step 2 records it, and `withheld` publishes it once it is approved.
+//! The denial of a mass revocation that needs a second person is withheld: step 2 records it, and `steer` publishes it once it is approved.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -61,7 +61,8 @@ pub(super) struct Lanes<W> {
     paid_until: Instant,
 }
 
-fn index(lane: Lane) -> usize {
+/// A lane's place wherever something is kept by lane.
+pub(super) fn index(lane: Lane) -> usize {
     match lane {
         Lane::Interactive => 0,
         Lane::Mass => 1,

@@ -19,15 +19,14 @@ const LOOK: Duration = Duration::from_millis(300);
 const SOONEST: Duration = Duration::from_millis(30);
 /// A new worker leaves a provider's rate to the others until they have seen it.
 const NEWCOMER: Duration = Duration::from_secs(1);
-/// Most events whose denials are published together.
+/// Most events whose denials are published together, and how long they are this worker's.
 const BATCH: i64 = 20;
+const MINE: Duration = Duration::from_secs(15);
 /// How often to tend incidents, and how often to say again that one waits for approval.
 const TEND: Duration = Duration::from_secs(1);
 const REMIND: Duration = Duration::from_secs(60);
 /// Most targets of a cancelled incident that are given up in one statement.
 const SWEEP: i64 = 2000;
-/// How long they are this worker's.
-const MINE: Duration = Duration::from_secs(15);
 
 /// Runs until aborted: what is in flight at the end is steered too.
 pub(super) async fn run(worker: Arc<Worker>) {
