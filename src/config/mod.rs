@@ -205,7 +205,9 @@ pub struct LogConfig {
 pub struct ProviderConfig {
     /// `issuer`: matches targets that name no provider; discovery for `rfc7009` and `global_token_revocation`.
     pub issuer: Option<String>,
-    /// `token_ttl`: how long a denial lasts where the token's end is unknown. Default 30 days.
+    /// `subject_claims` and `client_claims`.
+    pub claims: ClaimNames,
+    /// `token_ttl`: how long a denial lasts where the token's end is unknown or lies beyond reason. Default 30 days.
     pub token_ttl: Duration,
     /// `connect_timeout`. Default 3 s.
     pub connect_timeout: Duration,
@@ -223,6 +225,17 @@ pub struct ProviderConfig {
     pub verify: Verify,
     /// `kind` and its own settings.
     pub kind: KindConfig,
+}
+
+/// What a provider's tokens call user and client, beside `sub`, and `client_id` and `azp`: up to 8 names each, none a standard claim's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClaimNames {
+    /// `subject_claims`. Default: `uid` for kind `okta`, `oid` where `issuer` is Entra's, else none.
+    pub subject: Vec<String>,
+    /// `client_claims`. Default: `cid` for kind `okta`, `appid` where `issuer` is Entra's, else none.
+    pub client: Vec<String>,
+    /// In whose tokens they count where a target names no issuer: `issuer`, else what follows from `base_url` and `authorization_server_id` of kind `okta`.
+    pub issuer: Option<String>,
 }
 
 /// `verify`

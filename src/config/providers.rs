@@ -1,6 +1,7 @@
 //! The rules of `[providers.<name>]`.
 
 mod address;
+mod claims;
 mod foreign;
 mod subjects;
 mod tokens;
@@ -131,7 +132,8 @@ impl Reader<'_> {
 
     /// The settings that every kind has; read, and checked, even where those of the kind are wrong.
     fn with_kind(mut self, kind: Option<KindConfig>) -> Option<ProviderConfig> {
-        let raw = std::mem::take(&mut self.raw);
+        let mut raw = std::mem::take(&mut self.raw);
+        let claims = self.claim_names(&mut raw, kind.as_ref());
         let timeout = self.span("timeout", raw.timeout, 10 * SECOND, LEAST_TIMEOUT, 120 * SECOND);
         let connect_timeout = self.span("connect_timeout", raw.connect_timeout, timeout.min(3 * SECOND), LEAST_TIMEOUT, timeout);
         let token_ttl = token_ttl(&self.setting("token_ttl"), raw.token_ttl, self.findings);
@@ -140,6 +142,7 @@ impl Reader<'_> {
         let rate_per_s = limited.then(|| self.findings.number(&self.setting("rate_per_s"), raw.rate_per_s, 1, 1..=100_000));
         Some(ProviderConfig {
             issuer: raw.issuer,
+            claims,
             token_ttl,
             connect_timeout,
             timeout,

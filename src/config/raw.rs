@@ -208,6 +208,8 @@ pub(super) enum RawLogFormat {
 pub(super) struct RawProvider {
     pub(super) kind: Option<RawKind>,
     pub(super) issuer: Option<String>,
+    pub(super) subject_claims: Option<Words>,
+    pub(super) client_claims: Option<Words>,
     pub(super) token_ttl: Option<Span>,
     pub(super) connect_timeout: Option<Span>,
     pub(super) timeout: Option<Span>,

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use revocation_worker::config::{
-    BaanxConfig, BasicEncoding, BearerConfig, ClientAuth, ClientConfig, GenauthConfig, GenauthManagementConfig, GenauthProtocol,
-    GlobalTokenRevocationConfig, HydraConfig, KeycloakConfig, KindConfig, OktaConfig, ProviderConfig, Rfc7009Config, Secret, UserIdType,
-    Verify,
+    BaanxConfig, BasicEncoding, BearerConfig, ClaimNames, ClientAuth, ClientConfig, GenauthConfig, GenauthManagementConfig,
+    GenauthProtocol, GlobalTokenRevocationConfig, HydraConfig, KeycloakConfig, KindConfig, OktaConfig, ProviderConfig, Rfc7009Config,
+    Secret, UserIdType, Verify,
 };
 use revocation_worker::outcome::Answer;
 use revocation_worker::provider::Provider;
@@ -24,6 +24,7 @@ pub(crate) const TOKEN: &str = "tok+/=1";
 pub(crate) fn config(kind: KindConfig) -> ProviderConfig {
     ProviderConfig {
         issuer: None,
+        claims: ClaimNames::default(),
         token_ttl: Duration::from_secs(3600),
         connect_timeout: Duration::from_secs(3),
         timeout: Duration::from_secs(10),

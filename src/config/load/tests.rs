@@ -6,6 +6,7 @@ use crate::config::raw::RawKind;
 use crate::config::{BasicEncoding, ClientAuth, GenauthProtocol, KindConfig, SubjectFormat, UserIdType, Verify};
 use crate::target::Kind;
 
+mod claims;
 mod refusals;
 mod sources;
 

@@ -1,13 +1,14 @@
 use futures::FutureExt;
 
 use super::*;
-use crate::config::{BasicEncoding, ClientAuth, ClientConfig, KindConfig, ProviderConfig, Rfc7009Config, Verify};
+use crate::config::{BasicEncoding, ClaimNames, ClientAuth, ClientConfig, KindConfig, ProviderConfig, Rfc7009Config, Verify};
 use crate::outcome::{Proof, Verdict};
 
 /// The gate of a provider that is never called; alone at its rate.
 pub(in crate::worker) fn gate(slots: usize, rate_per_s: Option<f64>) -> Gate {
     let config = ProviderConfig {
         issuer: None,
+        claims: ClaimNames::default(),
         token_ttl: Duration::from_secs(3600),
         connect_timeout: Duration::from_secs(3),
         timeout: Duration::from_secs(10),

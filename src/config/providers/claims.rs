@@ -1,0 +1,88 @@
+//! What a provider's tokens call user and client beside the standard claims: settings, and presets where the product is known.
+
+use url::{Host, Url};
+
+use super::Reader;
+use crate::config::raw::{RawProvider, Words};
+use crate::config::{ClaimNames, KindConfig, OktaConfig};
+
+/// Most names a list.
+const MAX_NAMES: usize = 8;
+/// Longest name, bytes.
+const MAX_NAME_BYTES: usize = 200;
+/// Claims with a meaning of their own (RFC 7519 section 4.1, RFC 9068 section 2.2, OpenID Connect): they are read anyway, or name many users at once.
+const STANDARD: [&str; 11] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "client_id", "azp", "scope"];
+
+/// Hosts of Entra's issuers: the worldwide cloud, those of the United States and of China, and the issuers of version 1 tokens.
+const ENTRA_HOSTS: [&str; 5] =
+    ["login.microsoftonline.com", "login.microsoftonline.us", "login.partner.microsoftonline.cn", "login.windows.net", "sts.windows.net"];
+
+/// A product that has names of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Product {
+    /// <https://developer.okta.com/docs/api/openapi/okta-oauth/guides/overview/>: `sub` is the login, `uid` the user's id, `cid` the client.
+    Okta,
+    /// <https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference>: `sub` differs between applications, `oid` does not;
+    /// version 1 tokens name the client in `appid`.
+    Entra,
+}
+
+/// The table of presets: the names of a subject, then those of a client.
+fn preset(product: Product) -> (&'static [&'static str], &'static [&'static str]) {
+    match product {
+        Product::Okta => (&["uid"], &["cid"]),
+        Product::Entra => (&["oid"], &["appid"]),
+    }
+}
+
+/// The product that the settings speak of. An Entra issuer says more than the kind of the calls.
+fn product(kind: Option<&KindConfig>, issuer: Option<&str>) -> Option<Product> {
+    match kind {
+        _ if issuer.is_some_and(is_entra) => Some(Product::Entra),
+        Some(KindConfig::Okta(_)) => Some(Product::Okta),
+        _ => None,
+    }
+}
+
+/// Whether tokens of `issuer` are Entra's.
+pub(in crate::config) fn is_entra(issuer: &str) -> bool {
+    let url = Url::parse(issuer).ok();
+    url.is_some_and(|url| matches!(url.host(), Some(Host::Domain(host)) if ENTRA_HOSTS.contains(&host)))
+}
+
+/// <https://developer.okta.com/docs/concepts/auth-servers/>: a custom server's issuer has its id, the organisation's own is the bare address.
+fn okta_issuer(config: &OktaConfig) -> String {
+    match &config.authorization_server_id {
+        Some(id) => format!("{}/oauth2/{id}", config.base_url),
+        None => config.base_url.clone(),
+    }
+}
+
+impl Reader<'_> {
+    /// `subject_claims` and `client_claims`; one that is given, be it empty, replaces its preset.
+    pub(super) fn claim_names(&mut self, raw: &mut RawProvider, kind: Option<&KindConfig>) -> ClaimNames {
+        let (subject, client) = product(kind, raw.issuer.as_deref()).map_or((&[][..], &[][..]), preset);
+        let issuer = raw.issuer.clone().or_else(|| match kind {
+            Some(KindConfig::Okta(config)) => Some(okta_issuer(config)),
+            _ => None,
+        });
+        ClaimNames {
+            subject: self.names("subject_claims", raw.subject_claims.take(), subject),
+            client: self.names("client_claims", raw.client_claims.take(), client),
+            issuer,
+        }
+    }
+
+    fn names(&mut self, key: &str, given: Option<Words>, preset: &[&str]) -> Vec<String> {
+        let Some(Words(names)) = given else { return preset.iter().map(|name| (*name).to_owned()).collect() };
+        if names.len() > MAX_NAMES || names.iter().any(|name| !(1..=MAX_NAME_BYTES).contains(&name.len()) || name.contains('\0')) {
+            self.refuse(key, &format!("must list at most {MAX_NAMES} names of claims, each of 1 to {MAX_NAME_BYTES} bytes"));
+        }
+        if let Some(standard) = names.iter().find(|name| STANDARD.contains(&name.as_str())) {
+            let why =
+                format!("{standard} is a standard claim with a meaning of its own; list only what the provider's tokens have beside those");
+            self.refuse(key, &why);
+        }
+        names
+    }
+}
