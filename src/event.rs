@@ -60,7 +60,7 @@ pub struct LogoutEvent {
     pub occurred_at: Option<OffsetDateTime>,
     /// When this worker received it.
     pub received_at: OffsetDateTime,
-    /// Cutoff of wide targets: `data.not_before`, else `time`, else the receipt.
+    /// Cutoff of wide targets: `data.not_before`, else `time`, else the receipt. A logout's never lies after the receipt.
     pub not_before: OffsetDateTime,
     /// `data.reason`.
     pub reason: Option<String>,
@@ -161,7 +161,7 @@ fn read(
     let received_at = members::as_stored(received_at);
 
     let mut data = event.data()?;
-    let not_before = data::cutoff(&mut data, occurred_at, received_at)?;
+    let not_before = data::cutoff(&mut data, event_type, occurred_at, received_at)?;
     let incident = data::incident(&mut data, event_type)?;
     Ok(LogoutEvent {
         source,
@@ -175,6 +175,6 @@ fn read(
         incident: incident.name,
         incident_targets: incident.targets,
         incident_kinds: incident.kinds,
-        targets: targets::read(&mut data, &targets::Frame { rules, event_type, received_at, not_before })?,
+        targets: targets::read(&mut data, &targets::Frame { rules, event_type, received_at })?,
     })
 }

@@ -19,9 +19,11 @@ const CLOCK_SKEW: Duration = Duration::minutes(5);
 /// The cutoff of wide targets: `not_before`, else the event's `time`, else the receipt.
 ///
 /// A cutoff in the future would lock users out of sessions that they have not begun yet. One that is asked for is refused beyond
-/// clock skew; the default merely follows a clock, so it is held at the receipt.
+/// clock skew; the default merely follows a clock, so it is held at the receipt. So is what a logout asks for: whoever logs out
+/// means sessions that there are. Who orders a mass revocation may mean those of the next minutes too.
 pub(super) fn cutoff(
     data: &mut Members<'_>,
+    event_type: EventType,
     occurred_at: Option<OffsetDateTime>,
     received_at: OffsetDateTime,
 ) -> Result<OffsetDateTime, Refusal> {
@@ -29,7 +31,8 @@ pub(super) fn cutoff(
         Some(asked) if asked - received_at > CLOCK_SKEW => {
             Err(data.invalid("not_before", "lies more than 5 minutes in the future and would deny tokens that are not issued yet"))
         }
-        Some(asked) => Ok(asked),
+        Some(asked) if event_type == EventType::MassRevocation => Ok(asked),
+        Some(asked) => Ok(asked.min(received_at)),
         None => Ok(occurred_at.unwrap_or(received_at).min(received_at)),
     }
 }

@@ -16,7 +16,6 @@ pub(super) struct Frame<'r> {
     pub(super) rules: &'r Rules,
     pub(super) event_type: EventType,
     pub(super) received_at: OffsetDateTime,
-    pub(super) not_before: OffsetDateTime,
 }
 
 /// Reads `data.provider` and `data.targets`. A token that is listed twice is one target: the first.
@@ -67,7 +66,7 @@ fn target(index: usize, json: Json<'_>, named: Option<&ProviderRule>, frame: &Fr
     };
     Ok(Target {
         provider: provider.name.clone(),
-        deny_until: expires_at.unwrap_or_else(|| deny_until(&selector, provider, frame)),
+        deny_until: expires_at.unwrap_or_else(|| deny_until(provider, frame)),
         selector,
         sub: names.sub.or(claims.sub),
         sid: names.sid.or(claims.sid),
@@ -155,11 +154,7 @@ fn check_kind(kind: Kind, event_type: EventType, members: &Members<'_>) -> Resul
     Err(members.invalid(member, &problem))
 }
 
-/// Until when to deny what has no end of life of its own: every token that the denial can hit was issued by its cutoff.
-fn deny_until(selector: &Selector, provider: &ProviderRule, frame: &Frame<'_>) -> OffsetDateTime {
-    let last_issue = match selector {
-        Selector::Token(_) => frame.received_at,
-        _ => frame.received_at.max(frame.not_before),
-    };
-    last_issue.saturating_add(Duration::try_from(provider.token_ttl).unwrap_or(Duration::MAX))
+/// Until when to deny what has no end of life of its own: no token that the denial can hit outlives its receipt by more.
+fn deny_until(provider: &ProviderRule, frame: &Frame<'_>) -> OffsetDateTime {
+    frame.received_at.saturating_add(Duration::try_from(provider.token_ttl).unwrap_or(Duration::MAX))
 }

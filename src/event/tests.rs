@@ -135,27 +135,35 @@ fn a_token_listed_twice_is_one_target_and_the_first_wins() {
 
 #[test]
 fn the_cutoff_is_not_before_else_time_else_the_receipt_and_never_far_ahead() {
-    let cutoff = |time: Value, not_before: Value| {
-        let mut event = logout(json!({ "provider": "main", "targets": [{ "sub": "u" }], "not_before": not_before }));
+    let cutoff_of = |mut event: Value, time: Value, not_before: Value| {
+        event["data"]["not_before"] = not_before;
         event["time"] = time;
         accepted(&event).not_before
     };
+    let cutoff = |time, not_before| cutoff_of(logout(json!({ "provider": "main", "targets": [{ "sub": "u" }] })), time, not_before);
+    let mass_cutoff = |time, not_before| cutoff_of(mass(json!({ "sub": "u" })), time, not_before);
     let past = json!("2026-11-20T20:00:00+01:00");
     assert_eq!(cutoff(past.clone(), json!("2026-11-20T10:00:00.123456789Z")), datetime!(2026-11-20 10:00:00.123456 UTC));
     assert_eq!(cutoff(past.clone(), json!(null)), datetime!(2026-11-20 19:00:00 UTC));
     assert_eq!(cutoff(json!(null), json!(null)), NOW);
     assert_eq!(cutoff(json!("2036-01-01T00:00:00Z"), json!(null)), NOW);
-    assert_eq!(cutoff(past, json!("2026-11-20T22:35:05Z")), NOW + Duration::from_secs(300));
+    assert_eq!(mass_cutoff(past.clone(), json!("2026-11-20T22:35:05Z")), NOW + Duration::from_secs(300));
+    for ahead in ["2026-11-20T22:30:05.000001Z", "2026-11-20T22:30:06Z", "2026-11-20T23:33:00+01:00", "2026-11-20T22:35:05Z"] {
+        assert_eq!(cutoff(past.clone(), json!(ahead)), NOW, "a logout's is held at the receipt: {ahead}");
+        assert!(mass_cutoff(past.clone(), json!(ahead)) > NOW, "{ahead}");
+    }
+    assert_eq!(cutoff(past, json!("2026-11-20T22:30:04.999999Z")), NOW - Duration::from_micros(1));
 }
 
 #[test]
-fn a_wide_denial_outlasts_every_token_issued_by_its_cutoff() {
-    let deny_until = |not_before: &str| {
-        let event = accepted(&logout(json!({ "provider": "main", "targets": [{ "sub": "u" }], "not_before": not_before })));
-        event.targets[0].deny_until
-    };
-    assert_eq!(deny_until("2026-11-20T10:00:00Z"), NOW + TTL);
-    assert_eq!(deny_until("2026-11-20T22:33:00Z"), datetime!(2026-11-20 22:33 UTC) + TTL);
+fn a_wide_denial_ends_with_the_token_ttl_wherever_its_cutoff_lies() {
+    for target in [json!({ "sid": "s" }), json!({ "sub": "u" }), json!({ "client_id": "c" }), json!({ "iss": "i" })] {
+        for not_before in ["1970-01-01T00:00:00Z", "2026-11-20T10:00:00Z", "2026-11-20T22:30:05Z", "2026-11-20T22:35:05Z"] {
+            let mut event = mass(target.clone());
+            event["data"]["not_before"] = json!(not_before);
+            assert_eq!(accepted(&event).targets[0].deny_until, NOW + TTL, "{target} {not_before}");
+        }
+    }
 }
 
 #[test]
