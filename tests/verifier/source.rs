@@ -9,7 +9,7 @@ use lapin::options::{
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind};
 use revocation_verifier::{Denylist, Options, StalenessPolicy};
-use revocation_worker::invalidation::{Composer, EXCHANGE, Entry, EventRef, Outgoing, Phase, STREAM};
+use revocation_worker::invalidation::{Composer, EXCHANGE, Entry, EventRef, Outgoing, Phase, STREAM, TokenIssuer};
 use revocation_worker::target::Token;
 use time::OffsetDateTime;
 
@@ -99,7 +99,7 @@ impl Source {
 pub(crate) fn denial(token: &str) -> Entry {
     let token_sha256 = Token::new(token.to_owned()).fingerprint().to_string();
     let expires_at = OffsetDateTime::now_utc() + Duration::from_secs(3600);
-    Entry::Token { token_sha256, token_type_hint: None, jti: None, expires_at }
+    Entry::Token { token_sha256, token_type_hint: None, signed_sha256: None, jti: None, iss: TokenIssuer::NotSaid, expires_at }
 }
 
 /// So many tokens.

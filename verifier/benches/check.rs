@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use divan::{Bencher, black_box};
-use revocation_verifier::message::Entry;
+use revocation_verifier::message::{Entry, TokenIssuer};
 use revocation_verifier::{Claims, Denylist, Options, StalenessPolicy, TokenView};
 use time::OffsetDateTime;
 
@@ -26,10 +26,24 @@ static DENYLIST: LazyLock<Denylist> = LazyLock::new(|| {
     let denylist = Denylist::connect(options).expect("usable options");
     let (not_before, expires_at) = (OffsetDateTime::now_utc(), OffsetDateTime::now_utc() + Duration::from_secs(3600));
     for number in 0..ENTRIES {
-        denylist.deny(&Entry::Token { token_sha256: format!("{number:064x}"), token_type_hint: None, jti: None, expires_at });
+        denylist.deny(&Entry::Token {
+            token_sha256: format!("{number:064x}"),
+            token_type_hint: None,
+            signed_sha256: None,
+            jti: None,
+            iss: TokenIssuer::NotSaid,
+            expires_at,
+        });
     }
     for number in 0..1000 {
-        denylist.deny(&Entry::Subject { iss: None, sub: format!("user-{number}"), not_before, expires_at });
+        denylist.deny(&Entry::Subject {
+            iss: None,
+            sub: format!("user-{number}"),
+            subject_claims: Vec::new(),
+            claims_iss: None,
+            not_before,
+            expires_at,
+        });
     }
     denylist
 });

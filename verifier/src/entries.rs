@@ -11,8 +11,9 @@ use time::OffsetDateTime;
 
 use self::cutoff::{Cutoff, Cutoffs, Expiry};
 use self::key::{Key, Map};
+use crate::claims::{Payload, Shown, ThreeParts};
 use crate::message::{Entry, Kind};
-use crate::token::{Claims, TokenView};
+use crate::token::TokenView;
 use crate::verdict::Denial;
 
 /// Locks: a writer holds one for as long as it takes to insert one entry, or to look through one shard for expired ones.
@@ -90,10 +91,10 @@ impl Entries {
             Entry::Session { sid, iss, not_before, expires_at, .. } => {
                 self.cut_off(Kind::Session, sid, iss.as_deref(), Cutoff::of(*not_before, *expires_at), now);
             }
-            Entry::Subject { sub, iss, not_before, expires_at } => {
+            Entry::Subject { sub, iss, not_before, expires_at, .. } => {
                 self.cut_off(Kind::Subject, sub, iss.as_deref(), Cutoff::of(*not_before, *expires_at), now);
             }
-            Entry::Client { client_id, iss, not_before, expires_at } => {
+            Entry::Client { client_id, iss, not_before, expires_at, .. } => {
                 self.cut_off(Kind::Client, client_id, iss.as_deref(), Cutoff::of(*not_before, *expires_at), now);
             }
             Entry::Issuer { iss, not_before, expires_at } => {
@@ -132,7 +133,13 @@ impl Entries {
 
     /// Why the token is denied, if it is.
     pub(crate) fn denial(&self, view: &TokenView<'_>, now: OffsetDateTime) -> Option<Denial> {
-        let claims = &*view.claims;
+        let payload = view.token.filter(|_| view.claims.is_none()).and_then(ThreeParts::of).map(Payload::of);
+        let claims = match (view.claims, &payload) {
+            (Some(claims), _) => Shown::from(claims),
+            (None, Some(payload)) => payload.claims(|_| false).0,
+            (None, None) => Shown::default(),
+        };
+        let claims = &claims;
         if claims.exp.is_some_and(|exp| i128::from(exp.millis()) * 1_000_000 <= now.unix_timestamp_nanos()) {
             return Some(Denial::Expired);
         }
@@ -141,11 +148,11 @@ impl Entries {
             let key = Key::of_token(token);
             denied(self.read(key).tokens.get(&key))
         };
-        let by_jti = |jti: &String| {
+        let by_jti = |jti: &str| {
             let key = Key::of_jti(jti);
             denied(self.read(key).jtis.get(&key))
         };
-        let jti = claims.jti.as_ref().filter(|_| self.ever.jti.load(Ordering::Acquire));
+        let jti = claims.jti.as_deref().filter(|_| self.ever.jti.load(Ordering::Acquire));
         if view.token.is_some_and(by_digest) || jti.is_some_and(by_jti) {
             return Some(Denial::Revoked(Kind::Token));
         }
@@ -163,7 +170,7 @@ impl Entries {
         names.iter().find(|name| cut_off(name)).map(|(kind, _)| Denial::Revoked(*kind))
     }
 
-    fn is_cut_off(&self, kind: Kind, name: &str, issuer: Option<Key>, claims: &Claims, now: OffsetDateTime) -> bool {
+    fn is_cut_off(&self, kind: Kind, name: &str, issuer: Option<Key>, claims: &Shown<'_>, now: OffsetDateTime) -> bool {
         let latest = |cutoffs: Option<&Cutoffs>| cutoffs.and_then(|cutoffs| cutoffs.latest(now));
         let key = Key::of_wide(kind, name);
         let of_any = {

@@ -165,12 +165,18 @@ pub enum Entry {
     Token {
         /// Lower-case hex SHA-256 of the token as presented after `Bearer `.
         token_sha256: String,
+        /// The same of its two signed parts, where it is a [`CompactJws`](crate::claims::CompactJws).
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        signed_sha256: Option<String>,
         /// What the event said it is.
         #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "known_hint")]
         token_type_hint: Option<TokenTypeHint>,
         /// The JWT's `jti`.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         jti: Option<String>,
+        /// Whose `jti` it is: the JWT's own `iss`.
+        #[serde(skip_serializing_if = "TokenIssuer::is_not_said", default)]
+        iss: TokenIssuer,
         /// When the entry may be forgotten.
         #[serde(with = "time::serde::rfc3339")]
         expires_at: OffsetDateTime,
@@ -196,6 +202,12 @@ pub enum Entry {
         iss: Option<String>,
         /// Subject.
         sub: String,
+        /// Other claims that name the subject in tokens of `iss`, or of `claims_iss` where that is null; in no others.
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        subject_claims: Vec<String>,
+        /// Whose tokens `subject_claims` are claims of, where `iss` is null.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        claims_iss: Option<String>,
         /// Tokens issued at or before this moment are denied.
         #[serde(with = "time::serde::rfc3339")]
         not_before: OffsetDateTime,
@@ -209,6 +221,12 @@ pub enum Entry {
         client_id: String,
         /// Issuer; null: any.
         iss: Option<String>,
+        /// Other claims that name the client in tokens of `iss`, or of `claims_iss` where that is null; in no others.
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        client_claims: Vec<String>,
+        /// Whose tokens `client_claims` are claims of, where `iss` is null.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        claims_iss: Option<String>,
         /// Tokens issued at or before this moment are denied.
         #[serde(with = "time::serde::rfc3339")]
         not_before: OffsetDateTime,
@@ -227,6 +245,40 @@ pub enum Entry {
         #[serde(with = "time::serde::rfc3339")]
         expires_at: OffsetDateTime,
     },
+}
+
+/// The `iss` of a token that an entry names by its `jti`. Different issuers may give the same `jti`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Option<String>", into = "Option<String>")]
+pub enum TokenIssuer {
+    /// Left out, as older workers do: the `jti` counts whoever issued the token.
+    #[default]
+    NotSaid,
+    /// Null: the token names no issuer.
+    None,
+    /// The token's `iss`.
+    Named(String),
+}
+
+impl TokenIssuer {
+    fn is_not_said(&self) -> bool {
+        *self == Self::NotSaid
+    }
+}
+
+impl From<Option<String>> for TokenIssuer {
+    fn from(iss: Option<String>) -> Self {
+        iss.map_or(Self::None, Self::Named)
+    }
+}
+
+impl From<TokenIssuer> for Option<String> {
+    fn from(issuer: TokenIssuer) -> Self {
+        match issuer {
+            TokenIssuer::Named(iss) => Some(iss),
+            TokenIssuer::None | TokenIssuer::NotSaid => None,
+        }
+    }
 }
 
 /// A hint that this release does not know must not keep the token from being denied.

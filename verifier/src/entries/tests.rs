@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::token::NumericDate;
+use crate::claims::{Claims, NumericDate};
+use crate::message::TokenIssuer;
 
 /// Seconds; all that happens in these tests happens within a few of them.
 const BASE: i64 = 1_800_000_000;
@@ -26,8 +27,10 @@ fn entry() -> impl Strategy<Value = Entry> {
     prop_oneof![
         (name(), prop::option::of(name()), expires()).prop_map(|(token, jti, expires_at)| Entry::Token {
             token_sha256: digest_of(&token),
+            signed_sha256: None,
             token_type_hint: None,
             jti,
+            iss: TokenIssuer::NotSaid,
             expires_at
         }),
         (name(), issuer(), cutoff(), expires()).prop_map(|(sid, iss, not_before, expires_at)| Entry::Session {
@@ -40,12 +43,16 @@ fn entry() -> impl Strategy<Value = Entry> {
         (name(), issuer(), cutoff(), expires()).prop_map(|(sub, iss, not_before, expires_at)| Entry::Subject {
             iss,
             sub,
+            subject_claims: Vec::new(),
+            claims_iss: None,
             not_before,
             expires_at
         }),
         (name(), issuer(), cutoff(), expires()).prop_map(|(client_id, iss, not_before, expires_at)| Entry::Client {
             client_id,
             iss,
+            client_claims: Vec::new(),
+            claims_iss: None,
             not_before,
             expires_at
         }),
@@ -69,6 +76,7 @@ fn claims() -> impl Strategy<Value = Claims> {
         azp,
         iat: iat.map(|millis| NumericDate::from_millis(BASE * 1000 + millis)),
         exp: None,
+        ..Claims::default()
     })
 }
 
@@ -84,8 +92,8 @@ fn denies(entry: &Entry, token: &str, claims: &Claims, now: OffsetDateTime) -> b
             return is_it && now < *expires_at;
         }
         Entry::Session { sid, iss, not_before, expires_at, .. } => (claims.sid.as_ref() == Some(sid), iss, not_before, expires_at),
-        Entry::Subject { sub, iss, not_before, expires_at } => (claims.sub.as_ref() == Some(sub), iss, not_before, expires_at),
-        Entry::Client { client_id, iss, not_before, expires_at } => {
+        Entry::Subject { sub, iss, not_before, expires_at, .. } => (claims.sub.as_ref() == Some(sub), iss, not_before, expires_at),
+        Entry::Client { client_id, iss, not_before, expires_at, .. } => {
             ([&claims.client_id, &claims.azp].into_iter().flatten().any(|client| client == client_id), iss, not_before, expires_at)
         }
         Entry::Issuer { iss, not_before, expires_at } => (claims.iss.as_ref() == Some(iss), &None, not_before, expires_at),
@@ -134,7 +142,14 @@ proptest! {
 }
 
 fn subject(not_before: i64, expires_s: i64) -> Entry {
-    Entry::Subject { iss: None, sub: "a".to_owned(), not_before: at_millis(not_before), expires_at: at_millis(expires_s * 1000) }
+    Entry::Subject {
+        iss: None,
+        sub: "a".to_owned(),
+        subject_claims: Vec::new(),
+        claims_iss: None,
+        not_before: at_millis(not_before),
+        expires_at: at_millis(expires_s * 1000),
+    }
 }
 
 fn of_subject(iat: Option<i64>) -> Claims {
@@ -181,8 +196,10 @@ fn what_is_over_is_forgotten() {
     let held = Entries::new();
     let token = |n: i64| Entry::Token {
         token_sha256: format!("{n:064x}"),
+        signed_sha256: None,
         token_type_hint: None,
         jti: Some(n.to_string()),
+        iss: TokenIssuer::NotSaid,
         expires_at: at_millis(n),
     };
     assert!((1..=1000).all(|n| held.apply(&token(n * 100), at_millis(0))));
@@ -201,7 +218,14 @@ fn what_is_over_is_forgotten() {
 fn a_digest_that_is_none_is_refused() {
     let held = Entries::new();
     for token_sha256 in [String::new(), "0".repeat(63), "g".repeat(64), "é".repeat(32), format!("+{}", "0".repeat(63))] {
-        let entry = Entry::Token { token_sha256, token_type_hint: None, jti: None, expires_at: at_millis(1000) };
+        let entry = Entry::Token {
+            token_sha256,
+            signed_sha256: None,
+            token_type_hint: None,
+            jti: None,
+            iss: TokenIssuer::NotSaid,
+            expires_at: at_millis(1000),
+        };
         assert!(!held.apply(&entry, at_millis(0)));
     }
     assert_eq!(held.len(), 0);
