@@ -55,7 +55,12 @@ pub fn compact_jws(token: &str) -> Option<CompactJws<'_>> {
     Some(CompactJws { signed: parts.signed })
 }
 
-impl CompactJws<'_> {
+impl<'a> CompactJws<'a> {
+    /// The two signed parts and the dot between them, as presented.
+    pub fn signed(&self) -> &'a str {
+        self.signed
+    }
+
     /// Lower-case hex SHA-256 of the two signed parts and the dot between them as presented. Unlike the signature, which has several
     /// spellings, they cannot be spelled otherwise: the signature is over these very bytes.
     pub fn signed_sha256(&self) -> String {

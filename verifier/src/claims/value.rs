@@ -59,6 +59,16 @@ pub(super) enum Round {
     Up,
 }
 
+impl Round {
+    /// How far beyond the sizes of the table the next unit begins.
+    fn margin(self) -> i64 {
+        match self {
+            Self::Down => 1,
+            Self::Up => 10,
+        }
+    }
+}
+
 impl NumericDate {
     /// From whole seconds since 1970.
     pub fn from_seconds(seconds: i64) -> Self {
@@ -100,8 +110,11 @@ impl NumericDate {
     /// | below 1e14 | milliseconds |
     /// | below 1e17 | microseconds |
     /// | from there on | nanoseconds |
+    ///
+    /// An `exp` is read so only from ten times these sizes on, which it has in 2001: 253402300799, the end of 9999, is written for "never", and as
+    /// milliseconds it would have refused the token since 1978.
     fn of_integer(number: i64, round: Round) -> Self {
-        let per_milli = match number.unsigned_abs() {
+        let per_milli = match number.unsigned_abs() / round.margin().unsigned_abs() {
             0..100_000_000_000 => return Self::from_seconds(number),
             0..100_000_000_000_000 => return Self(number),
             0..100_000_000_000_000_000 => 1000,
@@ -116,7 +129,7 @@ impl NumericDate {
 
     /// The same table. The conversion to an integer saturates.
     fn of_float(number: f64, round: Round) -> Option<Self> {
-        let millis = match number.abs() {
+        let millis = match number.abs() / round.margin() as f64 {
             size if !size.is_finite() => return None,
             ..1e11 => number * 1e3,
             ..1e14 => number,
