@@ -10,7 +10,7 @@ use super::CommandError;
 use super::output::{count, printable, say, say_json};
 use crate::broker::Broker;
 use crate::config::{Config, ConfigError, DatabaseConfig, Environment, ProviderConfig};
-use crate::provider::Provider;
+use crate::provider::{Provider, remarks};
 use crate::seal::Keyring;
 use crate::store::Store;
 
@@ -28,6 +28,9 @@ struct Finding {
     what: String,
     ok: bool,
     says: String,
+    /// What to know of it besides; no fault.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
     /// A setting is at fault, not what it leads to.
     #[serde(skip)]
     is_setting: bool,
@@ -52,7 +55,7 @@ impl Finding {
             Err(Problem::Setting(says)) => (false, true, says),
             Err(Problem::Other(says)) => (false, false, says),
         };
-        Self { what: what.into(), ok, says, is_setting }
+        Self { what: what.into(), ok, says, notes: Vec::new(), is_setting }
     }
 }
 
@@ -73,6 +76,9 @@ pub(super) async fn run(path: Option<&Path>, args: &Args) -> Result<(), CommandE
 fn show(finding: &Finding) {
     let verdict = if finding.ok { "ok     " } else { "PROBLEM" };
     say(format_args!("{verdict}  {}: {}", finding.what, printable(&finding.says)));
+    for note in &finding.notes {
+        say(format_args!("note     {}: {}", finding.what, printable(note)));
+    }
 }
 
 fn conclude(findings: &[Finding]) -> Result<(), CommandError> {
@@ -91,12 +97,10 @@ fn refused(error: &ConfigError) -> Vec<Finding> {
 
 /// Everything at once: one thing that hangs costs its own deadline, not the sum.
 async fn look(config: &Config) -> Vec<Finding> {
-    let providers = join_all(
-        config
-            .providers
-            .iter()
-            .map(|(name, config)| async move { Finding::new(format!("provider {name}"), provider(name.clone(), config).await) }),
-    );
+    let providers = join_all(config.providers.iter().map(|(name, config)| async move {
+        let found = provider(name.clone(), config).await;
+        Finding { notes: remarks(config), ..Finding::new(format!("provider {name}"), found) }
+    }));
     let (broker, database, providers) = tokio::join!(broker(config), database(&config.database), providers);
     let near = [("configuration", configuration(config)), ("sealing keys", sealing(config))];
     let far = [("broker", broker), ("database", database)];

@@ -21,6 +21,7 @@ pub use kinds::{
     UserIdType,
 };
 pub use load::{BrokerSettings, DatabaseSettings, RetrySettings};
+pub use providers::is_entra;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -16,6 +16,8 @@ use super::raw::{RawKind, RawProvider, Span};
 use super::{ClientAuth, ClientConfig, DAY, KindConfig, ProviderConfig, Secret, Verify};
 use crate::event::ProviderRule;
 
+pub use claims::is_entra;
+
 const SECOND: Duration = Duration::from_secs(1);
 const LEAST_TIMEOUT: Duration = Duration::from_millis(10);
 

@@ -18,6 +18,7 @@ mod introspect;
 mod keycloak;
 mod kick_users;
 mod okta;
+mod remarks;
 mod reply;
 mod rfc7009;
 mod scrub;
@@ -28,6 +29,7 @@ use std::sync::Arc;
 use reqwest::Method;
 use url::Url;
 
+pub use self::remarks::remarks;
 pub use self::setup::ProviderSetupError;
 
 use self::call::Call;

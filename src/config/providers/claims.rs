@@ -45,7 +45,7 @@ fn product(kind: Option<&KindConfig>, issuer: Option<&str>) -> Option<Product> {
 }
 
 /// Whether tokens of `issuer` are Entra's.
-pub(in crate::config) fn is_entra(issuer: &str) -> bool {
+pub fn is_entra(issuer: &str) -> bool {
     let url = Url::parse(issuer).ok();
     url.is_some_and(|url| matches!(url.host(), Some(Host::Domain(host)) if ENTRA_HOSTS.contains(&host)))
 }

@@ -1,0 +1,171 @@
+//! What an operator has to know of the ids that a provider's users go by, for `check`.
+//!
+//! A subject target has one `sub`, for the provider's whole-user call and for the denial in local verifiers alike. Where the call takes another id than
+//! the `sub` of the provider's tokens, the one is right and the other reaches nothing, unless a claim that `subject_claims` names holds the id.
+
+use crate::config::{ClaimNames, KindConfig, ProviderConfig, SubjectFormat, UserIdType, is_entra};
+
+/// Sentences about this provider, none of them a fault.
+pub fn remarks(config: &ProviderConfig) -> Vec<String> {
+    user_id(config).into_iter().chain(claim_names(&config.claims)).collect()
+}
+
+/// Which `sub` to send, where that is not plain.
+fn user_id(config: &ProviderConfig) -> Option<String> {
+    if config.issuer.as_deref().is_some_and(is_entra) {
+        return Some(format!(
+            "a user has another sub in each application's tokens: send the object id, the claim oid, as sub{}",
+            counts(config, "oid")
+        ));
+    }
+    match &config.kind {
+        KindConfig::Okta(okta) if okta.api_token.is_some() => Some(format!(
+            "a user is logged out by the id at Okta, but the sub of a custom server's access tokens is the login: send the id, the claim uid, as sub{}",
+            counts(config, "uid")
+        )),
+        KindConfig::Genauth(genauth) => match genauth.management.as_ref().map(|management| management.user_id_type) {
+            None | Some(UserIdType::UserId) => None,
+            Some(other) => Some(other_id(config, &format!("user_id_type is {}", other.as_str()))),
+        },
+        KindConfig::GlobalTokenRevocation(server) if server.subject_format == Some(SubjectFormat::Email) => {
+            Some(other_id(config, "subject_format is email"))
+        }
+        // Keycloak's and Hydra's calls take the sub itself; the others have none that names a user.
+        _ => None,
+    }
+}
+
+/// Whether the denial hits by this claim.
+fn counts(config: &ProviderConfig, claim: &str) -> String {
+    match config.claims.subject.iter().any(|name| name == claim) {
+        true => String::new(),
+        false => format!("; local verifiers look at that claim only if subject_claims names it: add {claim}"),
+    }
+}
+
+fn other_id(config: &ProviderConfig, why: &str) -> String {
+    let reach = match &config.claims.subject[..] {
+        [] => "name the claim that holds it in subject_claims, or no token is denied locally".to_owned(),
+        names => format!("tokens are denied locally by {}", names.join(" and ")),
+    };
+    format!("{why}, so a target's sub must be that, which is not the sub of its tokens: {reach}")
+}
+
+/// What the two settings come to.
+fn claim_names(names: &ClaimNames) -> Option<String> {
+    let lists = [("user", &names.subject), ("client", &names.client)].into_iter().filter(|(_, names)| !names.is_empty());
+    let told: Vec<_> = lists.map(|(what, names)| format!("a {what} also by {}", names.join(" and "))).collect();
+    if told.is_empty() {
+        return None;
+    }
+    let told = told.join(" and ");
+    Some(match &names.issuer {
+        Some(issuer) => format!("local verifiers know {told} in tokens of a target's iss, else of {issuer}: that must be their exact iss"),
+        None => format!("local verifiers know {told} only where a target has an iss: set issuer, or these claims count in no other target"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::{
+        BearerConfig, ClientAuth, ClientConfig, GenauthConfig, GenauthManagementConfig, GenauthProtocol, GlobalTokenRevocationConfig,
+        KeycloakConfig, OktaConfig, Secret, Verify,
+    };
+
+    fn provider(kind: KindConfig, issuer: Option<&str>, subject: &[&str]) -> ProviderConfig {
+        let issuer = issuer.map(str::to_owned);
+        let subject = subject.iter().map(|name| (*name).to_owned()).collect();
+        ProviderConfig {
+            issuer: issuer.clone(),
+            claims: ClaimNames { subject, client: Vec::new(), issuer },
+            token_ttl: Duration::from_secs(3600),
+            connect_timeout: Duration::from_secs(3),
+            timeout: Duration::from_secs(10),
+            concurrency: 1,
+            rate_per_s: None,
+            allow_http: false,
+            ca_file: None,
+            verify: Verify::Off,
+            kind,
+        }
+    }
+
+    fn secret() -> Secret {
+        Secret::new("s".to_owned())
+    }
+
+    fn client() -> ClientConfig {
+        ClientConfig { id: "a".to_owned(), secret: Some(secret()), auth: ClientAuth::SecretBasic }
+    }
+
+    fn okta(api_token: Option<Secret>) -> KindConfig {
+        let base_url = "https://example.okta.com".to_owned();
+        KindConfig::Okta(OktaConfig { base_url, authorization_server_id: None, client: Some(client()), api_token })
+    }
+
+    fn genauth(user_id_type: UserIdType) -> KindConfig {
+        let (host, access_key_id, app_ids) = ("https://api.genauth.ai".to_owned(), "k".to_owned(), vec!["app".to_owned()]);
+        let management = Some(GenauthManagementConfig { host, access_key_id, access_key_secret: secret(), app_ids, user_id_type });
+        let app_host = "https://shop.genauth.ai".to_owned();
+        KindConfig::Genauth(GenauthConfig { app_host, protocol: GenauthProtocol::Oidc, client: client(), management })
+    }
+
+    fn global(subject_format: Option<SubjectFormat>) -> KindConfig {
+        let endpoint = Some("https://id.example.com/revoke".to_owned());
+        KindConfig::GlobalTokenRevocation(GlobalTokenRevocationConfig { endpoint, subject_format, bearer: BearerConfig::Fixed(secret()) })
+    }
+
+    fn keycloak() -> KindConfig {
+        KindConfig::Keycloak(KeycloakConfig { base_url: "https://id.example.com".to_owned(), realm: "r".to_owned(), client: client() })
+    }
+
+    #[test]
+    fn who_goes_by_another_id_is_told() {
+        let entra = Some("https://login.microsoftonline.com/t/v2.0");
+        let rows = [
+            (provider(okta(Some(secret())), None, &["uid"]), "send the id, the claim uid, as sub"),
+            (provider(okta(Some(secret())), None, &[]), "only if subject_claims names it: add uid"),
+            (provider(global(None), entra, &["oid"]), "send the object id, the claim oid, as sub"),
+            (provider(keycloak(), entra, &[]), "only if subject_claims names it: add oid"),
+            (provider(genauth(UserIdType::Email), None, &[]), "user_id_type is email, so a target's sub must be that"),
+            (provider(genauth(UserIdType::ExternalId), None, &[]), "name the claim that holds it in subject_claims"),
+            (provider(genauth(UserIdType::Phone), None, &["phone_number"]), "tokens are denied locally by phone_number"),
+            (provider(global(Some(SubjectFormat::Email)), None, &[]), "subject_format is email"),
+        ];
+        for (config, sentence) in rows {
+            let told = remarks(&config).join("\n");
+            assert!(told.contains(sentence), "{sentence}: {told}");
+        }
+    }
+
+    #[test]
+    fn where_the_sub_is_the_id_nothing_is_said() {
+        let others = Some("https://id.example.com");
+        for kind in [
+            keycloak(),
+            genauth(UserIdType::UserId),
+            global(None),
+            global(Some(SubjectFormat::IssSub)),
+            global(Some(SubjectFormat::Opaque)),
+            okta(None),
+        ] {
+            assert_eq!(remarks(&provider(kind, others, &[])), Vec::<String>::new());
+        }
+    }
+
+    #[test]
+    fn claims_without_an_issuer_are_told() {
+        let told = |issuer| remarks(&provider(keycloak(), issuer, &["uid", "login"])).join("\n");
+        assert!(
+            told(Some("https://id.example.com"))
+                .contains("a user also by uid and login in tokens of a target's iss, else of https://id.example.com:")
+        );
+        assert!(told(None).contains("a user also by uid and login only where a target has an iss: set issuer"));
+        let mut both = provider(keycloak(), None, &["uid"]);
+        both.claims.client = vec!["cid".to_owned()];
+        assert!(remarks(&both)[0].contains("a user also by uid and a client also by cid only where"));
+    }
+}
