@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::VERSION;
 use crate::broker::{Broker, BrokerError, Intake, Publisher, QUEUES, Reports, Sinks};
-use crate::config::{Config, ProviderConfig};
+use crate::config::{ClaimNames, Config, ProviderConfig};
 use crate::event::{ProviderRule, Rules};
 use crate::http;
 use crate::invalidation::Composer;
@@ -90,6 +90,10 @@ fn rules(config: &Config) -> Rules {
     }
 }
 
+fn claim_names(config: &Config) -> BTreeMap<Arc<str>, ClaimNames> {
+    config.providers.iter().map(|(name, provider)| (name.clone(), provider.claims.clone())).collect()
+}
+
 fn gates(config: &Config) -> Result<BTreeMap<Arc<str>, Gate>, ProviderSetupError> {
     let limits = |provider: &Provider| config.providers.get(provider.name()).map_or((1, None), |p| (p.concurrency, p.rate_per_s));
     Ok(providers(&config.providers)?
@@ -145,7 +149,7 @@ pub async fn run(config: Config, migrate: bool, stop: CancellationToken) -> Resu
         gates,
         store,
         publisher,
-        composer: Composer::new(&config.instance),
+        composer: Composer::new(&config.instance).with_names(claim_names(&config)),
         metrics: Metrics::new(VERSION),
         database_up: AtomicBool::new(true),
         notes: notes_tx,

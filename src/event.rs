@@ -10,7 +10,7 @@ use crate::target::{Kind, Target};
 mod data;
 mod envelope;
 mod json;
-mod jwt;
+mod lifetime;
 mod members;
 mod names;
 mod provider;

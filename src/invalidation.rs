@@ -1,5 +1,8 @@
 //! Makes the messages to local verifiers (contract section 4). Their types are the verifiers' own.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use serde::Serialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -9,19 +12,20 @@ pub use revocation_verifier::message::{
     TokenIssuer, VERIFIERS_EXCHANGE,
 };
 
+use crate::config::ClaimNames;
 use crate::target::{Kind, Target};
 
-/// The entry of a target; `None` for a wide target that lacks the member naming it, which parsing does not let through.
+/// The entry of a target, without the claim names that [`Composer`] adds; `None` for a wide target that lacks the member naming it, which parsing does not let through.
 pub fn entry_of(target: &Target, not_before: OffsetDateTime) -> Option<Entry> {
     let (sub, sid, client_id, iss) = (target.sub.clone(), target.sid.clone(), target.client_id.clone(), target.iss.clone());
     let expires_at = target.deny_until;
     match target.selector.kind() {
         Kind::Token => target.token().map(|token| Entry::Token {
             token_sha256: token.fingerprint.to_string(),
-            signed_sha256: None,
+            signed_sha256: token.signed.map(|signed| signed.to_string()),
             token_type_hint: token.hint,
             jti: token.jti.clone(),
-            iss: TokenIssuer::NotSaid,
+            iss: token.jti_iss.clone(),
             expires_at,
         }),
         Kind::Session => sid.map(|sid| Entry::Session { sid, sub, iss, not_before, expires_at }),
@@ -51,18 +55,27 @@ pub struct Outgoing {
 pub struct Composer {
     source: String,
     instance: String,
+    names: BTreeMap<Arc<str>, ClaimNames>,
 }
 
 impl Composer {
     /// A composer for messages from `instance`.
     pub fn new(instance: &str) -> Self {
-        Self { source: format!("/revocation-worker/{instance}"), instance: instance.to_owned() }
+        Self { source: format!("/revocation-worker/{instance}"), instance: instance.to_owned(), names: BTreeMap::new() }
+    }
+
+    /// The same, adding the providers' own names of claims to entries of subjects and clients. They are not on record with a target: what is published
+    /// again has those of the settings in force.
+    #[must_use]
+    pub fn with_names(self, names: BTreeMap<Arc<str>, ClaimNames>) -> Self {
+        Self { names, ..self }
     }
 
     /// The messages of one event in one phase: a message a provider and kind, split at [`MAX_TARGETS`].
     pub fn invalidations(&self, phase: Phase, event: &EventRef, incident: Option<&str>, entries: Vec<(String, Entry)>) -> Vec<Outgoing> {
         let mut groups: Vec<(String, Kind, Vec<Entry>)> = Vec::new();
-        for (provider, entry) in entries {
+        for (provider, mut entry) in entries {
+            self.name_claims(&provider, &mut entry);
             let kind = entry.kind();
             match groups.iter_mut().rev().find(|(p, k, g)| *p == provider && *k == kind && g.len() < MAX_TARGETS) {
                 Some((_, _, group)) => group.push(entry),
@@ -77,6 +90,22 @@ impl Composer {
                 self.outgoing(routing_key, TYPE, data)
             })
             .collect()
+    }
+
+    /// The names count in tokens of the target's issuer, else of the provider's; with neither they are left out, since in tokens of anybody else
+    /// the same claim names somebody else.
+    fn name_claims(&self, provider: &str, entry: &mut Entry) {
+        let Some(names) = self.names.get(provider) else { return };
+        let (iss, own, listed, scope) = match entry {
+            Entry::Subject { iss, subject_claims, claims_iss, .. } => (iss, &names.subject, subject_claims, claims_iss),
+            Entry::Client { iss, client_claims, claims_iss, .. } => (iss, &names.client, client_claims, claims_iss),
+            Entry::Token { .. } | Entry::Session { .. } | Entry::Issuer { .. } => return,
+        };
+        if own.is_empty() || (iss.is_none() && names.issuer.is_none()) {
+            return;
+        }
+        listed.clone_from(own);
+        *scope = names.issuer.clone().filter(|_| iss.is_none());
     }
 
     /// The sign of life of the feed.
@@ -128,6 +157,50 @@ mod tests {
         let messages = Composer::new("w").invalidations(Phase::Requested, &event(), None, entries);
         let keys: Vec<_> = messages.iter().map(|m| &*m.routing_key).collect();
         assert_eq!(keys, ["invalidation.main.token", "invalidation.main.subject", "invalidation.main.token"]);
+    }
+
+    fn names(subject: &[&str], client: &[&str], issuer: Option<&str>) -> ClaimNames {
+        let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        ClaimNames { subject: list(subject), client: list(client), issuer: issuer.map(str::to_owned) }
+    }
+
+    /// What an entry of a provider says of claims: whose issuer, which names, in whose tokens.
+    fn named(names: ClaimNames, provider: &str, entry: serde_json::Value) -> serde_json::Value {
+        let composer = Composer::new("w").with_names(BTreeMap::from([("main".into(), names)]));
+        let entry = serde_json::from_value(entry).unwrap();
+        let message = composer.invalidations(Phase::Requested, &event(), None, vec![(provider.to_owned(), entry)]).remove(0);
+        let body: serde_json::Value = serde_json::from_slice(&message.body).unwrap();
+        let entry = &body["data"]["targets"][0];
+        serde_json::json!([entry["subject_claims"], entry["client_claims"], entry["claims_iss"]])
+    }
+
+    #[test]
+    fn claim_names_travel_with_the_issuer_in_whose_tokens_they_count() {
+        use serde_json::json;
+        let wide = |members: serde_json::Value| {
+            let mut entry = json!({ "not_before": "1970-01-01T00:00:00Z", "expires_at": "1970-01-01T00:00:00Z" });
+            entry.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+            entry
+        };
+        let subject = |iss: Option<&str>| wide(json!({ "kind": "subject", "sub": "u", "iss": iss }));
+        let client = |iss: Option<&str>| wide(json!({ "kind": "client", "client_id": "c", "iss": iss }));
+        let okta = |issuer| names(&["uid"], &["cid", "app"], issuer);
+        let nothing = json!([null, null, null]);
+        assert_eq!(named(okta(Some("o")), "main", subject(None)), json!([["uid"], null, "o"]));
+        assert_eq!(named(okta(Some("o")), "main", client(None)), json!([null, ["cid", "app"], "o"]));
+        assert_eq!(named(okta(Some("o")), "main", subject(Some("i"))), json!([["uid"], null, null]), "those of its own issuer");
+        assert_eq!(named(okta(None), "main", client(Some("i"))), json!([null, ["cid", "app"], null]));
+        assert_eq!(named(okta(None), "main", subject(None)), nothing, "in whose tokens is not known");
+        assert_eq!(named(okta(Some("o")), "other", subject(None)), nothing, "another provider's");
+        assert_eq!(named(names(&[], &["cid"], Some("o")), "main", subject(None)), nothing);
+        assert_eq!(named(names(&["uid"], &[], Some("o")), "main", client(None)), nothing);
+        for other in [
+            wide(json!({ "kind": "session", "sid": "s", "sub": "u", "iss": null })),
+            wide(json!({ "kind": "issuer", "iss": "i" })),
+            wide(json!({ "kind": "token", "token_sha256": "00" })),
+        ] {
+            assert_eq!(named(okta(Some("o")), "main", other), nothing);
+        }
     }
 
     #[test]

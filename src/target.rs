@@ -8,7 +8,8 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-pub use revocation_verifier::message::{Kind, TokenTypeHint};
+use revocation_verifier::claims::compact_jws;
+pub use revocation_verifier::message::{Kind, TokenIssuer, TokenTypeHint};
 
 /// A raw access or refresh token.
 ///
@@ -28,16 +29,37 @@ impl Token {
 
     /// The token's SHA-256, which may be stored and published.
     pub fn fingerprint(&self) -> Fingerprint {
-        let digest = digest::digest(&digest::SHA256, self.0.as_bytes());
-        let mut bytes = [0; 32];
-        bytes.copy_from_slice(digest.as_ref());
-        Fingerprint(bytes)
+        Fingerprint::of(digest::digest(&digest::SHA256, self.0.as_bytes()))
+    }
+
+    /// The same, and that of the signed parts where the token is a compact JWS; both in one pass.
+    pub fn fingerprints(&self) -> (Fingerprint, Option<Fingerprint>) {
+        let Some(jws) = compact_jws(&self.0) else { return (self.fingerprint(), None) };
+        let (signed, signature) = self.0.split_at(jws.signed().len());
+        let mut context = digest::Context::new(&digest::SHA256);
+        context.update(signed.as_bytes());
+        let signed = Fingerprint::of(context.clone().finish());
+        context.update(signature.as_bytes());
+        (Fingerprint::of(context.finish()), Some(signed))
     }
 }
 
 /// SHA-256 of a token's bytes as presented; displays as 64 lower-case hex digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Fingerprint(pub [u8; 32]);
+
+impl Fingerprint {
+    /// From the bytes of a digest; `None` if they are not 32.
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+
+    fn of(digest: digest::Digest) -> Self {
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(digest.as_ref());
+        Self(bytes)
+    }
+}
 
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -78,11 +100,15 @@ pub struct PresentedToken {
     pub token: Token,
     /// Its SHA-256.
     pub fingerprint: Fingerprint,
+    /// SHA-256 of its first two parts with the dot between, where it is a compact JWS: no holder can spell those otherwise.
+    pub signed: Option<Fingerprint>,
     /// What the event says it is.
     pub hint: Option<TokenTypeHint>,
     /// The JWT's `jti`, where the token is a JWT.
     pub jti: Option<String>,
-    /// The JWT's `exp`, where the token is a JWT (not verified: a forged one is no valid token).
+    /// Whose `jti` that is; not said where there is none, or where a worker from before put the token on record.
+    pub jti_iss: TokenIssuer,
+    /// The JWT's `exp`, where the token is a JWT and this lies within reason (not verified: a forged one is no valid token).
     pub expires_at: Option<OffsetDateTime>,
 }
 
@@ -100,7 +126,7 @@ pub struct Target {
     pub client_id: Option<String>,
     /// Issuer, where known.
     pub iss: Option<String>,
-    /// When a verifier may forget the denial: the token's own `exp`, else receipt + the provider's `token_ttl`.
+    /// When a verifier may forget the denial: the token's own `exp` where it lies within reason, else receipt + the provider's `token_ttl`.
     pub deny_until: OffsetDateTime,
 }
 
@@ -144,5 +170,58 @@ impl TargetId {
     pub fn parse(text: &str) -> Option<Self> {
         let (event, ordinal) = text.rsplit_once('-')?;
         Some(Self { event: event.parse().ok()?, ordinal: ordinal.parse().ok()? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+    use super::*;
+
+    fn sha256(text: &str) -> String {
+        Fingerprint::of(digest::digest(&digest::SHA256, text.as_bytes())).to_string()
+    }
+
+    fn digests(token: &str) -> (String, Option<String>) {
+        let (whole, signed) = Token::new(token.to_owned()).fingerprints();
+        (whole.to_string(), signed.map(|signed| signed.to_string()))
+    }
+
+    fn token(header: &str, rest: &str) -> String {
+        format!("{}.{rest}", URL_SAFE_NO_PAD.encode(header))
+    }
+
+    #[test]
+    fn the_digest_of_the_signed_parts_is_the_same_in_every_spelling_of_the_signature() {
+        let signed = token(r#"{"alg":"ES256","typ":"JWT"}"#, "eyJzdWIiOiJ1In0");
+        for signature in ["c2lnbmF0dXJl", "c2lnbmF0dXJm", "c2lnbmF0dXJl=", "b3RoZXI"] {
+            let token = format!("{signed}.{signature}");
+            assert_eq!(digests(&token), (sha256(&token), Some(sha256(&signed))), "{token}");
+        }
+        let padded = format!("{}=.eyJzdWIiOiJ1In0=.c2ln", URL_SAFE_NO_PAD.encode(r#"{"alg":"RS256"}"#));
+        assert_eq!(digests(&padded).1, Some(sha256(padded.rsplit_once('.').unwrap().0)), "as presented");
+    }
+
+    #[test]
+    fn what_is_no_compact_jws_has_its_own_digest_alone() {
+        for token in [
+            "opaque".to_owned(),
+            "a.b.c".to_owned(),
+            String::new(),
+            token(r#"{"alg":"none"}"#, "eyJzdWIiOiJ1In0.c2ln"),
+            token(r#"{"typ":"JWT"}"#, "eyJzdWIiOiJ1In0.c2ln"),
+            token(r#"{"alg":"RS256"}"#, "eyJzdWIiOiJ1In0."),
+            token(r#"{"alg":"RS256"}"#, "eyJzdWIiOiJ1In0"),
+            token(r#"{"alg":"dir","enc":"A256GCM"}"#, ".aXY.Y2lwaGVy.dGFn"),
+            token(r#"{"alg":"RSA-OAEP","enc":"A256GCM"}"#, "a2V5.aXY.Y2lwaGVy.dGFn"),
+            "v4.public.eyJzdWIiOiJ1In0".to_owned(),
+            "v4.local.c2VhbGVk.Zm9vdGVy".to_owned(),
+            "v2.local.c2VhbGVk".to_owned(),
+        ] {
+            assert_eq!(digests(&token), (sha256(&token), None), "{token}");
+            assert_eq!(Token::new(token.clone()).fingerprint().to_string(), sha256(&token));
+        }
     }
 }

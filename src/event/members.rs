@@ -2,14 +2,12 @@
 
 use std::fmt;
 
+pub(super) use revocation_verifier::claims::MAX_NAME_BYTES;
 use time::format_description::well_known::Rfc3339;
 use time::{OffsetDateTime, UtcOffset};
 
 use super::json::{Entries, Json};
 use super::{Refusal, RefusalCode};
-
-/// Longest `sub`, `sid`, `client_id` and `iss`: they are indexed, and a Postgres index row ends at 2,704 bytes.
-pub(super) const MAX_NAME_BYTES: usize = 1024;
 
 /// Where in the event an object stands.
 #[derive(Clone, Copy)]

@@ -3,13 +3,14 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use time::{Duration, OffsetDateTime};
+use revocation_verifier::Claims;
+use time::OffsetDateTime;
 
 use super::json::Json;
-use super::jwt;
+use super::lifetime::Lifetime;
 use super::members::{MAX_NAME_BYTES, Members};
 use super::{EventType, ProviderRule, Refusal, RefusalCode, Rules, provider};
-use crate::target::{Kind, PresentedToken, Selector, Target, Token, TokenTypeHint};
+use crate::target::{Kind, PresentedToken, Selector, Target, Token, TokenIssuer, TokenTypeHint};
 
 /// What the targets of one event share.
 pub(super) struct Frame<'r> {
@@ -54,25 +55,40 @@ fn target(index: usize, json: Json<'_>, named: Option<&ProviderRule>, frame: &Fr
     let token = token(&mut members, frame.rules.max_token_bytes)?;
     let hint = hint(&mut members, token.is_some())?;
     let names = Names::read(&mut members)?;
-    let mut claims = token.as_ref().map(|token| jwt::peek(token.expose())).unwrap_or_default();
-    let expires_at = claims.expires_at;
-    let presented = token.map(|token| PresentedToken { fingerprint: token.fingerprint(), token, hint, jti: claims.jti.take(), expires_at });
-    let selector = selector(presented, &names).ok_or_else(|| no_kind(index))?;
+    let mut claims = token.as_ref().map(|token| Claims::peek(token.expose())).unwrap_or_default();
+    let presented = token.map(|token| presented(token, hint, &mut claims));
+    let mut selector = selector(presented, &names).ok_or_else(|| no_kind(index))?;
     check_kind(selector.kind(), frame.event_type, &members)?;
 
     let provider = match named {
         Some(provider) => provider,
         None => provider::resolve(frame.rules, index, [names.iss.as_deref(), claims.iss.as_deref()])?,
     };
+    let lifetime = Lifetime { received_at: frame.received_at, token_ttl: provider.token_ttl };
+    let expires_at = claims.exp.and_then(|exp| lifetime.end_of(exp));
+    if let Selector::Token(token) = &mut selector {
+        token.expires_at = expires_at;
+    }
     Ok(Target {
         provider: provider.name.clone(),
-        deny_until: expires_at.unwrap_or_else(|| deny_until(provider, frame)),
+        deny_until: expires_at.unwrap_or_else(|| lifetime.longest()),
         selector,
         sub: names.sub.or(claims.sub),
         sid: names.sid.or(claims.sid),
-        client_id: names.client_id.or(claims.client_id),
+        client_id: names.client_id.or(claims.client_id).or(claims.azp),
         iss: names.iss.or(claims.iss),
     })
+}
+
+/// A token with what it says of itself, but for its end, which depends on the provider.
+///
+/// The publisher is trusted to send real tokens: `iss` may choose the provider that the token is sent to, and an `exp` that has passed ends the
+/// matter without a call. Whoever may publish can deny any token, a forged one with another's `jti` and `iss` included.
+fn presented(token: Token, hint: Option<TokenTypeHint>, claims: &mut Claims) -> PresentedToken {
+    let (fingerprint, signed) = token.fingerprints();
+    let jti = claims.jti.take();
+    let jti_iss = jti.as_ref().map_or(TokenIssuer::NotSaid, |_| claims.iss.clone().into());
+    PresentedToken { token, fingerprint, signed, hint, jti, jti_iss, expires_at: None }
 }
 
 /// Takes the token. Visible ASCII is what an `Authorization: Bearer` header can carry of RFC 6749's VSCHAR
@@ -152,9 +168,4 @@ fn check_kind(kind: Kind, event_type: EventType, members: &Members<'_>) -> Resul
     let wide = EventType::MassRevocation.as_str();
     let problem = format!("alone makes a target of kind {}, which only type {wide} takes; a logout needs token, sid or sub", kind.as_str());
     Err(members.invalid(member, &problem))
-}
-
-/// Until when to deny what has no end of life of its own: no token that the denial can hit outlives its receipt by more.
-fn deny_until(provider: &ProviderRule, frame: &Frame<'_>) -> OffsetDateTime {
-    frame.received_at.saturating_add(Duration::try_from(provider.token_ttl).unwrap_or(Duration::MAX))
 }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::open::{NewIncident, open};
 use super::rejected::storable;
-use super::{Store, StoreError, WorkerNo};
+use super::{Store, StoreError, WorkerNo, jti_iss};
 use crate::event::LogoutEvent;
 use crate::seal::Sealed;
 use crate::target::{Kind, Target, TargetId};
@@ -141,6 +141,7 @@ columns!(TargetColumns {
     jti: Option<&'a str>, sub: Option<&'a str>, sid: Option<&'a str>, client_id: Option<&'a str>, iss: Option<&'a str>,
     expires_at: Option<OffsetDateTime>, deny_until: OffsetDateTime, give_up_at: OffsetDateTime, state: &'static str, lease: bool,
     sealed: Option<&'a [u8]>, sealed_key: Option<&'a str>, received_at: OffsetDateTime, incident: &'a str, waiting: bool,
+    signed: Option<&'a [u8]>, jti_iss: Option<&'a str>,
 });
 
 #[derive(Default)]
@@ -198,7 +199,9 @@ impl<'a> TargetColumns<'a> {
         self.kind.push(target.selector.kind().as_str());
         self.hint.push(token.and_then(|t| t.hint).map(|hint| hint.as_str()));
         self.sha256.push(token.map(|t| &t.fingerprint.0[..]));
+        self.signed.push(token.and_then(|t| t.signed.as_ref()).map(|signed| &signed.0[..]));
         self.jti.push(token.and_then(|t| t.jti.as_deref()));
+        self.jti_iss.push(token.and_then(|t| jti_iss::stored(&t.jti_iss)));
         self.sub.push(target.sub.as_deref());
         self.sid.push(target.sid.as_deref());
         self.client_id.push(target.client_id.as_deref());
@@ -260,17 +263,18 @@ async fn insert(connection: &mut PgConnection, worker: WorkerNo, columns: &Colum
         ), targets AS (
             INSERT INTO revocation.targets (event_id, ordinal, provider, lane, kind, token_type_hint, token_sha256, jti, sub, sid, client_id,
                 iss, token_expires_at, deny_until, give_up_at, state, sealed, sealed_key,
-                attempts, due_at, lease_owner, leased_at, last_worker, finished_at, incident, waiting)
+                attempts, due_at, lease_owner, leased_at, last_worker, finished_at, incident, waiting, signed_sha256, jti_iss)
             SELECT n.event_id, n.ordinal, n.provider, n.lane, n.kind, n.hint, n.sha256, n.jti, n.sub, n.sid, n.client_id,
                 n.iss, n.expires_at, n.deny_until, n.give_up_at, n.state, n.sealed, n.sealed_key,
                 CASE WHEN me.worker_no IS NULL THEN 0 ELSE 1 END, CASE WHEN n.waiting THEN 'infinity' WHEN n.state = 'pending' AND n.hint IS DISTINCT FROM 'refresh_token' THEN now() + interval '1 millisecond' WHEN n.state = 'pending' THEN now() END,
                 me.worker_no, CASE WHEN me.worker_no IS NOT NULL THEN now() END, me.worker_no,
-                CASE WHEN n.state <> 'pending' THEN n.received_at END, n.incident, n.waiting
+                CASE WHEN n.state <> 'pending' THEN n.received_at END, n.incident, n.waiting, n.signed, n.jti_iss
             FROM unnest($16::uuid[], $17::smallint[], $18::text[], $19::text[], $20::text[], $21::text[], $22::bytea[], $23::text[],
                 $24::text[], $25::text[], $26::text[], $27::text[], $28::timestamptz[], $29::timestamptz[], $30::timestamptz[],
-                $31::text[], $32::boolean[], $33::bytea[], $34::text[], $35::timestamptz[], $39::text[], $40::boolean[])
+                $31::text[], $32::boolean[], $33::bytea[], $34::text[], $35::timestamptz[], $39::text[], $40::boolean[],
+                $41::bytea[], $42::text[])
                 AS n (event_id, ordinal, provider, lane, kind, hint, sha256, jti, sub, sid, client_id, iss, expires_at, deny_until,
-                    give_up_at, state, lease, sealed, sealed_key, received_at, incident, waiting)
+                    give_up_at, state, lease, sealed, sealed_key, received_at, incident, waiting, signed, jti_iss)
             LEFT JOIN me ON n.lease
             WHERE (n.event_id IN (SELECT event_id FROM fresh)) IS TRUE
         )
@@ -315,6 +319,8 @@ async fn insert(connection: &mut PgConnection, worker: WorkerNo, columns: &Colum
         &e.withheld,
         &t.incident as &[&str],
         &t.waiting,
+        &t.signed as &[Option<&[u8]>],
+        &t.jti_iss as &[Option<&str>],
     )
     .fetch_all(connection)
     .await

@@ -50,8 +50,12 @@ pub struct Claimed {
     pub hint: Option<String>,
     /// SHA-256 of the token.
     pub sha256: Option<Vec<u8>>,
+    /// SHA-256 of its signed parts.
+    pub signed: Option<Vec<u8>>,
     /// JWT id.
     pub jti: Option<String>,
+    /// The issuer beside it, as [`jti_iss`](super::jti_iss) reads it.
+    pub jti_iss: Option<String>,
     /// Subject.
     pub sub: Option<String>,
     /// Session.
@@ -153,7 +157,7 @@ impl Store {
                     FROM mine JOIN revocation.events e ON e.event_id = mine.event_id
                     WHERE t.event_id = mine.event_id AND t.ordinal = mine.ordinal
                     RETURNING t.event_id AS event, t.ordinal, t.attempts AS attempt, t.failures, t.provider, t.kind, t.token_type_hint AS hint,
-                        t.token_sha256 AS sha256, t.jti, t.sub, t.sid, t.client_id, t.iss, t.token_expires_at, t.deny_until, t.give_up_at,
+                        t.token_sha256 AS sha256, t.signed_sha256 AS signed, t.jti, t.jti_iss, t.sub, t.sid, t.client_id, t.iss, t.token_expires_at, t.deny_until, t.give_up_at,
                         t.sealed, t.sealed_key, t.lane, e.source AS event_source, e.id AS event_id, e.incident, e.not_before, e.received_at,
                         e.denied_at IS NOT NULL AS "denied!""#,
                     worker.0,

@@ -26,10 +26,14 @@ pub struct Denial {
     pub kind: String,
     /// SHA-256 of the token.
     pub sha256: Option<Vec<u8>>,
+    /// SHA-256 of its signed parts.
+    pub signed: Option<Vec<u8>>,
     /// `access_token` or `refresh_token`.
     pub hint: Option<String>,
     /// JWT id.
     pub jti: Option<String>,
+    /// The issuer beside it, as [`jti_iss`](super::jti_iss) reads it.
+    pub jti_iss: Option<String>,
     /// Subject.
     pub sub: Option<String>,
     /// Session.
@@ -66,7 +70,7 @@ impl Store {
                         sqlx::query_as!(
                             Denial,
                             r#"SELECT t.event_id AS event, t.ordinal, e.source AS event_source, e.id AS event_id, e.incident, t.provider, t.kind,
-                                 t.token_sha256 AS sha256, t.token_type_hint AS hint, t.jti, t.sub, t.sid, t.client_id, t.iss, coalesce(t.cutoff, e.not_before) AS "not_before!", t.deny_until
+                                 t.token_sha256 AS sha256, t.signed_sha256 AS signed, t.token_type_hint AS hint, t.jti, t.jti_iss, t.sub, t.sid, t.client_id, t.iss, coalesce(t.cutoff, e.not_before) AS "not_before!", t.deny_until
                              FROM revocation.targets t JOIN revocation.events e USING (event_id)
                              WHERE t.state = 'revoked' AND t.confirmed_at IS NULL AND t.finished_at < now() - interval '5 seconds'
                              ORDER BY t.finished_at LIMIT $1"#,
@@ -79,7 +83,7 @@ impl Store {
                         sqlx::query_as!(
                             Denial,
                             r#"SELECT t.event_id AS event, t.ordinal, e.source AS event_source, e.id AS event_id, e.incident, t.provider, t.kind,
-                                 t.token_sha256 AS sha256, t.token_type_hint AS hint, t.jti, t.sub, t.sid, t.client_id, t.iss, coalesce(t.cutoff, e.not_before) AS "not_before!", t.deny_until
+                                 t.token_sha256 AS sha256, t.signed_sha256 AS signed, t.token_type_hint AS hint, t.jti, t.jti_iss, t.sub, t.sid, t.client_id, t.iss, coalesce(t.cutoff, e.not_before) AS "not_before!", t.deny_until
                              FROM revocation.targets t JOIN revocation.events e USING (event_id)
                              WHERE t.event_id >= $1 AND (t.event_id, t.ordinal) > ($2, $3) AND e.accepted_by = $4 AND t.state = 'revoked'
                              ORDER BY t.event_id, t.ordinal LIMIT $5"#,
@@ -114,7 +118,7 @@ impl Store {
             sqlx::query_as!(
                     Denial,
                     r#"SELECT t.event_id AS event, t.ordinal, e.source AS event_source, e.id AS event_id, e.incident, t.provider, t.kind,
-                         t.token_sha256 AS sha256, t.token_type_hint AS hint, t.jti, t.sub, t.sid, t.client_id, t.iss, coalesce(t.cutoff, e.not_before) AS "not_before!", t.deny_until
+                         t.token_sha256 AS sha256, t.signed_sha256 AS signed, t.token_type_hint AS hint, t.jti, t.jti_iss, t.sub, t.sid, t.client_id, t.iss, coalesce(t.cutoff, e.not_before) AS "not_before!", t.deny_until
                      FROM revocation.events e JOIN revocation.targets t USING (event_id)
                      WHERE e.event_id >= $1 AND e.event_id < $7 AND t.event_id >= $1 AND t.event_id < $7 AND (t.event_id, t.ordinal) > ($2, $3) AND e.accepted_by = $4
                          AND (e.denied_at IS NULL OR NOT $5) AND e.deny_at IS NULL AND (t.state <> 'cancelled' OR e.denied_at IS NOT NULL)

@@ -31,6 +31,7 @@ mod claim;
 mod confirm;
 mod evidence;
 mod incidents;
+pub mod jti_iss;
 mod lost;
 mod on_record;
 mod open;

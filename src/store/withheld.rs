@@ -57,7 +57,7 @@ impl Store {
             sqlx::query_as!(
                 Denial,
                 r#"SELECT t.event_id AS event, t.ordinal, e.source AS event_source, e.id AS event_id, e.incident, t.provider, t.kind,
-                       t.token_sha256 AS sha256, t.token_type_hint AS hint, t.jti, t.sub, t.sid, t.client_id, t.iss,
+                       t.token_sha256 AS sha256, t.signed_sha256 AS signed, t.token_type_hint AS hint, t.jti, t.jti_iss, t.sub, t.sid, t.client_id, t.iss,
                        coalesce(t.cutoff, e.not_before) AS "not_before!", t.deny_until
                    FROM revocation.events e JOIN revocation.targets t USING (event_id)
                    WHERE e.event_id = ANY ($1) AND t.state <> 'expired' ORDER BY e.has_cutoff DESC, t.event_id, t.ordinal"#,

@@ -15,7 +15,7 @@ use crate::event::Lane;
 use crate::invalidation::{EventRef, Phase, entry_of};
 use crate::outcome::{Answer, Standing, Verdict};
 use crate::seal::{SealContext, SealError, Sealed};
-use crate::store::{Claimed, Kinds, Store, StoreError, Want};
+use crate::store::{Claimed, Kinds, Store, StoreError, Want, jti_iss};
 use crate::target::{Fingerprint, Kind, PresentedToken, Selector, Target, TargetId, Token, TokenTypeHint};
 
 /// Most targets a statement.
@@ -207,8 +207,15 @@ fn open(worker: &Worker, provider: &str, claimed: &Claimed) -> Result<Selector, 
     let sealed = Sealed { key_id: key_id.clone(), bytes: bytes.clone() };
     let token: Token = worker.keyring.open(&SealContext { id, provider }, &sealed)?;
     let fingerprint: Fingerprint = token.fingerprint();
-    let hint = claimed.hint.as_deref().and_then(TokenTypeHint::parse);
-    Ok(Selector::Token(PresentedToken { token, fingerprint, hint, jti: claimed.jti.clone(), expires_at: claimed.token_expires_at }))
+    Ok(Selector::Token(PresentedToken {
+        token,
+        fingerprint,
+        signed: claimed.signed.as_deref().and_then(Fingerprint::read),
+        hint: claimed.hint.as_deref().and_then(TokenTypeHint::parse),
+        jti: claimed.jti.clone(),
+        jti_iss: jti_iss::read(claimed.jti_iss.as_deref()),
+        expires_at: claimed.token_expires_at,
+    }))
 }
 
 /// The worker that accepted this event may have died before the broker confirmed its denial.

@@ -13,8 +13,8 @@ use super::intake::note_denied;
 use super::recent::OVERLAP;
 use super::{Late, Worker};
 use crate::invalidation::{Entry, EventRef, Outgoing, Phase};
-use crate::store::{Denial, StoreError, Unconfirmed, VerifierCount, WorkerNo};
-use crate::target::{Kind, TargetId, TokenTypeHint};
+use crate::store::{Denial, StoreError, Unconfirmed, VerifierCount, WorkerNo, jti_iss};
+use crate::target::{Fingerprint, Kind, TargetId, TokenTypeHint};
 
 /// How often to look for dead workers, for confirmations owed, and for lost leases.
 const LOOK: Duration = Duration::from_secs(2);
@@ -283,11 +283,11 @@ fn entry(denial: &Denial) -> Option<Entry> {
     let (sub, sid, client_id, iss) = (denial.sub.clone(), denial.sid.clone(), denial.client_id.clone(), denial.iss.clone());
     Some(match Kind::parse(&denial.kind)? {
         Kind::Token => Entry::Token {
-            token_sha256: crate::target::Fingerprint(denial.sha256.as_deref()?.try_into().ok()?).to_string(),
-            signed_sha256: None,
+            token_sha256: Fingerprint::read(denial.sha256.as_deref()?)?.to_string(),
+            signed_sha256: denial.signed.as_deref().and_then(Fingerprint::read).map(|signed| signed.to_string()),
             token_type_hint: denial.hint.as_deref().and_then(TokenTypeHint::parse),
             jti: denial.jti.clone(),
-            iss: crate::invalidation::TokenIssuer::NotSaid,
+            iss: jti_iss::read(denial.jti_iss.as_deref()),
             expires_at,
         },
         Kind::Session => Entry::Session { sid: sid?, sub, iss, not_before, expires_at },

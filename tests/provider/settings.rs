@@ -10,7 +10,7 @@ use revocation_worker::config::{
 };
 use revocation_worker::outcome::Answer;
 use revocation_worker::provider::Provider;
-use revocation_worker::target::{PresentedToken, Selector, Target, Token, TokenTypeHint};
+use revocation_worker::target::{PresentedToken, Selector, Target, Token, TokenIssuer, TokenTypeHint};
 use time::OffsetDateTime;
 
 use crate::scripted_idp::ScriptedIdp;
@@ -126,7 +126,15 @@ pub(crate) fn provider(config: &ProviderConfig) -> Provider {
 pub(crate) fn token(raw: &str, hint: Option<TokenTypeHint>) -> Target {
     let token = Token::new(raw.to_owned());
     let fingerprint = token.fingerprint();
-    target(Selector::Token(PresentedToken { token, fingerprint, hint, jti: None, expires_at: None }))
+    target(Selector::Token(PresentedToken {
+        token,
+        fingerprint,
+        signed: None,
+        hint,
+        jti: None,
+        jti_iss: TokenIssuer::NotSaid,
+        expires_at: None,
+    }))
 }
 
 /// A target of any kind.
