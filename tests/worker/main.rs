@@ -16,6 +16,7 @@ mod refused;
 mod replicas;
 mod schema;
 mod secrecy;
+mod tokens;
 mod topology;
 mod verifiers;
 

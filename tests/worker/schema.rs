@@ -23,7 +23,7 @@ const VIEWS: [(&str, &str); 10] = [
         "revocations",
         "revocation_id event_source event_id event_type incident lane provider target_kind token_type_hint token_sha256 sub sid client_id iss \
          not_before reason actor state proof attempts occurred_at received_at denied_at revoked_at confirmed_at finished_at next_attempt_at \
-         token_expires_at last_outcome last_http_status last_error worker",
+         token_expires_at last_outcome last_http_status last_error worker signed_sha256",
     ),
     (
         "verifiers",
@@ -54,7 +54,7 @@ const ROWS: &str = "
     INSERT INTO revocation.operations (actor, action) VALUES ('someone', 'retry');";
 
 /// Changes of `revocation.targets` by hand, and the constraint that refuses each.
-const WRONG: [(&str, &str); 45] = [
+const WRONG: [(&str, &str); 48] = [
     ("state = 'done', finished_at = now(), due_at = NULL, sealed = NULL, sealed_key = NULL WHERE ordinal = 0", "targets_state_check"),
     ("state = 'revoked' WHERE ordinal = 0", "due_iff_open"),
     ("state = 'expired', finished_at = now() WHERE ordinal = 0", "due_iff_open"),
@@ -100,6 +100,9 @@ const WRONG: [(&str, &str); 45] = [
     ("waiting = true, incident = 'i', state = 'parked' WHERE ordinal = 0", "waiting_is_untried"),
     ("waiting = true, incident = 'i' WHERE ordinal = 1", "waiting_is_untried"),
     ("cutoff = now() WHERE ordinal = 0", "tokens_have_no_cutoff"),
+    ("signed_sha256 = 'x' WHERE ordinal = 0", "signed_is_a_sha256"),
+    ("signed_sha256 = sha256('x') WHERE ordinal = 2", "only_tokens_are_signed"),
+    ("jti_iss = 'i' WHERE ordinal = 0", "issuer_is_of_a_jti"),
 ];
 
 async fn filled() -> Stage {
