@@ -5,6 +5,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::claims::{Claims, NumericDate};
 use crate::message::TokenIssuer;
+use crate::oddities::Oddities;
+use crate::token::TokenView;
+use crate::verdict::Denial;
 
 /// Seconds; all that happens in these tests happens within a few of them.
 const BASE: i64 = 1_800_000_000;
@@ -117,7 +120,7 @@ proptest! {
         }
         // What has been forgotten by `now` was over by then, so the list needs no forgetting.
         let expected = entries.iter().any(|entry| denies(entry, &token, &claims, at_millis(now)));
-        prop_assert_eq!(held.denial(&TokenView::with_claims(&token, &claims), at_millis(now)).is_some(), expected);
+        prop_assert_eq!(held.denial(&TokenView::with_claims(&token, &claims), At::new(at_millis(now), i64::MIN), &Oddities::default()).is_some(), expected);
     }
 
     #[test]
@@ -157,7 +160,7 @@ fn of_subject(iat: Option<i64>) -> Claims {
 }
 
 fn is_denied(held: &Entries, claims: &Claims, now: i64) -> bool {
-    held.denial(&TokenView::claims(claims), at_millis(now)).is_some()
+    held.denial(&TokenView::claims(claims), At::new(at_millis(now), i64::MIN), &Oddities::default()).is_some()
 }
 
 #[test]
@@ -234,6 +237,6 @@ fn a_digest_that_is_none_is_refused() {
 #[test]
 fn an_expired_token_is_refused_on_its_own_account() {
     let claims = Claims { exp: Some(NumericDate::from_millis(BASE * 1000 + 5000)), ..Claims::default() };
-    let denial = |now| Entries::new().denial(&TokenView::claims(&claims), at_millis(now));
+    let denial = |now| Entries::new().denial(&TokenView::claims(&claims), At::new(at_millis(now), i64::MIN), &Oddities::default());
     assert_eq!((denial(4999), denial(5000)), (None, Some(Denial::Expired)));
 }
