@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
 use super::Entries;
-use super::cutoff::Cutoffs;
+use super::cutoff::{Cutoffs, Expiry};
 use super::jti::Issuer;
 use super::key::Key;
 use crate::claims::{Payload, Shown, ThreeParts};
@@ -85,15 +85,18 @@ impl Entries {
     }
 
     fn is_denied_by_digest(&self, bytes: &str, parts: Option<ThreeParts<'_>>, now: OffsetDateTime) -> bool {
-        let held = |key| self.read(key).tokens.get(&key).is_some_and(|expires| !expires.is_over(now));
-        let Some(parts) = parts.filter(|_| self.ever.signed.load(Ordering::Acquire)) else {
-            return held(Key::of_token(&Sha256::digest(bytes)));
+        let is_denied = |expires: Option<&Expiry>| expires.is_some_and(|expires| !expires.is_over(now));
+        let is_token = |digest: &[u8]| {
+            let key = Key::of_token(digest);
+            is_denied(self.read(key).tokens.get(&key))
         };
+        let Some(parts) = parts.filter(|_| self.ever.signed.load(Ordering::Acquire)) else { return is_token(&Sha256::digest(bytes)) };
         // One pass over the token: its signed parts are its beginning.
         let signed = Sha256::new().chain_update(parts.signed);
         let whole = signed.clone().chain_update(bytes.get(parts.signed.len()..).unwrap_or_default());
+        let key = Key::of_signed(&signed.finalize());
         // Whether it is a JWS at all is looked at last: only what was denied costs that.
-        held(Key::of_token(&whole.finalize())) || (held(Key::of_signed(&signed.finalize())) && parts.is_compact_jws())
+        is_token(&whole.finalize()) || (is_denied(self.read(key).signed.get(&key)) && parts.is_compact_jws())
     }
 
     fn is_denied_by_jti(&self, token: &Known<'_>, now: OffsetDateTime) -> bool {
