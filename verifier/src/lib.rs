@@ -47,6 +47,7 @@ pub mod message;
 
 #[cfg(feature = "metrics")]
 mod metrics;
+mod oddities;
 mod report;
 mod token;
 mod verdict;

@@ -67,9 +67,10 @@ impl<'a> Members<'a> {
                 self.string().map(Value::Text)
             }
             Some(b'{' | b'[') => self.nested().map(|()| Value::Nested),
-            _ => match self.skip(is_bare) {
-                [] => Err(Unreadable),
-                bare => Ok(Value::Bare(bare)),
+            _ => match (self.skip(is_bare), self.rest) {
+                ([], _) => Err(Unreadable),
+                (bare, [after, ..]) if is_blank(*after) || matches!(after, b',' | b'}') => Ok(Value::Bare(bare)),
+                _ => Err(Unreadable),
             },
         }
     }

@@ -105,7 +105,7 @@ impl<'a> Shown<'a> {
             "azp" => (&mut self.azp, false),
             "iat" => return Ok(self.iat = NumericDate::of_value(value, Round::Down)),
             "exp" => return Ok(self.exp = NumericDate::of_value(value, Round::Up)),
-            _ if wanted(&named) => return self.others.take(named, value),
+            _ if wanted(&named) => return Ok(self.others.take(named, value)),
             _ => return Ok(()),
         };
         *claim = None;
@@ -113,11 +113,16 @@ impl<'a> Shown<'a> {
         Ok(())
     }
 
-    /// The value of a claim that has no field of its own.
-    pub(crate) fn other(&self, name: &str) -> Option<&str> {
-        match &self.others {
-            Others::Read(read) => read.iter().find(|(read, _)| read == name).map(|(_, value)| &**value),
-            Others::Given(given) => given.get(name).map(String::as_str),
+    /// The value of the claim of this name, whichever it is.
+    pub(crate) fn named(&self, name: &str) -> Option<&str> {
+        match name {
+            "jti" => self.jti.as_deref(),
+            "iss" => self.iss.as_deref(),
+            "sub" => self.sub.as_deref(),
+            "sid" => self.sid.as_deref(),
+            "client_id" => self.client_id.as_deref(),
+            "azp" => self.azp.as_deref(),
+            _ => self.others.get(name),
         }
     }
 
@@ -141,13 +146,20 @@ impl<'a> Shown<'a> {
 }
 
 impl<'a> Others<'a> {
-    fn take(&mut self, named: Text<'a>, value: Value<'a>) -> Result<(), Unreadable> {
-        let Self::Read(read) = self else { return Ok(()) };
+    fn get(&self, name: &str) -> Option<&str> {
+        match self {
+            Self::Read(read) => read.iter().find(|(read, _)| read == name).map(|(_, value)| &**value),
+            Self::Given(given) => given.get(name).map(String::as_str),
+        }
+    }
+
+    /// One that cannot be read is no doubt about the others: few of these are claims that a denial may name.
+    fn take(&mut self, named: Text<'a>, value: Value<'a>) {
+        let Self::Read(read) = self else { return };
         read.retain(|(name, _)| *name != named);
-        if let Some((value, _)) = name(value)? {
+        if let Ok(Some((value, _))) = name(value) {
             read.push((named, value));
         }
-        Ok(())
     }
 }
 

@@ -13,6 +13,11 @@ use crate::message::Kind;
 pub(super) struct Key([u8; 16]);
 
 impl Key {
+    /// Of cutoffs whoever's tokens they mean; no digest is likely to be the same.
+    pub(super) const OF_ALL: Self = Self([0; 16]);
+    /// Of cutoffs that mean everybody's tokens.
+    pub(super) const OF_ANY: Self = Self([0xff; 16]);
+
     /// No label holds a colon, so that no two labels and names run together.
     fn of(label: &str, name: &[u8]) -> Self {
         let digest = Sha256::new().chain_update(label).chain_update(":").chain_update(name).finalize();
@@ -21,23 +26,25 @@ impl Key {
         Self(first)
     }
 
-    pub(super) fn of_token(token: &str) -> Self {
-        Self::of("token", &Sha256::digest(token))
+    /// Of a token's SHA-256.
+    pub(super) fn of_token(digest: &[u8]) -> Self {
+        Self::of("token", digest)
     }
 
-    /// Of a token's SHA-256 in hexadecimal.
-    pub(super) fn of_hex(hex: &str) -> Option<Self> {
-        let (digits, mut bytes) = (hex.as_bytes(), [0; 32]);
-        if digits.len() != 64 || !digits.iter().all(u8::is_ascii_hexdigit) {
-            return None;
-        }
-        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            *byte = u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok()?;
-        }
-        Some(Self::of("token", &bytes))
+    /// Of the SHA-256 of a JWT's two signed parts.
+    pub(super) fn of_signed(digest: &[u8]) -> Self {
+        Self::of("signed", digest)
     }
 
-    /// A token's `jti`. Issuers must not share them (RFC 7519 section 4.1.7), so the issuer is no part of it.
+    pub(super) fn of_token_hex(hex: &str) -> Option<Self> {
+        digest(hex).map(|digest| Self::of_token(&digest))
+    }
+
+    pub(super) fn of_signed_hex(hex: &str) -> Option<Self> {
+        digest(hex).map(|digest| Self::of_signed(&digest))
+    }
+
+    /// A token's `jti`, whoever issued it.
     pub(super) fn of_jti(jti: &str) -> Self {
         Self::of("jti", jti.as_bytes())
     }
@@ -45,6 +52,11 @@ impl Key {
     /// Everything of a session, subject, client or issuer.
     pub(super) fn of_wide(kind: Kind, name: &str) -> Self {
         Self::of(kind.as_str(), name.as_bytes())
+    }
+
+    /// Everything of a subject or client that another claim than the usual ones names. No claim holds U+0000.
+    pub(super) fn of_claim(kind: Kind, claim: &str, name: &str) -> Self {
+        Self::of("claim", &[kind.as_str(), "\0", claim, "\0", name].concat().into_bytes())
     }
 
     /// An issuer, to be joined to what it issued.
@@ -57,10 +69,27 @@ impl Key {
         Self((u128::from_le_bytes(self.0) ^ u128::from_le_bytes(issuer.0)).to_le_bytes())
     }
 
+    /// The first half.
+    pub(super) fn first(self) -> u64 {
+        u128::from_le_bytes(self.0) as u64
+    }
+
     /// A number that spreads as evenly as the keys.
     pub(super) fn spread(self) -> usize {
         usize::from(self.0[15])
     }
+}
+
+/// A SHA-256 in hexadecimal.
+fn digest(hex: &str) -> Option<[u8; 32]> {
+    let (digits, mut bytes) = (hex.as_bytes(), [0; 32]);
+    if digits.len() != 64 || !digits.iter().all(u8::is_ascii_hexdigit) {
+        return None;
+    }
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        *byte = u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(bytes)
 }
 
 /// Hexadecimal.

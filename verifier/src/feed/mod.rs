@@ -155,6 +155,7 @@ impl Feed {
         let now = OffsetDateTime::now_utc();
         match incoming {
             Incoming::Heartbeat(sent) => {
+                self.shared.freshness.beat_at(sent);
                 self.shared.freshness.heartbeat(Instant::now(), (now - sent).try_into().unwrap_or(Duration::ZERO));
             }
             Incoming::Denials { entries, mut unreadable } => {
