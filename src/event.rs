@@ -20,6 +20,8 @@ mod targets;
 #[cfg(test)]
 mod bad_input_tests;
 #[cfg(test)]
+mod claims_tests;
+#[cfg(test)]
 mod hostile_input_tests;
 #[cfg(test)]
 mod tests;

@@ -42,6 +42,7 @@ pub(super) fn providers(raw: BTreeMap<String, RawProvider>, findings: &mut Findi
             valid.insert(name.into(), provider);
         }
     }
+    claims::check_sum(&valid, findings);
     valid
 }
 

@@ -49,7 +49,12 @@ pub(super) fn mass(target: Value) -> Value {
 }
 
 pub(super) fn jwt(claims: &Value) -> String {
-    format!("eyJhbGciOiJSUzI1NiJ9.{}.c2lnbmF0dXJl", URL_SAFE_NO_PAD.encode(claims.to_string()))
+    jwt_of(&claims.to_string())
+}
+
+/// A token whose payload serde_json may refuse.
+pub(super) fn jwt_of(payload: &str) -> String {
+    format!("eyJhbGciOiJSUzI1NiJ9.{}.c2lnbmF0dXJl", URL_SAFE_NO_PAD.encode(payload))
 }
 
 pub(super) fn parse_value(event: &Value, rules: &Rules) -> Result<LogoutEvent, Refusal> {
@@ -62,7 +67,7 @@ pub(super) fn accepted(event: &Value) -> LogoutEvent {
 }
 
 /// The only target of a logout with `provider` "main".
-fn only(target: Value) -> Target {
+pub(super) fn only(target: Value) -> Target {
     accepted(&logout(json!({ "provider": "main", "targets": [target] }))).targets.remove(0)
 }
 

@@ -1,15 +1,21 @@
 //! What a provider's tokens call user and client beside the standard claims: settings, and presets where the product is known.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
 use url::{Host, Url};
 
 use super::Reader;
+use crate::config::findings::Findings;
 use crate::config::raw::{RawProvider, Words};
-use crate::config::{ClaimNames, KindConfig, OktaConfig};
+use crate::config::{ClaimNames, KindConfig, OktaConfig, ProviderConfig};
 
 /// Most names a list.
 const MAX_NAMES: usize = 8;
 /// Longest name, bytes.
 const MAX_NAME_BYTES: usize = 200;
+/// Most different names of all providers together: a verifier knows no more.
+const MAX_NAMES_OF_ALL: usize = 32;
 /// Claims with a meaning of their own (RFC 7519 section 4.1, RFC 9068 section 2.2, OpenID Connect): they are read anyway, or name many users at once.
 const STANDARD: [&str; 11] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "client_id", "azp", "scope"];
 
@@ -55,6 +61,22 @@ fn okta_issuer(config: &OktaConfig) -> String {
     match &config.authorization_server_id {
         Some(id) => format!("{}/oauth2/{id}", config.base_url),
         None => config.base_url.clone(),
+    }
+}
+
+/// Refuses more names than a verifier takes in, which would leave out those that it hears of last.
+pub(super) fn check_sum(providers: &BTreeMap<Arc<str>, ProviderConfig>, findings: &mut Findings) {
+    let names: BTreeSet<(bool, &str)> = providers
+        .values()
+        .flat_map(|provider| [(true, &provider.claims.subject), (false, &provider.claims.client)])
+        .flat_map(|(is_subject, names)| names.iter().map(move |name| (is_subject, name.as_str())))
+        .collect();
+    if names.len() > MAX_NAMES_OF_ALL {
+        let why = format!(
+            "subject_claims and client_claims of all providers list {} different names; verifiers take {MAX_NAMES_OF_ALL}: remove some",
+            names.len()
+        );
+        findings.refuse("providers", why);
     }
 }
 

@@ -83,3 +83,21 @@ fn names_that_cannot_be_meant() {
     }
     assert_eq!(names(&format!("{GENERIC}subject_claims = ['{}']", &long[1..])).subject.len(), 1);
 }
+
+#[test]
+fn all_providers_together_name_what_a_verifier_takes() {
+    let listing = |first: u32, count: u32| {
+        let names: Vec<String> = (first..first + count).map(|number| format!("'n{number}'")).collect();
+        names.join(", ")
+    };
+    let providers = |sections: u32, more: &str| {
+        let section = |number: u32| {
+            format!("[providers.p{number}]\n{GENERIC}subject_claims = [{}]\nclient_claims = [{}]\n", listing(number * 8, 8), listing(0, 8))
+        };
+        format!("{BASE}\n{}[providers.more]\n{GENERIC}subject_claims = [{more}]\n", (0..sections).map(section).collect::<String>())
+    };
+    assert_eq!(load(&providers(3, "'n0', 'n1'")).providers.len(), 4, "the same names count once");
+    let found = problems(&providers(3, "'n0', 'one-more'"), &[]);
+    let [problem] = &found[..] else { panic!("one problem: {found:#?}") };
+    assert!(problem.starts_with("providers: ") && problem.contains("list 33 different names; verifiers take 32"), "{problem}");
+}
