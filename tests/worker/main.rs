@@ -12,6 +12,7 @@ mod incident_schema;
 mod logout;
 mod outage;
 mod provider_faults;
+mod reach;
 mod refused;
 mod replicas;
 mod schema;
