@@ -123,7 +123,7 @@ pub struct ProviderRule {
     pub name: Arc<str>,
     /// Its `issuer`, to resolve targets by `iss`.
     pub issuer: Option<String>,
-    /// How long a denial lasts where the token's end of life is unknown.
+    /// How long a denial lasts where the token's end of life is unknown or lies beyond reason.
     pub token_ttl: Duration,
 }
 
