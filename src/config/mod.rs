@@ -231,9 +231,9 @@ pub struct ProviderConfig {
 /// What a provider's tokens call user and client, beside `sub`, and `client_id` and `azp`: up to 8 names each, none a standard claim's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClaimNames {
-    /// `subject_claims`. Default: `uid` for kind `okta`, `oid` where `issuer` is Entra's, else none.
+    /// `subject_claims`. Default: `uid` for kind `okta` or where `issuer` is Okta's, `oid` where `issuer` is Entra's, else none.
     pub subject: Vec<String>,
-    /// `client_claims`. Default: `cid` for kind `okta`, `appid` where `issuer` is Entra's, else none.
+    /// `client_claims`. Default: `cid` for kind `okta` or where `issuer` is Okta's, `appid` where `issuer` is Entra's, else none.
     pub client: Vec<String>,
     /// In whose tokens they count where a target names no issuer: `issuer`, else what follows from `base_url` and `authorization_server_id` of kind `okta`.
     pub issuer: Option<String>,

@@ -36,6 +36,36 @@ async fn a_sound_installation_passes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_users_go_by_is_noted_and_is_no_problem() {
+    let stage = Stage::new().await;
+    declare(&stage).await;
+    let idp = ScriptedIdp::start(|_| Reply::status(404)).await;
+    let mut command = check(&stage, &idp);
+    command
+        .env("REVOCATION__PROVIDERS__MAIN__SUBJECT_CLAIMS", "user_id")
+        .env("REVOCATION__PROVIDERS__STAFF__KIND", "okta")
+        .env("REVOCATION__PROVIDERS__STAFF__BASE_URL", idp.url())
+        .env("REVOCATION__PROVIDERS__STAFF__API_TOKEN", "t");
+    let ran = run(&mut command, &["check"]);
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    let notes: Vec<_> = ran.stdout.lines().filter(|line| line.starts_with("note     provider ")).collect();
+    let [main, id, names] = &notes[..] else { panic!("three notes: {}", ran.stdout) };
+    assert!(main.contains("main: ") && main.contains("a user also by user_id only where a target has an iss: set issuer"), "{main}");
+    assert!(id.contains("staff: ") && id.contains("send the id, the claim uid, as sub"), "{id}");
+    assert!(
+        names.contains(&format!("a user also by uid and a client also by cid in tokens of a target's iss, else of {}:", idp.url())),
+        "{names}"
+    );
+
+    let mut command = check(&stage, &idp);
+    let report = run(command.env("REVOCATION__PROVIDERS__MAIN__SUBJECT_CLAIMS", "user_id"), &["check", "--json"]).json();
+    let of =
+        |what: &str| report["checks"].as_array().expect("a list").iter().find(|check| check["what"] == what).expect(what)["notes"].clone();
+    assert!(of("provider main")[0].as_str().is_some_and(|note| note.contains("user_id")), "{report}");
+    assert_eq!((of("broker"), &report["ok"]), (Value::Null, &json!(true)), "only where there are any");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn before_the_first_run_it_says_what_will_be_declared_and_declares_nothing() {
     let stage = Stage::new().await;
     let idp = ScriptedIdp::start(|_| Reply::status(404)).await;

@@ -19,9 +19,34 @@ const MAX_NAMES_OF_ALL: usize = 32;
 /// Claims with a meaning of their own (RFC 7519 section 4.1, RFC 9068 section 2.2, OpenID Connect): they are read anyway, or name many users at once.
 const STANDARD: [&str; 11] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "client_id", "azp", "scope"];
 
-/// Hosts of Entra's issuers: the worldwide cloud, those of the United States and of China, and the issuers of version 1 tokens.
-const ENTRA_HOSTS: [&str; 5] =
-    ["login.microsoftonline.com", "login.microsoftonline.us", "login.partner.microsoftonline.cn", "login.windows.net", "sts.windows.net"];
+/// Entra's issuers: the worldwide cloud, those of the United States and of China, the issuers of version 1 tokens, and customers' tenants.
+const ENTRA: Hosts = Hosts {
+    names: &[
+        "login.microsoftonline.com",
+        "login.microsoftonline.us",
+        "login.partner.microsoftonline.cn",
+        "login.windows.net",
+        "sts.windows.net",
+    ],
+    domains: &[".ciamlogin.com"],
+};
+
+/// Okta's own domains; an organisation may have another, which only kind `okta` tells.
+const OKTA: Hosts = Hosts { names: &[], domains: &[".okta.com", ".oktapreview.com", ".okta-emea.com", ".okta-gov.com", ".okta.mil"] };
+
+/// Where a product's issuers are.
+struct Hosts {
+    names: &'static [&'static str],
+    domains: &'static [&'static str],
+}
+
+impl Hosts {
+    fn issue(&self, issuer: &str) -> bool {
+        let Ok(url) = Url::parse(issuer) else { return false };
+        let Some(Host::Domain(host)) = url.host() else { return false };
+        self.names.contains(&host) || self.domains.iter().any(|domain| host.ends_with(domain))
+    }
+}
 
 /// A product that has names of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,19 +66,18 @@ fn preset(product: Product) -> (&'static [&'static str], &'static [&'static str]
     }
 }
 
-/// The product that the settings speak of. An Entra issuer says more than the kind of the calls.
+/// The product that the settings speak of, by the issuer whatever the kind: its tokens may be revoked by plain RFC 7009, too.
 fn product(kind: Option<&KindConfig>, issuer: Option<&str>) -> Option<Product> {
-    match kind {
-        _ if issuer.is_some_and(is_entra) => Some(Product::Entra),
-        Some(KindConfig::Okta(_)) => Some(Product::Okta),
-        _ => None,
+    match issuer {
+        Some(issuer) if ENTRA.issue(issuer) => Some(Product::Entra),
+        Some(issuer) if OKTA.issue(issuer) => Some(Product::Okta),
+        _ => matches!(kind, Some(KindConfig::Okta(_))).then_some(Product::Okta),
     }
 }
 
 /// Whether tokens of `issuer` are Entra's.
 pub fn is_entra(issuer: &str) -> bool {
-    let url = Url::parse(issuer).ok();
-    url.is_some_and(|url| matches!(url.host(), Some(Host::Domain(host)) if ENTRA_HOSTS.contains(&host)))
+    ENTRA.issue(issuer)
 }
 
 /// <https://developer.okta.com/docs/concepts/auth-servers/>: a custom server's issuer has its id, the organisation's own is the bare address.

@@ -30,8 +30,14 @@ fn presets_of_products() {
         "https://login.partner.microsoftonline.cn/t/v2.0",
         "https://login.windows.net/t/",
         "https://sts.windows.net/t/",
+        "https://shop.ciamlogin.com/t/v2.0",
     ] {
         assert_eq!(names(&format!("{GENERIC}issuer = '{issuer}'")), expected(&["oid"], &["appid"], Some(issuer)), "{issuer}");
+    }
+    for issuer in
+        ["https://example.okta.com", "https://example.oktapreview.com/oauth2/default", "https://example.okta-emea.com/oauth2/aus1"]
+    {
+        assert_eq!(names(&format!("{GENERIC}issuer = '{issuer}'")), expected(&["uid"], &["cid"], Some(issuer)), "{issuer}");
     }
 }
 
