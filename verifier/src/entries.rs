@@ -124,13 +124,13 @@ impl Entries {
     }
 
     fn deny_token(&self, hex: &str, expires: Expiry) -> bool {
-        let Some(key) = Key::of_token_hex(hex) else { return false };
+        let Some(key) = Key::of_hex(hex) else { return false };
         extend(&mut self.write(key).tokens, key, expires);
         true
     }
 
     fn deny_signed(&self, hex: &str, expires: Expiry) -> bool {
-        let Some(key) = Key::of_signed_hex(hex) else { return false };
+        let Some(key) = Key::of_hex(hex) else { return false };
         extend(&mut self.write(key).signed, key, expires);
         self.ever.signed.store(true, Ordering::Release);
         true

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use sha2::digest::Output;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
@@ -23,14 +24,16 @@ const AHEAD: i64 = 5 * 60 * 1000;
 #[derive(Clone, Copy)]
 pub(crate) struct At {
     now: OffsetDateTime,
+    /// `now` in milliseconds since 1970.
+    millis: i64,
     latest_iat: i64,
 }
 
 impl At {
     /// `last_beat` is the time of the feed's last heartbeat (milliseconds since 1970): where the own clock is slow, it is the better one.
     pub(crate) fn new(now: OffsetDateTime, last_beat: i64) -> Self {
-        let millis = i64::try_from(now.unix_timestamp_nanos().div_euclid(1_000_000)).unwrap_or(i64::MAX);
-        Self { now, latest_iat: millis.max(last_beat).saturating_add(AHEAD) }
+        let millis = now.unix_timestamp().saturating_mul(1000) + i64::from(now.millisecond());
+        Self { now, millis, latest_iat: millis.max(last_beat).saturating_add(AHEAD) }
     }
 }
 
@@ -68,14 +71,13 @@ impl Entries {
         if token.iat != iat {
             oddities.issued_in_the_future(token.claims.iss.as_deref());
         }
+        if token.claims.exp.is_some_and(|exp| exp.millis() <= at.millis) {
+            return Some(Denial::Expired);
+        }
         self.denial_of(view.token, parts, &token, at.now)
     }
 
     fn denial_of(&self, bytes: Option<&str>, parts: Option<ThreeParts<'_>>, token: &Known<'_>, now: OffsetDateTime) -> Option<Denial> {
-        let expires = token.claims.exp.map(|exp| i128::from(exp.millis()) * 1_000_000);
-        if expires.is_some_and(|expires| expires <= now.unix_timestamp_nanos()) {
-            return Some(Denial::Expired);
-        }
         if bytes.is_some_and(|bytes| self.is_denied_by_digest(bytes, parts, now)) || self.is_denied_by_jti(token, now) {
             return Some(Denial::Revoked(Kind::Token));
         }
@@ -86,17 +88,17 @@ impl Entries {
 
     fn is_denied_by_digest(&self, bytes: &str, parts: Option<ThreeParts<'_>>, now: OffsetDateTime) -> bool {
         let is_denied = |expires: Option<&Expiry>| expires.is_some_and(|expires| !expires.is_over(now));
-        let is_token = |digest: &[u8]| {
-            let key = Key::of_token(digest);
+        let is_token = |digest: Output<Sha256>| {
+            let key = Key::of_digest(&digest.into());
             is_denied(self.read(key).tokens.get(&key))
         };
-        let Some(parts) = parts.filter(|_| self.ever.signed.load(Ordering::Acquire)) else { return is_token(&Sha256::digest(bytes)) };
+        let Some(parts) = parts.filter(|_| self.ever.signed.load(Ordering::Acquire)) else { return is_token(Sha256::digest(bytes)) };
         // One pass over the token: its signed parts are its beginning.
         let signed = Sha256::new().chain_update(parts.signed);
         let whole = signed.clone().chain_update(bytes.get(parts.signed.len()..).unwrap_or_default());
-        let key = Key::of_signed(&signed.finalize());
+        let key = Key::of_digest(&signed.finalize().into());
         // Whether it is a JWS at all is looked at last: only what was denied costs that.
-        is_token(&whole.finalize()) || (is_denied(self.read(key).signed.get(&key)) && parts.is_compact_jws())
+        is_token(whole.finalize()) || (is_denied(self.read(key).signed.get(&key)) && parts.is_compact_jws())
     }
 
     fn is_denied_by_jti(&self, token: &Known<'_>, now: OffsetDateTime) -> bool {
