@@ -81,6 +81,24 @@ fn moments_are_read_in_the_unit_that_their_size_tells() {
     assert_eq!(millis("iat", "1e300"), Some(i64::MAX));
 }
 
+/// What is written for "never" is no moment of the seventies, when the token would have expired.
+#[test]
+fn an_exp_of_the_far_future_is_not_one_of_the_past() {
+    for (value, read) in [
+        ("253402300799", 253_402_300_799_000),
+        ("253402300799.999", 253_402_300_799_999),
+        ("253402300799999", 253_402_300_799_999),
+        ("253402300799999999", 253_402_300_800_000),
+        ("999999999999", 999_999_999_999_000),
+        ("1000000000000", 1_000_000_000_000),
+        ("1800000000123", 1_800_000_000_123),
+        ("1800000000123456", 1_800_000_000_124),
+        ("1800000000123456789", 1_800_000_000_124),
+    ] {
+        assert_eq!(millis("exp", value), Some(read), "{value}");
+    }
+}
+
 #[test]
 fn moments_are_rounded_so_that_no_denial_is_missed() {
     for (value, iat, exp) in [
