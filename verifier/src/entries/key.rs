@@ -25,10 +25,13 @@ impl Key {
         Self::of_digest(&hasher.finalize().into())
     }
 
-    /// Of a SHA-256. Both halves count, so that no publisher can make many tokens one by choosing half of a digest.
+    /// Of a SHA-256. Both halves count: what is made up for a test may differ in one alone.
     pub(super) fn of_digest(digest: &[u8; 32]) -> Self {
+        /// 2^128 divided by the golden ratio: halves that are alike do not cancel each other out.
+        const SPREAD: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
         let (halves, _) = digest.as_chunks::<16>();
-        Self(halves.iter().fold(0, |key, half| key ^ u128::from_le_bytes(*half)).to_le_bytes())
+        let join = |key: u128, half: &[u8; 16]| key.rotate_left(64).wrapping_mul(SPREAD).wrapping_add(u128::from_le_bytes(*half));
+        Self(halves.iter().fold(0, join).to_le_bytes())
     }
 
     /// Of a SHA-256 in hexadecimal.

@@ -263,6 +263,17 @@ fn a_digest_that_is_none_is_refused() {
 }
 
 #[test]
+fn digests_that_look_alike_are_different_tokens() {
+    let patterns = (0..=255_u8).map(|byte| format!("{byte:02x}").repeat(32));
+    let counted = (0..256).flat_map(|number: u64| {
+        [format!("{number:064x}"), format!("{number:02x}{}", "0".repeat(62)), format!("{number:032x}{number:032x}")]
+    });
+    let digests: std::collections::BTreeSet<_> = patterns.chain(counted).collect();
+    let keys: std::collections::BTreeSet<_> = digests.iter().map(|digest| Key::of_hex(digest).unwrap()).collect();
+    assert_eq!(keys.len(), digests.len());
+}
+
+#[test]
 fn an_expired_token_is_refused_on_its_own_account() {
     let claims = Claims { exp: Some(NumericDate::from_millis(BASE * 1000 + 5000)), ..Claims::default() };
     let denial = |now| denial(&Entries::new(), &TokenView::claims(&claims), now);
