@@ -1,6 +1,7 @@
 //! The rules of `[providers.<name>]`.
 
 mod address;
+mod discovery;
 mod foreign;
 mod subjects;
 mod tokens;
@@ -131,6 +132,7 @@ impl Reader<'_> {
 
     /// The settings that every kind has; read, and checked, even where those of the kind are wrong.
     fn with_kind(mut self, kind: Option<KindConfig>) -> Option<ProviderConfig> {
+        let discovery = self.discovery();
         let raw = std::mem::take(&mut self.raw);
         let timeout = self.span("timeout", raw.timeout, 10 * SECOND, LEAST_TIMEOUT, 120 * SECOND);
         let connect_timeout = self.span("connect_timeout", raw.connect_timeout, timeout.min(3 * SECOND), LEAST_TIMEOUT, timeout);
@@ -147,6 +149,7 @@ impl Reader<'_> {
             rate_per_s,
             allow_http: raw.allow_http.is_some_and(|flag| flag.0),
             ca_file: raw.ca_file,
+            discovery,
             verify: raw.verify.unwrap_or(Verify::Off),
             kind: kind?,
         })
