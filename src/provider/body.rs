@@ -12,8 +12,10 @@ pub(super) enum Body {
     Empty,
     /// An HTML page: never an answer of an OAuth endpoint's own.
     Page,
-    /// JSON, a form or XML, as members.
-    Members(Document),
+    /// JSON.
+    Json(Document),
+    /// The fields of a form or the elements of XML.
+    Fields(Value),
     /// Compressed, although no request asks for that.
     Encoded,
     /// Anything else.
@@ -35,15 +37,21 @@ impl Body {
     /// Its members, as far as they can be read.
     pub(super) fn members(&self) -> Option<&Value> {
         match self {
-            Self::Members(document) => Some(&document.value),
+            Self::Json(document) => Some(&document.value),
+            Self::Fields(value) => Some(value),
             _ => None,
         }
     }
 
-    /// Its members, if all of it could be read.
+    /// Whether it is JSON that ends too soon or stops being JSON.
+    pub(super) fn is_broken(&self) -> bool {
+        matches!(self, Self::Json(document) if document.is_broken)
+    }
+
+    /// Its members, if it is JSON and all of it could be read.
     pub(super) fn whole(&self) -> Option<&Value> {
         match self {
-            Self::Members(document) if document.is_whole => Some(&document.value),
+            Self::Json(document) if document.is_whole => Some(&document.value),
             _ => None,
         }
     }
@@ -51,19 +59,19 @@ impl Body {
 
 fn shape(text: &str, kind: &str) -> Body {
     if text.starts_with('<') {
-        return markup::elements(text).map_or(Body::Page, |value| Body::Members(Document { value, is_whole: false }));
+        return markup::elements(text).map_or(Body::Page, Body::Fields);
     }
     if let Some(mut document) = lenient::parse(text) {
         // RFC 9457: a document of this type tells of a problem, whatever its members are called.
         if let (true, Value::Object(members)) = (kind.contains("problem+json"), &mut document.value) {
             members.entry("error").or_insert(Value::Bool(true));
         }
-        return Body::Members(document);
+        return Body::Json(document);
     }
     if markup::is_page(text) || kind.contains("html") {
         return Body::Page;
     }
-    form(text).map_or(Body::Text, |value| Body::Members(Document { value, is_whole: false }))
+    form(text).map_or(Body::Text, Body::Fields)
 }
 
 /// The fields of a form, by its shape: servers send forms as text/plain and as JSON, too.
@@ -177,7 +185,7 @@ mod tests {
             assert!(matches!(Body::read(b"\x1f\x8b\x08\0", None, Some(encoding)), Body::Encoded), "{encoding}");
             assert!(matches!(Body::read(b"", None, Some(encoding)), Body::Empty), "{encoding}");
         }
-        assert!(matches!(Body::read(b"{}", None, Some("identity")), Body::Members(_)));
+        assert!(matches!(Body::read(b"{}", None, Some("identity")), Body::Json(_)));
     }
 
     #[test]

@@ -131,8 +131,8 @@ pub(super) fn of(body: &Body) -> Option<&'static str> {
     match body {
         Body::Page => Some("an HTML page"),
         Body::Encoded => Some("a compressed body"),
-        Body::Members(document) => within(&document.value, 0),
         Body::Empty | Body::Text => None,
+        Body::Json(_) | Body::Fields(_) => within(body.members()?, 0),
     }
 }
 

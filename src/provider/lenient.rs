@@ -18,6 +18,8 @@ pub(super) struct Document {
     pub(super) value: Value,
     /// Whether it is whole: every bracket and quote closed, nothing but white space around. Only what is whole can say yes.
     pub(super) is_whole: bool,
+    /// Whether it ends too soon, or stops being JSON in its middle.
+    pub(super) is_broken: bool,
 }
 
 /// The objects or lists in `text`, or its only scalar; `None` where it holds no JSON.
@@ -26,19 +28,20 @@ pub(super) fn parse(text: &str) -> Option<Document> {
     if !text.starts_with(['{', '[', '/', ')'])
         && let Ok(value) = serde_json::from_str(text)
     {
-        return Some(Document { value, is_whole: true });
+        return Some(Document { value, is_whole: true, is_broken: false });
     }
     let start = text.find(['{', '[']).filter(|start| is_guard(&text[..*start]))?;
-    let mut reader = Reader { rest: &text[start..], is_whole: start == 0 };
+    let mut reader = Reader { rest: &text[start..], is_broken: false };
     let mut values = Vec::new();
     while values.len() < MAX_DOCUMENTS && reader.rest.starts_with(['{', '[']) {
         values.push(reader.value(0)?);
         reader.skip(&['&', ',', ';']);
     }
-    let is_whole = reader.is_whole && reader.rest.is_empty() && values.len() == 1;
+    let is_broken = reader.is_broken;
+    let is_whole = !is_broken && start == 0 && reader.rest.is_empty() && values.len() == 1;
     let value = if values.len() == 1 { values.remove(0) } else { Value::Array(values) };
     let holds_something = is_whole || value.as_object().is_none_or(|members| !members.is_empty());
-    holds_something.then_some(Document { value, is_whole })
+    holds_something.then_some(Document { value, is_whole, is_broken })
 }
 
 /// Nothing, or what servers put before JSON so that no script tag can read it.
@@ -59,7 +62,7 @@ pub(super) fn insert(members: &mut Map<String, Value>, name: String, value: Valu
 
 struct Reader<'a> {
     rest: &'a str,
-    is_whole: bool,
+    is_broken: bool,
 }
 
 impl Reader<'_> {
@@ -69,7 +72,7 @@ impl Reader<'_> {
             '{' => self.object(depth + 1),
             '[' => self.list(depth + 1),
             quote @ ('"' | '\'') => Some(Value::String(self.string(quote))),
-            _ => self.word().map(|word| meaning(&word, &mut self.is_whole)),
+            _ => self.word().map(|word| meaning(&word, &mut self.is_broken)),
         }
     }
 
@@ -101,7 +104,7 @@ impl Reader<'_> {
         self.advance(1);
         while self.goes_on(']') {
             let Some(value) = self.value(depth) else {
-                self.is_whole = false;
+                self.is_broken = true;
                 break;
             };
             values.push(value);
@@ -116,13 +119,13 @@ impl Reader<'_> {
             self.advance(1);
             return false;
         }
-        self.is_whole &= !self.rest.is_empty();
+        self.is_broken |= self.rest.is_empty();
         !self.rest.is_empty()
     }
 
     /// What was read before the text stopped being JSON; nothing where it never was.
     fn broken(&mut self, members: Map<String, Value>) -> Option<Value> {
-        self.is_whole = false;
+        self.is_broken = true;
         self.rest = "";
         (!members.is_empty()).then_some(Value::Object(members))
     }
@@ -138,7 +141,7 @@ impl Reader<'_> {
                 c => text.push(c),
             }
         }
-        self.is_whole = false;
+        self.is_broken = true;
         text
     }
 
@@ -212,7 +215,7 @@ impl Reader<'_> {
                 return Value::Null;
             }
         }
-        self.is_whole = false;
+        self.is_broken = true;
         Value::Null
     }
 
@@ -221,14 +224,14 @@ impl Reader<'_> {
     }
 }
 
-/// What a word without quotes means; one that no language knows is text, in a document that is not whole.
-fn meaning(word: &str, is_whole: &mut bool) -> Value {
+/// What a word without quotes means; one that no language knows is text, in a document that is broken.
+fn meaning(word: &str, is_broken: &mut bool) -> Value {
     match word {
         "true" | "True" => Value::Bool(true),
         "false" | "False" => Value::Bool(false),
         "null" | "None" | "undefined" | "NaN" | "Infinity" | "-Infinity" => Value::Null,
         _ => number(word).unwrap_or_else(|| {
-            *is_whole &= word.parse::<f64>().is_ok();
+            *is_broken |= word.parse::<f64>().is_err();
             Value::String(word.to_owned())
         }),
     }

@@ -128,6 +128,7 @@ impl Reply<'_> {
         let code = CODES.iter().find_map(|name| named(name)).filter(|code| self.is_code(code)).unwrap_or_default();
         let others = CODES.iter().take(1).chain(&WORDS).filter_map(|name| named(name)).filter(|text| *text != code);
         let words = scrub(&others.collect::<Vec<_>>().join(": "), &self.secrets);
+        let words = if is_part(&words, &self.secrets) { REDACTED.to_owned() } else { words };
         // A token may be cut in two, one half where a code should be.
         match (code.as_str(), words.as_str()) {
             (code, "") => code.to_owned(),
@@ -143,7 +144,7 @@ impl Reply<'_> {
             Body::Page => "(an HTML page)",
             Body::Encoded => "(a compressed body)",
             Body::Text => "(a text)",
-            Body::Empty | Body::Members(_) => "",
+            Body::Empty | Body::Json(_) | Body::Fields(_) => "",
         }
     }
 
@@ -169,6 +170,8 @@ fn member(body: &Value, name: &str) -> Option<String> {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// A reply as the classification tables write it.
@@ -214,5 +217,49 @@ pub(super) mod tests {
         let mut busy = reply(503, "");
         busy.retry_after = Some(Duration::from_secs(86_400));
         assert_eq!(busy.status_answer().unwrap().retry_after, Some(Duration::from_secs(86_400)));
+    }
+
+    /// One character as a provider may write it.
+    fn spelled(c: char, how: u8) -> String {
+        let number = u32::from(c);
+        match how {
+            0 => format!("&#{number};"),
+            1 => format!("&#x{number:x};"),
+            2 => format!("%{number:02x}"),
+            3 => format!("%25{number:02X}"),
+            4 => format!("\\u{number:04x}"),
+            5 => format!("\\x{number:02X}"),
+            6 => format!("{c} "),
+            7 => format!("{c}</b>"),
+            8 => c.to_ascii_uppercase().to_string(),
+            9 => format!("&amp;#{number};"),
+            10 => format!("{c}\u{200b}"),
+            _ => c.to_string(),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_piece_of_a_token_is_in_an_error_text(
+            token in "[A-Za-z0-9+/_.~-]{12,60}",
+            how in proptest::collection::vec(0_u8..16, 60),
+            member in prop_oneof![Just("error"), Just("error_description"), Just("message"), Just("code"), Just("other")],
+            shape in 0..5,
+        ) {
+            let spelled: String = token.chars().zip(how).map(|(c, how)| spelled(c, how)).collect();
+            let body = match shape {
+                0 => serde_json::json!({ member: spelled }).to_string(),
+                1 => format!("{{\"{member}\":\"{spelled}"),
+                2 => format!("{member}=no such token: {spelled}"),
+                3 => format!("<a><{member}>{spelled}</{member}></a>"),
+                _ => spelled,
+            };
+            let error = Reply { secrets: vec![token.as_str()], ..reply(400, &body) }.transient().error.unwrap();
+            let plain = |text: &str| text.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
+            let (told, token) = (plain(&error), plain(&token));
+            for piece in token.as_bytes().windows(8).map(String::from_utf8_lossy) {
+                prop_assert!(!told.contains(&*piece), "{} holds {}", error, piece);
+            }
+        }
     }
 }

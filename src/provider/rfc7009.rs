@@ -125,8 +125,8 @@ pub(super) fn classify(reply: &Reply<'_>) -> Answer {
     match (reply.status, reply.oauth_error().as_deref()) {
         // Any 2xx: RFC 9110 section 15 has the others treated as 200. RFC 7009 has the body ignored, but one that says no is no yes.
         (200..=299, None) => reply.accepted(),
-        // Keycloak says so with 200, Google with 400.
-        (200..=299 | 400, Some("invalid_token")) => reply.done(Proof::AlreadyInvalid),
+        // Keycloak says so with 200, Google with 400. What is broken off might have gone on otherwise.
+        (200..=299 | 400, Some("invalid_token")) if !reply.body.is_broken() => reply.done(Proof::AlreadyInvalid),
         (_, Some("unsupported_token_type")) => reply.fails(Verdict::Unsupported, "the provider does not revoke tokens of this type"),
         (_, Some("temporarily_unavailable" | "server_error")) => reply.transient(),
         // Zitadel blames the client for a token of another client; pausing the provider for it would stop everybody's revocations.
@@ -169,6 +169,8 @@ mod tests {
             (200, r#"{"error":"blocked_by_policy"}"#, Verdict::Transient),
             (200, r#"{"error":"invalid_token","error":null}"#, Verdict::Transient),
             (200, r#"{"error":"invalid_request"}"#, Verdict::Refused),
+            (200, r#"{"error":"invalid_token""#, Verdict::Transient),
+            (400, r#"{"error":"invalid_token""#, Verdict::Refused),
             (200, "error=invalid_token", ALREADY_INVALID),
             (400, "error=unsupported_token_type&error_description=x", Verdict::Unsupported),
             (400, r#"[{"error":"unsupported_token_type"}]"#, Verdict::Unsupported),
