@@ -5,6 +5,7 @@ use url::form_urlencoded;
 
 use super::lenient::{self, Document, insert};
 use super::markup;
+use super::normal::entities;
 
 /// What a body is.
 pub(super) enum Body {
@@ -18,6 +19,8 @@ pub(super) enum Body {
     Fields(Value),
     /// Compressed, although no request asks for that.
     Encoded,
+    /// What begins like JSON and cannot be read as such.
+    Garbled,
     /// Anything else.
     Text,
 }
@@ -61,7 +64,10 @@ fn shape(text: &str, kind: &str) -> Body {
     if text.starts_with('<') {
         return markup::elements(text).map_or(Body::Page, Body::Fields);
     }
-    if let Some(mut document) = lenient::parse(text) {
+    // A template wrote it as if it were for a page.
+    let decoded = (text.starts_with(['{', '[']) && text.contains("&quot;")).then(|| entities(text));
+    let text = decoded.as_deref().unwrap_or(text);
+    if let Some(mut document) = lenient::parse(text).map(unquoted) {
         // RFC 9457: a document of this type tells of a problem, whatever its members are called.
         if let (true, Value::Object(members)) = (kind.contains("problem+json"), &mut document.value) {
             members.entry("error").or_insert(Value::Bool(true));
@@ -71,11 +77,19 @@ fn shape(text: &str, kind: &str) -> Body {
     if markup::is_page(text) || kind.contains("html") {
         return Body::Page;
     }
-    form(text).map_or(Body::Text, Body::Fields)
+    let unread = if text.starts_with(['{', '[']) { Body::Garbled } else { Body::Text };
+    form(text).map_or(unread, Body::Fields)
+}
+
+/// JSON that was written as a JSON string is read as what it was.
+fn unquoted(document: Document) -> Document {
+    let inner = document.value.as_str().filter(|text| text.trim_start().starts_with(['{', '['])).and_then(lenient::parse);
+    inner.unwrap_or(document)
 }
 
 /// The fields of a form, by its shape: servers send forms as text/plain and as JSON, too.
 fn form(text: &str) -> Option<Value> {
+    let text = text.trim_start_matches(['?', '#', '&']);
     let (name, _) = text.split_once('=')?;
     let is_name = |c: char| c.is_ascii_alphanumeric() || "_-.[]%".contains(c);
     if name.is_empty() || !name.chars().all(is_name) {
@@ -137,8 +151,8 @@ mod tests {
 
     #[test]
     fn an_error_is_found_in_every_encoding() {
-        let utf16: fn(fn(u16) -> [u8; 2]) -> Vec<u8> = |bytes| JSON.encode_utf16().flat_map(bytes).collect();
-        let utf32: fn(fn(u32) -> [u8; 4]) -> Vec<u8> = |bytes| JSON.chars().flat_map(|c| bytes(u32::from(c))).collect();
+        let utf16 = |bytes: fn(u16) -> [u8; 2]| JSON.encode_utf16().flat_map(bytes).collect::<Vec<_>>();
+        let utf32 = |bytes: fn(u32) -> [u8; 4]| JSON.chars().flat_map(|c| bytes(u32::from(c))).collect::<Vec<_>>();
         let latin1: Vec<u8> = JSON.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();
         let marked = |mark: &[u8], text: Vec<u8>| [mark, &text].concat();
         let rows = [
@@ -157,6 +171,7 @@ mod tests {
             marked(b"\0\0\xfe\xff", utf32(u32::to_be_bytes)),
             marked(b"\0\0\0\0\0", JSON.into()),
             marked(JSON.as_bytes(), vec![0; 100]),
+            serde_json::json!(JSON).to_string().into(),
         ];
         for (place, bytes) in rows.iter().enumerate() {
             for kind in ["application/json", "text/plain; charset=ISO-8859-1", "text/html", ""] {
@@ -168,9 +183,14 @@ mod tests {
     #[test]
     fn forms_are_read_as_json_is() {
         let form = "error=invalid_token&error_description=bad%20token+it+is";
-        for body in
-            [form, "error=invalid_token", " error=invalid_token\n", "error_description=no&error=invalid_token", "error=invalid_token\nx=y"]
-        {
+        for body in [
+            form,
+            "error=invalid_token",
+            " error=invalid_token\n",
+            "error_description=no&error=invalid_token",
+            "error=invalid_token\nx=y",
+            "?error=invalid%5Ftoken",
+        ] {
             for kind in ["application/x-www-form-urlencoded", "text/plain", "application/json", ""] {
                 assert_eq!(error(body.as_bytes(), kind).as_deref(), Some("invalid_token"), "{body} {kind}");
             }

@@ -56,7 +56,7 @@ const SUCCESSES: [&str; 13] = [
     "succes",
 ];
 /// Words and numbers here may tell of a failure.
-const STATES: [&str; 22] = [
+const STATES: [&str; 26] = [
     "status",
     "state",
     "stat",
@@ -78,6 +78,10 @@ const STATES: [&str; 22] = [
     "msg",
     "detail",
     "title",
+    "reason",
+    "ret",
+    "retcode",
+    "rc",
     "type",
 ];
 /// Where the answer itself may lie.
@@ -86,7 +90,7 @@ const ENVELOPES: [&str; 17] = [
     "status", "reply", "envelope",
 ];
 /// A state that begins like this is a failure.
-const BAD_BEGINNINGS: [&str; 9] = ["error", "fail", "denied", "forbid", "unauthor", "reject", "block", "exception", "fault"];
+const BAD_BEGINNINGS: [&str; 9] = ["err", "fail", "denied", "forbid", "unauthor", "reject", "block", "exception", "fault"];
 /// So is one that is exactly this.
 const BAD_WORDS: [&str; 18] = [
     "err",
@@ -108,20 +112,28 @@ const BAD_WORDS: [&str; 18] = [
     "toomanyrequests",
     "aborted",
 ];
-/// So is a message that says no more than this; gateways of clouds write the last four.
-const BAD_PROSE: [&str; 12] = [
+/// So is a message that begins like this.
+const BAD_PROSE: [&str; 20] = [
     "error",
-    "failed",
-    "failure",
+    "fail",
     "denied",
+    "accessdenied",
+    "permissiondenied",
     "forbidden",
     "unauthorized",
+    "notauthorized",
     "rejected",
     "blocked",
+    "requestblocked",
+    "badrequest",
+    "badgateway",
+    "internalservererror",
+    "serviceunavailable",
+    "toomanyrequests",
     "missingauthenticationtoken",
     "endpointrequesttimedout",
     "limitexceeded",
-    "userisnotauthorizedtoaccessthisresource",
+    "userisnotauthorized",
 ];
 /// Words of an error member that say that there is none.
 const NO_ERROR: [&str; 11] = ["", "false", "no", "none", "null", "nil", "ok", "success", "succeeded", "na", "noerror"];
@@ -131,6 +143,7 @@ pub(super) fn of(body: &Body) -> Option<&'static str> {
     match body {
         Body::Page => Some("an HTML page"),
         Body::Encoded => Some("a compressed body"),
+        Body::Garbled => Some("broken JSON"),
         Body::Empty | Body::Text => None,
         Body::Json(_) | Body::Fields(_) => within(body.members()?, 0),
     }
@@ -139,8 +152,9 @@ pub(super) fn of(body: &Body) -> Option<&'static str> {
 fn within(value: &Value, depth: usize) -> Option<&'static str> {
     match value {
         Value::Bool(false) if depth == 0 => Some("a plain false"),
+        Value::String(text) if depth == 0 && is_bad_word(&joined(text)) => Some("a plain error"),
         Value::Object(members) => members.iter().find_map(|(name, value)| member(name, value)).or_else(|| deeper(members, depth)),
-        Value::Array(values) => values.iter().filter(|value| value.is_object()).find_map(|value| within(value, depth)),
+        Value::Array(values) if depth < MAX_DEPTH => values.iter().find_map(|value| within(value, depth + 1)),
         _ => None,
     }
 }
@@ -197,9 +211,9 @@ fn is_no(value: &Value) -> bool {
 fn is_bad(name: &str, value: &Value) -> bool {
     match value {
         Value::Bool(flag) => !flag && !is_prose(name),
-        Value::Number(number) => number.as_u64().is_some_and(is_failing_status),
-        // Of prose only what is nothing but a bad word counts; AWS names its errors in a type.
-        Value::String(text) if is_prose(name) => BAD_WORDS.contains(&joined(text).as_str()) || BAD_PROSE.contains(&joined(text).as_str()),
+        Value::Number(number) => number.as_f64().is_some_and(|number| number < 0.0) || number.as_u64().is_some_and(is_failing_status),
+        // Of prose only the beginning counts; AWS names its errors in a type.
+        Value::String(text) if is_prose(name) => BAD_PROSE.iter().any(|beginning| joined(text).starts_with(beginning)),
         Value::String(text) if name == "type" => ["exception", "error", "fault"].iter().any(|ending| joined(text).ends_with(ending)),
         Value::String(text) => {
             is_bad_word(&joined(text)) || text.trim().get(..3).and_then(|code| code.parse().ok()).is_some_and(is_failing_status)
@@ -209,7 +223,7 @@ fn is_bad(name: &str, value: &Value) -> bool {
 }
 
 fn is_prose(name: &str) -> bool {
-    matches!(name, "message" | "msg" | "detail" | "title")
+    matches!(name, "message" | "msg" | "detail" | "title" | "reason")
 }
 
 fn is_bad_word(word: &str) -> bool {

@@ -57,6 +57,7 @@ fn false_successes_are_no_yes() {
         r#"[{"success":true},{"success":false}]"#,
         "success=false",
         "false",
+        r#""Unauthorized""#,
     ];
     for body in bodies {
         assert!(said(body).is_some(), "{body}");
@@ -83,6 +84,11 @@ fn states_of_failure_are_no_yes() {
         r#"{"meta":{"status":"error"}}"#,
         r#"{"message":"Forbidden"}"#,
         r#"{"message":"Internal Server Error"}"#,
+        r#"{"message":"Access denied. Support ID: 17"}"#,
+        r#"{"ret":-1,"msg":"x"}"#,
+        r#"{"code":"ERR_POLICY"}"#,
+        r#"[[{"status":"error"}]]"#,
+        "{&quot;error&quot;:&quot;x&quot;}",
         "<rsp stat=\"fail\"><err code=\"1\"/></rsp>",
     ];
     for body in bodies {
@@ -126,6 +132,7 @@ fn everything_else_is_a_yes() {
         r#"{"errcode":0,"errmsg":"ok"}"#,
         r#"{"code":0,"message":"done"}"#,
         r#"{"code":"00000"}"#,
+        r#"{"reason":"user_logout"}"#,
         r#"{"active":false}"#,
         r#"{"result":null}"#,
         r#"{"message":"token revoked, no error"}"#,

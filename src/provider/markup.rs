@@ -5,10 +5,10 @@ use serde_json::{Map, Value};
 use super::lenient::insert;
 use super::normal::entities;
 
-/// Elements that only a page has.
-const PAGE: [&str; 18] = [
-    "html", "head", "body", "title", "meta", "script", "style", "link", "div", "span", "center", "h1", "h2", "p", "br", "table", "form",
-    "iframe",
+/// Elements that pages, and parts of pages, begin with.
+const PAGE: [&str; 32] = [
+    "html", "head", "body", "title", "meta", "script", "style", "link", "base", "div", "span", "center", "font", "pre", "b", "strong",
+    "em", "h1", "h2", "h3", "p", "br", "hr", "img", "ul", "table", "form", "iframe", "frameset", "noscript", "main", "section",
 ];
 /// Elements whose mere presence tells of a failure.
 const FAILURES: [&str; 5] = ["error", "errors", "fault", "exception", "failure"];
@@ -30,18 +30,18 @@ pub(super) fn elements(text: &str) -> Option<Value> {
         match piece.chars().next() {
             Some('!') => character_data(piece, open).into_iter().for_each(|(name, text)| insert(&mut members, name, text.into())),
             Some('?' | '/') | None => open = None,
-            Some(_) => open = Some(element(piece, &mut members)?),
+            Some(_) => open = Some(element(piece, open.is_none() && members.is_empty(), &mut members)?),
         }
     }
     (!members.is_empty() || open.is_some() || text.contains('>')).then_some(Value::Object(members))
 }
 
-/// One tag and the text behind it. Returns the element's name; `None` where it is a page's.
-fn element<'a>(piece: &'a str, members: &mut Map<String, Value>) -> Option<&'a str> {
+/// One tag and the text behind it. Returns the element's name; `None` where it is the first and a page's.
+fn element<'a>(piece: &'a str, is_first: bool, members: &mut Map<String, Value>) -> Option<&'a str> {
     let (tag, text) = piece.split_once('>').unwrap_or((piece, ""));
     let name = tag.split(|c: char| c.is_whitespace() || c == '/').next().unwrap_or_default();
     let name = name.rsplit(':').next().unwrap_or_default();
-    if PAGE.contains(&name.to_ascii_lowercase().as_str()) {
+    if is_first && PAGE.contains(&name.to_ascii_lowercase().as_str()) {
         return None;
     }
     attributes(tag).for_each(|(name, value)| insert(members, name, value.into()));
@@ -86,6 +86,7 @@ mod tests {
             "<script>location='/blocked'</script>",
             "<center><h1>403</h1></center>",
             "<meta http-equiv=refresh>",
+            "<b>Access denied</b>",
         ];
         for page in pages {
             assert!(elements(page).is_none(), "{page}");
@@ -105,7 +106,11 @@ mod tests {
             ("<rsp stat=\"fail\"/>", "stat", json!("fail")),
             ("<r><status><![CDATA[error]]></status></r>", "status", json!("error")),
             ("<Error><Code>AccessDenied</Code></Error>", "failure", json!(true)),
-            ("<soap:Envelope><soap:Fault><faultcode>x</faultcode></soap:Fault></soap:Envelope>", "failure", json!(true)),
+            (
+                "<soap:Envelope><soap:Body><soap:Fault><faultcode>x</faultcode></soap:Fault></soap:Body></soap:Envelope>",
+                "failure",
+                json!(true),
+            ),
         ];
         for (text, name, value) in rows {
             assert_eq!(elements(text).unwrap()[name], value, "{text}");

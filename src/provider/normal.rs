@@ -80,7 +80,7 @@ fn holds_any(reading: &str, needles: &[String]) -> bool {
     })
 }
 
-/// A secret as a normal text may have it: as it is, decoded, in base64 at each of its three offsets, and in hexadecimal.
+/// A secret as a normal text may have it: as it is, decoded, in base64 at each of its three offsets, in hexadecimal and as a list of bytes.
 fn spellings(secret: &str) -> Vec<String> {
     let encoded = (0..3).map(|offset| {
         let shifted = [&b"\0\0\0"[..offset], secret.as_bytes()].concat();
@@ -89,13 +89,14 @@ fn spellings(secret: &str) -> Vec<String> {
         plain(encoded.get((offset * 8).div_ceil(6)..encoded.len().saturating_sub(1)).unwrap_or_default())
     });
     let hex = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
-    readings(secret).into_iter().chain(encoded).chain([hex]).collect()
+    let list = secret.bytes().map(|byte| byte.to_string()).collect();
+    readings(secret).into_iter().chain(encoded).chain([hex, list]).collect()
 }
 
 /// The ways to read a text: after each round of decoding, with and without tags, and as quoted-printable.
 fn readings(text: &str) -> Vec<String> {
     let mut decoded = text.to_owned();
-    let mut readings = vec![plain(text), plain(&coded(text, '=', 2))];
+    let mut readings = vec![plain(text), plain(&coded(text, '=', 2)), plain(text).replace("0x", "")];
     for _ in 0..ROUNDS {
         readings.push(plain(&without_tags(&decoded)));
         let next = decode(&decoded);
@@ -119,7 +120,10 @@ fn plain(text: &str) -> String {
 
 /// One round of everything that may be decoded.
 fn decode(text: &str) -> String {
-    coded(&escapes(&entities(text)), '%', 2)
+    let text = escapes(&entities(text));
+    // JavaScript's escape() writes four digits.
+    let text = replace(&text, '%', |rest| hex(rest.strip_prefix(['u', 'U'])?, 4).map(|c| (c, 5)));
+    coded(&text, '%', 2)
 }
 
 /// With the entities of HTML decoded, the last semicolon of which may be missing.
@@ -133,13 +137,20 @@ pub(super) fn entities(text: &str) -> String {
     })
 }
 
-/// With `\u002B`, `\u{2b}`, `\x2B` and `\/` decoded.
+/// With `\u002B`, `\u{2b}`, `\U0000002B`, `\x2B`, `\053` and `\/` decoded.
 fn escapes(text: &str) -> String {
     replace(text, '\\', |rest| {
         let braced = rest.strip_prefix("u{").and_then(|digits| number_of(digits.split_once('}')?.0, 16));
         let braced = braced.map(|(c, length)| (c, length + 3));
         let fixed = |mark: char, digits: usize| hex(rest.strip_prefix([mark, mark.to_ascii_uppercase()])?, digits).map(|c| (c, digits + 1));
-        braced.or_else(|| fixed('u', 4)).or_else(|| fixed('x', 2)).or_else(|| rest.strip_prefix('/').map(|_| ('/', 1)))
+        let long = || hex(rest.strip_prefix('U')?, 8).map(|c| (c, 9));
+        let octal = || rest.get(..3).and_then(|digits| u32::from_str_radix(digits, 8).ok()).and_then(char::from_u32).map(|c| (c, 3));
+        braced
+            .or_else(long)
+            .or_else(|| fixed('u', 4))
+            .or_else(|| fixed('x', 2))
+            .or_else(octal)
+            .or_else(|| rest.strip_prefix('/').map(|_| ('/', 1)))
     })
 }
 
@@ -218,6 +229,11 @@ mod tests {
             "t0k\u{200b}Ca\u{ad}nary",
             "=740k/Canary",
             "<t0k/Canary+77==>",
+            "%u0074%u0030k/Canary",
+            "\\1640k/Canary",
+            "\\U000000740k/Canary",
+            "0x74, 0x30, 0x6b, 0x2f, 0x43",
+            "[116, 48, 107, 47, 67]",
             "k/Canary+7",
         ];
         for text in spellings {

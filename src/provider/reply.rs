@@ -143,6 +143,7 @@ impl Reply<'_> {
         match self.body {
             Body::Page => "(an HTML page)",
             Body::Encoded => "(a compressed body)",
+            Body::Garbled => "(broken JSON)",
             Body::Text => "(a text)",
             Body::Empty | Body::Json(_) | Body::Fields(_) => "",
         }
