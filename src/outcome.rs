@@ -76,6 +76,8 @@ pub enum Verdict {
     Contradicted,
     /// May work later: network, timeout, 408, 425, 429, 5xx, body-coded throttling.
     Transient,
+    /// What came back is no readable HTTP; the call may have worked. Only within `provider`, which makes it `Transient`.
+    Unreadable,
     /// Will work when a person has mended something: credentials, 3xx, host name, certificate.
     Misconfigured,
     /// The provider has no such call, or refuses this token type, for good.
@@ -103,7 +105,7 @@ impl Verdict {
         match self {
             Self::Done(Proof::AlreadyInvalid) => "already_invalid",
             Self::Done(_) => "revoked",
-            Self::Contradicted | Self::Transient => "transient",
+            Self::Contradicted | Self::Transient | Self::Unreadable => "transient",
             Self::Misconfigured => "misconfigured",
             Self::Unsupported | Self::Refused => "rejected",
         }
@@ -135,6 +137,8 @@ pub struct Standing {
     pub give_up_at: OffsetDateTime,
     /// Whether the provider fails for everybody and is left alone: then a failure is its own, and not counted against the target.
     pub is_outage: bool,
+    /// Whether attempt after attempt was answered by what is no readable HTTP: waiting mends that seldom, so a person is told.
+    pub is_unreadable: bool,
 }
 
 /// A target's next state. Database row, log line, metric and message derive from it.
@@ -166,10 +170,10 @@ pub fn settle(answer: &Answer, standing: &Standing, schedule: &Schedule, now: Of
         Verdict::Unsupported => settled(State::Unsupported, None),
         Verdict::Refused => open(State::Parked, None, true, schedule.resweep_every()),
         _ if standing.token_expires_at.is_some_and(|end| now >= end + EXPIRY_LEEWAY) => settled(State::Expired, None),
-        Verdict::Transient if out_of_time => open(State::Parked, None, true, schedule.resweep_every()),
+        Verdict::Transient if out_of_time || standing.is_unreadable => open(State::Parked, None, true, schedule.resweep_every()),
         Verdict::Contradicted if out_of_time => open(State::Parked, Some(Proof::Contradicted), true, schedule.resweep_every()),
         Verdict::Transient if standing.is_outage => open(State::Pending, None, false, delay()),
-        Verdict::Transient => open(State::Pending, None, true, delay()),
+        Verdict::Transient | Verdict::Unreadable => open(State::Pending, None, true, delay()),
         Verdict::Contradicted => open(State::Pending, Some(Proof::Contradicted), true, delay()),
         // The provider's breaker holds everything back and the schedule is not touched. The target that was asked about rests a little longer than
         // the others, so that the next probe is made with another one: some servers blame the credentials for a token of another client.
@@ -191,6 +195,22 @@ mod tests {
         })
     }
 
+    fn new(now: OffsetDateTime, is_outage: bool) -> Standing {
+        let give_up_at = now + Duration::from_secs(9);
+        Standing { attempt: 1, failures: 0, token_expires_at: None, give_up_at, is_outage, is_unreadable: false }
+    }
+
+    #[test]
+    fn what_is_never_answered_readably_needs_a_person_at_once() {
+        let now = OffsetDateTime::UNIX_EPOCH;
+        for (is_outage, ends, state) in
+            [(false, None, State::Parked), (true, None, State::Parked), (false, Some(now - Duration::from_secs(99)), State::Expired)]
+        {
+            let standing = Standing { is_unreadable: true, token_expires_at: ends, ..new(now, is_outage) };
+            assert_eq!(settle(&Answer::failed(Verdict::Transient, None, "x"), &standing, &schedule(), now).state, state);
+        }
+    }
+
     fn at(verdict: Verdict, expires_in: Option<i64>, give_up_in: i64) -> Settlement {
         let now = OffsetDateTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
         let standing = Standing {
@@ -199,6 +219,7 @@ mod tests {
             token_expires_at: expires_in.map(|s| now + time::Duration::seconds(s)),
             give_up_at: now + time::Duration::seconds(give_up_in),
             is_outage: false,
+            is_unreadable: false,
         };
         settle(&Answer::failed(verdict, None, "x"), &standing, &schedule(), now)
     }
@@ -231,8 +252,7 @@ mod tests {
         let mut answer = Answer::failed(Verdict::Transient, Some(429), "slow down");
         answer.retry_after = Some(Duration::from_secs(5000));
         let now = OffsetDateTime::UNIX_EPOCH;
-        let standing =
-            Standing { attempt: 1, failures: 0, token_expires_at: None, give_up_at: now + Duration::from_secs(9), is_outage: false };
+        let standing = new(now, false);
         let got = settle(&answer, &standing, &schedule(), now);
         assert!(got.due_in >= Some(Duration::from_secs(5000)), "{got:?}");
     }
@@ -240,8 +260,7 @@ mod tests {
     #[test]
     fn in_an_outage_a_failure_is_not_counted_against_the_target() {
         let now = OffsetDateTime::UNIX_EPOCH;
-        let standing =
-            Standing { attempt: 1, failures: 0, token_expires_at: None, give_up_at: now + Duration::from_secs(9), is_outage: true };
+        let standing = new(now, true);
         let got = settle(&Answer::failed(Verdict::Transient, None, "x"), &standing, &schedule(), now);
         assert_eq!((got.state, got.spent), (State::Pending, false));
         let got = settle(&Answer::failed(Verdict::Refused, None, "x"), &standing, &schedule(), now);

@@ -173,7 +173,10 @@ async fn discovery_finds_the_endpoints_and_introspection_proves_the_end() {
     let tokens = log_in(oidc, 2).await;
     log_out(&stage, &tokens).await;
 
-    stage.wait_for_count(4, "audit.revocations WHERE state = 'revoked' AND proof = 'verified'").await;
+    stage.wait_for_count(4, "audit.revocations WHERE state = 'revoked'").await;
+    // A refresh token's end takes the access token with it, which nobody has then seen alive before its own revocation.
+    assert_eq!(stage.count("audit.revocations WHERE proof = 'verified' AND token_type_hint = 'refresh_token'").await, 2);
+    assert_eq!(stage.count("audit.revocations WHERE proof = 'accepted' AND token_type_hint = 'access_token'").await, 2);
     assert_eq!(active(oidc, &tokens).await, 0);
 }
 
@@ -212,6 +215,9 @@ async fn the_stand_in_kills_tokens_too() {
         .await;
     log_out(&stage, &tokens).await;
 
-    stage.wait_for_count(4, "audit.revocations WHERE state = 'revoked' AND proof = 'verified'").await;
+    stage.wait_for_count(4, "audit.revocations WHERE state = 'revoked'").await;
+    // A refresh token's end takes the access token with it, which nobody has then seen alive before its own revocation.
+    assert_eq!(stage.count("audit.revocations WHERE proof = 'verified' AND token_type_hint = 'refresh_token'").await, 2);
+    assert_eq!(stage.count("audit.revocations WHERE proof = 'accepted' AND token_type_hint = 'access_token'").await, 2);
     assert_eq!(active(&pretend, &tokens).await, 0);
 }

@@ -222,7 +222,9 @@ pub struct ProviderConfig {
     pub allow_http: bool,
     /// `ca_file`: PEM roots trusted instead of the system's.
     pub ca_file: Option<PathBuf>,
-    /// `verify = "introspect"`: ask the introspection endpoint after each accepted revocation. Default `off`.
+    /// Where endpoints that metadata names may lie.
+    pub discovery: DiscoveryConfig,
+    /// `verify = "introspect"`: ask the introspection endpoint before each revocation of a token and after each accepted one. Default `off`.
     pub verify: Verify,
     /// `kind` and its own settings.
     pub kind: KindConfig,
@@ -239,12 +241,22 @@ pub struct ClaimNames {
     pub issuer: Option<String>,
 }
 
+/// Where endpoints that an issuer's metadata names may lie.
+#[derive(Clone, Debug, Default)]
+pub struct DiscoveryConfig {
+    /// `discovery_origins`: origins beside the issuer's own. Default: none; for Google's issuer, `https://oauth2.googleapis.com`.
+    pub origins: Vec<String>,
+    /// `allow_private_addresses`: whether hosts that only `discovery_origins` names may lead to loopback, private and link-local addresses.
+    /// Default false.
+    pub allow_private_addresses: bool,
+}
+
 /// `verify`
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verify {
     /// The provider's yes is enough.
     Off,
-    /// RFC 7662 introspection must answer `active:false`.
+    /// RFC 7662 introspection must not answer `active:true` afterwards; whether it answered so before decides how far the end is proven.
     Introspect,
 }

@@ -2,6 +2,7 @@
 
 mod address;
 mod claims;
+mod discovery;
 mod foreign;
 mod subjects;
 mod tokens;
@@ -135,6 +136,7 @@ impl Reader<'_> {
 
     /// The settings that every kind has; read, and checked, even where those of the kind are wrong.
     fn with_kind(mut self, kind: Option<KindConfig>) -> Option<ProviderConfig> {
+        let discovery = self.discovery();
         let mut raw = std::mem::take(&mut self.raw);
         let claims = self.claim_names(&mut raw, kind.as_ref());
         let timeout = self.span("timeout", raw.timeout, 10 * SECOND, LEAST_TIMEOUT, 120 * SECOND);
@@ -153,6 +155,7 @@ impl Reader<'_> {
             rate_per_s,
             allow_http: raw.allow_http.is_some_and(|flag| flag.0),
             ca_file: raw.ca_file,
+            discovery,
             verify: raw.verify.unwrap_or(Verify::Off),
             kind: kind?,
         })

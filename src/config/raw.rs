@@ -217,6 +217,8 @@ pub(super) struct RawProvider {
     pub(super) rate_per_s: Option<Number>,
     pub(super) allow_http: Option<Flag>,
     pub(super) ca_file: Option<PathBuf>,
+    pub(super) discovery_origins: Option<Words>,
+    pub(super) allow_private_addresses: Option<Flag>,
     pub(super) verify: Option<Verify>,
     pub(super) revocation_endpoint: Option<String>,
     pub(super) introspection_endpoint: Option<String>,

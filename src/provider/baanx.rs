@@ -84,8 +84,8 @@ pub(super) fn classify(reply: &Reply<'_>, kind: TokenTypeHint) -> Answer {
     }
     let success = reply.json().and_then(|body| body.get("success").and_then(Value::as_bool));
     match (reply.status, success, kind) {
-        (200..=299, Some(true), _) => reply.done(Proof::Accepted),
-        (200..=299, _, _) => reply.transient(),
+        (200..=299, Some(true), _) => reply.accepted(),
+        (200..=299, _, _) => reply.no_yes().unwrap_or_else(|| reply.transient()),
         // The bearer no longer opens anything, so the access token is dead. Whether its refresh token lives on, nobody was asked.
         (401, _, TokenTypeHint::AccessToken) => {
             reply.fails(Verdict::Done(Proof::AlreadyInvalid), "the access token is dead, its refresh token's state is not proven")
@@ -118,6 +118,10 @@ mod tests {
             (200, r#"{"success":true}"#, Verdict::Done(Proof::Accepted)),
             (200, r#"{"success":false}"#, Verdict::Transient),
             (200, r#"{"success":"true"}"#, Verdict::Transient),
+            (200, r#"{"success":true,"success":false}"#, Verdict::Transient),
+            (200, r#"{"success":true,"error":"x"}"#, Verdict::Transient),
+            (200, r#"{"success":true"#, Verdict::Transient),
+            (200, "success=true", Verdict::Transient),
             (200, "", Verdict::Transient),
             (200, "<html>", Verdict::Transient),
             (204, "", Verdict::Transient),

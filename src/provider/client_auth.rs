@@ -43,6 +43,11 @@ impl Client {
         Ok(Self { id: config.id.clone(), proof })
     }
 
+    /// Its id.
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
     /// A form POST about `token`, authenticated.
     pub(super) fn call<'a>(&'a self, url: &'a Url, token: &'a PresentedToken, hint: Option<TokenTypeHint>) -> Call<'a> {
         let token = token.token.expose();

@@ -7,6 +7,7 @@ use super::genauth::Genauth;
 use super::global_token_revocation::GlobalTokenRevocation;
 use super::http::Http;
 use super::hydra::Hydra;
+use super::introspect::Look;
 use super::keycloak::Keycloak;
 use super::okta::Okta;
 use super::rfc7009::Rfc7009;
@@ -72,12 +73,12 @@ impl Dialect {
         })
     }
 
-    /// Asks whether an accepted revocation of `token` took effect, where there is introspection.
-    pub(super) async fn verify(&self, http: &Http, token: &PresentedToken, accepted: Answer) -> Answer {
+    /// Asks what the provider thinks of `token`, where there is introspection.
+    pub(super) async fn look(&self, http: &Http, token: &PresentedToken) -> Look {
         match (self, self.tokens()) {
-            (Self::Genauth(application), _) => application.verify(http, token, accepted).await,
-            (_, Some(server)) => server.verify(http, token, accepted).await,
-            (_, None) => accepted,
+            (Self::Genauth(application), _) => application.look(http, token).await,
+            (_, Some(server)) => server.look(http, token).await,
+            (_, None) => Look::Nothing,
         }
     }
 

@@ -6,12 +6,13 @@ use std::sync::{PoisonError, RwLock};
 
 use reqwest::Method;
 use serde::Deserialize;
-use url::Url;
+use url::{Origin, Url};
 
 use super::call::Call;
 use super::http::Http;
+use super::private::Guard;
 use super::reply::Reply;
-use super::scrub::{limit, printable};
+use super::scrub::{limit, scrub};
 use super::setup::{ProviderSetupError, Setup, permitted_url, place};
 use crate::outcome::{Answer, Verdict};
 
@@ -41,6 +42,9 @@ impl Endpoint {
 pub(super) struct Discovery {
     issuer: String,
     allow_http: bool,
+    /// Where endpoints may lie: the issuer's origin, and those of `discovery_origins`.
+    origins: Vec<Origin>,
+    guard: Guard,
     documents: [Url; 2],
     found: RwLock<Option<Metadata>>,
 }
@@ -53,6 +57,16 @@ struct Metadata {
     global_token_revocation_endpoint: Option<String>,
 }
 
+impl Metadata {
+    fn named(&self, endpoint: Endpoint) -> Option<&str> {
+        match endpoint {
+            Endpoint::Revocation => self.revocation_endpoint.as_deref(),
+            Endpoint::Introspection => self.introspection_endpoint.as_deref(),
+            Endpoint::GlobalTokenRevocation => self.global_token_revocation_endpoint.as_deref(),
+        }
+    }
+}
+
 impl Discovery {
     /// Discovery from the provider's `issuer`; `wanted` is the endpoint that must be set where there is no issuer.
     pub(super) fn new(setup: &Setup<'_>, wanted: Endpoint) -> Result<Self, ProviderSetupError> {
@@ -63,7 +77,10 @@ impl Discovery {
         let oauth = format!("/.well-known/oauth-authorization-server{}", url.path().trim_end_matches('/'));
         let oauth = setup.url_under("issuer", &url.origin().ascii_serialization(), &oauth)?;
         let allow_http = setup.config.allow_http;
-        Ok(Self { issuer: issuer.to_owned(), allow_http, documents: [openid, oauth], found: RwLock::new(None) })
+        let listed = setup.config.discovery.origins.iter().map(|origin| Ok(setup.url("discovery_origins", origin)?.origin()));
+        let origins = [Ok(url.origin())].into_iter().chain(listed).collect::<Result<_, ProviderSetupError>>()?;
+        let (issuer, guard, found) = (issuer.to_owned(), Guard::new(setup.config), RwLock::new(None));
+        Ok(Self { issuer, allow_http, origins, guard, documents: [openid, oauth], found })
     }
 
     /// The endpoint's URL, from memory or from the issuer. A failure is `Transient` or `Misconfigured`.
@@ -73,15 +90,27 @@ impl Discovery {
             Some(metadata) => metadata,
             None => self.fetch(http).await?,
         };
-        let named = match endpoint {
-            Endpoint::Revocation => metadata.revocation_endpoint.as_deref(),
-            Endpoint::Introspection => metadata.introspection_endpoint.as_deref(),
-            Endpoint::GlobalTokenRevocation => metadata.global_token_revocation_endpoint.as_deref(),
-        };
-        named.ok_or("is not in it".to_owned()).and_then(|url| permitted_url(url, self.allow_http)).map_err(|problem| {
-            let advice = format!("set {} in the provider's settings", endpoint.as_str());
-            self.misconfigured(&format!("{} {problem}; {advice}", endpoint.as_str()))
-        })
+        let name = endpoint.as_str();
+        let named = metadata.named(endpoint).ok_or("is not in it".to_owned()).and_then(|url| permitted_url(url, self.allow_http));
+        let url = named.map_err(|problem| self.misconfigured(&format!("{name} {problem}; set {name} in the provider's settings")))?;
+        self.permit(&url).map_err(|problem| self.misconfigured(&format!("{name} {problem}")))?;
+        Ok(url)
+    }
+
+    /// Whether what the metadata names, as far as it is remembered, lies where nothing may be sent.
+    pub(super) fn refuses(&self, endpoint: Endpoint) -> bool {
+        let remembered = self.found.read().unwrap_or_else(PoisonError::into_inner);
+        let url = remembered.as_ref().and_then(|metadata| Url::parse(metadata.named(endpoint)?).ok());
+        url.is_some_and(|url| self.permit(&url).is_err())
+    }
+
+    /// Tokens and the client's secret go where the metadata says: whoever can write there must not be able to send them elsewhere.
+    fn permit(&self, url: &Url) -> Result<(), String> {
+        if !self.origins.contains(&url.origin()) {
+            let origin = scrub(&url.origin().ascii_serialization(), &[]);
+            return Err(format!("lies outside the issuer's origin; set it, or list its origin in discovery_origins: {origin}"));
+        }
+        self.guard.check(url).map_err(|problem| problem.to_string())
     }
 
     /// Forgets what was found; the next call reads the metadata again.
@@ -97,7 +126,7 @@ impl Discovery {
             other => other,
         }?;
         if metadata.issuer != self.issuer {
-            let other = printable(&metadata.issuer);
+            let other = scrub(&metadata.issuer, &[]);
             return Err(self.misconfigured(&format!("its issuer is {other}; it must equal the issuer setting, slash for slash")));
         }
         self.remember(Some(metadata.clone()));
@@ -130,6 +159,6 @@ fn classify(reply: &Reply<'_>) -> Result<Metadata, Answer> {
     if let Some(answer) = reply.status_answer() {
         return Err(answer);
     }
-    let metadata = serde_json::from_slice(&reply.body).ok().filter(|_| reply.is_success());
+    let metadata = reply.json().and_then(|body| serde_json::from_value(body).ok()).filter(|_| reply.is_success());
     metadata.ok_or_else(|| reply.fails(Verdict::Misconfigured, "no metadata document there: check the issuer"))
 }

@@ -6,27 +6,46 @@ use std::iter;
 
 use rustls::{AlertDescription, Error as TlsError};
 
-use super::scrub::{limit, printable};
+use super::private::PrivateAddress;
+use super::scrub::{limit, printable, scrub};
 use crate::outcome::{Answer, Verdict};
 
 /// How resolvers say that a name does not exist, as opposed to "try again" (glibc, musl, the BSDs and macOS).
 const UNKNOWN_HOST: [&str; 4] =
     ["Name or service not known", "No address associated with hostname", "Name does not resolve", "nodename nor servname"];
 
+/// What is told of an answer that cannot be read.
+pub(super) const UNREADABLE: &str = "the answer is no readable HTTP and the call may have worked; it will be tried again";
+
 /// The answer to a call that failed below HTTP, or in the middle of a response with `status`.
-pub(super) fn answer(what: &str, error: &reqwest::Error, status: Option<u16>) -> Answer {
+pub(super) fn answer(what: &str, error: &reqwest::Error, status: Option<u16>, secrets: &[&str]) -> Answer {
     let (verdict, why) = classify(error);
+    let why = scrub(&why, secrets);
+    let verdict = if is_unreadable(error) { Verdict::Unreadable } else { verdict };
     let advice = match verdict {
         Verdict::Misconfigured => "mend this, and it goes on by itself",
+        Verdict::Unreadable => UNREADABLE,
         _ => "whether it took effect is unknown, it will be tried again",
     };
     Answer { verdict, http_status: status, error: Some(limit(&format!("{what} failed: {why}; {advice}"))), retry_after: None }
+}
+
+/// Whether an answer came that is no HTTP which can be read, as opposed to none or half of one.
+fn is_unreadable(error: &reqwest::Error) -> bool {
+    let framing = |error: &io::Error| matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData);
+    let unreadable = |cause: &(dyn Error + 'static)| {
+        cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse) || cause.downcast_ref().is_some_and(framing)
+    };
+    !error.is_connect() && causes(error).any(unreadable)
 }
 
 fn classify(error: &reqwest::Error) -> (Verdict, String) {
     let cause = printable(&causes(error).last().map(ToString::to_string).unwrap_or_default());
     if let Some(tls) = causes(error).find_map(|cause| cause.downcast_ref::<TlsError>()) {
         return (tls_verdict(tls), format!("TLS: {cause} (host name, certificate and ca_file must fit)"));
+    }
+    if let Some(refusal) = causes(error).find_map(|cause| cause.downcast_ref::<PrivateAddress>()) {
+        return (Verdict::Misconfigured, refusal.to_string());
     }
     if error.is_dns() {
         return (lookup_verdict(&cause), format!("host name lookup: {cause}"));

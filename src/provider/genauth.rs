@@ -6,15 +6,16 @@
 use serde_json::Value;
 use url::Url;
 
+use super::body::Body;
 use super::client_auth::Client;
 use super::http::Http;
-use super::introspect;
+use super::introspect::{self, Look};
 use super::kick_users::KickUsers;
 use super::reply::Reply;
 use super::rfc7009;
 use super::setup::{ProviderSetupError, Setup};
 use crate::config::{BasicEncoding, GenauthConfig, GenauthProtocol};
-use crate::outcome::{Answer, Proof, Verdict};
+use crate::outcome::{Answer, Verdict};
 use crate::target::PresentedToken;
 
 /// A GenAuth application.
@@ -45,9 +46,9 @@ impl Genauth {
         reply.map_or_else(|failure| failure, |reply| classify(&reply))
     }
 
-    /// See [`introspect::verify`]. The introspection endpoint documents `token_type_hint`, so it gets one.
-    pub(super) async fn verify(&self, http: &Http, token: &PresentedToken, accepted: Answer) -> Answer {
-        introspect::verify(http, &self.client, Ok(self.introspection.clone()), token, accepted).await
+    /// See [`introspect::look`]. The introspection endpoint documents `token_type_hint`, so it gets one.
+    pub(super) async fn look(&self, http: &Http, token: &PresentedToken) -> Look {
+        introspect::look(http, &self.client, &self.introspection, token).await
     }
 
     /// What whole users are logged out with, where its settings are given.
@@ -67,7 +68,7 @@ pub(super) fn classify(reply: &Reply<'_>) -> Answer {
     let number = |name: &str| body.as_ref().and_then(|body| body.get(name)?.as_u64());
     match (reply.is_success(), number("statusCode")) {
         (true, Some(code)) => coded(reply, code, number("apiCode"), body.as_ref()),
-        (true, None) if reply.body.trim_ascii().is_empty() || body.as_ref().is_some_and(Value::is_object) => rfc7009::classify(reply),
+        (true, None) if matches!(reply.body, Body::Empty) || body.as_ref().is_some_and(Value::is_object) => rfc7009::classify(reply),
         (true, None) => reply.fails(Verdict::Transient, "neither an empty body nor a statusCode: is app_host the application's host?"),
         (false, Some(code)) if is_transient(code) => reply.transient(),
         (false, _) => rfc7009::classify(reply),
@@ -78,7 +79,7 @@ fn coded(reply: &Reply<'_>, code: u64, api_code: Option<u64>, body: Option<&Valu
     let denied = body.and_then(|body| body.pointer("/data/success")) == Some(&Value::Bool(false));
     match (code, api_code) {
         (200, _) if denied => reply.transient(),
-        (200, _) => reply.done(Proof::Accepted),
+        (200, _) => reply.accepted(),
         // Signature, clock and nonce faults of the credentials; unknown application; unknown user pool.
         (_, Some(1300..=1306 | 2011 | 2224)) | (401..=405, _) => {
             reply.fails(Verdict::Misconfigured, "check app_host, client_id, client_secret and client_auth")
@@ -98,6 +99,7 @@ pub(super) fn is_transient(code: u64) -> bool {
 mod tests {
     use super::super::reply::tests::reply;
     use super::*;
+    use crate::outcome::Proof;
 
     #[test]
     fn every_row_of_the_table() {
@@ -111,6 +113,10 @@ mod tests {
             (201, r#"{"statusCode":200,"data":{"success":true}}"#, accepted),
             (200, r#"{"statusCode":200,"data":{"success":false}}"#, Verdict::Transient),
             (200, "<!DOCTYPE html>", Verdict::Transient),
+            (200, r#"{"statusCode":200,"data":{"success":"false"}}"#, Verdict::Transient),
+            (200, r#"{"statusCode":200,"error":{"code":1}}"#, Verdict::Transient),
+            (200, r#"{"statusCode":"500"}"#, Verdict::Transient),
+            (200, r#"{"success":false}"#, Verdict::Transient),
             (200, "true", Verdict::Transient),
             (200, r#"{"statusCode":429,"message":"ThrottleError"}"#, Verdict::Transient),
             (200, r#"{"statusCode":500}"#, Verdict::Transient),

@@ -14,7 +14,7 @@ use super::http::Http;
 use super::reply::Reply;
 use super::setup::{ProviderSetupError, Setup};
 use crate::config::{GlobalTokenRevocationConfig, SubjectFormat};
-use crate::outcome::{Answer, Proof, Verdict};
+use crate::outcome::{Answer, Verdict};
 
 /// A server with a global token revocation endpoint.
 pub(super) struct GlobalTokenRevocation {
@@ -97,7 +97,7 @@ fn nameless() -> Answer {
 /// The statuses of the draft's section "Revocation Response". A 404 may be the user or the URL, so a person must look.
 fn classify(reply: &Reply<'_>) -> Answer {
     match reply.status {
-        200..=299 => reply.done(Proof::Accepted),
+        200..=299 => reply.accepted(),
         400 => reply.fails(Verdict::Refused, "the server does not take this subject: check subject_format"),
         401 => reply.fails(Verdict::Misconfigured, "check bearer_token, or the client that is granted one"),
         403 => reply.fails(Verdict::Misconfigured, "the bearer may not revoke globally: check its scope"),
@@ -111,6 +111,7 @@ fn classify(reply: &Reply<'_>) -> Answer {
 mod tests {
     use super::super::reply::tests::reply;
     use super::*;
+    use crate::outcome::Proof;
 
     #[test]
     fn every_row_of_the_table() {
@@ -132,6 +133,13 @@ mod tests {
         ];
         for (status, verdict) in rows {
             assert_eq!(classify(&reply(status, "")).verdict, verdict, "{status}");
+        }
+    }
+
+    #[test]
+    fn a_yes_that_says_no_is_none() {
+        for body in ["<html>blocked</html>", r#"{"err":"x"}"#, r#"{"success":false}"#, "error=server_error"] {
+            assert_eq!(classify(&reply(200, body)).verdict, Verdict::Transient, "{body}");
         }
     }
 

@@ -2,13 +2,16 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use reqwest::header::{DATE, HeaderMap, LOCATION, RETRY_AFTER};
+use reqwest::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, LOCATION, RETRY_AFTER, TRANSFER_ENCODING};
 use reqwest::{Certificate, Client, ClientBuilder, Response, redirect, retry};
 
+use super::body::Body;
 use super::call::Call;
 use super::fault;
+use super::private::Guard;
 use super::reply::Reply;
 use super::setup::{ProviderSetupError, Setup};
 use crate::config::KindConfig;
@@ -17,6 +20,8 @@ use crate::retry::parse_retry_after;
 
 /// Most bytes read of a response body; what comes after is never looked at.
 const MAX_BODY_BYTES: usize = 64 * 1024;
+/// Most headers of a response.
+const MAX_HEADERS: usize = 1000;
 /// Shorter than servers commonly keep idle connections, so that a call seldom meets one that is being closed.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 /// Longest wait that is read from it.
@@ -39,6 +44,11 @@ impl Http {
         let builder = Client::builder()
             .user_agent(USER_AGENT)
             .http1_only()
+            // What RFC 9112 has a user agent read, and what real servers send beside it. A header that still cannot be read is passed over.
+            .http1_allow_obsolete_multiline_headers_in_responses(true)
+            .http1_allow_spaces_after_header_name_in_responses(true)
+            .http1_ignore_invalid_headers_in_responses(true)
+            .http1_max_headers(MAX_HEADERS)
             .connect_timeout(config.connect_timeout)
             .timeout(config.timeout)
             // A followed 307 or 308 would hand the token to another host; a followed 302 would turn into a GET whose 200 means nothing.
@@ -48,6 +58,8 @@ impl Http {
             .no_proxy()
             .pool_idle_timeout(POOL_IDLE_TIMEOUT)
             .pool_max_idle_per_host(config.concurrency);
+        let guard = Guard::new(config);
+        let builder = if guard.is_needed() { builder.dns_resolver(Arc::new(guard)) } else { builder };
         let client = with_roots(setup, builder)?.build().map_err(|error| {
             let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
             setup.refuse(
@@ -62,11 +74,13 @@ impl Http {
     pub(super) async fn send<'a>(&self, call: Call<'a>) -> Result<Reply<'a>, Answer> {
         let what = call.what();
         let (request, secrets) = call.into_parts();
-        let mut response = self.client.execute(request).await.map_err(|error| fault::answer(&what, &error, None))?;
+        let mut response = self.client.execute(request).await.map_err(|error| fault::answer(&what, &error, None, &secrets))?;
         let status = response.status().as_u16();
-        let body = read_body(&mut response).await.map_err(|error| fault::answer(&what, &error, Some(status)))?;
-        let retry_after = self.retry_after(status, response.headers(), SystemTime::now());
-        Ok(Reply { what, status, body, location: header(response.headers(), LOCATION.as_str()).map(str::to_owned), retry_after, secrets })
+        let body = read_body(&mut response).await.map_err(|error| fault::answer(&what, &error, Some(status), &secrets))?;
+        let headers = response.headers();
+        let body = Body::read(&body, header(headers, CONTENT_TYPE.as_str()), header(headers, CONTENT_ENCODING.as_str()));
+        let retry_after = self.retry_after(status, headers, SystemTime::now());
+        Ok(Reply { what, status, body, location: header(headers, LOCATION.as_str()).map(str::to_owned), retry_after, secrets })
     }
 
     fn retry_after(&self, status: u16, headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
@@ -89,13 +103,20 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 }
 
 async fn read_body(response: &mut Response) -> Result<Vec<u8>, reqwest::Error> {
+    let most = unencoded_length(response.headers()).unwrap_or(MAX_BODY_BYTES).min(MAX_BODY_BYTES);
     let mut body = Vec::new();
-    while body.len() < MAX_BODY_BYTES
+    while body.len() < most
         && let Some(chunk) = response.chunk().await?
     {
-        body.extend(chunk.iter().take(MAX_BODY_BYTES - body.len()));
+        body.extend(chunk.iter().take(most - body.len()));
     }
     Ok(body)
+}
+
+/// The length of a body whose `Transfer-Encoding` is `identity`. The HTTP library would wait for the end of the connection, which may stay open.
+fn unencoded_length(headers: &HeaderMap) -> Option<usize> {
+    header(headers, TRANSFER_ENCODING.as_str()).filter(|encoding| encoding.trim().eq_ignore_ascii_case("identity"))?;
+    header(headers, CONTENT_LENGTH.as_str())?.trim().parse().ok()
 }
 
 fn with_roots(setup: &Setup<'_>, builder: ClientBuilder) -> Result<ClientBuilder, ProviderSetupError> {

@@ -78,7 +78,7 @@ impl Admin {
 /// What the administrative port's answer means.
 fn classify(reply: &Reply<'_>) -> Answer {
     match reply.status {
-        200..=299 => reply.done(Proof::Accepted),
+        200..=299 => reply.accepted(),
         401 | 403 => reply.fails(Verdict::Misconfigured, "something before the administrative port denies access: check admin_url"),
         _ => reply.status_answer().unwrap_or_else(|| reply.fails(Verdict::Refused, "see Hydra's log, then retry or cancel")),
     }
@@ -93,6 +93,9 @@ mod tests {
     fn every_row_of_the_table() {
         let rows = [
             (204, "", Verdict::Done(Proof::Accepted)),
+            (200, "<html>login</html>", Verdict::Transient),
+            (200, r#"{"error":"x"}"#, Verdict::Transient),
+            (200, r#"{"status":"error"}"#, Verdict::Transient),
             (400, r#"{"error":"invalid_request"}"#, Verdict::Refused),
             (401, "", Verdict::Misconfigured),
             (403, "", Verdict::Misconfigured),

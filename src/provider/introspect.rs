@@ -1,4 +1,8 @@
-//! `verify = "introspect"`: whether an accepted revocation took effect (RFC 7662).
+//! `verify = "introspect"`: whether a revocation took effect (RFC 7662), by a look before it and a look after it.
+//!
+//! One look proves nothing: a server says `active:false` of every token that the asking client may not see, and 200 to its revocation.
+
+use std::time::Duration;
 
 use url::Url;
 
@@ -9,77 +13,73 @@ use super::scrub::limit;
 use crate::outcome::{Answer, Proof, Verdict};
 use crate::target::PresentedToken;
 
-/// What the introspection endpoint's answer makes of `accepted`, the provider's yes:
-///
-/// - `active:false`: `Done(Verified)`; `active:true`: `Contradicted`;
-/// - refused for good (4xx): `accepted` stands, because asking again would bring the same;
-/// - no answer, or none that can be read: `Transient`. Revocation is idempotent, so all of it is tried again.
-pub(super) async fn verify(
-    http: &Http,
-    client: &Client,
-    endpoint: Result<Url, Answer>,
-    token: &PresentedToken,
-    accepted: Answer,
-) -> Answer {
-    let url = match endpoint {
-        Ok(url) => url,
-        Err(failure) => return unproven(failure, accepted),
-    };
-    match http.send(client.call(&url, token, token.hint)).await {
-        Ok(reply) => classify(&reply, accepted),
-        Err(failure) => again(failure),
+/// Longest time that the first look takes: what proves a revocation must not hold it up.
+const FIRST_LOOK: Duration = Duration::from_secs(2);
+
+/// What introspection says of a token.
+pub(super) enum Look {
+    /// `active:true`, as the answer to a revocation that was accepted.
+    Active(Answer),
+    /// `active:false`; whether the answer names us as the token's client.
+    Inactive { ours: bool },
+    /// We may not ask: a person has to mend that.
+    Denied(Answer),
+    /// Refused for good (other 4xx): asking again would bring the same.
+    Nothing,
+    /// No answer, or none that can be read.
+    Failed(Answer),
+}
+
+/// The look before a revocation. One that takes too long counts as none.
+pub(super) async fn first(look: impl Future<Output = Look>) -> Look {
+    tokio::time::timeout(FIRST_LOOK, look).await.unwrap_or(Look::Nothing)
+}
+
+/// One introspection.
+pub(super) async fn look(http: &Http, client: &Client, endpoint: &Url, token: &PresentedToken) -> Look {
+    match http.send(client.call(endpoint, token, token.hint)).await {
+        Ok(reply) => classify(&reply, client.id()),
+        Err(failure) => Look::Failed(failure),
     }
 }
 
-fn classify(reply: &Reply<'_>, accepted: Answer) -> Answer {
-    let active = reply.json().and_then(|body| body.get("active")?.as_bool());
-    match (reply.status, active) {
-        (200..=299, Some(false)) => Answer { verdict: Verdict::Done(Proof::Verified), ..accepted },
-        (200..=299, Some(true)) => {
-            reply.fails(Verdict::Contradicted, "active after an accepted revocation: is the token another client's?")
+/// What both looks make of `accepted`, the provider's yes between them. Revocation is idempotent: what is `Transient` is tried again as a whole.
+pub(super) fn conclude(accepted: Answer, before: Look, after: Look) -> Answer {
+    match (before, after) {
+        (_, Look::Active(contradiction)) => contradiction,
+        (Look::Denied(denial), _) | (_, Look::Denied(denial)) => unverified(denial),
+        (Look::Active(_) | Look::Inactive { ours: true }, Look::Inactive { .. }) => {
+            Answer { verdict: Verdict::Done(Proof::Verified), ..accepted }
         }
-        (408 | 425 | 429, _) => again(reply.transient()),
-        (400..=499, _) => accepted,
-        _ => again(reply.transient()),
+        (_, Look::Failed(failure)) => unverified(Answer { verdict: Verdict::Transient, ..failure }),
+        (_, Look::Inactive { .. } | Look::Nothing) => accepted,
     }
 }
 
-/// Metadata that names no usable endpoint stays so; a metadata call that failed may work later.
-fn unproven(failure: Answer, accepted: Answer) -> Answer {
-    if failure.verdict == Verdict::Transient { again(failure) } else { accepted }
+fn unverified(failure: Answer) -> Answer {
+    let error = failure.error.map(|error| limit(&format!("revocation accepted, not verified: {error}")));
+    Answer { error, ..failure }
 }
 
-fn again(failure: Answer) -> Answer {
-    let error = failure.error.map(|error| limit(&format!("revocation accepted, not verified: {error}")));
-    Answer { verdict: Verdict::Transient, error, ..failure }
+fn classify(reply: &Reply<'_>, us: &str) -> Look {
+    let body = reply.json().unwrap_or_default();
+    match (reply.status, body.get("active").and_then(serde_json::Value::as_bool)) {
+        (401, _) => denied(reply),
+        (200..=299 | 400, _) if reply.oauth_error().as_deref() == Some("invalid_client") => denied(reply),
+        (200..=299, Some(false)) => Look::Inactive { ours: body.get("client_id").and_then(serde_json::Value::as_str) == Some(us) },
+        (200..=299, Some(true)) => {
+            Look::Active(reply.fails(Verdict::Contradicted, "active after an accepted revocation: is the token another client's?"))
+        }
+        (408 | 425 | 429, _) => Look::Failed(reply.transient()),
+        (400..=499, _) => Look::Nothing,
+        _ => Look::Failed(reply.transient()),
+    }
+}
+
+fn denied(reply: &Reply<'_>) -> Look {
+    Look::Denied(reply.fails(Verdict::Misconfigured, "check client_id, client_secret and whether this client may introspect"))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::reply::tests::reply;
-    use super::*;
-
-    #[test]
-    fn only_an_inactive_token_is_verified() {
-        let rows = [
-            (200, r#"{"active":false}"#, Verdict::Done(Proof::Verified)),
-            (200, r#"{"active":true,"sub":"user-1"}"#, Verdict::Contradicted),
-            (200, r#"{"active":"false"}"#, Verdict::Transient),
-            (200, "", Verdict::Transient),
-            (200, "<html>", Verdict::Transient),
-            (302, "", Verdict::Transient),
-            (400, r#"{"error":"invalid_request"}"#, Verdict::Done(Proof::Accepted)),
-            (401, r#"{"error":"invalid_client"}"#, Verdict::Done(Proof::Accepted)),
-            (403, r#"{"active":false}"#, Verdict::Done(Proof::Accepted)),
-            (404, "", Verdict::Done(Proof::Accepted)),
-            (408, "", Verdict::Transient),
-            (429, "", Verdict::Transient),
-            (500, r#"{"active":false}"#, Verdict::Transient),
-            (503, "", Verdict::Transient),
-        ];
-        for (status, body, verdict) in rows {
-            let accepted = reply(200, "").done(Proof::Accepted);
-            assert_eq!(classify(&reply(status, body), accepted).verdict, verdict, "{status} {body}");
-        }
-    }
-}
+#[path = "introspect_tests.rs"]
+mod tests;

@@ -97,15 +97,20 @@ impl Keycloak {
 /// The end of a session. Only Keycloak's own word for it makes a 404 a dead session: a proxy before the admin API answers 404 too.
 fn session(reply: &Reply<'_>) -> Result<Answer, Answer> {
     match reply.status {
-        200..=299 => Ok(reply.done(Proof::Accepted)),
+        200..=299 => yes(reply),
         // Keycloak writes it with three s.
         404 if says(reply, "ssion not found") => Ok(reply.done(Proof::AlreadyInvalid)),
         _ => Err(denied(reply)),
     }
 }
 
+/// A 2xx; an `Err` where its body says no, so that no call follows one that was not made.
+fn yes(reply: &Reply<'_>) -> Result<Answer, Answer> {
+    reply.no_yes().map_or_else(|| Ok(reply.done(Proof::Accepted)), Err)
+}
+
 fn user(reply: &Reply<'_>) -> Result<Answer, Answer> {
-    if reply.is_success() { Ok(reply.done(Proof::Accepted)) } else { Err(denied(reply)) }
+    if reply.is_success() { yes(reply) } else { Err(denied(reply)) }
 }
 
 /// The clients, by `clientId`, that hold offline tokens of a user.
@@ -113,7 +118,8 @@ fn offline_clients(reply: &Reply<'_>) -> Result<Vec<String>, Answer> {
     if !reply.is_success() {
         return Err(denied(reply));
     }
-    let consents: Vec<Value> = serde_json::from_slice(&reply.body).map_err(|_| reply.transient())?;
+    yes(reply)?;
+    let Some(Value::Array(consents)) = reply.json() else { return Err(reply.transient()) };
     let offline = consents.iter().filter(|consent| {
         let grants = consent.get("additionalGrants").and_then(Value::as_array);
         grants.is_some_and(|grants| grants.iter().any(|grant| grant.get("key").and_then(Value::as_str) == Some("Offline Token")))
@@ -125,7 +131,7 @@ fn offline_clients(reply: &Reply<'_>) -> Result<Vec<String>, Answer> {
 /// The end of one client's offline tokens; that it holds none any more is as good.
 fn consent(reply: &Reply<'_>) -> Result<(), Answer> {
     match reply.status {
-        200..=299 => Ok(()),
+        200..=299 => yes(reply).map(drop),
         404 if says(reply, "offline token not found") || says(reply, "Client not found") => Ok(()),
         _ => Err(denied(reply)),
     }

@@ -17,7 +17,7 @@ use super::http::Http;
 use super::reply::Reply;
 use super::setup::{ProviderSetupError, Setup};
 use crate::config::{GenauthManagementConfig, UserIdType};
-use crate::outcome::{Answer, Proof, Verdict};
+use crate::outcome::{Answer, Verdict};
 
 const USER_POOL: HeaderName = HeaderName::from_static("x-authing-userpool-id");
 
@@ -88,7 +88,7 @@ fn classify(reply: &Reply<'_>) -> Answer {
     let stated = number(&body, "statusCode");
     match (stated.unwrap_or(u64::from(reply.status)), number(&body, "apiCode")) {
         (200, _) if body.pointer("/data/success") == Some(&Value::Bool(false)) => reply.transient(),
-        (200, _) if stated.is_some() => reply.done(Proof::Accepted),
+        (200, _) if stated.is_some() => reply.accepted(),
         (200..=299, _) => reply.fails(Verdict::Transient, "it says neither yes nor no: is management_host the management API's host?"),
         (_, Some(2004)) => reply.fails(Verdict::Refused, "no such user: check user_id_type"),
         (_, Some(2011)) => reply.fails(Verdict::Misconfigured, "an application is not known: check app_ids"),
@@ -106,6 +106,7 @@ fn classify(reply: &Reply<'_>) -> Answer {
 mod tests {
     use super::super::reply::tests::reply;
     use super::*;
+    use crate::outcome::Proof;
 
     #[test]
     fn every_row_of_the_table() {
@@ -115,6 +116,9 @@ mod tests {
             (200, r#"{"statusCode":200,"data":{"exists":true}}"#, Verdict::Done(Proof::Accepted)),
             (200, r#"{"statusCode":200}"#, Verdict::Done(Proof::Accepted)),
             (200, r#"{"success":true}"#, Verdict::Transient),
+            (200, r#"{"statusCode":200,"errors":["x"]}"#, Verdict::Transient),
+            (200, r#"{"statusCode":200,"data":{"success":0}}"#, Verdict::Transient),
+            (200, r#"{"statusCode":200"#, Verdict::Transient),
             (204, "", Verdict::Transient),
             (200, "", Verdict::Transient),
             (200, "<html>", Verdict::Transient),

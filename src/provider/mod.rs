@@ -4,10 +4,12 @@ mod access_key;
 mod address;
 mod baanx;
 mod bearer;
+mod body;
 mod call;
 mod client_auth;
 mod dialect;
 mod discovery;
+mod failure;
 mod fault;
 mod genauth;
 mod global_token_revocation;
@@ -17,12 +19,17 @@ mod hydra;
 mod introspect;
 mod keycloak;
 mod kick_users;
+mod lenient;
+mod markup;
+mod normal;
 mod okta;
+mod private;
 mod remarks;
 mod reply;
 mod rfc7009;
 mod scrub;
 mod setup;
+mod unreadable;
 
 use std::sync::Arc;
 
@@ -36,9 +43,10 @@ use self::call::Call;
 use self::dialect::Dialect;
 use self::http::Http;
 use self::setup::Setup;
+use self::unreadable::Unreadable;
 use crate::config::{ProviderConfig, Verify};
 use crate::outcome::{Answer, Proof, Verdict};
-use crate::target::{Kind, Selector, Target};
+use crate::target::{Kind, PresentedToken, Selector, Target};
 
 /// One configured provider, with its own connections and credentials. It cannot be printed.
 pub struct Provider {
@@ -46,6 +54,7 @@ pub struct Provider {
     http: Http,
     dialect: Dialect,
     verify: Verify,
+    unreadable: Unreadable,
 }
 
 impl Provider {
@@ -54,7 +63,7 @@ impl Provider {
         let setup = Setup { name: &name, config };
         let dialect = Dialect::new(&setup)?;
         let http = Http::new(&setup)?;
-        Ok(Provider { name, http, dialect, verify: config.verify })
+        Ok(Provider { name, http, dialect, verify: config.verify, unreadable: Unreadable::default() })
     }
 
     /// The `<name>` of `[providers.<name>]`.
@@ -72,30 +81,43 @@ impl Provider {
         self.dialect.calls(kind) > 0
     }
 
-    /// How many HTTP requests an attempt at `target` makes in the usual case, introspection included; 0 where there is no call for it.
+    /// How many HTTP requests an attempt at `target` makes in the usual case, both introspections included; 0 where there is no call for it.
     ///
     /// An attempt makes more where it has to get metadata or a bearer first, and at Keycloak one for each client that holds offline tokens of a subject.
     pub fn calls_per_attempt(&self, target: &Target) -> u32 {
         let calls = self.dialect.calls(target.selector.kind());
         let verifies = calls > 0 && self.verify == Verify::Introspect && target.token().is_some();
-        calls + u32::from(verifies)
+        calls + 2 * u32::from(verifies)
     }
 
-    /// One attempt at `target`: the requests that revoke it, and an introspection request where `verify` asks for it and the provider said yes to a token.
+    /// One attempt at `target`: the requests that revoke it and, where `verify` asks for it and it is a token, an introspection before them and, where
+    /// the provider said yes, another after them.
     ///
     /// Never panics. Each request is bounded by `timeout`; [`Self::calls_per_attempt`] tells how many there are.
     /// What takes several requests is done when all were accepted; else all of them are made again by the next attempt.
     /// `error` is set on every failure, and on a success that leaves something for a person to know.
     pub async fn revoke(&self, target: &Target) -> Answer {
-        let Some(answer) = self.dialect.revoke(&self.http, target).await else {
-            return unsupported(target.selector.kind());
+        let answer = match (self.verify, &target.selector) {
+            (Verify::Introspect, Selector::Token(token)) => self.revoke_between_looks(target, token).await,
+            _ => self.dialect.revoke(&self.http, target).await,
         };
-        match (self.verify, answer.verdict, &target.selector) {
-            (Verify::Introspect, Verdict::Done(Proof::Accepted), Selector::Token(token)) => {
-                self.dialect.verify(&self.http, token, answer).await
-            }
-            _ => answer,
+        let answer = answer.unwrap_or_else(|| unsupported(target.selector.kind()));
+        self.unreadable.count(target, answer)
+    }
+
+    /// Whether a person has to look at `target`, because attempt after attempt was answered by what is no readable HTTP.
+    pub fn is_unreadable(&self, target: &Target) -> bool {
+        self.unreadable.is_enough(target)
+    }
+
+    /// Whatever the first look brings, the revocation is sent.
+    async fn revoke_between_looks(&self, target: &Target, token: &PresentedToken) -> Option<Answer> {
+        let before = introspect::first(self.dialect.look(&self.http, token)).await;
+        let answer = self.dialect.revoke(&self.http, target).await?;
+        if answer.verdict != Verdict::Done(Proof::Accepted) {
+            return Some(answer);
         }
+        Some(introspect::conclude(answer, before, self.dialect.look(&self.http, token).await))
     }
 
     /// For `check`: reaches the provider without changing anything there. One sentence either way.

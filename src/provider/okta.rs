@@ -15,7 +15,7 @@ use super::reply::Reply;
 use super::rfc7009::Rfc7009;
 use super::setup::{ProviderSetupError, Setup};
 use crate::config::{BasicEncoding, OktaConfig};
-use crate::outcome::{Answer, Proof, Verdict};
+use crate::outcome::{Answer, Verdict};
 
 /// An Okta organisation.
 pub(super) struct Okta {
@@ -77,9 +77,9 @@ fn tokens(setup: &Setup<'_>, config: &OktaConfig) -> Result<Option<Rfc7009>, Pro
 /// Of its codes for 403 (<https://developer.okta.com/docs/reference/error-codes/>), E0000005 refuses the session and E0000015 the feature, whoever the
 /// user is. E0000006 says "no permission" of an administrator without any role and of a super administrator whom others may not log out alike.
 fn classify(reply: &Reply<'_>) -> Answer {
-    let code = reply.json().and_then(|body| Some(body.get("errorCode")?.as_str()?.to_owned()));
+    let code = reply.text("errorCode");
     match reply.status {
-        200..=299 => reply.done(Proof::Accepted),
+        200..=299 => reply.accepted(),
         401 => reply.fails(Verdict::Misconfigured, "check api_token"),
         403 => match code.as_deref() {
             None => reply.fails(Verdict::Misconfigured, "something before Okta denies access: check base_url and network zones"),
@@ -95,6 +95,7 @@ fn classify(reply: &Reply<'_>) -> Answer {
 mod tests {
     use super::super::reply::tests::reply;
     use super::*;
+    use crate::outcome::Proof;
 
     #[test]
     fn every_row_of_the_table() {

@@ -4,11 +4,22 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::scrub::{limit, scrub, shorten};
+use super::body::Body;
+use super::failure;
+use super::normal::{is_part, tells};
+use super::scrub::{REDACTED, limit, scrub, shorten};
 use crate::outcome::{Answer, Proof, Verdict};
 
 /// Most characters of a provider's own words in an error text, so that our part of the sentence fits too.
 const MAX_WORDS: usize = 110;
+
+/// Longest error code that is kept as it is; OAuth's own have at most 25 characters.
+const MAX_CODE: usize = 40;
+/// Members that hold an error's code, the most telling first.
+const CODES: [&str; 6] = ["error", "errorCode", "error_code", "errcode", "__type", "code"];
+/// Members that hold its words.
+const WORDS: [&str; 10] =
+    ["error_description", "errorSummary", "errorMessage", "errmsg", "message", "msg", "detail", "title", "statusCode", "apiCode"];
 
 /// A complete response.
 pub(super) struct Reply<'a> {
@@ -16,8 +27,8 @@ pub(super) struct Reply<'a> {
     pub(super) what: String,
     /// HTTP status.
     pub(super) status: u16,
-    /// The first 64 KiB of the body.
-    pub(super) body: Vec<u8>,
+    /// The first 64 KiB of the body, decoded.
+    pub(super) body: Body,
     /// `Location`, of a redirect.
     pub(super) location: Option<String>,
     /// `Retry-After`, in full.
@@ -32,14 +43,38 @@ impl Reply<'_> {
         (200..300).contains(&self.status)
     }
 
-    /// The body, if it is JSON.
+    /// The body, if all of it is JSON: what may prove something is read from nothing else.
     pub(super) fn json(&self) -> Option<Value> {
-        serde_json::from_slice(&self.body).ok()
+        self.body.whole().cloned()
     }
 
-    /// The `error` member of an OAuth error response (RFC 6749 section 5.2).
+    /// The `error` member of an OAuth error response (RFC 6749 section 5.2), in JSON, a form or XML, whatever stands beside it.
     pub(super) fn oauth_error(&self) -> Option<String> {
-        member(&self.json()?, "error")
+        self.text("error")
+    }
+
+    /// A string or number member of the body, as far as it can be read.
+    pub(super) fn text(&self, name: &str) -> Option<String> {
+        member(self.members()?, name)
+    }
+
+    /// The members of the body; of a list of one (Salesforce), that one's.
+    fn members(&self) -> Option<&Value> {
+        match self.body.members()? {
+            Value::Array(values) if values.len() == 1 => values.first(),
+            members => Some(members),
+        }
+    }
+
+    /// The answer to a 2xx whose body says that nothing was done.
+    pub(super) fn no_yes(&self) -> Option<Answer> {
+        let said = failure::of(&self.body).filter(|_| self.is_success())?;
+        Some(self.fails(Verdict::Transient, &format!("{said} is no yes, it will be tried again")))
+    }
+
+    /// Success, unless the body says that it is none.
+    pub(super) fn accepted(&self) -> Answer {
+        self.no_yes().unwrap_or_else(|| self.done(Proof::Accepted))
     }
 
     /// The answer that the status alone decides for every kind: may work later (408, 425, 429, 5xx), or wrong URL (3xx, 404, 405, 407, 410).
@@ -77,17 +112,51 @@ impl Reply<'_> {
 
     /// The provider's own words. All text of the provider's that enters an error text passes through here.
     fn words(&self) -> String {
-        let said = match (&self.location, self.json()) {
-            (Some(location), _) => format!("to {}", location.split(['?', '#']).next().unwrap_or_default()),
-            (None, Some(body)) => {
-                let members = ["error", "error_description", "errorCode", "errorSummary", "statusCode", "apiCode", "message"];
-                members.iter().filter_map(|name| member(&body, name)).collect::<Vec<_>>().join(": ")
-            }
-            (None, None) => String::from_utf8_lossy(&self.body).into_owned(),
+        let said = match &self.location {
+            // Scrubbed before it is cut: a cut could leave the beginning of a token that no longer matches.
+            Some(location) => format!("to {}", scrub(location.split(['?', '#']).next().unwrap_or_default(), &self.secrets)),
+            None => self.said(),
         };
-        // Scrubbed before it is cut: a cut could leave the beginning of a token that no longer matches.
-        let said = scrub(&said, &self.secrets);
         if said.is_empty() { said } else { format!(" {}", shorten(&said, MAX_WORDS)) }
+    }
+
+    /// The error code, where it looks like one, and the words beside it, where they tell of no secret. Of what has no members nothing is kept.
+    fn said(&self) -> String {
+        let Some(body) = self.members() else { return self.shape().to_owned() };
+        let nested = body.get("error").filter(|error| error.is_object());
+        let named = |name: &str| member(body, name).or_else(|| member(nested?, name));
+        let code = CODES.iter().find_map(|name| named(name)).filter(|code| self.is_code(code)).unwrap_or_default();
+        let others = CODES.iter().take(1).chain(&WORDS).filter_map(|name| named(name)).filter(|text| *text != code);
+        let words = scrub(&others.collect::<Vec<_>>().join(": "), &self.secrets);
+        let words = if is_part(&words, &self.secrets) { REDACTED.to_owned() } else { words };
+        // A token may be cut in two, one half where a code should be.
+        match (code.as_str(), words.as_str()) {
+            (code, "") => code.to_owned(),
+            ("", words) => words.to_owned(),
+            (code, words) if tells(&format!("{code}{words}"), &self.secrets) => format!("{code}: {REDACTED}"),
+            (code, words) => format!("{code}: {words}"),
+        }
+    }
+
+    /// What is told of a body without members.
+    fn shape(&self) -> &'static str {
+        match self.body {
+            Body::Page => "(an HTML page)",
+            Body::Encoded => "(a compressed body)",
+            Body::Garbled => "(broken JSON)",
+            Body::Text => "(a text)",
+            Body::Empty | Body::Json(_) | Body::Fields(_) => "",
+        }
+    }
+
+    /// A short word of OAuth's alphabet that is no part of what must not be repeated.
+    fn is_code(&self, word: &str) -> bool {
+        let of_codes = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+        !word.is_empty()
+            && word.len() <= MAX_CODE
+            && word.chars().all(of_codes)
+            && scrub(word, &self.secrets) == word
+            && !is_part(word, &self.secrets)
     }
 }
 
@@ -102,6 +171,8 @@ fn member(body: &Value, name: &str) -> Option<String> {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// A reply as the classification tables write it.
@@ -109,7 +180,7 @@ pub(super) mod tests {
         Reply {
             what: "POST https://id.example.com/revoke".to_owned(),
             status,
-            body: body.as_bytes().to_vec(),
+            body: Body::read(body.as_bytes(), None, None),
             location: None,
             retry_after: None,
             secrets: vec!["tok/1"],
@@ -147,5 +218,49 @@ pub(super) mod tests {
         let mut busy = reply(503, "");
         busy.retry_after = Some(Duration::from_secs(86_400));
         assert_eq!(busy.status_answer().unwrap().retry_after, Some(Duration::from_secs(86_400)));
+    }
+
+    /// One character as a provider may write it.
+    fn spelled(c: char, how: u8) -> String {
+        let number = u32::from(c);
+        match how {
+            0 => format!("&#{number};"),
+            1 => format!("&#x{number:x};"),
+            2 => format!("%{number:02x}"),
+            3 => format!("%25{number:02X}"),
+            4 => format!("\\u{number:04x}"),
+            5 => format!("\\x{number:02X}"),
+            6 => format!("{c} "),
+            7 => format!("{c}</b>"),
+            8 => c.to_ascii_uppercase().to_string(),
+            9 => format!("&amp;#{number};"),
+            10 => format!("{c}\u{200b}"),
+            _ => c.to_string(),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_piece_of_a_token_is_in_an_error_text(
+            token in "[A-Za-z0-9+/_.~-]{12,60}",
+            how in proptest::collection::vec(0_u8..16, 60),
+            member in prop_oneof![Just("error"), Just("error_description"), Just("message"), Just("code"), Just("other")],
+            shape in 0..5,
+        ) {
+            let spelled: String = token.chars().zip(how).map(|(c, how)| spelled(c, how)).collect();
+            let body = match shape {
+                0 => serde_json::json!({ member: spelled }).to_string(),
+                1 => format!("{{\"{member}\":\"{spelled}"),
+                2 => format!("{member}=no such token: {spelled}"),
+                3 => format!("<a><{member}>{spelled}</{member}></a>"),
+                _ => spelled,
+            };
+            let error = Reply { secrets: vec![token.as_str()], ..reply(400, &body) }.transient().error.unwrap();
+            let plain = |text: &str| text.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
+            let (told, token) = (plain(&error), plain(&token));
+            for piece in token.as_bytes().windows(8).map(String::from_utf8_lossy) {
+                prop_assert!(!told.contains(&*piece), "{} holds {}", error, piece);
+            }
+        }
     }
 }

@@ -5,7 +5,7 @@ use url::Url;
 use super::client_auth::Client;
 use super::discovery::{Discovery, Endpoint};
 use super::http::Http;
-use super::introspect;
+use super::introspect::{self, Look};
 use super::reply::Reply;
 use super::setup::{ProviderSetupError, Setup};
 use crate::config::{Rfc7009Config, Verify};
@@ -51,10 +51,17 @@ impl Rfc7009 {
         self.reconsidered(reply.map_or_else(|failure| failure, |reply| classify(&reply)))
     }
 
-    /// See [`introspect::verify`].
-    pub(super) async fn verify(&self, http: &Http, token: &PresentedToken, accepted: Answer) -> Answer {
-        let endpoint = self.endpoint(http, Endpoint::Introspection).await;
-        introspect::verify(http, &self.client, endpoint, token, accepted).await
+    /// See [`introspect::look`]. Metadata that names no endpoint to look at proves nothing; one that lies where it may not needs a person.
+    pub(super) async fn look(&self, http: &Http, token: &PresentedToken) -> Look {
+        match self.endpoint(http, Endpoint::Introspection).await {
+            Ok(url) => introspect::look(http, &self.client, &url, token).await,
+            Err(failure) if failure.verdict != Verdict::Misconfigured => Look::Failed(failure),
+            Err(failure) => {
+                let is_refused = self.discovery.as_ref().is_some_and(|discovery| discovery.refuses(Endpoint::Introspection));
+                let failure = self.reconsidered(failure);
+                if is_refused { Look::Denied(failure) } else { Look::Nothing }
+            }
+        }
     }
 
     /// Whether there is an introspection endpoint, or metadata that may name one.
@@ -107,16 +114,19 @@ fn unconfigured(endpoint: Endpoint) -> Answer {
     Answer { verdict: Verdict::Misconfigured, http_status: None, error, retry_after: None }
 }
 
+/// The other codes of RFC 6749 and RFC 8628, which no gateway uses for faults of its own.
+const REFUSALS: [&str; 5] = ["invalid_request", "invalid_grant", "invalid_scope", "unsupported_grant_type", "unsupported_response_type"];
+
 /// What a server's answer means (RFC 7009 section 2.2, RFC 6749 section 5.2 and what servers do beside them).
 pub(super) fn classify(reply: &Reply<'_>) -> Answer {
     if let Some(answer) = reply.status_answer() {
         return answer;
     }
     match (reply.status, reply.oauth_error().as_deref()) {
-        // Any 2xx: RFC 9110 section 15 has the others treated as 200. RFC 7009 has the body ignored, but one that says `error` is no yes.
-        (200..=299, None) => reply.done(Proof::Accepted),
-        // Keycloak says so with 200, Google with 400.
-        (200..=299 | 400, Some("invalid_token")) => reply.done(Proof::AlreadyInvalid),
+        // Any 2xx: RFC 9110 section 15 has the others treated as 200. RFC 7009 has the body ignored, but one that says no is no yes.
+        (200..=299, None) => reply.accepted(),
+        // Keycloak says so with 200, Google with 400. What is broken off might have gone on otherwise.
+        (200..=299 | 400, Some("invalid_token")) if !reply.body.is_broken() => reply.done(Proof::AlreadyInvalid),
         (_, Some("unsupported_token_type")) => reply.fails(Verdict::Unsupported, "the provider does not revoke tokens of this type"),
         (_, Some("temporarily_unavailable" | "server_error")) => reply.transient(),
         // Zitadel blames the client for a token of another client; pausing the provider for it would stop everybody's revocations.
@@ -126,13 +136,14 @@ pub(super) fn classify(reply: &Reply<'_>) -> Answer {
         (401..=403, _) | (_, Some("invalid_client" | "unauthorized_client")) => {
             reply.fails(Verdict::Misconfigured, "check client_id, client_secret and client_auth")
         }
+        // An error that OAuth does not know is somebody else's, who stands before the server.
+        (200..=299, Some(code)) if !REFUSALS.contains(&code) => reply.accepted(),
         _ => reply.fails(Verdict::Refused, "the provider refuses this token: see its log, then retry or cancel"),
     }
 }
 
 fn blames_the_token(reply: &Reply<'_>) -> bool {
-    let description = reply.json().and_then(|body| Some(body.get("error_description")?.as_str()?.contains("not issued for this client")));
-    description.unwrap_or(false)
+    reply.text("error_description").is_some_and(|description| description.contains("not issued for this client"))
 }
 
 #[cfg(test)]
@@ -148,7 +159,25 @@ mod tests {
         let rows = [
             (200, "", ACCEPTED),
             (200, "{}", ACCEPTED),
-            (200, "<html>anything</html>", ACCEPTED),
+            (200, "revoked", ACCEPTED),
+            (200, r#"{"status":"ok"}"#, ACCEPTED),
+            (200, "<html>anything</html>", Verdict::Transient),
+            (200, r#"{"error":{"code":401}}"#, Verdict::Transient),
+            (200, r#"{"errors":[{"message":"no"}]}"#, Verdict::Transient),
+            (200, r#"{"success":false}"#, Verdict::Transient),
+            (200, r#"{"status":"error"}"#, Verdict::Transient),
+            (200, r#"{"error":"blocked_by_policy"}"#, Verdict::Transient),
+            (200, r#"{"error":"invalid_token","error":null}"#, Verdict::Transient),
+            (200, r#"{"error":"invalid_request"}"#, Verdict::Refused),
+            (200, r#"{"error":"invalid_token""#, Verdict::Transient),
+            (400, r#"{"error":"invalid_token""#, Verdict::Refused),
+            (200, "error=invalid_token", ALREADY_INVALID),
+            (400, "error=unsupported_token_type&error_description=x", Verdict::Unsupported),
+            (400, r#"[{"error":"unsupported_token_type"}]"#, Verdict::Unsupported),
+            (400, r#"[{"errorCode":"INVALID_SESSION_ID","message":"x"}]"#, Verdict::Refused),
+            (400, r#"{"error":"invalid_token","load":NaN}"#, ALREADY_INVALID),
+            (400, "<OAuth><error>unsupported_token_type</error></OAuth>", Verdict::Unsupported),
+            (400, "error=invalid_token&error=server_error", Verdict::Refused),
             (204, "", ACCEPTED),
             (200, r#"{"error":"invalid_token"}"#, ALREADY_INVALID),
             (400, r#"{"error":"invalid_token","error_description":"Token expired or revoked"}"#, ALREADY_INVALID),

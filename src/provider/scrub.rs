@@ -2,11 +2,14 @@
 
 use url::form_urlencoded::byte_serialize;
 
+use super::normal::tells;
+
 /// Longest error text, characters.
 const MAX_ERROR_CHARS: usize = 240;
 /// A word of at least this many characters that mixes letters and digits may be (part of) a credential.
 const OPAQUE_WORD_CHARS: usize = 24;
-const REDACTED: &str = "[redacted]";
+/// What stands in place of text that is left out.
+pub(super) const REDACTED: &str = "[redacted]";
 
 /// Foreign text without `secrets`, however the provider encoded them, and without anything else that looks like a credential.
 pub(super) fn scrub(text: &str, secrets: &[&str]) -> String {
@@ -14,7 +17,9 @@ pub(super) fn scrub(text: &str, secrets: &[&str]) -> String {
     // Longest first: a short secret inside a longer one must not keep the longer one from being found.
     needles.sort_by_key(|needle| std::cmp::Reverse(needle.len()));
     let text = needles.iter().fold(printable(text), |text, needle| text.replace(needle, REDACTED));
-    mask_opaque(&text)
+    let text = mask_opaque(&text);
+    // In pieces or in an encoding of which only the pieces are known: none of the text is kept, because what is left would tell of the rest.
+    if tells(&text, secrets) { REDACTED.to_owned() } else { text }
 }
 
 /// The text with each run of white space, control or invisible formatting characters as one space.

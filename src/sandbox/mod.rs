@@ -3,6 +3,7 @@
 //!
 //! Calls block; async code that must not stall wraps them in `spawn_blocking`.
 
+mod authlib;
 mod nginx;
 mod node;
 mod oidc;

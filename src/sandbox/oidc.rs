@@ -1,4 +1,4 @@
-//! An authorization server to revoke tokens at: npm's `oidc-provider`, or a built-in one that pretends where Node is missing.
+//! An authorization server to revoke tokens at: npm's `oidc-provider`, Authlib's, or a built-in one that pretends where Node is missing.
 
 use std::{path::Path, time::Duration};
 
@@ -6,10 +6,12 @@ use rand::distributions::{Alphanumeric, DistString};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{SandboxError, node::Node, pretend::Pretend};
+use super::{SandboxError, authlib::Authlib, node::Node, pretend::Pretend};
 use crate::target::Token;
 
 const CLIENT_ID: &str = "shop";
+/// Another client of the real servers, with the same secret.
+const OTHER_CLIENT_ID: &str = "other";
 
 /// Grant of both servers that issues tokens for any subject.
 pub(super) const DIRECT: &str = "urn:test:direct";
@@ -17,7 +19,7 @@ pub(super) const DIRECT: &str = "urn:test:direct";
 /// Longest that the server may take for an answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A private authorization server with one client. Dropping it ends it.
+/// A private authorization server; the real ones have a second client. Dropping it ends it.
 pub struct OidcProvider {
     server: Server,
     issuer: String,
@@ -27,6 +29,7 @@ pub struct OidcProvider {
 
 enum Server {
     Node(Node),
+    Authlib { _server: Authlib },
     Pretend { _server: Pretend },
 }
 
@@ -53,9 +56,15 @@ impl OidcProvider {
     /// Starts `oidc-provider`, which the first start on a machine installs with npm; blocks until it answers.
     pub fn start() -> Result<Self, SandboxError> {
         let secret = secret();
-        let clients = json!([{ "client_id": CLIENT_ID, "client_secret": secret }]);
-        let node = Node::start(&clients.to_string())?;
+        let node = Node::start(&clients(&secret))?;
         Self::new(node.issuer(), secret, Server::Node(node))
+    }
+
+    /// Starts Authlib's server, which Debian's packages bring; blocks until it answers.
+    pub fn authlib() -> Result<Self, SandboxError> {
+        let secret = secret();
+        let server = Authlib::start(&clients(&secret))?;
+        Self::new(server.issuer(), secret, Server::Authlib { _server: server })
     }
 
     /// Starts the built-in stand-in on the current runtime.
@@ -101,42 +110,58 @@ impl OidcProvider {
     pub fn log(&self) -> Option<&Path> {
         match &self.server {
             Server::Node(node) => Some(node.log()),
-            Server::Pretend { .. } => None,
+            Server::Authlib { .. } | Server::Pretend { .. } => None,
         }
     }
 
     /// Whether it is the real one.
     pub fn is_real(&self) -> bool {
-        matches!(self.server, Server::Node(_))
+        !matches!(self.server, Server::Pretend { .. })
     }
 
     /// Logs a user in: an opaque access token and a refresh token.
     pub async fn issue(&self, sub: &str) -> Result<Tokens, SandboxError> {
-        self.grant(&[("sub", sub)]).await
+        self.grant(CLIENT_ID, &[("sub", sub)]).await
+    }
+
+    /// The same at the other client of a real server.
+    pub async fn issue_to_other(&self, sub: &str) -> Result<Tokens, SandboxError> {
+        self.grant(OTHER_CLIENT_ID, &[("sub", sub)]).await
     }
 
     /// The same with a JWT as access token, which this server can neither revoke nor introspect. Only the real one has it.
     pub async fn issue_jwt(&self, sub: &str) -> Result<Tokens, SandboxError> {
-        self.grant(&[("sub", sub), ("format", "jwt")]).await
+        self.grant(CLIENT_ID, &[("sub", sub), ("format", "jwt")]).await
     }
 
     /// Whether a token is active (RFC 7662, section 2.2).
     pub async fn introspect(&self, token: &Token) -> Result<bool, SandboxError> {
-        let answer: IntrospectionAnswer = self.post("/token/introspection", &[("token", token.expose())]).await?;
+        let answer: IntrospectionAnswer = self.post("/token/introspection", CLIENT_ID, &[("token", token.expose())]).await?;
         Ok(answer.active)
     }
 
-    async fn grant(&self, parameters: &[(&str, &str)]) -> Result<Tokens, SandboxError> {
-        let answer: TokenAnswer = self.post("/token", &[&[("grant_type", DIRECT)], parameters].concat()).await?;
+    /// Whether a token is active for the other client of a real server.
+    pub async fn introspect_as_other(&self, token: &Token) -> Result<bool, SandboxError> {
+        let answer: IntrospectionAnswer = self.post("/token/introspection", OTHER_CLIENT_ID, &[("token", token.expose())]).await?;
+        Ok(answer.active)
+    }
+
+    async fn grant(&self, client_id: &str, parameters: &[(&str, &str)]) -> Result<Tokens, SandboxError> {
+        let answer: TokenAnswer = self.post("/token", client_id, &[&[("grant_type", DIRECT)], parameters].concat()).await?;
         Ok(Tokens { access: Token::new(answer.access_token), refresh: Token::new(answer.refresh_token) })
     }
 
-    async fn post<T: serde::de::DeserializeOwned>(&self, path: &str, form: &[(&str, &str)]) -> Result<T, SandboxError> {
+    async fn post<T: serde::de::DeserializeOwned>(&self, path: &str, client_id: &str, form: &[(&str, &str)]) -> Result<T, SandboxError> {
         let url = format!("{}{path}", self.issuer);
-        let form = [form, &[("client_id", CLIENT_ID), ("client_secret", &self.secret)]].concat();
+        let form = [form, &[("client_id", client_id), ("client_secret", &self.secret)]].concat();
         let answer = async { self.http.post(&url).form(&form).send().await?.error_for_status()?.json().await };
         answer.await.map_err(|error| failed(&format!("POST {url}"), &error))
     }
+}
+
+/// The clients that a real server starts with.
+fn clients(secret: &str) -> String {
+    json!([CLIENT_ID, OTHER_CLIENT_ID].map(|id| json!({ "client_id": id, "client_secret": secret }))).to_string()
 }
 
 fn secret() -> String {

@@ -308,6 +308,7 @@ fn set_to_work(worker: &Arc<Worker>, event: LogoutEvent, row: Uuid, plans: &[New
                 token_expires_at: target.token_expires_at(),
                 give_up_at: plan.give_up_at,
                 is_outage: false,
+                is_unreadable: false,
             };
             let id = TargetId { event: row, ordinal };
             Some(Job::new((id, 1), target, standing, context.clone(), permits.split(1)?, worker))

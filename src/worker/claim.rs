@@ -177,6 +177,7 @@ fn job(worker: &Worker, provider: &Arc<str>, claimed: Claimed, context: &Arc<Con
         token_expires_at: claimed.token_expires_at,
         give_up_at: claimed.give_up_at,
         is_outage: false,
+        is_unreadable: false,
     };
     let attempt = claimed.attempt;
     let (selector, problem) = match open(worker, provider, &claimed) {

@@ -92,6 +92,7 @@ async fn attempt(worker: &Worker, mut job: Job) -> Option<Finished> {
     let answer = gate.provider.revoke(&job.target).await;
     let took = began.elapsed();
     job.standing.is_outage = pass.report(&answer, took);
+    job.standing.is_unreadable = gate.provider.is_unreadable(&job.target);
     failpoint!("responded");
     Some(finish(worker, job, answer, started_at, took))
 }

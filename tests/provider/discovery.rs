@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-use revocation_worker::config::{KindConfig, ProviderConfig, Verify};
+use revocation_worker::config::{DiscoveryConfig, KindConfig, ProviderConfig, Verify};
 use revocation_worker::outcome::{Answer, Proof, Verdict};
 
 use crate::scripted_idp::{Memory, Reply, Request, ScriptedIdp};
@@ -134,5 +134,105 @@ async fn introspection_is_discovered_too() {
     let answer = revoke(&ProviderConfig { verify: Verify::Introspect, ..discovering(idp.url()) }).await;
     assert_eq!(answer.verdict, Verdict::Done(Proof::Verified));
     assert!(memory.is_revoked(TOKEN));
-    assert_eq!(paths(&idp), [OPENID, "/revoke", "/introspect"]);
+    assert_eq!(paths(&idp), [OPENID, "/introspect", "/revoke", "/introspect"]);
+}
+
+/// A provider elsewhere than the issuer, on this machine too, under the name `localhost` or by its address.
+async fn elsewhere(host: &str) -> (ScriptedIdp, String) {
+    let idp = ScriptedIdp::start(|_| Reply::status(200)).await;
+    let port = idp.url().rsplit(':').next().unwrap().to_owned();
+    (idp, format!("http://{host}:{port}"))
+}
+
+/// The answer where metadata leads to `origin`, with these settings.
+async fn led_to(origin: &str, origins: &[&str], allow_private_addresses: bool) -> Answer {
+    let endpoint = format!("{origin}/revoke");
+    let idp = ScriptedIdp::start(move |request| {
+        let issuer = issuer(&base(request));
+        Reply::json(200, format!(r#"{{"issuer":"{issuer}","revocation_endpoint":"{endpoint}","introspection_endpoint":"{endpoint}"}}"#))
+    })
+    .await;
+    let origins = origins.iter().map(|origin| (*origin).to_owned()).collect();
+    let discovery = DiscoveryConfig { origins, allow_private_addresses };
+    revoke(&ProviderConfig { discovery, ..discovering(idp.url()) }).await
+}
+
+#[tokio::test]
+async fn metadata_cannot_send_a_token_to_another_origin() {
+    for host in ["127.0.0.1", "localhost", "[::1]", "127.0.0.2"] {
+        let (idp, origin) = elsewhere(host).await;
+        let answer = led_to(&origin, &["https://id.example.com"], true).await;
+        let error = answer.error.unwrap();
+        assert!(answer.verdict == Verdict::Misconfigured && error.contains("list its origin in discovery_origins"), "{error}");
+        assert_eq!(idp.ledger().len(), 0, "{host}");
+    }
+    for origin in
+        ["https://evil.example.com", "https://127.0.0.1", "http://localhost:1", "https://id.example.com:8443", "https://id.example.com."]
+    {
+        let answer = led_to(origin, &["https://id.example.com"], false).await;
+        assert_eq!(answer.verdict, Verdict::Misconfigured, "{origin}");
+    }
+}
+
+#[tokio::test]
+async fn an_origin_that_is_listed_serves_unless_it_leads_inside() {
+    for host in ["localhost", "127.0.0.1"] {
+        let (idp, origin) = elsewhere(host).await;
+        let inside = led_to(&origin, &[&origin], false).await;
+        let error = inside.error.unwrap_or_default();
+        // By its address the host is the issuer's, which is configured.
+        match host {
+            "localhost" => assert!(inside.verdict == Verdict::Misconfigured && error.contains("allow_private_addresses = true"), "{error}"),
+            _ => assert_eq!(inside.verdict, Verdict::Done(Proof::Accepted)),
+        }
+        let before = idp.ledger().len();
+        assert_eq!(led_to(&origin, &[&origin], true).await.verdict, Verdict::Done(Proof::Accepted));
+        assert_eq!((before, idp.ledger().len()), (usize::from(host != "localhost"), before + 1));
+    }
+}
+
+#[tokio::test]
+async fn addresses_inside_are_refused_in_every_form() {
+    for origin in [
+        "https://10.0.0.1",
+        "https://[::ffff:169.254.169.254]",
+        "https://[fd00::1]",
+        "https://0x7f.2",
+        "https://2130706434",
+        "https://0.0.0.0",
+    ] {
+        let listed = url::Url::parse(origin).unwrap().origin().ascii_serialization();
+        let answer = led_to(origin, &[&listed], false).await;
+        let error = answer.error.unwrap();
+        assert!(answer.verdict == Verdict::Misconfigured && error.contains("allow_private_addresses = true"), "{origin}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_configured_host_is_not_touched() {
+    let (idp, origin) = elsewhere("localhost").await;
+    let mut config = discovering(idp.url());
+    config.discovery.origins = vec![origin.clone()];
+    if let KindConfig::Rfc7009(kind) = &mut config.kind {
+        kind.revocation_endpoint = Some(format!("{origin}/revoke"));
+    }
+    assert_eq!(revoke(&config).await.verdict, Verdict::Done(Proof::Accepted));
+}
+
+#[tokio::test]
+async fn an_introspection_endpoint_elsewhere_gets_no_token_and_needs_a_person() {
+    let (other, origin) = elsewhere("localhost").await;
+    let idp = ScriptedIdp::start(move |request| match request.path.as_str() {
+        OPENID => {
+            let base = base(request);
+            let endpoints = format!(r#""revocation_endpoint":"{base}/revoke","introspection_endpoint":"{origin}/introspect""#);
+            Reply::json(200, format!(r#"{{"issuer":"{}",{endpoints}}}"#, issuer(&base)))
+        }
+        _ => Reply::status(200),
+    })
+    .await;
+    let answer = revoke(&ProviderConfig { verify: Verify::Introspect, ..discovering(idp.url()) }).await;
+    assert!(answer.verdict == Verdict::Misconfigured && answer.error.unwrap().contains("discovery_origins"));
+    assert!(paths(&idp).contains(&"/revoke".to_owned()), "the token is revoked all the same");
+    assert_eq!(other.ledger().len(), 0);
 }

@@ -1,6 +1,7 @@
 //! Networks and servers that misbehave: every fault ends in an answer, and no request is sent twice or elsewhere.
 
 use std::process::Command;
+use std::time::Duration;
 
 use revocation_worker::config::ProviderConfig;
 use revocation_worker::outcome::{Proof, Verdict};
@@ -117,4 +118,73 @@ async fn proxies_from_the_environment_are_ignored() {
     let printed = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && printed.contains("1 passed"), "{printed}");
     assert_eq!(proxy.ledger().len(), 0);
+}
+
+/// Heads that a strict parser refuses, before an empty body.
+fn odd_heads() -> Vec<String> {
+    let head = |lines: &str| format!("HTTP/1.1 200 OK\r\n{lines}Content-Length: 2\r\n\r\n{{}}");
+    let many: String = (0..300).map(|number| format!("X-Trace-{number}: a\r\n")).collect();
+    vec![
+        head("Content-Security-Policy: default-src 'self';\r\n  script-src 'none'\r\n"),
+        head("Set-Cookie: a=b;\r\n\tPath=/\r\n"),
+        head("X-Folded: a\r\n b\r\n c\r\n"),
+        head("X-Blank : a\r\n"),
+        head("X-Blank\t: a\r\n"),
+        head(&many),
+        head("Transfer-Encoding: identity\r\n"),
+        head("transfer-encoding:  Identity \r\n"),
+        head("X Bad Name: a\r\n"),
+        head("(x): a\r\n"),
+        head("X-Bytes: a\u{1}b\r\n"),
+        head("X-Latin: é\r\n"),
+        head("no colon at all\r\n"),
+        "HTTP/1.1 200 OK\nContent-Length: 2\n\n{}".to_owned(),
+        "HTTP/1.1 200\r\nContent-Length: 2\r\n\r\n{}".to_owned(),
+        "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n{}".to_owned(),
+    ]
+}
+
+#[tokio::test]
+async fn odd_headers_do_not_hide_the_answer() {
+    for head in odd_heads() {
+        let sent = head.clone();
+        let idp = ScriptedIdp::start(move |_| Reply::raw(sent.clone())).await;
+        let config = ProviderConfig { timeout: Duration::from_secs(2), ..rfc7009(idp.url()) };
+        let answer = revoke(&config).await;
+        assert_eq!(answer.verdict, Verdict::Done(Proof::Accepted), "{head:?}: {:?}", answer.error);
+    }
+}
+
+#[tokio::test]
+async fn what_stays_unreadable_is_told_to_a_person() {
+    let unreadable =
+        ["HTTP/2 200 OK\r\n\r\n", "<html>HTTP/0.9</html>", "HTTP/1.1 2OO OK\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: two\r\n\r\n{}"];
+    for bytes in unreadable {
+        let idp = ScriptedIdp::start(move |_| Reply::garbage(bytes)).await;
+        let (provider, target, other) = (provider(&rfc7009(idp.url())), token(TOKEN, None), token("other", None));
+        for attempt in 1..=5 {
+            assert!(!provider.is_unreadable(&target), "{bytes} {attempt}");
+            let answer = provider.revoke(&target).await;
+            let error = answer.error.unwrap();
+            assert!(
+                answer.verdict == Verdict::Transient && error.contains("no readable HTTP") && error.contains("may have worked"),
+                "{error}"
+            );
+        }
+        assert!(provider.is_unreadable(&target) && !provider.is_unreadable(&other), "{bytes}");
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_is_not_answered_at_all_is_no_unreadable_one() {
+    for reply in
+        [Reply::close as fn() -> Reply, || Reply::status(200).reset(), || Reply::status(503), || Reply::json(200, "{}").truncated()]
+    {
+        let idp = ScriptedIdp::start(move |_| reply()).await;
+        let (provider, target) = (provider(&rfc7009(idp.url())), token(TOKEN, None));
+        for _ in 0..6 {
+            assert_eq!(provider.revoke(&target).await.verdict, Verdict::Transient);
+        }
+        assert!(!provider.is_unreadable(&target));
+    }
 }

@@ -1,5 +1,7 @@
 //! `kind = "keycloak"`: tokens, sessions and users of a realm.
 
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
 use revocation_worker::config::{ClientAuth, KindConfig, ProviderConfig, Verify};
 use revocation_worker::outcome::{Answer, Proof, Verdict};
 use revocation_worker::target::{Target, TokenTypeHint};
@@ -38,14 +40,19 @@ async fn tokens_go_to_the_realm_by_rfc_7009() {
 
 #[tokio::test]
 async fn tokens_are_verified_by_the_realms_introspection() {
-    let idp = realm(|request| match request.path.ends_with("/introspect") {
-        true => Reply::json(200, r#"{"active":false}"#),
-        false => Reply::status(200),
+    let revoked = AtomicBool::new(false);
+    let idp = realm(move |request| match request.path.ends_with("/introspect") {
+        true => Reply::json(200, format!(r#"{{"active":{}}}"#, !revoked.load(SeqCst))),
+        false => {
+            revoked.store(true, SeqCst);
+            Reply::status(200)
+        }
     })
     .await;
     let config = ProviderConfig { verify: Verify::Introspect, ..keycloak(idp.url()) };
     assert_eq!(provider(&config).revoke(&token(TOKEN, None)).await.verdict, Verdict::Done(Proof::Verified));
-    assert_eq!(calls(&idp)[1], "POST /realms/shop/protocol/openid-connect/token/introspect");
+    let look = "POST /realms/shop/protocol/openid-connect/token/introspect";
+    assert_eq!(calls(&idp), [look, "POST /realms/shop/protocol/openid-connect/revoke", look]);
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Canaries: a provider that repeats what it was sent does not get it into an error text.
 
+use std::sync::{Arc, Mutex};
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use revocation_worker::config::{
@@ -10,8 +12,8 @@ use revocation_worker::target::TokenTypeHint;
 
 use crate::scripted_idp::{Reply, Request, ScriptedIdp};
 use crate::settings::{
-    baanx, config, genauth, global_token_revocation, hydra, keycloak, kicking, oauth_server, okta, provider, secret, session, subject,
-    token,
+    baanx, config, genauth, global_token_revocation, hydra, keycloak, kicking, oauth_server, okta, provider, rfc7009, secret, session,
+    subject, token,
 };
 
 /// Canaries short enough that no rule about long words hides them, base64 included, with characters that each encoding changes.
@@ -151,11 +153,11 @@ async fn a_user_stays_out_of_the_text_of_a_call_that_was_not_answered() {
 #[tokio::test]
 async fn a_token_that_is_cut_off_in_the_echo_is_masked() {
     let jwt = "eyJhbGciOiJSUzI1NiIsImtpZCI6IjEifQ.eyJzdWIiOiJ1c2VyLTEifQ.c2lnbmF0dXJl";
-    let idp = ScriptedIdp::start(move |_| Reply::status(400).body(format!("unknown token {}... sorry", &jwt[..40]))).await;
+    let idp = ScriptedIdp::start(move |_| Reply::json(400, format!(r#"{{"message":"unknown token {}... sorry"}}"#, &jwt[..40]))).await;
     let answer = provider(&kinds(idp.url())[0]).revoke(&token(jwt, None)).await;
     assert_eq!(answer.verdict, Verdict::Refused);
     let error = answer.error.unwrap();
-    assert!(!error.contains(&jwt[..20]) && error.contains("unknown token [redacted]"));
+    assert!(!error.contains(&jwt[..8]) && error.contains("[redacted]"));
 }
 
 #[tokio::test]
@@ -166,4 +168,103 @@ async fn the_query_of_an_endpoint_stays_out_of_error_texts() {
     assert_clean(&provider(&config).revoke(&token(TOKEN, None)).await.error.unwrap());
     drop(idp);
     assert_clean(&provider(&config).revoke(&token(TOKEN, None)).await.error.unwrap());
+}
+
+const LONG: &str = "0pa9ue+Tok/en_with-every.kind~of=Char4cter";
+
+/// The token as `transform` writes each of its characters.
+fn spelled(transform: impl Fn(char) -> String) -> String {
+    LONG.chars().map(transform).collect()
+}
+
+/// Ways to repeat it that are no copy.
+fn spellings() -> Vec<String> {
+    let every = |length: usize, between: &str| {
+        LONG.as_bytes().chunks(length).map(|part| std::str::from_utf8(part).unwrap()).collect::<Vec<_>>().join(between)
+    };
+    let percent: String = url::form_urlencoded::byte_serialize(LONG.as_bytes()).collect();
+    vec![
+        LONG.replace('+', "&#43;").replace('/', "&sol;"),
+        spelled(|c| format!("&#{};", u32::from(c))),
+        spelled(|c| format!("&#x{:X};", u32::from(c))),
+        spelled(|c| format!("\\u{:04x}", u32::from(c))),
+        spelled(|c| format!("%{:02X}", u32::from(c))),
+        percent.replace('%', "%25"),
+        LONG.replace('+', " "),
+        STANDARD.encode(LONG),
+        STANDARD.encode(format!("token={LONG}")),
+        every(5, " "),
+        every(7, "</b><b>"),
+        every(3, "\",\""),
+        every(7, "."),
+        LONG.to_uppercase(),
+        spelled(|c| format!("{:02x}", u32::from(c))),
+    ]
+}
+
+/// Whether eight characters of the token in a row can be read in the text, whatever stands between them.
+fn tells(text: &str) -> bool {
+    let plain = |text: &str| text.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase();
+    let (text, token) = (plain(text), plain(LONG));
+    (0..=token.len() - 8).any(|start| text.contains(&token[start..start + 8])) || text.contains(&plain(&STANDARD.encode(LONG))[..12])
+}
+
+/// The bodies that a spelling of the token may come in.
+fn bodies(spelling: &str) -> Vec<Vec<u8>> {
+    let json = |member: &str, text: &str| serde_json::json!({ member: text }).to_string();
+    let (half, rest) = spelling.split_at(spelling.len() / 2);
+    vec![
+        json("error", spelling).into(),
+        json("error_description", &format!("no such token: {spelling}")).into(),
+        json("message", spelling).into(),
+        serde_json::json!({ "error": half, "error_description": rest }).to_string().into(),
+        format!(r#"{{"error":"invalid_request","error_description":"{spelling}"#).into(),
+        format!("error=invalid_request&error_description={spelling}").into(),
+        format!("<html><body>{spelling}</body></html>").into(),
+        format!("<r><error>{spelling}</error></r>").into(),
+        json("error", spelling).encode_utf16().flat_map(u16::to_le_bytes).collect(),
+        spelling.into(),
+    ]
+}
+
+#[tokio::test]
+async fn a_token_that_is_spelled_otherwise_is_not_recorded_either() {
+    let script = Arc::new(Mutex::new(Vec::new()));
+    let said = Arc::clone(&script);
+    let idp = ScriptedIdp::start(move |request| match request.path.as_str() {
+        "/revoke" => Reply::status(400).body(said.lock().unwrap().clone()),
+        _ => Reply::status(302).header("Location", format!("https://id.example.com/{}", String::from_utf8_lossy(&said.lock().unwrap()))),
+    })
+    .await;
+    let (oauth, redirecting) = (provider(&rfc7009(idp.url())), provider(&baanx(idp.url())));
+    for spelling in spellings() {
+        for body in bodies(&spelling) {
+            script.lock().unwrap().clone_from(&body);
+            let error = oauth.revoke(&token(LONG, None)).await.error.unwrap();
+            assert!(!tells(&error), "an error text repeats the token that was written as {}", String::from_utf8_lossy(&body));
+        }
+        *script.lock().unwrap() = spelling.replace(|c: char| !c.is_ascii_graphic(), "%20").into();
+        let error = redirecting.revoke(&token(LONG, None)).await.error.unwrap();
+        assert!(error.contains(" answered 302 to ") && !tells(&error), "a redirect repeats the token that was written as {spelling}");
+    }
+}
+
+#[tokio::test]
+async fn the_error_code_is_kept() {
+    for (body, code) in [
+        (r#"{"error":"invalid_request","error_description":"0pa9ue Tok en_with"}"#, "400 invalid_request: [redacted];"),
+        ("error=slow_down&error_description=later", "400 slow_down: later;"),
+        (r#"[{"errorCode":"INVALID_SESSION_ID","message":"expired"}]"#, "400 INVALID_SESSION_ID: expired;"),
+        ("all is lost", "400 (a text);"),
+        ("<!doctype html><p>0pa9ue", "400 (an HTML page);"),
+    ] {
+        let idp = ScriptedIdp::start(move |_| Reply::status(400).body(body)).await;
+        let error = provider(&rfc7009(idp.url())).revoke(&token(LONG, None)).await.error.unwrap();
+        assert!(error.contains(code), "{error}");
+    }
+    for part in ["Char4cter", "0pa9ue", "with-every", "every.kind"] {
+        let idp = ScriptedIdp::start(move |_| Reply::json(400, format!(r#"{{"error":"{part}"}}"#))).await;
+        let error = provider(&rfc7009(idp.url())).revoke(&token(LONG, None)).await.error.unwrap();
+        assert!(!error.contains(part), "a part of the token is taken for a code");
+    }
 }

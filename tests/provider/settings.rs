@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use revocation_worker::config::{
-    BaanxConfig, BasicEncoding, BearerConfig, ClaimNames, ClientAuth, ClientConfig, GenauthConfig, GenauthManagementConfig,
-    GenauthProtocol, GlobalTokenRevocationConfig, HydraConfig, KeycloakConfig, KindConfig, OktaConfig, ProviderConfig, Rfc7009Config,
-    Secret, UserIdType, Verify,
+    BaanxConfig, BasicEncoding, BearerConfig, ClaimNames, ClientAuth, ClientConfig, DiscoveryConfig, GenauthConfig,
+    GenauthManagementConfig, GenauthProtocol, GlobalTokenRevocationConfig, HydraConfig, KeycloakConfig, KindConfig, OktaConfig,
+    ProviderConfig, Rfc7009Config, Secret, UserIdType, Verify,
 };
 use revocation_worker::outcome::Answer;
 use revocation_worker::provider::Provider;
@@ -32,6 +32,7 @@ pub(crate) fn config(kind: KindConfig) -> ProviderConfig {
         rate_per_s: None,
         allow_http: false,
         ca_file: None,
+        discovery: DiscoveryConfig::default(),
         verify: Verify::Off,
         kind,
     }

@@ -34,17 +34,17 @@ fn kinds(base: &str) -> [(ProviderConfig, [u32; 5]); 12] {
     let genauth = || genauth(base, GenauthProtocol::Oidc, ClientAuth::None);
     [
         (rfc7009(base), [1, 0, 0, 0, 0]),
-        (verifying(rfc7009(base)), [2, 0, 0, 0, 0]),
+        (verifying(rfc7009(base)), [3, 0, 0, 0, 0]),
         (genauth(), [1, 0, 0, 0, 0]),
-        (verifying(genauth()), [2, 0, 0, 0, 0]),
-        (verifying(kicking(base)), [2, 0, 1, 0, 0]),
+        (verifying(genauth()), [3, 0, 0, 0, 0]),
+        (verifying(kicking(base)), [3, 0, 1, 0, 0]),
         (baanx(base), [1, 0, 0, 0, 0]),
         (global_token_revocation(base), [0, 0, 1, 0, 0]),
         (keycloak(base), [1, 2, 2, 0, 0]),
-        (verifying(keycloak(base)), [2, 2, 2, 0, 0]),
+        (verifying(keycloak(base)), [3, 2, 2, 0, 0]),
         (okta(base), [1, 0, 1, 0, 0]),
         (hydra(base), [1, 0, 2, 0, 0]),
-        (verifying(hydra(base)), [2, 0, 2, 0, 0]),
+        (verifying(hydra(base)), [3, 0, 2, 0, 0]),
     ]
 }
 

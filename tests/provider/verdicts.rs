@@ -14,7 +14,10 @@ async fn each_kind_answers_by_its_own_table() {
     let rows = [
         (200, "", [Verdict::Done(Proof::Accepted), Verdict::Done(Proof::Accepted), Verdict::Transient]),
         (200, r#"{"success":true}"#, [Verdict::Done(Proof::Accepted); 3]),
-        (200, r#"{"statusCode":429}"#, [Verdict::Done(Proof::Accepted), Verdict::Transient, Verdict::Transient]),
+        (200, r#"{"statusCode":429}"#, [Verdict::Transient; 3]),
+        (200, "<html>blocked</html>", [Verdict::Transient; 3]),
+        (200, r#"{"error":{"code":7}}"#, [Verdict::Transient; 3]),
+        (200, r#"{"success":false}"#, [Verdict::Transient; 3]),
         (
             400,
             r#"{"error":"invalid_token"}"#,

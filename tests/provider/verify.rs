@@ -1,20 +1,42 @@
-//! `verify = "introspect"`.
+//! `verify = "introspect"`: a look before the revocation, another after it.
+
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use revocation_worker::config::{ProviderConfig, Verify};
 use revocation_worker::outcome::{Answer, Proof, Verdict};
 
 use crate::scripted_idp::{Memory, Reply, ScriptedIdp};
-use crate::settings::{TOKEN, revoke, rfc7009};
+use crate::settings::{TOKEN, calls, revoke, rfc7009};
+
+const ACCEPTED: Verdict = Verdict::Done(Proof::Accepted);
 
 fn verifying(base: &str) -> ProviderConfig {
     ProviderConfig { verify: Verify::Introspect, ..rfc7009(base) }
 }
 
-/// The answer where the revocation is answered by the first reply and the introspection by the second, and how many requests that took.
-async fn answer(revocation: fn() -> Reply, introspection: fn() -> Reply) -> (Answer, usize) {
-    let idp = ScriptedIdp::start(move |request| if request.path == "/revoke" { revocation() } else { introspection() }).await;
+fn active() -> Reply {
+    Reply::json(200, r#"{"active":true}"#)
+}
+
+fn inactive() -> Reply {
+    Reply::json(200, r#"{"active":false}"#)
+}
+
+/// The answer where the revocation is accepted between these two looks.
+async fn between(before: fn() -> Reply, after: fn() -> Reply) -> Answer {
+    let looks = AtomicUsize::new(0);
+    let idp = ScriptedIdp::start(move |request| match (request.path.as_str(), looks.load(SeqCst)) {
+        ("/revoke", _) => Reply::status(200),
+        (_, 0) => {
+            looks.store(1, SeqCst);
+            before()
+        }
+        _ => after(),
+    })
+    .await;
     let answer = revoke(&verifying(idp.url())).await;
-    (answer, idp.ledger().len())
+    assert_eq!(calls(&idp), ["POST /introspect", "POST /revoke", "POST /introspect"]);
+    answer
 }
 
 #[tokio::test]
@@ -25,37 +47,73 @@ async fn a_revocation_that_took_effect_is_verified() {
     let answer = revoke(&verifying(idp.url())).await;
     assert_eq!((answer.verdict, answer.error), (Verdict::Done(Proof::Verified), None));
     assert!(memory.is_revoked(TOKEN));
+    // Once more: it is dead before, so that the second round proves nothing.
+    assert_eq!(revoke(&verifying(idp.url())).await.verdict, ACCEPTED);
 }
 
 #[tokio::test]
 async fn a_yes_without_effect_is_contradicted() {
-    let (answer, requests) = answer(|| Reply::status(200), || Reply::json(200, r#"{"active":true}"#)).await;
-    assert_eq!((answer.verdict, requests), (Verdict::Contradicted, 2));
-    assert!(answer.error.is_some());
-}
-
-#[tokio::test]
-async fn an_introspection_that_is_refused_leaves_the_yes_as_it_is() {
-    for introspection in [|| Reply::status(401), || Reply::status(404)] {
-        let (answer, _) = answer(|| Reply::status(200), introspection).await;
-        assert_eq!((answer.verdict, answer.http_status), (Verdict::Done(Proof::Accepted), Some(200)));
+    for before in [active, inactive, || Reply::status(503)] {
+        let answer = between(before, active).await;
+        assert_eq!(answer.verdict, Verdict::Contradicted);
+        assert!(answer.error.is_some());
     }
 }
 
 #[tokio::test]
-async fn an_introspection_that_fails_for_now_is_tried_again_with_the_revocation() {
-    for introspection in [|| Reply::status(503).header("Retry-After", "5"), Reply::close, || Reply::status(200)] {
-        let (answer, requests) = answer(|| Reply::status(200), introspection).await;
-        assert_eq!((answer.verdict, requests), (Verdict::Transient, 2));
+async fn what_was_inactive_or_not_seen_before_is_accepted_and_no_more() {
+    let nothing: [fn() -> Reply; 6] =
+        [inactive, || Reply::status(404), || Reply::status(403), || Reply::status(503), || Reply::status(200).body("<html>"), Reply::close];
+    for before in nothing {
+        let answer = between(before, inactive).await;
+        assert_eq!((answer.verdict, answer.http_status, answer.error), (ACCEPTED, Some(200), None));
+    }
+}
+
+#[tokio::test]
+async fn a_first_look_that_takes_too_long_holds_nothing_up() {
+    let idp =
+        ScriptedIdp::start(|request| if request.path == "/revoke" { Reply::json(200, r#"{"error":"x"}"#) } else { Reply::hang() }).await;
+    let answer = revoke(&verifying(idp.url())).await;
+    assert_eq!(answer.verdict, Verdict::Transient);
+    assert!(answer.error.unwrap().contains("/revoke answered 200"));
+}
+
+#[tokio::test]
+async fn a_look_that_is_refused_for_good_leaves_the_yes_as_it_is() {
+    for after in [|| Reply::status(403), || Reply::status(404), || Reply::json(400, r#"{"error":"invalid_request"}"#)] {
+        let answer = between(active, after).await;
+        assert_eq!((answer.verdict, answer.http_status), (ACCEPTED, Some(200)));
+    }
+}
+
+#[tokio::test]
+async fn wrong_credentials_at_introspection_need_a_person_and_the_revocation_is_sent() {
+    for denial in
+        [|| Reply::status(401), || Reply::json(401, r#"{"error":"invalid_client"}"#), || Reply::status(400).body("error=invalid_client")]
+    {
+        for (before, after) in [(denial, inactive as fn() -> Reply), (active, denial), (denial, denial)] {
+            let answer = between(before, after).await;
+            assert_eq!(answer.verdict, Verdict::Misconfigured);
+            assert!(answer.error.unwrap().starts_with("revocation accepted, not verified: POST http://127.0.0.1:"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_look_that_fails_for_now_is_tried_again_with_the_revocation() {
+    for after in [|| Reply::status(503).header("Retry-After", "5"), Reply::close, || Reply::status(200)] {
+        let answer = between(active, after).await;
+        assert_eq!(answer.verdict, Verdict::Transient);
         assert!(answer.error.unwrap().starts_with("revocation accepted, not verified: POST http://127.0.0.1:"));
     }
 }
 
 #[tokio::test]
-async fn only_a_yes_is_verified() {
-    for (status, body) in [(400, r#"{"error":"invalid_token"}"#), (503, ""), (401, "")] {
+async fn only_a_yes_is_looked_at_again() {
+    for (status, body) in [(400, r#"{"error":"invalid_token"}"#), (503, ""), (401, ""), (200, r#"{"success":false}"#)] {
         let idp = ScriptedIdp::start(move |_| Reply::json(status, body)).await;
         revoke(&verifying(idp.url())).await;
-        assert_eq!(idp.ledger().len(), 1, "{status}");
+        assert_eq!(calls(&idp), ["POST /introspect", "POST /revoke"], "{status}");
     }
 }

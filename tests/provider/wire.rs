@@ -1,5 +1,7 @@
 //! What each kind and authentication method puts on the wire. The GenAuth rows equal what its official SDKs send.
 
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
 use revocation_worker::config::{BasicEncoding, ClientAuth, GenauthProtocol, KindConfig, ProviderConfig, Rfc7009Config, Verify};
 use revocation_worker::outcome::{Proof, Verdict};
 use revocation_worker::target::{Selector, Target, TokenTypeHint};
@@ -146,19 +148,23 @@ async fn other_kinds_of_targets_are_unsupported_without_a_call() {
 
 #[tokio::test]
 async fn introspection_gets_the_same_client_authentication() {
-    let idp = ScriptedIdp::start(|request| match request.path.as_str() {
-        "/oauth/token/introspection" => Reply::json(200, r#"{"active":false}"#),
-        _ => Reply::status(200),
+    let revoked = AtomicBool::new(false);
+    let idp = ScriptedIdp::start(move |request| match request.path.as_str() {
+        "/oauth/token/introspection" => Reply::json(200, format!(r#"{{"active":{}}}"#, !revoked.load(SeqCst))),
+        _ => {
+            revoked.store(true, SeqCst);
+            Reply::status(200)
+        }
     })
     .await;
     let config = ProviderConfig { verify: Verify::Introspect, ..genauth(idp.url(), GenauthProtocol::Oauth, ClientAuth::SecretBasic) };
     let answer = provider(&config).revoke(&token(TOKEN, Some(TokenTypeHint::AccessToken))).await;
     assert_eq!(answer.verdict, Verdict::Done(Proof::Verified));
     let ledger = idp.ledger();
-    assert_eq!(ledger.len(), 2);
-    assert_eq!((ledger[1].method.as_str(), ledger[1].path.as_str()), ("POST", "/oauth/token/introspection"));
-    assert_eq!(
-        (ledger[1].body.as_str(), ledger[1].header("authorization")),
-        ("token=tok%2B%2F%3D1&token_type_hint=access_token", Some(BASIC_RAW))
-    );
+    assert_eq!(ledger.len(), 3);
+    for look in [&ledger[0], &ledger[2]] {
+        assert_eq!((look.method.as_str(), look.path.as_str()), ("POST", "/oauth/token/introspection"));
+        let sent = ("token=tok%2B%2F%3D1&token_type_hint=access_token", Some(BASIC_RAW));
+        assert_eq!((look.body.as_str(), look.header("authorization")), sent);
+    }
 }

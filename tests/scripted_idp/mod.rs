@@ -49,8 +49,10 @@ enum Manner {
     Reset,
     /// The connection is closed without a byte.
     Close,
-    /// The body as it is, in place of a whole HTTP response.
+    /// The body as it is, in place of a whole HTTP response; then the connection is closed.
     Garbage,
+    /// The same; the connection stays open.
+    Raw,
 }
 
 impl Reply {
@@ -77,6 +79,11 @@ impl Reply {
     /// These bytes in place of an HTTP response.
     pub(crate) fn garbage(bytes: impl Into<Vec<u8>>) -> Self {
         Self::status(0).body(bytes).in_manner(Manner::Garbage)
+    }
+
+    /// These bytes in place of an HTTP response, by a server that goes on listening.
+    pub(crate) fn raw(bytes: impl Into<Vec<u8>>) -> Self {
+        Self::status(0).body(bytes).in_manner(Manner::Raw)
     }
 
     /// With a header.
@@ -185,7 +192,7 @@ async fn serve(mut stream: TcpStream, connection: usize, handler: Arc<Handler>, 
     while let Some(request) = request::read(&mut stream, connection).await {
         ledger.lock().expect("no panic holds it").push(request.clone());
         let reply = handler(&request);
-        if send(&mut stream, &reply).await.is_err() || !matches!(reply.manner, Manner::Complete | Manner::SlowBody(_)) {
+        if send(&mut stream, &reply).await.is_err() || !matches!(reply.manner, Manner::Complete | Manner::SlowBody(_) | Manner::Raw) {
             return;
         }
     }
@@ -195,7 +202,7 @@ async fn send(stream: &mut TcpStream, reply: &Reply) -> std::io::Result<()> {
     match reply.manner {
         Manner::Close => return Ok(()),
         Manner::Hang => return until_client_leaves(stream).await,
-        Manner::Garbage => return stream.write_all(&reply.body).await,
+        Manner::Garbage | Manner::Raw => return stream.write_all(&reply.body).await,
         _ => stream.write_all(&reply.head()).await?,
     }
     match reply.manner {

@@ -10,6 +10,7 @@ mod endpoints;
 mod harness;
 mod incident_schema;
 mod logout;
+mod no_yes;
 mod outage;
 mod provider_faults;
 mod reach;

@@ -48,12 +48,20 @@ fn echo(number: usize, request: &Request) -> Reply {
     let authorization = request.header("authorization").unwrap_or_default();
     let encoded = forms(&token).into_iter().filter_map(|(_, bytes)| String::from_utf8(bytes).ok()).collect::<Vec<_>>();
     let text = format!("{token} {SECRET} {authorization} {} {} {}", request.body, STANDARD.encode(&token), encoded.join(" "));
-    match number % 8 {
+    let spelled: String = token.chars().map(|c| format!("&#{};", u32::from(c))).collect();
+    let pieces = token.as_bytes().chunks(5).map(String::from_utf8_lossy).collect::<Vec<_>>().join("</b> <b>");
+    match number % 12 {
         0 => Reply::status(503).body(text),
         1 => Reply::json(400, json!({ "error": "invalid_request", "error_description": text }).to_string()),
         2 => Reply::json(400, json!({ "error": text }).to_string()),
         3 => Reply::status(500).header("X-Echo", token.replace(|c: char| !c.is_ascii_graphic(), "")).body(text),
         4 => Reply::garbage(text),
+        5 => Reply::json(400, json!({ "error": "invalid_request", "error_description": spelled }).to_string()),
+        6 => Reply::status(400).body(format!("error=invalid_request&error_description={pieces}")),
+        7 => Reply::json(400, format!(r#"{{"error":"{spelled}","message":"{pieces}"#)),
+        8 => {
+            Reply::status(400).body(json!({ "message": pieces }).to_string().encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>())
+        }
         _ => Reply::status(200).body(text),
     }
 }

@@ -263,3 +263,19 @@ fn discovery_and_public_clients() {
     let KindConfig::Rfc7009(rfc7009) = &provider.kind else { panic!("wrong kind") };
     assert!(rfc7009.revocation_endpoint.is_none() && rfc7009.client.secret.is_none());
 }
+
+#[test]
+fn origins_of_discovery() {
+    let main = |lines: &str| load(&format!("{BASE}\n[providers.main]\nkind = 'rfc7009'\nclient_id = 'a'\nclient_secret = 'b'\n{lines}"));
+    let origins = |lines: &str| main(lines).providers["main"].discovery.origins.clone();
+    let google = "issuer = 'https://accounts.google.com'";
+    assert_eq!(origins("issuer = 'https://id.example.com'"), [""; 0]);
+    assert_eq!(origins(google), ["https://oauth2.googleapis.com"]);
+    let more =
+        format!("{google}\ndiscovery_origins = ['https://a.example.com/', 'https://b.example.com:8443']\nallow_private_addresses = true");
+    assert_eq!(origins(&more), ["https://oauth2.googleapis.com", "https://a.example.com", "https://b.example.com:8443"]);
+    assert!(
+        main(&more).providers["main"].discovery.allow_private_addresses
+            && !main(google).providers["main"].discovery.allow_private_addresses
+    );
+}

@@ -18,13 +18,15 @@ impl Reader<'_> {
 /// A setting, whether it is given, and the kinds that have it.
 type Owned = (&'static str, bool, &'static [RawKind]);
 
-fn owned(raw: &RawProvider) -> [Owned; 26] {
+fn owned(raw: &RawProvider) -> [Owned; 28] {
     use RawKind::{Baanx, Genauth, GlobalTokenRevocation, Hydra, Keycloak, Okta, Rfc7009};
     const CLIENTS: &[RawKind] = &[Rfc7009, Genauth, GlobalTokenRevocation, Keycloak, Okta, Hydra];
     [
         ("revocation_endpoint", raw.revocation_endpoint.is_some(), &[Rfc7009]),
         ("introspection_endpoint", raw.introspection_endpoint.is_some(), &[Rfc7009]),
         ("basic_encoding", raw.basic_encoding.is_some(), &[Rfc7009]),
+        ("discovery_origins", raw.discovery_origins.is_some(), &[Rfc7009, GlobalTokenRevocation]),
+        ("allow_private_addresses", raw.allow_private_addresses.is_some(), &[Rfc7009, GlobalTokenRevocation]),
         ("client_id", raw.client_id.is_some(), CLIENTS),
         ("client_secret", raw.client_secret.is_some() || raw.client_secret_file.is_some(), CLIENTS),
         ("client_auth", raw.client_auth.is_some(), CLIENTS),

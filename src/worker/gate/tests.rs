@@ -15,6 +15,7 @@ pub(in crate::worker) fn gate(slots: usize, rate_per_s: Option<f64>) -> Gate {
         concurrency: slots,
         rate_per_s: None,
         allow_http: false,
+        discovery: crate::config::DiscoveryConfig::default(),
         ca_file: None,
         verify: Verify::Off,
         kind: KindConfig::Rfc7009(Rfc7009Config {

@@ -231,6 +231,32 @@ fn tokens_travel_over_https_only() {
 }
 
 #[test]
+fn origins_of_discovery_are_origins() {
+    let lines = |origin: &str| {
+        format!(
+            "kind = 'rfc7009'\nissuer = 'https://id.example.com'\nclient_id = 'a'\nclient_secret = 'b'\ndiscovery_origins = ['{origin}']"
+        )
+    };
+    for (origin, sentence) in [
+        ("https://id.example.com/oauth", "each is an origin"),
+        ("https://id.example.com/?a=b", "each is an origin"),
+        ("http://id.example.com", "must start with https://"),
+        ("id.example.com", "not a valid address"),
+        ("https://a:b@id.example.com", "must not hold a user name"),
+        ("*", "not a valid address"),
+    ] {
+        assert_only(&provider_problems(&lines(origin)), "providers.main.discovery_origins", sentence);
+    }
+    let alone = "kind = 'rfc7009'\nrevocation_endpoint = 'https://id.example.com/r'\nclient_id = 'a'\nclient_secret = 'b'";
+    let alone = provider_problems(&format!("{alone}\ndiscovery_origins = 'https://oauth.example.com'"));
+    assert_only(&alone, "providers.main.discovery_origins", "no issuer to discover endpoints from");
+    let baanx = "kind = 'baanx'\nbase_url = 'https://dev.api.baanx.com'\nclient_key = 'a'";
+    for (setting, key) in [("discovery_origins = ''", "discovery_origins"), ("allow_private_addresses = true", "allow_private_addresses")] {
+        assert_only(&provider_problems(&format!("{baanx}\n{setting}")), &format!("providers.main.{key}"), "without effect for kind");
+    }
+}
+
+#[test]
 fn one_issuer_leads_to_one_provider() {
     let provider = |name| format!("[providers.{name}]\n{}issuer = 'https://id.example.com'\n", MAIN.replace("[providers.main]", ""));
     let found = problems(&format!("{BASE}{}{}", provider("a"), provider("b")), &[]);

@@ -1,0 +1,217 @@
+//! A response's body: the one place that decodes it. Whatever encoding or mark it has, its members are found, or it counts as unknown.
+
+use serde_json::{Map, Value};
+use url::form_urlencoded;
+
+use super::lenient::{self, Document, insert};
+use super::markup;
+use super::normal::entities;
+
+/// What a body is.
+pub(super) enum Body {
+    /// White space at most.
+    Empty,
+    /// An HTML page: never an answer of an OAuth endpoint's own.
+    Page,
+    /// JSON.
+    Json(Document),
+    /// The fields of a form or the elements of XML.
+    Fields(Value),
+    /// Compressed, although no request asks for that.
+    Encoded,
+    /// What begins like JSON and cannot be read as such.
+    Garbled,
+    /// Anything else.
+    Text,
+}
+
+impl Body {
+    /// Reads `bytes`, with the response's `Content-Type` and `Content-Encoding` where it has them.
+    pub(super) fn read(bytes: &[u8], content_type: Option<&str>, encoding: Option<&str>) -> Self {
+        let kind = content_type.unwrap_or_default().to_ascii_lowercase();
+        if encoding.is_some_and(|encoding| !matches!(encoding.trim().to_ascii_lowercase().as_str(), "" | "identity")) && !bytes.is_empty() {
+            return Self::Encoded;
+        }
+        let text = text(bytes, &kind);
+        let text = text.trim_matches(is_blank);
+        if text.is_empty() { Self::Empty } else { shape(text, &kind) }
+    }
+
+    /// Its members, as far as they can be read.
+    pub(super) fn members(&self) -> Option<&Value> {
+        match self {
+            Self::Json(document) => Some(&document.value),
+            Self::Fields(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Whether it is JSON that ends too soon or stops being JSON.
+    pub(super) fn is_broken(&self) -> bool {
+        matches!(self, Self::Json(document) if document.is_broken)
+    }
+
+    /// Its members, if it is JSON and all of it could be read.
+    pub(super) fn whole(&self) -> Option<&Value> {
+        match self {
+            Self::Json(document) if document.is_whole => Some(&document.value),
+            _ => None,
+        }
+    }
+}
+
+fn shape(text: &str, kind: &str) -> Body {
+    if text.starts_with('<') {
+        return markup::elements(text).map_or(Body::Page, Body::Fields);
+    }
+    // A template wrote it as if it were for a page.
+    let decoded = (text.starts_with(['{', '[']) && text.contains("&quot;")).then(|| entities(text));
+    let text = decoded.as_deref().unwrap_or(text);
+    if let Some(mut document) = lenient::parse(text).map(unquoted) {
+        // RFC 9457: a document of this type tells of a problem, whatever its members are called.
+        if let (true, Value::Object(members)) = (kind.contains("problem+json"), &mut document.value) {
+            members.entry("error").or_insert(Value::Bool(true));
+        }
+        return Body::Json(document);
+    }
+    if markup::is_page(text) || kind.contains("html") {
+        return Body::Page;
+    }
+    let unread = if text.starts_with(['{', '[']) { Body::Garbled } else { Body::Text };
+    form(text).map_or(unread, Body::Fields)
+}
+
+/// JSON that was written as a JSON string is read as what it was.
+fn unquoted(document: Document) -> Document {
+    let inner = document.value.as_str().filter(|text| text.trim_start().starts_with(['{', '['])).and_then(lenient::parse);
+    inner.unwrap_or(document)
+}
+
+/// The fields of a form, by its shape: servers send forms as text/plain and as JSON, too.
+fn form(text: &str) -> Option<Value> {
+    let text = text.trim_start_matches(['?', '#', '&']);
+    let (name, _) = text.split_once('=')?;
+    let is_name = |c: char| c.is_ascii_alphanumeric() || "_-.[]%".contains(c);
+    if name.is_empty() || !name.chars().all(is_name) {
+        return None;
+    }
+    let mut members = Map::new();
+    let fields = text.split(['&', ';', '\r', '\n']).flat_map(|field| form_urlencoded::parse(field.as_bytes()));
+    fields.for_each(|(name, value)| insert(&mut members, name.trim().to_owned(), Value::String(value.trim().to_owned())));
+    Some(Value::Object(members))
+}
+
+/// Decoded by its mark, else by where its NULs stand (RFC 4627 section 3), else as the type says, else UTF-8, else ISO-8859-1.
+fn text(bytes: &[u8], kind: &str) -> String {
+    let says = |charset: &str| kind.contains("charset") && kind.contains(charset);
+    match bytes {
+        [0xff, 0xfe, 0, 0, ..] | [1..=255, 0, 0, 0, 1..=255, 0, 0, 0, ..] => utf32(bytes, u32::from_le_bytes),
+        [0, 0, 0xfe, 0xff, ..] | [0, 0, 0, 1..=255, 0, 0, 0, 1..=255, ..] => utf32(bytes, u32::from_be_bytes),
+        [0xff, 0xfe, ..] | [1..=255, 0, 1..=255, 0, ..] => utf16(bytes, u16::from_le_bytes),
+        [0xfe, 0xff, ..] | [0, 1..=255, 0, 1..=255, ..] => utf16(bytes, u16::from_be_bytes),
+        _ if says("utf-16le") => utf16(bytes, u16::from_le_bytes),
+        _ if says("utf-16") => utf16(bytes, u16::from_be_bytes),
+        _ => bytewise(bytes),
+    }
+}
+
+fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> String {
+    let units = bytes.as_chunks().0.iter().map(|bytes| unit(*bytes));
+    char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
+}
+
+fn utf32(bytes: &[u8], unit: fn([u8; 4]) -> u32) -> String {
+    bytes.as_chunks().0.iter().map(|bytes| char::from_u32(unit(*bytes)).unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
+}
+
+/// UTF-8, of which a cut at the end may leave a part; everything else has a character a byte.
+fn bytewise(bytes: &[u8]) -> String {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.to_owned(),
+        Err(error) if error.error_len().is_none() => String::from_utf8_lossy(bytes).into_owned(),
+        Err(_) => bytes.iter().map(|byte| char::from(*byte)).collect(),
+    }
+}
+
+/// White space, marks and padding around a body.
+fn is_blank(c: char) -> bool {
+    c.is_whitespace() || c.is_control() || matches!(c, '\u{feff}' | '\u{fffe}' | '\u{200b}' | '\u{fffd}') || matches!(c, 'ï' | '»' | '¿')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(bytes: &[u8], kind: &str) -> Option<String> {
+        let body = Body::read(bytes, Some(kind), None);
+        body.members()?.get("error")?.as_str().map(str::to_owned)
+    }
+
+    const JSON: &str = r#"{"error":"invalid_token","note":"é"}"#;
+
+    #[test]
+    fn an_error_is_found_in_every_encoding() {
+        let utf16 = |bytes: fn(u16) -> [u8; 2]| JSON.encode_utf16().flat_map(bytes).collect::<Vec<_>>();
+        let utf32 = |bytes: fn(u32) -> [u8; 4]| JSON.chars().flat_map(|c| bytes(u32::from(c))).collect::<Vec<_>>();
+        let latin1: Vec<u8> = JSON.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();
+        let marked = |mark: &[u8], text: Vec<u8>| [mark, &text].concat();
+        let rows = [
+            JSON.as_bytes().to_vec(),
+            marked(b"\xef\xbb\xbf", JSON.into()),
+            marked(b"\xef\xbb\xbf\xef\xbb\xbf \r\n", JSON.into()),
+            latin1.clone(),
+            marked(b"\xef\xbb\xbf", latin1),
+            utf16(u16::to_le_bytes),
+            utf16(u16::to_be_bytes),
+            marked(b"\xff\xfe", utf16(u16::to_le_bytes)),
+            marked(b"\xfe\xff", utf16(u16::to_be_bytes)),
+            utf32(u32::to_le_bytes),
+            utf32(u32::to_be_bytes),
+            marked(b"\xff\xfe\0\0", utf32(u32::to_le_bytes)),
+            marked(b"\0\0\xfe\xff", utf32(u32::to_be_bytes)),
+            marked(b"\0\0\0\0\0", JSON.into()),
+            marked(JSON.as_bytes(), vec![0; 100]),
+            serde_json::json!(JSON).to_string().into(),
+        ];
+        for (place, bytes) in rows.iter().enumerate() {
+            for kind in ["application/json", "text/plain; charset=ISO-8859-1", "text/html", ""] {
+                assert_eq!(error(bytes, kind).as_deref(), Some("invalid_token"), "{place} {kind}");
+            }
+        }
+    }
+
+    #[test]
+    fn forms_are_read_as_json_is() {
+        let form = "error=invalid_token&error_description=bad%20token+it+is";
+        for body in [
+            form,
+            "error=invalid_token",
+            " error=invalid_token\n",
+            "error_description=no&error=invalid_token",
+            "error=invalid_token\nx=y",
+            "?error=invalid%5Ftoken",
+        ] {
+            for kind in ["application/x-www-form-urlencoded", "text/plain", "application/json", ""] {
+                assert_eq!(error(body.as_bytes(), kind).as_deref(), Some("invalid_token"), "{body} {kind}");
+            }
+        }
+        assert_eq!(error(b"error=a&error=b", ""), None, "which of the two is unknown");
+        assert!(matches!(Body::read(b"all is well = revoked", None, None), Body::Text));
+    }
+
+    #[test]
+    fn a_body_that_nobody_asked_to_be_compressed_is_not_read() {
+        for encoding in ["gzip", "br", "deflate, gzip"] {
+            assert!(matches!(Body::read(b"\x1f\x8b\x08\0", None, Some(encoding)), Body::Encoded), "{encoding}");
+            assert!(matches!(Body::read(b"", None, Some(encoding)), Body::Empty), "{encoding}");
+        }
+        assert!(matches!(Body::read(b"{}", None, Some("identity")), Body::Json(_)));
+    }
+
+    #[test]
+    fn blank_bodies_are_empty() {
+        for bytes in [b"".as_slice(), b" \r\n\t", b"\xef\xbb\xbf", b"\xff\xfe", b"\0\0\0\0"] {
+            assert!(matches!(Body::read(bytes, Some("text/html"), None), Body::Empty), "{bytes:?}");
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! A yes that is none: what in the body of a 2xx says that nothing was done. Firewalls, gateways and back ends for front ends answer so.
+//!
+//! Names count in any case and without what joins their words: `has_error`, `hasError` and `Has-Error` are one. Only the envelopes that servers wrap
+//! answers in are looked into: what else lies deeper may speak of anything.
+
+use serde_json::{Map, Value};
+
+use super::body::Body;
+use super::lenient;
+
+/// Deepest envelope.
+const MAX_DEPTH: usize = 4;
+
+/// Beside every name that begins with `error` or ends with one of [`ERROR_ENDINGS`]: whatever is said there is an error.
+const ERRORS: [&str; 24] = [
+    "err",
+    "errs",
+    "errno",
+    "errcode",
+    "errmsg",
+    "errormsg",
+    "exceptions",
+    "faultstring",
+    "faultcode",
+    "fail",
+    "failed",
+    "isfailed",
+    "isfailure",
+    "blocked",
+    "isblocked",
+    "denied",
+    "accessdenied",
+    "rejected",
+    "forbidden",
+    "unauthorized",
+    "throttled",
+    "captcha",
+    "invalid",
+    "active",
+];
+const ERROR_ENDINGS: [&str; 6] = ["error", "errors", "exception", "fault", "failure", "failures"];
+/// A no here is a failure.
+const SUCCESSES: [&str; 13] = [
+    "success",
+    "successful",
+    "succeeded",
+    "succeed",
+    "issuccess",
+    "issuccessful",
+    "wassuccessful",
+    "ok",
+    "isok",
+    "revoked",
+    "isrevoked",
+    "acknowledged",
+    "succes",
+];
+/// Words and numbers here may tell of a failure.
+const STATES: [&str; 26] = [
+    "status",
+    "state",
+    "stat",
+    "result",
+    "outcome",
+    "response",
+    "responsestatus",
+    "code",
+    "statuscode",
+    "statustext",
+    "httpstatus",
+    "httpcode",
+    "httpstatuscode",
+    "responsecode",
+    "resultcode",
+    "returncode",
+    "resultstatus",
+    "message",
+    "msg",
+    "detail",
+    "title",
+    "reason",
+    "ret",
+    "retcode",
+    "rc",
+    "type",
+];
+/// Where the answer itself may lie.
+const ENVELOPES: [&str; 17] = [
+    "data", "result", "results", "response", "body", "payload", "meta", "metadata", "header", "head", "return", "d", "content", "output",
+    "status", "reply", "envelope",
+];
+/// A state that begins like this is a failure.
+const BAD_BEGINNINGS: [&str; 9] = ["err", "fail", "denied", "forbid", "unauthor", "reject", "block", "exception", "fault"];
+/// So is one that is exactly this.
+const BAD_WORDS: [&str; 18] = [
+    "err",
+    "ko",
+    "nok",
+    "notok",
+    "no",
+    "false",
+    "invalid",
+    "accessdenied",
+    "badrequest",
+    "unavailable",
+    "serviceunavailable",
+    "badgateway",
+    "gatewaytimeout",
+    "timeout",
+    "internalerror",
+    "internalservererror",
+    "toomanyrequests",
+    "aborted",
+];
+/// So is a message that begins like this.
+const BAD_PROSE: [&str; 20] = [
+    "error",
+    "fail",
+    "denied",
+    "accessdenied",
+    "permissiondenied",
+    "forbidden",
+    "unauthorized",
+    "notauthorized",
+    "rejected",
+    "blocked",
+    "requestblocked",
+    "badrequest",
+    "badgateway",
+    "internalservererror",
+    "serviceunavailable",
+    "toomanyrequests",
+    "missingauthenticationtoken",
+    "endpointrequesttimedout",
+    "limitexceeded",
+    "userisnotauthorized",
+];
+/// Words of an error member that say that there is none.
+const NO_ERROR: [&str; 11] = ["", "false", "no", "none", "null", "nil", "ok", "success", "succeeded", "na", "noerror"];
+
+/// What the body says against a 2xx, in words of our own.
+pub(super) fn of(body: &Body) -> Option<&'static str> {
+    match body {
+        Body::Page => Some("an HTML page"),
+        Body::Encoded => Some("a compressed body"),
+        Body::Garbled => Some("broken JSON"),
+        Body::Empty | Body::Text => None,
+        Body::Json(_) | Body::Fields(_) => within(body.members()?, 0),
+    }
+}
+
+fn within(value: &Value, depth: usize) -> Option<&'static str> {
+    match value {
+        Value::Bool(false) if depth == 0 => Some("a plain false"),
+        Value::String(text) if depth == 0 && is_bad_word(&joined(text)) => Some("a plain error"),
+        Value::Object(members) => members.iter().find_map(|(name, value)| member(name, value)).or_else(|| deeper(members, depth)),
+        Value::Array(values) if depth < MAX_DEPTH => values.iter().find_map(|value| within(value, depth + 1)),
+        _ => None,
+    }
+}
+
+fn deeper(members: &Map<String, Value>, depth: usize) -> Option<&'static str> {
+    let envelopes = members.iter().filter(|(name, _)| depth < MAX_DEPTH && ENVELOPES.contains(&joined(name).as_str()));
+    envelopes.into_iter().find_map(|(_, value)| match value {
+        // Lambda's proxies hand a body on as text.
+        Value::String(text) if text.trim_start().starts_with(['{', '[']) => within(&lenient::parse(text)?.value, depth + 1),
+        value => within(value, depth + 1),
+    })
+}
+
+fn member(name: &str, value: &Value) -> Option<&'static str> {
+    let joined = joined(name);
+    let name = joined.as_str();
+    // What comes twice counts with each of its values, and errors come in lists.
+    if let (Value::Array(values), false) = (value, is_error(name)) {
+        return values.iter().filter(|value| !value.is_object()).find_map(|value| member(name, value));
+    }
+    if is_error(name) && says_something(value) {
+        return Some("an error");
+    }
+    if SUCCESSES.contains(&name) && is_no(value) {
+        return Some("a false success");
+    }
+    (STATES.contains(&name) && is_bad(name, value)).then_some("a status of failure")
+}
+
+fn is_error(name: &str) -> bool {
+    name.starts_with("error") || ERRORS.contains(&name) || (name != "noerror" && ERROR_ENDINGS.iter().any(|ending| name.ends_with(ending)))
+}
+
+fn says_something(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Bool(flag) => *flag,
+        Value::Number(number) => !matches!(number.as_f64(), Some(0.0 | 200.0)),
+        Value::String(text) => !NO_ERROR.contains(&joined(text).as_str()) && !text.bytes().all(|byte| byte == b'0') && text.trim() != "200",
+        Value::Array(values) => values.iter().any(says_something),
+        Value::Object(members) => !members.is_empty(),
+    }
+}
+
+fn is_no(value: &Value) -> bool {
+    match value {
+        Value::Bool(flag) => !flag,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::String(text) => matches!(text.trim(), "0" | "n" | "N") || is_bad_word(&joined(text)),
+        _ => false,
+    }
+}
+
+fn is_bad(name: &str, value: &Value) -> bool {
+    match value {
+        Value::Bool(flag) => !flag && !is_prose(name),
+        Value::Number(number) => number.as_f64().is_some_and(|number| number < 0.0) || number.as_u64().is_some_and(is_failing_status),
+        // Of prose only the beginning counts; AWS names its errors in a type.
+        Value::String(text) if is_prose(name) => BAD_PROSE.iter().any(|beginning| joined(text).starts_with(beginning)),
+        Value::String(text) if name == "type" => ["exception", "error", "fault"].iter().any(|ending| joined(text).ends_with(ending)),
+        Value::String(text) => {
+            is_bad_word(&joined(text)) || text.trim().get(..3).and_then(|code| code.parse().ok()).is_some_and(is_failing_status)
+        }
+        _ => false,
+    }
+}
+
+fn is_prose(name: &str) -> bool {
+    matches!(name, "message" | "msg" | "detail" | "title" | "reason")
+}
+
+fn is_bad_word(word: &str) -> bool {
+    BAD_WORDS.contains(&word) || BAD_BEGINNINGS.iter().any(|beginning| word.starts_with(beginning))
+}
+
+fn is_failing_status(number: u64) -> bool {
+    (400..600).contains(&number)
+}
+
+/// Letters and digits alone, small.
+fn joined(name: &str) -> String {
+    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+#[cfg(test)]
+#[path = "failure_tests.rs"]
+mod tests;

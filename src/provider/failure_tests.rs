@@ -1,0 +1,151 @@
+use super::*;
+
+fn said(body: &str) -> Option<&'static str> {
+    of(&Body::read(body.as_bytes(), None, None))
+}
+
+#[test]
+fn errors_are_no_yes() {
+    let bodies = [
+        r#"{"error":"oops"}"#,
+        r#"{"error":{"code":7,"message":"no"}}"#,
+        r#"{"error":true}"#,
+        r#"{"error":1}"#,
+        r#"{"errors":[{"message":"Unauthorized"}],"data":null}"#,
+        r#"{"errors":{"token":["is unknown"]}}"#,
+        r#"{"error_code":"E17"}"#,
+        r#"{"errorCode":40001,"errorSummary":"x"}"#,
+        r#"{"errcode":40001,"errmsg":"invalid credential"}"#,
+        r#"{"Error":"x"}"#,
+        r#"{"has_error":true}"#,
+        r#"{"oauthError":"x"}"#,
+        r#"{"errorMessage":"Task timed out","errorType":"Timeout"}"#,
+        r#"{"fault":{"faultstring":"Invalid ApiKey","detail":{}}}"#,
+        r#"{"exception":"java.lang.NullPointerException"}"#,
+        r#"{"__type":"com.amazon.coral.service#InternalFailureException"}"#,
+        r#"{"jsonrpc":"2.0","error":{"code":-32603},"id":1}"#,
+        r#"[{"errorCode":"INVALID_SESSION_ID","message":"x"}]"#,
+        r#"{"data":{"error":"x"}}"#,
+        r#"{"statusCode":200,"body":"{\"error\":\"x\"}"}"#,
+        r#"{"error":"x","error":null}"#,
+        r#"{"failed":true}"#,
+        r#"{"blocked":true}"#,
+        "error=oops",
+        "<response><error>oops</error></response>",
+        "<Error><Code>AccessDenied</Code></Error>",
+        ")]}'\n{\"error\":\"oops\"}",
+    ];
+    for body in bodies {
+        assert!(said(body).is_some(), "{body}");
+    }
+}
+
+#[test]
+fn false_successes_are_no_yes() {
+    let bodies = [
+        r#"{"success":false}"#,
+        r#"{"success":"false"}"#,
+        r#"{"success":0}"#,
+        r#"{"Success":"No"}"#,
+        r#"{"isSuccess":false}"#,
+        r#"{"succeeded":false}"#,
+        r#"{"ok":false}"#,
+        r#"{"ok":"0"}"#,
+        r#"{"revoked":false}"#,
+        r#"{"data":{"success":false}}"#,
+        r#"{"success":true,"success":false}"#,
+        r#"[{"success":true},{"success":false}]"#,
+        "success=false",
+        "false",
+        r#""Unauthorized""#,
+    ];
+    for body in bodies {
+        assert!(said(body).is_some(), "{body}");
+    }
+}
+
+#[test]
+fn states_of_failure_are_no_yes() {
+    let bodies = [
+        r#"{"status":"error"}"#,
+        r#"{"status":"FAIL"}"#,
+        r#"{"status":"failed"}"#,
+        r#"{"status":"failure"}"#,
+        r#"{"status":"access_denied"}"#,
+        r#"{"status":false}"#,
+        r#"{"status":403}"#,
+        r#"{"status":"502 Bad Gateway"}"#,
+        r#"{"status":{"code":500}}"#,
+        r#"{"statusCode":"503"}"#,
+        r#"{"code":401,"msg":"x"}"#,
+        r#"{"result":"error"}"#,
+        r#"{"result":false}"#,
+        r#"{"outcome":"KO"}"#,
+        r#"{"meta":{"status":"error"}}"#,
+        r#"{"message":"Forbidden"}"#,
+        r#"{"message":"Internal Server Error"}"#,
+        r#"{"message":"Access denied. Support ID: 17"}"#,
+        r#"{"ret":-1,"msg":"x"}"#,
+        r#"{"code":"ERR_POLICY"}"#,
+        r#"[[{"status":"error"}]]"#,
+        "{&quot;error&quot;:&quot;x&quot;}",
+        "<rsp stat=\"fail\"><err code=\"1\"/></rsp>",
+    ];
+    for body in bodies {
+        assert!(said(body).is_some(), "{body}");
+    }
+    let problem = Body::read(br#"{"title":"x"}"#, Some("application/problem+json; charset=utf-8"), None);
+    assert!(of(&problem).is_some());
+}
+
+#[test]
+fn pages_are_no_yes() {
+    let bodies =
+        ["<html>", " \n<!DOCTYPE HTML>", "\u{feff}<HTML>", "<!-- waf --><html>", "<?xml version='1.0'?><!DOCTYPE html>", "Blocked. <html>"];
+    for body in bodies {
+        assert_eq!(said(body), Some("an HTML page"), "{body}");
+    }
+    assert!(of(&Body::read(b"Access denied", Some("text/html; charset=utf-8"), None)).is_some());
+}
+
+#[test]
+fn everything_else_is_a_yes() {
+    let bodies = [
+        "",
+        " ",
+        "{}",
+        "[]",
+        "OK",
+        "null",
+        "true",
+        "revoked",
+        r#""ok""#,
+        "1",
+        r#"{"success":true}"#,
+        r#"{"ok":true,"revoked":true}"#,
+        r#"{"status":"ok"}"#,
+        r#"{"status":"success"}"#,
+        r#"{"status":200}"#,
+        r#"{"status":"revoked","error":null}"#,
+        r#"{"error":"","errors":[]}"#,
+        r#"{"error":false,"errorCode":0}"#,
+        r#"{"errcode":0,"errmsg":"ok"}"#,
+        r#"{"code":0,"message":"done"}"#,
+        r#"{"code":"00000"}"#,
+        r#"{"reason":"user_logout"}"#,
+        r#"{"active":false}"#,
+        r#"{"result":null}"#,
+        r#"{"message":"token revoked, no error"}"#,
+        r#"{"statistics":{"errors":3}}"#,
+        r#"{"type":"token"}"#,
+        r#"{"state":"invalidated"}"#,
+        "revoked=true",
+        "<ok/>",
+        "<result>revoked</result>",
+    ];
+    for body in bodies {
+        assert_eq!(said(body), None, "{body}");
+    }
+    assert_eq!(of(&Body::read(b"{}", Some("text/html"), None)), None, "PHP calls everything HTML");
+    assert_eq!(of(&Body::read(b"", Some("text/html"), None)), None);
+}
