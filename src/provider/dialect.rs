@@ -106,7 +106,7 @@ impl Dialect {
     }
 
     /// The OAuth endpoints, where tokens are revoked by RFC 7009.
-    fn tokens(&self) -> Option<&Rfc7009> {
+    pub(super) fn tokens(&self) -> Option<&Rfc7009> {
         match self {
             Self::Rfc7009(server) => Some(server),
             Self::Keycloak(realm) => Some(realm.tokens()),
@@ -124,7 +124,7 @@ impl Dialect {
     }
 
     /// Whether the settings of administrative calls are given.
-    fn has_admin(&self) -> bool {
+    pub(super) fn has_admin(&self) -> bool {
         match self {
             Self::Keycloak(_) | Self::GlobalTokenRevocation(_) => true,
             Self::Genauth(application) => application.kick_users().is_some(),

@@ -54,6 +54,20 @@ fn again(failure: Answer) -> Answer {
     Answer { verdict: Verdict::Transient, error, ..failure }
 }
 
+/// Whether the endpoint refuses the client or does not answer, shown with a token that nobody holds. `None` where it lets the client in, and where it
+/// is missing or refuses for another reason: revocations are accepted without it.
+pub(super) async fn try_client(http: &Http, client: &Client, endpoint: Result<Url, Answer>, unknown: &PresentedToken) -> Option<Answer> {
+    let url = match endpoint {
+        Ok(url) => url,
+        Err(failure) => return (failure.verdict == Verdict::Transient).then_some(failure),
+    };
+    match http.send(client.call(&url, unknown, unknown.hint)).await {
+        Ok(reply) if reply.status == 401 || reply.oauth_error().as_deref() == Some("invalid_client") => Some(reply.doubted()),
+        Ok(reply) => reply.status_answer().filter(|answer| answer.verdict == Verdict::Transient),
+        Err(failure) => Some(failure),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::reply::tests::reply;
