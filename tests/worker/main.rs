@@ -11,6 +11,7 @@ mod harness;
 mod incident_schema;
 mod logout;
 mod outage;
+mod poison;
 mod provider_faults;
 mod refused;
 mod replicas;
