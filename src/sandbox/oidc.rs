@@ -10,6 +10,8 @@ use super::{SandboxError, node::Node, pretend::Pretend};
 use crate::target::Token;
 
 const CLIENT_ID: &str = "shop";
+/// Another client of the real server, with the same secret.
+const OTHER_CLIENT_ID: &str = "billing";
 
 /// Grant of both servers that issues tokens for any subject.
 pub(super) const DIRECT: &str = "urn:test:direct";
@@ -17,7 +19,7 @@ pub(super) const DIRECT: &str = "urn:test:direct";
 /// Longest that the server may take for an answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A private authorization server with one client. Dropping it ends it.
+/// A private authorization server with one client, and the real one with another. Dropping it ends it.
 pub struct OidcProvider {
     server: Server,
     issuer: String,
@@ -53,7 +55,7 @@ impl OidcProvider {
     /// Starts `oidc-provider`, which the first start on a machine installs with npm; blocks until it answers.
     pub fn start() -> Result<Self, SandboxError> {
         let secret = secret();
-        let clients = json!([{ "client_id": CLIENT_ID, "client_secret": secret }]);
+        let clients = json!([CLIENT_ID, OTHER_CLIENT_ID].map(|id| json!({ "client_id": id, "client_secret": secret })));
         let node = Node::start(&clients.to_string())?;
         Self::new(node.issuer(), secret, Server::Node(node))
     }
@@ -120,6 +122,12 @@ impl OidcProvider {
         self.grant(&[("sub", sub), ("format", "jwt")]).await
     }
 
+    /// Logs a user in at another client: tokens that are none of this client's business. Only the real one has it.
+    pub async fn issue_to_another_client(&self, sub: &str) -> Result<Tokens, SandboxError> {
+        let answer: TokenAnswer = self.post_as(OTHER_CLIENT_ID, "/token", &[("grant_type", DIRECT), ("sub", sub)]).await?;
+        Ok(Tokens { access: Token::new(answer.access_token), refresh: Token::new(answer.refresh_token) })
+    }
+
     /// Whether a token is active (RFC 7662, section 2.2).
     pub async fn introspect(&self, token: &Token) -> Result<bool, SandboxError> {
         let answer: IntrospectionAnswer = self.post("/token/introspection", &[("token", token.expose())]).await?;
@@ -132,8 +140,12 @@ impl OidcProvider {
     }
 
     async fn post<T: serde::de::DeserializeOwned>(&self, path: &str, form: &[(&str, &str)]) -> Result<T, SandboxError> {
+        self.post_as(CLIENT_ID, path, form).await
+    }
+
+    async fn post_as<T: serde::de::DeserializeOwned>(&self, client: &str, path: &str, form: &[(&str, &str)]) -> Result<T, SandboxError> {
         let url = format!("{}{path}", self.issuer);
-        let form = [form, &[("client_id", CLIENT_ID), ("client_secret", &self.secret)]].concat();
+        let form = [form, &[("client_id", client), ("client_secret", &self.secret)]].concat();
         let answer = async { self.http.post(&url).form(&form).send().await?.error_for_status()?.json().await };
         answer.await.map_err(|error| failed(&format!("POST {url}"), &error))
     }
