@@ -63,6 +63,17 @@ struct Seen {
 
 /// Publishes at `rate` for `seconds`, after one second that does not count.
 pub(crate) async fn run(servers: &mut Servers, contender: Contender, rate: u32, seconds: u32) -> Result<Latency> {
+    run_beside(servers, contender, rate, seconds, &[]).await
+}
+
+/// The same, while `poison` is published evenly over these seconds; ends when all of it is parked, too.
+pub(crate) async fn run_beside(
+    servers: &mut Servers,
+    contender: Contender,
+    rate: u32,
+    seconds: u32,
+    poison: &[Vec<u8>],
+) -> Result<Latency> {
     let events = rate * (seconds + 1);
     let stage = Stage::raise(servers).await?;
     contender.prepare(&stage).await?;
@@ -72,8 +83,14 @@ pub(crate) async fn run(servers: &mut Servers, contender: Contender, rate: u32, 
 
     let mut client = Client::start(contender, &stage, &servers.provider.url)?;
     let idle_mib = idle(&mut client, &stage).await?;
-    let published = load::at_rate(&stage.channel, &load::events(events), rate).await?;
+    let bodies = load::events(events);
+    let poison_rate = f64::from(u32::try_from(poison.len())?) / f64::from(seconds);
+    let (published, _) = tokio::try_join!(
+        load::at_rate(&stage.channel, &bodies, rate),
+        load::at_rate(&stage.channel, poison, poison_rate.max(f64::MIN_POSITIVE))
+    )?;
     wait_for_the_end(servers, &mut client, contender, &seen, events).await?;
+    wait_for_poison(&stage, &mut client, poison.len()).await?;
 
     let revoked = servers.provider.latest_us().await?;
     client.stop().await?;
@@ -105,6 +122,24 @@ async fn wait_for_the_end(servers: &mut Servers, client: &mut Client, contender:
     while servers.provider.posts().await? < 2 * u64::from(events) || !all_seen() {
         client.check("the end of a latency run", start)?;
         tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
+}
+
+/// Waits until so many targets are parked, and checks that nothing has paused the provider.
+async fn wait_for_poison(stage: &Stage, client: &mut Client, poison: usize) -> Result {
+    let start = Instant::now();
+    while poison > 0 {
+        let parked = "SELECT count(*) FROM audit.revocations WHERE state = 'parked'";
+        if sqlx::query_scalar::<_, i64>(parked).fetch_one(&stage.database).await? >= i64::try_from(poison)? {
+            break;
+        }
+        client.check("the poison to be parked", start)?;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let paused = "SELECT EXISTS (SELECT FROM revocation.attempts WHERE outcome = 'misconfigured')";
+    if poison > 0 && sqlx::query_scalar::<_, bool>(paused).fetch_one(&stage.database).await? {
+        return Err("poison paused the provider".into());
     }
     Ok(())
 }

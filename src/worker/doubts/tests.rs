@@ -98,7 +98,7 @@ fn a_refused_probe_blames_us_and_an_unanswered_one_nobody() {
 #[test]
 fn without_a_probe_three_events_in_doubt_with_no_success_since_blame_us() {
     let (mut doubts, clock) = scene();
-    let mut rule = |doubts: &mut Doubts, event, attempt, began| doubts.rule(doubt(&clock, event, attempt, began), Finding::Nothing);
+    let rule = |doubts: &mut Doubts, event, attempt, began| doubts.rule(doubt(&clock, event, attempt, began), Finding::Nothing);
     doubts.succeeded(clock.at(0), clock.at(0));
     for (event, attempt, began) in [(1, 1, 1), (1, 2, 2), (2, 1, 3), (1, 3, 4), (2, 2, 5)] {
         assert_eq!(rule(&mut doubts, event, attempt, began), Ruling::Open, "{event} {attempt}: it is two events");
