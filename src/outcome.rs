@@ -167,8 +167,9 @@ pub struct Settlement {
 
 /// Most characters of an error text.
 const LONGEST_ERROR: usize = 240;
-/// Shortest and longest rest of a target that met wrong credentials or what reads like them.
+/// Shortest rest of a target whose answer is in doubt: what is being rolled out just then may pass.
 const SHORTEST_REST: Duration = Duration::from_secs(1);
+/// Longest rest of a target that met wrong credentials or the like.
 const LONGEST_PROBE_REST: Duration = Duration::from_secs(60);
 /// How long after its own end a token is still tried: clocks differ.
 const EXPIRY_LEEWAY: Duration = Duration::from_secs(60);
@@ -193,9 +194,7 @@ pub fn settle(answer: &Answer, standing: &Standing, schedule: &Schedule, now: Of
         // The provider's breaker holds everything back and the schedule is not touched. The target that was asked about rests a little longer than
         // the others, so that where targets are the probes the next one is made with another: some servers blame the credentials for one target.
         Verdict::Misconfigured => open(State::Pending, None, false, schedule.delay(standing.attempt, None).min(LONGEST_PROBE_REST)),
-        Verdict::Doubted => {
-            open(State::Pending, None, false, schedule.delay(standing.attempt, None).clamp(SHORTEST_REST, LONGEST_PROBE_REST))
-        }
+        Verdict::Doubted => open(State::Pending, None, false, schedule.delay(standing.attempt, answer.retry_after).max(SHORTEST_REST)),
     }
 }
 
@@ -281,7 +280,7 @@ mod tests {
             let standing =
                 Standing { attempt, failures: 0, token_expires_at: None, give_up_at: now + Duration::from_secs(9), is_outage: false };
             let due_in = settle(&Answer::failed(Verdict::Doubted, None, "x"), &standing, &schedule(), now).due_in.unwrap();
-            assert!((SHORTEST_REST..=LONGEST_PROBE_REST).contains(&due_in), "{attempt}: {due_in:?}");
+            assert!((SHORTEST_REST..=Duration::from_secs(600)).contains(&due_in), "{attempt}: {due_in:?}");
         }
     }
 

@@ -137,6 +137,11 @@ impl Gate {
         self.core.state().health.status(&self.core.name, Instant::now())
     }
 
+    /// How many of the provider's own probes came to what.
+    pub fn probes(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.core.state().health.probes().into_iter()
+    }
+
     /// `closed`, `open` or `half_open`: the worse of tokens and wide calls.
     pub fn breaker(&self) -> &'static str {
         self.core.state().health.name()

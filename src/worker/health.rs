@@ -21,6 +21,8 @@ struct Health {
     doubts: Doubts,
     /// Whether the provider has a probe of its own for this credential.
     has_probe: bool,
+    /// How many probes came to each of [`RESULTS`].
+    probes: [u64; RESULTS.len()],
     last_success_at: Option<OffsetDateTime>,
     last_failure_at: Option<OffsetDateTime>,
     last_error: Option<String>,
@@ -28,6 +30,9 @@ struct Health {
 
 /// The calls for tokens, and those for whole sessions, subjects and more.
 pub(super) struct Healths([Health; 2]);
+
+/// What probes come to.
+pub(super) const RESULTS: [&str; 4] = ["accepted", "refused", "unanswered", "nothing"];
 
 impl Healths {
     /// Closed breakers, no calls; whether the provider has probes of its own for tokens and for wide calls.
@@ -37,6 +42,7 @@ impl Healths {
             calls: Calls::new(now),
             doubts: Doubts::default(),
             has_probe,
+            probes: Default::default(),
             last_success_at: None,
             last_failure_at: None,
             last_error: None,
@@ -88,7 +94,9 @@ impl Healths {
     /// What a probe means that was made from `began` on; logs when the breaker's state changes.
     pub(super) fn probed(&mut self, provider: &str, wide: bool, probed: Option<Probed>, began: Instant) -> Finding {
         let (now, health) = (Instant::now(), &mut self.0[usize::from(wide)]);
-        let finding = health.doubts.probed(probed.unwrap_or(Probed::Nothing), began, now);
+        let Some(probed) = probed else { return Finding::Nothing };
+        let finding = health.doubts.probed(probed, began, now);
+        health.probes[finding.place()] += 1;
         let answer = match &finding {
             Finding::Accepted => Answer::done(Proof::Accepted, None),
             Finding::Refused { answer, .. } | Finding::Unanswered(answer) => answer.clone(),
@@ -131,6 +139,11 @@ impl Healths {
         }
     }
 
+    /// How many probes came to what.
+    pub(super) fn probes(&self) -> [(&'static str, u64); RESULTS.len()] {
+        std::array::from_fn(|place| (RESULTS[place], self.0.iter().map(|health| health.probes[place]).sum()))
+    }
+
     /// What this worker sees of the provider: the worse of both, and all calls.
     pub(super) fn status(&self, provider: &str, now: Instant) -> ProviderStatus {
         let (worse, records) = (self.worse(), self.0.each_ref().map(|health| &health.calls));
@@ -158,6 +171,18 @@ impl Healths {
     fn worse(&self) -> &Health {
         let [tokens, wide] = &self.0;
         if wide.badness() > tokens.badness() { wide } else { tokens }
+    }
+}
+
+impl Finding {
+    /// Its place among the [`RESULTS`].
+    fn place(&self) -> usize {
+        match self {
+            Self::Accepted => 0,
+            Self::Refused { .. } => 1,
+            Self::Unanswered(_) => 2,
+            Self::Nothing => 3,
+        }
     }
 }
 

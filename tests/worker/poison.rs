@@ -109,6 +109,7 @@ async fn poison_of_every_sort_is_parked_by_name_while_everybody_else_is_revoked(
     assert_eq!(stage.count("audit.attempts WHERE outcome = 'misconfigured'").await, 0, "the provider was never paused");
     assert_eq!(stage.count("audit.revocations WHERE state = 'revoked' AND attempts > 1").await, 0, "nobody else was asked about twice");
     assert!(picky.calls() <= 400 + 2 * 200, "two calls a poison token: {}", picky.calls());
+    assert!(picky.probes() < 200, "crowds share a probe: {}", picky.probes());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -48,6 +48,9 @@ impl Gate {
 impl Core {
     /// What a probe means that began after `after`.
     async fn probe(self: &Arc<Self>, wide: bool, after: Instant) -> Finding {
+        if !self.probes.provider.has_probe(wide) {
+            return Finding::Nothing;
+        }
         let mut last = self.probes.last[usize::from(wide)].lock().await;
         match &*last {
             Some(made) if made.began > after => return made.finding.clone(),
