@@ -194,7 +194,10 @@ pub fn settle(answer: &Answer, standing: &Standing, schedule: &Schedule, now: Of
         // The provider's breaker holds everything back and the schedule is not touched. The target that was asked about rests a little longer than
         // the others, so that where targets are the probes the next one is made with another: some servers blame the credentials for one target.
         Verdict::Misconfigured => open(State::Pending, None, false, schedule.delay(standing.attempt, None).min(LONGEST_PROBE_REST)),
-        Verdict::Doubted => open(State::Pending, None, false, schedule.delay(standing.attempt, answer.retry_after).max(SHORTEST_REST)),
+        // Added, not the least: a crowd in doubt must not return in the same moment.
+        Verdict::Doubted => {
+            open(State::Pending, None, false, SHORTEST_REST.saturating_add(schedule.delay(standing.attempt, answer.retry_after)))
+        }
     }
 }
 
@@ -280,7 +283,7 @@ mod tests {
             let standing =
                 Standing { attempt, failures: 0, token_expires_at: None, give_up_at: now + Duration::from_secs(9), is_outage: false };
             let due_in = settle(&Answer::failed(Verdict::Doubted, None, "x"), &standing, &schedule(), now).due_in.unwrap();
-            assert!((SHORTEST_REST..=Duration::from_secs(600)).contains(&due_in), "{attempt}: {due_in:?}");
+            assert!((SHORTEST_REST..=Duration::from_secs(601)).contains(&due_in), "{attempt}: {due_in:?}");
         }
     }
 

@@ -4,7 +4,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde_json::json;
 
 use crate::client::Contender;
-use crate::latency::{self, Latency};
+use crate::latency::{self, Latency, Poison};
 use crate::measure::median;
 use crate::report::number;
 use crate::stage::Servers;
@@ -26,9 +26,12 @@ const MARK: &str = "token=poison-";
 /// What to measure.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Poison tokens, each an event of its own, published evenly over the seconds.
+    /// Poison tokens, each an event of its own.
     #[arg(long, default_value_t = 200)]
     tokens: u32,
+    /// How many of them are published a second.
+    #[arg(long, default_value_t = 20)]
+    per_s: u32,
     /// Logouts a second, alone and beside the poison.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rate: u32,
@@ -64,9 +67,9 @@ pub(crate) async fn run(options: &Options) -> Result {
     let mut servers = Servers::boot(options.provider_ms).await?;
     let (mut idle, mut beside) = (Vec::new(), Vec::new());
     for round in 1..=options.rounds {
-        for (runs, poison) in [(&mut idle, Vec::new()), (&mut beside, events(options.tokens))] {
-            runs.push(latency::run_beside(&mut servers, Contender::Worker, options.rate, options.seconds, &poison).await?);
-        }
+        idle.push(latency::run(&mut servers, Contender::Worker, options.rate, options.seconds).await?);
+        let poison = Poison { events: events(options.tokens), per_s: f64::from(options.per_s) };
+        beside.push(latency::run_beside(&mut servers, Contender::Worker, options.rate, options.seconds, poison).await?);
         println!("round {round} of {} done", options.rounds);
     }
     print(options, &idle, &beside);
@@ -88,8 +91,9 @@ fn print(options: &Options, idle: &[Latency], beside: &[Latency]) {
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    println!("\n{} poison tokens, all parked, beside {} logouts a second:\n\n{table}", options.tokens, options.rate);
+    let Options { tokens, per_s, rate, .. } = options;
+    println!("\n{tokens} poison tokens, {per_s} a second and all parked, beside {rate} logouts a second:\n\n{table}");
     if options.json {
-        println!("{}", json!({ "tokens": options.tokens, "rate": options.rate, "idle": idle, "beside": beside }));
+        println!("{}", json!({ "tokens": tokens, "per_s": per_s, "rate": rate, "idle": idle, "beside": beside }));
     }
 }

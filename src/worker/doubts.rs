@@ -186,10 +186,11 @@ impl Doubts {
 
     /// When the target was doubted first.
     fn note(&mut self, id: TargetId, answered: Instant) -> Instant {
-        if self.first.len() >= MOST && !self.first.contains_key(&id) {
-            if let Some(oldest) = self.first.iter().min_by_key(|(_, first)| **first).map(|(id, _)| *id) {
-                self.first.remove(&oldest);
-            }
+        if self.first.len() >= MOST
+            && !self.first.contains_key(&id)
+            && let Some(oldest) = self.first.iter().min_by_key(|(_, first)| **first).map(|(id, _)| *id)
+        {
+            self.first.remove(&oldest);
         }
         *self.first.entry(id).or_insert(answered)
     }
