@@ -123,6 +123,11 @@ impl Dialect {
         }
     }
 
+    /// Whether administrative calls have no settings of their own, so that it is not known whether anybody wants them.
+    pub(super) fn has_admin_unasked(&self) -> bool {
+        matches!(self, Self::Keycloak(_))
+    }
+
     /// Whether the settings of administrative calls are given.
     pub(super) fn has_admin(&self) -> bool {
         match self {

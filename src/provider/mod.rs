@@ -135,6 +135,9 @@ impl Provider {
         }
         match self.try_credentials(wide).await {
             Some(Probed::Accepted) => Ok(Some(format!("the credentials for {calls} are accepted"))),
+            Some(Probed::Refused { answer, .. }) if wide && self.dialect.has_admin_unasked() => {
+                Ok(Some(format!("{calls} cannot be ended: {}", told(answer))))
+            }
             Some(Probed::Refused { answer, plainly: true }) => Err(told(answer)),
             // Some servers refuse whatever they do not know, whoever asks.
             Some(Probed::Refused { answer, plainly: false }) => Err(format!(

@@ -102,7 +102,7 @@ pub(super) struct Doubt {
 pub(super) struct Doubts {
     /// Since when nothing but good has been heard of it.
     good_since: Option<Instant>,
-    /// When the last probe began that was refused.
+    /// When the last probe began that was refused, or targets showed that we are.
     refused_at: Option<Instant>,
     /// When the last call began that a target owes its success to.
     success_at: Option<Instant>,
@@ -143,7 +143,7 @@ impl Doubts {
             }
             Probed::Refused { plainly: false, .. } if self.probe == Belief::Contradicted => Finding::Nothing,
             Probed::Refused { answer, plainly } => {
-                (self.good_since, self.refused_at) = (None, self.refused_at.max(Some(began)));
+                self.refused(began);
                 Finding::Refused { answer, untested: !plainly && self.probe == Belief::Untested }
             }
             Probed::Unanswered(answer) => Finding::Unanswered(answer),
@@ -160,21 +160,28 @@ impl Doubts {
     pub(super) fn rule(&mut self, doubt: Doubt, finding: Finding) -> Ruling {
         let first = self.note(doubt.id, doubt.answered);
         let in_doubt = self.events_since_success();
+        let was_good = self.good_since.is_some_and(|since| since < doubt.began);
         let ruling = match finding {
             Finding::Refused { .. } => Ruling::Us { by_probe: true },
             Finding::Unanswered(answer) => Ruling::Nobody(answer),
             Finding::Accepted if in_doubt >= TOO_MANY_TO_BLAME => Ruling::Open,
-            Finding::Accepted if doubt.attempt > 1 && self.good_since.is_some_and(|since| since < doubt.began) => {
-                Ruling::Target { by_probe: true }
-            }
-            Finding::Nothing if self.success_at.is_some_and(|success| success > first) => Ruling::Target { by_probe: false },
+            Finding::Accepted if doubt.attempt > 1 && was_good => Ruling::Target { by_probe: true },
+            Finding::Nothing if was_good && self.success_at.is_some_and(|success| success > first) => Ruling::Target { by_probe: false },
             Finding::Nothing if in_doubt >= ENOUGH_TO_BLAME_US => Ruling::Us { by_probe: false },
             Finding::Accepted | Finding::Nothing => Ruling::Open,
         };
-        if matches!(ruling, Ruling::Target { .. }) {
-            self.first.remove(&doubt.id);
+        match ruling {
+            Ruling::Target { .. } => {
+                self.first.remove(&doubt.id);
+            }
+            Ruling::Us { by_probe: false } => self.refused(doubt.answered),
+            _ => {}
         }
         ruling
+    }
+
+    fn refused(&mut self, at: Instant) {
+        (self.good_since, self.refused_at) = (None, self.refused_at.max(Some(at)));
     }
 
     /// Good news count from its end, because it may have been decided at any time before, and only if it is newer than the bad.

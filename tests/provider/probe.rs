@@ -41,6 +41,17 @@ async fn credentials_that_are_refused_are_a_problem_and_those_that_are_accepted_
     assert!(is_ok && says.contains("proven by the first revocation only"), "{says}");
 }
 
+#[tokio::test]
+async fn a_keycloak_client_without_the_role_is_told_but_no_problem_where_tokens_are_revoked() {
+    let idp = ScriptedIdp::start(|request| match request.path.as_str() {
+        path if path.ends_with("/token") => Reply::json(400, r#"{"error":"unauthorized_client"}"#),
+        _ => Reply::status(200),
+    })
+    .await;
+    let sentence = provider(&keycloak(idp.url())).probe().await.unwrap();
+    assert!(sentence.contains("the credentials for tokens are accepted; sessions and subjects cannot be ended: POST "), "{sentence}");
+}
+
 /// Grants bearers, and answers the rest with `status` and `body`.
 async fn server(status: u16, body: &'static str) -> ScriptedIdp {
     ScriptedIdp::start(move |request| match request.path.as_str() {

@@ -9,8 +9,12 @@ use serde_json::{Value, json};
 use crate::harness::{App, Logout, Setup, Stage, canary_token, eventually, logout_of};
 use crate::scripted_idp::{Memory, Reply, Request, ScriptedIdp};
 
+type Answer = fn() -> Reply;
+/// Tokens of somebody else, and what is said of each.
+type Foreign = Mutex<HashMap<String, Answer>>;
+
 /// Every sort of answer that servers give to a token of somebody else.
-fn sorts() -> [(&'static str, fn() -> Reply); 9] {
+fn sorts() -> [(&'static str, Answer); 9] {
     [
         ("403 unauthorized_client", || Reply::json(403, r#"{"error":"unauthorized_client"}"#)),
         ("401 invalid_client", || Reply::json(401, r#"{"error":"invalid_client"}"#)),
@@ -28,15 +32,15 @@ fn sorts() -> [(&'static str, fn() -> Reply); 9] {
 struct Picky {
     idp: ScriptedIdp,
     memory: Memory,
-    foreign: Arc<Mutex<HashMap<String, fn() -> Reply>>>,
+    foreign: Arc<Foreign>,
     refuses_all: Arc<AtomicBool>,
     probes: Arc<AtomicUsize>,
 }
 
 impl Picky {
     /// `unknown`: what it answers to a token that it does not know.
-    async fn new(unknown: fn() -> Reply) -> Self {
-        let (memory, foreign) = (Memory::default(), Arc::new(Mutex::new(HashMap::<String, fn() -> Reply>::new())));
+    async fn new(unknown: Answer) -> Self {
+        let (memory, foreign) = (Memory::default(), Arc::new(Foreign::default()));
         let (refuses_all, probes) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let answer = {
             let (memory, foreign, refuses_all, probes) = (memory.clone(), foreign.clone(), refuses_all.clone(), probes.clone());
@@ -61,7 +65,7 @@ impl Picky {
     }
 
     /// An event whose token is somebody else's.
-    fn poison(&self, id: &str, answer: fn() -> Reply) -> Value {
+    fn poison(&self, id: &str, answer: Answer) -> Value {
         let token = canary_token();
         self.foreign.lock().expect("no panic").insert(token.clone(), answer);
         logout_of(id, json!([{ "token": token, "token_type_hint": "access_token" }]))
@@ -84,7 +88,7 @@ impl Picky {
     }
 }
 
-const YES: fn() -> Reply = || Reply::status(200);
+const YES: Answer = || Reply::status(200);
 
 /// 200 poison tokens among 200 logouts, one after the other.
 #[tokio::test(flavor = "multi_thread")]

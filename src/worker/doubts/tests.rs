@@ -184,3 +184,14 @@ fn every_ruling_is_told_after_the_targets_own_answer() {
         }
     }
 }
+
+#[test]
+fn without_a_probe_a_call_from_before_the_key_was_mended_parks_nobody() {
+    let (mut doubts, clock) = scene();
+    for event in [1, 2, 3] {
+        doubts.rule(doubt(&clock, event, 1, 1), Finding::Nothing);
+    }
+    doubts.succeeded(clock.at(10), clock.at(11));
+    assert_eq!(doubts.rule(doubt(&clock, 1, 2, 9), Finding::Nothing), Ruling::Open);
+    assert_eq!(doubts.rule(doubt(&clock, 1, 3, 12), Finding::Nothing), PARK_BESIDE_OTHERS);
+}
