@@ -57,6 +57,11 @@ impl Health {
             publishing: worker.publisher.is_connected(),
             database: worker.database_up.load(Ordering::Relaxed),
             providers: worker.gates.iter().map(|(name, gate)| (name.to_string(), gate.breaker(), gate.in_flight())).collect(),
+            probes: worker
+                .gates
+                .iter()
+                .flat_map(|(name, gate)| gate.probes().map(|(result, count)| (name.to_string(), result, count)))
+                .collect(),
         }
     }
 }

@@ -80,6 +80,9 @@ pub enum Verdict {
     Unreadable,
     /// Will work when a person has mended something: credentials, 3xx, host name, certificate.
     Misconfigured,
+    /// Reads like bad credentials or a wrong endpoint, but came to a call that names a target: some servers blame the client for a token of another
+    /// one. Whose fault it is, a probe that names no target decides (`worker/doubts.rs`); until then the target waits and spends no attempt.
+    Doubted,
     /// The provider has no such call, or refuses this token type, for good.
     Unsupported,
     /// The provider refuses this target; a person must look.
@@ -105,7 +108,7 @@ impl Verdict {
         match self {
             Self::Done(Proof::AlreadyInvalid) => "already_invalid",
             Self::Done(_) => "revoked",
-            Self::Contradicted | Self::Transient | Self::Unreadable => "transient",
+            Self::Contradicted | Self::Transient | Self::Unreadable | Self::Doubted => "transient",
             Self::Misconfigured => "misconfigured",
             Self::Unsupported | Self::Refused => "rejected",
         }
@@ -121,6 +124,18 @@ impl Answer {
     /// A failure, with its text.
     pub fn failed(verdict: Verdict, http_status: Option<u16>, error: impl Into<String>) -> Self {
         Self { verdict, http_status, error: Some(error.into()), retry_after: None }
+    }
+
+    /// The same answer to a call that names no target: there it is no target's fault.
+    pub fn undoubted(self) -> Self {
+        if self.verdict == Verdict::Doubted { self.ruled(Verdict::Misconfigured, "check the address and the credentials") } else { self }
+    }
+
+    /// The same answer, now that it is known what it means. The sentence goes on with what follows from it, which is never cut.
+    pub fn ruled(self, verdict: Verdict, follows: &str) -> Self {
+        let room = LONGEST_ERROR.saturating_sub(follows.chars().count() + 2);
+        let said: String = self.error.unwrap_or_default().chars().take(room).collect();
+        Self { verdict, error: Some(format!("{said}; {follows}")), ..self }
     }
 }
 
@@ -154,6 +169,10 @@ pub struct Settlement {
     pub due_in: Option<Duration>,
 }
 
+/// Most characters of an error text.
+const LONGEST_ERROR: usize = 240;
+/// Shortest rest of a target whose answer is in doubt: what is being rolled out just then may pass.
+const SHORTEST_REST: Duration = Duration::from_secs(1);
 /// Longest rest of a target that met wrong credentials or the like.
 const LONGEST_PROBE_REST: Duration = Duration::from_secs(60);
 /// How long after its own end a token is still tried: clocks differ.
@@ -171,13 +190,18 @@ pub fn settle(answer: &Answer, standing: &Standing, schedule: &Schedule, now: Of
         Verdict::Refused => open(State::Parked, None, true, schedule.resweep_every()),
         _ if standing.token_expires_at.is_some_and(|end| now >= end + EXPIRY_LEEWAY) => settled(State::Expired, None),
         Verdict::Transient if out_of_time || standing.is_unreadable => open(State::Parked, None, true, schedule.resweep_every()),
+        Verdict::Doubted if out_of_time => open(State::Parked, None, true, schedule.resweep_every()),
         Verdict::Contradicted if out_of_time => open(State::Parked, Some(Proof::Contradicted), true, schedule.resweep_every()),
         Verdict::Transient if standing.is_outage => open(State::Pending, None, false, delay()),
         Verdict::Transient | Verdict::Unreadable => open(State::Pending, None, true, delay()),
         Verdict::Contradicted => open(State::Pending, Some(Proof::Contradicted), true, delay()),
         // The provider's breaker holds everything back and the schedule is not touched. The target that was asked about rests a little longer than
-        // the others, so that the next probe is made with another one: some servers blame the credentials for a token of another client.
+        // the others, so that where targets are the probes the next one is made with another: some servers blame the credentials for one target.
         Verdict::Misconfigured => open(State::Pending, None, false, schedule.delay(standing.attempt, None).min(LONGEST_PROBE_REST)),
+        // Added, not the least: a crowd in doubt must not return in the same moment.
+        Verdict::Doubted => {
+            open(State::Pending, None, false, SHORTEST_REST.saturating_add(schedule.delay(standing.attempt, answer.retry_after)))
+        }
     }
 }
 
@@ -240,6 +264,10 @@ mod tests {
             (Verdict::Contradicted, None, 0, State::Parked, Some(Proof::Contradicted), true),
             (Verdict::Misconfigured, None, -1, State::Pending, None, false),
             (Verdict::Misconfigured, Some(-61), 1, State::Expired, None, false),
+            (Verdict::Doubted, None, 1, State::Pending, None, false),
+            (Verdict::Doubted, None, 0, State::Parked, None, true),
+            (Verdict::Doubted, Some(10), -1, State::Pending, None, false),
+            (Verdict::Doubted, Some(-61), 1, State::Expired, None, false),
         ] {
             let got = at(verdict, expires_in, give_up_in);
             assert_eq!((got.state, got.proof, got.spent), (state, proof, spent), "{verdict:?} {expires_in:?} {give_up_in}");
@@ -265,5 +293,32 @@ mod tests {
         assert_eq!((got.state, got.spent), (State::Pending, false));
         let got = settle(&Answer::failed(Verdict::Refused, None, "x"), &standing, &schedule(), now);
         assert_eq!((got.state, got.spent), (State::Parked, true), "an answer about the target is");
+    }
+
+    #[test]
+    fn a_target_in_doubt_is_tried_again_soon_but_not_at_once() {
+        for attempt in [1, 2, 5, 40] {
+            let now = OffsetDateTime::UNIX_EPOCH;
+            let standing = Standing {
+                attempt,
+                failures: 0,
+                token_expires_at: None,
+                give_up_at: now + Duration::from_secs(9),
+                is_outage: false,
+                is_unreadable: false,
+            };
+            let due_in = settle(&Answer::failed(Verdict::Doubted, None, "x"), &standing, &schedule(), now).due_in.unwrap();
+            assert!((SHORTEST_REST..=Duration::from_secs(601)).contains(&due_in), "{attempt}: {due_in:?}");
+        }
+    }
+
+    #[test]
+    fn what_follows_from_an_answer_is_never_cut() {
+        for length in [0, 100, 240, 1000] {
+            let ruled = Answer::failed(Verdict::Doubted, Some(403), "é".repeat(length)).ruled(Verdict::Refused, "revoke it as its client");
+            let error = ruled.error.unwrap();
+            assert!(error.ends_with("; revoke it as its client") && error.chars().count() <= LONGEST_ERROR, "{error}");
+            assert_eq!((ruled.verdict, ruled.http_status), (Verdict::Refused, Some(403)));
+        }
     }
 }

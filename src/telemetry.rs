@@ -1,5 +1,6 @@
 //! Logs and metrics: every name once.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -85,6 +86,12 @@ struct ResultLabel {
     result: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ProbeLabels {
+    provider: String,
+    result: &'static str,
+}
+
 /// What became of a verifier's report.
 #[derive(Clone, Copy, Debug)]
 pub enum ReportResult {
@@ -113,6 +120,7 @@ pub struct Metrics {
     awaiting_approval: Gauge,
     breaker: Family<ProviderLabel, Gauge>,
     in_flight: Family<ProviderLabel, Gauge>,
+    probes: Family<ProbeLabels, Counter>,
     broker_up: Family<SideLabel, Gauge>,
     database_up: Gauge,
 }
@@ -127,6 +135,8 @@ pub struct Snapshot {
     pub database: bool,
     /// Provider, breaker, targets in memory.
     pub providers: Vec<(String, &'static str, usize)>,
+    /// Provider, what its probes came to, how many so far.
+    pub probes: Vec<(String, &'static str, u64)>,
 }
 
 fn seconds(buckets: &[f64]) -> Histogram {
@@ -152,6 +162,7 @@ impl Metrics {
             awaiting_approval: Gauge::default(),
             breaker: Family::default(),
             in_flight: Family::default(),
+            probes: Family::default(),
             broker_up: Family::default(),
             database_up: Gauge::default(),
         };
@@ -186,6 +197,11 @@ impl Metrics {
         r.register("incidents_awaiting_approval", "Incidents that wait for a second person", self.awaiting_approval.clone());
         r.register("breaker", "0 closed, 1 half open, 2 open", self.breaker.clone());
         r.register("in_flight_targets", "Targets in this worker's memory", self.in_flight.clone());
+        r.register(
+            "probes",
+            "Requests that name no target and show whether a provider accepts our credentials, by result",
+            self.probes.clone(),
+        );
         r.register("broker_up", "1 if the connection is up", self.broker_up.clone());
         r.register("database_up", "1 if the last call to Postgres succeeded", self.database_up.clone());
     }
@@ -277,6 +293,9 @@ impl Metrics {
             };
             self.breaker.get_or_create(&label).set(level);
             self.in_flight.get_or_create(&label).set(i64::try_from(*in_flight).unwrap_or(i64::MAX));
+        }
+        for (provider, result, count) in &snapshot.probes {
+            self.probes.get_or_create(&ProbeLabels { provider: provider.clone(), result }).inner().store(*count, Ordering::Relaxed);
         }
         let mut text = String::new();
         // Writing to a String cannot fail.

@@ -161,6 +161,24 @@ async fn a_wrong_client_secret_pauses_the_provider_and_burns_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn another_clients_tokens_are_parked_and_pause_nobody() {
+    let (stage, oidc) = (Stage::new().await, oidc());
+    let _worker = stage.worker_at(oidc).start().await;
+    let app = App::connect(&stage.amqp_url).await;
+    for user in 0..5 {
+        let foreign = oidc.issue_to_other(&format!("stranger-{user}")).await.expect("issue tokens");
+        app.publish(&logout(&format!("foreign-{user}"), foreign.access.expose(), foreign.refresh.expose())).await;
+    }
+    let tokens = log_in(oidc, 5).await;
+    log_out(&stage, &tokens).await;
+
+    stage.wait_for_count(10, "audit.revocations WHERE state = 'revoked' AND event_id LIKE 'logout-%'").await;
+    assert_eq!(active(oidc, &tokens).await, 0);
+    stage.wait_for_count(10, "audit.revocations WHERE state = 'parked' AND event_id LIKE 'foreign-%' AND last_outcome = 'rejected'").await;
+    assert_eq!(stage.count("audit.attempts WHERE outcome = 'misconfigured'").await, 0, "the provider was never paused");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn discovery_finds_the_endpoints_and_introspection_proves_the_end() {
     let (stage, oidc) = (Stage::new().await, oidc());
     let _worker = stage

@@ -63,6 +63,41 @@ struct Seen {
 
 /// Publishes at `rate` for `seconds`, after one second that does not count.
 pub(crate) async fn run(servers: &mut Servers, contender: Contender, rate: u32, seconds: u32) -> Result<Latency> {
+    run_beside(servers, contender, rate, seconds, Poison::default()).await
+}
+
+/// Events of tokens that the provider refuses as it refuses bad credentials, and how many of them are published a second.
+#[derive(Default)]
+pub(crate) struct Poison {
+    pub(crate) events: Vec<Vec<u8>>,
+    pub(crate) per_s: f64,
+}
+
+impl Poison {
+    /// Publishes them from the first second that counts on.
+    async fn publish(&self, stage: &Stage) -> Result {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        load::at_rate(&stage.channel, &self.events, self.per_s).await.map(drop)
+    }
+
+    /// Waits until all are parked, and checks that none of them paused the provider.
+    async fn wait(&self, stage: &Stage, client: &mut Client) -> Result {
+        let (start, expected) = (Instant::now(), i64::try_from(self.events.len())?);
+        let parked = "SELECT count(*) FROM audit.revocations WHERE state = 'parked'";
+        while expected > 0 && sqlx::query_scalar::<_, i64>(parked).fetch_one(&stage.database).await? < expected {
+            client.check("the poison to be parked", start)?;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let paused = "SELECT EXISTS (SELECT FROM revocation.attempts WHERE outcome = 'misconfigured')";
+        if expected > 0 && sqlx::query_scalar::<_, bool>(paused).fetch_one(&stage.database).await? {
+            return Err("poison paused the provider".into());
+        }
+        Ok(())
+    }
+}
+
+/// The same beside poison; ends when all of it is parked, too.
+pub(crate) async fn run_beside(servers: &mut Servers, contender: Contender, rate: u32, seconds: u32, poison: Poison) -> Result<Latency> {
     let events = rate * (seconds + 1);
     let stage = Stage::raise(servers).await?;
     contender.prepare(&stage).await?;
@@ -72,8 +107,10 @@ pub(crate) async fn run(servers: &mut Servers, contender: Contender, rate: u32, 
 
     let mut client = Client::start(contender, &stage, &servers.provider.url)?;
     let idle_mib = idle(&mut client, &stage).await?;
-    let published = load::at_rate(&stage.channel, &load::events(events), rate).await?;
+    let bodies = load::events(events);
+    let (published, ()) = tokio::try_join!(load::at_rate(&stage.channel, &bodies, rate), poison.publish(&stage))?;
     wait_for_the_end(servers, &mut client, contender, &seen, events).await?;
+    poison.wait(&stage, &mut client).await?;
 
     let revoked = servers.provider.latest_us().await?;
     client.stop().await?;

@@ -51,11 +51,17 @@ fn access_token(number: u32) -> String {
 
 /// The logout event `number`.
 pub(crate) fn event(number: u32) -> Vec<u8> {
+    let targets = serde_json::json!([
+        { "token": access_token(number), "token_type_hint": "access_token" },
+        { "token": refresh_token(number), "token_type_hint": "refresh_token" } ]);
+    event_of(&number.to_string(), &targets)
+}
+
+/// A logout event of these targets.
+pub(crate) fn event_of(id: &str, targets: &serde_json::Value) -> Vec<u8> {
     let event = serde_json::json!({
-        "specversion": "1.0", "id": number.to_string(), "source": SOURCE, "type": "auth.logout.v1", "time": "2026-11-20T22:30:00.123Z",
-        "data": { "provider": "main", "reason": "user_logout", "actor": format!("user-{number}"), "targets": [
-            { "token": access_token(number), "token_type_hint": "access_token" },
-            { "token": refresh_token(number), "token_type_hint": "refresh_token" } ] } });
+        "specversion": "1.0", "id": id, "source": SOURCE, "type": "auth.logout.v1", "time": "2026-11-20T22:30:00.123Z",
+        "data": { "provider": "main", "reason": "user_logout", "actor": format!("user-{id}"), "targets": targets } });
     event.to_string().into_bytes()
 }
 
@@ -95,11 +101,16 @@ pub(crate) fn events(count: u32) -> Vec<Vec<u8>> {
 }
 
 /// Publishes events, `rate` a second, whatever becomes of them. Returns when each was published, in microseconds since 1970.
-pub(crate) async fn at_rate<B: AsRef<[u8]>>(channel: &Channel, bodies: impl IntoIterator<Item = B>, rate: u32) -> Result<Vec<i64>> {
+pub(crate) async fn at_rate<B: AsRef<[u8]>>(
+    channel: &Channel,
+    bodies: impl IntoIterator<Item = B>,
+    rate: impl Into<f64>,
+) -> Result<Vec<i64>> {
+    let rate = rate.into();
     let (mut published, mut open) = (Vec::new(), Vec::new());
     let start = Instant::now();
     for (number, body) in (0_u32..).zip(bodies) {
-        tokio::time::sleep_until(start + Duration::from_secs_f64(f64::from(number) / f64::from(rate))).await;
+        tokio::time::sleep_until(start + Duration::from_secs_f64(f64::from(number) / rate)).await;
         published.push(now_us());
         open.push(publish(channel, body.as_ref()).await?);
     }

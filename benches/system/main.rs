@@ -1,5 +1,5 @@
 //! Drains a pre-loaded queue through the worker and through a bare loop, in turn, on one private RabbitMQ and Postgres,
-//! and prints what each costs; or measures verifiers, or a mass revocation. `docs/benchmark.md` says what is measured and how.
+//! and prints what each costs; or measures verifiers, a mass revocation, or poison tokens. `docs/benchmark.md` says what is measured and how.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints its result")]
 
 mod bare;
@@ -9,6 +9,7 @@ mod latency;
 mod load;
 mod mass;
 mod measure;
+mod poison;
 mod provider;
 mod report;
 mod stage;
@@ -63,6 +64,8 @@ enum Role {
     Verifiers(verifiers::Options),
     /// Measures a mass revocation: logouts beside it, its own rate and cost, cutoffs before its backlog.
     Mass(mass::Options),
+    /// Measures what tokens of somebody else do to the logouts beside them.
+    Poison(poison::Options),
     /// A verifier in a process of its own.
     #[command(hide = true)]
     Verifier,
@@ -93,6 +96,7 @@ fn run(options: &Options) -> Result {
         Some(Role::Bare) => bare::run(),
         Some(Role::Verifier) => verifiers::process::run(),
         Some(Role::Verifiers(ref options)) => verifiers::run(options),
+        Some(Role::Poison(ref options)) => poison::run(options),
         Some(Role::Mass(ref options)) => mass::run(options),
         None if options.bench => compare(options),
         None => {

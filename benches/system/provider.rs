@@ -1,4 +1,4 @@
-//! The pretend provider: a process of its own, so that its cost is counted apart, that answers every request with 200.
+//! The pretend provider: a process of its own, so that its cost is counted apart, that answers every request with 200, but for poison.
 //! It keeps count, by the event number that both tokens of an event end in, and answers questions on its standard input.
 
 use std::io::{self, BufRead, Write};
@@ -13,6 +13,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use crate::Result;
 use crate::load::NUMBER_DIGITS;
 use crate::measure::now_us;
+use crate::poison;
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
@@ -94,11 +95,12 @@ async fn answer_requests(mut stream: TcpStream, ledger: Arc<Mutex<Ledger>>, dela
             continue;
         };
         ledger.lock().unwrap_or_else(PoisonError::into_inner).note(&buffer[head..end]);
+        let refusal = poison::answer(&buffer[head..end]);
         buffer.drain(..end);
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;
         }
-        stream.write_all(ANSWER).await?;
+        stream.write_all(refusal.as_deref().unwrap_or(ANSWER)).await?;
     }
 }
 

@@ -1,4 +1,4 @@
-//! `check`: is everything there that the worker needs? It looks, and changes nothing.
+//! `check`: is everything there that the worker needs, and are its credentials accepted? It changes nothing.
 
 use std::path::Path;
 

@@ -38,7 +38,7 @@ impl AccessKey {
 /// The token and its lifetime in seconds. HTTP says 200 whatever happened, `statusCode` tells.
 fn classify(reply: &Reply<'_>) -> Result<(String, Option<u64>), Answer> {
     if let Some(answer) = reply.status_answer() {
-        return Err(answer);
+        return Err(answer.undoubted());
     }
     let body = reply.json().unwrap_or_default();
     let token = body.pointer("/data/access_token").and_then(Value::as_str);

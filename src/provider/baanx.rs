@@ -94,7 +94,7 @@ pub(super) fn classify(reply: &Reply<'_>, kind: TokenTypeHint) -> Answer {
         (401, _, TokenTypeHint::RefreshToken) => {
             reply.fails(Verdict::Refused, "the refresh token may still live: end it at the provider, then cancel")
         }
-        (402 | 403 | 498 | 499, _, _) => reply.fails(Verdict::Misconfigured, "check client_key, base_url and us_env"),
+        (402 | 403 | 498 | 499, _, _) => reply.doubted(),
         _ => reply.fails(Verdict::Refused, "the provider refuses this token: see its log, then retry or cancel"),
     }
 }
@@ -126,12 +126,12 @@ mod tests {
             (200, "<html>", Verdict::Transient),
             (204, "", Verdict::Transient),
             (400, r#"{"message":"Bad request"}"#, Verdict::Refused),
-            (403, r#"{"message":"Not authorized"}"#, Verdict::Misconfigured),
-            (404, "", Verdict::Misconfigured),
+            (403, r#"{"message":"Not authorized"}"#, Verdict::Doubted),
+            (404, "", Verdict::Doubted),
             (307, "", Verdict::Misconfigured),
             (429, "", Verdict::Transient),
-            (498, r#"{"message":"Invalid client key"}"#, Verdict::Misconfigured),
-            (499, r#"{"message":"Missing client key"}"#, Verdict::Misconfigured),
+            (498, r#"{"message":"Invalid client key"}"#, Verdict::Doubted),
+            (499, r#"{"message":"Missing client key"}"#, Verdict::Doubted),
             (500, r#"{"message":"Internal server error"}"#, Verdict::Transient),
             (503, r#"{"success":true}"#, Verdict::Transient),
         ];

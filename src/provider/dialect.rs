@@ -107,7 +107,7 @@ impl Dialect {
     }
 
     /// The OAuth endpoints, where tokens are revoked by RFC 7009.
-    fn tokens(&self) -> Option<&Rfc7009> {
+    pub(super) fn tokens(&self) -> Option<&Rfc7009> {
         match self {
             Self::Rfc7009(server) => Some(server),
             Self::Keycloak(realm) => Some(realm.tokens()),
@@ -124,8 +124,13 @@ impl Dialect {
         }
     }
 
+    /// Whether administrative calls have no settings of their own, so that it is not known whether anybody wants them.
+    pub(super) fn has_admin_unasked(&self) -> bool {
+        matches!(self, Self::Keycloak(_))
+    }
+
     /// Whether the settings of administrative calls are given.
-    fn has_admin(&self) -> bool {
+    pub(super) fn has_admin(&self) -> bool {
         match self {
             Self::Keycloak(_) | Self::GlobalTokenRevocation(_) => true,
             Self::Genauth(application) => application.kick_users().is_some(),

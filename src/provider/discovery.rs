@@ -157,7 +157,7 @@ impl Discovery {
 
 fn classify(reply: &Reply<'_>) -> Result<Metadata, Answer> {
     if let Some(answer) = reply.status_answer() {
-        return Err(answer);
+        return Err(answer.undoubted());
     }
     let metadata = reply.json().and_then(|body| serde_json::from_value(body).ok()).filter(|_| reply.is_success());
     metadata.ok_or_else(|| reply.fails(Verdict::Misconfigured, "no metadata document there: check the issuer"))

@@ -14,7 +14,7 @@ use super::kick_users::KickUsers;
 use super::reply::Reply;
 use super::rfc7009;
 use super::setup::{ProviderSetupError, Setup};
-use crate::config::{BasicEncoding, GenauthConfig, GenauthProtocol};
+use crate::config::{BasicEncoding, GenauthConfig, GenauthProtocol, Verify};
 use crate::outcome::{Answer, Verdict};
 use crate::target::PresentedToken;
 
@@ -44,6 +44,12 @@ impl Genauth {
     pub(super) async fn revoke(&self, http: &Http, token: &PresentedToken) -> Answer {
         let reply = http.send(self.client.call(&self.revocation, token, None)).await;
         reply.map_or_else(|failure| failure, |reply| classify(&reply))
+    }
+
+    /// Shows the client with a token that nobody holds; `verify`: at the introspection endpoint too.
+    pub(super) async fn try_client(&self, http: &Http, verify: Verify, unknown: &PresentedToken) -> Answer {
+        let answer = self.revoke(http, unknown).await;
+        introspect::try_client(answer, verify, self.look(http, unknown)).await
     }
 
     /// See [`introspect::look`]. The introspection endpoint documents `token_type_hint`, so it gets one.
@@ -81,9 +87,7 @@ fn coded(reply: &Reply<'_>, code: u64, api_code: Option<u64>, body: Option<&Valu
         (200, _) if denied => reply.transient(),
         (200, _) => reply.accepted(),
         // Signature, clock and nonce faults of the credentials; unknown application; unknown user pool.
-        (_, Some(1300..=1306 | 2011 | 2224)) | (401..=405, _) => {
-            reply.fails(Verdict::Misconfigured, "check app_host, client_id, client_secret and client_auth")
-        }
+        (_, Some(1300..=1306 | 2011 | 2224)) | (401..=405, _) => reply.doubted(),
         (501, _) => reply.fails(Verdict::Unsupported, "the provider has no such call"),
         (code, _) if is_transient(code) => reply.transient(),
         _ => reply.fails(Verdict::Refused, "the provider refuses this token: see its log, then retry or cancel"),
@@ -128,16 +132,16 @@ mod tests {
             (200, r#"{"statusCode":422}"#, Verdict::Refused),
             (200, r#"{"statusCode":499}"#, Verdict::Refused),
             (200, r#"{"statusCode":501}"#, Verdict::Unsupported),
-            (200, r#"{"statusCode":401}"#, Verdict::Misconfigured),
-            (200, r#"{"statusCode":402}"#, Verdict::Misconfigured),
-            (200, r#"{"statusCode":403}"#, Verdict::Misconfigured),
-            (200, r#"{"statusCode":404,"apiCode":2011}"#, Verdict::Misconfigured),
-            (200, r#"{"statusCode":400,"apiCode":1305}"#, Verdict::Misconfigured),
+            (200, r#"{"statusCode":401}"#, Verdict::Doubted),
+            (200, r#"{"statusCode":402}"#, Verdict::Doubted),
+            (200, r#"{"statusCode":403}"#, Verdict::Doubted),
+            (200, r#"{"statusCode":404,"apiCode":2011}"#, Verdict::Doubted),
+            (200, r#"{"statusCode":400,"apiCode":1305}"#, Verdict::Doubted),
             (200, r#"{"error":"invalid_token"}"#, Verdict::Done(Proof::AlreadyInvalid)),
             (400, r#"{"error":"unsupported_token_type"}"#, Verdict::Unsupported),
             (400, r#"{"error":"invalid_request"}"#, Verdict::Refused),
-            (401, r#"{"error":"invalid_client"}"#, Verdict::Misconfigured),
-            (404, "", Verdict::Misconfigured),
+            (401, r#"{"error":"invalid_client"}"#, Verdict::Doubted),
+            (404, "", Verdict::Doubted),
             (302, "", Verdict::Misconfigured),
             (429, "", Verdict::Transient),
             (503, r#"{"statusCode":400}"#, Verdict::Transient),

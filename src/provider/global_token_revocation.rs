@@ -52,6 +52,15 @@ impl GlobalTokenRevocation {
         answer
     }
 
+    /// Shows the bearer with a user that is not there. Metadata that led to a refusal is read again next time.
+    pub(super) async fn try_bearer(&self, http: &Http, unknown: &str) -> Answer {
+        let answer = self.log_out(http, unknown, None).await;
+        if let (Verdict::Doubted, Place::Discovered(discovery)) = (answer.verdict, &self.place) {
+            discovery.forget();
+        }
+        answer
+    }
+
     async fn order(&self, http: &Http, bearer: &Bearer, body: &Value, sub: &str) -> Result<Answer, Answer> {
         let url = match &self.place {
             Place::Given(url) => url.clone(),
@@ -99,8 +108,7 @@ fn classify(reply: &Reply<'_>) -> Answer {
     match reply.status {
         200..=299 => reply.accepted(),
         400 => reply.fails(Verdict::Refused, "the server does not take this subject: check subject_format"),
-        401 => reply.fails(Verdict::Misconfigured, "check bearer_token, or the client that is granted one"),
-        403 => reply.fails(Verdict::Misconfigured, "the bearer may not revoke globally: check its scope"),
+        401 | 403 => reply.doubted(),
         404 => reply.fails(Verdict::Refused, "no such user, or no such endpoint: check subject_format and the URL"),
         422 => reply.fails(Verdict::Refused, "the server cannot log this user out: see its log, then retry or cancel"),
         _ => reply.status_answer().unwrap_or_else(|| reply.fails(Verdict::Refused, "see the server's log, then retry or cancel")),
@@ -120,10 +128,10 @@ mod tests {
             (200, Verdict::Done(Proof::Accepted)),
             (202, Verdict::Done(Proof::Accepted)),
             (400, Verdict::Refused),
-            (401, Verdict::Misconfigured),
-            (403, Verdict::Misconfigured),
+            (401, Verdict::Doubted),
+            (403, Verdict::Doubted),
             (404, Verdict::Refused),
-            (405, Verdict::Misconfigured),
+            (405, Verdict::Doubted),
             (409, Verdict::Refused),
             (422, Verdict::Refused),
             (307, Verdict::Misconfigured),

@@ -47,7 +47,7 @@ impl Grant {
 /// The token and its lifetime in seconds (RFC 6749 sections 5.1 and 5.2). What is refused here is no fault of any target.
 fn classify(reply: &Reply<'_>) -> Result<(String, Option<u64>), Answer> {
     if let Some(answer) = reply.status_answer() {
-        return Err(answer);
+        return Err(answer.undoubted());
     }
     if reply.is_success() {
         return granted(&reply.json().unwrap_or_default())

@@ -79,7 +79,7 @@ impl Admin {
 fn classify(reply: &Reply<'_>) -> Answer {
     match reply.status {
         200..=299 => reply.accepted(),
-        401 | 403 => reply.fails(Verdict::Misconfigured, "something before the administrative port denies access: check admin_url"),
+        401 | 403 => reply.doubted(),
         _ => reply.status_answer().unwrap_or_else(|| reply.fails(Verdict::Refused, "see Hydra's log, then retry or cancel")),
     }
 }
@@ -97,9 +97,9 @@ mod tests {
             (200, r#"{"error":"x"}"#, Verdict::Transient),
             (200, r#"{"status":"error"}"#, Verdict::Transient),
             (400, r#"{"error":"invalid_request"}"#, Verdict::Refused),
-            (401, "", Verdict::Misconfigured),
-            (403, "", Verdict::Misconfigured),
-            (404, "", Verdict::Misconfigured),
+            (401, "", Verdict::Doubted),
+            (403, "", Verdict::Doubted),
+            (404, "", Verdict::Doubted),
             (307, "", Verdict::Misconfigured),
             (429, "", Verdict::Transient),
             (500, r#"{"error":"error"}"#, Verdict::Transient),

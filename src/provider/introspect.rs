@@ -10,6 +10,7 @@ use super::client_auth::Client;
 use super::http::Http;
 use super::reply::Reply;
 use super::scrub::limit;
+use crate::config::Verify;
 use crate::outcome::{Answer, Proof, Verdict};
 use crate::target::PresentedToken;
 
@@ -22,12 +23,30 @@ pub(super) enum Look {
     Active(Answer),
     /// `active:false`; whether the answer names us as the token's client.
     Inactive { ours: bool },
-    /// We may not ask: a person has to mend that.
+    /// It seems that we may not ask. A probe that names no target finds out whether a person has to mend that.
     Denied(Answer),
     /// Refused for good (other 4xx): asking again would bring the same.
     Nothing,
     /// No answer, or none that can be read.
     Failed(Answer),
+}
+
+impl Look {
+    /// Why it brought nothing, where a person or a later look may mend that.
+    fn failure(self) -> Option<Answer> {
+        match self {
+            Self::Denied(answer) | Self::Failed(answer) => Some(answer),
+            Self::Active(_) | Self::Inactive { .. } | Self::Nothing => None,
+        }
+    }
+}
+
+/// What showing the client with a token that nobody holds comes to: the answer to its revocation, or, where proofs need looks, why a look fails.
+pub(super) async fn try_client(revoked: Answer, verify: Verify, look: impl Future<Output = Look>) -> Answer {
+    match (revoked.verdict, verify) {
+        (Verdict::Done(_) | Verdict::Unsupported, Verify::Introspect) => look.await.failure().unwrap_or(revoked),
+        _ => revoked,
+    }
 }
 
 /// The look before a revocation. One that takes too long counts as none.
@@ -77,7 +96,7 @@ fn classify(reply: &Reply<'_>, us: &str) -> Look {
 }
 
 fn denied(reply: &Reply<'_>) -> Look {
-    Look::Denied(reply.fails(Verdict::Misconfigured, "check client_id, client_secret and whether this client may introspect"))
+    Look::Denied(reply.doubted())
 }
 
 #[cfg(test)]

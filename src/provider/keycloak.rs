@@ -139,10 +139,8 @@ fn consent(reply: &Reply<'_>) -> Result<(), Answer> {
 
 fn denied(reply: &Reply<'_>) -> Answer {
     match reply.status {
-        401 => reply.fails(Verdict::Misconfigured, "check base_url, realm and the client's service account"),
-        403 => reply.fails(Verdict::Misconfigured, "the client's service account lacks the role manage-users of realm-management"),
+        401 | 403 => reply.doubted(),
         404 if says(reply, "User not found") => reply.fails(Verdict::Refused, "no such user: sub must be the user's id in this realm"),
-        404 => reply.fails(Verdict::Misconfigured, "the admin API is not there: check base_url and realm"),
         _ => reply.status_answer().unwrap_or_else(|| reply.fails(Verdict::Refused, "see Keycloak's log, then retry or cancel")),
     }
 }

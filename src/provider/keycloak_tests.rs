@@ -14,12 +14,12 @@ fn verdict<T>(result: Result<T, Answer>) -> Verdict {
 fn what_every_call_has_in_common() {
     let rows = [
         (400, "", Verdict::Refused),
-        (401, r#"{"error":"HTTP 401 Unauthorized"}"#, Verdict::Misconfigured),
-        (403, r#"{"error":"HTTP 403 Forbidden"}"#, Verdict::Misconfigured),
-        (404, NO_REALM, Verdict::Misconfigured),
-        (404, "<html>Not Found</html>", Verdict::Misconfigured),
-        (404, "", Verdict::Misconfigured),
-        (405, "", Verdict::Misconfigured),
+        (401, r#"{"error":"HTTP 401 Unauthorized"}"#, Verdict::Doubted),
+        (403, r#"{"error":"HTTP 403 Forbidden"}"#, Verdict::Doubted),
+        (404, NO_REALM, Verdict::Doubted),
+        (404, "<html>Not Found</html>", Verdict::Doubted),
+        (404, "", Verdict::Doubted),
+        (405, "", Verdict::Doubted),
         (302, "", Verdict::Misconfigured),
         (429, "", Verdict::Transient),
         (500, NO_SESSION, Verdict::Transient),
@@ -45,11 +45,6 @@ fn only_keycloaks_own_word_makes_a_session_dead() {
 fn an_unknown_user_is_for_a_person() {
     assert_eq!(user(&reply(204, "")).unwrap().verdict, Verdict::Done(Proof::Accepted));
     assert_eq!([verdict(user(&reply(404, NO_USER))), verdict(offline_clients(&reply(404, NO_USER)))], [Verdict::Refused; 2]);
-}
-
-#[test]
-fn a_lacking_role_is_named() {
-    assert!(user(&reply(403, "")).unwrap_err().error.unwrap().contains("manage-users"));
 }
 
 #[test]

@@ -24,6 +24,7 @@ mod markup;
 mod normal;
 mod okta;
 mod private;
+mod probe;
 mod remarks;
 mod reply;
 mod rfc7009;
@@ -36,6 +37,7 @@ use std::sync::Arc;
 use reqwest::Method;
 use url::Url;
 
+pub use self::probe::Probed;
 pub use self::remarks::remarks;
 pub use self::setup::ProviderSetupError;
 
@@ -120,7 +122,19 @@ impl Provider {
         Some(introspect::conclude(answer, before, self.dialect.look(&self.http, token).await))
     }
 
-    /// For `check`: reaches the provider without changing anything there. One sentence either way.
+    /// Whether [`Self::try_credentials`] has a request to make.
+    pub fn has_probe(&self, wide: bool) -> bool {
+        self.dialect.has_probe(wide)
+    }
+
+    /// Tries the credentials of calls for tokens, or of wide ones, with a request that names no target and changes nothing; `None` where the kind has none.
+    ///
+    /// Bounded as an attempt is. It is not among [`Self::calls_per_attempt`].
+    pub async fn try_credentials(&self, wide: bool) -> Option<Probed> {
+        self.dialect.try_credentials(&self.http, self.verify, wide).await
+    }
+
+    /// For `check`: reaches the provider and tries the credentials, without changing anything there. One sentence either way.
     pub async fn probe(&self) -> Result<String, String> {
         let described = self.dialect.describe(&self.http, self.verify).await.transpose();
         let mut sentences: Vec<String> = described.map_err(told)?.into_iter().collect();
@@ -131,7 +145,32 @@ impl Provider {
                 sentences.push(self.reach(url).await.map_err(told)?);
             }
         }
+        for (wide, calls) in [(false, "tokens"), (true, "sessions and subjects")] {
+            sentences.extend(self.tried(wide, calls).await?);
+        }
         Ok(sentences.join("; "))
+    }
+
+    /// What came of trying the credentials of calls for tokens, or of wide ones; `None` where there are none.
+    async fn tried(&self, wide: bool, calls: &str) -> Result<Option<String>, String> {
+        let kinds: &[Kind] = if wide { &[Kind::Session, Kind::Subject] } else { &[Kind::Token] };
+        if !kinds.iter().any(|kind| self.supports_kind(*kind)) {
+            return Ok(None);
+        }
+        match self.try_credentials(wide).await {
+            Some(Probed::Accepted) => Ok(Some(format!("the credentials for {calls} are accepted"))),
+            Some(Probed::Refused { answer, .. }) if wide && self.dialect.has_admin_unasked() => {
+                Ok(Some(format!("{calls} cannot be ended: {}", told(answer))))
+            }
+            Some(Probed::Refused { answer, plainly: true }) => Err(told(answer)),
+            // Some servers refuse whatever they do not know, whoever asks.
+            Some(Probed::Refused { answer, plainly: false }) => Err(format!(
+                "{}; if revocations succeed all the same, the server refuses unknown tokens and this can be ignored",
+                told(answer)
+            )),
+            Some(Probed::Unanswered(answer)) => Err(told(answer)),
+            Some(Probed::Nothing) | None => Ok(Some(format!("the credentials for {calls} are proven by the first revocation only"))),
+        }
     }
 
     // HEAD on the root: no OAuth server acts on it, and any response at all proves address, port and certificate.
@@ -140,7 +179,7 @@ impl Provider {
         root.set_path("/");
         root.set_query(None);
         let reply = self.http.send(Call::new(Method::HEAD, &root)).await?;
-        Ok(format!("{} answered {}: the host is reached; credentials are proven by the first revocation only", reply.what, reply.status))
+        Ok(format!("{} answered {}: the host is reached", reply.what, reply.status))
     }
 }
 

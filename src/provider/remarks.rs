@@ -71,8 +71,8 @@ mod tests {
 
     use super::*;
     use crate::config::{
-        BearerConfig, ClientAuth, ClientConfig, GenauthConfig, GenauthManagementConfig, GenauthProtocol, GlobalTokenRevocationConfig,
-        KeycloakConfig, OktaConfig, Secret, Verify,
+        BearerConfig, ClientAuth, ClientConfig, DiscoveryConfig, GenauthConfig, GenauthManagementConfig, GenauthProtocol,
+        GlobalTokenRevocationConfig, KeycloakConfig, OktaConfig, Secret, Verify,
     };
 
     fn provider(kind: KindConfig, issuer: Option<&str>, subject: &[&str]) -> ProviderConfig {
@@ -87,6 +87,7 @@ mod tests {
             concurrency: 1,
             rate_per_s: None,
             allow_http: false,
+            discovery: DiscoveryConfig::default(),
             ca_file: None,
             verify: Verify::Off,
             kind,

@@ -77,13 +77,13 @@ impl Reply<'_> {
         self.no_yes().unwrap_or_else(|| self.done(Proof::Accepted))
     }
 
-    /// The answer that the status alone decides for every kind: may work later (408, 425, 429, 5xx), or wrong URL (3xx, 404, 405, 407, 410).
+    /// The answer that the status alone decides for every kind: may work later (408, 425, 429, 5xx), wrong URL (3xx), or what reads like one and may
+    /// be about the target all the same (404, 405, 407, 410).
     pub(super) fn status_answer(&self) -> Option<Answer> {
         match self.status {
             408 | 425 | 429 | 500..=599 => Some(self.transient()),
             300..=399 => Some(self.fails(Verdict::Misconfigured, "redirects are never followed: configure the final URL")),
-            404 | 405 | 410 => Some(self.fails(Verdict::Misconfigured, "there is no such endpoint: check its URL")),
-            407 => Some(self.fails(Verdict::Misconfigured, "a proxy stands between: the provider must be reachable without one")),
+            404 | 405 | 407 | 410 => Some(self.doubted()),
             _ => None,
         }
     }
@@ -102,6 +102,12 @@ impl Reply<'_> {
     pub(super) fn fails(&self, verdict: Verdict, advice: &str) -> Answer {
         let error = limit(&format!("{} answered {}{}; {advice}", self.what, self.status, self.words()));
         Answer { verdict, http_status: Some(self.status), error: Some(error), retry_after: self.retry_after }
+    }
+
+    /// What reads like bad credentials or a wrong endpoint, to a call that names a target. What follows from it is not known yet.
+    pub(super) fn doubted(&self) -> Answer {
+        let error = limit(&format!("{} answered {}{}", self.what, self.status, self.words()));
+        Answer { verdict: Verdict::Doubted, http_status: Some(self.status), error: Some(error), retry_after: self.retry_after }
     }
 
     /// [`Self::fails`] without the provider's own words: the body may hold a token that has only now been granted.

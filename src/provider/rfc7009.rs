@@ -64,6 +64,17 @@ impl Rfc7009 {
         }
     }
 
+    /// Shows the client with a token that nobody holds; `verify`: at the introspection endpoint too.
+    ///
+    /// Metadata that led to a refusal is read again next time, as in [`Self::revoke`]: here no target can have been the reason.
+    pub(super) async fn try_client(&self, http: &Http, verify: Verify, unknown: &PresentedToken) -> Answer {
+        let answer = self.revoke(http, unknown).await;
+        if let (Verdict::Doubted, Some(discovery)) = (answer.verdict, &self.discovery) {
+            discovery.forget();
+        }
+        introspect::try_client(answer, verify, self.look(http, unknown)).await
+    }
+
     /// Whether there is an introspection endpoint, or metadata that may name one.
     pub(super) fn can_introspect(&self) -> bool {
         self.introspection.is_some() || self.discovery.is_some()
@@ -133,9 +144,8 @@ pub(super) fn classify(reply: &Reply<'_>) -> Answer {
         (401, Some("invalid_client")) if blames_the_token(reply) => {
             reply.fails(Verdict::Refused, "revoke it as the client that it was issued to")
         }
-        (401..=403, _) | (_, Some("invalid_client" | "unauthorized_client")) => {
-            reply.fails(Verdict::Misconfigured, "check client_id, client_secret and client_auth")
-        }
+        // Ours or the token's: some servers say so of a token of another client.
+        (401..=403, _) | (_, Some("invalid_client" | "unauthorized_client")) => reply.doubted(),
         // An error that OAuth does not know is somebody else's, who stands before the server.
         (200..=299, Some(code)) if !REFUSALS.contains(&code) => reply.accepted(),
         _ => reply.fails(Verdict::Refused, "the provider refuses this token: see its log, then retry or cancel"),
@@ -190,13 +200,13 @@ mod tests {
             (413, "", Verdict::Refused),
             (422, r#"{"message":"no"}"#, Verdict::Refused),
             (401, r#"{"error":"invalid_client","error_description":"token was not issued for this client"}"#, Verdict::Refused),
-            (401, r#"{"error":"invalid_client"}"#, Verdict::Misconfigured),
-            (401, r#"{"error":"invalid_token"}"#, Verdict::Misconfigured),
-            (401, "", Verdict::Misconfigured),
-            (403, r#"{"error":"unauthorized_client"}"#, Verdict::Misconfigured),
-            (403, "<html>blocked</html>", Verdict::Misconfigured),
-            (400, r#"{"error":"invalid_client"}"#, Verdict::Misconfigured),
-            (400, r#"{"error":"unauthorized_client"}"#, Verdict::Misconfigured),
+            (401, r#"{"error":"invalid_client"}"#, Verdict::Doubted),
+            (401, r#"{"error":"invalid_token"}"#, Verdict::Doubted),
+            (401, "", Verdict::Doubted),
+            (403, r#"{"error":"unauthorized_client"}"#, Verdict::Doubted),
+            (403, "<html>blocked</html>", Verdict::Doubted),
+            (400, r#"{"error":"invalid_client"}"#, Verdict::Doubted),
+            (400, r#"{"error":"unauthorized_client"}"#, Verdict::Doubted),
             (400, r#"{"error":"temporarily_unavailable"}"#, Verdict::Transient),
             (200, r#"{"error":"server_error"}"#, Verdict::Transient),
         ];
@@ -209,7 +219,8 @@ mod tests {
     fn statuses_that_decide_alone() {
         let rows = [
             (Verdict::Transient, [408, 425, 429, 500, 501, 502, 503, 504, 599].as_slice()),
-            (Verdict::Misconfigured, &[301, 302, 303, 304, 307, 308, 404, 405, 407, 410]),
+            (Verdict::Misconfigured, &[301, 302, 303, 304, 307, 308]),
+            (Verdict::Doubted, &[404, 405, 407, 410]),
         ];
         for (verdict, statuses) in rows {
             for status in statuses {

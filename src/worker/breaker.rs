@@ -51,7 +51,17 @@ enum Phase {
         probe_at: Instant,
         wait: Duration,
         probing: bool,
+        why: Why,
     },
+}
+
+/// Why it is open.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Why {
+    /// Calls fail.
+    Failing,
+    /// A person has to mend something.
+    Misconfigured,
 }
 
 /// One provider's breaker, as this worker sees it.
@@ -59,11 +69,13 @@ pub(super) struct Breaker {
     phase: Phase,
     /// Failures since the last success.
     in_a_row: u64,
+    /// Whether no target is the probe while a person has to mend something: the provider's own probe is.
+    spares_targets: bool,
 }
 
 impl Default for Breaker {
     fn default() -> Self {
-        Self { phase: Phase::Closed, in_a_row: 0 }
+        Self { phase: Phase::Closed, in_a_row: 0, spares_targets: false }
     }
 }
 
@@ -77,7 +89,9 @@ impl Breaker {
                 self.phase = Phase::Ramping { since: now, calls: 0, failures: 0 };
                 Admission::Call
             }
-            Phase::Open { probe_at, probing, .. } if now < *probe_at || *probing => Admission::Wait((*probe_at).max(now + FIRST_PROBE)),
+            Phase::Open { probe_at, probing, why, .. } if now < *probe_at || *probing || (*why, self.spares_targets) == SPARED => {
+                Admission::Wait((*probe_at).max(now + FIRST_PROBE))
+            }
             Phase::Open { probing, .. } => {
                 *probing = true;
                 Admission::Probe
@@ -96,6 +110,7 @@ impl Breaker {
                     usize::MAX
                 }
             }
+            Phase::Open { why, .. } if (why, self.spares_targets) == SPARED => 0,
             Phase::Open { probe_at, probing, .. } => usize::from(!probing && now >= probe_at),
         }
     }
@@ -132,6 +147,26 @@ impl Breaker {
         }
     }
 
+    /// Whether targets are spared while a person has to mend something.
+    pub(super) fn spare_targets(&mut self, spares: bool) {
+        self.spares_targets = spares;
+    }
+
+    /// When the provider's own probe is to be made, if it is the one that decides.
+    pub(super) fn own_probe_at(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Open { probe_at, why, .. } if (why, self.spares_targets) == SPARED => Some(probe_at),
+            _ => None,
+        }
+    }
+
+    /// The provider's own probe is about to be made. It must be answered by `report`, or by `withdraw` where it tells nothing.
+    pub(super) fn begin_own_probe(&mut self) {
+        if let (Some(_), Phase::Open { probing, .. }) = (self.own_probe_at(), &mut self.phase) {
+            *probing = true;
+        }
+    }
+
     /// A probe that was admitted and not made.
     pub(super) fn withdraw(&mut self) {
         if let Phase::Open { probing, .. } = &mut self.phase {
@@ -144,8 +179,8 @@ impl Breaker {
         let before = self.name();
         self.in_a_row = match (answer.verdict, answer.retry_after) {
             (Verdict::Transient, None) => self.in_a_row + 1,
-            // Asked to come back later, it is held; that says nothing of its health.
-            (Verdict::Transient, Some(_)) => self.in_a_row,
+            // Asked to come back later, it is held; that says nothing of its health. Nor does an answer that is not understood yet.
+            (Verdict::Transient, Some(_)) | (Verdict::Doubted, _) => self.in_a_row,
             _ => 0,
         };
         self.phase = self.next(answer, calls, now, jitter);
@@ -153,35 +188,42 @@ impl Breaker {
     }
 
     fn next(&self, answer: &Answer, calls: &Calls, now: Instant, jitter: f64) -> Phase {
-        let open = |wait: Duration| Phase::Open {
+        let open = |wait: Duration, why: Why| Phase::Open {
             until: self.held_until(now),
             probe_at: (now + wait.mul_f64(0.75 + jitter / 2.0)).max(self.held_until(now)),
             wait: (wait * 2).min(LAST_PROBE),
             probing: false,
+            why,
         };
         match (answer.verdict, self.phase) {
+            // What it means is being found out. Should it have been a probe, the next one waits as after a failure, unless this finds the provider well.
+            (Verdict::Doubted, Phase::Open { wait, probing: true, why, .. }) => open(wait, why),
+            (Verdict::Doubted, phase) => phase,
             // A call from before it opened: only a probe's failure makes the wait longer.
-            (Verdict::Misconfigured, Phase::Open { probing: false, .. }) => self.phase,
-            (Verdict::Misconfigured, Phase::Open { wait, .. }) => open(wait),
-            (Verdict::Misconfigured, _) => open(FIRST_PROBE),
+            (Verdict::Misconfigured, Phase::Open { probing: false, why: Why::Misconfigured, .. }) => self.phase,
+            (Verdict::Misconfigured, Phase::Open { probing: false, until, probe_at, wait, .. }) => {
+                Phase::Open { until, probe_at, wait, probing: false, why: Why::Misconfigured }
+            }
+            (Verdict::Misconfigured, Phase::Open { wait, .. }) => open(wait, Why::Misconfigured),
+            (Verdict::Misconfigured, _) => open(FIRST_PROBE, Why::Misconfigured),
             (Verdict::Transient, phase) => match (answer.retry_after, phase) {
                 (Some(floor), phase) if !floor.is_zero() => {
                     let until = self.held_until(now).max(now + floor.min(LONGEST_HOLD));
-                    match (phase, open(FIRST_PROBE)) {
+                    match (phase, open(FIRST_PROBE, Why::Failing)) {
                         // A provider that fails is probed when its time has come, not called by everyone. Whoever was told less does not hasten that.
-                        (Phase::Open { probe_at, wait, .. }, _) => {
-                            Phase::Open { until, probe_at: probe_at.max(until), wait, probing: false }
+                        (Phase::Open { probe_at, wait, why, .. }, _) => {
+                            Phase::Open { until, probe_at: probe_at.max(until), wait, probing: false, why }
                         }
-                        (_, Phase::Open { wait, .. }) if floor > LONGEST_HOLD || failing(calls, now) => {
-                            Phase::Open { until, probe_at: until, wait, probing: false }
+                        (_, Phase::Open { wait, why, .. }) if floor > LONGEST_HOLD || failing(calls, now) => {
+                            Phase::Open { until, probe_at: until, wait, probing: false, why }
                         }
                         _ => Phase::Held { until },
                     }
                 }
-                (_, Phase::Open { wait, probing: true, .. }) => open(wait),
-                (_, Phase::Closed) if self.in_a_row >= ENOUGH_CALLS || failing(calls, now) => open(FIRST_PROBE),
+                (_, Phase::Open { wait, probing: true, why, .. }) => open(wait, why),
+                (_, Phase::Closed) if self.in_a_row >= ENOUGH_CALLS || failing(calls, now) => open(FIRST_PROBE, Why::Failing),
                 (_, Phase::Ramping { since, calls, failures }) => match (calls + 1, failures + 1) {
-                    (calls, failures) if calls >= ENOUGH_IN_RAMP && failures * 2 >= calls => open(FIRST_PROBE),
+                    (calls, failures) if calls >= ENOUGH_IN_RAMP && failures * 2 >= calls => open(FIRST_PROBE, Why::Failing),
                     (calls, failures) => Phase::Ramping { since, calls, failures },
                 },
                 (_, phase) => phase,
@@ -210,6 +252,9 @@ impl Breaker {
         }
     }
 }
+
+/// Why it is open, and that targets are spared: then none of them is a probe.
+const SPARED: (Why, bool) = (Why::Misconfigured, true);
 
 fn failing(calls: &Calls, now: Instant) -> bool {
     let recent = calls.recent(now);

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
+use self::probing::Probes;
 use super::breaker::Admission;
 use super::health::Healths;
 use super::lanes::{Call, Lanes, Next, index};
@@ -26,7 +27,7 @@ const LEAST_AT_PACE: usize = 64;
 /// The gate of one provider.
 pub struct Gate {
     /// The provider behind it.
-    pub provider: Provider,
+    pub provider: Arc<Provider>,
     /// Room for targets in memory, by lane.
     windows: [Arc<Semaphore>; 2],
     /// Most requests a second of all workers together.
@@ -39,6 +40,7 @@ struct Core {
     name: Arc<str>,
     slots: usize,
     state: Mutex<State>,
+    probes: Probes,
 }
 
 struct State {
@@ -46,6 +48,8 @@ struct State {
     lanes: Lanes<oneshot::Sender<Pass>>,
     /// Whether somebody will look again when the rate allows the next call.
     is_timed: bool,
+    /// Whether somebody makes the provider's own probes, for tokens and for wide calls.
+    is_watched: [bool; 2],
 }
 
 /// The right to make one call. Dropping it unused takes back a probe, and what the call would have cost of the rate.
@@ -62,8 +66,10 @@ impl Gate {
     pub fn new(provider: Provider, concurrency: usize, rate_per_s: Option<f64>) -> Self {
         let mut lanes = Lanes::new(concurrency, Instant::now());
         lanes.set_rate(rate_per_s.map(|_| 0.0));
-        let state = State { health: Healths::new(Instant::now()), lanes, is_timed: false };
-        let core = Arc::new(Core { name: provider.name().clone(), slots: concurrency, state: Mutex::new(state) });
+        let (provider, now) = (Arc::new(provider), Instant::now());
+        let health = Healths::new(now, [false, true].map(|wide| provider.has_probe(wide)));
+        let state = Mutex::new(State { health, lanes, is_timed: false, is_watched: [false; 2] });
+        let core = Arc::new(Core { name: provider.name().clone(), slots: concurrency, state, probes: Probes::of(provider.clone()) });
         Self { provider, windows: WINDOWS.map(|room| Arc::new(Semaphore::new(room))), rate_per_s, core }
     }
 
@@ -129,6 +135,11 @@ impl Gate {
     /// What this worker sees of the provider.
     pub fn status(&self) -> ProviderStatus {
         self.core.state().health.status(&self.core.name, Instant::now())
+    }
+
+    /// How many of the provider's own probes came to what.
+    pub fn probes(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.core.state().health.probes().into_iter()
     }
 
     /// `closed`, `open` or `half_open`: the worse of tokens and wide calls.
@@ -204,9 +215,14 @@ impl Pass {
     /// Tells the gate what came of the call. Returns whether such calls are to be left alone.
     pub fn report(mut self, answer: &Answer, took: Duration) -> bool {
         self.reported = true;
-        let (mut state, wide) = (self.core.state(), self.call.wide);
-        state.health.report(&self.core.name, wide, answer, took);
-        state.health.breaker(wide).name() != "closed"
+        let wide = self.call.wide;
+        let is_open = {
+            let mut state = self.core.state();
+            state.health.report(&self.core.name, wide, answer, took);
+            state.health.breaker(wide).name() != "closed"
+        };
+        probing::watch(&self.core, wide);
+        is_open
     }
 
     /// Gives its slot back, to be given to the next by whoever asks for it.
@@ -232,5 +248,6 @@ impl Drop for Pass {
     }
 }
 
+mod probing;
 #[cfg(test)]
 pub(super) mod tests;

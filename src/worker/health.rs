@@ -9,13 +9,20 @@ use time::OffsetDateTime;
 
 use super::breaker::Breaker;
 use super::calls::Calls;
-use crate::outcome::{Answer, Verdict};
+use super::doubts::{Doubt, Doubts, Finding, Ruling};
+use crate::outcome::{Answer, Proof, Verdict};
+use crate::provider::Probed;
 use crate::store::ProviderStatus;
 
 /// The calls with one credential.
 struct Health {
     breaker: Breaker,
     calls: Calls,
+    doubts: Doubts,
+    /// Whether the provider has a probe of its own for this credential.
+    has_probe: bool,
+    /// How many probes came to each of [`RESULTS`].
+    probes: [u64; RESULTS.len()],
     last_success_at: Option<OffsetDateTime>,
     last_failure_at: Option<OffsetDateTime>,
     last_error: Option<String>,
@@ -24,12 +31,18 @@ struct Health {
 /// The calls for tokens, and those for whole sessions, subjects and more.
 pub(super) struct Healths([Health; 2]);
 
+/// What probes come to.
+pub(super) const RESULTS: [&str; 4] = ["accepted", "refused", "unanswered", "nothing"];
+
 impl Healths {
-    /// Closed breakers, no calls.
-    pub(super) fn new(now: Instant) -> Self {
-        Self([(); 2].map(|()| Health {
+    /// Closed breakers, no calls; whether the provider has probes of its own for tokens and for wide calls.
+    pub(super) fn new(now: Instant, has_probe: [bool; 2]) -> Self {
+        Self(has_probe.map(|has_probe| Health {
             breaker: Breaker::default(),
             calls: Calls::new(now),
+            doubts: Doubts::default(),
+            has_probe,
+            probes: Default::default(),
             last_success_at: None,
             last_failure_at: None,
             last_error: None,
@@ -72,12 +85,63 @@ impl Healths {
     pub(super) fn report(&mut self, provider: &str, wide: bool, answer: &Answer, took: Duration) {
         let now = Instant::now();
         let changed = self.0[usize::from(wide)].report(answer, took, now);
-        if let (Verdict::Transient, Some(wait)) = (answer.verdict, answer.retry_after.filter(|wait| !wait.is_zero())) {
-            self.breaker_mut(!wide).hold(wait, now);
-        }
+        self.share_hold(wide, answer, now);
         if changed {
             log(provider, wide, self.breaker(wide).name(), answer);
         }
+    }
+
+    /// What a probe means that was made from `began` on; logs when the breaker's state changes.
+    pub(super) fn probed(&mut self, provider: &str, wide: bool, probed: Option<Probed>, began: Instant) -> Finding {
+        let (now, health) = (Instant::now(), &mut self.0[usize::from(wide)]);
+        let Some(probed) = probed else { return Finding::Nothing };
+        let finding = health.doubts.probed(probed, began, now);
+        health.probes[finding.place()] += 1;
+        let answer = match &finding {
+            Finding::Accepted => Answer::done(Proof::Accepted, None),
+            Finding::Refused { answer, .. } | Finding::Unanswered(answer) => answer.clone(),
+            Finding::Nothing => {
+                health.breaker.withdraw();
+                health.breaker.spare_targets(false);
+                return finding;
+            }
+        };
+        // Where the provider may be one that refuses its probe always, the next one is a target.
+        health.breaker.spare_targets(!matches!(finding, Finding::Refused { untested: true, .. }));
+        self.learn(provider, wide, &answer);
+        finding
+    }
+
+    /// Decides on an answer in doubt. What a probe showed has been learnt already.
+    pub(super) fn rule(&mut self, provider: &str, wide: bool, doubt: Doubt, answer: Answer, finding: Finding) -> Answer {
+        let ruling = self.0[usize::from(wide)].doubts.rule(doubt, finding);
+        let answer = ruling.applied(answer, wide);
+        if let Ruling::Us { by_probe: false } = ruling {
+            self.learn(provider, wide, &answer);
+        }
+        answer
+    }
+
+    /// Learns what was found out beside the calls.
+    fn learn(&mut self, provider: &str, wide: bool, answer: &Answer) {
+        let (now, health) = (Instant::now(), &mut self.0[usize::from(wide)]);
+        let changed = health.learn(answer, now);
+        self.share_hold(wide, answer, now);
+        if changed {
+            log(provider, wide, self.breaker(wide).name(), answer);
+        }
+    }
+
+    /// A provider that asks to be left alone asks it of everybody.
+    fn share_hold(&mut self, wide: bool, answer: &Answer, now: Instant) {
+        if let (Verdict::Transient, Some(wait)) = (answer.verdict, answer.retry_after.filter(|wait| !wait.is_zero())) {
+            self.breaker_mut(!wide).hold(wait, now);
+        }
+    }
+
+    /// How many probes came to what.
+    pub(super) fn probes(&self) -> [(&'static str, u64); RESULTS.len()] {
+        std::array::from_fn(|place| (RESULTS[place], self.0.iter().map(|health| health.probes[place]).sum()))
     }
 
     /// What this worker sees of the provider: the worse of both, and all calls.
@@ -110,15 +174,44 @@ impl Healths {
     }
 }
 
+impl Finding {
+    /// Its place among the [`RESULTS`].
+    fn place(&self) -> usize {
+        match self {
+            Self::Accepted => 0,
+            Self::Refused { .. } => 1,
+            Self::Unanswered(_) => 2,
+            Self::Nothing => 3,
+        }
+    }
+}
+
 impl Health {
     fn report(&mut self, answer: &Answer, took: Duration, now: Instant) -> bool {
         let failed = matches!(answer.verdict, Verdict::Transient | Verdict::Misconfigured);
         self.calls.note(now, took, !failed);
-        if failed {
-            self.last_failure_at = Some(OffsetDateTime::now_utc());
-            self.last_error.clone_from(&answer.error);
-        } else {
-            self.last_success_at = Some(OffsetDateTime::now_utc());
+        let began = now.checked_sub(took).unwrap_or(now);
+        if matches!(answer.verdict, Verdict::Done(_) | Verdict::Contradicted | Verdict::Unsupported) {
+            self.doubts.succeeded(began, now);
+        }
+        // A target's call that was under way when a probe was refused does not take that back.
+        if !failed && self.breaker.own_probe_at().is_some() && self.doubts.is_older_than_refusal(began) {
+            return false;
+        }
+        let changed = self.learn(answer, now);
+        // Where a target was the probe, the next one is the provider's own.
+        self.breaker.spare_targets(self.has_probe);
+        changed
+    }
+
+    fn learn(&mut self, answer: &Answer, now: Instant) -> bool {
+        match answer.verdict {
+            Verdict::Transient | Verdict::Misconfigured => {
+                self.last_failure_at = Some(OffsetDateTime::now_utc());
+                self.last_error.clone_from(&answer.error);
+            }
+            Verdict::Doubted => {}
+            _ => self.last_success_at = Some(OffsetDateTime::now_utc()),
         }
         self.breaker.report(answer, &self.calls, now, rand::random())
     }

@@ -13,6 +13,7 @@ mod accept;
 mod breaker;
 mod calls;
 mod claim;
+mod doubts;
 mod enter;
 mod gate;
 mod health;

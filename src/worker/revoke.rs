@@ -8,12 +8,13 @@ use futures::stream::FuturesUnordered;
 
 use time::OffsetDateTime;
 
+use super::doubts::Doubt;
 use super::job::Job;
 use super::record::{Finished, Note};
 use super::{Gate, Incident, Pass, Seat, Worker};
 use crate::event::Lane;
 use crate::failpoint;
-use crate::outcome::{Answer, State, settle};
+use crate::outcome::{Answer, State, Verdict, settle};
 use crate::store::Cutoff;
 use crate::target::{Selector, Target};
 
@@ -94,7 +95,21 @@ async fn attempt(worker: &Worker, mut job: Job) -> Option<Finished> {
     job.standing.is_outage = pass.report(&answer, took);
     job.standing.is_unreadable = gate.provider.is_unreadable(&job.target);
     failpoint!("responded");
+    let answer = ruled(worker, gate, &job, answer, (began, began + took)).await;
     Some(finish(worker, job, answer, started_at, took))
+}
+
+/// What the answer means where it may be our credentials that it is about: decided without a slot, so that it holds up nobody else's call.
+async fn ruled(worker: &Worker, gate: &Gate, job: &Job, answer: Answer, (began, answered): (Instant, Instant)) -> Answer {
+    if answer.verdict != Verdict::Doubted {
+        return answer;
+    }
+    let doubt = Doubt { id: job.id, attempt: job.standing.attempt, began, answered };
+    tokio::select! {
+        biased;
+        () = worker.stop.cancelled() => answer.clone(),
+        ruled = gate.rule(job.target.token().is_none(), doubt, answer.clone()) => ruled,
+    }
 }
 
 /// Waits for the incident's turn and then for the provider's; an operator may stop the incident meanwhile.
@@ -144,7 +159,6 @@ mod tests {
     use super::super::Incidents;
     use super::super::gate::tests::{failed, gate};
     use super::*;
-    use crate::outcome::Verdict;
     use crate::store::ActiveIncident;
 
     fn throttled() -> ActiveIncident {

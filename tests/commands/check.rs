@@ -26,13 +26,29 @@ fn finding<'a>(report: &'a Value, what: &str) -> (bool, &'a str) {
 async fn a_sound_installation_passes() {
     let stage = Stage::new().await;
     declare(&stage).await;
-    let idp = ScriptedIdp::start(|_| Reply::status(404)).await;
+    let idp = ScriptedIdp::start(|_| Reply::status(200)).await;
     let ran = run(&mut check(&stage, &idp), &["check"]);
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
     let verdicts: Vec<_> = ran.stdout.lines().filter_map(|line| line.split_once(':')).map(|(verdict, _)| verdict).collect();
     assert_eq!(verdicts, ["configuration", "sealing keys", "broker", "database", "provider main"].map(|what| format!("ok       {what}")));
     assert_eq!(ran.stderr, "");
-    assert!(idp.ledger().iter().all(|request| request.method == "HEAD"), "the provider was only looked at");
+    assert!(ran.stdout.contains("the credentials for tokens are accepted"), "{}", ran.stdout);
+    let is_harmless = |token: Option<String>| token.is_none_or(|token| token.starts_with("probe-"));
+    assert!(idp.ledger().iter().all(|request| is_harmless(request.field("token"))), "no token of anybody was revoked");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_that_the_provider_refuses_are_a_problem() {
+    let stage = Stage::new().await;
+    declare(&stage).await;
+    let idp = ScriptedIdp::start(|_| Reply::json(401, r#"{"error":"invalid_client"}"#)).await;
+    let ran = run(&mut check(&stage, &idp), &["check", "--json"]);
+    let report = ran.json();
+    let (is_ok, says) = finding(&report, "provider main");
+    assert!(
+        ran.code == 1 && !is_ok && says.contains("answered 401 invalid_client; check the endpoint, client_id, client_secret"),
+        "{report}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -68,7 +84,7 @@ async fn what_users_go_by_is_noted_and_is_no_problem() {
 #[tokio::test(flavor = "multi_thread")]
 async fn before_the_first_run_it_says_what_will_be_declared_and_declares_nothing() {
     let stage = Stage::new().await;
-    let idp = ScriptedIdp::start(|_| Reply::status(404)).await;
+    let idp = ScriptedIdp::start(|_| Reply::status(200)).await;
     let ran = run(&mut check(&stage, &idp), &["check", "--json"]);
     let (report, code) = (ran.json(), ran.code);
     let (is_ok, says) = finding(&report, "broker");

@@ -65,10 +65,10 @@ async fn a_kept_one_that_is_refused_is_got_anew_and_the_whole_attempt_repeated()
 async fn a_new_one_that_is_refused_is_not_replaced_at_once() {
     let idp = realm(300, |_| Reply::status(401)).await;
     let provider = provider(&keycloak(idp.url()));
-    assert_eq!(provider.revoke(&session("s")).await.verdict, Verdict::Misconfigured);
+    assert_eq!(provider.revoke(&session("s")).await.verdict, Verdict::Doubted);
     assert_eq!(calls(&idp), [GRANT, ONLINE]);
     // Nor is it kept: what a person has mended meanwhile takes a new one.
-    assert_eq!(provider.revoke(&session("s")).await.verdict, Verdict::Misconfigured);
+    assert_eq!(provider.revoke(&session("s")).await.verdict, Verdict::Doubted);
     assert_eq!(calls(&idp), [GRANT, ONLINE, GRANT, ONLINE]);
 }
 

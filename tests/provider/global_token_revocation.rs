@@ -4,6 +4,7 @@ use revocation_worker::config::{
     BearerConfig, ClientAuth, GlobalTokenRevocationConfig, GrantConfig, KindConfig, ProviderConfig, SubjectFormat,
 };
 use revocation_worker::outcome::{Proof, Verdict};
+use revocation_worker::provider::Probed;
 use revocation_worker::target::Target;
 
 use crate::scripted_idp::{Reply, ScriptedIdp};
@@ -88,12 +89,16 @@ async fn the_endpoint_is_found_in_the_issuers_metadata_and_read_again_after_a_fa
     let config = changed(global_token_revocation(idp.url()), |kind| kind.endpoint = None);
     let provider = provider(&ProviderConfig { issuer: Some(idp.url().to_owned()), ..config });
     for _ in 0..2 {
-        assert_eq!(provider.revoke(&subject("u")).await.verdict, Verdict::Misconfigured);
+        assert_eq!(provider.revoke(&subject("u")).await.verdict, Verdict::Doubted);
+        assert!(matches!(provider.try_credentials(true).await, Some(Probed::Refused { .. })));
     }
     let (metadata, order) = ("GET /.well-known/openid-configuration", "POST /gtr");
-    assert_eq!(calls(&idp), [metadata, order, metadata, order]);
-    let sentence = provider.probe().await.unwrap();
-    assert_eq!(sentence, format!("metadata of {0} names global_token_revocation_endpoint {0}/gtr", idp.url()));
+    assert_eq!(calls(&idp), [metadata, order, order, metadata, order, order]);
+    let sentence = provider.probe().await.unwrap_err();
+    assert!(
+        sentence.starts_with(&format!("POST {}/gtr answered 403; check the endpoint, the bearer and its scope", idp.url())),
+        "{sentence}"
+    );
 }
 
 #[tokio::test]

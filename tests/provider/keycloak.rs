@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use revocation_worker::config::{ClientAuth, KindConfig, ProviderConfig, Verify};
 use revocation_worker::outcome::{Answer, Proof, Verdict};
+use revocation_worker::provider::Probed;
 use revocation_worker::target::{Target, TokenTypeHint};
 
 use crate::scripted_idp::{Reply, Request, ScriptedIdp};
@@ -82,14 +83,14 @@ async fn a_session_that_one_of_the_stores_knows_is_ended_and_one_that_none_knows
     assert_eq!(answers(ended, no_session).await, ACCEPTED);
     assert_eq!(answers(no_session, no_session).await, Verdict::Done(Proof::AlreadyInvalid));
     assert_eq!(answers(ended, || Reply::status(503)).await, Verdict::Transient);
-    assert_eq!(answers(no_session, || Reply::status(404)).await, Verdict::Misconfigured);
+    assert_eq!(answers(no_session, || Reply::status(404)).await, Verdict::Doubted);
 }
 
 #[tokio::test]
 async fn a_session_is_not_taken_for_dead_because_a_proxy_hides_the_admin_api() {
     let idp = realm(|_| Reply::status(404).body("<html>Not Found</html>")).await;
     let answer = attempt(&idp, &session("s")).await;
-    assert_eq!(answer.verdict, Verdict::Misconfigured);
+    assert_eq!(answer.verdict, Verdict::Doubted);
     assert!(answer.error.unwrap().contains("/admin/realms/shop/sessions/{} answered 404"));
 }
 
@@ -139,9 +140,11 @@ async fn an_unknown_user_is_refused_and_a_lacking_role_named() {
     let idp = realm(|_| Reply::json(404, r#"{"error":"User not found"}"#)).await;
     assert_eq!(attempt(&idp, &subject("u")).await.verdict, Verdict::Refused);
     let idp = realm(|_| Reply::json(403, r#"{"error":"HTTP 403 Forbidden"}"#)).await;
-    let answer = attempt(&idp, &subject("u")).await;
-    assert_eq!(answer.verdict, Verdict::Misconfigured);
-    assert!(answer.error.unwrap().contains("lacks the role manage-users"));
+    assert_eq!(attempt(&idp, &subject("u")).await.verdict, Verdict::Doubted);
+    let Some(Probed::Refused { answer, plainly: true }) = provider(&keycloak(idp.url())).try_credentials(true).await else {
+        panic!("refused")
+    };
+    assert!(answer.error.unwrap().contains("has the role manage-users"));
 }
 
 #[tokio::test]

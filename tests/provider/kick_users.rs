@@ -64,7 +64,7 @@ async fn a_refused_management_token_is_got_anew_once() {
         let provider = provider(&kicking(idp.url()));
         assert_eq!(provider.revoke(&subject("first")).await.verdict, Verdict::Done(Proof::Accepted));
         let answer = provider.revoke(&subject("second")).await;
-        assert_eq!((answer.verdict, answer.http_status), (Verdict::Misconfigured, Some(200)));
+        assert_eq!((answer.verdict, answer.http_status), (Verdict::Doubted, Some(200)));
         assert_eq!(calls(&idp), [GRANT, KICK, KICK, GRANT, KICK]);
     }
 }
@@ -74,7 +74,7 @@ async fn the_body_tells_what_http_does_not() {
     let rows = [
         (r#"{"statusCode":404,"apiCode":2004,"message":"user not found"}"#, Verdict::Refused),
         (r#"{"statusCode":429}"#, Verdict::Transient),
-        (r#"{"statusCode":404,"apiCode":2011}"#, Verdict::Misconfigured),
+        (r#"{"statusCode":404,"apiCode":2011}"#, Verdict::Doubted),
     ];
     for (body, verdict) in rows {
         let idp = management(move |_| Reply::json(200, body)).await;

@@ -55,8 +55,8 @@ async fn what_has_no_credentials_is_unsupported() {
 async fn a_refused_api_token_is_asked_with_once() {
     let idp = ScriptedIdp::start(|_| Reply::json(401, r#"{"errorCode":"E0000011","errorSummary":"Invalid token provided"}"#)).await;
     let answer = provider(&okta(idp.url())).revoke(&subject("u")).await;
-    assert_eq!(answer.verdict, Verdict::Misconfigured);
-    assert!(answer.error.unwrap().contains("answered 401 E0000011: Invalid token provided; check api_token"));
+    assert_eq!(answer.verdict, Verdict::Doubted);
+    assert!(answer.error.unwrap().ends_with("answered 401 E0000011: Invalid token provided"));
     assert_eq!(calls(&idp).len(), 1);
 }
 

@@ -28,10 +28,15 @@ async fn wait_for_value(worker: &Worker, series: &str, wanted: f64) {
 #[tokio::test(flavor = "multi_thread")]
 async fn metrics_count_what_happened() {
     let stage = Stage::new().await;
-    let stubborn = canary_token();
+    let (stubborn, foreign) = (canary_token(), canary_token());
     let idp = {
-        let stubborn = stubborn.clone();
-        ScriptedIdp::start(move |request| Reply::status(if request.field("token").as_ref() == Some(&stubborn) { 503 } else { 200 })).await
+        let (stubborn, foreign) = (stubborn.clone(), foreign.clone());
+        ScriptedIdp::start(move |request| match request.field("token") {
+            Some(token) if token == stubborn => Reply::status(503),
+            Some(token) if token == foreign => Reply::status(403),
+            _ => Reply::status(200),
+        })
+        .await
     };
     let setup = stage.worker(&format!("{}/revoke", idp.url())).set("REVOCATION__RETRY__INITIAL", "1h").set("REVOCATION__RETRY__MAX", "2h");
     let worker = setup.start().await;
@@ -41,15 +46,17 @@ async fn metrics_count_what_happened() {
     }
     app.publish_raw("auth.logout", b"{", Default::default()).await;
     app.publish(&logout_of("2", json!([{ "token": stubborn }]))).await;
+    app.publish(&logout_of("3", json!([{ "token": foreign }]))).await;
 
     for (series, wanted) in [
-        (r#"revocation_events_accepted_total{lane="interactive"}"#, 2.0),
+        (r#"revocation_events_accepted_total{lane="interactive"}"#, 3.0),
         ("revocation_events_duplicate_total", 1.0),
         (r#"revocation_events_refused_total{code="not_json"}"#, 1.0),
         (r#"revocation_attempts_total{provider="main",outcome="revoked"}"#, 2.0),
-        (r#"revocation_attempts_total{provider="main",outcome="transient"}"#, 1.0),
-        ("revocation_denial_seconds_count", 3.0),
-        (r#"revocation_denial_seconds_bucket{le="+Inf"}"#, 3.0),
+        (r#"revocation_attempts_total{provider="main",outcome="transient"}"#, 2.0),
+        (r#"revocation_probes_total{provider="main",result="accepted"}"#, 1.0),
+        ("revocation_denial_seconds_count", 4.0),
+        (r#"revocation_denial_seconds_bucket{le="+Inf"}"#, 4.0),
         ("revocation_revocation_seconds_count", 2.0),
         (r#"revocation_revocation_seconds_bucket{le="+Inf"}"#, 2.0),
         (r#"revocation_breaker{provider="main"}"#, 0.0),
@@ -58,7 +65,7 @@ async fn metrics_count_what_happened() {
         (r#"revocation_broker_up{side="publish"}"#, 1.0),
         ("revocation_database_up", 1.0),
         (&format!(r#"revocation_build_info{{version="{}"}}"#, env!("CARGO_PKG_VERSION")), 1.0),
-        (r#"revocation_backlog_targets{provider="main",lane="interactive",state="pending"}"#, 1.0),
+        (r#"revocation_backlog_targets{provider="main",lane="interactive",state="pending"}"#, 2.0),
     ] {
         wait_for_value(&worker, series, wanted).await;
     }

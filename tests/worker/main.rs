@@ -12,6 +12,7 @@ mod incident_schema;
 mod logout;
 mod no_yes;
 mod outage;
+mod poison;
 mod provider_faults;
 mod reach;
 mod refused;

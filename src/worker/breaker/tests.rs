@@ -196,3 +196,53 @@ fn a_withdrawn_probe_leaves_room_for_the_next() {
     breaker.withdraw();
     assert_eq!(breaker.admit(later), Admission::Probe);
 }
+
+#[test]
+fn while_a_person_has_to_mend_something_no_target_is_the_probe_where_the_provider_has_its_own() {
+    let (mut breaker, mut calls, now) = (Breaker::default(), Calls::new(Instant::now()), Instant::now());
+    breaker.spare_targets(true);
+    fail(&mut breaker, &mut calls, Verdict::Misconfigured, now);
+    let mut at = now;
+    for expected in [2, 4, 8, 16, 32, 60, 60] {
+        at += Duration::from_secs(expected);
+        assert_eq!(breaker.own_probe_at(), Some(at));
+        assert_eq!(breaker.appetite(at + LAST_PROBE), 0, "no target is claimed");
+        assert!(matches!(breaker.admit(at + LAST_PROBE), Admission::Wait(_)), "nor admitted");
+        breaker.begin_own_probe();
+        assert_eq!(breaker.name(), "half_open");
+        fail(&mut breaker, &mut calls, if expected == 8 { Verdict::Transient } else { Verdict::Misconfigured }, at);
+    }
+    breaker.spare_targets(false);
+    assert_eq!((breaker.own_probe_at(), breaker.appetite(at + LAST_PROBE)), (None, 1), "unless the provider's own tells nothing");
+    breaker.spare_targets(true);
+    breaker.report(&answer(Verdict::Done(Proof::Accepted)), &calls, at, 0.5);
+    assert_eq!((breaker.own_probe_at(), breaker.admit(at)), (None, Admission::Call));
+    assert_eq!(breaker.open_slots(32, at + RAMP / 2), 16, "with the usual ramp");
+}
+
+#[test]
+fn a_provider_that_fails_is_probed_with_targets_until_it_turns_out_that_a_person_has_to_mend_something() {
+    let (mut breaker, mut calls, now) = (Breaker::default(), Calls::new(Instant::now()), Instant::now());
+    breaker.spare_targets(true);
+    (0..20).for_each(|_| fail(&mut breaker, &mut calls, Verdict::Transient, now));
+    assert_eq!((breaker.own_probe_at(), breaker.appetite(now + FIRST_PROBE)), (None, 1));
+    fail(&mut breaker, &mut calls, Verdict::Misconfigured, now);
+    assert_eq!((breaker.own_probe_at(), breaker.appetite(now + FIRST_PROBE)), (Some(now + FIRST_PROBE), 0));
+}
+
+#[test]
+fn an_answer_in_doubt_opens_nothing_and_as_a_probe_it_only_waits_for_what_is_found_out() {
+    let (mut breaker, mut calls, now) = (Breaker::default(), Calls::new(Instant::now()), Instant::now());
+    for _ in 0..100 {
+        calls.note(now, Duration::from_millis(1), true);
+        breaker.report(&answer(Verdict::Doubted), &calls, now, 0.5);
+        assert_eq!(breaker.admit(now), Admission::Call);
+    }
+    (0..100).for_each(|_| fail(&mut breaker, &mut calls, Verdict::Transient, now));
+    let later = now + FIRST_PROBE;
+    assert_eq!(breaker.admit(later), Admission::Probe);
+    breaker.report(&answer(Verdict::Doubted), &calls, later, 0.5);
+    assert!(matches!(breaker.admit(later), Admission::Wait(_)));
+    breaker.report(&answer(Verdict::Done(Proof::Accepted)), &calls, later, 0.5);
+    assert_eq!(breaker.admit(later), Admission::Call, "the provider's own probe was accepted");
+}

@@ -3,6 +3,8 @@ use futures::FutureExt;
 use super::*;
 use crate::config::{BasicEncoding, ClaimNames, ClientAuth, ClientConfig, KindConfig, ProviderConfig, Rfc7009Config, Verify};
 use crate::outcome::{Proof, Verdict};
+use crate::target::TargetId;
+use crate::worker::doubts::Doubt;
 
 /// The gate of a provider that is never called; alone at its rate.
 pub(in crate::worker) fn gate(slots: usize, rate_per_s: Option<f64>) -> Gate {
@@ -76,6 +78,27 @@ async fn of_those_who_wait_only_those_are_sent_away_whose_breaker_opens() {
     assert!(wide.now_or_never().expect("sent away").is_none());
     assert!(token.now_or_never().expect("let in").is_some());
     drop(second);
+}
+
+#[tokio::test]
+async fn answers_in_doubt_are_neither_failures_nor_a_reason_to_leave_the_provider_alone() {
+    let gate = gate(4, None);
+    for wide in [false, true] {
+        for _ in 0..100 {
+            assert!(!pass(&gate, wide).await.report(&failed(Verdict::Doubted, None), Duration::ZERO), "{wide}");
+        }
+    }
+    assert_eq!((gate.status().calls_5m, gate.status().failures_5m, gate.breaker()), (200, 0, "closed"));
+}
+
+#[tokio::test]
+async fn no_probe_is_made_while_the_provider_wants_to_be_left_alone() {
+    let gate = gate(4, None);
+    gate.hold(Duration::from_secs(30));
+    let (id, now) = (TargetId { event: uuid::Uuid::nil(), ordinal: 0 }, Instant::now());
+    let doubt = Doubt { id, attempt: 2, began: now, answered: now };
+    let ruled = gate.rule(false, doubt, failed(Verdict::Doubted, None)).now_or_never().expect("at once");
+    assert!(ruled.verdict == Verdict::Doubted && ruled.error.unwrap().contains("asked to be left alone"));
 }
 
 #[tokio::test]

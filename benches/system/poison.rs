@@ -1,0 +1,99 @@
+//! What tokens of somebody else do to the logouts beside them: the provider answers to each as it would to bad credentials.
+
+use comfy_table::{CellAlignment, Table, presets};
+use serde_json::json;
+
+use crate::client::Contender;
+use crate::latency::{self, Latency, Poison};
+use crate::measure::median;
+use crate::report::number;
+use crate::stage::Servers;
+use crate::{Result, load};
+
+/// What servers answer to a token of another client: status, and body.
+const ANSWERS: [(&str, &str); 7] = [
+    ("403 Forbidden", r#"{"error":"unauthorized_client"}"#),
+    ("401 Unauthorized", r#"{"error":"invalid_client"}"#),
+    ("401 Unauthorized", ""),
+    ("404 Not Found", ""),
+    ("400 Bad Request", r#"{"error":"unauthorized_client"}"#),
+    ("410 Gone", ""),
+    ("403 Forbidden", "<html>Forbidden</html>"),
+];
+/// How a poison token begins; the place of its answer follows.
+const MARK: &str = "token=poison-";
+
+/// What to measure.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Poison tokens, each an event of its own.
+    #[arg(long, default_value_t = 200)]
+    tokens: u32,
+    /// How many of them are published a second.
+    #[arg(long, default_value_t = 20)]
+    per_s: u32,
+    /// Logouts a second, alone and beside the poison.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    rate: u32,
+    /// Seconds of logouts, after one second of warm-up.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    seconds: u32,
+    /// How often both are measured, in turns.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// Milliseconds that the pretend provider takes to answer.
+    #[arg(long, default_value_t = 20)]
+    provider_ms: u64,
+    /// Adds the figures as a line of JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// The provider's answer to a form, where it is poison.
+pub(crate) fn answer(form: &[u8]) -> Option<Vec<u8>> {
+    let form = std::str::from_utf8(form).ok()?;
+    let place: usize = form.get(form.find(MARK)? + MARK.len()..)?.split('-').next()?.parse().ok()?;
+    let (status, body) = ANSWERS.get(place)?;
+    Some(format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes())
+}
+
+fn events(tokens: u32) -> Vec<Vec<u8>> {
+    let token = |number: u32| format!("poison-{}-{number}-{:032x}x", number as usize % ANSWERS.len(), rand::random::<u128>());
+    (0..tokens).map(|number| load::event_of(&format!("poison-{number}"), &json!([{ "token": token(number) }]))).collect()
+}
+
+#[tokio::main]
+pub(crate) async fn run(options: &Options) -> Result {
+    let mut servers = Servers::boot(options.provider_ms).await?;
+    let (mut idle, mut beside) = (Vec::new(), Vec::new());
+    for round in 1..=options.rounds {
+        idle.push(latency::run(&mut servers, Contender::Worker, options.rate, options.seconds).await?);
+        let poison = Poison { events: events(options.tokens), per_s: f64::from(options.per_s) };
+        beside.push(latency::run_beside(&mut servers, Contender::Worker, options.rate, options.seconds, poison).await?);
+        println!("round {round} of {} done", options.rounds);
+    }
+    print(options, &idle, &beside);
+    Ok(())
+}
+
+fn print(options: &Options, idle: &[Latency], beside: &[Latency]) {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(["ms, medians of the rounds", "denied p50", "denied p99", "revoked p50", "revoked p99"]);
+    let figures: [fn(&Latency) -> f64; 4] =
+        [|run| run.denied.p50_ms, |run| run.denied.p99_ms, |run| run.revoked.p50_ms, |run| run.revoked.p99_ms];
+    let of = |runs: &[Latency]| figures.map(|figure| median(&runs.iter().map(figure).collect::<Vec<_>>()));
+    let (alone, with_poison) = (of(idle), of(beside));
+    let ratios: Vec<f64> = with_poison.iter().zip(alone).map(|(with, alone)| with / alone).collect();
+    for (what, row) in [("alone", &alone[..]), ("beside the poison", &with_poison), ("ratio", &ratios)] {
+        table.add_row([what.to_owned()].into_iter().chain(row.iter().map(|value| number(*value))));
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    let Options { tokens, per_s, rate, .. } = options;
+    println!("\n{tokens} poison tokens, {per_s} a second and all parked, beside {rate} logouts a second:\n\n{table}");
+    if options.json {
+        println!("{}", json!({ "tokens": tokens, "per_s": per_s, "rate": rate, "idle": idle, "beside": beside }));
+    }
+}

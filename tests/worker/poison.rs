@@ -1,0 +1,255 @@
+//! Targets that the provider refuses as if our credentials were bad: they alone are parked, and nobody else waits for them.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+
+use crate::harness::{App, Logout, Setup, Stage, canary_token, eventually, logout_of};
+use crate::scripted_idp::{Memory, Reply, Request, ScriptedIdp};
+
+type Answer = fn() -> Reply;
+/// Tokens of somebody else, and what is said of each.
+type Foreign = Mutex<HashMap<String, Answer>>;
+
+/// Every sort of answer that servers give to a token of somebody else.
+fn sorts() -> [(&'static str, Answer); 9] {
+    [
+        ("403 unauthorized_client", || Reply::json(403, r#"{"error":"unauthorized_client"}"#)),
+        ("401 invalid_client", || Reply::json(401, r#"{"error":"invalid_client"}"#)),
+        ("401", || Reply::status(401)),
+        ("404", || Reply::status(404)),
+        ("400 unauthorized_client", || Reply::json(400, r#"{"error":"unauthorized_client"}"#)),
+        ("410", || Reply::status(410)),
+        ("403", || Reply::status(403).header("Content-Type", "text/html").body("<html>Forbidden</html>")),
+        ("405", || Reply::status(405)),
+        ("407", || Reply::status(407)),
+    ]
+}
+
+/// A provider to which some tokens are somebody else's, and which may be told to refuse everybody.
+struct Picky {
+    idp: ScriptedIdp,
+    memory: Memory,
+    foreign: Arc<Foreign>,
+    refuses_all: Arc<AtomicBool>,
+    probes: Arc<AtomicUsize>,
+}
+
+impl Picky {
+    /// `unknown`: what it answers to a token that it does not know.
+    async fn new(unknown: Answer) -> Self {
+        let (memory, foreign) = (Memory::default(), Arc::new(Foreign::default()));
+        let (refuses_all, probes) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let answer = {
+            let (memory, foreign, refuses_all, probes) = (memory.clone(), foreign.clone(), refuses_all.clone(), probes.clone());
+            move |request: &Request| {
+                let token = request.field("token").unwrap_or_default();
+                let is_probe = token.starts_with("probe-");
+                probes.fetch_add(usize::from(is_probe), SeqCst);
+                if refuses_all.load(SeqCst) {
+                    return Reply::json(401, r#"{"error":"invalid_client"}"#);
+                }
+                if is_probe {
+                    return unknown();
+                }
+                foreign.lock().expect("no panic").get(&token).map_or_else(|| memory.answer(request), |answer| answer())
+            }
+        };
+        Self { idp: ScriptedIdp::start(answer).await, memory, foreign, refuses_all, probes }
+    }
+
+    fn worker(&self, stage: &Stage) -> Setup {
+        stage.worker(&format!("{}/revoke", self.idp.url()))
+    }
+
+    /// An event whose token is somebody else's.
+    fn poison(&self, id: &str, answer: Answer) -> Value {
+        let token = canary_token();
+        self.foreign.lock().expect("no panic").insert(token.clone(), answer);
+        logout_of(id, json!([{ "token": token, "token_type_hint": "access_token" }]))
+    }
+
+    /// Waits until all of these are revoked, whatever becomes of others.
+    async fn revoked(&self, stage: &Stage, logouts: &[Logout]) {
+        let targets = 2 * i64::try_from(logouts.len()).expect("a count");
+        stage.wait_for_count(targets, "audit.revocations WHERE state = 'revoked' AND confirmed_at IS NOT NULL").await;
+        assert!(logouts.iter().flat_map(|logout| &logout.tokens).all(|token| self.memory.is_revoked(token)), "the provider saw them all");
+    }
+
+    fn probes(&self) -> usize {
+        self.probes.load(SeqCst)
+    }
+
+    /// How often it was asked about a token other than a probe's.
+    fn calls(&self) -> usize {
+        self.idp.ledger().len() - self.probes()
+    }
+}
+
+const YES: Answer = || Reply::status(200);
+
+/// 200 poison tokens among 200 logouts, one after the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn poison_of_every_sort_is_parked_by_name_while_everybody_else_is_revoked() {
+    let (stage, picky) = (Stage::new().await, Picky::new(YES).await);
+    let _worker = picky.worker(&stage).start().await;
+    let (app, logouts) = (App::connect(&stage.amqp_url).await, Logout::many(200));
+    for (number, logout) in logouts.iter().enumerate() {
+        let (_, answer) = sorts()[number % sorts().len()];
+        app.publish(&picky.poison(&format!("poison-{number}"), answer)).await;
+        app.publish(&logout.event()).await;
+    }
+    picky.revoked(&stage, &logouts).await;
+    stage.wait_for_count(200, "audit.revocations WHERE state = 'parked' AND event_id LIKE 'poison-%' AND last_outcome = 'rejected'").await;
+    for (number, (answered, _)) in sorts().into_iter().enumerate() {
+        let id = format!("event_id = 'poison-{number}'");
+        let error = stage.text(&format!("SELECT last_error FROM audit.revocations WHERE {id}")).await.expect("an error");
+        let told = format!("/revoke answered {answered}");
+        let follows = "a probe that names no token is accepted: revoke it as the client that it was issued to, or cancel it";
+        assert!(error.contains(&told) && error.ends_with(follows), "{error}");
+    }
+    assert_eq!(stage.count("audit.attempts WHERE outcome = 'misconfigured'").await, 0, "the provider was never paused");
+    assert_eq!(stage.count("audit.revocations WHERE state = 'revoked' AND attempts > 1").await, 0, "nobody else was asked about twice");
+    assert!(picky.calls() <= 400 + 2 * 200, "two calls a poison token: {}", picky.calls());
+    assert!(picky.probes() < 200, "crowds share a probe: {}", picky.probes());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn poison_is_parked_where_there_was_never_a_success() {
+    let (stage, picky) = (Stage::new().await, Picky::new(YES).await);
+    let _worker = picky.worker(&stage).start().await;
+    let app = App::connect(&stage.amqp_url).await;
+    for (number, (_, answer)) in sorts().into_iter().enumerate() {
+        app.publish(&picky.poison(&number.to_string(), answer)).await;
+    }
+    let parked = "audit.revocations WHERE state = 'parked' AND attempts = 2 AND denied_at IS NOT NULL";
+    stage.wait_for_count(sorts().len().try_into().expect("a count"), parked).await;
+    assert_eq!(stage.count("audit.providers WHERE breaker = 'closed'").await, 1);
+}
+
+/// The secret is changed at the provider in the middle of traffic, and poison is about.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotation_of_the_secret_pauses_all_parks_nobody_and_uses_nobody_up() {
+    let (stage, picky) = (Stage::new().await, Picky::new(YES).await);
+    let _worker = picky.worker(&stage).start().await;
+    let (app, logouts) = (App::connect(&stage.amqp_url).await, Logout::many(120));
+    for (number, logout) in logouts[..100].iter().enumerate() {
+        if number == 50 {
+            picky.refuses_all.store(true, SeqCst);
+        }
+        app.publish(&logout.event()).await;
+    }
+    stage
+        .wait_for_count(
+            1,
+            "audit.providers WHERE breaker <> 'closed' AND last_error LIKE '%answered 401 invalid_client; check the endpoint%'",
+        )
+        .await;
+    stage.wait_for_count(0, "revocation.targets WHERE lease_owner IS NOT NULL").await;
+    let (calls, probes, attempts) = (picky.calls(), picky.probes(), stage.count("audit.attempts").await);
+    app.publish(&picky.poison("poison", sorts()[0].1)).await;
+    for logout in &logouts[100..] {
+        app.publish(&logout.event()).await;
+    }
+    eventually("two more probes", async || (picky.probes() >= probes + 2).then_some(())).await;
+    assert_eq!((picky.calls(), stage.count("audit.attempts").await), (calls, attempts), "no target is a probe");
+    assert_eq!(stage.count("audit.revocations WHERE state = 'parked'").await, 0);
+    assert_eq!(stage.count("revocation.targets WHERE failures > 0").await, 0, "a target spent an attempt on the wrong secret");
+    assert_eq!(stage.count("audit.attempts WHERE outcome NOT IN ('revoked', 'misconfigured', 'transient')").await, 0);
+
+    picky.refuses_all.store(false, SeqCst);
+    picky.revoked(&stage, &logouts).await;
+    stage.wait_for_count(1, "audit.revocations WHERE state = 'parked'").await;
+    assert_eq!(stage.count("audit.revocations WHERE state = 'parked' AND event_id = 'poison'").await, 1);
+}
+
+/// It refuses every string that it does not know, whoever asks, as rauthy does: its probe tells nothing, and a target finds that out.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_refuses_unknown_tokens_always_is_not_taken_for_one_that_refuses_us() {
+    let (stage, picky) = (Stage::new().await, Picky::new(|| Reply::json(401, r#"{"error":"Unauthorized"}"#)).await);
+    let _worker = picky.worker(&stage).start().await;
+    let app = App::connect(&stage.amqp_url).await;
+    app.publish(&picky.poison("first", sorts()[2].1)).await;
+    stage.wait_for_count(1, "audit.providers WHERE breaker <> 'closed'").await;
+    let logouts = Logout::many(10);
+    for logout in &logouts {
+        app.publish(&logout.event()).await;
+    }
+    picky.revoked(&stage, &logouts).await;
+    for (number, (_, answer)) in sorts().into_iter().enumerate().take(2) {
+        app.publish(&picky.poison(&format!("later-{number}"), answer)).await;
+    }
+    stage.wait_for_count(1, "audit.providers WHERE breaker = 'closed'").await;
+    eventually("a success lets them be parked", async || {
+        app.publish(&logout_of(&canary_token()[11..], json!([{ "token": canary_token() }]))).await;
+        (stage.count("audit.revocations WHERE state = 'parked'").await == 3).then_some(())
+    })
+    .await;
+    assert_eq!(stage.count("audit.revocations WHERE state = 'parked' AND last_error NOT LIKE '%other tokens are accepted%'").await, 0);
+}
+
+/// A Baanx, which has no call that names no target. It refuses some bearers as it refuses a wrong client key, or all of them.
+struct WithoutProbe {
+    idp: ScriptedIdp,
+    refuses_all: Arc<AtomicBool>,
+}
+
+impl WithoutProbe {
+    async fn new() -> Self {
+        let refuses_all = Arc::new(AtomicBool::new(false));
+        let all = refuses_all.clone();
+        let idp = ScriptedIdp::start(move |request| {
+            let is_foreign = request.header("authorization").is_some_and(|bearer| bearer.contains("foreign"));
+            if is_foreign || all.load(SeqCst) { Reply::status(403) } else { Reply::json(200, r#"{"success":true}"#) }
+        });
+        Self { idp: idp.await, refuses_all }
+    }
+
+    fn worker(&self, stage: &Stage) -> Setup {
+        let setup = stage.worker("").set("REVOCATION__PROVIDERS__MAIN__KIND", "baanx").set("REVOCATION__PROVIDERS__MAIN__CLIENT_ID", "");
+        let setup = setup.set("REVOCATION__PROVIDERS__MAIN__CLIENT_SECRET", "").set("REVOCATION__PROVIDERS__MAIN__CLIENT_KEY", "key-1");
+        setup.set("REVOCATION__PROVIDERS__MAIN__BASE_URL", self.idp.url())
+    }
+}
+
+/// So many events of a token each.
+async fn publish_singles(app: &App, ids: &str, count: usize) {
+    for number in 0..count {
+        let token = format!("{ids}-{}", canary_token());
+        app.publish(&logout_of(&format!("{ids}-{number}"), json!([{ "token": token, "token_type_hint": "access_token" }]))).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_probe_a_success_since_parks_the_target() {
+    let (stage, server) = (Stage::new().await, WithoutProbe::new().await);
+    let _worker = server.worker(&stage).start().await;
+    let app = App::connect(&stage.amqp_url).await;
+    publish_singles(&app, "foreign", 2).await;
+    stage.wait_for_count(2, "audit.revocations WHERE state = 'pending' AND last_error LIKE '%not known yet%' AND attempts >= 2").await;
+    assert_eq!(stage.count("audit.providers WHERE breaker = 'closed'").await, 1, "two events are not enough to blame us");
+    publish_singles(&app, "own", 3).await;
+    stage.wait_for_count(3, "audit.revocations WHERE state = 'revoked'").await;
+    stage
+        .wait_for_count(2, "audit.revocations WHERE state = 'parked' AND last_error LIKE '%answered 403; other tokens are accepted%'")
+        .await;
+    assert_eq!(stage.count("audit.attempts WHERE outcome = 'misconfigured'").await, 0, "the provider was never paused");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_probe_three_events_pause_the_provider_and_targets_probe_it() {
+    let (stage, server) = (Stage::new().await, WithoutProbe::new().await);
+    let _worker = server.worker(&stage).start().await;
+    server.refuses_all.store(true, SeqCst);
+    let app = App::connect(&stage.amqp_url).await;
+    publish_singles(&app, "own", 10).await;
+    stage.wait_for_count(1, "audit.providers WHERE breaker <> 'closed' AND last_error LIKE '%so are targets of other events%'").await;
+    let calls = server.idp.ledger().len();
+    eventually("a target is the probe", async || (server.idp.ledger().len() > calls).then_some(())).await;
+    assert_eq!(stage.count("audit.revocations WHERE state <> 'pending'").await, 0);
+    assert_eq!(stage.count("revocation.targets WHERE failures > 0").await, 0, "a target spent an attempt on the wrong key");
+    server.refuses_all.store(false, SeqCst);
+    stage.wait_for_count(10, "audit.revocations WHERE state = 'revoked'").await;
+}
