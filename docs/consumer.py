@@ -2,7 +2,7 @@
 import base64, hashlib, json, math, os, pika, sys, threading, time
 from datetime import datetime, timedelta, timezone
 NAMES = [("session", "sid"), ("subject", "sub"), ("client", "azp"), ("client", "client_id"), ("issuer", "iss")]
-UNITS = [(1e11, 1), (1e14, 1e3), (1e17, 1e6), (math.inf, 1e9)]  # iat and exp below 1e11 are seconds, below 1e14 milliseconds, …
+UNITS = [(1e11, 1), (1e14, 1e3), (1e17, 1e6), (math.inf, 1e9)]  # below 1e11 seconds, below 1e14 milliseconds, …; an exp from ten times that on
 EXTRA = [("subject", "subject_claims"), ("client", "client_claims")]
 ANY = ("any", "cutoff")
 def seconds(text): return datetime.fromisoformat(text).timestamp()
@@ -59,7 +59,7 @@ def text(claims, name):  # An integer counts as its decimal text.
 def moment(claims, name):
     value = claims.get(name)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < math.inf: return None
-    return next(max(-1e300, min(value, 1e300)) / unit for limit, unit in UNITS if abs(value) < limit)
+    return next(max(-1e300, min(value, 1e300)) / unit for limit, unit in UNITS if abs(value) < limit * (1 if name == "iat" else 10))
 def decoded(part):  # In any encoding and with whatever else Python's parser takes; None where it takes it for nothing.
     try:
         data = base64.urlsafe_b64decode(part.rstrip("=") + "==")

@@ -146,6 +146,8 @@ async fn a_cutoff_denies_what_is_older_of_its_issuer() {
         (token_of("user-2", theirs), "allowed", "another issuer's user of that name"),
         (token_of("user-3", ours), "allowed", "another user"),
         (jwt(&json!({ "sub": "user-3", "exp": now() - 1 })), "denied", "expired"),
+        (jwt(&json!({ "sub": "user-3", "exp": (now() + 60) * 1000 })), "allowed", "expires in a minute, in milliseconds"),
+        (jwt(&json!({ "sub": "user-3", "exp": 253_402_300_799_i64 })), "allowed", "never expires"),
         (jwt(&json!({ "sub": ["user-1"], "iat": "now" })), "allowed", "claims of other types name nothing"),
     ];
     for (token, verdict, why) in cases {
