@@ -146,7 +146,7 @@ fn denied(reply: &Reply<'_>) -> Answer {
 }
 
 fn says(reply: &Reply<'_>, words: &str) -> bool {
-    reply.oauth_error().is_some_and(|error| error.contains(words))
+    !reply.body.is_broken() && reply.oauth_error().is_some_and(|error| error.contains(words))
 }
 
 #[cfg(test)]

@@ -33,12 +33,22 @@ fn what_every_call_has_in_common() {
 }
 
 #[test]
+fn a_yes_that_says_no_is_none() {
+    for body in ["<html>Sign in</html>", r#"{"error":"x"}"#, r#"[{"errorCode":"x"}]"#, r#"{"success":false}"#, "error=x"] {
+        let reply = reply(200, body);
+        let verdicts = [verdict(session(&reply)), verdict(user(&reply)), verdict(offline_clients(&reply)), verdict(consent(&reply))];
+        assert_eq!(verdicts, [Verdict::Transient; 4], "{body}");
+    }
+}
+
+#[test]
 fn only_keycloaks_own_word_makes_a_session_dead() {
     assert_eq!(session(&reply(204, "")).unwrap().verdict, Verdict::Done(Proof::Accepted));
     for body in [NO_SESSION, r#"{"error":"Session not found"}"#] {
         assert_eq!(session(&reply(404, body)).unwrap().verdict, Verdict::Done(Proof::AlreadyInvalid));
     }
     assert_eq!(verdict(session(&reply(404, NO_USER))), Verdict::Refused);
+    assert_eq!(verdict(session(&reply(404, r#"{"error":"Session not found"#))), Verdict::Misconfigured, "it is broken off");
 }
 
 #[test]

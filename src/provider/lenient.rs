@@ -54,8 +54,14 @@ fn is_guard(text: &str) -> bool {
 /// Adds a member; one that is there with another value becomes the list of both.
 pub(super) fn insert(members: &mut Map<String, Value>, name: String, value: Value) {
     let value = match members.remove(&name) {
-        Some(first) if first != value => Value::Array(vec![first, value]),
-        _ => value,
+        Some(first) if first == value => value,
+        // Flat, however often it comes: what lies deep is taken apart by recursion.
+        Some(Value::Array(mut values)) => {
+            values.push(value);
+            Value::Array(values)
+        }
+        Some(first) => Value::Array(vec![first, value]),
+        None => value,
     };
     members.insert(name, value);
 }

@@ -41,6 +41,9 @@ fn what_comes_twice_is_not_believed_alone() {
     assert_eq!(value(r#"{"error":"a","error":"b"}"#)["error"], json!(["a", "b"]));
     assert_eq!(value(r#"{"active":true,"\u0061ctive":false}"#)["active"], json!([true, false]));
     assert_eq!(value(r#"{"error":"a","error":"a"}"#)["error"], "a");
+    assert_eq!(value(r#"{"a":1,"a":2,"a":3}"#), json!({ "a": [1, 2, 3] }));
+    let often: String = (0..100_000).map(|number| format!("\"a\":{number},")).collect();
+    assert_eq!(value(&format!("{{{often}}}"))["a"].as_array().map(Vec::len), Some(100_000));
     assert_eq!(value("{\"ok\":true}\n{\"error\":\"e\"}"), json!([{ "ok": true }, { "error": "e" }]));
 }
 

@@ -101,6 +101,10 @@ mod tests {
         let rows = [
             (204, "", Verdict::Done(Proof::Accepted)),
             (200, "{}", Verdict::Done(Proof::Accepted)),
+            (200, "<html>Sign in</html>", Verdict::Transient),
+            (200, r#"{"errorCode":"E0000009"}"#, Verdict::Transient),
+            (200, r#"{"status":"fail"}"#, Verdict::Transient),
+            (404, r#"[{"errorCode":"E0000007"}]"#, Verdict::Refused),
             (400, r#"{"errorCode":"E0000001"}"#, Verdict::Refused),
             (401, r#"{"errorCode":"E0000011"}"#, Verdict::Doubted),
             (403, r#"{"errorCode":"E0000005"}"#, Verdict::Doubted),

@@ -8,6 +8,8 @@ use super::normal::tells;
 const MAX_ERROR_CHARS: usize = 240;
 /// A word of at least this many characters that mixes letters and digits may be (part of) a credential.
 const OPAQUE_WORD_CHARS: usize = 24;
+/// Most characters of foreign text that are looked at: far more than are shown, and few enough to be searched for every spelling of a token.
+const MAX_SCRUBBED_CHARS: usize = 2000;
 /// What stands in place of text that is left out.
 pub(super) const REDACTED: &str = "[redacted]";
 
@@ -16,7 +18,7 @@ pub(super) fn scrub(text: &str, secrets: &[&str]) -> String {
     let mut needles: Vec<String> = secrets.iter().flat_map(|secret| forms(secret)).filter(|form| !form.is_empty()).collect();
     // Longest first: a short secret inside a longer one must not keep the longer one from being found.
     needles.sort_by_key(|needle| std::cmp::Reverse(needle.len()));
-    let text = needles.iter().fold(printable(text), |text, needle| text.replace(needle, REDACTED));
+    let text = needles.iter().fold(printable(&shorten(text, MAX_SCRUBBED_CHARS)), |text, needle| text.replace(needle, REDACTED));
     let text = mask_opaque(&text);
     // In pieces or in an encoding of which only the pieces are known: none of the text is kept, because what is left would tell of the rest.
     if tells(&text, secrets) { REDACTED.to_owned() } else { text }

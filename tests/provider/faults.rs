@@ -156,6 +156,15 @@ async fn odd_headers_do_not_hide_the_answer() {
 }
 
 #[tokio::test]
+async fn a_folded_header_is_read_and_not_dropped() {
+    for header in ["Retry-After:\r\n 7\r\n", "Retry-After :\t7\r\n", "Retry-After:  \r\n\t 7\r\nX: y\r\n"] {
+        let idp = ScriptedIdp::start(move |_| Reply::raw(format!("HTTP/1.1 503 Busy\r\n{header}Content-Length: 0\r\n\r\n"))).await;
+        let answer = revoke(&rfc7009(idp.url())).await;
+        assert_eq!((answer.verdict, answer.retry_after), (Verdict::Transient, Some(Duration::from_secs(7))), "{header:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_stays_unreadable_is_told_to_a_person() {
     let unreadable =
         ["HTTP/2 200 OK\r\n\r\n", "<html>HTTP/0.9</html>", "HTTP/1.1 2OO OK\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: two\r\n\r\n{}"];
