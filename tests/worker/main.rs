@@ -12,6 +12,7 @@ mod incident_schema;
 mod logout;
 mod outage;
 mod poison;
+mod poison_wide;
 mod provider_faults;
 mod refused;
 mod replicas;
