@@ -13,6 +13,7 @@ mod logout;
 mod no_yes;
 mod outage;
 mod poison;
+mod poison_wide;
 mod provider_faults;
 mod reach;
 mod refused;
