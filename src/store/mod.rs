@@ -27,6 +27,7 @@ macro_rules! within {
 
 mod accept;
 mod active;
+mod cancel;
 mod claim;
 mod confirm;
 mod evidence;
@@ -35,6 +36,7 @@ mod lost;
 mod on_record;
 mod open;
 mod operate;
+mod providers;
 mod record;
 mod rejected;
 mod schema;
@@ -53,6 +55,7 @@ use crate::config::DatabaseConfig;
 
 pub use accept::{Accepted, Approval, Disposition, Known, NewEvent, NewTarget};
 pub use active::{ActiveIncident, Fleet};
+pub use cancel::GivenUp;
 pub use claim::{Claimed, Kinds, Want};
 pub use confirm::{Denial, Unconfirmed};
 pub use evidence::{Rows, Snapshot};
