@@ -14,9 +14,11 @@ mod outage;
 mod provider_faults;
 mod refused;
 mod replicas;
+mod retry_after;
 mod schema;
 mod secrecy;
 mod topology;
+mod verifier_owners;
 mod verifiers;
 
 use harness::scripted_idp;
