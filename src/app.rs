@@ -100,6 +100,9 @@ fn gates(config: &Config) -> Result<BTreeMap<Arc<str>, Gate>, ProviderSetupError
         .into_iter()
         .map(|p| (p.name().clone(), (limits(&p), p)))
         .map(|(n, ((concurrency, rate), p))| (n, Gate::new(p, concurrency, rate.map(f64::from))))
+        .map(|(n, gate)| {
+            (n.clone(), gate.honouring_at_most(config.providers.get(&n).map_or(config.retry.retry_after_max, |p| p.retry_after_max)))
+        })
         .collect())
 }
 
@@ -153,6 +156,7 @@ pub async fn run(config: Config, migrate: bool, stop: CancellationToken) -> Resu
         metrics: Metrics::new(VERSION),
         database_up: AtomicBool::new(true),
         notes: notes_tx,
+        verifier_owners: config.verifier_owners,
         approval: config.authorization.approval(),
         incidents: Incidents::default(),
         recent: Recent::default(),

@@ -30,7 +30,8 @@
 //! | what is in the broker | `broker/topology.rs` |
 //! | every setting | [`config`] |
 //! | every log field and metric | [`telemetry`] |
-//! | what do verifiers report | [`report`], `worker/reports.rs` |
+//! | what do verifiers report, whose word counts | [`report`], `report/owners.rs`, `worker/reports.rs` |
+//! | how does an operator end a wait | `cli/provider.rs`, `worker/steer.rs` |
 //! | what does an auditor get | [`evidence`], `docs/evidence.md` |
 //! | who wires it | [`app`] |
 //!

@@ -216,6 +216,7 @@ mod tests {
             max: Duration::from_secs(600),
             give_up_after: Duration::from_secs(86_400),
             resweep_every: Duration::from_secs(7200),
+            retry_after_max: Duration::from_secs(86_400),
         })
     }
 

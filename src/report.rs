@@ -1,11 +1,15 @@
 //! Reads what verifiers report of themselves (contract section 4). One that cannot be read, or could not be stored, is no report.
 
+mod owners;
+
 use std::borrow::Cow;
 
 use revocation_verifier::message::STATUS_TYPE;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use time::{OffsetDateTime, UtcOffset};
+
+pub use owners::{Attested, Owners, Right, judge};
 
 /// A report has a few hundred bytes.
 const MAX_BYTES: usize = 16 * 1024;

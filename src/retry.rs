@@ -20,6 +20,7 @@ const SHORTEST: Duration = Duration::from_millis(1);
 pub struct Schedule {
     first: ExponentialBackoff,
     resweep_every: Duration,
+    retry_after_max: Duration,
 }
 
 impl Schedule {
@@ -37,13 +38,19 @@ impl Schedule {
             max_elapsed_time: None,
             ..ExponentialBackoff::default()
         };
-        Self { first, resweep_every: config.resweep_every }
+        Self { first, resweep_every: config.resweep_every, retry_after_max: config.retry_after_max }
     }
 
     /// The schedule of reconnecting to the broker and of repeating what Postgres or the broker did not take: ceilings 0.2 s to 10 s.
     pub fn reconnecting() -> Self {
         let (initial, max) = (Duration::from_millis(200), Duration::from_secs(10));
-        Self::new(&RetryConfig { initial, max, give_up_after: LONGEST, resweep_every: LONGEST })
+        Self::new(&RetryConfig { initial, max, give_up_after: LONGEST, resweep_every: LONGEST, retry_after_max: LONGEST })
+    }
+
+    /// The same with another bound for `Retry-After`: a provider's own.
+    #[must_use]
+    pub fn honouring_at_most(&self, retry_after_max: Duration) -> Self {
+        Self { retry_after_max, ..self.clone() }
     }
 
     /// How long a parked target rests.
@@ -53,11 +60,12 @@ impl Schedule {
 
     /// The wait after `failures` failed attempts in a row (0 counts as 1): uniform between zero and the ceiling.
     ///
-    /// A `Retry-After` is a floor, waited in full with up to a tenth on top (at least `initial`, at most `max`), so that targets told
+    /// A `Retry-After` is a floor, waited in full up to `retry_after_max`, with up to a tenth on top (at least `initial`, at most `max`), so that targets told
     /// the same moment do not return together. It never shortens the exponential delay: `Retry-After: 0` asks for no hot loop.
     pub fn delay(&self, failures: u32, retry_after: Option<Duration>) -> Duration {
         let delay = jitter(self.step(failures));
-        retry_after.map_or(delay, |floor| delay.max(floor.saturating_add(self.spread(floor))))
+        let floor = retry_after.map(|asked| asked.min(self.retry_after_max));
+        floor.map_or(delay, |floor| delay.max(floor.saturating_add(self.spread(floor))))
     }
 
     /// The longest that `delay` may be without a `Retry-After`.

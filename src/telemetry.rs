@@ -99,6 +99,8 @@ pub enum ReportResult {
     Written,
     /// Postgres was away.
     Dropped,
+    /// Of a new name, where its user has as many rows as one may have, or all have.
+    CrowdedOut,
     /// No report of a verifier.
     Unreadable,
 }
@@ -192,7 +194,11 @@ impl Metrics {
             self.revocation.clone(),
         );
         r.register("backlog_targets", "Open targets in Postgres that no worker holds", self.backlog.clone());
-        r.register("verifiers", "Verifiers in Postgres: up_to_date, stale, or gone for 15 s to a day", self.verifiers.clone());
+        r.register(
+            "verifiers",
+            "Verifiers in Postgres: up_to_date, stale, or gone for 15 s to a day; live ones whose reports nobody vouches for: unverified",
+            self.verifiers.clone(),
+        );
         r.register("verifier_reports", "Verifiers' reports, by what became of them", self.verifier_reports.clone());
         r.register("incidents_awaiting_approval", "Incidents that wait for a second person", self.awaiting_approval.clone());
         r.register("breaker", "0 closed, 1 half open, 2 open", self.breaker.clone());
@@ -259,14 +265,15 @@ impl Metrics {
         let result = match result {
             ReportResult::Written => "written",
             ReportResult::Dropped => "dropped",
+            ReportResult::CrowdedOut => "crowded_out",
             ReportResult::Unreadable => "unreadable",
         };
         self.verifier_reports.get_or_create(&ResultLabel { result }).inc_by(reports);
     }
 
     /// Replaces the verifiers' gauges.
-    pub fn set_verifiers(&self, VerifierCount { up_to_date, stale, gone }: VerifierCount) {
-        for (state, verifiers) in [("up_to_date", up_to_date), ("stale", stale), ("gone", gone)] {
+    pub fn set_verifiers(&self, VerifierCount { up_to_date, stale, gone, unverified }: VerifierCount) {
+        for (state, verifiers) in [("up_to_date", up_to_date), ("stale", stale), ("gone", gone), ("unverified", unverified)] {
             self.verifiers.get_or_create(&StateLabel { state }).set(verifiers);
         }
     }

@@ -18,6 +18,8 @@ use crate::retry::Schedule;
 pub struct Reported {
     /// The body as published.
     pub body: Vec<u8>,
+    /// Its property `user_id`, which RabbitMQ has validated against the connection that published it. `None`: it has none.
+    pub user: Option<String>,
     acker: Acker,
 }
 
@@ -90,7 +92,8 @@ impl Reports {
         let what = || format!("consume from {VERIFIERS_QUEUE}");
         loop {
             let delivery = consumer.next().await.ok_or_else(|| BrokerError::ended(what()))?.map_err(|e| BrokerError::new(what(), e))?;
-            let reported = Reported { body: delivery.data, acker: delivery.acker };
+            let user = delivery.properties.user_id().as_ref().map(ToString::to_string);
+            let reported = Reported { body: delivery.data, user, acker: delivery.acker };
             if sink.send(reported).await.is_err() {
                 return Err(BrokerError::ended(what()));
             }

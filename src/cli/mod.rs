@@ -11,12 +11,14 @@ mod ndjson;
 mod operator;
 mod output;
 mod progress;
+mod provider;
 mod retry;
 mod run;
 #[cfg(feature = "sandbox")]
 mod sandbox;
 mod status;
 mod submit;
+mod target;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -54,6 +56,12 @@ enum Command {
     Status(status::Args),
     /// Make parked targets due now
     Retry(retry::Args),
+    /// Look at what providers wait for, and have them called again
+    #[command(subcommand)]
+    Provider(provider::Command),
+    /// Handle single targets
+    #[command(subcommand)]
+    Target(target::Command),
     /// Look at refused messages, put them back or throw them away
     #[command(subcommand)]
     Dead(dead::Command),
@@ -117,6 +125,8 @@ async fn dispatch(cli: Cli) -> Result<(), CommandError> {
         Command::Incident(command) => incident::run(config, &command).await,
         Command::Status(args) => status::run(config, &args).await,
         Command::Retry(args) => retry::run(config, &args).await,
+        Command::Provider(command) => provider::run(config, &command).await,
+        Command::Target(command) => target::run(config, &command).await,
         Command::Dead(command) => dead::run(config, &command).await,
         Command::Keygen(args) => keygen::run(&args),
         #[cfg(feature = "sandbox")]

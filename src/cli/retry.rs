@@ -37,7 +37,7 @@ struct Scope {
     id: Option<TargetId>,
 }
 
-fn target_id(text: &str) -> Result<TargetId, &'static str> {
+pub(super) fn target_id(text: &str) -> Result<TargetId, &'static str> {
     TargetId::parse(text).ok_or("not a revocation_id as audit.revocations has it: <event uuid>-<number>")
 }
 

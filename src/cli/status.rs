@@ -19,6 +19,9 @@ const FORGOTTEN_AFTER_S: f64 = 600.0;
 /// Workers take up what is due within a second or so.
 const LONGEST_OVERDUE_S: f64 = 30.0;
 
+/// So many unverified verifiers are shown.
+const STRANGERS: usize = 10;
+
 /// So many names are told, then only how many more there are.
 const NAMES: usize = 5;
 
@@ -69,13 +72,27 @@ fn say_all(status: &Value) {
         ["incident", "state", "targets_received", "denied", "pending", "parked", "rate_per_s", "eta_seconds"],
     );
     section("backlog", &status["backlog"], ["provider", "lane", "state", "targets", "oldest_received_at", "next_attempt_at"]);
-    section("providers", &status["providers"], ["provider", "breaker", "calls_5m", "failures_5m", "p50_ms_5m", "p95_ms_5m", "last_error"]);
-    section("workers", &status["workers"], ["instance", "version", "started_at", "last_seen_at", "in_flight"]);
     section(
-        "verifiers",
-        &status["verifiers"],
-        ["service", "instance", "up_to_date", "stale_reason", "lag_seconds", "entries", "last_seen_at"],
+        "providers",
+        &status["providers"],
+        ["provider", "breaker", "held_until", "calls_5m", "failures_5m", "p50_ms_5m", "p95_ms_5m", "last_error"],
     );
+    section("workers", &status["workers"], ["instance", "version", "started_at", "last_seen_at", "in_flight"]);
+    say_verifiers(&status["verifiers"]);
+}
+
+/// Those that an owner vouches for, then the first few of the others: names cost an account nothing, and must not push the rest off the screen.
+fn say_verifiers(rows: &Value) {
+    let rows = rows.as_array().map(Vec::as_slice).unwrap_or_default();
+    let (verified, unverified): (Vec<&Value>, Vec<&Value>) = rows.iter().partition(|v| v["verified"] == true);
+    let shown: Value = verified.into_iter().chain(unverified.iter().copied().take(STRANGERS)).cloned().collect();
+    let columns =
+        ["service", "instance", "broker_user", "verified", "up_to_date", "stale_reason", "lag_seconds", "entries", "last_seen_at"];
+    section("verifiers", &shown, columns);
+    match unverified.len().saturating_sub(STRANGERS) {
+        0 => {}
+        more => say(format_args!("and {more} more that are unverified: --json shows all")),
+    }
 }
 
 /// A sentence for each thing that somebody should look at.
@@ -83,15 +100,24 @@ fn wrong(status: &Value) -> Vec<String> {
     let rows = |view: &str| status[view].as_array().map(Vec::as_slice).unwrap_or_default();
     let mut wrong: Vec<_> =
         rows("incidents").iter().filter_map(|i| Some(format!("incident {}: {}", cell(&i["incident"]), call_for_action(i)?))).collect();
-    let live: Vec<_> = rows("verifiers").iter().filter(|v| v["live"] == true).collect();
+    let (verified, unverified): (Vec<&Value>, Vec<&Value>) = rows("verifiers").iter().partition(|v| v["verified"] == true);
+    let live: Vec<_> = verified.iter().filter(|v| v["live"] == true).collect();
     let stale: Vec<_> = live.iter().filter(|v| v["up_to_date"] != true).map(|v| verifier(v)).collect();
     if !stale.is_empty() {
         wrong.push(format!("{} of {} not up to date: {}", stale.len(), count(live.len() as u64, "live verifier"), list(&stale)));
     }
     let has_gone = |v: &&Value| v["live"] != true && v["silent_s"].as_f64().is_some_and(|silent| silent < FORGOTTEN_AFTER_S);
-    let gone: Vec<_> = rows("verifiers").iter().filter(has_gone).map(name).collect();
+    let gone: Vec<_> = verified.iter().copied().filter(has_gone).map(name).collect();
     if !gone.is_empty() {
         wrong.push(format!("no report for 15 s from {}: {}", count(gone.len() as u64, "verifier"), list(&gone)));
+    }
+    let strangers: Vec<_> = unverified.iter().filter(|v| v["live"] == true).map(|v| claimed(v)).collect();
+    if !strangers.is_empty() {
+        wrong.push(format!(
+            "reports for {} are unverified and vouch for nothing: {}",
+            count(strangers.len() as u64, "verifier"),
+            list(&strangers)
+        ));
     }
     for provider in rows("providers").iter().filter(|p| p["breaker"] != "closed") {
         wrong.push(format!(
@@ -136,6 +162,13 @@ fn verifier(verifier: &Value) -> String {
     match verifier["stale_reason"].as_str() {
         Some(reason) => format!("{} ({reason})", name(verifier)),
         None => name(verifier),
+    }
+}
+
+fn claimed(verifier: &Value) -> String {
+    match verifier["broker_user"].as_str() {
+        Some(user) => format!("{} (by {user}, who does not own the service)", name(verifier)),
+        None => format!("{} (without user_id)", name(verifier)),
     }
 }
 

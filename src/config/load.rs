@@ -50,6 +50,7 @@ impl Config {
         let mut findings = Findings::default();
         let mut raw = tree::read(path, environment, &mut findings);
         let max_message_bytes = raw.amqp.max_message_bytes.take();
+        let retry = sections::retry(raw.retry, &mut findings);
         let config = Self {
             instance: sections::instance(raw.instance, environment, &mut findings),
             shutdown_grace: sections::shutdown_grace(raw.shutdown_grace, &mut findings),
@@ -58,14 +59,15 @@ impl Config {
             database: sections::database(raw.database, &mut findings),
             sealing_keys: sections::sealing(raw.sealing, &mut findings),
             evidence: evidence::evidence(raw.evidence, &mut findings),
-            retry: sections::retry(raw.retry, &mut findings),
             invalidation: sections::invalidation(raw.invalidation, &mut findings),
             authorization: sections::authorization(raw.authorization, &mut findings),
+            verifier_owners: sections::verifier_owners(raw.verifiers, &mut findings),
             limits: sections::limits(raw.limits, max_message_bytes, &mut findings),
             http_listen: sections::http_listen(raw.http, &mut findings),
             log: sections::log(raw.log, environment, &mut findings),
             default_provider: providers::default_provider(raw.default_provider, raw.providers.keys(), &mut findings),
-            providers: providers::providers(raw.providers, &mut findings),
+            providers: providers::providers(raw.providers, retry.retry_after_max, &mut findings),
+            retry,
         };
         findings.finish(config)
     }

@@ -34,6 +34,7 @@ use zeroize::Zeroizing;
 
 use crate::approval::ApprovalRules;
 use crate::evidence::SigningKey;
+use crate::report::Owners;
 use crate::target::Kind;
 
 const MINUTE: u64 = 60;
@@ -80,6 +81,8 @@ pub struct Config {
     pub invalidation: InvalidationConfig,
     /// `[authorization]`
     pub authorization: AuthorizationConfig,
+    /// `[verifiers] owners`: services, and the broker users whose reports count for each service's verifiers. Default: whoever reported first.
+    pub verifier_owners: Owners,
     /// `[limits]`
     pub limits: LimitsConfig,
     /// `[http] listen`. Default `127.0.0.1:9300`.
@@ -128,6 +131,8 @@ pub struct RetryConfig {
     pub give_up_after: Duration,
     /// `resweep_every`: how often parked targets are tried again. Default 24 h.
     pub resweep_every: Duration,
+    /// `retry_after_max`: longest that a provider's `Retry-After` is waited; what it asks beyond that is not. Default 24 h. A provider may have its own.
+    pub retry_after_max: Duration,
 }
 
 impl Default for RetryConfig {
@@ -137,6 +142,7 @@ impl Default for RetryConfig {
             max: Duration::from_secs(10 * MINUTE),
             give_up_after: Duration::from_secs(DAY),
             resweep_every: Duration::from_secs(DAY),
+            retry_after_max: Duration::from_secs(DAY),
         }
     }
 }
@@ -218,6 +224,8 @@ pub struct ProviderConfig {
     pub concurrency: usize,
     /// `rate_per_s`: most calls a second from the whole fleet, 1 to 100000. Default: no limit.
     pub rate_per_s: Option<u32>,
+    /// `retry_after_max`: longest that its `Retry-After` is waited. Default: that of `[retry]`.
+    pub retry_after_max: Duration,
     /// `allow_http`: plain http to hosts other than loopback. Default false.
     pub allow_http: bool,
     /// `ca_file`: PEM roots trusted instead of the system's.

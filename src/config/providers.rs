@@ -26,18 +26,23 @@ const LEAST_TIMEOUT: Duration = Duration::from_millis(10);
 struct Reader<'a> {
     section: String,
     raw: RawProvider,
+    retry_after_max: Duration,
     findings: &'a mut Findings,
 }
 
-/// Every provider, and the rules between them.
-pub(super) fn providers(raw: BTreeMap<String, RawProvider>, findings: &mut Findings) -> BTreeMap<Arc<str>, ProviderConfig> {
+/// Every provider, and the rules between them. `retry_after_max`: that of `[retry]`.
+pub(super) fn providers(
+    raw: BTreeMap<String, RawProvider>,
+    retry_after_max: Duration,
+    findings: &mut Findings,
+) -> BTreeMap<Arc<str>, ProviderConfig> {
     if raw.is_empty() {
         findings.missing("providers", "add a section [providers.<name>] or REVOCATION__PROVIDERS__<NAME>__KIND and its other settings");
     }
     issuers_differ(&raw, findings);
     let mut valid = BTreeMap::new();
     for (name, raw) in raw {
-        let mut reader = Reader { section: format!("providers.{name}"), raw, findings };
+        let mut reader = Reader { section: format!("providers.{name}"), raw, retry_after_max, findings };
         reader.check_name(&name);
         if let Some(provider) = reader.provider() {
             valid.insert(name.into(), provider);
@@ -143,6 +148,8 @@ impl Reader<'_> {
         let connect_timeout = self.span("connect_timeout", raw.connect_timeout, timeout.min(3 * SECOND), LEAST_TIMEOUT, timeout);
         let token_ttl = token_ttl(&self.setting("token_ttl"), raw.token_ttl, self.findings);
         let concurrency = self.findings.number(&self.setting("concurrency"), raw.concurrency, 32, 1..=1024);
+        let retry_after_max =
+            self.span("retry_after_max", raw.retry_after_max, self.retry_after_max, SECOND, Duration::from_secs(365 * DAY));
         let limited = raw.rate_per_s.is_some();
         let rate_per_s = limited.then(|| self.findings.number(&self.setting("rate_per_s"), raw.rate_per_s, 1, 1..=100_000));
         Some(ProviderConfig {
@@ -153,6 +160,7 @@ impl Reader<'_> {
             timeout,
             concurrency,
             rate_per_s,
+            retry_after_max,
             allow_http: raw.allow_http.is_some_and(|flag| flag.0),
             ca_file: raw.ca_file,
             discovery,

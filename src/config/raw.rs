@@ -78,6 +78,24 @@ impl TryFrom<Value> for Words {
     }
 }
 
+/// Lists by name: a table of [`Words`], or one string that holds it.
+#[derive(Deserialize)]
+#[serde(try_from = "Value")]
+pub(super) struct Lists(pub(super) BTreeMap<String, Words>);
+
+impl TryFrom<Value> for Lists {
+    type Error = &'static str;
+
+    fn try_from(value: Value) -> Result<Self, Self::Error> {
+        const WANTED: &str = "must hold a list of strings by name: { \"a\" = [\"b\", \"c\"] }";
+        let table = match value {
+            Value::String(text) => text.trim().parse().map_err(|_| WANTED)?,
+            other => other,
+        };
+        table.try_into().map(Self).map_err(|_| WANTED)
+    }
+}
+
 /// The words of a list with commas or line breaks between.
 pub(super) fn split_list(text: &str) -> Vec<String> {
     text.split([',', '\n']).map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
@@ -109,6 +127,7 @@ pub(super) struct RawConfig {
     pub(super) retry: RawRetry,
     pub(super) invalidation: RawInvalidation,
     pub(super) authorization: RawAuthorization,
+    pub(super) verifiers: RawVerifiers,
     pub(super) limits: RawLimits,
     pub(super) http: RawHttp,
     pub(super) log: RawLog,
@@ -155,6 +174,7 @@ pub(super) struct RawRetry {
     pub(super) max: Option<Span>,
     pub(super) give_up_after: Option<Span>,
     pub(super) resweep_every: Option<Span>,
+    pub(super) retry_after_max: Option<Span>,
 }
 
 #[derive(Default, Deserialize)]
@@ -172,6 +192,12 @@ pub(super) struct RawAuthorization {
     pub(super) mass_revocation_users: Option<Words>,
     pub(super) approval_required_for: Option<Words>,
     pub(super) approval_above_targets: Option<Number>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a section")]
+pub(super) struct RawVerifiers {
+    pub(super) owners: Option<Lists>,
 }
 
 #[derive(Default, Deserialize)]
@@ -215,6 +241,7 @@ pub(super) struct RawProvider {
     pub(super) timeout: Option<Span>,
     pub(super) concurrency: Option<Number>,
     pub(super) rate_per_s: Option<Number>,
+    pub(super) retry_after_max: Option<Span>,
     pub(super) allow_http: Option<Flag>,
     pub(super) ca_file: Option<PathBuf>,
     pub(super) discovery_origins: Option<Words>,

@@ -1,5 +1,6 @@
 //! The rules of every section but the providers: ranges, addresses, defaults.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -9,12 +10,13 @@ use url::Url;
 use super::environment::Environment;
 use super::findings::Findings;
 use super::raw::{
-    Number, RawAmqp, RawAuthorization, RawDatabase, RawHttp, RawInvalidation, RawLimits, RawLog, RawLogFormat, RawRetry, RawSealing, Span,
-    Words, split_list,
+    Number, RawAmqp, RawAuthorization, RawDatabase, RawHttp, RawInvalidation, RawLimits, RawLog, RawLogFormat, RawRetry, RawSealing,
+    RawVerifiers, Span, Words, split_list,
 };
 use super::{
     AmqpConfig, AuthorizationConfig, DAY, DatabaseConfig, InvalidationConfig, LimitsConfig, LogConfig, MINUTE, RetryConfig, Secret,
 };
+use crate::report::Owners;
 use crate::seal::{Keyring, SealError};
 use crate::target::Kind;
 
@@ -84,6 +86,7 @@ pub(super) fn retry(raw: RawRetry, findings: &mut Findings) -> RetryConfig {
         max: findings.span("retry.max", raw.max, default.max, least..=most),
         give_up_after: findings.span("retry.give_up_after", raw.give_up_after, default.give_up_after, SECOND..=YEAR),
         resweep_every: findings.span("retry.resweep_every", raw.resweep_every, default.resweep_every, SECOND..=YEAR),
+        retry_after_max: findings.span("retry.retry_after_max", raw.retry_after_max, default.retry_after_max, SECOND..=YEAR),
     };
     if retry.initial > retry.max {
         let [initial, max] = [retry.initial, retry.max].map(humantime::format_duration);
@@ -129,6 +132,22 @@ fn kinds(names: &[String], findings: &mut Findings) -> Vec<Kind> {
         findings.refuse("authorization.approval_required_for", format_args!("must list kinds of targets ({known}), or be none"));
     }
     found
+}
+
+/// `[verifiers] owners`
+pub(super) fn verifier_owners(raw: RawVerifiers, findings: &mut Findings) -> Owners {
+    let mut owners = BTreeMap::new();
+    for (service, Words(users)) in raw.owners.map(|owners| owners.0).unwrap_or_default() {
+        let setting = format!("verifiers.owners.{service}");
+        if !(1..=200).contains(&service.len()) {
+            findings.refuse(&setting, "a service's name has 1 to 200 bytes");
+        }
+        if users.is_empty() || users.iter().any(String::is_empty) {
+            findings.refuse(&setting, "names no broker user; list the users that its verifiers connect as, or remove the service");
+        }
+        owners.insert(service, users.into_iter().collect());
+    }
+    Owners::new(owners)
 }
 
 /// `[limits]` and `amqp.max_message_bytes`.

@@ -86,6 +86,7 @@ mod tests {
             timeout: Duration::from_secs(10),
             concurrency: 1,
             rate_per_s: None,
+            retry_after_max: Duration::from_secs(60),
             allow_http: false,
             discovery: DiscoveryConfig::default(),
             ca_file: None,

@@ -5,7 +5,7 @@ use super::*;
 const HOUR: Duration = Duration::from_secs(3600);
 
 fn schedule(initial: Duration, max: Duration) -> Schedule {
-    Schedule::new(&RetryConfig { initial, max, give_up_after: HOUR, resweep_every: HOUR })
+    Schedule::new(&RetryConfig { initial, max, give_up_after: HOUR, resweep_every: HOUR, retry_after_max: Duration::MAX })
 }
 
 fn default_schedule() -> Schedule {
@@ -133,4 +133,17 @@ fn the_longest_values_do_not_overflow() {
     assert_eq!(schedule.ceiling(u32::MAX), LONGEST);
     assert!(schedule.delay(u32::MAX, None) <= LONGEST);
     assert_eq!(schedule.delay(u32::MAX, Some(Duration::MAX)), Duration::MAX);
+}
+
+#[test]
+fn a_retry_after_beyond_the_bound_is_waited_to_the_bound() {
+    let (bound, spread) = (HOUR, Duration::from_secs(360));
+    let schedule = default_schedule().honouring_at_most(bound);
+    for asked in ["0", "1", "3599", "3600", "3601", "86400", "315360000", "99999999999999999999", "Thu, 31 Dec 2099 23:59:59 GMT"] {
+        let asked = parse_retry_after(asked, SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000)).expect("it can be read");
+        let (least, delay) = (asked.min(bound), schedule.delay(1, Some(asked)));
+        assert!((least..=least.max(Duration::from_millis(500)) + spread).contains(&delay), "{asked:?}: {delay:?}");
+    }
+    let delay = Schedule::new(&RetryConfig::default()).delay(1, Some(1000 * HOUR));
+    assert!((24 * HOUR..25 * HOUR).contains(&delay), "the default is a day: {delay:?}");
 }

@@ -101,7 +101,7 @@ impl Store {
     }
 
     /// Targets of one worker's events with row ids in `rows`, in order, at most `limit` after `after`; only events not known to be denied if `undenied`.
-    /// What was cancelled before it was approved is not among them: it was never to be denied.
+    /// What was cancelled with its incident before that was approved is not among them: it was never to be denied. What was given up by itself is.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -121,7 +121,8 @@ impl Store {
                          t.token_sha256 AS sha256, t.signed_sha256 AS signed, t.token_type_hint AS hint, t.jti, t.jti_iss, t.sub, t.sid, t.client_id, t.iss, coalesce(t.cutoff, e.not_before) AS "not_before!", t.deny_until
                      FROM revocation.events e JOIN revocation.targets t USING (event_id)
                      WHERE e.event_id >= $1 AND e.event_id < $7 AND t.event_id >= $1 AND t.event_id < $7 AND (t.event_id, t.ordinal) > ($2, $3) AND e.accepted_by = $4
-                         AND (e.denied_at IS NULL OR NOT $5) AND e.deny_at IS NULL AND (t.state <> 'cancelled' OR e.denied_at IS NOT NULL)
+                         AND (e.denied_at IS NULL OR NOT $5) AND e.deny_at IS NULL AND (t.state <> 'cancelled' OR e.denied_at IS NOT NULL OR NOT EXISTS (
+                             SELECT FROM revocation.incidents i WHERE i.incident = e.incident AND i.state = 'cancelled'))
                      ORDER BY t.event_id, t.ordinal LIMIT $6"#,
                     rows.start,
                     after.event,

@@ -140,7 +140,7 @@ impl Snapshot {
             )
             .fetch(&mut **c),
             Rows::Verifiers => sqlx::query_scalar!(
-                r#"SELECT row_to_json(v)::text AS "row!" FROM audit.verifiers v ORDER BY v.service COLLATE "C", v.instance COLLATE "C""#
+                r#"SELECT row_to_json(v)::text AS "row!" FROM audit.verifiers v ORDER BY v.service COLLATE "C", v.instance COLLATE "C", v.broker_user COLLATE "C""#
             )
             .fetch(&mut **c),
             Rows::Propagation => sqlx::query_scalar!(

@@ -67,8 +67,9 @@ impl Store {
     }
 
     /// What may still get through, and counts by kind, of an incident: `{"kinds": […], "residual_risk": {"undenied", "live_verifiers",
-    /// "verifiers_behind", "not_revoked", "not_revoked_until", "not_revoked_by_state"}}`. `undenied`: neither denied nor expired.
-    /// `verifiers_behind`: live ones that are not up to date or have not applied the incident's last denial. `not_revoked`: denied, not expired,
+    /// "unverified_verifiers", "verifiers_behind", "not_revoked", "not_revoked_until", "not_revoked_by_state"}}`. `undenied`: neither denied nor expired.
+    /// `live_verifiers`: the verified ones. `verifiers_behind`: of those, who are not up to date or have not applied the incident's last denial.
+    /// `unverified_verifiers`: live ones for which no owner reports. `not_revoked`: denied, not expired,
     /// and not confirmed by the provider, so that nothing but verifiers keeps them out. Reads every target of the incident once.
     ///
     /// # Errors
@@ -86,7 +87,7 @@ impl Store {
                 FROM event e JOIN revocation.targets t USING (event_id) WHERE t.incident = $1 GROUP BY t.kind, t.state, e.denied
             ), verifier AS MATERIALIZED (
                 SELECT v.service || '/' || v.instance AS name, NOT (v.up_to_date AND (last.denied_at IS NULL OR coalesce(v.applied_time >= last.denied_at, false))) AS behind
-                FROM audit.verifiers v CROSS JOIN (SELECT max(denied_at) AS denied_at FROM event) last WHERE v.live
+                FROM audit.verifiers v CROSS JOIN (SELECT max(denied_at) AS denied_at FROM event) last WHERE v.live AND v.verified
             ), open AS (
                 SELECT state, sum(live)::bigint AS targets, max(until) AS until FROM part
                 WHERE denied AND live > 0 AND state <> 'revoked' GROUP BY state
@@ -103,6 +104,7 @@ impl Store {
                 'residual_risk', jsonb_build_object(
                     'undenied', (SELECT coalesce(sum(live), 0) FROM part WHERE NOT denied),
                     'live_verifiers', (SELECT count(*) FROM verifier),
+                    'unverified_verifiers', (SELECT count(*) FROM audit.verifiers v WHERE v.live AND NOT v.verified),
                     'verifiers_behind', (SELECT coalesce(jsonb_agg(name ORDER BY name), '[]') FROM verifier WHERE behind),
                     'not_revoked', (SELECT coalesce(sum(targets), 0) FROM open),
                     'not_revoked_until', (SELECT max(until) FROM open),

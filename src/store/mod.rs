@@ -27,6 +27,7 @@ macro_rules! within {
 
 mod accept;
 mod active;
+mod cancel;
 mod claim;
 mod confirm;
 mod evidence;
@@ -36,6 +37,7 @@ mod lost;
 mod on_record;
 mod open;
 mod operate;
+mod providers;
 mod record;
 mod rejected;
 mod schema;
@@ -54,6 +56,7 @@ use crate::config::DatabaseConfig;
 
 pub use accept::{Accepted, Approval, Disposition, Known, NewEvent, NewTarget};
 pub use active::{ActiveIncident, Fleet};
+pub use cancel::GivenUp;
 pub use claim::{Claimed, Kinds, Want};
 pub use confirm::{Denial, Unconfirmed};
 pub use evidence::{Rows, Snapshot};

@@ -28,7 +28,7 @@ impl Store {
                    'providers', (SELECT coalesce(jsonb_agg(p ORDER BY p.provider), '[]') FROM audit.providers p),
                    'workers', (SELECT coalesce(jsonb_agg(w ORDER BY w.instance, w.started_at), '[]')
                        FROM (SELECT *, round(extract(epoch FROM now() - last_seen_at)) AS silent_s FROM audit.workers) w),
-                   'verifiers', (SELECT coalesce(jsonb_agg(v ORDER BY v.service, v.instance), '[]')
+                   'verifiers', (SELECT coalesce(jsonb_agg(v ORDER BY v.service, v.instance, v.broker_user), '[]')
                        FROM (SELECT *, round(extract(epoch FROM now() - last_seen_at)) AS silent_s FROM audit.verifiers) v)) AS "status!""#
         )
         .fetch_one(&mut *connection);

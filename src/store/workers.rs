@@ -44,6 +44,8 @@ pub struct ProviderStatus {
     pub p95_ms_5m: Option<f64>,
     /// For how long the provider asked to be left alone.
     pub held_for: Option<Duration>,
+    /// The last of operators' orders that the worker has followed: a wait from before a later one is over.
+    pub order_no: i64,
 }
 
 /// A leased target on its way back, unsent.
@@ -108,12 +110,14 @@ impl Store {
             for s in seen {
                 sqlx::query!(
                         "INSERT INTO revocation.provider_status AS p (worker_no, provider, breaker, last_success_at, last_failure_at, last_error,
-                             calls_5m, failures_5m, p50_ms_5m, p95_ms_5m, held_until)
-                         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, now() + make_interval(secs => $11))
+                             calls_5m, failures_5m, p50_ms_5m, p95_ms_5m, held_until, order_no, waits_since)
+                         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, now() + make_interval(secs => $11), $12,
+                             CASE WHEN $3 <> 'closed' THEN now() END)
                          ON CONFLICT (worker_no, provider) DO UPDATE SET breaker = excluded.breaker, last_success_at = excluded.last_success_at,
                              last_failure_at = excluded.last_failure_at, last_error = excluded.last_error, calls_5m = excluded.calls_5m,
                              failures_5m = excluded.failures_5m, p50_ms_5m = excluded.p50_ms_5m, p95_ms_5m = excluded.p95_ms_5m,
-                             held_until = excluded.held_until",
+                             held_until = excluded.held_until, order_no = excluded.order_no,
+                             waits_since = CASE WHEN excluded.breaker <> 'closed' THEN coalesce(p.waits_since, excluded.waits_since) END",
                         worker.0,
                         s.provider,
                         s.breaker,
@@ -124,7 +128,8 @@ impl Store {
                         s.failures_5m,
                         s.p50_ms_5m,
                         s.p95_ms_5m,
-                        s.held_for.map(|wait| wait.as_secs_f64()) as Option<f64>
+                        s.held_for.map(|wait| wait.as_secs_f64()) as Option<f64>,
+                        s.order_no
                     )
                     .execute(&mut *c)
                     .await?;

@@ -12,8 +12,8 @@ const ENOUGH_CALLS: u64 = 20;
 const FIRST_PROBE: Duration = Duration::from_secs(2);
 /// Longest wait between probes.
 const LAST_PROBE: Duration = Duration::from_secs(60);
-/// Longest that a `Retry-After` holds back a whole provider before one probe is made; the target that got it waits in full. A longer one is rather a
-/// wrong clock than a wish, and nobody but a restart could end it.
+/// Longest that a `Retry-After` holds back a whole provider before one probe is made, unless it is set otherwise (`retry_after_max`). A longer one is
+/// rather a wrong clock than a wish.
 const LONGEST_HOLD: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long it takes, once a probe was answered, until all slots are open again.
 const RAMP: Duration = Duration::from_secs(10);
@@ -71,11 +71,13 @@ pub(super) struct Breaker {
     in_a_row: u64,
     /// Whether no target is the probe while a person has to mend something: the provider's own probe is.
     spares_targets: bool,
+    /// `retry_after_max`
+    longest_hold: Duration,
 }
 
 impl Default for Breaker {
     fn default() -> Self {
-        Self { phase: Phase::Closed, in_a_row: 0, spares_targets: false }
+        Self { phase: Phase::Closed, in_a_row: 0, spares_targets: false, longest_hold: LONGEST_HOLD }
     }
 }
 
@@ -128,7 +130,7 @@ impl Breaker {
 
     /// Another worker was told to come back in `wait`.
     pub(super) fn hold(&mut self, wait: Duration, now: Instant) {
-        let until = now + wait.min(LONGEST_HOLD);
+        let until = now + wait.min(self.longest_hold);
         match &mut self.phase {
             Phase::Closed | Phase::Ramping { .. } => self.phase = Phase::Held { until },
             Phase::Held { until: known } => *known = until.max(*known),
@@ -208,13 +210,13 @@ impl Breaker {
             (Verdict::Misconfigured, _) => open(FIRST_PROBE, Why::Misconfigured),
             (Verdict::Transient, phase) => match (answer.retry_after, phase) {
                 (Some(floor), phase) if !floor.is_zero() => {
-                    let until = self.held_until(now).max(now + floor.min(LONGEST_HOLD));
+                    let until = self.held_until(now).max(now + floor.min(self.longest_hold));
                     match (phase, open(FIRST_PROBE, Why::Failing)) {
                         // A provider that fails is probed when its time has come, not called by everyone. Whoever was told less does not hasten that.
                         (Phase::Open { probe_at, wait, why, .. }, _) => {
                             Phase::Open { until, probe_at: probe_at.max(until), wait, probing: false, why }
                         }
-                        (_, Phase::Open { wait, why, .. }) if floor > LONGEST_HOLD || failing(calls, now) => {
+                        (_, Phase::Open { wait, why, .. }) if floor > self.longest_hold || failing(calls, now) => {
                             Phase::Open { until, probe_at: until, wait, probing: false, why }
                         }
                         _ => Phase::Held { until },
@@ -250,6 +252,21 @@ impl Breaker {
             Phase::Held { .. } | Phase::Open { probing: false, .. } => "open",
             Phase::Open { probing: true, .. } => "half_open",
         }
+    }
+
+    /// The longest that a `Retry-After` holds the provider back.
+    pub(super) fn set_longest_hold(&mut self, longest: Duration) {
+        self.longest_hold = longest;
+    }
+
+    /// An operator ends the wait: what was held goes on, slot by slot; what fails is probed at once. Returns whether there was a wait.
+    pub(super) fn resume(&mut self, now: Instant) -> bool {
+        match &mut self.phase {
+            Phase::Closed | Phase::Ramping { .. } => return false,
+            Phase::Held { .. } => self.phase = Phase::Ramping { since: now, calls: 0, failures: 0 },
+            Phase::Open { until, probe_at, wait, .. } => (*until, *probe_at, *wait) = (now, now, FIRST_PROBE),
+        }
+        true
     }
 }
 

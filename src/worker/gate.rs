@@ -2,10 +2,11 @@
 //!
 //! Wide calls, for anything but a token, have a breaker of their own (see `health`); slots, lanes and the rate are common to all.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 
 use self::probing::Probes;
 use super::breaker::Admission;
@@ -32,6 +33,10 @@ pub struct Gate {
     windows: [Arc<Semaphore>; 2],
     /// Most requests a second of all workers together.
     rate_per_s: Option<f64>,
+    /// Longest that its `Retry-After` is waited; `None`: as `[retry]` says.
+    retry_after_max: Option<Duration>,
+    /// The last of operators' orders that was followed; negative: none was looked for yet.
+    followed: AtomicI64,
     core: Arc<Core>,
 }
 
@@ -41,6 +46,8 @@ struct Core {
     slots: usize,
     state: Mutex<State>,
     probes: Probes,
+    /// An operator has ended a wait.
+    resumed: Notify,
 }
 
 struct State {
@@ -69,8 +76,21 @@ impl Gate {
         let (provider, now) = (Arc::new(provider), Instant::now());
         let health = Healths::new(now, [false, true].map(|wide| provider.has_probe(wide)));
         let state = Mutex::new(State { health, lanes, is_timed: false, is_watched: [false; 2] });
-        let core = Arc::new(Core { name: provider.name().clone(), slots: concurrency, state, probes: Probes::of(provider.clone()) });
-        Self { provider, windows: WINDOWS.map(|room| Arc::new(Semaphore::new(room))), rate_per_s, core }
+        let core = Arc::new(Core {
+            name: provider.name().clone(),
+            slots: concurrency,
+            state,
+            probes: Probes::of(provider.clone()),
+            resumed: Notify::new(),
+        });
+        Self {
+            provider,
+            windows: WINDOWS.map(|room| Arc::new(Semaphore::new(room))),
+            rate_per_s,
+            retry_after_max: None,
+            followed: AtomicI64::new(-1),
+            core,
+        }
     }
 
     /// Room for `targets` in memory, if there is any and the provider takes calls for tokens.
@@ -134,7 +154,8 @@ impl Gate {
 
     /// What this worker sees of the provider.
     pub fn status(&self) -> ProviderStatus {
-        self.core.state().health.status(&self.core.name, Instant::now())
+        let seen = self.core.state().health.status(&self.core.name, Instant::now());
+        ProviderStatus { order_no: self.followed.load(Ordering::Relaxed).max(0), ..seen }
     }
 
     /// How many of the provider's own probes came to what.
@@ -145,6 +166,37 @@ impl Gate {
     /// `closed`, `open` or `half_open`: the worse of tokens and wide calls.
     pub fn breaker(&self) -> &'static str {
         self.core.state().health.name()
+    }
+
+    /// The same with a bound for `Retry-After`.
+    #[must_use]
+    pub fn honouring_at_most(self, retry_after_max: Duration) -> Self {
+        self.core.state().health.set_longest_hold(retry_after_max);
+        Self { retry_after_max: Some(retry_after_max), ..self }
+    }
+
+    /// Longest that the provider's `Retry-After` is waited, where it is set.
+    pub fn retry_after_max(&self) -> Option<Duration> {
+        self.retry_after_max
+    }
+
+    /// Ends the wait if `order` is news. What was ordered before this worker looked for the first time is not: its breakers had just begun. Returns whether
+    /// it is followed now.
+    pub fn follow(&self, order: i64) -> bool {
+        let before = self.followed.fetch_max(order, Ordering::Relaxed);
+        let is_news = (0..order).contains(&before);
+        if is_news {
+            self.resume();
+        }
+        is_news
+    }
+
+    /// An operator ends the wait.
+    pub fn resume(&self) {
+        let waited = self.core.state().health.resume(Instant::now());
+        tracing::info!(provider = &*self.core.name, waited, "an operator has the provider called again");
+        self.core.resumed.notify_waiters();
+        dispatch(&self.core);
     }
 }
 

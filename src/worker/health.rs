@@ -159,6 +159,7 @@ impl Healths {
             p50_ms_5m: Calls::quantile_ms(records, now, 0.5),
             p95_ms_5m: Calls::quantile_ms(records, now, 0.95),
             held_for: self.held_for(now),
+            order_no: 0,
         }
     }
 
@@ -171,6 +172,16 @@ impl Healths {
     fn worse(&self) -> &Health {
         let [tokens, wide] = &self.0;
         if wide.badness() > tokens.badness() { wide } else { tokens }
+    }
+
+    /// The longest that a `Retry-After` holds the provider back.
+    pub(super) fn set_longest_hold(&mut self, longest: Duration) {
+        self.0.iter_mut().for_each(|health| health.breaker.set_longest_hold(longest));
+    }
+
+    /// An operator ends the wait, whoever calls. Returns whether there was one.
+    pub(super) fn resume(&mut self, now: Instant) -> bool {
+        self.0.each_mut().map(|health| health.breaker.resume(now)).contains(&true)
     }
 }
 

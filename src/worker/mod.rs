@@ -43,6 +43,7 @@ use crate::approval::ApprovalRules;
 use crate::broker::{Publisher, QUEUES, Received, Reports};
 use crate::event::{Lane, Rules};
 use crate::invalidation::Composer;
+use crate::report::Owners;
 use crate::retry::Schedule;
 use crate::seal::Keyring;
 use crate::store::{SchemaError, Store, WorkerNo};
@@ -87,6 +88,8 @@ pub struct Worker {
     pub database_up: AtomicBool,
     /// Results on their way to the record.
     pub notes: mpsc::UnboundedSender<Note>,
+    /// Who may report for which service's verifiers.
+    pub verifier_owners: Owners,
     /// When a mass revocation needs a second person.
     pub approval: ApprovalRules,
     /// The incidents under way.

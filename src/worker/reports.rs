@@ -11,15 +11,21 @@ use tokio::time::{Instant, timeout_at};
 
 use super::Worker;
 use crate::broker::{Reported, Reports};
-use crate::report::Report;
+use crate::report::{Attested, Report};
 use crate::telemetry::ReportResult;
 
 /// How long reports are gathered before they are written together.
 const GATHER: Duration = Duration::from_millis(100);
 
-/// The latest report of each verifier among those that arrived together.
+/// A verifier and who reported for it.
+type Key = (String, String, Option<String>);
+
+/// The latest report of each verifier and user among those that arrived together, and when in the row of arrivals the first of them did.
+#[derive(Default)]
+struct Latest(BTreeMap<Key, (usize, Attested)>);
+
 struct Batch {
-    latest: BTreeMap<(String, String), Report>,
+    latest: Latest,
     last: Reported,
 }
 
@@ -40,35 +46,51 @@ pub(super) async fn run(worker: Arc<Worker>, reports: Reports) {
 
 /// Waits for a report, and then a little for more; `None` at the end of all.
 async fn gather(worker: &Worker, reported: &mut mpsc::Receiver<Reported>) -> Option<Batch> {
-    let mut batch = Batch { latest: BTreeMap::new(), last: reported.recv().await? };
+    let mut batch = Batch { latest: Latest::default(), last: reported.recv().await? };
     let until = Instant::now() + GATHER;
     for _ in 1..Reports::PREFETCH {
-        read(worker, &batch.last.body, &mut batch.latest);
+        read(worker, &batch.last, &mut batch.latest);
         batch.last.body = Vec::new();
         match timeout_at(until, reported.recv()).await {
             Ok(Some(next)) => batch.last = next,
             Ok(None) | Err(_) => return Some(batch),
         }
     }
-    read(worker, &batch.last.body, &mut batch.latest);
+    read(worker, &batch.last, &mut batch.latest);
     Some(batch)
 }
 
-fn read(worker: &Worker, body: &[u8], latest: &mut BTreeMap<(String, String), Report>) {
-    let Some(report) = Report::parse(body, OffsetDateTime::now_utc()) else {
-        worker.metrics.verifier_reported(ReportResult::Unreadable, 1);
-        tracing::debug!(bytes = body.len(), "a verifier's report cannot be read");
-        return;
-    };
-    let key = (report.service.clone(), report.instance.clone());
-    match latest.get(&key) {
-        Some(known) if known.reported_at > report.reported_at => {}
-        _ => drop(latest.insert(key, report)),
+fn read(worker: &Worker, Reported { body, user, .. }: &Reported, latest: &mut Latest) {
+    match Report::parse(body, OffsetDateTime::now_utc()) {
+        Some(report) => latest.add(worker.verifier_owners.attest(report, user.as_deref())),
+        None => {
+            worker.metrics.verifier_reported(ReportResult::Unreadable, 1);
+            tracing::debug!(bytes = body.len(), "a verifier's report cannot be read");
+        }
     }
 }
 
-async fn write(worker: &Worker, latest: BTreeMap<(String, String), Report>) {
-    let reports: Vec<_> = latest.into_values().collect();
+impl Latest {
+    fn add(&mut self, attested: Attested) {
+        let key = (attested.report.service.clone(), attested.report.instance.clone(), attested.broker_user.clone());
+        let next = self.0.len();
+        match self.0.get_mut(&key) {
+            Some((_, known)) if known.report.reported_at > attested.report.reported_at => {}
+            Some((_, known)) => *known = attested,
+            None => drop(self.0.insert(key, (next, attested))),
+        }
+    }
+
+    /// In the order of arrival: who claims a service first has it.
+    fn into_ordered(self) -> Vec<Attested> {
+        let mut all: Vec<_> = self.0.into_values().collect();
+        all.sort_unstable_by_key(|(place, _)| *place);
+        all.into_iter().map(|(_, attested)| attested).collect()
+    }
+}
+
+async fn write(worker: &Worker, latest: Latest) {
+    let reports = latest.into_ordered();
     let number = reports.len() as u64;
     if number == 0 {
         return;
@@ -80,5 +102,11 @@ async fn write(worker: &Worker, latest: BTreeMap<(String, String), Report>) {
         }
         false => Err(()),
     };
-    worker.metrics.verifier_reported(if written.is_ok() { ReportResult::Written } else { ReportResult::Dropped }, number);
+    match written {
+        Ok(crowded_out) => {
+            worker.metrics.verifier_reported(ReportResult::Written, number.saturating_sub(crowded_out));
+            worker.metrics.verifier_reported(ReportResult::CrowdedOut, crowded_out);
+        }
+        Err(()) => worker.metrics.verifier_reported(ReportResult::Dropped, number),
+    }
 }

@@ -127,7 +127,9 @@ async fn enter(gate: &Gate, lane: Lane, incident: Option<&Incident>, target: &Ta
 
 /// Computes the outcome, once.
 pub(super) fn finish(worker: &Worker, mut job: Job, answer: Answer, started_at: OffsetDateTime, took: Duration) -> Finished {
-    let settlement = settle(&answer, &job.standing, &worker.schedule, OffsetDateTime::now_utc());
+    let bound = worker.gates.get(&job.target.provider).and_then(Gate::retry_after_max);
+    let schedule = bound.map_or_else(|| worker.schedule.clone(), |bound| worker.schedule.honouring_at_most(bound));
+    let settlement = settle(&answer, &job.standing, &schedule, OffsetDateTime::now_utc());
     if settlement.state == State::Revoked {
         move_cutoff(worker, &mut job, started_at + took);
     }

@@ -47,9 +47,10 @@ async fn look(worker: &Worker) {
 }
 
 async fn look_once(worker: &Worker, began: Instant, told: &mut HashMap<Arc<str>, Instant>) -> Result<(), StoreError> {
-    tell_holds(worker, told).await?;
     worker.incidents.begin_look();
     let fleet = worker.store.fleet().await?;
+    let followed = follow(worker, &fleet.orders, told);
+    tell_holds(worker, told, followed).await?;
     worker.incidents.update(worker.store.active_incidents().await?, fleet.workers);
     for gate in worker.gates.values() {
         if fleet.workers <= 1 || began.elapsed() >= NEWCOMER {
@@ -64,13 +65,27 @@ async fn look_once(worker: &Worker, began: Instant, told: &mut HashMap<Arc<str>,
     Ok(())
 }
 
+/// Has providers called again where an operator says so. Each status that this worker writes says which order it has followed: a wait that another
+/// worker wrote down before is not taken over again. Returns whether there was such an order.
+fn follow(worker: &Worker, orders: &[(String, i64)], told: &mut HashMap<Arc<str>, Instant>) -> bool {
+    let mut followed = false;
+    for (name, gate) in &worker.gates {
+        let latest = orders.iter().find(|(provider, _)| **provider == **name).map_or(0, |(_, order)| *order);
+        if gate.follow(latest) {
+            told.remove(name);
+            followed = true;
+        }
+    }
+    followed
+}
+
 /// A provider that asks to be left alone means all workers: they are told at once, not with the next renewal of the lease.
-/// `told`: until when, as they know.
-async fn tell_holds(worker: &Worker, told: &mut HashMap<Arc<str>, Instant>) -> Result<(), StoreError> {
+/// `told`: until when, as they know. `followed`: an operator has ended a wait, which shows at once too.
+async fn tell_holds(worker: &Worker, told: &mut HashMap<Arc<str>, Instant>, followed: bool) -> Result<(), StoreError> {
     let held = worker.gates.iter().filter_map(|(name, gate)| Some((name.clone(), Instant::now() + gate.held_for()?)));
     let held: HashMap<_, _> = held.collect();
     let is_news = |(name, until): (&Arc<str>, &Instant)| told.get(name).is_none_or(|known| *until > *known + LOOK);
-    if held.iter().any(is_news) {
+    if followed || held.iter().any(is_news) {
         let seen: Vec<_> = worker.gates.values().map(Gate::status).collect();
         worker.store.report_providers(worker.number(), &seen).await?;
         *told = held;

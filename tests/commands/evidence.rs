@@ -59,7 +59,8 @@ async fn incident() -> Stage {
     assert!(worker.stop().await.success());
     execute(
         &stage,
-        "INSERT INTO revocation.verifiers (service, instance, reported_at, entries, stale) VALUES ('shop-api', 'pod-1', now(), 7, false)",
+        "INSERT INTO revocation.verifier_reports (service, instance, broker_user, verified, reported_at, entries, stale)
+         VALUES ('shop-api', 'pod-1', 'shop', true, now(), 7, false)",
     )
     .await;
     stage

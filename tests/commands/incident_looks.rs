@@ -52,7 +52,7 @@ async fn half_done() -> Stage {
     stage.reported("pod-3", "now()", true).await;
     stage.reported("pod-4", "NULL", false).await;
     stage.reported("gone", "NULL", true).await;
-    stage.execute("UPDATE revocation.verifiers SET last_seen_at = now() - interval '1 minute' WHERE instance = 'gone'").await;
+    stage.execute("UPDATE revocation.verifier_reports SET last_seen_at = now() - interval '1 minute' WHERE instance = 'gone'").await;
     stage
 }
 
@@ -65,7 +65,7 @@ async fn everything_of_an_incident_is_on_one_screen() {
     assert_eq!(
         json["residual_risk"],
         json!({
-            "undenied": 2, "live_verifiers": 4, "verifiers_behind": ["shop-api/pod-2", "shop-api/pod-3", "shop-api/pod-4"], "not_revoked": 5,
+            "undenied": 2, "live_verifiers": 4, "unverified_verifiers": 0, "verifiers_behind": ["shop-api/pod-2", "shop-api/pod-3", "shop-api/pod-4"], "not_revoked": 5,
             "not_revoked_until": "2100-01-02T03:09:05+00:00", "not_revoked_by_state": { "unsupported": 1, "parked": 1, "pending": 3 },
         })
     );
@@ -115,6 +115,13 @@ async fn what_is_done_leaves_nothing_open() {
     assert!(text.contains("\nresidual risk\nnone: all of it is revoked or expired, and every live verifier refuses it\n"), "{text}");
     let json = stage.steer(&["show", "leak", "--json"]).json();
     assert_eq!((&json["state"], &json["residual_risk"]["not_revoked_until"]), (&json!("finished"), &json!(null)));
+
+    let unverified =
+        "INSERT INTO revocation.verifier_reports (service, instance, broker_user, verified, reported_at, applied_time, entries, stale)
+                      VALUES ('shop-api', 'pod-9', '', false, now(), now(), 7, false)";
+    stage.execute(unverified).await;
+    let text = stage.steered(&["show", "leak"]);
+    assert!(text.contains("\nresidual risk\nunverified, so that nobody can say what they refuse: 1 live verifier\n"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -74,8 +74,8 @@ impl Stage {
     /// A live verifier that has applied everything made up to `applied`, an SQL expression.
     pub(crate) async fn reported(&self, instance: &str, applied: &str, is_stale: bool) {
         self.execute(&format!(
-            "INSERT INTO revocation.verifiers (service, instance, reported_at, applied_time, entries, stale)
-             VALUES ('shop-api', '{instance}', now(), {applied}, 7, {is_stale})"
+            "INSERT INTO revocation.verifier_reports (service, instance, broker_user, verified, reported_at, applied_time, entries, stale)
+             VALUES ('shop-api', '{instance}', 'shop', true, now(), {applied}, 7, {is_stale})"
         ))
         .await;
     }

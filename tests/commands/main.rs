@@ -17,9 +17,11 @@ mod incident_record;
 mod incident_upkeep;
 mod incident_watch;
 mod program;
+mod provider;
 mod queue;
 mod retry;
 mod status;
 mod submit;
+mod target;
 
 use harness::scripted_idp;

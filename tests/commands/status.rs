@@ -12,8 +12,9 @@ async fn execute(stage: &Stage, statement: &str) {
 
 async fn verifier(stage: &Stage, instance: &str, stale_reason: &str, seen_s_ago: u32) {
     let statement = format!(
-        "INSERT INTO revocation.verifiers (service, instance, last_seen_at, reported_at, applied_time, entries, stale, stale_reason)
-         VALUES ('shop-api', '{instance}', now() - make_interval(secs => {seen_s_ago}), now(), now(), 7, '{stale_reason}' <> '', nullif('{stale_reason}', ''))"
+        "INSERT INTO revocation.verifier_reports
+             (service, instance, broker_user, verified, last_seen_at, reported_at, applied_time, entries, stale, stale_reason)
+         VALUES ('shop-api', '{instance}', 'shop', true, now() - make_interval(secs => {seen_s_ago}), now(), now(), 7, '{stale_reason}' <> '', nullif('{stale_reason}', ''))"
     );
     execute(stage, &statement).await;
 }
@@ -29,6 +30,40 @@ async fn an_idle_system_says_what_is_missing() {
         json,
         serde_json::json!({ "incidents": [], "backlog": [], "providers": [], "workers": [], "verifiers": [], "wrong": ["no worker is running"] })
     );
+}
+
+/// What no owner vouches for is named, whoever it is by, and counts among nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_unverified_are_named_as_such() {
+    let stage = Stage::new().await;
+    verifier(&stage, "pod-1", "", 0).await;
+    for (instance, user, seen_s_ago) in [("pod-1", "stranger", 0), ("pod-1", "", 0), ("pod-\u{1b}[2J", "stranger", 60)] {
+        let statement = format!(
+            "INSERT INTO revocation.verifier_reports (service, instance, broker_user, verified, last_seen_at, reported_at, entries, stale)
+             VALUES ('shop-api', '{instance}', '{user}', false, now() - make_interval(secs => {seen_s_ago}), now(), 7, false)"
+        );
+        execute(&stage, &statement).await;
+    }
+    let ran = run(&mut command(&stage), &["status"]).stdout;
+    let lines: Vec<_> = ran.lines().collect();
+    let said = "reports for 2 verifiers are unverified and vouch for nothing: shop-api/pod-1 (by stranger, who does not own the service), \
+                shop-api/pod-1 (without user_id)";
+    assert_eq!((lines[0], lines[1]), (said, "no worker is running"), "{ran}");
+    execute(
+        &stage,
+        "INSERT INTO revocation.verifier_reports (service, instance, broker_user, verified, reported_at, entries, stale)
+         SELECT 'invented', n::text, 'stranger', false, now(), 0, false FROM generate_series(1, 500) n",
+    )
+    .await;
+    let ran = run(&mut command(&stage), &["status"]).stdout;
+    assert!(
+        ran.starts_with("reports for 502 verifiers are unverified")
+            && ran.lines().next().is_some_and(|line| line.ends_with("and 497 more")),
+        "{ran}"
+    );
+    assert!(ran.ends_with("\nand 493 more that are unverified: --json shows all\n") && !ran.contains('\u{1b}'), "{ran}");
+    let json = run(&mut command(&stage), &["status", "--json"]).json();
+    assert_eq!(json["verifiers"].as_array().map(Vec::len), Some(504));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -95,7 +130,7 @@ async fn an_events_story() {
     stage.wait_for_count(2, "audit.revocations WHERE state = 'revoked' AND denied_at IS NOT NULL").await;
     assert!(worker.stop().await.success());
     verifier(&stage, "pod-1", "", 0).await;
-    execute(&stage, "UPDATE revocation.verifiers SET applied_time = now() + interval '1 minute'").await;
+    execute(&stage, "UPDATE revocation.verifier_reports SET applied_time = now() + interval '1 minute'").await;
     verifier(&stage, "pod-2", "behind", 0).await;
     let ran = run(&mut command(&stage), &["status", "--event", "/apps/shop", "1"]).stdout;
     assert!(ran.contains("\napplied by 1 of 2 live verifiers; waiting for shop-api/pod-2\n"), "{ran}");

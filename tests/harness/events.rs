@@ -69,6 +69,7 @@ pub(crate) const CANARY: &str = "c4n4ryT0k3n";
 
 /// Publishes as an application does.
 pub(crate) struct App {
+    user: String,
     channel: Channel,
     _connection: Connection,
 }
@@ -96,7 +97,13 @@ impl App {
         let connection = Connection::connect(amqp_url, ConnectionProperties::default()).await?;
         let channel = connection.create_channel().await?;
         channel.confirm_select(ConfirmSelectOptions::default()).await?;
-        Ok(Self { channel, _connection: connection })
+        let url: url::Url = amqp_url.parse().expect("a URL");
+        Ok(Self { user: url.username().to_owned(), channel, _connection: connection })
+    }
+
+    /// The broker user that it connects as.
+    pub(crate) fn user(&self) -> &str {
+        &self.user
     }
 
     /// Publishes an event once; returns whether the broker confirmed that a queue has it.

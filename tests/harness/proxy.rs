@@ -1,4 +1,4 @@
-//! A TCP proxy that loses one answer: the request reaches the server, its answer never reaches the client.
+//! A TCP proxy that loses one answer, where the request reaches the server and its answer never reaches the client; or that logs in as somebody else.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,6 +15,8 @@ pub(crate) enum Loss {
     ToRequest(&'static str),
     /// The first answer that contains this.
     OfAnswer(&'static str),
+    /// No answer: a user's name at login becomes another of the same length.
+    OfName(String, String),
 }
 
 /// A running proxy; it ends when dropped.
@@ -59,23 +61,34 @@ impl Drop for Proxy {
 async fn pass(client: TcpStream, server: TcpStream, loss: Loss, lost: Arc<AtomicUsize>) {
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
-    let (request, answer) = match loss {
-        Loss::ToRequest(text) => (Some(text), None),
-        Loss::OfAnswer(text) => (None, Some(text)),
+    let (request, answer, name) = match loss {
+        Loss::ToRequest(text) => (Some(text), None, None),
+        Loss::OfAnswer(text) => (None, Some(text), None),
+        Loss::OfName(from, to) => (None, None, Some((format!("\0{from}\0"), format!("\0{to}\0")))),
     };
     // Set by the requests' side: the next answer is the one to lose.
     let doomed = Arc::new(AtomicUsize::new(0));
     tokio::select! {
-        () = requests(from_client, to_server, request, lost.clone(), doomed.clone()) => {}
+        () = requests(from_client, to_server, request, name, lost.clone(), doomed.clone()) => {}
         () = answers(from_server, to_client, answer, lost, doomed) => {}
     }
 }
 
-async fn requests(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, text: Option<&str>, lost: Arc<AtomicUsize>, doomed: Arc<AtomicUsize>) {
+async fn requests(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    text: Option<&str>,
+    name: Option<(String, String)>,
+    lost: Arc<AtomicUsize>,
+    doomed: Arc<AtomicUsize>,
+) {
     let mut buffer = vec![0; 1 << 16];
     while let Ok(count @ 1..) = from.read(&mut buffer).await {
         if text.is_some_and(|text| contains(&buffer[..count], text)) && lost.fetch_max(1, Ordering::SeqCst) == 0 {
             doomed.store(1, Ordering::SeqCst);
+        }
+        if let Some((old, new)) = &name {
+            rename(&mut buffer[..count], old.as_bytes(), new.as_bytes());
         }
         if to.write_all(&buffer[..count]).await.is_err() {
             return;
@@ -90,6 +103,13 @@ async fn answers(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, text: Option<&
         if found || doomed.load(Ordering::SeqCst) > 0 || to.write_all(&buffer[..count]).await.is_err() {
             return;
         }
+    }
+}
+
+/// SASL PLAIN has the name between two NULs.
+fn rename(bytes: &mut [u8], old: &[u8], new: &[u8]) {
+    if let Some(place) = bytes.windows(old.len()).position(|window| window == old) {
+        bytes[place..place + old.len()].copy_from_slice(new);
     }
 }
 

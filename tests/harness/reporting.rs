@@ -29,9 +29,16 @@ impl App {
         self.publish_report(&key, &Envelope { time, ..Envelope::new(source, STATUS_TYPE, status) }.to_json()).await;
     }
 
-    /// Publishes any bytes to the verifiers' exchange.
+    /// The same without a word on who it is by.
+    pub(crate) async fn report_namelessly(&self, status: Status) {
+        let body = serde_json::to_vec(&status).expect("JSON");
+        self.publish_to("auth.verifiers", &format!("status.{}", status.service), &body, BasicProperties::default()).await;
+    }
+
+    /// Publishes any bytes to the verifiers' exchange, as the connection's user.
     pub(crate) async fn publish_report(&self, routing_key: &str, body: &[u8]) {
-        self.publish_to("auth.verifiers", routing_key, body, BasicProperties::default()).await;
+        let properties = BasicProperties::default().with_user_id(self.user().into());
+        self.publish_to("auth.verifiers", routing_key, body, properties).await;
     }
 }
 

@@ -30,6 +30,7 @@ pub(crate) fn config(kind: KindConfig) -> ProviderConfig {
         timeout: Duration::from_secs(10),
         concurrency: 4,
         rate_per_s: None,
+        retry_after_max: Duration::from_secs(86_400),
         allow_http: false,
         ca_file: None,
         discovery: DiscoveryConfig::default(),

@@ -54,6 +54,9 @@ async fn what_the_page_allows_a_verifier_is_enough() {
     let report = reports.next().await.expect("a report").expect("a delivery");
     let report: Envelope<Status> = serde_json::from_slice(&report.data).expect("a status");
     assert_eq!((report.data.service.as_str(), report.data.staleness_policy), ("shop-api", Some(StalenessPolicy::FailClosed)));
+    stage
+        .wait_for_count(1, "audit.verifiers WHERE service = 'shop-api' AND verified AND up_to_date AND broker_user LIKE 'limited-%'")
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -18,10 +18,12 @@ mod provider_faults;
 mod reach;
 mod refused;
 mod replicas;
+mod retry_after;
 mod schema;
 mod secrecy;
 mod tokens;
 mod topology;
+mod verifier_owners;
 mod verifiers;
 
 use harness::scripted_idp;

@@ -17,7 +17,10 @@ const VIEWS: [(&str, &str); 10] = [
     ),
     ("operations", "at actor action incident detail"),
     ("propagation", "event_source event_id incident denied_at applied_by live_verifiers waiting_for"),
-    ("providers", "provider breaker last_success_at last_failure_at last_error calls_5m failures_5m p50_ms_5m p95_ms_5m"),
+    (
+        "providers",
+        "provider breaker last_success_at last_failure_at last_error calls_5m failures_5m p50_ms_5m p95_ms_5m waits_since held_until",
+    ),
     ("rejected_events", "rejected_at queue routing_key broker_user code detail body_sha256 body_bytes event_source event_id"),
     (
         "revocations",
@@ -27,7 +30,8 @@ const VIEWS: [(&str, &str); 10] = [
     ),
     (
         "verifiers",
-        "service instance last_seen_at applied_offset lag_seconds entries up_to_date stale_reason staleness_policy applied_time live",
+        "service instance last_seen_at applied_offset lag_seconds entries up_to_date stale_reason staleness_policy applied_time live \
+         broker_user verified",
     ),
     ("workers", "instance version started_at last_seen_at in_flight"),
 ];
@@ -48,10 +52,12 @@ const ROWS: &str = "
         ) n (ordinal, provider, lane, kind, token_sha256, sid, deny_until, give_up_at, state, proof, due_at, sealed, sealed_key, revoked_at, finished_at);
     INSERT INTO revocation.attempts (event_id, ordinal, attempt, answered, worker_no, started_at, duration_ms, outcome)
         VALUES ('00000000-0000-7000-8000-000000000001', 1, 1, true, 1, now(), 1, 'revoked');
-    INSERT INTO revocation.verifiers (service, instance, reported_at, entries, stale) VALUES ('s', 'i', now(), 0, false);
+    INSERT INTO revocation.verifier_reports (service, instance, broker_user, verified, reported_at, entries, stale)
+        VALUES ('s', 'i', 'u', true, now(), 0, false);
     INSERT INTO revocation.rejected_events (rejected_at, queue, routing_key, code, detail, body_sha256, body_bytes, worker_no)
         VALUES (now(), 'q', 'k', 'not_json', 'd', sha256('x'), 1, 1);
-    INSERT INTO revocation.operations (actor, action) VALUES ('someone', 'retry');";
+    INSERT INTO revocation.operations (actor, action) VALUES ('someone', 'retry');
+    INSERT INTO revocation.provider_orders (provider, action, actor) VALUES ('main', 'resume', 'someone');";
 
 /// Changes of `revocation.targets` by hand, and the constraint that refuses each.
 const WRONG: [(&str, &str); 48] = [
@@ -194,7 +200,8 @@ async fn a_final_state_is_final() {
         .expect("its confirmation is noted later");
 }
 
-const APPEND_ONLY: [(&str, &str); 3] = [("attempts", "error = 'x'"), ("rejected_events", "detail = 'x'"), ("operations", "actor = 'x'")];
+const APPEND_ONLY: [(&str, &str); 4] =
+    [("attempts", "error = 'x'"), ("rejected_events", "detail = 'x'"), ("operations", "actor = 'x'"), ("provider_orders", "actor = 'x'")];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn history_can_only_grow_and_only_retention_shortens_it() {

@@ -21,7 +21,7 @@ async fn begun() -> (Stage, Worker, App) {
 
 /// As if the verifier had not reported for so long.
 async fn silent_for(stage: &Stage, interval: &str) {
-    let update = format!("UPDATE revocation.verifiers SET last_seen_at = now() - interval '{interval}'");
+    let update = format!("UPDATE revocation.verifier_reports SET last_seen_at = now() - interval '{interval}'");
     stage.db.execute(AssertSqlSafe(update)).await.expect("set back");
 }
 
@@ -114,7 +114,7 @@ async fn a_denial_is_applied_by_the_verifiers_that_have_read_past_it() {
     stage.wait_for_count(1, &three).await;
     stage
         .db
-        .execute("UPDATE revocation.verifiers SET last_seen_at = now() - interval '16 s' WHERE service = 'slow'")
+        .execute("UPDATE revocation.verifier_reports SET last_seen_at = now() - interval '16 s' WHERE service = 'slow'")
         .await
         .expect("set back");
     stage.wait_for_count(1, "audit.propagation WHERE event_id = '1' AND applied_by = 2 AND live_verifiers = 2").await;
@@ -172,7 +172,7 @@ async fn two_workers_share_the_reports_and_either_is_enough() {
     let (one, two) = (written(&worker).await, written(&other).await);
     assert!(one > 0.0 && two > 0.0 && one + two == 300.0, "{one} and {two}");
     other.kill();
-    stage.db.execute("DELETE FROM revocation.verifiers").await.expect("delete");
+    stage.db.execute("DELETE FROM revocation.verifier_reports").await.expect("delete");
     report_all().await;
     stage.wait_for_count(300, "audit.verifiers WHERE up_to_date").await;
 }
@@ -183,8 +183,8 @@ async fn no_more_than_ten_thousand_are_kept() {
     let (stage, _worker, app) = begun().await;
     app.report(status("shop-api", "known"), OffsetDateTime::now_utc()).await;
     stage.wait_for_count(1, "audit.verifiers").await;
-    let fill = "INSERT INTO revocation.verifiers (service, instance, reported_at, entries, stale)
-                SELECT 'invented', n::text, now(), 0, false FROM generate_series(2, 10000) n";
+    let fill = "INSERT INTO revocation.verifier_reports (service, instance, broker_user, verified, reported_at, entries, stale)
+                SELECT 'invented', n::text, 'account-' || n % 10, false, now(), 0, false FROM generate_series(2, 10000) n";
     stage.db.execute(fill).await.expect("fill");
     let mut known = status("shop-api", "known");
     known.entries = 7;
@@ -199,11 +199,11 @@ async fn no_more_than_ten_thousand_are_kept() {
 #[tokio::test(flavor = "multi_thread")]
 async fn reports_that_cannot_be_written_are_dropped_and_later_ones_are_not() {
     let (stage, worker, app) = begun().await;
-    stage.db.execute("ALTER TABLE revocation.verifiers RENAME TO elsewhere").await.expect("rename");
+    stage.db.execute("ALTER TABLE revocation.verifier_reports RENAME TO elsewhere").await.expect("rename");
     app.report(status("shop-api", "lost"), OffsetDateTime::now_utc()).await;
     let dropped = async || worker.metric(r#"revocation_verifier_reports_total{result="dropped"}"#).await;
     eventually("it is dropped", async || (dropped().await == 1.0).then_some(())).await;
-    stage.db.execute("ALTER TABLE revocation.elsewhere RENAME TO verifiers").await.expect("rename");
+    stage.db.execute("ALTER TABLE revocation.elsewhere RENAME TO verifier_reports").await.expect("rename");
     app.report(status("shop-api", "kept"), OffsetDateTime::now_utc()).await;
     stage.wait_for_count(1, "audit.verifiers WHERE instance = 'kept'").await;
     assert_eq!(stage.count("audit.verifiers").await, 1);

@@ -49,6 +49,10 @@ pub(super) fn residual_risk(risk: &Value) -> Vec<String> {
         let live = count(number("live_verifiers"), "live verifier");
         open.push(format!("{} of {live} may not refuse all of it yet: {}", behind.len(), some(&behind)));
     }
+    if number("unverified_verifiers") > 0 {
+        let unverified = count(number("unverified_verifiers"), "live verifier");
+        open.push(format!("unverified, so that nobody can say what they refuse: {unverified}"));
+    }
     if number("not_revoked") > 0 {
         let (until, targets) = (utc(&risk["not_revoked_until"]), count(number("not_revoked"), "target"));
         let states = risk["not_revoked_by_state"].as_object().into_iter().flatten();

@@ -4,6 +4,7 @@ use super::*;
 use crate::approval::ApprovalRules;
 use crate::config::raw::RawKind;
 use crate::config::{BasicEncoding, ClientAuth, GenauthProtocol, KindConfig, SubjectFormat, UserIdType, Verify};
+use crate::report::Owners;
 use crate::target::Kind;
 
 mod claims;
@@ -78,6 +79,7 @@ fn defaults() {
     assert_eq!(config.retry.initial, std::time::Duration::from_millis(500));
     assert_eq!(config.retry.max, seconds(600));
     assert_eq!((config.retry.give_up_after, config.retry.resweep_every), (seconds(86_400), seconds(86_400)));
+    assert_eq!((config.retry.retry_after_max, config.verifier_owners), (seconds(86_400), Owners::default()));
     assert_eq!((config.invalidation.stream_max_age, config.invalidation.heartbeat), (seconds(30 * 86_400), seconds(1)));
     assert_eq!(config.invalidation.stream_max_length_bytes, 5_000_000_000);
     assert_eq!(config.authorization.logout_users, None);
@@ -96,7 +98,7 @@ fn defaults_of_a_provider() {
     let provider = &config.providers["main"];
     assert_eq!((provider.token_ttl, provider.connect_timeout, provider.timeout), (seconds(30 * 86_400), seconds(3), seconds(10)));
     assert_eq!((provider.concurrency, provider.allow_http, provider.verify), (32, false, Verify::Off));
-    assert_eq!(provider.rate_per_s, None);
+    assert_eq!((provider.rate_per_s, provider.retry_after_max), (None, seconds(86_400)));
     let KindConfig::Rfc7009(rfc7009) = &provider.kind else { panic!("wrong kind") };
     assert_eq!(rfc7009.revocation_endpoint.as_deref(), Some("https://id.example.com/revoke"));
     assert_eq!((rfc7009.client.auth, rfc7009.basic_encoding), (ClientAuth::SecretBasic, BasicEncoding::Rfc6749));
@@ -195,6 +197,7 @@ fn providers_of_users() {
         access_key_secret = "ks"
         app_ids = "a, b"
         rate_per_s = 20
+        retry_after_max = "10m"
         [providers.sso]
         kind = "keycloak"
         base_url = "https://id.example.com/"
@@ -222,6 +225,7 @@ fn providers_of_users() {
     assert_eq!((management.host.as_str(), management.access_key_id.as_str()), ("https://api.genauth.ai", "k"));
     assert_eq!((management.app_ids.as_slice(), management.user_id_type), (["a", "b"].map(str::to_owned).as_slice(), UserIdType::UserId));
     assert_eq!((config.providers["shop"].rate_per_s, config.providers["sso"].rate_per_s), (Some(20), None));
+    assert_eq!(["shop", "sso"].map(|name| config.providers[name].retry_after_max), [seconds(600), seconds(86_400)]);
     let KindConfig::Keycloak(sso) = &config.providers["sso"].kind else { panic!("wrong kind") };
     assert_eq!((sso.base_url.as_str(), sso.realm.as_str(), sso.client.auth), ("https://id.example.com", "shop", ClientAuth::SecretBasic));
     let KindConfig::Okta(staff) = &config.providers["staff"].kind else { panic!("wrong kind") };
@@ -278,4 +282,20 @@ fn origins_of_discovery() {
         main(&more).providers["main"].discovery.allow_private_addresses
             && !main(google).providers["main"].discovery.allow_private_addresses
     );
+}
+
+#[test]
+fn owners_of_verifiers_come_from_the_file_or_from_one_variable() {
+    let owners = |pairs: &[(&str, &[&str])]| {
+        Owners::new(pairs.iter().map(|(service, users)| (service.to_string(), users.iter().map(ToString::to_string).collect())).collect())
+    };
+    let file = format!("{BASE}{MAIN}\n[verifiers.owners]\nshop-api = [\"shop\", \"shop-canary\"]\n\"Käse: 7\" = \"cheese\"");
+    let from_file = owners(&[("shop-api", &["shop", "shop-canary"]), ("Käse: 7", &["cheese"])]);
+    assert_eq!(load(&file).verifier_owners, from_file);
+    for (variable, expected) in
+        [(r#"{ "shop-api" = ["a"], cards = "b,c" }"#, owners(&[("shop-api", &["a"]), ("cards", &["b", "c"])])), ("{}", Owners::default())]
+    {
+        let loaded = load_with(&file, &[("REVOCATION__VERIFIERS__OWNERS", variable)]).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(loaded.verifier_owners, expected, "the variable takes the place of the file's");
+    }
 }

@@ -246,3 +246,45 @@ fn an_answer_in_doubt_opens_nothing_and_as_a_probe_it_only_waits_for_what_is_fou
     breaker.report(&answer(Verdict::Done(Proof::Accepted)), &calls, later, 0.5);
     assert_eq!(breaker.admit(later), Admission::Call, "the provider's own probe was accepted");
 }
+
+#[test]
+fn beyond_the_bound_for_retry_after_the_bound_holds() {
+    let (now, bound) = (Instant::now(), 90);
+    for asked in [1, 89, 90, 91, 3600, 864_000, 10 * 365 * 86_400] {
+        let (mut breaker, mut calls, mut other) = (Breaker::default(), Calls::new(now), Breaker::default());
+        [&mut breaker, &mut other].into_iter().for_each(|breaker| breaker.set_longest_hold(Duration::from_secs(bound)));
+        told_to_wait(&mut breaker, &mut calls, asked, now);
+        other.hold(Duration::from_secs(asked), now);
+        let held = asked.min(bound);
+        for breaker in [&breaker, &other] {
+            assert_eq!(breaker.held_for(now), Some(Duration::from_secs(held)), "{asked} s");
+        }
+        let then = now + Duration::from_secs(held);
+        let first = if asked > bound { Admission::Probe } else { Admission::Call };
+        assert_eq!((breaker.appetite(then - Duration::from_millis(1)), breaker.admit(then)), (0, first), "{asked} s");
+    }
+}
+
+#[test]
+fn an_operator_ends_a_wait_and_has_what_fails_probed_at_once() {
+    let now = Instant::now();
+    let (mut held, mut calls) = (Breaker::default(), Calls::new(now));
+    assert!(!held.resume(now), "it waits for nothing");
+    assert_eq!(held.admit(now), Admission::Call);
+    told_to_wait(&mut held, &mut calls, 3600, now);
+    assert!(held.resume(now));
+    assert_eq!((held.held_for(now), held.admit(now)), (None, Admission::Call));
+
+    let (mut told, _) = opened_by_waits(3600, now);
+    let (mut failing, mut calls) = (Breaker::default(), Calls::new(now));
+    fail(&mut failing, &mut calls, Verdict::Misconfigured, now);
+    for breaker in [&mut told, &mut failing] {
+        assert_eq!(breaker.appetite(now), 0);
+        assert!(breaker.resume(now));
+        assert_eq!((breaker.held_for(now), breaker.appetite(now), breaker.admit(now)), (None, 1, Admission::Probe));
+        assert!(breaker.resume(now));
+        assert!(matches!(breaker.admit(now), Admission::Wait(_)), "still one probe at a time");
+    }
+    fail(&mut failing, &mut calls, Verdict::Misconfigured, now);
+    assert_eq!(failing.admit(now + FIRST_PROBE), Admission::Probe, "and then it begins anew");
+}

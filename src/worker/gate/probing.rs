@@ -92,18 +92,23 @@ pub(super) fn watch(core: &Arc<Core>, wide: bool) {
     if std::mem::replace(&mut core.state().is_watched[usize::from(wide)], true) {
         return;
     }
-    let Some(first) = core.next_probe_at(wide) else { return };
-    tokio::spawn(probe_while_paused(core.clone(), wide, first));
+    if core.next_probe_at(wide).is_some() {
+        tokio::spawn(probe_while_paused(core.clone(), wide));
+    }
 }
 
-async fn probe_while_paused(core: Arc<Core>, wide: bool, first: Instant) {
-    let mut next = Some(first);
-    while let Some(at) = next {
-        tokio::time::sleep_until(at.into()).await;
+async fn probe_while_paused(core: Arc<Core>, wide: bool) {
+    loop {
+        // Before the look at the time: an operator who makes it now is not missed.
+        let resumed = core.resumed.notified();
+        let Some(at) = core.next_probe_at(wide) else { return };
+        tokio::select! {
+            () = tokio::time::sleep_until(at.into()) => {}
+            () = resumed => continue,
+        }
         if core.begin_probe(wide, at) {
             // One that began earlier may have been learnt from before this one was announced.
             core.probe(wide, Instant::now()).await;
         }
-        next = core.next_probe_at(wide);
     }
 }

@@ -16,6 +16,7 @@ pub(in crate::worker) fn gate(slots: usize, rate_per_s: Option<f64>) -> Gate {
         timeout: Duration::from_secs(10),
         concurrency: slots,
         rate_per_s: None,
+        retry_after_max: Duration::from_secs(86_400),
         allow_http: false,
         discovery: crate::config::DiscoveryConfig::default(),
         ca_file: None,
@@ -186,4 +187,17 @@ async fn so_much_is_claimed_of_mass_revocations_as_its_provider_takes_in_a_momen
         pass(&free, wide).await.report(&Answer::done(Proof::Accepted, None), Duration::from_millis(100));
     }
     assert_eq!(free.appetite(Lane::Mass, false), 160, "eight slots, ten calls a second each");
+}
+
+#[tokio::test]
+async fn an_order_is_followed_once_and_none_from_before_the_first_look() {
+    let gate = gate(4, None);
+    let hold = async |gate: &Gate| pass(gate, false).await.report(&failed(Verdict::Transient, Some(60)), Duration::ZERO);
+    hold(&gate).await;
+    assert!(!gate.follow(7) && gate.held_for().is_some(), "ordered before this worker looked for the first time");
+    assert!(!gate.follow(7) && gate.held_for().is_some(), "no news");
+    assert!(gate.follow(8) && gate.held_for().is_none() && gate.takes_calls(false) && gate.takes_calls(true));
+    hold(&gate).await;
+    assert!(!gate.follow(8) && !gate.follow(3) && gate.held_for().is_some(), "what it is told after the order counts");
+    assert_eq!(gate.status().order_no, 8);
 }

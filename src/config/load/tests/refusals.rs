@@ -50,6 +50,14 @@ fn settings_out_of_range_or_of_the_wrong_type() {
         ("retry.max", "\"8d\"", "choose 1ms to 7days"),
         ("retry.give_up_after", "\"1ms\"", "choose 1s to"),
         ("retry.resweep_every", "\"0s\"", "choose 1s to"),
+        ("retry.retry_after_max", "\"0s\"", "choose 1s to"),
+        ("retry.retry_after_max", "24", "must be a duration with its unit"),
+        ("verifiers.owners", "[\"shop-api\"]", "must hold a list of strings by name: { \"a\" = [\"b\", \"c\"] }"),
+        ("verifiers.owners", "\"shop-api\"", "must hold a list of strings by name"),
+        ("verifiers.owners.shop-api", "7", "must hold a list of strings by name"),
+        ("verifiers.owners.shop-api", "[]", "names no broker user"),
+        ("verifiers.owners.shop-api", "[\"\"]", "names no broker user"),
+        ("verifiers.owner", "1", "unknown setting; expected `owners`"),
         ("invalidation.heartbeat", "\"3s\"", "choose 100ms to 2s"),
         ("invalidation.stream_max_age", "\"1s\"", "choose 1m to"),
         ("invalidation.stream_max_length_bytes", "5", "choose 1000000 to"),
@@ -200,6 +208,7 @@ fn providers_of_users_without_what_their_kind_needs() {
         (format!("{hydra}rate_per_s = 0"), "rate_per_s", "choose 1 to 100000"),
         (format!("{hydra}rate_per_s = 100001"), "rate_per_s", "choose 1 to 100000"),
         (format!("{hydra}rate_per_s = 2.5"), "rate_per_s", "must be a whole number"),
+        (format!("{hydra}retry_after_max = \"0s\""), "retry_after_max", "choose 1s to"),
     ];
     for (lines, key, sentence) in cases {
         assert_only(&provider_problems(&lines), &format!("providers.main.{key}"), sentence);

@@ -1,0 +1,114 @@
+//! `target`: one target at a time, by its `revocation_id`.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tokio::time::interval;
+
+use super::CommandError;
+use super::operator::{Operator, open_store};
+use super::output::{cell, count, printable, remark, say, say_json};
+use super::retry::target_id;
+use crate::config::{DatabaseSettings, Environment};
+use crate::store::{GivenUp, Store, StoreError};
+use crate::target::TargetId;
+
+/// How often to look whether a worker has settled what it holds.
+const LOOK: Duration = Duration::from_millis(100);
+/// How long to wait for that: a provider call ends within its timeout, by default 10 s.
+const PATIENCE: Duration = Duration::from_secs(12);
+
+/// What to do.
+#[derive(clap::Subcommand)]
+pub(super) enum Command {
+    /// Give up targets that will never be revoked; what is denied stays denied until it expires
+    Cancel(Cancel),
+}
+
+/// Options of `target cancel`.
+#[derive(clap::Args)]
+pub(super) struct Cancel {
+    /// The targets: revocation_id of audit.revocations
+    #[arg(required = true, value_name = "REVOCATION_ID", value_parser = target_id)]
+    ids: Vec<TargetId>,
+    /// Why, for the record
+    #[arg(long)]
+    reason: String,
+    #[command(flatten)]
+    operator: Operator,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// A target that was not given up, and why.
+struct Refusal {
+    id: TargetId,
+    why: String,
+}
+
+pub(super) async fn run(path: Option<&Path>, command: &Command) -> Result<(), CommandError> {
+    let Command::Cancel(args) = command;
+    if args.reason.trim().is_empty() {
+        return Err(CommandError::Usage("--reason: it must say something".to_owned()));
+    }
+    let store = open_store(&DatabaseSettings::load(path, &Environment::of_process())?.database).await?;
+    let (mut cancelled, mut refused) = (Vec::new(), Vec::new());
+    for id in &args.ids {
+        match cancel(&store, args, *id).await {
+            Ok(given_up) => cancelled.push(given_up),
+            Err(why) => refused.push(Refusal { id: *id, why }),
+        }
+    }
+    store.close().await;
+    if args.json {
+        let refused: Vec<_> =
+            refused.iter().map(|refusal| json!({ "revocation_id": refusal.id.to_string(), "why": refusal.why })).collect();
+        say_json(&json!({ "cancelled": cancelled, "refused": refused }));
+    } else {
+        say_cancelled(&cancelled);
+    }
+    conclude(&refused)
+}
+
+/// Gives one target up. One that a worker holds is given time to be settled; then it is taken from the worker.
+async fn cancel(store: &Store, args: &Cancel, id: TargetId) -> Result<Value, String> {
+    let (began, mut ticker) = (Instant::now(), interval(LOOK));
+    loop {
+        ticker.tick().await;
+        let is_late = began.elapsed() > PATIENCE;
+        let given_up = store.give_up(&args.operator.name(), id, &args.reason, is_late).await;
+        match given_up.map_err(|error: StoreError| error.to_string())? {
+            GivenUp::Done(given_up) => return Ok(given_up),
+            GivenUp::Leased => {}
+            GivenUp::Final(state) => return Err(format!("it is {state}, which is final; nothing is left to give up")),
+            GivenUp::Unknown => return Err("audit.revocations has no such revocation_id".to_owned()),
+        }
+    }
+}
+
+fn say_cancelled(cancelled: &[Value]) {
+    for target in cancelled {
+        let member = |name: &str| cell(&target[name]);
+        let denial = match target["withheld"] == true {
+            true => "once its incident is approved, verifiers deny it all the same",
+            false => "verifiers deny it all the same",
+        };
+        let what = format!("{}: cancelled; provider {} is not asked again", member("revocation_id"), member("provider"));
+        say(printable(&format!("{what}, {denial}, until {}", member("denied_until"))));
+    }
+}
+
+/// The first refusal is the command's last word, those before it are remarks.
+fn conclude(refused: &[Refusal]) -> Result<(), CommandError> {
+    let sentence = |refusal: &Refusal| format!("cancel {}: {}", refusal.id, refusal.why);
+    match refused {
+        [] => Ok(()),
+        [only] => Err(CommandError::Failed(sentence(only))),
+        several => {
+            several.iter().for_each(|refusal| remark(printable(&sentence(refusal))));
+            Err(CommandError::Failed(format!("{} not cancelled", count(several.len() as u64, "target"))))
+        }
+    }
+}
