@@ -64,13 +64,13 @@ fn a_refused_look_leaves_the_yes_and_a_failed_one_is_tried_again() {
 }
 
 #[test]
-fn wrong_credentials_at_either_look_need_a_person() {
+fn wrong_credentials_at_either_look_are_for_the_probe_to_judge() {
     for denied in DENIED {
         for other in [ACTIVE, INACTIVE].into_iter().chain(NOTHING).chain(FAILED) {
-            assert_eq!(verdict(other, denied), Verdict::Misconfigured, "{other:?} {denied:?}");
+            assert_eq!(verdict(other, denied), Verdict::Doubted, "{other:?} {denied:?}");
         }
         for after in [INACTIVE].into_iter().chain(NOTHING).chain(FAILED) {
-            assert_eq!(verdict(denied, after), Verdict::Misconfigured, "{denied:?} {after:?}");
+            assert_eq!(verdict(denied, after), Verdict::Doubted, "{denied:?} {after:?}");
         }
     }
 }

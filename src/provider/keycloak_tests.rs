@@ -48,7 +48,7 @@ fn only_keycloaks_own_word_makes_a_session_dead() {
         assert_eq!(session(&reply(404, body)).unwrap().verdict, Verdict::Done(Proof::AlreadyInvalid));
     }
     assert_eq!(verdict(session(&reply(404, NO_USER))), Verdict::Refused);
-    assert_eq!(verdict(session(&reply(404, r#"{"error":"Session not found"#))), Verdict::Misconfigured, "it is broken off");
+    assert_eq!(verdict(session(&reply(404, r#"{"error":"Session not found"#))), Verdict::Doubted, "it is broken off");
 }
 
 #[test]

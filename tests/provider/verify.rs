@@ -88,13 +88,13 @@ async fn a_look_that_is_refused_for_good_leaves_the_yes_as_it_is() {
 }
 
 #[tokio::test]
-async fn wrong_credentials_at_introspection_need_a_person_and_the_revocation_is_sent() {
+async fn wrong_credentials_at_introspection_are_for_the_probe_to_judge_and_the_revocation_is_sent() {
     for denial in
         [|| Reply::status(401), || Reply::json(401, r#"{"error":"invalid_client"}"#), || Reply::status(400).body("error=invalid_client")]
     {
         for (before, after) in [(denial, inactive as fn() -> Reply), (active, denial), (denial, denial)] {
             let answer = between(before, after).await;
-            assert_eq!(answer.verdict, Verdict::Misconfigured);
+            assert_eq!(answer.verdict, Verdict::Doubted);
             assert!(answer.error.unwrap().starts_with("revocation accepted, not verified: POST http://127.0.0.1:"));
         }
     }
