@@ -68,25 +68,31 @@ impl Beats {
         };
         let ended = tokio::select! {
             error = broken(&connection) => Err(error),
-            ended = listen(&connection, sink, began) => ended,
+            ended = self.listen(&connection, sink, began) => ended,
             () = self.stop.cancelled() => Err(BrokerError::ended(HEAR)),
         };
         close(&connection).await;
         ended
     }
-}
 
-async fn listen(connection: &Connection, sink: &mpsc::Sender<Heard>, began: &mut impl FnMut()) -> Result<Infallible, BrokerError> {
-    let mut subscription = Subscription::start(connection, BEATS_STREAM, Offset::Next, Beats::PREFETCH).await.map_err(failed)?;
-    began();
-    let mut heard = Heard::Listening;
-    loop {
-        if sink.send(heard).await.is_err() {
-            return Err(BrokerError::ended(HEAR));
+    async fn listen(
+        &self,
+        connection: &Connection,
+        sink: &mpsc::Sender<Heard>,
+        began: &mut impl FnMut(),
+    ) -> Result<Infallible, BrokerError> {
+        self.broker.ensure_topology(connection).await?;
+        let mut subscription = Subscription::start(connection, BEATS_STREAM, Offset::Next, Self::PREFETCH).await.map_err(failed)?;
+        began();
+        let mut heard = Heard::Listening;
+        loop {
+            if sink.send(heard).await.is_err() {
+                return Err(BrokerError::ended(HEAR));
+            }
+            let (_, delivery) = subscription.next().await.map_err(failed)?;
+            subscription.acknowledge(delivery.delivery_tag).await.map_err(failed)?;
+            heard = Heard::Beat(delivery.data);
         }
-        let (_, delivery) = subscription.next().await.map_err(failed)?;
-        subscription.acknowledge(delivery.delivery_tag).await.map_err(failed)?;
-        heard = Heard::Beat(delivery.data);
     }
 }
 

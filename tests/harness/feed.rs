@@ -51,6 +51,8 @@ impl Feed {
                 let at = Instant::now();
                 if delivery.routing_key.as_str() == "heartbeat" {
                     *heartbeats.lock().expect("no panic") += 1;
+                }
+                if !delivery.routing_key.as_str().starts_with("invalidation.") {
                     continue;
                 }
                 let envelope: Envelope<Invalidation> = serde_json::from_slice(&delivery.data).expect("an invalidation");

@@ -153,9 +153,9 @@ async fn a_cutoff_denies_what_is_older_of_its_issuer() {
 async fn a_lost_connection_loses_nothing() {
     let (stage, _idp, _worker) = stage_with_worker().await;
     let operator = Operator::of(&stage).await;
-    // Reading the stream is all that it may do.
+    // Reading the log and the heartbeats is all that it may do.
     let url = operator
-        .add_limited_user(&stage, "python", json!({ "configure": "^$", "write": "^$", "read": "^auth\\.invalidations\\.log$" }))
+        .add_limited_user(&stage, "python", json!({ "configure": "^$", "write": "^$", "read": "^auth\\.invalidations\\.(log|beats)$" }))
         .await;
     let mut consumer = Consumer::start(&url);
     let app = App::connect(&stage.amqp_url).await;
