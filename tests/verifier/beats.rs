@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use revocation_verifier::{Denylist, Staleness, StalenessPolicy, TokenView, Verdict};
-use revocation_worker::invalidation::{EXCHANGE, HEARTBEAT_KEY, MARK_KEY, STREAM};
+use revocation_worker::invalidation::{BEATS_STREAM, EXCHANGE, HEARTBEAT_KEY, MARK_KEY, STREAM};
 use serde_json::json;
 use time::OffsetDateTime;
 
-use crate::harness::{App, Feed, Operator, Stage, canary_token, eventually, logout};
+use crate::harness::{App, Feed, Operator, Setup, Stage, canary_token, eventually, logout};
 use crate::source::{Source, denial, holds, verifier};
 
 async fn is_fresh(denylist: &Denylist) {
@@ -62,12 +62,12 @@ async fn a_heartbeat_that_names_nothing_counts_in_the_log_alone() {
     source.beating(is_fresh(&denylist)).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_log_that_receives_nothing_is_noticed_once_something_was_published() {
-    let stage = Stage::new().await;
-    let _worker = stage.worker("http://127.0.0.1:9/revoke").set("REVOCATION__AMQP__DECLARE", "true").start().await;
+/// A worker's log is unbound while something is published; returns the verifier, and the token that it cannot know.
+async fn unbound(stage: &Stage, worker: &Setup) -> (Denylist, crate::harness::Worker, String) {
+    assert!(worker.start().await.stop().await.success(), "everything is declared");
+    let running = worker.clone().set("REVOCATION__AMQP__DECLARE", "false").start().await;
     // Takes what the log does not get, so that the broker returns nothing.
-    let _feed = Feed::listen(&stage.amqp_url).await;
+    let feed = Feed::listen(&stage.amqp_url).await;
     let denylist = verifier(&stage.amqp_url, StalenessPolicy::FailClosed);
     is_fresh(&denylist).await;
     let source = Source::attach(&stage.amqp_url).await;
@@ -76,6 +76,18 @@ async fn a_log_that_receives_nothing_is_noticed_once_something_was_published() {
     let access = canary_token();
     App::connect(&stage.amqp_url).await.publish(&logout("1", &access, &canary_token())).await;
     is_behind(&denylist).await;
+    assert!(!denylist.check(&TokenView::bearer(&access)).is_accepted());
+    drop(feed);
+    (denylist, running, access)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_receives_nothing_is_noticed_once_something_was_published() {
+    let stage = Stage::new().await;
+    let (denylist, _worker, access) = unbound(&stage, &stage.worker("http://127.0.0.1:9/revoke")).await;
+    let source = Source::attach(&stage.amqp_url).await;
+    source.bind(STREAM, EXCHANGE, MARK_KEY).await;
+    eventually("what came meanwhile is missed", async || (denylist.staleness() == Some(Staleness::Truncated)).then_some(())).await;
     assert!(!denylist.check(&TokenView::bearer(&access)).is_accepted());
 }
 
@@ -115,13 +127,18 @@ async fn all_workers_dead_is_silence_within_three_seconds() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_stream_is_followed_by_those_who_were_there_before_it() {
     let stage = Stage::new().await;
-    let source = Source::declare(&stage.amqp_url, None).await;
+    let worker = stage.worker("http://127.0.0.1:9/revoke");
+    assert!(worker.start().await.stop().await.success());
+    // As older workers leave it: everything lies in the log.
+    let source = Source::attach(&stage.amqp_url).await;
+    source.delete(BEATS_STREAM).await;
+    source.bind(STREAM, EXCHANGE, "#").await;
     let denylist = verifier(&stage.amqp_url, StalenessPolicy::FailClosed);
     source.deny(vec![denial("t")]).await;
     source.beating(is_fresh(&denylist)).await;
     holds(&denylist, 1).await;
     // Newer workers come: they declare the stream, and unbind the log from everything.
-    let _worker = stage.worker("http://127.0.0.1:9/revoke").start().await;
+    let _worker = worker.start().await;
     is_fresh(&denylist).await;
     assert_eq!(denylist.figures().disconnects, 0);
 }

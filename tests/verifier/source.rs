@@ -90,7 +90,11 @@ impl Source {
     }
 
     pub(crate) async fn delete_stream(&self) {
-        self.channel.queue_delete(STREAM.into(), QueueDeleteOptions::default()).await.expect("delete the stream");
+        self.delete(STREAM).await;
+    }
+
+    pub(crate) async fn delete(&self, stream: &str) {
+        self.channel.queue_delete(stream.into(), QueueDeleteOptions::default()).await.expect("delete the stream");
     }
 
     /// Publishes one message an entry; returns when the broker has confirmed all.

@@ -87,7 +87,7 @@ impl Feed {
     }
 
     async fn read(&mut self, connection: &Arc<Connection>, began: &mut impl FnMut()) -> Result<Infallible, FeedError> {
-        self.named.begin();
+        self.named.begin(OffsetDateTime::now_utc());
         let mut beats = Beats::follow(connection.clone());
         let ends = self.look(connection).await?;
         let mut log = Log::open(connection, &self.place, ends, self.lifetime, PREFETCH).await?;
@@ -203,8 +203,16 @@ impl Feed {
     fn apply(&mut self, offset: u64, delivery: Delivery) {
         let (now, instant) = (OffsetDateTime::now_utc(), Instant::now());
         self.log_heard = instant;
-        if let Some((publisher, number)) = sequence(&delivery) {
-            self.named.read(publisher, number, instant);
+        if let Some((publisher, number)) = sequence(&delivery)
+            && !self.named.read(publisher, number, instant)
+        {
+            tracing::error!(
+                publisher,
+                number,
+                offset,
+                "the log lacks a message before this one, which the broker had confirmed: was it unbound?"
+            );
+            self.doubt(now + self.lifetime);
         }
         let (incoming, time) = Incoming::parse(&delivery.data);
         match incoming {

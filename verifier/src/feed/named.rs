@@ -9,7 +9,8 @@
 //! - Of a worker that died before it could name its last messages, everything is read, too: the first heartbeat that another sends because all
 //!   are silent names a message in the log that its sender published after the dead one was last heard of, and the log is read in order.
 //!
-//! A message that is named and does not come keeps every later heartbeat from vouching. A publisher of which nothing was read is no exception,
+//! A message that is named and does not come keeps every later heartbeat from vouching; where a later one of its publisher comes, it is missing
+//! for certain, and the verifier is in doubt until all that it could have named has expired. A publisher of which nothing was read is no exception,
 //! unless its last message was published before the moment from which this verifier has read, or at which it already doubts to be complete.
 
 use std::collections::{HashMap, VecDeque};
@@ -32,6 +33,8 @@ pub(super) struct Named {
     waiting: VecDeque<Beat>,
     /// What was published before is read, matters no more, or is in doubt already.
     settled: OffsetDateTime,
+    /// When this session began. What was named before may have been lost with the broker, and is published again with other numbers.
+    began: OffsetDateTime,
 }
 
 struct Read {
@@ -48,12 +51,13 @@ struct Beat {
 
 impl Named {
     pub(super) fn new() -> Self {
-        Self { read: HashMap::new(), waiting: VecDeque::new(), settled: OffsetDateTime::UNIX_EPOCH }
+        Self { read: HashMap::new(), waiting: VecDeque::new(), settled: OffsetDateTime::UNIX_EPOCH, began: OffsetDateTime::UNIX_EPOCH }
     }
 
     /// A new session begins. It reads the last heartbeats again.
-    pub(super) fn begin(&mut self) {
+    pub(super) fn begin(&mut self, now: OffsetDateTime) {
         self.waiting.clear();
+        self.began = now;
     }
 
     /// What was published before `at` need not be asked for.
@@ -64,21 +68,39 @@ impl Named {
     /// All that a snapshot holds is read.
     pub(super) fn folded(&mut self, end: &SnapshotEnd, now: Instant) {
         for (publisher, reached) in &end.publishers {
-            self.read(publisher, reached.sequence, now);
+            self.remember(publisher, reached.sequence, now);
         }
         [end.publishers_since, end.complete_since].into_iter().flatten().for_each(|at| self.settle(at));
     }
 
-    /// A message of the log was read.
-    pub(super) fn read(&mut self, publisher: &str, sequence: u64, now: Instant) {
-        if let Some(read) = self.read.get_mut(publisher) {
-            *read = Read { sequence: sequence.max(read.sequence), heard: now };
-            return;
-        }
+    /// A message of the log was read. Returns false where one before it is missing for certain: a heartbeat named it, so the broker had confirmed
+    /// it, and it does not lie where it should. Other gaps are attempts that failed.
+    pub(super) fn read(&mut self, publisher: &str, sequence: u64, now: Instant) -> bool {
+        let Some(read) = self.read.get_mut(publisher) else {
+            let is_whole = !self.lacks(publisher, 0, sequence);
+            self.remember(publisher, sequence, now);
+            return is_whole;
+        };
+        let before = read.sequence;
+        *read = Read { sequence: sequence.max(before), heard: now };
+        sequence <= before + 1 || !self.lacks(publisher, before, sequence)
+    }
+
+    /// Whether a heartbeat names a message of this publisher between the two that were read.
+    fn lacks(&self, publisher: &str, before: u64, now: u64) -> bool {
+        let of_session = self.waiting.iter().filter(|beat| beat.sent >= self.began);
+        of_session.filter_map(|beat| beat.progress.as_ref()).any(|named| {
+            let is_between = before < named.sequence && named.sequence < now;
+            is_between && named.publisher == publisher && named.published_at.is_none_or(|at| at > self.settled)
+        })
+    }
+
+    fn remember(&mut self, publisher: &str, sequence: u64, now: Instant) {
         if self.read.len() >= REMEMBERED {
             self.read.retain(|_, read| now.duration_since(read.heard) < FORGOTTEN_AFTER);
         }
-        self.read.insert(publisher.to_owned(), Read { sequence, heard: now });
+        let read = self.read.entry(publisher.to_owned()).or_insert(Read { sequence, heard: now });
+        read.sequence = read.sequence.max(sequence);
     }
 
     /// A heartbeat arrived. One that was read from the log itself asks for nothing beyond what came before it.
@@ -172,7 +194,7 @@ mod tests {
         named.settle(at(0));
         named.settle(at(-100));
         for (published_before, vouches) in [(1, true), (0, true), (-5, false)] {
-            named.begin();
+            named.begin(at(0));
             let (sent, publisher) = (1 - published_before, format!("p{published_before}"));
             beat(&mut named, &publisher, 9, sent);
             assert_eq!(vouched(&mut named).is_some(), vouches, "published {published_before} s before reading began");
@@ -203,10 +225,33 @@ mod tests {
     }
 
     #[test]
+    fn a_named_message_that_is_skipped_is_missing_and_other_gaps_are_not() {
+        let (mut named, now) = (Named::new(), Instant::now());
+        named.settle(at(0));
+        assert!(named.read("a", 7, now), "where reading begins");
+        assert!(named.read("a", 9, now), "an attempt failed");
+        beat(&mut named, "b", 11, 1);
+        beat(&mut named, "a", 9, 2);
+        beat(&mut named, "a", 11, 2);
+        beat(&mut named, "b", 10, 1);
+        assert!(named.read("a", 10, now) && named.read("a", 11, now) && named.read("a", 13, now), "all are there");
+        assert!(named.read("b", 12, now), "what b published last lies before the time that matters");
+        beat(&mut named, "a", 15, 2);
+        assert!(named.read("a", 14, now));
+        assert!(!named.read("a", 16, now), "15 was confirmed and is not there");
+        beat(&mut named, "c", 1, 2);
+        assert!(!named.read("c", 2, now), "nor is c's first");
+        beat(&mut named, "d", 1, 2);
+        named.begin(at(3));
+        beat(&mut named, "d", 1, 2);
+        assert!(named.read("d", 2, now), "what was named before the session may have been lost with the broker");
+    }
+
+    #[test]
     fn publishers_are_remembered_within_bounds() {
         let (mut named, now) = (Named::new(), Instant::now());
         let later = now + FORGOTTEN_AFTER;
-        (0..3000).for_each(|n| named.read(&n.to_string(), 1, now));
+        (0..3000).for_each(|n| assert!(named.read(&n.to_string(), 1, now)));
         assert_eq!(named.read.len(), 3000, "all are of today");
         named.read("next day", 1, later);
         assert_eq!(named.read.len(), 1);

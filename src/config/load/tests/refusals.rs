@@ -51,6 +51,7 @@ fn settings_out_of_range_or_of_the_wrong_type() {
         ("retry.give_up_after", "\"1ms\"", "choose 1s to"),
         ("retry.resweep_every", "\"0s\"", "choose 1s to"),
         ("invalidation.heartbeat", "\"3s\"", "choose 100ms to 2s"),
+        ("invalidation.heartbeats_in_log", "\"yes\"", "must be true or false"),
         ("invalidation.stream_max_age", "\"1s\"", "choose 1m to"),
         ("invalidation.stream_max_length_bytes", "5", "choose 1000000 to"),
         ("authorization.logout_users", "7", "must be a list of strings"),
