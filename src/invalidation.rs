@@ -9,7 +9,7 @@ use uuid::Uuid;
 pub use fold::{Folder, is_due};
 pub use revocation_verifier::message::{
     BEATS_STREAM, EXCHANGE, Entry, Envelope, EventRef, HEARTBEAT_KEY, HEARTBEAT_TYPE, Heartbeat, Invalidation, MARK_KEY, MARK_TYPE,
-    MAX_TARGETS, Marking, Phase, Progress, Reached, SNAPSHOT_TYPE, SNAPSHOTS_STREAM, STREAM, SnapshotEnd, SnapshotPart, TYPE,
+    MAX_TARGETS, Marking, Phase, Progress, Reached, SNAPSHOT_TYPE, SNAPSHOTS_STREAM, STREAM, SnapshotEnd, SnapshotPart, TYPE, TokenIssuer,
     VERIFIERS_EXCHANGE,
 };
 
@@ -22,13 +22,17 @@ pub fn entry_of(target: &Target, not_before: OffsetDateTime) -> Option<Entry> {
     match target.selector.kind() {
         Kind::Token => target.token().map(|token| Entry::Token {
             token_sha256: token.fingerprint.to_string(),
+            signed_sha256: None,
             token_type_hint: token.hint,
             jti: token.jti.clone(),
+            iss: TokenIssuer::NotSaid,
             expires_at,
         }),
         Kind::Session => sid.map(|sid| Entry::Session { sid, sub, iss, not_before, expires_at }),
-        Kind::Subject => sub.map(|sub| Entry::Subject { iss, sub, not_before, expires_at }),
-        Kind::Client => client_id.map(|client_id| Entry::Client { client_id, iss, not_before, expires_at }),
+        Kind::Subject => sub.map(|sub| Entry::Subject { iss, sub, subject_claims: Vec::new(), claims_iss: None, not_before, expires_at }),
+        Kind::Client => {
+            client_id.map(|client_id| Entry::Client { client_id, iss, client_claims: Vec::new(), claims_iss: None, not_before, expires_at })
+        }
         Kind::Issuer => iss.map(|iss| Entry::Issuer { iss, not_before, expires_at }),
     }
 }
@@ -111,7 +115,17 @@ mod tests {
 
     fn entry(n: usize) -> (String, Entry) {
         let expires_at = OffsetDateTime::UNIX_EPOCH;
-        ("main".to_owned(), Entry::Token { token_sha256: format!("{n:064x}"), token_type_hint: None, jti: None, expires_at })
+        (
+            "main".to_owned(),
+            Entry::Token {
+                token_sha256: format!("{n:064x}"),
+                token_type_hint: None,
+                signed_sha256: None,
+                jti: None,
+                iss: TokenIssuer::NotSaid,
+                expires_at,
+            },
+        )
     }
 
     fn event() -> EventRef {
@@ -124,6 +138,8 @@ mod tests {
         let wide = Entry::Subject {
             iss: None,
             sub: "u".to_owned(),
+            subject_claims: Vec::new(),
+            claims_iss: None,
             not_before: OffsetDateTime::UNIX_EPOCH,
             expires_at: OffsetDateTime::UNIX_EPOCH,
         };
@@ -138,6 +154,8 @@ mod tests {
         let wide = Entry::Subject {
             iss: None,
             sub: "user-1".to_owned(),
+            subject_claims: Vec::new(),
+            claims_iss: None,
             not_before: OffsetDateTime::UNIX_EPOCH,
             expires_at: OffsetDateTime::UNIX_EPOCH,
         };

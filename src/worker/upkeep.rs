@@ -275,13 +275,15 @@ fn entry(denial: &Denial) -> Option<Entry> {
     Some(match Kind::parse(&denial.kind)? {
         Kind::Token => Entry::Token {
             token_sha256: crate::target::Fingerprint(denial.sha256.as_deref()?.try_into().ok()?).to_string(),
+            signed_sha256: None,
             token_type_hint: denial.hint.as_deref().and_then(TokenTypeHint::parse),
             jti: denial.jti.clone(),
+            iss: crate::invalidation::TokenIssuer::NotSaid,
             expires_at,
         },
         Kind::Session => Entry::Session { sid: sid?, sub, iss, not_before, expires_at },
-        Kind::Subject => Entry::Subject { iss, sub: sub?, not_before, expires_at },
-        Kind::Client => Entry::Client { client_id: client_id?, iss, not_before, expires_at },
+        Kind::Subject => Entry::Subject { iss, sub: sub?, subject_claims: Vec::new(), claims_iss: None, not_before, expires_at },
+        Kind::Client => Entry::Client { client_id: client_id?, iss, client_claims: Vec::new(), claims_iss: None, not_before, expires_at },
         Kind::Issuer => Entry::Issuer { iss: iss?, not_before, expires_at },
     })
 }

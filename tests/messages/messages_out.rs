@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use revocation_verifier::message::{LogMark, STATUS_TYPE, Status};
+use revocation_verifier::message::{LogMark, STATUS_TYPE, Status, TokenIssuer};
 use revocation_verifier::{Staleness, StalenessPolicy};
 use revocation_worker::event::RefusalCode;
 use revocation_worker::invalidation::{
@@ -24,14 +24,40 @@ fn entry(kind: Kind, full: bool) -> Entry {
     let (not_before, expires_at) = (THEN, THEN);
     match kind {
         Kind::Token => {
+            let iss = if full { TokenIssuer::Named(text("i")) } else { TokenIssuer::NotSaid };
             let token_type_hint = full.then_some(TokenTypeHint::AccessToken);
-            Entry::Token { token_sha256: "0a".repeat(32), token_type_hint, jti: optional("j"), expires_at }
+            Entry::Token {
+                token_sha256: "0a".repeat(32),
+                signed_sha256: optional(&"0b".repeat(32)),
+                token_type_hint,
+                jti: optional("j"),
+                iss,
+                expires_at,
+            }
         }
         Kind::Session => Entry::Session { sid: text("d"), sub: optional("s"), iss: optional("i"), not_before, expires_at },
-        Kind::Subject => Entry::Subject { iss: optional("i"), sub: text("s"), not_before, expires_at },
-        Kind::Client => Entry::Client { client_id: text("c"), iss: optional("i"), not_before, expires_at },
+        Kind::Subject => Entry::Subject {
+            iss: optional("i"),
+            sub: text("s"),
+            subject_claims: claims(full),
+            claims_iss: optional("i"),
+            not_before,
+            expires_at,
+        },
+        Kind::Client => Entry::Client {
+            client_id: text("c"),
+            iss: optional("i"),
+            client_claims: claims(full),
+            claims_iss: optional("i"),
+            not_before,
+            expires_at,
+        },
         Kind::Issuer => Entry::Issuer { iss: text("i"), not_before, expires_at },
     }
+}
+
+fn claims(full: bool) -> Vec<String> {
+    full.then(|| "uid".to_owned()).into_iter().collect()
 }
 
 fn status(full: bool) -> Status {

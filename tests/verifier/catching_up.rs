@@ -30,6 +30,8 @@ async fn what_was_missed_is_caught_up_with_entry_by_entry() {
     let subject = |n: i64| Entry::Subject {
         iss: None,
         sub: "user".to_owned(),
+        subject_claims: Vec::new(),
+        claims_iss: None,
         not_before: now - time::Duration::seconds(n),
         expires_at: now + time::Duration::hours(1),
     };

@@ -5,11 +5,16 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use revocation_verifier::claims::compact_jws;
+use revocation_verifier::{StalenessPolicy, TokenView, Verdict};
+use revocation_worker::invalidation::Entry;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::harness::{App, Operator, Stage, canary_token, eventually, logout, logout_of};
 use crate::scripted_idp::{Memory, ScriptedIdp};
+use crate::source::{Source, holds, verifier};
 
 /// The consumer as a program. Dropping it kills it.
 struct Consumer {
@@ -63,7 +68,11 @@ fn python() -> &'static str {
 }
 
 fn jwt(claims: &Value) -> String {
-    format!("eyJhbGciOiJSUzI1NiJ9.{}.c2lnbmF0dXJl", URL_SAFE_NO_PAD.encode(claims.to_string()))
+    jwt_of(claims.to_string().as_bytes())
+}
+
+fn jwt_of(payload: &[u8]) -> String {
+    format!("eyJhbGciOiJSUzI1NiJ9.{}.c2lnbmF0dXJl", URL_SAFE_NO_PAD.encode(payload))
 }
 
 fn now() -> i64 {
@@ -85,7 +94,7 @@ async fn stage_with_worker() -> (Stage, ScriptedIdp, crate::harness::Worker) {
 /// A logout of one wide target whose cutoff is now.
 fn cutoff(id: &str, target: Value) -> Value {
     let mut event = logout_of(id, json!([target]));
-    event["data"]["not_before"] = json!(OffsetDateTime::now_utc().format(&time::format_description::well_known::Rfc3339).expect("a time"));
+    event["data"]["not_before"] = json!(OffsetDateTime::now_utc().format(&Rfc3339).expect("a time"));
     event
 }
 
@@ -166,4 +175,78 @@ async fn a_lost_connection_loses_nothing() {
     app.publish(&logout("1", &tokens[0], &canary_token())).await;
     consumer.comes_to_say("denied", &tokens[0]).await;
     consumer.comes_to_say("allowed", &tokens[1]).await;
+}
+
+/// Entries of every kind, as workers of this release and of older ones publish them.
+fn entries(not_before: i64) -> Vec<Entry> {
+    let time = |seconds: i64| OffsetDateTime::from_unix_timestamp(seconds).expect("a time").format(&Rfc3339).expect("RFC 3339");
+    let (cutoff, until) = (time(not_before), time(not_before + 3600));
+    let jwt = jwt(&json!({ "name": "no jti" }));
+    let signed = compact_jws(&jwt).expect("a JWS").signed_sha256();
+    let (one, two) = ("https://one", "https://two");
+    let list = json!([
+        { "kind": "token", "token_sha256": "00".repeat(32), "signed_sha256": signed, "iss": null, "expires_at": until },
+        { "kind": "token", "token_sha256": "01".repeat(32), "jti": "old", "expires_at": until },
+        { "kind": "token", "token_sha256": "02".repeat(32), "jti": "nobody's", "iss": null, "expires_at": until },
+        { "kind": "token", "token_sha256": "03".repeat(32), "jti": "one's", "iss": one, "expires_at": until },
+        { "kind": "session", "sid": "7", "sub": null, "iss": null, "not_before": cutoff, "expires_at": until },
+        { "kind": "client", "client_id": "app", "iss": one, "client_claims": ["cid"], "not_before": cutoff, "expires_at": until },
+        { "kind": "subject", "sub": "1000385", "iss": null, "subject_claims": ["oid"], "claims_iss": two, "not_before": cutoff, "expires_at": until },
+    ]);
+    serde_json::from_value(list).expect("entries")
+}
+
+/// Tokens, and whether those entries deny them.
+fn tokens(not_before: i64) -> Vec<(String, bool)> {
+    let (one, two) = ("https://one", "https://two");
+    let mut tokens = vec![
+        (jwt(&json!({ "name": "no jti" })) + "=", true),
+        (jwt(&json!({ "name": "no jti" })).replace("c2ln", "dHdp"), true),
+        (jwt(&json!({ "name": "another" })), false),
+        (jwt(&json!({ "jti": "old", "iss": two })), true),
+        (jwt(&json!({ "jti": "nobody's" })), true),
+        (jwt(&json!({ "jti": "nobody's", "iss": one })), false),
+        (jwt(&json!({ "jti": "one's", "iss": one })), true),
+        (jwt(&json!({ "jti": "one's", "iss": two })), false),
+        (jwt(&json!({ "jti": "one's" })), false),
+        (jwt(&json!({ "sid": 7 })), true),
+        (jwt(&json!({ "cid": "app", "iss": one })), true),
+        (jwt(&json!({ "cid": "app", "iss": two })), false),
+        (jwt(&json!({ "cid": "app" })), false),
+        (jwt(&json!({ "oid": 1_000_385, "iss": two })), true),
+        (jwt(&json!({ "oid": 1_000_385, "iss": one })), false),
+        (jwt_of(b"{\"sub\":1000385,\"name\":\"J\\ud83d\",\"n\":[NaN,1e400]}"), true),
+        (jwt_of(b"{\"sub\":\"t\",\"name\":\"J\\ud83d\",\"n\":[NaN,1e400]}"), false),
+        (jwt_of(b"\xef\xbb\xbf{\"sub\":1000385,\"name\":\"\xe9\"}"), true),
+        (jwt_of(b"no JSON"), true),
+        (jwt_of(b"{\"sub\":\"t\""), true),
+        (jwt_of(b"{}").replace("eyJhbGciOiJSUzI1NiJ9", "v4").replace("e30", "local"), false),
+        (jwt_of(b"no JSON") + ".a.b", false),
+        (jwt_of(b"no JSON").replace("eyJhbGciOiJSUzI1NiJ9", "eyJhbGciOiJub25lIn0"), false),
+    ];
+    for unit in [1, 1000, 1_000_000] {
+        let of = |seconds: i64| jwt(&json!({ "sub": 1_000_385, "iat": (not_before + seconds) * unit, "exp": (not_before + 3600) * unit }));
+        tokens.extend([(of(0), true), (of(1), false), (of(7200), true)]);
+        tokens.push((jwt(&json!({ "exp": (not_before - 60) * unit })), true));
+    }
+    tokens
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_verifiers_say_the_same_of_every_kind_of_token() {
+    let stage = Stage::new().await;
+    let source = Source::declare(&stage.amqp_url, None).await;
+    let (mut consumer, denylist) = (Consumer::start(&stage.amqp_url), verifier(&stage.amqp_url, StalenessPolicy::FailClosed));
+    let not_before = now() - 2;
+    let (denials, last) = (entries(not_before), token_of("1000385", None));
+    let number = denials.len();
+    source.deny(denials).await;
+    source.beating(holds(&denylist, number)).await;
+    consumer.comes_to_say("denied", &last).await;
+    for (token, is_denied) in tokens(not_before) {
+        let claims =
+            String::from_utf8_lossy(&URL_SAFE_NO_PAD.decode(token.split('.').nth(1).expect("a payload")).unwrap_or_default()).into_owned();
+        assert_eq!(consumer.verdict(&token) == "denied", is_denied, "Python of {token}: {claims}");
+        assert_eq!(matches!(denylist.check(&TokenView::bearer(&token)), Verdict::Denied(_)), is_denied, "Rust of {token}: {claims}");
+    }
 }

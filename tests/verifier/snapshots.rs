@@ -63,9 +63,9 @@ fn random_entry(dice: &mut Dice) -> Entry {
     let expires_at =
         if dice.below(4) == 0 { ago(1000 + dice.below(9000)) } else { now + HOUR * (1 + u32::try_from(dice.below(9)).expect("small")) };
     match dice.below(5) {
-        0 => Entry::Subject { iss, sub: name, not_before, expires_at },
+        0 => Entry::Subject { iss, sub: name, subject_claims: vec!["uid".to_owned()], claims_iss: None, not_before, expires_at },
         1 => Entry::Session { sid: name, sub: None, iss, not_before, expires_at },
-        2 => Entry::Client { client_id: name, iss, not_before, expires_at },
+        2 => Entry::Client { client_id: name, iss, client_claims: Vec::new(), claims_iss: None, not_before, expires_at },
         3 => Entry::Issuer { iss: format!("https://{name}"), not_before, expires_at },
         _ => denials(&[name]).remove(0),
     }

@@ -12,6 +12,7 @@ use revocation_verifier::message::{PUBLISHER_HEADER, SEQUENCE_HEADER};
 use revocation_verifier::{Denylist, Options, StalenessPolicy};
 use revocation_worker::invalidation::{
     BEATS_STREAM, Composer, EXCHANGE, Entry, EventRef, HEARTBEAT_KEY, MARK_KEY, Outgoing, Phase, Progress, SNAPSHOTS_STREAM, STREAM,
+    TokenIssuer,
 };
 use revocation_worker::target::Token;
 use time::OffsetDateTime;
@@ -184,7 +185,7 @@ impl Source {
 pub(crate) fn denial(token: &str) -> Entry {
     let token_sha256 = Token::new(token.to_owned()).fingerprint().to_string();
     let expires_at = OffsetDateTime::now_utc() + Duration::from_secs(3600);
-    Entry::Token { token_sha256, token_type_hint: None, jti: None, expires_at }
+    Entry::Token { token_sha256, token_type_hint: None, signed_sha256: None, jti: None, iss: TokenIssuer::NotSaid, expires_at }
 }
 
 /// So many tokens.

@@ -9,10 +9,11 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::amqp::Address;
-use crate::entries::Entries;
+use crate::entries::{At, Entries};
 use crate::feed::Feed;
 use crate::freshness::Freshness;
 use crate::message::{Entry, Staleness, StalenessPolicy, Status};
+use crate::oddities::Oddities;
 use crate::report::Reporter;
 use crate::token::TokenView;
 use crate::verdict::Verdict;
@@ -119,6 +120,10 @@ pub struct Figures {
     pub disconnects: u64,
     /// Times that the stream was found truncated.
     pub truncations: u64,
+    /// Checks of signed JWTs whose claims could not be read to their end.
+    pub unreadable_tokens: u64,
+    /// Checks of tokens that say that they were issued later than now; see [`Denylist::issued_in_the_future`].
+    pub future_iat: u64,
 }
 
 /// Counters behind [`Figures`].
@@ -143,6 +148,7 @@ pub(crate) struct Shared {
     pub(crate) entries: Entries,
     pub(crate) freshness: Freshness,
     pub(crate) counters: Counters,
+    oddities: Oddities,
     pub(crate) position: watch::Sender<Option<Position>>,
     pub(crate) caught_up: watch::Sender<bool>,
     policy: StalenessPolicy,
@@ -178,6 +184,7 @@ impl Denylist {
             entries: Entries::new(),
             freshness: Freshness::new(),
             counters: Counters::default(),
+            oddities: Oddities::default(),
             position: watch::Sender::new(None),
             caught_up: watch::Sender::new(false),
             policy: options.staleness_policy,
@@ -190,7 +197,7 @@ impl Denylist {
     }
 
     /// Denies at once, here alone, what the feed will bring to all: for a service that logs its user out itself. Returns false for an entry
-    /// whose `token_sha256` is no digest.
+    /// of which a part cannot be used, such as a digest that is none; the rest of it counts.
     pub fn deny(&self, entry: &Entry) -> bool {
         self.shared.entries.apply(entry, OffsetDateTime::now_utc())
     }
@@ -207,7 +214,8 @@ impl Denylist {
         let Counters { allowed, denied, stale_accepted, stale_refused, .. } = &self.shared.counters;
         // First: a denial that is applied before the list is fresh is then seen.
         let staleness = self.staleness();
-        let (verdict, counter) = match self.shared.entries.denial(token, OffsetDateTime::now_utc()) {
+        let at = At::new(OffsetDateTime::now_utc(), self.shared.freshness.last_beat());
+        let (verdict, counter) = match self.shared.entries.denial(token, at, &self.shared.oddities) {
             Some(denial) => (Verdict::Denied(denial), denied),
             None => match (staleness, self.shared.policy) {
                 (None, _) => (Verdict::Allowed, allowed),
@@ -239,6 +247,12 @@ impl Denylist {
         self.shared.entries.contents(OffsetDateTime::now_utc())
     }
 
+    /// Checks of tokens that say that they were issued later than now, by issuer: such an `iat` counts as missing. At most 100 issuers have a
+    /// number of their own, and their names are those of tokens that nobody has verified.
+    pub fn issued_in_the_future(&self) -> Vec<(String, u64)> {
+        self.shared.oddities.future_iat()
+    }
+
     /// The present figures.
     pub fn figures(&self) -> Figures {
         self.shared.figures()
@@ -259,6 +273,8 @@ impl Shared {
             unreadable: read(&counters.unreadable),
             disconnects: read(&counters.disconnects),
             truncations: read(&counters.truncations),
+            unreadable_tokens: self.oddities.unreadable_tokens(),
+            future_iat: self.oddities.future_iat().iter().map(|(_, tokens)| tokens).sum(),
         }
     }
 

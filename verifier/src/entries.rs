@@ -1,7 +1,11 @@
 //! The denials themselves. What is denied depends on the set of entries applied, never on their order or number.
 
 mod cutoff;
+mod denial;
+mod in_force;
+mod jti;
 mod key;
+mod names;
 
 use std::collections::hash_map;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,10 +14,12 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use time::OffsetDateTime;
 
 use self::cutoff::{Cutoff, Cutoffs, Expiry};
+pub(crate) use self::denial::At;
+use self::in_force::InForce;
+use self::jti::{Issuer, Jtis};
 use self::key::{Key, Map};
+use self::names::Names;
 use crate::message::{Entry, Kind};
-use crate::token::{Claims, TokenView};
-use crate::verdict::Denial;
 
 /// Locks: a writer holds one for as long as it takes to insert one entry, or to look through one shard for expired ones.
 const SHARDS: usize = 256;
@@ -22,29 +28,33 @@ const SHARDS: usize = 256;
 struct Shard {
     /// By digest: how long denied.
     tokens: Map<Expiry>,
+    /// By the digest of the two signed parts.
+    signed: Map<Expiry>,
     /// The same by `jti`.
-    jtis: Map<Expiry>,
+    jtis: Map<Jtis>,
     /// By session, subject, client or issuer.
     cutoffs: Map<Cutoffs>,
     /// The same for tokens whose issuer is not known, which any issuer's cutoff may mean.
     of_some_issuer: Map<Cutoffs>,
+    /// By another claim of one issuer's tokens.
+    by_claim: Map<Cutoffs>,
 }
 
 impl Shard {
     fn expire(&mut self, now: OffsetDateTime) {
-        for tokens in [&mut self.tokens, &mut self.jtis] {
-            tokens.retain(|_, expires| !expires.is_over(now));
-            give_back(tokens);
+        for tokens in [&mut self.tokens, &mut self.signed] {
+            keep(tokens, |expires| !expires.is_over(now));
         }
-        for cutoffs in [&mut self.cutoffs, &mut self.of_some_issuer] {
-            cutoffs.retain(|_, cutoffs| cutoffs.expire(now));
-            give_back(cutoffs);
+        keep(&mut self.jtis, |jtis| jtis.expire(now));
+        for cutoffs in [&mut self.cutoffs, &mut self.of_some_issuer, &mut self.by_claim] {
+            keep(cutoffs, |cutoffs| cutoffs.expire(now));
         }
     }
 }
 
-/// Returns memory once three quarters of a map's are unused.
-fn give_back<V>(map: &mut Map<V>) {
+/// Keeps what is still needed, and returns memory once three quarters of a map's are unused.
+fn keep<V>(map: &mut Map<V>, mut is_needed: impl FnMut(&mut V) -> bool) {
+    map.retain(|_, value| is_needed(value));
     if map.capacity() > 4 * map.len() {
         map.shrink_to_fit();
     }
@@ -53,6 +63,7 @@ fn give_back<V>(map: &mut Map<V>) {
 /// What was ever applied: names of which none was need not be looked up.
 #[derive(Default)]
 struct Ever {
+    signed: AtomicBool,
     jti: AtomicBool,
     kinds: [AtomicBool; Kind::ALL.len()],
     of_issuer: AtomicBool,
@@ -73,110 +84,87 @@ impl Ever {
 pub(crate) struct Entries {
     shards: Box<[RwLock<Shard>]>,
     ever: Ever,
+    names: Names,
+    in_force: InForce,
 }
 
 impl Entries {
     pub(crate) fn new() -> Self {
-        Self { shards: (0..SHARDS).map(|_| RwLock::default()).collect(), ever: Ever::default() }
+        let shards = (0..SHARDS).map(|_| RwLock::default()).collect();
+        Self { shards, ever: Ever::default(), names: Names::default(), in_force: InForce::default() }
     }
 
-    /// Adds a denial, unless it is over. Returns false for an entry whose digest is none.
+    /// Adds a denial, unless it is over. Returns false where a part of it cannot be used, a digest that is none or a claim too many; the rest of it
+    /// counts all the same.
     pub(crate) fn apply(&self, entry: &Entry, now: OffsetDateTime) -> bool {
+        let cutoff = Cutoff::of_entry(entry);
+        if cutoff.expires.is_over(now) {
+            return true;
+        }
         match entry {
-            Entry::Token { token_sha256, jti, expires_at, .. } => {
-                let Some(key) = Key::of_hex(token_sha256) else { return false };
-                self.deny_token(key, jti.as_deref(), Expiry::of(*expires_at), now);
+            Entry::Token { token_sha256, signed_sha256, jti, iss, .. } => {
+                if let Some(jti) = jti {
+                    self.deny_jti(Key::of_jti(jti), Issuer::of_entry(iss), cutoff.expires);
+                }
+                let is_signed_usable = signed_sha256.as_deref().is_none_or(|digest| self.deny_signed(digest, cutoff.expires));
+                return self.deny_token(token_sha256, cutoff.expires) && is_signed_usable;
             }
-            Entry::Session { sid, iss, not_before, expires_at, .. } => {
-                self.cut_off(Kind::Session, sid, iss.as_deref(), Cutoff::of(*not_before, *expires_at), now);
+            Entry::Session { sid, iss, .. } => self.cut_off(Kind::Session, sid, iss.as_ref(), cutoff),
+            Entry::Subject { sub, iss, subject_claims, claims_iss, .. } => {
+                self.cut_off(Kind::Subject, sub, iss.as_ref(), cutoff);
+                return self.cut_off_by(subject_claims, Kind::Subject, sub, iss.as_ref().or(claims_iss.as_ref()), cutoff);
             }
-            Entry::Subject { sub, iss, not_before, expires_at } => {
-                self.cut_off(Kind::Subject, sub, iss.as_deref(), Cutoff::of(*not_before, *expires_at), now);
+            Entry::Client { client_id, iss, client_claims, claims_iss, .. } => {
+                self.cut_off(Kind::Client, client_id, iss.as_ref(), cutoff);
+                return self.cut_off_by(client_claims, Kind::Client, client_id, iss.as_ref().or(claims_iss.as_ref()), cutoff);
             }
-            Entry::Client { client_id, iss, not_before, expires_at } => {
-                self.cut_off(Kind::Client, client_id, iss.as_deref(), Cutoff::of(*not_before, *expires_at), now);
-            }
-            Entry::Issuer { iss, not_before, expires_at } => {
-                self.cut_off(Kind::Issuer, iss, None, Cutoff::of(*not_before, *expires_at), now);
-            }
+            Entry::Issuer { iss, .. } => self.cut_off(Kind::Issuer, iss, None, cutoff),
         }
         true
     }
 
-    fn deny_token(&self, key: Key, jti: Option<&str>, expires: Expiry, now: OffsetDateTime) {
-        if expires.is_over(now) {
-            return;
-        }
-        let extend = |held: &mut Expiry| *held = expires.max(*held);
-        extend(self.write(key).tokens.entry(key).or_insert(expires));
-        if let Some(key) = jti.map(Key::of_jti) {
-            extend(self.write(key).jtis.entry(key).or_insert(expires));
-            self.ever.jti.store(true, Ordering::Release);
-        }
+    fn deny_token(&self, hex: &str, expires: Expiry) -> bool {
+        let Some(key) = Key::of_hex(hex) else { return false };
+        extend(&mut self.write(key).tokens, key, expires);
+        true
     }
 
-    fn cut_off(&self, kind: Kind, name: &str, iss: Option<&str>, cutoff: Cutoff, now: OffsetDateTime) {
-        if cutoff.expires.is_over(now) {
-            return;
+    fn deny_signed(&self, hex: &str, expires: Expiry) -> bool {
+        let Some(key) = Key::of_hex(hex) else { return false };
+        extend(&mut self.write(key).signed, key, expires);
+        self.ever.signed.store(true, Ordering::Release);
+        true
+    }
+
+    fn deny_jti(&self, key: Key, issuer: Issuer, expires: Expiry) {
+        match self.write(key).jtis.entry(key) {
+            hash_map::Entry::Occupied(mut held) => held.get_mut().add(issuer, expires),
+            hash_map::Entry::Vacant(free) => drop(free.insert(Jtis::One(issuer, expires))),
         }
-        let key = Key::of_wide(kind, name);
-        if let Some(iss) = iss {
-            let own = key.issued_by(Key::of_issuer(iss));
+        self.ever.jti.store(true, Ordering::Release);
+    }
+
+    fn cut_off(&self, kind: Kind, name: &str, iss: Option<&String>, cutoff: Cutoff) {
+        let (key, issuer) = (Key::of_wide(kind, name), iss.map(|iss| Key::of_issuer(iss)));
+        if let Some(issuer) = issuer {
+            let own = key.issued_by(issuer);
             add(&mut self.write(own).cutoffs, own, cutoff);
             add(&mut self.write(key).of_some_issuer, key, cutoff);
         } else {
             add(&mut self.write(key).cutoffs, key, cutoff);
         }
+        self.in_force.add(if kind == Kind::Issuer { Some(Key::of_issuer(name)) } else { issuer }, cutoff);
         self.ever.note(kind, iss.is_some());
     }
 
-    /// Why the token is denied, if it is.
-    pub(crate) fn denial(&self, view: &TokenView<'_>, now: OffsetDateTime) -> Option<Denial> {
-        let claims = &*view.claims;
-        if claims.exp.is_some_and(|exp| i128::from(exp.millis()) * 1_000_000 <= now.unix_timestamp_nanos()) {
-            return Some(Denial::Expired);
-        }
-        let denied = |expires: Option<&Expiry>| expires.is_some_and(|expires| !expires.is_over(now));
-        let by_digest = |token| {
-            let key = Key::of_token(token);
-            denied(self.read(key).tokens.get(&key))
-        };
-        let by_jti = |jti: &String| {
-            let key = Key::of_jti(jti);
-            denied(self.read(key).jtis.get(&key))
-        };
-        let jti = claims.jti.as_ref().filter(|_| self.ever.jti.load(Ordering::Acquire));
-        if view.token.is_some_and(by_digest) || jti.is_some_and(by_jti) {
-            return Some(Denial::Revoked(Kind::Token));
-        }
-        let issuer = claims.iss.as_deref().filter(|_| self.ever.of_issuer.load(Ordering::Acquire)).map(Key::of_issuer);
-        let cut_off = |(kind, name): &(Kind, Option<&str>)| {
-            name.is_some_and(|name| self.ever.any(*kind) && self.is_cut_off(*kind, name, issuer, claims, now))
-        };
-        let names = [
-            (Kind::Session, claims.sid.as_deref()),
-            (Kind::Subject, claims.sub.as_deref()),
-            (Kind::Client, claims.client_id.as_deref()),
-            (Kind::Client, claims.azp.as_deref().filter(|azp| claims.client_id.as_deref() != Some(azp))),
-            (Kind::Issuer, claims.iss.as_deref()),
-        ];
-        names.iter().find(|name| cut_off(name)).map(|(kind, _)| Denial::Revoked(*kind))
-    }
-
-    fn is_cut_off(&self, kind: Kind, name: &str, issuer: Option<Key>, claims: &Claims, now: OffsetDateTime) -> bool {
-        let latest = |cutoffs: Option<&Cutoffs>| cutoffs.and_then(|cutoffs| cutoffs.latest(now));
-        let key = Key::of_wide(kind, name);
-        let of_any = {
-            let shard = self.read(key);
-            let of_some = if claims.iss.is_none() { latest(shard.of_some_issuer.get(&key)) } else { None };
-            latest(shard.cutoffs.get(&key)).max(of_some)
-        };
-        let of_its_own = issuer.and_then(|issuer| {
-            let key = key.issued_by(issuer);
-            latest(self.read(key).cutoffs.get(&key))
-        });
-        // A token that does not say when it was issued may be older than any cutoff.
-        of_any.max(of_its_own).is_some_and(|cutoff| claims.iat.is_none_or(|iat| iat.millis() <= cutoff))
+    /// The same by claims of `iss`'s tokens alone. Claims of nobody's say nothing.
+    fn cut_off_by(&self, claims: &[String], kind: Kind, name: &str, iss: Option<&String>, cutoff: Cutoff) -> bool {
+        let Some(issuer) = iss.map(|iss| Key::of_issuer(iss)) else { return true };
+        let usable = claims.iter().filter(|claim| self.names.add(kind, claim));
+        let keys: Vec<_> = usable.map(|claim| Key::of_claim(kind, claim, name).issued_by(issuer)).collect();
+        keys.iter().for_each(|key| add(&mut self.write(*key).by_claim, *key, cutoff));
+        self.ever.of_issuer.fetch_or(!keys.is_empty(), Ordering::Release);
+        keys.len() == claims.len()
     }
 
     /// Drops what is over, one shard at a time.
@@ -184,6 +172,7 @@ impl Entries {
         for shard in &self.shards {
             shard.write().unwrap_or_else(PoisonError::into_inner).expire(now);
         }
+        self.in_force.expire(now);
     }
 
     /// How many tokens and selectors are denied.
@@ -196,9 +185,12 @@ impl Entries {
         let mut lines = Vec::new();
         for shard in &self.shards {
             let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
-            let tokens = shard.tokens.iter().chain(&shard.jtis).filter(|(_, expires)| !expires.is_over(now));
+            let tokens = shard.tokens.iter().chain(&shard.signed).filter(|(_, expires)| !expires.is_over(now));
             lines.extend(tokens.map(|(key, expires)| format!("{} until {}", key, expires.0)));
-            for (key, cutoffs) in shard.cutoffs.iter().chain(&shard.of_some_issuer) {
+            let jtis = shard.jtis.iter().flat_map(|(key, jtis)| jtis.all().map(move |(issuer, expires)| (key, issuer, expires)));
+            let jtis = jtis.filter(|(.., expires)| !expires.is_over(now));
+            lines.extend(jtis.map(|(key, issuer, expires)| format!("{key} of {issuer} until {}", expires.0)));
+            for (key, cutoffs) in shard.cutoffs.iter().chain(&shard.of_some_issuer).chain(&shard.by_claim) {
                 let held = cutoffs.all().iter().filter(|cutoff| !cutoff.expires.is_over(now));
                 lines.extend(held.map(|cutoff| format!("{} before {} until {}", key, cutoff.not_before, cutoff.expires.0)));
             }
@@ -214,6 +206,11 @@ impl Entries {
     fn write(&self, key: Key) -> RwLockWriteGuard<'_, Shard> {
         self.shards[key.spread() % SHARDS].write().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn extend(tokens: &mut Map<Expiry>, key: Key, expires: Expiry) {
+    let held = tokens.entry(key).or_insert(expires);
+    *held = expires.max(*held);
 }
 
 fn add(cutoffs: &mut Map<Cutoffs>, key: Key, cutoff: Cutoff) {

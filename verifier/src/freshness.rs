@@ -1,6 +1,6 @@
 //! Whether the denylist may vouch for being up to date. Readers look at one atomic number; the feed tells what happens.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,8 @@ pub(crate) struct Freshness {
     start: Instant,
     /// Fresh until this many milliseconds after `start`; 0: stale.
     fresh_until: AtomicU64,
+    /// The latest time of a heartbeat, in milliseconds since 1970.
+    last_beat: AtomicI64,
     known: Mutex<Known>,
 }
 
@@ -34,7 +36,7 @@ struct Known {
 
 impl Freshness {
     pub(crate) fn new() -> Self {
-        Self { start: Instant::now(), fresh_until: AtomicU64::new(0), known: Mutex::default() }
+        Self { start: Instant::now(), fresh_until: AtomicU64::new(0), last_beat: AtomicI64::new(i64::MIN), known: Mutex::default() }
     }
 
     /// Why the denylist is stale at `now`, or `None`.
@@ -90,6 +92,17 @@ impl Freshness {
     /// Heartbeats arrive that vouch for nothing: they name what was not read, or the log says nothing.
     pub(crate) fn behind(&self, now: Instant) {
         self.known().late = Some(now);
+    }
+
+    /// A heartbeat's own time, whatever it vouches for.
+    pub(crate) fn beat_at(&self, time: OffsetDateTime) {
+        let millis = i64::try_from(time.unix_timestamp_nanos().div_euclid(1_000_000)).unwrap_or(i64::MAX);
+        self.last_beat.fetch_max(millis, Ordering::Relaxed);
+    }
+
+    /// The latest heartbeat's own time, in milliseconds since 1970: a second clock.
+    pub(crate) fn last_beat(&self) -> i64 {
+        self.last_beat.load(Ordering::Relaxed)
     }
 
     fn change(&self, change: impl FnOnce(&mut Known)) {

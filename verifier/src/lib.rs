@@ -26,6 +26,7 @@
 //! | question | file |
 //! |---|---|
 //! | what is on the wire | [`message`] |
+//! | what does a token say of itself | [`claims`] |
 //! | what does an entry deny, and for how long | `entries.rs` |
 //! | when is the answer stale | `freshness.rs` |
 //! | where does reading begin, when is something missing | `feed/begin.rs` |
@@ -36,6 +37,7 @@
 //! | who reports to the operators | `report.rs` |
 
 pub mod amqp;
+pub mod claims;
 mod denylist;
 mod entries;
 pub mod feed;
@@ -47,11 +49,13 @@ pub mod message;
 
 #[cfg(feature = "metrics")]
 mod metrics;
+mod oddities;
 mod report;
 mod token;
 mod verdict;
 
+pub use claims::{Claims, NumericDate};
 pub use denylist::{Denylist, Figures, Options, OptionsError, Position};
 pub use message::{Staleness, StalenessPolicy};
-pub use token::{Claims, NumericDate, TokenView};
+pub use token::TokenView;
 pub use verdict::{Denial, Verdict};

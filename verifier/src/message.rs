@@ -1,12 +1,14 @@
 //! The messages that workers and verifiers exchange (CloudEvents 1.0 in JSON), and where they travel.
 
+mod entry;
+mod feed;
+
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-mod feed;
-
-pub use feed::*;
+pub use self::entry::{Entry, TokenIssuer};
+pub use self::feed::*;
 
 /// Exchange that invalidations are published to.
 pub const EXCHANGE: &str = "auth.invalidations";
@@ -155,97 +157,6 @@ pub struct EventRef {
     pub source: String,
     /// CloudEvents `id`.
     pub id: String,
-}
-
-/// What to deny. A member that does not apply to the kind is left out; `iss` of a wide entry is null where any issuer is meant.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Entry {
-    /// One token.
-    Token {
-        /// Lower-case hex SHA-256 of the token as presented after `Bearer `.
-        token_sha256: String,
-        /// What the event said it is.
-        #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "known_hint")]
-        token_type_hint: Option<TokenTypeHint>,
-        /// The JWT's `jti`.
-        #[serde(skip_serializing_if = "Option::is_none", default)]
-        jti: Option<String>,
-        /// When the entry may be forgotten.
-        #[serde(with = "time::serde::rfc3339")]
-        expires_at: OffsetDateTime,
-    },
-    /// Tokens with this `sid`.
-    Session {
-        /// Session.
-        sid: String,
-        /// Its subject, where known.
-        sub: Option<String>,
-        /// Issuer; null: any.
-        iss: Option<String>,
-        /// Tokens issued at or before this moment are denied.
-        #[serde(with = "time::serde::rfc3339")]
-        not_before: OffsetDateTime,
-        /// When the entry may be forgotten.
-        #[serde(with = "time::serde::rfc3339")]
-        expires_at: OffsetDateTime,
-    },
-    /// Tokens of this `sub`.
-    Subject {
-        /// Issuer; null: any.
-        iss: Option<String>,
-        /// Subject.
-        sub: String,
-        /// Tokens issued at or before this moment are denied.
-        #[serde(with = "time::serde::rfc3339")]
-        not_before: OffsetDateTime,
-        /// When the entry may be forgotten.
-        #[serde(with = "time::serde::rfc3339")]
-        expires_at: OffsetDateTime,
-    },
-    /// Tokens of this client.
-    Client {
-        /// OAuth client.
-        client_id: String,
-        /// Issuer; null: any.
-        iss: Option<String>,
-        /// Tokens issued at or before this moment are denied.
-        #[serde(with = "time::serde::rfc3339")]
-        not_before: OffsetDateTime,
-        /// When the entry may be forgotten.
-        #[serde(with = "time::serde::rfc3339")]
-        expires_at: OffsetDateTime,
-    },
-    /// Every token of this issuer.
-    Issuer {
-        /// Issuer.
-        iss: String,
-        /// Tokens issued at or before this moment are denied.
-        #[serde(with = "time::serde::rfc3339")]
-        not_before: OffsetDateTime,
-        /// When the entry may be forgotten.
-        #[serde(with = "time::serde::rfc3339")]
-        expires_at: OffsetDateTime,
-    },
-}
-
-/// A hint that this release does not know must not keep the token from being denied.
-fn known_hint<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<TokenTypeHint>, D::Error> {
-    let hint = serde_json::Value::deserialize(deserializer)?;
-    Ok(hint.as_str().and_then(TokenTypeHint::parse))
-}
-
-impl Entry {
-    /// The kind that the entry's message is routed by.
-    pub fn kind(&self) -> Kind {
-        match self {
-            Self::Token { .. } => Kind::Token,
-            Self::Session { .. } => Kind::Session,
-            Self::Subject { .. } => Kind::Subject,
-            Self::Client { .. } => Kind::Client,
-            Self::Issuer { .. } => Kind::Issuer,
-        }
-    }
 }
 
 /// Payload of a verifier's report: what it has applied and whether it knows itself to be up to date.

@@ -45,9 +45,16 @@ impl Collector for Figured {
             ("unreadable", "Messages and entries that could not be read", figures.unreadable),
             ("disconnects", "Connections to the feed that were lost or could not be made", figures.disconnects),
             ("truncations", "Times that the stream was found truncated", figures.truncations),
+            ("unreadable_tokens", "Checks of signed tokens whose claims could not be read", figures.unreadable_tokens),
         ] {
             let counter = ConstCounter::new(value);
             counter.encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)?;
+        }
+        let future = self.0.issued_in_the_future();
+        let mut metric =
+            encoder.encode_descriptor("future_iat", "Checks of tokens issued in the future, by issuer", None, MetricType::Counter)?;
+        for (issuer, tokens) in future {
+            ConstCounter::new(tokens).encode(metric.encode_family(&[("iss", issuer)])?)?;
         }
         gauge(&mut encoder, "entries", "Tokens and selectors denied", figures.entries)?;
         // Before the first message there is none.

@@ -32,6 +32,8 @@ impl Verdict {
 pub enum Denial {
     /// It was revoked: itself, or everything issued at or before a moment for its session, subject, client or issuer.
     Revoked(Kind),
+    /// It is a signed JWT whose claims cannot be read, and everything issued at or before a moment was revoked for somebody whom it may name.
+    Unreadable,
     /// Its own `exp` has passed. Its denial may be forgotten by now, so it is refused on its own account.
     Expired,
 }
@@ -41,6 +43,7 @@ impl fmt::Display for Denial {
         match self {
             Self::Revoked(Kind::Token) => f.write_str("the token was revoked"),
             Self::Revoked(kind) => write!(f, "everything of its {} was revoked", kind.as_str()),
+            Self::Unreadable => f.write_str("the token's claims cannot be read, and it may be one of those that were revoked"),
             Self::Expired => f.write_str("the token has expired"),
         }
     }

@@ -7,6 +7,9 @@ use std::net::TcpStream;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE;
+
 /// Nothing listens there: the port of a listener that is closed again would be another's soon.
 const NO_BROKER: &str = "amqp://guest:pa55canary@127.0.0.1:1/%2f";
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -180,6 +183,31 @@ fn each_policy_decides_about_any_method_and_any_path_below_check() {
     assert!(open.ask("PUT", "/check/orders/1?x=y", "").starts_with("HTTP/1.1 401 Unauthorized\r\n"));
     let twice = open.ask("GET", "/check", "Authorization: Bearer t\r\nAuthorization: Bearer t\r\n");
     assert!(twice.starts_with("HTTP/1.1 401 ") && twice.contains("error=\"invalid_request\""), "{twice}");
+}
+
+#[test]
+fn odd_tokens_are_counted_and_padded_ones_are_read() {
+    let encode = |text: String| URL_SAFE.encode(text);
+    let jwt = |payload: String| format!("{}.{}.c2ln", encode(r#"{"alg":"RS256"}"#.to_owned()), encode(payload));
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs();
+    let gate = Gate::start(&[("GATE_STALENESS_POLICY", "fail_open")]);
+    let verdict = |token: String| {
+        let answer = gate.ask("GET", "/check", &format!("Authorization: Bearer {token}\r\n"));
+        answer.split_once("x-revocation-verdict: ").and_then(|(_, rest)| rest.split_once("\r\n")).expect("a verdict").0.to_owned()
+    };
+    for iat in [now + 3600, (now + 3600) * 1000, (now + 3600) * 1_000_000] {
+        assert_eq!(verdict(jwt(format!(r#"{{"iss":"https://one\"\n","iat":{iat}}}"#))), "stale_accepted");
+    }
+    assert_eq!(verdict(jwt(format!(r#"{{"iat":{now},"exp":1}}"#))), "denied");
+    for payload in ["no JSON", "[]", "{\"sub\":"] {
+        assert_eq!(verdict(jwt(payload.to_owned())), "stale_accepted");
+    }
+    let metrics = gate.ask("GET", "/metrics", "");
+    assert!(metrics.contains("\nrevocation_verifier_unreadable_tokens_total 3\n"), "{metrics}");
+    assert!(metrics.contains("\nrevocation_verifier_future_iat_total{iss=\"https://one\\\"\u{fffd}\"} 3\n"), "{metrics}");
+    let (_, log) = gate.stop("TERM");
+    let lines = |words: &str| log.lines().filter(|line| line.contains(words)).count();
+    assert_eq!([lines("issued in the future"), lines("claims that cannot be read")], [1, 1], "{log}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use futures::future::join_all;
 use lapin::options::BasicPublishOptions;
 use lapin::{BasicProperties, Confirmation};
 use revocation_verifier::{Denylist, Options, StalenessPolicy};
-use revocation_worker::invalidation::{Composer, EXCHANGE, Entry, EventRef, Outgoing, Phase};
+use revocation_worker::invalidation::{Composer, EXCHANGE, Entry, EventRef, Outgoing, Phase, TokenIssuer};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -81,8 +81,10 @@ impl Feed {
         let event = EventRef { source: "/bench".to_owned(), id: Uuid::now_v7().to_string() };
         let entry = || Entry::Token {
             token_sha256: format!("{:032x}{:032x}", Uuid::now_v7().as_u128(), Uuid::now_v7().as_u128()),
+            signed_sha256: None,
             token_type_hint: None,
             jti: None,
+            iss: TokenIssuer::NotSaid,
             expires_at,
         };
         self.composer.invalidations(Phase::Requested, &event, None, (0..targets).map(|_| ("main".to_owned(), entry())).collect())

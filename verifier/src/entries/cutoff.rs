@@ -2,6 +2,8 @@
 
 use time::OffsetDateTime;
 
+use crate::message::Entry;
+
 /// Seconds since 1970, rounded up, so that no denial ends before its token.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct Expiry(pub(super) u32);
@@ -25,12 +27,23 @@ pub(super) struct Cutoff {
 }
 
 impl Cutoff {
-    pub(super) fn of(not_before: OffsetDateTime, expires: OffsetDateTime) -> Self {
+    /// A token's entry has no cutoff; only its expiry counts.
+    pub(super) fn of_entry(entry: &Entry) -> Self {
+        match entry {
+            Entry::Token { expires_at, .. } => Self::of(*expires_at, *expires_at),
+            Entry::Session { not_before, expires_at, .. }
+            | Entry::Subject { not_before, expires_at, .. }
+            | Entry::Client { not_before, expires_at, .. }
+            | Entry::Issuer { not_before, expires_at, .. } => Self::of(*not_before, *expires_at),
+        }
+    }
+
+    fn of(not_before: OffsetDateTime, expires: OffsetDateTime) -> Self {
         let millis = not_before.unix_timestamp_nanos().div_euclid(1_000_000);
         Self { not_before: i64::try_from(millis).unwrap_or(i64::MAX), expires: Expiry::of(expires) }
     }
 
-    fn covers(self, other: Self) -> bool {
+    pub(super) fn covers(self, other: Self) -> bool {
         self.not_before >= other.not_before && self.expires >= other.expires
     }
 }

@@ -3,7 +3,11 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::token::NumericDate;
+use crate::claims::{Claims, NumericDate};
+use crate::message::TokenIssuer;
+use crate::oddities::Oddities;
+use crate::token::TokenView;
+use crate::verdict::Denial;
 
 /// Seconds; all that happens in these tests happens within a few of them.
 const BASE: i64 = 1_800_000_000;
@@ -20,14 +24,25 @@ fn issuer() -> impl Strategy<Value = Option<String>> {
     prop::option::of(prop::sample::select(vec!["https://one", "https://two"]).prop_map(str::to_owned))
 }
 
+fn token_issuer() -> impl Strategy<Value = TokenIssuer> {
+    prop_oneof![Just(TokenIssuer::NotSaid), issuer().prop_map(TokenIssuer::from)]
+}
+
+/// None, or one that means what `sub` or `client_id` means, in tokens of this issuer if the entry names none.
+fn others() -> impl Strategy<Value = (Vec<String>, Option<String>)> {
+    (prop::collection::vec(Just("uid".to_owned()), 0..2), issuer())
+}
+
 fn entry() -> impl Strategy<Value = Entry> {
     let expires = || (0_i64..8).prop_map(|s| at_millis(s * 1000));
     let cutoff = || (0_i64..6000).prop_map(at_millis);
     prop_oneof![
-        (name(), prop::option::of(name()), expires()).prop_map(|(token, jti, expires_at)| Entry::Token {
+        (name(), prop::option::of(name()), token_issuer(), expires()).prop_map(|(token, jti, iss, expires_at)| Entry::Token {
             token_sha256: digest_of(&token),
+            signed_sha256: None,
             token_type_hint: None,
             jti,
+            iss,
             expires_at
         }),
         (name(), issuer(), cutoff(), expires()).prop_map(|(sid, iss, not_before, expires_at)| Entry::Session {
@@ -37,18 +52,19 @@ fn entry() -> impl Strategy<Value = Entry> {
             not_before,
             expires_at
         }),
-        (name(), issuer(), cutoff(), expires()).prop_map(|(sub, iss, not_before, expires_at)| Entry::Subject {
-            iss,
-            sub,
-            not_before,
-            expires_at
+        (name(), issuer(), others(), cutoff(), expires()).prop_map(|(sub, iss, (subject_claims, claims_iss), not_before, expires_at)| {
+            Entry::Subject { iss, sub, subject_claims, claims_iss, not_before, expires_at }
         }),
-        (name(), issuer(), cutoff(), expires()).prop_map(|(client_id, iss, not_before, expires_at)| Entry::Client {
-            client_id,
-            iss,
-            not_before,
-            expires_at
-        }),
+        (name(), issuer(), others(), cutoff(), expires()).prop_map(
+            |(client_id, iss, (client_claims, claims_iss), not_before, expires_at)| Entry::Client {
+                client_id,
+                iss,
+                client_claims,
+                claims_iss,
+                not_before,
+                expires_at
+            }
+        ),
         (issuer(), cutoff(), expires()).prop_map(|(iss, not_before, expires_at)| Entry::Issuer {
             iss: iss.unwrap_or_default(),
             not_before,
@@ -58,9 +74,9 @@ fn entry() -> impl Strategy<Value = Entry> {
 }
 
 fn claims() -> impl Strategy<Value = Claims> {
-    let iat = prop::option::of(prop_oneof![(0_i64..6).prop_map(|s| s * 1000), 0_i64..6000]);
+    let iat = prop::option::of(prop_oneof![(0_i64..6).prop_map(|s| s * 1000), 0_i64..6000, 290_000_i64..310_000]);
     let some = || prop::option::of(name());
-    (some(), issuer(), some(), some(), some(), some(), iat).prop_map(|(jti, iss, sub, sid, client_id, azp, iat)| Claims {
+    (some(), issuer(), some(), some(), some(), some(), iat, some()).prop_map(|(jti, iss, sub, sid, client_id, azp, iat, uid)| Claims {
         jti,
         iss,
         sub,
@@ -69,6 +85,7 @@ fn claims() -> impl Strategy<Value = Claims> {
         azp,
         iat: iat.map(|millis| NumericDate::from_millis(BASE * 1000 + millis)),
         exp: None,
+        others: uid.map(|uid| ("uid".to_owned(), uid)).into_iter().collect(),
     })
 }
 
@@ -76,29 +93,50 @@ fn digest_of(token: &str) -> String {
     <sha2::Sha256 as sha2::Digest>::digest(token).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The contract's rules, read aloud.
-fn denies(entry: &Entry, token: &str, claims: &Claims, now: OffsetDateTime) -> bool {
-    let (names_it, iss, not_before, expires_at) = match entry {
-        Entry::Token { token_sha256, jti, expires_at, .. } => {
-            let is_it = *token_sha256 == digest_of(token) || (jti.is_some() && *jti == claims.jti);
+/// The contract's rules, read aloud. `token` is not shown by those who have claims alone.
+fn denies(entry: &Entry, token: Option<&String>, claims: &Claims, now: OffsetDateTime) -> bool {
+    let by = |others: &[String], name: &String, iss: Option<&String>| {
+        iss.is_some() && claims.iss.as_ref() == iss && others.iter().any(|other| claims.others.get(other) == Some(name))
+    };
+    let issuer_fits = |iss: &Option<String>| iss.is_none() || claims.iss.is_none() || *iss == claims.iss;
+    let (names_it, not_before, expires_at) = match entry {
+        Entry::Token { token_sha256, jti, iss, expires_at, .. } => {
+            let issuer_fits = match iss {
+                TokenIssuer::NotSaid => true,
+                TokenIssuer::None => claims.iss.is_none(),
+                TokenIssuer::Named(iss) => claims.iss.as_ref() == Some(iss) || (claims.iss.is_none() && token.is_none()),
+            };
+            let is_it =
+                token.is_some_and(|token| *token_sha256 == digest_of(token)) || (jti.is_some() && *jti == claims.jti && issuer_fits);
             return is_it && now < *expires_at;
         }
-        Entry::Session { sid, iss, not_before, expires_at, .. } => (claims.sid.as_ref() == Some(sid), iss, not_before, expires_at),
-        Entry::Subject { sub, iss, not_before, expires_at } => (claims.sub.as_ref() == Some(sub), iss, not_before, expires_at),
-        Entry::Client { client_id, iss, not_before, expires_at } => {
-            ([&claims.client_id, &claims.azp].into_iter().flatten().any(|client| client == client_id), iss, not_before, expires_at)
+        Entry::Session { sid, iss, not_before, expires_at, .. } => {
+            (claims.sid.as_ref() == Some(sid) && issuer_fits(iss), not_before, expires_at)
         }
-        Entry::Issuer { iss, not_before, expires_at } => (claims.iss.as_ref() == Some(iss), &None, not_before, expires_at),
+        Entry::Subject { sub, iss, subject_claims, claims_iss, not_before, expires_at } => {
+            let by_sub = claims.sub.as_ref() == Some(sub) && issuer_fits(iss);
+            (by_sub || by(subject_claims, sub, iss.as_ref().or(claims_iss.as_ref())), not_before, expires_at)
+        }
+        Entry::Client { client_id, iss, client_claims, claims_iss, not_before, expires_at } => {
+            let by_usual = [&claims.client_id, &claims.azp].into_iter().flatten().any(|client| client == client_id) && issuer_fits(iss);
+            (by_usual || by(client_claims, client_id, iss.as_ref().or(claims_iss.as_ref())), not_before, expires_at)
+        }
+        Entry::Issuer { iss, not_before, expires_at } => (claims.iss.as_ref() == Some(iss), not_before, expires_at),
     };
-    let issuer_fits = iss.is_none() || claims.iss.is_none() || *iss == claims.iss;
-    let is_old = claims.iat.is_none_or(|iat| i128::from(iat.millis()) * 1_000_000 <= not_before.unix_timestamp_nanos());
-    names_it && issuer_fits && is_old && now < *expires_at
+    let in_time = |time: OffsetDateTime, millis: i64| time >= OffsetDateTime::UNIX_EPOCH + time::Duration::milliseconds(millis);
+    let iat = claims.iat.map(NumericDate::millis).filter(|iat| in_time(now + time::Duration::minutes(5), *iat));
+    names_it && iat.is_none_or(|iat| in_time(*not_before, iat)) && now < *expires_at
+}
+
+fn denial(held: &Entries, view: &TokenView<'_>, now: i64) -> Option<Denial> {
+    held.denial(view, At::new(at_millis(now), i64::MIN), &Oddities::default())
 }
 
 proptest! {
     #[test]
     fn answers_as_a_list_of_all_entries_would(
         entries in prop::collection::vec(entry(), 0..12), claims in claims(), token in name(), now in 0_i64..8000, looks in prop::collection::vec(0_i64..8000, 0..4),
+        is_alone in any::<bool>(),
     ) {
         let held = Entries::new();
         let mut looks = looks.into_iter().filter(|look| *look <= now).collect::<Vec<_>>();
@@ -108,8 +146,9 @@ proptest! {
             looks.pop().into_iter().for_each(|look| held.expire(at_millis(look)));
         }
         // What has been forgotten by `now` was over by then, so the list needs no forgetting.
-        let expected = entries.iter().any(|entry| denies(entry, &token, &claims, at_millis(now)));
-        prop_assert_eq!(held.denial(&TokenView::with_claims(&token, &claims), at_millis(now)).is_some(), expected);
+        let expected = entries.iter().any(|entry| denies(entry, Some(&token).filter(|_| !is_alone), &claims, at_millis(now)));
+        let view = if is_alone { TokenView::claims(&claims) } else { TokenView::with_claims(&token, &claims) };
+        prop_assert_eq!(denial(&held, &view, now).is_some(), expected);
     }
 
     #[test]
@@ -134,7 +173,14 @@ proptest! {
 }
 
 fn subject(not_before: i64, expires_s: i64) -> Entry {
-    Entry::Subject { iss: None, sub: "a".to_owned(), not_before: at_millis(not_before), expires_at: at_millis(expires_s * 1000) }
+    Entry::Subject {
+        iss: None,
+        sub: "a".to_owned(),
+        subject_claims: Vec::new(),
+        claims_iss: None,
+        not_before: at_millis(not_before),
+        expires_at: at_millis(expires_s * 1000),
+    }
 }
 
 fn of_subject(iat: Option<i64>) -> Claims {
@@ -142,7 +188,7 @@ fn of_subject(iat: Option<i64>) -> Claims {
 }
 
 fn is_denied(held: &Entries, claims: &Claims, now: i64) -> bool {
-    held.denial(&TokenView::claims(claims), at_millis(now)).is_some()
+    denial(held, &TokenView::claims(claims), now).is_some()
 }
 
 #[test]
@@ -181,8 +227,10 @@ fn what_is_over_is_forgotten() {
     let held = Entries::new();
     let token = |n: i64| Entry::Token {
         token_sha256: format!("{n:064x}"),
+        signed_sha256: None,
         token_type_hint: None,
         jti: Some(n.to_string()),
+        iss: TokenIssuer::NotSaid,
         expires_at: at_millis(n),
     };
     assert!((1..=1000).all(|n| held.apply(&token(n * 100), at_millis(0))));
@@ -201,15 +249,35 @@ fn what_is_over_is_forgotten() {
 fn a_digest_that_is_none_is_refused() {
     let held = Entries::new();
     for token_sha256 in [String::new(), "0".repeat(63), "g".repeat(64), "é".repeat(32), format!("+{}", "0".repeat(63))] {
-        let entry = Entry::Token { token_sha256, token_type_hint: None, jti: None, expires_at: at_millis(1000) };
+        let entry = Entry::Token {
+            token_sha256,
+            signed_sha256: None,
+            token_type_hint: None,
+            jti: None,
+            iss: TokenIssuer::NotSaid,
+            expires_at: at_millis(1000),
+        };
         assert!(!held.apply(&entry, at_millis(0)));
     }
     assert_eq!(held.len(), 0);
 }
 
 #[test]
+fn digests_that_look_alike_are_different_tokens() {
+    let patterns = (0..=255_u8).map(|byte| format!("{byte:02x}").repeat(32));
+    let counted = (0..256).flat_map(|number: u64| {
+        [format!("{number:064x}"), format!("{number:02x}{}", "0".repeat(62)), format!("{number:032x}{number:032x}")]
+    });
+    let digests: std::collections::BTreeSet<_> = patterns.chain(counted).collect();
+    let keys: std::collections::BTreeSet<_> = digests.iter().map(|digest| Key::of_hex(digest).unwrap()).collect();
+    assert_eq!(keys.len(), digests.len());
+}
+
+#[test]
 fn an_expired_token_is_refused_on_its_own_account() {
     let claims = Claims { exp: Some(NumericDate::from_millis(BASE * 1000 + 5000)), ..Claims::default() };
-    let denial = |now| Entries::new().denial(&TokenView::claims(&claims), at_millis(now));
+    let denial = |now| denial(&Entries::new(), &TokenView::claims(&claims), now);
     assert_eq!((denial(4999), denial(5000)), (None, Some(Denial::Expired)));
 }
+
+mod kinds;

@@ -216,7 +216,10 @@ impl Feed {
         }
         let (incoming, time) = Incoming::parse(&delivery.data);
         match incoming {
-            Incoming::Heartbeat(sent, _) => self.named.beat(sent, None, instant),
+            Incoming::Heartbeat(sent, _) => {
+                self.shared.freshness.beat_at(sent);
+                self.named.beat(sent, None, instant);
+            }
             Incoming::Denials(targets) => {
                 self.unreadable(targets.iter().filter(|target| !self.deny(target, now)).count() as u64, offset);
             }
@@ -236,6 +239,7 @@ impl Feed {
     /// A heartbeat from beside the log. One that does not say what was published vouches for nothing: older workers' do so in the log.
     fn hear(&mut self, delivery: &Delivery) {
         if let (Incoming::Heartbeat(sent, Some(progress)), _) = Incoming::parse(&delivery.data) {
+            self.shared.freshness.beat_at(sent);
             self.named.beat(sent, Some(progress), Instant::now());
         }
     }

@@ -40,10 +40,15 @@ impl<'a> Credentials<'a> {
     }
 }
 
-/// RFC 6750 section 2.1: `1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="`.
+/// RFC 6750 section 2.1: `1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="`. Some issuers pad each part of a JWT: what they put at the
+/// end of the token may stand before a dot, too.
 fn is_b64token(token: &str) -> bool {
-    let body = token.trim_end_matches('=');
-    !body.is_empty() && body.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte))
+    token.bytes().any(|byte| byte != b'=') && token.split('.').all(is_padded)
+}
+
+fn is_padded(part: &str) -> bool {
+    let body = part.trim_end_matches('=');
+    body.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_~+/".contains(&byte))
 }
 
 #[cfg(test)]
@@ -73,6 +78,13 @@ mod tests {
     }
 
     #[test]
+    fn parts_may_be_padded() {
+        for token in ["ey=.ey=.a", "ey==.ey==.a==", "ey.ey=.a", "a=.b", "a=.", "=.a"] {
+            assert_eq!(read(&[format!("Bearer {token}").as_bytes()]), Ok(Some(token.to_owned())));
+        }
+    }
+
+    #[test]
     fn other_schemes_are_no_bearer_token() {
         for value in ["", "Basic abc", "Bearerabc", "Bearer\tabc", "DPoP abc", "Basic x, Bearer y"] {
             assert_eq!(read(&[value.as_bytes()]), Ok(None), "{value}");
@@ -82,7 +94,7 @@ mod tests {
 
     #[test]
     fn what_is_no_token_is_refused() {
-        let malformed: [&[u8]; 11] = [
+        let malformed: [&[u8]; 14] = [
             b"Bearer",
             b"Bearer ",
             b"Bearer =",
@@ -91,6 +103,9 @@ mod tests {
             b"Bearer a\tb",
             b"Bearer \ta",
             b"Bearer a=b",
+            b"Bearer a=b.c",
+            b"Bearer a.b=c.d",
+            b"Bearer a=~.b",
             b"Bearer \"a\"",
             b"Bearer a%20",
             b"Bearer \xc3\xa9",

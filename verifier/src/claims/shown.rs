@@ -1,0 +1,181 @@
+//! The claims of a token in front of a check: borrowed where they can be.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use super::jws::ThreeParts;
+use super::scan::{Members, Quoted, Unreadable, Value};
+use super::value::{NumericDate, Round, name};
+use super::{Claims, encoding};
+
+type Text<'a> = Cow<'a, str>;
+
+/// [`Claims`] without copies.
+#[derive(Default)]
+pub(crate) struct Shown<'a> {
+    pub(crate) jti: Option<Text<'a>>,
+    pub(crate) iss: Option<Text<'a>>,
+    pub(crate) sub: Option<Text<'a>>,
+    pub(crate) sid: Option<Text<'a>>,
+    pub(crate) client_id: Option<Text<'a>>,
+    pub(crate) azp: Option<Text<'a>>,
+    pub(crate) iat: Option<NumericDate>,
+    pub(crate) exp: Option<NumericDate>,
+    others: Others<'a>,
+}
+
+enum Others<'a> {
+    Read(Vec<(Text<'a>, Text<'a>)>),
+    Given(&'a BTreeMap<String, String>),
+}
+
+impl Default for Others<'_> {
+    fn default() -> Self {
+        Self::Read(Vec::new())
+    }
+}
+
+/// How much of a payload could be read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    /// All of it.
+    Whole,
+    /// An object, behind whose end something else stands.
+    Object,
+    /// Not as far as to the end of an object.
+    Part,
+}
+
+/// The middle of a token of three parts, decoded. No `Debug`: it holds the claims.
+pub(crate) struct Payload<'t> {
+    parts: ThreeParts<'t>,
+    json: Option<Vec<u8>>,
+}
+
+impl<'t> Payload<'t> {
+    pub(crate) fn of(parts: ThreeParts<'t>) -> Self {
+        Self { parts, json: parts.payload().map(encoding::in_utf8) }
+    }
+
+    /// The claims, those without a field of their own if `wanted` names them; and whether claims may be missing that another reader sees.
+    pub(crate) fn claims(&self, wanted: impl Fn(&str) -> bool) -> (Shown<'_>, bool) {
+        let (shown, extent) = Shown::of_object(self.json.as_deref().unwrap_or_default(), wanted);
+        match extent {
+            Extent::Whole => (shown, false),
+            _ if self.parts.is_compact_jws() => (shown, extent == Extent::Part),
+            // What begins like an object may be anything: a PASETO's payload is followed by its signature.
+            _ => (Shown::default(), false),
+        }
+    }
+}
+
+impl<'a> Shown<'a> {
+    /// As far as they can be read.
+    pub(super) fn of_json(json: &'a [u8], wanted: impl Fn(&str) -> bool) -> Self {
+        Self::of_object(json, wanted).0
+    }
+
+    fn of_object(json: &'a [u8], wanted: impl Fn(&str) -> bool) -> (Self, Extent) {
+        let (mut shown, mut is_certain) = (Self::default(), true);
+        let Some(mut members) = Members::of(json) else { return (shown, Extent::Part) };
+        let ended = loop {
+            match members.next() {
+                Ok(Some((name, value))) => is_certain &= shown.take(name, value, &wanted).is_ok(),
+                Ok(None) => break true,
+                Err(Unreadable) => break false,
+            }
+        };
+        let extent = match (ended && is_certain, members.is_at_end()) {
+            (false, _) => Extent::Part,
+            (true, false) => Extent::Object,
+            (true, true) => Extent::Whole,
+        };
+        (shown, extent)
+    }
+
+    /// A member that is named like one before takes its place.
+    fn take(&mut self, named: Quoted<'a>, value: Value<'a>, wanted: &impl Fn(&str) -> bool) -> Result<(), Unreadable> {
+        let (named, _) = named.text()?;
+        let (claim, must_be_exact) = match &*named {
+            "jti" => (&mut self.jti, true),
+            "iss" => (&mut self.iss, false),
+            "sub" => (&mut self.sub, false),
+            "sid" => (&mut self.sid, false),
+            "client_id" => (&mut self.client_id, false),
+            "azp" => (&mut self.azp, false),
+            "iat" => return Ok(self.iat = NumericDate::of_value(value, Round::Down)),
+            "exp" => return Ok(self.exp = NumericDate::of_value(value, Round::Up)),
+            _ if wanted(&named) => return Ok(self.others.take(named, value)),
+            _ => return Ok(()),
+        };
+        *claim = None;
+        *claim = name(value)?.filter(|(_, is_exact)| *is_exact || !must_be_exact).map(|(text, _)| text);
+        Ok(())
+    }
+
+    /// The value of the claim of this name, whichever it is.
+    pub(crate) fn named(&self, name: &str) -> Option<&str> {
+        match name {
+            "jti" => self.jti.as_deref(),
+            "iss" => self.iss.as_deref(),
+            "sub" => self.sub.as_deref(),
+            "sid" => self.sid.as_deref(),
+            "client_id" => self.client_id.as_deref(),
+            "azp" => self.azp.as_deref(),
+            _ => self.others.get(name),
+        }
+    }
+
+    pub(super) fn into_claims(self) -> Claims {
+        let owned = |text: Option<Text<'_>>| text.map(Cow::into_owned);
+        Claims {
+            jti: owned(self.jti),
+            iss: owned(self.iss),
+            sub: owned(self.sub),
+            sid: owned(self.sid),
+            client_id: owned(self.client_id),
+            azp: owned(self.azp),
+            iat: self.iat,
+            exp: self.exp,
+            others: match self.others {
+                Others::Read(read) => read.into_iter().map(|(name, value)| (name.into_owned(), value.into_owned())).collect(),
+                Others::Given(given) => given.clone(),
+            },
+        }
+    }
+}
+
+impl<'a> Others<'a> {
+    fn get(&self, name: &str) -> Option<&str> {
+        match self {
+            Self::Read(read) => read.iter().find(|(read, _)| read == name).map(|(_, value)| &**value),
+            Self::Given(given) => given.get(name).map(String::as_str),
+        }
+    }
+
+    /// One that cannot be read is no doubt about the others: few of these are claims that a denial may name.
+    fn take(&mut self, named: Text<'a>, value: Value<'a>) {
+        let Self::Read(read) = self else { return };
+        read.retain(|(name, _)| *name != named);
+        if let Ok(Some((value, _))) = name(value) {
+            read.push((named, value));
+        }
+    }
+}
+
+impl<'a> From<&'a Claims> for Shown<'a> {
+    fn from(claims: &'a Claims) -> Self {
+        let borrowed = |text: &'a Option<String>| text.as_deref().map(Cow::Borrowed);
+        Self {
+            jti: borrowed(&claims.jti),
+            iss: borrowed(&claims.iss),
+            sub: borrowed(&claims.sub),
+            sid: borrowed(&claims.sid),
+            client_id: borrowed(&claims.client_id),
+            azp: borrowed(&claims.azp),
+            iat: claims.iat,
+            exp: claims.exp,
+            others: Others::Given(&claims.others),
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Names and moments, in every form that issuers give them.
+
+use super::*;
+
+#[test]
+fn integers_are_names_by_their_decimal_text() {
+    for number in ["1000385", "0", "-7", "9223372036854775808", "123456789012345678901234567890"] {
+        assert_eq!(sub(format!(r#"{{"sub":{number}}}"#)).as_deref(), Some(number));
+    }
+    assert_eq!(sub(r#"{"sub":-0}"#).as_deref(), Some("0"));
+    for other in ["1.0", "1e3", "1E3", "-", "0x10", "007", "+1", "NaN", "true", "null", "[1]", "{}", "1_0", "\"\"", "\"\\u0000\""] {
+        assert_eq!(sub(format!(r#"{{"sub":{other}}}"#)), None, "{other}");
+    }
+    let claims = Claims::peek(&jwt(r#"{"jti":1,"iss":2,"sub":3,"sid":4,"client_id":5,"azp":6,"uid":7}"#));
+    let answer: Claims = serde_json::from_str(r#"{"jti":1,"iss":2,"sub":3,"sid":4,"client_id":5,"azp":6,"uid":7}"#).unwrap();
+    assert_eq!(claims, answer);
+    assert_eq!((claims.jti.as_deref(), claims.azp.as_deref(), &*claims.others["uid"]), (Some("1"), Some("6"), "7"));
+}
+
+#[test]
+fn a_name_that_cannot_be_stored_counts_as_missing() {
+    let long = "x".repeat(MAX_NAME_BYTES + 1);
+    for (value, is_name) in [(&*long, false), (&long[1..], true), ("", false), ("a\\u0000b", false), ("a\\u0001b", true)] {
+        let payload = format!(r#"{{"jti":"{value}","sub":"{value}","sid":"kept"}}"#);
+        for claims in [Claims::peek(&jwt(&payload)), serde_json::from_str(&payload).unwrap()] {
+            assert_eq!([claims.jti.is_some(), claims.sub.is_some(), claims.sid.is_some()], [is_name, is_name, true], "{value}");
+        }
+    }
+}
+
+#[test]
+fn a_jti_that_is_not_exact_counts_as_missing() {
+    for value in [&b"\\ud83d"[..], b"J\\udc00", b"\xe9", b"\xed\xa0\xbd"] {
+        let claims = Claims::from_json(&[b"{\"jti\":\"", value, b"\",\"sub\":\"", value, b"\"}"].concat());
+        assert!(claims.jti.is_none(), "{value:?}");
+        assert!(claims.sub.is_some_and(|sub| sub.contains('\u{fffd}')), "{value:?}");
+    }
+    assert_eq!(Claims::from_json(br#"{"jti":"\ud83d\ude00\u00e9\/"}"#).jti.as_deref(), Some("😀é/"));
+}
+
+#[test]
+fn of_a_repeated_claim_the_last_counts() {
+    assert_eq!(sub(r#"{"sub":"first","sub":"last"}"#).as_deref(), Some("last"));
+    for payload in [r#"{"sub":"first","sub":null}"#, r#"{"sub":"first","sub":[]}"#, r#"{"iat":5,"iat":"soon","uid":"u","uid":{}}"#] {
+        let claims = Claims::peek(&jwt(payload));
+        assert!(claims.sub.is_none() && claims.iat.is_none() && claims.others.is_empty(), "{payload}");
+    }
+}
+
+fn millis(claim: &str, value: &str) -> Option<i64> {
+    let payload = format!(r#"{{"{claim}":{value}}}"#);
+    let claims = Claims::peek(&jwt(&payload));
+    if let Ok(answer) = serde_json::from_str::<Claims>(&payload) {
+        assert_eq!(answer, claims, "{payload}");
+    }
+    if claim == "iat" { claims.iat } else { claims.exp }.map(NumericDate::millis)
+}
+
+#[test]
+fn moments_are_read_in_the_unit_that_their_size_tells() {
+    const NOW: i64 = 1_800_000_000_123;
+    for (value, read) in [
+        ("1800000000", 1_800_000_000_000),
+        ("1.8e9", 1_800_000_000_000),
+        ("1800000000123", NOW),
+        ("1800000000123456", NOW),
+        ("1800000000123456789", NOW),
+        ("1.800000000123e12", NOW),
+        ("99999999999", 99_999_999_999_000),
+        ("100000000000", 100_000_000_000),
+        ("99999999999999", 99_999_999_999_999),
+        ("100000000000000", 100_000_000_000),
+        ("100000000000000000", 100_000_000_000),
+        ("9223372036854775807", 9_223_372_036_854),
+        ("-1", -1000),
+        ("-1800000000123", -NOW),
+        ("0", 0),
+    ] {
+        assert_eq!(millis("iat", value), Some(read), "{value}");
+    }
+    assert_eq!(millis("iat", "1e300"), Some(i64::MAX));
+}
+
+#[test]
+fn moments_are_rounded_so_that_no_denial_is_missed() {
+    for (value, iat, exp) in [
+        ("1.0009", 1000, 1001),
+        ("1800000000.25", 1_800_000_000_250, 1_800_000_000_250),
+        ("1800000000123456", 1_800_000_000_123, 1_800_000_000_124),
+        ("1800000000123000", 1_800_000_000_123, 1_800_000_000_123),
+        ("-1800000000123456", -1_800_000_000_124, -1_800_000_000_123),
+    ] {
+        assert_eq!([millis("iat", value), millis("exp", value)], [Some(iat), Some(exp)], "{value}");
+    }
+}
+
+#[test]
+fn what_is_no_number_is_no_moment() {
+    for missing in ["null", "\"5\"", "true", "[5]", "{}", "NaN", "Infinity", "-Infinity", "1e400", "inf", "nan", "0x10", "5s"] {
+        assert_eq!([millis("iat", missing), millis("exp", missing)], [None, None], "{missing}");
+    }
+}
