@@ -235,7 +235,7 @@ fn tokens(not_before: i64) -> Vec<(String, bool)> {
 #[tokio::test(flavor = "multi_thread")]
 async fn both_verifiers_say_the_same_of_every_kind_of_token() {
     let stage = Stage::new().await;
-    let source = Source::declare(&stage.amqp_url, None).await;
+    let source = Source::declare_apart(&stage.amqp_url).await;
     let (mut consumer, denylist) = (Consumer::start(&stage.amqp_url), verifier(&stage.amqp_url, StalenessPolicy::FailClosed));
     let not_before = now() - 2;
     let (denials, last) = (entries(not_before), token_of("1000385", None));

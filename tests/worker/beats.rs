@@ -1,13 +1,15 @@
 //! A fleet's heartbeats: one a second for all of it, whoever dies; and what they cost the history.
 
+use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
+use futures::StreamExt;
 use lapin::options::{BasicConsumeOptions, BasicQosOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use revocation_verifier::Denylist;
 
-use crate::harness::{Feed, Operator, Setup, Stage, Worker, eventually};
-use futures::StreamExt;
+use crate::harness::{Feed, Operator, Servers, Setup, Stage, Worker, eventually};
 
 fn fleet_setup(stage: &Stage) -> Setup {
     stage.worker("http://127.0.0.1:9/revoke")
@@ -37,26 +39,24 @@ async fn beats(feed: &Feed, wanted: usize) -> (Duration, Duration) {
     (start.elapsed(), gap)
 }
 
-/// Offset and size of everything in the log.
-async fn log(operator: &Operator) -> Vec<usize> {
+/// How many messages lie in the log.
+async fn log_length(operator: &Operator) -> u64 {
     let channel = operator.channel();
     channel.basic_qos(100, BasicQosOptions::default()).await.expect("a prefetch");
     let mut arguments = FieldTable::default();
     arguments.insert("x-stream-offset".into(), AMQPValue::LongString("first".into()));
     let consumer = channel.basic_consume("auth.invalidations.log".into(), "log".into(), BasicConsumeOptions::default(), arguments).await;
     let mut consumer = consumer.expect("consume from the log");
-    let mut sizes = Vec::new();
+    let mut messages = 0;
     while let Ok(Some(delivery)) = tokio::time::timeout(Duration::from_secs(1), consumer.next()).await {
-        sizes.push(delivery.expect("a message").data.len());
+        delivery.expect("a message");
+        messages += 1;
     }
-    sizes
+    messages
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idle_fleet_sends_one_heartbeat_a_second_and_leaves_the_history_short() {
-    const BYTES_A_DAY: f64 = 10e6;
-    /// What a message of the log takes beside its body: properties, headers, and its share of a chunk. Measured: see docs/verifiers.md.
-    const OVERHEAD: usize = 400;
     let stage = Stage::alone().await;
     let _fleet = fleet(&stage, 4).await;
     let feed = Feed::listen(&stage.amqp_url).await;
@@ -64,13 +64,38 @@ async fn an_idle_fleet_sends_one_heartbeat_a_second_and_leaves_the_history_short
     beats(&feed, 10).await;
     let (took, _) = beats(&feed, 35).await;
     assert!((23.0..=37.0).contains(&took.as_secs_f64()), "35 heartbeats took {took:?}; each of four repeats itself every 30 s");
-    let sizes = log(&Operator::of(&stage).await).await;
-    // All of it, the start included: it must fit even so once the start is spread over a day.
-    let start = 4 * 5;
-    assert!(sizes.len() <= start + 4, "{} messages", sizes.len());
-    let largest = sizes.iter().max().expect("a mark") + OVERHEAD;
-    let a_day = 86_400.0 / 15.0 * f64::from(u32::try_from(largest).expect("small"));
-    assert!(a_day < BYTES_A_DAY / 2.0, "marks take {a_day} bytes a day");
+    // A minute or so: a start of a few marks each, and one mark in 15 s.
+    let messages = log_length(&Operator::of(&stage).await).await;
+    assert!(messages <= 4 * 5 + 5, "{messages} messages");
+}
+
+/// The size of the log's segment files.
+fn segments(folder: &Path, found: &mut u64) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            segments(&path, found);
+        } else if path.extension().is_some_and(|end| end == "segment") && path.to_string_lossy().contains("auth.invalidations.log") {
+            *found += entry.metadata().map_or(0, |data| data.len());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_marks_of_a_day_take_little_of_the_segment_files() {
+    const BYTES_A_DAY: u64 = 10_000_000;
+    let servers = Servers::private().await;
+    let stage = Stage::on(&servers).await;
+    let _fleet = fleet(&stage, 1).await;
+    let feed = Feed::listen(&stage.amqp_url).await;
+    beats(&feed, 18).await;
+    let messages = log_length(&Operator::of(&stage).await).await;
+    let mut bytes = 0;
+    segments(&servers.broker(|broker| broker.data_dir()), &mut bytes);
+    assert!(messages >= 2 && bytes > 0, "there are marks, and their files were found: {messages}, {bytes}");
+    let a_day = 86_400 / 15 * bytes / messages;
+    println!("{messages} marks take {bytes} bytes; those of a day take {a_day}");
+    assert!(a_day < BYTES_A_DAY / 2, "{a_day} bytes a day");
 }
 
 async fn nobody_is_stale(verifiers: &[Denylist], work: impl Future<Output = (Duration, Duration)>) -> (Duration, Duration) {
