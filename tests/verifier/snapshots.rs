@@ -38,6 +38,7 @@ async fn stage() -> (Stage, Source) {
 struct Dice(u64);
 
 impl Dice {
+    #[expect(clippy::print_stdout, reason = "a failed test shows its seed")]
     fn thrown() -> Self {
         let seed: u64 = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random);
         println!("SEED={seed}");

@@ -82,6 +82,7 @@ fn segments(folder: &Path, found: &mut u64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::print_stdout, reason = "the figure is what one wants to see")]
 async fn the_marks_of_a_day_take_little_of_the_segment_files() {
     const BYTES_A_DAY: u64 = 10_000_000;
     let servers = Servers::private().await;
