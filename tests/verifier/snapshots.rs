@@ -118,42 +118,44 @@ fn message(data: &Value) -> Vec<u8> {
         .into_bytes()
 }
 
-/// An end that speaks of so many parts, of which there are none.
-fn end(parts: u64, offset: u64) -> Value {
-    json!({ "parts": parts, "entries": parts, "after": null, "mark": { "offset": offset, "time": "2026-11-20T22:30:00Z", "sha256": "00".repeat(32) },
-        "complete_since": null, "publishers": {}, "publishers_since": null })
+/// An end that speaks of so many parts with an entry each, and of a message of the log.
+fn end(parts: u64, mark: &Value) -> Value {
+    json!({ "parts": parts, "entries": parts, "after": null, "mark": mark, "complete_since": null, "publishers": {}, "publishers_since": null })
+}
+
+/// The log's last message as it lies there: a snapshot that names it leaves nothing to be read.
+async fn last(amqp_url: &str) -> Value {
+    let ends = revocation_verifier::feed::ends(&connection(amqp_url).await).await.expect("readable");
+    json!(ends.last.expect("a message").to_wire())
+}
+
+/// Publishes these parts without entries, and an end that speaks of so many.
+async fn publish_parts(source: &Source, numbers: &[u64], end: Value) {
+    let message = |data| message(&data);
+    for part in numbers {
+        source.publish_snapshot(&message(json!({ "snapshot": "s", "previous": null, "part": part, "targets": [] }))).await;
+    }
+    let end = json!({ "snapshot": "s", "previous": null, "part": end["parts"], "targets": [], "end": end });
+    source.publish_snapshot(&message(end)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_snapshot_that_lacks_parts_is_not_relied_on() {
-    let lacking = spoilt(async |source, _| {
-        source
-            .publish_snapshot(&message(&json!({ "snapshot": "s", "previous": null, "part": 3, "targets": [], "end": end(3, 1100) })))
-            .await
-    });
-    assert!(lacking.await.figures().applied >= 1200, "it read the log");
-    let with_a_gap = spoilt(async |source, _| {
-        for part in [0, 2] {
-            source.publish_snapshot(&message(&json!({ "snapshot": "s", "previous": null, "part": part, "targets": [] }))).await;
-        }
-        source
-            .publish_snapshot(&message(&json!({ "snapshot": "s", "previous": null, "part": 2, "targets": [], "end": end(2, 1100) })))
-            .await;
-    });
-    assert!(with_a_gap.await.figures().applied >= 1200, "it read the log");
+async fn a_snapshot_that_lacks_parts_or_entries_is_not_relied_on() {
+    for (numbers, parts) in [(&[][..], 3), (&[0, 2], 2), (&[1, 2], 2), (&[0, 1], 2)] {
+        let spoilt = spoilt(async |source, amqp_url| publish_parts(source, numbers, end(parts, &last(amqp_url).await)).await).await;
+        assert!(spoilt.figures().applied >= 1200, "of {parts} parts {numbers:?}: it read the log");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_snapshot_is_not_relied_on() {
     let foreign = spoilt(async |source, _| source.publish_snapshot(b"\xff not a snapshot").await);
     assert!(foreign.await.figures().applied >= 1200, "it read the log");
-    let of_another_log = spoilt(async |source, _| {
-        source
-            .publish_snapshot(&message(&json!({ "snapshot": "s", "previous": null, "part": 0, "targets": [], "end": end(0, 1100) })))
-            .await;
-    });
-    let of_another_log = of_another_log.await;
-    assert!(of_another_log.figures().applied >= 1200, "another message lies where its mark should: it read the log");
+    let mark = |sha256: &str| json!({ "offset": 1100, "time": "2026-11-20T22:30:00Z", "sha256": sha256 });
+    for sha256 in ["00".repeat(32), "no digest".to_owned()] {
+        let of_another_log = spoilt(async |source, _| publish_parts(source, &[], end(0, &mark(&sha256))).await).await;
+        assert!(of_another_log.figures().applied >= 1200, "another message lies where its mark should: it read the log");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
