@@ -3,6 +3,7 @@
 #![cfg(feature = "sandbox")]
 
 mod catching_up;
+mod clocks;
 mod door;
 mod gate;
 #[path = "../harness/mod.rs"]
