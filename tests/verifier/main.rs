@@ -4,6 +4,7 @@
 
 mod beats;
 mod catching_up;
+mod clocks;
 mod door;
 mod gate;
 #[path = "../harness/mod.rs"]

@@ -96,20 +96,18 @@ impl<'a> Shown<'a> {
     /// A member that is named like one before takes its place.
     fn take(&mut self, named: Quoted<'a>, value: Value<'a>, wanted: &impl Fn(&str) -> bool) -> Result<(), Unreadable> {
         let (named, _) = named.text()?;
-        let (claim, must_be_exact) = match &*named {
-            "jti" => (&mut self.jti, true),
-            "iss" => (&mut self.iss, false),
-            "sub" => (&mut self.sub, false),
-            "sid" => (&mut self.sid, false),
-            "client_id" => (&mut self.client_id, false),
-            "azp" => (&mut self.azp, false),
-            "iat" => return Ok(self.iat = NumericDate::of_value(value, Round::Down)),
-            "exp" => return Ok(self.exp = NumericDate::of_value(value, Round::Up)),
-            _ if wanted(&named) => return Ok(self.others.take(named, value)),
-            _ => return Ok(()),
-        };
-        *claim = None;
-        *claim = name(value)?.filter(|(_, is_exact)| *is_exact || !must_be_exact).map(|(text, _)| text);
+        match &*named {
+            "jti" => set(&mut self.jti, value, true)?,
+            "iss" => set(&mut self.iss, value, false)?,
+            "sub" => set(&mut self.sub, value, false)?,
+            "sid" => set(&mut self.sid, value, false)?,
+            "client_id" => set(&mut self.client_id, value, false)?,
+            "azp" => set(&mut self.azp, value, false)?,
+            "iat" => self.iat = NumericDate::of_value(value, Round::Down),
+            "exp" => self.exp = NumericDate::of_value(value, Round::Up),
+            _ if wanted(&named) => self.others.take(named, value),
+            _ => {}
+        }
         Ok(())
     }
 
@@ -143,6 +141,13 @@ impl<'a> Shown<'a> {
             },
         }
     }
+}
+
+/// One that cannot be read is missing: what stood there before does not count any more.
+fn set<'a>(claim: &mut Option<Text<'a>>, value: Value<'a>, must_be_exact: bool) -> Result<(), Unreadable> {
+    *claim = None;
+    *claim = name(value)?.filter(|(_, is_exact)| *is_exact || !must_be_exact).map(|(text, _)| text);
+    Ok(())
 }
 
 impl<'a> Others<'a> {

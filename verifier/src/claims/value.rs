@@ -103,8 +103,8 @@ impl NumericDate {
     fn of_integer(number: i64, round: Round) -> Self {
         let per_milli = match number.unsigned_abs() {
             0..100_000_000_000 => return Self::from_seconds(number),
-            0..100_000_000_000_000 => return Self(number),
-            0..100_000_000_000_000_000 => 1000,
+            100_000_000_000..100_000_000_000_000 => return Self(number),
+            100_000_000_000_000..100_000_000_000_000_000 => 1000,
             _ => 1_000_000,
         };
         let whole = number.div_euclid(per_milli);

@@ -27,10 +27,10 @@ impl Key {
 
     /// Of a SHA-256. Both halves count: what is made up for a test may differ in one alone.
     pub(super) fn of_digest(digest: &[u8; 32]) -> Self {
-        /// 2^128 divided by the golden ratio, so that halves that are alike do not cancel each other out.
+        /// 2^128 divided by the golden ratio: halves that are alike do not cancel each other out.
         const SPREAD: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
         let (halves, _) = digest.as_chunks::<16>();
-        let join = |key: u128, half: &[u8; 16]| key.wrapping_mul(SPREAD).wrapping_add(u128::from_le_bytes(*half));
+        let join = |key: u128, half: &[u8; 16]| key.rotate_left(64).wrapping_mul(SPREAD).wrapping_add(u128::from_le_bytes(*half));
         Self(halves.iter().fold(0, join).to_le_bytes())
     }
 

@@ -45,6 +45,8 @@ fn of_a_repeated_claim_the_last_counts() {
         let claims = Claims::peek(&jwt(payload));
         assert!(claims.sub.is_none() && claims.iat.is_none() && claims.others.is_empty(), "{payload}");
     }
+    let reading = read(&jwt(r#"{"iss":"first","iss":"\q"}"#));
+    assert!(reading.claims.iss.is_none() && reading.is_unreadable, "the last one is not known");
 }
 
 fn millis(claim: &str, value: &str) -> Option<i64> {
