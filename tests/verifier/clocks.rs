@@ -28,7 +28,7 @@ async fn the_feeds_time_keeps_a_slow_clock_from_locking_anybody_out() {
     assert_eq!(denylist.figures().future_iat, 1);
 
     // To a verifier that is an hour slow, every worker's beat looks like this.
-    let mut beat = Envelope::new("/revocation-worker/right", HEARTBEAT_TYPE, Heartbeat { instance: "right".to_owned() });
+    let mut beat = Envelope::new("/revocation-worker/right", HEARTBEAT_TYPE, Heartbeat { instance: "right".to_owned(), progress: None });
     beat.time = now + hour;
     source.publish_bytes(HEARTBEAT_KEY, &beat.to_json()).await;
     eventually("it takes the feed's time for the better one", async || (!is_denied()).then_some(())).await;
