@@ -9,25 +9,35 @@ def seconds(text): return datetime.fromisoformat(text).timestamp()
 class Denylist:
     def __init__(self, amqp_url, max_token_lifetime):
         self.url, self.denied, self.extra, self.heartbeat, self.clock = amqp_url, {}, set(), 0, 0
-        self.next = datetime.now(timezone.utc) - max_token_lifetime - timedelta(minutes=10)  # clocks may differ
+        self.read, self.waiting = {}, []  # the last number read of each publisher; heartbeats that name more than that
+        self.since = datetime.now(timezone.utc) - max_token_lifetime  # what was published before that matters no more
+        self.next = self.since - timedelta(minutes=10)  # clocks may differ
         threading.Thread(target=self._run, daemon=True).start()
     def _run(self):
         while True:
             try:  # A lost connection is dropped, not closed: pika would nack what it holds, and a stream takes no nack.
                 channel = pika.BlockingConnection(pika.URLParameters(self.url)).channel()
                 channel.basic_qos(prefetch_count=300)
-                channel.basic_consume("auth.invalidations.log", self._message, arguments={"x-stream-offset": self.next})
+                self.waiting.clear()  # the last minute's heartbeats are read again, one of each worker that lives among them
+                for stream, start in [("beats", datetime.now(timezone.utc) - timedelta(minutes=1)), ("log", self.next)]:
+                    channel.basic_consume("auth.invalidations." + stream, self._message, arguments={"x-stream-offset": start})
                 channel.start_consuming()
             except Exception as error: print("lost the feed, or skipped a message:", repr(error), file=sys.stderr)
             time.sleep(1)
     def _message(self, channel, method, properties, body):
-        self.next = properties.headers["x-stream-offset"] + 1
+        headers = properties.headers
+        if method.routing_key != "heartbeat": self.next = headers["x-stream-offset"] + 1
         event = json.loads(body)
         if event["type"] == "auth.invalidation.heartbeat.v1": self.clock = max(self.clock, seconds(event["time"]))
-        if event["type"] == "auth.invalidation.heartbeat.v1": self.heartbeat = max(self.heartbeat, min(seconds(event["time"]), time.time()))
         if event["type"] == "auth.invalidation.v1": [self._deny(target["kind"], target) for target in event["data"]["targets"]]
+        if event["type"] == "auth.invalidation.heartbeat.v1" and "publisher" in event["data"]: self.waiting.append(event)
+        if "x-publisher" in headers: self.read[headers["x-publisher"]] = max(self.read.get(headers["x-publisher"], 0), headers["x-sequence"])
+        while self.waiting and self._has_read(self.waiting[0]["data"]):
+            self.heartbeat = max(self.heartbeat, min(seconds(self.waiting.pop(0)["time"]), time.time()))
         if method.delivery_tag % 100 == 0: channel.basic_ack(method.delivery_tag, multiple=True)
         if method.delivery_tag % 10_000 == 0: self.denied = {key: held for key, held in self.denied.items() if held[1] > time.time()}
+    def _has_read(self, beat):  # A heartbeat vouches once all is read that it, or one before it, names.
+        return self.read.get(beat["publisher"], 0) >= beat["sequence"] or seconds(beat["published_at"]) <= self.since.timestamp()
     def _deny(self, kind, target):
         cutoff, until = math.inf if kind == "token" else seconds(target["not_before"]), seconds(target["expires_at"])
         if kind == "token":

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::VERSION;
-use crate::broker::{Broker, BrokerError, Intake, Publisher, QUEUES, Reports, Sinks};
+use crate::broker::{Beats, Broker, BrokerError, Intake, Publisher, QUEUES, Reports, Sinks, Snapshots};
 use crate::config::{ClaimNames, Config, ProviderConfig};
 use crate::event::{ProviderRule, Rules};
 use crate::http;
@@ -188,8 +188,11 @@ fn start(
     let drained = CancellationToken::new();
     let (stop, schedule) = (worker.stop.clone(), Schedule::reconnecting());
     let reports = Reports { broker: broker.clone(), schedule: schedule.clone(), stop: stop.clone() };
+    // Until the end: heartbeats go on while the last work is finished.
+    let beats = Beats { broker: broker.clone(), schedule: schedule.clone(), stop: hard.clone() };
+    let snapshots = Snapshots { broker: broker.clone(), composer: worker.composer.clone() };
     let intake = Intake { broker, schedule, sinks: sinks.clone(), open, connected, stop, drained: drained.clone() };
-    let steps = worker.start(Channels { deliveries, notes, reports, open: open_tx }, migrate);
+    let steps = worker.start(Channels { deliveries, notes, reports, beats, snapshots, open: open_tx }, migrate);
     let http = tokio::spawn(http::serve(listener, http::Health { worker: worker.clone(), consuming }, hard.clone()));
     Running { worker, steps, intake: tokio::spawn(intake.run()), http, drained, hard, _sinks: sinks }
 }
@@ -213,6 +216,8 @@ async fn supervise(running: &mut Running, stop: &CancellationToken) -> Result<()
         _ = &mut running.steps.record => Err(AppError::Step("record")),
         _ = &mut running.steps.claim => Err(AppError::Step("claim")),
         _ = &mut running.steps.reports => Err(AppError::Step("reports")),
+        _ = &mut running.steps.beats => Err(AppError::Step("beats")),
+        _ = &mut running.steps.fold => Err(AppError::Step("fold")),
         _ = &mut running.steps.upkeep => Err(AppError::Step("upkeep")),
         _ = &mut running.steps.steer => Err(AppError::Step("steer")),
     };
@@ -226,7 +231,7 @@ async fn finish(running: Running, grace: Duration) {
     worker.stop.cancel();
     tracing::info!(grace_s = grace.as_secs(), "stopping: finishing what is in flight");
     let flushed = async {
-        for step in [steps.intake, steps.accept, steps.claim, steps.reports] {
+        for step in [steps.intake, steps.accept, steps.claim, steps.reports, steps.fold] {
             ended(step).await;
         }
         // Only now: to the recorder, a closed tracker with no task in it is the end of all work.
@@ -237,6 +242,8 @@ async fn finish(running: Running, grace: Duration) {
     let in_time = tokio::time::timeout(grace, flushed).await.is_ok();
     drained.cancel();
     drop(tokio::time::timeout(LAST_WRITES, ended(intake)).await);
+    steps.beats.abort();
+    worker.say_goodbye().await;
     hard.cancel();
     steps.upkeep.abort();
     steps.steer.abort();

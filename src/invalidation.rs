@@ -1,5 +1,7 @@
 //! Makes the messages to local verifiers (contract section 4). Their types are the verifiers' own.
 
+mod fold;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -7,9 +9,11 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+pub use fold::{Folder, is_due};
 pub use revocation_verifier::message::{
-    EXCHANGE, Entry, Envelope, EventRef, HEARTBEAT_KEY, HEARTBEAT_TYPE, Heartbeat, Invalidation, MAX_TARGETS, Phase, STREAM, TYPE,
-    TokenIssuer, VERIFIERS_EXCHANGE,
+    BEATS_STREAM, EXCHANGE, Entry, Envelope, EventRef, HEARTBEAT_KEY, HEARTBEAT_TYPE, Heartbeat, Invalidation, MARK_KEY, MARK_TYPE,
+    MAX_TARGETS, Marking, Phase, Progress, Reached, SNAPSHOT_TYPE, SNAPSHOTS_STREAM, STREAM, SnapshotEnd, SnapshotPart, TYPE, TokenIssuer,
+    VERIFIERS_EXCHANGE,
 };
 
 use crate::config::ClaimNames;
@@ -108,9 +112,24 @@ impl Composer {
         *scope = names.issuer.clone().filter(|_| iss.is_none());
     }
 
-    /// The sign of life of the feed.
+    /// The sign of life of the feed, as older workers give it: for the log alone.
     pub fn heartbeat(&self) -> Outgoing {
-        self.outgoing(HEARTBEAT_KEY.to_owned(), HEARTBEAT_TYPE, Heartbeat { instance: self.instance.clone() })
+        self.beat(None)
+    }
+
+    /// The sign of life of the feed, and how far its sender has published.
+    pub fn beat(&self, progress: Option<Progress>) -> Outgoing {
+        self.outgoing(HEARTBEAT_KEY.to_owned(), HEARTBEAT_TYPE, Heartbeat { instance: self.instance.clone(), progress })
+    }
+
+    /// A message for the log that denies nothing.
+    pub fn mark(&self) -> Outgoing {
+        self.outgoing(MARK_KEY.to_owned(), MARK_TYPE, Marking { instance: self.instance.clone() })
+    }
+
+    /// A message of a snapshot.
+    pub fn snapshot<T: Serialize>(&self, part: SnapshotPart<T>) -> Outgoing {
+        self.outgoing(String::new(), SNAPSHOT_TYPE, part)
     }
 
     fn outgoing<T: Serialize>(&self, routing_key: String, kind: &'static str, data: T) -> Outgoing {

@@ -119,6 +119,7 @@ pub struct Metrics {
     backlog: Family<BacklogLabels, Gauge>,
     verifiers: Family<StateLabel, Gauge>,
     verifier_reports: Family<ResultLabel, Counter>,
+    snapshots: Family<ResultLabel, Counter>,
     awaiting_approval: Gauge,
     breaker: Family<ProviderLabel, Gauge>,
     in_flight: Family<ProviderLabel, Gauge>,
@@ -161,6 +162,7 @@ impl Metrics {
             backlog: Family::default(),
             verifiers: Family::default(),
             verifier_reports: Family::default(),
+            snapshots: Family::default(),
             awaiting_approval: Gauge::default(),
             breaker: Family::default(),
             in_flight: Family::default(),
@@ -200,6 +202,7 @@ impl Metrics {
             self.verifiers.clone(),
         );
         r.register("verifier_reports", "Verifiers' reports, by what became of them", self.verifier_reports.clone());
+        r.register("snapshots", "Snapshots of the log for verifiers that start: written, or failed", self.snapshots.clone());
         r.register("incidents_awaiting_approval", "Incidents that wait for a second person", self.awaiting_approval.clone());
         r.register("breaker", "0 closed, 1 half open, 2 open", self.breaker.clone());
         r.register("in_flight_targets", "Targets in this worker's memory", self.in_flight.clone());
@@ -269,6 +272,11 @@ impl Metrics {
             ReportResult::Unreadable => "unreadable",
         };
         self.verifier_reports.get_or_create(&ResultLabel { result }).inc_by(reports);
+    }
+
+    /// The log was folded into a snapshot, or that failed.
+    pub fn folded(&self, done: bool) {
+        self.snapshots.get_or_create(&ResultLabel { result: if done { "written" } else { "failed" } }).inc();
     }
 
     /// Replaces the verifiers' gauges.

@@ -1,10 +1,14 @@
-//! RabbitMQ: the only user of lapin. Three connections, each with its own supervisor: one consumes events, one publishes, because an alarm in
-//! the broker blocks a connection that publishes, and one consumes verifiers' reports, whose faults are none of the events'.
+//! RabbitMQ: the only user of lapin. Four connections, each with its own supervisor: one consumes events, one publishes, because an alarm in
+//! the broker blocks a connection that publishes, one consumes verifiers' reports, whose faults are none of the events', and one hears the other
+//! workers' heartbeats. A fifth, now and then, folds the log into a snapshot.
 
+mod beats;
 mod connection;
 mod dead;
 mod events;
+mod fold;
 mod intake;
+mod ledger;
 mod publisher;
 mod reports;
 mod topology;
@@ -12,11 +16,15 @@ mod topology;
 use std::fmt;
 
 use revocation_verifier::amqp::{Address, ConnectError, words};
+use revocation_verifier::feed::FeedError;
 
+pub use beats::{Beats, Heard};
 pub use connection::Broker;
 pub use dead::{DeadMessage, DeadQueue};
 pub use events::{EventPublisher, Unconfirmed};
+pub use fold::{FoldError, Folded, Snapshots};
 pub use intake::{Body, Intake, QUEUES, Received, Sinks};
+pub use ledger::Standing;
 pub use publisher::{PublishError, Publisher};
 pub use reports::{Reported, Reports};
 pub use topology::{CUTOFF_QUEUE, DEAD, EVENTS_EXCHANGE, LOGOUT_QUEUE, MASS_QUEUE, VERIFIERS_QUEUE};
@@ -35,6 +43,7 @@ pub struct BrokerError {
 enum Why {
     Lapin(lapin::Error),
     Connect(ConnectError),
+    Feed(FeedError),
     Timeout(std::time::Duration),
     Ended,
 }
@@ -42,6 +51,10 @@ enum Why {
 impl BrokerError {
     fn new(what: impl Into<String>, error: lapin::Error) -> Self {
         Self { what: what.into(), why: Why::Lapin(error) }
+    }
+
+    fn feed(what: impl Into<String>, error: FeedError) -> Self {
+        Self { what: what.into(), why: Why::Feed(error) }
     }
 
     fn timeout(what: impl Into<String>, after: std::time::Duration) -> Self {
@@ -90,6 +103,7 @@ impl fmt::Display for BrokerError {
         match &self.why {
             Why::Lapin(error) => f.write_str(&words(error)),
             Why::Connect(error) => write!(f, "{error}"),
+            Why::Feed(error) => write!(f, "{error}"),
             Why::Timeout(after) => write!(f, "no answer within {} s", after.as_secs()),
             Why::Ended => f.write_str("the broker ended it (queue deleted, leader lost or connection closed)"),
         }

@@ -1,14 +1,17 @@
 //! Publishing: persistent, mandatory, confirmed. Published means that the broker said so and did not return it.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use lapin::options::BasicPublishOptions;
 use lapin::types::ShortString;
-use lapin::{BasicProperties, Channel, Confirmation};
+use lapin::{BasicProperties, Channel, Confirmation, PublisherConfirm};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::ledger::{Ledger, Numbered, Standing};
 use super::{Broker, BrokerError};
 use crate::invalidation::{EXCHANGE, Outgoing};
 use crate::retry::Schedule;
@@ -50,8 +53,19 @@ pub struct Publisher {
     link: watch::Receiver<Option<Link>>,
     suspect: Arc<watch::Sender<u64>>,
     losses: watch::Receiver<u64>,
+    ledger: Arc<Ledger>,
     schedule: Schedule,
     stop: CancellationToken,
+}
+
+/// A message on its way.
+struct Message<'a> {
+    exchange: &'a str,
+    key: ShortString,
+    body: &'a [u8],
+    properties: BasicProperties,
+    /// Whether it lies in the log, where everything has a number.
+    is_numbered: bool,
 }
 
 impl Publisher {
@@ -60,9 +74,26 @@ impl Publisher {
         let (link_tx, link) = watch::channel(None);
         let (losses_tx, losses) = watch::channel(0);
         let suspect = Arc::new(watch::Sender::new(0));
-        let publisher = Self { link, suspect: suspect.clone(), losses, schedule: schedule.clone(), stop: stop.clone() };
-        tokio::spawn(async move { Supervisor { broker, schedule, link: link_tx, losses: losses_tx, suspect, stop }.run().await });
+        let ledger = Arc::new(Ledger::new());
+        let publisher =
+            Self { link, suspect: suspect.clone(), losses, ledger: ledger.clone(), schedule: schedule.clone(), stop: stop.clone() };
+        tokio::spawn(async move { Supervisor { broker, schedule, link: link_tx, losses: losses_tx, ledger, suspect, stop }.run().await });
         publisher
+    }
+
+    /// The name of this run in the headers of what it publishes to the log.
+    pub fn name(&self) -> &str {
+        self.ledger.publisher()
+    }
+
+    /// What was published to the log so far.
+    pub fn standing(&self) -> Standing {
+        self.ledger.standing()
+    }
+
+    /// Waits until [`standing`](Self::standing) has changed; for one task.
+    pub async fn moved(&self) {
+        self.ledger.moved().await;
     }
 
     /// Whether the connection is up.
@@ -97,35 +128,77 @@ impl Publisher {
         }
     }
 
-    /// Publishes an invalidation once.
+    /// Publishes a message to the log once.
     ///
     /// # Errors
     /// See [`PublishError`].
     pub async fn invalidate(&self, message: &Outgoing) -> Result<(), PublishError> {
-        let properties = BasicProperties::default()
-            .with_content_type("application/cloudevents+json".into())
-            .with_delivery_mode(2)
-            .with_message_id(message.id.to_string().into())
-            .with_type(message.kind.into())
-            .with_app_id("revocation-worker".into());
-        self.publish(EXCHANGE, &message.routing_key, &message.body, properties).await
+        self.announce(message, true).await
+    }
+
+    /// Publishes a heartbeat once: beside the log, and without a number.
+    ///
+    /// # Errors
+    /// See [`PublishError`].
+    pub async fn beat(&self, message: &Outgoing) -> Result<(), PublishError> {
+        self.announce(message, false).await
+    }
+
+    async fn announce(&self, message: &Outgoing, is_numbered: bool) -> Result<(), PublishError> {
+        let key = short(EXCHANGE, &message.routing_key)?;
+        self.confirmed(Message { exchange: EXCHANGE, key, body: &message.body, properties: properties_of(message), is_numbered }).await
     }
 
     /// Publishes once: persistent, mandatory, confirmed within [`CONFIRM_TIMEOUT`].
     pub(super) async fn publish(&self, exchange: &str, key: &str, body: &[u8], properties: BasicProperties) -> Result<(), PublishError> {
-        let key = ShortString::try_new(key).map_err(|_| PublishError::TooLong(exchange.to_owned(), "its routing key"))?;
-        let Link { number, channel } = self.link(exchange).await?;
-        let outcome = tokio::time::timeout(CONFIRM_TIMEOUT, send(&channel, exchange, key, body, properties)).await;
+        self.confirmed(Message { exchange, key: short(exchange, key)?, body, properties, is_numbered: false }).await
+    }
+
+    async fn confirmed(&self, message: Message<'_>) -> Result<(), PublishError> {
+        let exchange = message.exchange;
+        let link = self.link(exchange).await?;
+        let outcome = tokio::time::timeout(CONFIRM_TIMEOUT, self.send(&link, message)).await;
         // Also when it was returned: the next connection declares the topology again, which mends a missing stream or binding.
-        if !matches!(outcome, Ok(Ok(Confirmation::Ack(None) | Confirmation::Nack(None)))) {
-            self.suspect.send_if_modified(|suspect| number > std::mem::replace(suspect, number.max(*suspect)));
+        if !matches!(outcome, Ok(Ok((_, Confirmation::Ack(None) | Confirmation::Nack(None))))) {
+            self.suspect.send_if_modified(|suspect| link.number > std::mem::replace(suspect, link.number.max(*suspect)));
         }
         let lost = || format!("publish to {exchange}");
         match outcome {
             Err(_) => Err(BrokerError::timeout(lost(), CONFIRM_TIMEOUT).into()),
-            Ok(Err(error)) => Err(BrokerError::new(lost(), error).into()),
-            Ok(Ok(confirmation)) => verdict(&confirmation, exchange),
+            Ok(Err(Some(error))) => Err(BrokerError::new(lost(), error).into()),
+            Ok(Err(None)) => Err(BrokerError::ended(lost()).into()),
+            Ok(Ok((numbered, confirmation))) => {
+                verdict(&confirmation, exchange)?;
+                let is_lost = numbered.is_some_and(|numbered| !self.ledger.confirm(&numbered));
+                if is_lost { Err(BrokerError::ended(lost()).into()) } else { Ok(()) }
+            }
         }
+    }
+
+    /// Sends it and waits for its confirm; `None`: the connection has been given up.
+    async fn send(&self, link: &Link, message: Message<'_>) -> Result<(Option<Numbered>, Confirmation), Option<lapin::Error>> {
+        let Message { exchange, key, body, properties, is_numbered } = message;
+        let (mut number, mut publish) = (None, None);
+        // The client queues the frames when the call is polled for the first time: in one step with the number, so that both have the same order.
+        let hand_over = |context: &mut std::task::Context<'_>| {
+            let polled = self.ledger.in_order(link.number, |entry| {
+                let numbered = is_numbered.then(|| entry.number(properties.clone()));
+                let (given, properties) =
+                    numbered.map_or_else(|| (None, properties.clone()), |(number, properties)| (Some(number), properties));
+                number = given;
+                let options = BasicPublishOptions { mandatory: true, ..Default::default() };
+                let call = Box::pin(link.channel.basic_publish(exchange.into(), key.clone(), options, body, properties));
+                publish.insert(call).as_mut().poll(context)
+            });
+            polled.map_or(Poll::Ready(Err(None)), |polled| polled.map_err(Some))
+        };
+        let first = poll_once(hand_over).await;
+        let confirm: PublisherConfirm = match (first, publish) {
+            (Poll::Ready(handed_over), _) => handed_over?,
+            (Poll::Pending, Some(call)) => call.await.map_err(Some)?,
+            (Poll::Pending, None) => return Err(None),
+        };
+        Ok((number, confirm.await.map_err(Some)?))
     }
 
     /// The present channel; waits for one while the broker is away.
@@ -149,15 +222,36 @@ pub(super) fn verdict(confirmation: &Confirmation, exchange: &str) -> Result<(),
     }
 }
 
-async fn send(
+/// Polls once, with the context of the caller.
+async fn poll_once<T>(poll: impl FnOnce(&mut std::task::Context<'_>) -> T) -> T {
+    let mut poll = Some(poll);
+    // `poll_fn` asks once, as it is answered at once.
+    poll_fn(|context| poll.take().map_or(Poll::Pending, |poll| Poll::Ready(poll(context)))).await
+}
+
+/// Publishes to an exchange that needs no routing key, and waits for the confirm.
+pub(super) async fn publish_once(
     channel: &Channel,
     exchange: &str,
-    key: ShortString,
     body: &[u8],
     properties: BasicProperties,
 ) -> Result<Confirmation, lapin::Error> {
     let options = BasicPublishOptions { mandatory: true, ..Default::default() };
-    channel.basic_publish(exchange.into(), key, options, body, properties).await?.await
+    channel.basic_publish(exchange.into(), ShortString::default(), options, body, properties).await?.await
+}
+
+fn short(exchange: &str, key: &str) -> Result<ShortString, PublishError> {
+    ShortString::try_new(key).map_err(|_| PublishError::TooLong(exchange.to_owned(), "its routing key"))
+}
+
+/// The properties of a message for verifiers.
+pub(super) fn properties_of(message: &Outgoing) -> BasicProperties {
+    BasicProperties::default()
+        .with_content_type("application/cloudevents+json".into())
+        .with_delivery_mode(2)
+        .with_message_id(message.id.to_string().into())
+        .with_type(message.kind.into())
+        .with_app_id("revocation-worker".into())
 }
 
 struct Supervisor {
@@ -165,6 +259,7 @@ struct Supervisor {
     schedule: Schedule,
     link: watch::Sender<Option<Link>>,
     losses: watch::Sender<u64>,
+    ledger: Arc<Ledger>,
     suspect: Arc<watch::Sender<u64>>,
     stop: CancellationToken,
 }
@@ -205,12 +300,14 @@ impl Supervisor {
                 return Err(error);
             }
         };
+        self.ledger.link(number);
         self.link.send_replace(Some(Link { number, channel }));
         let mut suspect = self.suspect.subscribe();
         tokio::select! {
             _ = suspect.wait_for(|suspect| *suspect >= number) => tracing::warn!("publishing connection lost"),
             () = self.stop.cancelled() => {}
         }
+        self.ledger.link(0);
         self.link.send_replace(None);
         close(&connection).await;
         Ok(())

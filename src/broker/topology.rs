@@ -40,23 +40,37 @@ struct QueueSpec {
     arguments: FieldTable,
 }
 
-const EXCHANGES: [(&str, ExchangeKind); 4] = [
+/// Heartbeats are worth nothing when they are old: those of an hour or so are kept, in segments small enough to be dropped.
+const BEATS_BYTES: i64 = 2_000_000;
+const BEATS_SEGMENT_BYTES: i64 = 500_000;
+/// A few snapshots of the largest denylist: a million entries take some 300 MB.
+const SNAPSHOTS_BYTES: i64 = 2_000_000_000;
+const SNAPSHOTS_SEGMENT_BYTES: i64 = 64_000_000;
+
+const EXCHANGES: [(&str, ExchangeKind); 5] = [
     (EVENTS_EXCHANGE, ExchangeKind::Topic),
     (DEAD, ExchangeKind::Fanout),
     (invalidation::EXCHANGE, ExchangeKind::Topic),
+    (invalidation::SNAPSHOTS_STREAM, ExchangeKind::Fanout),
     (invalidation::VERIFIERS_EXCHANGE, ExchangeKind::Topic),
 ];
 
 /// (exchange, routing key, queue)
-const BINDINGS: [(&str, &str, &str); 6] = [
+const BINDINGS: [(&str, &str, &str); 9] = [
     (EVENTS_EXCHANGE, "auth.logout.#", LOGOUT_QUEUE),
     (EVENTS_EXCHANGE, "auth.mass_revocation.#", MASS_QUEUE),
     // In the queue above too: the second copy changes nothing.
     (EVENTS_EXCHANGE, CUTOFF_ROUTING_KEY, CUTOFF_QUEUE),
     (DEAD, "", DEAD),
-    (invalidation::EXCHANGE, "#", invalidation::STREAM),
+    (invalidation::EXCHANGE, "invalidation.#", invalidation::STREAM),
+    (invalidation::EXCHANGE, invalidation::MARK_KEY, invalidation::STREAM),
+    (invalidation::EXCHANGE, invalidation::HEARTBEAT_KEY, invalidation::BEATS_STREAM),
+    (invalidation::SNAPSHOTS_STREAM, "", invalidation::SNAPSHOTS_STREAM),
     (invalidation::VERIFIERS_EXCHANGE, "status.#", VERIFIERS_QUEUE),
 ];
+
+/// What older releases bound the log by: everything, heartbeats included.
+const OLD_LOG_KEY: &str = "#";
 
 fn text(value: &str) -> AMQPValue {
     AMQPValue::LongString(value.into())
@@ -81,7 +95,17 @@ fn intake_queue(name: &'static str) -> QueueSpec {
     QueueSpec { name, arguments }
 }
 
-fn queues(stream: &InvalidationConfig) -> [QueueSpec; 6] {
+/// A stream that is kept up to a length alone.
+fn short_stream(name: &'static str, bytes: i64, segment_bytes: i64) -> QueueSpec {
+    let arguments = arguments([
+        ("x-queue-type", text("stream")),
+        ("x-max-length-bytes", AMQPValue::LongLongInt(bytes)),
+        ("x-stream-max-segment-size-bytes", AMQPValue::LongLongInt(segment_bytes)),
+    ]);
+    QueueSpec { name, arguments }
+}
+
+fn queues(stream: &InvalidationConfig) -> [QueueSpec; 8] {
     let dead = arguments([("x-queue-type", text("quorum")), ("x-delivery-limit", AMQPValue::LongLongInt(DEAD_DELIVERY_LIMIT))]);
     let log = arguments([
         ("x-queue-type", text("stream")),
@@ -95,6 +119,8 @@ fn queues(stream: &InvalidationConfig) -> [QueueSpec; 6] {
         intake_queue(CUTOFF_QUEUE),
         QueueSpec { name: DEAD, arguments: dead },
         QueueSpec { name: invalidation::STREAM, arguments: log },
+        short_stream(invalidation::BEATS_STREAM, BEATS_BYTES, BEATS_SEGMENT_BYTES),
+        short_stream(invalidation::SNAPSHOTS_STREAM, SNAPSHOTS_BYTES, SNAPSHOTS_SEGMENT_BYTES),
         QueueSpec { name: VERIFIERS_QUEUE, arguments: verifiers },
     ]
 }
@@ -121,6 +147,7 @@ pub(super) async fn ensure(connection: &Connection, stream: &InvalidationConfig,
     }
     if declare {
         bind(&channel).await?;
+        bind_heartbeats(&channel, stream.heartbeats_in_log).await?;
     }
     channel.close(200, "done".into()).await.map_err(|e| BrokerError::new("close a channel", e))
 }
@@ -185,6 +212,21 @@ async fn bind(channel: &Channel) -> Result<(), BrokerError> {
             .queue_bind(queue.into(), exchange.into(), key.into(), QueueBindOptions::default(), FieldTable::default())
             .await
             .map_err(|e| BrokerError::new(format!("bind queue {queue} to exchange {exchange}"), e))?;
+    }
+    Ok(())
+}
+
+/// Puts heartbeats into the log, too, or keeps them out. What older releases bound goes last, so that there is no gap.
+async fn bind_heartbeats(channel: &Channel, in_log: bool) -> Result<(), BrokerError> {
+    let (exchange, stream, key) = (invalidation::EXCHANGE, invalidation::STREAM, invalidation::HEARTBEAT_KEY);
+    if in_log {
+        let bound =
+            channel.queue_bind(stream.into(), exchange.into(), key.into(), QueueBindOptions::default(), FieldTable::default()).await;
+        bound.map_err(|e| BrokerError::new(format!("bind queue {stream} to exchange {exchange}"), e))?;
+    }
+    for key in [Some(OLD_LOG_KEY), (!in_log).then_some(key)].into_iter().flatten() {
+        let unbound = channel.queue_unbind(stream.into(), exchange.into(), key.into(), FieldTable::default()).await;
+        unbound.map_err(|e| BrokerError::new(format!("unbind queue {stream} from exchange {exchange}"), e))?;
     }
     Ok(())
 }

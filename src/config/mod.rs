@@ -156,11 +156,18 @@ pub struct InvalidationConfig {
     pub stream_max_length_bytes: u64,
     /// `heartbeat` period. Default 1 s.
     pub heartbeat: Duration,
+    /// `heartbeats_in_log`: keep heartbeats in the log, too, for verifiers of releases that look for them there. Default false.
+    pub heartbeats_in_log: bool,
 }
 
 impl Default for InvalidationConfig {
     fn default() -> Self {
-        Self { stream_max_age: Duration::from_secs(30 * DAY), stream_max_length_bytes: 5_000_000_000, heartbeat: Duration::from_secs(1) }
+        Self {
+            stream_max_age: Duration::from_secs(30 * DAY),
+            stream_max_length_bytes: 5_000_000_000,
+            heartbeat: Duration::from_secs(1),
+            heartbeats_in_log: false,
+        }
     }
 }
 

@@ -183,6 +183,7 @@ pub(super) struct RawInvalidation {
     pub(super) stream_max_age: Option<Span>,
     pub(super) stream_max_length_bytes: Option<Number>,
     pub(super) heartbeat: Option<Span>,
+    pub(super) heartbeats_in_log: Option<Flag>,
 }
 
 #[derive(Default, Deserialize)]

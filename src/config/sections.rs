@@ -107,6 +107,7 @@ pub(super) fn invalidation(raw: RawInvalidation, findings: &mut Findings) -> Inv
         stream_max_age: findings.span("invalidation.stream_max_age", raw.stream_max_age, default.stream_max_age, ages),
         stream_max_length_bytes: findings.number("invalidation.stream_max_length_bytes", length, default.stream_max_length_bytes, lengths),
         heartbeat: findings.span("invalidation.heartbeat", raw.heartbeat, default.heartbeat, beat),
+        heartbeats_in_log: raw.heartbeats_in_log.is_some_and(|flag| flag.0),
     }
 }
 

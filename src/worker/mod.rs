@@ -7,14 +7,17 @@
 //! 4. `record`: publish the confirmation; commit attempts and results
 //!
 //! Beside it, `claim` takes up retries, what others left and what waits in incidents, `steer` follows what operators do with those, `upkeep` keeps leases,
-//! takeovers and confirmations going, and `reports` writes down what verifiers say of themselves.
+//! takeovers and confirmations going, and `reports` writes down what verifiers say of themselves. `beats` tells verifiers that the feed is alive, in
+//! its `turn` among the workers, and `fold` keeps their start short.
 
 mod accept;
+mod beats;
 mod breaker;
 mod calls;
 mod claim;
 mod doubts;
 mod enter;
+mod fold;
 mod gate;
 mod health;
 mod held;
@@ -27,6 +30,7 @@ mod record;
 mod reports;
 mod revoke;
 mod steer;
+mod turn;
 mod upkeep;
 
 use std::collections::BTreeMap;
@@ -40,7 +44,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::approval::ApprovalRules;
-use crate::broker::{Publisher, QUEUES, Received, Reports};
+use crate::broker::{Beats, Publisher, QUEUES, Received, Reports, Snapshots};
 use crate::event::{Lane, Rules};
 use crate::invalidation::Composer;
 use crate::report::Owners;
@@ -114,6 +118,10 @@ pub struct Channels {
     pub notes: mpsc::UnboundedReceiver<Note>,
     /// The session on the verifiers' reports, not yet running.
     pub reports: Reports,
+    /// The session on the heartbeats, not yet running.
+    pub beats: Beats,
+    /// Makes snapshots.
+    pub snapshots: Snapshots,
     /// Tells the intake to hand its window back while Postgres stays away.
     pub open: watch::Sender<bool>,
 }
@@ -133,6 +141,8 @@ impl Worker {
             record: self.once_entered(record::run(self.clone(), channels.notes)),
             claim: self.once_entered(claim::run(self.clone())),
             reports: self.once_entered(reports::run(self.clone(), channels.reports)),
+            beats: tokio::spawn(beats::run(self.clone(), channels.beats)),
+            fold: tokio::spawn(fold::run(self.clone(), channels.snapshots)),
             upkeep: self.once_entered(upkeep::run(self.clone())),
             steer: self.once_entered(steer::run(self.clone())),
         }
@@ -193,6 +203,10 @@ pub struct Steps {
     pub claim: JoinHandle<()>,
     /// Writes verifiers' reports.
     pub reports: JoinHandle<()>,
+    /// Tells verifiers that the feed is alive.
+    pub beats: JoinHandle<()>,
+    /// Folds the log.
+    pub fold: JoinHandle<()>,
     /// Leases, takeovers, confirmations.
     pub upkeep: JoinHandle<()>,
     /// Follows what operators do with incidents.

@@ -1,4 +1,4 @@
-//! What keeps a fleet of workers whole: the own lease, the feed's heartbeat, takeover from the dead, confirmations and denials still owed.
+//! What keeps a fleet of workers whole: the own lease, takeover from the dead, confirmations and denials still owed.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -32,7 +32,7 @@ const AROUND: time::Duration = time::Duration::minutes(2);
 /// Runs until aborted: the lease must be renewed while the last work is finished.
 pub(super) async fn run(worker: Arc<Worker>) {
     let looks = async { tokio::join!(look_for_dead(&worker), look_for_owed(&worker), look_for_lost(&worker)) };
-    tokio::join!(renew(&worker), beat(&worker), looks, count(&worker), republish(&worker));
+    tokio::join!(renew(&worker), looks, count(&worker), republish(&worker));
 }
 
 pub(super) fn ticker(period: Duration) -> tokio::time::Interval {
@@ -58,15 +58,6 @@ async fn renew(worker: &Worker) {
                 worker.note_database(false)
             }
         };
-    }
-}
-
-async fn beat(worker: &Worker) {
-    let mut ticker = ticker(worker.heartbeat);
-    loop {
-        ticker.tick().await;
-        // A heartbeat that is late is worth nothing; the next one follows.
-        drop(tokio::time::timeout(worker.heartbeat, worker.publisher.invalidate(&worker.composer.heartbeat())).await);
     }
 }
 

@@ -7,7 +7,7 @@ use futures::StreamExt;
 use lapin::options::{BasicConsumeOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use lapin::{Connection, ConnectionProperties};
-use revocation_worker::invalidation::{Entry, Envelope, Invalidation, Phase};
+use revocation_worker::invalidation::{Entry, Envelope, Heartbeat, Invalidation, Phase};
 
 use super::eventually;
 
@@ -28,6 +28,7 @@ pub(crate) struct Seen {
 pub(crate) struct Feed {
     seen: Arc<Mutex<Vec<Seen>>>,
     heartbeats: Arc<Mutex<usize>>,
+    last_heartbeat: Arc<Mutex<Option<String>>>,
     _connection: Connection,
 }
 
@@ -45,12 +46,17 @@ impl Feed {
         let options = BasicConsumeOptions { no_ack: true, ..Default::default() };
         let mut consumer = channel.basic_consume(name, "feed".into(), options, FieldTable::default()).await.expect("consume");
         let (seen, heartbeats) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(0)));
-        let feed = Self { seen: seen.clone(), heartbeats: heartbeats.clone(), _connection: connection };
+        let last = Arc::new(Mutex::new(None));
+        let feed = Self { seen: seen.clone(), heartbeats: heartbeats.clone(), last_heartbeat: last.clone(), _connection: connection };
         tokio::spawn(async move {
             while let Some(Ok(delivery)) = consumer.next().await {
                 let at = Instant::now();
                 if delivery.routing_key.as_str() == "heartbeat" {
                     *heartbeats.lock().expect("no panic") += 1;
+                    let beat: Envelope<Heartbeat> = serde_json::from_slice(&delivery.data).expect("a heartbeat");
+                    *last.lock().expect("no panic") = Some(beat.data.instance);
+                }
+                if !delivery.routing_key.as_str().starts_with("invalidation.") {
                     continue;
                 }
                 let envelope: Envelope<Invalidation> = serde_json::from_slice(&delivery.data).expect("an invalidation");
@@ -69,6 +75,11 @@ impl Feed {
     /// Heartbeats so far.
     pub(crate) fn heartbeats(&self) -> usize {
         *self.heartbeats.lock().expect("no panic")
+    }
+
+    /// Which worker sent the last one.
+    pub(crate) fn last_heartbeat(&self) -> Option<String> {
+        self.last_heartbeat.lock().expect("no panic").clone()
     }
 
     /// Waits for the invalidation of an event in a phase.

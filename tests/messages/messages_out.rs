@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use revocation_verifier::message::{STATUS_TYPE, Status, TokenIssuer};
+use revocation_verifier::message::{LogMark, STATUS_TYPE, Status, TokenIssuer};
 use revocation_verifier::{Staleness, StalenessPolicy};
 use revocation_worker::event::RefusalCode;
-use revocation_worker::invalidation::{Composer, Entry, Envelope, EventRef, Invalidation, MAX_TARGETS, Outgoing, Phase};
+use revocation_worker::invalidation::{
+    Composer, Entry, Envelope, EventRef, Heartbeat, Invalidation, MAX_TARGETS, Outgoing, Phase, Progress, Reached, SnapshotEnd,
+    SnapshotPart,
+};
 use revocation_worker::target::{Kind, TokenTypeHint};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -70,6 +73,20 @@ fn status(full: bool) -> Status {
     }
 }
 
+fn progress() -> Progress {
+    Progress { publisher: "p".to_owned(), sequence: 1, attempted: 2, published_at: Some(THEN), mark_age_ms: Some(7) }
+}
+
+/// Of a snapshot: its end where `full`.
+fn part(full: bool) -> SnapshotPart<Entry> {
+    let mark = LogMark { offset: 7, time: Some(THEN), sha256: "0a".repeat(32) };
+    let publishers = [("p".to_owned(), Reached { sequence: 1, at: THEN })].into();
+    let end =
+        SnapshotEnd { parts: 1, entries: 1, after: Some(3), mark, complete_since: Some(THEN), publishers, publishers_since: Some(THEN) };
+    let targets = Kind::ALL.map(|kind| entry(kind, full)).into();
+    SnapshotPart { snapshot: "s".to_owned(), previous: Some(2), part: 0, targets, end: full.then_some(end) }
+}
+
 fn invalidation(phase: Phase, full: bool) -> Outgoing {
     let event = EventRef { source: "/apps/shop".to_owned(), id: "1".to_owned() };
     let entries = vec![("main".to_owned(), entry(Kind::Token, full))];
@@ -98,7 +115,10 @@ fn every_message_has_exactly_the_members_of_its_schema() {
         }
         let report = Envelope::new("/revocation-verifier/shop-api/pod-7", STATUS_TYPE, status(full));
         assert_agrees(&json(&report.to_json()), schema("verifierStatus"), members);
-        assert_agrees(&json(&Composer::new("pod-1").heartbeat().body), schema("heartbeat"), members);
+        let composer = Composer::new("pod-1");
+        assert_agrees(&json(&composer.beat(full.then(progress)).body), schema("heartbeat"), members);
+        assert_agrees(&json(&composer.mark().body), schema("mark"), members);
+        assert_agrees(&json(&composer.snapshot(part(full)).body), schema("snapshot"), members);
         for kind in Kind::ALL {
             let own = schema(&format!("{}Entry", kind.as_str()));
             assert_agrees(&json!(entry(kind, full)), own, members);
@@ -117,6 +137,8 @@ fn a_message_takes_as_many_entries_of_every_kind_as_the_schema_says() {
     let listed: BTreeSet<_> = targets["items"]["oneOf"].as_array().expect("kinds").iter().map(|kind| kind["$ref"].to_string()).collect();
     let kinds: BTreeSet<_> = Kind::ALL.iter().map(|kind| format!("\"#/components/schemas/{}Entry\"", kind.as_str())).collect();
     assert_eq!(listed, kinds);
+    let part = &schema("snapshot")["properties"]["data"]["properties"]["targets"];
+    assert_eq!((&part["maxItems"], &part["items"]), (&targets["maxItems"], &targets["items"]), "a part takes what a message takes");
 }
 
 #[test]
@@ -147,7 +169,16 @@ fn the_examples_are_messages() {
         assert_agrees(example, schema("verifierStatus"), Members::Known);
         serde_json::from_value::<Envelope<Status>>(example.clone()).expect("a status");
     }
-    examples("heartbeat").for_each(|example| assert_agrees(example, schema("heartbeat"), Members::All));
+    for example in examples("heartbeat") {
+        assert_agrees(example, schema("heartbeat"), Members::All);
+        let beat = serde_json::from_value::<Envelope<Heartbeat>>(example.clone()).expect("a heartbeat");
+        assert!(beat.data.progress.is_some());
+    }
+    examples("mark").for_each(|example| assert_agrees(example, schema("mark"), Members::All));
+    for example in examples("snapshot") {
+        assert_agrees(example, schema("snapshot"), Members::Known);
+        serde_json::from_value::<Envelope<SnapshotPart<Entry>>>(example.clone()).expect("a part");
+    }
 }
 
 #[test]

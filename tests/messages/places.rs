@@ -4,7 +4,8 @@ use revocation_verifier::message::STATUS_TYPE;
 use revocation_worker::broker::{DEAD, EVENTS_EXCHANGE, LOGOUT_QUEUE, MASS_QUEUE};
 use revocation_worker::event::EventType;
 use revocation_worker::invalidation::{
-    Composer, EXCHANGE, Entry, EventRef, HEARTBEAT_KEY, HEARTBEAT_TYPE, Phase, STREAM, TYPE, VERIFIERS_EXCHANGE,
+    BEATS_STREAM, Composer, EXCHANGE, Entry, EventRef, HEARTBEAT_KEY, HEARTBEAT_TYPE, MARK_KEY, MARK_TYPE, Phase, SNAPSHOT_TYPE,
+    SNAPSHOTS_STREAM, STREAM, TYPE, VERIFIERS_EXCHANGE,
 };
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -22,6 +23,7 @@ fn exchanges_queues_and_keys_are_the_codes() {
         ("massRevocation", EVENTS_EXCHANGE, EventType::MassRevocation.routing_key()),
         ("invalidations", EXCHANGE, "invalidation.{provider}.{kind}"),
         ("heartbeats", EXCHANGE, HEARTBEAT_KEY),
+        ("marks", EXCHANGE, MARK_KEY),
         ("verifiers", VERIFIERS_EXCHANGE, "status.{service}"),
     ];
     for (channel, exchange, key) in by_exchange {
@@ -30,11 +32,12 @@ fn exchanges_queues_and_keys_are_the_codes() {
         assert_eq!((&binding["exchange"]["type"], &binding["exchange"]["durable"]), (&"topic".into(), &true.into()), "{channel}");
         assert_eq!(at(&format!("/channels/{channel}/address")), key);
     }
-    for (channel, queue) in [("log", STREAM), ("refused", DEAD)] {
+    let by_queue = [("log", STREAM), ("beats", BEATS_STREAM), ("snapshots", SNAPSHOTS_STREAM), ("refused", DEAD)];
+    for (channel, queue) in by_queue {
         assert_eq!((&amqp(channel)["is"], &amqp(channel)["queue"]["name"]), (&"queue".into(), &queue.into()));
         assert_eq!(at(&format!("/channels/{channel}/address")), queue);
     }
-    assert_eq!(names(at("/channels")).len(), by_exchange.len() + 2, "every channel was looked at");
+    assert_eq!(names(at("/channels")).len(), by_exchange.len() + by_queue.len(), "every channel was looked at");
     for (channel, queue) in [("logout", LOGOUT_QUEUE), ("massRevocation", MASS_QUEUE)] {
         assert!(at(&format!("/channels/{channel}/description")).as_str().expect("a text").contains(queue));
     }
@@ -55,6 +58,8 @@ fn each_message_has_its_type() {
         ("massRevocation", EventType::MassRevocation.as_str()),
         ("invalidation", TYPE),
         ("heartbeat", HEARTBEAT_TYPE),
+        ("mark", MARK_TYPE),
+        ("snapshot", SNAPSHOT_TYPE),
         ("verifierStatus", STATUS_TYPE),
     ];
     for (message, name) in types {

@@ -65,6 +65,9 @@ pub(crate) fn agrees(value: &Value, schema: &'static Value, members: Members) ->
             "enum" => rule.as_array().expect("an array").contains(value),
             "type" => is_of_type(value, rule),
             "properties" => return agree(value.as_object().ok_or("no object")?, resolved(schema), members),
+            "additionalProperties" => {
+                return value.as_object().ok_or("no object")?.values().try_for_each(|value| agrees(value, rule, members));
+            }
             "items" => return value.as_array().ok_or("no array")?.iter().try_for_each(|item| agrees(item, rule, members)),
             "oneOf" => choices(value, rule, members) == 1,
             "anyOf" => choices(value, rule, members) >= 1,

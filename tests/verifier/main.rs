@@ -2,16 +2,20 @@
 #![cfg(test)]
 #![cfg(feature = "sandbox")]
 
+mod beats;
 mod catching_up;
+mod clocks;
 mod door;
 mod gate;
 #[path = "../harness/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "each test binary uses its part of the harness")]
 mod harness;
+mod held_up;
 mod killed_broker;
 mod lost_history;
 mod permissions;
 mod python;
+mod snapshots;
 mod source;
 mod staleness;
 

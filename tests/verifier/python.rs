@@ -164,9 +164,9 @@ async fn a_cutoff_denies_what_is_older_of_its_issuer() {
 async fn a_lost_connection_loses_nothing() {
     let (stage, _idp, _worker) = stage_with_worker().await;
     let operator = Operator::of(&stage).await;
-    // Reading the stream is all that it may do.
+    // Reading the log and the heartbeats is all that it may do.
     let url = operator
-        .add_limited_user(&stage, "python", json!({ "configure": "^$", "write": "^$", "read": "^auth\\.invalidations\\.log$" }))
+        .add_limited_user(&stage, "python", json!({ "configure": "^$", "write": "^$", "read": "^auth\\.invalidations\\.(log|beats)$" }))
         .await;
     let mut consumer = Consumer::start(&url);
     let app = App::connect(&stage.amqp_url).await;
@@ -237,7 +237,7 @@ fn tokens(not_before: i64) -> Vec<(String, bool)> {
 #[tokio::test(flavor = "multi_thread")]
 async fn both_verifiers_say_the_same_of_every_kind_of_token() {
     let stage = Stage::new().await;
-    let source = Source::declare(&stage.amqp_url, None).await;
+    let source = Source::declare_apart(&stage.amqp_url).await;
     let (mut consumer, denylist) = (Consumer::start(&stage.amqp_url), verifier(&stage.amqp_url, StalenessPolicy::FailClosed));
     let not_before = now() - 2;
     let (denials, last) = (entries(not_before), token_of("1000385", None));

@@ -8,8 +8,12 @@ use lapin::options::{
 };
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind};
+use revocation_verifier::message::{PUBLISHER_HEADER, SEQUENCE_HEADER};
 use revocation_verifier::{Denylist, Options, StalenessPolicy};
-use revocation_worker::invalidation::{Composer, EXCHANGE, Entry, EventRef, Outgoing, Phase, STREAM, TokenIssuer};
+use revocation_worker::invalidation::{
+    BEATS_STREAM, Composer, EXCHANGE, Entry, EventRef, HEARTBEAT_KEY, MARK_KEY, Outgoing, Phase, Progress, SNAPSHOTS_STREAM, STREAM,
+    TokenIssuer,
+};
 use revocation_worker::target::Token;
 use time::OffsetDateTime;
 
@@ -25,32 +29,73 @@ pub(crate) struct Source {
 impl Source {
     /// Declares exchange, stream and binding as a worker does, but for retention: segments of this size, of which two are kept.
     pub(crate) async fn declare(amqp_url: &str, segment_bytes: Option<i32>) -> Self {
+        let source = Self::attach(amqp_url).await;
+        source.declare_stream(segment_bytes).await;
+        source
+    }
+
+    /// The same with heartbeats beside the log, and the stream of snapshots.
+    pub(crate) async fn declare_apart(amqp_url: &str) -> Self {
+        let source = Self::attach(amqp_url).await;
+        for name in [STREAM, BEATS_STREAM, SNAPSHOTS_STREAM] {
+            source.declare_queue(name, FieldTable::default()).await;
+        }
+        let durable = ExchangeDeclareOptions { durable: true, ..Default::default() };
+        let declared = source.channel.exchange_declare(SNAPSHOTS_STREAM.into(), ExchangeKind::Fanout, durable, FieldTable::default());
+        declared.await.expect("declare the exchange of the snapshots");
+        for (queue, exchange, key) in [
+            (STREAM, EXCHANGE, "invalidation.#"),
+            (STREAM, EXCHANGE, MARK_KEY),
+            (BEATS_STREAM, EXCHANGE, HEARTBEAT_KEY),
+            (SNAPSHOTS_STREAM, SNAPSHOTS_STREAM, ""),
+        ] {
+            source.bind(queue, exchange, key).await;
+        }
+        source
+    }
+
+    /// Where a worker has declared everything.
+    pub(crate) async fn attach(amqp_url: &str) -> Self {
         let connection = Connection::connect(amqp_url, ConnectionProperties::default()).await.expect("connect to the broker");
         let channel = connection.create_channel().await.expect("open a channel");
         channel.confirm_select(ConfirmSelectOptions::default()).await.expect("ask for confirms");
         let durable = ExchangeDeclareOptions { durable: true, ..Default::default() };
         let declared = channel.exchange_declare(EXCHANGE.into(), ExchangeKind::Topic, durable, FieldTable::default());
         declared.await.expect("declare the exchange");
-        let source = Self { channel, composer: Composer::new("test"), _connection: connection };
-        source.declare_stream(segment_bytes).await;
-        source
+        Self { channel, composer: Composer::new("test"), _connection: connection }
+    }
+
+    async fn declare_queue(&self, name: &str, mut arguments: FieldTable) {
+        arguments.insert("x-queue-type".into(), AMQPValue::LongString("stream".into()));
+        let durable = QueueDeclareOptions { durable: true, ..Default::default() };
+        self.channel.queue_declare(name.into(), durable, arguments).await.expect("declare the stream");
+    }
+
+    pub(crate) async fn bind(&self, queue: &str, exchange: &str, key: &str) {
+        let bound = self.channel.queue_bind(queue.into(), exchange.into(), key.into(), QueueBindOptions::default(), FieldTable::default());
+        bound.await.expect("bind the stream");
+    }
+
+    pub(crate) async fn unbind(&self, queue: &str, exchange: &str, key: &str) {
+        self.channel.queue_unbind(queue.into(), exchange.into(), key.into(), FieldTable::default()).await.expect("unbind the stream");
     }
 
     pub(crate) async fn declare_stream(&self, segment_bytes: Option<i32>) {
         let mut arguments = FieldTable::default();
-        arguments.insert("x-queue-type".into(), AMQPValue::LongString("stream".into()));
         if let Some(bytes) = segment_bytes {
             arguments.insert("x-stream-max-segment-size-bytes".into(), AMQPValue::LongInt(bytes));
             arguments.insert("x-max-length-bytes".into(), AMQPValue::LongInt(2 * bytes));
         }
-        let durable = QueueDeclareOptions { durable: true, ..Default::default() };
-        self.channel.queue_declare(STREAM.into(), durable, arguments).await.expect("declare the stream");
-        let bound = self.channel.queue_bind(STREAM.into(), EXCHANGE.into(), "#".into(), QueueBindOptions::default(), FieldTable::default());
-        bound.await.expect("bind the stream");
+        self.declare_queue(STREAM, arguments).await;
+        self.bind(STREAM, EXCHANGE, "#").await;
     }
 
     pub(crate) async fn delete_stream(&self) {
-        self.channel.queue_delete(STREAM.into(), QueueDeleteOptions::default()).await.expect("delete the stream");
+        self.delete(STREAM).await;
+    }
+
+    pub(crate) async fn delete(&self, stream: &str) {
+        self.channel.queue_delete(stream.into(), QueueDeleteOptions::default()).await.expect("delete the stream");
     }
 
     /// Publishes one message an entry; returns when the broker has confirmed all.
@@ -83,14 +128,55 @@ impl Source {
         }
     }
 
+    /// Publishes a denial with a publisher's number.
+    pub(crate) async fn deny_as(&self, publisher: &str, sequence: i64, entry: Entry) {
+        let event = EventRef { source: "/test".to_owned(), id: "1".to_owned() };
+        let message = self.composer.invalidations(Phase::Requested, &event, None, vec![("main".to_owned(), entry)]).remove(0);
+        let mut headers = FieldTable::default();
+        headers.insert(PUBLISHER_HEADER.into(), AMQPValue::LongString(publisher.into()));
+        headers.insert(SEQUENCE_HEADER.into(), AMQPValue::LongLongInt(sequence));
+        self.publish_with(EXCHANGE, &message.routing_key, &message.body, BasicProperties::default().with_headers(headers)).await;
+    }
+
+    /// Sends a heartbeat beside the log that names what a publisher has published at that time.
+    pub(crate) async fn name(&self, publisher: &str, sequence: u64, published_at: OffsetDateTime) {
+        let published_at = Some(published_at);
+        let progress = Progress { publisher: publisher.to_owned(), sequence, attempted: sequence, published_at, mark_age_ms: None };
+        self.publish(&self.composer.beat(Some(progress))).await;
+    }
+
+    /// Does so again and again for as long as `work` takes.
+    pub(crate) async fn naming<T>(&self, publisher: &str, sequence: u64, published_at: OffsetDateTime, work: impl Future<Output = T>) -> T {
+        let beats = async {
+            let mut ticks = tokio::time::interval(Duration::from_millis(500));
+            loop {
+                ticks.tick().await;
+                self.name(publisher, sequence, published_at).await;
+            }
+        };
+        tokio::select! {
+            done = work => done,
+            () = beats => unreachable!("beats for ever"),
+        }
+    }
+
+    /// Publishes to the stream of snapshots.
+    pub(crate) async fn publish_snapshot(&self, body: &[u8]) {
+        self.publish_with(SNAPSHOTS_STREAM, "", body, BasicProperties::default()).await;
+    }
+
     pub(crate) async fn publish(&self, message: &Outgoing) {
         self.publish_bytes(&message.routing_key, &message.body).await;
     }
 
     pub(crate) async fn publish_bytes(&self, routing_key: &str, body: &[u8]) {
+        self.publish_with(EXCHANGE, routing_key, body, BasicProperties::default()).await;
+    }
+
+    async fn publish_with(&self, exchange: &str, routing_key: &str, body: &[u8], properties: BasicProperties) {
         let options = BasicPublishOptions { mandatory: true, ..Default::default() };
-        let properties = BasicProperties::default().with_delivery_mode(2);
-        let published = self.channel.basic_publish(EXCHANGE.into(), routing_key.into(), options, body, properties).await;
+        let properties = properties.with_delivery_mode(2);
+        let published = self.channel.basic_publish(exchange.into(), routing_key.into(), options, body, properties).await;
         assert!(published.expect("publish").await.expect("a confirm").is_ack(), "confirmed");
     }
 }

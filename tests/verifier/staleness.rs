@@ -46,7 +46,7 @@ async fn an_old_heartbeat_vouches_for_nothing() {
     let source = Source::declare(&stage.amqp_url, None).await;
     let denylist = verifier(&stage.amqp_url, StalenessPolicy::FailClosed);
     denylist.ready().await;
-    let mut late = Envelope::new("/revocation-worker/late", HEARTBEAT_TYPE, Heartbeat { instance: "late".to_owned() });
+    let mut late = Envelope::new("/revocation-worker/late", HEARTBEAT_TYPE, Heartbeat { instance: "late".to_owned(), progress: None });
     late.time = OffsetDateTime::now_utc() - time::Duration::seconds(10);
     source.publish_bytes(HEARTBEAT_KEY, &late.to_json()).await;
     eventually("it sees that it is behind", async || (denylist.staleness() == Some(Staleness::Behind)).then_some(())).await;

@@ -2,6 +2,7 @@
 #![cfg(test)]
 #![cfg(feature = "sandbox")]
 
+mod beats;
 #[cfg(feature = "failpoints")]
 mod crash;
 mod endpoints;

@@ -13,12 +13,15 @@ fn queues() -> Vec<(&'static str, &'static str, Value)> {
         "x-queue-type": "quorum", "x-dead-letter-exchange": "revocation.dead", "x-dead-letter-strategy": "at-least-once",
         "x-overflow": "reject-publish", "x-delivery-limit": 100,
     });
+    let stream = |bytes: u64, segment: u64| json!({ "x-queue-type": "stream", "x-max-length-bytes": bytes, "x-stream-max-segment-size-bytes": segment });
     vec![
+        ("auth.invalidations.beats", "stream", stream(2_000_000, 500_000)),
         (
             "auth.invalidations.log",
             "stream",
             json!({ "x-queue-type": "stream", "x-max-age": "30D", "x-max-length-bytes": 5_000_000_000_u64 }),
         ),
+        ("auth.invalidations.snapshots", "stream", stream(2_000_000_000, 64_000_000)),
         ("revocation.cutoff", "quorum", intake.clone()),
         ("revocation.dead", "quorum", json!({ "x-queue-type": "quorum", "x-delivery-limit": 1_000_000 })),
         ("revocation.logout", "quorum", intake.clone()),
@@ -28,15 +31,23 @@ fn queues() -> Vec<(&'static str, &'static str, Value)> {
 }
 
 /// Exchange and kind.
-const EXCHANGES: [(&str, &str); 4] =
-    [("auth.events", "topic"), ("auth.invalidations", "topic"), ("auth.verifiers", "topic"), ("revocation.dead", "fanout")];
+const EXCHANGES: [(&str, &str); 5] = [
+    ("auth.events", "topic"),
+    ("auth.invalidations", "topic"),
+    ("auth.invalidations.snapshots", "fanout"),
+    ("auth.verifiers", "topic"),
+    ("revocation.dead", "fanout"),
+];
 
 /// Exchange, routing key, queue.
-const BINDINGS: [(&str, &str, &str); 6] = [
+const BINDINGS: [(&str, &str, &str); 9] = [
     ("auth.events", "auth.logout.#", "revocation.logout"),
     ("auth.events", "auth.mass_revocation.#", "revocation.mass"),
     ("auth.events", "auth.mass_revocation.cutoff", "revocation.cutoff"),
-    ("auth.invalidations", "#", "auth.invalidations.log"),
+    ("auth.invalidations", "heartbeat", "auth.invalidations.beats"),
+    ("auth.invalidations", "invalidation.#", "auth.invalidations.log"),
+    ("auth.invalidations", "mark", "auth.invalidations.log"),
+    ("auth.invalidations.snapshots", "", "auth.invalidations.snapshots"),
     ("auth.verifiers", "status.#", "revocation.verifiers"),
     ("revocation.dead", "", "revocation.dead"),
 ];

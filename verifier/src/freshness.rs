@@ -28,7 +28,7 @@ struct Known {
     caught_up: bool,
     /// Until when the heartbeats vouch.
     vouched_until: Option<Instant>,
-    /// When the last heartbeat arrived that vouched for nothing any more.
+    /// When the last heartbeat arrived that vouched for nothing any more, or not yet.
     late: Option<Instant>,
     /// What was published before the stream's present beginning may be missing until then.
     incomplete_until: Option<OffsetDateTime>,
@@ -87,6 +87,11 @@ impl Freshness {
             Some(left) if !left.is_zero() => known.vouched_until = known.vouched_until.max(Some(now + left)),
             _ => known.late = Some(now),
         });
+    }
+
+    /// Heartbeats arrive that vouch for nothing: they name what was not read, or the log says nothing.
+    pub(crate) fn behind(&self, now: Instant) {
+        self.known().late = Some(now);
     }
 
     /// A heartbeat's own time, whatever it vouches for.

@@ -30,6 +30,8 @@
 //! | what does an entry deny, and for how long | `entries.rs` |
 //! | when is the answer stale | `freshness.rs` |
 //! | where does reading begin, when is something missing | `feed/begin.rs` |
+//! | what must be read before a heartbeat counts | `feed/named.rs` |
+//! | how does a start stay short | `feed/snapshot.rs` |
 //! | what do metrics show | `metrics.rs` (feature `metrics`) |
 //! | how do services in other languages ask | `gate/` (feature `gate`), the program `revocation-gate` |
 //! | who reports to the operators | `report.rs` |
@@ -38,7 +40,7 @@ pub mod amqp;
 pub mod claims;
 mod denylist;
 mod entries;
-mod feed;
+pub mod feed;
 mod freshness;
 #[cfg(feature = "gate")]
 pub mod gate;

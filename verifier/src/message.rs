@@ -1,12 +1,14 @@
 //! The messages that workers and verifiers exchange (CloudEvents 1.0 in JSON), and where they travel.
 
 mod entry;
+mod feed;
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 pub use self::entry::{Entry, TokenIssuer};
+pub use self::feed::*;
 
 /// Exchange that invalidations are published to.
 pub const EXCHANGE: &str = "auth.invalidations";
@@ -14,10 +16,6 @@ pub const EXCHANGE: &str = "auth.invalidations";
 pub const STREAM: &str = "auth.invalidations.log";
 /// CloudEvents type of an invalidation.
 pub const TYPE: &str = "auth.invalidation.v1";
-/// CloudEvents type of a heartbeat.
-pub const HEARTBEAT_TYPE: &str = "auth.invalidation.heartbeat.v1";
-/// Routing key of a heartbeat.
-pub const HEARTBEAT_KEY: &str = "heartbeat";
 /// Most targets in one message.
 pub const MAX_TARGETS: usize = 500;
 
@@ -107,7 +105,7 @@ pub struct Envelope<T> {
     pub id: Uuid,
     /// `/revocation-worker/<instance>` or `/revocation-verifier/<service>/<instance>`
     pub source: String,
-    /// [`TYPE`], [`HEARTBEAT_TYPE`] or [`STATUS_TYPE`].
+    /// [`TYPE`], [`HEARTBEAT_TYPE`], [`MARK_TYPE`], [`SNAPSHOT_TYPE`] or [`STATUS_TYPE`].
     #[serde(rename = "type")]
     pub kind: String,
     /// When it was made.
@@ -161,13 +159,6 @@ pub struct EventRef {
     pub id: String,
 }
 
-/// Payload of a heartbeat.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Heartbeat {
-    /// The worker that is alive.
-    pub instance: String,
-}
-
 /// Payload of a verifier's report: what it has applied and whether it knows itself to be up to date.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
@@ -202,7 +193,8 @@ pub enum Staleness {
     Disconnected,
     /// No heartbeat for 3 s: the feed, or every worker, is down.
     Silent,
-    /// Heartbeats arrive more than 3 s after they were sent: it cannot keep up, or a clock is wrong.
+    /// Heartbeats arrive more than 3 s after they were sent, or name what the verifier has not read: it cannot keep up, a clock is wrong, or the
+    /// stream lacks what was published.
     Behind,
     /// The stream no longer holds what was published while it was away, or not as far back as its tokens live.
     Truncated,

@@ -35,6 +35,25 @@ impl Feed {
         &self.stage.amqp_url
     }
 
+    pub(crate) fn stage(&self) -> &Stage {
+        &self.stage
+    }
+
+    /// Publishes so many messages that deny nothing any more; returns when the broker has them.
+    pub(crate) async fn past(&self, messages: u32) -> Result {
+        let expired = self.messages_until(2, OffsetDateTime::now_utc() - Duration::from_secs(86_400)).remove(0);
+        let beat = self.composer.heartbeat();
+        let mut open = VecDeque::new();
+        for number in 0..messages {
+            if open.len() >= WINDOW {
+                join_all(open.drain(..WINDOW / 2)).await.into_iter().collect::<lapin::Result<Vec<_>>>()?;
+            }
+            open.push_back(self.publish(if number % 2 == 0 { &beat } else { &expired }).await?);
+        }
+        join_all(open).await.into_iter().collect::<lapin::Result<Vec<_>>>()?;
+        Ok(())
+    }
+
     /// Denies so many tokens, `a_message` at a time; returns when the verifier that never stopped has them all.
     pub(crate) async fn deny(&self, entries: u32, a_message: u32) -> Result {
         let mut open = VecDeque::new();
@@ -55,8 +74,11 @@ impl Feed {
     }
 
     fn messages(&self, targets: u32) -> Vec<Outgoing> {
+        self.messages_until(targets, OffsetDateTime::now_utc() + Duration::from_secs(86_400))
+    }
+
+    fn messages_until(&self, targets: u32, expires_at: OffsetDateTime) -> Vec<Outgoing> {
         let event = EventRef { source: "/bench".to_owned(), id: Uuid::now_v7().to_string() };
-        let expires_at = OffsetDateTime::now_utc() + Duration::from_secs(86_400);
         let entry = || Entry::Token {
             token_sha256: format!("{:032x}{:032x}", Uuid::now_v7().as_u128(), Uuid::now_v7().as_u128()),
             signed_sha256: None,

@@ -1,6 +1,7 @@
 //! Verifiers: how long one takes to know what it missed, what that costs, and how soon many of them refuse a token.
 
 mod feed;
+mod history;
 mod live;
 pub(crate) mod process;
 
@@ -19,6 +20,9 @@ pub(crate) struct Options {
     /// Live entries, in messages of two and then of five hundred.
     #[arg(long, default_value_t = 1_000_000)]
     entries: u32,
+    /// Messages of the past before 100,000 live entries: half of them heartbeats in the log, half denials that have expired; 0 leaves them out.
+    #[arg(long, default_value_t = 1_000_000)]
+    history: u32,
     /// Verifiers with a connection each.
     #[arg(long, default_value_t = 20)]
     verifiers: usize,
@@ -43,6 +47,9 @@ pub(crate) async fn run(options: &Options) -> Result {
             println!("{}", json!({ "feed": name, "entries": entries, "figures": figures }));
             feed.strike(&servers).await?;
         }
+    }
+    if options.history > 0 {
+        println!("{}", history::run(&mut servers, options.history, 100_000).await?);
     }
     if options.seconds > 0 {
         let spread = live::run(&mut servers, options.verifiers, options.rate, options.seconds).await?;

@@ -81,7 +81,7 @@ fn defaults() {
     assert_eq!((config.retry.give_up_after, config.retry.resweep_every), (seconds(86_400), seconds(86_400)));
     assert_eq!((config.retry.retry_after_max, config.verifier_owners), (seconds(86_400), Owners::default()));
     assert_eq!((config.invalidation.stream_max_age, config.invalidation.heartbeat), (seconds(30 * 86_400), seconds(1)));
-    assert_eq!(config.invalidation.stream_max_length_bytes, 5_000_000_000);
+    assert_eq!((config.invalidation.stream_max_length_bytes, config.invalidation.heartbeats_in_log), (5_000_000_000, false));
     assert_eq!(config.authorization.logout_users, None);
     assert!(config.authorization.mass_revocation_users.is_empty());
     assert_eq!(config.authorization.approval(), ApprovalRules { kinds: vec![Kind::Client, Kind::Issuer], above_targets: 10_000 });
@@ -115,7 +115,7 @@ fn the_names_of_the_contract() {
         {BASE}
         amqp.max_message_bytes = 2048
         retry = {{ initial = "1s", max = "5m", give_up_after = "48h", resweep_every = "12h" }}
-        invalidation = {{ stream_max_age = "14d", heartbeat = "500ms", stream_max_length_bytes = 10_000_000 }}
+        invalidation = {{ stream_max_age = "14d", heartbeat = "500ms", heartbeats_in_log = true, stream_max_length_bytes = 10_000_000 }}
         authorization.mass_revocation_users = ["soc"]
         authorization.logout_users = ["shop"]
         authorization.approval_required_for = ["issuer", "subject"]
@@ -131,7 +131,7 @@ fn the_names_of_the_contract() {
     assert_eq!((config.retry.initial, config.retry.max), (seconds(1), seconds(300)));
     assert_eq!((config.retry.give_up_after, config.retry.resweep_every), (seconds(48 * 3600), seconds(12 * 3600)));
     assert_eq!(config.invalidation.stream_max_age, seconds(14 * 86_400));
-    assert_eq!(config.invalidation.stream_max_length_bytes, 10_000_000);
+    assert_eq!((config.invalidation.stream_max_length_bytes, config.invalidation.heartbeats_in_log), (10_000_000, true));
     assert_eq!(config.authorization.mass_revocation_users, ["soc"]);
     assert_eq!(config.authorization.logout_users, Some(vec!["shop".to_owned()]));
     assert_eq!(config.authorization.approval(), ApprovalRules { kinds: vec![Kind::Issuer, Kind::Subject], above_targets: 0 });

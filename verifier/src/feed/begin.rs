@@ -1,39 +1,64 @@
 //! Where reading begins, and whether something that was published is missing there.
 
 use std::fmt;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
+use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
+
+use crate::message::LogMark;
 
 /// A message as it lies in the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Mark {
-    pub(super) offset: u64,
+pub struct Mark {
+    /// Where it lies.
+    pub offset: u64,
     /// Its envelope's `time`, where that could be read.
-    pub(super) time: Option<OffsetDateTime>,
-    /// Hash of its body, by which it is known again.
-    pub(super) body: u64,
+    pub time: Option<OffsetDateTime>,
+    /// SHA-256 of its body, by which it is known again, here and by others.
+    pub body: [u8; 32],
 }
 
 impl Mark {
-    pub(super) fn new(offset: u64, time: Option<OffsetDateTime>, body: &[u8]) -> Self {
-        let mut hasher = DefaultHasher::new();
-        body.hash(&mut hasher);
-        Self { offset, time, body: hasher.finish() }
+    /// The mark of a message.
+    pub fn new(offset: u64, time: Option<OffsetDateTime>, body: &[u8]) -> Self {
+        Self { offset, time, body: Sha256::digest(body).into() }
+    }
+
+    /// As it stands in a snapshot.
+    pub fn to_wire(self) -> LogMark {
+        let sha256 = self.body.iter().map(|byte| format!("{byte:02x}")).collect();
+        LogMark { offset: self.offset, time: self.time, sha256 }
+    }
+
+    /// From a snapshot, if its digest is one.
+    pub fn from_wire(mark: &LogMark) -> Option<Self> {
+        let digits: Vec<u8> = mark.sha256.chars().map(|digit| digit.to_digit(16)?.try_into().ok()).collect::<Option<_>>()?;
+        let bytes: Vec<u8> = digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect();
+        Some(Self { offset: mark.offset, time: mark.time, body: bytes.try_into().ok().filter(|_| digits.len() == 64)? })
     }
 }
 
 /// What the stream holds.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Ends {
-    pub(super) first: Option<Mark>,
-    pub(super) last: Option<Mark>,
+pub struct Ends {
+    /// Its oldest message.
+    pub first: Option<Mark>,
+    /// Its newest message.
+    pub last: Option<Mark>,
+}
+
+impl Ends {
+    /// About how many messages lie behind `mark`, or from the beginning on.
+    pub fn messages_since(&self, mark: Option<Mark>) -> u64 {
+        let from = mark.or(self.first).map_or(0, |mark| mark.offset);
+        self.last.map_or(0, |last| last.offset.saturating_sub(from))
+    }
 }
 
 /// The stream offset to ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum From {
+pub enum From {
     /// What was written to the stream at or after this moment; some older messages come too.
     Time(OffsetDateTime),
     /// The last message applied, to see that it is still the same one.
@@ -54,12 +79,13 @@ impl fmt::Display for From {
 
 /// A plan for one session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Begin {
-    pub(super) from: From,
+pub struct Begin {
+    /// Where to begin.
+    pub from: From,
     /// The offset up to which reading is catching up; `None`: nothing there that still matters.
-    pub(super) catch_up_to: Option<u64>,
+    pub catch_up_to: Option<u64>,
     /// Denials may be missing until then, when the tokens that they named have expired.
-    pub(super) incomplete_until: Option<OffsetDateTime>,
+    pub incomplete_until: Option<OffsetDateTime>,
 }
 
 /// Clocks of broker, workers and verifier may differ by this much.
@@ -100,12 +126,16 @@ pub(super) fn plan(applied: Option<Mark>, is_rewritten: bool, ends: Ends, lifeti
 mod tests {
     use super::*;
 
+    fn body(number: u64) -> [u8; 32] {
+        Mark::new(0, None, &number.to_be_bytes()).body
+    }
+
     const HOUR: Duration = Duration::from_secs(3600);
     const NOW: OffsetDateTime = OffsetDateTime::UNIX_EPOCH.saturating_add(time::Duration::days(20_000));
 
     /// A message of `minutes` ago.
     fn mark(offset: u64, minutes: u64) -> Mark {
-        Mark { offset, time: Some(NOW - Duration::from_secs(60 * minutes)), body: offset }
+        Mark { offset, time: Some(NOW - Duration::from_secs(60 * minutes)), body: body(offset) }
     }
 
     fn ends(first: Mark, last: Mark) -> Ends {
@@ -154,6 +184,15 @@ mod tests {
         assert_eq!((begin.from, doubt(begin)), (From::First, Some(50)));
         let begin = plan(Some(mark(50, 500)), false, ends(mark(60, 90), mark(70, 0)), HOUR, NOW);
         assert_eq!((begin.from, doubt(begin)), (From::First, None), "it named only tokens that have expired");
+    }
+
+    #[test]
+    fn a_mark_is_the_same_after_a_journey() {
+        let marks = [mark(7, 3), Mark { time: None, ..mark(0, 0) }, mark(u64::MAX, 1)];
+        marks.into_iter().for_each(|mark| assert_eq!(Mark::from_wire(&mark.to_wire()), Some(mark)));
+        for sha256 in ["", "00", &"0".repeat(63), &"0".repeat(65), &"g".repeat(64), &"é".repeat(32)] {
+            assert_eq!(Mark::from_wire(&LogMark { offset: 1, time: None, sha256: sha256.to_owned() }), None, "{sha256}");
+        }
     }
 
     #[test]

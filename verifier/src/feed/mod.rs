@@ -1,7 +1,13 @@
-//! Reads the stream, applies what it says, and starts afresh whatever happens.
+//! Reads the feed, applies what it says, and starts afresh whatever happens. What workers need of it to fold the log is public.
 
+mod beats;
 mod begin;
+mod failure;
 mod incoming;
+mod log;
+mod named;
+mod snapshot;
+mod start;
 mod stream;
 
 use std::convert::Infallible;
@@ -11,40 +17,28 @@ use std::time::{Duration, Instant};
 
 use backon::BackoffBuilder;
 use lapin::Connection;
+use lapin::message::Delivery;
+use serde_json::value::RawValue;
 use time::OffsetDateTime;
 
-use self::begin::{Begin, From, Mark};
-use self::incoming::Incoming;
-use self::stream::Subscription;
-use crate::amqp::{Address, ConnectError, close, words};
+use self::beats::Beats;
+use self::failure::LONGEST_SILENCE;
+use self::named::Named;
+use crate::amqp::{Address, close};
 use crate::denylist::{Position, Shared, count};
 
-/// Workers send a heartbeat a second. After this long without any message the subscription itself is in doubt.
-const LONGEST_SILENCE: Duration = Duration::from_secs(30);
+pub use self::begin::{Begin, Ends, From, Mark};
+pub use self::failure::FeedError;
+pub use self::incoming::{Incoming, entry, sequence};
+pub use self::log::{Log, Place};
+pub use self::snapshot::{Latest, Parts, Snapshot, latest};
+pub use self::stream::{Offset, Subscription, ends};
 
-/// Streams number more than messages: a few offsets are RabbitMQ's own. A jump of more may be a reader that retention has overtaken.
-const OWN_OFFSETS: u64 = 16;
-
-/// Why a session ended.
-#[derive(Debug, thiserror::Error)]
-enum FeedError {
-    #[error("connect: {0}")]
-    Connect(#[from] ConnectError),
-    #[error("read the stream: {}", words(.0))]
-    Lapin(lapin::Error),
-    #[error("read the stream: the broker did not answer")]
-    NoAnswer,
-    #[error("read the stream: the broker ended it (stream deleted, leader lost or connection closed)")]
-    Ended,
-    #[error("a message without x-stream-offset: auth.invalidations.log is not a stream")]
-    NoOffset,
-    #[error("nothing was read for {} s", LONGEST_SILENCE.as_secs())]
-    Silence,
-    #[error("the stream jumped from offset {0} to {1}; looking again at what lies between")]
-    Jumped(u64, u64),
-    #[error("the stream holds another message in the place of the last one applied; reading it anew")]
-    Rewritten,
-}
+/// Most messages that the broker sends ahead of their acknowledgement. One of a mass revocation has about 100 kB, and all may lie in memory.
+const PREFETCH: u16 = 300;
+/// Heartbeats vouch only while the log itself says something: workers mark it every 15 s. It bounds how long a subscription that is stuck goes
+/// unnoticed, whatever heartbeats say.
+const LOG_HEARD_WITHIN: Duration = Duration::from_secs(20);
 
 /// The one writer of the denylist.
 pub(crate) struct Feed {
@@ -52,15 +46,15 @@ pub(crate) struct Feed {
     address: Address,
     name: String,
     lifetime: Duration,
-    applied: Option<Mark>,
-    is_rewritten: bool,
-    /// The offset before a jump: if nothing lies between when it is read again, there was nothing.
-    jumped_from: Option<u64>,
+    place: Place,
+    named: Named,
+    /// When the log was last heard, or read to its end.
+    log_heard: Instant,
 }
 
 impl Feed {
     pub(crate) fn new(shared: Arc<Shared>, address: Address, name: String, lifetime: Duration) -> Self {
-        Self { shared, address, name, lifetime, applied: None, is_rewritten: false, jumped_from: None }
+        Self { shared, address, name, lifetime, place: Place::default(), named: Named::new(), log_heard: Instant::now() }
     }
 
     pub(crate) async fn run(mut self) {
@@ -76,7 +70,7 @@ impl Feed {
             };
             self.shared.freshness.disconnected();
             count(&self.shared.counters.disconnects);
-            self.is_rewritten = matches!(error, FeedError::Rewritten);
+            self.place.ended(&error);
             tracing::warn!(%error, broker = %self.address, "the denylist is stale: the feed is lost; trying again");
             tokio::time::sleep(wait.next().unwrap_or_default()).await;
         }
@@ -84,96 +78,130 @@ impl Feed {
 
     /// One connection's life. `began` is called once it reads.
     async fn session(&mut self, began: &mut impl FnMut()) -> Result<Infallible, FeedError> {
-        let connection = self.address.connect(self.name.clone()).await?;
+        let connection = Arc::new(self.address.connect(self.name.clone()).await?);
         let ended = self.read(&connection, began).await;
         close(&connection).await;
         ended
     }
 
-    async fn read(&mut self, connection: &Connection, began: &mut impl FnMut()) -> Result<Infallible, FeedError> {
-        let ends = stream::ends(connection).await?;
-        let seems_empty = ends.first.is_none() || ends.last.is_none();
-        if seems_empty && self.applied.is_some() {
-            // It was not empty before, and a broker that is slow to answer is no reason to doubt all that is known.
-            return Err(FeedError::NoAnswer);
-        }
-        let begin = begin::plan(self.applied, self.is_rewritten, ends, self.lifetime, OffsetDateTime::now_utc());
-        let mut subscription = Subscription::from(connection, begin.from).await?;
+    async fn read(&mut self, connection: &Arc<Connection>, began: &mut impl FnMut()) -> Result<Infallible, FeedError> {
+        self.named.begin(OffsetDateTime::now_utc());
+        let mut beats = Beats::follow(connection.clone());
+        let ends = self.look(connection).await?;
+        let mut log = Log::open(connection, &self.place, ends, self.lifetime, PREFETCH).await?;
         began();
-        self.announce(&begin);
-        let mut again = match begin.from {
-            From::Again(mark) => Some(mark),
-            From::Time(_) | From::First => None,
-        };
-        let (mut is_behind, mut reached) = (true, again.map(|mark| mark.offset));
+        self.announce(log.begin());
+        let mut is_behind = true;
         loop {
-            if is_behind && begin.catch_up_to.is_none_or(|end| reached >= Some(end)) {
+            if is_behind && log.has_caught_up() {
                 is_behind = false;
                 self.caught_up();
             }
-            let next = tokio::time::timeout(LONGEST_SILENCE, subscription.next()).await;
-            let (offset, delivery) = next.map_err(|_| FeedError::Silence)??;
-            let (incoming, time) = Incoming::parse(&delivery.data);
-            let mark = Mark::new(offset, time, &delivery.data);
-            if again.take().is_some_and(|applied| applied != mark) {
-                return Err(FeedError::Rewritten);
+            self.vouch(is_behind)?;
+            tokio::select! {
+                next = log.next() => {
+                    let (offset, delivery) = next?;
+                    let tag = delivery.delivery_tag;
+                    self.apply(offset, delivery);
+                    log.acknowledge(tag).await?;
+                }
+                beat = beats.next() => self.hear(&beat),
+                () = tokio::time::sleep_until((self.log_heard + LONGEST_SILENCE).into()) => return Err(FeedError::Silence),
             }
-            if seems_empty && reached.is_none() && offset > 0 {
-                // It was not empty at all: plan again, with its ends.
-                return Err(FeedError::NoAnswer);
-            }
-            if let Some(before) = reached
-                && offset > before + OWN_OFFSETS
-                && self.jumped_from.replace(before) != Some(before)
-            {
-                return Err(FeedError::Jumped(before, offset));
-            }
-            self.apply(incoming, mark);
-            reached = Some(offset);
-            subscription.acknowledge(&delivery).await?;
         }
     }
 
-    fn announce(&self, begin: &Begin) {
+    fn announce(&mut self, begin: &Begin) {
         self.shared.freshness.connected();
         tracing::info!(broker = %self.address, from = %begin.from, up_to = begin.catch_up_to, "reading the feed");
+        self.named.settle(OffsetDateTime::now_utc() - self.lifetime);
         if let Some(until) = begin.incomplete_until {
-            count(&self.shared.counters.truncations);
-            self.shared.freshness.incomplete(until);
-            tracing::error!(%until, "the stream no longer holds everything that this verifier needs: the denylist is stale until then; \
-                make invalidation.stream_max_age at least the longest token lifetime");
+            self.doubt(until);
         }
     }
 
-    fn caught_up(&self) {
+    fn doubt(&mut self, until: OffsetDateTime) {
+        count(&self.shared.counters.truncations);
+        self.shared.freshness.incomplete(until);
+        self.named.settle(until - self.lifetime);
+        tracing::error!(%until, "the stream no longer holds everything that this verifier needs: the denylist is stale until then; \
+            make invalidation.stream_max_age at least the longest token lifetime");
+    }
+
+    fn caught_up(&mut self) {
+        self.log_heard = Instant::now();
         self.shared.freshness.caught_up();
         self.shared.caught_up.send_replace(true);
-        tracing::info!(entries = self.shared.entries.len(), offset = self.applied.map(|mark| mark.offset), "caught up with the feed");
+        tracing::info!(entries = self.shared.entries.len(), offset = self.place.offset(), "caught up with the feed");
     }
 
-    fn apply(&mut self, incoming: Incoming, mark: Mark) {
-        let now = OffsetDateTime::now_utc();
+    fn apply(&mut self, offset: u64, delivery: Delivery) {
+        let (now, instant) = (OffsetDateTime::now_utc(), Instant::now());
+        self.log_heard = instant;
+        if let Some((publisher, number)) = sequence(&delivery)
+            && !self.named.read(publisher, number, instant)
+        {
+            tracing::error!(
+                publisher,
+                number,
+                offset,
+                "the log lacks a message before this one, which the broker had confirmed: was it unbound?"
+            );
+            self.doubt(now + self.lifetime);
+        }
+        let (incoming, time) = Incoming::parse(&delivery.data);
         match incoming {
-            Incoming::Heartbeat(sent) => {
+            Incoming::Heartbeat(sent, _) => {
                 self.shared.freshness.beat_at(sent);
-                self.shared.freshness.heartbeat(Instant::now(), (now - sent).try_into().unwrap_or(Duration::ZERO));
+                self.named.beat(sent, None, instant);
             }
-            Incoming::Denials { entries, mut unreadable } => {
-                unreadable += entries.iter().filter(|entry| !self.shared.entries.apply(entry, now)).count() as u64;
-                if unreadable > 0 {
-                    self.unreadable(unreadable, mark);
-                }
+            Incoming::Denials(targets) => {
+                self.unreadable(targets.iter().filter(|target| !self.deny(target, now)).count() as u64, offset);
             }
-            Incoming::Other => {}
-            Incoming::Unreadable => self.unreadable(1, mark),
+            Incoming::Snapshot(_) | Incoming::Other => {}
+            Incoming::Unreadable => self.unreadable(1, offset),
         }
         count(&self.shared.counters.applied);
-        self.applied = Some(mark);
-        self.shared.position.send_replace(Some(Position { offset: mark.offset, time: mark.time }));
+        self.place.passed(offset, time, delivery.data);
+        self.shared.position.send_replace(Some(Position { offset, time }));
     }
 
-    fn unreadable(&self, number: u64, mark: Mark) {
-        self.shared.counters.unreadable.fetch_add(number, Ordering::Relaxed);
-        tracing::error!(number, offset = mark.offset, "denials that this release cannot read were skipped; is it older than the workers?");
+    /// Returns false for what this release cannot read.
+    fn deny(&self, target: &RawValue, now: OffsetDateTime) -> bool {
+        entry(target).is_some_and(|entry| self.shared.entries.apply(&entry, now))
+    }
+
+    /// A heartbeat from beside the log. One that does not say what was published vouches for nothing: older workers' do so in the log.
+    fn hear(&mut self, delivery: &Delivery) {
+        if let (Incoming::Heartbeat(sent, Some(progress)), _) = Incoming::parse(&delivery.data) {
+            self.shared.freshness.beat_at(sent);
+            self.named.beat(sent, Some(progress), Instant::now());
+        }
+    }
+
+    /// Lets the heartbeats vouch that may.
+    fn vouch(&mut self, is_behind: bool) -> Result<(), FeedError> {
+        let now = Instant::now();
+        while let Some(sent) = self.named.vouching() {
+            let age = (OffsetDateTime::now_utc() - sent).try_into().unwrap_or(Duration::ZERO);
+            if now.duration_since(self.log_heard) < LOG_HEARD_WITHIN {
+                self.shared.freshness.heartbeat(now, age);
+            } else {
+                self.shared.freshness.behind(now);
+            }
+        }
+        if let Some(since) = self.named.waiting_since() {
+            self.shared.freshness.behind(now);
+            let is_stuck = !is_behind && now.duration_since(since) > LONGEST_SILENCE;
+            return if is_stuck || self.named.is_overrun() { Err(FeedError::Missing) } else { Ok(()) };
+        }
+        Ok(())
+    }
+
+    fn unreadable(&self, number: u64, offset: u64) {
+        if number > 0 {
+            self.shared.counters.unreadable.fetch_add(number, Ordering::Relaxed);
+            tracing::error!(number, offset, "denials that this release cannot read were skipped; is it older than the workers?");
+        }
     }
 }

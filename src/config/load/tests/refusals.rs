@@ -59,6 +59,7 @@ fn settings_out_of_range_or_of_the_wrong_type() {
         ("verifiers.owners.shop-api", "[\"\"]", "names no broker user"),
         ("verifiers.owner", "1", "unknown setting; expected `owners`"),
         ("invalidation.heartbeat", "\"3s\"", "choose 100ms to 2s"),
+        ("invalidation.heartbeats_in_log", "\"yes\"", "must be true or false"),
         ("invalidation.stream_max_age", "\"1s\"", "choose 1m to"),
         ("invalidation.stream_max_length_bytes", "5", "choose 1000000 to"),
         ("authorization.logout_users", "7", "must be a list of strings"),

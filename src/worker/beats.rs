@@ -1,0 +1,87 @@
+//! The feed's heartbeats: beside the events, without Postgres, from the first moment on.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use revocation_verifier::feed::Incoming;
+use tokio::sync::mpsc;
+
+use super::Worker;
+use super::turn::{Turn, Turns};
+use crate::broker::{Beats, Heard};
+
+/// How long a mark may take to be confirmed before it is tried again. Without one, the log is not there to vouch for.
+const MARKED_WITHIN: Duration = Duration::from_secs(5);
+/// How long after a failure it is tried again.
+const AGAIN: Duration = Duration::from_millis(200);
+
+/// Runs until aborted: heartbeats go on while the last work is finished.
+pub(super) async fn run(worker: Arc<Worker>, beats: Beats) {
+    let (sink, heard) = mpsc::channel(usize::from(Beats::PREFETCH));
+    tokio::join!(beats.run(sink), take_turns(&worker, heard));
+}
+
+async fn take_turns(worker: &Worker, mut heard: mpsc::Receiver<Heard>) {
+    let mut turns = Turns::new(worker.publisher.name(), worker.heartbeat, Instant::now());
+    loop {
+        while let Ok(heard) = heard.try_recv() {
+            note(&mut turns, heard);
+        }
+        let done = match turns.turn(&worker.publisher.standing(), Instant::now()) {
+            Turn::Mark => mark(worker, &mut turns).await && beat(worker, &mut turns).await,
+            Turn::Beat => beat(worker, &mut turns).await,
+            Turn::Wait(until) => {
+                tokio::select! {
+                    () = tokio::time::sleep_until(until.into()) => {}
+                    () = worker.publisher.moved() => {}
+                    Some(heard) = heard.recv() => note(&mut turns, heard),
+                }
+                true
+            }
+        };
+        if !done {
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+}
+
+fn note(turns: &mut Turns, heard: Heard) {
+    let now = Instant::now();
+    match heard {
+        Heard::Listening => turns.listens(true, now),
+        Heard::Deaf => turns.listens(false, now),
+        Heard::Beat(body) => {
+            if let (Incoming::Heartbeat(_, progress), _) = Incoming::parse(&body) {
+                turns.heard(progress, now);
+            }
+        }
+    }
+}
+
+/// Marks the log; returns whether the broker has confirmed it.
+async fn mark(worker: &Worker, turns: &mut Turns) -> bool {
+    let link = worker.publisher.standing().link;
+    let message = worker.composer.mark();
+    let marked = tokio::time::timeout(MARKED_WITHIN, worker.publisher.invalidate(&message)).await.is_ok_and(|marked| marked.is_ok());
+    if marked {
+        turns.marked(link, Instant::now());
+    }
+    marked
+}
+
+async fn beat(worker: &Worker, turns: &mut Turns) -> bool {
+    let (standing, now) = (worker.publisher.standing(), Instant::now());
+    let progress = standing.progress(worker.publisher.name(), Some(turns.mark_age(now)));
+    let message = worker.composer.beat(Some(progress));
+    turns.sent(standing, now);
+    // A heartbeat that is late is worth nothing; the next one follows.
+    tokio::time::timeout(worker.heartbeat, worker.publisher.beat(&message)).await.is_ok_and(|sent| sent.is_ok())
+}
+
+impl Worker {
+    /// Says for the last time what was published, so that nobody has to wait for it to be found out.
+    pub async fn say_goodbye(&self) {
+        let progress = self.publisher.standing().progress(self.publisher.name(), None);
+        drop(tokio::time::timeout(self.heartbeat, self.publisher.beat(&self.composer.beat(Some(progress)))).await);
+    }
+}

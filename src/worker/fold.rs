@@ -1,0 +1,41 @@
+//! Beside the events: folds the log into a snapshot now and then, so that a verifier's start is as long as what is live. Any worker does it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Worker;
+use crate::broker::Snapshots;
+
+/// When it is looked for the first time after the start, and how often then; up to half as much later, so that not all do so at once.
+const FIRST: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_secs(60);
+
+/// Runs until stopped.
+pub(super) async fn run(worker: Arc<Worker>, snapshots: Snapshots) {
+    let mut wait = FIRST;
+    while !worker.stop.is_cancelled() {
+        let look = async {
+            tokio::time::sleep(wait.mul_f64(1.0 + rand::random::<f64>() / 2.0)).await;
+            fold(&worker, &snapshots).await;
+        };
+        tokio::select! {
+            () = look => wait = LOOK,
+            // Half a snapshot is none: nothing is lost with it.
+            () = worker.stop.cancelled() => {}
+        }
+    }
+}
+
+async fn fold(worker: &Worker, snapshots: &Snapshots) {
+    match snapshots.fold_if_due().await {
+        Ok(None) => {}
+        Ok(Some(folded)) => {
+            worker.metrics.folded(true);
+            tracing::info!(entries = folded.entries, parts = folded.parts, messages = folded.messages, "folded the log into a snapshot");
+        }
+        Err(error) => {
+            worker.metrics.folded(false);
+            tracing::warn!(%error, "the log was not folded; trying again in a minute");
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! When a worker sends a heartbeat, and when it marks the log first. Pure: the moments are passed in.
+//!
+//! All workers hear all heartbeats. One is sent by whoever has published something that its last one did not say; who did so last is the holder,
+//! and goes on sending one a period: so a fleet of any size that has nothing to do sends one a period. When nothing is heard of the holder for a
+//! little longer, another takes its place.
+//!
+//! A heartbeat that is sent because all are silent vouches for everybody, so it must name a message in the log that lies behind everything that
+//! another, who may be dead, has published. Where the sender has none, it marks the log first (`verifier/src/feed/named.rs` says why that is
+//! enough). A mark is due every 15 s in any case: readers of the log renew a subscription that says nothing.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use crate::broker::Standing;
+use crate::invalidation::Progress;
+
+/// How much longer than a period those wait who are not the holder: at least, and at most so much more.
+const PATIENCE: Duration = Duration::from_millis(200);
+const SPREAD: Duration = Duration::from_millis(300);
+/// The longest period that a worker of the fleet may be set to: for so long after its last heartbeat it may have published unsaid.
+const LONGEST_PERIOD: Duration = Duration::from_secs(2);
+/// How often the log is marked by anybody, by those who are not the holder a little later. Verifiers ask for 20 s.
+const MARK_EVERY: Duration = Duration::from_secs(15);
+const MARK_PATIENCE: Duration = Duration::from_secs(1);
+/// How often each worker says what it has published, if it has nothing new to say: for verifiers that have just started.
+const REPEAT_EVERY: Duration = Duration::from_secs(30);
+/// So many publishers are told apart; each run of a worker's process is one.
+const REMEMBERED: usize = 1000;
+
+/// What to do now, or until when there is nothing to do, unless something is heard or published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// Mark the log, then send a heartbeat.
+    Mark,
+    /// Send a heartbeat.
+    Beat,
+    /// Nothing.
+    Wait(Instant),
+}
+
+/// What a worker knows of the fleet's heartbeats.
+pub(super) struct Turns {
+    publisher: String,
+    period: Duration,
+    is_listening: bool,
+    /// Who says something new last, and when that one was last heard.
+    holder: Option<String>,
+    last: Instant,
+    /// How far all say that they have published.
+    heard: HashMap<String, u64>,
+    /// When another was last heard to have published something.
+    others_published: Option<Instant>,
+    /// The last mark of anybody.
+    marked: Instant,
+    /// The connection on which this worker has marked the log.
+    marked_link: u64,
+    /// This worker's last heartbeat, what it said, and when one last said that more was confirmed.
+    sent: Option<Instant>,
+    said: Standing,
+    confirmed: Option<Instant>,
+    /// Between 0 and 1, drawn anew at each heartbeat.
+    luck: f64,
+}
+
+impl Turns {
+    pub(super) fn new(publisher: &str, period: Duration, now: Instant) -> Self {
+        Self {
+            publisher: publisher.to_owned(),
+            period,
+            is_listening: false,
+            holder: None,
+            last: now,
+            heard: HashMap::new(),
+            others_published: None,
+            marked: now,
+            marked_link: 0,
+            sent: None,
+            said: Standing::default(),
+            confirmed: None,
+            luck: rand::random(),
+        }
+    }
+
+    /// From now on all heartbeats are heard, or none.
+    pub(super) fn listens(&mut self, is_listening: bool, now: Instant) {
+        self.is_listening = is_listening;
+        // What others published meanwhile was not heard.
+        self.others_published = Some(now);
+    }
+
+    /// A heartbeat was heard. Older workers do not say what they publish.
+    pub(super) fn heard(&mut self, progress: Option<Progress>, now: Instant) {
+        let Some(Progress { publisher, attempted, mark_age_ms, .. }) = progress else {
+            self.others_published = Some(now);
+            return;
+        };
+        if let Some(marked) = mark_age_ms.and_then(|age| now.checked_sub(Duration::from_millis(age))) {
+            self.marked = self.marked.max(marked);
+        }
+        if self.heard.len() >= REMEMBERED {
+            self.heard.clear();
+        }
+        let (is_own, is_new) = (publisher == self.publisher, self.heard.insert(publisher.clone(), attempted) != Some(attempted));
+        if is_new && !is_own {
+            self.others_published = Some(now);
+        }
+        // A worker that repeats what it said before does not take the holder's place, nor hide the holder's silence.
+        if is_new || self.holder.as_ref() == Some(&publisher) {
+            (self.last, self.holder, self.luck) = (now, Some(publisher), rand::random());
+        }
+    }
+
+    fn is_holder(&self) -> bool {
+        self.holder.as_ref() == Some(&self.publisher)
+    }
+
+    /// The log was marked by this worker on this connection.
+    pub(super) fn marked(&mut self, link: u64, now: Instant) {
+        (self.marked, self.marked_link) = (now, link);
+    }
+
+    /// How long ago the last mark was.
+    pub(super) fn mark_age(&self, now: Instant) -> Duration {
+        now.duration_since(self.marked)
+    }
+
+    /// A heartbeat was sent that says this.
+    pub(super) fn sent(&mut self, said: Standing, now: Instant) {
+        if said.sequence != self.said.sequence {
+            self.confirmed = Some(now);
+        }
+        // Before it is heard: it says something new, or is the holder's, or nobody is heard at all.
+        if said.attempted != self.said.attempted || self.is_holder() || !self.is_listening {
+            self.last = now;
+        }
+        (self.sent, self.said) = (Some(now), said);
+    }
+
+    /// What is to be done.
+    pub(super) fn turn(&self, standing: &Standing, now: Instant) -> Turn {
+        let (mark, beat) = (self.mark_due(standing, now), self.beat_due(standing, now));
+        let keep_alive = self.last + self.period + self.patience();
+        let next = mark.min(beat).min(keep_alive);
+        match standing.link {
+            0 => Turn::Wait(now + self.period),
+            _ if next > now => Turn::Wait(next),
+            _ if mark <= now || (keep_alive <= now && self.must_mark(standing)) => Turn::Mark,
+            _ => Turn::Beat,
+        }
+    }
+
+    fn waits_for_another(&self) -> bool {
+        self.is_listening && !self.is_holder()
+    }
+
+    fn patience(&self) -> Duration {
+        if self.waits_for_another() { PATIENCE + SPREAD.mul_f64(self.luck) } else { Duration::ZERO }
+    }
+
+    fn mark_due(&self, standing: &Standing, now: Instant) -> Instant {
+        // On a new connection at once: what follows on it lies behind what was lost with the one before.
+        if standing.link != self.marked_link {
+            return now;
+        }
+        self.marked + MARK_EVERY + if self.waits_for_another() { MARK_PATIENCE.mul_f64(1.0 + self.luck) } else { Duration::ZERO }
+    }
+
+    /// When this worker has something to say that others cannot say for it.
+    fn beat_due(&self, standing: &Standing, now: Instant) -> Instant {
+        let a_period_after = |last: Option<Instant>| last.map_or(now, |last| last + self.period);
+        // That something is under way is said at once after a silence, so that others notice if this worker dies before it is confirmed.
+        let under_way = (standing.attempted > self.said.attempted).then(|| a_period_after(self.sent));
+        let confirmed = (standing.sequence > self.said.sequence).then(|| a_period_after(self.confirmed));
+        let repeated = self.sent.map_or(now, |sent| sent + REPEAT_EVERY);
+        [under_way, confirmed].into_iter().flatten().fold(repeated, Instant::min)
+    }
+
+    /// Whether another may have published something that lies behind this worker's last message. Who takes another's place always marks the log:
+    /// by that the others know it.
+    fn must_mark(&self, standing: &Standing) -> bool {
+        let behind = |at: Instant| standing.published.is_none_or(|(published, _)| published < at + LONGEST_PERIOD);
+        self.is_listening && (!self.is_holder() || self.others_published.is_some_and(behind))
+    }
+}
+
+#[cfg(test)]
+mod tests;

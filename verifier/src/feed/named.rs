@@ -1,0 +1,259 @@
+//! What must have been read before a heartbeat vouches.
+//!
+//! Heartbeats lie beside the log, so that one that was read does not show that the log was read, too. Hence each worker numbers what it publishes
+//! to the log, in the order in which it lies there, and its heartbeats name the highest number that the broker has confirmed. A heartbeat vouches
+//! once this verifier has read as far, of its sender and of all whose heartbeats came before it. Then:
+//!
+//! - Of a worker that lives, everything is read that it had confirmed when it last sent a heartbeat. It sends one when it has confirmed something
+//!   that its last one did not name, at most one period (1 s) later, and one every 30 s in any case.
+//! - Of a worker that died before it could name its last messages, everything is read, too: the first heartbeat that another sends because all
+//!   are silent names a message in the log that its sender published after the dead one was last heard of, and the log is read in order.
+//!
+//! A message that is named and does not come keeps every later heartbeat from vouching; where a later one of its publisher comes, it is missing
+//! for certain, and the verifier is in doubt until all that it could have named has expired. A publisher of which nothing was read is no exception,
+//! unless its last message was published before the moment from which this verifier has read, or at which it already doubts to be complete.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use time::OffsetDateTime;
+
+use crate::message::{Progress, SnapshotEnd};
+
+/// More heartbeats than this wait only where something is badly wrong.
+const LONGEST_QUEUE: usize = 5000;
+/// So many publishers are remembered in any case, more only while they are heard of: each run of a worker's process is one.
+const REMEMBERED: usize = 1000;
+/// A publisher that is not heard of for so long is forgotten.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(86_400);
+
+pub(super) struct Named {
+    read: HashMap<String, Read>,
+    /// In the order of their arrival.
+    waiting: VecDeque<Beat>,
+    /// What was published before is read, matters no more, or is in doubt already.
+    settled: OffsetDateTime,
+    /// When this session began. What was named before may have been lost with the broker, and is published again with other numbers.
+    began: OffsetDateTime,
+}
+
+struct Read {
+    sequence: u64,
+    heard: Instant,
+}
+
+/// A heartbeat, and what it asks for.
+struct Beat {
+    sent: OffsetDateTime,
+    arrived: Instant,
+    progress: Option<Progress>,
+}
+
+impl Named {
+    pub(super) fn new() -> Self {
+        Self { read: HashMap::new(), waiting: VecDeque::new(), settled: OffsetDateTime::UNIX_EPOCH, began: OffsetDateTime::UNIX_EPOCH }
+    }
+
+    /// A new session begins. It reads the last heartbeats again.
+    pub(super) fn begin(&mut self, now: OffsetDateTime) {
+        self.waiting.clear();
+        self.began = now;
+    }
+
+    /// What was published before `at` need not be asked for.
+    pub(super) fn settle(&mut self, at: OffsetDateTime) {
+        self.settled = self.settled.max(at);
+    }
+
+    /// All that a snapshot holds is read.
+    pub(super) fn folded(&mut self, end: &SnapshotEnd, now: Instant) {
+        for (publisher, reached) in &end.publishers {
+            self.remember(publisher, reached.sequence, now);
+        }
+        [end.publishers_since, end.complete_since].into_iter().flatten().for_each(|at| self.settle(at));
+    }
+
+    /// A message of the log was read. Returns false where one before it is missing for certain: a heartbeat named it, so the broker had confirmed
+    /// it, and it does not lie where it should. Other gaps are attempts that failed.
+    pub(super) fn read(&mut self, publisher: &str, sequence: u64, now: Instant) -> bool {
+        let Some(read) = self.read.get_mut(publisher) else {
+            let is_whole = !self.lacks(publisher, 0, sequence);
+            self.remember(publisher, sequence, now);
+            return is_whole;
+        };
+        let before = read.sequence;
+        *read = Read { sequence: sequence.max(before), heard: now };
+        sequence <= before + 1 || !self.lacks(publisher, before, sequence)
+    }
+
+    /// Whether a heartbeat names a message of this publisher between the two that were read.
+    fn lacks(&self, publisher: &str, before: u64, now: u64) -> bool {
+        let of_session = self.waiting.iter().filter(|beat| beat.sent >= self.began);
+        of_session.filter_map(|beat| beat.progress.as_ref()).any(|named| {
+            let is_between = before < named.sequence && named.sequence < now;
+            is_between && named.publisher == publisher && named.published_at.is_none_or(|at| at > self.settled)
+        })
+    }
+
+    fn remember(&mut self, publisher: &str, sequence: u64, now: Instant) {
+        if self.read.len() >= REMEMBERED {
+            self.read.retain(|_, read| now.duration_since(read.heard) < FORGOTTEN_AFTER);
+        }
+        let read = self.read.entry(publisher.to_owned()).or_insert(Read { sequence, heard: now });
+        read.sequence = read.sequence.max(sequence);
+    }
+
+    /// A heartbeat arrived. One that was read from the log itself asks for nothing beyond what came before it.
+    pub(super) fn beat(&mut self, sent: OffsetDateTime, progress: Option<Progress>, arrived: Instant) {
+        if let Some(read) = progress.as_ref().and_then(|progress| self.read.get_mut(&progress.publisher)) {
+            read.heard = arrived;
+        }
+        self.waiting.push_back(Beat { sent, arrived, progress });
+    }
+
+    /// The next heartbeat that vouches, if there is one: when it was sent.
+    pub(super) fn vouching(&mut self) -> Option<OffsetDateTime> {
+        let beat = self.waiting.front()?;
+        let is_satisfied = beat.progress.as_ref().is_none_or(|progress| self.has_read(progress));
+        if is_satisfied { self.waiting.pop_front().map(|beat| beat.sent) } else { None }
+    }
+
+    fn has_read(&self, Progress { publisher, sequence, published_at, .. }: &Progress) -> bool {
+        let read = self.read.get(publisher).map_or(0, |read| read.sequence);
+        read >= *sequence || published_at.is_some_and(|at| at <= self.settled)
+    }
+
+    /// Since when a heartbeat waits.
+    pub(super) fn waiting_since(&self) -> Option<Instant> {
+        self.waiting.front().map(|beat| beat.arrived)
+    }
+
+    /// Whether more wait than can be meant.
+    pub(super) fn is_overrun(&self) -> bool {
+        self.waiting.len() > LONGEST_QUEUE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: OffsetDateTime = OffsetDateTime::UNIX_EPOCH.saturating_add(time::Duration::days(20_000));
+
+    fn at(second: i64) -> OffsetDateTime {
+        START + time::Duration::seconds(second)
+    }
+
+    /// A heartbeat of the second `sent` that names `sequence`, published just before.
+    fn beat(named: &mut Named, publisher: &str, sequence: u64, sent: i64) {
+        let progress = Progress {
+            publisher: publisher.to_owned(),
+            sequence,
+            attempted: sequence,
+            published_at: (sequence > 0).then(|| at(sent - 1)),
+            mark_age_ms: None,
+        };
+        named.beat(at(sent), Some(progress), Instant::now());
+    }
+
+    fn vouched(named: &mut Named) -> Option<i64> {
+        std::iter::from_fn(|| named.vouching()).last().map(|sent| (sent - START).whole_seconds())
+    }
+
+    #[test]
+    fn a_heartbeat_vouches_once_all_that_was_named_is_read() {
+        let (mut named, now) = (Named::new(), Instant::now());
+        beat(&mut named, "a", 0, 1);
+        assert_eq!(vouched(&mut named), Some(1), "it names nothing");
+        beat(&mut named, "a", 2, 2);
+        named.read("a", 1, now);
+        assert_eq!(vouched(&mut named), None);
+        named.read("a", 2, now);
+        assert_eq!(vouched(&mut named), Some(2));
+        named.read("a", 1, now);
+        beat(&mut named, "a", 2, 3);
+        assert_eq!(vouched(&mut named), Some(3), "what is read again is no step back");
+    }
+
+    #[test]
+    fn what_one_named_is_asked_of_those_who_come_after_it() {
+        let (mut named, now) = (Named::new(), Instant::now());
+        named.read("b", 7, now);
+        beat(&mut named, "b", 7, 1);
+        beat(&mut named, "a", 1, 2);
+        beat(&mut named, "b", 7, 3);
+        named.beat(at(4), None, now);
+        assert_eq!(vouched(&mut named), Some(1));
+        named.read("a", 1, now);
+        assert_eq!(vouched(&mut named), Some(4), "the one in the log waits like all");
+    }
+
+    #[test]
+    fn a_publisher_of_which_nothing_was_read_may_have_published_before() {
+        let mut named = Named::new();
+        named.settle(at(0));
+        named.settle(at(-100));
+        for (published_before, vouches) in [(1, true), (0, true), (-5, false)] {
+            named.begin(at(0));
+            let (sent, publisher) = (1 - published_before, format!("p{published_before}"));
+            beat(&mut named, &publisher, 9, sent);
+            assert_eq!(vouched(&mut named).is_some(), vouches, "published {published_before} s before reading began");
+        }
+    }
+
+    #[test]
+    fn a_snapshot_says_what_is_read() {
+        let (mut named, now) = (Named::new(), Instant::now());
+        let reached = |sequence| crate::message::Reached { sequence, at: at(0) };
+        let mut end = SnapshotEnd {
+            parts: 0,
+            entries: 0,
+            after: None,
+            mark: crate::message::LogMark { offset: 0, time: None, sha256: String::new() },
+            complete_since: None,
+            publishers: [("a".to_owned(), reached(5))].into(),
+            publishers_since: None,
+        };
+        named.folded(&end, now);
+        beat(&mut named, "a", 5, 1);
+        assert_eq!(vouched(&mut named), Some(1));
+        beat(&mut named, "left out", 1, 2);
+        assert_eq!(vouched(&mut named), None);
+        end.publishers_since = Some(at(1));
+        named.folded(&end, now);
+        assert_eq!(vouched(&mut named), Some(2), "it was left out because it is so old");
+    }
+
+    #[test]
+    fn a_named_message_that_is_skipped_is_missing_and_other_gaps_are_not() {
+        let (mut named, now) = (Named::new(), Instant::now());
+        named.settle(at(0));
+        assert!(named.read("a", 7, now), "where reading begins");
+        assert!(named.read("a", 9, now), "an attempt failed");
+        beat(&mut named, "b", 11, 1);
+        beat(&mut named, "a", 9, 2);
+        beat(&mut named, "a", 11, 2);
+        beat(&mut named, "b", 10, 1);
+        assert!(named.read("a", 10, now) && named.read("a", 11, now) && named.read("a", 13, now), "all are there");
+        assert!(named.read("b", 12, now), "what b published last lies before the time that matters");
+        beat(&mut named, "a", 15, 2);
+        assert!(named.read("a", 14, now));
+        assert!(!named.read("a", 16, now), "15 was confirmed and is not there");
+        beat(&mut named, "c", 1, 2);
+        assert!(!named.read("c", 2, now), "nor is c's first");
+        beat(&mut named, "d", 1, 2);
+        named.begin(at(3));
+        beat(&mut named, "d", 1, 2);
+        assert!(named.read("d", 2, now), "what was named before the session may have been lost with the broker");
+    }
+
+    #[test]
+    fn publishers_are_remembered_within_bounds() {
+        let (mut named, now) = (Named::new(), Instant::now());
+        let later = now + FORGOTTEN_AFTER;
+        (0..3000).for_each(|n| assert!(named.read(&n.to_string(), 1, now)));
+        assert_eq!(named.read.len(), 3000, "all are of today");
+        named.read("next day", 1, later);
+        assert_eq!(named.read.len(), 1);
+    }
+}

@@ -1,0 +1,77 @@
+//! How a verifier that knows nothing starts: from the latest snapshot, where that is worth it and can be relied on.
+
+use std::pin::pin;
+use std::time::Instant;
+
+use lapin::Connection;
+use time::OffsetDateTime;
+
+use super::{Ends, Feed, FeedError, Latest, Place, Snapshot, ends, latest};
+
+/// A log of fewer messages is read faster than a snapshot is found where there is none.
+const WORTH_A_SNAPSHOT: u64 = 1000;
+
+impl Feed {
+    /// The ends of the log. A verifier that knows nothing of it yet looks for a snapshot at the same time, and starts from that where it is worth it.
+    pub(super) async fn look(&mut self, connection: &Connection) -> Result<Ends, FeedError> {
+        self.log_heard = Instant::now();
+        if self.place.offset().is_some() {
+            return ends(connection).await;
+        }
+        let (mut latest, mut found) = (pin!(latest(connection)), None);
+        let ends = {
+            let mut ends = pin!(ends(connection));
+            loop {
+                tokio::select! {
+                    ends = &mut ends => break ends?,
+                    latest = &mut latest, if found.is_none() => found = Some(latest),
+                }
+            }
+        };
+        if ends.messages_since(None) < WORTH_A_SNAPSHOT {
+            return Ok(ends);
+        }
+        let latest = match found {
+            Some(latest) => latest,
+            None => latest.await,
+        };
+        match latest {
+            Ok(Latest { complete: Some(snapshot), .. }) => self.start_from(connection, &snapshot).await?,
+            Ok(_) => tracing::info!("there is no snapshot yet: reading the log back to the longest lifetime of a token"),
+            Err(error) => {
+                tracing::warn!(%error, "no snapshot can be found: reading the log back to the longest lifetime of a token takes longer")
+            }
+        }
+        Ok(ends)
+    }
+
+    /// Reads a snapshot; where that fails, what it held is true all the same, and the log is read as if there were none.
+    async fn start_from(&mut self, connection: &Connection, snapshot: &Snapshot) -> Result<(), FeedError> {
+        let now = OffsetDateTime::now_utc();
+        match self.read_parts(connection, snapshot, now).await {
+            Ok(()) => {
+                tracing::info!(snapshot = snapshot.id, entries = snapshot.end.entries, offset = snapshot.mark.offset, "read a snapshot");
+                self.place = Place::at(snapshot.mark);
+                self.named.folded(&snapshot.end, Instant::now());
+                if let Some(since) = snapshot.end.complete_since.filter(|since| *since > now - self.lifetime) {
+                    self.doubt(since + self.lifetime);
+                }
+                Ok(())
+            }
+            Err(error @ FeedError::Unusable(_)) => {
+                tracing::warn!(%error, "reading the log back to the longest lifetime of a token instead, which takes longer");
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn read_parts(&self, connection: &Connection, snapshot: &Snapshot, now: OffsetDateTime) -> Result<(), FeedError> {
+        let mut parts = snapshot.open(connection).await?;
+        while let Some(targets) = parts.next().await? {
+            self.unreadable(targets.iter().filter(|target| !self.deny(target, now)).count() as u64, snapshot.mark.offset);
+        }
+        parts.end().await;
+        Ok(())
+    }
+}
