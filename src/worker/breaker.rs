@@ -162,6 +162,11 @@ impl Breaker {
         }
     }
 
+    /// Whether calls are left alone until a target is the probe.
+    pub(super) fn is_unwatched(&self) -> bool {
+        matches!(self.phase, Phase::Open { .. }) && self.own_probe_at().is_none()
+    }
+
     /// The provider's own probe is about to be made. It must be answered by `report`, or by `withdraw` where it tells nothing.
     pub(super) fn begin_own_probe(&mut self) {
         if let (Some(_), Phase::Open { probing, .. }) = (self.own_probe_at(), &mut self.phase) {

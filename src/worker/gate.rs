@@ -196,6 +196,7 @@ impl Gate {
         let waited = self.core.state().health.resume(Instant::now());
         tracing::info!(provider = &*self.core.name, waited, "an operator has the provider called again");
         self.core.resumed.notify_waiters();
+        self.probe_what_fails();
         dispatch(&self.core);
     }
 }

@@ -55,7 +55,8 @@ async fn credentials_that_the_provider_refuses_are_a_problem() {
 async fn what_users_go_by_is_noted_and_is_no_problem() {
     let stage = Stage::new().await;
     declare(&stage).await;
-    let idp = ScriptedIdp::start(|_| Reply::status(404)).await;
+    let no_user = || Reply::json(404, r#"{"errorCode":"E0000007"}"#);
+    let idp = ScriptedIdp::start(move |request| if request.path.contains("/users/") { no_user() } else { Reply::status(200) }).await;
     let mut command = check(&stage, &idp);
     command
         .env("REVOCATION__PROVIDERS__MAIN__SUBJECT_CLAIMS", "user_id")

@@ -45,6 +45,18 @@ impl Gate {
     }
 }
 
+impl Gate {
+    /// Tries what is still left alone with the provider's own probe, so that it need not wait for a target.
+    pub(super) fn probe_what_fails(&self) {
+        for wide in [false, true] {
+            if self.core.state().health.breaker(wide).is_unwatched() {
+                let core = self.core.clone();
+                tokio::spawn(async move { core.probe(wide, Instant::now()).await });
+            }
+        }
+    }
+}
+
 impl Core {
     /// What a probe means that began after `after`.
     async fn probe(self: &Arc<Self>, wide: bool, after: Instant) -> Finding {
