@@ -63,12 +63,12 @@ pub struct Snapshots {
 }
 
 impl Snapshots {
-    /// Folds the log if it has grown enough since the last time.
+    /// Folds the log if it has grown enough since the last time, more where the worker is busy.
     ///
     /// # Errors
     /// Something could not be read or published. What was published then is an unfinished snapshot, which nobody relies on.
-    pub async fn fold_if_due(&self) -> Result<Option<Folded>, FoldError> {
-        self.fold_when(|log, latest| is_due(log, latest, OffsetDateTime::now_utc())).await
+    pub async fn fold_if_due(&self, is_busy: bool) -> Result<Option<Folded>, FoldError> {
+        self.fold_when(|log, latest| is_due(log, latest, is_busy, OffsetDateTime::now_utc())).await
     }
 
     /// The same where `due` says so.

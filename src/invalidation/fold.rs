@@ -18,6 +18,8 @@ const SKEW: Duration = Duration::from_secs(600);
 
 /// So many messages behind a snapshot are worth another one: a verifier reads them within half a second.
 const WORTH_A_FOLD: u64 = 20_000;
+/// So many are while there is much else to do: folding takes of the same processor and broker, and can wait. They are read within three seconds.
+const WORTH_A_FOLD_NOW: u64 = 100_000;
 /// Nor is one worth it before the log has grown by this fraction of the last one's entries, all of which are read and written again.
 const GROWTH: u64 = 10;
 /// Fewer messages are worth one only now and then, so that little is left to read in quiet times, too.
@@ -26,16 +28,17 @@ const NOW_AND_THEN: Duration = Duration::from_secs(3600);
 /// Somebody who folds says so at least every 20 s.
 const GIVEN_UP_AFTER: Duration = Duration::from_secs(60);
 
-/// Whether the log should be folded now. Of bytes there is no rule: what makes messages long is entries, and the live ones are read in any case.
-pub fn is_due(log: &Ends, latest: &Latest, now: OffsetDateTime) -> bool {
+/// Whether the log should be folded now, by a worker that is busy or not. Of bytes there is no rule: what makes messages long is entries, and the live ones are read in any case.
+pub fn is_due(log: &Ends, latest: &Latest, is_busy: bool, now: OffsetDateTime) -> bool {
+    let (few, worth_it) = if is_busy { (WORTH_A_FOLD_NOW, WORTH_A_FOLD_NOW) } else { (FEW, WORTH_A_FOLD) };
     if latest.unfinished.is_some_and(|at| now - at < GIVEN_UP_AFTER) {
         return false;
     }
-    let Some(snapshot) = &latest.complete else { return log.messages_since(None) >= FEW };
+    let Some(snapshot) = &latest.complete else { return log.messages_since(None) >= few };
     let is_another_log = log.last.is_some_and(|last| last.offset < snapshot.mark.offset);
     let messages = log.messages_since((!is_another_log).then_some(snapshot.mark));
     let is_old = snapshot.mark.time.is_none_or(|at| now - at >= NOW_AND_THEN);
-    messages >= WORTH_A_FOLD.max(snapshot.end.entries / GROWTH) || (messages >= FEW && (is_old || is_another_log))
+    messages >= worth_it.max(snapshot.end.entries / GROWTH) || (messages >= few && (is_old || is_another_log))
 }
 
 /// The members of an entry that folding looks at. The rest is passed on as it is, also what this release does not know.
@@ -191,11 +194,14 @@ mod tests {
             (log(900), latest(7000, 1, 10), false, "another log, just begun"),
         ];
         for (log, latest, due, why) in cases {
-            assert_eq!(is_due(&log, &latest, NOW), due, "{why}");
+            assert_eq!(is_due(&log, &latest, false, NOW), due, "{why}");
+        }
+        for (last, due) in [(27_000, false), (106_999, false), (107_000, true)] {
+            assert_eq!(is_due(&log(last), &latest(7000, 60, 10), true, NOW), due, "busy at {last}");
         }
         for (seconds, due) in [(0, false), (59, false), (60, true)] {
             let unfinished = Some(NOW - Duration::from_secs(seconds));
-            assert_eq!(is_due(&log(90_000), &Latest { unfinished, ..latest(0, 0, 0) }, NOW), due, "somebody folded {seconds} s ago");
+            assert_eq!(is_due(&log(90_000), &Latest { unfinished, ..latest(0, 0, 0) }, false, NOW), due, "somebody folded {seconds} s ago");
         }
     }
 }

@@ -14,6 +14,8 @@ use crate::broker::{Beats, Heard};
 const MARKED_WITHIN: Duration = Duration::from_secs(5);
 /// How long after a failure it is tried again.
 const AGAIN: Duration = Duration::from_millis(200);
+/// What is published in a burst is looked at together.
+const TOGETHER: Duration = Duration::from_millis(20);
 
 /// Runs until aborted: heartbeats go on while the last work is finished.
 pub(super) async fn run(worker: Arc<Worker>, beats: Beats) {
@@ -33,7 +35,7 @@ async fn take_turns(worker: &Worker, mut heard: mpsc::Receiver<Heard>) {
             Turn::Wait(until) => {
                 tokio::select! {
                     () = tokio::time::sleep_until(until.into()) => {}
-                    () = worker.publisher.moved() => {}
+                    () = moved(worker) => {}
                     Some(heard) = heard.recv() => note(&mut turns, heard),
                 }
                 true
@@ -43,6 +45,12 @@ async fn take_turns(worker: &Worker, mut heard: mpsc::Receiver<Heard>) {
             tokio::time::sleep(AGAIN).await;
         }
     }
+}
+
+/// Waits until something was published or confirmed, and a moment for more.
+async fn moved(worker: &Worker) {
+    worker.publisher.moved().await;
+    tokio::time::sleep(TOGETHER).await;
 }
 
 fn note(turns: &mut Turns, heard: Heard) {

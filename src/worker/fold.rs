@@ -9,6 +9,9 @@ use crate::broker::Snapshots;
 /// When it is looked for the first time after the start, and how often then; up to half as much later, so that not all do so at once.
 const FIRST: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_secs(60);
+/// Whether the worker is busy shows within this time: it publishes more than so many messages.
+const SAMPLE: Duration = Duration::from_secs(1);
+const BUSY: u64 = 100;
 
 /// Runs until stopped.
 pub(super) async fn run(worker: Arc<Worker>, snapshots: Snapshots) {
@@ -27,7 +30,7 @@ pub(super) async fn run(worker: Arc<Worker>, snapshots: Snapshots) {
 }
 
 async fn fold(worker: &Worker, snapshots: &Snapshots) {
-    match snapshots.fold_if_due().await {
+    match snapshots.fold_if_due(is_busy(worker).await).await {
         Ok(None) => {}
         Ok(Some(folded)) => {
             worker.metrics.folded(true);
@@ -38,4 +41,10 @@ async fn fold(worker: &Worker, snapshots: &Snapshots) {
             tracing::warn!(%error, "the log was not folded; trying again in a minute");
         }
     }
+}
+
+async fn is_busy(worker: &Worker) -> bool {
+    let before = worker.publisher.standing().attempted;
+    tokio::time::sleep(SAMPLE).await;
+    worker.publisher.standing().attempted - before > BUSY
 }
