@@ -27,6 +27,7 @@ const ENTRA: Hosts = Hosts {
         "login.partner.microsoftonline.cn",
         "login.windows.net",
         "sts.windows.net",
+        "sts.chinacloudapi.cn",
     ],
     domains: &[".ciamlogin.com"],
 };

@@ -30,6 +30,7 @@ fn presets_of_products() {
         "https://login.partner.microsoftonline.cn/t/v2.0",
         "https://login.windows.net/t/",
         "https://sts.windows.net/t/",
+        "https://sts.chinacloudapi.cn/t/",
         "https://shop.ciamlogin.com/t/v2.0",
     ] {
         assert_eq!(names(&format!("{GENERIC}issuer = '{issuer}'")), expected(&["oid"], &["appid"], Some(issuer)), "{issuer}");
