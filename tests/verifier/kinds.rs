@@ -1,4 +1,4 @@
-//! What the gate says of tokens of every kind, once a real worker has published what was logged out.
+//! What the gate, and the consumer in Python, say of tokens of every kind, once a real worker has published what was logged out.
 
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::gate::Gate;
 use crate::harness::{App, Stage, eventually, logout_of};
+use crate::python::Consumer;
 use crate::scripted_idp::{Reply, ScriptedIdp};
 
 const HEADER: &str = r#"{"alg":"ES256"}"#;
@@ -32,6 +33,9 @@ fn jwe(rest: &str) -> String {
 fn padded(signature: &str) -> String {
     format!("{}.{}.{signature}", URL_SAFE.encode(r#"{"alg":"ES256","a":1}"#), URL_SAFE.encode(r#"{"n":"padded"}"#))
 }
+
+/// What docs/consumer.py does not know (docs/verifiers.md says so).
+const GATE_ALONE: &str = "a name in ISO-8859-1";
 
 /// What is logged out: tokens, then users and a session.
 fn targets() -> Value {
@@ -84,7 +88,7 @@ fn denied(now: i64) -> Vec<(&'static str, String)> {
         ("UTF-16", utf16(r#"{"sub":"1000385"}"#)),
         ("UTF-16 with a mark", utf16("\u{feff}{\"sub\":\"1000385\"}")),
         ("ISO-8859-1 elsewhere", bearer(jwt(b"{\"name\":\"Andr\xe9\",\"sub\":1000385}"))),
-        ("ISO-8859-1", bearer(jwt(b"{\"sub\":\"Jos\xe9\"}"))),
+        (GATE_ALONE, bearer(jwt(b"{\"sub\":\"Jos\xe9\"}"))),
         ("escaped", bearer(jwt(r#"{"s\u0075b":"Jos\u00E9"}"#))),
         (
             "the other alphabet",
@@ -136,12 +140,13 @@ fn allowed(now: i64) -> Vec<(&'static str, String)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_kind_of_token_is_told_by_the_gate_as_the_worker_published_it() {
+async fn both_verifiers_tell_every_kind_of_token_as_the_worker_published_it() {
     let idp = ScriptedIdp::start(|_| Reply::status(200)).await;
     let stage = Stage::new().await;
     let _worker = stage.worker(&format!("{}/revoke", idp.url())).start().await;
     let gate = Gate::start(&stage, "fail_closed");
     gate.wait_for_readiness(200, "ready").await;
+    let mut consumer = Consumer::start(&stage.amqp_url);
     let now = OffsetDateTime::now_utc();
     let mut event = logout_of("1", targets());
     event["time"] = now.format(&Rfc3339).expect("a time").into();
@@ -154,10 +159,16 @@ async fn every_kind_of_token_is_told_by_the_gate_as_the_worker_published_it() {
     };
     let last = format!("Bearer {}", jwt(r#"{"sid":"-7"}"#));
     eventually("the session is denied", async || (verdict(&last).await == "denied").then_some(())).await;
+    consumer.comes_to_say("denied", last.trim_start_matches("Bearer ")).await;
+    consumer.comes_to_say("allowed", "opaque").await;
     let now = now.unix_timestamp();
     for (expected, rows) in [("denied", denied(now)), ("allowed", allowed(now))] {
         for (what, value) in rows {
             assert_eq!(verdict(&value).await, expected, "{what}: {value}");
+            let (_, token) = value.split_once(' ').expect("a scheme");
+            if what != GATE_ALONE {
+                assert_eq!(consumer.verdict(token.trim()), expected, "Python of {what}: {value}");
+            }
         }
     }
     let metrics = gate.metrics().await;
