@@ -117,9 +117,11 @@ impl<'a> Shown<'a> {
     /// One that cannot be read is missing: what stood there before does not count any more. So is a `jti` that is not exact, as the token's digests
     /// meet it too, and such an issuer: one that is not known may be any.
     fn set(&mut self, claim: &'static str, value: Value<'a>) -> Result<(), Unreadable> {
-        self.twins.retain(|(held, _)| *held != claim);
-        self.twins.extend(twin(value).map(|twin| (claim, twin)));
         let (read, result) = name(value).map_or_else(|unreadable| (None, Err(unreadable)), |read| (read, Ok(())));
+        self.twins.retain(|(held, _)| *held != claim);
+        if let Some((_, false)) = read {
+            self.twins.extend(twin(value).map(|twin| (claim, twin)));
+        }
         let must_be_exact = matches!(claim, "jti" | "iss");
         let text = read.filter(|(_, is_exact)| *is_exact || !must_be_exact).map(|(text, _)| text);
         match claim {
