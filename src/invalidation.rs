@@ -78,8 +78,7 @@ impl Composer {
     /// The messages of one event in one phase: a message a provider and kind, split at [`MAX_TARGETS`].
     pub fn invalidations(&self, phase: Phase, event: &EventRef, incident: Option<&str>, entries: Vec<(String, Entry)>) -> Vec<Outgoing> {
         let mut groups: Vec<(String, Kind, Vec<Entry>)> = Vec::new();
-        for (provider, mut entry) in entries {
-            self.name_claims(&provider, &mut entry);
+        for (provider, entry) in entries.into_iter().flat_map(|(provider, entry)| self.named(provider, entry)) {
             let kind = entry.kind();
             match groups.iter_mut().rev().find(|(p, k, g)| *p == provider && *k == kind && g.len() < MAX_TARGETS) {
                 Some((_, _, group)) => group.push(entry),
@@ -96,20 +95,29 @@ impl Composer {
             .collect()
     }
 
+    /// The entry with the provider's names of claims; and again for the twin of the provider's issuer, where it means that issuer's tokens.
+    fn named(&self, provider: String, mut entry: Entry) -> impl Iterator<Item = (String, Entry)> + use<> {
+        let twin = self.name_claims(&provider, &mut entry).map(|twin| (provider.clone(), twin));
+        std::iter::once((provider, entry)).chain(twin)
+    }
+
     /// The names count in tokens of the target's issuer, else of the provider's; with neither they are left out, since in tokens of anybody else
     /// the same claim names somebody else.
-    fn name_claims(&self, provider: &str, entry: &mut Entry) {
-        let Some(names) = self.names.get(provider) else { return };
-        let (iss, own, listed, scope) = match entry {
-            Entry::Subject { iss, subject_claims, claims_iss, .. } => (iss, &names.subject, subject_claims, claims_iss),
-            Entry::Client { iss, client_claims, claims_iss, .. } => (iss, &names.client, client_claims, claims_iss),
-            Entry::Token { .. } | Entry::Session { .. } | Entry::Issuer { .. } => return,
-        };
+    fn name_claims(&self, provider: &str, entry: &mut Entry) -> Option<Entry> {
+        let names = self.names.get(provider)?;
+        let (iss, own, listed, scope) = claims_of(entry, names)?;
         if own.is_empty() || (iss.is_none() && names.issuer.is_none()) {
-            return;
+            return None;
         }
         listed.clone_from(own);
         *scope = names.issuer.clone().filter(|_| iss.is_none());
+        let means_twin = iss.is_none() || *iss == names.issuer;
+        let other = names.twin.clone().filter(|_| means_twin)?;
+        let mut twin = entry.clone();
+        let (iss, _, _, scope) = claims_of(&mut twin, names)?;
+        let whose = if iss.is_none() { scope } else { iss };
+        *whose = Some(other);
+        Some(twin)
     }
 
     /// The sign of life of the feed, as older workers give it: for the log alone.
@@ -135,6 +143,17 @@ impl Composer {
     fn outgoing<T: Serialize>(&self, routing_key: String, kind: &'static str, data: T) -> Outgoing {
         let envelope = Envelope::new(self.source.clone(), kind, data);
         Outgoing { routing_key, id: envelope.id, kind, body: envelope.to_json() }
+    }
+}
+
+/// An entry's issuer, the provider's names of claims for its kind, and where they and the issuer of theirs go.
+type Named<'e, 'n> = (&'e mut Option<String>, &'n Vec<String>, &'e mut Vec<String>, &'e mut Option<String>);
+
+fn claims_of<'e, 'n>(entry: &'e mut Entry, names: &'n ClaimNames) -> Option<Named<'e, 'n>> {
+    match entry {
+        Entry::Subject { iss, subject_claims, claims_iss, .. } => Some((iss, &names.subject, subject_claims, claims_iss)),
+        Entry::Client { iss, client_claims, claims_iss, .. } => Some((iss, &names.client, client_claims, claims_iss)),
+        Entry::Token { .. } | Entry::Session { .. } | Entry::Issuer { .. } => None,
     }
 }
 
@@ -180,7 +199,7 @@ mod tests {
 
     fn names(subject: &[&str], client: &[&str], issuer: Option<&str>) -> ClaimNames {
         let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        ClaimNames { subject: list(subject), client: list(client), issuer: issuer.map(str::to_owned) }
+        ClaimNames { subject: list(subject), client: list(client), issuer: issuer.map(str::to_owned), twin: None }
     }
 
     /// What an entry of a provider says of claims: whose issuer, which names, in whose tokens.
@@ -220,6 +239,35 @@ mod tests {
         ] {
             assert_eq!(named(okta(Some("o")), "main", other), nothing);
         }
+    }
+
+    #[test]
+    fn an_entry_of_a_provider_with_two_issuers_is_published_for_both() {
+        let twin = || ClaimNames { twin: Some("v1".to_owned()), ..names(&["oid"], &["appid"], Some("v2")) };
+        let entries = |names: ClaimNames, iss: Option<&str>| {
+            let composer = Composer::new("w").with_names(BTreeMap::from([("main".into(), names)]));
+            let time = "1970-01-01T00:00:00Z";
+            let subject = serde_json::json!({ "kind": "subject", "sub": "u", "iss": iss, "not_before": time, "expires_at": time });
+            let client = serde_json::json!({ "kind": "client", "client_id": "c", "iss": iss, "not_before": time, "expires_at": time });
+            let given = [subject, client].map(|entry| ("main".to_owned(), serde_json::from_value(entry).unwrap()));
+            let messages = composer.invalidations(Phase::Requested, &event(), None, given.into());
+            let bodies = messages.iter().map(|message| serde_json::from_slice::<serde_json::Value>(&message.body).unwrap());
+            let targets = bodies.flat_map(|body| body["data"]["targets"].as_array().unwrap().clone());
+            let claims = |entry: &serde_json::Value| entry.get("subject_claims").or(entry.get("client_claims")).cloned();
+            serde_json::Value::from_iter(targets.map(|entry| serde_json::json!([claims(&entry), entry["iss"], entry["claims_iss"]])))
+        };
+        assert_eq!(
+            entries(twin(), None),
+            serde_json::json!([[["oid"], null, "v2"], [["oid"], null, "v1"], [["appid"], null, "v2"], [["appid"], null, "v1"]])
+        );
+        assert_eq!(
+            entries(twin(), Some("v2")),
+            serde_json::json!([[["oid"], "v2", null], [["oid"], "v1", null], [["appid"], "v2", null], [["appid"], "v1", null]])
+        );
+        let of_another = serde_json::json!([[["oid"], "x", null], [["appid"], "x", null]]);
+        assert_eq!(entries(twin(), Some("x")), of_another, "the issuer that the target names, and no other");
+        let without_claims = ClaimNames { subject: Vec::new(), client: Vec::new(), ..twin() };
+        assert_eq!(entries(without_claims, None), serde_json::json!([[null, null, null], [null, null, null]]));
     }
 
     #[test]

@@ -254,6 +254,8 @@ pub struct ClaimNames {
     pub client: Vec<String>,
     /// In whose tokens they count where a target names no issuer: `issuer`, else what follows from `base_url` and `authorization_server_id` of kind `okta`.
     pub issuer: Option<String>,
+    /// The other issuer of the same tokens: each tenant of Entra has one for version 1 tokens and one for version 2, and an application may get either.
+    pub twin: Option<String>,
 }
 
 /// Where endpoints that an issuer's metadata names may lie.

@@ -59,9 +59,16 @@ fn claim_names(names: &ClaimNames) -> Option<String> {
         return None;
     }
     let told = told.join(" and ");
-    Some(match &names.issuer {
-        Some(issuer) => format!("local verifiers know {told} in tokens of a target's iss, else of {issuer}: that must be their exact iss"),
-        None => format!("local verifiers know {told} only where a target has an iss: set issuer, or these claims count in no other target"),
+    Some(match (&names.issuer, &names.twin) {
+        (Some(issuer), Some(twin)) => {
+            format!("local verifiers know {told} in tokens of a target's iss, else of {issuer} and {twin}: those must be their exact iss")
+        }
+        (Some(issuer), None) => {
+            format!("local verifiers know {told} in tokens of a target's iss, else of {issuer}: that must be their exact iss")
+        }
+        (None, _) => {
+            format!("local verifiers know {told} only where a target has an iss: set issuer, or these claims count in no other target")
+        }
     })
 }
 
@@ -80,7 +87,7 @@ mod tests {
         let subject = subject.iter().map(|name| (*name).to_owned()).collect();
         ProviderConfig {
             issuer: issuer.clone(),
-            claims: ClaimNames { subject, client: Vec::new(), issuer },
+            claims: ClaimNames { subject, client: Vec::new(), issuer, twin: None },
             token_ttl: Duration::from_secs(3600),
             connect_timeout: Duration::from_secs(3),
             timeout: Duration::from_secs(10),
@@ -169,5 +176,14 @@ mod tests {
         let mut both = provider(keycloak(), None, &["uid"]);
         both.claims.client = vec!["cid".to_owned()];
         assert!(remarks(&both)[0].contains("a user also by uid and a client also by cid only where"));
+    }
+
+    #[test]
+    fn of_two_issuers_both_are_named() {
+        let words = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let names =
+            ClaimNames { subject: words(&["oid"]), client: words(&["appid"]), issuer: Some("v2".to_owned()), twin: Some("v1".to_owned()) };
+        let told = claim_names(&names);
+        assert!(told.as_ref().is_some_and(|told| told.contains("else of v2 and v1: those must")), "{told:?}");
     }
 }

@@ -17,14 +17,14 @@ use crate::scripted_idp::{Memory, Reply, ScriptedIdp};
 const SOON: Duration = Duration::from_secs(5);
 
 /// The gate, run in this process.
-struct Gate {
-    address: String,
+pub(crate) struct Gate {
+    pub(crate) address: String,
     stop: Option<oneshot::Sender<()>>,
     ended: JoinHandle<Result<(), gate::GateError>>,
 }
 
 impl Gate {
-    fn start(stage: &Stage, policy: &str) -> Self {
+    pub(crate) fn start(stage: &Stage, policy: &str) -> Self {
         let address = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("its address").to_string();
         let settings = Settings::from_environment([
             ("AMQP_URL", stage.amqp_url.as_str()),
@@ -40,7 +40,7 @@ impl Gate {
     }
 
     /// Waits until `/readyz` answers with this status and this line.
-    async fn wait_for_readiness(&self, status: u16, line: &str) {
+    pub(crate) async fn wait_for_readiness(&self, status: u16, line: &str) {
         eventually(&format!("the gate's /readyz answers {status} {line}"), async || {
             let answer = reqwest::get(format!("http://{}/readyz", self.address)).await.ok()?;
             (answer.status() == status && answer.text().await.ok()? == format!("{line}\n")).then_some(())
@@ -48,11 +48,11 @@ impl Gate {
         .await;
     }
 
-    async fn metrics(&self) -> String {
+    pub(crate) async fn metrics(&self) -> String {
         reqwest::get(format!("http://{}/metrics", self.address)).await.expect("ask the gate").text().await.expect("its metrics")
     }
 
-    async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         drop(self.stop.take());
         self.ended.await.expect("no panic").expect("an orderly end");
     }

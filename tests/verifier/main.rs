@@ -12,6 +12,7 @@ mod gate;
 mod harness;
 mod held_up;
 mod killed_broker;
+mod kinds;
 mod lost_history;
 mod permissions;
 mod python;

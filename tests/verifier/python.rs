@@ -17,14 +17,14 @@ use crate::scripted_idp::{Memory, ScriptedIdp};
 use crate::source::{Source, holds, verifier};
 
 /// The consumer as a program. Dropping it kills it.
-struct Consumer {
+pub(crate) struct Consumer {
     child: Child,
     tokens: ChildStdin,
     verdicts: BufReader<ChildStdout>,
 }
 
 impl Consumer {
-    fn start(amqp_url: &str) -> Self {
+    pub(crate) fn start(amqp_url: &str) -> Self {
         let program = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/consumer.py");
         let mut child = Command::new(python())
             .arg(program)
@@ -38,7 +38,7 @@ impl Consumer {
         Self { child, tokens, verdicts: BufReader::new(verdicts) }
     }
 
-    fn verdict(&mut self, token: &str) -> String {
+    pub(crate) fn verdict(&mut self, token: &str) -> String {
         writeln!(self.tokens, "{token}").expect("ask the consumer");
         let mut line = String::new();
         self.verdicts.read_line(&mut line).expect("read its verdict");
@@ -46,7 +46,7 @@ impl Consumer {
     }
 
     /// Waits until it says so of a token.
-    async fn comes_to_say(&mut self, verdict: &str, token: &str) {
+    pub(crate) async fn comes_to_say(&mut self, verdict: &str, token: &str) {
         eventually(&format!("the consumer says {verdict}"), async || (self.verdict(token) == verdict).then_some(())).await;
     }
 }

@@ -79,3 +79,27 @@ async fn a_token_is_denied_however_its_signature_is_spelled_and_its_jti_in_its_i
         assert!(!is_denied(&denylist, &jwt(other)));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_of_entra_is_denied_in_tokens_of_either_version() {
+    let idp = ScriptedIdp::start(|_| Reply::status(200)).await;
+    let stage = Stage::new().await;
+    let (second, first) = ("https://login.microsoftonline.com/1-2-3/v2.0", "https://sts.windows.net/1-2-3/");
+    let setup = stage.worker(&format!("{}/revoke", idp.url())).set("REVOCATION__PROVIDERS__MAIN__ISSUER", second);
+    let _worker = setup.start().await;
+    let (denylist, app) = (stage.verifier("shop-api", "1").await, App::connect(&stage.amqp_url).await);
+    let token = |iss: &str, oid: &str| jwt(json!({ "iss": iss, "sub": "pairwise", "oid": oid }));
+    for (id, target) in [("1", json!({ "sub": "a" })), ("2", json!({ "sub": "b", "iss": second }))] {
+        let mut event = logout_of(id, json!([target]));
+        event["data"]["provider"] = "main".into();
+        app.publish(&event).await;
+        let name = target["sub"].as_str().expect("text");
+        for iss in [second, first] {
+            let token = token(iss, name);
+            eventually("the user's token is refused", async || is_denied(&denylist, &token).then_some(())).await;
+        }
+    }
+    for (iss, oid) in [(first, "c"), (second, "c"), ("https://sts.windows.net/4-5-6/", "a"), ("https://one", "b")] {
+        assert!(!is_denied(&denylist, &token(iss, oid)), "{iss} {oid}");
+    }
+}

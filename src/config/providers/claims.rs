@@ -27,6 +27,7 @@ const ENTRA: Hosts = Hosts {
         "login.partner.microsoftonline.cn",
         "login.windows.net",
         "sts.windows.net",
+        "sts.chinacloudapi.cn",
     ],
     domains: &[".ciamlogin.com"],
 };
@@ -75,6 +76,21 @@ fn product(kind: Option<&KindConfig>, issuer: Option<&str>) -> Option<Product> {
     }
 }
 
+/// An Entra tenant's issuer of the other version of tokens. An application gets version 1 unless it asks for 2, and discovery names the issuer of 2.
+fn twin(issuer: &str) -> Option<String> {
+    let url = Url::parse(issuer).ok()?;
+    let tenant = url.path_segments()?.next().filter(|tenant| !tenant.is_empty())?;
+    match url.host_str()? {
+        "login.microsoftonline.com" | "login.microsoftonline.us" | "login.windows.net" => {
+            Some(format!("https://sts.windows.net/{tenant}/"))
+        }
+        "login.partner.microsoftonline.cn" => Some(format!("https://sts.chinacloudapi.cn/{tenant}/")),
+        "sts.windows.net" => Some(format!("https://login.microsoftonline.com/{tenant}/v2.0")),
+        "sts.chinacloudapi.cn" => Some(format!("https://login.partner.microsoftonline.cn/{tenant}/v2.0")),
+        _ => None,
+    }
+}
+
 /// Whether tokens of `issuer` are Entra's.
 pub fn is_entra(issuer: &str) -> bool {
     ENTRA.issue(issuer)
@@ -115,6 +131,7 @@ impl Reader<'_> {
         ClaimNames {
             subject: self.names("subject_claims", raw.subject_claims.take(), subject),
             client: self.names("client_claims", raw.client_claims.take(), client),
+            twin: issuer.as_deref().and_then(twin),
             issuer,
         }
     }

@@ -81,7 +81,7 @@ fn names_an_algorithm(header: &[u8]) -> bool {
     let Some(mut members) = Members::of(header) else { return false };
     let mut is_signed = false;
     while let Ok(member) = members.next() {
-        let Some((name, value)) = member else { return is_signed };
+        let Some((name, value)) = member else { return is_signed && members.is_at_end() };
         if is_named(name, "alg") {
             is_signed = matches!(value, Value::Text(alg) if alg.text().is_ok_and(|(alg, _)| alg != "none"));
         }

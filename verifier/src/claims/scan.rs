@@ -150,6 +150,16 @@ impl<'a> Quoted<'a> {
     }
 }
 
+impl Quoted<'_> {
+    /// The text as ISO-8859-1, where it is no UTF-8.
+    pub(super) fn in_latin1(self) -> Option<String> {
+        str::from_utf8(self.bytes).err()?;
+        let text: String = self.bytes.iter().map(|byte| char::from(*byte)).collect();
+        let (text, _) = Quoted { bytes: text.as_bytes(), has_escapes: self.has_escapes }.text().ok()?;
+        Some(text.into_owned())
+    }
+}
+
 /// An escape that JSON does not have leaves open what a reader makes of it.
 fn unescaped(quoted: &[u8]) -> Result<Vec<u8>, Unreadable> {
     let (mut text, mut rest) = (Vec::with_capacity(quoted.len()), quoted.iter().as_slice());

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::jws::ThreeParts;
 use super::scan::{Members, Quoted, Unreadable, Value};
-use super::value::{NumericDate, Round, name};
+use super::value::{NumericDate, Round, name, twin};
 use super::{Claims, encoding};
 
 type Text<'a> = Cow<'a, str>;
@@ -22,7 +22,11 @@ pub(crate) struct Shown<'a> {
     pub(crate) iat: Option<NumericDate>,
     pub(crate) exp: Option<NumericDate>,
     others: Others<'a>,
+    twins: Vec<(&'static str, String)>,
 }
+
+/// The claims that are names.
+const NAMES: [&str; 6] = ["jti", "iss", "sub", "sid", "client_id", "azp"];
 
 enum Others<'a> {
     Read(Vec<(Text<'a>, Text<'a>)>),
@@ -59,10 +63,11 @@ impl<'t> Payload<'t> {
 
     /// The claims, those without a field of their own if `wanted` names them; and whether claims may be missing that another reader sees.
     pub(crate) fn claims(&self, wanted: impl Fn(&str) -> bool) -> (Shown<'_>, bool) {
-        let (shown, extent) = Shown::of_object(self.json.as_deref().unwrap_or_default(), wanted);
+        let (shown, extent, is_certain) = Shown::of_object(self.json.as_deref().unwrap_or_default(), wanted);
         match extent {
+            Extent::Whole if is_certain => (shown, false),
+            _ if self.parts.is_compact_jws() => (shown, extent == Extent::Part || !is_certain),
             Extent::Whole => (shown, false),
-            _ if self.parts.is_compact_jws() => (shown, extent == Extent::Part),
             // What begins like an object may be anything: a PASETO's payload is followed by its signature.
             _ => (Shown::default(), false),
         }
@@ -75,9 +80,10 @@ impl<'a> Shown<'a> {
         Self::of_object(json, wanted).0
     }
 
-    fn of_object(json: &'a [u8], wanted: impl Fn(&str) -> bool) -> (Self, Extent) {
+    /// The claims, how far they could be read, and whether each that a denial may name says the same to every reader.
+    fn of_object(json: &'a [u8], wanted: impl Fn(&str) -> bool) -> (Self, Extent, bool) {
         let (mut shown, mut is_certain) = (Self::default(), true);
-        let Some(mut members) = Members::of(json) else { return (shown, Extent::Part) };
+        let Some(mut members) = Members::of(json) else { return (shown, Extent::Part, false) };
         let ended = loop {
             match members.next() {
                 Ok(Some((name, value))) => is_certain &= shown.take(name, value, &wanted).is_ok(),
@@ -85,30 +91,53 @@ impl<'a> Shown<'a> {
                 Err(Unreadable) => break false,
             }
         };
-        let extent = match (ended && is_certain, members.is_at_end()) {
+        let extent = match (ended, members.is_at_end()) {
             (false, _) => Extent::Part,
             (true, false) => Extent::Object,
             (true, true) => Extent::Whole,
         };
-        (shown, extent)
+        (shown, extent, is_certain)
     }
 
     /// A member that is named like one before takes its place.
     fn take(&mut self, named: Quoted<'a>, value: Value<'a>, wanted: &impl Fn(&str) -> bool) -> Result<(), Unreadable> {
         let (named, _) = named.text()?;
         match &*named {
-            "jti" => set(&mut self.jti, value, true)?,
-            "iss" => set(&mut self.iss, value, false)?,
-            "sub" => set(&mut self.sub, value, false)?,
-            "sid" => set(&mut self.sid, value, false)?,
-            "client_id" => set(&mut self.client_id, value, false)?,
-            "azp" => set(&mut self.azp, value, false)?,
             "iat" => self.iat = NumericDate::of_value(value, Round::Down),
             "exp" => self.exp = NumericDate::of_value(value, Round::Up),
-            _ if wanted(&named) => self.others.take(named, value),
-            _ => {}
+            _ => match NAMES.iter().find(|name| **name == named) {
+                Some(name) => return self.set(name, value),
+                None if wanted(&named) => self.others.take(named, value),
+                None => {}
+            },
         }
         Ok(())
+    }
+
+    /// One that cannot be read is missing: what stood there before does not count any more. So is a `jti` that is not exact, as the token's digests
+    /// meet it too, and such an issuer: one that is not known may be any.
+    fn set(&mut self, claim: &'static str, value: Value<'a>) -> Result<(), Unreadable> {
+        let (read, result) = name(value).map_or_else(|unreadable| (None, Err(unreadable)), |read| (read, Ok(())));
+        self.twins.retain(|(held, _)| *held != claim);
+        if let Some((_, false)) = read {
+            self.twins.extend(twin(value).map(|twin| (claim, twin)));
+        }
+        let must_be_exact = matches!(claim, "jti" | "iss");
+        let text = read.filter(|(_, is_exact)| *is_exact || !must_be_exact).map(|(text, _)| text);
+        match claim {
+            "jti" => self.jti = text,
+            "iss" => self.iss = text,
+            "sub" => self.sub = text,
+            "sid" => self.sid = text,
+            "client_id" => self.client_id = text,
+            _ => self.azp = text,
+        }
+        result
+    }
+
+    /// What names in other bytes than UTF-8 are to readers of ISO-8859-1, each with its claim.
+    pub(crate) fn twins(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.twins.iter().map(|(claim, twin)| (*claim, &**twin))
     }
 
     /// The value of the claim of this name, whichever it is.
@@ -143,13 +172,6 @@ impl<'a> Shown<'a> {
     }
 }
 
-/// One that cannot be read is missing: what stood there before does not count any more.
-fn set<'a>(claim: &mut Option<Text<'a>>, value: Value<'a>, must_be_exact: bool) -> Result<(), Unreadable> {
-    *claim = None;
-    *claim = name(value)?.filter(|(_, is_exact)| *is_exact || !must_be_exact).map(|(text, _)| text);
-    Ok(())
-}
-
 impl<'a> Others<'a> {
     fn get(&self, name: &str) -> Option<&str> {
         match self {
@@ -181,6 +203,7 @@ impl<'a> From<&'a Claims> for Shown<'a> {
             iat: claims.iat,
             exp: claims.exp,
             others: Others::Given(&claims.others),
+            twins: Vec::new(),
         }
     }
 }

@@ -176,8 +176,20 @@ fn no_compact_jws() -> Vec<String> {
         jwt("{}").replace(".c2ln", ""),
         format!(".{object}.c2ln"),
     ];
-    let headers =
-        [r#"{"alg":"none"}"#, r#"{"alg":256}"#, r#"{"alg":null}"#, r#"{"typ":"JWT"}"#, "{}", "[]", "\"alg\"", "x", r#"{"alg":"RS256""#];
+    let headers = [
+        r#"{"alg":"none"}"#,
+        r#"{"alg":256}"#,
+        r#"{"alg":null}"#,
+        r#"{"typ":"JWT"}"#,
+        "{}",
+        "[]",
+        "\"alg\"",
+        "x",
+        r#"{"alg":"RS256""#,
+        r#"{"alg":"RS256"}x"#,
+        r#"{"alg":"RS256"}{}"#,
+        "{\"alg\":\"RS256\"}\u{1}\u{7f}",
+    ];
     tokens.extend(headers.map(with_header));
     tokens
 }

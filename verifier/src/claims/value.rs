@@ -18,7 +18,8 @@ pub(super) fn name(value: Value<'_>) -> Result<Option<(Cow<'_, str>, bool)>, Unr
         Value::Text(quoted) => quoted.text()?,
         Value::Bare(bare) => match integer(bare) {
             Some(digits) => (Cow::Borrowed(digits), true),
-            None => return Ok(None),
+            None if is_no_name(bare) => return Ok(None),
+            None => return Err(Unreadable),
         },
         Value::Nested => return Ok(None),
     };
@@ -34,6 +35,21 @@ fn integer(bare: &[u8]) -> Option<&str> {
         [b'1'..=b'9', more @ ..] if more.iter().all(u8::is_ascii_digit) => Some(text),
         _ => None,
     }
+}
+
+/// The name that a reader of ISO-8859-1 sees, where the text is no UTF-8: the user whom the issuer writes so may be known by it.
+pub(super) fn twin(value: Value<'_>) -> Option<String> {
+    let Value::Text(quoted) = value else { return None };
+    quoted.in_latin1().filter(|text| is_name(text))
+}
+
+/// What no reader takes for text or an integer. Of other words (`007`, `0x1F`, text without quotes) lenient readers make a name.
+fn is_no_name(bare: &[u8]) -> bool {
+    let is_number = |text: &str| {
+        let digits = text.strip_prefix('-').unwrap_or(text).as_bytes();
+        matches!(digits, [b'0', b'.' | b'e' | b'E', ..] | [b'1'..=b'9', ..]) && text.parse::<f64>().is_ok()
+    };
+    matches!(bare, b"true" | b"false" | b"null" | b"NaN" | b"Infinity" | b"-Infinity") || str::from_utf8(bare).is_ok_and(is_number)
 }
 
 /// [`name`] of a value that another parser has read.

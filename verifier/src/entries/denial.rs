@@ -126,10 +126,11 @@ impl Entries {
             (Kind::Client, claims.azp.as_deref().filter(|azp| client_id != Some(azp))),
             (Kind::Issuer, claims.iss.as_deref()),
         ];
+        let twins = claims.twins().filter_map(|(claim, twin)| Some((kind_of(claim)?, Some(twin))));
         let is_cut_off = |(kind, name): &(Kind, Option<&str>)| {
             name.is_some_and(|name| self.ever.any(*kind) && token.is_covered(self.cutoff_of(*kind, name, issuer, token, now)))
         };
-        let by_name = names.iter().find(|name| is_cut_off(name)).map(|(kind, _)| *kind);
+        let by_name = names.into_iter().chain(twins).find(is_cut_off).map(|(kind, _)| kind);
         by_name.or_else(|| self.cut_off_by_other(token, issuer?, now))
     }
 
@@ -157,6 +158,17 @@ impl Entries {
             })
         };
         self.names.iter().find(is_cut_off).map(|(kind, _)| kind)
+    }
+}
+
+/// What is cut off by the name in a claim.
+fn kind_of(claim: &str) -> Option<Kind> {
+    match claim {
+        "sid" => Some(Kind::Session),
+        "sub" => Some(Kind::Subject),
+        "client_id" | "azp" => Some(Kind::Client),
+        "iss" => Some(Kind::Issuer),
+        _ => None,
     }
 }
 

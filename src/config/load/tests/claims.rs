@@ -12,7 +12,7 @@ fn names(lines: &str) -> ClaimNames {
 
 fn expected(subject: &[&str], client: &[&str], issuer: Option<&str>) -> ClaimNames {
     let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-    ClaimNames { subject: list(subject), client: list(client), issuer: issuer.map(str::to_owned) }
+    ClaimNames { subject: list(subject), client: list(client), issuer: issuer.map(str::to_owned), twin: None }
 }
 
 #[test]
@@ -24,15 +24,20 @@ fn presets_of_products() {
         names(&format!("{custom}issuer = 'https://id.example.com/'")),
         expected(&["uid"], &["cid"], Some("https://id.example.com/"))
     );
-    for issuer in [
-        "https://login.microsoftonline.com/11111111-2222-3333-4444-555555555555/v2.0",
-        "https://LOGIN.microsoftonline.us/t/v2.0",
-        "https://login.partner.microsoftonline.cn/t/v2.0",
-        "https://login.windows.net/t/",
-        "https://sts.windows.net/t/",
-        "https://shop.ciamlogin.com/t/v2.0",
+    let tenant = "11111111-2222-3333-4444-555555555555";
+    for (issuer, twin) in [
+        ("https://login.microsoftonline.com/{}/v2.0", Some("https://sts.windows.net/{}/")),
+        ("https://LOGIN.microsoftonline.us/{}/v2.0", Some("https://sts.windows.net/{}/")),
+        ("https://login.partner.microsoftonline.cn/{}/v2.0", Some("https://sts.chinacloudapi.cn/{}/")),
+        ("https://login.windows.net/{}/", Some("https://sts.windows.net/{}/")),
+        ("https://sts.windows.net/{}/", Some("https://login.microsoftonline.com/{}/v2.0")),
+        ("https://sts.chinacloudapi.cn/{}/", Some("https://login.partner.microsoftonline.cn/{}/v2.0")),
+        ("https://shop.ciamlogin.com/{}/v2.0", None),
+        ("https://login.microsoftonline.com", None),
     ] {
-        assert_eq!(names(&format!("{GENERIC}issuer = '{issuer}'")), expected(&["oid"], &["appid"], Some(issuer)), "{issuer}");
+        let (issuer, twin) = (issuer.replace("{}", tenant), twin.map(|twin| twin.replace("{}", tenant)));
+        let expected = ClaimNames { twin, ..expected(&["oid"], &["appid"], Some(&issuer)) };
+        assert_eq!(names(&format!("{GENERIC}issuer = '{issuer}'")), expected, "{issuer}");
     }
     for issuer in
         ["https://example.okta.com", "https://example.oktapreview.com/oauth2/default", "https://example.okta-emea.com/oauth2/aus1"]

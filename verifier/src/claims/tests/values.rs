@@ -29,13 +29,35 @@ fn a_name_that_cannot_be_stored_counts_as_missing() {
 }
 
 #[test]
-fn a_jti_that_is_not_exact_counts_as_missing() {
+fn a_jti_or_an_issuer_that_is_not_exact_counts_as_missing() {
     for value in [&b"\\ud83d"[..], b"J\\udc00", b"\xe9", b"\xed\xa0\xbd"] {
-        let claims = Claims::from_json(&[b"{\"jti\":\"", value, b"\",\"sub\":\"", value, b"\"}"].concat());
-        assert!(claims.jti.is_none(), "{value:?}");
+        let members = ["jti", "iss", "sub"].map(|claim| [b"\"", claim.as_bytes(), b"\":\"", value, b"\""].concat());
+        let claims = Claims::from_json(&[b"{", &*members.join(&b','), b"}"].concat());
+        assert!(claims.jti.is_none() && claims.iss.is_none(), "{value:?}");
         assert!(claims.sub.is_some_and(|sub| sub.contains('\u{fffd}')), "{value:?}");
     }
     assert_eq!(Claims::from_json(br#"{"jti":"\ud83d\ude00\u00e9\/"}"#).jti.as_deref(), Some("😀é/"));
+}
+
+#[test]
+fn a_name_in_a_form_that_json_does_not_have_makes_the_token_unreadable() {
+    for value in ["007", "-01", "0x1F", "+1", ".5", "s", "undefined", "True", "0s", "-", "1e", "\"\\q\""] {
+        for claim in ["jti", "iss", "sub", "sid", "client_id", "azp"] {
+            let payload = format!(r#"{{"sid":"kept","{claim}":{value},"iat":5}}"#);
+            let reading = read(&jwt(&payload));
+            assert!(reading.is_unreadable && reading.claims.iat.is_some(), "{payload}");
+            assert_eq!(reading.claims.sid.is_some(), claim != "sid", "{payload}");
+            let unsigned = read(&token(r#"{"alg":"none"}"#, payload.as_bytes()));
+            assert!(!unsigned.is_unreadable && unsigned.claims.iat.is_some(), "{payload}");
+        }
+        for claim in ["name", "iat", "exp", "aud"] {
+            assert_sub(format!(r#"{{"{claim}":{value},"sub":"s"}}"#));
+        }
+    }
+    for no_name in ["1.0", "-0.5", "0e1", "1E3", "NaN", "Infinity", "-Infinity", "true", "false", "null", "[7]", "{\"a\":07}", "\"\""] {
+        let reading = read(&jwt(format!(r#"{{"sub":{no_name}}}"#)));
+        assert!(!reading.is_unreadable && reading.claims.sub.is_none(), "{no_name}");
+    }
 }
 
 #[test]

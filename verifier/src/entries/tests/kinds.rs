@@ -166,6 +166,36 @@ fn integers_are_hit_by_their_decimal_text() {
     assert!(seen(&held, &token(RS256, format!(r#"{{"iss":"https://one","appid":{number}}}"#))).is_some());
 }
 
+/// An entry that cuts off whom a claim names.
+fn of_claim(claim: &str, name: &str) -> Entry {
+    let (not_before, expires_at) = (at_millis(5000), at_millis(60_000));
+    match claim {
+        "sub" => of_subject(name, None),
+        "sid" => Entry::Session { sid: name.to_owned(), sub: None, iss: None, not_before, expires_at },
+        "iss" => Entry::Issuer { iss: name.to_owned(), not_before, expires_at },
+        _ => of_client_by(name, None, &[], None),
+    }
+}
+
+#[test]
+fn names_in_iso_8859_1_are_hit_as_they_are_spelled_and_as_readers_of_utf_8_see_them() {
+    let names = [("José", &b"Jos\xe9"[..]), ("Å\"ß", b"\xc5\\\"\xdf"), ("ÿ/é", b"\xff\\/\\u00e9"), ("Ã ", b"\xc3\\u0020")];
+    for (name, latin1) in names {
+        let member = |claim: &str| [b"\"", claim.as_bytes(), b"\":\"", latin1, b"\""].concat();
+        let jwt = |members: &[&[u8]]| token(RS256, [b"{", &*members.join(&b','), b"}"].concat());
+        let lossy = Claims::from_json(&[b"{", &*member("sub"), b"}"].concat()).sub.unwrap();
+        for claim in ["sub", "sid", "client_id", "azp", "iss"] {
+            let jwt = jwt(&[&member(claim)]);
+            assert!(seen(&holding(&[of_claim(claim, name)]), &jwt).is_some(), "{claim} {name}");
+            assert_eq!(seen(&holding(&[of_claim(claim, &lossy)]), &jwt).is_some(), claim != "iss", "{claim} {lossy}");
+            assert_eq!(seen(&holding(&["Jos", "José!", "t"].map(|other| of_claim(claim, other))), &jwt), None, "{claim} {name}");
+        }
+        let held = holding(&[of_subject(name, None), of_subject("s", Some(name))]);
+        assert_eq!(seen(&held, &jwt(&[&member("sub"), b"\"sub\":\"t\""])), None, "the last one counts");
+        assert!(seen(&held, &jwt(&[b"\"sub\":\"s\"", &member("iss")])).is_some(), "its issuer may be the one");
+    }
+}
+
 #[test]
 fn no_unit_and_no_future_of_iat_outlives_a_cutoff() {
     let held = holding(&[of_subject("s", None)]);
@@ -240,7 +270,7 @@ fn more_names_of_claims_than_providers_have_are_refused_and_the_rest_counts() {
 
 /// Payloads of signed tokens that no reader could read to their end.
 fn unreadable(more: &str) -> Vec<String> {
-    [r#"{"name":'J'}"#, "{\"name\":", "{/**/", "[]", "no JSON", "\u{1}\u{2}"]
+    [r#"{"name":'J'}"#, r#"{"sid":007}"#, "{\"name\":", "{/**/", "[]", "no JSON", "\u{1}\u{2}"]
         .map(|payload| token(RS256, payload.replacen('{', &format!("{{{more}"), 1)))
         .into()
 }
@@ -261,7 +291,7 @@ fn a_jwt_that_cannot_be_read_is_denied_by_any_cutoff_that_may_mean_it() {
             assert_eq!(check(&jwt, NOW), Some(Denial::Unreadable), "{entry:?} {jwt}");
             assert_eq!(check(&jwt, 60_000), None, "nothing is in force any more");
         }
-        assert_eq!(oddities.unreadable_tokens(), 12);
+        assert_eq!(oddities.unreadable_tokens(), 14);
         let of_another = token(RS256, r#"{"iss":"https://two",'"#);
         assert_eq!(check(&of_another, NOW).is_some(), number < 3, "{entry:?}");
         let younger = token(RS256, format!(r#"{{"iat":{},'"#, BASE + 6));
