@@ -182,6 +182,7 @@ impl Feed {
     fn hear(&mut self, delivery: &Delivery) {
         if let (Incoming::Heartbeat(sent, Some(progress)), _) = Incoming::parse(&delivery.data) {
             self.shared.freshness.beat_at(sent);
+            self.named.is_ahead(sent - OffsetDateTime::now_utc());
             self.named.beat(sent, Some(progress), Instant::now());
         }
     }
