@@ -7,6 +7,7 @@ use revocation_worker::invalidation::{BEATS_STREAM, EXCHANGE, HEARTBEAT_KEY, MAR
 use serde_json::json;
 use time::OffsetDateTime;
 
+use crate::door::Door;
 use crate::harness::{App, Feed, Operator, Setup, Stage, canary_token, eventually, logout};
 use crate::source::{Source, denial, holds, verifier};
 
@@ -91,6 +92,25 @@ async fn a_log_that_receives_nothing_is_noticed_once_something_was_published() {
     source.bind(STREAM, EXCHANGE, MARK_KEY).await;
     eventually("what came meanwhile is missed", async || (denylist.staleness() == Some(Staleness::Truncated)).then_some(())).await;
     assert!(!denylist.check(&TokenView::bearer(&access)).is_accepted());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_broker_lost_and_a_worker_published_again_is_not_missed_whatever_its_clock() {
+    let ahead = Duration::from_secs(300);
+    let stage = Stage::new().await;
+    let (source, door) = (Source::declare_apart(&stage.amqp_url).await, Door::before(&stage.amqp_url).await);
+    let denylist = verifier(&door.url(&stage.amqp_url), StalenessPolicy::FailClosed);
+    source.deny_as("a", 1, denial("t1")).await;
+    source.naming_ahead("a", 1, ahead, is_fresh(&denylist)).await;
+    // It was confirmed and said, and is not there any more when the connection is.
+    source.naming_ahead("a", 2, ahead, is_behind(&denylist)).await;
+    door.shut();
+    eventually("the connection is lost", async || (denylist.figures().disconnects > 0).then_some(())).await;
+    door.open();
+    is_behind(&denylist).await;
+    source.deny_as("a", 3, denial("t2")).await;
+    source.naming_ahead("a", 3, ahead, is_fresh(&denylist)).await;
+    assert_eq!(denylist.figures().truncations, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,6 +6,7 @@ mod beats;
 mod catching_up;
 mod clocks;
 mod door;
+mod first_start;
 mod gate;
 #[path = "../harness/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "each test binary uses its part of the harness")]

@@ -201,6 +201,25 @@ async fn a_log_that_was_made_anew_is_read_anew_and_doubted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn of_a_log_that_was_cut_short_the_snapshot_holds_the_rest() {
+    let (stage, source) = stage().await;
+    source.delete_stream().await;
+    source.declare_stream(Some(20_000)).await;
+    let (connection, mut denied) = (connection(&stage.amqp_url).await, 0);
+    // Until the first segment is dropped, the last snapshot is of the whole log.
+    while revocation_verifier::feed::ends(&connection).await.expect("readable").first.is_none_or(|first| first.offset == 0) {
+        folder(&stage.amqp_url).fold_when(|_, _| true).await.expect("it folds, or there is nothing yet");
+        source.deny(denials(&tokens(&denied.to_string(), 10))).await;
+        denied += 10;
+    }
+    let denylist = verifier(&stage.amqp_url, StalenessPolicy::FailClosed);
+    denylist.ready().await;
+    holds(&denylist, denied).await;
+    assert!(denied < 1000 && denylist.figures().applied < denied as u64, "a short log that was cut: {denied} messages");
+    assert_eq!(denylist.figures().truncations, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_worker_folds_a_log_that_has_grown_and_says_so() {
     let (stage, source) = stage().await;
     source.deny(denials(&tokens("t", 1200))).await;

@@ -11,8 +11,8 @@ use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, Exchange
 use revocation_verifier::message::{PUBLISHER_HEADER, SEQUENCE_HEADER};
 use revocation_verifier::{Denylist, Options, StalenessPolicy};
 use revocation_worker::invalidation::{
-    BEATS_STREAM, Composer, EXCHANGE, Entry, EventRef, HEARTBEAT_KEY, MARK_KEY, Outgoing, Phase, Progress, SNAPSHOTS_STREAM, STREAM,
-    TokenIssuer,
+    BEATS_STREAM, Composer, EXCHANGE, Entry, Envelope, EventRef, HEARTBEAT_KEY, HEARTBEAT_TYPE, Heartbeat, MARK_KEY, Outgoing, Phase,
+    Progress, SNAPSHOTS_STREAM, STREAM, TokenIssuer,
 };
 use revocation_worker::target::Token;
 use time::OffsetDateTime;
@@ -90,6 +90,21 @@ impl Source {
         self.bind(STREAM, EXCHANGE, "#").await;
     }
 
+    /// Declares log and heartbeats as a worker does where nothing is set.
+    pub(crate) async fn declare_by_default(&self) {
+        let (bytes, segment_bytes) = ("x-max-length-bytes", "x-stream-max-segment-size-bytes");
+        let log = [("x-max-age", AMQPValue::LongString("30D".into())), (bytes, AMQPValue::LongLongInt(5_000_000_000))];
+        let beats = [(bytes, AMQPValue::LongLongInt(2_000_000)), (segment_bytes, AMQPValue::LongLongInt(500_000))];
+        for (stream, key, pairs) in [(STREAM, "invalidation.#", log), (BEATS_STREAM, HEARTBEAT_KEY, beats)] {
+            let mut arguments = FieldTable::default();
+            for (name, value) in pairs {
+                arguments.insert(name.into(), value);
+            }
+            self.declare_queue(stream, arguments).await;
+            self.bind(stream, EXCHANGE, key).await;
+        }
+    }
+
     pub(crate) async fn delete_stream(&self) {
         self.delete(STREAM).await;
     }
@@ -145,19 +160,24 @@ impl Source {
         self.publish(&self.composer.beat(Some(progress))).await;
     }
 
+    /// The same from a worker whose clock is ahead.
+    async fn name_ahead(&self, publisher: &str, sequence: u64, ahead: Duration) {
+        let now = OffsetDateTime::now_utc() + ahead;
+        let progress =
+            Progress { publisher: publisher.to_owned(), sequence, attempted: sequence, published_at: Some(now), mark_age_ms: None };
+        let mut beat = Envelope::new("/test", HEARTBEAT_TYPE, Heartbeat { instance: "ahead".to_owned(), progress: Some(progress) });
+        beat.time = now;
+        self.publish_bytes(HEARTBEAT_KEY, &beat.to_json()).await;
+    }
+
     /// Does so again and again for as long as `work` takes.
     pub(crate) async fn naming<T>(&self, publisher: &str, sequence: u64, published_at: OffsetDateTime, work: impl Future<Output = T>) -> T {
-        let beats = async {
-            let mut ticks = tokio::time::interval(Duration::from_millis(500));
-            loop {
-                ticks.tick().await;
-                self.name(publisher, sequence, published_at).await;
-            }
-        };
-        tokio::select! {
-            done = work => done,
-            () = beats => unreachable!("beats for ever"),
-        }
+        again_and_again(async || self.name(publisher, sequence, published_at).await, work).await
+    }
+
+    /// The same from a worker whose clock is ahead.
+    pub(crate) async fn naming_ahead<T>(&self, publisher: &str, sequence: u64, ahead: Duration, work: impl Future<Output = T>) -> T {
+        again_and_again(async || self.name_ahead(publisher, sequence, ahead).await, work).await
     }
 
     /// Publishes to the stream of snapshots.
@@ -178,6 +198,20 @@ impl Source {
         let properties = properties.with_delivery_mode(2);
         let published = self.channel.basic_publish(exchange.into(), routing_key.into(), options, body, properties).await;
         assert!(published.expect("publish").await.expect("a confirm").is_ack(), "confirmed");
+    }
+}
+
+async fn again_and_again<T>(act: impl AsyncFn(), work: impl Future<Output = T>) -> T {
+    let acts = async {
+        let mut ticks = tokio::time::interval(Duration::from_millis(500));
+        loop {
+            ticks.tick().await;
+            act().await;
+        }
+    };
+    tokio::select! {
+        done = work => done,
+        () = acts => unreachable!("acts for ever"),
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use lapin::Connection;
 use lapin::message::Delivery;
 use time::OffsetDateTime;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
 use super::FeedError;
@@ -17,22 +17,29 @@ use crate::message::BEATS_STREAM;
 const PREFETCH: u16 = 100;
 /// How far back they are read: every worker that lives sends one in 30 s, and what was named before a session began is asked for, too.
 const BACK: Duration = Duration::from_secs(60);
-/// How long until it is tried again after the stream was lost, and after the broker refused it: not there yet, or no permission.
+/// How long until it is tried again after the stream was lost, and how much longer after the broker refused it: not there yet, or no permission.
 const LOST: Duration = Duration::from_secs(1);
 const REFUSED: Duration = Duration::from_secs(15);
 
 /// The heartbeats of one session. Dropping it ends the subscription.
 pub(super) struct Beats {
     deliveries: mpsc::Receiver<Delivery>,
+    expected: Arc<Notify>,
     _task: JoinSet<()>,
 }
 
 impl Beats {
     pub(super) fn follow(connection: Arc<Connection>) -> Self {
         let (sink, deliveries) = mpsc::channel(usize::from(PREFETCH));
+        let expected = Arc::new(Notify::new());
         let mut task = JoinSet::new();
-        task.spawn(run(connection, sink));
-        Self { deliveries, _task: task }
+        task.spawn(run(connection, sink, expected.clone()));
+        Self { deliveries, expected, _task: task }
+    }
+
+    /// A worker that sends heartbeats is there, so their stream is, too: where it was missing, it is looked for again without delay.
+    pub(super) fn expect(&self) {
+        self.expected.notify_one();
     }
 
     /// The next one. Nothing is lost where this is given up before it has one.
@@ -45,7 +52,7 @@ impl Beats {
     }
 }
 
-async fn run(connection: Arc<Connection>, sink: mpsc::Sender<Delivery>) {
+async fn run(connection: Arc<Connection>, sink: mpsc::Sender<Delivery>, expected: Arc<Notify>) {
     let mut told = None;
     while connection.status().connected() {
         let error = match read(&connection, &sink).await {
@@ -56,7 +63,12 @@ async fn run(connection: Arc<Connection>, sink: mpsc::Sender<Delivery>) {
         if code.is_none() || std::mem::replace(&mut told, code) != code {
             tell(&error);
         }
-        tokio::time::sleep(if code.is_some() { REFUSED } else { LOST }).await;
+        tokio::time::sleep(LOST).await;
+        tokio::select! {
+            () = tokio::time::sleep(REFUSED), if code.is_some() => {}
+            () = expected.notified(), if code == Some(404) => {}
+            else => {}
+        }
     }
 }
 

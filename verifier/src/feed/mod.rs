@@ -40,6 +40,9 @@ const PREFETCH: u16 = 300;
 /// unnoticed, whatever heartbeats say.
 const LOG_HEARD_WITHIN: Duration = Duration::from_secs(20);
 
+/// How long until a log is looked for again that is not there: the first worker may be about to declare it.
+const UNDECLARED: Duration = Duration::from_secs(1);
+
 /// The one writer of the denylist.
 pub(crate) struct Feed {
     shared: Arc<Shared>,
@@ -72,7 +75,8 @@ impl Feed {
             count(&self.shared.counters.disconnects);
             self.place.ended(&error);
             tracing::warn!(%error, broker = %self.address, "the denylist is stale: the feed is lost; trying again");
-            tokio::time::sleep(wait.next().unwrap_or_default()).await;
+            let wait = wait.next().unwrap_or_default();
+            tokio::time::sleep(if error.code() == Some(404) { wait.min(UNDECLARED) } else { wait }).await;
         }
     }
 
@@ -102,6 +106,9 @@ impl Feed {
                 next = log.next() => {
                     let (offset, delivery) = next?;
                     let tag = delivery.delivery_tag;
+                    if sequence(&delivery).is_some() {
+                        beats.expect();
+                    }
                     self.apply(offset, delivery);
                     log.acknowledge(tag).await?;
                 }
@@ -175,6 +182,7 @@ impl Feed {
     fn hear(&mut self, delivery: &Delivery) {
         if let (Incoming::Heartbeat(sent, Some(progress)), _) = Incoming::parse(&delivery.data) {
             self.shared.freshness.beat_at(sent);
+            self.named.is_ahead(sent - OffsetDateTime::now_utc());
             self.named.beat(sent, Some(progress), Instant::now());
         }
     }

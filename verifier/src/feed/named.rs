@@ -33,8 +33,12 @@ pub(super) struct Named {
     waiting: VecDeque<Beat>,
     /// What was published before is read, matters no more, or is in doubt already.
     settled: OffsetDateTime,
-    /// When this session began. What was named before may have been lost with the broker, and is published again with other numbers.
+    /// When this session began, by the heartbeats' clocks. What was named before may have been lost with the broker, and is published again with
+    /// other numbers.
     began: OffsetDateTime,
+    /// How far those are ahead of this one's, as the last session with heartbeats saw it, and as this one does.
+    ahead: time::Duration,
+    seen_ahead: Option<time::Duration>,
 }
 
 struct Read {
@@ -51,13 +55,26 @@ struct Beat {
 
 impl Named {
     pub(super) fn new() -> Self {
-        Self { read: HashMap::new(), waiting: VecDeque::new(), settled: OffsetDateTime::UNIX_EPOCH, began: OffsetDateTime::UNIX_EPOCH }
+        Self {
+            read: HashMap::new(),
+            waiting: VecDeque::new(),
+            settled: OffsetDateTime::UNIX_EPOCH,
+            began: OffsetDateTime::UNIX_EPOCH,
+            ahead: time::Duration::ZERO,
+            seen_ahead: None,
+        }
     }
 
     /// A new session begins. It reads the last heartbeats again.
     pub(super) fn begin(&mut self, now: OffsetDateTime) {
         self.waiting.clear();
-        self.began = now;
+        self.ahead = self.seen_ahead.take().unwrap_or(self.ahead).max(time::Duration::ZERO);
+        self.began = now + self.ahead;
+    }
+
+    /// A heartbeat's time was so far ahead of this clock when it arrived.
+    pub(super) fn is_ahead(&mut self, ahead: time::Duration) {
+        self.seen_ahead = self.seen_ahead.max(Some(ahead));
     }
 
     /// What was published before `at` need not be asked for.
@@ -245,6 +262,24 @@ mod tests {
         named.begin(at(3));
         beat(&mut named, "d", 1, 2);
         assert!(named.read("d", 2, now), "what was named before the session may have been lost with the broker");
+    }
+
+    #[test]
+    fn a_session_begins_by_the_heartbeats_clocks() {
+        for ahead in [0, 5, 300, 86_400] {
+            let (mut named, now) = (Named::new(), Instant::now());
+            named.read("a", 1, now);
+            [-7, ahead, ahead - 1].map(time::Duration::seconds).into_iter().for_each(|seen| named.is_ahead(seen));
+            named.begin(at(10));
+            beat(&mut named, "a", 2, 9 + ahead);
+            assert!(named.read("a", 3, now), "{ahead} s ahead: named before the session");
+            // Nothing is heard in it.
+            named.begin(at(20));
+            beat(&mut named, "a", 4, 19 + ahead);
+            assert!(named.read("a", 5, now), "{ahead} s ahead: what is known of the clocks stays");
+            beat(&mut named, "a", 6, 21 + ahead);
+            assert!(!named.read("a", 7, now), "{ahead} s ahead: named in the session");
+        }
     }
 
     #[test]

@@ -1,15 +1,17 @@
 //! How a verifier that knows nothing starts: from the latest snapshot, where that is worth it and can be relied on.
 
 use std::pin::pin;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use lapin::Connection;
 use time::OffsetDateTime;
 
-use super::{Ends, Feed, FeedError, Latest, Place, Snapshot, ends, latest};
+use super::{Ends, Feed, FeedError, Latest, Place, Snapshot, begin, ends, latest};
 
 /// A log of fewer messages is read faster than a snapshot is found where there is none.
 const WORTH_A_SNAPSHOT: u64 = 1000;
+/// For each message of the log a snapshot is looked for so much longer: that there is none takes seconds to see, in which 100,000 are read.
+const LOOKED_FOR: Duration = Duration::from_micros(500);
 
 impl Feed {
     /// The ends of the log. A verifier that knows nothing of it yet looks for a snapshot at the same time, and starts from that where it is worth it.
@@ -28,16 +30,21 @@ impl Feed {
                 }
             }
         };
-        if ends.messages_since(None) < WORTH_A_SNAPSHOT {
+        // Of a log that was cut, only a snapshot can hold the rest.
+        let is_whole = begin::plan(None, false, ends, self.lifetime, OffsetDateTime::now_utc()).incomplete_until.is_none();
+        let messages = ends.messages_since(None);
+        if is_whole && messages < WORTH_A_SNAPSHOT {
             return Ok(ends);
         }
+        let patience = LOOKED_FOR.saturating_mul(u32::try_from(messages).unwrap_or(u32::MAX));
         let latest = match found {
             Some(latest) => latest,
+            None if is_whole => tokio::time::timeout(patience, latest).await.unwrap_or_else(|_| Ok(Latest::default())),
             None => latest.await,
         };
         match latest {
             Ok(Latest { complete: Some(snapshot), .. }) => self.start_from(connection, &snapshot).await?,
-            Ok(_) => tracing::info!("there is no snapshot yet: reading the log back to the longest lifetime of a token"),
+            Ok(_) => tracing::info!("no snapshot is found: reading the log back to the longest lifetime of a token"),
             Err(error) => {
                 tracing::warn!(%error, "no snapshot can be found: reading the log back to the longest lifetime of a token takes longer")
             }
