@@ -60,7 +60,9 @@ enum Phase {
 enum Why {
     /// Calls fail.
     Failing,
-    /// So did a target that was the probe, or calls after one that was answered. Some servers fail for some targets alone: another probe has to tell.
+    /// So did a target that was the probe.
+    ProbeFailed,
+    /// So did another, or calls after a probe that was answered. Some servers fail for some targets alone: another probe has to tell.
     Persisting,
     /// A person has to mend something.
     Misconfigured,
@@ -69,12 +71,16 @@ enum Why {
 impl Why {
     /// Whether no target is to be the probe, if the provider has one of its own.
     fn is_spared(self) -> bool {
-        self != Self::Failing
+        matches!(self, Self::Persisting | Self::Misconfigured)
     }
 
     /// Why it is still open after a probe that failed.
     fn after_probe(self) -> Self {
-        if self == Self::Failing { Self::Persisting } else { self }
+        match self {
+            Self::Failing => Self::ProbeFailed,
+            Self::ProbeFailed => Self::Persisting,
+            other => other,
+        }
     }
 }
 

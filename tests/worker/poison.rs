@@ -122,7 +122,7 @@ async fn poison_is_parked_where_there_was_never_a_success() {
     let _worker = picky.worker(&stage).start().await;
     let app = App::connect(&stage.amqp_url).await;
     for (number, (_, answer)) in sorts().into_iter().enumerate() {
-        app.publish(&picky.poison(&number.to_string(), answer)).await;
+        app.publish(&picky.poison(&format!("poison-{number}"), answer)).await;
     }
     let parked = "audit.revocations WHERE state = 'parked' AND attempts = 2 AND denied_at IS NOT NULL";
     stage.wait_for_count(sorts().len().try_into().expect("a count"), parked).await;
@@ -156,7 +156,7 @@ async fn poison_that_reads_like_an_outage_is_not_the_probe_for_ever() {
         let _worker = picky.worker(&stage).start().await;
         let app = App::connect(&stage.amqp_url).await;
         for number in 0..21 {
-            app.publish(&picky.poison(&number.to_string(), answer)).await;
+            app.publish(&picky.poison(&format!("poison-{number}"), answer)).await;
         }
         stage.wait_for_count(1, "audit.providers WHERE breaker <> 'closed'").await;
         let logouts = Logout::many(1);

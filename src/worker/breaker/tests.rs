@@ -231,20 +231,21 @@ fn a_provider_that_fails_is_probed_with_targets_until_it_turns_out_that_a_person
 }
 
 #[test]
-fn a_target_that_fails_as_the_probe_is_not_the_next_where_the_provider_has_its_own() {
+fn after_two_targets_that_failed_as_the_probe_it_is_the_providers_own_where_it_has_one() {
     for has_probe in [true, false] {
         let (mut breaker, mut calls, now) = (Breaker::default(), Calls::new(Instant::now()), Instant::now());
         breaker.spare_targets(has_probe);
         (0..20).for_each(|_| fail(&mut breaker, &mut calls, Verdict::Transient, now));
-        let first = now + FIRST_PROBE;
-        assert_eq!(breaker.admit(first), Admission::Probe, "the first is a target");
-        fail(&mut breaker, &mut calls, Verdict::Transient, first);
-        let second = first + 2 * FIRST_PROBE;
-        assert_eq!((breaker.own_probe_at(), breaker.appetite(second)), if has_probe { (Some(second), 0) } else { (None, 1) });
+        for seconds in [2, 6] {
+            assert_eq!(breaker.admit(now + Duration::from_secs(seconds)), Admission::Probe, "a target");
+            fail(&mut breaker, &mut calls, Verdict::Transient, now + Duration::from_secs(seconds));
+        }
+        let third = now + Duration::from_secs(14);
+        assert_eq!((breaker.own_probe_at(), breaker.appetite(third)), if has_probe { (Some(third), 0) } else { (None, 1) });
         breaker.begin_own_probe();
-        breaker.report(&answer(Verdict::Done(Proof::Accepted)), &calls, second, 0.5);
-        (0..5).for_each(|_| fail(&mut breaker, &mut calls, Verdict::Transient, second));
-        assert_eq!(breaker.own_probe_at(), has_probe.then_some(second + FIRST_PROBE), "they fail again, and others have had their turn");
+        breaker.report(&answer(Verdict::Done(Proof::Accepted)), &calls, third, 0.5);
+        (0..5).for_each(|_| fail(&mut breaker, &mut calls, Verdict::Transient, third));
+        assert_eq!(breaker.own_probe_at(), has_probe.then_some(third + FIRST_PROBE), "they fail again, and others have had their turn");
     }
 }
 
