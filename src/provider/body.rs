@@ -61,8 +61,11 @@ impl Body {
 }
 
 fn shape(text: &str, kind: &str) -> Body {
+    let text = markup::behind_comments(text);
     if text.starts_with('<') {
-        return markup::elements(text).map_or(Body::Page, Body::Fields);
+        // What says that it is a page is one, unless it has an error to tell.
+        let fields = markup::elements(text).filter(|fields| !kind.contains("html") || fields.get("error").is_some());
+        return fields.map_or(Body::Page, Body::Fields);
     }
     // A template wrote it as if it were for a page.
     let decoded = (text.starts_with(['{', '[']) && text.contains("&quot;")).then(|| entities(text));

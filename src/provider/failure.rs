@@ -11,36 +11,38 @@ use super::lenient;
 /// Deepest envelope.
 const MAX_DEPTH: usize = 4;
 
-/// Beside every name that begins with `error` or ends with one of [`ERROR_ENDINGS`]: whatever is said there is an error.
-const ERRORS: [&str; 24] = [
-    "err",
-    "errs",
-    "errno",
-    "errcode",
-    "errmsg",
-    "errormsg",
-    "exceptions",
-    "faultstring",
-    "faultcode",
-    "fail",
-    "failed",
+/// Beside every name that begins with one of [`ERROR_BEGINNINGS`] or ends with one of [`ERROR_ENDINGS`]: whatever is said there is an error.
+const ERRORS: [&str; 25] = [
     "isfailed",
     "isfailure",
+    "faultstring",
+    "faultcode",
+    "stacktrace",
+    "problem",
+    "problems",
     "blocked",
     "isblocked",
+    "requestblocked",
+    "notrevoked",
     "denied",
     "accessdenied",
     "rejected",
     "forbidden",
     "unauthorized",
     "throttled",
+    "challenge",
     "captcha",
+    "captcharequired",
+    "loginrequired",
+    "requireslogin",
+    "authenticationrequired",
     "invalid",
     "active",
 ];
+const ERROR_BEGINNINGS: [&str; 3] = ["err", "fail", "exception"];
 const ERROR_ENDINGS: [&str; 6] = ["error", "errors", "exception", "fault", "failure", "failures"];
 /// A no here is a failure.
-const SUCCESSES: [&str; 13] = [
+const SUCCESSES: [&str; 16] = [
     "success",
     "successful",
     "succeeded",
@@ -53,10 +55,13 @@ const SUCCESSES: [&str; 13] = [
     "revoked",
     "isrevoked",
     "acknowledged",
+    "accepted",
+    "done",
+    "completed",
     "succes",
 ];
 /// Words and numbers here may tell of a failure.
-const STATES: [&str; 26] = [
+const STATES: [&str; 30] = [
     "status",
     "state",
     "stat",
@@ -74,6 +79,10 @@ const STATES: [&str; 26] = [
     "resultcode",
     "returncode",
     "resultstatus",
+    "statusmessage",
+    "statusdescription",
+    "responsemessage",
+    "resultmessage",
     "message",
     "msg",
     "detail",
@@ -85,14 +94,34 @@ const STATES: [&str; 26] = [
     "type",
 ];
 /// Where the answer itself may lie.
-const ENVELOPES: [&str; 17] = [
-    "data", "result", "results", "response", "body", "payload", "meta", "metadata", "header", "head", "return", "d", "content", "output",
-    "status", "reply", "envelope",
+const ENVELOPES: [&str; 22] = [
+    "data",
+    "result",
+    "results",
+    "response",
+    "responses",
+    "responsemetadata",
+    "revocation",
+    "revoke",
+    "items",
+    "body",
+    "payload",
+    "meta",
+    "metadata",
+    "header",
+    "head",
+    "return",
+    "d",
+    "content",
+    "output",
+    "status",
+    "reply",
+    "envelope",
 ];
 /// A state that begins like this is a failure.
 const BAD_BEGINNINGS: [&str; 9] = ["err", "fail", "denied", "forbid", "unauthor", "reject", "block", "exception", "fault"];
 /// So is one that is exactly this.
-const BAD_WORDS: [&str; 18] = [
+const BAD_WORDS: [&str; 28] = [
     "err",
     "ko",
     "nok",
@@ -111,9 +140,22 @@ const BAD_WORDS: [&str; 18] = [
     "internalservererror",
     "toomanyrequests",
     "aborted",
+    "bad",
+    "ng",
+    "notfound",
+    "unsuccessful",
+    "unauthenticated",
+    "invalidrequest",
+    "invalidclient",
+    "challenge",
+    "captcha",
+    "loginrequired",
 ];
-/// So is a message that begins like this.
-const BAD_PROSE: [&str; 20] = [
+/// So is one that ends like this.
+const BAD_ENDINGS: [&str; 6] = ["error", "exception", "failed", "failure", "denied", "blocked"];
+/// So is a message that ends or begins like this.
+const PROSE_ENDINGS: [&str; 3] = ["failed", "denied", "blocked"];
+const BAD_PROSE: [&str; 33] = [
     "error",
     "fail",
     "denied",
@@ -134,6 +176,19 @@ const BAD_PROSE: [&str; 20] = [
     "endpointrequesttimedout",
     "limitexceeded",
     "userisnotauthorized",
+    "anerror",
+    "notfound",
+    "notauthenticated",
+    "unauthenticated",
+    "authenticationrequired",
+    "authenticationcredentials",
+    "authorizationhasbeendenied",
+    "loginrequired",
+    "invalidclient",
+    "invalidcredentials",
+    "invalidapikey",
+    "noroutematched",
+    "apiratelimitexceeded",
 ];
 /// Words of an error member that say that there is none.
 const NO_ERROR: [&str; 11] = ["", "false", "no", "none", "null", "nil", "ok", "success", "succeeded", "na", "noerror"];
@@ -152,7 +207,7 @@ pub(super) fn of(body: &Body) -> Option<&'static str> {
 fn within(value: &Value, depth: usize) -> Option<&'static str> {
     match value {
         Value::Bool(false) if depth == 0 => Some("a plain false"),
-        Value::String(text) if depth == 0 && is_bad_word(&joined(text)) => Some("a plain error"),
+        Value::String(text) if is_bad_word(&joined(text)) => Some("a plain error"),
         Value::Object(members) => members.iter().find_map(|(name, value)| member(name, value)).or_else(|| deeper(members, depth)),
         Value::Array(values) if depth < MAX_DEPTH => values.iter().find_map(|value| within(value, depth + 1)),
         _ => None,
@@ -185,7 +240,9 @@ fn member(name: &str, value: &Value) -> Option<&'static str> {
 }
 
 fn is_error(name: &str) -> bool {
-    name.starts_with("error") || ERRORS.contains(&name) || (name != "noerror" && ERROR_ENDINGS.iter().any(|ending| name.ends_with(ending)))
+    let begins = || ERROR_BEGINNINGS.iter().any(|beginning| name.starts_with(beginning));
+    let ends = || ERROR_ENDINGS.iter().any(|ending| name.ends_with(ending));
+    ERRORS.contains(&name) || (!matches!(name, "noerror" | "failover") && (begins() || ends()))
 }
 
 fn says_something(value: &Value) -> bool {
@@ -195,7 +252,10 @@ fn says_something(value: &Value) -> bool {
         Value::Number(number) => !matches!(number.as_f64(), Some(0.0 | 200.0)),
         Value::String(text) => !NO_ERROR.contains(&joined(text).as_str()) && !text.bytes().all(|byte| byte == b'0') && text.trim() != "200",
         Value::Array(values) => values.iter().any(says_something),
-        Value::Object(members) => !members.is_empty(),
+        // A "no" in it is a message, and not the word that there is no error.
+        Value::Object(members) => {
+            members.values().any(|value| says_something(value) || value.as_str().is_some_and(|text| joined(text) == "no"))
+        }
     }
 }
 
@@ -203,7 +263,8 @@ fn is_no(value: &Value) -> bool {
     match value {
         Value::Bool(flag) => !flag,
         Value::Number(number) => number.as_f64() == Some(0.0),
-        Value::String(text) => matches!(text.trim(), "0" | "n" | "N") || is_bad_word(&joined(text)),
+        Value::String(text) => matches!(text.trim(), "" | "0" | "n" | "N") || is_bad_word(&joined(text)),
+        Value::Null => true,
         _ => false,
     }
 }
@@ -213,7 +274,10 @@ fn is_bad(name: &str, value: &Value) -> bool {
         Value::Bool(flag) => !flag && !is_prose(name),
         Value::Number(number) => number.as_f64().is_some_and(|number| number < 0.0) || number.as_u64().is_some_and(is_failing_status),
         // Of prose only the beginning counts; AWS names its errors in a type.
-        Value::String(text) if is_prose(name) => BAD_PROSE.iter().any(|beginning| joined(text).starts_with(beginning)),
+        Value::String(text) if is_prose(name) => {
+            let text = joined(text);
+            BAD_PROSE.iter().any(|beginning| text.starts_with(beginning)) || PROSE_ENDINGS.iter().any(|ending| text.ends_with(ending))
+        }
         Value::String(text) if name == "type" => ["exception", "error", "fault"].iter().any(|ending| joined(text).ends_with(ending)),
         Value::String(text) => {
             is_bad_word(&joined(text)) || text.trim().get(..3).and_then(|code| code.parse().ok()).is_some_and(is_failing_status)
@@ -223,11 +287,13 @@ fn is_bad(name: &str, value: &Value) -> bool {
 }
 
 fn is_prose(name: &str) -> bool {
-    matches!(name, "message" | "msg" | "detail" | "title" | "reason")
+    name.ends_with("message") || matches!(name, "msg" | "detail" | "title" | "reason" | "statusdescription")
 }
 
 fn is_bad_word(word: &str) -> bool {
-    BAD_WORDS.contains(&word) || BAD_BEGINNINGS.iter().any(|beginning| word.starts_with(beginning))
+    BAD_WORDS.contains(&word)
+        || BAD_BEGINNINGS.iter().any(|beginning| word.starts_with(beginning))
+        || BAD_ENDINGS.iter().any(|ending| word.ends_with(ending) && !NO_ERROR.contains(&word))
 }
 
 fn is_failing_status(number: u64) -> bool {

@@ -29,6 +29,13 @@ fn errors_are_no_yes() {
         r#"{"statusCode":200,"body":"{\"error\":\"x\"}"}"#,
         r#"{"error":"x","error":null}"#,
         r#"{"failed":true}"#,
+        r#"{"failureReason":"x"}"#,
+        r#"{"exceptionMessage":"x"}"#,
+        r#"{"request_blocked":true}"#,
+        r#"{"login_required":true}"#,
+        r#"{"error":{"code":0,"message":"no"}}"#,
+        r#"{"ResponseMetadata":{"Error":{"Code":"x"}}}"#,
+        "<!-- added by a proxy -->{\"error\":\"oops\"}",
         r#"{"blocked":true}"#,
         "error=oops",
         "<response><error>oops</error></response>",
@@ -55,6 +62,12 @@ fn false_successes_are_no_yes() {
         r#"{"data":{"success":false}}"#,
         r#"{"success":true,"success":false}"#,
         r#"[{"success":true},{"success":false}]"#,
+        r#"{"success":null}"#,
+        r#"{"success":""}"#,
+        r#"{"done":false}"#,
+        r#"{"responses":[{"success":false}]}"#,
+        r#"{"revocation":{"ok":false}}"#,
+        r#"["error"]"#,
         "success=false",
         "false",
         r#""Unauthorized""#,
@@ -82,6 +95,14 @@ fn states_of_failure_are_no_yes() {
         r#"{"result":false}"#,
         r#"{"outcome":"KO"}"#,
         r#"{"meta":{"status":"error"}}"#,
+        r#"{"status":"client_error"}"#,
+        r#"{"status":"not_found"}"#,
+        r#"{"status":"UNSUCCESSFUL"}"#,
+        r#"{"result":"NG"}"#,
+        r#"{"statusMessage":"Forbidden"}"#,
+        r#"{"message":"Not Found"}"#,
+        r#"{"message":"Token revocation failed"}"#,
+        r#"{"detail":"Authentication credentials were not provided."}"#,
         r#"{"message":"Forbidden"}"#,
         r#"{"message":"Internal Server Error"}"#,
         r#"{"message":"Access denied. Support ID: 17"}"#,
@@ -100,12 +121,23 @@ fn states_of_failure_are_no_yes() {
 
 #[test]
 fn pages_are_no_yes() {
-    let bodies =
-        ["<html>", " \n<!DOCTYPE HTML>", "\u{feff}<HTML>", "<!-- waf --><html>", "<?xml version='1.0'?><!DOCTYPE html>", "Blocked. <html>"];
+    let bodies = [
+        "<html>",
+        " \n<!DOCTYPE HTML>",
+        "\u{feff}<HTML>",
+        "<!-- waf --><html>",
+        "<?xml version='1.0'?><!DOCTYPE html>",
+        "Blocked. <html>",
+        "<a href='/login'>Log in</a>",
+        "<article>",
+        "<svg/>",
+    ];
     for body in bodies {
         assert_eq!(said(body), Some("an HTML page"), "{body}");
     }
-    assert!(of(&Body::read(b"Access denied", Some("text/html; charset=utf-8"), None)).is_some());
+    for body in ["Access denied", "<x-login></x-login>", "<!-- blocked -->"] {
+        assert!(of(&Body::read(body.as_bytes(), Some("text/html; charset=utf-8"), None)).is_some(), "{body}");
+    }
 }
 
 #[test]
@@ -129,6 +161,11 @@ fn everything_else_is_a_yes() {
         r#"{"status":"revoked","error":null}"#,
         r#"{"error":"","errors":[]}"#,
         r#"{"error":false,"errorCode":0}"#,
+        r#"{"error":{"code":0,"message":""}}"#,
+        r#"{"error":{"code":"0","message":"success"}}"#,
+        r#"{"failed":0,"failures":[]}"#,
+        r#"{"failover":true}"#,
+        r#"{"code":"NO_ERROR"}"#,
         r#"{"errcode":0,"errmsg":"ok"}"#,
         r#"{"code":0,"message":"done"}"#,
         r#"{"code":"00000"}"#,

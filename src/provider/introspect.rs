@@ -70,6 +70,8 @@ pub(super) fn conclude(accepted: Answer, before: Look, after: Look) -> Answer {
         (Look::Active(_) | Look::Inactive { ours: true }, Look::Inactive { .. }) => {
             Answer { verdict: Verdict::Done(Proof::Verified), ..accepted }
         }
+        // If it never becomes readable, a person is told, as of any other call.
+        (_, Look::Failed(failure)) if failure.verdict == Verdict::Unreadable => unverified(failure),
         (_, Look::Failed(failure)) => unverified(Answer { verdict: Verdict::Transient, ..failure }),
         (_, Look::Inactive { .. } | Look::Nothing) => accepted,
     }

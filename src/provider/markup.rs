@@ -6,9 +6,61 @@ use super::lenient::insert;
 use super::normal::entities;
 
 /// Elements that pages, and parts of pages, begin with.
-const PAGE: [&str; 32] = [
-    "html", "head", "body", "title", "meta", "script", "style", "link", "base", "div", "span", "center", "font", "pre", "b", "strong",
-    "em", "h1", "h2", "h3", "p", "br", "hr", "img", "ul", "table", "form", "iframe", "frameset", "noscript", "main", "section",
+const PAGE: [&str; 54] = [
+    "html",
+    "head",
+    "body",
+    "title",
+    "meta",
+    "script",
+    "style",
+    "link",
+    "base",
+    "div",
+    "span",
+    "center",
+    "font",
+    "pre",
+    "b",
+    "strong",
+    "em",
+    "h1",
+    "h2",
+    "h3",
+    "p",
+    "br",
+    "hr",
+    "img",
+    "ul",
+    "table",
+    "form",
+    "iframe",
+    "frameset",
+    "noscript",
+    "main",
+    "section",
+    "a",
+    "i",
+    "u",
+    "tt",
+    "small",
+    "big",
+    "h4",
+    "h5",
+    "h6",
+    "ol",
+    "dl",
+    "nav",
+    "header",
+    "footer",
+    "article",
+    "aside",
+    "button",
+    "input",
+    "label",
+    "svg",
+    "template",
+    "blockquote",
 ];
 /// Elements whose mere presence tells of a failure.
 const FAILURES: [&str; 5] = ["error", "errors", "fault", "exception", "failure"];
@@ -17,6 +69,15 @@ const FAILURES: [&str; 5] = ["error", "errors", "fault", "exception", "failure"]
 pub(super) fn is_page(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
     ["<html", "<!doctype html", "<head>", "<body", "<title>", "<h1"].iter().any(|tag| text.contains(tag))
+}
+
+/// The text without the comments before it, which proxies add to whatever they pass on. One that is all there is stays.
+pub(super) fn behind_comments(text: &str) -> &str {
+    let mut behind = text;
+    while let Some((_, rest)) = behind.strip_prefix("<!--").and_then(|comment| comment.split_once("-->")) {
+        behind = rest.trim_start();
+    }
+    if behind.is_empty() { text } else { behind }
 }
 
 /// The attributes and the innermost elements of XML, by name without prefix. `None` for a page, and where there is no element at all.

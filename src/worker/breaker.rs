@@ -60,8 +60,28 @@ enum Phase {
 enum Why {
     /// Calls fail.
     Failing,
+    /// So did a target that was the probe.
+    ProbeFailed,
+    /// So did another, or calls after a probe that was answered. Some servers fail for some targets alone: another probe has to tell.
+    Persisting,
     /// A person has to mend something.
     Misconfigured,
+}
+
+impl Why {
+    /// Whether no target is to be the probe, if the provider has one of its own.
+    fn is_spared(self) -> bool {
+        matches!(self, Self::Persisting | Self::Misconfigured)
+    }
+
+    /// Why it is still open after a probe that failed.
+    fn after_probe(self) -> Self {
+        match self {
+            Self::Failing => Self::ProbeFailed,
+            Self::ProbeFailed => Self::Persisting,
+            other => other,
+        }
+    }
 }
 
 /// One provider's breaker, as this worker sees it.
@@ -69,7 +89,7 @@ pub(super) struct Breaker {
     phase: Phase,
     /// Failures since the last success.
     in_a_row: u64,
-    /// Whether no target is the probe while a person has to mend something: the provider's own probe is.
+    /// Whether no target is the probe while a person has to mend something, or while targets that were it failed: the provider's own probe is.
     spares_targets: bool,
     /// `retry_after_max`
     longest_hold: Duration,
@@ -91,7 +111,7 @@ impl Breaker {
                 self.phase = Phase::Ramping { since: now, calls: 0, failures: 0 };
                 Admission::Call
             }
-            Phase::Open { probe_at, probing, why, .. } if now < *probe_at || *probing || (*why, self.spares_targets) == SPARED => {
+            Phase::Open { probe_at, probing, why, .. } if now < *probe_at || *probing || (self.spares_targets && why.is_spared()) => {
                 Admission::Wait((*probe_at).max(now + FIRST_PROBE))
             }
             Phase::Open { probing, .. } => {
@@ -112,7 +132,7 @@ impl Breaker {
                     usize::MAX
                 }
             }
-            Phase::Open { why, .. } if (why, self.spares_targets) == SPARED => 0,
+            Phase::Open { why, .. } if self.spares_targets && why.is_spared() => 0,
             Phase::Open { probe_at, probing, .. } => usize::from(!probing && now >= probe_at),
         }
     }
@@ -149,7 +169,7 @@ impl Breaker {
         }
     }
 
-    /// Whether targets are spared while a person has to mend something.
+    /// Whether targets are spared from being probes.
     pub(super) fn spare_targets(&mut self, spares: bool) {
         self.spares_targets = spares;
     }
@@ -157,7 +177,7 @@ impl Breaker {
     /// When the provider's own probe is to be made, if it is the one that decides.
     pub(super) fn own_probe_at(&self) -> Option<Instant> {
         match self.phase {
-            Phase::Open { probe_at, why, .. } if (why, self.spares_targets) == SPARED => Some(probe_at),
+            Phase::Open { probe_at, why, .. } if self.spares_targets && why.is_spared() => Some(probe_at),
             _ => None,
         }
     }
@@ -227,10 +247,10 @@ impl Breaker {
                         _ => Phase::Held { until },
                     }
                 }
-                (_, Phase::Open { wait, probing: true, why, .. }) => open(wait, why),
+                (_, Phase::Open { wait, probing: true, why, .. }) => open(wait, why.after_probe()),
                 (_, Phase::Closed) if self.in_a_row >= ENOUGH_CALLS || failing(calls, now) => open(FIRST_PROBE, Why::Failing),
                 (_, Phase::Ramping { since, calls, failures }) => match (calls + 1, failures + 1) {
-                    (calls, failures) if calls >= ENOUGH_IN_RAMP && failures * 2 >= calls => open(FIRST_PROBE, Why::Failing),
+                    (calls, failures) if calls >= ENOUGH_IN_RAMP && failures * 2 >= calls => open(FIRST_PROBE, Why::Persisting),
                     (calls, failures) => Phase::Ramping { since, calls, failures },
                 },
                 (_, phase) => phase,
@@ -274,9 +294,6 @@ impl Breaker {
         true
     }
 }
-
-/// Why it is open, and that targets are spared: then none of them is a probe.
-const SPARED: (Why, bool) = (Why::Misconfigured, true);
 
 fn failing(calls: &Calls, now: Instant) -> bool {
     let recent = calls.recent(now);

@@ -8,7 +8,7 @@
 //! was doubted that it is the target.
 
 use std::collections::{HashMap, HashSet};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
@@ -18,8 +18,10 @@ use crate::target::TargetId;
 
 /// So many events' targets in doubt without a success since the first: it is us, where no probe tells otherwise.
 const ENOUGH_TO_BLAME_US: usize = 3;
-/// So many: nobody is parked until there is a success, whatever a probe says. Some servers answer 200 to an unknown token before they look at the client.
+/// So many: nobody is parked at once without a success, whatever a probe says. Some servers answer 200 to an unknown token before they look at the client.
 const TOO_MANY_TO_BLAME: usize = 20;
+/// For so long a target is in doubt then. A batch of somebody else's tokens may be all that there is, and a person has to know of it.
+const LONG_ENOUGH: Duration = Duration::from_secs(30);
 /// Most targets in doubt that are remembered.
 const MOST: usize = 1024;
 
@@ -151,6 +153,11 @@ impl Doubts {
         }
     }
 
+    /// Whether there is a probe that can be believed, and nothing but good has been heard since it could.
+    pub(super) fn trusts_probe(&self) -> bool {
+        self.probe == Belief::Proven && self.good_since.is_some()
+    }
+
     /// Whether a call that began then may have been answered before the probe that was refused last.
     pub(super) fn is_older_than_refusal(&self, began: Instant) -> bool {
         self.refused_at.is_some_and(|refused| began <= refused)
@@ -164,7 +171,7 @@ impl Doubts {
         let ruling = match finding {
             Finding::Refused { .. } => Ruling::Us { by_probe: true },
             Finding::Unanswered(answer) => Ruling::Nobody(answer),
-            Finding::Accepted if in_doubt >= TOO_MANY_TO_BLAME => Ruling::Open,
+            Finding::Accepted if in_doubt >= TOO_MANY_TO_BLAME && doubt.answered < first + LONG_ENOUGH => Ruling::Open,
             Finding::Accepted if doubt.attempt > 1 && was_good => Ruling::Target { by_probe: true },
             Finding::Nothing if was_good && self.success_at.is_some_and(|success| success > first) => Ruling::Target { by_probe: false },
             Finding::Nothing if in_doubt >= ENOUGH_TO_BLAME_US => Ruling::Us { by_probe: false },

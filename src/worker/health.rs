@@ -81,6 +81,12 @@ impl Healths {
         self.0.iter_mut().for_each(|health| health.breaker.hold(wait, now));
     }
 
+    /// A target's redirect, while a probe can tell whether everybody is redirected: it is in doubt, because a firewall may send only this target away.
+    pub(super) fn redirect_in_doubt(&self, wide: bool, answer: Answer) -> Answer {
+        let is_redirect = answer.verdict == Verdict::Misconfigured && matches!(answer.http_status, Some(300..=399));
+        if is_redirect && self.0[usize::from(wide)].doubts.trusts_probe() { Answer { verdict: Verdict::Doubted, ..answer } } else { answer }
+    }
+
     /// Learns from an answer; logs when the breaker's state changes.
     pub(super) fn report(&mut self, provider: &str, wide: bool, answer: &Answer, took: Duration) {
         let now = Instant::now();

@@ -90,7 +90,7 @@ async fn attempt(worker: &Worker, mut job: Job) -> Option<Finished> {
     };
     failpoint!("sent");
     let (started_at, began) = (OffsetDateTime::now_utc(), Instant::now());
-    let answer = gate.provider.revoke(&job.target).await;
+    let answer = gate.redirect_in_doubt(job.target.token().is_none(), gate.provider.revoke(&job.target).await);
     let took = began.elapsed();
     job.standing.is_outage = pass.report(&answer, took);
     job.standing.is_unreadable = gate.provider.is_unreadable(&job.target);

@@ -6,7 +6,7 @@ use revocation_worker::config::{ProviderConfig, Verify};
 use revocation_worker::outcome::{Answer, Proof, Verdict};
 
 use crate::scripted_idp::{Memory, Reply, ScriptedIdp};
-use crate::settings::{TOKEN, calls, revoke, rfc7009};
+use crate::settings::{TOKEN, calls, provider, revoke, rfc7009, token};
 
 const ACCEPTED: Verdict = Verdict::Done(Proof::Accepted);
 
@@ -106,6 +106,24 @@ async fn a_look_that_fails_for_now_is_tried_again_with_the_revocation() {
         let answer = between(active, after).await;
         assert_eq!(answer.verdict, Verdict::Transient);
         assert!(answer.error.unwrap().starts_with("revocation accepted, not verified: POST http://127.0.0.1:"));
+    }
+}
+
+#[tokio::test]
+async fn a_look_that_is_never_readable_is_told_to_a_person() {
+    for bytes in ["HTTP/2 200 OK\r\n\r\n", "<html>HTTP/0.9</html>", "HTTP/1.1 2OO OK\r\n\r\n"] {
+        let idp = ScriptedIdp::start(move |request| match request.path.as_str() {
+            "/revoke" => Reply::status(200),
+            _ => Reply::garbage(bytes),
+        });
+        let (idp, target) = (idp.await, token(TOKEN, None));
+        let provider = provider(&verifying(idp.url()));
+        for attempt in 1..=5 {
+            assert!(!provider.is_unreadable(&target), "{bytes} {attempt}");
+            let error = provider.revoke(&target).await.error.unwrap();
+            assert!(error.contains("no readable HTTP") && error.contains("a person must look") == (attempt == 5), "{error}");
+        }
+        assert!(provider.is_unreadable(&target), "{bytes}");
     }
 }
 

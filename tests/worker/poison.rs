@@ -122,11 +122,55 @@ async fn poison_is_parked_where_there_was_never_a_success() {
     let _worker = picky.worker(&stage).start().await;
     let app = App::connect(&stage.amqp_url).await;
     for (number, (_, answer)) in sorts().into_iter().enumerate() {
-        app.publish(&picky.poison(&number.to_string(), answer)).await;
+        app.publish(&picky.poison(&format!("poison-{number}"), answer)).await;
     }
     let parked = "audit.revocations WHERE state = 'parked' AND attempts = 2 AND denied_at IS NOT NULL";
     stage.wait_for_count(sorts().len().try_into().expect("a count"), parked).await;
     assert_eq!(stage.count("audit.providers WHERE breaker = 'closed'").await, 1);
+}
+
+/// More of them than a probe is believed about at once, and nobody else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_of_poison_alone_is_parked_when_it_has_lasted() {
+    let (stage, picky) = (Stage::new().await, Picky::new(YES).await);
+    let _worker = picky.worker(&stage).set("REVOCATION__RETRY__INITIAL", "200ms").start().await;
+    let app = App::connect(&stage.amqp_url).await;
+    for number in 0..27 {
+        app.publish(&picky.poison(&number.to_string(), sorts()[number % sorts().len()].1)).await;
+    }
+    stage.wait_for_count(27, "audit.revocations WHERE state = 'parked' AND last_error LIKE '%cancel it%'").await;
+    assert_eq!(stage.count("audit.attempts WHERE outcome = 'misconfigured'").await, 0, "the provider was never paused");
+}
+
+/// What pauses the provider at once, or opens its breaker, if everybody gets it: nobody is left waiting for the few who alone do.
+#[tokio::test(flavor = "multi_thread")]
+async fn poison_that_reads_like_an_outage_is_not_the_probe_for_ever() {
+    let sorts: [(Answer, bool); 4] = [
+        (|| Reply::status(302).header("Location", "https://id.example.com/login"), true),
+        (|| Reply::status(307).header("Location", "/blocked"), true),
+        (|| Reply::status(500), false),
+        (|| Reply::close(), false),
+    ];
+    for (answer, is_parked) in sorts {
+        let (stage, picky) = (Stage::new().await, Picky::new(YES).await);
+        let _worker = picky.worker(&stage).start().await;
+        let app = App::connect(&stage.amqp_url).await;
+        for number in 0..21 {
+            app.publish(&picky.poison(&format!("poison-{number}"), answer)).await;
+        }
+        stage.wait_for_count(1, "audit.providers WHERE breaker <> 'closed'").await;
+        let logouts = Logout::many(1);
+        app.publish(&logouts[0].event()).await;
+        picky.revoked(&stage, &logouts).await;
+        if is_parked {
+            stage
+                .wait_for_count(
+                    21,
+                    "audit.revocations WHERE state = 'parked' AND last_error LIKE '%a probe that names no token is accepted%'",
+                )
+                .await;
+        }
+    }
 }
 
 /// The secret is changed at the provider in the middle of traffic, and poison is about.

@@ -231,6 +231,25 @@ fn a_provider_that_fails_is_probed_with_targets_until_it_turns_out_that_a_person
 }
 
 #[test]
+fn after_two_targets_that_failed_as_the_probe_it_is_the_providers_own_where_it_has_one() {
+    for has_probe in [true, false] {
+        let (mut breaker, mut calls, now) = (Breaker::default(), Calls::new(Instant::now()), Instant::now());
+        breaker.spare_targets(has_probe);
+        (0..20).for_each(|_| fail(&mut breaker, &mut calls, Verdict::Transient, now));
+        for seconds in [2, 6] {
+            assert_eq!(breaker.admit(now + Duration::from_secs(seconds)), Admission::Probe, "a target");
+            fail(&mut breaker, &mut calls, Verdict::Transient, now + Duration::from_secs(seconds));
+        }
+        let third = now + Duration::from_secs(14);
+        assert_eq!((breaker.own_probe_at(), breaker.appetite(third)), if has_probe { (Some(third), 0) } else { (None, 1) });
+        breaker.begin_own_probe();
+        breaker.report(&answer(Verdict::Done(Proof::Accepted)), &calls, third, 0.5);
+        (0..5).for_each(|_| fail(&mut breaker, &mut calls, Verdict::Transient, third));
+        assert_eq!(breaker.own_probe_at(), has_probe.then_some(third + FIRST_PROBE), "they fail again, and others have had their turn");
+    }
+}
+
+#[test]
 fn an_answer_in_doubt_opens_nothing_and_as_a_probe_it_only_waits_for_what_is_found_out() {
     let (mut breaker, mut calls, now) = (Breaker::default(), Calls::new(Instant::now()), Instant::now());
     for _ in 0..100 {

@@ -133,6 +133,32 @@ fn many_in_doubt_without_a_success_are_not_parked_although_the_probe_is_accepted
 }
 
 #[test]
+fn many_in_doubt_are_parked_when_it_has_lasted_and_the_probe_was_accepted_all_the_while() {
+    for (refused_at, ruling) in [(None, PARK), (Some(20), Ruling::Open)] {
+        let (mut doubts, clock) = scene();
+        for event in 0..100 {
+            let finding = probe(&mut doubts, &clock, Probed::Accepted, 3);
+            assert_eq!(doubts.rule(doubt(&clock, event, 1, 2), finding), Ruling::Open);
+        }
+        assert_eq!(doubts.rule(doubt(&clock, 1, 2, 31), Finding::Accepted), Ruling::Open, "not yet");
+        refused_at.into_iter().for_each(|at| drop(probe(&mut doubts, &clock, refused(true), at)));
+        let finding = probe(&mut doubts, &clock, Probed::Accepted, 34);
+        assert_eq!(doubts.rule(doubt(&clock, 1, 3, 33), finding), ruling, "{refused_at:?}");
+    }
+}
+
+#[test]
+fn a_probe_is_trusted_from_its_first_yes_until_a_no() {
+    let (mut doubts, clock) = scene();
+    doubts.succeeded(clock.at(1), clock.at(2));
+    assert!(!doubts.trusts_probe(), "it was never accepted");
+    for (at, probed, trusted) in [(3, Probed::Accepted, true), (5, refused(true), false), (7, Probed::Accepted, true)] {
+        probe(&mut doubts, &clock, probed, at);
+        assert_eq!(doubts.trusts_probe(), trusted, "{at}");
+    }
+}
+
+#[test]
 fn a_server_that_refuses_every_unknown_string_is_found_out_by_a_target() {
     let (mut doubts, clock) = scene();
     assert!(matches!(probe(&mut doubts, &clock, refused(false), 1), Finding::Refused { untested: true, .. }));

@@ -1,4 +1,5 @@
-//! The provider's own probes, outside slots and rate: whose fault an answer in doubt is, and whether a person has mended what pauses the provider.
+//! The provider's own probes, outside slots and rate: whose fault an answer in doubt is, and whether what
+//! pauses the provider is mended.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -33,6 +34,11 @@ impl Probes {
 }
 
 impl Gate {
+    /// The answer to a target's call, in doubt where it is a redirect that may be meant for this target alone.
+    pub(in crate::worker) fn redirect_in_doubt(&self, wide: bool, answer: Answer) -> Answer {
+        self.core.state().health.redirect_in_doubt(wide, answer)
+    }
+
     /// Decides what an answer in doubt means, by a probe that begins after it, which all who wait share. The caller holds no slot.
     pub(in crate::worker) async fn rule(&self, wide: bool, doubt: Doubt, answer: Answer) -> Answer {
         if self.held_for().is_some() {
@@ -99,7 +105,7 @@ impl Core {
     }
 }
 
-/// Probes a provider that a person has to mend until it is mended, or until a target has to be the probe.
+/// Probes a provider that a person has to mend, or that targets alone may fail at, until it is well, or until a target has to be the probe.
 pub(super) fn watch(core: &Arc<Core>, wide: bool) {
     if std::mem::replace(&mut core.state().is_watched[usize::from(wide)], true) {
         return;
