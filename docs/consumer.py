@@ -30,12 +30,13 @@ class Denylist:
         event = json.loads(body)
         if event["type"] == "auth.invalidation.heartbeat.v1": self.clock = max(self.clock, seconds(event["time"]))
         if event["type"] == "auth.invalidation.v1": [self._deny(target["kind"], target) for target in event["data"]["targets"]]
-        if event["type"] == "auth.invalidation.heartbeat.v1" and "publisher" in event["data"]: self.waiting.append(event)
+        if event["type"] == "auth.invalidation.heartbeat.v1" and "publisher" in event["data"]: self.waiting.append((time.time(), event))
         if "x-publisher" in headers: self.read[headers["x-publisher"]] = max(self.read.get(headers["x-publisher"], 0), headers["x-sequence"])
-        while self.waiting and self._has_read(self.waiting[0]["data"]):
-            self.heartbeat = max(self.heartbeat, min(seconds(self.waiting.pop(0)["time"]), time.time()))
+        while self.waiting and self._has_read(self.waiting[0][1]["data"]):
+            self.heartbeat = max(self.heartbeat, min(seconds(self.waiting.pop(0)[1]["time"]), time.time()))
         if method.delivery_tag % 100 == 0: channel.basic_ack(method.delivery_tag, multiple=True)
         if method.delivery_tag % 10_000 == 0: self.denied = {key: held for key, held in self.denied.items() if held[1] > time.time()}
+        if self.waiting and time.time() - self.waiting[0][0] > 30: raise TimeoutError("what a heartbeat names did not come; subscribing again")
     def _has_read(self, beat):  # A heartbeat vouches once all is read that it, or one before it, names.
         return self.read.get(beat["publisher"], 0) >= beat["sequence"] or seconds(beat["published_at"]) <= self.since.timestamp()
     def _deny(self, kind, target):

@@ -14,7 +14,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::harness::{App, Operator, Stage, canary_token, eventually, logout, logout_of};
 use crate::scripted_idp::{Memory, ScriptedIdp};
-use crate::source::{Source, holds, verifier};
+use crate::source::{Source, denial, holds, verifier};
 
 /// The consumer as a program. Dropping it kills it.
 pub(crate) struct Consumer {
@@ -96,6 +96,28 @@ fn cutoff(id: &str, target: Value) -> Value {
     let mut event = logout_of(id, json!([target]));
     event["data"]["not_before"] = json!(OffsetDateTime::now_utc().format(&Rfc3339).expect("a time"));
     event
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_was_taken_away_is_subscribed_to_again() {
+    let stage = Stage::new().await;
+    let source = Source::declare_apart(&stage.amqp_url).await;
+    let mut consumer = Consumer::start(&stage.amqp_url);
+    let (token, now) = (canary_token(), OffsetDateTime::now_utc());
+    source.deny_as("a", 1, denial("t1")).await;
+    source.naming("a", 1, now, consumer.comes_to_say("allowed", &token)).await;
+    source.delete_stream().await;
+    source.declare_stream(None).await;
+    source.deny_as("a", 2, denial("t2")).await;
+    source.naming("a", 2, now, consumer.comes_to_say("stale", &token)).await;
+    let mut number = 3;
+    eventually("it reads the new log", async || {
+        source.deny_as("a", number, denial(&format!("t{number}"))).await;
+        source.name("a", number.unsigned_abs(), now).await;
+        number += 1;
+        (consumer.verdict(&token) == "allowed").then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
