@@ -90,7 +90,9 @@ async fn attempt(worker: &Worker, mut job: Job) -> Option<Finished> {
     };
     failpoint!("sent");
     let (started_at, began) = (OffsetDateTime::now_utc(), Instant::now());
-    let answer = gate.redirect_in_doubt(job.target.token().is_none(), gate.provider.revoke(&job.target).await);
+    // On the heap: what a call needs would else be set aside for each of the thousands that wait for their turn.
+    let answer = Box::pin(gate.provider.revoke(&job.target)).await;
+    let answer = gate.redirect_in_doubt(job.target.token().is_none(), answer);
     let took = began.elapsed();
     job.standing.is_outage = pass.report(&answer, took);
     job.standing.is_unreadable = gate.provider.is_unreadable(&job.target);
@@ -108,7 +110,7 @@ async fn ruled(worker: &Worker, gate: &Gate, job: &Job, answer: Answer, (began, 
     tokio::select! {
         biased;
         () = worker.stop.cancelled() => answer.clone(),
-        ruled = gate.rule(job.target.token().is_none(), doubt, answer.clone()) => ruled,
+        ruled = Box::pin(gate.rule(job.target.token().is_none(), doubt, answer.clone())) => ruled,
     }
 }
 
