@@ -19,6 +19,8 @@ struct Health {
     breaker: Breaker,
     calls: Calls,
     doubts: Doubts,
+    /// Answers in doubt since the last success on which the probe has not decided yet.
+    undecided: usize,
     /// Whether the provider has a probe of its own for this credential.
     has_probe: bool,
     /// How many probes came to each of [`RESULTS`].
@@ -41,6 +43,7 @@ impl Healths {
             breaker: Breaker::default(),
             calls: Calls::new(now),
             doubts: Doubts::default(),
+            undecided: 0,
             has_probe,
             probes: Default::default(),
             last_success_at: None,
@@ -59,9 +62,15 @@ impl Healths {
         &mut self.0[usize::from(wide)].breaker
     }
 
-    /// Of `slots`, how many are open for tokens and how many for wide calls.
+    /// Of `slots`, how many are open for tokens and how many for wide calls. While nothing but doubt comes back, no crowd follows those who are in it.
     pub(super) fn open_slots(&self, slots: usize, now: Instant) -> [usize; 2] {
-        self.0.each_ref().map(|health| health.breaker.open_slots(slots, now))
+        self.0.each_ref().map(|health| health.breaker.open_slots(slots, now).saturating_sub(health.undecided).max(1))
+    }
+
+    /// It is decided on an answer in doubt, or nobody waits for that any more.
+    pub(super) fn decided(&mut self, wide: bool) {
+        let undecided = &mut self.0[usize::from(wide)].undecided;
+        *undecided = undecided.saturating_sub(1);
     }
 
     /// How many calls `slots` make a second when all are in use, as long as calls took lately; `None` without calls.
@@ -210,7 +219,9 @@ impl Health {
         let began = now.checked_sub(took).unwrap_or(now);
         if matches!(answer.verdict, Verdict::Done(_) | Verdict::Contradicted | Verdict::Unsupported) {
             self.doubts.succeeded(began, now);
+            self.undecided = 0;
         }
+        self.undecided += usize::from(answer.verdict == Verdict::Doubted);
         // A target's call that was under way when a probe was refused does not take that back.
         if !failed && self.breaker.own_probe_at().is_some() && self.doubts.is_older_than_refusal(began) {
             return false;

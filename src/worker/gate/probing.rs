@@ -41,6 +41,7 @@ impl Gate {
 
     /// Decides what an answer in doubt means, by a probe that begins after it, which all who wait share. The caller holds no slot.
     pub(in crate::worker) async fn rule(&self, wide: bool, doubt: Doubt, answer: Answer) -> Answer {
+        let _undecided = Undecided { core: &self.core, wide };
         if self.held_for().is_some() {
             return answer.ruled(Verdict::Doubted, "the provider asked to be left alone: it is tried again then");
         }
@@ -60,6 +61,19 @@ impl Gate {
                 tokio::spawn(async move { core.probe(wide, Instant::now()).await });
             }
         }
+    }
+}
+
+/// As long as this lives, an answer is in doubt.
+struct Undecided<'a> {
+    core: &'a Arc<Core>,
+    wide: bool,
+}
+
+impl Drop for Undecided<'_> {
+    fn drop(&mut self) {
+        self.core.state().health.decided(self.wide);
+        dispatch(self.core);
     }
 }
 

@@ -201,3 +201,20 @@ async fn an_order_is_followed_once_and_none_from_before_the_first_look() {
     assert!(!gate.follow(8) && !gate.follow(3) && gate.held_for().is_some(), "what it is told after the order counts");
     assert_eq!(gate.status().order_no, 8);
 }
+
+#[tokio::test]
+async fn while_nothing_but_doubt_comes_back_no_crowd_follows() {
+    let gate = gate(4, None);
+    for _ in 0..2 {
+        pass(&gate, true).await.report(&failed(Verdict::Doubted, None), Duration::ZERO);
+    }
+    let under_way = [pass(&gate, true).await, pass(&gate, true).await];
+    assert!(gate.enter(LANE, true, 1).now_or_never().is_none(), "two of four slots are left");
+    assert!(gate.enter(LANE, false, 1).now_or_never().is_some(), "tokens are not meant");
+    gate.core.state().health.decided(true);
+    let third = gate.enter(LANE, true, 1).now_or_never().flatten().expect("a slot: one doubt is decided");
+    let [first, _second] = under_way;
+    first.report(&Answer::done(Proof::Accepted, None), Duration::ZERO);
+    assert!(gate.enter(LANE, true, 1).now_or_never().flatten().is_some(), "a success says that it is not us");
+    drop(third);
+}
