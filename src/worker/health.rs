@@ -62,9 +62,13 @@ impl Healths {
         &mut self.0[usize::from(wide)].breaker
     }
 
-    /// Of `slots`, how many are open for tokens and how many for wide calls. While nothing but doubt comes back, no crowd follows those who are in it.
+    /// Of `slots`, how many are open for tokens and how many for wide calls. While nothing but doubt comes back, no crowd follows those who are in it; a few
+    /// do, because one of them may be the success that says that it is not us.
     pub(super) fn open_slots(&self, slots: usize, now: Instant) -> [usize; 2] {
-        self.0.each_ref().map(|health| health.breaker.open_slots(slots, now).saturating_sub(health.undecided).max(1))
+        self.0.each_ref().map(|health| {
+            let open = health.breaker.open_slots(slots, now);
+            open.saturating_sub(health.undecided).max(open.div_ceil(4))
+        })
     }
 
     /// It is decided on an answer in doubt, or nobody waits for that any more.
