@@ -170,7 +170,7 @@ pub struct Settlement {
 }
 
 /// Most characters of an error text.
-const LONGEST_ERROR: usize = 240;
+pub const LONGEST_ERROR: usize = 240;
 /// Shortest rest of a target whose answer is in doubt: what is being rolled out just then may pass.
 const SHORTEST_REST: Duration = Duration::from_secs(1);
 /// Longest rest of a target that met wrong credentials or the like.

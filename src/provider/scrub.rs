@@ -3,9 +3,8 @@
 use url::form_urlencoded::byte_serialize;
 
 use super::normal::tells;
+use crate::outcome::LONGEST_ERROR;
 
-/// Longest error text, characters.
-const MAX_ERROR_CHARS: usize = 240;
 /// A word of at least this many characters that mixes letters and digits may be (part of) a credential.
 const OPAQUE_WORD_CHARS: usize = 24;
 /// Most characters of foreign text that are looked at: far more than are shown, and few enough to be searched for every spelling of a token.
@@ -31,7 +30,7 @@ pub(super) fn printable(text: &str) -> String {
 
 /// The error text, cut to 240 characters.
 pub(super) fn limit(text: &str) -> String {
-    shorten(text, MAX_ERROR_CHARS)
+    shorten(text, LONGEST_ERROR)
 }
 
 /// The text cut to `most` characters; the last one is an ellipsis where something was cut.
@@ -112,7 +111,7 @@ mod tests {
     #[test]
     fn long_text_ends_in_an_ellipsis_at_the_limit() {
         let text = limit(&"é".repeat(500));
-        assert_eq!(text.chars().count(), MAX_ERROR_CHARS);
+        assert_eq!(text.chars().count(), LONGEST_ERROR);
         assert!(text.ends_with('…'));
     }
 }
