@@ -25,7 +25,7 @@ pub(crate) struct Drain {
 pub(crate) async fn run(servers: &mut Servers, contender: Contender, events: u32) -> Result<Drain> {
     let stage = Stage::raise(servers).await?;
     contender.prepare(&stage).await?;
-    load::all_at_once(&stage.channel, events).await?;
+    load::all_at_once(&stage.producer, (0..events).map(load::event), &stage.producer.properties(), load::WINDOW).await?;
     stage.calm().await?;
     servers.provider.reset().await?;
 

@@ -11,6 +11,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use crate::client::{Client, Contender};
+use crate::load::Producer;
 use crate::measure::{memory_mib, now_us, percentile};
 use crate::stage::{Servers, Stage};
 use crate::{Result, load};
@@ -61,45 +62,45 @@ struct Seen {
     confirmed: Phase,
 }
 
-/// Publishes at `rate` for `seconds`, after one second that does not count.
-pub(crate) async fn run(servers: &mut Servers, contender: Contender, rate: u32, seconds: u32) -> Result<Latency> {
-    run_beside(servers, contender, rate, seconds, Poison::default()).await
+/// What somebody else publishes beside the logouts.
+pub(crate) trait Beside {
+    /// Publishes it, from the first second that counts on.
+    async fn publish(&self, producer: &Producer) -> Result;
+    /// Waits until it is dealt with, and checks what became of it.
+    async fn settle(&self, stage: &Stage, client: &mut Client) -> Result;
 }
 
-/// Events of tokens that the provider refuses as it refuses bad credentials, and how many of them are published a second.
-#[derive(Default)]
-pub(crate) struct Poison {
-    pub(crate) events: Vec<Vec<u8>>,
-    pub(crate) per_s: f64,
-}
+struct Nothing;
 
-impl Poison {
-    /// Publishes them from the first second that counts on.
-    async fn publish(&self, stage: &Stage) -> Result {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        load::at_rate(&stage.channel, &self.events, self.per_s).await.map(drop)
+impl Beside for Nothing {
+    async fn publish(&self, _: &Producer) -> Result {
+        Ok(())
     }
 
-    /// Waits until all are parked, and checks that none of them paused the provider.
-    async fn wait(&self, stage: &Stage, client: &mut Client) -> Result {
-        let (start, expected) = (Instant::now(), i64::try_from(self.events.len())?);
-        let parked = "SELECT count(*) FROM audit.revocations WHERE state = 'parked'";
-        while expected > 0 && sqlx::query_scalar::<_, i64>(parked).fetch_one(&stage.database).await? < expected {
-            client.check("the poison to be parked", start)?;
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        let paused = "SELECT EXISTS (SELECT FROM revocation.attempts WHERE outcome = 'misconfigured')";
-        if expected > 0 && sqlx::query_scalar::<_, bool>(paused).fetch_one(&stage.database).await? {
-            return Err("poison paused the provider".into());
-        }
+    async fn settle(&self, _: &Stage, _: &mut Client) -> Result {
         Ok(())
     }
 }
 
-/// The same beside poison; ends when all of it is parked, too.
-pub(crate) async fn run_beside(servers: &mut Servers, contender: Contender, rate: u32, seconds: u32, poison: Poison) -> Result<Latency> {
+/// The broker user of whoever publishes beside.
+const OTHER_USER: &str = "other";
+
+/// Publishes at `rate` for `seconds`, after one second that does not count.
+pub(crate) async fn run(servers: &mut Servers, contender: Contender, rate: u32, seconds: u32) -> Result<Latency> {
+    run_beside(servers, contender, rate, seconds, &Nothing).await
+}
+
+/// The same beside what another user publishes; ends when all of it is dealt with, too.
+pub(crate) async fn run_beside(
+    servers: &mut Servers,
+    contender: Contender,
+    rate: u32,
+    seconds: u32,
+    beside: &impl Beside,
+) -> Result<Latency> {
     let events = rate * (seconds + 1);
-    let stage = Stage::raise(servers).await?;
+    let mut stage = Stage::raise(servers).await?;
+    let other = stage.another(servers, OTHER_USER).await?;
     contender.prepare(&stage).await?;
     let (connection, seen) = observe(&stage.amqp_url, events as usize).await?;
     stage.calm().await?;
@@ -108,9 +109,13 @@ pub(crate) async fn run_beside(servers: &mut Servers, contender: Contender, rate
     let mut client = Client::start(contender, &stage, &servers.provider.url)?;
     let idle_mib = idle(&mut client, &stage).await?;
     let bodies = load::events(events);
-    let (published, ()) = tokio::try_join!(load::at_rate(&stage.channel, &bodies, rate), poison.publish(&stage))?;
+    let publish_beside = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        beside.publish(&other).await
+    };
+    let (published, ()) = tokio::try_join!(load::at_rate(&stage.producer, &bodies, rate), publish_beside)?;
     wait_for_the_end(servers, &mut client, contender, &seen, events).await?;
-    poison.wait(&stage, &mut client).await?;
+    beside.settle(&stage, &mut client).await?;
 
     let revoked = servers.provider.latest_us().await?;
     client.stop().await?;

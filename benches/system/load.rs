@@ -6,6 +6,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use lapin::options::BasicPublishOptions;
+use lapin::types::ShortString;
 use lapin::{BasicProperties, Channel, Confirmation};
 use rand::distributions::{Alphanumeric, DistString};
 use tokio::time::Instant;
@@ -23,7 +24,7 @@ const REFRESH_TOKEN_BYTES: usize = 40;
 /// 2096-10-02: no token ends while it is measured.
 const FAR_AHEAD: i64 = 4_000_000_000;
 /// Publishes that wait for their confirm at once.
-const WINDOW: usize = 2000;
+pub(crate) const WINDOW: usize = 2000;
 
 /// A string of `length` that no other call returns and that ends in `number`.
 fn opaque(length: usize, number: u32) -> String {
@@ -65,10 +66,29 @@ pub(crate) fn event_of(id: &str, targets: &serde_json::Value) -> Vec<u8> {
     event.to_string().into_bytes()
 }
 
-async fn publish(channel: &Channel, body: &[u8]) -> Result<impl Future<Output = lapin::Result<Confirmation>> + use<>> {
-    let properties = BasicProperties::default().with_content_type("application/cloudevents+json".into()).with_delivery_mode(2);
-    let options = BasicPublishOptions { mandatory: true, ..Default::default() };
-    Ok(channel.basic_publish("auth.events".into(), "auth.logout".into(), options, body, properties).await?)
+/// Who publishes: a channel in confirm mode, and the broker user that it belongs to.
+#[derive(Clone)]
+pub(crate) struct Producer {
+    pub(crate) channel: Channel,
+    pub(crate) user: ShortString,
+}
+
+impl Producer {
+    /// What an application says of each of its events.
+    pub(crate) fn properties(&self) -> BasicProperties {
+        let properties = BasicProperties::default().with_content_type("application/cloudevents+json".into());
+        properties.with_delivery_mode(2).with_user_id(self.user.clone())
+    }
+
+    /// Publishes to `auth.events` as an ordinary logout. Returns a future of the broker's confirm.
+    pub(crate) async fn publish(
+        &self,
+        body: &[u8],
+        properties: BasicProperties,
+    ) -> Result<impl Future<Output = lapin::Result<Confirmation>> + use<>> {
+        let options = BasicPublishOptions { mandatory: true, ..Default::default() };
+        Ok(self.channel.basic_publish("auth.events".into(), "auth.logout".into(), options, body, properties).await?)
+    }
 }
 
 pub(crate) async fn confirmed(confirm: impl Future<Output = lapin::Result<Confirmation>>) -> Result {
@@ -78,16 +98,21 @@ pub(crate) async fn confirmed(confirm: impl Future<Output = lapin::Result<Confir
     }
 }
 
-/// Publishes events 0 to `count` as fast as the broker confirms them.
-pub(crate) async fn all_at_once(channel: &Channel, count: u32) -> Result {
+/// Publishes as fast as the broker confirms, with so many unconfirmed at once.
+pub(crate) async fn all_at_once<B: AsRef<[u8]>>(
+    producer: &Producer,
+    bodies: impl IntoIterator<Item = B>,
+    properties: &BasicProperties,
+    window: usize,
+) -> Result {
     let mut open = VecDeque::new();
-    for number in 0..count {
-        if open.len() >= WINDOW
+    for body in bodies {
+        if open.len() >= window
             && let Some(oldest) = open.pop_front()
         {
             confirmed(oldest).await?;
         }
-        open.push_back(publish(channel, &event(number)).await?);
+        open.push_back(producer.publish(body.as_ref(), properties.clone()).await?);
     }
     for confirm in open {
         confirmed(confirm).await?;
@@ -102,7 +127,7 @@ pub(crate) fn events(count: u32) -> Vec<Vec<u8>> {
 
 /// Publishes events, `rate` a second, whatever becomes of them. Returns when each was published, in microseconds since 1970.
 pub(crate) async fn at_rate<B: AsRef<[u8]>>(
-    channel: &Channel,
+    producer: &Producer,
     bodies: impl IntoIterator<Item = B>,
     rate: impl Into<f64>,
 ) -> Result<Vec<i64>> {
@@ -112,7 +137,7 @@ pub(crate) async fn at_rate<B: AsRef<[u8]>>(
     for (number, body) in (0_u32..).zip(bodies) {
         tokio::time::sleep_until(start + Duration::from_secs_f64(f64::from(number) / rate)).await;
         published.push(now_us());
-        open.push(publish(channel, body.as_ref()).await?);
+        open.push(producer.publish(body.as_ref(), producer.properties()).await?);
     }
     for confirm in open {
         confirmed(confirm).await?;

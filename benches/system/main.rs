@@ -1,5 +1,5 @@
 //! Drains a pre-loaded queue through the worker and through a bare loop, in turn, on one private RabbitMQ and Postgres,
-//! and prints what each costs; or measures verifiers, a mass revocation, or poison tokens. `docs/benchmark.md` says what is measured and how.
+//! and prints what each costs; or measures verifiers, a mass revocation, poison tokens, or one publisher's worst minute. `docs/benchmark.md` says what is measured and how.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints its result")]
 
 mod bare;
@@ -14,6 +14,7 @@ mod provider;
 mod report;
 mod stage;
 mod verifiers;
+mod worst;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -66,6 +67,8 @@ enum Role {
     Mass(mass::Options),
     /// Measures what tokens of somebody else do to the logouts beside them.
     Poison(poison::Options),
+    /// Measures what one publisher's worst minute does to the logouts of another.
+    Worst(worst::Options),
     /// A verifier in a process of its own.
     #[command(hide = true)]
     Verifier,
@@ -97,6 +100,7 @@ fn run(options: &Options) -> Result {
         Some(Role::Verifier) => verifiers::process::run(),
         Some(Role::Verifiers(ref options)) => verifiers::run(options),
         Some(Role::Poison(ref options)) => poison::run(options),
+        Some(Role::Worst(ref options)) => worst::run(options),
         Some(Role::Mass(ref options)) => mass::run(options),
         None if options.bench => compare(options),
         None => {

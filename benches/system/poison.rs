@@ -1,14 +1,14 @@
 //! What tokens of somebody else do to the logouts beside them: the provider answers to each as it would to bad credentials.
 
-use comfy_table::{CellAlignment, Table, presets};
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 
-use crate::client::Contender;
-use crate::latency::{self, Latency, Poison};
-use crate::measure::median;
-use crate::report::number;
-use crate::stage::Servers;
-use crate::{Result, load};
+use crate::client::{Client, Contender};
+use crate::latency::{self, Beside};
+use crate::load::Producer;
+use crate::stage::{Servers, Stage};
+use crate::{Result, load, report};
 
 /// What servers answer to a token of another client: status, and body.
 const ANSWERS: [(&str, &str); 7] = [
@@ -57,7 +57,33 @@ pub(crate) fn answer(form: &[u8]) -> Option<Vec<u8>> {
     Some(format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes())
 }
 
-fn events(tokens: u32) -> Vec<Vec<u8>> {
+/// Events of tokens that the provider refuses as it refuses bad credentials, and how many of them are published a second.
+struct Poison {
+    events: Vec<Vec<u8>>,
+    per_s: f64,
+}
+
+impl Beside for Poison {
+    async fn publish(&self, producer: &Producer) -> Result {
+        load::at_rate(producer, &self.events, self.per_s).await.map(drop)
+    }
+
+    /// Waits until all are parked, and checks that none of them paused the provider.
+    async fn settle(&self, stage: &Stage, client: &mut Client) -> Result {
+        let (start, expected) = (Instant::now(), i64::try_from(self.events.len())?);
+        while stage.count(PARKED).await? < expected {
+            client.check("the poison to be parked", start)?;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        if stage.count(MISCONFIGURED).await? > 0 { Err("poison paused the provider".into()) } else { Ok(()) }
+    }
+}
+
+const PARKED: &str = "SELECT count(*) FROM audit.revocations WHERE state = 'parked'";
+const MISCONFIGURED: &str = "SELECT count(*) FROM revocation.attempts WHERE outcome = 'misconfigured'";
+
+/// So many events of a poison token each.
+pub(crate) fn events(tokens: u32) -> Vec<Vec<u8>> {
     let token = |number: u32| format!("poison-{}-{number}-{:032x}x", number as usize % ANSWERS.len(), rand::random::<u128>());
     (0..tokens).map(|number| load::event_of(&format!("poison-{number}"), &json!([{ "token": token(number) }]))).collect()
 }
@@ -69,31 +95,14 @@ pub(crate) async fn run(options: &Options) -> Result {
     for round in 1..=options.rounds {
         idle.push(latency::run(&mut servers, Contender::Worker, options.rate, options.seconds).await?);
         let poison = Poison { events: events(options.tokens), per_s: f64::from(options.per_s) };
-        beside.push(latency::run_beside(&mut servers, Contender::Worker, options.rate, options.seconds, poison).await?);
+        beside.push(latency::run_beside(&mut servers, Contender::Worker, options.rate, options.seconds, &poison).await?);
         println!("round {round} of {} done", options.rounds);
     }
-    print(options, &idle, &beside);
-    Ok(())
-}
-
-fn print(options: &Options, idle: &[Latency], beside: &[Latency]) {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_header(["ms, medians of the rounds", "denied p50", "denied p99", "revoked p50", "revoked p99"]);
-    let figures: [fn(&Latency) -> f64; 4] =
-        [|run| run.denied.p50_ms, |run| run.denied.p99_ms, |run| run.revoked.p50_ms, |run| run.revoked.p99_ms];
-    let of = |runs: &[Latency]| figures.map(|figure| median(&runs.iter().map(figure).collect::<Vec<_>>()));
-    let (alone, with_poison) = (of(idle), of(beside));
-    let ratios: Vec<f64> = with_poison.iter().zip(alone).map(|(with, alone)| with / alone).collect();
-    for (what, row) in [("alone", &alone[..]), ("beside the poison", &with_poison), ("ratio", &ratios)] {
-        table.add_row([what.to_owned()].into_iter().chain(row.iter().map(|value| number(*value))));
-    }
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
     let Options { tokens, per_s, rate, .. } = options;
-    println!("\n{tokens} poison tokens, {per_s} a second and all parked, beside {rate} logouts a second:\n\n{table}");
+    println!("\n{tokens} poison tokens, {per_s} a second and all parked, beside {rate} logouts a second:\n");
+    report::compare("beside the poison", &idle, &beside);
     if options.json {
         println!("{}", json!({ "tokens": tokens, "per_s": per_s, "rate": rate, "idle": idle, "beside": beside }));
     }
+    Ok(())
 }

@@ -90,3 +90,22 @@ fn as_json(options: &Options, drains: &[Drain], latencies: &[Latency]) -> Value 
         "events": events, "rounds": rounds, "rate": rate, "seconds": seconds, "provider_ms": provider_ms,
         "drains": drains, "latencies": latencies })
 }
+
+/// Prints logouts alone, those beside something else, and the ratio of the two.
+pub(crate) fn compare(name: &str, idle: &[Latency], beside: &[Latency]) {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(["ms, medians of the rounds", "denied p50", "denied p99", "revoked p50", "revoked p99"]);
+    let figures: [fn(&Latency) -> f64; 4] =
+        [|run| run.denied.p50_ms, |run| run.denied.p99_ms, |run| run.revoked.p50_ms, |run| run.revoked.p99_ms];
+    let of = |runs: &[Latency]| figures.map(|figure| median(&runs.iter().map(figure).collect::<Vec<_>>()));
+    let (alone, with) = (of(idle), of(beside));
+    let ratios: Vec<f64> = with.iter().zip(alone).map(|(with, alone)| with / alone).collect();
+    for (what, row) in [("alone", &alone[..]), (name, &with), ("ratio", &ratios)] {
+        table.add_row([what.to_owned()].into_iter().chain(row.iter().map(|value| number(*value))));
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    println!("{table}");
+}

@@ -6,8 +6,10 @@ use lapin::{Channel, Connection, ConnectionProperties, ExchangeKind};
 use revocation_worker::sandbox::{Postgres, RabbitMq};
 use sqlx::postgres::{PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Executor};
+use url::Url;
 
 use crate::Result;
+use crate::load::Producer;
 use crate::measure;
 use crate::provider::Provider;
 
@@ -40,9 +42,9 @@ pub(crate) struct Stage {
     pub(crate) amqp_url: String,
     pub(crate) database_url: String,
     pub(crate) database: PgPool,
-    /// In confirm mode.
-    pub(crate) channel: Channel,
-    connection: Connection,
+    /// An application with the worker's own user.
+    pub(crate) producer: Producer,
+    connections: Vec<Connection>,
 }
 
 impl Stage {
@@ -57,11 +59,21 @@ impl Stage {
         let database_url = format!("{}/{name}", server.rsplit_once('/').map_or(&*server, |(server, _)| server));
         let database = connect(&database_url).await?;
         let amqp_url = servers.rabbitmq.vhost(&name)?;
-        let connection = Connection::connect(&amqp_url, ConnectionProperties::default()).await?;
-        let channel = connection.create_channel().await?;
-        declare_topology(&channel).await?;
-        channel.confirm_select(ConfirmSelectOptions::default()).await?;
-        Ok(Self { name, amqp_url, database_url, database, channel, connection })
+        let (connection, producer) = produce(&amqp_url).await?;
+        declare_topology(&producer.channel).await?;
+        Ok(Self { name, amqp_url, database_url, database, producer, connections: vec![connection] })
+    }
+
+    /// Another application, with a broker user of its own.
+    pub(crate) async fn another(&mut self, servers: &Servers, user: &str) -> Result<Producer> {
+        servers.rabbitmq.add_user(user, user)?;
+        servers.rabbitmq.grant(user, &self.name)?;
+        let mut url: Url = self.amqp_url.parse()?;
+        let named = url.set_username(user).and_then(|()| url.set_password(Some(user)));
+        named.map_err(|()| "an AMQP URL without a host")?;
+        let (connection, producer) = produce(url.as_str()).await?;
+        self.connections.push(connection);
+        Ok(producer)
     }
 
     /// Waits until nothing is left to do for broker and database.
@@ -71,14 +83,21 @@ impl Stage {
         Ok(())
     }
 
+    /// What a statement counts.
+    pub(crate) async fn count(&self, statement: &'static str) -> Result<i64> {
+        Ok(sqlx::query_scalar(statement).fetch_one(&self.database).await?)
+    }
+
     /// Messages ready in the intake queue, and its consumers.
     pub(crate) async fn intake(&self) -> Result<(u32, u32)> {
-        queue(&self.channel, INTAKE).await
+        queue(&self.producer.channel, INTAKE).await
     }
 
     /// Removes them.
     pub(crate) async fn strike(self, servers: &Servers) -> Result {
-        self.connection.close(200, "done".into()).await?;
+        for connection in &self.connections {
+            connection.close(200, "done".into()).await?;
+        }
         self.database.close().await;
         servers.rabbitmq.ctl(&["delete_vhost", &self.name])?;
         let admin = connect(&servers.postgres.url()).await?;
@@ -86,6 +105,14 @@ impl Stage {
         admin.close().await;
         Ok(())
     }
+}
+
+async fn produce(amqp_url: &str) -> Result<(Connection, Producer)> {
+    let user = amqp_url.parse::<Url>()?.username().into();
+    let connection = Connection::connect(amqp_url, ConnectionProperties::default()).await?;
+    let channel = connection.create_channel().await?;
+    channel.confirm_select(ConfirmSelectOptions::default()).await?;
+    Ok((connection, Producer { channel, user }))
 }
 
 /// Messages ready in a queue, and its consumers.

@@ -24,7 +24,7 @@ pub(super) async fn check(stage: &Stage, provider: &mut Provider, targets: u32, 
         equal(what, expected, u64::try_from(found)?)?;
     }
     for name in ["revocation.logout", MASS_QUEUE] {
-        equal(name, 0, queue(&stage.channel, name).await?.0.into())?;
+        equal(name, 0, queue(&stage.producer.channel, name).await?.0.into())?;
     }
     check_provider(&provider.times().await?, targets as usize)
 }

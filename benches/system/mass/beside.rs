@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use lapin::Channel;
 use serde::Serialize;
 
 use super::command::{INCIDENT, TokenFile, done, open};
@@ -14,6 +13,7 @@ use super::samples::{Course, Sample, course, until_revoked};
 use super::{Options, accounts};
 use crate::client::{Client, Contender};
 use crate::latency::{Spread, idle, spread};
+use crate::load::Producer;
 use crate::measure::{Cpu, memory_mib, now_us};
 use crate::stage::{Servers, Stage};
 use crate::{Result, load};
@@ -109,7 +109,7 @@ impl<'r> Run<'r> {
         let (first, count) = (self.options.targets, self.options.rate * (self.options.seconds + 1));
         let (before, began) = (self.cpu(), Instant::now());
         let bodies = (first..first + count).map(load::event);
-        let published_us = load::at_rate(&self.stage.channel, bodies, self.options.rate).await?;
+        let published_us = load::at_rate(&self.stage.producer, bodies, self.options.rate).await?;
         let cpu_per_s = self.cpu().since(before).times(1.0 / began.elapsed().as_secs_f64());
         Ok((Stream { first, published_us }, cpu_per_s))
     }
@@ -117,7 +117,7 @@ impl<'r> Run<'r> {
     /// Logouts from one second before the incident is opened until its last target is revoked.
     async fn incidence(&mut self, first: u32, file: &TokenFile, cpu_per_s: Cpu) -> Result<Incidence> {
         let stop = Arc::new(AtomicBool::new(false));
-        let logouts = tokio::spawn(until_stopped(self.stage.channel.clone(), first, self.options.rate, stop.clone()));
+        let logouts = tokio::spawn(until_stopped(self.stage.producer.clone(), first, self.options.rate, stop.clone()));
         tokio::time::sleep(Duration::from_secs(1)).await;
         let (before, began, opened_us) = (self.cpu(), Instant::now(), now_us());
         let mut command = open(&self.stage, &self.url, INCIDENT);
@@ -169,7 +169,7 @@ impl Stream {
     }
 }
 
-async fn until_stopped(channel: Channel, first: u32, rate: u32, stop: Arc<AtomicBool>) -> Result<Vec<i64>> {
+async fn until_stopped(producer: Producer, first: u32, rate: u32, stop: Arc<AtomicBool>) -> Result<Vec<i64>> {
     let bodies = (first..).take_while(|_| !stop.load(Ordering::Relaxed)).map(load::event);
-    load::at_rate(&channel, bodies, rate).await
+    load::at_rate(&producer, bodies, rate).await
 }

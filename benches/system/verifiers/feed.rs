@@ -94,7 +94,7 @@ impl Feed {
         let properties = BasicProperties::default().with_delivery_mode(2);
         let options = BasicPublishOptions { mandatory: true, ..Default::default() };
         let key = (&*message.routing_key).into();
-        Ok(self.stage.channel.basic_publish(EXCHANGE.into(), key, options, &message.body, properties).await?)
+        Ok(self.stage.producer.channel.basic_publish(EXCHANGE.into(), key, options, &message.body, properties).await?)
     }
 
     /// What the verifier that never stopped holds.

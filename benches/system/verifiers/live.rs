@@ -33,7 +33,7 @@ pub(crate) async fn run(servers: &mut Servers, verifiers: usize, rate: u32, seco
         watches.push(tokio::spawn(watch(denylist, tokens.clone())));
     }
     stage.calm().await?;
-    let published = load::at_rate(&stage.channel, &bodies, rate).await?;
+    let published = load::at_rate(&stage.producer, &bodies, rate).await?;
     let mut refused = vec![0; published.len()];
     for watch in watches {
         let seen = tokio::time::timeout(Duration::from_secs(60), watch).await??;
