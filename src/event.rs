@@ -13,6 +13,7 @@ mod json;
 mod lifetime;
 mod members;
 mod names;
+mod party;
 mod provider;
 mod refusal;
 mod targets;
@@ -27,6 +28,7 @@ mod hostile_input_tests;
 mod tests;
 
 pub use names::CUTOFF_ROUTING_KEY;
+pub use party::Party;
 pub use refusal::{Refusal, RefusalCode};
 
 use json::Json;
@@ -89,6 +91,13 @@ pub struct Origin {
     pub broker_user: Option<String>,
     /// The AMQP `content_type` property.
     pub content_type: Option<String>,
+}
+
+impl Origin {
+    /// Whose share of the work this is.
+    pub fn party(&self) -> Party {
+        Party::of(self.broker_user.as_deref())
+    }
 }
 
 /// The rules that a deployment adds to the contract's.

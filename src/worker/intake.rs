@@ -17,7 +17,7 @@ use super::incidents::{Arrival, Ordered};
 use super::record::Note;
 use crate::approval::ApprovalRules;
 use crate::broker::Received;
-use crate::event::{self, Lane, LogoutEvent, Refusal};
+use crate::event::{self, Lane, LogoutEvent, Party, Refusal};
 use crate::failpoint;
 use crate::invalidation::{EventRef, Outgoing, Phase, entry_of};
 use crate::retry::Schedule;
@@ -40,6 +40,8 @@ pub(super) struct Next {
 pub(super) struct Taken {
     pub(super) received: Received,
     pub(super) event: LogoutEvent,
+    /// Whose share it is.
+    pub(super) party: Party,
     pub(super) row: Uuid,
     pub(super) body_sha256: [u8; 32],
     /// When the broker confirmed the denial; `None` if the worker stopped first. Absent where it is withheld.
@@ -87,7 +89,8 @@ async fn take(worker: &Arc<Worker>, received: Received, event: LogoutEvent, bega
         _ => Some(deny(worker, &event, began)),
     };
     let body_sha256 = sha256(received.body.bytes());
-    Taken { received, event, row: Uuid::now_v7(), body_sha256, denial, approval, arrival }
+    let party = received.origin.party();
+    Taken { received, event, party, row: Uuid::now_v7(), body_sha256, denial, approval, arrival }
 }
 
 /// Whether a second person is needed. Postgres is asked where the incident is not known here, but not waited for: denials go out while it is away. It has

@@ -29,6 +29,8 @@ mod recent;
 mod record;
 mod reports;
 mod revoke;
+mod room;
+mod shares;
 mod steer;
 mod turn;
 mod upkeep;
@@ -59,6 +61,7 @@ pub use incidents::{Incident, Incidents, Seat};
 pub use job::{Context, HandBack, Job};
 pub use recent::{Late, Recent};
 pub use record::{Finished, Note};
+pub use room::Room;
 
 /// What every step needs.
 pub struct Worker {

@@ -1,7 +1,7 @@
 use super::*;
 
 fn token(lane: Lane) -> Call {
-    Call { lane, wide: false, requests: 1 }
+    Call { lane, party: Party::UNNAMED, wide: false, requests: 1 }
 }
 
 fn wide(lane: Lane) -> Call {
