@@ -12,8 +12,9 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::Worker;
-use super::intake::{Taken, note_denied, refuse};
+use super::intake::{Taken, note_denied};
 use super::job::{Context, Job};
+use super::refuse::refuse;
 use super::revoke;
 use crate::broker::Received;
 use crate::event::{Lane, LogoutEvent, Refusal, RefusalCode};
