@@ -11,11 +11,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use super::{Room, Worker};
-use super::intake::{Taken, note_denied, refuse};
+use super::intake::{Taken, note_denied};
 use super::job::{Context, Job};
+use super::refuse::refuse;
 use super::revoke;
 use super::shares::Shares;
+use super::{Room, Worker};
 use crate::broker::Received;
 use crate::event::{Lane, LogoutEvent, Party, Refusal, RefusalCode};
 use crate::failpoint;

@@ -1,4 +1,4 @@
-//! Step 1: parse; refuse bad input; publish the denial at once, whatever state Postgres and the provider are in.
+//! Step 1: parse; hand bad input to `refuse`; publish the denial at once, whatever state Postgres and the provider are in.
 //!
 //! The denial of a mass revocation that needs a second person is withheld: step 2 records it, and `steer` publishes it once it is approved.
 
@@ -15,13 +15,13 @@ use uuid::Uuid;
 use super::Worker;
 use super::incidents::{Arrival, Ordered};
 use super::record::Note;
+use super::refuse::refuse;
 use crate::approval::ApprovalRules;
 use crate::broker::Received;
-use crate::event::{self, Lane, LogoutEvent, Party, Refusal};
+use crate::event::{self, Lane, LogoutEvent, Party};
 use crate::failpoint;
 use crate::invalidation::{EventRef, Outgoing, Phase, entry_of};
-use crate::retry::Schedule;
-use crate::store::{ActiveIncident, Approval, Rejected};
+use crate::store::{ActiveIncident, Approval};
 
 /// How long a mass revocation waits to learn, right after the start, whether its incident is known.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -154,38 +154,10 @@ fn requested(worker: &Worker, event: &LogoutEvent) -> Vec<Outgoing> {
     worker.composer.invalidations(Phase::Requested, &reference, event.incident.as_deref(), entries)
 }
 
-fn sha256(bytes: &[u8]) -> [u8; 32] {
+pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
     let mut digest = [0; 32];
     digest.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
     digest
-}
-
-/// Puts a refused message into `revocation.dead` and on record, then acknowledges it. Each part is repeated until it is done.
-pub(super) async fn refuse(worker: Arc<Worker>, received: Received, refusal: Refusal) {
-    let (at, origin) = (OffsetDateTime::now_utc(), &received.origin);
-    let body = received.body.bytes();
-    let row = Rejected { at, origin, refusal: &refusal, body_sha256: sha256(body), body_bytes: body.len() };
-    tracing::warn!(queue = %origin.queue, routing_key = origin.routing_key, broker_user = origin.broker_user.as_deref(), code = refusal.code.as_str(),
-        detail = refusal.detail, event_source = refusal.event_source.as_deref(), event_id = refusal.event_id.as_deref(), "event refused");
-    let Some(number) = worker.entered().await else { return };
-    let text = at.format(&time::format_description::well_known::Rfc3339).unwrap_or_default();
-    let (mut failures, schedule) = (0, Schedule::reconnecting());
-    let mut recorded = false;
-    loop {
-        // The row first: while Postgres is away, a message delivered twice must not leave two copies.
-        recorded = recorded || worker.note_database(worker.store.reject(number, &row).await.is_ok());
-        if recorded && worker.publisher.refuse(&received, &refusal, &text).await.is_ok() {
-            break;
-        }
-        failures += 1;
-        tokio::select! {
-            () = tokio::time::sleep(schedule.delay(failures, None)) => {}
-            // Not acknowledged: the broker keeps it for the next worker.
-            () = worker.stop.cancelled() => return,
-        }
-    }
-    worker.metrics.refused(refusal.code);
-    received.ack().await;
 }
 
 /// Notes for the record that an event's denial is confirmed.

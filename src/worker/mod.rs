@@ -1,7 +1,7 @@
 //! One logout event, step by step. Each step is a file:
 //!
 //! 0. `enter`: find a usable schema, register
-//! 1. `intake`: parse, refuse bad input, publish the denial
+//! 1. `intake`: parse, `refuse` bad input, publish the denial
 //! 2. `accept`: seal the tokens; commit event, targets and leases; acknowledge
 //! 3. `revoke`: call the provider, refresh tokens first, through its `gate`
 //! 4. `record`: publish the confirmation; commit attempts and results
@@ -27,6 +27,7 @@ mod job;
 mod lanes;
 mod recent;
 mod record;
+mod refuse;
 mod reports;
 mod revoke;
 mod room;
