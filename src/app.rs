@@ -21,7 +21,7 @@ use crate::retry::Schedule;
 use crate::seal::{Keyring, SealError};
 use crate::store::{SchemaError, Store, StoreError};
 use crate::telemetry::Metrics;
-use crate::worker::{Channels, Gate, Held, Incidents, Recent, Steps, Worker};
+use crate::worker::{Channels, Gate, Held, Incidents, Recent, Refusals, Steps, Worker};
 
 /// How long the last writes may take once the grace period is over.
 const LAST_WRITES: Duration = Duration::from_secs(5);
@@ -162,6 +162,7 @@ pub async fn run(config: Config, migrate: bool, stop: CancellationToken) -> Resu
         recent: Recent::default(),
         due: Notify::new(),
         held: Held::default(),
+        refusals: Refusals::default(),
         tasks: TaskTracker::new(),
         stop: stop.clone(),
         instance: config.instance,
@@ -213,6 +214,7 @@ async fn supervise(running: &mut Running, stop: &CancellationToken) -> Result<()
         },
         _ = &mut running.steps.intake => Err(AppError::Step("intake")),
         _ = &mut running.steps.accept => Err(AppError::Step("accept")),
+        _ = &mut running.steps.refuse => Err(AppError::Step("refuse")),
         _ = &mut running.steps.record => Err(AppError::Step("record")),
         _ = &mut running.steps.claim => Err(AppError::Step("claim")),
         _ = &mut running.steps.reports => Err(AppError::Step("reports")),
@@ -231,7 +233,7 @@ async fn finish(running: Running, grace: Duration) {
     worker.stop.cancel();
     tracing::info!(grace_s = grace.as_secs(), "stopping: finishing what is in flight");
     let flushed = async {
-        for step in [steps.intake, steps.accept, steps.claim, steps.reports, steps.fold] {
+        for step in [steps.intake, steps.accept, steps.refuse, steps.claim, steps.reports, steps.fold] {
             ended(step).await;
         }
         // Only now: to the recorder, a closed tracker with no task in it is the end of all work.

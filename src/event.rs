@@ -23,6 +23,8 @@ mod bad_input_tests;
 #[cfg(test)]
 mod claims_tests;
 #[cfg(test)]
+mod equal_targets_tests;
+#[cfg(test)]
 mod hostile_input_tests;
 #[cfg(test)]
 mod tests;

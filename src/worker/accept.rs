@@ -73,15 +73,7 @@ async fn next(events: &mut mpsc::UnboundedReceiver<Taken>, waiting: &mut Shares<
     while let Ok(taken) = events.try_recv() {
         wait(waiting, taken);
     }
-    let (mut batch, mut targets) = (Vec::new(), 0);
-    while batch.len() < BATCH
-        && let Some(more) = waiting.cost(0)
-        && (batch.is_empty() || targets + more <= TARGETS)
-    {
-        targets += more;
-        batch.extend(waiting.take(0));
-    }
-    Some(batch)
+    Some(waiting.batch(BATCH, TARGETS))
 }
 
 fn wait(waiting: &mut Shares<Taken, 1>, taken: Taken) {
@@ -188,7 +180,7 @@ async fn accept(worker: &Arc<Worker>, batch: Vec<Prepared>, open: &watch::Sender
 fn set_aside(worker: &Arc<Worker>, taken: Taken, reason: String) {
     let Taken { received, event, .. } = taken;
     let refusal = Refusal::new(RefusalCode::InvalidField, reason).of_event(Some(event.source), Some(event.id));
-    worker.tasks.spawn(refuse(worker.clone(), received, refusal));
+    refuse(worker, received, refusal);
 }
 
 /// An event that was known may have been accepted with a denial that was never confirmed: now it waits.

@@ -76,7 +76,7 @@ pub(super) async fn run(worker: Arc<Worker>, mut deliveries: mpsc::UnboundedRece
                 }
             }
             Err(refusal) => {
-                worker.tasks.spawn(refuse(worker.clone(), received, refusal));
+                refuse(&worker, received, refusal);
             }
         }
     }

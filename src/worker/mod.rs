@@ -62,6 +62,7 @@ pub use incidents::{Incident, Incidents, Seat};
 pub use job::{Context, HandBack, Job};
 pub use recent::{Late, Recent};
 pub use record::{Finished, Note};
+pub use refuse::Refusals;
 pub use room::Room;
 
 /// What every step needs.
@@ -108,6 +109,8 @@ pub struct Worker {
     pub due: Notify,
     /// The leased targets in memory.
     pub held: Held,
+    /// Refused messages on their way to the record.
+    pub refusals: Refusals,
     /// Work under way, to be waited for at shutdown.
     pub tasks: TaskTracker,
     /// Take on nothing new.
@@ -142,6 +145,7 @@ impl Worker {
             enter: tokio::spawn(enter::run(self.clone(), migrate)),
             intake: all(intakes),
             accept: all(accepts),
+            refuse: self.once_entered(refuse::run(self.clone())),
             record: self.once_entered(record::run(self.clone(), channels.notes)),
             claim: self.once_entered(claim::run(self.clone())),
             reports: self.once_entered(reports::run(self.clone(), channels.reports)),
@@ -201,6 +205,8 @@ pub struct Steps {
     pub intake: JoinHandle<()>,
     /// Commits and acknowledges.
     pub accept: JoinHandle<()>,
+    /// Puts refused messages away.
+    pub refuse: JoinHandle<()>,
     /// Writes results.
     pub record: JoinHandle<()>,
     /// Takes up retries.

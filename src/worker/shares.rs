@@ -77,16 +77,10 @@ impl<T, const CLASSES: usize> Shares<T, CLASSES> {
     /// Of the `open` classes the one whose turn is next.
     pub(super) fn next(&self, open: [bool; CLASSES]) -> Option<usize> {
         let next = |class: usize| {
-            let (had, since, party) = self.turns[class].first()?;
-            Some((*had, *since, self.users.get(party)?.waiting[class].front()?.place, class))
+            let (had, since, _) = self.turns[class].first()?;
+            Some((*had, *since, self.first(class)?.place, class))
         };
         (0..CLASSES).filter(|class| open[*class]).filter_map(next).min().map(|(.., class)| class)
-    }
-
-    /// What the next of a class would cost.
-    pub(super) fn cost(&self, class: usize) -> Option<u64> {
-        let (.., party) = self.turns[class].first()?;
-        Some(self.users.get(party)?.waiting[class].front()?.cost)
     }
 
     /// Lets the next of a class have its turn.
@@ -104,15 +98,15 @@ impl<T, const CLASSES: usize> Shares<T, CLASSES> {
     /// Forgets those whose turn is next and who are gone; they have had nothing.
     pub(super) fn forget(&mut self, is_gone: impl Fn(&T) -> bool) {
         for class in 0..CLASSES {
-            while self.first(class).is_some_and(&is_gone) {
+            while self.first(class).is_some_and(|first| is_gone(&first.who)) {
                 self.remove(class, false);
             }
         }
     }
 
-    fn first(&self, class: usize) -> Option<&T> {
+    fn first(&self, class: usize) -> Option<&Waiting<T>> {
         let (.., party) = self.turns[class].first()?;
-        self.users.get(party)?.waiting[class].front().map(|first| &first.who)
+        self.users.get(party)?.waiting[class].front()
     }
 
     /// Takes the first of a class; its user pays for it, or not.
@@ -146,6 +140,21 @@ impl<T, const CLASSES: usize> Shares<T, CLASSES> {
             self.owing.pop_first();
             self.users.remove(&party);
         }
+    }
+}
+
+impl<T> Shares<T, 1> {
+    /// At most so many whose turns are next, and no more than cost so much together, unless the first alone does.
+    pub(super) fn batch(&mut self, most: usize, most_cost: u64) -> Vec<T> {
+        let (mut batch, mut cost) = (Vec::new(), 0);
+        while batch.len() < most
+            && let Some(next) = self.first(0)
+            && (batch.is_empty() || cost + next.cost <= most_cost)
+        {
+            cost += next.cost;
+            batch.extend(self.take(0));
+        }
+        batch
     }
 }
 
