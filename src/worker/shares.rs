@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
+use tokio::sync::mpsc;
+
 use crate::event::Party;
 
 /// Who waits, in classes that may be kept waiting apart from each other. Within a class a user's go in the order in which they came.
@@ -144,6 +146,21 @@ impl<T, const CLASSES: usize> Shares<T, CLASSES> {
 }
 
 impl<T> Shares<T, 1> {
+    /// Has everyone wait who has come; where nobody waits, comes back with the next. `of`: whose it is, and what its turn costs. `None`: nobody will come.
+    pub(super) async fn gather(&mut self, from: &mut mpsc::UnboundedReceiver<T>, of: impl Fn(&T) -> (Party, usize)) -> Option<()> {
+        let wait = |waiting: &mut Self, who: T| {
+            let (party, cost) = of(&who);
+            waiting.wait(0, party, u32::try_from(cost).unwrap_or(u32::MAX), who);
+        };
+        if self.is_empty() {
+            wait(self, from.recv().await?);
+        }
+        while let Ok(who) = from.try_recv() {
+            wait(self, who);
+        }
+        Some(())
+    }
+
     /// At most so many whose turns are next, and no more than cost so much together, unless the first alone does.
     pub(super) fn batch(&mut self, most: usize, most_cost: u64) -> Vec<T> {
         let (mut batch, mut cost) = (Vec::new(), 0);

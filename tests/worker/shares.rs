@@ -104,7 +104,7 @@ async fn a_flood_of_tokens_without_a_name_is_one_users() {
 async fn refusals_wait_for_nobody_elses_and_hold_up_no_logout() {
     let (stage, idp) = (Stage::new().await, ScriptedIdp::start(|_| Reply::status(200)).await);
     let operator = Operator::of(&stage).await;
-    let worker = stage.worker(&format!("{}/revoke", idp.url())).set("REVOCATION__DATABASE__MAX_CONNECTIONS", "4").start().await;
+    let mut worker = stage.worker(&format!("{}/revoke", idp.url())).set("REVOCATION__DATABASE__MAX_CONNECTIONS", "4").start().await;
     let (flooder, other) = (Publisher::named(&stage, &operator, "flood").await, Publisher::named(&stage, &operator, "shop").await);
     let nameless = Publisher::unnamed(&stage).await;
     let mut lock = stage.db.begin().await.expect("a transaction");
@@ -126,6 +126,7 @@ async fn refusals_wait_for_nobody_elses_and_hold_up_no_logout() {
     let before = stage.count(&format!("revocation.rejected_events WHERE broker_user = '{flooders}' AND rejected_no < {last}")).await;
     assert!(before < 100, "{before} of the flood are before the others' single ones");
     operator.wait_for_ready(252, "revocation.dead").await;
+    assert!(worker.stop().await.success());
     stage.queues_are_empty().await;
 }
 

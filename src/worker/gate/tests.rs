@@ -219,3 +219,35 @@ async fn while_nothing_but_doubt_comes_back_no_crowd_follows() {
     assert!(gate.enter(LANE, USER, true, 1).now_or_never().flatten().is_some(), "a success says that it is not us");
     drop(third);
 }
+
+#[tokio::test]
+async fn a_flood_leaves_places_for_everybody_elses_logouts_and_claims_leave_some_for_what_comes() {
+    let gate = gate(4, None);
+    let [flood, other, third] = ["flood", "other", "third"].map(|name| Party::of(Some(name)));
+    let mut rooms: Vec<_> = std::iter::from_fn(|| gate.reserve(LANE, flood, 100)).collect();
+    assert!((5900..=6144).contains(&gate.in_flight()), "{}", gate.in_flight());
+    for party in [other, third, Party::UNNAMED] {
+        rooms.push(gate.reserve(LANE, party, 400).expect("room"));
+    }
+    rooms.clear();
+    let claimed = gate.room(LANE, gate.appetite(LANE, false)).expect("room");
+    assert_eq!((gate.in_flight(), gate.appetite(LANE, false)), (WINDOWS[0] - KEPT, 0));
+    assert!(gate.reserve(LANE, other, 1000).is_some());
+    drop(claimed);
+    assert_eq!(gate.in_flight(), 0);
+}
+
+#[tokio::test]
+async fn the_gate_lets_users_through_in_turns() {
+    let gate = gate(1, None);
+    let [flood, other] = ["flood", "other"].map(|name| Party::of(Some(name)));
+    let under_way = gate.enter(LANE, flood, false, 1).await.expect("a pass");
+    let mut crowd: Vec<_> = (0..9000).map(|_| Box::pin(gate.enter(LANE, flood, false, 1))).collect();
+    assert!(crowd.iter_mut().all(|waiting| waiting.now_or_never().is_none()));
+    let mut one = Box::pin(gate.enter(LANE, other, false, 1));
+    assert!((&mut one).now_or_never().is_none());
+    drop(under_way);
+    drop(crowd[0].as_mut().now_or_never().flatten().expect("a pass"));
+    drop(one.now_or_never().flatten().expect("a pass, though thousands came before"));
+    assert!(crowd[1].as_mut().now_or_never().flatten().is_some());
+}

@@ -114,14 +114,19 @@ fn those_who_are_gone_cost_their_user_nothing() {
 #[test]
 fn nothing_is_kept_of_users_who_neither_wait_nor_owe() {
     let mut shares = Shares::<u32, 1>::default();
-    shares.wait(0, user("steady"), 1, 0);
-    for number in 0..20_000 {
+    (0..20_000).for_each(|number| shares.wait(0, user("steady"), 1, number));
+    for number in 0..10_000 {
         shares.wait(0, user(&format!("user-{number}")), 1, number);
-        shares.take(0);
+        (0..2).for_each(|_| assert!(shares.take(0).is_some()));
         assert!(shares.users.len() <= 4, "{}", shares.users.len());
     }
     while shares.take(0).is_some() {}
     assert_eq!((shares.users.len(), shares.owing.len(), shares.turns[0].len()), (0, 0, 0));
+    for number in 0..10_000 {
+        shares.wait(0, user(&format!("user-{number}")), 1, number);
+        assert!(shares.take(0).is_some());
+    }
+    assert_eq!(shares.users.len(), 0, "nobody waits");
 }
 
 #[test]
