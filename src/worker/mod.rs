@@ -45,7 +45,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::approval::ApprovalRules;
-use crate::broker::{Beats, Publisher, QUEUES, Received, Reports, Snapshots};
+use crate::broker::{Beats, Publisher, QUEUES, Received, Refusals, Reports, Snapshots};
 use crate::event::{Lane, Rules};
 use crate::invalidation::Composer;
 use crate::report::Owners;
@@ -85,6 +85,8 @@ pub struct Worker {
     pub store: Store,
     /// The publishing connection.
     pub publisher: Publisher,
+    /// The connection for refused messages.
+    pub refusals: Refusals,
     /// Makes messages.
     pub composer: Composer,
     /// Metrics.
