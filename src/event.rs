@@ -93,6 +93,8 @@ pub struct Origin {
     pub broker_user: Option<String>,
     /// The AMQP `content_type` property.
     pub content_type: Option<String>,
+    /// AMQP names of the properties, `routing_key` among them, that were not UTF-8 or, of headers, nested too deep.
+    pub unreadable: Vec<&'static str>,
 }
 
 impl Origin {
@@ -142,6 +144,7 @@ pub struct ProviderRule {
 ///
 /// The refusal of the first broken rule carries the event's `source` and `id` where those two could be read.
 pub fn parse(body: &[u8], origin: &Origin, rules: &Rules, received_at: OffsetDateTime) -> Result<LogoutEvent, Refusal> {
+    envelope::check_readable(origin)?;
     envelope::check_size(body, rules)?;
     envelope::check_content_type(origin)?;
     let mut event = Members::event(Json::read(body)?)?;

@@ -47,7 +47,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::approval::ApprovalRules;
-use crate::broker::{Beats, Publisher, QUEUES, Received, Reports, Snapshots};
+use crate::broker::{Beats, Publisher, QUEUES, Received, Refusals, Reports, Snapshots};
 use crate::event::{Lane, Rules};
 use crate::invalidation::Composer;
 use crate::report::Owners;
@@ -62,7 +62,7 @@ pub use incidents::{Incident, Incidents, Seat};
 pub use job::{Context, HandBack, Job};
 pub use recent::{Late, Recent};
 pub use record::{Finished, Note};
-pub use refuse::Refusals;
+pub use refuse::Unrecorded;
 pub use room::Room;
 
 /// What every step needs.
@@ -89,6 +89,8 @@ pub struct Worker {
     pub store: Store,
     /// The publishing connection.
     pub publisher: Publisher,
+    /// The connection for refused messages.
+    pub refusals: Refusals,
     /// Makes messages.
     pub composer: Composer,
     /// Metrics.
@@ -110,7 +112,7 @@ pub struct Worker {
     /// The leased targets in memory.
     pub held: Held,
     /// Refused messages on their way to the record.
-    pub refusals: Refusals,
+    pub unrecorded: Unrecorded,
     /// Work under way, to be waited for at shutdown.
     pub tasks: TaskTracker,
     /// Take on nothing new.

@@ -6,24 +6,32 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use time::OffsetDateTime;
-use tokio::sync::Notify;
+use time::format_description::well_known::Rfc3339;
+use tokio::sync::{Notify, Semaphore};
 
 use super::Worker;
 use super::intake::sha256;
 use super::shares::Shares;
-use crate::broker::Received;
+use crate::broker::{Received, Unplaced};
 use crate::event::Refusal;
 use crate::retry::Schedule;
 use crate::store::{Rejected, StoreError, WorkerNo};
 
-/// Most rows a statement.
+/// Most rows a statement, and most messages on their way at once.
 const BATCH: usize = 256;
 
 /// Refused messages that wait for their rows.
-#[derive(Default)]
-pub struct Refusals {
+pub struct Unrecorded {
     waiting: Mutex<Shares<Refused, 1>>,
     came: Notify,
+    /// How many may be on their way to `revocation.dead` at once: if their connection breaks, each goes on alone.
+    on_the_way: Semaphore,
+}
+
+impl Default for Unrecorded {
+    fn default() -> Self {
+        Self { waiting: Mutex::default(), came: Notify::new(), on_the_way: Semaphore::new(BATCH) }
+    }
 }
 
 /// A refused message, not yet acknowledged.
@@ -33,7 +41,7 @@ struct Refused {
     at: OffsetDateTime,
 }
 
-impl Refusals {
+impl Unrecorded {
     fn lock(&self) -> MutexGuard<'_, Shares<Refused, 1>> {
         // Nothing under this lock can panic half-way.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
@@ -57,8 +65,8 @@ pub(super) fn refuse(worker: &Worker, received: Received, refusal: Refusal) {
     tracing::warn!(queue = %origin.queue, routing_key = origin.routing_key, broker_user = origin.broker_user.as_deref(), code = refusal.code.as_str(),
         detail = refusal.detail, event_source = refusal.event_source.as_deref(), event_id = refusal.event_id.as_deref(), "event refused");
     let party = origin.party();
-    worker.refusals.lock().wait(0, party, 1, Refused { received, refusal, at: OffsetDateTime::now_utc() });
-    worker.refusals.came.notify_one();
+    worker.unrecorded.lock().wait(0, party, 1, Refused { received, refusal, at: OffsetDateTime::now_utc() });
+    worker.unrecorded.came.notify_one();
 }
 
 /// Runs until the worker stops.
@@ -67,7 +75,7 @@ pub(super) async fn run(worker: Arc<Worker>) {
         let batch = tokio::select! {
             biased;
             () = worker.stop.cancelled() => return,
-            batch = worker.refusals.next() => batch,
+            batch = worker.unrecorded.next() => batch,
         };
         record(&worker, batch).await;
     }
@@ -78,21 +86,24 @@ async fn record(worker: &Arc<Worker>, batch: Vec<Refused>) {
     let (mut failures, schedule) = (0, Schedule::reconnecting());
     loop {
         // The row first: while Postgres is away, a message delivered twice must not leave two copies.
-        let result = reject(worker, worker.number(), &batch).await;
-        match result {
-            Ok(()) => {
-                worker.note_database(true);
-                batch.into_iter().for_each(|refused| drop(worker.tasks.spawn(put_away(worker.clone(), refused))));
-                return;
-            }
+        match reject(worker, worker.number(), &batch).await {
+            Ok(()) => break,
             Err(StoreError::Unstorable(_, reason)) => return part(worker, batch, &reason).await,
             Err(_) => worker.note_database(false),
         };
         failures += 1;
-        tokio::select! {
-            () = tokio::time::sleep(schedule.delay(failures, None)) => {}
-            () = worker.stop.cancelled() => return,
+        if rest(worker, &schedule, failures).await.is_none() {
+            return;
         }
+    }
+    worker.note_database(true);
+    for Refused { received, refusal, at } in batch {
+        let worker = worker.clone();
+        worker.clone().tasks.spawn(async move {
+            if put_away(&worker, &received, &refusal, at).await.is_some() {
+                worker.metrics.refused(refusal.code);
+            }
+        });
     }
 }
 
@@ -121,19 +132,44 @@ impl Refused {
     }
 }
 
-/// Publishes a message that is on record to `revocation.dead`, again and again until the broker has confirmed it, then acknowledges it.
-async fn put_away(worker: Arc<Worker>, refused: Refused) {
-    let Refused { received, refusal, at } = refused;
-    let text = at.format(&time::format_description::well_known::Rfc3339).unwrap_or_default();
+/// A message that the broker will not take is left to the broker: whatever is wrong with it, neither its queue nor the window waits.
+async fn put_away(worker: &Worker, received: &Received, refusal: &Refusal, at: OffsetDateTime) -> Option<()> {
+    let text = at.format(&Rfc3339).unwrap_or_default();
     let (mut failures, schedule) = (0, Schedule::reconnecting());
-    while worker.publisher.refuse(&received, &refusal, &text).await.is_err() {
-        failures += 1;
-        tokio::select! {
-            () = tokio::time::sleep(schedule.delay(failures, None)) => {}
-            // Not acknowledged: the broker keeps it for the next worker.
-            () = worker.stop.cancelled() => return,
+    loop {
+        let origin = &received.origin;
+        match put(worker, received, refusal, &text, failures).await {
+            Ok(()) => {
+                received.ack().await;
+                return Some(());
+            }
+            Err(Unplaced::LeftToBroker(error)) => {
+                tracing::error!(%error, failures, queue = %origin.queue, routing_key = origin.routing_key, broker_user = origin.broker_user.as_deref(),
+                    event_source = refusal.event_source.as_deref(), event_id = refusal.event_id.as_deref(), body_bytes = received.body.bytes().len(),
+                    "refused message cannot be published to revocation.dead; the broker puts it there without the reason in its headers");
+                return Some(());
+            }
+            Err(Unplaced::NotYet(error)) => {
+                failures += 1;
+                tracing::warn!(%error, failures, queue = %origin.queue, routing_key = origin.routing_key,
+                    event_source = refusal.event_source.as_deref(), event_id = refusal.event_id.as_deref(),
+                    "refused message not in revocation.dead; trying again");
+            }
         }
+        rest(worker, &schedule, failures).await?;
     }
-    worker.metrics.refused(refusal.code);
-    received.ack().await;
+}
+
+async fn put(worker: &Worker, received: &Received, refusal: &Refusal, at: &str, failures: u32) -> Result<(), Unplaced> {
+    // One that goes alone keeps nobody from being on the way.
+    let _on_the_way = if failures == 0 { worker.unrecorded.on_the_way.acquire().await.ok() } else { None };
+    worker.refusals.put(received, refusal, at, failures).await
+}
+
+/// `None`: the worker stops. What is not acknowledged, the broker keeps for the next worker.
+async fn rest(worker: &Worker, schedule: &Schedule, failures: u32) -> Option<()> {
+    tokio::select! {
+        () = tokio::time::sleep(schedule.delay(failures, None)) => Some(()),
+        () = worker.stop.cancelled() => None,
+    }
 }
