@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::VERSION;
-use crate::broker::{Beats, Broker, BrokerError, Intake, Publisher, QUEUES, Reports, Sinks, Snapshots};
+use crate::broker::{Beats, Broker, BrokerError, Intake, Publisher, QUEUES, Refusals, Reports, Sinks, Snapshots};
 use crate::config::{ClaimNames, Config, ProviderConfig};
 use crate::event::{ProviderRule, Rules};
 use crate::http;
@@ -21,7 +21,7 @@ use crate::retry::Schedule;
 use crate::seal::{Keyring, SealError};
 use crate::store::{SchemaError, Store, StoreError};
 use crate::telemetry::Metrics;
-use crate::worker::{Channels, Gate, Held, Incidents, Recent, Steps, Worker};
+use crate::worker::{Channels, Gate, Held, Incidents, Recent, Steps, Unrecorded, Worker};
 
 /// How long the last writes may take once the grace period is over.
 const LAST_WRITES: Duration = Duration::from_secs(5);
@@ -140,7 +140,8 @@ pub async fn run(config: Config, migrate: bool, stop: CancellationToken) -> Resu
     let listener = http::bind(config.http_listen).await.map_err(AppError::Listen)?;
     let (notes_tx, notes) = mpsc::unbounded_channel();
     let hard = CancellationToken::new();
-    let publisher = Publisher::start(broker.clone(), Schedule::reconnecting(), hard.clone());
+    let publisher = Publisher::start(broker.clone(), "publish", Schedule::reconnecting(), hard.clone());
+    let refusals = Refusals::start(broker.clone(), Schedule::reconnecting(), hard.clone());
     let worker = Arc::new(Worker {
         number: SetOnce::new(),
         lease: config.lease,
@@ -152,6 +153,7 @@ pub async fn run(config: Config, migrate: bool, stop: CancellationToken) -> Resu
         gates,
         store,
         publisher,
+        refusals,
         composer: Composer::new(&config.instance).with_names(claim_names(&config)),
         metrics: Metrics::new(VERSION),
         database_up: AtomicBool::new(true),
@@ -162,6 +164,7 @@ pub async fn run(config: Config, migrate: bool, stop: CancellationToken) -> Resu
         recent: Recent::default(),
         due: Notify::new(),
         held: Held::default(),
+        unrecorded: Unrecorded::default(),
         tasks: TaskTracker::new(),
         stop: stop.clone(),
         instance: config.instance,
@@ -213,6 +216,7 @@ async fn supervise(running: &mut Running, stop: &CancellationToken) -> Result<()
         },
         _ = &mut running.steps.intake => Err(AppError::Step("intake")),
         _ = &mut running.steps.accept => Err(AppError::Step("accept")),
+        _ = &mut running.steps.refuse => Err(AppError::Step("refuse")),
         _ = &mut running.steps.record => Err(AppError::Step("record")),
         _ = &mut running.steps.claim => Err(AppError::Step("claim")),
         _ = &mut running.steps.reports => Err(AppError::Step("reports")),
@@ -231,7 +235,7 @@ async fn finish(running: Running, grace: Duration) {
     worker.stop.cancel();
     tracing::info!(grace_s = grace.as_secs(), "stopping: finishing what is in flight");
     let flushed = async {
-        for step in [steps.intake, steps.accept, steps.claim, steps.reports, steps.fold] {
+        for step in [steps.intake, steps.accept, steps.refuse, steps.claim, steps.reports, steps.fold] {
             ended(step).await;
         }
         // Only now: to the recorder, a closed tracker with no task in it is the end of all work.

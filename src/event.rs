@@ -13,6 +13,7 @@ mod json;
 mod lifetime;
 mod members;
 mod names;
+mod party;
 mod provider;
 mod refusal;
 mod targets;
@@ -22,11 +23,14 @@ mod bad_input_tests;
 #[cfg(test)]
 mod claims_tests;
 #[cfg(test)]
+mod equal_targets_tests;
+#[cfg(test)]
 mod hostile_input_tests;
 #[cfg(test)]
 mod tests;
 
 pub use names::CUTOFF_ROUTING_KEY;
+pub use party::Party;
 pub use refusal::{Refusal, RefusalCode};
 
 use json::Json;
@@ -89,6 +93,15 @@ pub struct Origin {
     pub broker_user: Option<String>,
     /// The AMQP `content_type` property.
     pub content_type: Option<String>,
+    /// AMQP names of the properties, `routing_key` among them, that were not UTF-8 or, of headers, nested too deep.
+    pub unreadable: Vec<&'static str>,
+}
+
+impl Origin {
+    /// Whose share of the work this is.
+    pub fn party(&self) -> Party {
+        Party::of(self.broker_user.as_deref())
+    }
 }
 
 /// The rules that a deployment adds to the contract's.
@@ -131,6 +144,7 @@ pub struct ProviderRule {
 ///
 /// The refusal of the first broken rule carries the event's `source` and `id` where those two could be read.
 pub fn parse(body: &[u8], origin: &Origin, rules: &Rules, received_at: OffsetDateTime) -> Result<LogoutEvent, Refusal> {
+    envelope::check_readable(origin)?;
     envelope::check_size(body, rules)?;
     envelope::check_content_type(origin)?;
     let mut event = Members::event(Json::read(body)?)?;

@@ -45,7 +45,7 @@ impl Token {
 }
 
 /// SHA-256 of a token's bytes as presented; displays as 64 lower-case hex digits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Fingerprint(pub [u8; 32]);
 
 impl Fingerprint {
@@ -147,6 +147,54 @@ impl Target {
     /// Whether this is a refresh token: those are revoked before the access tokens of the same event.
     pub fn is_refresh_token(&self) -> bool {
         self.token().is_some_and(|token| token.hint == Some(TokenTypeHint::RefreshToken))
+    }
+}
+
+/// What decides what a target means: the names beside these are context. Two targets of one event whose meanings are equal are one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Meaning<'a> {
+    /// Name of its provider.
+    pub provider: &'a str,
+    /// Its kind's name.
+    pub kind: &'static str,
+    /// Of a token, which one.
+    pub token: Option<Fingerprint>,
+    /// Of a session.
+    pub sid: Option<&'a str>,
+    /// Of a session or a subject.
+    pub sub: Option<&'a str>,
+    /// Of a client.
+    pub client_id: Option<&'a str>,
+    /// Whose names those are; of an issuer, which one.
+    pub iss: Option<&'a str>,
+}
+
+impl Target {
+    /// What decides what it means. A token is that token, whatever is said of it; wide targets differ by every name that a verifier or the provider goes by.
+    pub fn meaning(&self) -> Meaning<'_> {
+        let kind = self.selector.kind();
+        let of = |kinds: &[Kind], name| if kinds.contains(&kind) { Option::as_deref(name) } else { None };
+        Meaning {
+            provider: &self.provider,
+            kind: kind.as_str(),
+            token: self.token().map(|token| token.fingerprint),
+            sid: of(&[Kind::Session], &self.sid),
+            sub: of(&[Kind::Session, Kind::Subject], &self.sub),
+            client_id: of(&[Kind::Client], &self.client_id),
+            iss: of(&[Kind::Session, Kind::Subject, Kind::Client, Kind::Issuer], &self.iss),
+        }
+    }
+
+    /// Takes over what another target with the same meaning says besides. A token that one of them calls a refresh token is treated as one: it is revoked
+    /// first, and whoever asks about it gets to hear so.
+    pub fn merge(&mut self, other: Self) {
+        if let (Selector::Token(ours), Selector::Token(theirs)) = (&mut self.selector, other.selector) {
+            ours.hint = if theirs.hint == Some(TokenTypeHint::RefreshToken) { theirs.hint } else { ours.hint.or(theirs.hint) };
+        }
+        self.sub = self.sub.take().or(other.sub);
+        self.sid = self.sid.take().or(other.sid);
+        self.client_id = self.client_id.take().or(other.client_id);
+        self.iss = self.iss.take().or(other.iss);
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use lapin::options::ConfirmSelectOptions;
 use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{Channel, Connection};
-use revocation_verifier::amqp::{Address, DEADLINE, close};
+use revocation_verifier::amqp::{Address, DEADLINE, Unreadable, close};
 
 use super::{BrokerError, topology};
 use crate::config::{AmqpConfig, InvalidationConfig};
@@ -15,7 +15,7 @@ pub struct Broker {
     address: Address,
     instance: String,
     stream: InvalidationConfig,
-    declare: bool,
+    pub(super) declare: bool,
     pub(super) prefetch: u16,
 }
 
@@ -43,7 +43,17 @@ impl Broker {
     /// # Errors
     /// The broker cannot be reached, does not answer, or refuses the login.
     pub(super) async fn connect(&self, purpose: &str) -> Result<Connection, BrokerError> {
-        let connected = self.address.connect(format!("revocation-worker {} {purpose}", self.instance)).await;
+        self.open(purpose, None).await
+    }
+
+    /// The same, with a note of what came unreadable of each message that is taken on it.
+    pub(super) async fn connect_noting(&self, purpose: &str, unreadable: &Unreadable) -> Result<Connection, BrokerError> {
+        self.open(purpose, Some(unreadable.clone())).await
+    }
+
+    async fn open(&self, purpose: &str, unreadable: Option<Unreadable>) -> Result<Connection, BrokerError> {
+        let name = format!("revocation-worker {} {purpose}", self.instance);
+        let connected = self.address.connect_noting(name, unreadable).await;
         connected.map_err(|error| BrokerError::connect(&self.address, error))
     }
 

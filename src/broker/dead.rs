@@ -1,4 +1,4 @@
-//! Refused messages: in by the worker, looked at, put back or thrown away by operators.
+//! The queue of refused messages: looked at, put back or thrown away by operators.
 
 use std::collections::BTreeSet;
 
@@ -6,45 +6,22 @@ use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicGetOptions, BasicNackOptions, BasicPublishOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
 use lapin::{BasicProperties, Channel, Connection};
-use revocation_verifier::amqp::close;
+use revocation_verifier::amqp::{Unreadable, close};
 
 use super::connection::within;
+use super::fit::fitted;
 use super::publisher::verdict;
-use super::{Broker, BrokerError, DEAD, EVENTS_EXCHANGE, PublishError, Publisher, Received};
-use crate::event::Refusal;
+use super::{Broker, BrokerError, DEAD, EVENTS_EXCHANGE, PublishError};
 
-const CODE: &str = "x-refused-code";
-const DETAIL: &str = "x-refused-detail";
-const QUEUE: &str = "x-refused-queue";
-const KEY: &str = "x-refused-routing-key";
-const USER: &str = "x-refused-user";
-const AT: &str = "x-refused-at";
-
-impl Publisher {
-    /// Publishes a refused message to `revocation.dead`, its body and properties unchanged, with the reason in its headers.
-    ///
-    /// # Errors
-    /// See [`PublishError`].
-    pub async fn refuse(&self, received: &Received, refusal: &Refusal, at: &str) -> Result<(), PublishError> {
-        let mut headers = received.properties.headers().clone().unwrap_or_default();
-        let origin = &received.origin;
-        let user = origin.broker_user.as_deref();
-        for (name, value) in
-            [(CODE, refusal.code.as_str()), (DETAIL, &refusal.detail), (QUEUE, &origin.queue), (KEY, &origin.routing_key), (AT, at)]
-        {
-            headers.insert(name.into(), AMQPValue::LongString(value.into()));
-        }
-        if let Some(user) = user {
-            headers.insert(USER.into(), AMQPValue::LongString(user.into()));
-        }
-        // The broker accepts a user_id only from that very user, so it moves into a header.
-        let properties = without_user(&received.properties).with_headers(headers).with_delivery_mode(2);
-        self.publish(DEAD, &origin.routing_key, received.body.bytes(), properties).await
-    }
-}
+pub(super) const CODE: &str = "x-refused-code";
+pub(super) const DETAIL: &str = "x-refused-detail";
+pub(super) const QUEUE: &str = "x-refused-queue";
+pub(super) const KEY: &str = "x-refused-routing-key";
+pub(super) const USER: &str = "x-refused-user";
+pub(super) const AT: &str = "x-refused-at";
 
 /// `BasicProperties` has no way to unset one.
-fn without_user(from: &BasicProperties) -> BasicProperties {
+pub(super) fn without_user(from: &BasicProperties) -> BasicProperties {
     let mut to = BasicProperties::default();
     macro_rules! keep {
         ($($get:ident => $set:ident),* $(,)?) => { $(if let Some(value) = from.$get().clone() { to = to.$set(value); })* };
@@ -86,6 +63,7 @@ pub struct DeadMessage {
 pub struct DeadQueue {
     connection: Connection,
     channel: Channel,
+    unreadable: Unreadable,
     user: ShortString,
     taken: usize,
     held: BTreeSet<u64>,
@@ -100,9 +78,10 @@ impl DeadQueue {
     /// The broker cannot be reached or has no such queue.
     pub async fn open(broker: &Broker) -> Result<Self, BrokerError> {
         let user = ShortString::try_new(broker.user()).unwrap_or_default();
-        let connection = broker.connect("dead letters").await?;
+        let unreadable = Unreadable::default();
+        let connection = broker.connect_noting("dead letters", &unreadable).await?;
         let channel = Broker::confirming_channel(&connection).await?;
-        Ok(Self { connection, channel, user, taken: 0, held: BTreeSet::new(), was_back: false })
+        Ok(Self { connection, channel, unreadable, user, taken: 0, held: BTreeSet::new(), was_back: false })
     }
 
     /// How many messages are in the queue that nobody holds.
@@ -121,7 +100,7 @@ impl DeadQueue {
     /// Takes the next message, oldest first; `None` at the end of the queue.
     ///
     /// # Errors
-    /// The connection was lost, or this message cannot be read: its place is in the text.
+    /// The connection was lost.
     pub async fn take(&mut self) -> Result<Option<DeadMessage>, BrokerError> {
         let place = self.taken + 1;
         let what = format!("read message {place} of revocation.dead");
@@ -133,7 +112,8 @@ impl DeadQueue {
         let Delivery { delivery_tag, routing_key, redelivered, properties, data, .. } = message.delivery;
         (self.taken, self.was_back) = (place, redelivered);
         self.held.insert(delivery_tag);
-        Ok(Some(DeadMessage::new(place, routing_key.as_str(), properties, data, delivery_tag)))
+        let unreadable = self.unreadable.take(self.channel.id(), delivery_tag);
+        Ok(Some(DeadMessage::new(place, routing_key.as_str(), properties, data, delivery_tag, &unreadable)))
     }
 
     /// Publishes a message to `auth.events` again, as this connection's user, and removes it from the queue.
@@ -144,9 +124,9 @@ impl DeadQueue {
         let what = format!("requeue message {}", message.place);
         let key = ShortString::try_new(message.routing_key.as_str());
         let key = key.map_err(|_| PublishError::TooLong(EVENTS_EXCHANGE.to_owned(), "its routing key"))?;
-        let headers = message.properties.headers().clone().unwrap_or_default();
-        let properties =
-            without_user(&message.properties).with_headers(strip(headers)).with_delivery_mode(2).with_user_id(self.user.clone());
+        let headers = strip(message.properties.headers().clone().unwrap_or_default());
+        let properties = without_user(&message.properties).with_delivery_mode(2).with_user_id(self.user.clone());
+        let properties = fitted(properties, FieldTable::default(), headers, self.connection.configuration().frame_max());
         let confirmed = within(&what, async {
             let options = BasicPublishOptions { mandatory: true, ..Default::default() };
             let sent = self.channel.basic_publish(EVENTS_EXCHANGE.into(), key, options, &message.body, properties).await;
@@ -232,12 +212,22 @@ fn plain(value: &AMQPValue) -> String {
 }
 
 impl DeadMessage {
-    fn new(place: usize, routing_key: &str, properties: BasicProperties, body: Vec<u8>, tag: u64) -> Self {
+    fn new(
+        place: usize,
+        routing_key: &str,
+        properties: BasicProperties,
+        body: Vec<u8>,
+        tag: u64,
+        unreadable: &[&str],
+    ) -> Self {
         let text = |name| header(&properties, name);
         Self {
             place,
             code: text(CODE).or_else(|| text("x-first-death-reason")).unwrap_or_else(|| "unknown".to_owned()),
-            detail: text(DETAIL).unwrap_or_else(|| "the broker dead-lettered it".to_owned()),
+            detail: text(DETAIL).unwrap_or_else(|| match unreadable {
+                [] => "the broker dead-lettered it".to_owned(),
+                names => format!("the broker dead-lettered it; AMQP {}: not UTF-8, or nested too deep", names.join(", ")),
+            }),
             queue: text(QUEUE).or_else(|| text("x-first-death-queue")).unwrap_or_default(),
             routing_key: text(KEY).unwrap_or_else(|| routing_key.to_owned()),
             user: text(USER),

@@ -235,7 +235,7 @@ impl Fold<'_> {
     async fn publish(&mut self, targets: Vec<Box<RawValue>>, end: Option<SnapshotEnd>) -> Result<(), FoldError> {
         let part = SnapshotPart { snapshot: self.id.clone(), previous: self.previous, part: self.parts, targets, end };
         let message = self.composer.snapshot(part);
-        let published = publish_once(&self.channel, SNAPSHOTS_STREAM, &message.body, properties_of(&message));
+        let published = publish_once(&self.channel, SNAPSHOTS_STREAM, "", &message.body, properties_of(&message));
         let what = || format!("publish to {SNAPSHOTS_STREAM}");
         let confirmation = tokio::time::timeout(CONFIRM_TIMEOUT, published).await;
         let confirmation = confirmation.map_err(|_| BrokerError::timeout(what(), CONFIRM_TIMEOUT))?;

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt};
-use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
+use lapin::message::Delivery;
+use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions, BasicRejectOptions};
 use lapin::types::{FieldTable, ShortString};
 use lapin::{Acker, BasicProperties, Channel, Connection, Consumer, Event};
-use revocation_verifier::amqp::close;
+use revocation_verifier::amqp::{Unreadable, close};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
@@ -18,9 +19,6 @@ use super::{Broker, BrokerError, CUTOFF_QUEUE, LOGOUT_QUEUE, MASS_QUEUE};
 use crate::event::Origin;
 use crate::retry::Schedule;
 
-/// How long a session stays careful after a message that could not be read: one delivery at a time, so that only the message at fault is
-/// counted towards the delivery limit.
-const CAREFUL_SESSION: Duration = Duration::from_secs(2);
 /// How long a failed session waits to learn the cause from its connection.
 const CAUSE_PATIENCE: Duration = Duration::from_millis(100);
 /// A mass revocation is up to a thousand targets and a mebibyte; its queue gets this fraction of the prefetch, so that memory stays bounded.
@@ -49,9 +47,26 @@ pub struct Received {
 }
 
 impl Received {
+    fn new(delivery: Delivery, queue: Arc<str>, unreadable: &Unreadable, channel: u16) -> Self {
+        let properties = delivery.properties;
+        let origin = Origin {
+            queue,
+            routing_key: delivery.routing_key.to_string(),
+            broker_user: properties.user_id().as_ref().map(ToString::to_string),
+            content_type: properties.content_type().as_ref().map(ToString::to_string),
+            unreadable: unreadable.take(channel, delivery.delivery_tag),
+        };
+        Self { body: Body(Zeroizing::new(delivery.data)), origin, properties, acker: delivery.acker }
+    }
+
     /// Tells the broker that the message is dealt with. Returns false if the session has ended: the broker will deliver it again.
     pub async fn ack(&self) -> bool {
         self.acker.ack(BasicAckOptions::default()).await.unwrap_or(false)
+    }
+
+    /// Has the broker put the message into `revocation.dead` itself, unchanged; until it can, it keeps the message where nobody waits behind it.
+    pub(super) async fn dead_letter(&self) -> bool {
+        self.acker.reject(BasicRejectOptions { requeue: false }).await.unwrap_or(false)
     }
 }
 
@@ -82,7 +97,6 @@ pub struct Intake {
 enum Ended {
     Stopped,
     Closed,
-    CarefulEnough,
 }
 
 impl Intake {
@@ -91,23 +105,17 @@ impl Intake {
     /// # Errors
     /// At start: the topology differs, or credentials are refused. Later: only a broker that accepts connections and never answers.
     pub async fn run(self) -> Result<(), BrokerError> {
-        let (mut failures, mut mute, mut careful, mut was_up) = (0, 0, false, false);
+        let (mut failures, mut mute, mut was_up) = (0, 0, false);
         loop {
             let ended = tokio::select! {
-                ended = self.session(careful) => ended,
+                ended = self.session() => ended,
                 () = self.drained.cancelled() => return Ok(()),
             };
             was_up |= *self.connected.borrow();
             self.connected.send_replace(false);
             match ended {
                 Ok(Ended::Stopped) => return Ok(()),
-                Ok(Ended::CarefulEnough) => careful = false,
                 Ok(Ended::Closed) => failures = 0,
-                Err(error) if error.is_unreadable() => {
-                    tracing::error!(%error, "a message with unreadable properties ended the session; delivering one at a time until the broker dead-letters it");
-                    careful = true;
-                    continue;
-                }
                 Err(error) if error.is_refusal() && !was_up => return Err(error),
                 Err(error) => {
                     failures += 1;
@@ -125,17 +133,18 @@ impl Intake {
         }
     }
 
-    async fn session(&self, careful: bool) -> Result<Ended, BrokerError> {
+    async fn session(&self) -> Result<Ended, BrokerError> {
         let mut open = self.open.clone();
         tokio::select! {
             open = open.wait_for(|open| *open) => { if open.is_err() { return Ok(Ended::Stopped) } }
             () = self.stop.cancelled() => return Ok(Ended::Stopped),
         }
-        let connection = self.broker.connect("consume").await?;
+        let unreadable = Unreadable::default();
+        let connection = self.broker.connect_noting("consume", &unreadable).await?;
         let mut broken = pin!(broken(&connection));
         let ended = tokio::select! {
             error = &mut broken => Err(error),
-            ended = self.consume(&connection, careful) => match ended {
+            ended = self.consume(&connection, &unreadable) => match ended {
                 // What the connection says of its end is the cause; what a step of ours saw of it may be a mere consequence.
                 Err(seen) => Err(tokio::time::timeout(CAUSE_PATIENCE, &mut broken).await.unwrap_or(seen)),
                 ended => ended,
@@ -145,24 +154,25 @@ impl Intake {
         ended
     }
 
-    async fn consume(&self, connection: &Connection, careful: bool) -> Result<Ended, BrokerError> {
-        if !careful {
-            self.broker.ensure_topology(connection).await?;
-        }
-        let prefetch = if careful { 1 } else { self.broker.prefetch };
+    async fn consume(&self, connection: &Connection, unreadable: &Unreadable) -> Result<Ended, BrokerError> {
+        self.broker.ensure_topology(connection).await?;
+        let prefetch = self.broker.prefetch;
         let mut consumers = Vec::with_capacity(QUEUES.len());
         for (queue, sink) in QUEUES.into_iter().zip(&self.sinks) {
             let prefetch = if queue == LOGOUT_QUEUE { prefetch } else { (prefetch / MASS_SHARE).max(1) };
             let (channel, consumer) = subscribe(connection, queue, prefetch).await?;
-            consumers.push((channel, consumer, Arc::from(queue), sink));
+            consumers.push((channel, consumer, Arc::<str>::from(queue), sink));
         }
         self.connected.send_replace(true);
         let mut open = self.open.clone();
-        let pumps = futures::future::select_all(consumers.iter_mut().map(|(_, consumer, queue, sink)| pump(consumer, queue, sink).boxed()));
+        let pumps = consumers.iter_mut().map(|(channel, consumer, queue, sink)| {
+            let read = |message: Delivery| Received::new(message, queue.clone(), unreadable, channel.id());
+            pump(consumer, queue, read, sink).boxed()
+        });
+        let pumps = futures::future::select_all(pumps);
         let ended = tokio::select! {
             (ended, ..) = pumps => return ended,
             _ = open.wait_for(|open| !open) => return Ok(Ended::Closed),
-            () = tokio::time::sleep(CAREFUL_SESSION), if careful => return Ok(Ended::CarefulEnough),
             () = self.stop.cancelled() => Ok(Ended::Stopped),
         };
         // Cancelled, not closed: the deliveries in hand are acknowledged on these channels.
@@ -203,19 +213,16 @@ async fn cancel(channel: &Channel, consumer: &Consumer) {
     drop(channel.basic_cancel(consumer.tag(), BasicCancelOptions::default()).await);
 }
 
-async fn pump(consumer: &mut Consumer, queue: &Arc<str>, sink: &mpsc::UnboundedSender<Received>) -> Result<Ended, BrokerError> {
+async fn pump(
+    consumer: &mut Consumer,
+    queue: &str,
+    read: impl Fn(Delivery) -> Received,
+    sink: &mpsc::UnboundedSender<Received>,
+) -> Result<Ended, BrokerError> {
     loop {
         match consumer.next().await {
             Some(Ok(delivery)) => {
-                let origin = Origin {
-                    queue: queue.clone(),
-                    routing_key: delivery.routing_key.to_string(),
-                    broker_user: delivery.properties.user_id().as_ref().map(ToString::to_string),
-                    content_type: delivery.properties.content_type().as_ref().map(ToString::to_string),
-                };
-                let body = Body(Zeroizing::new(delivery.data));
-                let received = Received { body, origin, properties: delivery.properties, acker: delivery.acker };
-                if sink.send(received).is_err() {
+                if sink.send(read(delivery)).is_err() {
                     return Ok(Ended::Stopped);
                 }
             }

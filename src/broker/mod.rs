@@ -1,15 +1,18 @@
-//! RabbitMQ: the only user of lapin. Four connections, each with its own supervisor: one consumes events, one publishes, because an alarm in
-//! the broker blocks a connection that publishes, one consumes verifiers' reports, whose faults are none of the events', and one hears the other
-//! workers' heartbeats. A fifth, now and then, folds the log into a snapshot.
+//! RabbitMQ: the only user of lapin. Five connections, each with its own supervisor: one consumes events, one publishes, because an alarm in
+//! the broker blocks a connection that publishes, one publishes refused messages, which the broker may answer by closing it, one consumes verifiers'
+//! reports, whose faults are none of the events', and one hears the other workers' heartbeats. Others, now and then: one folds the log into a
+//! snapshot, one publishes a single refused message.
 
 mod beats;
 mod connection;
 mod dead;
 mod events;
+mod fit;
 mod fold;
 mod intake;
 mod ledger;
 mod publisher;
+mod refusals;
 mod reports;
 mod topology;
 
@@ -26,6 +29,7 @@ pub use fold::{FoldError, Folded, Snapshots};
 pub use intake::{Body, Intake, QUEUES, Received, Sinks};
 pub use ledger::Standing;
 pub use publisher::{PublishError, Publisher};
+pub use refusals::{Refusals, Unplaced};
 pub use reports::{Reported, Reports};
 pub use topology::{CUTOFF_QUEUE, DEAD, EVENTS_EXCHANGE, LOGOUT_QUEUE, MASS_QUEUE, VERIFIERS_QUEUE};
 
@@ -84,11 +88,6 @@ impl BrokerError {
     pub fn is_missing(&self) -> bool {
         let Why::Lapin(error) = &self.why else { return false };
         matches!(error.kind(), lapin::ErrorKind::ProtocolError(amqp) if amqp.get_id() == 404)
-    }
-
-    /// Whether the client could not read what the broker sent: a message whose properties are not valid UTF-8 does that to every connection it is delivered on.
-    fn is_unreadable(&self) -> bool {
-        matches!(&self.why, Why::Lapin(error) if matches!(error.kind(), lapin::ErrorKind::ParsingError(_)))
     }
 
     /// Whether something accepted the connection and then never spoke AMQP.

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::ledger::{Ledger, Numbered, Standing};
-use super::{Broker, BrokerError};
+use super::{Broker, BrokerError, DEAD};
 use crate::invalidation::{EXCHANGE, Outgoing};
 use crate::retry::Schedule;
 use revocation_verifier::amqp::close;
@@ -45,6 +45,8 @@ pub enum PublishError {
 struct Link {
     number: u64,
     channel: Channel,
+    /// Largest frame, bytes.
+    frame_max: u32,
 }
 
 /// A handle to the publishing connection. Clones share it.
@@ -69,15 +71,15 @@ struct Message<'a> {
 }
 
 impl Publisher {
-    /// Starts the supervisor of the publishing connection. It ends when `stop` is cancelled.
-    pub fn start(broker: Arc<Broker>, schedule: Schedule, stop: CancellationToken) -> Self {
+    /// Starts the supervisor of a publishing connection for `purpose`. It ends when `stop` is cancelled.
+    pub fn start(broker: Arc<Broker>, purpose: &'static str, schedule: Schedule, stop: CancellationToken) -> Self {
         let (link_tx, link) = watch::channel(None);
         let (losses_tx, losses) = watch::channel(0);
         let suspect = Arc::new(watch::Sender::new(0));
         let ledger = Arc::new(Ledger::new());
         let publisher =
             Self { link, suspect: suspect.clone(), losses, ledger: ledger.clone(), schedule: schedule.clone(), stop: stop.clone() };
-        tokio::spawn(async move { Supervisor { broker, schedule, link: link_tx, losses: losses_tx, ledger, suspect, stop }.run().await });
+        tokio::spawn(async move { Supervisor { broker, purpose, schedule, link: link_tx, losses: losses_tx, ledger, suspect, stop }.run().await });
         publisher
     }
 
@@ -152,6 +154,11 @@ impl Publisher {
     /// Publishes once: persistent, mandatory, confirmed within [`CONFIRM_TIMEOUT`].
     pub(super) async fn publish(&self, exchange: &str, key: &str, body: &[u8], properties: BasicProperties) -> Result<(), PublishError> {
         self.confirmed(Message { exchange, key: short(exchange, key)?, body, properties, is_numbered: false }).await
+    }
+
+    /// The largest frame that the present connection takes, bytes; waits for one while the broker is away.
+    pub(super) async fn frame_max(&self) -> Result<u32, PublishError> {
+        Ok(self.link(DEAD).await?.frame_max)
     }
 
     async fn confirmed(&self, message: Message<'_>) -> Result<(), PublishError> {
@@ -229,15 +236,16 @@ async fn poll_once<T>(poll: impl FnOnce(&mut std::task::Context<'_>) -> T) -> T 
     poll_fn(|context| poll.take().map_or(Poll::Pending, |poll| Poll::Ready(poll(context)))).await
 }
 
-/// Publishes to an exchange that needs no routing key, and waits for the confirm.
+/// Publishes on a channel that nothing else is on, and waits for the confirm.
 pub(super) async fn publish_once(
     channel: &Channel,
     exchange: &str,
+    key: &str,
     body: &[u8],
     properties: BasicProperties,
 ) -> Result<Confirmation, lapin::Error> {
     let options = BasicPublishOptions { mandatory: true, ..Default::default() };
-    channel.basic_publish(exchange.into(), ShortString::default(), options, body, properties).await?.await
+    channel.basic_publish(exchange.into(), key.into(), options, body, properties).await?.await
 }
 
 fn short(exchange: &str, key: &str) -> Result<ShortString, PublishError> {
@@ -256,6 +264,7 @@ pub(super) fn properties_of(message: &Outgoing) -> BasicProperties {
 
 struct Supervisor {
     broker: Arc<Broker>,
+    purpose: &'static str,
     schedule: Schedule,
     link: watch::Sender<Option<Link>>,
     losses: watch::Sender<u64>,
@@ -276,7 +285,7 @@ impl Supervisor {
                 }
                 Err(error) => {
                     failures += 1;
-                    tracing::warn!(%error, failures, "publishing connection failed; trying again");
+                    tracing::warn!(%error, failures, purpose = self.purpose, "publishing connection failed; trying again");
                 }
             }
             tokio::select! {
@@ -288,7 +297,7 @@ impl Supervisor {
 
     /// One connection's life; `Ok` once it was up, however it ended.
     async fn session(&self, number: u64) -> Result<(), BrokerError> {
-        let connection = self.broker.connect("publish").await?;
+        let connection = self.broker.connect(self.purpose).await?;
         let ready = async {
             self.broker.ensure_topology(&connection).await?;
             Broker::confirming_channel(&connection).await
@@ -301,10 +310,10 @@ impl Supervisor {
             }
         };
         self.ledger.link(number);
-        self.link.send_replace(Some(Link { number, channel }));
+        self.link.send_replace(Some(Link { number, channel, frame_max: connection.configuration().frame_max() }));
         let mut suspect = self.suspect.subscribe();
         tokio::select! {
-            _ = suspect.wait_for(|suspect| *suspect >= number) => tracing::warn!("publishing connection lost"),
+            _ = suspect.wait_for(|suspect| *suspect >= number) => tracing::warn!(purpose = self.purpose, "publishing connection lost"),
             () = self.stop.cancelled() => {}
         }
         self.ledger.link(0);

@@ -27,8 +27,8 @@ pub const VERIFIERS_QUEUE: &str = "revocation.verifiers";
 /// How often the broker returns a message before it dead-letters it.
 ///
 /// It must be a positive number: -1 drops at the first return on RabbitMQ 3.10, and a missing one means 20 on 4.x. Low enough that a message
-/// which no client can read (invalid UTF-8 in its properties ends every connection it is delivered on) leaves the queue within seconds;
-/// high enough that a worker that crashes at every start does not dead-letter innocent messages before somebody looks.
+/// which ends every worker it is delivered to leaves the queue in time; high enough that a worker that crashes at every start does not dead-letter
+/// innocent messages before somebody looks.
 const DELIVERY_LIMIT: i64 = 100;
 /// The dead-letter queue must lose nothing, however often it is listed.
 const DEAD_DELIVERY_LIMIT: i64 = 1_000_000;

@@ -14,6 +14,15 @@ const MAX_TYPE_BYTES: usize = 1024;
 const ACCEPTED: [&str; 2] = ["application/cloudevents+json", "application/json"];
 const SIGNED: [&str; 2] = ["application/secevent+jwt", "application/logout+jwt"];
 
+/// Whoever publishes what cannot be read is to hear of it, even where the body could do without.
+pub(super) fn check_readable(origin: &Origin) -> Result<(), Refusal> {
+    if origin.unreadable.is_empty() {
+        return Ok(());
+    }
+    let names = origin.unreadable.join(", ");
+    Err(Refusal::new(RefusalCode::InvalidField, format!("AMQP {names}: not UTF-8, or nested too deep; what cannot be read is shown as ?")))
+}
+
 /// Before anything is parsed: parsing costs several times the body's size in memory.
 pub(super) fn check_size(body: &[u8], rules: &Rules) -> Result<(), Refusal> {
     if body.len() <= rules.max_message_bytes {

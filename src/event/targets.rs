@@ -1,7 +1,7 @@
 //! `data.targets`: what to revoke, at which provider, and until when to deny it.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use revocation_verifier::Claims;
 use time::OffsetDateTime;
@@ -19,19 +19,32 @@ pub(super) struct Frame<'r> {
     pub(super) received_at: OffsetDateTime,
 }
 
-/// Reads `data.provider` and `data.targets`. A token that is listed twice is one target: the first.
+/// Reads `data.provider` and `data.targets`. Equal targets are one.
 pub(super) fn read(data: &mut Members<'_>, frame: &Frame<'_>) -> Result<Vec<Target>, Refusal> {
     let named = provider::named(data, frame.rules)?;
     let list = list(data, frame.rules.max_targets)?;
-    let mut seen = HashSet::with_capacity(list.len());
-    let mut targets = Vec::with_capacity(list.len());
-    for (index, json) in list.into_iter().enumerate() {
-        let target = target(index, json, named, frame)?;
-        if target.token().is_none_or(|token| seen.insert(token.fingerprint)) {
-            targets.push(target);
+    let targets: Result<Vec<_>, _> = list.into_iter().enumerate().map(|(index, json)| target(index, json, named, frame)).collect();
+    targets.map(distinct)
+}
+
+/// One target of those that mean the same, in the place of the first, with what later ones say besides.
+fn distinct(targets: Vec<Target>) -> Vec<Target> {
+    let firsts: Vec<usize> = {
+        let mut seen = HashMap::with_capacity(targets.len());
+        targets.iter().enumerate().map(|(index, target)| *seen.entry(target.meaning()).or_insert(index)).collect()
+    };
+    let mut places = Vec::with_capacity(targets.len());
+    let mut distinct: Vec<Target> = Vec::with_capacity(targets.len());
+    for (index, (first, target)) in firsts.into_iter().zip(targets).enumerate() {
+        if first == index {
+            places.push(distinct.len());
+            distinct.push(target);
+        } else {
+            places.push(places[first]);
+            distinct[places[first]].merge(target);
         }
     }
-    Ok(targets)
+    distinct
 }
 
 fn list<'a>(data: &mut Members<'a>, max_targets: usize) -> Result<Vec<Json<'a>>, Refusal> {

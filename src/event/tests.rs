@@ -130,15 +130,6 @@ fn an_escaped_token_is_the_token_that_it_spells() {
 }
 
 #[test]
-fn a_token_listed_twice_is_one_target_and_the_first_wins() {
-    let targets =
-        json!([{ "token": "a", "sub": "first" }, { "token": "b" }, { "token": "a", "sub": "second" }, { "sub": "u" }, { "sub": "u" }]);
-    let event = accepted(&logout(json!({ "provider": "main", "targets": targets })));
-    let subs: Vec<_> = event.targets.iter().map(|target| target.sub.as_deref()).collect();
-    assert_eq!(subs, [Some("first"), None, Some("u"), Some("u")]);
-}
-
-#[test]
 fn the_cutoff_is_not_before_else_time_else_the_receipt_and_never_far_ahead() {
     let cutoff_of = |mut event: Value, time: Value, not_before: Value| {
         event["data"]["not_before"] = not_before;

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::open::{NewIncident, open};
 use super::rejected::storable;
 use super::{Store, StoreError, WorkerNo, jti_iss};
-use crate::event::LogoutEvent;
+use crate::event::{LogoutEvent, Party};
 use crate::seal::Sealed;
 use crate::target::{Kind, Target, TargetId};
 
@@ -21,6 +21,8 @@ pub struct NewEvent<'a> {
     pub body_sha256: [u8; 32],
     /// AMQP `user_id`.
     pub broker_user: Option<&'a str>,
+    /// Whose share its targets are of.
+    pub party: Party,
     /// What becomes of each target, in the event's order.
     pub targets: &'a [NewTarget],
     /// What approving its incident takes; `None` for an event without an incident.
@@ -141,7 +143,7 @@ columns!(TargetColumns {
     jti: Option<&'a str>, sub: Option<&'a str>, sid: Option<&'a str>, client_id: Option<&'a str>, iss: Option<&'a str>,
     expires_at: Option<OffsetDateTime>, deny_until: OffsetDateTime, give_up_at: OffsetDateTime, state: &'static str, lease: bool,
     sealed: Option<&'a [u8]>, sealed_key: Option<&'a str>, received_at: OffsetDateTime, incident: &'a str, waiting: bool,
-    signed: Option<&'a [u8]>, jti_iss: Option<&'a str>,
+    signed: Option<&'a [u8]>, jti_iss: Option<&'a str>, party: i16,
 });
 
 #[derive(Default)]
@@ -159,7 +161,7 @@ impl<'a> Columns<'a> {
         for new in sorted {
             columns.events.push(new);
             for (ordinal, (target, plan)) in (0..).zip(new.event.targets.iter().zip(new.targets)) {
-                columns.targets.push(TargetId { event: new.row, ordinal }, new.event, target, plan);
+                columns.targets.push(TargetId { event: new.row, ordinal }, new, target, plan);
             }
         }
         columns
@@ -190,8 +192,9 @@ impl<'a> EventColumns<'a> {
 }
 
 impl<'a> TargetColumns<'a> {
-    fn push(&mut self, id: TargetId, event: &'a LogoutEvent, target: &'a Target, plan: &'a NewTarget) {
-        let token = target.token();
+    fn push(&mut self, id: TargetId, new: &'a NewEvent<'a>, target: &'a Target, plan: &'a NewTarget) {
+        let (event, token) = (new.event, target.token());
+        self.party.push(new.party.stored());
         self.event.push(id.event);
         self.ordinal.push(id.ordinal);
         self.provider.push(&target.provider);
@@ -263,18 +266,18 @@ async fn insert(connection: &mut PgConnection, worker: WorkerNo, columns: &Colum
         ), targets AS (
             INSERT INTO revocation.targets (event_id, ordinal, provider, lane, kind, token_type_hint, token_sha256, jti, sub, sid, client_id,
                 iss, token_expires_at, deny_until, give_up_at, state, sealed, sealed_key,
-                attempts, due_at, lease_owner, leased_at, last_worker, finished_at, incident, waiting, signed_sha256, jti_iss)
+                attempts, due_at, lease_owner, leased_at, last_worker, finished_at, incident, waiting, signed_sha256, jti_iss, party)
             SELECT n.event_id, n.ordinal, n.provider, n.lane, n.kind, n.hint, n.sha256, n.jti, n.sub, n.sid, n.client_id,
                 n.iss, n.expires_at, n.deny_until, n.give_up_at, n.state, n.sealed, n.sealed_key,
                 CASE WHEN me.worker_no IS NULL THEN 0 ELSE 1 END, CASE WHEN n.waiting THEN 'infinity' WHEN n.state = 'pending' AND n.hint IS DISTINCT FROM 'refresh_token' THEN now() + interval '1 millisecond' WHEN n.state = 'pending' THEN now() END,
                 me.worker_no, CASE WHEN me.worker_no IS NOT NULL THEN now() END, me.worker_no,
-                CASE WHEN n.state <> 'pending' THEN n.received_at END, n.incident, n.waiting, n.signed, n.jti_iss
+                CASE WHEN n.state <> 'pending' THEN n.received_at END, n.incident, n.waiting, n.signed, n.jti_iss, n.party
             FROM unnest($16::uuid[], $17::smallint[], $18::text[], $19::text[], $20::text[], $21::text[], $22::bytea[], $23::text[],
                 $24::text[], $25::text[], $26::text[], $27::text[], $28::timestamptz[], $29::timestamptz[], $30::timestamptz[],
                 $31::text[], $32::boolean[], $33::bytea[], $34::text[], $35::timestamptz[], $39::text[], $40::boolean[],
-                $41::bytea[], $42::text[])
+                $41::bytea[], $42::text[], $43::smallint[])
                 AS n (event_id, ordinal, provider, lane, kind, hint, sha256, jti, sub, sid, client_id, iss, expires_at, deny_until,
-                    give_up_at, state, lease, sealed, sealed_key, received_at, incident, waiting, signed, jti_iss)
+                    give_up_at, state, lease, sealed, sealed_key, received_at, incident, waiting, signed, jti_iss, party)
             LEFT JOIN me ON n.lease
             WHERE (n.event_id IN (SELECT event_id FROM fresh)) IS TRUE
         )
@@ -321,6 +324,7 @@ async fn insert(connection: &mut PgConnection, worker: WorkerNo, columns: &Colum
         &t.waiting,
         &t.signed as &[Option<&[u8]>],
         &t.jti_iss as &[Option<&str>],
+        &t.party,
     )
     .fetch_all(connection)
     .await

@@ -88,11 +88,17 @@ pub struct Claimed {
     pub received_at: OffsetDateTime,
     /// Whether the broker is known to have confirmed the event's denial.
     pub denied: bool,
+    /// Whose it is, as [`Party`](crate::event::Party) reads it.
+    pub party: i16,
+    /// Which of the wants it is for, from 1.
+    pub want: i64,
+    /// How many its party could have had of that; `None` where it had waited for its incident's turn.
+    pub quota: Option<i64>,
 }
 
 impl Store {
-    /// Leases due targets to this worker, oldest first, then those whose turn comes in an incident that runs, wide ones before tokens; several workers
-    /// never get the same one.
+    /// Leases due targets to this worker, of each broker user as many as of the others and of those the oldest first, then those whose turn comes in an
+    /// incident that runs; wide ones before tokens. Several workers never get the same one.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -112,24 +118,46 @@ impl Store {
                             AS want (provider, lane, incident, n, turns, tokens, wide, no)
                         WHERE EXISTS (SELECT FROM revocation.workers WHERE worker_no = $1 AND ended_at IS NULL AND lease_until > now())
                             AND (want.incident = '' OR EXISTS (SELECT FROM revocation.incidents i WHERE i.incident = want.incident AND i.state = 'running'))
+                    ), share AS MATERIALIZED (
+                        -- Whoever has something due, found by steps from one party to the next; where they are more than there is room for, as luck has it.
+                        SELECT want.*, due.party, want.n / count(*) OVER (PARTITION BY want.no) AS quota
+                        FROM want CROSS JOIN LATERAL (
+                            SELECT first.party FROM (VALUES (true), (false)) AS kind (wide) CROSS JOIN LATERAL (
+                                WITH RECURSIVE step AS (
+                                    (
+                                        SELECT t.party, t.due_at FROM revocation.targets t
+                                        WHERE t.provider = want.provider AND t.lane = want.lane AND t.incident = want.incident AND t.wide = kind.wide
+                                            AND t.lease_owner IS NULL AND t.finished_at IS NULL AND NOT t.waiting
+                                        ORDER BY t.party, t.due_at LIMIT 1
+                                    ) UNION ALL SELECT next.party, next.due_at FROM step CROSS JOIN LATERAL (
+                                        SELECT t.party, t.due_at FROM revocation.targets t
+                                        WHERE t.provider = want.provider AND t.lane = want.lane AND t.incident = want.incident AND t.wide = kind.wide
+                                            AND t.lease_owner IS NULL AND t.finished_at IS NULL AND NOT t.waiting AND t.party > step.party
+                                        ORDER BY t.party, t.due_at LIMIT 1
+                                    ) next
+                                ) SELECT party FROM step WHERE due_at <= now()
+                            ) first
+                            WHERE CASE WHEN kind.wide THEN want.wide ELSE want.tokens END
+                            GROUP BY first.party ORDER BY random() LIMIT want.n
+                        ) due
                     ), due_wide AS MATERIALIZED (
-                        SELECT d.event_id, d.ordinal, want.no FROM want CROSS JOIN LATERAL (
+                        SELECT d.event_id, d.ordinal, share.no, share.party, share.quota FROM share CROSS JOIN LATERAL (
                             SELECT t.event_id, t.ordinal FROM revocation.targets t
-                            WHERE t.provider = want.provider AND t.lane = want.lane AND t.incident = want.incident AND t.wide
+                            WHERE t.provider = share.provider AND t.lane = share.lane AND t.incident = share.incident AND t.wide AND t.party = share.party
                                 AND t.lease_owner IS NULL AND t.finished_at IS NULL AND NOT t.waiting
                                 AND t.due_at <= now() AND (t.token_expires_at IS NULL OR t.token_expires_at > now() - interval '1 minute')
-                            ORDER BY t.due_at LIMIT want.n FOR UPDATE SKIP LOCKED
+                            ORDER BY t.due_at LIMIT share.quota FOR UPDATE SKIP LOCKED
                         ) d
-                        WHERE want.wide
+                        WHERE share.wide
                     ), due_token AS MATERIALIZED (
-                        SELECT d.event_id, d.ordinal, want.no FROM want CROSS JOIN LATERAL (
+                        SELECT d.event_id, d.ordinal, share.no, share.party, share.quota FROM share CROSS JOIN LATERAL (
                             SELECT t.event_id, t.ordinal FROM revocation.targets t
-                            WHERE t.provider = want.provider AND t.lane = want.lane AND t.incident = want.incident AND NOT t.wide
+                            WHERE t.provider = share.provider AND t.lane = share.lane AND t.incident = share.incident AND NOT t.wide AND t.party = share.party
                                 AND t.lease_owner IS NULL AND t.finished_at IS NULL AND NOT t.waiting
                                 AND t.due_at <= now() AND (t.token_expires_at IS NULL OR t.token_expires_at > now() - interval '1 minute')
-                            ORDER BY t.due_at LIMIT want.n - (SELECT count(*) FROM due_wide WHERE due_wide.no = want.no) FOR UPDATE SKIP LOCKED
+                            ORDER BY t.due_at LIMIT share.quota - (SELECT count(*) FROM due_wide w WHERE w.no = share.no AND w.party = share.party) FOR UPDATE SKIP LOCKED
                         ) d
-                        WHERE want.tokens
+                        WHERE share.tokens
                     ), turn_wide AS MATERIALIZED (
                         SELECT d.event_id, d.ordinal, want.no FROM want CROSS JOIN LATERAL (
                             SELECT t.event_id, t.ordinal FROM revocation.targets t
@@ -149,8 +177,8 @@ impl Store {
                         ) d
                         WHERE want.tokens AND want.turns > 0
                     ), mine AS (
-                        SELECT event_id, ordinal FROM due_wide UNION ALL SELECT event_id, ordinal FROM due_token
-                        UNION ALL SELECT event_id, ordinal FROM turn_wide UNION ALL SELECT event_id, ordinal FROM turn_token
+                        SELECT event_id, ordinal, no, quota FROM due_wide UNION ALL SELECT event_id, ordinal, no, quota FROM due_token
+                        UNION ALL SELECT event_id, ordinal, no, NULL FROM turn_wide UNION ALL SELECT event_id, ordinal, no, NULL FROM turn_token
                     )
                     UPDATE revocation.targets t
                     SET state = 'pending', lease_owner = $1, leased_at = now(), last_worker = $1, attempts = t.attempts + 1, waiting = false
@@ -159,7 +187,7 @@ impl Store {
                     RETURNING t.event_id AS event, t.ordinal, t.attempts AS attempt, t.failures, t.provider, t.kind, t.token_type_hint AS hint,
                         t.token_sha256 AS sha256, t.signed_sha256 AS signed, t.jti, t.jti_iss, t.sub, t.sid, t.client_id, t.iss, t.token_expires_at, t.deny_until, t.give_up_at,
                         t.sealed, t.sealed_key, t.lane, e.source AS event_source, e.id AS event_id, e.incident, e.not_before, e.received_at,
-                        e.denied_at IS NOT NULL AS "denied!""#,
+                        e.denied_at IS NOT NULL AS "denied!", t.party, mine.no AS "want!", mine.quota"#,
                     worker.0,
                     &providers as &[&str],
                     &lanes as &[&str],

@@ -11,12 +11,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use super::Worker;
-use super::intake::{Taken, note_denied, refuse};
+use super::intake::{Taken, note_denied};
 use super::job::{Context, Job};
+use super::refuse::refuse;
 use super::revoke;
+use super::shares::Shares;
+use super::{Room, Worker};
 use crate::broker::Received;
-use crate::event::{Lane, LogoutEvent, Refusal, RefusalCode};
+use crate::event::{Lane, LogoutEvent, Party, Refusal, RefusalCode};
 use crate::failpoint;
 use crate::invalidation::EventRef;
 use crate::outcome::Standing;
@@ -27,8 +29,8 @@ use crate::target::{Target, TargetId};
 
 /// Most events a commit.
 const BATCH: usize = 256;
-/// No commit takes a further event beyond so many targets: it would keep those behind it waiting.
-const TARGETS: usize = 1000;
+/// Most targets a commit, unless one event has more: others wait for it.
+const TARGETS: u64 = 1000;
 
 /// Most commits at once. Mass revocations leave the database free for ordinary logouts.
 fn commits(lane: Lane) -> usize {
@@ -46,15 +48,15 @@ const EXPIRY_LEEWAY: time::Duration = time::Duration::seconds(60);
 struct Prepared {
     taken: Taken,
     targets: Vec<NewTarget>,
-    room: Vec<(Arc<str>, OwnedSemaphorePermit)>,
+    room: Vec<(Arc<str>, Room)>,
 }
 
 /// Runs until the events of one lane end.
 pub(super) async fn run(worker: Arc<Worker>, lane: Lane, mut events: mpsc::UnboundedReceiver<Taken>, open: Arc<watch::Sender<bool>>) {
-    let commits = Arc::new(Semaphore::new(commits(lane)));
+    let (commits, mut waiting) = (Arc::new(Semaphore::new(commits(lane))), Shares::default());
     loop {
         let Ok(turn) = commits.clone().acquire_owned().await else { return };
-        let Some(batch) = next(&mut events).await else { return };
+        let Some(batch) = next(&mut events, &mut waiting).await else { return };
         let (worker, open) = (worker.clone(), open.clone());
         worker.clone().tasks.spawn(async move {
             let prepared = batch.into_iter().filter_map(|taken| prepare(&worker, taken)).collect();
@@ -63,22 +65,14 @@ pub(super) async fn run(worker: Arc<Worker>, lane: Lane, mut events: mpsc::Unbou
     }
 }
 
-/// What has arrived, as far as one commit takes it.
-async fn next(events: &mut mpsc::UnboundedReceiver<Taken>) -> Option<Vec<Taken>> {
-    let mut batch = vec![events.recv().await?];
-    let mut targets = batch[0].event.targets.len();
-    while batch.len() < BATCH
-        && targets < TARGETS
-        && let Ok(taken) = events.try_recv()
-    {
-        targets += taken.event.targets.len();
-        batch.push(taken);
-    }
-    Some(batch)
+/// What has arrived, as far as one commit takes it: of each user as many targets as of the others.
+async fn next(events: &mut mpsc::UnboundedReceiver<Taken>, waiting: &mut Shares<Taken, 1>) -> Option<Vec<Taken>> {
+    waiting.gather(events, |taken| (taken.party, taken.event.targets.len())).await?;
+    Some(waiting.batch(BATCH, TARGETS))
 }
 
 fn prepare(worker: &Worker, taken: Taken) -> Option<Prepared> {
-    let room = reserve(worker, &taken.event);
+    let room = reserve(worker, &taken.event, taken.party);
     let mut targets = Vec::with_capacity(taken.event.targets.len());
     for (ordinal, target) in (0..).zip(&taken.event.targets) {
         let disposition = dispose(worker, &taken, target, &room);
@@ -105,8 +99,8 @@ fn prepare(worker: &Worker, taken: Taken) -> Option<Prepared> {
 
 /// Room in memory for the event's targets, provider by provider: all of a provider's or none, so that refresh tokens stay first.
 /// An incident's wait for their turn.
-fn reserve(worker: &Worker, event: &LogoutEvent) -> Vec<(Arc<str>, OwnedSemaphorePermit)> {
-    let mut room: Vec<(Arc<str>, OwnedSemaphorePermit)> = Vec::new();
+fn reserve(worker: &Worker, event: &LogoutEvent, party: Party) -> Vec<(Arc<str>, Room)> {
+    let mut room: Vec<(Arc<str>, Room)> = Vec::new();
     if event.incident.is_some() {
         return room;
     }
@@ -114,7 +108,7 @@ fn reserve(worker: &Worker, event: &LogoutEvent) -> Vec<(Arc<str>, OwnedSemaphor
     for target in &event.targets {
         if seen.insert(target.provider.clone())
             && let Some(gate) = worker.gates.get(&target.provider)
-            && let Some(permit) = gate.reserve(event.lane(), event.targets.iter().filter(|t| t.provider == target.provider).count())
+            && let Some(permit) = gate.reserve(event.lane(), party, event.targets.iter().filter(|t| t.provider == target.provider).count())
         {
             room.push((target.provider.clone(), permit));
         }
@@ -122,7 +116,7 @@ fn reserve(worker: &Worker, event: &LogoutEvent) -> Vec<(Arc<str>, OwnedSemaphor
     room
 }
 
-fn dispose(worker: &Worker, taken: &Taken, target: &Target, room: &[(Arc<str>, OwnedSemaphorePermit)]) -> Disposition {
+fn dispose(worker: &Worker, taken: &Taken, target: &Target, room: &[(Arc<str>, Room)]) -> Disposition {
     let supported = worker.gates.get(&target.provider).is_some_and(|gate| gate.provider.supports(target));
     if target.token_expires_at().is_some_and(|end| end + EXPIRY_LEEWAY <= taken.event.received_at) {
         Disposition::Expired
@@ -153,13 +147,13 @@ async fn accept(worker: &Arc<Worker>, batch: Vec<Prepared>, open: &watch::Sender
         let fresh = committed.accepted.iter().find(|a| a.row == row);
         worker.metrics.accepted(prepared.taken.event.lane(), fresh.is_some());
         let known = committed.known.get(&row).copied();
-        let Prepared { taken: Taken { received, event, row, denial, arrival, .. }, targets, room } = prepared;
+        let Prepared { taken: Taken { received, event, party, row, denial, arrival, .. }, targets, room } = prepared;
         if let Some(arrival) = arrival {
             arrival.land(fresh.is_some());
         }
         match fresh {
             Some(_) if event.incident.is_some() => worker.incidents.hurry(),
-            Some(fresh) if fresh.leased => set_to_work(worker, event, row, &targets, room),
+            Some(fresh) if fresh.leased => set_to_work(worker, event, (row, party), &targets, room),
             _ => {}
         }
         let worker = worker.clone();
@@ -176,7 +170,7 @@ async fn accept(worker: &Arc<Worker>, batch: Vec<Prepared>, open: &watch::Sender
 fn set_aside(worker: &Arc<Worker>, taken: Taken, reason: String) {
     let Taken { received, event, .. } = taken;
     let refusal = Refusal::new(RefusalCode::InvalidField, reason).of_event(Some(event.source), Some(event.id));
-    worker.tasks.spawn(refuse(worker.clone(), received, refusal));
+    refuse(worker, received, refusal);
 }
 
 /// An event that was known may have been accepted with a denial that was never confirmed: now it waits.
@@ -280,6 +274,7 @@ impl Prepared {
             event: &self.taken.event,
             body_sha256: self.taken.body_sha256,
             broker_user: self.taken.received.origin.broker_user.as_deref(),
+            party: self.taken.party,
             targets: &self.targets,
             incident: self.taken.approval.as_ref(),
         }
@@ -287,17 +282,18 @@ impl Prepared {
 }
 
 /// Hands the leased targets of an event to step 3, provider by provider.
-fn set_to_work(worker: &Arc<Worker>, event: LogoutEvent, row: Uuid, plans: &[NewTarget], room: Vec<(Arc<str>, OwnedSemaphorePermit)>) {
+fn set_to_work(worker: &Arc<Worker>, event: LogoutEvent, (row, party): (Uuid, Party), plans: &[NewTarget], room: Vec<(Arc<str>, Room)>) {
     let context = Arc::new(Context {
         row,
         lane: event.lane(),
+        party,
         reference: EventRef { source: event.source, id: event.id },
         incident: event.incident,
         not_before: event.not_before,
         received_at: event.received_at,
     });
     let mut targets: Vec<_> = (0..).zip(event.targets).zip(plans).collect();
-    for (provider, mut permits) in room {
+    for (provider, mut room) in room {
         let (ours, rest) = targets.into_iter().partition(|((_, target), _)| target.provider == provider);
         targets = rest;
         let ours: Vec<((i16, Target), &NewTarget)> = ours;
@@ -311,7 +307,7 @@ fn set_to_work(worker: &Arc<Worker>, event: LogoutEvent, row: Uuid, plans: &[New
                 is_unreadable: false,
             };
             let id = TargetId { event: row, ordinal };
-            Some(Job::new((id, 1), target, standing, context.clone(), permits.split(1)?, worker))
+            Some(Job::new((id, 1), target, standing, context.clone(), room.split(party)?, worker))
         });
         revoke::spawn(worker, jobs.collect());
     }

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use time::OffsetDateTime;
-use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
 use super::incidents::Share;
 use super::job::{Context, Job};
-use super::{Gate, Worker, revoke};
-use crate::event::Lane;
+use super::{Gate, Room, Worker, revoke};
+use crate::event::{Lane, Party};
 use crate::invalidation::{EventRef, Phase, entry_of};
 use crate::outcome::{Answer, Standing, Verdict};
 use crate::seal::{SealContext, SealError, Sealed};
@@ -27,7 +26,7 @@ const SWEEP_EVERY: u32 = 8;
 /// Most statements of one such sweep.
 const SWEEPS: u32 = 20;
 /// Fewer are not worth a look of their own.
-const HANDFUL: usize = 32;
+const HANDFUL: i64 = 32;
 
 /// Runs until the worker stops.
 pub(super) async fn run(worker: Arc<Worker>) {
@@ -52,7 +51,7 @@ pub(super) async fn run(worker: Arc<Worker>) {
     }
 }
 
-/// Returns whether there is likely more to be had at once: as much was found as was asked for, and no mere handful.
+/// Returns whether there is likely more to be had at once.
 async fn look(worker: &Arc<Worker>, sweep: bool) -> Result<bool, StoreError> {
     if sweep {
         expire(worker).await?;
@@ -74,13 +73,22 @@ async fn look(worker: &Arc<Worker>, sweep: bool) -> Result<bool, StoreError> {
     }
     let claimed = worker.store.claim(worker.number(), &wants).await?;
     worker.note_database(true);
-    let is_more = Lane::ALL.into_iter().map(Lane::as_str).any(|lane| {
-        let wanted: i64 = wants.iter().filter(|want| want.lane == lane && want.is_likely).map(|want| want.limit).sum();
-        let found = claimed.iter().filter(|target| target.lane == lane).count();
-        found >= HANDFUL && i64::try_from(found).is_ok_and(|found| found * 2 >= wanted)
-    });
+    let is_more = Lane::ALL.into_iter().any(|lane| is_more(lane.as_str(), &wants, &claimed));
     set_to_work(worker, claimed, room);
     Ok(is_more)
+}
+
+/// As much was found as was asked for, or somebody had all that they could have beside others; and no mere handful.
+fn is_more(lane: &str, wants: &[Want<'_>], claimed: &[Claimed]) -> bool {
+    let (mut found, mut shares) = (0, HashMap::new());
+    for target in claimed.iter().filter(|target| target.lane == lane) {
+        found += 1;
+        if let Some(quota) = target.quota {
+            *shares.entry((target.want, target.party)).or_insert(quota) -= 1;
+        }
+    }
+    let wanted: i64 = wants.iter().filter(|want| want.lane == lane && want.is_likely).map(|want| want.limit).sum();
+    found >= HANDFUL && (found * 2 >= wanted || shares.into_values().any(|left| left <= 0))
 }
 
 /// Ends what died of age, all of it: a claim passes over what is not ended yet.
@@ -138,7 +146,7 @@ fn wants_of<'a>(provider: &'a str, lane: Lane, mut appetite: usize, kinds: Kinds
 }
 
 /// Groups the claimed targets by event and provider, as at acceptance, and hands them to step 3.
-fn set_to_work(worker: &Arc<Worker>, claimed: Vec<Claimed>, mut room: HashMap<(Arc<str>, Lane), OwnedSemaphorePermit>) {
+fn set_to_work(worker: &Arc<Worker>, claimed: Vec<Claimed>, mut room: HashMap<(Arc<str>, Lane), Room>) {
     let mut groups: HashMap<(Uuid, String), Vec<Claimed>> = HashMap::new();
     for target in claimed {
         groups.entry((target.event, target.provider.clone())).or_default().push(target);
@@ -146,9 +154,9 @@ fn set_to_work(worker: &Arc<Worker>, claimed: Vec<Claimed>, mut room: HashMap<(A
     for ((_, provider), targets) in groups {
         let Some((name, _)) = worker.gates.get_key_value(&*provider) else { continue };
         let context = context(&targets[0]);
-        let Some(permits) = room.get_mut(&(name.clone(), context.lane)) else { continue };
+        let Some(room) = room.get_mut(&(name.clone(), context.lane)) else { continue };
         let denied = targets[0].denied;
-        let jobs: Vec<_> = targets.into_iter().filter_map(|target| job(worker, name, target, &context, permits.split(1)?)).collect();
+        let jobs: Vec<_> = targets.into_iter().filter_map(|target| job(worker, name, target, &context, room.split(context.party)?)).collect();
         // An incident's targets are claimed as soon as they are on record, and the note that they are denied follows a little later.
         if !denied && context.incident.is_none() {
             deny_again(worker, &context, &jobs);
@@ -162,6 +170,7 @@ fn context(target: &Claimed) -> Arc<Context> {
         row: target.event,
         reference: EventRef { source: target.event_source.clone(), id: target.event_id.clone() },
         lane: Lane::parse(&target.lane).unwrap_or(Lane::Mass),
+        party: Party::read(target.party),
         incident: target.incident.clone(),
         not_before: target.not_before,
         received_at: target.received_at,
@@ -169,7 +178,7 @@ fn context(target: &Claimed) -> Arc<Context> {
 }
 
 /// Opens a claimed target. One that cannot be opened is parked with the reason, never sent and never dropped.
-fn job(worker: &Worker, provider: &Arc<str>, claimed: Claimed, context: &Arc<Context>, room: OwnedSemaphorePermit) -> Option<Job> {
+fn job(worker: &Worker, provider: &Arc<str>, claimed: Claimed, context: &Arc<Context>, room: Room) -> Option<Job> {
     let id = TargetId { event: claimed.event, ordinal: claimed.ordinal };
     let standing = Standing {
         attempt: claimed.attempt.unsigned_abs(),

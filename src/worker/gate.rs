@@ -6,19 +6,22 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{Notify, oneshot};
 
 use self::probing::Probes;
 use super::breaker::Admission;
 use super::health::Healths;
 use super::lanes::{Call, Lanes, Next, index};
-use crate::event::Lane;
+use super::room::{Room, Window};
+use crate::event::{Lane, Party};
 use crate::outcome::Answer;
 use crate::provider::Provider;
 use crate::store::ProviderStatus;
 
 /// Most targets of one provider in memory, by lane. What does not fit waits in Postgres and is claimed when there is room.
 const WINDOWS: [usize; 2] = [8192, 1024];
+/// Of ordinary logouts' places so many are not for what is claimed: they are for those who come now, however much there is in Postgres.
+const KEPT: usize = WINDOWS[0] / 4;
 /// Of mass revocations, which an operator may pause and which wait for each other, no more work than for this time, as far as it is known how long that is;
 /// but at least so many targets where the provider's rate is limited, and where it is not.
 const AHEAD: Duration = Duration::from_secs(2);
@@ -30,7 +33,7 @@ pub struct Gate {
     /// The provider behind it.
     pub provider: Arc<Provider>,
     /// Room for targets in memory, by lane.
-    windows: [Arc<Semaphore>; 2],
+    windows: [Arc<Window>; 2],
     /// Most requests a second of all workers together.
     rate_per_s: Option<f64>,
     /// Longest that its `Retry-After` is waited; `None`: as `[retry]` says.
@@ -85,7 +88,7 @@ impl Gate {
         });
         Self {
             provider,
-            windows: WINDOWS.map(|room| Arc::new(Semaphore::new(room))),
+            windows: WINDOWS.map(Window::new),
             rate_per_s,
             retry_after_max: None,
             followed: AtomicI64::new(-1),
@@ -93,26 +96,25 @@ impl Gate {
         }
     }
 
-    /// Room for `targets` in memory, if there is any and the provider takes calls for tokens.
-    pub fn reserve(&self, lane: Lane, targets: usize) -> Option<OwnedSemaphorePermit> {
+    /// Room for `targets` of a user in memory, if that leaves others theirs and the provider takes calls for tokens.
+    pub fn reserve(&self, lane: Lane, party: Party, targets: usize) -> Option<Room> {
         if self.core.state().health.breaker(false).appetite(Instant::now()) < targets {
             return None;
         }
-        self.room(lane, targets)
+        self.windows[index(lane)].take_for(party, targets)
     }
 
     /// Room for `targets` in memory, if there is any.
-    pub fn room(&self, lane: Lane, targets: usize) -> Option<OwnedSemaphorePermit> {
-        let window = self.windows[index(lane)].clone();
-        window.try_acquire_many_owned(u32::try_from(targets).ok()?).ok()
+    pub fn room(&self, lane: Lane, targets: usize) -> Option<Room> {
+        self.windows[index(lane)].take(targets)
     }
 
     /// How many targets to claim, wide ones or tokens: what has room, or one for a probe, or none.
     pub fn appetite(&self, lane: Lane, wide: bool) -> usize {
         let (state, now) = (self.core.state(), Instant::now());
-        let free = self.windows[index(lane)].available_permits();
+        let free = self.windows[index(lane)].free();
         let room = match lane {
-            Lane::Interactive => free,
+            Lane::Interactive => free.saturating_sub(KEPT),
             Lane::Mass => free.saturating_sub(WINDOWS[1] - mass_window(state.lanes.rate(), state.health.pace(self.core.slots, now))),
         };
         room.min(state.health.breaker(wide).appetite(now))
@@ -125,7 +127,7 @@ impl Gate {
 
     /// Targets in memory.
     pub fn in_flight(&self) -> usize {
-        self.windows.iter().zip(WINDOWS).map(|(window, room)| room - window.available_permits()).sum()
+        self.windows.iter().map(|window| window.taken()).sum()
     }
 
     /// Shares the provider's rate with the other workers: `workers` in all, this one among them.
@@ -145,9 +147,9 @@ impl Gate {
     }
 
     /// Waits for its turn to make a call of `requests` requests; `None` where the provider is to be left alone.
-    pub async fn enter(&self, lane: Lane, wide: bool, requests: u32) -> Option<Pass> {
+    pub async fn enter(&self, lane: Lane, party: Party, wide: bool, requests: u32) -> Option<Pass> {
         let (turn, wait) = oneshot::channel();
-        self.core.state().lanes.wait(Call { lane, wide, requests }, turn);
+        self.core.state().lanes.wait(Call { lane, party, wide, requests }, turn);
         dispatch(&self.core);
         wait.await.ok()
     }

@@ -1,4 +1,4 @@
-//! Step 1: parse; refuse bad input; publish the denial at once, whatever state Postgres and the provider are in.
+//! Step 1: parse; hand bad input to `refuse`; publish the denial at once, whatever state Postgres and the provider are in.
 //!
 //! The denial of a mass revocation that needs a second person is withheld: step 2 records it, and `steer` publishes it once it is approved.
 
@@ -15,16 +15,20 @@ use uuid::Uuid;
 use super::Worker;
 use super::incidents::{Arrival, Ordered};
 use super::record::Note;
+use super::refuse::refuse;
+use super::shares::Shares;
 use crate::approval::ApprovalRules;
 use crate::broker::Received;
-use crate::event::{self, Lane, LogoutEvent, Refusal};
+use crate::event::{self, Lane, LogoutEvent, Party};
 use crate::failpoint;
 use crate::invalidation::{EventRef, Outgoing, Phase, entry_of};
-use crate::retry::Schedule;
-use crate::store::{ActiveIncident, Approval, Rejected};
+use crate::store::{ActiveIncident, Approval};
 
 /// How long a mass revocation waits to learn, right after the start, whether its incident is known.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What any message costs of its user's share, in bytes of its body: empty ones are work, too.
+const LEAST_COST: usize = 1024;
 
 /// How long the look for an incident that is not known here may take.
 const FIND: Duration = Duration::from_millis(500);
@@ -40,6 +44,8 @@ pub(super) struct Next {
 pub(super) struct Taken {
     pub(super) received: Received,
     pub(super) event: LogoutEvent,
+    /// Whose share it is.
+    pub(super) party: Party,
     pub(super) row: Uuid,
     pub(super) body_sha256: [u8; 32],
     /// When the broker confirmed the denial; `None` if the worker stopped first. Absent where it is withheld.
@@ -52,12 +58,13 @@ pub(super) struct Taken {
 
 /// Runs until the deliveries of one queue end.
 pub(super) async fn run(worker: Arc<Worker>, mut deliveries: mpsc::UnboundedReceiver<Received>, next: Next) {
+    let mut waiting = Shares::default();
     loop {
         // Once stopped, what is not yet parsed stays unacknowledged, for the next worker.
         let received = tokio::select! {
             biased;
             () = worker.stop.cancelled() => return,
-            received = deliveries.recv() => match received { Some(received) => received, None => return },
+            received = next_of(&mut deliveries, &mut waiting) => match received { Some(received) => received, None => return },
         };
         failpoint!("received");
         let began = Instant::now();
@@ -74,10 +81,18 @@ pub(super) async fn run(worker: Arc<Worker>, mut deliveries: mpsc::UnboundedRece
                 }
             }
             Err(refusal) => {
-                worker.tasks.spawn(refuse(worker.clone(), received, refusal));
+                refuse(&worker, received, refusal);
             }
         }
     }
+}
+
+/// Whoever's turn it is of what has arrived: of each user as many bytes as of the others, so that a flood is not in front of everybody else's denials.
+async fn next_of(deliveries: &mut mpsc::UnboundedReceiver<Received>, waiting: &mut Shares<Received, 1>) -> Option<Received> {
+    waiting.gather(deliveries, |received| (received.origin.party(), LEAST_COST + received.body.bytes().len())).await?;
+    // What waits here is had without waiting: others of this thread have their turn, too.
+    tokio::task::coop::consume_budget().await;
+    waiting.take(0)
 }
 
 async fn take(worker: &Arc<Worker>, received: Received, event: LogoutEvent, began: Instant) -> Taken {
@@ -87,7 +102,8 @@ async fn take(worker: &Arc<Worker>, received: Received, event: LogoutEvent, bega
         _ => Some(deny(worker, &event, began)),
     };
     let body_sha256 = sha256(received.body.bytes());
-    Taken { received, event, row: Uuid::now_v7(), body_sha256, denial, approval, arrival }
+    let party = received.origin.party();
+    Taken { received, event, party, row: Uuid::now_v7(), body_sha256, denial, approval, arrival }
 }
 
 /// Whether a second person is needed. Postgres is asked where the incident is not known here, but not waited for: denials go out while it is away. It has
@@ -151,38 +167,10 @@ fn requested(worker: &Worker, event: &LogoutEvent) -> Vec<Outgoing> {
     worker.composer.invalidations(Phase::Requested, &reference, event.incident.as_deref(), entries)
 }
 
-fn sha256(bytes: &[u8]) -> [u8; 32] {
+pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
     let mut digest = [0; 32];
     digest.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
     digest
-}
-
-/// Puts a refused message into `revocation.dead` and on record, then acknowledges it. Each part is repeated until it is done.
-pub(super) async fn refuse(worker: Arc<Worker>, received: Received, refusal: Refusal) {
-    let (at, origin) = (OffsetDateTime::now_utc(), &received.origin);
-    let body = received.body.bytes();
-    let row = Rejected { at, origin, refusal: &refusal, body_sha256: sha256(body), body_bytes: body.len() };
-    tracing::warn!(queue = %origin.queue, routing_key = origin.routing_key, broker_user = origin.broker_user.as_deref(), code = refusal.code.as_str(),
-        detail = refusal.detail, event_source = refusal.event_source.as_deref(), event_id = refusal.event_id.as_deref(), "event refused");
-    let Some(number) = worker.entered().await else { return };
-    let text = at.format(&time::format_description::well_known::Rfc3339).unwrap_or_default();
-    let (mut failures, schedule) = (0, Schedule::reconnecting());
-    let mut recorded = false;
-    loop {
-        // The row first: while Postgres is away, a message delivered twice must not leave two copies.
-        recorded = recorded || worker.note_database(worker.store.reject(number, &row).await.is_ok());
-        if recorded && worker.publisher.refuse(&received, &refusal, &text).await.is_ok() {
-            break;
-        }
-        failures += 1;
-        tokio::select! {
-            () = tokio::time::sleep(schedule.delay(failures, None)) => {}
-            // Not acknowledged: the broker keeps it for the next worker.
-            () = worker.stop.cancelled() => return,
-        }
-    }
-    worker.metrics.refused(refusal.code);
-    received.ack().await;
 }
 
 /// Notes for the record that an event's denial is confirmed.

@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use time::OffsetDateTime;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::Worker;
 use super::held::Hold;
 use super::incidents::Seat;
 use super::record::Note;
-use crate::event::Lane;
+use super::room::Room;
+use crate::event::{Lane, Party};
 use crate::invalidation::EventRef;
 use crate::outcome::Standing;
 use crate::store::Cutoff;
@@ -25,6 +26,8 @@ pub struct Context {
     pub reference: EventRef,
     /// Its lane.
     pub lane: Lane,
+    /// Whose it is.
+    pub party: Party,
     /// Its incident.
     pub incident: Option<String>,
     /// Cutoff of wide targets.
@@ -64,7 +67,7 @@ pub struct Job {
     pub since: Instant,
     hold: Option<Hold>,
     back: Option<mpsc::UnboundedSender<Note>>,
-    _room: OwnedSemaphorePermit,
+    _room: Room,
 }
 
 impl Job {
@@ -74,7 +77,7 @@ impl Job {
         target: Target,
         standing: Standing,
         context: Arc<Context>,
-        room: OwnedSemaphorePermit,
+        room: Room,
         worker: &Worker,
     ) -> Self {
         let (hold, back) = (Some(worker.held.hold(id)), Some(worker.notes.clone()));

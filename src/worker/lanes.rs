@@ -1,13 +1,14 @@
 //! Who calls a provider next: pure decisions over slots, a rate, and two lanes of waiting calls.
 //!
-//! In each lane calls for tokens and wide calls, for whole sessions and subjects, have breakers of their own; apart from that, whoever came first goes first.
+//! In each lane the broker users whose calls wait have equal shares, and of one user's calls the one that came first goes first. Calls for tokens and wide
+//! calls, for whole sessions and subjects, have breakers of their own.
 //! Mass revocations never take the last quarter of the slots, and of what both lanes wait for, ordinary logouts come first; but every eighth call is a
 //! mass revocation's, so that a busy day does not stop an incident.
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::event::Lane;
+use super::shares::Shares;
+use crate::event::{Lane, Party};
 
 /// Share of the slots that mass revocations never take, as a divisor.
 const RESERVED: usize = 4;
@@ -34,26 +35,19 @@ pub(super) enum Next<W> {
 pub(super) struct Call {
     /// The lane that it goes in.
     pub(super) lane: Lane,
+    /// Whose it is.
+    pub(super) party: Party,
     /// Whether it is for more than one token.
     pub(super) wide: bool,
     /// How many requests it makes.
     pub(super) requests: u32,
 }
 
-/// Someone who waits, and how many came before.
-struct Waiting<W> {
-    place: u64,
-    requests: u32,
-    who: W,
-}
-
 /// The calls that wait for one provider, and what is left for them; by lane, and there by whether they are wide.
 pub(super) struct Lanes<W> {
     slots: usize,
     in_use: [[usize; 2]; 2],
-    waiting: [[VecDeque<Waiting<W>>; 2]; 2],
-    /// How many have come.
-    places: u64,
+    waiting: [Shares<(Call, W), 2>; 2],
     passed_over: u32,
     /// Requests a second; `None`: as many as the slots allow.
     rate: Option<f64>,
@@ -77,7 +71,7 @@ fn most_mass(slots: usize) -> usize {
 impl<W> Lanes<W> {
     /// All slots free.
     pub(super) fn new(slots: usize, now: Instant) -> Self {
-        Self { slots, in_use: Default::default(), waiting: Default::default(), places: 0, passed_over: 0, rate: None, paid_until: now }
+        Self { slots, in_use: Default::default(), waiting: Default::default(), passed_over: 0, rate: None, paid_until: now }
     }
 
     /// From now on at most so many requests a second.
@@ -92,23 +86,18 @@ impl<W> Lanes<W> {
 
     /// Someone who will make `call`.
     pub(super) fn wait(&mut self, call: Call, who: W) {
-        let Call { lane, wide, requests } = call;
-        self.places += 1;
-        self.waiting[index(lane)][usize::from(wide)].push_back(Waiting { place: self.places, requests, who });
+        self.waiting[index(call.lane)].wait(usize::from(call.wide), call.party, call.requests, (call, who));
     }
 
     /// Takes everyone who waits with a wide call, or with one for a token.
     pub(super) fn dismiss(&mut self, wide: bool) -> Vec<W> {
-        let queues = self.waiting.iter_mut().map(|lane| &mut lane[usize::from(wide)]);
-        queues.flat_map(|queue| queue.drain(..)).map(|waiting| waiting.who).collect()
+        self.waiting.iter_mut().flat_map(|lane| lane.dismiss(usize::from(wide))).map(|(_, who)| who).collect()
     }
 
     /// Forgets those at the front who are gone, so that none of them gets a slot or costs anything.
     pub(super) fn forget(&mut self, is_gone: impl Fn(&W) -> bool) {
-        for queue in self.waiting.iter_mut().flatten() {
-            while queue.front().is_some_and(|first| is_gone(&first.who)) {
-                queue.pop_front();
-            }
+        for lane in &mut self.waiting {
+            lane.forget(|(_, who)| is_gone(who));
         }
     }
 
@@ -124,14 +113,14 @@ impl<W> Lanes<W> {
             return Next::At(at);
         }
         let (lane_index, width) = (index(lane), usize::from(wide));
-        let Some(Waiting { requests, who, .. }) = self.waiting[lane_index][width].pop_front() else { return Next::Idle };
-        self.pay(requests, now);
+        let Some((call, who)) = self.waiting[lane_index].take(width) else { return Next::Idle };
+        self.pay(call.requests, now);
         self.in_use[lane_index][width] += 1;
         self.passed_over = match lane {
-            Lane::Interactive if self.waiting[1].iter().any(|queue| !queue.is_empty()) => self.passed_over + 1,
+            Lane::Interactive if !self.waiting[1].is_empty() => self.passed_over + 1,
             _ => 0,
         };
-        Next::Call(Call { lane, wide, requests }, who)
+        Next::Call(call, who)
     }
 
     fn choose(&self, open: [usize; 2]) -> Option<(Lane, bool)> {
@@ -148,11 +137,8 @@ impl<W> Lanes<W> {
 
     /// Whether a wide call is next in a lane, of those for which a slot is open.
     fn first(&self, lane: Lane, open: [usize; 2]) -> Option<bool> {
-        let first = |wide: bool| {
-            let first = self.waiting[index(lane)][usize::from(wide)].front()?;
-            self.has_slot(lane, usize::from(wide), open).then_some((first.place, wide))
-        };
-        [first(false), first(true)].into_iter().flatten().min().map(|(_, wide)| wide)
+        let open = [0, 1].map(|width| self.has_slot(lane, width, open));
+        self.waiting[index(lane)].next(open).map(|width| width == 1)
     }
 
     fn has_slot(&self, lane: Lane, width: usize, open: [usize; 2]) -> bool {

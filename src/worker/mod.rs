@@ -1,7 +1,7 @@
 //! One logout event, step by step. Each step is a file:
 //!
 //! 0. `enter`: find a usable schema, register
-//! 1. `intake`: parse, refuse bad input, publish the denial
+//! 1. `intake`: parse, `refuse` bad input, publish the denial
 //! 2. `accept`: seal the tokens; commit event, targets and leases; acknowledge
 //! 3. `revoke`: call the provider, refresh tokens first, through its `gate`
 //! 4. `record`: publish the confirmation; commit attempts and results
@@ -27,8 +27,11 @@ mod job;
 mod lanes;
 mod recent;
 mod record;
+mod refuse;
 mod reports;
 mod revoke;
+mod room;
+mod shares;
 mod steer;
 mod turn;
 mod upkeep;
@@ -44,7 +47,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::approval::ApprovalRules;
-use crate::broker::{Beats, Publisher, QUEUES, Received, Reports, Snapshots};
+use crate::broker::{Beats, Publisher, QUEUES, Received, Refusals, Reports, Snapshots};
 use crate::event::{Lane, Rules};
 use crate::invalidation::Composer;
 use crate::report::Owners;
@@ -59,6 +62,8 @@ pub use incidents::{Incident, Incidents, Seat};
 pub use job::{Context, HandBack, Job};
 pub use recent::{Late, Recent};
 pub use record::{Finished, Note};
+pub use refuse::Unrecorded;
+pub use room::Room;
 
 /// What every step needs.
 pub struct Worker {
@@ -84,6 +89,8 @@ pub struct Worker {
     pub store: Store,
     /// The publishing connection.
     pub publisher: Publisher,
+    /// The connection for refused messages.
+    pub refusals: Refusals,
     /// Makes messages.
     pub composer: Composer,
     /// Metrics.
@@ -104,6 +111,8 @@ pub struct Worker {
     pub due: Notify,
     /// The leased targets in memory.
     pub held: Held,
+    /// Refused messages on their way to the record.
+    pub unrecorded: Unrecorded,
     /// Work under way, to be waited for at shutdown.
     pub tasks: TaskTracker,
     /// Take on nothing new.
@@ -138,6 +147,7 @@ impl Worker {
             enter: tokio::spawn(enter::run(self.clone(), migrate)),
             intake: all(intakes),
             accept: all(accepts),
+            refuse: self.once_entered(refuse::run(self.clone())),
             record: self.once_entered(record::run(self.clone(), channels.notes)),
             claim: self.once_entered(claim::run(self.clone())),
             reports: self.once_entered(reports::run(self.clone(), channels.reports)),
@@ -197,6 +207,8 @@ pub struct Steps {
     pub intake: JoinHandle<()>,
     /// Commits and acknowledges.
     pub accept: JoinHandle<()>,
+    /// Puts refused messages away.
+    pub refuse: JoinHandle<()>,
     /// Writes results.
     pub record: JoinHandle<()>,
     /// Takes up retries.

@@ -9,10 +9,9 @@ use futures::stream::FuturesUnordered;
 use time::OffsetDateTime;
 
 use super::doubts::Doubt;
-use super::job::Job;
+use super::job::{Context, Job};
 use super::record::{Finished, Note};
 use super::{Gate, Incident, Pass, Seat, Worker};
-use crate::event::Lane;
 use crate::failpoint;
 use crate::outcome::{Answer, State, Verdict, settle};
 use crate::store::Cutoff;
@@ -86,7 +85,7 @@ async fn attempt(worker: &Worker, mut job: Job) -> Option<Finished> {
     let pass = tokio::select! {
         biased;
         () = worker.stop.cancelled() => return None,
-        pass = enter(gate, job.context.lane, job.seat.as_ref().map(Seat::incident), &job.target) => pass?,
+        pass = enter(gate, &job.context, job.seat.as_ref().map(Seat::incident), &job.target) => pass?,
     };
     failpoint!("sent");
     let (started_at, began) = (OffsetDateTime::now_utc(), Instant::now());
@@ -115,15 +114,16 @@ async fn ruled(worker: &Worker, gate: &Gate, job: &Job, answer: Answer, (began, 
 }
 
 /// Waits for the incident's turn and then for the provider's; an operator may stop the incident meanwhile.
-async fn enter(gate: &Gate, lane: Lane, incident: Option<&Incident>, target: &Target) -> Option<Pass> {
+async fn enter(gate: &Gate, context: &Context, incident: Option<&Incident>, target: &Target) -> Option<Pass> {
+    let Context { lane, party, .. } = *context;
     let (wide, requests) = (target.token().is_none(), gate.provider.calls_per_attempt(target));
-    let Some(incident) = incident else { return gate.enter(lane, wide, requests).await };
+    let Some(incident) = incident else { return gate.enter(lane, party, wide, requests).await };
     // Whom the provider's gate would send away takes no turn: an outage must not use up the incident's rate.
     if !gate.takes_calls(wide) {
         return None;
     }
     let turn = incident.turn().await?;
-    let pass = gate.enter(lane, wide, requests).await?;
+    let pass = gate.enter(lane, party, wide, requests).await?;
     incident.may_go_on(turn).then_some(pass)
 }
 
@@ -159,11 +159,20 @@ pub(super) fn hand_over(worker: &Worker, finished: Vec<Finished>) {
 #[cfg(test)]
 mod tests {
     use futures::FutureExt;
+    use uuid::Uuid;
 
     use super::super::Incidents;
     use super::super::gate::tests::{failed, gate};
     use super::*;
+    use crate::event::{Lane, Party};
+    use crate::invalidation::EventRef;
     use crate::store::ActiveIncident;
+
+    fn context() -> Context {
+        let (epoch, reference) = (OffsetDateTime::UNIX_EPOCH, EventRef { source: String::new(), id: String::new() });
+        let (lane, party, incident) = (Lane::Mass, Party::UNNAMED, Some("leak".to_owned()));
+        Context { row: Uuid::nil(), reference, lane, party, incident, not_before: epoch, received_at: epoch }
+    }
 
     fn throttled() -> ActiveIncident {
         ActiveIncident {
@@ -183,7 +192,7 @@ mod tests {
 
     #[tokio::test]
     async fn targets_that_the_gate_sends_away_use_up_nothing_of_their_incidents_rate() {
-        let (gate, incidents) = (gate(4, None), Incidents::default());
+        let (gate, incidents, context) = (gate(4, None), Incidents::default(), context());
         incidents.update(vec![throttled()], 1);
         let (incident, user) = (
             incidents.of("leak"),
@@ -197,9 +206,9 @@ mod tests {
                 deny_until: OffsetDateTime::UNIX_EPOCH,
             },
         );
-        gate.enter(Lane::Mass, true, 1).await.unwrap().report(&failed(Verdict::Misconfigured, None), Duration::ZERO);
+        gate.enter(Lane::Mass, Party::UNNAMED, true, 1).await.unwrap().report(&failed(Verdict::Misconfigured, None), Duration::ZERO);
         for _ in 0..100 {
-            assert!(enter(&gate, Lane::Mass, Some(&incident), &user).now_or_never().expect("sent away at once").is_none());
+            assert!(enter(&gate, &context, Some(&incident), &user).now_or_never().expect("sent away at once").is_none());
         }
         assert!(incident.turn().now_or_never().flatten().is_some(), "the first that is let in need not wait");
     }

@@ -22,6 +22,7 @@ mod replicas;
 mod retry_after;
 mod schema;
 mod secrecy;
+mod shares;
 mod tokens;
 mod topology;
 mod verifier_owners;

@@ -1,4 +1,8 @@
-//! One way to connect to RabbitMQ: heartbeat, name, own roots, deadlines, no automatic recovery (it leaves consumers silent; supervisors start afresh).
+//! One way to connect to RabbitMQ: heartbeat, name, own roots, deadlines, no automatic recovery (it leaves consumers silent; supervisors start afresh),
+//! and a socket that repairs what the client could not read.
+
+mod repair;
+mod wire;
 
 use std::fmt;
 use std::io;
@@ -8,6 +12,8 @@ use lapin::tcp::OwnedTLSConfig;
 use lapin::uri::AMQPUri;
 use lapin::{Connection, ConnectionProperties};
 use tracing::Level;
+
+pub use repair::Unreadable;
 
 /// Libraries whose warnings print message bodies and credentials: lapin's show a returned message.
 const ERRORS_ONLY: [&str; 2] = ["lapin", "amq_protocol"];
@@ -53,6 +59,14 @@ impl Address {
     /// # Errors
     /// The broker cannot be reached, does not answer, or refuses the login.
     pub async fn connect(&self, name: String) -> Result<Connection, ConnectError> {
+        self.connect_noting(name, None).await
+    }
+
+    /// Opens such a connection, and notes of each message that is taken on it what came unreadable.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub async fn connect_noting(&self, name: String, unreadable: Option<Unreadable>) -> Result<Connection, ConnectError> {
         let properties = ConnectionProperties::default().with_connection_name(name.into());
         let tls = OwnedTLSConfig { identity: None, cert_chain: self.roots.clone() };
         // First without lapin, whose attempt cannot be called off: it would leave a thread behind for every try at a host that does not answer.
@@ -62,8 +76,7 @@ impl Address {
             Ok(Err(error)) => return Err(ConnectError::Unreachable(error)),
             Err(_) => return Err(ConnectError::Unreachable(io::ErrorKind::TimedOut.into())),
         }
-        let runtime = lapin::runtime::default_runtime().map_err(ConnectError::Refused)?;
-        match tokio::time::timeout(DEADLINE, Connection::connect_uri_with_config(self.uri.clone(), properties, tls, runtime)).await {
+        match tokio::time::timeout(DEADLINE, wire::connect(self.uri.clone(), properties, tls, unreadable)).await {
             Ok(connected) => connected.map_err(ConnectError::Refused),
             Err(_) => Err(ConnectError::Mute),
         }

@@ -39,9 +39,10 @@ pub(in crate::worker) fn failed(verdict: Verdict, retry_after: Option<u64>) -> A
 }
 
 const LANE: Lane = Lane::Interactive;
+const USER: Party = Party::UNNAMED;
 
 async fn pass(gate: &Gate, wide: bool) -> Pass {
-    gate.enter(LANE, wide, 1).await.expect("a pass")
+    gate.enter(LANE, USER, wide, 1).await.expect("a pass")
 }
 
 #[tokio::test]
@@ -50,9 +51,9 @@ async fn administrators_credentials_that_are_refused_do_not_stop_tokens() {
     pass(&gate, false).await.report(&failed(Verdict::Transient, None), Duration::ZERO);
     assert!(pass(&gate, true).await.report(&failed(Verdict::Misconfigured, None), Duration::ZERO), "wide calls are left alone");
     assert_eq!((gate.appetite(LANE, true), gate.takes_calls(true)), (0, false));
-    assert!(gate.enter(LANE, true, 1).await.is_none());
-    assert_eq!((gate.appetite(LANE, false), gate.takes_calls(false)), (WINDOWS[0], true));
-    assert!(gate.reserve(LANE, 1).is_some());
+    assert!(gate.enter(LANE, USER, true, 1).await.is_none());
+    assert_eq!((gate.appetite(LANE, false), gate.takes_calls(false)), (WINDOWS[0] - KEPT, true));
+    assert!(gate.reserve(LANE, USER, 1).is_some());
     assert!(!pass(&gate, false).await.report(&failed(Verdict::Transient, None), Duration::ZERO), "tokens are not");
     assert_eq!((gate.breaker(), gate.status().breaker), ("open", "open"));
     assert_eq!(gate.status().last_error.as_deref(), Some("Misconfigured"), "of the worse of both");
@@ -63,8 +64,8 @@ async fn administrators_credentials_that_are_refused_do_not_stop_tokens() {
 async fn a_clients_credentials_that_are_refused_do_not_stop_wide_calls() {
     let gate = gate(4, None);
     pass(&gate, false).await.report(&failed(Verdict::Misconfigured, None), Duration::ZERO);
-    assert!(gate.enter(LANE, false, 1).await.is_none());
-    assert!(gate.reserve(LANE, 1).is_none());
+    assert!(gate.enter(LANE, USER, false, 1).await.is_none());
+    assert!(gate.reserve(LANE, USER, 1).is_none());
     pass(&gate, true).await.report(&Answer::done(Proof::Accepted, None), Duration::ZERO);
     assert_eq!(gate.breaker(), "open");
 }
@@ -73,7 +74,7 @@ async fn a_clients_credentials_that_are_refused_do_not_stop_wide_calls() {
 async fn of_those_who_wait_only_those_are_sent_away_whose_breaker_opens() {
     let gate = gate(2, None);
     let (first, second) = (pass(&gate, true).await, pass(&gate, false).await);
-    let (mut wide, mut token) = (Box::pin(gate.enter(LANE, true, 1)), Box::pin(gate.enter(LANE, false, 1)));
+    let (mut wide, mut token) = (Box::pin(gate.enter(LANE, USER, true, 1)), Box::pin(gate.enter(LANE, USER, false, 1)));
     assert!((&mut wide).now_or_never().is_none() && (&mut token).now_or_never().is_none());
     first.report(&failed(Verdict::Misconfigured, None), Duration::ZERO);
     assert!(wide.now_or_never().expect("sent away").is_none());
@@ -131,7 +132,7 @@ async fn those_who_gave_up_waiting_are_forgotten() {
     let gate = gate(1, None);
     let only = pass(&gate, false).await;
     for wide in [false, true] {
-        let mut waiting: Vec<_> = (0..9216).map(|_| Box::pin(gate.enter(LANE, wide, 1))).collect();
+        let mut waiting: Vec<_> = (0..9216).map(|_| Box::pin(gate.enter(LANE, USER, wide, 1))).collect();
         assert!(waiting.iter_mut().all(|turn| turn.now_or_never().is_none()));
     }
     dispatch(&gate.core);
@@ -144,7 +145,7 @@ async fn those_who_gave_up_waiting_are_forgotten() {
 async fn a_pass_for_someone_who_has_just_gone_frees_its_slot_and_lets_nobody_in_from_within() {
     let gate = gate(1, None);
     let only = pass(&gate, false).await;
-    let mut next = Box::pin(gate.enter(LANE, false, 1));
+    let mut next = Box::pin(gate.enter(LANE, USER, false, 1));
     assert!((&mut next).now_or_never().is_none());
     let (turn, gone) = oneshot::channel();
     drop(gone);
@@ -176,8 +177,8 @@ fn of_mass_revocations_two_seconds_work_is_in_memory() {
 #[tokio::test]
 async fn so_much_is_claimed_of_mass_revocations_as_its_provider_takes_in_a_moment() {
     let limited = gate(4, Some(10.0));
-    assert_eq!((limited.appetite(Lane::Mass, false), limited.appetite(LANE, false)), (20, WINDOWS[0]));
-    let _room = limited.reserve(Lane::Mass, 15).expect("room");
+    assert_eq!((limited.appetite(Lane::Mass, false), limited.appetite(LANE, false)), (20, WINDOWS[0] - KEPT));
+    let _room = limited.reserve(Lane::Mass, USER, 15).expect("room");
     assert_eq!(limited.appetite(Lane::Mass, true), 5, "what is in memory counts");
     limited.share(2);
     assert_eq!(limited.appetite(Lane::Mass, false), 0, "this worker's share");
@@ -209,12 +210,44 @@ async fn while_nothing_but_doubt_comes_back_no_crowd_follows() {
         pass(&gate, true).await.report(&failed(Verdict::Doubted, None), Duration::ZERO);
     }
     let under_way = [pass(&gate, true).await, pass(&gate, true).await];
-    assert!(gate.enter(LANE, true, 1).now_or_never().is_none(), "two of four slots are left");
-    assert!(gate.enter(LANE, false, 1).now_or_never().is_some(), "tokens are not meant");
+    assert!(gate.enter(LANE, USER, true, 1).now_or_never().is_none(), "two of four slots are left");
+    assert!(gate.enter(LANE, USER, false, 1).now_or_never().is_some(), "tokens are not meant");
     gate.core.state().health.decided(true);
-    let third = gate.enter(LANE, true, 1).now_or_never().flatten().expect("a slot: one doubt is decided");
+    let third = gate.enter(LANE, USER, true, 1).now_or_never().flatten().expect("a slot: one doubt is decided");
     let [first, _second] = under_way;
     first.report(&Answer::done(Proof::Accepted, None), Duration::ZERO);
-    assert!(gate.enter(LANE, true, 1).now_or_never().flatten().is_some(), "a success says that it is not us");
+    assert!(gate.enter(LANE, USER, true, 1).now_or_never().flatten().is_some(), "a success says that it is not us");
     drop(third);
+}
+
+#[tokio::test]
+async fn a_flood_leaves_places_for_everybody_elses_logouts_and_claims_leave_some_for_what_comes() {
+    let gate = gate(4, None);
+    let [flood, other, third] = ["flood", "other", "third"].map(|name| Party::of(Some(name)));
+    let mut rooms: Vec<_> = std::iter::from_fn(|| gate.reserve(LANE, flood, 100)).collect();
+    assert!((5900..=6144).contains(&gate.in_flight()), "{}", gate.in_flight());
+    for party in [other, third, Party::UNNAMED] {
+        rooms.push(gate.reserve(LANE, party, 400).expect("room"));
+    }
+    rooms.clear();
+    let claimed = gate.room(LANE, gate.appetite(LANE, false)).expect("room");
+    assert_eq!((gate.in_flight(), gate.appetite(LANE, false)), (WINDOWS[0] - KEPT, 0));
+    assert!(gate.reserve(LANE, other, 1000).is_some());
+    drop(claimed);
+    assert_eq!(gate.in_flight(), 0);
+}
+
+#[tokio::test]
+async fn the_gate_lets_users_through_in_turns() {
+    let gate = gate(1, None);
+    let [flood, other] = ["flood", "other"].map(|name| Party::of(Some(name)));
+    let under_way = gate.enter(LANE, flood, false, 1).await.expect("a pass");
+    let mut crowd: Vec<_> = (0..9000).map(|_| Box::pin(gate.enter(LANE, flood, false, 1))).collect();
+    assert!(crowd.iter_mut().all(|waiting| waiting.now_or_never().is_none()));
+    let mut one = Box::pin(gate.enter(LANE, other, false, 1));
+    assert!((&mut one).now_or_never().is_none());
+    drop(under_way);
+    drop(crowd[0].as_mut().now_or_never().flatten().expect("a pass"));
+    drop(one.now_or_never().flatten().expect("a pass, though thousands came before"));
+    assert!(crowd[1].as_mut().now_or_never().flatten().is_some());
 }

@@ -1,7 +1,7 @@
 use super::*;
 
 fn token(lane: Lane) -> Call {
-    Call { lane, wide: false, requests: 1 }
+    Call { lane, party: Party::UNNAMED, wide: false, requests: 1 }
 }
 
 fn wide(lane: Lane) -> Call {
@@ -176,4 +176,74 @@ fn a_call_that_was_not_made_costs_nothing() {
     assert_eq!(take(&mut lanes, 1, now), [Lane::Mass]);
     lanes.release(token(Lane::Mass));
     assert_eq!(take(&mut lanes, 1, now), [], "that one is made");
+}
+
+fn user(name: &str, call: Call) -> Call {
+    Call { party: Party::of(Some(name)), ..call }
+}
+
+/// The users' names in the order of their calls, one at a time.
+fn turns(lanes: &mut Lanes<char>, calls: usize, open: [usize; 2], now: Instant) -> String {
+    let mut next = || match lanes.next(open, now) {
+        Next::Call(call, name) => {
+            lanes.release(call);
+            Some(name)
+        }
+        Next::At(_) | Next::Idle => None,
+    };
+    (0..calls).map_while(|_| next()).collect()
+}
+
+fn crowd(lanes: &mut Lanes<char>, call: Call, of: &[(char, u32)]) {
+    for (name, calls) in of {
+        (0..*calls).for_each(|_| lanes.wait(user(&name.to_string(), call), *name));
+    }
+}
+
+#[test]
+fn in_every_lane_and_kind_users_take_turns() {
+    let now = Instant::now();
+    for call in [token(Lane::Interactive), wide(Lane::Interactive), token(Lane::Mass), wide(Lane::Mass)] {
+        let mut lanes = Lanes::new(1, now);
+        crowd(&mut lanes, call, &[('a', 20_000), ('b', 2), ('c', 1)]);
+        lanes.wait(call, '-');
+        assert_eq!(turns(&mut lanes, 9, [1; 2], now), "abc-abaaa", "{call:?}");
+    }
+}
+
+#[test]
+fn a_users_tokens_do_not_keep_another_users_wide_calls_waiting_nor_the_other_way_round() {
+    let now = Instant::now();
+    for (crowded, other) in [(token(Lane::Interactive), wide(Lane::Interactive)), (wide(Lane::Mass), token(Lane::Mass))] {
+        let mut lanes = Lanes::new(1, now);
+        crowd(&mut lanes, crowded, &[('a', 20_000)]);
+        crowd(&mut lanes, other, &[('b', 3)]);
+        assert_eq!(turns(&mut lanes, 8, [1; 2], now), "abababaa");
+        // The breaker of what `b` has lets nothing through, then it does again.
+        crowd(&mut lanes, other, &[('b', 2)]);
+        let closed = if other.wide { [1, 0] } else { [0, 1] };
+        assert_eq!(turns(&mut lanes, 50, closed, now), "a".repeat(50));
+        assert_eq!(turns(&mut lanes, 4, [1; 2], now).matches('b').count(), 2);
+    }
+}
+
+#[test]
+fn calls_of_several_requests_are_so_many_turns_at_a_rate_too() {
+    let start = Instant::now();
+    let mut lanes = Lanes::new(4, start);
+    lanes.set_rate(Some(1000.0));
+    crowd(&mut lanes, Call { requests: 4, ..token(Lane::Interactive) }, &[('a', 1000)]);
+    crowd(&mut lanes, token(Lane::Interactive), &[('b', 1000)]);
+    let made: String = (0..100).map(|ms| turns(&mut lanes, 100, [4; 2], start + Duration::from_millis(ms))).collect();
+    let [a, b] = ['a', 'b'].map(|name| made.matches(name).count());
+    assert!((4 * a).abs_diff(b) <= 4 && b >= 50, "as many requests for each: {a} calls of four, {b} of one");
+}
+
+#[test]
+fn a_users_logouts_come_before_its_own_and_others_mass_revocations() {
+    let now = Instant::now();
+    let mut lanes = Lanes::new(1, now);
+    crowd(&mut lanes, token(Lane::Mass), &[('m', 100), ('b', 100)]);
+    crowd(&mut lanes, token(Lane::Interactive), &[('a', 100), ('b', 2)]);
+    assert_eq!(turns(&mut lanes, 24, [1; 2], now), "ababaaamaaaaaaabaaaaaaam");
 }

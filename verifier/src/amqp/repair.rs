@@ -1,0 +1,287 @@
+//! What lapin cannot read, made readable between socket and client.
+//!
+//! RabbitMQ passes on any bytes as a short string and any depth of tables. The client ends its whole connection at a string that is not UTF-8, and its stack
+//! at tables in tables. So bytes that are not UTF-8 become `?`, and what is nested too deep becomes an array of bytes: no length changes, and so no frame does.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+const METHOD: u8 = 1;
+const HEADER: u8 = 2;
+/// Type, channel and size, ahead of a frame's payload.
+const HEAD: usize = 7;
+/// A frame with its end mark has so many bytes more than its payload.
+const AROUND: usize = HEAD + 1;
+/// Larger frames are passed on as they are: RabbitMQ's default limit is 128 KiB.
+const LARGEST: usize = 16 << 20;
+/// Tables and arrays in each other, the headers themselves included. The broker's own (`x-death`) take three.
+const DEEPEST: usize = 16;
+
+/// The parts of messages that came unreadable, for whoever takes the messages: by channel and delivery tag.
+#[derive(Clone, Default)]
+pub struct Unreadable(Arc<Noted>);
+
+#[derive(Default)]
+struct Noted {
+    any: AtomicBool,
+    parts: Mutex<HashMap<(u16, u64), Vec<&'static str>>>,
+}
+
+impl Unreadable {
+    /// The AMQP names of what could not be read of a message, `routing_key` among them; to be asked once for each delivery.
+    pub fn take(&self, channel: u16, delivery_tag: u64) -> Vec<&'static str> {
+        if !self.0.any.load(Ordering::Acquire) {
+            return Vec::new();
+        }
+        let mut parts = self.lock();
+        let taken = parts.remove(&(channel, delivery_tag)).unwrap_or_default();
+        self.0.any.store(!parts.is_empty(), Ordering::Release);
+        taken
+    }
+
+    fn note(&self, channel: u16, delivery_tag: u64, faults: Vec<&'static str>) {
+        let mut parts = self.lock();
+        parts.insert((channel, delivery_tag), faults);
+        self.0.any.store(true, Ordering::Release);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<(u16, u64), Vec<&'static str>>> {
+        self.0.parts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The walk over what the broker sends.
+pub(super) struct Repair {
+    /// Bytes of a frame that needs no look and is still to come.
+    unseen: usize,
+    /// The message that has begun on each channel: its tag, where it is a delivery, and what is unreadable so far.
+    begun: HashMap<u16, (Option<u64>, Vec<&'static str>)>,
+    unreadable: Option<Unreadable>,
+}
+
+impl Repair {
+    pub(super) fn new(unreadable: Option<Unreadable>) -> Self {
+        Self { unseen: 0, begun: HashMap::new(), unreadable }
+    }
+
+    /// Repairs every whole frame at the start of `bytes`. Returns how many bytes may be passed on; the rest must come again, with more behind them.
+    pub(super) fn advance(&mut self, bytes: &mut [u8]) -> usize {
+        let mut done = 0;
+        loop {
+            let skipped = self.unseen.min(bytes.len() - done);
+            (done, self.unseen) = (done + skipped, self.unseen - skipped);
+            let rest = &mut bytes[done..];
+            let Some(head) = rest.first_chunk::<HEAD>() else { return done };
+            let (kind, channel) = (head[0], u16::from_be_bytes([head[1], head[2]]));
+            let size = usize::try_from(u32::from_be_bytes([head[3], head[4], head[5], head[6]])).unwrap_or(usize::MAX);
+            if !matches!(kind, METHOD | HEADER) || size > LARGEST {
+                self.unseen = size.saturating_add(AROUND);
+                continue;
+            }
+            let Some(payload) = rest.get_mut(..size + AROUND).map(|frame| &mut frame[HEAD..HEAD + size]) else { return done };
+            // What is cut short in itself is left to the client, which says so.
+            let _ = if kind == METHOD { self.method(channel, payload) } else { self.header(channel, payload) };
+            done += size + AROUND;
+        }
+    }
+
+    /// `basic.deliver`, `basic.get-ok` and `basic.return` hold words of a publisher.
+    fn method(&mut self, channel: u16, payload: &mut [u8]) -> Option<()> {
+        let mut walk = Walk { bytes: payload, at: 0 };
+        let tag = match (walk.u16()?, walk.u16()?) {
+            (60, 60) => {
+                walk.short()?;
+                Some(walk.u64()?)
+            }
+            (60, 71) => Some(walk.u64()?),
+            (60, 50) => None,
+            _ => return Some(()),
+        };
+        if tag.is_some() {
+            walk.skip(1)?;
+        } else {
+            walk.skip(2)?;
+            walk.short()?;
+        }
+        walk.short()?;
+        let key = walk.short()?;
+        self.begun.insert(channel, (tag, if key { vec!["routing_key"] } else { Vec::new() }));
+        Some(())
+    }
+
+    fn header(&mut self, channel: u16, payload: &mut [u8]) -> Option<()> {
+        let (tag, mut faults) = self.begun.remove(&channel).unwrap_or_default();
+        let walked = properties(payload, &mut faults);
+        if let (Some(tag), Some(unreadable), false) = (tag, &self.unreadable, faults.is_empty()) {
+            unreadable.note(channel, tag, faults);
+        }
+        walked
+    }
+}
+
+/// The properties in the order of their flags, from bit 15 (AMQP 0-9-1, section 4.2.6.1).
+#[derive(Clone, Copy)]
+enum Form {
+    Short,
+    Table,
+    Octet,
+    Time,
+}
+
+const PROPERTIES: [(&str, Form); 14] = [
+    ("content_type", Form::Short),
+    ("content_encoding", Form::Short),
+    ("headers", Form::Table),
+    ("delivery_mode", Form::Octet),
+    ("priority", Form::Octet),
+    ("correlation_id", Form::Short),
+    ("reply_to", Form::Short),
+    ("expiration", Form::Short),
+    ("message_id", Form::Short),
+    ("timestamp", Form::Time),
+    ("type", Form::Short),
+    ("user_id", Form::Short),
+    ("app_id", Form::Short),
+    ("cluster_id", Form::Short),
+];
+
+/// Repairs the properties in the payload of a content header; adds the names of those that could not be read.
+fn properties(payload: &mut [u8], faults: &mut Vec<&'static str>) -> Option<()> {
+    let mut walk = Walk { bytes: payload, at: 0 };
+    // Class, weight and size of the body.
+    walk.skip(12)?;
+    let flags = walk.u16()?;
+    for (bit, (name, form)) in PROPERTIES.into_iter().enumerate() {
+        if flags & (1 << (15 - bit)) == 0 {
+            continue;
+        }
+        let repaired = match form {
+            Form::Short => walk.short()?,
+            Form::Table => walk.headers()?,
+            Form::Octet => walk.skip(1).map(|()| false)?,
+            Form::Time => walk.skip(8).map(|()| false)?,
+        };
+        if repaired {
+            faults.push(name);
+        }
+    }
+    Some(())
+}
+
+/// A place in a payload. Every step says whether it repaired something; `None`: the payload ends before it.
+struct Walk<'a> {
+    bytes: &'a mut [u8],
+    at: usize,
+}
+
+impl Walk<'_> {
+    fn skip(&mut self, bytes: usize) -> Option<()> {
+        self.at = self.at.checked_add(bytes).filter(|at| *at <= self.bytes.len())?;
+        Some(())
+    }
+
+    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let taken = *self.bytes.get(self.at..)?.first_chunk::<N>()?;
+        self.at += N;
+        Some(taken)
+    }
+
+    fn u16(&mut self) -> Option<u16> {
+        self.take().map(u16::from_be_bytes)
+    }
+
+    fn u64(&mut self) -> Option<u64> {
+        self.take().map(u64::from_be_bytes)
+    }
+
+    /// The length of a long string, a table or an array, which ends within `end`.
+    fn length(&mut self, end: usize) -> Option<usize> {
+        let length = usize::try_from(u32::from_be_bytes(self.take()?)).ok()?;
+        self.at.checked_add(length).filter(|past| *past <= end).map(|_| length)
+    }
+
+    fn short(&mut self) -> Option<bool> {
+        let [length] = self.take()?;
+        let start = self.at;
+        self.skip(length.into())?;
+        Some(mend_text(&mut self.bytes[start..self.at]))
+    }
+
+    /// The table of headers. One that makes no sense becomes a single array of bytes.
+    fn headers(&mut self) -> Option<bool> {
+        let end = self.bytes.len();
+        let length = self.length(end)?;
+        let (start, end) = (self.at, self.at + length);
+        let repaired = self.entries(end, 1, true);
+        let table = &mut self.bytes[start..end];
+        self.at = end;
+        Some(repaired.unwrap_or_else(|| make_opaque(table)))
+    }
+
+    /// The entries of a table, or of an array, whose values have no names.
+    fn entries(&mut self, end: usize, depth: usize, named: bool) -> Option<bool> {
+        let mut repaired = false;
+        while self.at < end {
+            repaired |= named && self.short()?;
+            repaired |= self.value(end, depth)?;
+        }
+        (self.at == end).then_some(repaired)
+    }
+
+    fn value(&mut self, end: usize, depth: usize) -> Option<bool> {
+        let tag = self.at;
+        let [kind] = self.take()?;
+        let bytes = match kind {
+            b'V' => 0,
+            b't' | b'b' | b'B' => 1,
+            b's' | b'U' | b'u' => 2,
+            b'I' | b'i' | b'f' => 4,
+            b'D' => 5,
+            b'l' | b'L' | b'd' | b'T' => 8,
+            b'S' | b'x' => self.length(end)?,
+            b'F' | b'A' => {
+                let length = self.length(end)?;
+                if depth < DEEPEST {
+                    return self.entries(self.at + length, depth + 1, kind == b'F');
+                }
+                self.bytes[tag] = b'x';
+                self.skip(length)?;
+                return Some(true);
+            }
+            _ => return None,
+        };
+        self.skip(bytes)?;
+        Some(false)
+    }
+}
+
+/// Every byte that is no part of UTF-8 becomes `?`. Returns whether there was one.
+fn mend_text(text: &mut [u8]) -> bool {
+    let mut from = 0;
+    while let Err(error) = std::str::from_utf8(&text[from..]) {
+        let bad = from + error.valid_up_to();
+        from = error.error_len().map_or(text.len(), |length| bad + length);
+        text[bad..from].fill(b'?');
+    }
+    from > 0
+}
+
+/// A table of the same length that the client reads: one value without a name.
+fn make_opaque(table: &mut [u8]) -> bool {
+    let length = table.len();
+    if let Some(([name, kind], rest)) = table.split_first_chunk_mut::<2>()
+        && let Some((size, bytes)) = rest.split_first_chunk_mut::<4>()
+    {
+        let left = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        (*name, *kind, *size) = (0, b'x', left.to_be_bytes());
+    } else if let [name, .., kind] = table {
+        // A name of the bytes between, and no value.
+        (*name, *kind) = (u8::try_from(length - 2).unwrap_or(0), b'V');
+        table[1..length - 1].fill(b'?');
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests;
