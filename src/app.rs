@@ -85,8 +85,7 @@ fn rules(config: &Config) -> Rules {
         max_token_bytes: config.limits.max_token_bytes,
         default_provider: config.default_provider.clone(),
         providers: config.providers.iter().map(rule).collect(),
-        logout_users: config.authorization.logout_users.clone(),
-        mass_revocation_users: config.authorization.mass_revocation_users.clone(),
+        authority: config.authorization.authority(),
     }
 }
 

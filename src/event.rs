@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
+use crate::authorization::{Authority, Original, Sender};
 use crate::target::{Kind, Target};
 
 mod data;
@@ -27,6 +28,7 @@ mod hostile_input_tests;
 mod tests;
 
 pub use names::CUTOFF_ROUTING_KEY;
+pub(crate) use refusal::quoted;
 pub use refusal::{Refusal, RefusalCode};
 
 use json::Json;
@@ -85,10 +87,24 @@ pub struct Origin {
     pub queue: Arc<str>,
     /// Routing key it was published with.
     pub routing_key: String,
-    /// The AMQP `user_id` property, validated by RabbitMQ.
+    /// The AMQP `user_id` property, validated by RabbitMQ; of a message that an operator put back, who sent it first.
     pub broker_user: Option<String>,
+    /// Who sent it first, as the header of a message that was put back says. Empty once that is judged: see [`Authority::attribute`].
+    pub original: Original,
+    /// Whose rights it needs, all of them; empty: those of `broker_user`.
+    pub senders: Vec<Option<String>>,
+    /// The operator who put it back.
+    pub requeued_by: Option<String>,
     /// The AMQP `content_type` property.
     pub content_type: Option<String>,
+}
+
+impl Origin {
+    /// Whose rights the message needs, all of them.
+    pub fn senders(&self) -> impl Iterator<Item = Sender<'_>> {
+        let own = self.senders.is_empty().then_some(self.broker_user.as_deref());
+        own.into_iter().chain(self.senders.iter().map(Option::as_deref))
+    }
 }
 
 /// The rules that a deployment adds to the contract's.
@@ -103,10 +119,8 @@ pub struct Rules {
     pub default_provider: Option<Arc<str>>,
     /// The configured providers.
     pub providers: Vec<ProviderRule>,
-    /// Broker users that may publish `auth.logout.v1`; `None`: any.
-    pub logout_users: Option<Vec<String>>,
-    /// Broker users that may publish `auth.mass_revocation.v1`.
-    pub mass_revocation_users: Vec<String>,
+    /// Who may order what.
+    pub authority: Authority,
 }
 
 impl Rules {
@@ -158,7 +172,7 @@ fn read(
     envelope::check_version(&mut event)?;
     let event_type = envelope::event_type(&mut event)?;
     let (source, id) = (identity.source?, identity.id?);
-    envelope::authorise(event_type, origin, rules)?;
+    let limits = envelope::authorise(event_type, &source, origin, rules)?;
     let occurred_at = event.time("time")?;
     let received_at = members::as_stored(received_at);
 
@@ -177,6 +191,6 @@ fn read(
         incident: incident.name,
         incident_targets: incident.targets,
         incident_kinds: incident.kinds,
-        targets: targets::read(&mut data, &targets::Frame { rules, event_type, received_at })?,
+        targets: targets::read(&mut data, &targets::Frame { rules, limits, event_type, received_at })?,
     })
 }

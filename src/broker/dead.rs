@@ -10,14 +10,15 @@ use revocation_verifier::amqp::close;
 
 use super::connection::within;
 use super::publisher::verdict;
-use super::{Broker, BrokerError, DEAD, EVENTS_EXCHANGE, PublishError, Publisher, Received};
+use super::{Broker, BrokerError, DEAD, EVENTS_EXCHANGE, PublishError, Publisher, Received, original};
+use crate::authorization::Original;
 use crate::event::Refusal;
 
-const CODE: &str = "x-refused-code";
+pub(super) const CODE: &str = "x-refused-code";
 const DETAIL: &str = "x-refused-detail";
 const QUEUE: &str = "x-refused-queue";
 const KEY: &str = "x-refused-routing-key";
-const USER: &str = "x-refused-user";
+pub(super) const USER: &str = "x-refused-user";
 const AT: &str = "x-refused-at";
 
 impl Publisher {
@@ -26,9 +27,12 @@ impl Publisher {
     /// # Errors
     /// See [`PublishError`].
     pub async fn refuse(&self, received: &Received, refusal: &Refusal, at: &str) -> Result<(), PublishError> {
-        let mut headers = received.properties.headers().clone().unwrap_or_default();
+        let given = received.properties.headers().clone().unwrap_or_default();
+        let unreadable = given.inner().get(original::HEADER).filter(|_| received.origin.original == Original::Unreadable).cloned();
+        let mut headers = strip(given);
         let origin = &received.origin;
         let user = origin.broker_user.as_deref();
+        headers.insert(original::HEADER.into(), unreadable.unwrap_or_else(|| original::write(origin.senders())));
         for (name, value) in
             [(CODE, refusal.code.as_str()), (DETAIL, &refusal.detail), (QUEUE, &origin.queue), (KEY, &origin.routing_key), (AT, at)]
         {
@@ -136,7 +140,7 @@ impl DeadQueue {
         Ok(Some(DeadMessage::new(place, routing_key.as_str(), properties, data, delivery_tag)))
     }
 
-    /// Publishes a message to `auth.events` again, as this connection's user, and removes it from the queue.
+    /// Publishes a message to `auth.events` again, as this connection's user, and removes it from the queue. A header says who sent it first.
     ///
     /// # Errors
     /// The broker did not confirm it, or no queue takes it; it then stays.
@@ -144,9 +148,9 @@ impl DeadQueue {
         let what = format!("requeue message {}", message.place);
         let key = ShortString::try_new(message.routing_key.as_str());
         let key = key.map_err(|_| PublishError::TooLong(EVENTS_EXCHANGE.to_owned(), "its routing key"))?;
-        let headers = message.properties.headers().clone().unwrap_or_default();
-        let properties =
-            without_user(&message.properties).with_headers(strip(headers)).with_delivery_mode(2).with_user_id(self.user.clone());
+        let mut headers = strip(message.properties.headers().clone().unwrap_or_default());
+        headers.insert(original::HEADER.into(), original::of_dead(&message.properties));
+        let properties = without_user(&message.properties).with_headers(headers).with_delivery_mode(2).with_user_id(self.user.clone());
         let confirmed = within(&what, async {
             let options = BasicPublishOptions { mandatory: true, ..Default::default() };
             let sent = self.channel.basic_publish(EVENTS_EXCHANGE.into(), key, options, &message.body, properties).await;
@@ -200,7 +204,9 @@ fn strip(headers: FieldTable) -> FieldTable {
     let mut kept = FieldTable::default();
     for (name, value) in headers.inner() {
         let name_text = name.as_str();
-        if !["x-refused-", "x-death", "x-first-death", "x-last-death", "x-delivery-count"].iter().any(|added| name_text.starts_with(added))
+        if !["x-refused-", original::HEADER, "x-death", "x-first-death", "x-last-death", "x-delivery-count"]
+            .iter()
+            .any(|added| name_text.starts_with(added))
         {
             kept.insert(name.clone(), value.clone());
         }
@@ -208,7 +214,7 @@ fn strip(headers: FieldTable) -> FieldTable {
     kept
 }
 
-fn header(properties: &BasicProperties, name: &str) -> Option<String> {
+pub(super) fn header(properties: &BasicProperties, name: &str) -> Option<String> {
     match properties.headers().as_ref()?.inner().get(name)? {
         AMQPValue::LongString(text) => Some(LongString::to_string(text)),
         AMQPValue::ShortString(text) => Some(text.to_string()),

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 use super::connection::within;
-use super::{Broker, BrokerError, CUTOFF_QUEUE, LOGOUT_QUEUE, MASS_QUEUE};
+use super::{Broker, BrokerError, CUTOFF_QUEUE, LOGOUT_QUEUE, MASS_QUEUE, original};
 use crate::event::Origin;
 use crate::retry::Schedule;
 
@@ -212,6 +212,8 @@ async fn pump(consumer: &mut Consumer, queue: &Arc<str>, sink: &mpsc::UnboundedS
                     routing_key: delivery.routing_key.to_string(),
                     broker_user: delivery.properties.user_id().as_ref().map(ToString::to_string),
                     content_type: delivery.properties.content_type().as_ref().map(ToString::to_string),
+                    original: original::read(delivery.properties.headers().as_ref()),
+                    ..Origin::default()
                 };
                 let body = Body(Zeroizing::new(delivery.data));
                 let received = Received { body, origin, properties: delivery.properties, acker: delivery.acker };

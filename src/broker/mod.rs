@@ -9,6 +9,7 @@ mod events;
 mod fold;
 mod intake;
 mod ledger;
+mod original;
 mod publisher;
 mod reports;
 mod topology;

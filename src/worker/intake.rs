@@ -54,13 +54,14 @@ pub(super) struct Taken {
 pub(super) async fn run(worker: Arc<Worker>, mut deliveries: mpsc::UnboundedReceiver<Received>, next: Next) {
     loop {
         // Once stopped, what is not yet parsed stays unacknowledged, for the next worker.
-        let received = tokio::select! {
+        let mut received = tokio::select! {
             biased;
             () = worker.stop.cancelled() => return,
             received = deliveries.recv() => match received { Some(received) => received, None => return },
         };
         failpoint!("received");
         let began = Instant::now();
+        worker.rules.authority.attribute(&mut received.origin);
         match event::parse(received.body.bytes(), &received.origin, &worker.rules, OffsetDateTime::now_utc()) {
             Ok(event) => {
                 let lane = match event.lane() {
@@ -162,7 +163,7 @@ pub(super) async fn refuse(worker: Arc<Worker>, received: Received, refusal: Ref
     let (at, origin) = (OffsetDateTime::now_utc(), &received.origin);
     let body = received.body.bytes();
     let row = Rejected { at, origin, refusal: &refusal, body_sha256: sha256(body), body_bytes: body.len() };
-    tracing::warn!(queue = %origin.queue, routing_key = origin.routing_key, broker_user = origin.broker_user.as_deref(), code = refusal.code.as_str(),
+    tracing::warn!(queue = %origin.queue, routing_key = origin.routing_key, broker_user = origin.broker_user.as_deref(), requeued_by = origin.requeued_by.as_deref(), code = refusal.code.as_str(),
         detail = refusal.detail, event_source = refusal.event_source.as_deref(), event_id = refusal.event_id.as_deref(), "event refused");
     let Some(number) = worker.entered().await else { return };
     let text = at.format(&time::format_description::well_known::Rfc3339).unwrap_or_default();
