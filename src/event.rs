@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use crate::authorization::{Authority, Original, Sender};
 use crate::target::{Kind, Target};
 
+mod content;
 mod data;
 mod envelope;
 mod json;
@@ -23,10 +24,13 @@ mod bad_input_tests;
 #[cfg(test)]
 mod claims_tests;
 #[cfg(test)]
+mod content_tests;
+#[cfg(test)]
 mod hostile_input_tests;
 #[cfg(test)]
 mod tests;
 
+pub use content::content;
 pub use names::CUTOFF_ROUTING_KEY;
 pub(crate) use refusal::quoted;
 pub use refusal::{Refusal, RefusalCode};
@@ -66,6 +70,8 @@ pub struct LogoutEvent {
     pub received_at: OffsetDateTime,
     /// Cutoff of wide targets: `data.not_before`, else `time`, else the receipt. A logout's never lies after the receipt.
     pub not_before: OffsetDateTime,
+    /// `data.not_before` as the event says it.
+    pub asked_not_before: Option<OffsetDateTime>,
     /// `data.reason`.
     pub reason: Option<String>,
     /// `data.actor`.
@@ -177,7 +183,7 @@ fn read(
     let received_at = members::as_stored(received_at);
 
     let mut data = event.data()?;
-    let not_before = data::cutoff(&mut data, event_type, occurred_at, received_at)?;
+    let cutoff = data::cutoff(&mut data, event_type, occurred_at, received_at)?;
     let incident = data::incident(&mut data, event_type)?;
     Ok(LogoutEvent {
         source,
@@ -185,7 +191,8 @@ fn read(
         event_type,
         occurred_at,
         received_at,
-        not_before,
+        not_before: cutoff.effective,
+        asked_not_before: cutoff.asked,
         reason: data.text("reason", data::MAX_REASON_BYTES)?,
         actor: data.text("actor", data::MAX_ACTOR_BYTES)?,
         incident: incident.name,

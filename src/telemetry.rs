@@ -110,6 +110,7 @@ pub struct Metrics {
     registry: Registry,
     accepted: Family<LaneLabel, Counter>,
     duplicates: Counter,
+    identities_reused: Counter,
     refused: Family<CodeLabel, Counter>,
     attempts: Family<AttemptLabels, Counter>,
     expired: Counter,
@@ -153,6 +154,7 @@ impl Metrics {
             registry: Registry::with_prefix("revocation"),
             accepted: Family::default(),
             duplicates: Counter::default(),
+            identities_reused: Counter::default(),
             refused: Family::default(),
             attempts: Family::default(),
             expired: Counter::default(),
@@ -179,6 +181,11 @@ impl Metrics {
         r.register("build", "Version of the program", Info::new([("version", version)]));
         r.register("events_accepted", "Events committed for the first time, by lane", self.accepted.clone());
         r.register("events_duplicate", "Events that were known already", self.duplicates.clone());
+        r.register(
+            "events_identity_reused",
+            "Events committed although another one with other content has their identity",
+            self.identities_reused.clone(),
+        );
         r.register("events_refused", "Events refused, by code", self.refused.clone());
         r.register("attempts", "Provider calls, by provider and outcome", self.attempts.clone());
         r.register("targets_expired", "Targets whose token died of age first", self.expired.clone());
@@ -222,6 +229,11 @@ impl Metrics {
         } else {
             self.duplicates.inc();
         }
+    }
+
+    /// An event was committed beside another one of its identity.
+    pub fn identity_reused(&self) {
+        self.identities_reused.inc();
     }
 
     /// An event was refused.

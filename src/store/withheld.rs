@@ -56,7 +56,7 @@ impl Store {
         within!(self, "read withheld denials", |c| {
             sqlx::query_as!(
                 Denial,
-                r#"SELECT t.event_id AS event, t.ordinal, e.source AS event_source, e.id AS event_id, e.incident, t.provider, t.kind,
+                r#"SELECT t.event_id AS event, t.ordinal, e.source AS event_source, coalesce(e.real_id, e.id) AS "event_id!", e.incident, t.provider, t.kind,
                        t.token_sha256 AS sha256, t.signed_sha256 AS signed, t.token_type_hint AS hint, t.jti, t.jti_iss, t.sub, t.sid, t.client_id, t.iss,
                        coalesce(t.cutoff, e.not_before) AS "not_before!", t.deny_until
                    FROM revocation.events e JOIN revocation.targets t USING (event_id)

@@ -22,7 +22,7 @@ use crate::invalidation::EventRef;
 use crate::outcome::Standing;
 use crate::retry::Schedule;
 use crate::seal::SealContext;
-use crate::store::{Accepted, Disposition, NewEvent, NewTarget, StoreError};
+use crate::store::{Disposition, Entered, NewEvent, NewTarget, StoreError};
 use crate::target::{Target, TargetId};
 
 /// Most events a commit.
@@ -150,16 +150,19 @@ async fn accept(worker: &Arc<Worker>, batch: Vec<Prepared>, open: &watch::Sender
             set_aside(worker, prepared.taken, reason);
             continue;
         }
-        let fresh = committed.accepted.iter().find(|a| a.row == row);
-        worker.metrics.accepted(prepared.taken.event.lane(), fresh.is_some());
-        let known = committed.known.get(&row).copied();
+        let entered = committed.entered.get(&row).copied();
+        note_entered(worker, &prepared.taken, entered);
         let Prepared { taken: Taken { received, event, row, denial, arrival, .. }, targets, room } = prepared;
         if let Some(arrival) = arrival {
-            arrival.land(fresh.is_some());
+            arrival.land(matches!(entered, Some(Entered::New { .. })));
         }
-        match fresh {
-            Some(_) if event.incident.is_some() => worker.incidents.hurry(),
-            Some(fresh) if fresh.leased => set_to_work(worker, event, row, &targets, room),
+        let known = match entered {
+            Some(Entered::Known(on_record)) => Some(on_record),
+            _ => None,
+        };
+        match entered {
+            Some(Entered::New { .. }) if event.incident.is_some() => worker.incidents.hurry(),
+            Some(Entered::New { leased: true, .. }) => set_to_work(worker, event, row, &targets, room),
             _ => {}
         }
         let worker = worker.clone();
@@ -169,6 +172,17 @@ async fn accept(worker: &Arc<Worker>, batch: Vec<Prepared>, open: &watch::Sender
             }
             acknowledge(&worker, received, known.unwrap_or(row), denial).await;
         });
+    }
+}
+
+/// Counts an event, and tells of one whose identity is on record with other content: a publisher's mistake, or somebody's try to have it dropped.
+fn note_entered(worker: &Worker, taken: &Taken, entered: Option<Entered>) {
+    worker.metrics.accepted(taken.event.lane(), entered.is_some_and(|entered| matches!(entered, Entered::New { .. })));
+    if let Some(Entered::New { identity_reused: true, .. }) = entered {
+        worker.metrics.identity_reused();
+        tracing::warn!(event_source = taken.event.source, event_id = taken.event.id, broker_user = taken.received.origin.broker_user.as_deref(),
+            revocation_id = %TargetId { event: taken.row, ordinal: 0 }, targets = taken.event.targets.len(),
+            "an event with other content is on record under this identity; this one is an event of its own");
     }
 }
 
@@ -208,9 +222,7 @@ async fn acknowledge(worker: &Worker, received: Received, row: Uuid, denial: Opt
 /// What became of a batch.
 #[derive(Default)]
 struct Committed {
-    accepted: Vec<Accepted>,
-    /// The rows of events that were known.
-    known: HashMap<Uuid, Uuid>,
+    entered: HashMap<Uuid, Entered>,
     /// Events that Postgres cannot hold, and why.
     unstorable: HashMap<Uuid, String>,
 }
@@ -245,32 +257,19 @@ async fn commit(worker: &Worker, batch: &[Prepared], open: &watch::Sender<bool>)
 async fn insert(worker: &Worker, batch: &[Prepared]) -> Result<Committed, StoreError> {
     let events: Vec<_> = batch.iter().map(Prepared::row).collect();
     match (worker.store.accept(worker.number(), &events).await, batch) {
-        (Ok(accepted), _) => {
-            let known = known(worker, &events, &accepted).await?;
-            Ok(Committed { accepted, known, ..Committed::default() })
-        }
+        (Ok(entered), _) => Ok(Committed { entered, ..Committed::default() }),
         (Err(StoreError::Unstorable(_, reason)), [one]) => {
             Ok(Committed { unstorable: HashMap::from([(one.taken.row, reason)]), ..Committed::default() })
         }
         (Err(StoreError::Unstorable(..)), _) => {
             let (left, right) = batch.split_at(batch.len() / 2);
             let (mut all, right) = (Box::pin(insert(worker, left)).await?, Box::pin(insert(worker, right)).await?);
-            all.accepted.extend(right.accepted);
-            all.known.extend(right.known);
+            all.entered.extend(right.entered);
             all.unstorable.extend(right.unstorable);
             Ok(all)
         }
         (Err(error), _) => Err(error),
     }
-}
-
-/// Where the events that were not new are on record. Asked again after a failure, they are all known.
-async fn known(worker: &Worker, events: &[NewEvent<'_>], accepted: &[Accepted]) -> Result<HashMap<Uuid, Uuid>, StoreError> {
-    let known: Vec<_> = events.iter().filter(|new| accepted.iter().all(|accepted| accepted.row != new.row)).collect();
-    if known.is_empty() {
-        return Ok(HashMap::new());
-    }
-    Ok(worker.store.known(&known).await?.into_iter().map(|known| (known.row, known.on_record)).collect())
 }
 
 impl Prepared {
@@ -279,6 +278,8 @@ impl Prepared {
             row: self.taken.row,
             event: &self.taken.event,
             body_sha256: self.taken.body_sha256,
+            content_sha256: self.taken.content_sha256,
+            beside: None,
             broker_user: self.taken.received.origin.broker_user.as_deref(),
             targets: &self.targets,
             incident: self.taken.approval.as_ref(),

@@ -42,6 +42,7 @@ pub(super) struct Taken {
     pub(super) event: LogoutEvent,
     pub(super) row: Uuid,
     pub(super) body_sha256: [u8; 32],
+    pub(super) content_sha256: [u8; 32],
     /// When the broker confirmed the denial; `None` if the worker stopped first. Absent where it is withheld.
     pub(super) denial: Option<JoinHandle<Option<OffsetDateTime>>>,
     /// What its incident needs, if it has one.
@@ -87,8 +88,8 @@ async fn take(worker: &Arc<Worker>, received: Received, event: LogoutEvent, bega
         Some(Approval { withheld: true, .. }) => None,
         _ => Some(deny(worker, &event, began)),
     };
-    let body_sha256 = sha256(received.body.bytes());
-    Taken { received, event, row: Uuid::now_v7(), body_sha256, denial, approval, arrival }
+    let (body_sha256, content_sha256) = (sha256(received.body.bytes()), event::content(&event));
+    Taken { received, event, row: Uuid::now_v7(), body_sha256, content_sha256, denial, approval, arrival }
 }
 
 /// Whether a second person is needed. Postgres is asked where the incident is not known here, but not waited for: denials go out while it is away. It has
