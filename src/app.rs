@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::VERSION;
+use crate::authorization::Rates;
 use crate::broker::{Beats, Broker, BrokerError, Intake, Publisher, QUEUES, Reports, Sinks, Snapshots};
 use crate::config::{ClaimNames, Config, ProviderConfig};
 use crate::event::{ProviderRule, Rules};
@@ -156,6 +157,7 @@ pub async fn run(config: Config, migrate: bool, stop: CancellationToken) -> Resu
         database_up: AtomicBool::new(true),
         notes: notes_tx,
         verifier_owners: config.verifier_owners,
+        rates: Rates::default(),
         approval: config.authorization.approval(),
         incidents: Incidents::default(),
         recent: Recent::default(),

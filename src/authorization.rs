@@ -120,6 +120,11 @@ impl Authority {
         listed.map(move |(user, rights)| limit(Some(user.as_str()), rights)).chain(anonymous.map(move |rights| limit(None, rights)))
     }
 
+    /// Whether anybody's rate is limited.
+    pub fn has_rates(&self) -> bool {
+        self.users.values().chain(&self.anonymous).any(|rights| rights.wide_targets_per_minute.is_some())
+    }
+
     /// How many wide targets this sender may order within a minute; `None`: any number.
     pub fn rate_of(&self, sender: Sender<'_>) -> Option<u32> {
         self.limits_of(sender).filter_map(|limit| limit.rights.wide_targets_per_minute).min()

@@ -76,7 +76,7 @@ pub struct LogoutEvent {
     pub reason: Option<String>,
     /// `data.actor`.
     pub actor: Option<String>,
-    /// `data.incident`; present exactly for mass revocations.
+    /// `data.incident`; of a logout's targets beyond a sender's rate, the incident that holds them.
     pub incident: Option<String>,
     /// `data.incident_targets`.
     pub incident_targets: Option<i64>,

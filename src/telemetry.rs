@@ -112,6 +112,7 @@ pub struct Metrics {
     duplicates: Counter,
     identities_reused: Counter,
     refused: Family<CodeLabel, Counter>,
+    held_back: Counter,
     attempts: Family<AttemptLabels, Counter>,
     expired: Counter,
     taken_over: Counter,
@@ -156,6 +157,7 @@ impl Metrics {
             duplicates: Counter::default(),
             identities_reused: Counter::default(),
             refused: Family::default(),
+            held_back: Counter::default(),
             attempts: Family::default(),
             expired: Counter::default(),
             taken_over: Counter::default(),
@@ -187,6 +189,7 @@ impl Metrics {
             self.identities_reused.clone(),
         );
         r.register("events_refused", "Events refused, by code", self.refused.clone());
+        r.register("targets_over_rate", "Targets beyond their sender's rate, which wait for a second person", self.held_back.clone());
         r.register("attempts", "Provider calls, by provider and outcome", self.attempts.clone());
         r.register("targets_expired", "Targets whose token died of age first", self.expired.clone());
         r.register("targets_taken_over", "Targets taken over from dead workers", self.taken_over.clone());
@@ -239,6 +242,11 @@ impl Metrics {
     /// An event was refused.
     pub fn refused(&self, code: RefusalCode) {
         self.refused.get_or_create(&CodeLabel { code: code.as_str() }).inc();
+    }
+
+    /// Targets lie beyond their sender's rate.
+    pub fn held_back(&self, targets: usize) {
+        self.held_back.inc_by(targets as u64);
     }
 
     /// The broker confirmed a denial.

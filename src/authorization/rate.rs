@@ -1,8 +1,8 @@
 //! How much a sender may order at once: a token bucket each, in memory, so that no denial waits for a database.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use aws_lc_rs::digest;
@@ -11,6 +11,8 @@ use time::OffsetDateTime;
 use super::Authority;
 use crate::event::Origin;
 
+/// Twice so many events are remembered, and so many incidents.
+const MOST_COPIES: usize = 4096;
 /// Longest part of an incident's name that comes from a broker user.
 const MAX_NAME: usize = 100;
 
@@ -25,13 +27,26 @@ pub struct Rates {
     buckets: Mutex<HashMap<Key, Bucket>>,
     /// How many workers share a limit.
     workers: AtomicI64,
+    copies: Mutex<Copies>,
+    /// The incidents that were told of.
+    told: Mutex<HashSet<String>>,
 }
+
+/// What was let go of the last few thousand events: a copy of one spends nothing, and is held back no other way.
+#[derive(Default)]
+struct Copies {
+    now: HashMap<Copied, Admitted>,
+    before: HashMap<Copied, Admitted>,
+}
+
+/// Sender, source, id and content of an event.
+type Copied = (Option<String>, String, String, [u8; 32]);
 
 /// A sender, and who says so, where that is no operator: nobody uses up what another may order.
 type Key = (Option<String>, Option<Option<String>>);
 
 /// What of an event's wide targets goes at once.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admitted {
     /// The first so many of them.
     pub targets: usize,
@@ -67,7 +82,7 @@ fn most(per_minute: f64) -> f64 {
 
 impl Default for Rates {
     fn default() -> Self {
-        Self { buckets: Mutex::default(), workers: AtomicI64::new(1) }
+        Self { buckets: Mutex::default(), workers: AtomicI64::new(1), copies: Mutex::default(), told: Mutex::default() }
     }
 }
 
@@ -75,6 +90,37 @@ impl Rates {
     /// So many workers are alive, this one included: each lets its part go.
     pub fn share(&self, workers: i64) {
         self.workers.store(workers.max(1), Ordering::Relaxed);
+    }
+
+    /// [`Rates::admit`] for an event of this source, id and content, of which copies may come.
+    pub fn admit_once(
+        &self,
+        authority: &Authority,
+        origin: &Origin,
+        (source, id, content): (&str, &str, [u8; 32]),
+        wide: usize,
+        now: Instant,
+    ) -> Admitted {
+        if wide == 0 || origin.senders().all(|sender| authority.rate_of(sender).is_none()) {
+            return Admitted { targets: wide, limited_by: None };
+        }
+        let event = (origin.broker_user.clone(), source.to_owned(), id.to_owned(), content);
+        let mut copies = lock(&self.copies);
+        if let Some(known) = copies.get(&event) {
+            return known.clone();
+        }
+        let admitted = self.admit(authority, origin, wide, now);
+        copies.put(event, admitted.clone());
+        admitted
+    }
+
+    /// Whether an incident was not told of yet.
+    pub fn is_news(&self, incident: &str) -> bool {
+        let mut told = lock(&self.told);
+        if told.len() >= MOST_COPIES {
+            told.clear();
+        }
+        !told.contains(incident) && told.insert(incident.to_owned())
     }
 
     /// How many of an event's wide targets go at once. The others wait for a second person.
@@ -85,8 +131,7 @@ impl Rates {
             return admitted;
         }
         let workers = self.workers.load(Ordering::Relaxed) as f64;
-        // Nothing under this lock can panic half-way.
-        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut buckets = lock(&self.buckets);
         for (sender, per_minute) in &limits {
             let bucket = buckets.entry(key(origin, *sender)).or_insert_with(|| Bucket::full(per_minute / workers, now));
             let room = bucket.fill(per_minute / workers, now);
@@ -100,6 +145,24 @@ impl Rates {
             }
         }
         admitted
+    }
+}
+
+/// Nothing under these locks can panic half-way.
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Copies {
+    fn get(&self, event: &Copied) -> Option<&Admitted> {
+        self.now.get(event).or_else(|| self.before.get(event))
+    }
+
+    fn put(&mut self, event: Copied, admitted: Admitted) {
+        if self.now.len() >= MOST_COPIES {
+            self.before = std::mem::take(&mut self.now);
+        }
+        self.now.insert(event, admitted);
     }
 }
 

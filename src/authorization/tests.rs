@@ -133,7 +133,7 @@ fn an_operator_lends_no_right_and_nobody_else_wins_one() {
         assert_eq!(authority().refuse_type(&origin, mass).is_some(), refused, "{user:?} for {first:?}");
         assert_eq!(origin.requeued_by.is_some(), user == Some("ops"));
     }
-    let own = said(Some("ops"), &[]);
+    let own = origin(Some("ops"));
     assert_eq!(authority().refuse_type(&own, mass), None, "what an operator orders is judged by the own right");
 }
 

@@ -54,6 +54,10 @@ pub struct Approval {
     pub above_targets: i64,
     /// Its denial was not published, and waits for the approval.
     pub withheld: bool,
+    /// It lies beyond a sender's rate.
+    pub is_excess: bool,
+    /// Who sent it, beside the broker user.
+    pub senders: Vec<String>,
 }
 
 /// How a target enters the table.

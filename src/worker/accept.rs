@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::Worker;
+use super::excess::Excess;
 use super::intake::{Taken, note_denied, refuse};
 use super::job::{Context, Job};
 use super::revoke;
@@ -22,8 +23,8 @@ use crate::invalidation::EventRef;
 use crate::outcome::Standing;
 use crate::retry::Schedule;
 use crate::seal::SealContext;
-use crate::store::{Disposition, Entered, NewEvent, NewTarget, StoreError};
-use crate::target::{Target, TargetId};
+use crate::store::{Approval, Disposition, Entered, NewEvent, NewTarget, StoreError};
+use crate::target::{Kind, Target, TargetId};
 
 /// Most events a commit.
 const BATCH: usize = 256;
@@ -46,6 +47,8 @@ const EXPIRY_LEEWAY: time::Duration = time::Duration::seconds(60);
 struct Prepared {
     taken: Taken,
     targets: Vec<NewTarget>,
+    /// Those of its excess.
+    excess: Vec<NewTarget>,
     room: Vec<(Arc<str>, OwnedSemaphorePermit)>,
 }
 
@@ -100,7 +103,14 @@ fn prepare(worker: &Worker, taken: Taken) -> Option<Prepared> {
         let give_up_at = target.token_expires_at().unwrap_or(taken.event.received_at + worker.give_up_after);
         targets.push(NewTarget { disposition, sealed, give_up_at });
     }
-    Some(Prepared { taken, targets, room })
+    let excess = taken.excess.iter().flat_map(|excess| waiting(worker, &excess.event)).collect();
+    Some(Prepared { taken, targets, excess, room })
+}
+
+/// The targets of an excess, none of them a token.
+fn waiting(worker: &Worker, event: &LogoutEvent) -> Vec<NewTarget> {
+    let give_up_at = event.received_at + worker.give_up_after;
+    event.targets.iter().map(|_| NewTarget { disposition: Disposition::Turn, sealed: None, give_up_at }).collect()
 }
 
 /// Room in memory for the event's targets, provider by provider: all of a provider's or none, so that refresh tokens stay first.
@@ -152,7 +162,8 @@ async fn accept(worker: &Arc<Worker>, batch: Vec<Prepared>, open: &watch::Sender
         }
         let entered = committed.entered.get(&row).copied();
         note_entered(worker, &prepared.taken, entered);
-        let Prepared { taken: Taken { received, event, row, denial, arrival, .. }, targets, room } = prepared;
+        let Prepared { taken: Taken { received, event, row, denial, arrival, excess, .. }, targets, room, .. } = prepared;
+        let is_wide_logout = event.incident.is_none() && event.targets.iter().any(|target| target.selector.kind() != Kind::Token);
         if let Some(arrival) = arrival {
             arrival.land(matches!(entered, Some(Entered::New { .. })));
         }
@@ -165,12 +176,16 @@ async fn accept(worker: &Arc<Worker>, batch: Vec<Prepared>, open: &watch::Sender
             Some(Entered::New { leased: true, .. }) => set_to_work(worker, event, row, &targets, room),
             _ => {}
         }
+        if excess.is_some() {
+            worker.incidents.hurry();
+        }
+        let within_rate = known.is_some() && excess.is_none() && is_wide_logout && worker.rules.authority.has_rates();
         let worker = worker.clone();
         worker.clone().tasks.spawn(async move {
             if let (Some(known), None) = (known, &denial) {
-                withhold(&worker, known).await;
+                change_known(&worker, known, None).await;
             }
-            acknowledge(&worker, received, known.unwrap_or(row), denial).await;
+            acknowledge(&worker, received, known.unwrap_or(row), denial, within_rate).await;
         });
     }
 }
@@ -193,12 +208,18 @@ fn set_aside(worker: &Arc<Worker>, taken: Taken, reason: String) {
     worker.tasks.spawn(refuse(worker.clone(), received, refusal));
 }
 
-/// An event that was known may have been accepted with a denial that was never confirmed: now it waits.
-async fn withhold(worker: &Worker, row: Uuid) {
+/// An event that was known may have been accepted with a denial that was never confirmed: now it waits. Or it waits for a second person, and a copy within
+/// its sender's rate was denied: now it waits no longer.
+async fn change_known(worker: &Worker, row: Uuid, denied_at: Option<OffsetDateTime>) {
     let (mut failures, schedule) = (0, Schedule::reconnecting());
-    while let Err(error) = worker.store.withhold(row).await {
+    loop {
+        let changed = match denied_at {
+            None => worker.store.withhold(row).await,
+            Some(at) => worker.store.let_go(row, at).await,
+        };
+        let Err(error) = changed else { return };
         failures += 1;
-        tracing::debug!(%error, failures, "withhold a known event's denial");
+        tracing::debug!(%error, failures, "change a known event");
         tokio::select! {
             () = tokio::time::sleep(schedule.delay(failures, None)) => {}
             () = worker.stop.cancelled() => return,
@@ -206,18 +227,25 @@ async fn withhold(worker: &Worker, row: Uuid) {
     }
 }
 
-async fn acknowledge(worker: &Worker, received: Received, row: Uuid, denial: Option<JoinHandle<Option<OffsetDateTime>>>) {
+/// `within_rate`: it was known, all of it is denied now, and on record it may wait for a second person.
+async fn acknowledge(worker: &Worker, received: Received, row: Uuid, denial: Option<Denied>, within_rate: bool) {
     let Some(denial) = denial else {
         received.ack().await;
         return;
     };
     // Not denied: the worker is stopping. The broker keeps the event for the next one.
     let Ok(Some(at)) = denial.await else { return };
+    if within_rate {
+        change_known(worker, row, Some(at)).await;
+    }
     received.ack().await;
     failpoint!("acked");
     // Also of an event that was known: whoever accepted it may have died before this.
     note_denied(worker, row, at);
 }
+
+/// When the broker confirmed a denial; `None` if the worker stopped first.
+type Denied = JoinHandle<Option<OffsetDateTime>>;
 
 /// What became of a batch.
 #[derive(Default)]
@@ -255,7 +283,7 @@ async fn commit(worker: &Worker, batch: &[Prepared], open: &watch::Sender<bool>)
 
 /// Inserts a batch; where Postgres cannot hold it, in halves, so that one bad event does not hold up the others.
 async fn insert(worker: &Worker, batch: &[Prepared]) -> Result<Committed, StoreError> {
-    let events: Vec<_> = batch.iter().map(Prepared::row).collect();
+    let events: Vec<_> = batch.iter().flat_map(|prepared| [Some(prepared.row()), prepared.excess()]).flatten().collect();
     match (worker.store.accept(worker.number(), &events).await, batch) {
         (Ok(entered), _) => Ok(Committed { entered, ..Committed::default() }),
         (Err(StoreError::Unstorable(_, reason)), [one]) => {
@@ -274,16 +302,26 @@ async fn insert(worker: &Worker, batch: &[Prepared]) -> Result<Committed, StoreE
 
 impl Prepared {
     fn row(&self) -> NewEvent<'_> {
-        NewEvent {
-            row: self.taken.row,
-            event: &self.taken.event,
-            body_sha256: self.taken.body_sha256,
-            content_sha256: self.taken.content_sha256,
-            beside: None,
-            broker_user: self.taken.received.origin.broker_user.as_deref(),
-            targets: &self.targets,
-            incident: self.taken.approval.as_ref(),
-        }
+        let Taken { row, event, approval, .. } = &self.taken;
+        self.of(*row, event, None, &self.targets, approval.as_ref())
+    }
+
+    fn excess(&self) -> Option<NewEvent<'_>> {
+        let Excess { event, row, approval } = self.taken.excess.as_ref()?;
+        Some(self.of(*row, event, Some(self.taken.row), &self.excess, Some(approval)))
+    }
+
+    fn of<'a>(
+        &'a self,
+        row: Uuid,
+        event: &'a LogoutEvent,
+        beside: Option<Uuid>,
+        targets: &'a [NewTarget],
+        incident: Option<&'a Approval>,
+    ) -> NewEvent<'a> {
+        let Taken { received, body_sha256, content_sha256, .. } = &self.taken;
+        let (body_sha256, content_sha256) = (*body_sha256, *content_sha256);
+        NewEvent { row, event, body_sha256, content_sha256, beside, broker_user: received.origin.broker_user.as_deref(), targets, incident }
     }
 }
 
