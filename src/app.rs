@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::VERSION;
+use crate::authorization::Rates;
 use crate::broker::{Beats, Broker, BrokerError, Intake, Publisher, QUEUES, Refusals, Reports, Sinks, Snapshots};
 use crate::config::{ClaimNames, Config, ProviderConfig};
 use crate::event::{ProviderRule, Rules};
@@ -85,8 +86,7 @@ fn rules(config: &Config) -> Rules {
         max_token_bytes: config.limits.max_token_bytes,
         default_provider: config.default_provider.clone(),
         providers: config.providers.iter().map(rule).collect(),
-        logout_users: config.authorization.logout_users.clone(),
-        mass_revocation_users: config.authorization.mass_revocation_users.clone(),
+        authority: config.authorization.authority(),
     }
 }
 
@@ -159,6 +159,7 @@ pub async fn run(config: Config, migrate: bool, stop: CancellationToken) -> Resu
         database_up: AtomicBool::new(true),
         notes: notes_tx,
         verifier_owners: config.verifier_owners,
+        rates: Rates::default(),
         approval: config.authorization.approval(),
         incidents: Incidents::default(),
         recent: Recent::default(),

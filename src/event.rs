@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
+use crate::authorization::{Authority, Original, Sender};
 use crate::target::{Kind, Target};
 
+mod content;
 mod data;
 mod envelope;
 mod json;
@@ -25,12 +27,16 @@ mod claims_tests;
 #[cfg(test)]
 mod equal_targets_tests;
 #[cfg(test)]
+mod content_tests;
+#[cfg(test)]
 mod hostile_input_tests;
 #[cfg(test)]
 mod tests;
 
+pub use content::content;
 pub use names::CUTOFF_ROUTING_KEY;
 pub use party::Party;
+pub(crate) use refusal::quoted;
 pub use refusal::{Refusal, RefusalCode};
 
 use json::Json;
@@ -68,11 +74,13 @@ pub struct LogoutEvent {
     pub received_at: OffsetDateTime,
     /// Cutoff of wide targets: `data.not_before`, else `time`, else the receipt. A logout's never lies after the receipt.
     pub not_before: OffsetDateTime,
+    /// `data.not_before` as the event says it.
+    pub asked_not_before: Option<OffsetDateTime>,
     /// `data.reason`.
     pub reason: Option<String>,
     /// `data.actor`.
     pub actor: Option<String>,
-    /// `data.incident`; present exactly for mass revocations.
+    /// `data.incident`; of a logout's targets beyond a sender's rate, the incident that holds them.
     pub incident: Option<String>,
     /// `data.incident_targets`.
     pub incident_targets: Option<i64>,
@@ -89,8 +97,14 @@ pub struct Origin {
     pub queue: Arc<str>,
     /// Routing key it was published with.
     pub routing_key: String,
-    /// The AMQP `user_id` property, validated by RabbitMQ.
+    /// The AMQP `user_id` property, validated by RabbitMQ; of a message that an operator put back, who sent it first.
     pub broker_user: Option<String>,
+    /// Who sent it first, as the header of a message that was put back says. Empty once that is judged: see [`Authority::attribute`].
+    pub original: Original,
+    /// Whose rights it needs, all of them; empty: those of `broker_user`.
+    pub senders: Vec<Option<String>>,
+    /// The operator who put it back.
+    pub requeued_by: Option<String>,
     /// The AMQP `content_type` property.
     pub content_type: Option<String>,
     /// AMQP names of the properties, `routing_key` among them, that were not UTF-8 or, of headers, nested too deep.
@@ -101,6 +115,14 @@ impl Origin {
     /// Whose share of the work this is.
     pub fn party(&self) -> Party {
         Party::of(self.broker_user.as_deref())
+    }
+}
+
+impl Origin {
+    /// Whose rights the message needs, all of them.
+    pub fn senders(&self) -> impl Iterator<Item = Sender<'_>> {
+        let own = self.senders.is_empty().then_some(self.broker_user.as_deref());
+        own.into_iter().chain(self.senders.iter().map(Option::as_deref))
     }
 }
 
@@ -116,10 +138,8 @@ pub struct Rules {
     pub default_provider: Option<Arc<str>>,
     /// The configured providers.
     pub providers: Vec<ProviderRule>,
-    /// Broker users that may publish `auth.logout.v1`; `None`: any.
-    pub logout_users: Option<Vec<String>>,
-    /// Broker users that may publish `auth.mass_revocation.v1`.
-    pub mass_revocation_users: Vec<String>,
+    /// Who may order what.
+    pub authority: Authority,
 }
 
 impl Rules {
@@ -172,12 +192,12 @@ fn read(
     envelope::check_version(&mut event)?;
     let event_type = envelope::event_type(&mut event)?;
     let (source, id) = (identity.source?, identity.id?);
-    envelope::authorise(event_type, origin, rules)?;
+    let limits = envelope::authorise(event_type, &source, origin, rules)?;
     let occurred_at = event.time("time")?;
     let received_at = members::as_stored(received_at);
 
     let mut data = event.data()?;
-    let not_before = data::cutoff(&mut data, event_type, occurred_at, received_at)?;
+    let cutoff = data::cutoff(&mut data, event_type, occurred_at, received_at)?;
     let incident = data::incident(&mut data, event_type)?;
     Ok(LogoutEvent {
         source,
@@ -185,12 +205,13 @@ fn read(
         event_type,
         occurred_at,
         received_at,
-        not_before,
+        not_before: cutoff.effective,
+        asked_not_before: cutoff.asked,
         reason: data.text("reason", data::MAX_REASON_BYTES)?,
         actor: data.text("actor", data::MAX_ACTOR_BYTES)?,
         incident: incident.name,
         incident_targets: incident.targets,
         incident_kinds: incident.kinds,
-        targets: targets::read(&mut data, &targets::Frame { rules, event_type, received_at })?,
+        targets: targets::read(&mut data, &targets::Frame { rules, limits, event_type, received_at })?,
     })
 }

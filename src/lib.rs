@@ -22,6 +22,7 @@
 //! | what does an answer mean, what comes next | [`outcome`], and `classify` in each file of [`provider`] |
 //! | when is the next attempt | [`retry`] |
 //! | when does a second person have to approve | [`approval`] |
+//! | who may order what, and how much at once | [`authorization`] |
 //! | when is a provider left alone | `worker/health.rs`, `worker/breaker.rs` |
 //! | who calls a provider next | `worker/lanes.rs` |
 //! | what does a pause, a throttle or an approval do | `worker/incidents/`, `worker/steer.rs` |
@@ -35,11 +36,12 @@
 //! | what does an auditor get | [`evidence`], `docs/evidence.md` |
 //! | who wires it | [`app`] |
 //!
-//! Pure modules ([`approval`], [`config`], [`event`], [`evidence`], [`invalidation`], [`outcome`], [`report`], [`retry`], [`seal`], [`target`])
+//! Pure modules ([`approval`], [`authorization`], [`config`], [`event`], [`evidence`], [`invalidation`], [`outcome`], [`report`], [`retry`], [`seal`], [`target`])
 //! import no adapter; only [`broker`] uses lapin, only [`provider`] reqwest, only [`store`] sqlx. The feature `sandbox` plays the world outside, and speaks to all three as that world does.
 
 pub mod app;
 pub mod approval;
+pub mod authorization;
 pub mod broker;
 pub mod cli;
 pub mod config;

@@ -110,7 +110,9 @@ pub struct Metrics {
     registry: Registry,
     accepted: Family<LaneLabel, Counter>,
     duplicates: Counter,
+    identities_reused: Counter,
     refused: Family<CodeLabel, Counter>,
+    held_back: Counter,
     attempts: Family<AttemptLabels, Counter>,
     expired: Counter,
     taken_over: Counter,
@@ -153,7 +155,9 @@ impl Metrics {
             registry: Registry::with_prefix("revocation"),
             accepted: Family::default(),
             duplicates: Counter::default(),
+            identities_reused: Counter::default(),
             refused: Family::default(),
+            held_back: Counter::default(),
             attempts: Family::default(),
             expired: Counter::default(),
             taken_over: Counter::default(),
@@ -179,7 +183,13 @@ impl Metrics {
         r.register("build", "Version of the program", Info::new([("version", version)]));
         r.register("events_accepted", "Events committed for the first time, by lane", self.accepted.clone());
         r.register("events_duplicate", "Events that were known already", self.duplicates.clone());
+        r.register(
+            "events_identity_reused",
+            "Events committed although another one with other content has their identity",
+            self.identities_reused.clone(),
+        );
         r.register("events_refused", "Events refused, by code", self.refused.clone());
+        r.register("targets_over_rate", "Targets beyond their sender's rate, which wait for a second person", self.held_back.clone());
         r.register("attempts", "Provider calls, by provider and outcome", self.attempts.clone());
         r.register("targets_expired", "Targets whose token died of age first", self.expired.clone());
         r.register("targets_taken_over", "Targets taken over from dead workers", self.taken_over.clone());
@@ -224,9 +234,19 @@ impl Metrics {
         }
     }
 
+    /// An event was committed beside another one of its identity.
+    pub fn identity_reused(&self) {
+        self.identities_reused.inc();
+    }
+
     /// An event was refused.
     pub fn refused(&self, code: RefusalCode) {
         self.refused.get_or_create(&CodeLabel { code: code.as_str() }).inc();
+    }
+
+    /// Targets lie beyond their sender's rate.
+    pub fn held_back(&self, targets: usize) {
+        self.held_back.inc_by(targets as u64);
     }
 
     /// The broker confirmed a denial.

@@ -11,7 +11,7 @@ use revocation_verifier::amqp::{Unreadable, close};
 use super::connection::within;
 use super::fit::fitted;
 use super::publisher::verdict;
-use super::{Broker, BrokerError, DEAD, EVENTS_EXCHANGE, PublishError};
+use super::{Broker, BrokerError, DEAD, EVENTS_EXCHANGE, PublishError, original};
 
 pub(super) const CODE: &str = "x-refused-code";
 pub(super) const DETAIL: &str = "x-refused-detail";
@@ -116,7 +116,7 @@ impl DeadQueue {
         Ok(Some(DeadMessage::new(place, routing_key.as_str(), properties, data, delivery_tag, &unreadable)))
     }
 
-    /// Publishes a message to `auth.events` again, as this connection's user, and removes it from the queue.
+    /// Publishes a message to `auth.events` again, as this connection's user, and removes it from the queue. A header says who sent it first.
     ///
     /// # Errors
     /// The broker did not confirm it, or no queue takes it; it then stays.
@@ -124,9 +124,11 @@ impl DeadQueue {
         let what = format!("requeue message {}", message.place);
         let key = ShortString::try_new(message.routing_key.as_str());
         let key = key.map_err(|_| PublishError::TooLong(EVENTS_EXCHANGE.to_owned(), "its routing key"))?;
+        let mut own = FieldTable::default();
+        own.insert(original::HEADER.into(), original::of_dead(&message.properties));
         let headers = strip(message.properties.headers().clone().unwrap_or_default());
         let properties = without_user(&message.properties).with_delivery_mode(2).with_user_id(self.user.clone());
-        let properties = fitted(properties, FieldTable::default(), headers, self.connection.configuration().frame_max());
+        let properties = fitted(properties, own, headers, self.connection.configuration().frame_max());
         let confirmed = within(&what, async {
             let options = BasicPublishOptions { mandatory: true, ..Default::default() };
             let sent = self.channel.basic_publish(EVENTS_EXCHANGE.into(), key, options, &message.body, properties).await;
@@ -176,11 +178,13 @@ impl DeadQueue {
 }
 
 /// The headers without those that the refusal and the broker's dead-lettering added.
-fn strip(headers: FieldTable) -> FieldTable {
+pub(super) fn strip(headers: FieldTable) -> FieldTable {
     let mut kept = FieldTable::default();
     for (name, value) in headers.inner() {
         let name_text = name.as_str();
-        if !["x-refused-", "x-death", "x-first-death", "x-last-death", "x-delivery-count"].iter().any(|added| name_text.starts_with(added))
+        if !["x-refused-", original::HEADER, "x-death", "x-first-death", "x-last-death", "x-delivery-count"]
+            .iter()
+            .any(|added| name_text.starts_with(added))
         {
             kept.insert(name.clone(), value.clone());
         }
@@ -188,7 +192,7 @@ fn strip(headers: FieldTable) -> FieldTable {
     kept
 }
 
-fn header(properties: &BasicProperties, name: &str) -> Option<String> {
+pub(super) fn header(properties: &BasicProperties, name: &str) -> Option<String> {
     match properties.headers().as_ref()?.inner().get(name)? {
         AMQPValue::LongString(text) => Some(LongString::to_string(text)),
         AMQPValue::ShortString(text) => Some(text.to_string()),

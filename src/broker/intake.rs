@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 use super::connection::within;
-use super::{Broker, BrokerError, CUTOFF_QUEUE, LOGOUT_QUEUE, MASS_QUEUE};
+use super::{Broker, BrokerError, CUTOFF_QUEUE, LOGOUT_QUEUE, MASS_QUEUE, original};
 use crate::event::Origin;
 use crate::retry::Schedule;
 
@@ -55,6 +55,8 @@ impl Received {
             broker_user: properties.user_id().as_ref().map(ToString::to_string),
             content_type: properties.content_type().as_ref().map(ToString::to_string),
             unreadable: unreadable.take(channel, delivery.delivery_tag),
+            original: original::read(properties.headers().as_ref()),
+            ..Origin::default()
         };
         Self { body: Body(Zeroizing::new(delivery.data)), origin, properties, acker: delivery.acker }
     }

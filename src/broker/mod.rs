@@ -11,6 +11,7 @@ mod fit;
 mod fold;
 mod intake;
 mod ledger;
+mod original;
 mod publisher;
 mod refusals;
 mod reports;

@@ -9,10 +9,10 @@ use revocation_verifier::amqp::close;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use super::dead::{self, without_user};
+use super::dead::{self, strip, without_user};
 use super::fit::fitted;
 use super::publisher::{CONFIRM_TIMEOUT, publish_once, verdict};
-use super::{Broker, BrokerError, DEAD, PublishError, Publisher, Received};
+use super::{Broker, BrokerError, DEAD, PublishError, Publisher, Received, original};
 use crate::event::Refusal;
 use crate::retry::Schedule;
 
@@ -101,6 +101,8 @@ fn dressed(received: &Received, refusal: &Refusal, at: &str, frame_max: u32) -> 
     for (name, value) in words.into_iter().chain(origin.broker_user.as_deref().map(|user| (dead::USER, user))) {
         own.insert(name.into(), AMQPValue::LongString(value.into()));
     }
-    let foreign = received.properties.headers().clone().unwrap_or_default();
+    let given = received.properties.headers().clone().unwrap_or_default();
+    own.insert(original::HEADER.into(), original::of_refused(origin, &given));
+    let foreign = strip(given);
     fitted(without_user(&received.properties).with_delivery_mode(2), own, foreign, frame_max)
 }

@@ -104,7 +104,9 @@ async fn look(config: &Config) -> Vec<Finding> {
     let (broker, database, providers) = tokio::join!(broker(config), database(&config.database), providers);
     let near = [("configuration", configuration(config)), ("sealing keys", sealing(config))];
     let far = [("broker", broker), ("database", database)];
-    near.into_iter().chain(far).map(|(what, found)| Finding::new(what, found)).chain(providers).collect()
+    let mut findings: Vec<_> = near.into_iter().chain(far).map(|(what, found)| Finding::new(what, found)).chain(providers).collect();
+    findings[0].notes = rights(config);
+    findings
 }
 
 fn configuration(config: &Config) -> Result<String, Problem> {
@@ -114,6 +116,11 @@ fn configuration(config: &Config) -> Result<String, Problem> {
         _ => format!("; mass revocations may come from {}", users.join(", ")),
     };
     Ok(format!("valid, with {}{mass}", count(config.providers.len(), "provider")))
+}
+
+fn rights(config: &Config) -> Vec<String> {
+    let providers: Vec<&str> = config.providers.keys().map(|name| &**name).collect();
+    config.authorization.authority().remarks(&providers)
 }
 
 fn sealing(config: &Config) -> Result<String, Problem> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use time::OffsetDateTime;
 
+use crate::authorization::Authority;
 use crate::cli::ndjson::Line;
 use crate::config::BrokerSettings;
 use crate::event::{self, LogoutEvent, Origin, ProviderRule, Refusal, RefusalCode, Rules};
@@ -27,8 +28,7 @@ impl LocalRules {
             max_token_bytes: settings.limits.max_token_bytes,
             default_provider: settings.default_provider.clone(),
             providers: settings.providers.clone(),
-            logout_users: None,
-            mass_revocation_users: vec![user.to_owned()],
+            authority: Authority { mass_revocation_users: vec![user.to_owned()], ..Authority::default() },
         };
         Self { rules, origin: Origin { broker_user: Some(user.to_owned()), ..Origin::default() }, knows_providers }
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::environment::Environment;
 use super::findings::{ConfigError, Findings};
 use super::raw::RawConfig;
-use super::{AmqpConfig, Config, DatabaseConfig, LimitsConfig, LogConfig, RetryConfig, evidence, providers, sections, tree};
+use super::{AmqpConfig, Config, DatabaseConfig, LimitsConfig, LogConfig, RetryConfig, authorization, evidence, providers, sections, tree};
 use crate::approval::ApprovalRules;
 use crate::event::ProviderRule;
 
@@ -60,7 +60,7 @@ impl Config {
             sealing_keys: sections::sealing(raw.sealing, &mut findings),
             evidence: evidence::evidence(raw.evidence, &mut findings),
             invalidation: sections::invalidation(raw.invalidation, &mut findings),
-            authorization: sections::authorization(raw.authorization, &mut findings),
+            authorization: authorization::authorization(raw.authorization, &mut findings),
             verifier_owners: sections::verifier_owners(raw.verifiers, &mut findings),
             limits: sections::limits(raw.limits, max_message_bytes, &mut findings),
             http_listen: sections::http_listen(raw.http, &mut findings),
@@ -118,7 +118,7 @@ impl BrokerSettings {
             log: sections::log(raw.log, environment, &mut findings),
             default_provider: providers::default_provider(raw.default_provider, raw.providers.keys(), &mut findings),
             providers: providers::rules(raw.providers, &mut findings),
-            approval: sections::authorization(raw.authorization, &mut findings).approval(),
+            approval: authorization::authorization(raw.authorization, &mut findings).approval(),
         };
         findings.finish(settings)
     }

@@ -2,6 +2,7 @@
 //!
 //! [`Config::load`] reads a TOML file, then the environment over it, and answers with a valid value or with everything that is wrong.
 
+mod authorization;
 mod environment;
 mod evidence;
 mod findings;
@@ -33,6 +34,7 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use crate::approval::ApprovalRules;
+use crate::authorization::{Authority, Rights};
 use crate::evidence::SigningKey;
 use crate::report::Owners;
 use crate::target::Kind;
@@ -177,6 +179,13 @@ pub struct AuthorizationConfig {
     pub logout_users: Option<Vec<String>>,
     /// `mass_revocation_users`: broker users that may publish `auth.mass_revocation.v1`. Default: none.
     pub mass_revocation_users: Vec<String>,
+    /// `operators`: broker users of those who run `dead requeue`. What they put back has the rights of who sent it first; what others put back needs
+    /// their own, too. Default: none.
+    pub operators: Vec<String>,
+    /// `users`: what each of these broker users may order, by name. Default: no limits.
+    pub users: BTreeMap<String, Rights>,
+    /// `anonymous`: what events without the property `user_id` may order. Default: what every one of `users` may.
+    pub anonymous: Option<Rights>,
     /// `approval_required_for`: target kinds of which one is enough for a mass revocation to wait until a second person approves it: `token`,
     /// `session`, `subject`, `client`, `issuer`, or `none`. Default: `client` and `issuer`.
     pub approval_required_for: Vec<Kind>,
@@ -185,6 +194,17 @@ pub struct AuthorizationConfig {
 }
 
 impl AuthorizationConfig {
+    /// The settings that say who may order what.
+    pub fn authority(&self) -> Authority {
+        Authority {
+            logout_users: self.logout_users.clone(),
+            mass_revocation_users: self.mass_revocation_users.clone(),
+            operators: self.operators.clone(),
+            users: self.users.clone(),
+            anonymous: self.anonymous.clone(),
+        }
+    }
+
     /// The two settings that say when a second person has to approve.
     pub fn approval(&self) -> ApprovalRules {
         ApprovalRules { kinds: self.approval_required_for.clone(), above_targets: self.approval_above_targets }

@@ -193,6 +193,18 @@ pub(super) struct RawAuthorization {
     pub(super) mass_revocation_users: Option<Words>,
     pub(super) approval_required_for: Option<Words>,
     pub(super) approval_above_targets: Option<Number>,
+    pub(super) operators: Option<Words>,
+    pub(super) users: BTreeMap<String, RawRights>,
+    pub(super) anonymous: Option<RawRights>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a section")]
+pub(super) struct RawRights {
+    pub(super) sources: Option<Words>,
+    pub(super) kinds: Option<Words>,
+    pub(super) providers: Option<Words>,
+    pub(super) wide_targets_per_minute: Option<Number>,
 }
 
 #[derive(Default, Deserialize)]

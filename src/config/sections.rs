@@ -10,15 +10,12 @@ use url::Url;
 use super::environment::Environment;
 use super::findings::Findings;
 use super::raw::{
-    Number, RawAmqp, RawAuthorization, RawDatabase, RawHttp, RawInvalidation, RawLimits, RawLog, RawLogFormat, RawRetry, RawSealing,
-    RawVerifiers, Span, Words, split_list,
+    Number, RawAmqp, RawDatabase, RawHttp, RawInvalidation, RawLimits, RawLog, RawLogFormat, RawRetry, RawSealing, RawVerifiers, Span,
+    Words, split_list,
 };
-use super::{
-    AmqpConfig, AuthorizationConfig, DAY, DatabaseConfig, InvalidationConfig, LimitsConfig, LogConfig, MINUTE, RetryConfig, Secret,
-};
+use super::{AmqpConfig, DAY, DatabaseConfig, InvalidationConfig, LimitsConfig, LogConfig, MINUTE, RetryConfig, Secret};
 use crate::report::Owners;
 use crate::seal::{Keyring, SealError};
-use crate::target::Kind;
 
 const SECOND: Duration = Duration::from_secs(1);
 const YEAR: Duration = Duration::from_secs(365 * DAY);
@@ -109,30 +106,6 @@ pub(super) fn invalidation(raw: RawInvalidation, findings: &mut Findings) -> Inv
         heartbeat: findings.span("invalidation.heartbeat", raw.heartbeat, default.heartbeat, beat),
         heartbeats_in_log: raw.heartbeats_in_log.is_some_and(|flag| flag.0),
     }
-}
-
-/// `[authorization]`
-pub(super) fn authorization(raw: RawAuthorization, findings: &mut Findings) -> AuthorizationConfig {
-    let above = findings.number("authorization.approval_above_targets", raw.approval_above_targets, 10_000, 0..=1_000_000_000);
-    AuthorizationConfig {
-        logout_users: raw.logout_users.map(|users| users.0),
-        mass_revocation_users: raw.mass_revocation_users.map(|users| users.0).unwrap_or_default(),
-        approval_required_for: raw.approval_required_for.map_or(vec![Kind::Client, Kind::Issuer], |Words(names)| kinds(&names, findings)),
-        approval_above_targets: above,
-    }
-}
-
-/// Target kinds by name. `none` alone is the empty list, which a variable of the environment cannot hold otherwise.
-fn kinds(names: &[String], findings: &mut Findings) -> Vec<Kind> {
-    if names == ["none"] {
-        return Vec::new();
-    }
-    let found: Vec<Kind> = names.iter().filter_map(|name| Kind::parse(name)).collect();
-    if found.len() < names.len() {
-        let known = Kind::ALL.map(Kind::as_str).join(", ");
-        findings.refuse("authorization.approval_required_for", format_args!("must list kinds of targets ({known}), or be none"));
-    }
-    found
 }
 
 /// `[verifiers] owners`

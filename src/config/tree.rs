@@ -33,6 +33,8 @@ fn syntax(text: &str, error: &toml::de::Error) -> String {
     format!("not valid TOML at line {}: {}", before.matches('\n').count() + 1, error.message())
 }
 
+const NO_SETTING: &str = "names no setting; the form is REVOCATION__SECTION__KEY or REVOCATION__PROVIDERS__NAME__KEY";
+
 fn overlay(tree: &mut Table, environment: &Environment, findings: &mut Findings) {
     for name in environment.unreadable() {
         findings.refuse(name, "the value of this environment variable is not UTF-8");
@@ -45,7 +47,7 @@ fn overlay(tree: &mut Table, environment: &Environment, findings: &mut Findings)
     for (name, value) in environment.prefixed() {
         match setting_of(name, tree) {
             Some(setting) => set(tree, &setting, name, value, findings),
-            None => findings.refuse(name, "names no setting; the form is REVOCATION__SECTION__KEY or REVOCATION__PROVIDERS__NAME__KEY"),
+            None => findings.refuse(name, NO_SETTING),
         }
     }
 }
@@ -53,21 +55,35 @@ fn overlay(tree: &mut Table, environment: &Environment, findings: &mut Findings)
 /// The path that `REVOCATION__SECTION__KEY` names.
 fn setting_of(variable: &str, tree: &Table) -> Option<Vec<String>> {
     let mut path: Vec<String> = variable.strip_prefix(PREFIX)?.split("__").map(str::to_lowercase).collect();
-    let is_provider = path.first().is_some_and(|section| section == "providers");
-    if path.iter().any(String::is_empty) || path.len() > 2 + usize::from(is_provider) || (is_provider && path.len() < 3) {
+    let words: Vec<&str> = path.iter().map(String::as_str).collect();
+    let (fits, name) = match words[..] {
+        ["providers", ..] => (path.len() == 3, Some(1)),
+        ["authorization", "users", ..] => (matches!(path.len(), 2 | 4), Some(2)),
+        ["authorization", "anonymous", ..] => (path.len() == 3, None),
+        _ => (path.len() <= 2, None),
+    };
+    if !fits || path.iter().any(String::is_empty) {
         return None;
     }
-    if is_provider && let Some(name) = configured_provider(&path[1], tree) {
-        path[1] = name;
+    if let Some(place) = name.filter(|place| *place < path.len()) {
+        path[place] = configured(&path[place], section(tree, &path[..place]))?;
     }
     Some(path)
 }
 
-/// The provider in the file that `name` stands for: variables have neither lower case nor hyphens.
-fn configured_provider(name: &str, tree: &Table) -> Option<String> {
-    let names = tree.get("providers")?.as_table()?;
-    let is_same = |other: &&String| other.to_lowercase().replace('-', "_") == name.replace('-', "_");
-    names.keys().find(|other| *other == name).or_else(|| names.keys().find(is_same)).cloned()
+fn section<'t>(tree: &'t Table, path: &[String]) -> Option<&'t Table> {
+    path.iter().try_fold(tree, |tree, key| tree.get(key)?.as_table())
+}
+
+/// What `name` stands for among those that are configured: variables have neither upper case, nor hyphens, nor dots. `None`: for more than one.
+fn configured(name: &str, names: Option<&Table>) -> Option<String> {
+    let plain = |name: &str| name.to_lowercase().replace(['-', '.'], "_");
+    let mut same = names.into_iter().flat_map(Table::keys).filter(|other| plain(other) == plain(name));
+    match (names.is_some_and(|names| names.contains_key(name)), same.next(), same.next()) {
+        (true, ..) | (_, None, _) => Some(name.to_owned()),
+        (_, Some(other), None) => Some(other.clone()),
+        _ => None,
+    }
 }
 
 fn set(tree: &mut Table, setting: &[String], variable: &str, value: &str, findings: &mut Findings) {
@@ -80,7 +96,14 @@ fn set(tree: &mut Table, setting: &[String], variable: &str, value: &str, findin
         remove(tree, &twin);
     }
     findings.origins.insert(name, variable.to_owned());
-    insert(tree, setting, Value::String(value.to_owned()));
+    insert(tree, setting, value_of(setting, value));
+}
+
+/// The broker users' rights may come as one table, since no variable can name every user; what other variables say of a user is laid over it.
+fn value_of(setting: &[String], text: &str) -> Value {
+    let is_table = setting == ["authorization", "users"];
+    let table = is_table.then(|| text.trim().parse().ok()).flatten().filter(Value::is_table);
+    table.unwrap_or_else(|| Value::String(text.to_owned()))
 }
 
 /// The other way to give the same secret: a variable replaces both ways of the file.

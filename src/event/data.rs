@@ -16,6 +16,14 @@ const MAX_INCIDENT_BYTES: usize = 255;
 /// How far a publisher's clock may run ahead of this worker's.
 const CLOCK_SKEW: Duration = Duration::minutes(5);
 
+/// The cutoff of wide targets.
+pub(super) struct Cutoff {
+    /// `not_before` as it is given.
+    pub(super) asked: Option<OffsetDateTime>,
+    /// What holds.
+    pub(super) effective: OffsetDateTime,
+}
+
 /// The cutoff of wide targets: `not_before`, else the event's `time`, else the receipt.
 ///
 /// A cutoff in the future would lock users out of sessions that they have not begun yet. One that is asked for is refused beyond
@@ -26,15 +34,17 @@ pub(super) fn cutoff(
     event_type: EventType,
     occurred_at: Option<OffsetDateTime>,
     received_at: OffsetDateTime,
-) -> Result<OffsetDateTime, Refusal> {
-    match data.time("not_before")? {
+) -> Result<Cutoff, Refusal> {
+    let asked = data.time("not_before")?;
+    let effective = match asked {
         Some(asked) if asked - received_at > CLOCK_SKEW => {
-            Err(data.invalid("not_before", "lies more than 5 minutes in the future and would deny tokens that are not issued yet"))
+            return Err(data.invalid("not_before", "lies more than 5 minutes in the future and would deny tokens that are not issued yet"));
         }
-        Some(asked) if event_type == EventType::MassRevocation => Ok(asked),
-        Some(asked) => Ok(asked.min(received_at)),
-        None => Ok(occurred_at.unwrap_or(received_at).min(received_at)),
-    }
+        Some(asked) if event_type == EventType::MassRevocation => asked,
+        Some(asked) => asked.min(received_at),
+        None => occurred_at.unwrap_or(received_at).min(received_at),
+    };
+    Ok(Cutoff { asked, effective })
 }
 
 /// The incident that an event belongs to.

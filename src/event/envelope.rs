@@ -3,6 +3,7 @@
 use super::members::Members;
 use super::refusal::quoted;
 use super::{EventType, Origin, Refusal, RefusalCode, Rules};
+use crate::authorization::Limit;
 
 /// Longest `id`. With `source` it is the key of the index that finds duplicates.
 pub(super) const MAX_ID_BYTES: usize = 255;
@@ -62,21 +63,10 @@ pub(super) fn event_type(event: &mut Members<'_>) -> Result<EventType, Refusal> 
     })
 }
 
-/// Whether this publisher may order events of this type.
-pub(super) fn authorise(event_type: EventType, origin: &Origin, rules: &Rules) -> Result<(), Refusal> {
-    let (allowed, setting) = match event_type {
-        EventType::Logout => match &rules.logout_users {
-            None => return Ok(()),
-            Some(users) => (users, "authorization.logout_users"),
-        },
-        EventType::MassRevocation => (&rules.mass_revocation_users, "authorization.mass_revocation_users"),
-    };
-    let publisher = match origin.broker_user.as_deref() {
-        Some(user) if allowed.iter().any(|allowed| allowed == user) => return Ok(()),
-        Some(user) => format!("broker user {} is not in {setting}: add it there to allow this", quoted(user)),
-        None => {
-            format!("the message names no publisher: set the AMQP user_id property to the broker user, and list that user in {setting}")
-        }
-    };
-    Err(Refusal::new(RefusalCode::NotAllowed, format!("type {} was refused: {publisher}", event_type.as_str())))
+/// Whether whoever sent this may order events of this type and source. Returns the limits on its targets.
+pub(super) fn authorise<'r>(event_type: EventType, source: &str, origin: &'r Origin, rules: &'r Rules) -> Result<Vec<Limit<'r>>, Refusal> {
+    let limits = rules.authority.limits(origin);
+    let refused = rules.authority.refuse_type(origin, event_type);
+    let refused = refused.or_else(|| limits.iter().find_map(|limit| limit.refuse_source(source)));
+    refused.map_or(Ok(limits), |detail| Err(Refusal::new(RefusalCode::NotAllowed, detail)))
 }

@@ -59,9 +59,9 @@ impl Lane {
 }
 
 impl LogoutEvent {
-    /// The lane that this event's work runs in; it follows the type, not the queue.
+    /// The lane that this event's work runs in; it follows the type, not the queue. What waits for a second person runs beside mass revocations.
     pub fn lane(&self) -> Lane {
-        self.event_type.lane()
+        if self.incident.is_some() { Lane::Mass } else { self.event_type.lane() }
     }
 }
 

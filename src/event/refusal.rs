@@ -110,7 +110,7 @@ impl std::error::Error for Refusal {}
 
 /// A publisher's word inside a sentence: in quotes, unprintable characters escaped, cut at 64 characters.
 /// Only for words that name something (a type, a provider, a broker user), never for a member that may hold a credential.
-pub(super) fn quoted(word: &str) -> String {
+pub(crate) fn quoted(word: &str) -> String {
     let shown: String = word.chars().take(QUOTED_CHARS).flat_map(char::escape_debug).collect();
     let cut = if word.chars().nth(QUOTED_CHARS).is_some() { "…" } else { "" };
     format!("\"{shown}{cut}\"")

@@ -10,11 +10,14 @@ use super::json::Json;
 use super::lifetime::Lifetime;
 use super::members::{MAX_NAME_BYTES, Members};
 use super::{EventType, ProviderRule, Refusal, RefusalCode, Rules, provider};
+use crate::authorization::Limit;
 use crate::target::{Kind, PresentedToken, Selector, Target, Token, TokenIssuer, TokenTypeHint};
 
 /// What the targets of one event share.
 pub(super) struct Frame<'r> {
     pub(super) rules: &'r Rules,
+    /// What whoever sent it may name.
+    pub(super) limits: Vec<Limit<'r>>,
     pub(super) event_type: EventType,
     pub(super) received_at: OffsetDateTime,
 }
@@ -77,6 +80,9 @@ fn target(index: usize, json: Json<'_>, named: Option<&ProviderRule>, frame: &Fr
         Some(provider) => provider,
         None => provider::resolve(frame.rules, index, [names.iss.as_deref(), claims.iss.as_deref()])?,
     };
+    if let Some(problem) = frame.limits.iter().find_map(|limit| limit.refuse_target(selector.kind(), &provider.name)) {
+        return Err(Refusal::new(RefusalCode::NotAllowed, format!("data.targets[{index}] {problem}")));
+    }
     let lifetime = Lifetime { received_at: frame.received_at, token_ttl: provider.token_ttl };
     let expires_at = claims.exp.and_then(|exp| lifetime.end_of(exp));
     if let Selector::Token(token) = &mut selector {

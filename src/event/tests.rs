@@ -24,8 +24,7 @@ pub(super) fn rules() -> Rules {
             provider("twin-a", "https://twin.example.com"),
             provider("twin-b", "https://twin.example.com"),
         ],
-        logout_users: None,
-        mass_revocation_users: vec!["soc".to_owned()],
+        authority: Authority { mass_revocation_users: vec!["soc".to_owned()], ..Authority::default() },
     }
 }
 
@@ -217,7 +216,8 @@ fn a_thousand_targets_are_an_event() {
 fn logout_users_are_held_to_the_list_where_there_is_one() {
     let event = logout(json!({ "provider": "main", "targets": [{ "sid": "s" }] })).to_string();
     let code = |users: Option<&str>, user: Option<&str>| {
-        let rules = Rules { logout_users: users.map(|user| vec![user.to_owned()]), ..rules() };
+        let authority = Authority { logout_users: users.map(|user| vec![user.to_owned()]), ..Authority::default() };
+        let rules = Rules { authority, ..rules() };
         let origin = Origin { broker_user: user.map(str::to_owned), ..Origin::default() };
         parse(event.as_bytes(), &origin, &rules, NOW).err().map(|refusal| refusal.code)
     };

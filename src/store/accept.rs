@@ -1,15 +1,25 @@
 //! Accepting: a batch of events and their targets in one statement, one commit.
+//!
+//! An event that meets another one of its (`source`, `id`) is looked up: it is on record, or it means something else. Then it is inserted
+//! once more, under a key of its own beside the other.
+
+mod columns;
+mod insert;
+mod known;
+
+use std::collections::HashMap;
 
 use sqlx::{Acquire, PgConnection};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use self::columns::Columns;
+use self::insert::{Inserted, insert};
 use super::open::{NewIncident, open};
-use super::rejected::storable;
-use super::{Store, StoreError, WorkerNo, jti_iss};
+use super::{Store, StoreError, WorkerNo};
 use crate::event::{LogoutEvent, Party};
 use crate::seal::Sealed;
-use crate::target::{Kind, Target, TargetId};
+use crate::target::{Fingerprint, Kind};
 
 /// An event about to be accepted.
 pub struct NewEvent<'a> {
@@ -19,6 +29,11 @@ pub struct NewEvent<'a> {
     pub event: &'a LogoutEvent,
     /// SHA-256 of the body.
     pub body_sha256: [u8; 32],
+    /// SHA-256 of what the delivery means, as [`content`](crate::event::content) computes it; the same in all rows of one delivery.
+    pub content_sha256: [u8; 32],
+    /// Row id of another event in the same call, of whose delivery this is a part (at most one): on record if and only if that one is new,
+    /// under the same identity.
+    pub beside: Option<Uuid>,
     /// AMQP `user_id`.
     pub broker_user: Option<&'a str>,
     /// Whose share its targets are of.
@@ -41,6 +56,10 @@ pub struct Approval {
     pub above_targets: i64,
     /// Its denial was not published, and waits for the approval.
     pub withheld: bool,
+    /// It lies beyond a sender's rate.
+    pub is_excess: bool,
+    /// Who sent it, beside the broker user.
+    pub senders: Vec<String>,
 }
 
 /// How a target enters the table.
@@ -68,165 +87,96 @@ pub enum Disposition {
     Expired,
 }
 
-/// An event that this call inserted; one that is missing was known before.
-pub struct Accepted {
-    /// The row id given in [`NewEvent`].
-    pub row: Uuid,
-    /// Whether the leases were granted: not so when this worker's own lease has run out.
-    pub leased: bool,
+/// What became of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entered {
+    /// It is on record, by this call or by one before whose answer was lost.
+    New {
+        /// Whether the leases were granted: not so when this worker's own lease has run out, or the answer was lost.
+        leased: bool,
+        /// Whether it is beside another one of its identity, with other content.
+        identity_reused: bool,
+    },
+    /// The same content was on record under this identity, as this row.
+    Known(Uuid),
 }
 
-/// An event that was known before, and the row that it has.
-pub struct Known {
-    /// The row id given in [`NewEvent`].
-    pub row: Uuid,
-    /// Its own.
-    pub on_record: Uuid,
+/// An event on its way into the table.
+struct Line<'a> {
+    new: &'a NewEvent<'a>,
+    /// What stands in `id` instead of the event's own.
+    key: Option<String>,
+    identity_reused: bool,
+}
+
+impl<'a> Line<'a> {
+    fn of(new: &'a NewEvent<'a>, identity_reused: bool) -> Self {
+        let key = (identity_reused || new.beside.is_some()).then(|| new.key());
+        Self { new, key, identity_reused }
+    }
+
+    fn id(&self) -> &str {
+        self.key.as_deref().unwrap_or(&self.new.event.id)
+    }
+}
+
+impl NewEvent<'_> {
+    /// The key of an event whose id is taken: longer than an id may be, so that no publisher can name it.
+    fn key(&self) -> String {
+        let content = format!("{}{}", Fingerprint(self.content_sha256), if self.beside.is_some() { "+" } else { "" });
+        format!("{}\u{1f}{content:=<255}", self.event.id)
+    }
+
+    /// The event whose fate it shares: itself, or the one that it is a part of.
+    fn first(&self) -> Uuid {
+        self.beside.unwrap_or(self.row)
+    }
 }
 
 impl Store {
-    /// Inserts new events with their targets and leases, and passes over those whose (`source`, `id`) is known.
+    /// Inserts new events with their targets and leases. What was on record with the same content stays as it is. An answer has every event
+    /// but those [`beside`](NewEvent::beside) one that was known.
+    ///
+    /// One statement for a batch of new events; up to three more where identities are met again.
     ///
     /// # Errors
-    /// See [`StoreError`]; nothing was inserted, or the outcome is unknown and the same call may be repeated.
-    pub async fn accept(&self, worker: WorkerNo, events: &[NewEvent<'_>]) -> Result<Vec<Accepted>, StoreError> {
-        let columns = Columns::collect(events);
-        within!(self, "accept events", |connection| {
-            if events.iter().all(|new| new.incident.is_none()) {
+    /// See [`StoreError`]; a part may be on record, or the outcome is unknown: the same call may be repeated.
+    pub async fn accept(&self, worker: WorkerNo, events: &[NewEvent<'_>]) -> Result<HashMap<Uuid, Entered>, StoreError> {
+        let mut entered = HashMap::with_capacity(events.len());
+        for identity_reused in [false, true] {
+            let lines = events.iter().filter(|new| !entered.contains_key(&new.first())).map(|new| Line::of(new, identity_reused));
+            self.enter(worker, lines.collect(), &mut entered).await?;
+            let missed: Vec<_> = events.iter().filter(|new| new.beside.is_none() && !entered.contains_key(&new.row)).collect();
+            if missed.is_empty() {
+                return Ok(entered);
+            }
+            entered.extend(self.known(&missed).await?);
+        }
+        match events.iter().all(|new| entered.contains_key(&new.first())) {
+            true => Ok(entered),
+            // It was deleted in between.
+            false => Err(StoreError::Refused("accept events", "an event was neither new nor on record".to_owned())),
+        }
+    }
+
+    /// Inserts what can be, as it is or under keys.
+    async fn enter(&self, worker: WorkerNo, mut lines: Vec<Line<'_>>, entered: &mut HashMap<Uuid, Entered>) -> Result<(), StoreError> {
+        if lines.is_empty() {
+            return Ok(());
+        }
+        // In one order: two workers that insert the same events then wait for, and never deadlock, each other.
+        lines.sort_unstable_by(|a, b| (&a.new.event.source, a.id()).cmp(&(&b.new.event.source, b.id())));
+        let columns = Columns::collect(&lines);
+        let inserted = within!(self, "accept events", |connection| {
+            if lines.iter().all(|line| line.new.incident.is_none()) {
                 insert(connection, worker, &columns).await
             } else {
-                accept_mass(connection, worker, events, &columns).await
+                accept_mass(connection, worker, &lines, &columns).await
             }
-        })
-    }
-}
-
-impl Store {
-    /// The rows of events that were known before.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    pub async fn known(&self, events: &[&NewEvent<'_>]) -> Result<Vec<Known>, StoreError> {
-        let rows: Vec<_> = events.iter().map(|new| new.row).collect();
-        let sources: Vec<_> = events.iter().map(|new| &*new.event.source).collect();
-        let ids: Vec<_> = events.iter().map(|new| &*new.event.id).collect();
-        within!(self, "look up known events", |c| {
-            sqlx::query_as!(
-                Known,
-                r#"SELECT n.row AS "row!", e.event_id AS on_record FROM unnest($1::uuid[], $2::text[], $3::text[]) AS n (row, source, id)
-                   JOIN revocation.events e ON e.source = n.source AND e.id = n.id"#,
-                &rows,
-                &sources as &[&str],
-                &ids as &[&str]
-            )
-            .fetch_all(c)
-            .await
-        })
-    }
-}
-
-macro_rules! columns {
-    ($name:ident { $($field:ident: $type:ty),* $(,)? }) => {
-        #[derive(Default)]
-        struct $name<'a> { $($field: Vec<$type>,)* }
-    };
-}
-
-columns!(EventColumns {
-    row: Uuid, source: &'a str, id: &'a str, event_type: &'static str, lane: &'static str, reason: Option<&'a str>, actor: Option<&'a str>,
-    incident: Option<&'a str>, incident_targets: Option<i64>, occurred_at: Option<OffsetDateTime>, received_at: OffsetDateTime,
-    not_before: OffsetDateTime, broker_user: Option<String>, body_sha256: &'a [u8], targets: i16, has_cutoff: bool, withheld: bool,
-});
-
-columns!(TargetColumns {
-    event: Uuid, ordinal: i16, provider: &'a str, lane: &'static str, kind: &'static str, hint: Option<&'static str>, sha256: Option<&'a [u8]>,
-    jti: Option<&'a str>, sub: Option<&'a str>, sid: Option<&'a str>, client_id: Option<&'a str>, iss: Option<&'a str>,
-    expires_at: Option<OffsetDateTime>, deny_until: OffsetDateTime, give_up_at: OffsetDateTime, state: &'static str, lease: bool,
-    sealed: Option<&'a [u8]>, sealed_key: Option<&'a str>, received_at: OffsetDateTime, incident: &'a str, waiting: bool,
-    signed: Option<&'a [u8]>, jti_iss: Option<&'a str>, party: i16,
-});
-
-#[derive(Default)]
-struct Columns<'a> {
-    events: EventColumns<'a>,
-    targets: TargetColumns<'a>,
-}
-
-impl<'a> Columns<'a> {
-    /// Sorted by identity: two workers that insert the same events then wait for, and never deadlock, each other.
-    fn collect(events: &'a [NewEvent<'a>]) -> Self {
-        let mut sorted: Vec<_> = events.iter().collect();
-        sorted.sort_unstable_by_key(|new| (&new.event.source, &new.event.id));
-        let mut columns = Self::default();
-        for new in sorted {
-            columns.events.push(new);
-            for (ordinal, (target, plan)) in (0..).zip(new.event.targets.iter().zip(new.targets)) {
-                columns.targets.push(TargetId { event: new.row, ordinal }, new, target, plan);
-            }
-        }
-        columns
-    }
-}
-
-impl<'a> EventColumns<'a> {
-    fn push(&mut self, new: &'a NewEvent<'a>) {
-        let event = new.event;
-        self.row.push(new.row);
-        self.source.push(&event.source);
-        self.id.push(&event.id);
-        self.event_type.push(event.event_type.as_str());
-        self.lane.push(event.lane().as_str());
-        self.reason.push(event.reason.as_deref());
-        self.actor.push(event.actor.as_deref());
-        self.incident.push(event.incident.as_deref());
-        self.incident_targets.push(event.incident_targets);
-        self.occurred_at.push(event.occurred_at);
-        self.received_at.push(event.received_at);
-        self.not_before.push(event.not_before);
-        self.broker_user.push(new.broker_user.map(storable));
-        self.body_sha256.push(&new.body_sha256);
-        self.targets.push(i16::try_from(event.targets.len()).unwrap_or(i16::MAX));
-        self.has_cutoff.push(event.targets.iter().any(|target| target.selector.kind() != Kind::Token));
-        self.withheld.push(new.incident.is_some_and(|approval| approval.withheld));
-    }
-}
-
-impl<'a> TargetColumns<'a> {
-    fn push(&mut self, id: TargetId, new: &'a NewEvent<'a>, target: &'a Target, plan: &'a NewTarget) {
-        let (event, token) = (new.event, target.token());
-        self.party.push(new.party.stored());
-        self.event.push(id.event);
-        self.ordinal.push(id.ordinal);
-        self.provider.push(&target.provider);
-        self.lane.push(event.lane().as_str());
-        self.kind.push(target.selector.kind().as_str());
-        self.hint.push(token.and_then(|t| t.hint).map(|hint| hint.as_str()));
-        self.sha256.push(token.map(|t| &t.fingerprint.0[..]));
-        self.signed.push(token.and_then(|t| t.signed.as_ref()).map(|signed| &signed.0[..]));
-        self.jti.push(token.and_then(|t| t.jti.as_deref()));
-        self.jti_iss.push(token.and_then(|t| jti_iss::stored(&t.jti_iss)));
-        self.sub.push(target.sub.as_deref());
-        self.sid.push(target.sid.as_deref());
-        self.client_id.push(target.client_id.as_deref());
-        self.iss.push(target.iss.as_deref());
-        self.expires_at.push(target.token_expires_at());
-        self.deny_until.push(target.deny_until);
-        self.received_at.push(event.received_at);
-        self.incident.push(event.incident.as_deref().unwrap_or_default());
-        self.push_plan(plan);
-    }
-
-    fn push_plan(&mut self, plan: &'a NewTarget) {
-        self.give_up_at.push(plan.give_up_at);
-        self.state.push(match plan.disposition {
-            Disposition::Lease | Disposition::Wait | Disposition::Turn => "pending",
-            Disposition::Unsupported => "unsupported",
-            Disposition::Expired => "expired",
-        });
-        self.lease.push(plan.disposition == Disposition::Lease);
-        self.waiting.push(plan.disposition == Disposition::Turn);
-        self.sealed.push(plan.sealed.as_ref().map(|sealed| &sealed.bytes[..]));
-        self.sealed_key.push(plan.sealed.as_ref().map(|sealed| &sealed.key_id[..]));
+        })?;
+        let identity_reused = lines[0].identity_reused;
+        entered.extend(inserted.into_iter().map(|Inserted { row, leased }| (row, Entered::New { leased, identity_reused })));
+        Ok(())
     }
 }
 
@@ -234,98 +184,13 @@ impl<'a> TargetColumns<'a> {
 async fn accept_mass(
     connection: &mut PgConnection,
     worker: WorkerNo,
-    events: &[NewEvent<'_>],
+    lines: &[Line<'_>],
     columns: &Columns<'_>,
-) -> Result<Vec<Accepted>, sqlx::Error> {
+) -> Result<Vec<Inserted>, sqlx::Error> {
     let mut transaction = connection.begin().await?;
-    let accepted = insert(&mut transaction, worker, columns).await?;
-    let fresh = events.iter().filter(|new| accepted.iter().any(|accepted| accepted.row == new.row));
+    let inserted = insert(&mut transaction, worker, columns).await?;
+    let fresh = lines.iter().map(|line| line.new).filter(|new| inserted.iter().any(|inserted| inserted.row == new.row));
     open(&mut transaction, NewIncident::gather(fresh)).await?;
     transaction.commit().await?;
-    Ok(accepted)
-}
-
-/// `IN … IS TRUE`: looked up in a hash; a join would compare every target with every event, since sessions do without hash joins (see `SESSION`).
-async fn insert(connection: &mut PgConnection, worker: WorkerNo, columns: &Columns<'_>) -> Result<Vec<Accepted>, sqlx::Error> {
-    let Columns { events: e, targets: t } = columns;
-    sqlx::query_as!(
-        Accepted,
-        r#"WITH me AS (
-            SELECT worker_no FROM revocation.workers WHERE worker_no = $1 AND ended_at IS NULL AND lease_until > now()
-        ), fresh AS (
-            INSERT INTO revocation.events (event_id, source, id, event_type, lane, reason, actor, incident, incident_targets,
-                occurred_at, received_at, not_before, broker_user, body_sha256, targets, has_cutoff, deny_at, accepted_by)
-            SELECT n.event_id, n.source, n.id, n.event_type, n.lane, n.reason, n.actor, n.incident, n.incident_targets, n.occurred_at,
-                n.received_at, n.not_before, n.broker_user, n.body_sha256, n.targets, n.has_cutoff, CASE WHEN n.withheld THEN now() END, $1
-            FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bigint[],
-                $11::timestamptz[], $12::timestamptz[], $13::timestamptz[], $14::text[], $15::bytea[], $36::smallint[], $37::boolean[], $38::boolean[])
-                AS n (event_id, source, id, event_type, lane, reason, actor, incident, incident_targets, occurred_at, received_at, not_before,
-                    broker_user, body_sha256, targets, has_cutoff, withheld)
-            ON CONFLICT (source, id) DO NOTHING
-            RETURNING event_id
-        ), targets AS (
-            INSERT INTO revocation.targets (event_id, ordinal, provider, lane, kind, token_type_hint, token_sha256, jti, sub, sid, client_id,
-                iss, token_expires_at, deny_until, give_up_at, state, sealed, sealed_key,
-                attempts, due_at, lease_owner, leased_at, last_worker, finished_at, incident, waiting, signed_sha256, jti_iss, party)
-            SELECT n.event_id, n.ordinal, n.provider, n.lane, n.kind, n.hint, n.sha256, n.jti, n.sub, n.sid, n.client_id,
-                n.iss, n.expires_at, n.deny_until, n.give_up_at, n.state, n.sealed, n.sealed_key,
-                CASE WHEN me.worker_no IS NULL THEN 0 ELSE 1 END, CASE WHEN n.waiting THEN 'infinity' WHEN n.state = 'pending' AND n.hint IS DISTINCT FROM 'refresh_token' THEN now() + interval '1 millisecond' WHEN n.state = 'pending' THEN now() END,
-                me.worker_no, CASE WHEN me.worker_no IS NOT NULL THEN now() END, me.worker_no,
-                CASE WHEN n.state <> 'pending' THEN n.received_at END, n.incident, n.waiting, n.signed, n.jti_iss, n.party
-            FROM unnest($16::uuid[], $17::smallint[], $18::text[], $19::text[], $20::text[], $21::text[], $22::bytea[], $23::text[],
-                $24::text[], $25::text[], $26::text[], $27::text[], $28::timestamptz[], $29::timestamptz[], $30::timestamptz[],
-                $31::text[], $32::boolean[], $33::bytea[], $34::text[], $35::timestamptz[], $39::text[], $40::boolean[],
-                $41::bytea[], $42::text[], $43::smallint[])
-                AS n (event_id, ordinal, provider, lane, kind, hint, sha256, jti, sub, sid, client_id, iss, expires_at, deny_until,
-                    give_up_at, state, lease, sealed, sealed_key, received_at, incident, waiting, signed, jti_iss, party)
-            LEFT JOIN me ON n.lease
-            WHERE (n.event_id IN (SELECT event_id FROM fresh)) IS TRUE
-        )
-        SELECT event_id AS "row!", EXISTS (SELECT FROM me) AS "leased!" FROM fresh"#,
-        worker.0,
-        &e.row,
-        &e.source as &[&str],
-        &e.id as &[&str],
-        &e.event_type as &[&str],
-        &e.lane as &[&str],
-        &e.reason as &[Option<&str>],
-        &e.actor as &[Option<&str>],
-        &e.incident as &[Option<&str>],
-        &e.incident_targets as &[Option<i64>],
-        &e.occurred_at as &[Option<OffsetDateTime>],
-        &e.received_at,
-        &e.not_before,
-        &e.broker_user as &[Option<String>],
-        &e.body_sha256 as &[&[u8]],
-        &t.event,
-        &t.ordinal,
-        &t.provider as &[&str],
-        &t.lane as &[&str],
-        &t.kind as &[&str],
-        &t.hint as &[Option<&str>],
-        &t.sha256 as &[Option<&[u8]>],
-        &t.jti as &[Option<&str>],
-        &t.sub as &[Option<&str>],
-        &t.sid as &[Option<&str>],
-        &t.client_id as &[Option<&str>],
-        &t.iss as &[Option<&str>],
-        &t.expires_at as &[Option<OffsetDateTime>],
-        &t.deny_until,
-        &t.give_up_at,
-        &t.state as &[&str],
-        &t.lease,
-        &t.sealed as &[Option<&[u8]>],
-        &t.sealed_key as &[Option<&str>],
-        &t.received_at,
-        &e.targets,
-        &e.has_cutoff,
-        &e.withheld,
-        &t.incident as &[&str],
-        &t.waiting,
-        &t.signed as &[Option<&[u8]>],
-        &t.jti_iss as &[Option<&str>],
-        &t.party,
-    )
-    .fetch_all(connection)
-    .await
+    Ok(inserted)
 }

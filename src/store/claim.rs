@@ -186,7 +186,7 @@ impl Store {
                     WHERE t.event_id = mine.event_id AND t.ordinal = mine.ordinal
                     RETURNING t.event_id AS event, t.ordinal, t.attempts AS attempt, t.failures, t.provider, t.kind, t.token_type_hint AS hint,
                         t.token_sha256 AS sha256, t.signed_sha256 AS signed, t.jti, t.jti_iss, t.sub, t.sid, t.client_id, t.iss, t.token_expires_at, t.deny_until, t.give_up_at,
-                        t.sealed, t.sealed_key, t.lane, e.source AS event_source, e.id AS event_id, e.incident, e.not_before, e.received_at,
+                        t.sealed, t.sealed_key, t.lane, e.source AS event_source, coalesce(e.real_id, e.id) AS "event_id!", e.incident, e.not_before, e.received_at,
                         e.denied_at IS NOT NULL AS "denied!", t.party, mine.no AS "want!", mine.quota"#,
                     worker.0,
                     &providers as &[&str],

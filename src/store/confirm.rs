@@ -69,7 +69,7 @@ impl Store {
                     Unconfirmed::Missing => {
                         sqlx::query_as!(
                             Denial,
-                            r#"SELECT t.event_id AS event, t.ordinal, e.source AS event_source, e.id AS event_id, e.incident, t.provider, t.kind,
+                            r#"SELECT t.event_id AS event, t.ordinal, e.source AS event_source, coalesce(e.real_id, e.id) AS "event_id!", e.incident, t.provider, t.kind,
                                  t.token_sha256 AS sha256, t.signed_sha256 AS signed, t.token_type_hint AS hint, t.jti, t.jti_iss, t.sub, t.sid, t.client_id, t.iss, coalesce(t.cutoff, e.not_before) AS "not_before!", t.deny_until
                              FROM revocation.targets t JOIN revocation.events e USING (event_id)
                              WHERE t.state = 'revoked' AND t.confirmed_at IS NULL AND t.finished_at < now() - interval '5 seconds'
@@ -82,7 +82,7 @@ impl Store {
                     Unconfirmed::Since(floor, worker) => {
                         sqlx::query_as!(
                             Denial,
-                            r#"SELECT t.event_id AS event, t.ordinal, e.source AS event_source, e.id AS event_id, e.incident, t.provider, t.kind,
+                            r#"SELECT t.event_id AS event, t.ordinal, e.source AS event_source, coalesce(e.real_id, e.id) AS "event_id!", e.incident, t.provider, t.kind,
                                  t.token_sha256 AS sha256, t.signed_sha256 AS signed, t.token_type_hint AS hint, t.jti, t.jti_iss, t.sub, t.sid, t.client_id, t.iss, coalesce(t.cutoff, e.not_before) AS "not_before!", t.deny_until
                              FROM revocation.targets t JOIN revocation.events e USING (event_id)
                              WHERE t.event_id >= $1 AND (t.event_id, t.ordinal) > ($2, $3) AND e.accepted_by = $4 AND t.state = 'revoked'
@@ -117,7 +117,7 @@ impl Store {
         within!(self, "look for denials to publish again", |c| {
             sqlx::query_as!(
                     Denial,
-                    r#"SELECT t.event_id AS event, t.ordinal, e.source AS event_source, e.id AS event_id, e.incident, t.provider, t.kind,
+                    r#"SELECT t.event_id AS event, t.ordinal, e.source AS event_source, coalesce(e.real_id, e.id) AS "event_id!", e.incident, t.provider, t.kind,
                          t.token_sha256 AS sha256, t.signed_sha256 AS signed, t.token_type_hint AS hint, t.jti, t.jti_iss, t.sub, t.sid, t.client_id, t.iss, coalesce(t.cutoff, e.not_before) AS "not_before!", t.deny_until
                      FROM revocation.events e JOIN revocation.targets t USING (event_id)
                      WHERE e.event_id >= $1 AND e.event_id < $7 AND t.event_id >= $1 AND t.event_id < $7 AND (t.event_id, t.ordinal) > ($2, $3) AND e.accepted_by = $4

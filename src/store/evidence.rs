@@ -111,7 +111,8 @@ impl Snapshot {
             // Event by event, by index: neither view can be asked for an incident in an order without sorting all of it.
             Rows::Revocations => sqlx::query_scalar!(
                 r#"SELECT row_to_json(r)::text AS "row!"
-                    FROM revocation.events e JOIN LATERAL (SELECT * FROM audit.revocations r WHERE (r.event_source, r.event_id) = (e.source, e.id)) r ON true
+                    FROM revocation.events e JOIN LATERAL (SELECT * FROM audit.revocations r
+                        WHERE (r.event_source, r.event_id) = (e.source, coalesce(e.real_id, e.id)) AND left(r.revocation_id, 36) = e.event_id::text) r ON true
                     WHERE e.incident = $1 ORDER BY e.event_id, length(r.revocation_id), r.revocation_id"#,
                 name
             )
@@ -145,7 +146,9 @@ impl Snapshot {
             .fetch(&mut **c),
             Rows::Propagation => sqlx::query_scalar!(
                 r#"SELECT row_to_json(p)::text AS "row!"
-                    FROM revocation.events e JOIN LATERAL (SELECT * FROM audit.propagation p WHERE (p.event_source, p.event_id) = (e.source, e.id)) p ON true
+                    FROM revocation.events e JOIN LATERAL (SELECT * FROM audit.propagation p
+                        WHERE (p.event_source, p.event_id) = (e.source, coalesce(e.real_id, e.id)) AND p.incident = e.incident
+                            AND p.denied_at IS NOT DISTINCT FROM e.denied_at LIMIT 1) p ON true
                     WHERE e.incident = $1 ORDER BY e.event_id"#,
                 name
             )

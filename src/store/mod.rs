@@ -54,7 +54,7 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgSslMode};
 
 use crate::config::DatabaseConfig;
 
-pub use accept::{Accepted, Approval, Disposition, Known, NewEvent, NewTarget};
+pub use accept::{Approval, Disposition, Entered, NewEvent, NewTarget};
 pub use active::{ActiveIncident, Fleet};
 pub use cancel::GivenUp;
 pub use claim::{Claimed, Kinds, Want};

@@ -6,6 +6,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::accept::NewEvent;
+use crate::event::EventType;
 
 /// What newly accepted events say of one incident.
 pub(super) struct NewIncident<'a> {
@@ -30,6 +31,7 @@ impl<'a> NewIncident<'a> {
             let (Some(name), Some(approval)) = (new.event.incident.as_deref(), new.incident) else { continue };
             let incident = incidents.entry(name).or_insert_with(|| Self::of(new));
             incident.contributors.extend([actor(new), new.broker_user].into_iter().flatten());
+            incident.contributors.extend(approval.senders.iter().map(String::as_str));
             incident.expected = incident.expected.max(new.event.incident_targets);
             incident.asks.extend(approval.asks.iter().map(|kind| kind.as_str()));
             incident.asking += approval.asking;
@@ -41,7 +43,7 @@ impl<'a> NewIncident<'a> {
 
     fn of(new: &'a NewEvent<'a>) -> Self {
         Self {
-            reason: new.event.reason.as_deref(),
+            reason: if is_held_logout(new) { Some(OVER_RATE) } else { new.event.reason.as_deref() },
             opened_by: actor(new).or(new.broker_user).unwrap_or("unknown"),
             opened_via: new.broker_user,
             opened_at: new.event.received_at,
@@ -55,7 +57,18 @@ impl<'a> NewIncident<'a> {
     }
 }
 
+/// Why an incident was opened that holds what logouts order beyond a sender's rate.
+const OVER_RATE: &str = "more logouts than the broker user may order in a minute";
+
+fn is_held_logout(new: &NewEvent<'_>) -> bool {
+    new.event.event_type == EventType::Logout && new.incident.is_some_and(|approval| approval.is_excess)
+}
+
+/// Who ordered it. Anybody may write into a logout who logs out: were that whoever could approve, nobody could.
 fn actor<'a>(new: &NewEvent<'a>) -> Option<&'a str> {
+    if is_held_logout(new) {
+        return None;
+    }
     new.event.actor.as_deref().filter(|actor| !actor.trim().is_empty())
 }
 

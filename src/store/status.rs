@@ -36,7 +36,7 @@ impl Store {
     }
 
     /// `{"propagation": …, "revocations": […]}`: the event's row of `audit.propagation`, null for an event that is not on record, and its rows of
-    /// `audit.revocations`.
+    /// `audit.revocations`. Of several events under one identity, all rows, and the propagation of the one that was denied last.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -44,7 +44,8 @@ impl Store {
         within!(self, "read an event's audit rows", |c| {
             sqlx::query_scalar!(
                 r#"SELECT jsonb_build_object(
-                       'propagation', (SELECT to_jsonb(p) FROM audit.propagation p WHERE (p.event_source, p.event_id) = ($1, $2)),
+                       'propagation', (SELECT to_jsonb(p) FROM audit.propagation p WHERE (p.event_source, p.event_id) = ($1, $2)
+                           ORDER BY p.denied_at DESC NULLS FIRST LIMIT 1),
                        'revocations', (SELECT coalesce(jsonb_agg(r ORDER BY length(r.revocation_id), r.revocation_id), '[]') FROM audit.revocations r
                            WHERE (r.event_source, r.event_id) = ($1, $2))) AS "status!""#,
                 source,

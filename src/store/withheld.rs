@@ -1,5 +1,6 @@
 //! Denials that waited for their incident's approval.
 
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Denial, Store, StoreError, WorkerNo};
@@ -48,6 +49,36 @@ impl Store {
         })
     }
 
+    /// What a logout ordered beyond a sender's rate, where a copy of it came within one and was denied at `denied_at`: it waits no longer. What was let
+    /// go by an approval stays as it is.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn let_go(&self, event: Uuid, denied_at: OffsetDateTime) -> Result<(), StoreError> {
+        within!(self, "let go what waited for a rate", |c| {
+            sqlx::query!(
+                "WITH held AS MATERIALIZED (
+                    SELECT event_id FROM revocation.events WHERE event_id = $1
+                    UNION ALL
+                    SELECT h.event_id FROM revocation.events e
+                    JOIN revocation.events h ON h.source = e.source AND h.real_id = coalesce(e.real_id, e.id) AND h.beside = e.event_id
+                    WHERE e.event_id = $1
+                ), let_go AS (
+                    UPDATE revocation.events e SET incident = NULL, lane = 'interactive', deny_at = NULL, denied_at = $2
+                    FROM held WHERE e.event_id = held.event_id AND e.event_type = 'auth.logout.v1' AND e.deny_at IS NOT NULL
+                    RETURNING e.event_id
+                )
+                UPDATE revocation.targets t SET incident = '', lane = 'interactive', waiting = false, due_at = now()
+                FROM let_go WHERE t.event_id = let_go.event_id AND t.waiting",
+                event,
+                denied_at
+            )
+            .execute(c)
+            .await
+            .map(drop)
+        })
+    }
+
     /// What the denials of these events name: every target that has not expired.
     ///
     /// # Errors
@@ -56,7 +87,7 @@ impl Store {
         within!(self, "read withheld denials", |c| {
             sqlx::query_as!(
                 Denial,
-                r#"SELECT t.event_id AS event, t.ordinal, e.source AS event_source, e.id AS event_id, e.incident, t.provider, t.kind,
+                r#"SELECT t.event_id AS event, t.ordinal, e.source AS event_source, coalesce(e.real_id, e.id) AS "event_id!", e.incident, t.provider, t.kind,
                        t.token_sha256 AS sha256, t.signed_sha256 AS signed, t.token_type_hint AS hint, t.jti, t.jti_iss, t.sub, t.sid, t.client_id, t.iss,
                        coalesce(t.cutoff, e.not_before) AS "not_before!", t.deny_until
                    FROM revocation.events e JOIN revocation.targets t USING (event_id)

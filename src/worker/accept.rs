@@ -11,6 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
+use super::excess::Excess;
 use super::intake::{Taken, note_denied};
 use super::job::{Context, Job};
 use super::refuse::refuse;
@@ -24,8 +25,8 @@ use crate::invalidation::EventRef;
 use crate::outcome::Standing;
 use crate::retry::Schedule;
 use crate::seal::SealContext;
-use crate::store::{Accepted, Disposition, NewEvent, NewTarget, StoreError};
-use crate::target::{Target, TargetId};
+use crate::store::{Approval, Disposition, Entered, NewEvent, NewTarget, StoreError};
+use crate::target::{Kind, Target, TargetId};
 
 /// Most events a commit.
 const BATCH: usize = 256;
@@ -48,6 +49,8 @@ const EXPIRY_LEEWAY: time::Duration = time::Duration::seconds(60);
 struct Prepared {
     taken: Taken,
     targets: Vec<NewTarget>,
+    /// Those of its excess.
+    excess: Vec<NewTarget>,
     room: Vec<(Arc<str>, Room)>,
 }
 
@@ -94,7 +97,14 @@ fn prepare(worker: &Worker, taken: Taken) -> Option<Prepared> {
         let give_up_at = target.token_expires_at().unwrap_or(taken.event.received_at + worker.give_up_after);
         targets.push(NewTarget { disposition, sealed, give_up_at });
     }
-    Some(Prepared { taken, targets, room })
+    let excess = taken.excess.iter().flat_map(|excess| waiting(worker, &excess.event)).collect();
+    Some(Prepared { taken, targets, excess, room })
+}
+
+/// The targets of an excess, none of them a token.
+fn waiting(worker: &Worker, event: &LogoutEvent) -> Vec<NewTarget> {
+    let give_up_at = event.received_at + worker.give_up_after;
+    event.targets.iter().map(|_| NewTarget { disposition: Disposition::Turn, sealed: None, give_up_at }).collect()
 }
 
 /// Room in memory for the event's targets, provider by provider: all of a provider's or none, so that refresh tokens stay first.
@@ -144,25 +154,44 @@ async fn accept(worker: &Arc<Worker>, batch: Vec<Prepared>, open: &watch::Sender
             set_aside(worker, prepared.taken, reason);
             continue;
         }
-        let fresh = committed.accepted.iter().find(|a| a.row == row);
-        worker.metrics.accepted(prepared.taken.event.lane(), fresh.is_some());
-        let known = committed.known.get(&row).copied();
-        let Prepared { taken: Taken { received, event, party, row, denial, arrival, .. }, targets, room } = prepared;
+        let entered = committed.entered.get(&row).copied();
+        note_entered(worker, &prepared.taken, entered);
+        let Prepared { taken: Taken { received, event, party, row, denial, arrival, excess, .. }, targets, room, .. } = prepared;
+        let is_wide_logout = event.incident.is_none() && event.targets.iter().any(|target| target.selector.kind() != Kind::Token);
         if let Some(arrival) = arrival {
-            arrival.land(fresh.is_some());
+            arrival.land(matches!(entered, Some(Entered::New { .. })));
         }
-        match fresh {
-            Some(_) if event.incident.is_some() => worker.incidents.hurry(),
-            Some(fresh) if fresh.leased => set_to_work(worker, event, (row, party), &targets, room),
+        let known = match entered {
+            Some(Entered::Known(on_record)) => Some(on_record),
+            _ => None,
+        };
+        match entered {
+            Some(Entered::New { .. }) if event.incident.is_some() => worker.incidents.hurry(),
+            Some(Entered::New { leased: true, .. }) => set_to_work(worker, event, (row, party), &targets, room),
             _ => {}
         }
+        if excess.is_some() {
+            worker.incidents.hurry();
+        }
+        let within_rate = known.is_some() && excess.is_none() && is_wide_logout && worker.rules.authority.has_rates();
         let worker = worker.clone();
         worker.clone().tasks.spawn(async move {
             if let (Some(known), None) = (known, &denial) {
-                withhold(&worker, known).await;
+                change_known(&worker, known, None).await;
             }
-            acknowledge(&worker, received, known.unwrap_or(row), denial).await;
+            acknowledge(&worker, received, known.unwrap_or(row), denial, within_rate).await;
         });
+    }
+}
+
+/// Counts an event, and tells of one whose identity is on record with other content: a publisher's mistake, or somebody's try to have it dropped.
+fn note_entered(worker: &Worker, taken: &Taken, entered: Option<Entered>) {
+    worker.metrics.accepted(taken.event.lane(), entered.is_some_and(|entered| matches!(entered, Entered::New { .. })));
+    if let Some(Entered::New { identity_reused: true, .. }) = entered {
+        worker.metrics.identity_reused();
+        tracing::warn!(event_source = taken.event.source, event_id = taken.event.id, broker_user = taken.received.origin.broker_user.as_deref(),
+            revocation_id = %TargetId { event: taken.row, ordinal: 0 }, targets = taken.event.targets.len(),
+            "an event with other content is on record under this identity; this one is an event of its own");
     }
 }
 
@@ -173,12 +202,18 @@ fn set_aside(worker: &Arc<Worker>, taken: Taken, reason: String) {
     refuse(worker, received, refusal);
 }
 
-/// An event that was known may have been accepted with a denial that was never confirmed: now it waits.
-async fn withhold(worker: &Worker, row: Uuid) {
+/// An event that was known may have been accepted with a denial that was never confirmed: now it waits. Or it waits for a second person, and a copy within
+/// its sender's rate was denied: now it waits no longer.
+async fn change_known(worker: &Worker, row: Uuid, denied_at: Option<OffsetDateTime>) {
     let (mut failures, schedule) = (0, Schedule::reconnecting());
-    while let Err(error) = worker.store.withhold(row).await {
+    loop {
+        let changed = match denied_at {
+            None => worker.store.withhold(row).await,
+            Some(at) => worker.store.let_go(row, at).await,
+        };
+        let Err(error) = changed else { return };
         failures += 1;
-        tracing::debug!(%error, failures, "withhold a known event's denial");
+        tracing::debug!(%error, failures, "change a known event");
         tokio::select! {
             () = tokio::time::sleep(schedule.delay(failures, None)) => {}
             () = worker.stop.cancelled() => return,
@@ -186,25 +221,30 @@ async fn withhold(worker: &Worker, row: Uuid) {
     }
 }
 
-async fn acknowledge(worker: &Worker, received: Received, row: Uuid, denial: Option<JoinHandle<Option<OffsetDateTime>>>) {
+/// `within_rate`: it was known, all of it is denied now, and on record it may wait for a second person.
+async fn acknowledge(worker: &Worker, received: Received, row: Uuid, denial: Option<Denied>, within_rate: bool) {
     let Some(denial) = denial else {
         received.ack().await;
         return;
     };
     // Not denied: the worker is stopping. The broker keeps the event for the next one.
     let Ok(Some(at)) = denial.await else { return };
+    if within_rate {
+        change_known(worker, row, Some(at)).await;
+    }
     received.ack().await;
     failpoint!("acked");
     // Also of an event that was known: whoever accepted it may have died before this.
     note_denied(worker, row, at);
 }
 
+/// When the broker confirmed a denial; `None` if the worker stopped first.
+type Denied = JoinHandle<Option<OffsetDateTime>>;
+
 /// What became of a batch.
 #[derive(Default)]
 struct Committed {
-    accepted: Vec<Accepted>,
-    /// The rows of events that were known.
-    known: HashMap<Uuid, Uuid>,
+    entered: HashMap<Uuid, Entered>,
     /// Events that Postgres cannot hold, and why.
     unstorable: HashMap<Uuid, String>,
 }
@@ -237,20 +277,16 @@ async fn commit(worker: &Worker, batch: &[Prepared], open: &watch::Sender<bool>)
 
 /// Inserts a batch; where Postgres cannot hold it, in halves, so that one bad event does not hold up the others.
 async fn insert(worker: &Worker, batch: &[Prepared]) -> Result<Committed, StoreError> {
-    let events: Vec<_> = batch.iter().map(Prepared::row).collect();
+    let events: Vec<_> = batch.iter().flat_map(|prepared| [Some(prepared.row()), prepared.excess()]).flatten().collect();
     match (worker.store.accept(worker.number(), &events).await, batch) {
-        (Ok(accepted), _) => {
-            let known = known(worker, &events, &accepted).await?;
-            Ok(Committed { accepted, known, ..Committed::default() })
-        }
+        (Ok(entered), _) => Ok(Committed { entered, ..Committed::default() }),
         (Err(StoreError::Unstorable(_, reason)), [one]) => {
             Ok(Committed { unstorable: HashMap::from([(one.taken.row, reason)]), ..Committed::default() })
         }
         (Err(StoreError::Unstorable(..)), _) => {
             let (left, right) = batch.split_at(batch.len() / 2);
             let (mut all, right) = (Box::pin(insert(worker, left)).await?, Box::pin(insert(worker, right)).await?);
-            all.accepted.extend(right.accepted);
-            all.known.extend(right.known);
+            all.entered.extend(right.entered);
             all.unstorable.extend(right.unstorable);
             Ok(all)
         }
@@ -258,26 +294,29 @@ async fn insert(worker: &Worker, batch: &[Prepared]) -> Result<Committed, StoreE
     }
 }
 
-/// Where the events that were not new are on record. Asked again after a failure, they are all known.
-async fn known(worker: &Worker, events: &[NewEvent<'_>], accepted: &[Accepted]) -> Result<HashMap<Uuid, Uuid>, StoreError> {
-    let known: Vec<_> = events.iter().filter(|new| accepted.iter().all(|accepted| accepted.row != new.row)).collect();
-    if known.is_empty() {
-        return Ok(HashMap::new());
-    }
-    Ok(worker.store.known(&known).await?.into_iter().map(|known| (known.row, known.on_record)).collect())
-}
-
 impl Prepared {
     fn row(&self) -> NewEvent<'_> {
-        NewEvent {
-            row: self.taken.row,
-            event: &self.taken.event,
-            body_sha256: self.taken.body_sha256,
-            broker_user: self.taken.received.origin.broker_user.as_deref(),
-            party: self.taken.party,
-            targets: &self.targets,
-            incident: self.taken.approval.as_ref(),
-        }
+        let Taken { row, event, approval, .. } = &self.taken;
+        self.of(*row, event, None, &self.targets, approval.as_ref())
+    }
+
+    fn excess(&self) -> Option<NewEvent<'_>> {
+        let Excess { event, row, approval } = self.taken.excess.as_ref()?;
+        Some(self.of(*row, event, Some(self.taken.row), &self.excess, Some(approval)))
+    }
+
+    fn of<'a>(
+        &'a self,
+        row: Uuid,
+        event: &'a LogoutEvent,
+        beside: Option<Uuid>,
+        targets: &'a [NewTarget],
+        incident: Option<&'a Approval>,
+    ) -> NewEvent<'a> {
+        let Taken { received, party, body_sha256, content_sha256, .. } = &self.taken;
+        let (party, body_sha256, content_sha256) = (*party, *body_sha256, *content_sha256);
+        let broker_user = received.origin.broker_user.as_deref();
+        NewEvent { row, event, body_sha256, content_sha256, beside, broker_user, party, targets, incident }
     }
 }
 

@@ -13,13 +13,14 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::Worker;
+use super::excess::{self, Excess, senders};
 use super::incidents::{Arrival, Ordered};
 use super::record::Note;
 use super::refuse::refuse;
 use super::shares::Shares;
 use crate::approval::ApprovalRules;
 use crate::broker::Received;
-use crate::event::{self, Lane, LogoutEvent, Party};
+use crate::event::{self, Lane, LogoutEvent, Origin, Party};
 use crate::failpoint;
 use crate::invalidation::{EventRef, Outgoing, Phase, entry_of};
 use crate::store::{ActiveIncident, Approval};
@@ -48,12 +49,22 @@ pub(super) struct Taken {
     pub(super) party: Party,
     pub(super) row: Uuid,
     pub(super) body_sha256: [u8; 32],
+    pub(super) content_sha256: [u8; 32],
     /// When the broker confirmed the denial; `None` if the worker stopped first. Absent where it is withheld.
     pub(super) denial: Option<JoinHandle<Option<OffsetDateTime>>>,
     /// What its incident needs, if it has one.
     pub(super) approval: Option<Approval>,
     /// Its place among what is on its way to the record of its incident.
     pub(super) arrival: Option<Arrival>,
+    /// What of the delivery waits for a second person, beside what goes on.
+    pub(super) excess: Option<Excess>,
+}
+
+impl Taken {
+    /// Where it is accepted: what opens an incident waits for others that do, and ordinary logouts do not wait for it.
+    fn lane(&self) -> Lane {
+        if self.excess.is_some() { Lane::Mass } else { self.event.lane() }
+    }
 }
 
 /// Runs until the deliveries of one queue end.
@@ -61,20 +72,21 @@ pub(super) async fn run(worker: Arc<Worker>, mut deliveries: mpsc::UnboundedRece
     let mut waiting = Shares::default();
     loop {
         // Once stopped, what is not yet parsed stays unacknowledged, for the next worker.
-        let received = tokio::select! {
+        let mut received = tokio::select! {
             biased;
             () = worker.stop.cancelled() => return,
             received = next_of(&mut deliveries, &mut waiting) => match received { Some(received) => received, None => return },
         };
         failpoint!("received");
         let began = Instant::now();
+        worker.rules.authority.attribute(&mut received.origin);
         match event::parse(received.body.bytes(), &received.origin, &worker.rules, OffsetDateTime::now_utc()) {
             Ok(event) => {
-                let lane = match event.lane() {
+                let taken = take(&worker, received, event, began).await;
+                let lane = match taken.lane() {
                     Lane::Interactive => &next.interactive,
                     Lane::Mass => &next.mass,
                 };
-                let taken = take(&worker, received, event, began).await;
                 failpoint!("parsed");
                 if lane.send(taken).is_err() {
                     return;
@@ -95,20 +107,30 @@ async fn next_of(deliveries: &mut mpsc::UnboundedReceiver<Received>, waiting: &m
     waiting.take(0)
 }
 
-async fn take(worker: &Arc<Worker>, received: Received, event: LogoutEvent, began: Instant) -> Taken {
-    let (approval, arrival) = approval(worker, &event).await.unzip();
+async fn take(worker: &Arc<Worker>, received: Received, mut event: LogoutEvent, began: Instant) -> Taken {
+    let content_sha256 = event::content(&event);
+    let (mut approval, arrival) = approval(worker, &received.origin, &event).await.unzip();
+    let is_withheld = approval.as_ref().is_some_and(|approval| approval.withheld);
+    let mut excess = if is_withheld { None } else { excess::take_out(worker, &received.origin, &mut event, content_sha256) };
+    if event.targets.is_empty() {
+        // All of it waits.
+        (event, approval) = excess.take().map_or((event, approval), |excess| (excess.event, Some(excess.approval)));
+    } else if excess.is_some() && approval.is_some() {
+        let order = ordered(&worker.approval, &event);
+        approval = Some(order.approval(worker.approval.above_targets, false, senders(&received.origin)));
+    }
     let denial = match &approval {
         Some(Approval { withheld: true, .. }) => None,
         _ => Some(deny(worker, &event, began)),
     };
     let body_sha256 = sha256(received.body.bytes());
     let party = received.origin.party();
-    Taken { received, event, party, row: Uuid::now_v7(), body_sha256, denial, approval, arrival }
+    Taken { received, event, party, row: Uuid::now_v7(), body_sha256, content_sha256, denial, approval, arrival, excess }
 }
 
 /// Whether a second person is needed. Postgres is asked where the incident is not known here, but not waited for: denials go out while it is away. It has
 /// the last word on what is revoked.
-async fn approval(worker: &Worker, event: &LogoutEvent) -> Option<(Approval, Arrival)> {
+async fn approval(worker: &Worker, origin: &Origin, event: &LogoutEvent) -> Option<(Approval, Arrival)> {
     let name = event.incident.as_deref()?;
     if tokio::time::timeout(PATIENCE, worker.incidents.known()).await.is_err() {
         worker.incidents.note_asked();
@@ -117,8 +139,14 @@ async fn approval(worker: &Worker, event: &LogoutEvent) -> Option<(Approval, Arr
     let rules = &worker.approval;
     let order = ordered(rules, event);
     let (arrival, withheld) = worker.incidents.arrive(name, found, &order, rules.above_targets);
-    let Ordered { asks, asking, asking_expected, .. } = order;
-    Some((Approval { asks, asking, asking_expected, above_targets: rules.above_targets, withheld }, arrival))
+    Some((order.approval(rules.above_targets, withheld, senders(origin)), arrival))
+}
+
+impl Ordered {
+    fn approval(self, above_targets: i64, withheld: bool, senders: Vec<String>) -> Approval {
+        let Self { asks, asking, asking_expected, .. } = self;
+        Approval { asks, asking, asking_expected, above_targets, withheld, is_excess: false, senders }
+    }
 }
 
 /// An incident as it is on record: one that has ended may have more to come.

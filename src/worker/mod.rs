@@ -17,6 +17,7 @@ mod calls;
 mod claim;
 mod doubts;
 mod enter;
+mod excess;
 mod fold;
 mod gate;
 mod health;
@@ -47,6 +48,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::approval::ApprovalRules;
+use crate::authorization::Rates;
 use crate::broker::{Beats, Publisher, QUEUES, Received, Refusals, Reports, Snapshots};
 use crate::event::{Lane, Rules};
 use crate::invalidation::Composer;
@@ -101,6 +103,8 @@ pub struct Worker {
     pub notes: mpsc::UnboundedSender<Note>,
     /// Who may report for which service's verifiers.
     pub verifier_owners: Owners,
+    /// How much each sender may order at once.
+    pub rates: Rates,
     /// When a mass revocation needs a second person.
     pub approval: ApprovalRules,
     /// The incidents under way.

@@ -62,7 +62,7 @@ impl Unrecorded {
 /// Has a message refused. Until that is done it is not acknowledged: if the worker stops before, the broker keeps it for the next one.
 pub(super) fn refuse(worker: &Worker, received: Received, refusal: Refusal) {
     let origin = &received.origin;
-    tracing::warn!(queue = %origin.queue, routing_key = origin.routing_key, broker_user = origin.broker_user.as_deref(), code = refusal.code.as_str(),
+    tracing::warn!(queue = %origin.queue, routing_key = origin.routing_key, broker_user = origin.broker_user.as_deref(), requeued_by = origin.requeued_by.as_deref(), code = refusal.code.as_str(),
         detail = refusal.detail, event_source = refusal.event_source.as_deref(), event_id = refusal.event_id.as_deref(), "event refused");
     let party = origin.party();
     worker.unrecorded.lock().wait(0, party, 1, Refused { received, refusal, at: OffsetDateTime::now_utc() });

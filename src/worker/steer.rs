@@ -51,6 +51,7 @@ async fn look_once(worker: &Worker, began: Instant, told: &mut HashMap<Arc<str>,
     let fleet = worker.store.fleet().await?;
     let followed = follow(worker, &fleet.orders, told);
     tell_holds(worker, told, followed).await?;
+    worker.rates.share(fleet.workers);
     worker.incidents.update(worker.store.active_incidents().await?, fleet.workers);
     for gate in worker.gates.values() {
         if fleet.workers <= 1 || began.elapsed() >= NEWCOMER {

@@ -16,6 +16,9 @@ mod outage;
 #[expect(dead_code, reason = "each test binary uses its part")]
 mod program;
 mod provider;
+mod publishers;
+mod put_back;
+mod rates;
 mod retry_after;
 mod scene;
 mod servers_away;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use revocation_worker::authorization::Authority;
 use revocation_worker::config::LimitsConfig;
 use revocation_worker::event::{self, EventType, LogoutEvent, Origin, ProviderRule, Refusal, RefusalCode, Rules};
 use revocation_worker::target::Kind;
@@ -22,8 +23,7 @@ fn parse(event: &Value) -> Result<LogoutEvent, Refusal> {
         max_token_bytes: limits.max_token_bytes,
         default_provider: None,
         providers: vec![ProviderRule { name: "main".into(), issuer: None, token_ttl: std::time::Duration::from_secs(3600) }],
-        logout_users: None,
-        mass_revocation_users: vec!["soc".to_owned()],
+        authority: Authority { mass_revocation_users: vec!["soc".to_owned()], ..Authority::default() },
     };
     let origin = Origin { broker_user: Some("soc".to_owned()), ..Origin::default() };
     event::parse(event.to_string().as_bytes(), &origin, &rules, NOW)

@@ -9,6 +9,7 @@ mod endpoints;
 #[path = "../harness/mod.rs"]
 #[expect(dead_code, reason = "each test binary uses its part of the harness")]
 mod harness;
+mod identity;
 mod incident_schema;
 mod logout;
 mod no_yes;

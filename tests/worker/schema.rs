@@ -26,7 +26,8 @@ const VIEWS: [(&str, &str); 10] = [
         "revocations",
         "revocation_id event_source event_id event_type incident lane provider target_kind token_type_hint token_sha256 sub sid client_id iss \
          not_before reason actor state proof attempts occurred_at received_at denied_at revoked_at confirmed_at finished_at next_attempt_at \
-         token_expires_at last_outcome last_http_status last_error worker signed_sha256",
+         token_expires_at last_outcome last_http_status last_error worker signed_sha256 \
+         identity_reused",
     ),
     (
         "verifiers",
@@ -165,6 +166,16 @@ async fn no_wrong_state_can_be_written_by_hand() {
         ("'/apps/shop', '2', 'auth.logout.v1', 'interactive', NULL, now(), now(), 'x', 1)", "events_body_sha256_check"),
     ] {
         assert_eq!(refused(&stage.db, &format!("{event}{values}")).await.1, constraint, "{values}");
+    }
+    for (change, constraint) in [
+        ("content_sha256 = 'x'".to_owned(), "content_is_a_sha256"),
+        ("real_id = '1'".to_owned(), "key_is_no_id"),
+        ("real_id = '1', id = repeat('=', 256)".to_owned(), "key_is_no_id"),
+        ("real_id = '1', id = E'1\\x1f' || repeat('=', 253)".to_owned(), "key_is_no_id"),
+        ("identity_reused = true".to_owned(), "further_has_a_key"),
+        ("beside = event_id".to_owned(), "further_has_a_key"),
+    ] {
+        assert_eq!(refused(&stage.db, &format!("UPDATE revocation.events SET {change}")).await.1, constraint, "{change}");
     }
     let attempt = "INSERT INTO revocation.attempts (event_id, ordinal, attempt, answered, worker_no, started_at, duration_ms, outcome)
                    VALUES ('00000000-0000-7000-8000-000000000001', ";

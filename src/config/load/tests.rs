@@ -9,6 +9,7 @@ use crate::target::Kind;
 
 mod claims;
 mod refusals;
+mod rights;
 mod sources;
 
 const KEY: &str = "2026-11:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";

@@ -1,0 +1,98 @@
+//! Beside step 1: what a sender orders beyond its rate goes on record and waits for a second person; whatever else the event orders goes on.
+//!
+//! Of a logout it waits in an incident of the sender's, `rate-<user>-<minute>`; of a mass revocation in its own.
+
+use std::time::Instant;
+
+use uuid::Uuid;
+
+use super::Worker;
+use crate::authorization::{Admitted, incident_name};
+use crate::event::{LogoutEvent, Origin};
+use crate::store::Approval;
+use crate::target::{Kind, Target};
+
+/// The part of an event that waits.
+pub(super) struct Excess {
+    pub(super) event: LogoutEvent,
+    pub(super) row: Uuid,
+    pub(super) approval: Approval,
+}
+
+/// Takes the targets out of an event that lie beyond a sender's rate: never tokens, and the last ones first, so that a copy of the event loses no
+/// other. `content` tells copies.
+pub(super) fn take_out(worker: &Worker, origin: &Origin, event: &mut LogoutEvent, content: [u8; 32]) -> Option<Excess> {
+    let wide = event.targets.iter().filter(|target| is_wide(target)).count();
+    let (authority, now) = (&worker.rules.authority, Instant::now());
+    let admitted = worker.rates.admit_once(authority, origin, (&event.source, &event.id, content), wide, now);
+    if admitted.targets >= wide {
+        return None;
+    }
+    let mut room = admitted.targets;
+    let (goes, waits) = std::mem::take(&mut event.targets).into_iter().partition(|target| !is_wide(target) || take_one(&mut room));
+    event.targets = goes;
+    let excess = excess(worker, origin, event, waits, &admitted);
+    tell(worker, origin, &excess);
+    Some(excess)
+}
+
+fn is_wide(target: &Target) -> bool {
+    target.selector.kind() != Kind::Token
+}
+
+fn take_one(room: &mut usize) -> bool {
+    let has_room = *room > 0;
+    *room -= usize::from(has_room);
+    has_room
+}
+
+fn excess(worker: &Worker, origin: &Origin, of: &LogoutEvent, targets: Vec<Target>, admitted: &Admitted) -> Excess {
+    let kinds: Vec<Kind> = targets.iter().map(|target| target.selector.kind()).collect();
+    let approval = Approval {
+        asks: Kind::ALL.into_iter().filter(|kind| kinds.contains(kind)).collect(),
+        asking: i64::try_from(targets.len()).unwrap_or(i64::MAX),
+        asking_expected: None,
+        above_targets: worker.approval.above_targets,
+        withheld: true,
+        is_excess: true,
+        senders: senders(origin),
+    };
+    let held_by = || incident_name(admitted.limited_by.as_deref(), of.received_at);
+    let event = LogoutEvent {
+        source: of.source.clone(),
+        id: of.id.clone(),
+        event_type: of.event_type,
+        occurred_at: of.occurred_at,
+        received_at: of.received_at,
+        not_before: of.not_before,
+        asked_not_before: of.asked_not_before,
+        reason: of.reason.clone(),
+        actor: of.actor.clone(),
+        incident: Some(of.incident.clone().unwrap_or_else(held_by)),
+        incident_targets: of.incident_targets,
+        incident_kinds: of.incident_kinds.clone(),
+        targets,
+    };
+    Excess { event, row: Uuid::now_v7(), approval }
+}
+
+/// Who sent a message, by name.
+pub(super) fn senders(origin: &Origin) -> Vec<String> {
+    origin.senders.iter().flatten().cloned().collect()
+}
+
+/// The alarm, at once: with Postgres away, nothing is on record yet that could tell. One line an incident, or a flood would fill the log.
+fn tell(worker: &Worker, origin: &Origin, excess: &Excess) {
+    let Excess { event, .. } = excess;
+    worker.metrics.held_back(event.targets.len());
+    if worker.rates.is_news(event.incident.as_deref().unwrap_or_default()) {
+        tracing::error!(
+            incident = event.incident,
+            broker_user = origin.broker_user.as_deref(),
+            event_source = event.source,
+            event_id = event.id,
+            targets = event.targets.len(),
+            "more wide targets than this broker user may order in a minute: they wait for a second person"
+        );
+    }
+}
