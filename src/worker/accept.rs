@@ -2,12 +2,13 @@
 //!
 //! Whatever has arrived while one commit was under way makes the next batch: many events share a commit, a lone one waits for nobody.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
@@ -37,8 +38,11 @@ fn commits(lane: Lane) -> usize {
         Lane::Mass => 1,
     }
 }
-/// How long a delivery may be held while Postgres is away. Then the window goes back to the broker, long before its own 30 minutes end.
+/// How long a delivery may be held while Postgres is away. Then what is in hand goes back to the broker, long before its own 30 minutes end, and is
+/// taken, and denied, again.
 const LONGEST_HOLD: Duration = Duration::from_secs(600);
+/// How often it is looked whether what is held before this worker is registered is still of use.
+const LOOK: Duration = Duration::from_secs(1);
 /// A token whose end lies further back than this is dead everywhere.
 const EXPIRY_LEEWAY: time::Duration = time::Duration::seconds(60);
 
@@ -50,26 +54,59 @@ struct Prepared {
 }
 
 /// Runs until the events of one lane end.
-pub(super) async fn run(worker: Arc<Worker>, lane: Lane, mut events: mpsc::UnboundedReceiver<Taken>, open: Arc<watch::Sender<bool>>) {
+pub(super) async fn run(worker: Arc<Worker>, lane: Lane, mut events: mpsc::UnboundedReceiver<Taken>) {
     let commits = Arc::new(Semaphore::new(commits(lane)));
+    let Some(mut early) = early(&worker, &mut events).await else { return };
     loop {
         let Ok(turn) = commits.clone().acquire_owned().await else { return };
-        let Some(batch) = next(&mut events).await else { return };
-        let (worker, open) = (worker.clone(), open.clone());
+        let Some(batch) = next(&mut early, &mut events).await else { return };
+        let worker = worker.clone();
         worker.clone().tasks.spawn(async move {
-            let prepared = batch.into_iter().filter_map(|taken| prepare(&worker, taken)).collect();
-            accept(&worker, prepared, &open, turn).await;
+            let is_up = worker.database_up.load(Ordering::Relaxed);
+            let batch = batch.into_iter().filter(|taken| is_up || !taken.received.is_stale());
+            let prepared = batch.filter_map(|taken| prepare(&worker, taken)).collect();
+            accept(&worker, prepared, turn).await;
         });
     }
 }
 
+/// What arrives before this worker is registered; `None` if it is stopped before.
+async fn early(worker: &Worker, events: &mut mpsc::UnboundedReceiver<Taken>) -> Option<VecDeque<Taken>> {
+    let (mut early, mut began, mut looks) = (VecDeque::new(), Instant::now(), tokio::time::interval(LOOK));
+    loop {
+        tokio::select! {
+            number = worker.entered() => return number.map(|_| early),
+            taken = events.recv() => early.push_back(taken?),
+            _ = looks.tick() => {
+                early.retain(|taken| !taken.received.is_stale());
+                if early.is_empty() {
+                    began = Instant::now();
+                }
+                hand_back_after_long(worker, &mut began);
+            }
+        }
+    }
+}
+
+/// Has what is in hand go back to the broker once it has been held for long.
+fn hand_back_after_long(worker: &Worker, began: &mut Instant) {
+    if began.elapsed() > LONGEST_HOLD {
+        *began = Instant::now();
+        worker.returns.send_modify(|returns| *returns += 1);
+    }
+}
+
 /// What has arrived, as far as one commit takes it.
-async fn next(events: &mut mpsc::UnboundedReceiver<Taken>) -> Option<Vec<Taken>> {
-    let mut batch = vec![events.recv().await?];
-    let mut targets = batch[0].event.targets.len();
+async fn next(early: &mut VecDeque<Taken>, events: &mut mpsc::UnboundedReceiver<Taken>) -> Option<Vec<Taken>> {
+    let first = match early.pop_front() {
+        Some(taken) => taken,
+        None => events.recv().await?,
+    };
+    let mut targets = first.event.targets.len();
+    let mut batch = vec![first];
     while batch.len() < BATCH
         && targets < TARGETS
-        && let Ok(taken) = events.try_recv()
+        && let Some(taken) = early.pop_front().or_else(|| events.try_recv().ok())
     {
         targets += taken.event.targets.len();
         batch.push(taken);
@@ -140,8 +177,8 @@ fn dispose(worker: &Worker, taken: &Taken, target: &Target, room: &[(Arc<str>, O
 }
 
 /// Commits a batch and sets off what follows: acknowledgements, and the work itself.
-async fn accept(worker: &Arc<Worker>, batch: Vec<Prepared>, open: &watch::Sender<bool>, turn: OwnedSemaphorePermit) {
-    let Some(mut committed) = commit(worker, &batch, open).await else { return };
+async fn accept(worker: &Arc<Worker>, mut batch: Vec<Prepared>, turn: OwnedSemaphorePermit) {
+    let Some(mut committed) = commit(worker, &mut batch).await else { return };
     drop(turn);
     failpoint!("committed");
     for prepared in batch {
@@ -215,14 +252,14 @@ struct Committed {
     unstorable: HashMap<Uuid, String>,
 }
 
-/// Commits, again and again until it is done; `None` if the worker stops first.
-async fn commit(worker: &Worker, batch: &[Prepared], open: &watch::Sender<bool>) -> Option<Committed> {
-    let (mut failures, began, schedule) = (0, Instant::now(), Schedule::reconnecting());
-    loop {
+/// Commits, again and again until it is done; `None` if the worker stops first. What the broker will deliver again is no longer held: it would be
+/// in memory twice.
+async fn commit(worker: &Worker, batch: &mut Vec<Prepared>) -> Option<Committed> {
+    let (mut failures, mut began, schedule) = (0, Instant::now(), Schedule::reconnecting());
+    while !batch.is_empty() {
         match insert(worker, batch).await {
             Ok(committed) => {
                 worker.note_database(true);
-                open.send_if_modified(|open| !std::mem::replace(open, true));
                 return Some(committed);
             }
             Err(error) => {
@@ -231,14 +268,14 @@ async fn commit(worker: &Worker, batch: &[Prepared], open: &watch::Sender<bool>)
                 tracing::warn!(%error, failures, events = batch.len(), "events not committed; holding them");
             }
         }
-        if began.elapsed() > LONGEST_HOLD {
-            open.send_if_modified(|open| std::mem::replace(open, false));
-        }
+        hand_back_after_long(worker, &mut began);
         tokio::select! {
             () = tokio::time::sleep(schedule.delay(failures, None)) => {}
             () = worker.stop.cancelled(), if failures > 3 => return None,
         }
+        batch.retain(|prepared| !prepared.taken.received.is_stale());
     }
+    None
 }
 
 /// Inserts a batch; where Postgres cannot hold it, in halves, so that one bad event does not hold up the others.

@@ -54,7 +54,7 @@ pub(super) struct Taken {
 pub(super) async fn run(worker: Arc<Worker>, mut deliveries: mpsc::UnboundedReceiver<Received>, next: Next) {
     loop {
         // Once stopped, what is not yet parsed stays unacknowledged, for the next worker.
-        let received = tokio::select! {
+        let mut received = tokio::select! {
             biased;
             () = worker.stop.cancelled() => return,
             received = deliveries.recv() => match received { Some(received) => received, None => return },
@@ -63,6 +63,7 @@ pub(super) async fn run(worker: Arc<Worker>, mut deliveries: mpsc::UnboundedRece
         let began = Instant::now();
         match event::parse(received.body.bytes(), &received.origin, &worker.rules, OffsetDateTime::now_utc()) {
             Ok(event) => {
+                received.weigh(event.targets.len());
                 let lane = match event.lane() {
                     Lane::Interactive => &next.interactive,
                     Lane::Mass => &next.mass,
@@ -164,7 +165,7 @@ pub(super) async fn refuse(worker: Arc<Worker>, received: Received, refusal: Ref
     let row = Rejected { at, origin, refusal: &refusal, body_sha256: sha256(body), body_bytes: body.len() };
     tracing::warn!(queue = %origin.queue, routing_key = origin.routing_key, broker_user = origin.broker_user.as_deref(), code = refusal.code.as_str(),
         detail = refusal.detail, event_source = refusal.event_source.as_deref(), event_id = refusal.event_id.as_deref(), "event refused");
-    let Some(number) = worker.entered().await else { return };
+    let Some(number) = worker.entered_with(&received).await else { return };
     let text = at.format(&time::format_description::well_known::Rfc3339).unwrap_or_default();
     let (mut failures, schedule) = (0, Schedule::reconnecting());
     let mut recorded = false;
@@ -173,6 +174,9 @@ pub(super) async fn refuse(worker: Arc<Worker>, received: Received, refusal: Ref
         recorded = recorded || worker.note_database(worker.store.reject(number, &row).await.is_ok());
         if recorded && worker.publisher.refuse(&received, &refusal, &text).await.is_ok() {
             break;
+        }
+        if received.is_stale() && !recorded {
+            return;
         }
         failures += 1;
         tokio::select! {

@@ -90,6 +90,8 @@ pub struct Worker {
     pub metrics: Metrics,
     /// Whether the last call to Postgres succeeded.
     pub database_up: AtomicBool,
+    /// How often in a row what is in hand was to go back to the broker, because Postgres stayed away.
+    pub returns: watch::Sender<u32>,
     /// Results on their way to the record.
     pub notes: mpsc::UnboundedSender<Note>,
     /// Who may report for which service's verifiers.
@@ -122,18 +124,16 @@ pub struct Channels {
     pub beats: Beats,
     /// Makes snapshots.
     pub snapshots: Snapshots,
-    /// Tells the intake to hand its window back while Postgres stays away.
-    pub open: watch::Sender<bool>,
 }
 
 impl Worker {
     /// Runs every step until `stop`; returns when what was in flight is done. The recorder ends when the last job has reported.
     pub fn start(self: &Arc<Self>, channels: Channels, migrate: bool) -> Steps {
         let ((interactive, logouts), (mass, revocations)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
-        let (next, open) = (intake::Next { interactive, mass }, Arc::new(channels.open));
+        let next = intake::Next { interactive, mass };
         let intakes = channels.deliveries.map(|deliveries| tokio::spawn(intake::run(self.clone(), deliveries, next.clone())));
         let accepts = [(Lane::Interactive, logouts), (Lane::Mass, revocations)]
-            .map(|(lane, events)| self.once_entered(accept::run(self.clone(), lane, events, open.clone())));
+            .map(|(lane, events)| tokio::spawn(accept::run(self.clone(), lane, events)));
         Steps {
             enter: tokio::spawn(enter::run(self.clone(), migrate)),
             intake: all(intakes),
@@ -166,6 +166,18 @@ impl Worker {
         }
     }
 
+    /// The same for what is done with a delivery; `None` also if its session ends before: the broker then delivers it again.
+    async fn entered_with(&self, received: &Received) -> Option<WorkerNo> {
+        let mut looks = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            tokio::select! {
+                biased;
+                number = self.entered() => return number,
+                _ = looks.tick(), if self.number.get().is_none() => if received.is_stale() { return None },
+            }
+        }
+    }
+
     /// This worker's number, for steps that run once it is registered.
     fn number(&self) -> WorkerNo {
         self.number.get().copied().unwrap_or(WorkerNo(0))
@@ -175,9 +187,10 @@ impl Worker {
     fn note_database(&self, up: bool) -> bool {
         if self.database_up.swap(up, Ordering::Relaxed) != up {
             if up {
+                self.returns.send_replace(0);
                 tracing::info!("database answers again");
             } else {
-                tracing::error!("database does not answer; deliveries are held, denials go on");
+                tracing::error!("database does not answer; deliveries are held, denials go on until amqp.bytes_in_hand is used");
             }
         }
         up
