@@ -21,6 +21,8 @@ use crate::event::Origin;
 
 /// lapin grows a body by doubling: where that wastes so many bytes or more, they are given back.
 const SLACK: usize = 64 * 1024;
+/// Shorter bodies stay where they are.
+const LONG: usize = 16 * 1024;
 
 /// A message's body. It holds raw tokens: no `Debug`, wiped on drop.
 pub struct Body(Zeroizing<Vec<u8>>);
@@ -41,17 +43,43 @@ pub struct Received {
     pub(super) properties: BasicProperties,
     acker: Acker,
     place: Place,
+    is_laid_down: bool,
 }
 
 impl Received {
     /// Tells the broker that the message is dealt with. Returns false if the session has ended: the broker will deliver it again.
-    pub async fn ack(&self) -> bool {
-        self.acker.ack(BasicAckOptions::default()).await.unwrap_or(false)
+    pub async fn ack(self) -> bool {
+        let Self { acker, body, place, .. } = self;
+        // First: what the broker sends in its place finds room.
+        drop((body, place));
+        acker.ack(BasicAckOptions::default()).await.unwrap_or(false)
     }
 
     /// Whether its session has ended: the broker delivers it again, and this one is of no more use.
     pub fn is_stale(&self) -> bool {
         !self.acker.usable()
+    }
+
+    /// Lets go of a long body that nothing can be done with for a while. Nobody else is delivered the message meanwhile.
+    pub fn lay_down(&mut self) {
+        if !self.is_laid_down && self.body.bytes().len() >= LONG {
+            self.body = Body(Zeroizing::default());
+            self.place.lay_down();
+            self.is_laid_down = true;
+        }
+    }
+
+    /// Whether the body is no longer here: the message has to be [handed back](Self::hand_back) and taken again.
+    pub fn is_laid_down(&self) -> bool {
+        self.is_laid_down
+    }
+
+    /// Gives the message back to the broker, which delivers it again.
+    pub async fn hand_back(self) {
+        let Self { acker, place, .. } = self;
+        drop(place);
+        // Where the session has ended, it is back already.
+        drop(acker.nack(BasicNackOptions { requeue: true, multiple: false }).await);
     }
 
     /// The message turned out to be an event with so many targets, which take memory.
@@ -150,7 +178,7 @@ impl<'a> Queue<'a> {
             // Nobody listens any more: the worker is ending.
             Some(place) => drop(self.sink.send(self.received(delivery, place))),
             None => {
-                drop(Zeroizing::new(delivery.data));
+                wipe(delivery.data);
                 returned.push(delivery.acker);
             }
         }
@@ -168,7 +196,7 @@ impl<'a> Queue<'a> {
             delivery.data.shrink_to_fit();
         }
         let body = Body(Zeroizing::new(delivery.data));
-        Received { body, origin, properties: delivery.properties, acker: delivery.acker, place }
+        Received { body, origin, properties: delivery.properties, acker: delivery.acker, place, is_laid_down: false }
     }
 }
 
@@ -191,6 +219,12 @@ async fn consume(channel: &Channel, queue: &'static str, tag: &str, prefetch: u1
 async fn cancel(channel: &Channel, consumer: &Consumer) {
     // A channel that is already gone needs no cancelling.
     drop(channel.basic_cancel(consumer.tag(), BasicCancelOptions::default()).await);
+}
+
+/// Wipes a body at the speed of memory: while many come that do not fit, lapin reads on.
+fn wipe(mut body: Vec<u8>) {
+    body.fill(0);
+    std::hint::black_box(&body);
 }
 
 fn what(queue: &str) -> String {

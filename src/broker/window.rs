@@ -80,6 +80,8 @@ struct State {
     messages: usize,
     bytes: usize,
     is_full: bool,
+    /// Whether a message is held for which there was no room.
+    has_oversized: bool,
     /// Consumers so far: each asks for its number of deliveries.
     consumer: u64,
     /// Of the present consumer: how many it asked for, and how many of them the broker regards as outstanding.
@@ -97,6 +99,7 @@ pub(super) struct Place {
     share: Arc<Share>,
     consumer: u64,
     cost: usize,
+    is_oversized: bool,
 }
 
 impl Place {
@@ -108,6 +111,16 @@ impl Place {
             self.share.lock().grow(more, self.cost);
         }
     }
+
+    /// Nothing of the message is held any more but its place.
+    pub(super) fn lay_down(&mut self) {
+        let mut state = self.share.lock();
+        state.bytes -= self.cost.saturating_sub(PER_MESSAGE);
+        state.has_oversized &= !std::mem::take(&mut self.is_oversized);
+        drop(state);
+        self.cost = self.cost.min(PER_MESSAGE);
+        self.share.freed.notify_one();
+    }
 }
 
 impl Drop for Place {
@@ -115,6 +128,7 @@ impl Drop for Place {
         let mut state = self.share.lock();
         state.messages -= 1;
         state.bytes -= self.cost;
+        state.has_oversized &= !self.is_oversized;
         if state.consumer == self.consumer {
             state.outstanding = state.outstanding.saturating_sub(1);
         }
@@ -181,18 +195,20 @@ impl Share {
         }
     }
 
-    /// A place for a delivery of `bytes`, and what its consumer may do next. One alone always fits.
+    /// A place for a delivery of `bytes`, and what its consumer may do next.
     pub(super) fn place(self: &Arc<Self>, bytes: usize) -> (Option<Place>, Outlook) {
         let cost = cost(bytes);
         let mut state = self.lock();
         state.picture(cost);
         state.outstanding += 1;
-        if state.messages > 0 && state.bytes.saturating_add(cost) > self.budget {
+        let is_oversized = state.bytes.saturating_add(cost) > self.budget;
+        if is_oversized && !state.takes_oversized(self.budget, cost) {
             return (None, Outlook::TooMuch);
         }
+        state.has_oversized |= is_oversized;
         state.messages += 1;
         state.bytes += cost;
-        let place = Place { share: self.clone(), consumer: state.consumer, cost };
+        let place = Place { share: self.clone(), consumer: state.consumer, cost, is_oversized };
         let (outlook, was_full) = (state.outlook(self.budget), std::mem::replace(&mut state.is_full, false));
         drop(state);
         if was_full {
@@ -234,15 +250,20 @@ impl State {
     }
 
     /// How many more deliveries fit, if those to come are no larger than the largest of late; `None` if not even one does.
-    /// A message that is larger than everything there is room for has its turn when nothing else is held.
     fn grant(&self, budget: usize, most: u16) -> Option<u16> {
         // An eighth is left for messages that are a little larger.
         let room = (budget - budget / 8).saturating_sub(self.bytes);
         let trusted = (self.seen * TRUST).max(FIRST).min(usize::from(most));
         match room / self.costliest() {
-            0 if self.messages > 0 => None,
+            0 if !self.takes_oversized(budget, self.costliest()) => None,
             fitting => Some(u16::try_from(fitting.clamp(1, trusted)).unwrap_or(most)),
         }
+    }
+
+    /// Whether a message that does not fit is taken all the same. One at a time, where it is not the many small ones that fill the window: who sends
+    /// a single huge message while Postgres is away must not end the denials of others.
+    fn takes_oversized(&self, budget: usize, cost: usize) -> bool {
+        self.messages == 0 || !self.has_oversized && cost > budget / 8
     }
 
     fn outlook(&self, budget: usize) -> Outlook {

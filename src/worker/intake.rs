@@ -159,24 +159,33 @@ fn sha256(bytes: &[u8]) -> [u8; 32] {
 }
 
 /// Puts a refused message into `revocation.dead` and on record, then acknowledges it. Each part is repeated until it is done.
-pub(super) async fn refuse(worker: Arc<Worker>, received: Received, refusal: Refusal) {
-    let (at, origin) = (OffsetDateTime::now_utc(), &received.origin);
+pub(super) async fn refuse(worker: Arc<Worker>, mut received: Received, refusal: Refusal) {
+    let (at, origin) = (OffsetDateTime::now_utc(), &received.origin.clone());
     let body = received.body.bytes();
     let row = Rejected { at, origin, refusal: &refusal, body_sha256: sha256(body), body_bytes: body.len() };
     tracing::warn!(queue = %origin.queue, routing_key = origin.routing_key, broker_user = origin.broker_user.as_deref(), code = refusal.code.as_str(),
         detail = refusal.detail, event_source = refusal.event_source.as_deref(), event_id = refusal.event_id.as_deref(), "event refused");
+    if worker.number.get().is_none() {
+        received.lay_down();
+    }
     let Some(number) = worker.entered_with(&received).await else { return };
     let text = at.format(&time::format_description::well_known::Rfc3339).unwrap_or_default();
     let (mut failures, schedule) = (0, Schedule::reconnecting());
     let mut recorded = false;
     loop {
+        if received.is_laid_down() && worker.note_database(worker.store.ping().await.is_ok()) {
+            return received.hand_back().await;
+        }
         // The row first: while Postgres is away, a message delivered twice must not leave two copies.
-        recorded = recorded || worker.note_database(worker.store.reject(number, &row).await.is_ok());
+        recorded = recorded || !received.is_laid_down() && worker.note_database(worker.store.reject(number, &row).await.is_ok());
         if recorded && worker.publisher.refuse(&received, &refusal, &text).await.is_ok() {
             break;
         }
-        if received.is_stale() && !recorded {
-            return;
+        if !recorded {
+            if received.is_stale() {
+                return;
+            }
+            received.lay_down();
         }
         failures += 1;
         tokio::select! {

@@ -30,7 +30,7 @@ async fn declared(setup: &Setup) {
 }
 
 async fn publish(app: &App, key: &str, bodies: impl IntoIterator<Item = Vec<u8>>) {
-    let properties = BasicProperties::default().with_content_type("application/json".into());
+    let properties = BasicProperties::default().with_content_type("application/json".into()).with_user_id(app.user().into());
     let sent = bodies.into_iter().map(|body| {
         let properties = properties.clone();
         async move { app.publish_raw(key, &body, properties).await }
@@ -46,6 +46,7 @@ fn bodies(logouts: &[Logout]) -> impl Iterator<Item = Vec<u8>> {
 fn large(logout: &Logout, kind: &str, bytes: usize) -> Vec<u8> {
     let mut event = logout.event();
     event["type"] = kind.into();
+    event["data"]["incident"] = "leak".into();
     event["data"]["padding"] = "x".repeat(bytes).into();
     event.to_string().into_bytes()
 }
@@ -93,7 +94,7 @@ async fn thousands_of_logouts_are_denied_while_postgres_is_away() {
     eprintln!("3000 logouts held: idle {idle} MiB, peak {held} MiB, counted {} MiB", counted as usize / MIB);
     assert!(held <= idle + 64, "{held} MiB, {idle} MiB idle");
     servers.database(|postgres| postgres.restart().expect("start Postgres again"));
-    stage.wait_for_count(3000, "audit.events").await;
+    stage.wait_for_count(3000, "revocation.events").await;
     wait_for_metric(&worker, &format!("revocation_deliveries_in_hand{LOGOUTS}"), 0.0).await;
     wait_for_metric(&worker, &format!("revocation_bytes_in_hand{LOGOUTS}"), 0.0).await;
     assert_eq!(worker.metric("revocation_events_duplicate_total").await, 0.0, "no event was delivered twice");
@@ -113,7 +114,8 @@ async fn a_full_window_is_an_error_once_and_stops_no_other_queue() {
     assert!((200_000.0..=524_288.0).contains(&bytes), "half the budget is for logouts, {bytes} bytes are used");
     // Others go on: a mass revocation's tokens by their queue, its cutoffs by theirs.
     let mut cutoff = named("cutoff", 1)[0].event();
-    (cutoff["type"], cutoff["data"]["targets"]) = ("auth.mass_revocation.v1".into(), json!([{ "sub": "user-1" }]));
+    (cutoff["type"], cutoff["data"]["incident"]) = ("auth.mass_revocation.v1".into(), "leak".into());
+    cutoff["data"]["targets"] = json!([{ "sub": "user-1" }]);
     publish(&app, "auth.mass_revocation.cutoff", [cutoff.to_string().into_bytes()]).await;
     let mass = named("mass", 1);
     publish(&app, "auth.mass_revocation", [large(&mass[0], "auth.mass_revocation.v1", 0)]).await;
@@ -121,7 +123,7 @@ async fn a_full_window_is_an_error_once_and_stops_no_other_queue() {
     all_denied(&feed, &mass).await;
     assert_eq!(log_lines(&worker, "no room for more deliveries").len(), 1, "said once");
     servers.database(|postgres| postgres.restart().expect("start Postgres again"));
-    stage.wait_for_count(502, "audit.events").await;
+    stage.wait_for_count(502, "revocation.events").await;
     wait_for_metric(&worker, &format!("revocation_window_full{LOGOUTS}"), 0.0).await;
     all_denied(&feed, &logouts).await;
     assert_eq!(log_lines(&worker, "there is room for deliveries again").len(), 1);
@@ -145,7 +147,7 @@ async fn a_session_that_breaks_does_not_leave_its_deliveries_in_memory() {
         wait_for_metric(&worker, &format!("revocation_deliveries_in_hand{LOGOUTS}"), 500.0).await;
     }
     servers.database(|postgres| postgres.restart().expect("start Postgres again"));
-    stage.wait_for_count(500, "audit.events").await;
+    stage.wait_for_count(500, "revocation.events").await;
     wait_for_metric(&worker, &format!("revocation_deliveries_in_hand{LOGOUTS}"), 0.0).await;
     assert!(worker.stop().await.success());
     assert_eq!(Operator::of(&stage).await.ready("revocation.dead").await, 0, "the delivery limit is far away");
@@ -167,7 +169,30 @@ async fn before_it_is_registered_a_worker_denies_and_holds_no_more_than_later() 
     worker.wait_for_log("consuming session failed").await;
     wait_for_metric(&worker, &format!("revocation_deliveries_in_hand{LOGOUTS}"), 500.0).await;
     servers.database(|postgres| postgres.restart().expect("start Postgres again"));
-    stage.wait_for_count(500, "audit.events").await;
+    stage.wait_for_count(500, "revocation.events").await;
+    wait_for_metric(&worker, &format!("revocation_deliveries_in_hand{LOGOUTS}"), 0.0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn huge_messages_end_no_denials_while_postgres_is_away() {
+    let servers = Servers::private().await;
+    let (stage, idp, logouts) = (Stage::on(&servers).await, idp().await, Logout::many(1500));
+    let worker = setup(&stage, &idp).start().await;
+    let (feed, app) = (Feed::listen(&stage.amqp_url).await, App::connect(&stage.amqp_url).await);
+    servers.database(|postgres| postgres.stop().expect("stop Postgres"));
+    for (number, logouts) in logouts.chunks(500).enumerate() {
+        let huge = [vec![b'x'; 16 * MIB], vec![b'{'; 3 * MIB], vec![b'x'; 12 * MIB]];
+        publish(&app, "auth.logout", huge).await;
+        publish(&app, "auth.logout", bodies(logouts)).await;
+        all_denied(&feed, logouts).await;
+        wait_for_metric(&worker, &format!("revocation_deliveries_in_hand{LOGOUTS}"), 503.0 * (number + 1) as f64).await;
+    }
+    let peak = memory_mib(&worker, "VmHWM");
+    assert!(peak <= 200, "{peak} MiB");
+    servers.database(|postgres| postgres.restart().expect("start Postgres again"));
+    stage.wait_for_count(1500, "revocation.events").await;
+    Operator::of(&stage).await.wait_for_ready(9, "revocation.dead").await;
+    stage.wait_for_count(9, "audit.rejected_events WHERE code = 'too_large'").await;
     wait_for_metric(&worker, &format!("revocation_deliveries_in_hand{LOGOUTS}"), 0.0).await;
 }
 
@@ -197,7 +222,7 @@ impl Flood {
         let idle = memory_mib(&worker, "VmRSS");
         let (accepted, rejected) = if self.refused { (small.len(), count) } else { (small.len() + count, 0) };
         stage.wait_for_count(i64::try_from(rejected).expect("few"), "audit.rejected_events").await;
-        stage.wait_for_count(i64::try_from(accepted).expect("few"), "audit.events").await;
+        stage.wait_for_count(i64::try_from(accepted).expect("few"), "revocation.events").await;
         wait_for_metric(&worker, &format!("revocation_deliveries_in_hand{LOGOUTS}"), 0.0).await;
         let operator = Operator::of(&stage).await;
         operator.wait_for_ready(u32::try_from(rejected).expect("few"), "revocation.dead").await;
@@ -238,7 +263,7 @@ async fn a_budget_smaller_than_one_message_takes_them_one_at_a_time() {
         publish(&app, "auth.logout", bodies(&named(&format!("small-{round}"), 50))).await;
         publish(&app, "auth.logout", long.iter().map(|logout| large(logout, "auth.logout.v1", 9 * MIB / 10))).await;
     }
-    stage.wait_for_count(159, "audit.events").await;
+    stage.wait_for_count(159, "revocation.events").await;
     wait_for_metric(&worker, &format!("revocation_deliveries_in_hand{LOGOUTS}"), 0.0).await;
     let operator = Operator::of(&stage).await;
     assert_eq!((operator.ready("revocation.logout").await, operator.ready("revocation.dead").await), (0, 0));

@@ -58,6 +58,22 @@ fn what_is_held_is_bounded_and_one_message_always_fits() {
 }
 
 #[test]
+fn a_huge_message_is_taken_beside_small_ones_one_at_a_time_until_it_is_laid_down() {
+    for (held, huge) in [(0, 16 * MIB), (10, 40 * MIB), (4000, 128 * MIB)] {
+        let share = share(64 * MIB);
+        let small = take(&share, held, 1000);
+        let mut first = share.place(huge).0.expect("one is taken");
+        assert!(share.place(huge).0.is_none() && grant(&share).is_none(), "but no second");
+        first.lay_down();
+        let second = share.place(huge).0.expect("the next");
+        drop((first, second));
+        assert_eq!(share.in_hand().messages, held);
+        drop(small);
+        assert_eq!(share.in_hand(), InHand { queue: LOGOUT_QUEUE, messages: 0, bytes: 0, is_full: false });
+    }
+}
+
+#[test]
 fn many_targets_weigh_more_than_their_text() {
     let share = share(64 * MIB);
     let mut places = take(&share, 1, 12_000);
