@@ -61,6 +61,11 @@ impl Window {
         self.0.each_ref().map(|share| share.in_hand())
     }
 
+    /// Whether each queue has room for a message of so many bytes.
+    pub fn fits(&self, bytes: usize) -> bool {
+        self.0.iter().all(|share| cost(bytes) <= share.budget - share.budget / 8)
+    }
+
     pub(super) fn shares(&self) -> &[Arc<Share>; QUEUES.len()] {
         &self.0
     }

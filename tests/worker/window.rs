@@ -46,7 +46,9 @@ fn bodies(logouts: &[Logout]) -> impl Iterator<Item = Vec<u8>> {
 fn large(logout: &Logout, kind: &str, bytes: usize) -> Vec<u8> {
     let mut event = logout.event();
     event["type"] = kind.into();
-    event["data"]["incident"] = "leak".into();
+    if kind == "auth.mass_revocation.v1" {
+        event["data"]["incident"] = "leak".into();
+    }
     event["data"]["padding"] = "x".repeat(bytes).into();
     event.to_string().into_bytes()
 }
