@@ -5,7 +5,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use time::OffsetDateTime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::Worker;
+use super::early::{early, hand_back_after_long};
 use super::intake::{Taken, note_denied, refuse};
 use super::job::{Context, Job};
 use super::revoke;
@@ -38,11 +39,6 @@ fn commits(lane: Lane) -> usize {
         Lane::Mass => 1,
     }
 }
-/// How long a delivery may be held while Postgres is away. Then what is in hand goes back to the broker, long before its own 30 minutes end, and is
-/// taken, and denied, again.
-const LONGEST_HOLD: Duration = Duration::from_secs(600);
-/// How often it is looked whether what is held before this worker is registered is still of use.
-const LOOK: Duration = Duration::from_secs(1);
 /// A token whose end lies further back than this is dead everywhere.
 const EXPIRY_LEEWAY: time::Duration = time::Duration::seconds(60);
 
@@ -67,32 +63,6 @@ pub(super) async fn run(worker: Arc<Worker>, lane: Lane, mut events: mpsc::Unbou
             let prepared = batch.filter_map(|taken| prepare(&worker, taken)).collect();
             accept(&worker, prepared, turn).await;
         });
-    }
-}
-
-/// What arrives before this worker is registered; `None` if it is stopped before.
-async fn early(worker: &Worker, events: &mut mpsc::UnboundedReceiver<Taken>) -> Option<VecDeque<Taken>> {
-    let (mut early, mut began, mut looks) = (VecDeque::new(), Instant::now(), tokio::time::interval(LOOK));
-    loop {
-        tokio::select! {
-            number = worker.entered() => return number.map(|_| early),
-            taken = events.recv() => early.push_back(taken?),
-            _ = looks.tick() => {
-                early.retain(|taken| !taken.received.is_stale());
-                if early.is_empty() {
-                    began = Instant::now();
-                }
-                hand_back_after_long(worker, &mut began);
-            }
-        }
-    }
-}
-
-/// Has what is in hand go back to the broker once it has been held for long.
-fn hand_back_after_long(worker: &Worker, began: &mut Instant) {
-    if began.elapsed() > LONGEST_HOLD {
-        *began = Instant::now();
-        worker.returns.send_modify(|returns| *returns += 1);
     }
 }
 

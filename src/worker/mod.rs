@@ -16,6 +16,7 @@ mod breaker;
 mod calls;
 mod claim;
 mod doubts;
+mod early;
 mod enter;
 mod fold;
 mod gate;
