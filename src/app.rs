@@ -157,6 +157,7 @@ pub async fn run(config: Config, migrate: bool, stop: CancellationToken) -> Resu
         composer: Composer::new(&config.instance).with_names(claim_names(&config)),
         metrics: Metrics::new(VERSION),
         database_up: AtomicBool::new(true),
+        returns: watch::Sender::new(0),
         notes: notes_tx,
         verifier_owners: config.verifier_owners,
         rates: Rates::default(),
@@ -184,10 +185,11 @@ fn start(
     hard: CancellationToken,
     migrate: bool,
 ) -> Running {
+    let window = Arc::new(broker.window());
     let channels = QUEUES.map(|_| mpsc::unbounded_channel());
     let sinks = channels.each_ref().map(|(sink, _)| sink.clone());
     let deliveries = channels.map(|(_, deliveries)| deliveries);
-    let (open_tx, open) = watch::channel(true);
+    let returns = worker.returns.subscribe();
     let (connected, consuming) = watch::channel(false);
     let drained = CancellationToken::new();
     let (stop, schedule) = (worker.stop.clone(), Schedule::reconnecting());
@@ -195,9 +197,10 @@ fn start(
     // Until the end: heartbeats go on while the last work is finished.
     let beats = Beats { broker: broker.clone(), schedule: schedule.clone(), stop: hard.clone() };
     let snapshots = Snapshots { broker: broker.clone(), composer: worker.composer.clone() };
-    let intake = Intake { broker, schedule, sinks: sinks.clone(), open, connected, stop, drained: drained.clone() };
-    let steps = worker.start(Channels { deliveries, notes, reports, beats, snapshots, open: open_tx }, migrate);
-    let http = tokio::spawn(http::serve(listener, http::Health { worker: worker.clone(), consuming }, hard.clone()));
+    let intake =
+        Intake { broker, schedule, sinks: sinks.clone(), window: window.clone(), returns, connected, stop, drained: drained.clone() };
+    let steps = worker.start(Channels { deliveries, notes, reports, beats, snapshots }, migrate);
+    let http = tokio::spawn(http::serve(listener, http::Health { worker: worker.clone(), consuming, window }, hard.clone()));
     Running { worker, steps, intake: tokio::spawn(intake.run()), http, drained, hard, _sinks: sinks }
 }
 

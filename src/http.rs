@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::broker::Window;
 use crate::telemetry::Snapshot;
 use crate::worker::Worker;
 
@@ -23,6 +24,8 @@ pub struct Health {
     pub worker: Arc<Worker>,
     /// Whether a consuming session is up.
     pub consuming: watch::Receiver<bool>,
+    /// The deliveries in hand.
+    pub window: Arc<Window>,
 }
 
 /// Opens the listening socket.
@@ -55,6 +58,7 @@ impl Health {
         Snapshot {
             consuming: *self.consuming.borrow(),
             publishing: worker.publisher.is_connected(),
+            in_hand: self.window.in_hand(),
             database: worker.database_up.load(Ordering::Relaxed),
             providers: worker.gates.iter().map(|(name, gate)| (name.to_string(), gate.breaker(), gate.in_flight())).collect(),
             probes: worker

@@ -7,7 +7,7 @@ use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{Channel, Connection};
 use revocation_verifier::amqp::{Address, DEADLINE, Unreadable, close};
 
-use super::{BrokerError, topology};
+use super::{BrokerError, Window, topology};
 use crate::config::{AmqpConfig, InvalidationConfig};
 
 /// Where the broker is and what must exist there.
@@ -16,7 +16,8 @@ pub struct Broker {
     instance: String,
     stream: InvalidationConfig,
     pub(super) declare: bool,
-    pub(super) prefetch: u16,
+    prefetch: u16,
+    bytes_in_hand: usize,
 }
 
 impl Broker {
@@ -30,12 +31,24 @@ impl Broker {
             None => None,
         };
         let address = Address::parse(amqp.url.expose(), roots).ok_or("amqp.url is not an amqp:// or amqps:// URL")?;
-        Ok(Self { address, instance: instance.to_owned(), stream: stream.clone(), declare: amqp.declare, prefetch: amqp.prefetch })
+        Ok(Self {
+            address,
+            instance: instance.to_owned(),
+            stream: stream.clone(),
+            declare: amqp.declare,
+            prefetch: amqp.prefetch,
+            bytes_in_hand: amqp.bytes_in_hand,
+        })
     }
 
     /// The user of the URL, which RabbitMQ validates in `user_id`.
     pub fn user(&self) -> &str {
         &self.address.uri().authority.userinfo.username
+    }
+
+    /// An empty window of the size that the settings say.
+    pub fn window(&self) -> Window {
+        Window::new(self.bytes_in_hand, self.prefetch)
     }
 
     /// Opens a connection for `purpose`, which shows in the broker's list of connections.

@@ -2,75 +2,26 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures::{FutureExt, StreamExt};
-use lapin::message::Delivery;
-use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions, BasicRejectOptions};
-use lapin::types::{FieldTable, ShortString};
-use lapin::{Acker, BasicProperties, Channel, Connection, Consumer, Event};
+use futures::StreamExt;
+use lapin::{Connection, Event};
 use revocation_verifier::amqp::{Unreadable, close};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use zeroize::Zeroizing;
 
-use super::connection::within;
-use super::{Broker, BrokerError, CUTOFF_QUEUE, LOGOUT_QUEUE, MASS_QUEUE, original};
-use crate::event::Origin;
+use super::take::{Queue, Received};
+use super::{Broker, BrokerError, CUTOFF_QUEUE, LOGOUT_QUEUE, MASS_QUEUE, Window};
 use crate::retry::Schedule;
 
 /// How long a failed session waits to learn the cause from its connection.
 const CAUSE_PATIENCE: Duration = Duration::from_millis(100);
-/// A mass revocation is up to a thousand targets and a mebibyte; its queue gets this fraction of the prefetch, so that memory stays bounded.
-const MASS_SHARE: u16 = 16;
+/// So often in a row the deliveries go back to the broker and are taken again while Postgres stays away. Then they stay with the broker until it
+/// answers: each return counts towards the delivery limit.
+const MOST_RETURNS: u32 = 40;
 /// Connects that neither succeed nor fail leave a thread behind each: after this many in a row the process had better start afresh.
 const MAX_MUTE_CONNECTS: u32 = 10;
-
-/// A message's body. It holds raw tokens: no `Debug`, wiped on drop.
-pub struct Body(Zeroizing<Vec<u8>>);
-
-impl Body {
-    /// The bytes.
-    pub fn bytes(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-/// A delivery, not yet acknowledged. Dropping it leaves it to the broker, which delivers it again when the session ends.
-pub struct Received {
-    /// The body as published.
-    pub body: Body,
-    /// Where it came from.
-    pub origin: Origin,
-    pub(super) properties: BasicProperties,
-    acker: Acker,
-}
-
-impl Received {
-    fn new(delivery: Delivery, queue: Arc<str>, unreadable: &Unreadable, channel: u16) -> Self {
-        let properties = delivery.properties;
-        let origin = Origin {
-            queue,
-            routing_key: delivery.routing_key.to_string(),
-            broker_user: properties.user_id().as_ref().map(ToString::to_string),
-            content_type: properties.content_type().as_ref().map(ToString::to_string),
-            unreadable: unreadable.take(channel, delivery.delivery_tag),
-            original: original::read(properties.headers().as_ref()),
-            ..Origin::default()
-        };
-        Self { body: Body(Zeroizing::new(delivery.data)), origin, properties, acker: delivery.acker }
-    }
-
-    /// Tells the broker that the message is dealt with. Returns false if the session has ended: the broker will deliver it again.
-    pub async fn ack(&self) -> bool {
-        self.acker.ack(BasicAckOptions::default()).await.unwrap_or(false)
-    }
-
-    /// Has the broker put the message into `revocation.dead` itself, unchanged; until it can, it keeps the message where nobody waits behind it.
-    pub(super) async fn dead_letter(&self) -> bool {
-        self.acker.reject(BasicRejectOptions { requeue: false }).await.unwrap_or(false)
-    }
-}
 
 /// The queues of events.
 pub const QUEUES: [&str; 3] = [LOGOUT_QUEUE, CUTOFF_QUEUE, MASS_QUEUE];
@@ -84,10 +35,12 @@ pub struct Intake {
     pub broker: Arc<Broker>,
     /// Delays between sessions.
     pub schedule: Schedule,
-    /// Where the deliveries of each of [`QUEUES`] go, so that none waits behind those of another. The prefetch bounds them.
+    /// Where the deliveries of each of [`QUEUES`] go, so that none waits behind those of another. The window bounds them.
     pub sinks: Sinks,
-    /// Whether deliveries may be taken: false hands the window back and waits.
-    pub open: watch::Receiver<bool>,
+    /// What is in hand.
+    pub window: Arc<Window>,
+    /// How often in a row what is in hand was to go back to the broker, because Postgres stayed away; 0 once it answers.
+    pub returns: watch::Receiver<u32>,
     /// Whether a session is consuming.
     pub connected: watch::Sender<bool>,
     /// Stop taking: consumers are cancelled, the session stays for outstanding acknowledgements.
@@ -136,9 +89,9 @@ impl Intake {
     }
 
     async fn session(&self) -> Result<Ended, BrokerError> {
-        let mut open = self.open.clone();
+        let mut returns = self.returns.clone();
         tokio::select! {
-            open = open.wait_for(|open| *open) => { if open.is_err() { return Ok(Ended::Stopped) } }
+            few = returns.wait_for(|returns| *returns < MOST_RETURNS) => { if few.is_err() { return Ok(Ended::Stopped) } }
             () = self.stop.cancelled() => return Ok(Ended::Stopped),
         }
         let unreadable = Unreadable::default();
@@ -158,31 +111,32 @@ impl Intake {
 
     async fn consume(&self, connection: &Connection, unreadable: &Unreadable) -> Result<Ended, BrokerError> {
         self.broker.ensure_topology(connection).await?;
-        let prefetch = self.broker.prefetch;
-        let mut consumers = Vec::with_capacity(QUEUES.len());
-        for (queue, sink) in QUEUES.into_iter().zip(&self.sinks) {
-            let prefetch = if queue == LOGOUT_QUEUE { prefetch } else { (prefetch / MASS_SHARE).max(1) };
-            let (channel, consumer) = subscribe(connection, queue, prefetch).await?;
-            consumers.push((channel, consumer, Arc::<str>::from(queue), sink));
+        let mut queues = Vec::with_capacity(QUEUES.len());
+        for ((name, sink), share) in QUEUES.into_iter().zip(&self.sinks).zip(self.window.shares()) {
+            queues.push(Queue::open(connection, name, share, sink, unreadable).await?);
         }
-        self.connected.send_replace(true);
-        let mut open = self.open.clone();
-        let pumps = consumers.iter_mut().map(|(channel, consumer, queue, sink)| {
-            let read = |message: Delivery| Received::new(message, queue.clone(), unreadable, channel.id());
-            pump(consumer, queue, read, sink).boxed()
-        });
-        let pumps = futures::future::select_all(pumps);
-        let ended = tokio::select! {
-            (ended, ..) = pumps => return ended,
-            _ = open.wait_for(|open| !open) => return Ok(Ended::Closed),
-            () = self.stop.cancelled() => Ok(Ended::Stopped),
+        let waiting = AtomicUsize::new(queues.len());
+        let subscribed = || {
+            if waiting.fetch_sub(1, Ordering::Relaxed) == 1 {
+                self.connected.send_replace(true);
+            }
+        };
+        let taking = futures::future::try_join_all(queues.iter().map(|queue| queue.take(&self.stop, subscribed)));
+        tokio::select! {
+            taken = taking => drop(taken?),
+            () = self.handed_back() => return Ok(Ended::Closed),
         };
         // Cancelled, not closed: the deliveries in hand are acknowledged on these channels.
-        for (channel, consumer, ..) in &consumers {
-            cancel(channel, consumer).await;
-        }
         self.drained.cancelled().await;
-        ended
+        Ok(Ended::Stopped)
+    }
+
+    /// Returns when what is in hand is to go back to the broker.
+    async fn handed_back(&self) {
+        let mut returns = self.returns.clone();
+        let mut before = *returns.borrow_and_update();
+        // It ends with the worker, as the session does.
+        drop(returns.wait_for(|returns| *returns > std::mem::replace(&mut before, *returns)).await);
     }
 }
 
@@ -195,41 +149,4 @@ pub(super) async fn broken(connection: &Connection) -> BrokerError {
         }
     }
     BrokerError::ended("consume")
-}
-
-pub(super) async fn subscribe(connection: &Connection, queue: &'static str, prefetch: u16) -> Result<(Channel, Consumer), BrokerError> {
-    let failed = |e| BrokerError::new(format!("consume from {queue}"), e);
-    within(queue, async {
-        let channel = connection.create_channel().await.map_err(failed)?;
-        channel.basic_qos(prefetch, BasicQosOptions::default()).await.map_err(failed)?;
-        let tag = ShortString::from(queue);
-        let consumer =
-            channel.basic_consume(queue.into(), tag, BasicConsumeOptions::default(), FieldTable::default()).await.map_err(failed)?;
-        Ok((channel, consumer))
-    })
-    .await
-}
-
-async fn cancel(channel: &Channel, consumer: &Consumer) {
-    // A channel that is already gone needs no cancelling.
-    drop(channel.basic_cancel(consumer.tag(), BasicCancelOptions::default()).await);
-}
-
-async fn pump(
-    consumer: &mut Consumer,
-    queue: &str,
-    read: impl Fn(Delivery) -> Received,
-    sink: &mpsc::UnboundedSender<Received>,
-) -> Result<Ended, BrokerError> {
-    loop {
-        match consumer.next().await {
-            Some(Ok(delivery)) => {
-                if sink.send(read(delivery)).is_err() {
-                    return Ok(Ended::Stopped);
-                }
-            }
-            Some(Err(error)) => return Err(BrokerError::new(format!("consume from {queue}"), error)),
-            None => return Err(BrokerError::ended(format!("consume from {queue}"))),
-        }
-    }
 }

@@ -15,7 +15,9 @@ mod original;
 mod publisher;
 mod refusals;
 mod reports;
+mod take;
 mod topology;
+mod window;
 
 use std::fmt;
 
@@ -27,12 +29,14 @@ pub use connection::Broker;
 pub use dead::{DeadMessage, DeadQueue};
 pub use events::{EventPublisher, Unconfirmed};
 pub use fold::{FoldError, Folded, Snapshots};
-pub use intake::{Body, Intake, QUEUES, Received, Sinks};
+pub use intake::{Intake, QUEUES, Sinks};
 pub use ledger::Standing;
 pub use publisher::{PublishError, Publisher};
 pub use refusals::{Refusals, Unplaced};
 pub use reports::{Reported, Reports};
+pub use take::{Body, Received};
 pub use topology::{CUTOFF_QUEUE, DEAD, EVENTS_EXCHANGE, LOGOUT_QUEUE, MASS_QUEUE, VERIFIERS_QUEUE};
+pub use window::{InHand, Window};
 
 /// How RabbitMQ says, under code 404, that a queue is there and has no leader yet: it has just started.
 const NO_LEADER: &str = "is down or inaccessible";

@@ -10,7 +10,8 @@ use revocation_verifier::amqp::close;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::intake::{broken, subscribe};
+use super::intake::broken;
+use super::take::subscribe;
 use super::{Broker, BrokerError, VERIFIERS_QUEUE};
 use crate::retry::Schedule;
 

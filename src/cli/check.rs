@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::CommandError;
 use super::output::{count, printable, say, say_json};
-use crate::broker::Broker;
+use crate::broker::{Broker, Window};
 use crate::config::{Config, ConfigError, DatabaseConfig, Environment, ProviderConfig};
 use crate::provider::{Provider, remarks};
 use crate::seal::Keyring;
@@ -106,7 +106,18 @@ async fn look(config: &Config) -> Vec<Finding> {
     let far = [("broker", broker), ("database", database)];
     let mut findings: Vec<_> = near.into_iter().chain(far).map(|(what, found)| Finding::new(what, found)).chain(providers).collect();
     findings[0].notes = rights(config);
+    findings.iter_mut().filter(|finding| finding.what == "broker").for_each(|finding| finding.notes = sizes(config));
     findings
+}
+
+/// Whether the window has room for what the limits allow.
+fn sizes(config: &Config) -> Vec<String> {
+    let (most, budget) = (config.limits.max_message_bytes, config.amqp.bytes_in_hand);
+    let is_short = !Window::new(budget, 1).fits(most);
+    let short = is_short.then(|| {
+        format!("amqp.bytes_in_hand ({budget}) has no room for a message of limits.max_message_bytes ({most}) in each queue: such are taken one at a time")
+    });
+    Vec::from_iter(short)
 }
 
 fn configuration(config: &Config) -> Result<String, Problem> {
@@ -134,9 +145,15 @@ async fn broker(config: &Config) -> Result<String, Problem> {
     let address = broker.address();
     let clear =
         if broker.is_in_the_clear() { "; tokens travel there in the clear: use amqps:// unless the network is trusted" } else { "" };
+    // AMQP does not tell the broker's limit, which cannot be tried without a message of that size.
+    let sizes = format!(
+        "; a message longer than limits.max_message_bytes is refused, but held in memory before: have max_message_size = {} in rabbitmq.conf \
+         (by default it is 128 MiB before RabbitMQ 4.0, then 16 MiB)",
+        config.limits.max_message_bytes
+    );
     match (missing.join(", "), config.amqp.declare) {
-        (none, _) if none.is_empty() => Ok(format!("reached {address}; its exchanges and queues are as needed{clear}")),
-        (missing, true) => Ok(format!("reached {address}; `run` will declare what is not there yet: {missing}{clear}")),
+        (none, _) if none.is_empty() => Ok(format!("reached {address}; its exchanges and queues are as needed{clear}{sizes}")),
+        (missing, true) => Ok(format!("reached {address}; `run` will declare what is not there yet: {missing}{clear}{sizes}")),
         (missing, false) => {
             Err(Problem::Other(format!("reached {address}, but amqp.declare is false and not there are: {missing}; have them declared")))
         }

@@ -101,8 +101,10 @@ pub struct AmqpConfig {
     pub url: Secret,
     /// `ca_file`: PEM roots trusted in addition to the system's.
     pub ca_file: Option<PathBuf>,
-    /// `prefetch`: unacknowledged deliveries a queue, 1 to 2000. Default 300.
+    /// `prefetch`: most deliveries that are asked for at a time, 1 to 2000. Default 300.
     pub prefetch: u16,
+    /// `bytes_in_hand`: what unacknowledged deliveries may take in memory, bytes, 64 KiB to 16 GiB. Default 64 MiB.
+    pub bytes_in_hand: usize,
     /// `declare`: declare the topology (true) or only check that it is there. Default true.
     pub declare: bool,
 }

@@ -141,6 +141,7 @@ pub(super) struct RawAmqp {
     pub(super) url_file: Option<PathBuf>,
     pub(super) ca_file: Option<PathBuf>,
     pub(super) prefetch: Option<Number>,
+    pub(super) bytes_in_hand: Option<Number>,
     pub(super) declare: Option<Flag>,
     pub(super) max_message_bytes: Option<Number>,
 }

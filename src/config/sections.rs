@@ -29,7 +29,8 @@ pub(super) fn amqp(raw: RawAmqp, findings: &mut Findings) -> AmqpConfig {
     let url = findings.required_secret("amqp.url", raw.url, raw.url_file, AMQP_REMEDY);
     check_scheme("amqp.url", &url, ["amqp", "amqps"], findings);
     let prefetch = findings.number("amqp.prefetch", raw.prefetch, 300, 1..=2000);
-    AmqpConfig { url, ca_file: raw.ca_file, prefetch, declare: raw.declare.is_none_or(|flag| flag.0) }
+    let bytes_in_hand = findings.number("amqp.bytes_in_hand", raw.bytes_in_hand, 64 << 20, 64 << 10..=16 << 30);
+    AmqpConfig { url, ca_file: raw.ca_file, prefetch, bytes_in_hand, declare: raw.declare.is_none_or(|flag| flag.0) }
 }
 
 /// `[database]`

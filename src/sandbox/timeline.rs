@@ -53,7 +53,8 @@ pub struct Observer<'a> {
 impl<'a> Observer<'a> {
     /// Connects to the broker and to the database; returns when the worker is on record there.
     pub async fn new(amqp_url: &str, database_url: &str, oidc: &'a OidcProvider, service: &'a Service) -> Result<Self, SandboxError> {
-        let amqp = AmqpConfig { url: Secret::new(amqp_url.to_owned()), ca_file: None, prefetch: 1, declare: false };
+        let amqp =
+            AmqpConfig { url: Secret::new(amqp_url.to_owned()), ca_file: None, prefetch: 1, bytes_in_hand: 64 << 20, declare: false };
         let broker = Broker::new(&amqp, &InvalidationConfig::default(), "sandbox").map_err(|error| failed("AMQP set-up", &error))?;
         let publisher = EventPublisher::open(&broker).await.map_err(|error| failed("the application's connection", &error))?;
         let audit = PgPool::connect(database_url).await.map_err(|error| failed("the auditor's connection", &error))?;

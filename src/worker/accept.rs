@@ -4,13 +4,15 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use time::OffsetDateTime;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
+use super::early::{early, hand_back_after_long};
 use super::excess::Excess;
 use super::intake::{Taken, note_denied};
 use super::job::{Context, Job};
@@ -40,8 +42,6 @@ fn commits(lane: Lane) -> usize {
         Lane::Mass => 1,
     }
 }
-/// How long a delivery may be held while Postgres is away. Then the window goes back to the broker, long before its own 30 minutes end.
-const LONGEST_HOLD: Duration = Duration::from_secs(600);
 /// A token whose end lies further back than this is dead everywhere.
 const EXPIRY_LEEWAY: time::Duration = time::Duration::seconds(60);
 
@@ -55,15 +55,22 @@ struct Prepared {
 }
 
 /// Runs until the events of one lane end.
-pub(super) async fn run(worker: Arc<Worker>, lane: Lane, mut events: mpsc::UnboundedReceiver<Taken>, open: Arc<watch::Sender<bool>>) {
+pub(super) async fn run(worker: Arc<Worker>, lane: Lane, mut events: mpsc::UnboundedReceiver<Taken>) {
     let (commits, mut waiting) = (Arc::new(Semaphore::new(commits(lane))), Shares::default());
+    let Some(early) = early(&worker, &mut events).await else { return };
+    for taken in early {
+        let targets = u32::try_from(taken.event.targets.len()).unwrap_or(u32::MAX);
+        waiting.wait(0, taken.party, targets, taken);
+    }
     loop {
         let Ok(turn) = commits.clone().acquire_owned().await else { return };
         let Some(batch) = next(&mut events, &mut waiting).await else { return };
-        let (worker, open) = (worker.clone(), open.clone());
+        let worker = worker.clone();
         worker.clone().tasks.spawn(async move {
-            let prepared = batch.into_iter().filter_map(|taken| prepare(&worker, taken)).collect();
-            accept(&worker, prepared, &open, turn).await;
+            let is_up = worker.database_up.load(Ordering::Relaxed);
+            let batch = batch.into_iter().filter(|taken| is_up || !taken.received.is_stale());
+            let prepared = batch.filter_map(|taken| prepare(&worker, taken)).collect();
+            accept(&worker, prepared, turn).await;
         });
     }
 }
@@ -144,8 +151,8 @@ fn dispose(worker: &Worker, taken: &Taken, target: &Target, room: &[(Arc<str>, R
 }
 
 /// Commits a batch and sets off what follows: acknowledgements, and the work itself.
-async fn accept(worker: &Arc<Worker>, batch: Vec<Prepared>, open: &watch::Sender<bool>, turn: OwnedSemaphorePermit) {
-    let Some(mut committed) = commit(worker, &batch, open).await else { return };
+async fn accept(worker: &Arc<Worker>, mut batch: Vec<Prepared>, turn: OwnedSemaphorePermit) {
+    let Some(mut committed) = commit(worker, &mut batch).await else { return };
     drop(turn);
     failpoint!("committed");
     for prepared in batch {
@@ -249,14 +256,14 @@ struct Committed {
     unstorable: HashMap<Uuid, String>,
 }
 
-/// Commits, again and again until it is done; `None` if the worker stops first.
-async fn commit(worker: &Worker, batch: &[Prepared], open: &watch::Sender<bool>) -> Option<Committed> {
-    let (mut failures, began, schedule) = (0, Instant::now(), Schedule::reconnecting());
-    loop {
+/// Commits, again and again until it is done; `None` if the worker stops first. What the broker will deliver again is no longer held: it would be
+/// in memory twice.
+async fn commit(worker: &Worker, batch: &mut Vec<Prepared>) -> Option<Committed> {
+    let (mut failures, mut began, schedule) = (0, Instant::now(), Schedule::reconnecting());
+    while !batch.is_empty() {
         match insert(worker, batch).await {
             Ok(committed) => {
                 worker.note_database(true);
-                open.send_if_modified(|open| !std::mem::replace(open, true));
                 return Some(committed);
             }
             Err(error) => {
@@ -265,14 +272,14 @@ async fn commit(worker: &Worker, batch: &[Prepared], open: &watch::Sender<bool>)
                 tracing::warn!(%error, failures, events = batch.len(), "events not committed; holding them");
             }
         }
-        if began.elapsed() > LONGEST_HOLD {
-            open.send_if_modified(|open| std::mem::replace(open, false));
-        }
+        hand_back_after_long(worker, &mut began);
         tokio::select! {
             () = tokio::time::sleep(schedule.delay(failures, None)) => {}
             () = worker.stop.cancelled(), if failures > 3 => return None,
         }
+        batch.retain(|prepared| !prepared.taken.received.is_stale());
     }
+    None
 }
 
 /// Inserts a batch; where Postgres cannot hold it, in halves, so that one bad event does not hold up the others.

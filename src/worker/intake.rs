@@ -82,6 +82,7 @@ pub(super) async fn run(worker: Arc<Worker>, mut deliveries: mpsc::UnboundedRece
         worker.rules.authority.attribute(&mut received.origin);
         match event::parse(received.body.bytes(), &received.origin, &worker.rules, OffsetDateTime::now_utc()) {
             Ok(event) => {
+                received.weigh(event.targets.len());
                 let taken = take(&worker, received, event, began).await;
                 let lane = match taken.lane() {
                     Lane::Interactive => &next.interactive,

@@ -16,6 +16,7 @@ mod breaker;
 mod calls;
 mod claim;
 mod doubts;
+mod early;
 mod enter;
 mod excess;
 mod fold;
@@ -99,6 +100,8 @@ pub struct Worker {
     pub metrics: Metrics,
     /// Whether the last call to Postgres succeeded.
     pub database_up: AtomicBool,
+    /// How often in a row what is in hand was to go back to the broker, because Postgres stayed away.
+    pub returns: watch::Sender<u32>,
     /// Results on their way to the record.
     pub notes: mpsc::UnboundedSender<Note>,
     /// Who may report for which service's verifiers.
@@ -135,18 +138,16 @@ pub struct Channels {
     pub beats: Beats,
     /// Makes snapshots.
     pub snapshots: Snapshots,
-    /// Tells the intake to hand its window back while Postgres stays away.
-    pub open: watch::Sender<bool>,
 }
 
 impl Worker {
     /// Runs every step until `stop`; returns when what was in flight is done. The recorder ends when the last job has reported.
     pub fn start(self: &Arc<Self>, channels: Channels, migrate: bool) -> Steps {
         let ((interactive, logouts), (mass, revocations)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
-        let (next, open) = (intake::Next { interactive, mass }, Arc::new(channels.open));
+        let next = intake::Next { interactive, mass };
         let intakes = channels.deliveries.map(|deliveries| tokio::spawn(intake::run(self.clone(), deliveries, next.clone())));
         let accepts = [(Lane::Interactive, logouts), (Lane::Mass, revocations)]
-            .map(|(lane, events)| self.once_entered(accept::run(self.clone(), lane, events, open.clone())));
+            .map(|(lane, events)| tokio::spawn(accept::run(self.clone(), lane, events)));
         Steps {
             enter: tokio::spawn(enter::run(self.clone(), migrate)),
             intake: all(intakes),
@@ -189,9 +190,10 @@ impl Worker {
     fn note_database(&self, up: bool) -> bool {
         if self.database_up.swap(up, Ordering::Relaxed) != up {
             if up {
+                self.returns.send_replace(0);
                 tracing::info!("database answers again");
             } else {
-                tracing::error!("database does not answer; deliveries are held, denials go on");
+                tracing::error!("database does not answer; deliveries are held, denials go on until amqp.bytes_in_hand is used");
             }
         }
         up

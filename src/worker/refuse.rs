@@ -3,6 +3,7 @@
 //! Rows are written many at a time, on one connection to Postgres and beside everything else: refusals hold up no event. Of each broker user as many
 //! as of the others, so that nobody's single refusal waits behind the thousands of another.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use time::OffsetDateTime;
@@ -15,7 +16,7 @@ use super::shares::Shares;
 use crate::broker::{Received, Unplaced};
 use crate::event::Refusal;
 use crate::retry::Schedule;
-use crate::store::{Rejected, StoreError, WorkerNo};
+use crate::store::{Rejected, StoreError};
 
 /// Most rows a statement, and most messages on their way at once.
 const BATCH: usize = 256;
@@ -60,11 +61,14 @@ impl Unrecorded {
 }
 
 /// Has a message refused. Until that is done it is not acknowledged: if the worker stops before, the broker keeps it for the next one.
-pub(super) fn refuse(worker: &Worker, received: Received, refusal: Refusal) {
+pub(super) fn refuse(worker: &Worker, mut received: Received, refusal: Refusal) {
     let origin = &received.origin;
     tracing::warn!(queue = %origin.queue, routing_key = origin.routing_key, broker_user = origin.broker_user.as_deref(), requeued_by = origin.requeued_by.as_deref(), code = refusal.code.as_str(),
         detail = refusal.detail, event_source = refusal.event_source.as_deref(), event_id = refusal.event_id.as_deref(), "event refused");
     let party = origin.party();
+    if !worker.database_up.load(Ordering::Relaxed) {
+        received.lay_down();
+    }
     worker.unrecorded.lock().wait(0, party, 1, Refused { received, refusal, at: OffsetDateTime::now_utc() });
     worker.unrecorded.came.notify_one();
 }
@@ -82,15 +86,18 @@ pub(super) async fn run(worker: Arc<Worker>) {
 }
 
 /// Writes the rows, again and again until they are on record, then puts the messages away.
-async fn record(worker: &Arc<Worker>, batch: Vec<Refused>) {
+async fn record(worker: &Arc<Worker>, mut batch: Vec<Refused>) {
     let (mut failures, schedule) = (0, Schedule::reconnecting());
     loop {
+        // What the broker delivers again is not this one's to record.
+        batch.retain(|refused| !refused.received.is_stale());
         // The row first: while Postgres is away, a message delivered twice must not leave two copies.
-        match reject(worker, worker.number(), &batch).await {
+        match reject(worker, &mut batch).await {
             Ok(()) => break,
             Err(StoreError::Unstorable(_, reason)) => return part(worker, batch, &reason).await,
             Err(_) => worker.note_database(false),
         };
+        batch.iter_mut().for_each(|refused| refused.received.lay_down());
         failures += 1;
         if rest(worker, &schedule, failures).await.is_none() {
             return;
@@ -100,7 +107,7 @@ async fn record(worker: &Arc<Worker>, batch: Vec<Refused>) {
     for Refused { received, refusal, at } in batch {
         let worker = worker.clone();
         worker.clone().tasks.spawn(async move {
-            if put_away(&worker, &received, &refusal, at).await.is_some() {
+            if put_away(&worker, received, &refusal, at).await.is_some() {
                 worker.metrics.refused(refusal.code);
             }
         });
@@ -119,9 +126,16 @@ async fn part(worker: &Arc<Worker>, mut batch: Vec<Refused>, reason: &str) {
     Box::pin(record(worker, rest)).await;
 }
 
-async fn reject(worker: &Worker, number: WorkerNo, batch: &[Refused]) -> Result<(), StoreError> {
+/// Those whose body was let go are handed back once Postgres answers.
+async fn reject(worker: &Worker, batch: &mut Vec<Refused>) -> Result<(), StoreError> {
+    if batch.iter().any(|refused| refused.received.is_laid_down()) {
+        worker.store.ping().await?;
+        for refused in batch.extract_if(.., |refused| refused.received.is_laid_down()) {
+            refused.received.hand_back().await;
+        }
+    }
     let rows: Vec<_> = batch.iter().map(Refused::row).collect();
-    worker.store.reject(number, &rows).await
+    worker.store.reject(worker.number(), &rows).await
 }
 
 impl Refused {
@@ -133,12 +147,12 @@ impl Refused {
 }
 
 /// A message that the broker will not take is left to the broker: whatever is wrong with it, neither its queue nor the window waits.
-async fn put_away(worker: &Worker, received: &Received, refusal: &Refusal, at: OffsetDateTime) -> Option<()> {
+async fn put_away(worker: &Worker, received: Received, refusal: &Refusal, at: OffsetDateTime) -> Option<()> {
     let text = at.format(&Rfc3339).unwrap_or_default();
     let (mut failures, schedule) = (0, Schedule::reconnecting());
     loop {
         let origin = &received.origin;
-        match put(worker, received, refusal, &text, failures).await {
+        match put(worker, &received, refusal, &text, failures).await {
             Ok(()) => {
                 received.ack().await;
                 return Some(());

@@ -17,7 +17,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 /// A folder as workers have it.
 fn folder(amqp_url: &str) -> Snapshots {
-    let amqp = AmqpConfig { url: Secret::new(amqp_url.to_owned()), ca_file: None, prefetch: 10, declare: false };
+    let amqp = AmqpConfig { url: Secret::new(amqp_url.to_owned()), ca_file: None, prefetch: 10, bytes_in_hand: 64 << 20, declare: false };
     let broker = Broker::new(&amqp, &InvalidationConfig::default(), "folder").expect("usable settings");
     Snapshots { broker: Arc::new(broker), composer: Composer::new("folder") }
 }

@@ -28,5 +28,6 @@ mod tokens;
 mod topology;
 mod verifier_owners;
 mod verifiers;
+mod window;
 
 use harness::scripted_idp;

@@ -1,0 +1,303 @@
+//! What the broker has handed out and this process still holds, in bytes: how much of it there may be, and how many deliveries to ask for next.
+//!
+//! Each queue of events has a share of `amqp.bytes_in_hand` of its own, so that none can stop another.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::{LOGOUT_QUEUE, QUEUES};
+
+/// What a held event takes beside its bytes: its parsed form's frame, its properties and the task that waits for its denial.
+const PER_MESSAGE: usize = 4096;
+/// A body is held as it came and in its parsed form, or as it came and in frames on their way to `revocation.dead`.
+const PER_BYTE: usize = 2;
+/// What a target takes beside its text; the first few are within [`PER_MESSAGE`].
+const PER_TARGET: usize = 512;
+const FEW_TARGETS: usize = 4;
+/// How many deliveries in a row make a picture of what is published at present.
+const PICTURE: u32 = 32;
+/// So many deliveries are asked for before anything is known of the messages in a queue...
+const FIRST: usize = 2;
+/// ...and then so many for each that has come.
+const TRUST: usize = 8;
+/// A consumer that has all it asked for, and of whose deliveries none was acknowledged for so long, is not waited for.
+const STALLED_AFTER: Duration = Duration::from_millis(100);
+/// A queue whose share is used up and of which nothing was acknowledged for so long is full.
+const FULL_AFTER: Duration = Duration::from_secs(3);
+
+/// Mass revocations are up to a thousand targets and a mebibyte: their queues get this fraction of the prefetch.
+const MASS_SHARE: u16 = 16;
+
+/// The deliveries in hand, queue by queue.
+pub struct Window([Arc<Share>; QUEUES.len()]);
+
+/// What one queue has in hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InHand {
+    /// The queue.
+    pub queue: &'static str,
+    /// Deliveries that are not acknowledged.
+    pub messages: usize,
+    /// What they take in memory, bytes.
+    pub bytes: usize,
+    /// Whether nothing more is taken from the broker until something is acknowledged.
+    pub is_full: bool,
+}
+
+impl Window {
+    /// A budget of `bytes`, half of it for logouts, and at most `prefetch` of them asked for at a time.
+    pub fn new(bytes: usize, prefetch: u16) -> Self {
+        Self(QUEUES.map(|queue| {
+            let (budget, most) = if queue == LOGOUT_QUEUE { (bytes / 2, prefetch) } else { (bytes / 4, (prefetch / MASS_SHARE).max(1)) };
+            Arc::new(Share { queue, budget, most, state: Mutex::default(), freed: Notify::new() })
+        }))
+    }
+
+    /// What each queue has in hand now.
+    pub fn in_hand(&self) -> [InHand; QUEUES.len()] {
+        self.0.each_ref().map(|share| share.in_hand())
+    }
+
+    /// Whether each queue has room for a message of so many bytes.
+    pub fn fits(&self, bytes: usize) -> bool {
+        self.0.iter().all(|share| cost(bytes) <= share.budget - share.budget / 8)
+    }
+
+    pub(super) fn shares(&self) -> &[Arc<Share>; QUEUES.len()] {
+        &self.0
+    }
+}
+
+/// One queue's share.
+pub(super) struct Share {
+    queue: &'static str,
+    budget: usize,
+    most: u16,
+    state: Mutex<State>,
+    freed: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    messages: usize,
+    bytes: usize,
+    is_full: bool,
+    /// Whether a message is held for which there was no room.
+    has_oversized: bool,
+    /// Consumers so far: each asks for its number of deliveries.
+    consumer: u64,
+    /// Of the present consumer: how many it asked for, and how many of them the broker regards as outstanding.
+    count: usize,
+    outstanding: usize,
+    /// The costliest delivery of the last picture and of this one, which has so many.
+    costliest: [usize; 2],
+    pictured: u32,
+    /// Deliveries so far.
+    seen: usize,
+}
+
+/// A delivery's place in the window. Dropping it frees the place.
+pub(super) struct Place {
+    share: Arc<Share>,
+    consumer: u64,
+    cost: usize,
+    is_oversized: bool,
+}
+
+impl Place {
+    /// The message turned out to be an event with so many targets.
+    pub(super) fn weigh(&mut self, targets: usize) {
+        let more = targets.saturating_sub(FEW_TARGETS).saturating_mul(PER_TARGET);
+        if more > 0 {
+            self.cost += more;
+            self.share.lock().grow(more, self.cost);
+        }
+    }
+
+    /// Nothing of the message is held any more but its place.
+    pub(super) fn lay_down(&mut self) {
+        let mut state = self.share.lock();
+        state.bytes -= self.cost.saturating_sub(PER_MESSAGE);
+        state.has_oversized &= !std::mem::take(&mut self.is_oversized);
+        drop(state);
+        self.cost = self.cost.min(PER_MESSAGE);
+        self.share.freed.notify_one();
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut state = self.share.lock();
+        state.messages -= 1;
+        state.bytes -= self.cost;
+        state.has_oversized &= !self.is_oversized;
+        if state.consumer == self.consumer {
+            state.outstanding = state.outstanding.saturating_sub(1);
+        }
+        drop(state);
+        self.share.freed.notify_one();
+    }
+}
+
+/// What a consumer may do after a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outlook {
+    /// Go on.
+    More,
+    /// All it asked for is outstanding: nothing comes before something is acknowledged.
+    Spent,
+    /// What is still to come might not fit.
+    TooMuch,
+}
+
+/// What a message of `bytes` takes in memory while it is held.
+fn cost(bytes: usize) -> usize {
+    bytes.saturating_mul(PER_BYTE).saturating_add(PER_MESSAGE)
+}
+
+impl Share {
+    /// Waits until there is room for one more message like the largest of late; returns how many to ask for.
+    pub(super) async fn room(&self) -> u16 {
+        loop {
+            if let Some(count) = self.lock().grant(self.budget, self.most) {
+                return count;
+            }
+            if tokio::time::timeout(FULL_AFTER, self.freed.notified()).await.is_err() {
+                self.note_full();
+            }
+        }
+    }
+
+    /// A new consumer asks for so many deliveries.
+    pub(super) fn begin(&self, count: u16) {
+        let mut state = self.lock();
+        state.consumer += 1;
+        (state.count, state.outstanding) = (usize::from(count), 0);
+    }
+
+    /// Whether a consumer in the place of the present one would be given twice as many deliveries.
+    pub(super) fn could_double(&self) -> bool {
+        let state = self.lock();
+        state.grant(self.budget, self.most).is_some_and(|granted| usize::from(granted) >= 2 * state.count)
+    }
+
+    /// Of a consumer that is spent: returns when none of its deliveries was acknowledged for a while, and there is room for more.
+    pub(super) async fn stalled(&self) {
+        let began = Instant::now();
+        loop {
+            tokio::time::sleep(STALLED_AFTER).await;
+            let standstill = self.lock().standstill(self.budget);
+            match standstill {
+                // The next delivery comes to the present consumer.
+                (false, _) => std::future::pending().await,
+                (true, true) => return,
+                (true, false) if began.elapsed() >= FULL_AFTER => self.note_full(),
+                (true, false) => {}
+            }
+        }
+    }
+
+    /// A place for a delivery of `bytes`, and what its consumer may do next.
+    pub(super) fn place(self: &Arc<Self>, bytes: usize) -> (Option<Place>, Outlook) {
+        let cost = cost(bytes);
+        let mut state = self.lock();
+        state.picture(cost);
+        state.outstanding += 1;
+        let is_oversized = state.bytes.saturating_add(cost) > self.budget;
+        if is_oversized && !state.takes_oversized(self.budget, cost) {
+            return (None, Outlook::TooMuch);
+        }
+        state.has_oversized |= is_oversized;
+        state.messages += 1;
+        state.bytes += cost;
+        let place = Place { share: self.clone(), consumer: state.consumer, cost, is_oversized };
+        let (outlook, was_full) = (state.outlook(self.budget), std::mem::replace(&mut state.is_full, false));
+        drop(state);
+        if was_full {
+            tracing::info!(queue = self.queue, "there is room for deliveries again");
+        }
+        (Some(place), outlook)
+    }
+
+    /// No room, and nothing was acknowledged for a while.
+    fn note_full(&self) {
+        let mut state = self.lock();
+        let (was_full, deliveries, bytes) = (std::mem::replace(&mut state.is_full, true), state.messages, state.bytes);
+        drop(state);
+        if !was_full {
+            tracing::error!(
+                queue = self.queue,
+                deliveries,
+                bytes,
+                share_bytes = self.budget,
+                "no room for more deliveries (amqp.bytes_in_hand): what comes now is neither denied nor revoked until some are acknowledged"
+            );
+        }
+    }
+
+    fn in_hand(&self) -> InHand {
+        let state = self.lock();
+        InHand { queue: self.queue, messages: state.messages, bytes: state.bytes, is_full: state.is_full }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Whether the present consumer is spent, and whether there is room for another.
+    fn standstill(&self, budget: usize) -> (bool, bool) {
+        (self.outstanding >= self.count, self.grant(budget, 1).is_some())
+    }
+
+    /// How many more deliveries fit, if those to come are no larger than the largest of late; `None` if not even one does.
+    fn grant(&self, budget: usize, most: u16) -> Option<u16> {
+        // An eighth is left for messages that are a little larger.
+        let room = (budget - budget / 8).saturating_sub(self.bytes);
+        let trusted = (self.seen * TRUST).max(FIRST).min(usize::from(most));
+        match room / self.costliest() {
+            0 if !self.takes_oversized(budget, self.costliest()) => None,
+            fitting => Some(u16::try_from(fitting.clamp(1, trusted)).unwrap_or(most)),
+        }
+    }
+
+    /// Whether a message that does not fit is taken all the same. One at a time, where it is not the many small ones that fill the window: who sends
+    /// a single huge message while Postgres is away must not end the denials of others.
+    fn takes_oversized(&self, budget: usize, cost: usize) -> bool {
+        self.messages == 0 || !self.has_oversized && cost > budget / 8
+    }
+
+    fn outlook(&self, budget: usize) -> Outlook {
+        let to_come = self.count.saturating_sub(self.outstanding);
+        match to_come {
+            0 => Outlook::Spent,
+            _ if self.bytes.saturating_add(self.costliest().saturating_mul(to_come)) > budget => Outlook::TooMuch,
+            _ => Outlook::More,
+        }
+    }
+
+    fn costliest(&self) -> usize {
+        self.costliest[0].max(self.costliest[1]).max(PER_MESSAGE)
+    }
+
+    fn picture(&mut self, cost: usize) {
+        self.costliest[1] = self.costliest[1].max(cost);
+        (self.seen, self.pictured) = (self.seen.saturating_add(1).min(usize::from(u16::MAX)), self.pictured + 1);
+        if self.pictured == PICTURE {
+            (self.costliest, self.pictured) = ([self.costliest[1], 0], 0);
+        }
+    }
+
+    /// An event in hand turned out to take `more`, `cost` altogether.
+    fn grow(&mut self, more: usize, cost: usize) {
+        self.bytes += more;
+        self.costliest[1] = self.costliest[1].max(cost);
+    }
+}
+
+#[cfg(test)]
+mod tests;

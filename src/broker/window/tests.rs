@@ -1,0 +1,115 @@
+use super::*;
+
+const MIB: usize = 1 << 20;
+
+/// The share of logouts in a budget, with a prefetch of 300, and a consumer that has begun.
+fn share(budget: usize) -> Arc<Share> {
+    let share = Window::new(budget, 300).shares()[0].clone();
+    share.begin(u16::MAX);
+    share
+}
+
+fn grant(share: &Share) -> Option<u16> {
+    share.lock().grant(share.budget, share.most)
+}
+
+fn take(share: &Arc<Share>, count: usize, bytes: usize) -> Vec<Place> {
+    (0..count).filter_map(|_| share.place(bytes).0).collect()
+}
+
+#[test]
+fn a_queue_that_is_not_known_yet_is_asked_for_a_few() {
+    let share = share(64 * MIB);
+    let mut asked = Vec::new();
+    for _ in 0..4 {
+        let count = grant(&share).expect("room");
+        asked.push(count);
+        drop(take(&share, usize::from(count), 1000));
+    }
+    assert_eq!(asked, [2, 16, 144, 300]);
+}
+
+#[test]
+fn fewer_are_asked_for_the_larger_they_are() {
+    for (bytes, wanted) in [(1000, 300), (100_000, 140), (MIB, 13), (16 * MIB, 1), (128 * MIB, 1)] {
+        let share = share(64 * MIB);
+        for _ in 0..100 {
+            drop(take(&share, 1, bytes));
+        }
+        assert_eq!(grant(&share), Some(wanted), "{bytes} bytes");
+        for _ in 0..2 * PICTURE {
+            drop(take(&share, 1, 1000));
+        }
+        assert_eq!(grant(&share), Some(300), "larger ones than these were long ago");
+    }
+}
+
+#[test]
+fn what_is_held_is_bounded_and_one_message_always_fits() {
+    for (budget, bytes, wanted) in [(64 * MIB, MIB, 15), (64 * MIB, 20 * MIB, 1), (MIB, 2 * MIB, 1), (MIB, 0, 128), (64 << 10, 1000, 5)] {
+        let share = share(budget);
+        let places = take(&share, 1000, bytes);
+        assert_eq!(places.len(), wanted, "{bytes} bytes of {budget}");
+        assert_eq!((grant(&share), share.in_hand().messages), (None, wanted));
+        drop(places);
+        assert_eq!((share.in_hand().bytes, share.in_hand().messages), (0, 0));
+        assert!(grant(&share).is_some());
+    }
+}
+
+#[test]
+fn a_huge_message_is_taken_beside_small_ones_one_at_a_time_until_it_is_laid_down() {
+    for (held, huge) in [(0, 16 * MIB), (10, 40 * MIB), (4000, 128 * MIB)] {
+        let share = share(64 * MIB);
+        let small = take(&share, held, 1000);
+        let mut first = share.place(huge).0.expect("one is taken");
+        assert!(share.place(huge).0.is_none() && grant(&share).is_none(), "but no second");
+        first.lay_down();
+        let second = share.place(huge).0.expect("the next");
+        drop((first, second));
+        assert_eq!(share.in_hand().messages, held);
+        drop(small);
+        assert_eq!(share.in_hand(), InHand { queue: LOGOUT_QUEUE, messages: 0, bytes: 0, is_full: false });
+    }
+}
+
+#[test]
+fn many_targets_weigh_more_than_their_text() {
+    let share = share(64 * MIB);
+    let mut places = take(&share, 1, 12_000);
+    let text = share.in_hand().bytes;
+    places.iter_mut().for_each(|place| place.weigh(1000));
+    assert!(share.in_hand().bytes >= text + 500_000);
+    drop(places);
+    assert_eq!(share.in_hand().bytes, 0);
+}
+
+#[test]
+fn a_consumer_is_given_up_when_what_may_come_would_not_fit() {
+    let share = share(64 * MIB);
+    drop(take(&share, 100, 1000));
+    share.begin(300);
+    assert_eq!(share.place(1000).1, Outlook::More);
+    assert_eq!(share.place(MIB).1, Outlook::TooMuch);
+    share.begin(2);
+    let first = share.place(1000);
+    assert_eq!((first.1, share.place(1000).1), (Outlook::More, Outlook::Spent));
+}
+
+#[tokio::test]
+async fn a_consumer_whose_deliveries_wait_is_replaced_and_a_full_queue_says_so() {
+    let share = share(MIB);
+    let mut held = take(&share, 40, 1000);
+    share.begin(2);
+    held.extend(take(&share, 2, 1000));
+    share.stalled().await;
+    held.extend(take(&share, 1000, 1000));
+    share.begin(1);
+    held.extend(take(&share, 1, 0));
+    let stalled = tokio::time::timeout(2 * FULL_AFTER, share.stalled()).await;
+    assert!(stalled.is_err() && share.in_hand().is_full);
+    held.truncate(10);
+    share.stalled().await;
+    held.extend(take(&share, 1, 1000));
+    assert!(!share.in_hand().is_full);
+}
