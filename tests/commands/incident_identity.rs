@@ -2,7 +2,10 @@
 
 use std::process::Command;
 
+use futures::TryStreamExt;
 use lapin::BasicProperties;
+use revocation_worker::config::{DatabaseConfig, Secret};
+use revocation_worker::store::{Rows, Store};
 use serde_json::{Value, json};
 
 use crate::harness::{App, Operator, Setup, Stage, canary_token, eventually};
@@ -106,6 +109,22 @@ fn fakes(genuine: &[Value]) -> Vec<Value> {
         .collect()
 }
 
+/// One event's story tells all of its identity, an incident's record each row once.
+async fn everything_is_shown_once(stage: &Stage, id: &str) {
+    let told = run(&mut command(stage), &["status", "--event", SOURCE, id]);
+    assert_eq!((told.code, told.stdout.contains("several events with this identity are on record")), (0, true), "{}", told.stdout);
+    let json = run(&mut command(stage), &["status", "--event", SOURCE, id, "--json"]).json();
+    let rows = stage.count(&format!("audit.revocations WHERE event_id = '{id}'")).await;
+    assert_eq!(json["revocations"].as_array().map(|rows| rows.len() as i64), Some(rows));
+    let config = DatabaseConfig { url: Secret::new(stage.database_url.clone()), max_connections: 4 };
+    let store = Store::new(&config).unwrap_or_else(|error| panic!("{error}"));
+    let mut snapshot = store.snapshot("leak").await.unwrap_or_else(|error| panic!("{error}")).expect("an incident");
+    for (rows, view) in [(Rows::Revocations, "audit.revocations"), (Rows::Propagation, "audit.propagation")] {
+        let rows: Vec<String> = snapshot.rows(rows).try_collect().await.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(rows.len() as i64, stage.count(&format!("{view} WHERE incident = 'leak'")).await, "{view}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_whose_ids_were_published_beforehand_is_carried_out_all_the_same() {
     let stage = Stage::new().await;
@@ -156,4 +175,5 @@ async fn an_order_whose_ids_were_published_beforehand_is_carried_out_all_the_sam
     .await;
     stage.wait_for_count(8, &mine).await;
     drop(worker);
+    everything_is_shown_once(&stage, ids(&genuine)[0]).await;
 }
