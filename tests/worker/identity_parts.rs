@@ -6,6 +6,7 @@ use revocation_worker::config::{DatabaseConfig, Secret};
 use revocation_worker::event::{LogoutEvent, Origin, ProviderRule, Rules, content, parse};
 use revocation_worker::store::{Disposition, Entered, NewEvent, NewTarget, Store, WorkerNo};
 use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Executor};
 use uuid::Uuid;
 
 use crate::harness::{Stage, logout_of};
@@ -70,4 +71,25 @@ async fn a_delivery_in_two_rows_is_on_record_in_both_or_in_none() {
     assert_eq!((entered[&again[0]], entered.get(&again[1])), (Entered::Known(third[0]), None));
     assert_eq!(stage.count(rows).await, 5);
     assert_eq!(stage.count("revocation.events e JOIN revocation.events f ON f.event_id = e.beside AND f.source = e.source").await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_row_has_half_an_identity() {
+    let stage = Stage::new().await;
+    let event = "INSERT INTO revocation.events (event_id, source, id, event_type, lane, received_at, not_before, body_sha256, accepted_by)
+        VALUES (gen_random_uuid(), '/apps/shop', '1', 'auth.logout.v1', 'interactive', now(), now(), sha256('x'), 1)";
+    stage.db.execute(event).await.expect("a row of the release before");
+    for (change, constraint) in [
+        ("content_sha256 = 'x'", "content_is_a_sha256"),
+        ("real_id = '1'", "key_is_no_id"),
+        ("real_id = '1', id = repeat('=', 256)", "key_is_no_id"),
+        ("real_id = '1', id = E'1\\x1f' || repeat('=', 253)", "key_is_no_id"),
+        ("identity_reused = true", "further_has_a_key"),
+        ("beside = event_id", "further_has_a_key"),
+    ] {
+        match stage.db.execute(AssertSqlSafe(format!("UPDATE revocation.events SET {change}"))).await {
+            Err(sqlx::Error::Database(error)) => assert_eq!(error.constraint(), Some(constraint), "{change}"),
+            other => panic!("{change}: {other:?}"),
+        }
+    }
 }
