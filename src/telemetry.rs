@@ -197,11 +197,7 @@ impl Metrics {
         r.register("build", "Version of the program", Info::new([("version", version)]));
         r.register("events_accepted", "Events committed for the first time, by lane", self.accepted.clone());
         r.register("events_duplicate", "Events that were known already", self.duplicates.clone());
-        r.register(
-            "events_identity_reused",
-            "Events committed although another one with other content has their identity",
-            self.identities_reused.clone(),
-        );
+        r.register("events_identity_reused", "Events committed beside another one of their identity", self.identities_reused.clone());
         r.register("events_refused", "Events refused, by code", self.refused.clone());
         r.register("targets_over_rate", "Targets beyond their sender's rate, which wait for a second person", self.held_back.clone());
         r.register("attempts", "Provider calls, by provider and outcome", self.attempts.clone());
