@@ -331,7 +331,7 @@ $$;
 CREATE FUNCTION revocation.note_operation(what text, of_incident text, detail jsonb, note text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF what <> 'export' AND what NOT LIKE 'dead\_%' THEN
+    IF what <> 'export' AND what NOT LIKE 'dead %' THEN
         RAISE EXCEPTION '% is not noted by itself: its own function notes it', what USING ERRCODE = 'insufficient_privilege';
     END IF;
     INSERT INTO revocation.operations (actor, action, incident, detail)

@@ -44,6 +44,9 @@ REVOKE ALL ON SCHEMA revocation, audit FROM PUBLIC;
 
 GRANT USAGE ON SCHEMA audit TO auditor, revocation_operator, revocation_worker, revocation_retention;
 GRANT SELECT ON ALL TABLES IN SCHEMA audit TO auditor, revocation_operator, revocation_worker, revocation_retention;
+-- The views of later migrations, too.
+ALTER DEFAULT PRIVILEGES FOR ROLE revocation_owner IN SCHEMA audit
+    GRANT SELECT ON TABLES TO auditor, revocation_operator, revocation_worker, revocation_retention;
 -- What views compute with. Neither reads a table.
 GRANT EXECUTE ON FUNCTION revocation.revocation_id(uuid, smallint), revocation.stage(text, boolean), revocation.person(text),
     revocation.standing(text, timestamptz) TO PUBLIC;

@@ -157,6 +157,7 @@ pub async fn run(config: Config, migrate: bool, stop: CancellationToken) -> Resu
         database_up: AtomicBool::new(true),
         notes: notes_tx,
         verifier_owners: config.verifier_owners,
+        people: config.people,
         approval: config.authorization.approval(),
         incidents: Incidents::default(),
         recent: Recent::default(),

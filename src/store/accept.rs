@@ -74,6 +74,15 @@ pub struct Accepted {
     pub leased: bool,
 }
 
+/// What became of the events of one call. Those in neither list were known before.
+#[derive(Default)]
+pub struct Outcome {
+    /// Inserted.
+    pub accepted: Vec<Accepted>,
+    /// Rows of those that were to be added to a cancelled incident. Nothing of them is denied, and they are not on record.
+    pub barred: Vec<Uuid>,
+}
+
 /// An event that was known before, and the row that it has.
 pub struct Known {
     /// The row id given in [`NewEvent`].
@@ -83,17 +92,18 @@ pub struct Known {
 }
 
 impl Store {
-    /// Inserts new events with their targets and leases, and passes over those whose (`source`, `id`) is known.
+    /// Inserts new events with their targets and leases, and passes over those whose (`source`, `id`) is known. An event of a cancelled incident whose denial
+    /// was withheld is barred; one whose denial is published is inserted, so that it is on record.
     ///
     /// # Errors
     /// See [`StoreError`]; nothing was inserted, or the outcome is unknown and the same call may be repeated.
-    pub async fn accept(&self, worker: WorkerNo, events: &[NewEvent<'_>]) -> Result<Vec<Accepted>, StoreError> {
-        let columns = Columns::collect(events);
+    pub async fn accept(&self, worker: WorkerNo, events: &[NewEvent<'_>]) -> Result<Outcome, StoreError> {
         within!(self, "accept events", |connection| {
             if events.iter().all(|new| new.incident.is_none()) {
-                insert(connection, worker, &columns).await
+                let accepted = insert(connection, worker, &Columns::collect(events)).await?;
+                Ok(Outcome { accepted, ..Outcome::default() })
             } else {
-                accept_mass(connection, worker, events, &columns).await
+                accept_mass(connection, worker, events).await
             }
         })
     }
@@ -152,8 +162,8 @@ struct Columns<'a> {
 
 impl<'a> Columns<'a> {
     /// Sorted by identity: two workers that insert the same events then wait for, and never deadlock, each other.
-    fn collect(events: &'a [NewEvent<'a>]) -> Self {
-        let mut sorted: Vec<_> = events.iter().collect();
+    fn collect(events: impl IntoIterator<Item = &'a NewEvent<'a>>) -> Self {
+        let mut sorted: Vec<_> = events.into_iter().collect();
         sorted.sort_unstable_by_key(|new| (&new.event.source, &new.event.id));
         let mut columns = Self::default();
         for new in sorted {
@@ -227,19 +237,30 @@ impl<'a> TargetColumns<'a> {
     }
 }
 
-/// Events and their incidents, wholly or not at all.
-async fn accept_mass(
-    connection: &mut PgConnection,
-    worker: WorkerNo,
-    events: &[NewEvent<'_>],
-    columns: &Columns<'_>,
-) -> Result<Vec<Accepted>, sqlx::Error> {
-    let mut transaction = connection.begin().await?;
-    let accepted = insert(&mut transaction, worker, columns).await?;
-    let fresh = events.iter().filter(|new| accepted.iter().any(|accepted| accepted.row == new.row));
-    open(&mut transaction, NewIncident::gather(fresh)).await?;
-    transaction.commit().await?;
-    Ok(accepted)
+/// Events and their incidents, wholly or not at all; once more without those that a cancelled incident bars, which is rare.
+async fn accept_mass(connection: &mut PgConnection, worker: WorkerNo, events: &[NewEvent<'_>]) -> Result<Outcome, sqlx::Error> {
+    let mut cancelled: Vec<String> = Vec::new();
+    loop {
+        let (barred, kept): (Vec<_>, Vec<_>) = events.iter().partition(|new| new.is_barred(&cancelled));
+        let mut transaction = connection.begin().await?;
+        let accepted = insert(&mut transaction, worker, &Columns::collect(kept.iter().copied())).await?;
+        let fresh = || kept.iter().copied().filter(|new| accepted.iter().any(|accepted| accepted.row == new.row));
+        let found = open(&mut transaction, NewIncident::gather(fresh())).await?;
+        if fresh().any(|new| new.is_barred(&found)) {
+            transaction.rollback().await?;
+            cancelled.extend(found);
+            continue;
+        }
+        transaction.commit().await?;
+        return Ok(Outcome { accepted, barred: barred.iter().map(|new| new.row).collect() });
+    }
+}
+
+impl NewEvent<'_> {
+    /// Whether it was to be added to one of these incidents, and nothing of it is denied.
+    fn is_barred(&self, cancelled: &[String]) -> bool {
+        self.incident.is_some_and(|approval| approval.withheld) && self.event.incident.as_ref().is_some_and(|name| cancelled.contains(name))
+    }
 }
 
 /// `IN … IS TRUE`: looked up in a hash; a join would compare every target with every event, since sessions do without hash joins (see `SESSION`).

@@ -11,7 +11,9 @@ impl Store {
     /// See [`StoreError`].
     pub async fn event_ids(&self, source: &str, incident: &str) -> Result<HashSet<String>, StoreError> {
         let ids = within!(self, "look for an incident's events", |c| {
-            sqlx::query_scalar!("SELECT id FROM revocation.events WHERE source = $1 AND incident = $2", source, incident).fetch_all(c).await
+            sqlx::query_scalar!(r#"SELECT event_id AS "id!" FROM audit.events WHERE event_source = $1 AND incident = $2"#, source, incident)
+                .fetch_all(c)
+                .await
         });
         ids.map(HashSet::from_iter)
     }

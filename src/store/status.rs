@@ -19,12 +19,8 @@ impl Store {
                    'incidents', (SELECT coalesce(jsonb_agg(i ORDER BY i.opened_at, i.incident), '[]')
                        FROM (SELECT *, round(extract(epoch FROM now() - opened_at)) AS waits_s FROM audit.incidents WHERE finished_at IS NULL) i),
                    'backlog', (SELECT coalesce(jsonb_agg(b ORDER BY b.provider, b.lane, b.state), '[]')
-                       FROM (SELECT *, round(extract(epoch FROM now() - (
-                           SELECT min(t.due_at) FROM revocation.targets t
-                           WHERE t.provider = a.provider AND t.lane = a.lane AND t.state = a.state
-                               AND t.lease_owner IS NULL AND t.finished_at IS NULL AND NOT t.waiting AND (t.incident = '' OR t.incident IN (
-                                   SELECT i.incident FROM revocation.incidents i WHERE i.state = 'running' AND i.throttle_per_s IS NULL)))
-                           )) AS overdue_s FROM audit.backlog a) b),
+                       FROM (SELECT a.*, round(extract(epoch FROM now() - o.since)) AS overdue_s
+                           FROM audit.backlog a LEFT JOIN audit.overdue o USING (provider, lane, state)) b),
                    'providers', (SELECT coalesce(jsonb_agg(p ORDER BY p.provider), '[]') FROM audit.providers p),
                    'workers', (SELECT coalesce(jsonb_agg(w ORDER BY w.instance, w.started_at), '[]')
                        FROM (SELECT *, round(extract(epoch FROM now() - last_seen_at)) AS silent_s FROM audit.workers) w),

@@ -22,7 +22,7 @@ use crate::invalidation::EventRef;
 use crate::outcome::Standing;
 use crate::retry::Schedule;
 use crate::seal::SealContext;
-use crate::store::{Accepted, Disposition, NewEvent, NewTarget, StoreError};
+use crate::store::{Accepted, Disposition, NewEvent, NewTarget, Outcome, StoreError};
 use crate::target::{Target, TargetId};
 
 /// Most events a commit.
@@ -147,7 +147,13 @@ async fn accept(worker: &Arc<Worker>, batch: Vec<Prepared>, open: &watch::Sender
     for prepared in batch {
         let row = prepared.taken.row;
         if let Some(reason) = committed.unstorable.remove(&row) {
-            set_aside(worker, prepared.taken, reason);
+            set_aside(worker, prepared.taken, RefusalCode::InvalidField, reason);
+            continue;
+        }
+        if committed.is_barred(row) {
+            let incident = prepared.taken.event.incident.as_deref().unwrap_or_default();
+            let reason = format!("data.incident: {incident} was cancelled, which is final: order under another name");
+            set_aside(worker, prepared.taken, RefusalCode::NotAllowed, reason);
             continue;
         }
         let fresh = committed.accepted.iter().find(|a| a.row == row);
@@ -172,10 +178,10 @@ async fn accept(worker: &Arc<Worker>, batch: Vec<Prepared>, open: &watch::Sender
     }
 }
 
-/// An event that Postgres cannot hold is refused like any other bad input: waiting for it would hold up every event behind it.
-fn set_aside(worker: &Arc<Worker>, taken: Taken, reason: String) {
+/// An event that Postgres cannot hold, or that its incident does not take, is refused like any other bad input: waiting would hold up every event behind it.
+fn set_aside(worker: &Arc<Worker>, taken: Taken, code: RefusalCode, reason: String) {
     let Taken { received, event, .. } = taken;
-    let refusal = Refusal::new(RefusalCode::InvalidField, reason).of_event(Some(event.source), Some(event.id));
+    let refusal = Refusal::new(code, reason).of_event(Some(event.source), Some(event.id));
     worker.tasks.spawn(refuse(worker.clone(), received, refusal));
 }
 
@@ -211,8 +217,17 @@ struct Committed {
     accepted: Vec<Accepted>,
     /// The rows of events that were known.
     known: HashMap<Uuid, Uuid>,
+    /// Events of cancelled incidents that were not taken.
+    barred: Vec<Uuid>,
     /// Events that Postgres cannot hold, and why.
     unstorable: HashMap<Uuid, String>,
+}
+
+impl Committed {
+    /// Whether it was not taken, and is not on record from before its incident was cancelled.
+    fn is_barred(&self, row: Uuid) -> bool {
+        self.barred.contains(&row) && !self.known.contains_key(&row)
+    }
 }
 
 /// Commits, again and again until it is done; `None` if the worker stops first.
@@ -245,9 +260,9 @@ async fn commit(worker: &Worker, batch: &[Prepared], open: &watch::Sender<bool>)
 async fn insert(worker: &Worker, batch: &[Prepared]) -> Result<Committed, StoreError> {
     let events: Vec<_> = batch.iter().map(Prepared::row).collect();
     match (worker.store.accept(worker.number(), &events).await, batch) {
-        (Ok(accepted), _) => {
+        (Ok(Outcome { accepted, barred }), _) => {
             let known = known(worker, &events, &accepted).await?;
-            Ok(Committed { accepted, known, ..Committed::default() })
+            Ok(Committed { accepted, known, barred, ..Committed::default() })
         }
         (Err(StoreError::Unstorable(_, reason)), [one]) => {
             Ok(Committed { unstorable: HashMap::from([(one.taken.row, reason)]), ..Committed::default() })
@@ -257,6 +272,7 @@ async fn insert(worker: &Worker, batch: &[Prepared]) -> Result<Committed, StoreE
             let (mut all, right) = (Box::pin(insert(worker, left)).await?, Box::pin(insert(worker, right)).await?);
             all.accepted.extend(right.accepted);
             all.known.extend(right.known);
+            all.barred.extend(right.barred);
             all.unstorable.extend(right.unstorable);
             Ok(all)
         }

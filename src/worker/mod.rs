@@ -45,6 +45,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::approval::ApprovalRules;
 use crate::broker::{Beats, Publisher, QUEUES, Received, Reports, Snapshots};
+use crate::config::People;
 use crate::event::{Lane, Rules};
 use crate::invalidation::Composer;
 use crate::report::Owners;
@@ -94,6 +95,8 @@ pub struct Worker {
     pub notes: mpsc::UnboundedSender<Note>,
     /// Who may report for which service's verifiers.
     pub verifier_owners: Owners,
+    /// Who is who, for the database.
+    pub people: Option<People>,
     /// When a mass revocation needs a second person.
     pub approval: ApprovalRules,
     /// The incidents under way.
