@@ -150,7 +150,8 @@ CREATE TRIGGER change_is_noted AFTER UPDATE ON revocation.incidents FOR EACH ROW
 CREATE OR REPLACE FUNCTION revocation.refuse_change() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF TG_OP = 'DELETE' AND current_setting('revocation.retention', true) = 'on'
-        AND EXISTS (SELECT FROM pg_roles WHERE rolname = 'revocation_retention' AND pg_has_role(session_user, oid, 'MEMBER')) THEN
+        AND EXISTS (SELECT FROM pg_roles WHERE (rolname = session_user AND rolsuper)
+            OR (rolname = 'revocation_retention' AND pg_has_role(session_user, oid, 'MEMBER'))) THEN
         RETURN OLD;
     END IF;
     RAISE EXCEPTION '% on %.% refused: the table is append-only', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME

@@ -6,7 +6,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::harness::Stage;
-use crate::incident_record::{HELD, HOT, PARKED, REVOKED};
+use crate::incident_record::{HELD, HOT, ORDERS, PARKED, REVOKED};
 use crate::program::command;
 
 /// A denied event with two targets in each stage, and one of five whose denial is held back.
@@ -82,7 +82,7 @@ async fn one_that_waits_for_approval_or_is_paused_can_be_cancelled() {
     let again = stage.steer(&["cancel", "paused", "--reason", "again", "--json"]).json();
     assert_eq!((&again["changed"], &again["cancelled"]), (&json!(false), &json!(3)));
     assert_eq!(stage.of("paused", "cancel_reason").await.as_deref(), Some("no"));
-    assert_eq!(stage.count("audit.operations").await, 2);
+    assert_eq!(stage.count(ORDERS).await, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,7 @@
 mod broker;
 mod events;
 mod feed;
+mod logins;
 mod process;
 mod proxy;
 mod raw_amqp;
@@ -22,6 +23,7 @@ use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub(crate) use broker::*;
 pub(crate) use events::*;
 pub(crate) use feed::Feed;
+pub(crate) use logins::Login;
 pub(crate) use process::{Setup, Worker};
 pub(crate) use proxy::{Loss, Proxy};
 pub(crate) use raw_amqp::publish_with_message_id;
