@@ -1,10 +1,10 @@
 //! Accepting: a batch of events and their targets in one statement, one commit.
 
-use sqlx::{Acquire, PgConnection};
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::open::{NewIncident, open};
+use super::mass::accept_mass;
 use super::rejected::storable;
 use super::{Store, StoreError, WorkerNo, jti_iss};
 use crate::event::LogoutEvent;
@@ -155,14 +155,14 @@ columns!(TargetColumns {
 });
 
 #[derive(Default)]
-struct Columns<'a> {
+pub(super) struct Columns<'a> {
     events: EventColumns<'a>,
     targets: TargetColumns<'a>,
 }
 
 impl<'a> Columns<'a> {
     /// Sorted by identity: two workers that insert the same events then wait for, and never deadlock, each other.
-    fn collect(events: impl IntoIterator<Item = &'a NewEvent<'a>>) -> Self {
+    pub(super) fn collect(events: impl IntoIterator<Item = &'a NewEvent<'a>>) -> Self {
         let mut sorted: Vec<_> = events.into_iter().collect();
         sorted.sort_unstable_by_key(|new| (&new.event.source, &new.event.id));
         let mut columns = Self::default();
@@ -237,34 +237,8 @@ impl<'a> TargetColumns<'a> {
     }
 }
 
-/// Events and their incidents, wholly or not at all; once more without those that a cancelled incident bars, which is rare.
-async fn accept_mass(connection: &mut PgConnection, worker: WorkerNo, events: &[NewEvent<'_>]) -> Result<Outcome, sqlx::Error> {
-    let mut cancelled: Vec<String> = Vec::new();
-    loop {
-        let (barred, kept): (Vec<_>, Vec<_>) = events.iter().partition(|new| new.is_barred(&cancelled));
-        let mut transaction = connection.begin().await?;
-        let accepted = insert(&mut transaction, worker, &Columns::collect(kept.iter().copied())).await?;
-        let fresh = || kept.iter().copied().filter(|new| accepted.iter().any(|accepted| accepted.row == new.row));
-        let found = open(&mut transaction, NewIncident::gather(fresh())).await?;
-        if fresh().any(|new| new.is_barred(&found)) {
-            transaction.rollback().await?;
-            cancelled.extend(found);
-            continue;
-        }
-        transaction.commit().await?;
-        return Ok(Outcome { accepted, barred: barred.iter().map(|new| new.row).collect() });
-    }
-}
-
-impl NewEvent<'_> {
-    /// Whether it was to be added to one of these incidents, and nothing of it is denied.
-    fn is_barred(&self, cancelled: &[String]) -> bool {
-        self.incident.is_some_and(|approval| approval.withheld) && self.event.incident.as_ref().is_some_and(|name| cancelled.contains(name))
-    }
-}
-
 /// `IN … IS TRUE`: looked up in a hash; a join would compare every target with every event, since sessions do without hash joins (see `SESSION`).
-async fn insert(connection: &mut PgConnection, worker: WorkerNo, columns: &Columns<'_>) -> Result<Vec<Accepted>, sqlx::Error> {
+pub(super) async fn insert(connection: &mut PgConnection, worker: WorkerNo, columns: &Columns<'_>) -> Result<Vec<Accepted>, sqlx::Error> {
     let Columns { events: e, targets: t } = columns;
     sqlx::query_as!(
         Accepted,

@@ -34,6 +34,7 @@ mod evidence;
 mod incidents;
 pub mod jti_iss;
 mod lost;
+mod mass;
 mod on_record;
 mod open;
 mod operate;

@@ -5,6 +5,16 @@ use std::collections::HashSet;
 use super::{Store, StoreError};
 
 impl Store {
+    /// The state of an incident as `audit.incidents` names it; `None`: it is not on record.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn incident_state(&self, incident: &str) -> Result<Option<String>, StoreError> {
+        within!(self, "look for the incident", |c| {
+            sqlx::query_scalar!(r#"SELECT state AS "state!" FROM audit.incidents WHERE incident = $1"#, incident).fetch_optional(c).await
+        })
+    }
+
     /// The ids of a source's events of an incident.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use revocation_worker::store::{Order, Seen, Steered};
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Executor};
 
-use crate::harness::{Login, Stage};
+use crate::harness::Stage;
 use crate::incident_record::ORDERS;
 use crate::program::{bare, run};
 
@@ -25,7 +25,7 @@ async fn a_second_person_approves() {
     let stage = waiting().await;
     let alice = stage.operator("alice", &["soc"]).await;
     for spelling in ["bob", "Alice", "\u{430}lice", "al\u{fe0f}ice", "anybody"] {
-        let refused = run(&mut bare(&[("DATABASE_URL", &alice.url)]), &["incident", "approve", "leak", "--json", "--actor", spelling]);
+        let refused = run(&mut bare(&[("DATABASE_URL", &alice)]), &["incident", "approve", "leak", "--json", "--actor", spelling]);
         let sentence = "revocation-worker: incident leak: a second person must approve: alice, soc ordered some of it\n";
         assert_eq!((refused.code, refused.stderr.as_str()), (1, sentence), "{spelling}");
     }
@@ -99,7 +99,7 @@ async fn an_approval_is_for_what_was_seen() {
     let again = Order::Approve(Seen { asks: vec!["client".to_owned()], asking: 3, targets: 41 });
     assert_eq!(store.steer("carol", "leak", &again).await.expect("steer"), Steered::SamePerson);
     let carol = stage.operator("carol", &[]).await;
-    let ran = run(&mut bare(&[("DATABASE_URL", &carol.url)]), &["incident", "approve", "leak"]);
+    let ran = run(&mut bare(&[("DATABASE_URL", &carol)]), &["incident", "approve", "leak"]);
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
     assert_eq!(stage.of("leak", "approved_by").await.as_deref(), Some("carol"));
 }
@@ -147,8 +147,8 @@ async fn what_outgrows_its_approval_waits_again() {
 }
 
 impl Stage {
-    /// A login of an operator, who is this person beside those that there are.
-    async fn operator(&self, person: &str, broker_users: &[&str]) -> Login {
+    /// The database as an operator, who is this person beside those that there are.
+    async fn operator(&self, person: &str, broker_users: &[&str]) -> String {
         self.roles().await;
         let login = self.login("revocation_operator").await;
         let before = self.rows(
@@ -159,7 +159,7 @@ impl Stage {
         let mut people = before.await.remove(0);
         people[person] = json!({ "broker_users": broker_users, "database_roles": [login.role] });
         self.people(&people).await;
-        login
+        login.url
     }
 
     fn refused_approval(&self) -> String {

@@ -122,3 +122,25 @@ async fn a_cancel_that_was_killed_is_finished_by_workers() {
     assert_eq!(stage.count("audit.incidents WHERE incident = 'leak' AND cancelled = 11 AND pending + parked = 0 AND revoked = 4").await, 1);
     assert_eq!(stage.count("audit.incidents WHERE incident = 'other' AND cancelled = 0").await, 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn status_names_what_was_cancelled_before_it_was_denied() {
+    let stage = Stage::new().await;
+    for (name, denied) in [("never", 0), ("partly", 1), ("wholly", 2)] {
+        stage.incident(name, "running").await;
+        for nth in 0..2 {
+            let event = stage.event(name, 3).await;
+            if nth < denied {
+                stage.deny(event).await;
+            } else {
+                stage.hold(event).await;
+            }
+        }
+        stage.steered(&["cancel", name, "--reason", "wrong list"]);
+    }
+    let status = crate::program::run(&mut command(&stage), &["status"]).stdout;
+    for (name, targets) in [("never", 6), ("partly", 3)] {
+        assert!(status.contains(&format!("incident {name}: cancelled, {targets} targets never denied: verifiers accept them")), "{status}");
+    }
+    assert!(!status.contains("wholly"), "{status}");
+}

@@ -97,7 +97,9 @@ async fn everything_of_an_incident_is_on_one_screen() {
         "{text}"
     );
     assert!(
-        lines.last().is_some_and(|line| line.contains("  throttle  before -, from running, role ") && line.ends_with(", throttle_per_s 5, to running")),
+        lines.last().is_some_and(
+            |line| line.contains("  throttle  before -, from running, role ") && line.ends_with(", throttle_per_s 5, to running")
+        ),
         "{text}"
     );
 }

@@ -23,7 +23,6 @@ use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub(crate) use broker::*;
 pub(crate) use events::*;
 pub(crate) use feed::Feed;
-pub(crate) use logins::Login;
 pub(crate) use process::{Setup, Worker};
 pub(crate) use proxy::{Loss, Proxy};
 pub(crate) use raw_amqp::publish_with_message_id;
@@ -129,6 +128,11 @@ impl Stage {
         self.worker(&oidc.revocation_endpoint())
             .set("REVOCATION__PROVIDERS__MAIN__CLIENT_ID", oidc.client_id())
             .set("REVOCATION__PROVIDERS__MAIN__CLIENT_SECRET", oidc.client_secret())
+    }
+
+    /// Runs a statement.
+    pub(crate) async fn raw(&self, statement: &str) {
+        sqlx::query(sqlx::AssertSqlSafe(statement.to_owned())).execute(&self.db).await.unwrap_or_else(|e| panic!("{statement}: {e}"));
     }
 
     /// Counts the rows of a query such as `audit.revocations WHERE state = 'revoked'`.

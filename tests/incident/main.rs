@@ -4,6 +4,7 @@
 
 mod approval;
 mod bounds;
+mod cancelled;
 mod cutoffs;
 mod fleet_rate;
 mod handles;
@@ -17,6 +18,7 @@ mod outage;
 mod program;
 mod provider;
 mod retry_after;
+mod roles;
 mod scene;
 mod servers_away;
 

@@ -94,7 +94,8 @@ async fn no_incident_runs_without_the_approval_it_calls_for() {
         let said = refusal(&stage, &format!("UPDATE revocation.incidents SET {change}")).await;
         assert!(said.contains(refused_by), "{change}: {said}");
     }
-    let approve = "UPDATE revocation.incidents SET state = 'running', approved_by = 'bob', approved_role = session_user, approved_at = now(),
+    let approve =
+        "UPDATE revocation.incidents SET state = 'running', approved_by = 'bob', approved_role = session_user, approved_at = now(),
         approved_asks = asks, approved_asking = 1, approved_targets = 20";
     stage.db.execute(approve).await.expect("a second person approves what is there");
     for growth in ["asks = '{client,issuer}'", "asking = 2", "asking_expected = 2", "targets_expected = 21"] {
@@ -103,7 +104,9 @@ async fn no_incident_runs_without_the_approval_it_calls_for() {
     }
     stage.people(&json!({})).await;
     let taken_back = "approved_by = NULL, approved_role = NULL, approved_at = NULL, approved_asks = NULL, approved_asking = NULL, approved_targets = NULL";
-    for change in [taken_back, "approved_targets = 1000000", "approved_asking = 100", "approved_at = now() - interval '1 day', approved_by = 'carol'"] {
+    for change in
+        [taken_back, "approved_targets = 1000000", "approved_asking = 100", "approved_at = now() - interval '1 day', approved_by = 'carol'"]
+    {
         let said = refusal(&stage, &format!("UPDATE revocation.incidents SET {change}")).await;
         assert_eq!(said, "two_persons", "{change}");
     }

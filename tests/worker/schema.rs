@@ -16,10 +16,7 @@ const VIEWS: [(&str, &str); 19] = [
         "events",
         "event_row event_source event_id event_type incident lane reason actor broker_user occurred_at received_at not_before denied_at withheld",
     ),
-    (
-        "incident_approvals",
-        "incident opened_via asks asking approval_above approved_role approved_asks approved_targets contributors",
-    ),
+    ("incident_approvals", "incident opened_via asks asking approval_above approved_role approved_asks approved_targets contributors"),
     ("incident_providers", "incident provider pending revoked unsupported expired parked cancelled"),
     (
         "incidents",
@@ -30,10 +27,7 @@ const VIEWS: [(&str, &str); 19] = [
     ("overdue", "provider lane state since"),
     ("propagation", "event_source event_id incident denied_at applied_by live_verifiers waiting_for"),
     ("provider_orders", "order_no at provider action actor role"),
-    (
-        "provider_workers",
-        "provider worker breaker waits_since held_until last_success_at last_failure_at last_error calls_5m failures_5m",
-    ),
+    ("provider_workers", "provider worker breaker waits_since held_until last_success_at last_failure_at last_error calls_5m failures_5m"),
     (
         "providers",
         "provider breaker last_success_at last_failure_at last_error calls_5m failures_5m p50_ms_5m p95_ms_5m waits_since held_until",
