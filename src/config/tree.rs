@@ -33,6 +33,9 @@ fn syntax(text: &str, error: &toml::de::Error) -> String {
     format!("not valid TOML at line {}: {}", before.matches('\n').count() + 1, error.message())
 }
 
+/// Sections of sections, by names that the user chooses.
+const OF_NAMES: [&str; 2] = ["providers", "people"];
+
 fn overlay(tree: &mut Table, environment: &Environment, findings: &mut Findings) {
     for name in environment.unreadable() {
         findings.refuse(name, "the value of this environment variable is not UTF-8");
@@ -45,7 +48,10 @@ fn overlay(tree: &mut Table, environment: &Environment, findings: &mut Findings)
     for (name, value) in environment.prefixed() {
         match setting_of(name, tree) {
             Some(setting) => set(tree, &setting, name, value, findings),
-            None => findings.refuse(name, "names no setting; the form is REVOCATION__SECTION__KEY or REVOCATION__PROVIDERS__NAME__KEY"),
+            None => {
+                let forms = "REVOCATION__SECTION__KEY, REVOCATION__PROVIDERS__NAME__KEY or REVOCATION__PEOPLE__NAME__KEY";
+                findings.refuse(name, format_args!("names no setting; the form is {forms}"));
+            }
         }
     }
 }
@@ -53,19 +59,19 @@ fn overlay(tree: &mut Table, environment: &Environment, findings: &mut Findings)
 /// The path that `REVOCATION__SECTION__KEY` names.
 fn setting_of(variable: &str, tree: &Table) -> Option<Vec<String>> {
     let mut path: Vec<String> = variable.strip_prefix(PREFIX)?.split("__").map(str::to_lowercase).collect();
-    let is_provider = path.first().is_some_and(|section| section == "providers");
-    if path.iter().any(String::is_empty) || path.len() > 2 + usize::from(is_provider) || (is_provider && path.len() < 3) {
+    let is_of_names = path.first().is_some_and(|section| OF_NAMES.contains(&section.as_str()));
+    if path.iter().any(String::is_empty) || path.len() > 2 + usize::from(is_of_names) || (is_of_names && path.len() < 3) {
         return None;
     }
-    if is_provider && let Some(name) = configured_provider(&path[1], tree) {
+    if is_of_names && let Some(name) = configured(&path[0], &path[1], tree) {
         path[1] = name;
     }
     Some(path)
 }
 
-/// The provider in the file that `name` stands for: variables have neither lower case nor hyphens.
-fn configured_provider(name: &str, tree: &Table) -> Option<String> {
-    let names = tree.get("providers")?.as_table()?;
+/// The provider or person in the file that `name` stands for: variables have neither lower case nor hyphens.
+fn configured(section: &str, name: &str, tree: &Table) -> Option<String> {
+    let names = tree.get(section)?.as_table()?;
     let is_same = |other: &&String| other.to_lowercase().replace('-', "_") == name.replace('-', "_");
     names.keys().find(|other| *other == name).or_else(|| names.keys().find(is_same)).cloned()
 }

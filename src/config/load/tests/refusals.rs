@@ -61,7 +61,7 @@ fn settings_out_of_range_or_of_the_wrong_type() {
         ("people.bob", "{}", "nothing is theirs"),
         ("people.bob", "{ broker_users = [\"\"] }", "a broker user's name has 1 to 255 bytes"),
         ("people.bob", "{ database_roles = [\"\"] }", "a database role's name has 1 to 63 bytes"),
-        ("people.bob", "{ roles = [\"bob\"] }", "unknown setting"),
+        ("people.bob.roles", "[\"bob\"]", "unknown setting; expected"),
         ("people.bob.database_roles", "7", "must be a list of strings"),
         ("people.\" \".broker_users", "[\"a\"]", "a person's name has 1 to 255 bytes"),
         ("invalidation.heartbeat", "\"3s\"", "choose 100ms to 2s"),
