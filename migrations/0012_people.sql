@@ -160,6 +160,14 @@ END $$;
 CREATE TRIGGER stays BEFORE DELETE ON revocation.incidents FOR EACH ROW EXECUTE FUNCTION revocation.refuse_change();
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON revocation.incidents FOR EACH STATEMENT EXECUTE FUNCTION revocation.refuse_change();
 
+-- Whom an incident's events came by decides who may approve it.
+CREATE FUNCTION revocation.refuse_event() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RAISE EXCEPTION 'event %: whom it came by, and its incident, does not change', OLD.event_id USING ERRCODE = 'restrict_violation';
+END $$;
+CREATE TRIGGER origin_stays BEFORE UPDATE ON revocation.events FOR EACH ROW
+    WHEN ((OLD.incident, OLD.broker_user) IS DISTINCT FROM (NEW.incident, NEW.broker_user)) EXECUTE FUNCTION revocation.refuse_event();
+
 -- Counts belong to the triggers that write them: a role that changes targets needs no right to them.
 ALTER FUNCTION revocation.count_targets() SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
 ALTER FUNCTION revocation.count_denied() SECURITY DEFINER SET search_path = pg_catalog, pg_temp;

@@ -1,4 +1,5 @@
--- The roles, and what each may do. Run by an administrator after the first migration and after each that follows; it may be run any number of times:
+-- The roles, and what each may do. Run after the first migration and after each that follows, as often as you like, by a superuser, or by a role with
+-- CREATEROLE that owns the database and has migrated it:
 --   psql "$DATABASE_URL" -v ON_ERROR_STOP=1 -1 -f migrations/roles.sql
 -- The roles cannot log in. Give each login one of them, and each person a login of their own: CREATE ROLE alice LOGIN …; GRANT revocation_operator TO alice;
 --
@@ -22,6 +23,9 @@ BEGIN
             END;
         END IF;
     END LOOP;
+    IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
+        EXECUTE format('GRANT revocation_owner TO %I', current_user); -- only a member gives away what it owns
+    END IF;
     EXECUTE format('GRANT CREATE ON DATABASE %I TO revocation_owner', current_database());
     -- Whoever migrated, it is the owner's from here on. Sequences and indexes follow their tables.
     FOR object IN

@@ -116,7 +116,8 @@ async fn lock(connection: &mut PgConnection, incidents: &BTreeMap<&str, NewIncid
         )
         INSERT INTO revocation.incidents AS i (incident, state, reason, opened_by, opened_via, opened_at, approval_above, targets_expected, asks,
             asking, asking_expected, contributors)
-        SELECT n.incident, CASE WHEN n.asks <> '{}' OR greatest(n.asking, n.asking_expected) > 0 OR greatest(n.expected, n.received) > n.above
+        SELECT n.incident, CASE WHEN EXISTS (SELECT FROM revocation.incidents i WHERE i.incident = n.incident) -- it keeps its own state
+                    OR n.asks <> '{}' OR greatest(n.asking, n.asking_expected) > 0 OR greatest(n.expected, n.received) > n.above
                 THEN 'awaiting_approval' ELSE 'running' END,
             n.reason, n.opened_by, n.opened_via, n.opened_at, n.above, n.expected, n.asks, n.asking, n.asking_expected, n.contributors
         FROM n ORDER BY n.incident

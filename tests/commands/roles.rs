@@ -13,7 +13,7 @@ const RETENTION: &str = "revocation_retention";
 const OWNER: &str = "revocation_owner";
 
 /// A role, and what it must not do. In the database: incidents that wait, run and are paused, with an event each; a row in each append-only table.
-const FORBIDDEN: [(&str, &str); 78] = [
+const FORBIDDEN: [(&str, &str); 81] = [
     (WORKER, "UPDATE revocation.incidents SET approval_above = 1000000, state = 'running' WHERE incident = 'waits'"),
     (WORKER, "UPDATE revocation.incidents SET state = 'running' WHERE incident = 'waits'"),
     (WORKER, "UPDATE revocation.incidents SET state = 'paused' WHERE incident = 'runs'"),
@@ -98,6 +98,9 @@ const FORBIDDEN: [(&str, &str); 78] = [
     (OWNER, "UPDATE revocation.operations SET actor = 'x'"),
     (OWNER, "UPDATE revocation.incidents SET approval_above = 1000000, state = 'running' WHERE incident = 'waits'"),
     (OWNER, "TRUNCATE revocation.incidents"),
+    (OWNER, "DELETE FROM revocation.incidents"),
+    (OWNER, "UPDATE revocation.events SET broker_user = 'somebody-else'"),
+    (OWNER, "UPDATE revocation.events SET incident = 'runs' WHERE incident = 'waits'"),
 ];
 
 /// A missing right, a rule of a trigger, a violated CHECK.
