@@ -17,10 +17,10 @@ CREATE INDEX events_real_id ON revocation.events (source, real_id, body_sha256) 
 
 -- Events under the identity that they came with. Two branches, each of which has its index: a computed id has none.
 CREATE VIEW revocation.events_as_given AS
-SELECT event_id, source, id, event_type, incident, reason, actor, occurred_at, received_at, not_before, denied_at, identity_reused
+SELECT event_id, source, id, event_type, incident, lane, reason, actor, broker_user, occurred_at, received_at, not_before, denied_at, deny_at, identity_reused
 FROM revocation.events WHERE real_id IS NULL
 UNION ALL
-SELECT event_id, source, real_id, event_type, incident, reason, actor, occurred_at, received_at, not_before, denied_at, identity_reused
+SELECT event_id, source, real_id, event_type, incident, lane, reason, actor, broker_user, occurred_at, received_at, not_before, denied_at, deny_at, identity_reused
 FROM revocation.events WHERE real_id IS NOT NULL;
 
 CREATE OR REPLACE VIEW audit.revocations AS

@@ -161,6 +161,7 @@ pub async fn run(config: Config, migrate: bool, stop: CancellationToken) -> Resu
         notes: notes_tx,
         verifier_owners: config.verifier_owners,
         rates: Rates::default(),
+        people: config.people,
         approval: config.authorization.approval(),
         incidents: Incidents::default(),
         recent: Recent::default(),

@@ -159,6 +159,8 @@ pub(crate) fn worker(verb: &str, stage: &Stage, revoke_url: &str) -> Command {
         ("PROVIDERS__MAIN__CLIENT_SECRET", "bench-secret"),
         ("PROVIDERS__MAIN__CONCURRENCY", CONCURRENCY),
         ("AUTHORIZATION__MASS_REVOCATION_USERS", USER),
+        ("PEOPLE__OPENER__BROKER_USERS", USER),
+        ("PEOPLE__APPROVER__DATABASE_ROLES", "postgres"),
         ("AUTHORIZATION__APPROVAL_ABOVE_TARGETS", "1000000000"),
         ("HTTP__LISTEN", "127.0.0.1:0"),
         ("LOG__FORMAT", "json"),

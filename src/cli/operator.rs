@@ -7,7 +7,7 @@ use crate::store::Store;
 /// Option of every command that writes `audit.operations`.
 #[derive(clap::Args)]
 pub(super) struct Operator {
-    /// Who orders it, for the record [default: $USER, else $LOGNAME, else unknown]
+    /// Who orders it, for the record [default: $USER, else $LOGNAME, else unknown]; where the database role is somebody's ([people]), that person does
     #[arg(long, value_name = "NAME", value_parser = person)]
     actor: Option<String>,
 }
@@ -23,13 +23,9 @@ fn person(name: &str) -> Result<String, &'static str> {
 impl Operator {
     /// The name for the record.
     pub(super) fn name(&self) -> String {
-        self.known().unwrap_or_else(|| "unknown".to_owned())
-    }
-
-    /// The same for an order that must be somebody's.
-    pub(super) fn known(&self) -> Option<String> {
         let variable = |name| std::env::var(name).ok().and_then(|value| person(&value).ok());
-        self.actor.clone().or_else(|| variable("USER")).or_else(|| variable("LOGNAME"))
+        let known = self.actor.clone().or_else(|| variable("USER")).or_else(|| variable("LOGNAME"));
+        known.unwrap_or_else(|| "unknown".to_owned())
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::environment::Environment;
 use super::findings::{ConfigError, Findings};
+use super::people::{self, People};
 use super::raw::RawConfig;
 use super::{AmqpConfig, Config, DatabaseConfig, LimitsConfig, LogConfig, RetryConfig, authorization, evidence, providers, sections, tree};
 use crate::approval::ApprovalRules;
@@ -16,6 +17,8 @@ use crate::event::ProviderRule;
 pub struct DatabaseSettings {
     /// `[database]`
     pub database: DatabaseConfig,
+    /// `[people]`
+    pub people: Option<People>,
     /// `[log]`
     pub log: LogConfig,
 }
@@ -62,6 +65,7 @@ impl Config {
             invalidation: sections::invalidation(raw.invalidation, &mut findings),
             authorization: authorization::authorization(raw.authorization, &mut findings),
             verifier_owners: sections::verifier_owners(raw.verifiers, &mut findings),
+            people: people::people(raw.people, &mut findings),
             limits: sections::limits(raw.limits, max_message_bytes, &mut findings),
             http_listen: sections::http_listen(raw.http, &mut findings),
             log: sections::log(raw.log, environment, &mut findings),
@@ -74,7 +78,7 @@ impl Config {
 }
 
 impl DatabaseSettings {
-    /// Reads `[database]` and `[log]`, from the same places as [`Config::load`].
+    /// Reads `[database]`, `[people]` and `[log]`, from the same places as [`Config::load`].
     pub fn load(path: Option<&Path>, environment: &Environment) -> Result<Self, ConfigError> {
         let mut findings = Findings::default();
         let raw = tree::read(path, environment, &mut findings);
@@ -92,7 +96,11 @@ impl DatabaseSettings {
     }
 
     fn from_raw(raw: RawConfig, environment: &Environment, findings: &mut Findings) -> Self {
-        Self { database: sections::database(raw.database, findings), log: sections::log(raw.log, environment, findings) }
+        Self {
+            database: sections::database(raw.database, findings),
+            people: people::people(raw.people, findings),
+            log: sections::log(raw.log, environment, findings),
+        }
     }
 }
 

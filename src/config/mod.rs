@@ -8,6 +8,7 @@ mod evidence;
 mod findings;
 mod kinds;
 mod load;
+mod people;
 mod providers;
 mod raw;
 mod sections;
@@ -22,6 +23,7 @@ pub use kinds::{
     UserIdType,
 };
 pub use load::{BrokerSettings, DatabaseSettings, RetrySettings};
+pub use people::{People, Person};
 pub use providers::is_entra;
 
 use std::collections::BTreeMap;
@@ -85,6 +87,9 @@ pub struct Config {
     pub authorization: AuthorizationConfig,
     /// `[verifiers] owners`: services, and the broker users whose reports count for each service's verifiers. Default: whoever reported first.
     pub verifier_owners: Owners,
+    /// `[people.<name>] broker_users` and `database_roles`: whose they are; `migrate` tells the database. Default: what it was told last, at first nobody,
+    /// and then nobody can approve an incident.
+    pub people: Option<People>,
     /// `[limits]`
     pub limits: LimitsConfig,
     /// `[http] listen`. Default `127.0.0.1:9300`.

@@ -128,6 +128,7 @@ pub(super) struct RawConfig {
     pub(super) invalidation: RawInvalidation,
     pub(super) authorization: RawAuthorization,
     pub(super) verifiers: RawVerifiers,
+    pub(super) people: Option<BTreeMap<String, RawPerson>>,
     pub(super) limits: RawLimits,
     pub(super) http: RawHttp,
     pub(super) log: RawLog,
@@ -212,6 +213,13 @@ pub(super) struct RawRights {
 #[serde(default, deny_unknown_fields, expecting = "a section")]
 pub(super) struct RawVerifiers {
     pub(super) owners: Option<Lists>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a person's broker_users and database_roles")]
+pub(super) struct RawPerson {
+    pub(super) broker_users: Option<Words>,
+    pub(super) database_roles: Option<Words>,
 }
 
 #[derive(Default, Deserialize)]

@@ -33,7 +33,8 @@ fn syntax(text: &str, error: &toml::de::Error) -> String {
     format!("not valid TOML at line {}: {}", before.matches('\n').count() + 1, error.message())
 }
 
-const NO_SETTING: &str = "names no setting; the form is REVOCATION__SECTION__KEY or REVOCATION__PROVIDERS__NAME__KEY";
+const NO_SETTING: &str =
+    "names no setting; the form is REVOCATION__SECTION__KEY, REVOCATION__PROVIDERS__NAME__KEY or REVOCATION__PEOPLE__NAME__KEY";
 
 fn overlay(tree: &mut Table, environment: &Environment, findings: &mut Findings) {
     for name in environment.unreadable() {
@@ -57,7 +58,7 @@ fn setting_of(variable: &str, tree: &Table) -> Option<Vec<String>> {
     let mut path: Vec<String> = variable.strip_prefix(PREFIX)?.split("__").map(str::to_lowercase).collect();
     let words: Vec<&str> = path.iter().map(String::as_str).collect();
     let (fits, name) = match words[..] {
-        ["providers", ..] => (path.len() == 3, Some(1)),
+        ["providers" | "people", ..] => (path.len() == 3, Some(1)),
         ["authorization", "users", ..] => (matches!(path.len(), 2 | 4), Some(2)),
         ["authorization", "anonymous", ..] => (path.len() == 3, None),
         _ => (path.len() <= 2, None),

@@ -83,6 +83,9 @@ fn environment(surroundings: &Surroundings<'_>, port: u16) -> Result<Vec<(&'stat
         ("REVOCATION__HTTP__LISTEN", format!("127.0.0.1:{port}")),
         ("REVOCATION__LOG__FORMAT", "human".to_owned()),
         ("REVOCATION__AUTHORIZATION__MASS_REVOCATION_USERS", "guest".to_owned()),
+        // Whoever orders over the broker's user is not who approves in the database.
+        ("REVOCATION__PEOPLE__ALICE__BROKER_USERS", "guest".to_owned()),
+        ("REVOCATION__PEOPLE__BOB__DATABASE_ROLES", "postgres".to_owned()),
         ("REVOCATION__DEFAULT_PROVIDER", "main".to_owned()),
         ("REVOCATION__PROVIDERS__MAIN__KIND", "rfc7009".to_owned()),
         ("REVOCATION__PROVIDERS__MAIN__REVOCATION_ENDPOINT", provider.revocation_endpoint()),

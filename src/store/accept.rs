@@ -6,16 +6,16 @@
 mod columns;
 mod insert;
 mod known;
+mod mass;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use sqlx::{Acquire, PgConnection};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use self::columns::Columns;
 use self::insert::{Inserted, insert};
-use super::open::{NewIncident, open};
+use self::mass::accept_mass;
 use super::{Store, StoreError, WorkerNo};
 use crate::event::{LogoutEvent, Party};
 use crate::seal::Sealed;
@@ -99,6 +99,8 @@ pub enum Entered {
     },
     /// The same content was on record under this identity, as this row.
     Known(Uuid),
+    /// It was ordered for a cancelled incident. Nothing of it is denied, and it is not on record.
+    Barred,
 }
 
 /// An event on its way into the table.
@@ -142,16 +144,19 @@ impl Store {
     /// # Errors
     /// See [`StoreError`]; a part may be on record, or the outcome is unknown: the same call may be repeated.
     pub async fn accept(&self, worker: WorkerNo, events: &[NewEvent<'_>]) -> Result<HashMap<Uuid, Entered>, StoreError> {
-        let mut entered = HashMap::with_capacity(events.len());
+        let (mut entered, mut barred) = (HashMap::with_capacity(events.len()), HashSet::new());
         for identity_reused in [false, true] {
-            let lines = events.iter().filter(|new| !entered.contains_key(&new.first())).map(|new| Line::of(new, identity_reused));
-            self.enter(worker, lines.collect(), &mut entered).await?;
+            let is_open = |new: &&NewEvent<'_>| !entered.contains_key(&new.first()) && !barred.contains(&new.row);
+            let lines = events.iter().filter(is_open).map(|new| Line::of(new, identity_reused)).collect();
+            barred.extend(self.enter(worker, lines, &mut entered).await?);
             let missed: Vec<_> = events.iter().filter(|new| new.beside.is_none() && !entered.contains_key(&new.row)).collect();
             if missed.is_empty() {
                 return Ok(entered);
             }
             entered.extend(self.known(&missed).await?);
         }
+        // Unless it is on record from before its incident was cancelled.
+        barred.into_iter().for_each(|row| drop(entered.entry(row).or_insert(Entered::Barred)));
         match events.iter().all(|new| entered.contains_key(&new.first())) {
             true => Ok(entered),
             // It was deleted in between.
@@ -159,38 +164,27 @@ impl Store {
         }
     }
 
-    /// Inserts what can be, as it is or under keys.
-    async fn enter(&self, worker: WorkerNo, mut lines: Vec<Line<'_>>, entered: &mut HashMap<Uuid, Entered>) -> Result<(), StoreError> {
+    /// Inserts what can be, as it is or under keys. Returns those that a cancelled incident bars.
+    async fn enter(
+        &self,
+        worker: WorkerNo,
+        mut lines: Vec<Line<'_>>,
+        entered: &mut HashMap<Uuid, Entered>,
+    ) -> Result<Vec<Uuid>, StoreError> {
         if lines.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         // In one order: two workers that insert the same events then wait for, and never deadlock, each other.
         lines.sort_unstable_by(|a, b| (&a.new.event.source, a.id()).cmp(&(&b.new.event.source, b.id())));
-        let columns = Columns::collect(&lines);
-        let inserted = within!(self, "accept events", |connection| {
+        let (inserted, barred) = within!(self, "accept events", |connection| {
             if lines.iter().all(|line| line.new.incident.is_none()) {
-                insert(connection, worker, &columns).await
+                insert(connection, worker, &Columns::collect(&lines)).await.map(|inserted| (inserted, Vec::new()))
             } else {
-                accept_mass(connection, worker, &lines, &columns).await
+                accept_mass(connection, worker, &lines).await
             }
         })?;
         let identity_reused = lines[0].identity_reused;
         entered.extend(inserted.into_iter().map(|Inserted { row, leased }| (row, Entered::New { leased, identity_reused })));
-        Ok(())
+        Ok(barred)
     }
-}
-
-/// Events and their incidents, wholly or not at all.
-async fn accept_mass(
-    connection: &mut PgConnection,
-    worker: WorkerNo,
-    lines: &[Line<'_>],
-    columns: &Columns<'_>,
-) -> Result<Vec<Inserted>, sqlx::Error> {
-    let mut transaction = connection.begin().await?;
-    let inserted = insert(&mut transaction, worker, columns).await?;
-    let fresh = lines.iter().map(|line| line.new).filter(|new| inserted.iter().any(|inserted| inserted.row == new.row));
-    open(&mut transaction, NewIncident::gather(fresh)).await?;
-    transaction.commit().await?;
-    Ok(inserted)
 }

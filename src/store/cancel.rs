@@ -24,39 +24,17 @@ impl Store {
     ///
     /// # Errors
     /// See [`StoreError`]; nothing was changed, or the outcome is unknown and the same order may be given again.
-    pub async fn give_up(&self, actor: &str, target: TargetId, reason: &str, even_leased: bool) -> Result<GivenUp, StoreError> {
+    pub async fn give_up(&self, note: &str, target: TargetId, reason: &str, even_leased: bool) -> Result<GivenUp, StoreError> {
         let given_up = within!(self, "give up a target", |c| {
             sqlx::query_scalar!(
-                r#"WITH open AS MATERIALIZED (
-                    SELECT event_id, ordinal, state, provider, incident, attempts, lease_owner, leased_at, deny_until FROM revocation.targets
-                    WHERE event_id = $2 AND ordinal = $3 AND finished_at IS NULL AND (lease_owner IS NULL OR $5) FOR UPDATE
-                ), closed AS (
-                    INSERT INTO revocation.attempts (event_id, ordinal, attempt, answered, worker_no, started_at, outcome, error)
-                    SELECT event_id, ordinal, attempts, false, lease_owner, leased_at, 'unknown', 'an operator gave the target up meanwhile'
-                    FROM open WHERE lease_owner IS NOT NULL
-                    ON CONFLICT DO NOTHING
-                ), given_up AS (
-                    UPDATE revocation.targets t
-                    SET state = 'cancelled', waiting = false, due_at = NULL, lease_owner = NULL, leased_at = NULL, sealed = NULL, sealed_key = NULL,
-                        finished_at = now()
-                    FROM open WHERE (t.event_id, t.ordinal) = (open.event_id, open.ordinal)
-                    RETURNING 1
-                ), noted AS (
-                    INSERT INTO revocation.operations (actor, action, incident, detail)
-                    SELECT $1, 'target_cancel', nullif(incident, ''), jsonb_build_object('revocation_id', revocation.revocation_id(event_id, ordinal),
-                        'provider', provider, 'reason', $4::text, 'state', state, 'in_flight', lease_owner IS NOT NULL, 'role', session_user)
-                    FROM open
-                )
-                SELECT jsonb_build_object('revocation_id', revocation.revocation_id(event_id, ordinal), 'provider', provider,
-                           'denied_until', deny_until, 'withheld', e.deny_at IS NOT NULL) AS "given_up!"
-                FROM open JOIN revocation.events e USING (event_id)"#,
-                actor,
+                "SELECT revocation.give_up_target($1, $2, $3, $4, $5)",
                 target.event,
                 target.ordinal,
                 reason,
-                even_leased
+                even_leased,
+                note
             )
-            .fetch_optional(c)
+            .fetch_one(c)
             .await
         })?;
         match given_up {

@@ -2,7 +2,6 @@
 
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use serde_json::Value;
 use sqlx::Postgres;
 use sqlx::pool::PoolConnection;
 use time::OffsetDateTime;
@@ -64,27 +63,9 @@ impl Store {
     /// See [`StoreError`].
     pub async fn has_incident(&self, incident: &str) -> Result<bool, StoreError> {
         within!(self, "look for the incident", |c| {
-            sqlx::query_scalar!(r#"SELECT EXISTS (SELECT FROM revocation.incidents WHERE incident = $1) AS "is_there!""#, incident)
+            sqlx::query_scalar!(r#"SELECT EXISTS (SELECT FROM audit.incident_approvals WHERE incident = $1) AS "is_there!""#, incident)
                 .fetch_one(c)
                 .await
-        })
-    }
-
-    /// Writes a row of `audit.operations` with the action `export`.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    pub async fn note_export(&self, actor: &str, incident: &str, detail: &Value) -> Result<(), StoreError> {
-        within!(self, "record the export", |c| {
-            sqlx::query!(
-                "INSERT INTO revocation.operations (actor, action, incident, detail) VALUES ($1, 'export', $2, $3)",
-                actor,
-                incident,
-                detail
-            )
-            .execute(c)
-            .await
-            .map(drop)
         })
     }
 }
@@ -97,7 +78,7 @@ impl Snapshot {
     pub async fn expected(&mut self) -> Result<u64, StoreError> {
         let rows = sqlx::query_scalar!(
             r#"SELECT count(*) + coalesce(sum(attempts), 0) AS "rows!"
-                FROM revocation.events e JOIN revocation.targets t USING (event_id) WHERE e.incident = $1"#,
+                FROM audit.events e JOIN audit.targets t USING (event_row) WHERE e.incident = $1"#,
             self.name
         );
         let rows = rows.fetch_one(&mut *self.connection).await.map_err(|e| StoreError::new(WHAT, e))?;
@@ -111,26 +92,23 @@ impl Snapshot {
             // Event by event, by index: neither view can be asked for an incident in an order without sorting all of it.
             Rows::Revocations => sqlx::query_scalar!(
                 r#"SELECT row_to_json(r)::text AS "row!"
-                    FROM revocation.events e JOIN LATERAL (SELECT * FROM audit.revocations r
-                        WHERE (r.event_source, r.event_id) = (e.source, coalesce(e.real_id, e.id)) AND left(r.revocation_id, 36) = e.event_id::text) r ON true
-                    WHERE e.incident = $1 ORDER BY e.event_id, length(r.revocation_id), r.revocation_id"#,
+                    FROM audit.events e JOIN LATERAL (SELECT * FROM audit.revocations r
+                        WHERE (r.event_source, r.event_id) = (e.event_source, e.event_id) AND left(r.revocation_id, 36) = e.event_row::text) r ON true
+                    WHERE e.incident = $1 ORDER BY e.event_row, length(r.revocation_id), r.revocation_id"#,
                 name
             )
             .fetch(&mut **c),
-            // What the view says, from the tables: the view itself can be asked by a computed id only. Of two ends of one attempt, the answer counts.
+            // `audit.attempts` itself can be asked by a computed id only.
             Rows::Attempts => sqlx::query_scalar!(
                 r#"SELECT row_to_json(r)::text AS "row!"
-                    FROM revocation.events e JOIN LATERAL (
-                        (SELECT DISTINCT ON (a.ordinal, a.attempt) revocation.revocation_id(a.event_id, a.ordinal) AS revocation_id, a.attempt,
-                               w.instance AS worker, a.started_at, a.duration_ms, a.outcome, a.http_status, a.error, a.retry_after_ms
-                        FROM revocation.attempts a LEFT JOIN revocation.workers w USING (worker_no)
-                        WHERE a.event_id = e.event_id ORDER BY a.ordinal, a.attempt, a.answered DESC)
+                    FROM audit.events e JOIN LATERAL (
+                        SELECT a.revocation_id, a.attempt, a.worker, a.started_at, a.duration_ms, a.outcome, a.http_status, a.error, a.retry_after_ms
+                        FROM audit.event_attempts a WHERE a.event_row = e.event_row
                         UNION ALL
-                        SELECT revocation.revocation_id(t.event_id, t.ordinal), t.attempts, w.instance, t.leased_at, NULL, NULL, NULL, NULL, NULL
-                        FROM revocation.targets t LEFT JOIN revocation.workers w ON w.worker_no = t.lease_owner
-                        WHERE t.event_id = e.event_id AND t.lease_owner IS NOT NULL
+                        SELECT a.revocation_id, a.attempt, a.worker, a.started_at, NULL, NULL, NULL, NULL, NULL
+                        FROM audit.event_attempts_under_way a WHERE a.event_row = e.event_row
                     ) r ON true
-                    WHERE e.incident = $1 ORDER BY e.event_id, length(r.revocation_id), r.revocation_id, r.attempt"#,
+                    WHERE e.incident = $1 ORDER BY e.event_row, length(r.revocation_id), r.revocation_id, r.attempt"#,
                 name
             )
             .fetch(&mut **c),
@@ -146,10 +124,10 @@ impl Snapshot {
             .fetch(&mut **c),
             Rows::Propagation => sqlx::query_scalar!(
                 r#"SELECT row_to_json(p)::text AS "row!"
-                    FROM revocation.events e JOIN LATERAL (SELECT * FROM audit.propagation p
-                        WHERE (p.event_source, p.event_id) = (e.source, coalesce(e.real_id, e.id)) AND p.incident = e.incident
+                    FROM audit.events e JOIN LATERAL (SELECT * FROM audit.propagation p
+                        WHERE (p.event_source, p.event_id) = (e.event_source, e.event_id) AND p.incident = e.incident
                             AND p.denied_at IS NOT DISTINCT FROM e.denied_at LIMIT 1) p ON true
-                    WHERE e.incident = $1 ORDER BY e.event_id"#,
+                    WHERE e.incident = $1 ORDER BY e.event_row"#,
                 name
             )
             .fetch(&mut **c),

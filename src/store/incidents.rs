@@ -23,7 +23,7 @@ impl Store {
                 r#"SELECT jsonb_build_object(
                        'incidents', (SELECT coalesce(jsonb_agg(i ORDER BY i.finished_at IS NOT NULL, i.opened_at DESC, i.incident), '[]')
                            FROM audit.incidents i WHERE $1 OR i.finished_at IS NULL OR i.finished_at > now() - interval '7 days'),
-                       'hidden', (SELECT count(*) FROM revocation.incidents
+                       'hidden', (SELECT count(*) FROM audit.incidents
                            WHERE NOT $1 AND finished_at <= now() - interval '7 days')) AS "incidents!""#,
                 all
             )
@@ -43,22 +43,15 @@ impl Store {
             sqlx::query_scalar!(
                 r#"SELECT to_jsonb(a) || jsonb_build_object(
                        'opened_via', i.opened_via, 'asks', i.asks, 'approval_above', i.approval_above, 'approved_role', i.approved_role,
-                       'approved_asks', i.approved_asks, 'approved_targets', i.approved_targets, 'contributors', i.contributors,
-                       'asking', greatest(i.asking, i.asking_expected),
+                       'approved_asks', i.approved_asks, 'approved_targets', i.approved_targets, 'contributors', i.contributors, 'asking', i.asking,
                        'targets', greatest(a.targets_expected, a.targets_received),
-                       'waits_s', round(extract(epoch FROM now() - i.opened_at)),
-                       'in_flight', (SELECT count(*) FROM revocation.targets t WHERE t.lease_owner IS NOT NULL AND t.incident = i.incident),
-                       'providers', (SELECT coalesce(jsonb_agg(p ORDER BY p.provider), '[]') FROM (
-                           SELECT n.provider, coalesce(sum(n.targets) FILTER (WHERE n.stage IN ('waiting', 'pending')), 0) AS pending,
-                                  coalesce(sum(n.targets) FILTER (WHERE n.stage = 'revoked'), 0) AS revoked,
-                                  coalesce(sum(n.targets) FILTER (WHERE n.stage = 'unsupported'), 0) AS unsupported,
-                                  coalesce(sum(n.targets) FILTER (WHERE n.stage = 'expired'), 0) AS expired,
-                                  coalesce(sum(n.targets) FILTER (WHERE n.stage = 'parked'), 0) AS parked,
-                                  coalesce(sum(n.targets) FILTER (WHERE n.stage = 'cancelled'), 0) AS cancelled
-                           FROM revocation.incident_counts n WHERE n.incident = i.incident GROUP BY n.provider) p),
+                       'waits_s', round(extract(epoch FROM now() - a.opened_at)),
+                       'in_flight', (SELECT count(*) FROM audit.targets t WHERE t.in_flight AND t.incident = a.incident),
+                       'providers', (SELECT coalesce(jsonb_agg(to_jsonb(p) - 'incident' ORDER BY p.provider), '[]')
+                           FROM audit.incident_providers p WHERE p.incident = a.incident),
                        'operations', (SELECT coalesce(jsonb_agg(o ORDER BY o.at), '[]') FROM (
-                           SELECT at, actor, action, detail FROM audit.operations WHERE incident = i.incident) o)) AS "incident!"
-                   FROM revocation.incidents i JOIN audit.incidents a USING (incident) WHERE i.incident = $1"#,
+                           SELECT at, actor, action, detail FROM audit.operations WHERE incident = a.incident) o)) AS "incident!"
+                   FROM audit.incident_approvals i JOIN audit.incidents a USING (incident) WHERE i.incident = $1"#,
                 name
             )
             .fetch_optional(c)
@@ -79,12 +72,12 @@ impl Store {
         let mut connection = self.patient(WHAT).await?;
         let work = sqlx::query_scalar!(
             r#"WITH event AS MATERIALIZED (
-                SELECT event_id, denied_at IS NOT NULL AS denied, denied_at FROM revocation.events WHERE incident = $1
+                SELECT event_row, denied_at IS NOT NULL AS denied, denied_at FROM audit.events WHERE incident = $1
             ), part AS MATERIALIZED (
                 SELECT t.kind, t.state, e.denied, count(*) AS targets,
                        count(*) FILTER (WHERE t.deny_until > now() AND t.state <> 'expired') AS live,
                        max(t.deny_until) FILTER (WHERE t.state <> 'expired') AS until
-                FROM event e JOIN revocation.targets t USING (event_id) WHERE t.incident = $1 GROUP BY t.kind, t.state, e.denied
+                FROM event e JOIN audit.targets t USING (event_row) WHERE t.incident = $1 GROUP BY t.kind, t.state, e.denied
             ), verifier AS MATERIALIZED (
                 SELECT v.service || '/' || v.instance AS name, NOT (v.up_to_date AND (last.denied_at IS NULL OR coalesce(v.applied_time >= last.denied_at, false))) AS behind
                 FROM audit.verifiers v CROSS JOIN (SELECT max(denied_at) AS denied_at FROM event) last WHERE v.live AND v.verified

@@ -73,9 +73,11 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// Server-side limits, all below [`CALL_TIMEOUT`], so that the server gives up first. Every query of the worker is a lookup by index:
 /// a plan that was cached while the tables were empty must not scan them when they have grown.
-const SESSION: [(&str, &str); 8] = [
+const SESSION: [(&str, &str); 9] = [
     // Not the default's "$user": for a user called revocation that is our schema, and the table of migrations would be looked for there.
     ("search_path", "public"),
+    // Whom `audit.operations` names for what is done without an order.
+    ("revocation.actor", "revocation-worker"),
     ("statement_timeout", "5s"),
     ("lock_timeout", "2s"),
     ("idle_in_transaction_session_timeout", "10s"),

@@ -5,6 +5,16 @@ use std::collections::HashSet;
 use super::{Store, StoreError};
 
 impl Store {
+    /// The state of an incident as `audit.incidents` names it; `None`: it is not on record.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn incident_state(&self, incident: &str) -> Result<Option<String>, StoreError> {
+        within!(self, "look for the incident", |c| {
+            sqlx::query_scalar!(r#"SELECT state AS "state!" FROM audit.incidents WHERE incident = $1"#, incident).fetch_optional(c).await
+        })
+    }
+
     /// The ids of a source's events of an incident that came by one broker user.
     ///
     /// # Errors
@@ -12,7 +22,7 @@ impl Store {
     pub async fn event_ids(&self, source: &str, incident: &str, user: &str) -> Result<HashSet<String>, StoreError> {
         let ids = within!(self, "look for an incident's events", |c| {
             sqlx::query_scalar!(
-                r#"SELECT coalesce(real_id, id) AS "id!" FROM revocation.events WHERE source = $1 AND incident = $2 AND broker_user = $3"#,
+                r#"SELECT event_id AS "id!" FROM audit.events WHERE event_source = $1 AND incident = $2 AND broker_user = $3"#,
                 source,
                 incident,
                 user

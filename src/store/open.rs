@@ -16,6 +16,8 @@ pub(super) struct NewIncident<'a> {
     opened_at: OffsetDateTime,
     /// Who ordered these events, and by which broker users they came.
     contributors: Vec<&'a str>,
+    /// How many targets these events have.
+    targets: i64,
     expected: Option<i64>,
     asks: Vec<&'static str>,
     asking: i64,
@@ -32,6 +34,7 @@ impl<'a> NewIncident<'a> {
             let incident = incidents.entry(name).or_insert_with(|| Self::of(new));
             incident.contributors.extend([actor(new), new.broker_user].into_iter().flatten());
             incident.contributors.extend(approval.senders.iter().map(String::as_str));
+            incident.targets += i64::try_from(new.event.targets.len()).unwrap_or(i64::MAX);
             incident.expected = incident.expected.max(new.event.incident_targets);
             incident.asks.extend(approval.asks.iter().map(|kind| kind.as_str()));
             incident.asking += approval.asking;
@@ -48,6 +51,7 @@ impl<'a> NewIncident<'a> {
             opened_via: new.broker_user,
             opened_at: new.event.received_at,
             contributors: Vec::new(),
+            targets: 0,
             expected: None,
             asks: Vec::new(),
             asking: 0,
@@ -73,15 +77,31 @@ fn actor<'a>(new: &NewEvent<'a>) -> Option<&'a str> {
 }
 
 /// Opens incidents, or adds to those that are open. One that then asks for more than was approved stops until it is approved; one that had ended
-/// goes on.
-pub(super) async fn open(connection: &mut PgConnection, incidents: BTreeMap<&str, NewIncident<'_>>) -> Result<(), sqlx::Error> {
-    let opened = lock(connection, &incidents).await?;
-    add(connection, &incidents, &opened).await
+/// goes on. Returns those that were cancelled: what is added to them is neither denied nor revoked.
+pub(super) async fn open(connection: &mut PgConnection, incidents: BTreeMap<&str, NewIncident<'_>>) -> Result<Vec<String>, sqlx::Error> {
+    let rows = lock(connection, &incidents).await?;
+    let cancelled = rows.iter().filter(|row| row.state == "cancelled").map(|row| row.incident.clone()).collect();
+    let added: BTreeMap<_, _> = incidents
+        .into_iter()
+        .filter_map(|(name, new)| Some((rows.iter().find(|row| row.incident == name && !row.is_new)?, new)))
+        .map(|(row, new)| (row.incident.as_str(), (row.was_finished, new)))
+        .collect();
+    if !added.is_empty() {
+        add(connection, &added).await?;
+    }
+    Ok(cancelled)
 }
 
-/// Makes the rows that are not there, waiting for an approval, and locks all of them: nobody ends, steers or adds to one until this is committed.
-/// Returns those that are new.
-async fn lock(connection: &mut PgConnection, incidents: &BTreeMap<&str, NewIncident<'_>>) -> Result<Vec<String>, sqlx::Error> {
+/// An incident's row, locked.
+struct Row {
+    incident: String,
+    state: String,
+    is_new: bool,
+    was_finished: bool,
+}
+
+/// Makes the rows that are not there, and locks all of them: nobody ends, steers or adds to one until this is committed. A trigger puts both on record.
+async fn lock(connection: &mut PgConnection, incidents: &BTreeMap<&str, NewIncident<'_>>) -> Result<Vec<Row>, sqlx::Error> {
     let names: Vec<_> = incidents.keys().copied().collect();
     let of: Vec<_> = incidents.values().collect();
     let reasons: Vec<_> = of.iter().map(|new| new.reason).collect();
@@ -89,72 +109,110 @@ async fn lock(connection: &mut PgConnection, incidents: &BTreeMap<&str, NewIncid
     let opened_via: Vec<_> = of.iter().map(|new| new.opened_via).collect();
     let opened_at: Vec<_> = of.iter().map(|new| new.opened_at).collect();
     let above: Vec<_> = of.iter().map(|new| new.above_targets).collect();
-    sqlx::query_scalar!(
-        r#"WITH opened AS (
-            INSERT INTO revocation.incidents AS i (incident, state, reason, opened_by, opened_via, opened_at, approval_above)
-            SELECT n.incident, 'awaiting_approval', n.reason, n.opened_by, n.opened_via, n.opened_at, n.above
-            FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::bigint[])
-                AS n (incident, reason, opened_by, opened_via, opened_at, above)
-            ORDER BY n.incident
-            ON CONFLICT (incident) DO UPDATE SET finished_at = NULL
-            RETURNING i.incident, i.xmax = 0 AS is_new
+    let expected: Vec<_> = of.iter().map(|new| new.expected).collect();
+    let asks: Vec<_> = of.iter().map(|new| new.asks.join(",")).collect();
+    let asking: Vec<_> = of.iter().map(|new| new.asking).collect();
+    let asking_expected: Vec<_> = of.iter().map(|new| new.asking_expected).collect();
+    let contributors: Vec<_> = of.iter().map(|new| new.contributors.join("\u{1f}")).collect();
+    sqlx::query_as!(
+        Row,
+        r#"WITH n AS MATERIALIZED (
+            SELECT n.incident, n.reason, n.opened_by, n.opened_via, n.opened_at, n.above, n.expected, n.asking, n.asking_expected,
+                ARRAY(SELECT DISTINCT unnest(string_to_array(n.asks, ',')) ORDER BY 1) AS asks,
+                ARRAY(SELECT DISTINCT revocation.person(who) FROM unnest(string_to_array(n.contributors, E'\x1f')) who) AS contributors,
+                (SELECT coalesce(sum(targets), 0) FROM revocation.incident_counts c WHERE c.incident = n.incident)::bigint AS received
+            FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::bigint[], $7::bigint[], $8::text[], $9::bigint[],
+                $10::bigint[], $11::text[])
+                AS n (incident, reason, opened_by, opened_via, opened_at, above, expected, asks, asking, asking_expected, contributors)
+        ), before AS MATERIALIZED (
+            SELECT i.incident FROM n JOIN revocation.incidents i ON i.incident = n.incident WHERE i.finished_at IS NOT NULL
         )
-        SELECT incident FROM opened WHERE is_new"#,
+        INSERT INTO revocation.incidents AS i (incident, state, reason, opened_by, opened_via, opened_at, approval_above, targets_expected, asks,
+            asking, asking_expected, contributors)
+        SELECT n.incident, CASE WHEN EXISTS (SELECT FROM revocation.incidents i WHERE i.incident = n.incident) -- it keeps its own state
+                    OR n.asks <> '{}' OR greatest(n.asking, n.asking_expected) > 0 OR greatest(n.expected, n.received) > n.above
+                THEN 'awaiting_approval' ELSE 'running' END,
+            n.reason, n.opened_by, n.opened_via, n.opened_at, n.above, n.expected, n.asks, n.asking, n.asking_expected, n.contributors
+        FROM n ORDER BY n.incident
+        ON CONFLICT (incident) DO UPDATE SET finished_at = NULL
+        RETURNING i.incident, i.state, i.xmax = 0 AS "is_new!", EXISTS (SELECT FROM before b WHERE b.incident = i.incident) AS "was_finished!""#,
         &names as &[&str],
         &reasons as &[Option<&str>],
         &opened_by as &[&str],
         &opened_via as &[Option<&str>],
         &opened_at,
-        &above
+        &above,
+        &expected as &[Option<i64>],
+        &asks,
+        &asking,
+        &asking_expected as &[Option<i64>],
+        &contributors
     )
     .fetch_all(connection)
     .await
 }
 
 /// A statement of its own: it sees the counts of whoever held the rows before.
-async fn add(connection: &mut PgConnection, incidents: &BTreeMap<&str, NewIncident<'_>>, opened: &[String]) -> Result<(), sqlx::Error> {
+///
+/// What goes beyond the order that is on record, or comes by somebody else, has its row of `audit.operations`, one for all events of this commit: the
+/// many events of one announced order have none each.
+async fn add(connection: &mut PgConnection, incidents: &BTreeMap<&str, (bool, NewIncident<'_>)>) -> Result<(), sqlx::Error> {
     let names: Vec<_> = incidents.keys().copied().collect();
-    let of: Vec<_> = incidents.values().collect();
+    let was_finished: Vec<_> = incidents.values().map(|(was_finished, _)| *was_finished).collect();
+    let of: Vec<_> = incidents.values().map(|(_, new)| new).collect();
     let expected: Vec<_> = of.iter().map(|new| new.expected).collect();
     let asks: Vec<_> = of.iter().map(|new| new.asks.join(",")).collect();
     let asking: Vec<_> = of.iter().map(|new| new.asking).collect();
     let asking_expected: Vec<_> = of.iter().map(|new| new.asking_expected).collect();
     let contributors: Vec<_> = of.iter().map(|new| new.contributors.join("\u{1f}")).collect();
+    let targets: Vec<_> = of.iter().map(|new| new.targets).collect();
+    let by: Vec<_> = of.iter().map(|new| new.opened_by).collect();
+    let via: Vec<_> = of.iter().map(|new| new.opened_via).collect();
+    let reasons: Vec<_> = of.iter().map(|new| new.reason).collect();
     sqlx::query!(
         r#"WITH n AS MATERIALIZED (
-            SELECT n.incident, greatest(i.targets_expected, n.expected) AS expected, i.asking + n.asking AS asking,
+            SELECT n.incident, n.was_finished, n.targets, n.by, n.via, n.reason,
+                greatest(i.targets_expected, n.expected) AS expected, i.asking + n.asking AS asking,
                 greatest(i.asking_expected, n.asking_expected) AS asking_expected,
                 ARRAY(SELECT DISTINCT unnest(i.asks || string_to_array(n.asks, ',')) ORDER BY 1) AS asks,
                 ARRAY(SELECT DISTINCT revocation.person(who) FROM unnest(string_to_array(n.contributors, E'\x1f')) who) AS contributors,
                 (SELECT sum(targets) FROM revocation.incident_counts c WHERE c.incident = n.incident)::bigint AS received
-            FROM unnest($1::text[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::text[])
-                AS n (incident, expected, asks, asking, asking_expected, contributors)
+            FROM unnest($1::text[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::text[], $7::boolean[], $8::bigint[], $9::text[],
+                $10::text[], $11::text[])
+                AS n (incident, expected, asks, asking, asking_expected, contributors, was_finished, targets, by, via, reason)
             JOIN revocation.incidents i ON i.incident = n.incident
         ), judged AS MATERIALIZED (
             SELECT n.*, i.state <> 'cancelled' AND (NOT n.asks <@ coalesce(i.approved_asks, '{}')
-                OR greatest(n.asking, n.asking_expected) > coalesce(i.approved_asking, 0)
-                OR coalesce(greatest(n.expected, n.received), 0) > greatest(i.approval_above, i.approved_targets)) AS waits
+                    OR greatest(n.asking, n.asking_expected) > coalesce(i.approved_asking, 0)
+                    OR coalesce(greatest(n.expected, n.received), 0) > greatest(i.approval_above, i.approved_targets)) AS waits,
+                n.was_finished OR i.state = 'cancelled' OR n.received > coalesce(i.targets_expected, 0) OR NOT n.asks <@ i.asks
+                    OR n.asking > coalesce(i.asking_expected, 0) AND n.asking > i.asking OR NOT n.contributors <@ i.contributors
+                    OR n.expected > coalesce(i.targets_expected, 0) OR n.asking_expected > coalesce(i.asking_expected, 0) AS goes_beyond
             FROM n JOIN revocation.incidents i ON i.incident = n.incident
         ), added AS (
             UPDATE revocation.incidents i
             SET targets_expected = n.expected, asks = n.asks, asking = n.asking, asking_expected = n.asking_expected,
                 contributors = i.contributors || n.contributors,
-                state = CASE WHEN n.waits THEN 'awaiting_approval' WHEN i.incident = ANY ($7) THEN 'running' ELSE i.state END,
+                state = CASE WHEN n.waits THEN 'awaiting_approval' ELSE i.state END,
                 was_paused = i.was_paused OR (n.waits AND i.state = 'paused')
             FROM judged n WHERE i.incident = n.incident
-            RETURNING i.incident, i.opened_by, i.reason, i.targets_expected, i.asks, i.state
+            RETURNING i.incident, i.state
         )
         INSERT INTO revocation.operations (actor, action, incident, detail)
-        SELECT opened_by, 'open', incident,
-            jsonb_build_object('reason', reason, 'targets_expected', targets_expected, 'asks', asks, 'state', state)
-        FROM added WHERE incident = ANY ($7)"#,
+        SELECT n.by, 'add', n.incident, jsonb_build_object('targets', n.targets, 'via', n.via, 'contributors', n.contributors, 'reason', n.reason,
+            'targets_expected', n.expected, 'targets_received', n.received, 'asks', n.asks, 'state', a.state)
+        FROM judged n JOIN added a ON a.incident = n.incident WHERE n.goes_beyond"#,
         &names as &[&str],
         &expected as &[Option<i64>],
         &asks,
         &asking,
         &asking_expected as &[Option<i64>],
         &contributors,
-        opened
+        &was_finished,
+        &targets,
+        &by as &[&str],
+        &via as &[Option<&str>],
+        &reasons as &[Option<&str>]
     )
     .execute(connection)
     .await

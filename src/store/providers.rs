@@ -41,13 +41,10 @@ impl Store {
         within!(self, "read what workers see of a provider", |c| {
             sqlx::query_scalar!(
                 r#"SELECT jsonb_build_object(
-                       'workers', (SELECT coalesce(jsonb_agg(s ORDER BY s.worker), '[]') FROM (
-                           SELECT w.instance AS worker, s.breaker, s.waits_since, CASE WHEN s.held_until > now() THEN s.held_until END AS held_until,
-                                  s.last_success_at, s.last_failure_at, s.last_error, s.calls_5m, s.failures_5m
-                           FROM revocation.provider_status s JOIN revocation.workers w USING (worker_no)
-                           WHERE s.provider = $1 AND w.ended_at IS NULL AND w.lease_until > now()) s),
+                       'workers', (SELECT coalesce(jsonb_agg(to_jsonb(s) - 'provider' ORDER BY s.worker), '[]')
+                           FROM audit.provider_workers s WHERE s.provider = $1),
                        'operations', (SELECT coalesce(jsonb_agg(o ORDER BY o.order_no DESC), '[]') FROM (
-                           SELECT order_no, at, actor, action, role FROM revocation.provider_orders WHERE provider = $1
+                           SELECT order_no, at, actor, action, role FROM audit.provider_orders WHERE provider = $1
                            ORDER BY order_no DESC LIMIT 20) o)) AS "detail!""#,
                 name
             )
@@ -62,37 +59,14 @@ impl Store {
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn resume_provider(&self, actor: &str, name: &str) -> Result<Option<Value>, StoreError> {
+    pub async fn resume_provider(&self, note: &str, name: &str) -> Result<Option<Value>, StoreError> {
         const WHAT: &str = "have a provider called again";
         let mut connection = self.pool.acquire().await.map_err(|e| StoreError::new(WHAT, e))?;
         // One statement, so that it happens wholly or not at all; a provider that was away for a day has many targets.
         connection.close_on_drop();
         let work = async {
             sqlx::query("SET statement_timeout = '10min'").execute(&mut *connection).await?;
-            sqlx::query_scalar!(
-                r#"WITH known AS MATERIALIZED (
-                    SELECT provider, breaker, held_until FROM audit.providers WHERE provider = $2
-                ), due AS (
-                    UPDATE revocation.targets t SET due_at = now()
-                    WHERE t.provider = $2 AND t.lease_owner IS NULL AND t.finished_at IS NULL AND NOT t.waiting AND t.state = 'pending'
-                        AND t.due_at > now() AND EXISTS (SELECT FROM known)
-                    RETURNING 1
-                ), ordered AS (
-                    INSERT INTO revocation.provider_orders (provider, action, actor) SELECT provider, 'resume', $1 FROM known RETURNING order_no
-                ), done AS MATERIALIZED (
-                    SELECT jsonb_build_object('order_no', o.order_no, 'due', (SELECT count(*) FROM due), 'breaker', k.breaker,
-                               'held_until', k.held_until) AS result
-                    FROM known k CROSS JOIN ordered o
-                ), noted AS (
-                    INSERT INTO revocation.operations (actor, action, detail)
-                    SELECT $1, 'provider_resume', result || jsonb_build_object('provider', $2::text, 'role', session_user) FROM done
-                )
-                SELECT result AS "result!" FROM done"#,
-                actor,
-                name
-            )
-            .fetch_optional(&mut *connection)
-            .await
+            sqlx::query_scalar!("SELECT revocation.resume_provider($1, $2)", name, note).fetch_one(&mut *connection).await
         };
         work.await.map_err(|e| StoreError::new(WHAT, e))
     }

@@ -1,12 +1,17 @@
 //! The schema's version: `migrate` brings it up to date, `run` refuses an older one.
 
+use sqlx::PgConnection;
 use sqlx::migrate::{Migrate, MigrateError, Migrator};
-use sqlx::postgres::PgPoolOptions;
+use sqlx::postgres::{PgPool, PgPoolOptions};
 
 use super::{Store, StoreError};
+use crate::config::People;
 
-/// SQLSTATE of a database that was never migrated.
-const UNDEFINED_TABLE: &str = "42P01";
+/// SQLSTATEs of a table, a function or a schema that is not there: of a database that was never migrated, or not since long.
+const UNDEFINED: [&str; 3] = ["42P01", "42883", "3F000"];
+
+/// The role of `migrations/roles.sql` that owns the schema.
+const OWNER: &str = "revocation_owner";
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
@@ -26,19 +31,45 @@ pub enum SchemaError {
         /// Newest embedded version.
         needed: i64,
     },
+    /// Somebody else's.
+    #[error(
+        "bring the schema up to date: role {role} must not, since the schema belongs to {owner}: run `revocation-worker migrate` as a member of that role, and `run` without --migrate"
+    )]
+    NotOwner {
+        /// Whose schema, or database, it is.
+        owner: String,
+        /// The session's role.
+        role: String,
+    },
     /// Postgres failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
+/// Who owns the schema, and whether this session may act as that role.
+struct Ownership {
+    owner: String,
+    role: String,
+    is_member: bool,
+}
+
 impl Store {
-    /// Applies the missing migrations, under an advisory lock. A newer schema is left as it is.
+    /// Applies the missing migrations, under an advisory lock, as the schema's owner, and tells the database who is who. A newer schema is left as it is;
+    /// without `people`, so is what the database was told before.
     ///
     /// # Errors
     /// See [`SchemaError`]. Returns the schema's version.
-    pub async fn migrate(&self) -> Result<i64, SchemaError> {
+    pub async fn migrate(&self, people: Option<&People>) -> Result<i64, SchemaError> {
         // The limits of a worker's session are too tight for a migration.
-        let options = self.options.clone().options([("statement_timeout", "10min"), ("lock_timeout", "0")]);
+        let mut options = self.options.clone().options([("statement_timeout", "10min"), ("lock_timeout", "0")]);
+        let Ownership { owner, role, is_member } = self.ownership().await?;
+        if !is_member {
+            return Err(SchemaError::NotOwner { owner, role });
+        }
+        if owner == OWNER {
+            // What a member of it makes is its own from the start.
+            options = options.options([("role", OWNER)]);
+        }
         let pool = PgPoolOptions::new().max_connections(1).connect_with(options).await;
         let pool = pool.map_err(|e| StoreError::new("connect to the database", e))?;
         let migrations = Migrator { ignore_missing: true, migrations: MIGRATIONS.migrations.clone(), ..Migrator::DEFAULT };
@@ -46,23 +77,60 @@ impl Store {
             MigrateError::Execute(e) => SchemaError::Store(StoreError::new("bring the schema up to date", e)),
             e => e.into(),
         })?;
+        if let Some(people) = people {
+            tell_people(&pool, people).await?;
+        }
         pool.close().await;
         self.check_schema().await
     }
 
-    /// Refuses a schema older than this program. Returns its version.
+    /// The owner of the schema or, where there is none yet, of the database.
+    async fn ownership(&self) -> Result<Ownership, StoreError> {
+        within!(self, "ask who owns the schema", |c| {
+            sqlx::query_as!(
+                Ownership,
+                r#"SELECT pg_get_userbyid(o.owner)::text AS "owner!", session_user::text AS "role!", o.is_member AS "is_member!"
+                   FROM (SELECT nspowner AS owner, pg_has_role(nspowner, 'USAGE') AS is_member, 1 AS preference
+                         FROM pg_namespace WHERE nspname = 'revocation'
+                         UNION ALL
+                         SELECT datdba, has_database_privilege(oid, 'CREATE'), 2 FROM pg_database WHERE datname = current_database()) o
+                   ORDER BY o.preference LIMIT 1"#
+            )
+            .fetch_one(c)
+            .await
+        })
+    }
+
+    /// Refuses a schema older than this program. Returns its version. It takes no right but to the audit views.
     ///
     /// # Errors
     /// See [`SchemaError`].
     pub async fn check_schema(&self) -> Result<i64, SchemaError> {
         let mut connection = self.pool.acquire().await.map_err(|e| StoreError::new("connect to the database", e))?;
-        let applied = match connection.list_applied_migrations("_sqlx_migrations").await {
-            Ok(applied) => applied.iter().map(|migration| migration.version).max().unwrap_or(0),
-            Err(MigrateError::Execute(sqlx::Error::Database(e))) if e.code().as_deref() == Some(UNDEFINED_TABLE) => 0,
-            Err(MigrateError::Execute(e)) => return Err(StoreError::new("read the schema's version", e).into()),
-            Err(e) => return Err(e.into()),
+        let version = sqlx::query_scalar("SELECT audit.schema_version()").fetch_one(&mut *connection).await;
+        let applied = match version {
+            Ok(version) => Option::unwrap_or(version, 0),
+            Err(sqlx::Error::Database(e)) if e.code().is_some_and(|code| UNDEFINED.contains(&&*code)) => older(&mut connection).await?,
+            Err(e) => return Err(StoreError::new("read the schema's version", e).into()),
         };
         let needed = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
         if applied < needed { Err(SchemaError::Outdated { found: applied, needed }) } else { Ok(applied) }
     }
+}
+
+/// The version of a schema that does not tell it itself; 0 where there is none, or where this role may not know.
+async fn older(connection: &mut PgConnection) -> Result<i64, SchemaError> {
+    match connection.list_applied_migrations("_sqlx_migrations").await {
+        Ok(applied) => Ok(applied.iter().map(|migration| migration.version).max().unwrap_or(0)),
+        Err(MigrateError::Execute(sqlx::Error::Database(e))) if e.code().is_some_and(|code| UNDEFINED.contains(&&*code)) => Ok(0),
+        Err(MigrateError::Execute(e)) => Err(StoreError::new("read the schema's version", e).into()),
+        Err(e) => Err(e.into()),
+    }
+}
+
+async fn tell_people(pool: &PgPool, people: &People) -> Result<(), StoreError> {
+    const WHAT: &str = "tell the database who is who";
+    let people = serde_json::to_value(people).map_err(|e| StoreError::Refused(WHAT, e.to_string()))?;
+    let told = sqlx::query!("SELECT revocation.set_people($1)::text AS told", people).fetch_one(pool).await;
+    told.map(drop).map_err(|e| StoreError::new(WHAT, e))
 }

@@ -6,7 +6,7 @@ use super::{Store, StoreError};
 
 impl Store {
     /// `{"incidents": […], "backlog": […], "providers": […], "workers": […], "verifiers": […]}`: the rows of the audit views of these names, of
-    /// incidents those that are not finished. A worker and a verifier have `silent_s` besides: seconds since the last sign of life; open targets have
+    /// incidents those that are not finished, and those that were cancelled within a day before all of them was denied (`undenied`: targets). A worker and a verifier have `silent_s` besides: seconds since the last sign of life; open targets have
     /// `overdue_s`: since the first was due of those that nothing holds back; incidents have `waits_s`: since they were opened.
     ///
     /// # Errors
@@ -17,14 +17,13 @@ impl Store {
         let work = sqlx::query_scalar!(
             r#"SELECT jsonb_build_object(
                    'incidents', (SELECT coalesce(jsonb_agg(i ORDER BY i.opened_at, i.incident), '[]')
-                       FROM (SELECT *, round(extract(epoch FROM now() - opened_at)) AS waits_s FROM audit.incidents WHERE finished_at IS NULL) i),
+                       FROM (
+                           SELECT *, round(extract(epoch FROM now() - opened_at)) AS waits_s, targets_received - denied AS undenied FROM audit.incidents
+                           WHERE finished_at IS NULL
+                               OR (state = 'cancelled' AND denied < targets_received AND finished_at > now() - interval '1 day')) i),
                    'backlog', (SELECT coalesce(jsonb_agg(b ORDER BY b.provider, b.lane, b.state), '[]')
-                       FROM (SELECT *, round(extract(epoch FROM now() - (
-                           SELECT min(t.due_at) FROM revocation.targets t
-                           WHERE t.provider = a.provider AND t.lane = a.lane AND t.state = a.state
-                               AND t.lease_owner IS NULL AND t.finished_at IS NULL AND NOT t.waiting AND (t.incident = '' OR t.incident IN (
-                                   SELECT i.incident FROM revocation.incidents i WHERE i.state = 'running' AND i.throttle_per_s IS NULL)))
-                           )) AS overdue_s FROM audit.backlog a) b),
+                       FROM (SELECT a.*, round(extract(epoch FROM now() - o.since)) AS overdue_s
+                           FROM audit.backlog a LEFT JOIN audit.overdue o USING (provider, lane, state)) b),
                    'providers', (SELECT coalesce(jsonb_agg(p ORDER BY p.provider), '[]') FROM audit.providers p),
                    'workers', (SELECT coalesce(jsonb_agg(w ORDER BY w.instance, w.started_at), '[]')
                        FROM (SELECT *, round(extract(epoch FROM now() - last_seen_at)) AS silent_s FROM audit.workers) w),

@@ -158,7 +158,13 @@ async fn accept(worker: &Arc<Worker>, mut batch: Vec<Prepared>, turn: OwnedSemap
     for prepared in batch {
         let row = prepared.taken.row;
         if let Some(reason) = committed.unstorable.remove(&row) {
-            set_aside(worker, prepared.taken, reason);
+            set_aside(worker, prepared.taken, RefusalCode::InvalidField, reason);
+            continue;
+        }
+        if matches!(committed.entered.get(&row), Some(Entered::Barred)) {
+            let incident = prepared.taken.event.incident.as_deref().unwrap_or_default();
+            let reason = format!("data.incident: {incident} was cancelled, which is final: order under another name");
+            set_aside(worker, prepared.taken, RefusalCode::NotAllowed, reason);
             continue;
         }
         let entered = committed.entered.get(&row).copied();
@@ -202,10 +208,10 @@ fn note_entered(worker: &Worker, taken: &Taken, entered: Option<Entered>) {
     }
 }
 
-/// An event that Postgres cannot hold is refused like any other bad input: waiting for it would hold up every event behind it.
-fn set_aside(worker: &Arc<Worker>, taken: Taken, reason: String) {
+/// An event that Postgres cannot hold, or that its incident does not take, is refused like any other bad input: waiting would hold up every event behind it.
+fn set_aside(worker: &Arc<Worker>, taken: Taken, code: RefusalCode, reason: String) {
     let Taken { received, event, .. } = taken;
-    let refusal = Refusal::new(RefusalCode::InvalidField, reason).of_event(Some(event.source), Some(event.id));
+    let refusal = Refusal::new(code, reason).of_event(Some(event.source), Some(event.id));
     refuse(worker, received, refusal);
 }
 

@@ -38,7 +38,7 @@ pub(super) async fn run(worker: Arc<Worker>, migrate: bool) -> Result<(), Schema
 
 async fn register(worker: &Worker, migrate: bool) -> Result<WorkerNo, SchemaError> {
     if migrate {
-        worker.store.migrate().await?;
+        worker.store.migrate(worker.people.as_ref()).await?;
     } else {
         worker.store.check_schema().await?;
     }

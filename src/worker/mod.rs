@@ -51,6 +51,7 @@ use tokio_util::task::TaskTracker;
 use crate::approval::ApprovalRules;
 use crate::authorization::Rates;
 use crate::broker::{Beats, Publisher, QUEUES, Received, Refusals, Reports, Snapshots};
+use crate::config::People;
 use crate::event::{Lane, Rules};
 use crate::invalidation::Composer;
 use crate::report::Owners;
@@ -108,6 +109,8 @@ pub struct Worker {
     pub verifier_owners: Owners,
     /// How much each sender may order at once.
     pub rates: Rates,
+    /// Who is who, for the database.
+    pub people: Option<People>,
     /// When a mass revocation needs a second person.
     pub approval: ApprovalRules,
     /// The incidents under way.

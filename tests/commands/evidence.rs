@@ -98,7 +98,8 @@ async fn an_archive_holds_what_the_views_show_and_no_token() {
     let ran = export(&stage, &["--out", &file, "--actor", "alice", "--json"]);
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
     let result = ran.json();
-    let rows = json!({ "incident.json": 1, "revocations.ndjson": 13, "attempts.ndjson": 13, "operations.ndjson": 2, "verifiers.ndjson": 1,
+    let operations = stage.count("audit.operations WHERE incident = 'leak' AND detail->>'phase' IS DISTINCT FROM 'written'").await;
+    let rows = json!({ "incident.json": 1, "revocations.ndjson": 13, "attempts.ndjson": 13, "operations.ndjson": operations, "verifiers.ndjson": 1,
                        "propagation.ndjson": 2, "README.txt": result["rows"]["README.txt"] });
     assert_eq!((&result["rows"], &result["file"]), (&rows, &json!(file)));
 

@@ -5,10 +5,14 @@ use serde_json::json;
 use sqlx::{AssertSqlSafe, Executor};
 
 use crate::harness::Stage;
-use crate::program::{command, run};
+use crate::incident_record::ORDERS;
+use crate::program::{bare, run};
 
+/// Alice orders over the broker user `soc`; the tests' own role is Bob's.
 async fn waiting() -> Stage {
     let stage = Stage::new().await;
+    let session = stage.text("SELECT session_user::text").await;
+    stage.people(&json!({ "alice": { "broker_users": ["soc"] }, "bob": { "database_roles": [session] } })).await;
     stage.incident("leak", "awaiting_approval").await;
     stage.execute("UPDATE revocation.incidents SET asks = ARRAY['client'], asking = 1, asking_expected = 2, targets_expected = 40").await;
     let event = stage.event("leak", 3).await;
@@ -19,18 +23,17 @@ async fn waiting() -> Stage {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_person_approves() {
     let stage = waiting().await;
-    for opener in ["Alice", "alice", "  ALICE ", "soc", "SOC\t"] {
-        let refused = stage.steer(&["approve", "leak", "--actor", opener]);
+    let alice = stage.operator("alice", &["soc"]).await;
+    for spelling in ["bob", "Alice", "\u{430}lice", "al\u{fe0f}ice", "anybody"] {
+        let refused = run(&mut bare(&[("DATABASE_URL", &alice)]), &["incident", "approve", "leak", "--json", "--actor", spelling]);
         let sentence = "revocation-worker: incident leak: a second person must approve: alice, soc ordered some of it\n";
-        assert_eq!((refused.code, refused.stderr.as_str()), (1, sentence), "{opener}");
+        assert_eq!((refused.code, refused.stderr.as_str()), (1, sentence), "{spelling}");
     }
     assert_eq!(stage.of("leak", "state").await.as_deref(), Some("awaiting_approval"));
-    assert_eq!(stage.count("audit.operations").await, 0);
+    assert_eq!(stage.count(ORDERS).await, 0);
 
-    let nobody = run(&mut command(&stage), &["incident", "approve", "leak"]);
-    assert_eq!((nobody.code, nobody.stderr.contains("--actor")), (2, true), "{}", nobody.stderr);
-
-    let text = stage.steered(&["approve", "leak"]);
+    // Whatever he says, it is Bob's role.
+    let text = stage.steered(&["approve", "leak", "--actor", "carol"]);
     let lines: Vec<_> = text.lines().collect();
     assert_eq!(lines[0], "approving incident leak: 40 targets, 3 received");
     assert!(lines[1].starts_with("opened by Alice via soc at 20") && lines[1].ends_with("UTC, reason account_takeover"), "{text}");
@@ -42,7 +45,8 @@ async fn a_second_person_approves() {
     assert_eq!(row.await.as_deref(), Some("(running,bob,t,t,{client},40)"));
     let operation = &stage.operations("leak").await[0];
     assert_eq!((&operation["actor"], &operation["action"]), (&json!("bob"), &json!("approve")));
-    assert_eq!((&operation["detail"]["asks"], &operation["detail"]["seen"]), (&json!(["client"]), &json!(40)));
+    let said = ["asks", "seen", "note", "from", "to"].map(|member| operation["detail"][member].clone());
+    assert_eq!(said, [json!(["client"]), json!(40), json!("carol"), json!("awaiting_approval"), json!("running")]);
 }
 
 /// Whoever has the database's password can do no more than the command.
@@ -55,7 +59,7 @@ async fn the_database_itself_refuses_one_person() {
                  approved_asks = asks, approved_asking = 1000000, approved_targets = 1000000 WHERE incident = 'leak'"
         )
     };
-    for by in ["'alice'", "' ALICE '", "opened_by", "'Soc'"] {
+    for by in ["'alice'", "' ALICE '", "opened_by", "'Soc'", "'carol'", "'Bob'"] {
         let error = stage.db.execute(AssertSqlSafe(approve(by))).await.expect_err("refused");
         let constraint = error.as_database_error().and_then(|e| e.constraint());
         assert_eq!(constraint, Some("two_persons"), "{by}: {error}");
@@ -64,6 +68,7 @@ async fn the_database_itself_refuses_one_person() {
         stage.db.execute("UPDATE revocation.incidents SET state = 'running' WHERE incident = 'leak'").await.expect_err("refused");
     assert!(unapproved.to_string().contains("second person's approval"), "{unapproved}");
     assert_eq!(stage.execute(&approve("'bob'")).await, 1);
+    assert_eq!(stage.operations("leak").await[0]["action"], "approve", "by hand it leaves a trace, too");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -84,7 +89,7 @@ async fn an_approval_is_for_what_was_seen() {
     assert_eq!(store.steer("bob", "leak", &seen(&["issuer"], 41)).await.expect("steer"), Steered::Grown, "another kind");
     let fewer = Order::Approve(Seen { asks: vec!["client".to_owned()], asking: 1, targets: 41 });
     assert_eq!(store.steer("bob", "leak", &fewer).await.expect("steer"), Steered::Grown, "two clients are announced");
-    assert_eq!(stage.count("audit.operations").await, 0);
+    assert_eq!(stage.count(ORDERS).await, 0);
     assert_eq!(store.steer("bob", "leak", &seen(&["issuer", "client"], 41)).await.expect("steer"), Steered::Changed);
     let approved = stage.of("leak", "(state, approved_asks, approved_asking, approved_targets)").await;
     assert_eq!(approved.as_deref(), Some("(running,{client},2,41)"));
@@ -92,8 +97,11 @@ async fn an_approval_is_for_what_was_seen() {
     stage.execute("UPDATE revocation.incidents SET contributors = contributors || 'bob'::text, targets_expected = 41").await;
     stage.execute("UPDATE revocation.incidents SET state = 'awaiting_approval', asking = 3").await;
     let again = Order::Approve(Seen { asks: vec!["client".to_owned()], asking: 3, targets: 41 });
-    assert_eq!(store.steer("bob", "leak", &again).await.expect("steer"), Steered::SamePerson);
-    assert_eq!(store.steer("carol", "leak", &again).await.expect("steer"), Steered::Changed);
+    assert_eq!(store.steer("carol", "leak", &again).await.expect("steer"), Steered::SamePerson);
+    let carol = stage.operator("carol", &[]).await;
+    let ran = run(&mut bare(&[("DATABASE_URL", &carol)]), &["incident", "approve", "leak"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+    assert_eq!(stage.of("leak", "approved_by").await.as_deref(), Some("carol"));
 }
 
 /// The acceptance holds the row; the approval waits for it, and then sees its targets.
@@ -136,4 +144,79 @@ async fn what_outgrows_its_approval_waits_again() {
     assert!(shown.contains(">>> 41 targets wait for a second person's approval again: it has grown beyond what bob approved: "), "{shown}");
     stage.steered(&["approve", "leak"]);
     assert_eq!(stage.of("leak", "approved_targets").await.as_deref(), Some("41"));
+}
+
+impl Stage {
+    /// The database as an operator, who is this person beside those that there are.
+    async fn operator(&self, person: &str, broker_users: &[&str]) -> String {
+        self.roles().await;
+        let login = self.login("revocation_operator").await;
+        let before = self.rows(
+            "SELECT jsonb_object_agg(person, jsonb_build_object('broker_users', users, 'database_roles', roles)) FROM (
+                 SELECT person, coalesce(jsonb_agg(name) FILTER (WHERE kind = 'broker_user'), '[]') AS users,
+                        coalesce(jsonb_agg(name) FILTER (WHERE kind = 'role'), '[]') AS roles FROM revocation.people GROUP BY person) p",
+        );
+        let mut people = before.await.remove(0);
+        people[person] = json!({ "broker_users": broker_users, "database_roles": [login.role] });
+        self.people(&people).await;
+        login.url
+    }
+
+    fn refused_approval(&self) -> String {
+        let ran = self.steer(&["approve", "leak", "--json"]);
+        assert_eq!((ran.code, ran.stdout.as_str()), (1, ""));
+        ran.stderr.trim_start_matches("revocation-worker: ").trim_end().to_owned()
+    }
+}
+
+/// Who may approve what was ordered by whom. People: alice has `soc` and `soc-2`, bob has `bob` and, with carol, `shared`, robot has `app` and no role.
+/// Approver, who ordered it as they said, the broker users that it came by, and what is in the way.
+const APPROVALS: [(Option<&str>, &str, &[Option<&str>], Option<&str>); 18] = [
+    (Some("bob"), "alice", &[Some("soc")], None),
+    (Some("bob"), "alice", &[Some("soc"), Some("soc-2")], None),
+    (Some("bob"), "alice", &[Some("app")], None),
+    (Some("alice"), "anybody", &[Some("app")], None),
+    (Some("alice"), "anybody", &[Some("shared")], None),
+    (None, "alice", &[Some("soc")], Some("unmapped_role")),
+    (None, "alice", &[Some("nobodys")], Some("unmapped_role")),
+    (Some("alice"), "anybody", &[Some("soc")], Some("same_person")),
+    (Some("alice"), "anybody", &[Some("app"), Some("soc-2")], Some("same_person")),
+    (Some("alice"), "anybody", &[Some("nobodys"), Some("soc")], Some("same_person")),
+    (Some("alice"), "a lice", &[Some("app")], Some("same_person")),
+    (Some("alice"), "ALICE", &[Some("app")], Some("same_person")),
+    (Some("bob"), "anybody", &[Some("shared")], Some("same_person")),
+    (Some("carol"), "anybody", &[Some("shared")], Some("same_person")),
+    (Some("bob"), "alice", &[Some("nobodys")], Some("unmapped_user")),
+    (Some("bob"), "alice", &[Some("soc"), Some("SOC")], Some("unmapped_user")),
+    (Some("bob"), "b\u{43e}b", &[Some("nobodys")], Some("unmapped_user")),
+    (Some("bob"), "alice", &[None], Some("unmapped_user")),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_rule_says_who_approves() {
+    let stage = Stage::new().await;
+    let of = |users: &[&str]| json!({ "broker_users": users, "database_roles": [] });
+    stage
+        .people(&json!({ "alice": of(&["soc", "soc-2"]), "bob": of(&["bob", "shared"]), "carol": of(&["shared"]), "robot": of(&["app"]) }))
+        .await;
+    for (approver, by, users, expected) in APPROVALS {
+        let rule = sqlx::query_scalar::<_, Option<String>>("SELECT revocation.approval_fault($1, ARRAY[revocation.person($2)], $3)");
+        let users: Vec<Option<String>> = users.iter().map(|user| user.map(str::to_owned)).collect();
+        let fault = rule.bind(approver).bind(by).bind(&users).fetch_one(&stage.db).await.expect("judge");
+        assert_eq!(fault.as_deref(), expected, "{approver:?} approves what {by} ordered by {users:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_nobody_approves_nothing_and_is_told_why() {
+    let stage = waiting().await;
+    let session = stage.text("SELECT session_user::text").await.expect("a role");
+    let remedy = "then run `revocation-worker migrate` as the owner of the schema";
+    stage.people(&json!({ "bob": { "database_roles": [session] } })).await;
+    let whose = "whose broker user soc is cannot be told: list it in people.<person>.broker_users (a service, too)";
+    assert_eq!(stage.refused_approval(), format!("incident leak: a second person must approve, and {whose}, {remedy}"));
+    stage.people(&json!({ "alice": { "broker_users": ["soc"] } })).await;
+    let whose = format!("the database role {session} is nobody's: list it in people.<person>.database_roles");
+    assert_eq!(stage.refused_approval(), format!("incident leak: a second person must approve, and {whose}, {remedy}"));
+    assert_eq!(stage.count(ORDERS).await, 0);
 }

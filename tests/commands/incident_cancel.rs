@@ -6,7 +6,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::harness::Stage;
-use crate::incident_record::{HELD, HOT, PARKED, REVOKED};
+use crate::incident_record::{HELD, HOT, ORDERS, PARKED, REVOKED};
 use crate::program::command;
 
 /// A denied event with two targets in each stage, and one of five whose denial is held back.
@@ -82,7 +82,7 @@ async fn one_that_waits_for_approval_or_is_paused_can_be_cancelled() {
     let again = stage.steer(&["cancel", "paused", "--reason", "again", "--json"]).json();
     assert_eq!((&again["changed"], &again["cancelled"]), (&json!(false), &json!(3)));
     assert_eq!(stage.of("paused", "cancel_reason").await.as_deref(), Some("no"));
-    assert_eq!(stage.count("audit.operations").await, 2);
+    assert_eq!(stage.count(ORDERS).await, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -121,4 +121,26 @@ async fn a_cancel_that_was_killed_is_finished_by_workers() {
     assert_eq!(store.finish_incidents().await.expect("finish"), ["leak"]);
     assert_eq!(stage.count("audit.incidents WHERE incident = 'leak' AND cancelled = 11 AND pending + parked = 0 AND revoked = 4").await, 1);
     assert_eq!(stage.count("audit.incidents WHERE incident = 'other' AND cancelled = 0").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn status_names_what_was_cancelled_before_it_was_denied() {
+    let stage = Stage::new().await;
+    for (name, denied) in [("never", 0), ("partly", 1), ("wholly", 2)] {
+        stage.incident(name, "running").await;
+        for nth in 0..2 {
+            let event = stage.event(name, 3).await;
+            if nth < denied {
+                stage.deny(event).await;
+            } else {
+                stage.hold(event).await;
+            }
+        }
+        stage.steered(&["cancel", name, "--reason", "wrong list"]);
+    }
+    let status = crate::program::run(&mut command(&stage), &["status"]).stdout;
+    for (name, targets) in [("never", 6), ("partly", 3)] {
+        assert!(status.contains(&format!("incident {name}: cancelled, {targets} targets never denied: verifiers accept them")), "{status}");
+    }
+    assert!(!status.contains("wholly"), "{status}");
 }

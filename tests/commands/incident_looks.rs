@@ -77,7 +77,8 @@ async fn everything_of_an_incident_is_on_one_screen() {
     assert_eq!(json["kinds"], json!([counts("kind", "token", [6, 1, 2, 1, 1, 0])]));
     let numbers = ["targets_received", "targets", "denied", "pending", "revoked", "in_flight", "throttle_per_s"].map(|m| json[m].clone());
     assert_eq!(numbers, [11, 11, 8, 6, 1, 1, 5].map(|n| json!(n)));
-    assert_eq!(json["operations"].as_array().map(Vec::len), Some(1));
+    let actions: Vec<_> = json["operations"].as_array().into_iter().flatten().map(|operation| &operation["action"]).collect();
+    assert_eq!(actions, ["open", "throttle"]);
     assert!(json["rate_per_s"].as_f64() > Some(0.0) && json["eta_seconds"].as_f64() > Some(0.0), "{json}");
 
     let text = stage.steered(&["show", "leak"]);
@@ -96,7 +97,9 @@ async fn everything_of_an_incident_is_on_one_screen() {
         "{text}"
     );
     assert!(
-        lines.last().is_some_and(|line| line.contains("bob    throttle  before -, role ") && line.ends_with(", throttle_per_s 5")),
+        lines.last().is_some_and(
+            |line| line.contains("  throttle  before -, from running, role ") && line.ends_with(", throttle_per_s 5, to running")
+        ),
         "{text}"
     );
 }

@@ -9,6 +9,8 @@ use uuid::Uuid;
 use crate::harness::Stage;
 use crate::program::{Ran, command, run};
 
+/// What operators ordered.
+pub(crate) const ORDERS: &str = "audit.operations o WHERE action NOT IN ('open', 'finish', 'people')";
 /// What a change of targets sets.
 pub(crate) const HOT: &str = "waiting = false";
 pub(crate) const HELD: &str = "waiting = false, lease_owner = 1, leased_at = now(), attempts = attempts + 1";
@@ -38,8 +40,8 @@ impl Stage {
     pub(crate) async fn event(&self, incident: &str, tokens: u32) -> Uuid {
         let row = Uuid::now_v7();
         self.execute(&format!(
-            "INSERT INTO revocation.events (event_id, source, id, event_type, lane, incident, received_at, not_before, body_sha256, accepted_by, targets)
-             VALUES ('{row}', '/soc', '{row}', 'auth.mass_revocation.v1', 'mass', '{incident}', now(), now(), sha256('x'), 1, {tokens})"
+            "INSERT INTO revocation.events (event_id, source, id, event_type, lane, incident, received_at, not_before, body_sha256, accepted_by, targets, broker_user)
+             VALUES ('{row}', '/soc', '{row}', 'auth.mass_revocation.v1', 'mass', '{incident}', now(), now(), sha256('x'), 1, {tokens}, 'soc')"
         ))
         .await;
         self.execute(&format!(
@@ -90,9 +92,9 @@ impl Stage {
         self.text(&format!("SELECT {column}::text FROM revocation.incidents WHERE incident = '{incident}'")).await
     }
 
-    /// The details of the operations on record of an incident, oldest first.
+    /// The operations on record of an incident but for its opening and its end, oldest first.
     pub(crate) async fn operations(&self, incident: &str) -> Vec<Value> {
-        self.rows(&format!("SELECT to_jsonb(o) FROM audit.operations o WHERE incident = '{incident}' ORDER BY at")).await
+        self.rows(&format!("SELECT to_jsonb(o) FROM {ORDERS} AND incident = '{incident}' ORDER BY at")).await
     }
 
     /// Runs `incident …` as Bob.

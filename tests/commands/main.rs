@@ -21,6 +21,7 @@ mod program;
 mod provider;
 mod queue;
 mod retry;
+mod roles;
 mod status;
 mod submit;
 mod target;

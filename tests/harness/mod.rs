@@ -3,6 +3,7 @@
 mod broker;
 mod events;
 mod feed;
+mod logins;
 mod process;
 mod proxy;
 mod raw_amqp;
@@ -127,6 +128,11 @@ impl Stage {
         self.worker(&oidc.revocation_endpoint())
             .set("REVOCATION__PROVIDERS__MAIN__CLIENT_ID", oidc.client_id())
             .set("REVOCATION__PROVIDERS__MAIN__CLIENT_SECRET", oidc.client_secret())
+    }
+
+    /// Runs a statement.
+    pub(crate) async fn raw(&self, statement: &str) {
+        sqlx::query(sqlx::AssertSqlSafe(statement.to_owned())).execute(&self.db).await.unwrap_or_else(|e| panic!("{statement}: {e}"));
     }
 
     /// Counts the rows of a query such as `audit.revocations WHERE state = 'revoked'`.

@@ -26,7 +26,7 @@ async fn waits(scene: &Scene, feed: &Feed, worker: &Worker, targets: usize) {
     assert_eq!(published(feed), 0, "nothing is published");
     assert_eq!(scene.provider.count(), calls + 2, "the logout's calls alone");
     assert_eq!(scene.row().await["state"], "awaiting_approval");
-    let refused = scene.incident("Alice ", &["approve", LEAK]);
+    let refused = scene.approved_by_alice().await;
     assert_eq!(refused.code, 1, "{}", refused.stdout);
     assert!(refused.stderr.contains("a second person must approve"), "{}", refused.stderr);
 }

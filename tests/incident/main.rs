@@ -4,6 +4,7 @@
 
 mod approval;
 mod bounds;
+mod cancelled;
 mod cutoffs;
 mod fleet_rate;
 mod handles;
@@ -20,6 +21,7 @@ mod publishers;
 mod put_back;
 mod rates;
 mod retry_after;
+mod roles;
 mod scene;
 mod servers_away;
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::harness::{App, Feed, Servers, Setup, Stage, Worker, canary_token, eventually};
-use crate::program::{Ran, feed};
+use crate::program::{Ran, bare, feed, run};
 use crate::provider::Provider;
 
 /// A line of `incident open`: everybody's tokens of a client, which takes a second person.
@@ -42,6 +42,8 @@ impl Scene {
 
     async fn at(stage: Stage, delay: Duration) -> Self {
         let provider = Provider::start(delay).await;
+        let session = stage.text("SELECT session_user::text").await;
+        stage.people(&json!({ "alice": { "broker_users": [user(&stage)] }, "bob": { "database_roles": [session] } })).await;
         let setup = stage
             .worker(&provider.endpoint())
             .set("REVOCATION__AUTHORIZATION__MASS_REVOCATION_USERS", &user(&stage))
@@ -97,6 +99,21 @@ impl Scene {
     pub(crate) fn incident_of(&self, actor: &str, arguments: &[&str], input: &str) -> Ran {
         let arguments = [&["incident"], arguments, &["--actor", actor]].concat();
         tokio::task::block_in_place(|| feed(&mut self.setup.command(), &arguments, input))
+    }
+
+    /// What comes of it when Alice approves, in her own session, whatever name she gives.
+    pub(crate) async fn approved_by_alice(&self) -> Ran {
+        self.stage.roles().await;
+        let alice = self.stage.login("revocation_operator").await;
+        let session = self.stage.text("SELECT session_user::text").await;
+        let of_alice = json!({ "broker_users": [user(&self.stage)], "database_roles": [alice.role] });
+        self.stage.people(&json!({ "alice": of_alice, "bob": { "database_roles": [session] } })).await;
+        tokio::task::block_in_place(|| run(&mut bare(&[("DATABASE_URL", &alice.url)]), &["incident", "approve", LEAK, "--actor", "bob"]))
+    }
+
+    /// This role is a person's, and the events are Alice's.
+    pub(crate) async fn tell(&self, person: &str, role: &str) {
+        self.stage.people(&json!({ "alice": { "broker_users": [user(&self.stage)] }, person: { "database_roles": [role] } })).await;
     }
 
     /// Steers the incident as Bob; it must be done.

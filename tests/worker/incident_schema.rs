@@ -1,5 +1,6 @@
 //! What the database refuses about incidents, whoever asks, and that it counts right.
 
+use serde_json::json;
 use sqlx::{AssertSqlSafe, Executor};
 
 use crate::harness::Stage;
@@ -18,37 +19,52 @@ const WRONG_ROWS: [(&str, &str); 6] = [
 ];
 
 /// Changes of an incident that awaits approval, and what refuses each.
-const WRONG_CHANGES: [(&str, &str); 15] = [
+const WRONG_CHANGES: [(&str, &str); 24] = [
     ("state = 'running'", "needs a second person"),
     ("state = 'paused'", "needs a second person"),
-    ("state = 'running', approved_by = 'bob'", "needs a second person"),
-    ("approved_by = 'bob'", "approval_is_whole"),
+    ("state = 'running', approved_by = 'bob'", "two_persons"),
+    ("approved_by = 'bob'", "two_persons"),
+    ("approved_by = 'bob', approved_role = session_user", "approval_is_whole"),
     (
-        "approved_by = 'alice', approved_role = 'r', approved_at = now(), approved_asks = asks, approved_asking = 1, approved_targets = 20",
+        "approved_by = 'bob', approved_role = 'r', approved_at = now(), approved_asks = asks, approved_asking = 1, approved_targets = 20",
         "two_persons",
     ),
     (
-        "approved_by = ' ALICE ', approved_role = 'r', approved_at = now(), approved_asks = asks, approved_asking = 1, approved_targets = 20",
+        "approved_by = 'carol', approved_role = session_user, approved_at = now(), approved_asks = asks, approved_asking = 1, approved_targets = 20",
+        "two_persons",
+    ),
+    ("approval_above = 1000000, state = 'running'", "does not change"),
+    ("asks = '{}', asking = 0, state = 'running'", "only grows"),
+    ("asking = 0", "only grows"),
+    ("targets_expected = 1", "only grows"),
+    ("targets_expected = NULL", "only grows"),
+    ("opened_via = 'nobody'", "does not change"),
+    (
+        "approved_by = 'alice', approved_role = session_user, approved_at = now(), approved_asks = asks, approved_asking = 1, approved_targets = 20",
         "two_persons",
     ),
     (
-        "approved_by = E'ali\\tce', approved_role = 'r', approved_at = now(), approved_asks = asks, approved_asking = 1, approved_targets = 20",
+        "approved_by = ' ALICE ', approved_role = session_user, approved_at = now(), approved_asks = asks, approved_asking = 1, approved_targets = 20",
         "two_persons",
     ),
     (
-        "approved_by = 'soc', approved_role = 'r', approved_at = now(), approved_asks = asks, approved_asking = 1, approved_targets = 20",
+        "approved_by = E'ali\\tce', approved_role = session_user, approved_at = now(), approved_asks = asks, approved_asking = 1, approved_targets = 20",
         "two_persons",
     ),
     (
-        "state = 'running', approved_by = 'bob', approved_role = 'r', approved_at = now(), approved_asks = '{}', approved_asking = 1, approved_targets = 20",
+        "approved_by = 'soc', approved_role = session_user, approved_at = now(), approved_asks = asks, approved_asking = 1, approved_targets = 20",
+        "two_persons",
+    ),
+    (
+        "state = 'running', approved_by = 'bob', approved_role = session_user, approved_at = now(), approved_asks = '{}', approved_asking = 1, approved_targets = 20",
         "needs a second person",
     ),
     (
-        "state = 'running', approved_by = 'bob', approved_role = 'r', approved_at = now(), approved_asks = asks, approved_asking = 1, approved_targets = 19",
+        "state = 'running', approved_by = 'bob', approved_role = session_user, approved_at = now(), approved_asks = asks, approved_asking = 1, approved_targets = 19",
         "needs a second person",
     ),
     (
-        "state = 'running', approved_by = 'bob', approved_role = 'r', approved_at = now(), approved_asks = asks, approved_asking = 0, approved_targets = 20",
+        "state = 'running', approved_by = 'bob', approved_role = session_user, approved_at = now(), approved_asks = asks, approved_asking = 0, approved_targets = 20",
         "needs a second person",
     ),
     ("contributors = '{}'", "does not change"),
@@ -72,16 +88,27 @@ async fn no_incident_runs_without_the_approval_it_calls_for() {
         assert!(said.contains(refused_by), "{row}: {said}");
     }
     stage.db.execute(AssertSqlSafe(format!("{OPEN} ('i', 'awaiting_approval', 'Alice', 'SOC', '{{client}}', 1, 20, 10)"))).await.unwrap();
+    let session = stage.text("SELECT session_user::text").await;
+    stage.people(&json!({ "bob": { "database_roles": [session] }, "alice": { "broker_users": ["SOC"] } })).await;
     for (change, refused_by) in WRONG_CHANGES {
         let said = refusal(&stage, &format!("UPDATE revocation.incidents SET {change}")).await;
         assert!(said.contains(refused_by), "{change}: {said}");
     }
-    let approve = "UPDATE revocation.incidents SET state = 'running', approved_by = 'bob', approved_role = 'r', approved_at = now(),
+    let approve =
+        "UPDATE revocation.incidents SET state = 'running', approved_by = 'bob', approved_role = session_user, approved_at = now(),
         approved_asks = asks, approved_asking = 1, approved_targets = 20";
     stage.db.execute(approve).await.expect("a second person approves what is there");
     for growth in ["asks = '{client,issuer}'", "asking = 2", "asking_expected = 2", "targets_expected = 21"] {
         let said = refusal(&stage, &format!("UPDATE revocation.incidents SET {growth}")).await;
         assert!(said.contains("needs a second person"), "an approval covers what was there, not {growth}: {said}");
+    }
+    stage.people(&json!({})).await;
+    let taken_back = "approved_by = NULL, approved_role = NULL, approved_at = NULL, approved_asks = NULL, approved_asking = NULL, approved_targets = NULL";
+    for change in
+        [taken_back, "approved_targets = 1000000", "approved_asking = 100", "approved_at = now() - interval '1 day', approved_by = 'carol'"]
+    {
+        let said = refusal(&stage, &format!("UPDATE revocation.incidents SET {change}")).await;
+        assert_eq!(said, "two_persons", "{change}");
     }
     let cancel = "UPDATE revocation.incidents SET state = 'cancelled', cancelled_by = 'bob', cancel_reason = 'wrong file'";
     stage.db.execute(cancel).await.unwrap();

@@ -7,16 +7,27 @@ use sqlx::{AssertSqlSafe, Executor, PgPool, Row};
 use crate::harness::{Setup, Stage, eventually};
 
 /// The views of contract section 7 and their columns, in order.
-const VIEWS: [(&str, &str); 10] = [
+const VIEWS: [(&str, &str); 19] = [
     ("attempts", "revocation_id attempt worker started_at duration_ms outcome http_status error retry_after_ms"),
     ("backlog", "provider lane state targets oldest_received_at next_attempt_at"),
+    ("event_attempts", "event_row revocation_id attempt worker started_at duration_ms outcome http_status error retry_after_ms"),
+    ("event_attempts_under_way", "event_row revocation_id attempt worker started_at"),
+    (
+        "events",
+        "event_row event_source event_id event_type incident lane reason actor broker_user occurred_at received_at not_before denied_at withheld",
+    ),
+    ("incident_approvals", "incident opened_via asks asking approval_above approved_role approved_asks approved_targets contributors"),
+    ("incident_providers", "incident provider pending revoked unsupported expired parked cancelled"),
     (
         "incidents",
         "incident state reason opened_by approved_by opened_at targets_expected targets_received denied pending revoked unsupported expired parked \
          cancelled rate_per_s eta_seconds finished_at approved_at throttle_per_s cancelled_by cancel_reason approval_for",
     ),
-    ("operations", "at actor action incident detail"),
+    ("operations", "at actor action incident detail role"),
+    ("overdue", "provider lane state since"),
     ("propagation", "event_source event_id incident denied_at applied_by live_verifiers waiting_for"),
+    ("provider_orders", "order_no at provider action actor role"),
+    ("provider_workers", "provider worker breaker waits_since held_until last_success_at last_failure_at last_error calls_5m failures_5m"),
     (
         "providers",
         "provider breaker last_success_at last_failure_at last_error calls_5m failures_5m p50_ms_5m p95_ms_5m waits_since held_until",
@@ -29,6 +40,7 @@ const VIEWS: [(&str, &str); 10] = [
          token_expires_at last_outcome last_http_status last_error worker signed_sha256 \
          identity_reused",
     ),
+    ("targets", "event_row ordinal incident provider lane kind state attempts finished_at deny_until in_flight"),
     (
         "verifiers",
         "service instance last_seen_at applied_offset lag_seconds entries up_to_date stale_reason staleness_policy applied_time live \

@@ -34,7 +34,7 @@ use crate::broker::{Broker, EventPublisher};
 use crate::cli::CommandError;
 use crate::cli::interrupt::interruption;
 use crate::cli::operator::Operator;
-use crate::cli::output::remark;
+use crate::cli::output::{printable, remark};
 use crate::cli::progress::Progress;
 use crate::config::{BrokerSettings, DatabaseSettings, Environment, InvalidationConfig};
 use crate::store::{Store, StoreError};
@@ -61,6 +61,7 @@ Safe to repeat:
   The same NAME with the same input makes the same events, and the worker drops those that it has: after an interruption (Ctrl-C) or a
   failure run the same command again, as the same user of the same machine. What it goes on by is kept for 90 days in
   $XDG_STATE_HOME/revocation-worker (~/.local/state/revocation-worker); without that, all is ordered once more. Cutoffs (everything but tokens) are published and confirmed before the first token.
+  An incident that was cancelled takes nothing more: the command refuses, and so does the worker.
   The cutoff of an event that is on record stays as it was, unless --not-before gives another one.
 
 Exit code: 0 all published; 1 lines were refused, or it broke off; 2 wrong usage or configuration, nothing was published."#;
@@ -114,6 +115,11 @@ pub(super) async fn run(path: Option<&Path>, args: &Args) -> Result<(), CommandE
     if args.dry_run || survey.targets() == 0 {
         return summary.finish(Ok(()), args.json);
     }
+    if is_cancelled(database.as_ref(), &order.incident).await {
+        let name = &order.incident;
+        let why = format!("incident {name}: it was cancelled, which is final: nothing was published; order it under another name");
+        return Err(CommandError::failed(printable(&why)));
+    }
     let known = on_record(database.as_ref(), &order.incident, broker.user()).await;
     let kept = Kept::of(&broker.address(), &order.incident);
     let (order, kept) = (Arc::new(args.order(kept.random.clone())), Mutex::new(kept));
@@ -163,6 +169,17 @@ impl Args {
 
 const NOTHING: &str =
     "nothing to revoke: name a FILE, - for standard input, or --sub, --sid, --client or --iss; see `incident open --help`";
+
+/// Whether the incident is on record as cancelled. Where the database is away, the worker finds it out, and refuses the events.
+async fn is_cancelled(settings: Option<&DatabaseSettings>, incident: &str) -> bool {
+    let state = async {
+        let store = Store::new(&settings?.database).ok()?;
+        let state = store.incident_state(incident).await.ok()?;
+        store.close().await;
+        state
+    };
+    state.await.as_deref() == Some("cancelled")
+}
 
 /// The ids of this incident's events that a worker has recorded and this user has published: somebody else's may say anything. Without a database, or where it is away, every event is published:
 /// one that arrives twice changes nothing.

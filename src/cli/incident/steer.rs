@@ -16,6 +16,9 @@ use crate::store::{Order, RetryScope, Seen, Steered, Store};
 /// Workers look at an incident's row more often than this.
 const EFFECTIVE_WITHIN_S: u64 = 2;
 
+/// How the database learns of `[people]`.
+const TELL: &str = "then run `revocation-worker migrate` as the owner of the schema";
+
 /// Options of `incident approve`.
 #[derive(clap::Args)]
 pub(in crate::cli) struct Approve {
@@ -47,9 +50,6 @@ struct Limit {
 }
 
 pub(super) async fn approve(store: &Store, args: &Approve) -> Result<(), CommandError> {
-    if args.order.operator.known().is_none() {
-        return Err(CommandError::Usage("--actor: say who approves; neither USER nor LOGNAME does".to_owned()));
-    }
     let incident = whole(store, &args.order.incident.name).await?;
     // What does not wait is refused below, by its state.
     if incident["state"] == "awaiting_approval" && !args.order.json {
@@ -117,10 +117,17 @@ pub(super) fn judge(name: &str, order: &Order, steered: Steered, incident: Optio
         Steered::Changed => return Ok(true),
         Steered::AsBefore => return Ok(false),
         Steered::Unknown => return Err(unknown(name)),
-        Steered::Unfit(state) => misfit(order, &state),
+        Steered::Unfit { state } => misfit(order, &state),
         Steered::SamePerson => {
             format!("a second person must approve: {} ordered some of it", incident.map(contributors).unwrap_or_default())
         }
+        Steered::UnmappedRole { role } => format!(
+            "a second person must approve, and the database role {role} is nobody's: list it in people.<person>.database_roles, {TELL}"
+        ),
+        Steered::UnmappedUser { users } => format!(
+            "a second person must approve, and whose broker user {} is cannot be told: list it in people.<person>.broker_users (a service, too), {TELL}",
+            users.join(", ")
+        ),
         Steered::Grown => "it has grown since you looked; look again: incident show".to_owned(),
     };
     Err(CommandError::failed(printable(&format!("incident {name}: {refusal}"))))

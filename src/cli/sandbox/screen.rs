@@ -130,8 +130,8 @@ fn ways(parts: &Parts, header: &Path, logout: &Path) -> [(&'static str, String);
             format!("AMQP_URL={amqp_url} \\\n      {program} incident open demo --reason secret_leaked --client other-app --actor alice"),
         ),
         (
-            "approve it, which alice herself cannot; then: incident watch demo",
-            format!("DATABASE_URL='{database_url}' \\\n      {program} incident approve demo --actor bob"),
+            "approve it as bob, whose database role it is; then: incident watch demo",
+            format!("DATABASE_URL='{database_url}' \\\n      {program} incident approve demo"),
         ),
     ]
 }

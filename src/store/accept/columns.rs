@@ -38,7 +38,7 @@ pub(super) struct Columns<'a> {
 
 impl<'a> Columns<'a> {
     /// In the order of the lines.
-    pub(super) fn collect(lines: &'a [Line<'a>]) -> Self {
+    pub(super) fn collect(lines: impl IntoIterator<Item = &'a Line<'a>>) -> Self {
         let mut columns = Self::default();
         for line in lines {
             let new = line.new;

@@ -1,12 +1,10 @@
-//! What operators order of an incident: the change and its row of `audit.operations` in one transaction.
+//! What operators order of an incident. Functions of the database judge it and write its row of `audit.operations` (migration 0012).
 
-use serde_json::{Value, json};
-use sqlx::{Connection, PgConnection};
+use serde::Deserialize;
+use serde_json::Value;
+use sqlx::PgConnection;
 
 use crate::store::{Store, StoreError};
-
-/// The rule that keeps who contributed to an incident from approving it.
-const TWO_PERSONS: &str = "two_persons";
 
 /// An order to an incident.
 #[derive(Debug)]
@@ -35,33 +33,34 @@ pub struct Seen {
 }
 
 /// What became of an order.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Steered {
     /// It is done, and on record.
     Changed,
     /// It was so already; nothing was written.
     AsBefore,
     /// The incident is in this state, which does not fit.
-    Unfit(String),
+    Unfit {
+        /// As people name it.
+        state: String,
+    },
     /// It is not on record.
     Unknown,
     /// Whoever ordered some of it cannot approve it.
     SamePerson,
+    /// The session's database role is nobody's, so nobody has approved.
+    UnmappedRole {
+        /// The role.
+        role: String,
+    },
+    /// Some of it came by broker users that are nobody's, and may be the approver's.
+    UnmappedUser {
+        /// These broker users.
+        users: Vec<String>,
+    },
     /// It has more targets, or other kinds, than were seen.
     Grown,
-}
-
-/// An incident's row, locked: whatever adds targets waits.
-struct Standing {
-    state: String,
-    throttle_per_s: Option<i32>,
-}
-
-/// What an order means for an incident as it stands.
-enum Fit {
-    Change,
-    AsBefore,
-    Unfit,
 }
 
 impl Order {
@@ -75,127 +74,51 @@ impl Order {
             Self::Cancel(_) => "cancel",
         }
     }
-
-    fn fit(&self, standing: &Standing) -> Fit {
-        match (self, standing.state.as_str()) {
-            (Self::Approve(_), "awaiting_approval") | (Self::Pause, "running") | (Self::Resume, "paused") => Fit::Change,
-            (Self::Pause, "paused") | (Self::Resume, "running") | (Self::Cancel(_), "cancelled") => Fit::AsBefore,
-            (Self::Throttle(rate), "running" | "paused" | "awaiting_approval") if *rate == standing.throttle_per_s => Fit::AsBefore,
-            (Self::Throttle(_) | Self::Cancel(_), "running" | "paused" | "awaiting_approval") => Fit::Change,
-            _ => Fit::Unfit,
-        }
-    }
-
-    /// What the record says of it, beside who, when and the incident's numbers.
-    fn detail(&self, before: &Standing) -> Value {
-        match self {
-            Self::Approve(seen) => json!({ "asks": seen.asks, "seen": seen.targets }),
-            Self::Pause | Self::Resume => json!({}),
-            Self::Throttle(rate) => json!({ "throttle_per_s": rate, "before": before.throttle_per_s }),
-            Self::Cancel(reason) => json!({ "reason": reason, "state": before.state }),
-        }
-    }
 }
 
 impl Store {
-    /// Carries out an order, if it fits the state that the incident is in.
+    /// Carries out an order, if it fits the state that the incident is in. `note`: who gives it, as they say; where the session's role is somebody's, that
+    /// person gives it.
     ///
     /// # Errors
     /// See [`StoreError`]; nothing was changed, or the outcome is unknown and the same order may be given again.
-    pub async fn steer(&self, actor: &str, incident: &str, order: &Order) -> Result<Steered, StoreError> {
-        within!(self, "steer an incident", |c| {
-            let mut transaction = c.begin().await?;
-            let steered = steer(&mut transaction, actor, incident, order).await;
-            match steered {
-                Ok(Steered::Changed) => transaction.commit().await.map(|()| Steered::Changed),
-                other => transaction.rollback().await.and(other),
-            }
-        })
+    pub async fn steer(&self, note: &str, incident: &str, order: &Order) -> Result<Steered, StoreError> {
+        const WHAT: &str = "steer an incident";
+        let outcome = within!(self, WHAT, |c| match order {
+            Order::Approve(seen) => approve(c, note, incident, seen).await,
+            _ => steer(c, note, incident, order).await,
+        })?;
+        serde_json::from_value(outcome).map_err(|e| StoreError::Refused(WHAT, e.to_string()))
     }
 }
 
-async fn steer(c: &mut PgConnection, actor: &str, incident: &str, order: &Order) -> Result<Steered, sqlx::Error> {
-    let Some(standing) = lock(c, incident).await? else { return Ok(Steered::Unknown) };
-    match order.fit(&standing) {
-        Fit::AsBefore => return Ok(Steered::AsBefore),
-        Fit::Unfit => return Ok(Steered::Unfit(standing.state)),
-        Fit::Change => {}
-    }
-    match change(c, actor, incident, order).await {
-        Ok(0) => return Ok(Steered::Grown),
-        Ok(_) => {}
-        Err(sqlx::Error::Database(e)) if e.constraint() == Some(TWO_PERSONS) => return Ok(Steered::SamePerson),
-        Err(error) => return Err(error),
-    }
-    note(c, actor, incident, order.action(), &order.detail(&standing)).await?;
-    Ok(Steered::Changed)
-}
-
-async fn lock(c: &mut PgConnection, incident: &str) -> Result<Option<Standing>, sqlx::Error> {
-    sqlx::query_as!(
-        Standing,
-        r#"SELECT CASE WHEN state = 'running' AND finished_at IS NOT NULL THEN 'finished' ELSE state END AS "state!", throttle_per_s
-           FROM revocation.incidents WHERE incident = $1 FOR UPDATE"#,
-        incident
-    )
-    .fetch_optional(c)
-    .await
-}
-
-/// Changes the row that is locked. Returns how many were: only an approval can find it other than was seen, and then changes none.
-async fn change(c: &mut PgConnection, actor: &str, incident: &str, order: &Order) -> Result<u64, sqlx::Error> {
-    let query = match order {
-        Order::Approve(seen) => return approve(c, actor, incident, seen).await,
-        Order::Pause => sqlx::query!("UPDATE revocation.incidents SET state = 'paused' WHERE incident = $1", incident),
-        Order::Resume => {
-            sqlx::query!("UPDATE revocation.incidents SET state = 'running', was_paused = false WHERE incident = $1", incident)
-        }
-        Order::Throttle(rate) => {
-            sqlx::query!("UPDATE revocation.incidents SET throttle_per_s = $2 WHERE incident = $1", incident, *rate)
-        }
-        Order::Cancel(reason) => sqlx::query!(
-            "UPDATE revocation.incidents SET state = 'cancelled', cancelled_by = $2, cancel_reason = $3 WHERE incident = $1",
-            incident,
-            actor,
-            reason
-        ),
+async fn steer(c: &mut PgConnection, note: &str, incident: &str, order: &Order) -> Result<Value, sqlx::Error> {
+    let (rate, reason) = match order {
+        Order::Throttle(rate) => (*rate, None),
+        Order::Cancel(reason) => (None, Some(reason.as_str())),
+        _ => (None, None),
     };
-    query.execute(c).await.map(|done| done.rows_affected())
+    sqlx::query_scalar!(
+        r#"SELECT revocation.steer_incident($1, $2, $3, $4, $5) AS "outcome!""#,
+        incident,
+        order.action(),
+        rate,
+        reason,
+        note
+    )
+    .fetch_one(c)
+    .await
 }
 
-/// The counts are read after the lock was got, by a statement of its own, so that no target is missed that was accepted before it.
-async fn approve(c: &mut PgConnection, actor: &str, incident: &str, seen: &Seen) -> Result<u64, sqlx::Error> {
-    sqlx::query!(
-        "UPDATE revocation.incidents i
-         SET state = CASE WHEN i.was_paused THEN 'paused' ELSE 'running' END, was_paused = false, approved_by = $2, approved_role = session_user,
-             approved_at = now(), approved_asks = i.asks, approved_asking = greatest(i.asking, i.asking_expected),
-             approved_targets = greatest(i.targets_expected, n.received)
-         FROM (SELECT coalesce(sum(targets), 0)::bigint AS received FROM revocation.incident_counts WHERE incident = $1) n
-         WHERE i.incident = $1 AND i.asks <@ $3 AND greatest(i.targets_expected, n.received) <= $4
-             AND greatest(i.asking, i.asking_expected) <= $5",
+async fn approve(c: &mut PgConnection, note: &str, incident: &str, seen: &Seen) -> Result<Value, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT revocation.approve_incident($1, $2, $3, $4, $5) AS "outcome!""#,
         incident,
-        actor,
         &seen.asks,
+        seen.asking,
         seen.targets,
-        seen.asking
+        note
     )
-    .execute(c)
+    .fetch_one(c)
     .await
-    .map(|done| done.rows_affected())
-}
-
-async fn note(c: &mut PgConnection, actor: &str, incident: &str, action: &str, detail: &Value) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        "INSERT INTO revocation.operations (actor, action, incident, detail)
-         SELECT $1, $2, incident, $4::jsonb || jsonb_build_object('role', session_user, 'targets_expected', targets_expected,
-             'targets_received', targets_received, 'denied', denied, 'pending', pending, 'parked', parked, 'revoked', revoked)
-         FROM audit.incidents WHERE incident = $3",
-        actor,
-        action,
-        incident,
-        detail
-    )
-    .execute(c)
-    .await
-    .map(drop)
 }

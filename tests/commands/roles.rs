@@ -1,0 +1,291 @@
+//! What each role of `migrations/roles.sql` may do, and what it may not.
+
+use serde_json::json;
+use sqlx::{AssertSqlSafe, Executor};
+
+use crate::harness::Stage;
+use crate::incident_record::PARKED;
+use crate::program::{bare, command, run};
+
+const WORKER: &str = "revocation_worker";
+const OPERATOR: &str = "revocation_operator";
+const RETENTION: &str = "revocation_retention";
+const OWNER: &str = "revocation_owner";
+
+/// A role, and what it must not do. In the database: incidents that wait, run and are paused, with an event each; a row in each append-only table.
+const FORBIDDEN: [(&str, &str); 81] = [
+    (WORKER, "UPDATE revocation.incidents SET approval_above = 1000000, state = 'running' WHERE incident = 'waits'"),
+    (WORKER, "UPDATE revocation.incidents SET state = 'running' WHERE incident = 'waits'"),
+    (WORKER, "UPDATE revocation.incidents SET state = 'paused' WHERE incident = 'runs'"),
+    (WORKER, "UPDATE revocation.incidents SET state = 'running' WHERE incident = 'paused'"),
+    (WORKER, "UPDATE revocation.incidents SET state = 'cancelled', cancelled_by = 'x', cancel_reason = 'x' WHERE incident = 'runs'"),
+    (WORKER, "UPDATE revocation.incidents SET approved_by = 'bob'"),
+    (WORKER, "UPDATE revocation.incidents SET approved_targets = 1000000"),
+    (WORKER, "UPDATE revocation.incidents SET throttle_per_s = 1"),
+    (WORKER, "UPDATE revocation.incidents SET opened_by = 'x'"),
+    (WORKER, "UPDATE revocation.incidents SET opened_via = 'x'"),
+    (WORKER, "UPDATE revocation.incidents SET contributors = '{}'"),
+    (WORKER, "UPDATE revocation.incidents SET asks = '{}', asking = 0 WHERE incident = 'waits'"),
+    (WORKER, "UPDATE revocation.incidents SET targets_expected = 1 WHERE incident = 'waits'"),
+    (WORKER, "DELETE FROM revocation.incidents"),
+    (WORKER, "TRUNCATE revocation.incidents"),
+    (
+        WORKER,
+        "INSERT INTO revocation.incidents (incident, state, opened_by, approval_above, approved_by) VALUES ('i', 'running', 'a', 1, 'b')",
+    ),
+    (
+        WORKER,
+        "INSERT INTO revocation.incidents (incident, state, opened_by, approval_above, asks) VALUES ('i', 'running', 'a', 1, '{client}')",
+    ),
+    (WORKER, "UPDATE revocation.operations SET actor = 'x'"),
+    (WORKER, "DELETE FROM revocation.operations"),
+    (WORKER, "TRUNCATE revocation.operations"),
+    (WORKER, "SET revocation.retention = 'on'; DELETE FROM revocation.operations"),
+    (WORKER, "INSERT INTO revocation.operations (actor, action, role) VALUES ('bob', 'approve', 'bob')"),
+    (WORKER, "UPDATE revocation.attempts SET error = 'x'"),
+    (WORKER, "SET revocation.retention = 'on'; DELETE FROM revocation.attempts"),
+    (WORKER, "UPDATE revocation.rejected_events SET detail = 'x'"),
+    (WORKER, "DELETE FROM revocation.rejected_events"),
+    (WORKER, "INSERT INTO revocation.provider_orders (provider, action, actor) VALUES ('main', 'resume', 'x')"),
+    (WORKER, "UPDATE revocation.events SET broker_user = 'x'"),
+    (WORKER, "UPDATE revocation.events SET not_before = now()"),
+    (WORKER, "UPDATE revocation.events SET incident = 'runs'"),
+    (WORKER, "DELETE FROM revocation.events"),
+    (WORKER, "UPDATE revocation.targets SET token_sha256 = sha256('x')"),
+    (WORKER, "UPDATE revocation.targets SET incident = ''"),
+    (WORKER, "DELETE FROM revocation.targets"),
+    (WORKER, "UPDATE revocation.incident_counts SET targets = 0"),
+    (WORKER, "INSERT INTO revocation.incident_counts VALUES ('waits', 'main', 'pending', 0, -100)"),
+    (WORKER, "DELETE FROM revocation.incident_denied"),
+    (WORKER, "SELECT * FROM revocation.people"),
+    (WORKER, "INSERT INTO revocation.people VALUES ('bob', 'role', session_user)"),
+    (WORKER, "SELECT revocation.set_people('{}')"),
+    (WORKER, "SELECT revocation.approve_incident('waits', '{client}', 100, 100, 'bob')"),
+    (WORKER, "SELECT revocation.steer_incident('runs', 'pause', NULL, NULL, 'bob')"),
+    (WORKER, "SELECT revocation.retry_targets('main', NULL, NULL, NULL, 60, 'bob')"),
+    (WORKER, "SELECT revocation.resume_provider('main', 'bob')"),
+    (WORKER, "SELECT revocation.note_operation('export', NULL, '{}', 'bob')"),
+    (WORKER, "ALTER TABLE revocation.incidents DISABLE TRIGGER ALL"),
+    (WORKER, "SET session_replication_role = replica"),
+    (WORKER, "CREATE TABLE revocation.mine (a int)"),
+    (WORKER, "CREATE OR REPLACE FUNCTION revocation.person(name text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN 'x'"),
+    (WORKER, "SET ROLE revocation_owner"),
+    (WORKER, "SET SESSION AUTHORIZATION revocation_owner"),
+    (OPERATOR, "SELECT sealed FROM revocation.targets"),
+    (OPERATOR, "SELECT * FROM revocation.people"),
+    (OPERATOR, "UPDATE revocation.incidents SET state = 'running' WHERE incident = 'paused'"),
+    (OPERATOR, "UPDATE audit.operations SET actor = 'x'"),
+    (OPERATOR, "INSERT INTO revocation.operations (actor, action) VALUES ('x', 'approve')"),
+    (OPERATOR, "INSERT INTO revocation.people VALUES ('bob', 'role', session_user)"),
+    (OPERATOR, "SELECT revocation.set_people('{}')"),
+    (OPERATOR, "SELECT revocation.announce('bob', '{}')"),
+    (OPERATOR, "SELECT revocation.note_operation('approve', 'waits', '{}', 'bob')"),
+    (OPERATOR, "SELECT revocation.note_operation('finish', 'runs', '{}', 'bob')"),
+    (OPERATOR, "INSERT INTO revocation.provider_orders (provider, action, actor) VALUES ('main', 'resume', 'x')"),
+    (OPERATOR, "SET ROLE revocation_worker"),
+    ("auditor", "SELECT * FROM revocation.events"),
+    ("auditor", "SELECT revocation.steer_incident('runs', 'pause', NULL, NULL, 'bob')"),
+    ("auditor", "SELECT revocation.approve_incident('waits', '{client}', 100, 100, 'bob')"),
+    ("auditor", "INSERT INTO audit.operations (actor, action) VALUES ('x', 'x')"),
+    ("auditor", "DELETE FROM audit.operations"),
+    (RETENTION, "DELETE FROM revocation.operations"),
+    (RETENTION, "SET revocation.retention = 'on'; UPDATE revocation.operations SET actor = 'x'"),
+    (RETENTION, "SET revocation.retention = 'on'; TRUNCATE revocation.operations"),
+    (RETENTION, "SET revocation.retention = 'on'; DELETE FROM revocation.targets"),
+    ("", "SELECT * FROM audit.operations"),
+    ("", "SELECT revocation.approve_incident('waits', '{client}', 100, 100, 'bob')"),
+    (OWNER, "SET revocation.retention = 'on'; DELETE FROM revocation.operations"),
+    (OWNER, "UPDATE revocation.operations SET actor = 'x'"),
+    (OWNER, "UPDATE revocation.incidents SET approval_above = 1000000, state = 'running' WHERE incident = 'waits'"),
+    (OWNER, "TRUNCATE revocation.incidents"),
+    (OWNER, "DELETE FROM revocation.incidents"),
+    (OWNER, "UPDATE revocation.events SET broker_user = 'somebody-else'"),
+    (OWNER, "UPDATE revocation.events SET incident = 'runs' WHERE incident = 'waits'"),
+];
+
+/// A missing right, a rule of a trigger, a violated CHECK.
+const REFUSALS: [&str; 3] = ["42501", "23001", "23514"];
+
+async fn filled() -> Stage {
+    let stage = Stage::new().await;
+    for (name, state) in [("waits", "awaiting_approval"), ("runs", "running"), ("paused", "paused")] {
+        stage.incident(name, state).await;
+        let event = stage.event(name, 3).await;
+        stage.change(event, 0..1, PARKED).await;
+    }
+    stage.execute("UPDATE revocation.incidents SET asks = '{client}', asking = 2, targets_expected = 5 WHERE incident = 'waits'").await;
+    stage.execute("INSERT INTO revocation.workers (instance, version, lease_until) VALUES ('w', '1', now())").await;
+    stage
+        .execute(
+            "INSERT INTO revocation.attempts (event_id, ordinal, attempt, answered, worker_no, started_at, duration_ms, outcome)
+             SELECT event_id, 0, 1, true, 1, now(), 1, 'transient' FROM revocation.events",
+        )
+        .await;
+    stage
+        .execute(
+            "INSERT INTO revocation.rejected_events (rejected_at, queue, routing_key, code, detail, body_sha256, body_bytes, worker_no)
+             VALUES (now(), 'q', 'k', 'not_json', 'd', sha256('x'), 1, 1)",
+        )
+        .await;
+    stage.roles().await;
+    stage.roles().await;
+    stage
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_role_does_what_is_not_its_own() {
+    let stage = filled().await;
+    let before = stage.rows("SELECT to_jsonb(i) FROM revocation.incidents i ORDER BY incident").await;
+    for role in [WORKER, OPERATOR, "auditor", RETENTION, "", OWNER] {
+        let login = stage.login(role).await;
+        for (_, statement) in FORBIDDEN.into_iter().filter(|(of, _)| *of == role) {
+            let mut session = login.session().await;
+            match session.execute(AssertSqlSafe(statement)).await {
+                Err(sqlx::Error::Database(error)) => {
+                    let code = error.code().unwrap_or_default();
+                    assert!(REFUSALS.contains(&&*code), "{role}: {statement}: {code} {error}");
+                }
+                other => panic!("{role} may: {statement}: {other:?}"),
+            }
+        }
+    }
+    assert_eq!(stage.rows("SELECT to_jsonb(i) FROM revocation.incidents i ORDER BY incident").await, before);
+    assert_eq!(stage.count("revocation.people").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retention_is_a_role_and_not_a_setting() {
+    let stage = filled().await;
+    let mut session = stage.login(RETENTION).await.session().await;
+    session.execute("SET revocation.retention = 'on'").await.expect("say so");
+    for table in ["operations", "attempts", "rejected_events"] {
+        session.execute(AssertSqlSafe(format!("DELETE FROM revocation.{table}"))).await.unwrap_or_else(|e| panic!("{table}: {e}"));
+        assert_eq!(stage.count(&format!("revocation.{table}")).await, 0);
+    }
+}
+
+/// A table that nobody thought of would be out of the worker's reach, and one that is append-only in name alone within it.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_table_and_function_has_its_rights() {
+    let stage = Stage::new().await;
+    let roles = include_str!("../../migrations/roles.sql");
+    let tables = "SELECT to_jsonb(tablename) FROM pg_tables WHERE schemaname = 'revocation'
+        AND tablename NOT IN ('incident_counts', 'incident_denied')"; // written by triggers with their owner's rights
+    for table in stage.rows(tables).await {
+        let table = table.as_str().expect("a name");
+        assert!(roles.contains(&format!("revocation.{table}")), "roles.sql does not say who may do what with revocation.{table}");
+    }
+    let unpinned =
+        "pg_proc p JOIN pg_language l ON l.oid = p.prolang WHERE pronamespace IN ('revocation'::regnamespace, 'audit'::regnamespace)
+        AND prosqlbody IS NULL AND NOT coalesce(proconfig @> ARRAY['search_path=pg_catalog, pg_temp'], false)";
+    assert_eq!(
+        stage.text(&format!("SELECT string_agg(proname, ' ') FROM {unpinned}")).await,
+        None,
+        "functions that look for names where the session says"
+    );
+    let open = "pg_proc WHERE prosecdef AND pronamespace = 'revocation'::regnamespace AND prorettype <> 'trigger'::regtype
+        AND has_function_privilege('public', oid, 'EXECUTE')";
+    assert_eq!(stage.text(&format!("SELECT string_agg(proname, ' ') FROM {open}")).await, None, "orders that anybody may give");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_owner_migrates() {
+    let stage = filled().await;
+    let [owner, worker, operator] = [stage.login(OWNER).await, stage.login(WORKER).await, stage.login(OPERATOR).await];
+    for login in [&worker, &operator] {
+        let ran = run(&mut bare(&[("DATABASE_URL", &login.url)]), &["migrate"]);
+        let sentence = format!(
+            "revocation-worker: bring the schema up to date: role {} must not, since the schema belongs to revocation_owner: run `revocation-worker \
+             migrate` as a member of that role, and `run` without --migrate\n",
+            login.role
+        );
+        assert_eq!((ran.code, ran.stderr), (1, sentence));
+    }
+    let mut setup = stage.worker("http://127.0.0.1:9/revoke").set("DATABASE_URL", &worker.url).flag("--migrate").spawn();
+    assert_eq!(setup.ended().await.code(), Some(1));
+    assert!(setup.log().contains("must not, since the schema belongs to revocation_owner"), "{}", setup.log());
+
+    let people = [("DATABASE_URL", owner.url.as_str()), ("REVOCATION__PEOPLE__BOB__DATABASE_ROLES", operator.role.as_str())];
+    for _twice in 0..2 {
+        let ran = run(bare(&people).env("REVOCATION__PEOPLE__ALICE__BROKER_USERS", "soc,soc-2"), &["migrate"]);
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+    }
+    let told = stage.rows("SELECT jsonb_build_array(person, kind, name) FROM revocation.people ORDER BY person, name").await;
+    assert_eq!(
+        told,
+        [json!(["alice", "broker_user", "soc"]), json!(["alice", "broker_user", "soc-2"]), json!(["bob", "role", operator.role])]
+    );
+    assert_eq!(stage.count(&format!("audit.operations WHERE action = 'people' AND role = '{}'", owner.role)).await, 3, "each change once");
+    assert_eq!(run(&mut bare(&[("DATABASE_URL", &owner.url)]), &["migrate"]).code, 0);
+    assert_eq!(stage.count("revocation.people").await, 3, "without [people] it stays as it was");
+    let ran = run(&mut bare(&[("DATABASE_URL", &operator.url)]), &["incident", "approve", "waits", "--actor", "alice", "--json"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+    assert_eq!(stage.of("waits", "approved_by").await.as_deref(), Some("bob"));
+}
+
+/// Changes of an incident by hand, and what the record then says of each.
+const BY_HAND: [(&str, &str, &str, &str); 8] = [
+    ("state = 'paused'", "pause", "running", "paused"),
+    ("state = 'running'", "resume", "paused", "running"),
+    ("throttle_per_s = 5", "throttle", "running", "running"),
+    ("finished_at = now()", "finish", "running", "finished"),
+    ("finished_at = NULL", "reopen", "finished", "running"),
+    ("state = 'awaiting_approval'", "stop", "running", "awaiting_approval"),
+    ("state = 'running'", "start", "awaiting_approval", "running"),
+    ("state = 'cancelled', cancelled_by = 'x', cancel_reason = 'y'", "cancel", "running", "cancelled"),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_change_of_an_incident_is_on_record_whoever_makes_it() {
+    let stage = Stage::new().await;
+    stage.incident("leak", "running").await;
+    stage.event("leak", 2).await;
+    let session = stage.text("SELECT session_user::text").await;
+    for (change, action, from, to) in BY_HAND {
+        stage
+            .execute(&format!("SET revocation.actor = 'somebody'; UPDATE revocation.incidents SET {change}, was_paused = was_paused"))
+            .await;
+        let rows = stage.rows("SELECT to_jsonb(o) FROM audit.operations o WHERE incident = 'leak' ORDER BY at").await;
+        let last = rows.last().expect("a row");
+        let said = ["action", "role"].map(|member| last[member].clone());
+        assert_eq!(said, [json!(action), json!(session)], "{change}");
+        assert_eq!(
+            [&last["detail"]["from"], &last["detail"]["to"], &last["detail"]["targets_received"]],
+            [&json!(from), &json!(to), &json!(2)]
+        );
+    }
+    let rows = stage.count("audit.operations WHERE incident = 'leak'").await;
+    assert_eq!(rows, 1 + BY_HAND.len() as i64, "one each, and one for the opening");
+    stage.execute("UPDATE revocation.incidents SET was_paused = true").await;
+    assert_eq!(stage.count("audit.operations WHERE incident = 'leak'").await, rows, "what changes no state leaves none");
+}
+
+/// With a right to the audit views and no other, and as an operator.
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_that_read_run_under_every_role_that_reads() {
+    let stage = filled().await;
+    stage.execute("UPDATE revocation.workers SET lease_until = now() + interval '1 day'").await;
+    stage.execute("INSERT INTO revocation.provider_status (worker_no, provider, breaker, calls_5m, failures_5m) VALUES (1, 'main', 'closed', 1, 0)").await;
+    let event = stage.text("SELECT id FROM revocation.events LIMIT 1").await.expect("an event");
+    let reading: [&[&str]; 8] = [
+        &["status", "--json"],
+        &["status", "--event", "/soc", &event, "--json"],
+        &["incident", "list", "--json"],
+        &["incident", "show", "waits", "--json"],
+        &["provider", "list", "--json"],
+        &["provider", "show", "main", "--json"],
+        &["incident", "show", "runs"],
+        &["status"],
+    ];
+    for role in ["auditor", OPERATOR, WORKER, OWNER] {
+        let login = stage.login(role).await;
+        for arguments in reading {
+            let ran = run(&mut bare(&[("DATABASE_URL", &login.url)]), arguments);
+            assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{role}: {arguments:?}");
+        }
+    }
+    let stranger = stage.login("").await;
+    let ran = run(&mut bare(&[("DATABASE_URL", &stranger.url)]), &["status"]);
+    assert_eq!((ran.code, ran.stderr.contains("permission denied for schema audit")), (1, true), "{}", ran.stderr);
+    assert_eq!(run(&mut command(&stage), &["status"]).code, 0);
+}
