@@ -21,6 +21,7 @@
 //! | what is a target, a token, what may print it | [`target`] |
 //! | what does an answer mean, what comes next | [`outcome`], and `classify` in each file of [`provider`] |
 //! | when is the next attempt | [`retry`] |
+//! | what time is it | [`clock`] |
 //! | when does a second person have to approve | [`approval`] |
 //! | when is a provider left alone | `worker/health.rs`, `worker/breaker.rs` |
 //! | who calls a provider next | `worker/lanes.rs` |
@@ -29,20 +30,23 @@
 //! | what is in the database | `migrations/`, [`store`] |
 //! | what is in the broker | `broker/topology.rs` |
 //! | every setting | [`config`] |
+//! | who may read this process's memory | [`core_dump`] |
 //! | every log field and metric | [`telemetry`] |
 //! | what do verifiers report, whose word counts | [`report`], `report/owners.rs`, `worker/reports.rs` |
 //! | how does an operator end a wait | `cli/provider.rs`, `worker/steer.rs` |
 //! | what does an auditor get | [`evidence`], `docs/evidence.md` |
 //! | who wires it | [`app`] |
 //!
-//! Pure modules ([`approval`], [`config`], [`event`], [`evidence`], [`invalidation`], [`outcome`], [`report`], [`retry`], [`seal`], [`target`])
+//! Pure modules ([`approval`], [`clock`], [`config`], [`event`], [`evidence`], [`invalidation`], [`outcome`], [`report`], [`retry`], [`seal`], [`target`])
 //! import no adapter; only [`broker`] uses lapin, only [`provider`] reqwest, only [`store`] sqlx. The feature `sandbox` plays the world outside, and speaks to all three as that world does.
 
 pub mod app;
 pub mod approval;
 pub mod broker;
 pub mod cli;
+pub mod clock;
 pub mod config;
+pub mod core_dump;
 pub mod event;
 pub mod evidence;
 pub mod failpoint;

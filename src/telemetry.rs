@@ -1,6 +1,6 @@
 //! Logs and metrics: every name once.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -126,6 +126,7 @@ pub struct Metrics {
     probes: Family<ProbeLabels, Counter>,
     broker_up: Family<SideLabel, Gauge>,
     database_up: Gauge,
+    clock_offset: Gauge<f64, AtomicU64>,
 }
 
 /// The state of things that is read when `/metrics` is asked for.
@@ -136,6 +137,8 @@ pub struct Snapshot {
     pub publishing: bool,
     /// Whether the last call to Postgres succeeded.
     pub database: bool,
+    /// By how many seconds this machine's clock is ahead of the database's, once that is known.
+    pub clock_offset: Option<f64>,
     /// Provider, breaker, targets in memory.
     pub providers: Vec<(String, &'static str, usize)>,
     /// Provider, what its probes came to, how many so far.
@@ -169,6 +172,7 @@ impl Metrics {
             probes: Family::default(),
             broker_up: Family::default(),
             database_up: Gauge::default(),
+            clock_offset: Gauge::default(),
         };
         metrics.register(version);
         metrics
@@ -213,6 +217,12 @@ impl Metrics {
         );
         r.register("broker_up", "1 if the connection is up", self.broker_up.clone());
         r.register("database_up", "1 if the last call to Postgres succeeded", self.database_up.clone());
+        r.register_with_unit(
+            "clock_offset",
+            "By how much this machine's clock is ahead of the database's; NaN: not known yet",
+            Unit::Seconds,
+            self.clock_offset.clone(),
+        );
     }
 
     /// An event was committed, or was known.
@@ -299,6 +309,7 @@ impl Metrics {
         up("consume", snapshot.consuming);
         up("publish", snapshot.publishing);
         self.database_up.set(i64::from(snapshot.database));
+        self.clock_offset.set(snapshot.clock_offset.unwrap_or(f64::NAN));
         for (provider, breaker, in_flight) in &snapshot.providers {
             let label = ProviderLabel { provider: provider.clone() };
             let level = match *breaker {

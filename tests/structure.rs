@@ -15,7 +15,8 @@ const ADAPTERS: [(&str, &[&str]); 3] = [
 ];
 
 /// Modules without I/O, which import each other only.
-const PURE: [&str; 10] = ["approval", "config", "event", "evidence", "invalidation", "outcome", "report", "retry", "seal", "target"];
+const PURE: [&str; 11] =
+    ["approval", "clock", "config", "event", "evidence", "invalidation", "outcome", "report", "retry", "seal", "target"];
 /// Nothing that does I/O or needs a runtime.
 const IMPURE_LIBRARIES: [&str; 6] = ["lapin", "reqwest", "sqlx", "axum", "tokio", "futures"];
 
@@ -228,7 +229,7 @@ fn no_text_names_a_machine_or_an_unfinished_thing() {
         texts.extend(files("docs", extension));
     }
     texts.extend(files("migrations", "sql"));
-    for name in ["README.md", "CHANGELOG.md", "Cargo.toml", "verifier/Cargo.toml", "Dockerfile", "docker-compose.yml", "dev"] {
+    for name in ["README.md", "CHANGELOG.md", "Cargo.toml", "deny.toml", "verifier/Cargo.toml", "Dockerfile", "docker-compose.yml", "dev"] {
         let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name);
         texts.push(File { path: name.to_owned(), text: fs::read_to_string(path).expect("read a file") });
     }

@@ -61,7 +61,7 @@ pub(super) async fn run(worker: Arc<Worker>, mut deliveries: mpsc::UnboundedRece
         };
         failpoint!("received");
         let began = Instant::now();
-        match event::parse(received.body.bytes(), &received.origin, &worker.rules, OffsetDateTime::now_utc()) {
+        match event::parse(received.body.bytes(), &received.origin, &worker.rules, worker.clock.now()) {
             Ok(event) => {
                 let lane = match event.lane() {
                     Lane::Interactive => &next.interactive,
@@ -87,7 +87,7 @@ async fn take(worker: &Arc<Worker>, received: Received, event: LogoutEvent, bega
         _ => Some(deny(worker, &event, began)),
     };
     let body_sha256 = sha256(received.body.bytes());
-    Taken { received, event, row: Uuid::now_v7(), body_sha256, denial, approval, arrival }
+    Taken { received, event, row: worker.clock.row_id(), body_sha256, denial, approval, arrival }
 }
 
 /// Whether a second person is needed. Postgres is asked where the incident is not known here, but not waited for: denials go out while it is away. It has
@@ -140,7 +140,7 @@ fn deny(worker: &Arc<Worker>, event: &LogoutEvent, began: Instant) -> JoinHandle
         }
         worker.metrics.denied(began.elapsed());
         failpoint!("denied");
-        Some(OffsetDateTime::now_utc())
+        Some(worker.clock.now())
     })
 }
 
@@ -159,7 +159,7 @@ fn sha256(bytes: &[u8]) -> [u8; 32] {
 
 /// Puts a refused message into `revocation.dead` and on record, then acknowledges it. Each part is repeated until it is done.
 pub(super) async fn refuse(worker: Arc<Worker>, received: Received, refusal: Refusal) {
-    let (at, origin) = (OffsetDateTime::now_utc(), &received.origin);
+    let (at, origin) = (worker.clock.now(), &received.origin);
     let body = received.body.bytes();
     let row = Rejected { at, origin, refusal: &refusal, body_sha256: sha256(body), body_bytes: body.len() };
     tracing::warn!(queue = %origin.queue, routing_key = origin.routing_key, broker_user = origin.broker_user.as_deref(), code = refusal.code.as_str(),
