@@ -91,6 +91,11 @@ impl Clock {
         }
     }
 
+    /// Whether it is the database's clock.
+    pub fn is_known(&self) -> bool {
+        self.0.base.load(Ordering::Relaxed) != UNKNOWN
+    }
+
     /// The time that it was at `past`.
     pub fn at(&self, past: Instant) -> OffsetDateTime {
         match self.0.base.load(Ordering::Relaxed) {

@@ -170,4 +170,24 @@ mod tests {
         assert_eq!(wait("1900000000", None), Some(3600));
         assert_eq!(wait("soon", None), None);
     }
+
+    #[test]
+    fn an_answers_own_date_is_read_in_all_its_forms() {
+        let sent = |date: Option<&str>| {
+            let mut headers = HeaderMap::new();
+            date.iter().for_each(|date| drop(headers.insert(DATE, date.parse().unwrap())));
+            sent_at(&headers).map(|at| at.duration_since(UNIX_EPOCH).unwrap().as_secs())
+        };
+        for date in [
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+            " Sun, 06 Nov 1994 08:49:37 GMT\t",
+        ] {
+            assert_eq!(sent(Some(date)), Some(784_111_777), "{date}");
+        }
+        for none in [None, Some(""), Some("now"), Some("784111777"), Some("2026-11-20T22:30:00Z")] {
+            assert_eq!(sent(none), None, "{none:?}");
+        }
+    }
 }

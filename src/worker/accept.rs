@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::Worker;
+use super::correct::corrected;
 use super::intake::{Taken, note_denied, refuse};
 use super::job::{Context, Job};
 use super::revoke;
@@ -57,7 +58,7 @@ pub(super) async fn run(worker: Arc<Worker>, lane: Lane, mut events: mpsc::Unbou
         let Some(batch) = next(&mut events).await else { return };
         let (worker, open) = (worker.clone(), open.clone());
         worker.clone().tasks.spawn(async move {
-            let prepared = batch.into_iter().filter_map(|taken| prepare(&worker, taken)).collect();
+            let prepared = batch.into_iter().filter_map(|taken| prepare(&worker, corrected(&worker, taken))).collect();
             accept(&worker, prepared, &open, turn).await;
         });
     }

@@ -46,6 +46,8 @@ pub(super) struct Taken {
     pub(super) denial: Option<JoinHandle<Option<OffsetDateTime>>>,
     /// What its incident needs, if it has one.
     pub(super) approval: Option<Approval>,
+    /// Whether its times are by the database's clock.
+    pub(super) is_database_time: bool,
     /// Its place among what is on its way to the record of its incident.
     pub(super) arrival: Option<Arrival>,
 }
@@ -61,13 +63,14 @@ pub(super) async fn run(worker: Arc<Worker>, mut deliveries: mpsc::UnboundedRece
         };
         failpoint!("received");
         let began = Instant::now();
+        let is_database_time = worker.clock.is_known();
         match event::parse(received.body.bytes(), &received.origin, &worker.rules, worker.clock.now()) {
             Ok(event) => {
                 let lane = match event.lane() {
                     Lane::Interactive => &next.interactive,
                     Lane::Mass => &next.mass,
                 };
-                let taken = take(&worker, received, event, began).await;
+                let taken = Taken { is_database_time, ..take(&worker, received, event, began).await };
                 failpoint!("parsed");
                 if lane.send(taken).is_err() {
                     return;
@@ -87,7 +90,7 @@ async fn take(worker: &Arc<Worker>, received: Received, event: LogoutEvent, bega
         _ => Some(deny(worker, &event, began)),
     };
     let body_sha256 = sha256(received.body.bytes());
-    Taken { received, event, row: worker.clock.row_id(), body_sha256, denial, approval, arrival }
+    Taken { received, event, row: worker.clock.row_id(), body_sha256, denial, approval, is_database_time: true, arrival }
 }
 
 /// Whether a second person is needed. Postgres is asked where the incident is not known here, but not waited for: denials go out while it is away. It has
@@ -135,16 +138,22 @@ fn deny(worker: &Arc<Worker>, event: &LogoutEvent, began: Instant) -> JoinHandle
     let messages = requested(worker, event);
     let worker = worker.clone();
     tokio::spawn(async move {
-        for delivered in futures::future::join_all(messages.iter().map(|message| worker.publisher.deliver(message))).await {
-            delivered.ok()?;
-        }
+        let at = deliver(&worker, &messages).await?;
         worker.metrics.denied(began.elapsed());
         failpoint!("denied");
-        Some(worker.clock.now())
+        Some(at)
     })
 }
 
-fn requested(worker: &Worker, event: &LogoutEvent) -> Vec<Outgoing> {
+/// Publishes a denial; returns when the broker has confirmed it, `None` if the worker stopped first.
+pub(super) async fn deliver(worker: &Worker, messages: &[Outgoing]) -> Option<OffsetDateTime> {
+    for delivered in futures::future::join_all(messages.iter().map(|message| worker.publisher.deliver(message))).await {
+        delivered.ok()?;
+    }
+    Some(worker.clock.now())
+}
+
+pub(super) fn requested(worker: &Worker, event: &LogoutEvent) -> Vec<Outgoing> {
     let entries =
         event.targets.iter().filter_map(|target| Some((target.provider.to_string(), entry_of(target, event.not_before)?))).collect();
     let reference = EventRef { source: event.source.clone(), id: event.id.clone() };

@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
-use crate::harness::{App, Feed, Seen, Setup, Stage, canary_token, eventually, logout_of};
+use crate::harness::{App, Feed, Seen, Servers, Setup, Stage, canary_token, eventually, logout_of};
 use crate::scripted_idp::{Memory, Reply, ScriptedIdp};
 
 /// As far as anything may be off that was not waited for.
@@ -62,7 +62,7 @@ async fn remembering() -> ScriptedIdp {
 impl Setup {
     /// On a machine whose clock is so many seconds ahead of the others', or behind.
     fn ahead(self, seconds: i64) -> Self {
-        self.faked().set("FAKETIME", &format!("{seconds:+}"))
+        if seconds == 0 { self } else { self.faked().set("FAKETIME", &format!("{seconds:+}")) }
     }
 
     /// On a machine whose clock follows what is in a file.
@@ -150,7 +150,7 @@ async fn a_dated_retry_after_is_waited_for_as_long_as_it_was_meant() {
         })
         .await;
         let setup = stage.worker(&format!("{}/revoke", idp.url()));
-        let _worker = if ahead == 0 { setup } else { setup.ahead(ahead) }.start().await;
+        let _worker = setup.ahead(ahead).start().await;
         App::connect(&stage.amqp_url).await.publish(&timeless("1", json!([{ "token": canary_token() }]))).await;
         stage.wait_for_count(1, "audit.revocations WHERE state = 'revoked' AND attempts = 2").await;
         let asked = stage.rows("SELECT to_jsonb(retry_after_ms) FROM audit.attempts WHERE attempt = 1").await;
@@ -189,4 +189,33 @@ async fn a_clock_that_is_stepped_while_the_worker_runs_moves_nothing() {
     }
     assert_eq!(worker.log().lines().filter(|line| line.contains("clock differs from")).count(), 1, "one episode");
     std::fs::remove_file(&file).expect("remove the clock");
+}
+
+/// Denials wait for no database: what was denied by the own clock is denied again by the right one as soon as that is known.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_came_before_the_databases_clock_was_known_is_corrected() {
+    for ahead in [-300, 600, 0] {
+        let servers = Servers::private().await;
+        let (stage, idp) = (Stage::on(&servers).await, remembering().await);
+        let setup = stage.worker(&format!("{}/revoke", idp.url()));
+        assert!(setup.start().await.stop().await.success(), "it declares");
+        servers.database(|postgres| postgres.stop().expect("stop Postgres"));
+        let _worker = setup.ahead(ahead).spawn();
+        let (feed, app) = (Feed::listen(&stage.amqp_url).await, App::connect(&stage.amqp_url).await);
+        app.publish(&timeless("1", json!([{ "sub": "user-1" }, { "token": canary_token() }]))).await;
+        let cutoffs = || {
+            let of_it = feed.seen().into_iter().filter(|seen| seen.data.event.id == "1" && seen.routing_key.ends_with("subject"));
+            of_it.map(|seen| cutoff(&seen)).collect::<Vec<_>>()
+        };
+        eventually("it is denied without Postgres", async || (!cutoffs().is_empty()).then_some(())).await;
+        let (sent, told) = (OffsetDateTime::now_utc(), cutoffs()[0]);
+        assert!((told - sent - time::Duration::seconds(ahead)).abs() < CLOSE, "by the own clock: {told}");
+        servers.database(|postgres| postgres.restart().expect("start Postgres again"));
+        stage.wait_for_count(1, "audit.revocations WHERE event_id = '1' AND state = 'revoked'").await;
+        stage.wait_for_count(2, "audit.revocations WHERE event_id = '1' AND denied_at IS NOT NULL").await;
+        assert_eq!(cutoffs().len(), if ahead == 0 { 1 } else { 2 }, "{ahead}");
+        assert!((cutoffs().pop().expect("a cutoff") - sent).abs() < CLOSE, "{ahead}: {:?}", cutoffs());
+        let off = format!("abs(extract(epoch FROM received_at - '{sent}'::timestamptz)) > 3 OR not_before <> received_at");
+        assert_eq!(stage.count(&format!("audit.revocations WHERE {off}")).await, 0, "{ahead}");
+    }
 }
