@@ -31,6 +31,9 @@ const IMPORTS: [(&str, &[&str]); 6] = [
     ("http", &["worker", "telemetry"]),
 ];
 
+/// Modules whose times are on record, in messages or decide something.
+const TIMED: [&str; 7] = ["broker", "event", "http", "invalidation", "provider", "store", "worker"];
+
 /// Waiting in tests is for a thing, never for a time. The scripted provider's slow answers are what is tested.
 const MAY_SLEEP: [&str; 1] = ["tests/scripted_idp/mod.rs"];
 
@@ -194,6 +197,14 @@ fn adapters_know_nothing_of_each_other() {
             imports.filter(|(import, _)| import != module && !PURE.contains(&import.as_str()) && !others.contains(&import.as_str()));
         assert_none(&format!("{module} imports more than it may"), foreign.map(|(import, place)| format!("{place} {import}")).collect());
     }
+}
+
+/// A worker's own clock may be wrong: times are the database's.
+#[test]
+fn only_the_clock_asks_what_time_it_is() {
+    let asking = files("src", "rs").into_iter().filter(|file| file.module().is_some_and(|module| TIMED.contains(&module)));
+    let found = asking.flat_map(|file| [file.uses("now_utc"), file.uses("SystemTime::now")].concat());
+    assert_none("a time that is not the clock's", found.collect());
 }
 
 #[test]
