@@ -66,7 +66,7 @@ impl Setup {
     }
 
     /// On a machine whose clock follows what is in a file.
-    fn as_told_by(self, file: &str) -> Self {
+    fn told_the_time_by(self, file: &str) -> Self {
         self.faked().set("FAKETIME_TIMESTAMP_FILE", file).set("FAKETIME_NO_CACHE", "1")
     }
 
@@ -165,7 +165,7 @@ async fn a_clock_that_is_stepped_while_the_worker_runs_moves_nothing() {
     let file = std::env::temp_dir().join(format!("clock-{}", Uuid::now_v7()));
     let step = |seconds: i64| std::fs::write(&file, format!("{seconds:+}\n")).expect("write the clock");
     step(0);
-    let setup = stage.worker(&format!("{}/revoke", idp.url())).as_told_by(file.to_str().expect("UTF-8"));
+    let setup = stage.worker(&format!("{}/revoke", idp.url())).told_the_time_by(file.to_str().expect("UTF-8"));
     let worker = setup.start().await;
     let (feed, app) = (Feed::listen(&stage.amqp_url).await, App::connect(&stage.amqp_url).await);
     stage.wait_for_count(1, "audit.workers WHERE abs(clock_offset_ms) < 1000").await;
