@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use crate::VERSION;
 use crate::authorization::Rates;
 use crate::broker::{Beats, Broker, BrokerError, Intake, Publisher, QUEUES, Refusals, Reports, Sinks, Snapshots};
+use crate::clock::Clock;
 use crate::config::{ClaimNames, Config, ProviderConfig};
 use crate::event::{ProviderRule, Rules};
 use crate::http;
@@ -94,12 +95,12 @@ fn claim_names(config: &Config) -> BTreeMap<Arc<str>, ClaimNames> {
     config.providers.iter().map(|(name, provider)| (name.clone(), provider.claims.clone())).collect()
 }
 
-fn gates(config: &Config) -> Result<BTreeMap<Arc<str>, Gate>, ProviderSetupError> {
+fn gates(config: &Config, clock: &Clock) -> Result<BTreeMap<Arc<str>, Gate>, ProviderSetupError> {
     let limits = |provider: &Provider| config.providers.get(provider.name()).map_or((1, None), |p| (p.concurrency, p.rate_per_s));
     Ok(providers(&config.providers)?
         .into_iter()
         .map(|p| (p.name().clone(), (limits(&p), p)))
-        .map(|(n, ((concurrency, rate), p))| (n, Gate::new(p, concurrency, rate.map(f64::from))))
+        .map(|(n, ((concurrency, rate), p))| (n, Gate::new(p.by(clock.clone()), concurrency, rate.map(f64::from))))
         .map(|(n, gate)| {
             (n.clone(), gate.honouring_at_most(config.providers.get(&n).map_or(config.retry.retry_after_max, |p| p.retry_after_max)))
         })
@@ -120,7 +121,7 @@ struct Running {
     worker: Arc<Worker>,
     steps: Steps,
     intake: JoinHandle<Result<(), BrokerError>>,
-    http: JoinHandle<std::io::Result<()>>,
+    http: JoinHandle<()>,
     drained: CancellationToken,
     hard: CancellationToken,
     /// Keeps the steps running when consuming ends, so that its reason is the one that is told.
@@ -134,14 +135,15 @@ struct Running {
 pub async fn run(config: Config, migrate: bool, stop: CancellationToken) -> Result<(), AppError> {
     warn_of_short_stream(&config);
     let keyring = Keyring::parse(&config.sealing_keys)?;
-    let gates = gates(&config)?;
+    let clock = Clock::default();
+    let gates = gates(&config, &clock)?;
     let broker = Arc::new(Broker::new(&config.amqp, &config.invalidation, &config.instance).map_err(AppError::Setting)?);
     let store = Store::new(&config.database).map_err(|e| AppError::Setting(e.to_string()))?;
     let listener = http::bind(config.http_listen).await.map_err(AppError::Listen)?;
     let (notes_tx, notes) = mpsc::unbounded_channel();
     let hard = CancellationToken::new();
-    let publisher = Publisher::start(broker.clone(), "publish", Schedule::reconnecting(), hard.clone());
-    let refusals = Refusals::start(broker.clone(), Schedule::reconnecting(), hard.clone());
+    let publisher = Publisher::start(broker.clone(), "publish", Schedule::reconnecting(), clock.clone(), hard.clone());
+    let refusals = Refusals::start(broker.clone(), Schedule::reconnecting(), clock.clone(), hard.clone());
     let worker = Arc::new(Worker {
         number: SetOnce::new(),
         lease: config.lease,
@@ -154,7 +156,8 @@ pub async fn run(config: Config, migrate: bool, stop: CancellationToken) -> Resu
         store,
         publisher,
         refusals,
-        composer: Composer::new(&config.instance).with_names(claim_names(&config)),
+        composer: Composer::new(&config.instance).with_names(claim_names(&config)).by(clock.clone()),
+        clock,
         metrics: Metrics::new(VERSION),
         database_up: AtomicBool::new(true),
         returns: watch::Sender::new(0),
@@ -201,7 +204,8 @@ fn start(
     let intake =
         Intake { broker, schedule, sinks: sinks.clone(), window: window.clone(), returns, connected, stop, drained: drained.clone() };
     let steps = worker.start(Channels { deliveries, notes, reports, beats, snapshots }, migrate);
-    let http = tokio::spawn(http::serve(listener, http::Health { worker: worker.clone(), consuming, window }, hard.clone()));
+    let health = http::Health { worker: worker.clone(), consuming, window, ping: Arc::default() };
+    let http = tokio::spawn(http::serve(listener, health, hard.clone()));
     Running { worker, steps, intake: tokio::spawn(intake.run()), http, drained, hard, _sinks: sinks }
 }
 

@@ -3,19 +3,20 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use axum::Router;
-use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
-use axum::routing::get;
+use revocation_verifier::server::{self, Reply, Request, StatusCode, openmetrics, text};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::Window;
 use crate::telemetry::Snapshot;
 use crate::worker::Worker;
+
+/// How long an answer of Postgres holds for all who ask.
+const PING_HOLDS: Duration = Duration::from_secs(1);
 
 /// What the endpoints look at.
 #[derive(Clone)]
@@ -26,7 +27,13 @@ pub struct Health {
     pub consuming: watch::Receiver<bool>,
     /// The deliveries in hand.
     pub window: Arc<Window>,
+    /// Whether Postgres answers.
+    pub ping: Arc<Ping>,
 }
+
+/// The last look at Postgres: when, and what was wrong. However many ask, one looks, and the others wait for what it sees.
+#[derive(Default)]
+pub struct Ping(Mutex<Option<(Instant, Option<String>)>>);
 
 /// Opens the listening socket.
 ///
@@ -36,23 +43,51 @@ pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
     TcpListener::bind(address).await
 }
 
-/// Serves until `stop`.
-///
-/// # Errors
-/// The listening socket failed.
-pub async fn serve(listener: TcpListener, health: Health, stop: CancellationToken) -> std::io::Result<()> {
+/// Serves until `stop`. It has no reason of its own to end.
+pub async fn serve(listener: TcpListener, health: Health, stop: CancellationToken) {
     if let Ok(address) = listener.local_addr() {
         tracing::info!(%address, "health and metrics are served");
     }
-    let router = Router::new()
-        .route("/healthz", get(|| async { "alive\n" }))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(metrics))
-        .with_state(health);
-    axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
+    let answer = move |request: Request| {
+        let (health, method, path) = (health.clone(), request.method().clone(), request.uri().path().to_owned());
+        async move { health.answer(method.as_str(), &path).await }
+    };
+    server::serve(listener, answer, stop.cancelled_owned()).await;
+}
+
+impl Ping {
+    /// What is wrong with Postgres. The look goes on where who asked has gone: else each who asks and goes would leave a session behind.
+    async fn problem(self: &Arc<Self>, worker: &Arc<Worker>) -> Option<String> {
+        let (ping, worker) = (self.clone(), worker.clone());
+        tokio::spawn(async move { ping.look(&worker).await }).await.unwrap_or_else(|error| Some(error.to_string()))
+    }
+
+    async fn look(&self, worker: &Worker) -> Option<String> {
+        let mut last = self.0.lock().await;
+        match &*last {
+            Some((at, problem)) if at.elapsed() < PING_HOLDS => problem.clone(),
+            _ => {
+                let problem = worker.store.ping().await.err().map(|error| error.to_string());
+                *last = Some((Instant::now(), problem.clone()));
+                problem
+            }
+        }
+    }
 }
 
 impl Health {
+    async fn answer(&self, method: &str, path: &str) -> Reply {
+        match (path, method) {
+            ("/healthz" | "/readyz" | "/metrics", method) if !["GET", "HEAD"].contains(&method) => {
+                text(StatusCode::METHOD_NOT_ALLOWED, "nothing here changes anything\n")
+            }
+            ("/healthz", _) => text(StatusCode::OK, "alive\n"),
+            ("/readyz", _) => self.ready().await,
+            ("/metrics", _) => openmetrics(self.worker.metrics.encode(&self.snapshot())),
+            _ => text(StatusCode::NOT_FOUND, "not found\n"),
+        }
+    }
+
     fn snapshot(&self) -> Snapshot {
         let worker = &self.worker;
         Snapshot {
@@ -60,6 +95,7 @@ impl Health {
             publishing: worker.publisher.is_connected(),
             in_hand: self.window.in_hand(),
             database: worker.database_up.load(Ordering::Relaxed),
+            clock_offset: worker.clock.offset().map(|offset| offset.ahead.as_seconds_f64()),
             providers: worker.gates.iter().map(|(name, gate)| (name.to_string(), gate.breaker(), gate.in_flight())).collect(),
             probes: worker
                 .gates
@@ -68,33 +104,28 @@ impl Health {
                 .collect(),
         }
     }
-}
 
-/// 200 when broker, topology and database are reachable, the worker is registered and the worker is not stopping; else 503 with a line for each that is not.
-async fn ready(State(health): State<Health>) -> (StatusCode, String) {
-    let seen = health.snapshot();
-    let database = match (seen.database, health.worker.store.ping().await) {
-        (_, Err(error)) => Some(error.to_string()),
-        (false, Ok(())) => Some("the worker's last call to the database failed".to_owned()),
-        (true, Ok(())) if health.worker.number.get().is_none() => Some("not registered yet: the schema is being looked at".to_owned()),
-        (true, Ok(())) => None,
-    };
-    let problems: Vec<_> = [
-        (!seen.consuming).then(|| "not consuming: broker or topology not reachable".to_owned()),
-        (!seen.publishing).then(|| "not publishing: broker or topology not reachable".to_owned()),
-        database,
-        health.worker.stop.is_cancelled().then(|| "stopping".to_owned()),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
-    match problems.is_empty() {
-        true => (StatusCode::OK, "ready\n".to_owned()),
-        false => (StatusCode::SERVICE_UNAVAILABLE, problems.join("\n") + "\n"),
+    /// 200 when broker, topology and database are reachable, the worker is registered and the worker is not stopping; else 503 with a line for each that is not.
+    async fn ready(&self) -> Reply {
+        let seen = self.snapshot();
+        let database = match (seen.database, self.ping.problem(&self.worker).await) {
+            (_, Some(problem)) => Some(problem),
+            (false, None) => Some("the worker's last call to the database failed".to_owned()),
+            (true, None) if self.worker.number.get().is_none() => Some("not registered yet: the schema is being looked at".to_owned()),
+            (true, None) => None,
+        };
+        let problems: Vec<_> = [
+            (!seen.consuming).then(|| "not consuming: broker or topology not reachable".to_owned()),
+            (!seen.publishing).then(|| "not publishing: broker or topology not reachable".to_owned()),
+            database,
+            self.worker.stop.is_cancelled().then(|| "stopping".to_owned()),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        match problems.is_empty() {
+            true => text(StatusCode::OK, "ready\n"),
+            false => text(StatusCode::SERVICE_UNAVAILABLE, problems.join("\n") + "\n"),
+        }
     }
-}
-
-async fn metrics(State(health): State<Health>) -> impl IntoResponse {
-    let text = health.worker.metrics.encode(&health.snapshot());
-    ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)
 }

@@ -16,6 +16,7 @@ pub use revocation_verifier::message::{
     VERIFIERS_EXCHANGE,
 };
 
+use crate::clock::Clock;
 use crate::config::ClaimNames;
 use crate::target::{Kind, Target};
 
@@ -60,12 +61,14 @@ pub struct Composer {
     source: String,
     instance: String,
     names: BTreeMap<Arc<str>, ClaimNames>,
+    clock: Clock,
 }
 
 impl Composer {
     /// A composer for messages from `instance`.
     pub fn new(instance: &str) -> Self {
-        Self { source: format!("/revocation-worker/{instance}"), instance: instance.to_owned(), names: BTreeMap::new() }
+        let (source, instance) = (format!("/revocation-worker/{instance}"), instance.to_owned());
+        Self { source, instance, names: BTreeMap::new(), clock: Clock::default() }
     }
 
     /// The same, adding the providers' own names of claims to entries of subjects and clients. They are not on record with a target: what is published
@@ -73,6 +76,17 @@ impl Composer {
     #[must_use]
     pub fn with_names(self, names: BTreeMap<Arc<str>, ClaimNames>) -> Self {
         Self { names, ..self }
+    }
+
+    /// The same, with the times of another clock.
+    #[must_use]
+    pub fn by(self, clock: Clock) -> Self {
+        Self { clock, ..self }
+    }
+
+    /// What time it is in the messages.
+    pub fn now(&self) -> OffsetDateTime {
+        self.clock.now()
     }
 
     /// The messages of one event in one phase: a message a provider and kind, split at [`MAX_TARGETS`].
@@ -141,7 +155,7 @@ impl Composer {
     }
 
     fn outgoing<T: Serialize>(&self, routing_key: String, kind: &'static str, data: T) -> Outgoing {
-        let envelope = Envelope::new(self.source.clone(), kind, data);
+        let envelope = Envelope::at(self.now(), self.source.clone(), kind, data);
         Outgoing { routing_key, id: envelope.id, kind, body: envelope.to_json() }
     }
 }

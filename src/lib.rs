@@ -21,6 +21,7 @@
 //! | what is a target, a token, what may print it | [`target`] |
 //! | what does an answer mean, what comes next | [`outcome`], and `classify` in each file of [`provider`] |
 //! | when is the next attempt | [`retry`] |
+//! | what time is it | [`clock`] |
 //! | when does a second person have to approve | [`approval`] |
 //! | who may order what, and how much at once | [`authorization`] |
 //! | when is a provider left alone | `worker/health.rs`, `worker/breaker.rs` |
@@ -30,13 +31,14 @@
 //! | what is in the database | `migrations/`, [`store`] |
 //! | what is in the broker | `broker/topology.rs` |
 //! | every setting | [`config`] |
+//! | who may read this process's memory | [`core_dump`] |
 //! | every log field and metric | [`telemetry`] |
 //! | what do verifiers report, whose word counts | [`report`], `report/owners.rs`, `worker/reports.rs` |
 //! | how does an operator end a wait | `cli/provider.rs`, `worker/steer.rs` |
 //! | what does an auditor get | [`evidence`], `docs/evidence.md` |
 //! | who wires it | [`app`] |
 //!
-//! Pure modules ([`approval`], [`authorization`], [`config`], [`event`], [`evidence`], [`invalidation`], [`outcome`], [`report`], [`retry`], [`seal`], [`target`])
+//! Pure modules ([`approval`], [`authorization`], [`clock`], [`config`], [`event`], [`evidence`], [`invalidation`], [`outcome`], [`report`], [`retry`], [`seal`], [`target`])
 //! import no adapter; only [`broker`] uses lapin, only [`provider`] reqwest, only [`store`] sqlx. The feature `sandbox` plays the world outside, and speaks to all three as that world does.
 
 pub mod app;
@@ -44,7 +46,9 @@ pub mod approval;
 pub mod authorization;
 pub mod broker;
 pub mod cli;
+pub mod clock;
 pub mod config;
+pub mod core_dump;
 pub mod event;
 pub mod evidence;
 pub mod failpoint;

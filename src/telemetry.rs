@@ -1,6 +1,6 @@
 //! Logs and metrics: every name once.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -137,6 +137,7 @@ pub struct Metrics {
     deliveries_in_hand: Family<QueueLabel, Gauge>,
     bytes_in_hand: Family<QueueLabel, Gauge>,
     window_full: Family<QueueLabel, Gauge>,
+    clock_offset: Gauge<f64, AtomicU64>,
 }
 
 /// The state of things that is read when `/metrics` is asked for.
@@ -149,6 +150,8 @@ pub struct Snapshot {
     pub database: bool,
     /// The deliveries in hand, queue by queue.
     pub in_hand: [InHand; QUEUES.len()],
+    /// By how many seconds this machine's clock is ahead of the database's, once that is known.
+    pub clock_offset: Option<f64>,
     /// Provider, breaker, targets in memory.
     pub providers: Vec<(String, &'static str, usize)>,
     /// Provider, what its probes came to, how many so far.
@@ -187,6 +190,7 @@ impl Metrics {
             deliveries_in_hand: Family::default(),
             bytes_in_hand: Family::default(),
             window_full: Family::default(),
+            clock_offset: Gauge::default(),
         };
         metrics.register(version);
         metrics
@@ -236,6 +240,12 @@ impl Metrics {
         r.register("deliveries_in_hand", "Deliveries that are not acknowledged, by queue", self.deliveries_in_hand.clone());
         r.register("bytes_in_hand", "What those deliveries take in memory, by queue", self.bytes_in_hand.clone());
         r.register("window_full", "1 if the queue's share of amqp.bytes_in_hand is used up and nothing moves", self.window_full.clone());
+        r.register_with_unit(
+            "clock_offset",
+            "By how much this machine's clock is ahead of the database's; NaN: not known yet",
+            Unit::Seconds,
+            self.clock_offset.clone(),
+        );
     }
 
     /// An event was committed, or was known.
@@ -340,6 +350,7 @@ impl Metrics {
             gauge(&self.bytes_in_hand, bytes);
             gauge(&self.window_full, usize::from(is_full));
         }
+        self.clock_offset.set(snapshot.clock_offset.unwrap_or(f64::NAN));
         for (provider, breaker, in_flight) in &snapshot.providers {
             let label = ProviderLabel { provider: provider.clone() };
             let level = match *breaker {

@@ -15,8 +15,8 @@ const ADAPTERS: [(&str, &[&str]); 3] = [
 ];
 
 /// Modules without I/O, which import each other only.
-const PURE: [&str; 11] =
-    ["approval", "authorization", "config", "event", "evidence", "invalidation", "outcome", "report", "retry", "seal", "target"];
+const PURE: [&str; 12] =
+    ["approval", "authorization", "clock", "config", "event", "evidence", "invalidation", "outcome", "report", "retry", "seal", "target"];
 /// Nothing that does I/O or needs a runtime.
 const IMPURE_LIBRARIES: [&str; 6] = ["lapin", "reqwest", "sqlx", "axum", "tokio", "futures"];
 
@@ -30,6 +30,9 @@ const IMPORTS: [(&str, &[&str]); 6] = [
     ("worker", &["broker", "provider", "store", "telemetry", "failpoint", "VERSION"]),
     ("http", &["worker", "telemetry"]),
 ];
+
+/// Modules whose times are on record, in messages or decide something.
+const TIMED: [&str; 7] = ["broker", "event", "http", "invalidation", "provider", "store", "worker"];
 
 /// Waiting in tests is for a thing, never for a time. The scripted provider's slow answers are what is tested.
 const MAY_SLEEP: [&str; 1] = ["tests/scripted_idp/mod.rs"];
@@ -196,6 +199,14 @@ fn adapters_know_nothing_of_each_other() {
     }
 }
 
+/// A worker's own clock may be wrong: times are the database's.
+#[test]
+fn only_the_clock_asks_what_time_it_is() {
+    let asking = files("src", "rs").into_iter().filter(|file| file.module().is_some_and(|module| TIMED.contains(&module)));
+    let found = asking.flat_map(|file| [file.uses("now_utc"), file.uses("SystemTime::now")].concat());
+    assert_none("a time that is not the clock's", found.collect());
+}
+
 #[test]
 fn tests_wait_for_things_not_for_time() {
     let folders = ["tests"].into_iter().chain(verifier_folders(&["tests"]));
@@ -229,7 +240,7 @@ fn no_text_names_a_machine_or_an_unfinished_thing() {
         texts.extend(files("docs", extension));
     }
     texts.extend(files("migrations", "sql"));
-    for name in ["README.md", "CHANGELOG.md", "Cargo.toml", "verifier/Cargo.toml", "Dockerfile", "docker-compose.yml", "dev"] {
+    for name in ["README.md", "CHANGELOG.md", "Cargo.toml", "deny.toml", "verifier/Cargo.toml", "Dockerfile", "docker-compose.yml", "dev"] {
         let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name);
         texts.push(File { path: name.to_owned(), text: fs::read_to_string(path).expect("read a file") });
     }

@@ -68,7 +68,7 @@ impl Snapshots {
     /// # Errors
     /// Something could not be read or published. What was published then is an unfinished snapshot, which nobody relies on.
     pub async fn fold_if_due(&self, is_busy: bool) -> Result<Option<Folded>, FoldError> {
-        self.fold_when(|log, latest| is_due(log, latest, is_busy, OffsetDateTime::now_utc())).await
+        self.fold_when(|log, latest| is_due(log, latest, is_busy, self.composer.now())).await
     }
 
     /// The same where `due` says so.
@@ -111,7 +111,7 @@ impl Snapshots {
             id: Uuid::now_v7().to_string(),
             previous: latest.complete.as_ref().map(|snapshot| snapshot.offset),
             after: latest.offset,
-            folder: Folder::new(OffsetDateTime::now_utc()),
+            folder: Folder::new(self.composer.now()),
             publishers: latest.complete.as_ref().map(|snapshot| snapshot.end.publishers.clone()).unwrap_or_default(),
             parts: 0,
             published: Instant::now(),
@@ -180,7 +180,7 @@ impl Fold<'_> {
             *messages += 1;
             let (incoming, time) = Incoming::parse(&delivery.data);
             if let Some((publisher, sequence)) = feed::sequence(&delivery) {
-                self.note(publisher, Reached { sequence, at: time.unwrap_or_else(OffsetDateTime::now_utc) });
+                self.note(publisher, Reached { sequence, at: time.unwrap_or_else(|| self.composer.now()) });
             }
             if let Incoming::Denials(targets) = incoming {
                 for target in targets {

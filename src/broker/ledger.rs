@@ -13,6 +13,8 @@ use revocation_verifier::message::{PUBLISHER_HEADER, Progress, SEQUENCE_HEADER};
 use time::OffsetDateTime;
 use tokio::sync::Notify;
 
+use crate::clock::Clock;
+
 /// What a publisher has done so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
@@ -31,6 +33,7 @@ pub(super) struct Ledger {
     publisher: String,
     standing: Mutex<Standing>,
     moved: Notify,
+    clock: Clock,
 }
 
 /// A number that was given.
@@ -41,8 +44,9 @@ pub(super) struct Numbered {
 }
 
 impl Ledger {
-    pub(super) fn new() -> Self {
-        Self { publisher: format!("{:016x}", rand::random::<u64>()), standing: Mutex::default(), moved: Notify::new() }
+    pub(super) fn new(clock: Clock) -> Self {
+        let publisher = format!("{:016x}", rand::random::<u64>());
+        Self { publisher, standing: Mutex::default(), moved: Notify::new(), clock }
     }
 
     pub(super) fn publisher(&self) -> &str {
@@ -106,7 +110,7 @@ impl Entry<'_> {
         let mut headers = FieldTable::default();
         headers.insert(PUBLISHER_HEADER.into(), AMQPValue::LongString(self.ledger.publisher.as_str().into()));
         headers.insert(SEQUENCE_HEADER.into(), AMQPValue::LongLongInt(i64::try_from(sequence).unwrap_or(i64::MAX)));
-        let numbered = Numbered { link: self.standing.link, sequence, published: (Instant::now(), OffsetDateTime::now_utc()) };
+        let numbered = Numbered { link: self.standing.link, sequence, published: (Instant::now(), self.ledger.clock.now()) };
         (numbered, properties.with_headers(headers))
     }
 }
@@ -134,7 +138,7 @@ mod tests {
 
     #[test]
     fn the_highest_confirmed_number_stands() {
-        let ledger = Ledger::new();
+        let ledger = Ledger::new(Clock::default());
         ledger.link(1);
         let numbers: Vec<_> = (0..3).filter_map(|_| give(&ledger, 1)).collect();
         assert_eq!(ledger.standing().attempted, 3);
@@ -146,7 +150,7 @@ mod tests {
 
     #[test]
     fn a_connection_that_was_given_up_counts_no_more() {
-        let ledger = Ledger::new();
+        let ledger = Ledger::new(Clock::default());
         assert!(give(&ledger, 1).is_none(), "there is none yet");
         ledger.link(1);
         let late = give(&ledger, 1).expect("a number");

@@ -25,7 +25,7 @@ use revocation_verifier::amqp::{Address, ConnectError, words};
 use revocation_verifier::feed::FeedError;
 
 pub use beats::{Beats, Heard};
-pub use connection::Broker;
+pub use connection::{Broker, Found};
 pub use dead::{DeadMessage, DeadQueue};
 pub use events::{EventPublisher, Unconfirmed};
 pub use fold::{FoldError, Folded, Snapshots};

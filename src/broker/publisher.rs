@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::ledger::{Ledger, Numbered, Standing};
 use super::{Broker, BrokerError, DEAD};
+use crate::clock::Clock;
 use crate::invalidation::{EXCHANGE, Outgoing};
 use crate::retry::Schedule;
 use revocation_verifier::amqp::close;
@@ -72,11 +73,11 @@ struct Message<'a> {
 
 impl Publisher {
     /// Starts the supervisor of a publishing connection for `purpose`. It ends when `stop` is cancelled.
-    pub fn start(broker: Arc<Broker>, purpose: &'static str, schedule: Schedule, stop: CancellationToken) -> Self {
+    pub fn start(broker: Arc<Broker>, purpose: &'static str, schedule: Schedule, clock: Clock, stop: CancellationToken) -> Self {
         let (link_tx, link) = watch::channel(None);
         let (losses_tx, losses) = watch::channel(0);
         let suspect = Arc::new(watch::Sender::new(0));
-        let ledger = Arc::new(Ledger::new());
+        let ledger = Arc::new(Ledger::new(clock));
         let publisher =
             Self { link, suspect: suspect.clone(), losses, ledger: ledger.clone(), schedule: schedule.clone(), stop: stop.clone() };
         tokio::spawn(async move { Supervisor { broker, purpose, schedule, link: link_tx, losses: losses_tx, ledger, suspect, stop }.run().await });

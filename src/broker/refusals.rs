@@ -13,6 +13,7 @@ use super::dead::{self, strip, without_user};
 use super::fit::fitted;
 use super::publisher::{CONFIRM_TIMEOUT, publish_once, verdict};
 use super::{Broker, BrokerError, DEAD, PublishError, Publisher, Received, original};
+use crate::clock::Clock;
 use crate::event::Refusal;
 use crate::retry::Schedule;
 
@@ -38,8 +39,8 @@ pub struct Refusals {
 
 impl Refusals {
     /// Starts the supervisor of the connection. It ends when `stop` is cancelled.
-    pub fn start(broker: Arc<Broker>, schedule: Schedule, stop: CancellationToken) -> Self {
-        Self { publisher: Publisher::start(broker.clone(), "refuse", schedule, stop), broker, alone: Mutex::new(()) }
+    pub fn start(broker: Arc<Broker>, schedule: Schedule, clock: Clock, stop: CancellationToken) -> Self {
+        Self { publisher: Publisher::start(broker.clone(), "refuse", schedule, clock, stop), broker, alone: Mutex::new(()) }
     }
 
     /// Publishes a refused message to `revocation.dead`, its body unchanged, with the reason and as many of its properties as fit. `at` is RFC 3339.

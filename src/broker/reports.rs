@@ -52,7 +52,7 @@ impl Reports {
             match self.session(&sink, &mut || failures = 0).await {
                 Some(Err(error)) => {
                     failures += 1;
-                    tracing::warn!(%error, failures, "session on the verifiers' reports failed; trying again");
+                    tracing::warn!(%error, failures, "session on the verifiers' reports failed; trying again, everything else goes on");
                 }
                 None => return,
             }
@@ -87,9 +87,10 @@ impl Reports {
         sink: &mpsc::Sender<Reported>,
         began: &mut impl FnMut(),
     ) -> Result<Infallible, BrokerError> {
-        self.broker.ensure_topology(connection).await?;
+        self.broker.ensure_reports(connection).await?;
         let (_channel, mut consumer) = subscribe(connection, VERIFIERS_QUEUE, Self::PREFETCH).await?;
         began();
+        tracing::debug!("verifiers' reports are read");
         let what = || format!("consume from {VERIFIERS_QUEUE}");
         loop {
             let delivery = consumer.next().await.ok_or_else(|| BrokerError::ended(what()))?.map_err(|e| BrokerError::new(what(), e))?;

@@ -56,7 +56,7 @@ const EXCHANGES: [(&str, ExchangeKind); 5] = [
 ];
 
 /// (exchange, routing key, queue)
-const BINDINGS: [(&str, &str, &str); 9] = [
+const BINDINGS: [(&str, &str, &str); 8] = [
     (EVENTS_EXCHANGE, "auth.logout.#", LOGOUT_QUEUE),
     (EVENTS_EXCHANGE, "auth.mass_revocation.#", MASS_QUEUE),
     // In the queue above too: the second copy changes nothing.
@@ -66,8 +66,10 @@ const BINDINGS: [(&str, &str, &str); 9] = [
     (invalidation::EXCHANGE, invalidation::MARK_KEY, invalidation::STREAM),
     (invalidation::EXCHANGE, invalidation::HEARTBEAT_KEY, invalidation::BEATS_STREAM),
     (invalidation::SNAPSHOTS_STREAM, "", invalidation::SNAPSHOTS_STREAM),
-    (invalidation::VERIFIERS_EXCHANGE, "status.#", VERIFIERS_QUEUE),
 ];
+
+/// The same for the verifiers' reports, whose queue is on one node alone: who reads them declares it, and nobody else misses it.
+const REPORTS_BINDING: (&str, &str, &str) = (invalidation::VERIFIERS_EXCHANGE, "status.#", VERIFIERS_QUEUE);
 
 /// What older releases bound the log by: everything, heartbeats included.
 const OLD_LOG_KEY: &str = "#";
@@ -105,14 +107,13 @@ fn short_stream(name: &'static str, bytes: i64, segment_bytes: i64) -> QueueSpec
     QueueSpec { name, arguments }
 }
 
-fn queues(stream: &InvalidationConfig) -> [QueueSpec; 8] {
+fn queues(stream: &InvalidationConfig) -> [QueueSpec; 7] {
     let dead = arguments([("x-queue-type", text("quorum")), ("x-delivery-limit", AMQPValue::LongLongInt(DEAD_DELIVERY_LIMIT))]);
     let log = arguments([
         ("x-queue-type", text("stream")),
         ("x-max-age", text(&max_age(stream.stream_max_age))),
         ("x-max-length-bytes", AMQPValue::LongLongInt(i64::try_from(stream.stream_max_length_bytes).unwrap_or(i64::MAX))),
     ]);
-    let verifiers = arguments([("x-queue-type", text("classic")), ("x-message-ttl", AMQPValue::LongLongInt(VERIFIERS_TTL_MS))]);
     [
         intake_queue(LOGOUT_QUEUE),
         intake_queue(MASS_QUEUE),
@@ -121,8 +122,12 @@ fn queues(stream: &InvalidationConfig) -> [QueueSpec; 8] {
         QueueSpec { name: invalidation::STREAM, arguments: log },
         short_stream(invalidation::BEATS_STREAM, BEATS_BYTES, BEATS_SEGMENT_BYTES),
         short_stream(invalidation::SNAPSHOTS_STREAM, SNAPSHOTS_BYTES, SNAPSHOTS_SEGMENT_BYTES),
-        QueueSpec { name: VERIFIERS_QUEUE, arguments: verifiers },
     ]
+}
+
+fn reports_queue() -> QueueSpec {
+    let arguments = arguments([("x-queue-type", text("classic")), ("x-message-ttl", AMQPValue::LongLongInt(VERIFIERS_TTL_MS))]);
+    QueueSpec { name: VERIFIERS_QUEUE, arguments }
 }
 
 /// RabbitMQ's notation of an age: the largest unit of D, h, m, s that holds it exactly.
@@ -133,7 +138,7 @@ fn max_age(age: Duration) -> String {
     format!("{}{name}", seconds / unit)
 }
 
-/// Declares everything, or checks that it is there.
+/// Declares everything but the queue of verifiers' reports, or checks that it is there.
 ///
 /// # Errors
 /// What is missing, or which argument of an existing queue differs, in the broker's words. The channel is spent after an error.
@@ -146,8 +151,27 @@ pub(super) async fn ensure(connection: &Connection, stream: &InvalidationConfig,
         ensure_queue(&channel, &queue, declare).await?;
     }
     if declare {
-        bind(&channel).await?;
+        for binding in BINDINGS {
+            bind(&channel, binding).await?;
+        }
         bind_heartbeats(&channel, stream.heartbeats_in_log).await?;
+    }
+    channel.close(200, "done".into()).await.map_err(|e| BrokerError::new("close a channel", e))
+}
+
+/// Declares what reading the verifiers' reports takes, or checks that it is there.
+///
+/// # Errors
+/// As [`ensure`]; besides, the node that has the queue may be away.
+pub(super) async fn ensure_reports(connection: &Connection, declare: bool) -> Result<(), BrokerError> {
+    let channel = connection.create_channel().await.map_err(|e| BrokerError::new("open a channel", e))?;
+    let exchange = EXCHANGES.into_iter().filter(|(name, _)| *name == REPORTS_BINDING.0);
+    for (name, kind) in exchange {
+        ensure_exchange(&channel, name, kind, declare).await?;
+    }
+    ensure_queue(&channel, &reports_queue(), declare).await?;
+    if declare {
+        bind(&channel, REPORTS_BINDING).await?;
     }
     channel.close(200, "done".into()).await.map_err(|e| BrokerError::new("close a channel", e))
 }
@@ -164,7 +188,7 @@ async fn ensure_queue(channel: &Channel, queue: &QueueSpec, declare: bool) -> Re
     declared.map(drop).map_err(|e| BrokerError::new(format!("declare queue {}", queue.name), e))
 }
 
-/// Says what is not there, and changes nothing.
+/// Says what is not there, and changes nothing; the queue of verifiers' reports is not looked at.
 ///
 /// # Errors
 /// Where the worker declares (`declare`): which argument of something that is there differs, in the broker's words.
@@ -178,12 +202,24 @@ pub(super) async fn missing(connection: &Connection, stream: &InvalidationConfig
         }
     }
     for queue in queues(stream) {
-        let ensure = async |channel: &Channel, passive: bool| ensure_queue(channel, &queue, !passive).await;
-        if !is_there(connection, queue.name, ensure, declare).await? {
+        if !has_queue(connection, &queue, declare).await? {
             missing.push(queue.name);
         }
     }
     Ok(missing)
+}
+
+/// Whether the queue of verifiers' reports is there; changes nothing.
+///
+/// # Errors
+/// As [`missing`].
+pub(super) async fn has_reports_queue(connection: &Connection, declare: bool) -> Result<bool, BrokerError> {
+    has_queue(connection, &reports_queue(), declare).await
+}
+
+async fn has_queue(connection: &Connection, queue: &QueueSpec, compare: bool) -> Result<bool, BrokerError> {
+    let ensure = async |channel: &Channel, passive: bool| ensure_queue(channel, queue, !passive).await;
+    is_there(connection, queue.name, ensure, compare).await
 }
 
 /// Looks first; only what is there is then declared, which compares its arguments and creates nothing.
@@ -206,23 +242,16 @@ async fn is_there(
     Ok(true)
 }
 
-async fn bind(channel: &Channel) -> Result<(), BrokerError> {
-    for (exchange, key, queue) in BINDINGS {
-        channel
-            .queue_bind(queue.into(), exchange.into(), key.into(), QueueBindOptions::default(), FieldTable::default())
-            .await
-            .map_err(|e| BrokerError::new(format!("bind queue {queue} to exchange {exchange}"), e))?;
-    }
-    Ok(())
+async fn bind(channel: &Channel, (exchange, key, queue): (&str, &str, &str)) -> Result<(), BrokerError> {
+    let bound = channel.queue_bind(queue.into(), exchange.into(), key.into(), QueueBindOptions::default(), FieldTable::default());
+    bound.await.map_err(|e| BrokerError::new(format!("bind queue {queue} to exchange {exchange}"), e))
 }
 
 /// Puts heartbeats into the log, too, or keeps them out. What older releases bound goes last, so that there is no gap.
 async fn bind_heartbeats(channel: &Channel, in_log: bool) -> Result<(), BrokerError> {
     let (exchange, stream, key) = (invalidation::EXCHANGE, invalidation::STREAM, invalidation::HEARTBEAT_KEY);
     if in_log {
-        let bound =
-            channel.queue_bind(stream.into(), exchange.into(), key.into(), QueueBindOptions::default(), FieldTable::default()).await;
-        bound.map_err(|e| BrokerError::new(format!("bind queue {stream} to exchange {exchange}"), e))?;
+        bind(channel, (exchange, key, stream)).await?;
     }
     for key in [Some(OLD_LOG_KEY), (!in_log).then_some(key)].into_iter().flatten() {
         let unbound = channel.queue_unbind(stream.into(), exchange.into(), key.into(), FieldTable::default()).await;

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::CommandError;
 use super::output::{count, printable, say, say_json};
-use crate::broker::{Broker, Window};
+use crate::broker::{Broker, Found, VERIFIERS_QUEUE, Window};
 use crate::config::{Config, ConfigError, DatabaseConfig, Environment, ProviderConfig};
 use crate::provider::{Provider, remarks};
 use crate::seal::Keyring;
@@ -103,10 +103,10 @@ async fn look(config: &Config) -> Vec<Finding> {
     }));
     let (broker, database, providers) = tokio::join!(broker(config), database(&config.database), providers);
     let near = [("configuration", configuration(config)), ("sealing keys", sealing(config))];
-    let far = [("broker", broker), ("database", database)];
-    let mut findings: Vec<_> = near.into_iter().chain(far).map(|(what, found)| Finding::new(what, found)).chain(providers).collect();
+    let near = near.map(|(what, found)| Finding::new(what, found));
+    let mut findings: Vec<_> = near.into_iter().chain([broker, Finding::new("database", database)]).chain(providers).collect();
     findings[0].notes = rights(config);
-    findings.iter_mut().filter(|finding| finding.what == "broker").for_each(|finding| finding.notes = sizes(config));
+    findings.iter_mut().filter(|finding| finding.what == "broker").for_each(|finding| finding.notes.extend(sizes(config)));
     findings
 }
 
@@ -139,9 +139,32 @@ fn sealing(config: &Config) -> Result<String, Problem> {
     Keyring::parse(&config.sealing_keys).map(|_| format!("{keys}; the first seals, all open")).map_err(|e| Problem::Setting(e.to_string()))
 }
 
-async fn broker(config: &Config) -> Result<String, Problem> {
-    let broker = Broker::new(&config.amqp, &config.invalidation, &config.instance).map_err(Problem::Setting)?;
-    let missing = broker.probe().await.map_err(Problem::other)?;
+async fn broker(config: &Config) -> Finding {
+    let probed = async {
+        let broker = Broker::new(&config.amqp, &config.invalidation, &config.instance).map_err(Problem::Setting)?;
+        broker.probe().await.map(|probed| (broker, probed)).map_err(Problem::other)
+    };
+    match probed.await {
+        Ok((broker, probed)) => {
+            let notes = without_reports(&probed, config.amqp.declare).into_iter().collect();
+            Finding { notes, ..Finding::new("broker", topology(&broker, probed, config.amqp.declare)) }
+        }
+        Err(problem) => Finding::new("broker", Err(problem)),
+    }
+}
+
+fn without_reports(probed: &Found, declare: bool) -> Option<String> {
+    let why = match &probed.reports {
+        Ok(is_there) if *is_there || declare => return None,
+        Ok(_) => format!("amqp.declare is false and {VERIFIERS_QUEUE} is not there"),
+        Err(error) => error.to_string(),
+    };
+    Some(format!("verifiers' reports cannot be read: {why}; everything else goes on without them"))
+}
+
+fn topology(broker: &Broker, probed: Found, declare: bool) -> Result<String, Problem> {
+    let mut missing = probed.missing;
+    missing.extend(matches!(probed.reports, Ok(false)).then_some(VERIFIERS_QUEUE).filter(|_| declare));
     let address = broker.address();
     let clear =
         if broker.is_in_the_clear() { "; tokens travel there in the clear: use amqps:// unless the network is trusted" } else { "" };
@@ -151,7 +174,7 @@ async fn broker(config: &Config) -> Result<String, Problem> {
          (by default it is 128 MiB before RabbitMQ 4.0, then 16 MiB)",
         config.limits.max_message_bytes
     );
-    match (missing.join(", "), config.amqp.declare) {
+    match (missing.join(", "), declare) {
         (none, _) if none.is_empty() => Ok(format!("reached {address}; its exchanges and queues are as needed{clear}{sizes}")),
         (missing, true) => Ok(format!("reached {address}; `run` will declare what is not there yet: {missing}{clear}{sizes}")),
         (missing, false) => {

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::CommandError;
 use crate::app;
 use crate::config::{Config, Environment};
+use crate::core_dump;
 use crate::telemetry;
 
 /// Options of `run`.
@@ -20,8 +21,12 @@ pub(super) struct Args {
 
 pub(super) async fn run(path: Option<&Path>, args: &Args) -> Result<(), CommandError> {
     let (terminate, interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    let forbidden = core_dump::forbid();
     let config = Config::load(path, &Environment::of_process())?;
     telemetry::log(&config.log);
+    if let Err(error) = forbidden {
+        tracing::warn!(%error, "core dumps are not forbidden: this process's memory, with tokens and secrets, may be written to a file or read by its user");
+    }
     let stop = CancellationToken::new();
     tokio::spawn(obey(terminate, interrupt, stop.clone()));
     Ok(app::run(config, args.migrate, stop).await?)

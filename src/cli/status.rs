@@ -8,6 +8,7 @@ use super::CommandError;
 use super::incident::call_for_action;
 use super::operator::open_store;
 use super::output::{cell, count, printable, say, say_json, section};
+use crate::clock::TOLERATED;
 use crate::config::{DatabaseSettings, Environment};
 
 /// A worker that has been silent for longer has died: it renews its lease several times in 30 s.
@@ -77,7 +78,7 @@ fn say_all(status: &Value) {
         &status["providers"],
         ["provider", "breaker", "held_until", "calls_5m", "failures_5m", "p50_ms_5m", "p95_ms_5m", "last_error"],
     );
-    section("workers", &status["workers"], ["instance", "version", "started_at", "last_seen_at", "in_flight"]);
+    section("workers", &status["workers"], ["instance", "version", "started_at", "last_seen_at", "in_flight", "clock_offset_ms"]);
     say_verifiers(&status["verifiers"]);
 }
 
@@ -139,10 +140,17 @@ fn wrong(status: &Value) -> Vec<String> {
     for worker in rows("workers").iter().filter(is_silent) {
         wrong.push(format!("worker {}: silent for {} s; others take its work over", cell(&worker["instance"]), cell(&worker["silent_s"])));
     }
+    wrong.extend(rows("workers").iter().filter(|w| !is_silent(w)).filter_map(wrong_clock));
     if !rows("workers").iter().any(|w| !is_silent(&w)) {
         wrong.push("no worker is running".to_owned());
     }
     wrong
+}
+
+fn wrong_clock(worker: &Value) -> Option<String> {
+    let ahead = worker["clock_offset_ms"].as_i64().map(time::Duration::milliseconds).filter(|ahead| ahead.abs() > TOLERATED)?;
+    let (seconds, way) = (ahead.abs().as_seconds_f64(), if ahead.is_negative() { "behind" } else { "ahead of" });
+    Some(format!("worker {}: its machine's clock is {seconds:.1} s {way} the database's", cell(&worker["instance"])))
 }
 
 /// The first few, and how many more there are.

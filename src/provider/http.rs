@@ -14,6 +14,7 @@ use super::fault;
 use super::private::Guard;
 use super::reply::Reply;
 use super::setup::{ProviderSetupError, Setup};
+use crate::clock::Clock;
 use crate::config::KindConfig;
 use crate::outcome::Answer;
 use crate::retry::parse_retry_after;
@@ -35,6 +36,7 @@ pub(super) struct Http {
     client: Client,
     /// Whether `X-Rate-Limit-Reset` is a time: other providers count seconds or milliseconds in it.
     resets_by_time: bool,
+    clock: Clock,
 }
 
 impl Http {
@@ -67,7 +69,15 @@ impl Http {
                 format!("no TLS client can be built ({cause}); install the system's CA certificates or name a PEM file here"),
             )
         })?;
-        Ok(Self { client, resets_by_time: matches!(config.kind, KindConfig::Okta(_)) })
+        Ok(Self { client, resets_by_time: matches!(config.kind, KindConfig::Okta(_)), clock: Clock::default() })
+    }
+
+    pub(super) fn by(self, clock: Clock) -> Self {
+        Self { clock, ..self }
+    }
+
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// Sends the request once. `Err` where no complete response came back within the timeouts.
@@ -79,20 +89,25 @@ impl Http {
         let body = read_body(&mut response).await.map_err(|error| fault::answer(&what, &error, Some(status), &secrets))?;
         let headers = response.headers();
         let body = Body::read(&body, header(headers, CONTENT_TYPE.as_str()), header(headers, CONTENT_ENCODING.as_str()));
-        let retry_after = self.retry_after(status, headers, SystemTime::now());
+        let retry_after = self.retry_after(status, headers);
         Ok(Reply { what, status, body, location: header(headers, LOCATION.as_str()).map(str::to_owned), retry_after, secrets })
     }
 
-    fn retry_after(&self, status: u16, headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    fn retry_after(&self, status: u16, headers: &HeaderMap) -> Option<Duration> {
+        let now = sent_at(headers).unwrap_or_else(|| self.clock.now().into());
         let named = header(headers, RETRY_AFTER.as_str()).and_then(|value| parse_retry_after(value, now));
         named.or_else(|| (self.resets_by_time && status == 429).then(|| until_reset(headers, now)).flatten())
     }
 }
 
-/// The time until Okta's limit is lifted, by Okta's own clock where the response shows it, as its documentation advises.
+/// When the answer was sent, by the clock that its other times are of, too (RFC 9110 section 6.6.1).
+fn sent_at(headers: &HeaderMap) -> Option<SystemTime> {
+    httpdate::parse_http_date(header(headers, DATE.as_str())?.trim_matches([' ', '\t'])).ok()
+}
+
+/// The time until Okta's limit is lifted, seen from `now`: Okta's own clock where the response shows it, as its documentation advises.
 fn until_reset(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let reset = header(headers, RATE_LIMIT_RESET)?.trim().parse().ok()?;
-    let now = header(headers, DATE.as_str()).and_then(|date| httpdate::parse_http_date(date).ok()).unwrap_or(now);
     let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
     // A clock that is far off must not put a target to sleep for years: limits are lifted by the minute.
     Some(Duration::from_secs(reset).saturating_sub(now).min(LONGEST_RESET))
@@ -147,12 +162,32 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert(RATE_LIMIT_RESET, reset.parse().unwrap());
             date.iter().for_each(|date| drop(headers.insert(DATE, httpdate::fmt_http_date(*date).parse().unwrap())));
-            until_reset(&headers, now).map(|wait| wait.as_secs())
+            until_reset(&headers, sent_at(&headers).unwrap_or(now)).map(|wait| wait.as_secs())
         };
         assert_eq!(wait("1800000042", None), Some(42));
         assert_eq!(wait("1800000042", Some(now + Duration::from_secs(30))), Some(12));
         assert_eq!(wait("1700000000", None), Some(0));
         assert_eq!(wait("1900000000", None), Some(3600));
         assert_eq!(wait("soon", None), None);
+    }
+
+    #[test]
+    fn an_answers_own_date_is_read_in_all_its_forms() {
+        let sent = |date: Option<&str>| {
+            let mut headers = HeaderMap::new();
+            date.iter().for_each(|date| drop(headers.insert(DATE, date.parse().unwrap())));
+            sent_at(&headers).map(|at| at.duration_since(UNIX_EPOCH).unwrap().as_secs())
+        };
+        for date in [
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+            " Sun, 06 Nov 1994 08:49:37 GMT\t",
+        ] {
+            assert_eq!(sent(Some(date)), Some(784_111_777), "{date}");
+        }
+        for none in [None, Some(""), Some("now"), Some("784111777"), Some("2026-11-20T22:30:00Z")] {
+            assert_eq!(sent(none), None, "{none:?}");
+        }
     }
 }

@@ -46,6 +46,7 @@ use self::dialect::Dialect;
 use self::http::Http;
 use self::setup::Setup;
 use self::unreadable::Unreadable;
+use crate::clock::Clock;
 use crate::config::{ProviderConfig, Verify};
 use crate::outcome::{Answer, Proof, Verdict};
 use crate::target::{Kind, PresentedToken, Selector, Target};
@@ -66,6 +67,17 @@ impl Provider {
         let dialect = Dialect::new(&setup)?;
         let http = Http::new(&setup)?;
         Ok(Provider { name, http, dialect, verify: config.verify, unreadable: Unreadable::default() })
+    }
+
+    /// The same, with the time of another clock.
+    #[must_use]
+    pub fn by(self, clock: Clock) -> Self {
+        Self { http: self.http.by(clock), ..self }
+    }
+
+    /// The clock that it looks at.
+    pub fn clock(&self) -> &Clock {
+        self.http.clock()
     }
 
     /// The `<name>` of `[providers.<name>]`.

@@ -98,6 +98,14 @@ impl RabbitMq {
         succeeded(&program, command.arg("--quiet").args(arguments).stdin(Stdio::null()).output())
     }
 
+    /// A script that calls this broker's `rabbitmqctl` where `RABBITMQCTL` says.
+    pub fn script(&self, path: &Path) -> Result<Command, SandboxError> {
+        let mut command = Command::new(path);
+        environment(&mut command, &self.place, &self.ports);
+        command.env("RABBITMQCTL", find("rabbitmqctl", PACKAGE, &[DEBIAN_PROGRAMS.into()])?);
+        Ok(command)
+    }
+
     /// The directory with the broker's data.
     pub fn data_dir(&self) -> PathBuf {
         self.place.path().join("data")

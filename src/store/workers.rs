@@ -1,10 +1,11 @@
 //! Who is alive. A worker's lease covers all it holds; one that stops renewing it is taken over by the others.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 
 use super::{Store, StoreError};
+use crate::clock::{Offset, Reading};
 use crate::target::TargetId;
 
 /// A worker process's number in the database.
@@ -62,42 +63,52 @@ pub struct Release {
 const TAKEOVER_BATCH: i64 = 1000;
 
 impl Store {
-    /// Enters this process among the workers.
+    /// Enters this process among the workers; reads the database's clock by the way.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn register(&self, worker: &Registration<'_>) -> Result<WorkerNo, StoreError> {
+    pub async fn register(&self, worker: &Registration<'_>) -> Result<(WorkerNo, Reading), StoreError> {
         let (instance, version, lease) = (worker.instance, worker.version, worker.lease.as_secs_f64());
         within!(self, "register the worker", |c| {
-            sqlx::query_scalar!(
-                "INSERT INTO revocation.workers (instance, version, lease_until)
-                     VALUES ($1, $2, now() + make_interval(secs => $3)) RETURNING worker_no",
+            let sent = Instant::now();
+            let entered = sqlx::query!(
+                r#"INSERT INTO revocation.workers (instance, version, lease_until)
+                     VALUES ($1, $2, now() + make_interval(secs => $3)) RETURNING worker_no, clock_timestamp() AS "database!""#,
                 instance,
                 version,
                 lease
-            )
-            .fetch_one(c)
-            .await
-            .map(WorkerNo)
+            );
+            let entered = entered.fetch_one(c).await;
+            entered.map(|row| (WorkerNo(row.worker_no), Reading { sent, database: row.database, received: Instant::now() }))
         })
     }
 
-    /// Renews the worker's lease, also one that had run out: what was taken over meanwhile is fenced by each target's own owner and attempt.
+    /// Renews the worker's lease, also one that had run out: what was taken over meanwhile is fenced by each target's own owner and attempt. Notes how
+    /// the worker's clock stood at the last reading, and reads the database's again; `None` where nobody knows the worker.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn renew(&self, worker: WorkerNo, lease: Duration, in_flight: i32) -> Result<(), StoreError> {
+    pub async fn renew(
+        &self,
+        worker: WorkerNo,
+        lease: Duration,
+        in_flight: i32,
+        clock: Option<Offset>,
+    ) -> Result<Option<Reading>, StoreError> {
         within!(self, "renew the worker's lease", |c| {
-            sqlx::query!(
-                    "UPDATE revocation.workers
-                     SET last_seen_at = now(), lease_until = now() + make_interval(secs => $2), in_flight = $3, ended_at = NULL WHERE worker_no = $1",
-                    worker.0,
-                    lease.as_secs_f64(),
-                    in_flight
-                )
-                .execute(c)
-                .await
-                .map(drop)
+            let sent = Instant::now();
+            let renewed = sqlx::query_scalar!(
+                r#"UPDATE revocation.workers
+                     SET last_seen_at = now(), lease_until = now() + make_interval(secs => $2), in_flight = $3, ended_at = NULL,
+                         clock_offset_ms = coalesce($4, clock_offset_ms)
+                     WHERE worker_no = $1 RETURNING clock_timestamp() AS "database!""#,
+                worker.0,
+                lease.as_secs_f64(),
+                in_flight,
+                clock.map(|offset| offset.millis()) as Option<i64>
+            );
+            let renewed = renewed.fetch_optional(c).await;
+            renewed.map(|database| database.map(|database| Reading { sent, database, received: Instant::now() }))
         })
     }
 

@@ -12,6 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
+use super::correct::corrected;
 use super::early::{early, hand_back_after_long};
 use super::excess::Excess;
 use super::intake::{Taken, note_denied};
@@ -69,7 +70,7 @@ pub(super) async fn run(worker: Arc<Worker>, lane: Lane, mut events: mpsc::Unbou
         worker.clone().tasks.spawn(async move {
             let is_up = worker.database_up.load(Ordering::Relaxed);
             let batch = batch.into_iter().filter(|taken| is_up || !taken.received.is_stale());
-            let prepared = batch.filter_map(|taken| prepare(&worker, taken)).collect();
+            let prepared = batch.filter_map(|taken| prepare(&worker, corrected(&worker, taken))).collect();
             accept(&worker, prepared, turn).await;
         });
     }

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::incidents::Share;
@@ -199,7 +198,7 @@ fn job(worker: &Worker, provider: &Arc<str>, claimed: Claimed, context: &Arc<Con
     let Some(error) = problem else { return Some(job) };
     tracing::error!(revocation_id = %id, %error, "cannot open a sealed token; parked");
     let answer = Answer::failed(Verdict::Refused, None, format!("open the sealed token: {error}"));
-    let parked = revoke::finish(worker, job, answer, OffsetDateTime::now_utc(), Duration::ZERO);
+    let parked = revoke::finish(worker, job, answer, worker.clock.now(), Duration::ZERO);
     revoke::hand_over(worker, vec![parked]);
     None
 }

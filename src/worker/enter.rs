@@ -43,5 +43,7 @@ async fn register(worker: &Worker, migrate: bool) -> Result<WorkerNo, SchemaErro
         worker.store.check_schema().await?;
     }
     let registration = Registration { instance: &worker.instance, version: VERSION, lease: worker.lease };
-    Ok(worker.store.register(&registration).await?)
+    let (number, reading) = worker.store.register(&registration).await?;
+    worker.learn_time(reading);
+    Ok(number)
 }

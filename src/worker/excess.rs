@@ -73,7 +73,7 @@ fn excess(worker: &Worker, origin: &Origin, of: &LogoutEvent, targets: Vec<Targe
         incident_kinds: of.incident_kinds.clone(),
         targets,
     };
-    Excess { event, row: Uuid::now_v7(), approval }
+    Excess { event, row: worker.clock.row_id(), approval }
 }
 
 /// Who sent a message, by name.

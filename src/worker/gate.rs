@@ -156,7 +156,7 @@ impl Gate {
 
     /// What this worker sees of the provider.
     pub fn status(&self) -> ProviderStatus {
-        let seen = self.core.state().health.status(&self.core.name, Instant::now());
+        let seen = self.core.state().health.status(&self.core.name, Instant::now(), self.provider.clock());
         ProviderStatus { order_no: self.followed.load(Ordering::Relaxed).max(0), ..seen }
     }
 

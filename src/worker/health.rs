@@ -5,11 +5,10 @@
 
 use std::time::{Duration, Instant};
 
-use time::OffsetDateTime;
-
 use super::breaker::Breaker;
 use super::calls::Calls;
 use super::doubts::{Doubt, Doubts, Finding, Ruling};
+use crate::clock::Clock;
 use crate::outcome::{Answer, Proof, Verdict};
 use crate::provider::Probed;
 use crate::store::ProviderStatus;
@@ -25,8 +24,8 @@ struct Health {
     has_probe: bool,
     /// How many probes came to each of [`RESULTS`].
     probes: [u64; RESULTS.len()],
-    last_success_at: Option<OffsetDateTime>,
-    last_failure_at: Option<OffsetDateTime>,
+    last_success_at: Option<Instant>,
+    last_failure_at: Option<Instant>,
     last_error: Option<String>,
 }
 
@@ -164,14 +163,14 @@ impl Healths {
     }
 
     /// What this worker sees of the provider: the worse of both, and all calls.
-    pub(super) fn status(&self, provider: &str, now: Instant) -> ProviderStatus {
+    pub(super) fn status(&self, provider: &str, now: Instant, clock: &Clock) -> ProviderStatus {
         let (worse, records) = (self.worse(), self.0.each_ref().map(|health| &health.calls));
         let sum = |count: fn(&Calls, Instant) -> u64| i64::try_from(records.map(|calls| count(calls, now)).iter().sum::<u64>());
         ProviderStatus {
             provider: provider.to_owned(),
             breaker: worse.breaker.name(),
-            last_success_at: self.0.iter().filter_map(|health| health.last_success_at).max(),
-            last_failure_at: self.0.iter().filter_map(|health| health.last_failure_at).max(),
+            last_success_at: self.0.iter().filter_map(|health| health.last_success_at).max().map(|at| clock.at(at)),
+            last_failure_at: self.0.iter().filter_map(|health| health.last_failure_at).max().map(|at| clock.at(at)),
             last_error: worse.last_error.clone(),
             calls_5m: sum(|calls, now| calls.all(now).calls).unwrap_or(i64::MAX),
             failures_5m: sum(|calls, now| calls.all(now).failures).unwrap_or(i64::MAX),
@@ -239,16 +238,16 @@ impl Health {
     fn learn(&mut self, answer: &Answer, now: Instant) -> bool {
         match answer.verdict {
             Verdict::Transient | Verdict::Misconfigured => {
-                self.last_failure_at = Some(OffsetDateTime::now_utc());
+                self.last_failure_at = Some(now);
                 self.last_error.clone_from(&answer.error);
             }
             Verdict::Doubted => {}
-            _ => self.last_success_at = Some(OffsetDateTime::now_utc()),
+            _ => self.last_success_at = Some(now),
         }
         self.breaker.report(answer, &self.calls, now, rand::random())
     }
 
-    fn badness(&self) -> (u8, Option<OffsetDateTime>) {
+    fn badness(&self) -> (u8, Option<Instant>) {
         let level = match self.breaker.name() {
             "closed" => 0,
             "half_open" => 1,

@@ -54,6 +54,8 @@ pub(super) struct Taken {
     pub(super) denial: Option<JoinHandle<Option<OffsetDateTime>>>,
     /// What its incident needs, if it has one.
     pub(super) approval: Option<Approval>,
+    /// Whether its times are by the database's clock.
+    pub(super) is_database_time: bool,
     /// Its place among what is on its way to the record of its incident.
     pub(super) arrival: Option<Arrival>,
     /// What of the delivery waits for a second person, beside what goes on.
@@ -80,7 +82,8 @@ pub(super) async fn run(worker: Arc<Worker>, mut deliveries: mpsc::UnboundedRece
         failpoint!("received");
         let began = Instant::now();
         worker.rules.authority.attribute(&mut received.origin);
-        match event::parse(received.body.bytes(), &received.origin, &worker.rules, OffsetDateTime::now_utc()) {
+        let is_database_time = worker.clock.is_known();
+        match event::parse(received.body.bytes(), &received.origin, &worker.rules, worker.clock.now()) {
             Ok(event) => {
                 received.weigh(event.targets.len());
                 let taken = take(&worker, received, event, began).await;
@@ -88,6 +91,7 @@ pub(super) async fn run(worker: Arc<Worker>, mut deliveries: mpsc::UnboundedRece
                     Lane::Interactive => &next.interactive,
                     Lane::Mass => &next.mass,
                 };
+                let taken = Taken { is_database_time, ..taken };
                 failpoint!("parsed");
                 if lane.send(taken).is_err() {
                     return;
@@ -125,8 +129,8 @@ async fn take(worker: &Arc<Worker>, received: Received, mut event: LogoutEvent, 
         _ => Some(deny(worker, &event, began)),
     };
     let body_sha256 = sha256(received.body.bytes());
-    let party = received.origin.party();
-    Taken { received, event, party, row: Uuid::now_v7(), body_sha256, content_sha256, denial, approval, arrival, excess }
+    let (party, row) = (received.origin.party(), worker.clock.row_id());
+    Taken { received, event, party, row, body_sha256, content_sha256, denial, approval, is_database_time: true, arrival, excess }
 }
 
 /// Whether a second person is needed. Postgres is asked where the incident is not known here, but not waited for: denials go out while it is away. It has
@@ -180,16 +184,22 @@ fn deny(worker: &Arc<Worker>, event: &LogoutEvent, began: Instant) -> JoinHandle
     let messages = requested(worker, event);
     let worker = worker.clone();
     tokio::spawn(async move {
-        for delivered in futures::future::join_all(messages.iter().map(|message| worker.publisher.deliver(message))).await {
-            delivered.ok()?;
-        }
+        let at = deliver(&worker, &messages).await?;
         worker.metrics.denied(began.elapsed());
         failpoint!("denied");
-        Some(OffsetDateTime::now_utc())
+        Some(at)
     })
 }
 
-fn requested(worker: &Worker, event: &LogoutEvent) -> Vec<Outgoing> {
+/// Publishes a denial; returns when the broker has confirmed it, `None` if the worker stopped first.
+pub(super) async fn deliver(worker: &Worker, messages: &[Outgoing]) -> Option<OffsetDateTime> {
+    for delivered in futures::future::join_all(messages.iter().map(|message| worker.publisher.deliver(message))).await {
+        delivered.ok()?;
+    }
+    Some(worker.clock.now())
+}
+
+pub(super) fn requested(worker: &Worker, event: &LogoutEvent) -> Vec<Outgoing> {
     let entries =
         event.targets.iter().filter_map(|target| Some((target.provider.to_string(), entry_of(target, event.not_before)?))).collect();
     let reference = EventRef { source: event.source.clone(), id: event.id.clone() };

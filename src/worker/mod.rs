@@ -15,6 +15,7 @@ mod beats;
 mod breaker;
 mod calls;
 mod claim;
+mod correct;
 mod doubts;
 mod early;
 mod enter;
@@ -51,6 +52,7 @@ use tokio_util::task::TaskTracker;
 use crate::approval::ApprovalRules;
 use crate::authorization::Rates;
 use crate::broker::{Beats, Publisher, QUEUES, Received, Refusals, Reports, Snapshots};
+use crate::clock::{Clock, Reading, Turn};
 use crate::config::People;
 use crate::event::{Lane, Rules};
 use crate::invalidation::Composer;
@@ -97,6 +99,8 @@ pub struct Worker {
     pub refusals: Refusals,
     /// Makes messages.
     pub composer: Composer,
+    /// What time it is.
+    pub clock: Clock,
     /// Metrics.
     pub metrics: Metrics,
     /// Whether the last call to Postgres succeeded.
@@ -158,7 +162,7 @@ impl Worker {
             refuse: self.once_entered(refuse::run(self.clone())),
             record: self.once_entered(record::run(self.clone(), channels.notes)),
             claim: self.once_entered(claim::run(self.clone())),
-            reports: self.once_entered(reports::run(self.clone(), channels.reports)),
+            reports: tokio::spawn(reports::run(self.clone(), channels.reports)),
             beats: tokio::spawn(beats::run(self.clone(), channels.beats)),
             fold: tokio::spawn(fold::run(self.clone(), channels.snapshots)),
             upkeep: self.once_entered(upkeep::run(self.clone())),
@@ -187,6 +191,21 @@ impl Worker {
     /// This worker's number, for steps that run once it is registered.
     fn number(&self) -> WorkerNo {
         self.number.get().copied().unwrap_or(WorkerNo(0))
+    }
+
+    /// Learns what time it is from a look at the database's clock; says so once when this machine's clock goes wrong, and when it is right again.
+    fn learn_time(&self, reading: Reading) {
+        let turn = self.clock.learn(reading);
+        let Some(offset) = self.clock.offset() else { return };
+        let ahead_ms = offset.millis();
+        match turn {
+            Some(Turn::WentOff) => tracing::error!(
+                ahead_ms,
+                "this machine's clock differs from the database's; times are taken from the database, but its time service needs a look"
+            ),
+            Some(Turn::CameBack) => tracing::info!(ahead_ms, "this machine's clock agrees with the database's again"),
+            None => {}
+        }
     }
 
     /// Remembers whether Postgres answers; returns it.

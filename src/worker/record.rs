@@ -137,7 +137,7 @@ async fn confirm(worker: &Worker, finished: &[Finished]) -> HashMap<TargetId, Of
         }
     });
     let published = futures::future::join_all(published).await;
-    let now = OffsetDateTime::now_utc();
+    let now = worker.clock.now();
     let confirmed = published.into_iter().flatten();
     let noted = confirmed.inspect(|job| {
         if job.moved.is_some() {
@@ -222,7 +222,7 @@ fn report(worker: &Worker, finished: &[Finished], written: &[TargetId]) {
         let (provider, outcome) = (&job.target.provider, answer.verdict.outcome());
         worker.metrics.attempted(provider, outcome);
         if settlement.state == State::Revoked {
-            worker.metrics.revoked(OffsetDateTime::now_utc() - job.context.received_at);
+            worker.metrics.revoked(worker.clock.now() - job.context.received_at);
         }
         tracing::info!(
             revocation_id = %job.id, event_source = job.context.reference.source, event_id = job.context.reference.id,

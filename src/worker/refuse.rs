@@ -69,7 +69,7 @@ pub(super) fn refuse(worker: &Worker, mut received: Received, refusal: Refusal) 
     if !worker.database_up.load(Ordering::Relaxed) {
         received.lay_down();
     }
-    worker.unrecorded.lock().wait(0, party, 1, Refused { received, refusal, at: OffsetDateTime::now_utc() });
+    worker.unrecorded.lock().wait(0, party, 1, Refused { received, refusal, at: worker.clock.now() });
     worker.unrecorded.came.notify_one();
 }
 

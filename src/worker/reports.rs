@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use time::OffsetDateTime;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
@@ -33,6 +32,10 @@ struct Batch {
 pub(super) async fn run(worker: Arc<Worker>, reports: Reports) {
     let (sink, mut reported) = mpsc::channel(usize::from(Reports::PREFETCH));
     let keep = async {
+        // The queue is declared before the first verifier reports; what it says waits until it can be written.
+        if worker.entered().await.is_none() {
+            return;
+        }
         while let Some(batch) = gather(&worker, &mut reported).await {
             tokio::select! {
                 () = write(&worker, batch.latest) => batch.last.ack_all().await,
@@ -61,7 +64,7 @@ async fn gather(worker: &Worker, reported: &mut mpsc::Receiver<Reported>) -> Opt
 }
 
 fn read(worker: &Worker, Reported { body, user, .. }: &Reported, latest: &mut Latest) {
-    match Report::parse(body, OffsetDateTime::now_utc()) {
+    match Report::parse(body, worker.clock.now()) {
         Some(report) => latest.add(worker.verifier_owners.attest(report, user.as_deref())),
         None => {
             worker.metrics.verifier_reported(ReportResult::Unreadable, 1);

@@ -88,7 +88,7 @@ async fn attempt(worker: &Worker, mut job: Job) -> Option<Finished> {
         pass = enter(gate, &job.context, job.seat.as_ref().map(Seat::incident), &job.target) => pass?,
     };
     failpoint!("sent");
-    let (started_at, began) = (OffsetDateTime::now_utc(), Instant::now());
+    let (started_at, began) = (worker.clock.now(), Instant::now());
     // On the heap: what a call needs would else be set aside for each of the thousands that wait for their turn.
     let answer = Box::pin(gate.provider.revoke(&job.target)).await;
     let answer = gate.redirect_in_doubt(job.target.token().is_none(), answer);
@@ -131,7 +131,7 @@ async fn enter(gate: &Gate, context: &Context, incident: Option<&Incident>, targ
 pub(super) fn finish(worker: &Worker, mut job: Job, answer: Answer, started_at: OffsetDateTime, took: Duration) -> Finished {
     let bound = worker.gates.get(&job.target.provider).and_then(Gate::retry_after_max);
     let schedule = bound.map_or_else(|| worker.schedule.clone(), |bound| worker.schedule.honouring_at_most(bound));
-    let settlement = settle(&answer, &job.standing, &schedule, OffsetDateTime::now_utc());
+    let settlement = settle(&answer, &job.standing, &schedule, worker.clock.now());
     if settlement.state == State::Revoked {
         move_cutoff(worker, &mut job, started_at + took);
     }

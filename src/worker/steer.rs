@@ -5,8 +5,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use time::OffsetDateTime;
-
 use super::intake::note_denied;
 use super::upkeep::{publish, ticker};
 use super::{Gate, Late, Worker};
@@ -156,7 +154,7 @@ async fn deny_some(worker: &Worker) -> Result<usize, StoreError> {
         }
         for row in &events {
             worker.recent.note(Late::Denial(*row));
-            note_denied(worker, *row, OffsetDateTime::now_utc());
+            note_denied(worker, *row, worker.clock.now());
         }
         tracing::info!(events = events.len(), "denials published after their incident's approval");
     }

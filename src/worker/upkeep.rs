@@ -48,7 +48,9 @@ async fn renew(worker: &Worker) {
         let in_flight = worker.gates.values().map(super::Gate::in_flight).sum::<usize>();
         let seen: Vec<_> = worker.gates.values().map(super::Gate::status).collect();
         let renewed = async {
-            worker.store.renew(worker.number(), worker.lease, i32::try_from(in_flight).unwrap_or(i32::MAX)).await?;
+            let in_flight = i32::try_from(in_flight).unwrap_or(i32::MAX);
+            let reading = worker.store.renew(worker.number(), worker.lease, in_flight, worker.clock.offset()).await?;
+            reading.into_iter().for_each(|reading| worker.learn_time(reading));
             worker.store.report_providers(worker.number(), &seen).await
         };
         match renewed.await {
@@ -170,7 +172,7 @@ async fn deny_owed(worker: &Worker, dead: WorkerNo, rows: Range<Uuid>) -> Result
         let mut events: Vec<_> = owed.iter().map(|denial| denial.event).collect();
         events.dedup();
         if publish(worker, Phase::Requested, owed).await {
-            events.into_iter().for_each(|row| note_denied(worker, row, OffsetDateTime::now_utc()));
+            events.into_iter().for_each(|row| note_denied(worker, row, worker.clock.now()));
         } else {
             all = false;
         }
@@ -187,7 +189,7 @@ async fn confirm_owed(worker: &Worker) -> Result<(), StoreError> {
         if !publish(worker, Phase::Confirmed, owed).await {
             return Ok(());
         }
-        worker.store.mark_confirmed(&ids, OffsetDateTime::now_utc()).await?;
+        worker.store.mark_confirmed(&ids, worker.clock.now()).await?;
     }
 }
 
@@ -195,7 +197,7 @@ async fn confirm_owed(worker: &Worker) -> Result<(), StoreError> {
 async fn republish(worker: &Worker) {
     let mut losses = worker.publisher.losses();
     while losses.changed().await.is_ok() {
-        let floor = floor(OffsetDateTime::now_utc() - OVERLAP);
+        let floor = floor(worker.clock.now() - OVERLAP);
         for phase in [Phase::Requested, Phase::Confirmed] {
             while !republish_phase(worker, phase, floor).await {
                 tokio::time::sleep(LOOK).await;

@@ -71,7 +71,7 @@ pub(crate) const CANARY: &str = "c4n4ryT0k3n";
 pub(crate) struct App {
     user: String,
     channel: Channel,
-    _connection: Connection,
+    connection: Connection,
 }
 
 impl App {
@@ -98,7 +98,12 @@ impl App {
         let channel = connection.create_channel().await?;
         channel.confirm_select(ConfirmSelectOptions::default()).await?;
         let url: url::Url = amqp_url.parse().expect("a URL");
-        Ok(Self { user: url.username().to_owned(), channel, _connection: connection })
+        Ok(Self { user: url.username().to_owned(), channel, connection })
+    }
+
+    /// Another channel of its connection.
+    pub(super) async fn channel_of_its_own(&self) -> Channel {
+        self.connection.create_channel().await.expect("open a channel")
     }
 
     /// The broker user that it connects as.

@@ -1,6 +1,7 @@
 //! What integration tests share: real servers booted once a test binary, a fresh virtual host and database a test, workers as child processes.
 
 mod broker;
+mod crowd;
 mod events;
 mod feed;
 mod logins;
@@ -21,8 +22,9 @@ use sqlx::{PgPool, Row};
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 pub(crate) use broker::*;
+pub(crate) use crowd::{Dawdle, ask_once, closed};
 pub(crate) use events::*;
-pub(crate) use feed::Feed;
+pub(crate) use feed::{Feed, Seen};
 pub(crate) use process::{Setup, Worker};
 pub(crate) use proxy::{Loss, Proxy};
 pub(crate) use raw_amqp::publish_with_message_id;

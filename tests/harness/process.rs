@@ -17,6 +17,7 @@ pub(crate) const SEALING_KEY: &str = "test:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaG
 pub(crate) struct Setup {
     environment: BTreeMap<String, String>,
     flags: Vec<String>,
+    through: Vec<String>,
 }
 
 /// A running worker. Dropping it kills it.
@@ -30,7 +31,7 @@ pub(crate) struct Worker {
 impl Setup {
     pub(super) fn new(amqp_url: &str, database_url: &str) -> Self {
         let environment = BTreeMap::new();
-        Self { environment, flags: Vec::new() }
+        Self { environment, flags: Vec::new(), through: Vec::new() }
             .set("AMQP_URL", amqp_url)
             .set("DATABASE_URL", database_url)
             .set("SEALING_KEYS", SEALING_KEY)
@@ -64,10 +65,18 @@ impl Setup {
         self
     }
 
+    /// Started by a program that takes ours as its last arguments and becomes it, such as prlimit(1).
+    pub(crate) fn through(mut self, program: &[&str]) -> Self {
+        self.through = program.iter().map(|word| (*word).to_owned()).collect();
+        self
+    }
+
     /// The program with this environment and nothing else of the test's own.
     pub(crate) fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_revocation-worker"));
+        let words = self.through.iter().map(String::as_str).chain([env!("CARGO_BIN_EXE_revocation-worker")]).collect::<Vec<_>>();
+        let mut command = Command::new(words[0]);
         command
+            .args(&words[1..])
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("XDG_STATE_HOME", Self::state_home())

@@ -1,6 +1,8 @@
 //! Reports as verifiers make them, and a real verifier.
 
 use lapin::BasicProperties;
+use lapin::options::QueueDeclareOptions;
+use lapin::types::FieldTable;
 use revocation_verifier::message::{Envelope, STATUS_TYPE, Status};
 use revocation_verifier::{Denylist, Options, StalenessPolicy};
 use time::OffsetDateTime;
@@ -31,12 +33,25 @@ impl App {
 
     /// The same without a word on who it is by.
     pub(crate) async fn report_namelessly(&self, status: Status) {
+        self.wait_for_readers_of_reports().await;
         let body = serde_json::to_vec(&status).expect("JSON");
         self.publish_to("auth.verifiers", &format!("status.{}", status.service), &body, BasicProperties::default()).await;
     }
 
+    /// A worker that is ready may still be on its way to the reports, which no logout waits for. A channel of its own: where there is no queue the broker closes it.
+    async fn wait_for_readers_of_reports(&self) {
+        eventually("a worker reads reports", async || {
+            let channel = self.channel_of_its_own().await;
+            let options = QueueDeclareOptions { passive: true, ..Default::default() };
+            let queue = channel.queue_declare("revocation.verifiers".into(), options, FieldTable::default()).await.ok()?;
+            (queue.consumer_count() > 0).then_some(())
+        })
+        .await;
+    }
+
     /// Publishes any bytes to the verifiers' exchange, as the connection's user.
     pub(crate) async fn publish_report(&self, routing_key: &str, body: &[u8]) {
+        self.wait_for_readers_of_reports().await;
         let properties = BasicProperties::default().with_user_id(self.user().into());
         self.publish_to("auth.verifiers", routing_key, body, properties).await;
     }

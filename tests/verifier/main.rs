@@ -17,7 +17,9 @@ mod kinds;
 mod lost_history;
 mod permissions;
 mod python;
+mod roles;
 mod snapshots;
+mod sockets;
 mod source;
 mod staleness;
 

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use revocation_worker::config::{DatabaseConfig, Secret};
-use revocation_worker::event::{LogoutEvent, Origin, ProviderRule, Rules, content, parse};
+use revocation_worker::authorization::Authority;
+use revocation_worker::event::{LogoutEvent, Origin, Party, ProviderRule, Rules, content, parse};
 use revocation_worker::store::{Disposition, Entered, NewEvent, NewTarget, Store, WorkerNo};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Executor};
@@ -18,8 +19,7 @@ fn read(event: &Value) -> LogoutEvent {
         max_token_bytes: 1 << 10,
         default_provider: Some("main".into()),
         providers: vec![ProviderRule { name: "main".into(), issuer: None, token_ttl: std::time::Duration::from_secs(60) }],
-        logout_users: None,
-        mass_revocation_users: Vec::new(),
+        authority: Authority::default(),
     };
     let at = time::OffsetDateTime::now_utc();
     parse(event.to_string().as_bytes(), &Origin::default(), &rules, at).unwrap_or_else(|refusal| panic!("{refusal}"))
@@ -39,6 +39,7 @@ async fn write_in_two(store: &Store, users: [&str; 2], in_two: bool) -> ([Uuid; 
         content_sha256: content(&whole),
         beside,
         broker_user: None,
+        party: Party::of(None),
         targets: &targets,
         incident: None,
     };

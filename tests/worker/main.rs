@@ -3,6 +3,8 @@
 #![cfg(feature = "sandbox")]
 
 mod beats;
+mod clocks;
+mod core_dumps;
 #[cfg(feature = "failpoints")]
 mod crash;
 mod endpoints;
@@ -21,10 +23,12 @@ mod provider_faults;
 mod reach;
 mod refused;
 mod replicas;
+mod reports_away;
 mod retry_after;
 mod schema;
 mod secrecy;
 mod shares;
+mod sockets;
 mod tokens;
 mod topology;
 mod verifier_owners;

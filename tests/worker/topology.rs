@@ -70,6 +70,7 @@ async fn everything_is_declared_as_the_contract_says_twice_with_the_same_result(
     let operator = Operator::of(&stage).await;
     for _started_twice in 0..2 {
         let mut worker = worker(&stage).start().await;
+        worker.wait_for_log("verifiers' reports are read").await;
         let mut found: Vec<_> = operator.list("queues").await;
         found.sort_by_key(|queue| text(&queue["name"]));
         let found: Vec<_> = found

@@ -35,6 +35,7 @@
 //! | what do metrics show | `metrics.rs` (feature `metrics`) |
 //! | how do services in other languages ask | `gate/` (feature `gate`), the program `revocation-gate` |
 //! | who reports to the operators | `report.rs` |
+//! | what may a connection to the gate cost | `server.rs` (feature `server`) |
 
 pub mod amqp;
 pub mod claims;
@@ -51,6 +52,8 @@ pub mod message;
 mod metrics;
 mod oddities;
 mod report;
+#[cfg(feature = "server")]
+pub mod server;
 mod token;
 mod verdict;
 

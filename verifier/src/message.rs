@@ -116,16 +116,14 @@ pub struct Envelope<T> {
 }
 
 impl<T: Serialize> Envelope<T> {
-    /// An envelope made now, with a new id.
+    /// An envelope made now, by this machine's clock, with a new id.
     pub fn new(source: impl Into<String>, kind: &str, data: T) -> Self {
-        Self {
-            specversion: "1.0".to_owned(),
-            id: Uuid::now_v7(),
-            source: source.into(),
-            kind: kind.to_owned(),
-            time: OffsetDateTime::now_utc(),
-            data,
-        }
+        Self::at(OffsetDateTime::now_utc(), source, kind, data)
+    }
+
+    /// An envelope made at `time`, with a new id.
+    pub fn at(time: OffsetDateTime, source: impl Into<String>, kind: &str, data: T) -> Self {
+        Self { specversion: "1.0".to_owned(), id: Uuid::now_v7(), source: source.into(), kind: kind.to_owned(), time, data }
     }
 
     /// As JSON.

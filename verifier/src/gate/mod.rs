@@ -6,7 +6,8 @@
 //! | what can be set, what is refused | `settings.rs` |
 //! | what counts as a bearer token | `credentials.rs` |
 //! | what the proxy is told | `answer.rs` |
-//! | which paths there are, what a connection may cost | `http.rs` |
+//! | which paths there are | `http.rs` |
+//! | what a connection may cost | `../server.rs` |
 //! | options and exit codes of the program | `command.rs` |
 
 mod answer;

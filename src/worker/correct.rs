@@ -1,0 +1,35 @@
+//! What came before the database's clock was known has the times of this machine's own. Where that turns out to be off, the event is read again.
+
+use std::sync::Arc;
+
+use time::OffsetDateTime;
+use tokio::task::JoinHandle;
+
+use super::Worker;
+use super::intake::{Taken, deliver, requested};
+use crate::clock::TOLERATED;
+use crate::event::{self, LogoutEvent};
+
+/// The event as it would be had its receipt been told by the database's clock, denied again by that: of two cutoffs the later one counts.
+pub(super) fn corrected(worker: &Arc<Worker>, taken: Taken) -> Taken {
+    // Of what waits for its sender's rate, the minute in its incident's name is all that would be told otherwise.
+    if taken.is_database_time || taken.excess.is_some() || taken.approval.as_ref().is_some_and(|approval| approval.is_excess) {
+        return taken;
+    }
+    let Some(offset) = worker.clock.offset().filter(|offset| offset.ahead.abs() > TOLERATED) else { return taken };
+    let (origin, received_at) = (&taken.received.origin, taken.event.received_at - offset.ahead);
+    // One that is refused by the right time was taken by the wrong one, and denied: it stays as it is.
+    let Ok(event) = event::parse(taken.received.body.bytes(), origin, &worker.rules, received_at) else { return taken };
+    tracing::info!(event_source = event.source, event_id = event.id, "an event's times were corrected");
+    let denial = taken.denial.map(|before| deny_again(worker, &event, before));
+    Taken { event, denial, row: worker.clock.row_id(), is_database_time: true, ..taken }
+}
+
+/// Publishes it after the denial before.
+fn deny_again(worker: &Arc<Worker>, event: &LogoutEvent, before: JoinHandle<Option<OffsetDateTime>>) -> JoinHandle<Option<OffsetDateTime>> {
+    let (worker, messages) = (worker.clone(), requested(worker, event));
+    tokio::spawn(async move {
+        before.await.ok().flatten()?;
+        deliver(&worker, &messages).await
+    })
+}
