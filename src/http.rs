@@ -3,18 +3,23 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::telemetry::Snapshot;
 use crate::worker::Worker;
+
+/// What `/healthz` answers.
+const ALIVE: &str = "alive\n";
 
 /// What the endpoints look at.
 #[derive(Clone)]
@@ -42,11 +47,22 @@ pub async fn serve(listener: TcpListener, health: Health, stop: CancellationToke
         tracing::info!(%address, "health and metrics are served");
     }
     let router = Router::new()
-        .route("/healthz", get(|| async { "alive\n" }))
+        .route("/healthz", get(|| async { ALIVE }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .with_state(health);
     axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
+}
+
+/// Whether a worker serves at an address already.
+pub async fn is_worker(address: SocketAddr) -> bool {
+    let ask = async {
+        let mut stream = TcpStream::connect(address).await?;
+        stream.write_all(b"GET /healthz HTTP/1.0\r\n\r\n").await?;
+        let mut answer = Vec::new();
+        stream.take(1024).read_to_end(&mut answer).await.map(|_| answer.ends_with(ALIVE.as_bytes()))
+    };
+    matches!(tokio::time::timeout(Duration::from_secs(1), ask).await, Ok(Ok(true)))
 }
 
 impl Health {

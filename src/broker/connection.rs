@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use lapin::options::ConfirmSelectOptions;
 use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{Channel, Connection};
-use revocation_verifier::amqp::{Address, DEADLINE, close};
+use revocation_verifier::amqp::{Address, DEADLINE};
 
 use super::{BrokerError, topology};
 use crate::config::{AmqpConfig, InvalidationConfig};
@@ -14,8 +14,8 @@ use crate::config::{AmqpConfig, InvalidationConfig};
 pub struct Broker {
     address: Address,
     instance: String,
-    stream: InvalidationConfig,
-    declare: bool,
+    pub(super) stream: InvalidationConfig,
+    pub(super) declare: bool,
     pub(super) prefetch: u16,
 }
 
@@ -50,17 +50,6 @@ impl Broker {
     /// Declares the topology, or checks it where `amqp.declare` is false.
     pub(super) async fn ensure_topology(&self, connection: &Connection) -> Result<(), BrokerError> {
         within("declare the topology", topology::ensure(connection, &self.stream, self.declare)).await
-    }
-
-    /// Connects, looks at the topology without changing anything, and closes: for `check`. Returns what is not there.
-    ///
-    /// # Errors
-    /// The broker cannot be reached, or something that is there differs from what this program needs.
-    pub async fn probe(&self) -> Result<Vec<&'static str>, BrokerError> {
-        let connection = self.connect("check").await?;
-        let missing = within("look for the topology", topology::missing(&connection, &self.stream, self.declare)).await;
-        close(&connection).await;
-        missing
     }
 
     /// Where the broker is: scheme, host, port and virtual host, without user and password.

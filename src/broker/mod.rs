@@ -6,6 +6,7 @@ mod beats;
 mod connection;
 mod dead;
 mod events;
+mod examine;
 mod fold;
 mod intake;
 mod ledger;
@@ -22,6 +23,7 @@ pub use beats::{Beats, Heard};
 pub use connection::Broker;
 pub use dead::{DeadMessage, DeadQueue};
 pub use events::{EventPublisher, Unconfirmed};
+pub use examine::Examined;
 pub use fold::{FoldError, Folded, Snapshots};
 pub use intake::{Body, Intake, QUEUES, Received, Sinks};
 pub use ledger::Standing;
@@ -62,7 +64,7 @@ impl BrokerError {
     }
 
     fn connect(address: &Address, error: ConnectError) -> Self {
-        Self { what: format!("connect to {address}"), why: Why::Connect(error) }
+        Self { what: format!("reach the broker at {}://{address}", address.uri().scheme), why: Why::Connect(error) }
     }
 
     fn ended(what: impl Into<String>) -> Self {
@@ -83,7 +85,13 @@ impl BrokerError {
     /// Whether the broker has no such thing (404).
     pub fn is_missing(&self) -> bool {
         let Why::Lapin(error) = &self.why else { return false };
-        matches!(error.kind(), lapin::ErrorKind::ProtocolError(amqp) if amqp.get_id() == 404)
+        matches!(error.kind(), lapin::ErrorKind::ProtocolError(amqp) if amqp.get_id() == 404) && !self.is_leaderless()
+    }
+
+    /// Whether a queue or stream is there, and no node leads it.
+    fn is_leaderless(&self) -> bool {
+        let Why::Lapin(error) = &self.why else { return false };
+        matches!(error.kind(), lapin::ErrorKind::ProtocolError(amqp) if amqp.get_message().as_str().contains(NO_LEADER))
     }
 
     /// Whether the client could not read what the broker sent: a message whose properties are not valid UTF-8 does that to every connection it is delivered on.

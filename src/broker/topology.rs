@@ -6,7 +6,7 @@ use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptio
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Connection, ExchangeKind};
 
-use super::BrokerError;
+use super::{BrokerError, Examined};
 use crate::config::InvalidationConfig;
 use crate::event::CUTOFF_ROUTING_KEY;
 use crate::invalidation;
@@ -47,7 +47,7 @@ const BEATS_SEGMENT_BYTES: i64 = 500_000;
 const SNAPSHOTS_BYTES: i64 = 2_000_000_000;
 const SNAPSHOTS_SEGMENT_BYTES: i64 = 64_000_000;
 
-const EXCHANGES: [(&str, ExchangeKind); 5] = [
+pub(super) const EXCHANGES: [(&str, ExchangeKind); 5] = [
     (EVENTS_EXCHANGE, ExchangeKind::Topic),
     (DEAD, ExchangeKind::Fanout),
     (invalidation::EXCHANGE, ExchangeKind::Topic),
@@ -56,7 +56,7 @@ const EXCHANGES: [(&str, ExchangeKind); 5] = [
 ];
 
 /// (exchange, routing key, queue)
-const BINDINGS: [(&str, &str, &str); 9] = [
+pub(super) const BINDINGS: [(&str, &str, &str); 9] = [
     (EVENTS_EXCHANGE, "auth.logout.#", LOGOUT_QUEUE),
     (EVENTS_EXCHANGE, "auth.mass_revocation.#", MASS_QUEUE),
     // In the queue above too: the second copy changes nothing.
@@ -164,26 +164,48 @@ async fn ensure_queue(channel: &Channel, queue: &QueueSpec, declare: bool) -> Re
     declared.map(drop).map_err(|e| BrokerError::new(format!("declare queue {}", queue.name), e))
 }
 
-/// Says what is not there, and changes nothing.
+/// Whether one of the queues has this name.
+pub(super) fn is_queue(name: &str) -> bool {
+    BINDINGS.iter().any(|(_, _, queue)| *queue == name)
+}
+
+/// Finds out what is not there, and where the worker declares (`declare`) which argument of something that is there differs, in the broker's words. Changes
+/// nothing.
 ///
 /// # Errors
-/// Where the worker declares (`declare`): which argument of something that is there differs, in the broker's words.
-pub(super) async fn missing(connection: &Connection, stream: &InvalidationConfig, declare: bool) -> Result<Vec<&'static str>, BrokerError> {
-    let mut missing = Vec::new();
+/// The connection was lost.
+pub(super) async fn look(
+    connection: &Connection,
+    stream: &InvalidationConfig,
+    declare: bool,
+    examined: &mut Examined,
+) -> Result<(), BrokerError> {
     for (name, kind) in EXCHANGES {
-        if !is_there(connection, name, async |channel, passive| ensure_exchange(channel, name, kind.clone(), !passive).await, declare)
-            .await?
-        {
-            missing.push(name);
-        }
+        let ensure = async |channel: &Channel, passive: bool| ensure_exchange(channel, name, kind.clone(), !passive).await;
+        find(connection, name, ensure, declare, examined).await?;
     }
     for queue in queues(stream) {
         let ensure = async |channel: &Channel, passive: bool| ensure_queue(channel, &queue, !passive).await;
-        if !is_there(connection, queue.name, ensure, declare).await? {
-            missing.push(queue.name);
-        }
+        find(connection, queue.name, ensure, declare, examined).await?;
     }
-    Ok(missing)
+    Ok(())
+}
+
+async fn find(
+    connection: &Connection,
+    name: &'static str,
+    ensure: impl AsyncFn(&Channel, bool) -> Result<(), BrokerError>,
+    declare: bool,
+    examined: &mut Examined,
+) -> Result<(), BrokerError> {
+    match is_there(connection, name, ensure, declare).await {
+        Ok(true) => {}
+        Ok(false) if !examined.missing.contains(&name) => examined.missing.push(name),
+        Ok(false) => {}
+        Err(error) if error.is_refusal() || error.is_leaderless() => examined.note(Some(error), Some(name)),
+        Err(error) => return Err(error),
+    }
+    Ok(())
 }
 
 /// Looks first; only what is there is then declared, which compares its arguments and creates nothing.

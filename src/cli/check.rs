@@ -1,5 +1,7 @@
 //! `check`: is everything there that the worker needs, and are its credentials accepted? It changes nothing.
 
+use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use futures::future::join_all;
@@ -8,11 +10,11 @@ use serde_json::json;
 
 use super::CommandError;
 use super::output::{count, printable, say, say_json};
-use crate::broker::Broker;
-use crate::config::{Config, ConfigError, DatabaseConfig, Environment, ProviderConfig};
+use crate::broker::{Broker, Examined};
+use crate::config::{Config, ConfigError, Environment, ProviderConfig};
 use crate::provider::{Provider, remarks};
 use crate::seal::Keyring;
-use crate::store::Store;
+use crate::store::{Findings, Store};
 
 /// Options of `check`.
 #[derive(clap::Args)]
@@ -101,19 +103,37 @@ async fn look(config: &Config) -> Vec<Finding> {
         let found = provider(name.clone(), config).await;
         Finding { notes: remarks(config), ..Finding::new(format!("provider {name}"), found) }
     }));
-    let (broker, database, providers) = tokio::join!(broker(config), database(&config.database), providers);
-    let near = [("configuration", configuration(config)), ("sealing keys", sealing(config))];
-    let far = [("broker", broker), ("database", database)];
-    near.into_iter().chain(far).map(|(what, found)| Finding::new(what, found)).chain(providers).collect()
+    let (configuration, broker, database, providers) =
+        tokio::join!(configuration(config), broker(config), database(config), providers);
+    let sealing = Finding::new("sealing keys", sealing(config));
+    let near = [configuration, sealing, broker, Finding::new("database", database)];
+    near.into_iter().chain(providers).collect()
 }
 
-fn configuration(config: &Config) -> Result<String, Problem> {
+async fn configuration(config: &Config) -> Finding {
+    let found = match port(config.http_listen).await {
+        Ok(()) => Ok(settings(config)),
+        Err(problem) => Err(Problem::Other(problem)),
+    };
+    Finding { notes: config.remarks.clone(), ..Finding::new("configuration", found) }
+}
+
+/// Whether `run` would get its address. A worker that runs there already is no fault.
+async fn port(listen: SocketAddr) -> Result<(), String> {
+    match crate::http::bind(listen).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::AddrInUse && crate::http::is_worker(listen).await => Ok(()),
+        Err(error) => Err(format!("http.listen: {listen}: {error}; choose another address, or end what uses it")),
+    }
+}
+
+fn settings(config: &Config) -> String {
     let users = &config.authorization.mass_revocation_users;
     let mass = match users.len() {
         0 => "; no broker user may order mass revocations (authorization.mass_revocation_users)".to_owned(),
         _ => format!("; mass revocations may come from {}", users.join(", ")),
     };
-    Ok(format!("valid, with {}{mass}", count(config.providers.len(), "provider")))
+    format!("valid, with {}{mass}", count(config.providers.len(), "provider"))
 }
 
 fn sealing(config: &Config) -> Result<String, Problem> {
@@ -121,32 +141,60 @@ fn sealing(config: &Config) -> Result<String, Problem> {
     Keyring::parse(&config.sealing_keys).map(|_| format!("{keys}; the first seals, all open")).map_err(|e| Problem::Setting(e.to_string()))
 }
 
-async fn broker(config: &Config) -> Result<String, Problem> {
-    let broker = Broker::new(&config.amqp, &config.invalidation, &config.instance).map_err(Problem::Setting)?;
-    let missing = broker.probe().await.map_err(Problem::other)?;
-    let address = broker.address();
-    let clear =
-        if broker.is_in_the_clear() { "; tokens travel there in the clear: use amqps:// unless the network is trusted" } else { "" };
-    match (missing.join(", "), config.amqp.declare) {
-        (none, _) if none.is_empty() => Ok(format!("reached {address}; its exchanges and queues are as needed{clear}")),
-        (missing, true) => Ok(format!("reached {address}; `run` will declare what is not there yet: {missing}{clear}")),
-        (missing, false) => {
-            Err(Problem::Other(format!("reached {address}, but amqp.declare is false and not there are: {missing}; have them declared")))
+async fn broker(config: &Config) -> Finding {
+    let broker = match Broker::new(&config.amqp, &config.invalidation, &config.instance) {
+        Ok(broker) => broker,
+        Err(error) => return Finding::new("broker", Err(Problem::Setting(error))),
+    };
+    match broker.examine().await {
+        Ok(mut examined) => {
+            let notes = std::mem::take(&mut examined.notes);
+            Finding { notes, ..Finding::new("broker", judge(config, &broker, examined)) }
         }
+        Err(error) => Finding::new("broker", Err(Problem::other(error))),
     }
 }
 
-async fn database(config: &DatabaseConfig) -> Result<String, Problem> {
-    let store = Store::new(config).map_err(|e| Problem::Setting(e.to_string()))?;
+fn judge(config: &Config, broker: &Broker, examined: Examined) -> Result<String, Problem> {
+    let (address, missing, mut problems) = (broker.address(), examined.missing.join(", "), examined.problems);
+    if !missing.is_empty() && !config.amqp.declare {
+        problems.push(format!("amqp.declare is false and not there are: {missing}; have them declared"));
+    }
+    if !problems.is_empty() {
+        return Err(Problem::Other(format!("reached {address}, but {}", problems.join("; and "))));
+    }
+    let clear =
+        if broker.is_in_the_clear() { "; tokens travel there in the clear: use amqps:// unless the network is trusted" } else { "" };
+    match missing.is_empty() {
+        true => Ok(format!("reached {address}; its exchanges and queues are as needed{clear}")),
+        false => Ok(format!("reached {address}; `run` will declare what is not there yet: {missing}{clear}")),
+    }
+}
+
+async fn database(config: &Config) -> Result<String, Problem> {
+    let store = Store::new(&config.database).map_err(|e| Problem::Setting(e.to_string()))?;
     store.ping().await.map_err(Problem::other)?;
-    let version = store.check_schema().await.map_err(Problem::other)?;
+    let found = store.examine(config.database.max_connections).await;
     store.close().await;
+    let Findings { version, mut problems, sealed_with } = found.map_err(Problem::other)?;
+    problems.extend(unopened(config, &sealed_with));
+    if !problems.is_empty() {
+        return Err(Problem::Other(format!("reached, but {}", problems.join("; and "))));
+    }
     let clear = if store.is_verified() {
         ""
     } else {
         "; its certificate is not checked: add sslmode=verify-full to database.url where it is remote"
     };
     Ok(format!("reached; its schema is at version {version}{clear}"))
+}
+
+/// Where tokens wait that no configured key opens.
+fn unopened(config: &Config, sealed_with: &[String]) -> Option<String> {
+    let keyring = Keyring::parse(&config.sealing_keys).ok()?;
+    let unknown: Vec<_> = sealed_with.iter().filter(|id| !keyring.has(id)).map(String::as_str).collect();
+    let keys = unknown.join(", ");
+    (!unknown.is_empty()).then(|| format!("tokens that wait there are sealed with keys that sealing.keys does not have: put back {keys}"))
 }
 
 async fn provider(name: std::sync::Arc<str>, config: &ProviderConfig) -> Result<String, Problem> {

@@ -9,6 +9,7 @@ mod kinds;
 mod load;
 mod providers;
 mod raw;
+mod secret_file;
 mod sections;
 mod tree;
 
@@ -91,6 +92,8 @@ pub struct Config {
     pub log: LogConfig,
     /// `[providers.<name>]`, by name.
     pub providers: BTreeMap<Arc<str>, ProviderConfig>,
+    /// What is no fault and should be mended all the same, each a sentence: secrets that stand open to others on this machine.
+    pub remarks: Vec<String>,
 }
 
 /// `[amqp]`
