@@ -1,6 +1,7 @@
 //! How commands speak: results to standard output, remarks to standard error.
 
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
@@ -9,8 +10,17 @@ use serde_json::Value;
 
 use crate::visible::is_seen;
 
+/// See [`has_spoken`].
+static HAS_SPOKEN: AtomicBool = AtomicBool::new(false);
+
+/// Whether anything of a result was printed.
+pub(super) fn has_spoken() -> bool {
+    HAS_SPOKEN.load(Ordering::Relaxed)
+}
+
 /// Prints a line of a command's result. A reader that went away (`| head`) is no failure.
 pub(super) fn say(line: impl std::fmt::Display) {
+    HAS_SPOKEN.store(true, Ordering::Relaxed);
     drop(writeln!(io::stdout().lock(), "{line}"));
 }
 

@@ -133,7 +133,8 @@ impl Findings {
         let (is_list, setting) = (setting == SEALING_KEYS, format!("{setting}_file"));
         match secret_file::read(file, is_list) {
             Ok(text) => {
-                self.remarks.extend(secret_file::exposure(file).map(|why| format!("{setting}: {} {why}", file.display())));
+                let remarks = [secret_file::exposure(file), secret_file::oddity(&text).filter(|_| !is_list)];
+                self.remarks.extend(remarks.into_iter().flatten().map(|why| format!("{setting}: {} {why}", file.display())));
                 Some(Secret(text))
             }
             Err(why) => {

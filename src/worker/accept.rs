@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
@@ -12,11 +12,12 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::Worker;
+use super::copies::{age, is_second_copy};
 use super::intake::{Taken, note_denied, refuse};
 use super::job::{Context, Job};
 use super::revoke;
-use crate::broker::{MASS_QUEUE, Received};
-use crate::event::{CUTOFF_ROUTING_KEY, Lane, LogoutEvent, Refusal, RefusalCode};
+use crate::broker::Received;
+use crate::event::{Lane, LogoutEvent, Refusal, RefusalCode};
 use crate::failpoint;
 use crate::invalidation::EventRef;
 use crate::outcome::Standing;
@@ -37,8 +38,6 @@ fn commits(lane: Lane) -> usize {
         Lane::Mass => 1,
     }
 }
-/// How long after the faster copy of a cutoff the other one is no news.
-const TWIN: Duration = Duration::from_secs(60);
 /// How long a delivery may be held while Postgres is away. Then the window goes back to the broker, long before its own 30 minutes end.
 const LONGEST_HOLD: Duration = Duration::from_secs(600);
 /// A token whose end lies further back than this is dead everywhere.
@@ -154,7 +153,7 @@ async fn accept(worker: &Arc<Worker>, batch: Vec<Prepared>, open: &watch::Sender
         }
         let fresh = committed.accepted.iter().find(|a| a.row == row);
         let known = committed.known.get(&row).copied();
-        if !known.is_some_and(|known| is_second_copy(&prepared.taken, known)) {
+        if !known.is_some_and(|known| is_second_copy(&prepared.taken.received.origin, age(known))) {
             worker.metrics.accepted(prepared.taken.event.lane(), fresh.is_some());
         }
         let Prepared { taken: Taken { received, event, row, denial, arrival, .. }, targets, room } = prepared;
@@ -174,21 +173,6 @@ async fn accept(worker: &Arc<Worker>, batch: Vec<Prepared>, open: &watch::Sender
             acknowledge(&worker, received, known.unwrap_or(row), denial).await;
         });
     }
-}
-
-/// Whether the broker made this delivery, and no publisher: what has the cutoffs' routing key is in two queues, from each of which it comes once. The copy in
-/// the mass queue is the second one, whatever waits before it; where it was the faster of the two, the other one follows at once.
-fn is_second_copy(taken: &Taken, known: Uuid) -> bool {
-    let origin = &taken.received.origin;
-    origin.routing_key == CUTOFF_ROUTING_KEY && (*origin.queue == *MASS_QUEUE || age(known).is_some_and(|age| age < TWIN))
-}
-
-/// How long ago a row id was made.
-fn age(row: Uuid) -> Option<Duration> {
-    let (seconds, nanoseconds) = row.get_timestamp()?.to_unix();
-    let made = SystemTime::UNIX_EPOCH + Duration::new(seconds, nanoseconds);
-    // One from a clock that is ahead was made just now.
-    Some(made.elapsed().unwrap_or_default())
 }
 
 /// An event that Postgres cannot hold is refused like any other bad input: waiting for it would hold up every event behind it.
