@@ -9,15 +9,19 @@ use lapin::options::{
 };
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Connection, Error, ErrorKind, ExchangeKind};
-use revocation_verifier::amqp::close;
+use revocation_verifier::amqp::{DEADLINE, close};
 
-use super::connection::within;
 use super::topology::{self, BINDINGS, EXCHANGES};
 use super::{Broker, BrokerError, CUTOFF_QUEUE, DEAD, LOGOUT_QUEUE, MASS_QUEUE, NO_LEADER, VERIFIERS_QUEUE};
 use crate::invalidation::{BEATS_STREAM, EXCHANGE, SNAPSHOTS_STREAM, STREAM};
 
 /// Longest that one try may take: of a queue without a leader, the broker may say nothing at all.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// What a user may be permitted to do with a thing.
+pub(super) const CONFIGURE: &str = "configure";
+const WRITE: &str = "write to";
+const READ_IT: &str = "read from";
 
 /// What a worker publishes to.
 const PUBLISHED: [&str; 3] = [EXCHANGE, DEAD, SNAPSHOTS_STREAM];
@@ -35,6 +39,8 @@ pub struct Examined {
     pub problems: Vec<String>,
     /// What it can work without.
     pub notes: Vec<String>,
+    /// Rights that its user has not: which, and to what.
+    denied: Vec<(&'static str, String)>,
 }
 
 impl Broker {
@@ -45,8 +51,10 @@ impl Broker {
     pub async fn examine(&self) -> Result<Examined, BrokerError> {
         let connection = self.connect("check").await?;
         let mut examined = Examined::default();
-        let looked = within("look for the topology", topology::look(&connection, &self.stream, self.declare, &mut examined)).await;
-        examined.note(looked.err(), None);
+        let look = topology::look(&connection, &self.stream, self.declare, &mut examined);
+        if tokio::time::timeout(DEADLINE, look).await.is_err() {
+            examined.note(Err(BrokerError::timeout("look for the topology", DEADLINE)), CONFIGURE, "");
+        }
         if connection.status().connected() {
             self.read(&connection, &mut examined).await;
         }
@@ -58,28 +66,48 @@ impl Broker {
         let connection = self.connect("check").await?;
         publish(&connection, &mut examined).await;
         close(&connection).await;
+        examined.tell_denied(self.user());
         Ok(examined)
     }
 
     async fn read(&self, connection: &Connection, examined: &mut Examined) {
         for queue in READ {
             let read = tried(connection, format!("read queue {queue}"), async |channel| get(channel, queue).await).await;
-            examined.note(read.err(), Some(queue));
+            examined.note(read, READ_IT, &format!("queue {queue}"));
         }
         for stream in FOLLOWED {
             let read = tried(connection, format!("read stream {stream}"), async |channel| consume(channel, stream).await).await;
-            examined.note(read.err(), Some(stream));
+            examined.note(read, READ_IT, &format!("queue {stream}"));
         }
     }
 }
 
 impl Examined {
-    /// Notes what went wrong, once. Reports of verifiers are no condition of the work.
-    pub(super) fn note(&mut self, error: Option<BrokerError>, queue: Option<&str>) {
-        let Some(sentence) = error.map(|error| error.to_string()) else { return };
-        let list = if queue == Some(VERIFIERS_QUEUE) { &mut self.notes } else { &mut self.problems };
-        if !list.contains(&sentence) {
-            list.push(sentence);
+    /// Notes what went wrong with a thing, once, and a right that it takes and the user has not. Reports of verifiers are no condition of the work.
+    pub(super) fn note(&mut self, tried: Result<(), BrokerError>, right: &'static str, thing: &str) {
+        let Err(error) = tried else { return };
+        if error.is_denied() && !thing.is_empty() {
+            let denied = (right, thing.to_owned());
+            if !self.denied.contains(&denied) {
+                self.denied.push(denied);
+            }
+            return;
+        }
+        let list = if thing.ends_with(VERIFIERS_QUEUE) { &mut self.notes } else { &mut self.problems };
+        if !list.contains(&error.to_string()) {
+            list.push(error.to_string());
+        }
+    }
+
+    /// One sentence for all rights: an administrator grants them together.
+    fn tell_denied(&mut self, user: &str) {
+        let of = |right| {
+            let things: Vec<_> = self.denied.iter().filter(|(denied, _)| *denied == right).map(|(_, thing)| thing.as_str()).collect();
+            (!things.is_empty()).then(|| format!("{right} {}", things.join(", ")))
+        };
+        let rights: Vec<_> = [CONFIGURE, WRITE, READ_IT].into_iter().filter_map(of).collect();
+        if !rights.is_empty() {
+            self.problems.push(format!("the broker does not permit user {user:?} to {}: extend the user's permissions", rights.join("; to ")));
         }
     }
 }
@@ -125,18 +153,22 @@ async fn consume(channel: &Channel, stream: &str) -> Result<(), Error> {
 async fn declare(connection: &Connection, examined: &mut Examined) {
     for name in EXCHANGES.map(|(name, _)| name).into_iter().filter(|name| examined.missing.contains(name)).collect::<Vec<_>>() {
         let declared = tried(connection, format!("declare exchange {name}"), async |channel| expect(declare_exchange(channel, name).await)).await;
-        examined.note(declared.err(), None);
+        examined.note(declared, CONFIGURE, &format!("exchange {name}"));
     }
     for name in examined.missing.clone().into_iter().filter(|name| topology::is_queue(name)) {
         let declared = tried(connection, format!("declare queue {name}"), async |channel| expect(declare_queue(channel, name).await)).await;
-        examined.note(declared.err(), Some(name));
+        examined.note(declared, CONFIGURE, &format!("queue {name}"));
     }
     let nobodys: ShortString = format!("check-{}", uuid::Uuid::now_v7()).into();
     for (exchange, _, queue) in BINDINGS {
         let unbound = tried(connection, format!("bind queue {queue} to exchange {exchange}"), async |channel| {
             channel.queue_unbind(queue.into(), exchange.into(), nobodys.clone(), FieldTable::default()).await
         });
-        examined.note(unbound.await.err(), Some(queue));
+        let unbound = unbound.await;
+        // It takes the right to write to the queue, and the right to read from the exchange.
+        let is_exchange = unbound.as_ref().is_err_and(|error| error.to_string().contains("to exchange '"));
+        let (right, thing) = if is_exchange { (READ_IT, format!("exchange {exchange}")) } else { (WRITE, format!("queue {queue}")) };
+        examined.note(unbound, right, &thing);
     }
 }
 
@@ -163,7 +195,7 @@ async fn publish(connection: &Connection, examined: &mut Examined) {
             examined.problems.push(alarm.to_owned());
             return;
         }
-        examined.note(sent.err(), None);
+        examined.note(sent, WRITE, &format!("exchange {exchange}"));
     }
 }
 

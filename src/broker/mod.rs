@@ -88,6 +88,12 @@ impl BrokerError {
         matches!(error.kind(), lapin::ErrorKind::ProtocolError(amqp) if amqp.get_id() == 404) && !self.is_leaderless()
     }
 
+    /// Whether the broker has not given this user the right (403).
+    fn is_denied(&self) -> bool {
+        let Why::Lapin(error) = &self.why else { return false };
+        matches!(error.kind(), lapin::ErrorKind::ProtocolError(amqp) if amqp.get_id() == 403)
+    }
+
     /// Whether a queue or stream is there, and no node leads it.
     fn is_leaderless(&self) -> bool {
         let Why::Lapin(error) = &self.why else { return false };

@@ -6,6 +6,7 @@ use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptio
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Connection, ExchangeKind};
 
+use super::examine::CONFIGURE;
 use super::{BrokerError, Examined};
 use crate::config::InvalidationConfig;
 use crate::event::CUTOFF_ROUTING_KEY;
@@ -171,24 +172,22 @@ pub(super) fn is_queue(name: &str) -> bool {
 
 /// Finds out what is not there, and where the worker declares (`declare`) which argument of something that is there differs, in the broker's words. Changes
 /// nothing.
-///
-/// # Errors
-/// The connection was lost.
 pub(super) async fn look(
     connection: &Connection,
     stream: &InvalidationConfig,
     declare: bool,
     examined: &mut Examined,
-) -> Result<(), BrokerError> {
+) {
     for (name, kind) in EXCHANGES {
         let ensure = async |channel: &Channel, passive: bool| ensure_exchange(channel, name, kind.clone(), !passive).await;
-        find(connection, name, ensure, declare, examined).await?;
+        let found = find(connection, name, ensure, declare, examined).await;
+        examined.note(found, CONFIGURE, &format!("exchange {name}"));
     }
     for queue in queues(stream) {
         let ensure = async |channel: &Channel, passive: bool| ensure_queue(channel, &queue, !passive).await;
-        find(connection, queue.name, ensure, declare, examined).await?;
+        let found = find(connection, queue.name, ensure, declare, examined).await;
+        examined.note(found, CONFIGURE, &format!("queue {}", queue.name));
     }
-    Ok(())
 }
 
 async fn find(
@@ -198,12 +197,8 @@ async fn find(
     declare: bool,
     examined: &mut Examined,
 ) -> Result<(), BrokerError> {
-    match is_there(connection, name, ensure, declare).await {
-        Ok(true) => {}
-        Ok(false) if !examined.missing.contains(&name) => examined.missing.push(name),
-        Ok(false) => {}
-        Err(error) if error.is_refusal() || error.is_leaderless() => examined.note(Some(error), Some(name)),
-        Err(error) => return Err(error),
+    if !is_there(connection, name, ensure, declare).await? && !examined.missing.contains(&name) {
+        examined.missing.push(name);
     }
     Ok(())
 }
