@@ -178,7 +178,11 @@ impl Metrics {
         let r = &mut self.registry;
         r.register("build", "Version of the program", Info::new([("version", version)]));
         r.register("events_accepted", "Events committed for the first time, by lane", self.accepted.clone());
-        r.register("events_duplicate", "Events that were known already", self.duplicates.clone());
+        r.register(
+            "events_duplicate",
+            "Events that were known already; not the second copy that the broker makes of a cutoff",
+            self.duplicates.clone(),
+        );
         r.register("events_refused", "Events refused, by code", self.refused.clone());
         r.register("attempts", "Provider calls, by provider and outcome", self.attempts.clone());
         r.register("targets_expired", "Targets whose token died of age first", self.expired.clone());

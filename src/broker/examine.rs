@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use lapin::options::{
-    BasicCancelOptions, BasicConsumeOptions, BasicGetOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions, ExchangeDeclareOptions,
-    QueueDeclareOptions,
+    BasicCancelOptions, BasicConsumeOptions, BasicGetOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions,
+    ExchangeDeclareOptions, QueueDeclareOptions,
 };
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Connection, Error, ErrorKind, ExchangeKind};
@@ -107,7 +107,8 @@ impl Examined {
         };
         let rights: Vec<_> = [CONFIGURE, WRITE, READ_IT].into_iter().filter_map(of).collect();
         if !rights.is_empty() {
-            self.problems.push(format!("the broker does not permit user {user:?} to {}: extend the user's permissions", rights.join("; to ")));
+            self.problems
+                .push(format!("the broker does not permit user {user:?} to {}: extend the user's permissions", rights.join("; to ")));
         }
     }
 }
@@ -152,7 +153,8 @@ async fn consume(channel: &Channel, stream: &str) -> Result<(), Error> {
 /// Declares with arguments that no queue and no exchange can have, and takes away bindings that nobody has made.
 async fn declare(connection: &Connection, examined: &mut Examined) {
     for name in EXCHANGES.map(|(name, _)| name).into_iter().filter(|name| examined.missing.contains(name)).collect::<Vec<_>>() {
-        let declared = tried(connection, format!("declare exchange {name}"), async |channel| expect(declare_exchange(channel, name).await)).await;
+        let declared =
+            tried(connection, format!("declare exchange {name}"), async |channel| expect(declare_exchange(channel, name).await)).await;
         examined.note(declared, CONFIGURE, &format!("exchange {name}"));
     }
     for name in examined.missing.clone().into_iter().filter(|name| topology::is_queue(name)) {
@@ -189,9 +191,12 @@ async fn declare_queue(channel: &Channel, name: &str) -> Result<(), Error> {
 /// Publishes messages that no broker takes: their time to live is no number. An alarm stops the connection at the first of them.
 async fn publish(connection: &Connection, examined: &mut Examined) {
     for exchange in PUBLISHED {
-        let sent = tried(connection, format!("publish to exchange {exchange}"), async |channel| expect(publish_nothing(channel, exchange).await)).await;
+        let sent =
+            tried(connection, format!("publish to exchange {exchange}"), async |channel| expect(publish_nothing(channel, exchange).await))
+                .await;
         if connection.status().blocked() {
-            let alarm = "the broker takes no messages: an alarm is on, its memory or its disk is used up (rabbitmq-diagnostics alarms tells which)";
+            let alarm =
+                "the broker takes no messages: an alarm is on, its memory or its disk is used up (rabbitmq-diagnostics alarms tells which)";
             examined.problems.push(alarm.to_owned());
             return;
         }

@@ -172,12 +172,7 @@ pub(super) fn is_queue(name: &str) -> bool {
 
 /// Finds out what is not there, and where the worker declares (`declare`) which argument of something that is there differs, in the broker's words. Changes
 /// nothing.
-pub(super) async fn look(
-    connection: &Connection,
-    stream: &InvalidationConfig,
-    declare: bool,
-    examined: &mut Examined,
-) {
+pub(super) async fn look(connection: &Connection, stream: &InvalidationConfig, declare: bool, examined: &mut Examined) {
     for (name, kind) in EXCHANGES {
         let ensure = async |channel: &Channel, passive: bool| ensure_exchange(channel, name, kind.clone(), !passive).await;
         let found = find(connection, name, ensure, declare, examined).await;

@@ -103,8 +103,7 @@ async fn look(config: &Config) -> Vec<Finding> {
         let found = provider(name.clone(), config).await;
         Finding { notes: remarks(config), ..Finding::new(format!("provider {name}"), found) }
     }));
-    let (configuration, broker, database, providers) =
-        tokio::join!(configuration(config), broker(config), database(config), providers);
+    let (configuration, broker, database, providers) = tokio::join!(configuration(config), broker(config), database(config), providers);
     let sealing = Finding::new("sealing keys", sealing(config));
     let near = [configuration, sealing, broker, Finding::new("database", database)];
     near.into_iter().chain(providers).collect()

@@ -111,7 +111,28 @@ mod tests {
 
     #[test]
     fn a_shell_takes_any_name_as_one_word() {
-        for name in ["leak", "-x", "--help", "-", "it's", "a b", "$(id)", "`id`", "a;b", "a\\b", "\"", "*", "~", "#x", "!x", "é", "a\u{1b}[2J'\\", "a\rb", "", "\u{202e}x"] {
+        for name in [
+            "leak",
+            "-x",
+            "--help",
+            "-",
+            "it's",
+            "a b",
+            "$(id)",
+            "`id`",
+            "a;b",
+            "a\\b",
+            "\"",
+            "*",
+            "~",
+            "#x",
+            "!x",
+            "é",
+            "a\u{1b}[2J'\\",
+            "a\rb",
+            "",
+            "\u{202e}x",
+        ] {
             let printed = command("x y", "--targets 3", name);
             assert!(printed.chars().all(is_seen), "{printed:?}");
             let script = printed.replacen("revocation-worker", "printf '%s\\x1f'", 1).replace(" -- ", " -d- ");

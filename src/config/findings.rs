@@ -59,7 +59,7 @@ impl Findings {
     /// Refuses `setting`, unless a first complaint about it stands.
     pub(super) fn unless_refused(&mut self, setting: &str, why: impl Display) {
         if !self.has_refused(setting) {
-            self.refuse(&setting, why);
+            self.refuse(setting, why);
         }
     }
 

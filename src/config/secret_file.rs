@@ -41,7 +41,8 @@ pub(super) fn oddity(secret: &str) -> Option<&'static str> {
 /// What does not show in a secret. Only lists and keys in PEM have lines.
 pub(super) fn problem(secret: &str, is_list: bool) -> Option<String> {
     let has_lines = is_list || secret.starts_with("-----BEGIN ");
-    let hidden = secret.chars().find(|c| !is_seen(*c) && !(has_lines && "\r\n".contains(*c)));
+    let is_fine = |c: char| is_seen(c) || (has_lines && "\r\n".contains(c));
+    let hidden = secret.chars().find(|c| !is_fine(*c));
     hidden.map(|hidden| format!("has {}, which does not show: remove it", described(hidden)))
 }
 
@@ -143,7 +144,9 @@ mod tests {
 
     #[test]
     fn others_have_no_business_with_a_secret() {
-        for (mode, exposed) in [(0o600, None), (0o400, None), (0o640, None), (0o440, None), (0o644, Some("read by everybody")), (0o604, Some("read by"))] {
+        for (mode, exposed) in
+            [(0o600, None), (0o400, None), (0o640, None), (0o440, None), (0o644, Some("read by everybody")), (0o604, Some("read by"))]
+        {
             let secret = Secret::new(b"x", mode);
             assert_eq!(exposure(&secret.0).map(|why| why.contains(exposed.unwrap_or("?"))), exposed.map(|_| true), "{mode:o}");
             assert!(read(&secret.0, false).is_ok(), "{mode:o}");

@@ -118,7 +118,9 @@ impl Session {
         }
         if i64::from(self.connections) < i64::from(max_connections) {
             let limit = self.connections;
-            problems.push(format!("database.max_connections is {max_connections}, and it lets this role have {limit}: raise that, or lower the setting"));
+            problems.push(format!(
+                "database.max_connections is {max_connections}, and it lets this role have {limit}: raise that, or lower the setting"
+            ));
         }
         problems
     }

@@ -131,7 +131,9 @@ impl StoreError {
         match &error {
             sqlx::Error::Database(e) => Self::said(what, e.message(), e.code().as_deref()),
             sqlx::Error::PoolTimedOut => Self::NoConnection(what, ACQUIRE_TIMEOUT),
-            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => Self::Unreachable(what, error),
+            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
+                Self::Unreachable(what, error)
+            }
             _ => Self::Unexpected(what, error),
         }
     }
@@ -219,9 +221,24 @@ mod tests {
     #[test]
     fn the_server_is_quoted_and_only_a_lost_connection_is_called_unreachable() {
         for (code, is_passing) in [
-            ("53300", true), ("57P03", true), ("25006", true), ("40001", true), ("55P03", true), ("08006", true), ("53100", true), ("58030", true),
-            ("XX000", true), ("57014", true), ("28P01", false), ("3D000", false), ("42501", false), ("42P01", false), ("23505", false),
-            ("22021", false), ("54000", false), ("23514", false),
+            ("53300", true),
+            ("57P03", true),
+            ("25006", true),
+            ("40001", true),
+            ("55P03", true),
+            ("08006", true),
+            ("53100", true),
+            ("58030", true),
+            ("XX000", true),
+            ("57014", true),
+            ("28P01", false),
+            ("3D000", false),
+            ("42501", false),
+            ("42P01", false),
+            ("23505", false),
+            ("22021", false),
+            ("54000", false),
+            ("23514", false),
         ] {
             let error = StoreError::said("do it", "in its words", Some(code));
             assert_eq!((error.to_string(), error.is_passing()), (format!("do it: in its words (SQLSTATE {code})"), is_passing));
@@ -230,7 +247,10 @@ mod tests {
         for error in [io(std::io::ErrorKind::ConnectionRefused), io(std::io::ErrorKind::UnexpectedEof), io(std::io::ErrorKind::TimedOut)] {
             assert!(error.to_string().starts_with("do it: Postgres cannot be reached: ") && error.is_passing(), "{error}");
         }
-        assert_eq!(StoreError::new("do it", sqlx::Error::PoolTimedOut).to_string().split(':').nth(1), Some(" no connection to Postgres within 3 s"));
+        assert_eq!(
+            StoreError::new("do it", sqlx::Error::PoolTimedOut).to_string().split(':').nth(1),
+            Some(" no connection to Postgres within 3 s")
+        );
         assert_eq!(StoreError::Timeout("do it", PING_TIMEOUT).to_string(), "do it: Postgres did not answer within 3 s");
     }
 }

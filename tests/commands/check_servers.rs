@@ -50,7 +50,9 @@ async fn a_broker_that_lost_its_streams_or_takes_no_messages_is_a_problem() {
     // A quorum queue whose leader is gone.
     let queue = format!("'{}_revocation.logout'", vhost(&stage));
     let stop = format!("ra:stop_server(quorum_queues, {{{queue}, node()}}).");
-    servers.broker(|broker| broker.ctl(&["eval", &stop]).or_else(|_| broker.ctl(&["eval", &stop.replace("quorum_queues, ", "")])).expect("stop the leader"));
+    servers.broker(|broker| {
+        broker.ctl(&["eval", &stop]).or_else(|_| broker.ctl(&["eval", &stop.replace("quorum_queues, ", "")])).expect("stop the leader")
+    });
     let says = problem(&mut check(&stage), "broker");
     assert!(says.contains("revocation.logout"), "{says}");
 
@@ -157,7 +159,10 @@ async fn what_the_database_would_refuse_a_worker_is_named() {
     stage.execute(&format!("GRANT SELECT ON _sqlx_migrations TO {role}")).await;
     stage.execute(&format!("GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA revocation TO {role}")).await;
     let says = problem(&mut command(), "database");
-    assert!(says.contains("grant UPDATE on revocation.events, UPDATE on revocation.provider_status, UPDATE on revocation.targets"), "{says}");
+    assert!(
+        says.contains("grant UPDATE on revocation.events, UPDATE on revocation.provider_status, UPDATE on revocation.targets"),
+        "{says}"
+    );
     stage.execute(&format!("GRANT UPDATE ON ALL TABLES IN SCHEMA revocation TO {role}")).await;
     assert!(finding(&run(&mut command(), &["check", "--json"]), "database").0);
 

@@ -145,7 +145,11 @@ fn a_flag_names_what_a_person_sees() {
     for flag in ["--sub", "--sid", "--client", "--iss"] {
         for value in ["u ", "\u{a0}u", "u\u{200b}", "u\u{1b}[2J", "a\rb"] {
             let ran = run(&mut bare(&NO_BROKER), &["incident", "open", "leak", "--reason", "theft", "--dry-run", flag, value]);
-            assert!(ran.code == 2 && ran.stderr.contains("the target of the command line: ") && ran.stderr.contains("remove it"), "{}", ran.stderr);
+            assert!(
+                ran.code == 2 && ran.stderr.contains("the target of the command line: ") && ran.stderr.contains("remove it"),
+                "{}",
+                ran.stderr
+            );
         }
     }
 }
@@ -179,9 +183,17 @@ async fn submit_reads_lines_as_an_order_does() {
 fn a_failed_order_ends_with_what_to_do() {
     let ran = run(&mut bare(&NO_BROKER), &["incident", "open", "leak", "--reason", "theft", "--sub", "u"]);
     assert_eq!((ran.code, ran.stdout.as_str()), (1, ""));
-    assert!(ran.stderr.contains("reach the broker at amqp://127.0.0.1:1: ") && ran.stderr.ends_with("goes on from there\n"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("reach the broker at amqp://127.0.0.1:1: ") && ran.stderr.ends_with("goes on from there\n"),
+        "{}",
+        ran.stderr
+    );
     let ran = run(&mut bare(&[]), &["status", "--json"]);
-    assert!(ran.code == 2 && ran.json()["error"].as_str().is_some_and(|error| error.starts_with("database.url: not set")), "{}", ran.stdout);
+    assert!(
+        ran.code == 2 && ran.json()["error"].as_str().is_some_and(|error| error.starts_with("database.url: not set")),
+        "{}",
+        ran.stdout
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -158,7 +158,9 @@ pub(in crate::cli) async fn retryable(store: &Store, name: &str) -> Result<Strin
     let incident = store.incident(name).await.map_err(CommandError::failed)?.ok_or_else(|| unknown(name))?;
     let state = cell(&incident["state"]);
     match state.as_str() {
-        "finished" | "cancelled" => Err(CommandError::failed(printable(&format!("incident {name}: it is {state}: nothing is left to retry")))),
+        "finished" | "cancelled" => {
+            Err(CommandError::failed(printable(&format!("incident {name}: it is {state}: nothing is left to retry"))))
+        }
         _ => Ok(state),
     }
 }

@@ -88,7 +88,11 @@ fn check_quotes(line: &str, cells: &[Zeroizing<String>]) -> Result<(), String> {
         rest = match after.map(|after| (after, after.strip_prefix(','))) {
             Some(("", _)) => "",
             Some((_, Some(next))) => next,
-            _ => return Err(format!("has a quote in cell {place} that neither begins nor ends it: put the whole cell in quotes, and write each quote in it twice")),
+            _ => {
+                return Err(format!(
+                    "has a quote in cell {place} that neither begins nor ends it: put the whole cell in quotes, and write each quote in it twice"
+                ));
+            }
         };
     }
     Ok(())
@@ -170,7 +174,8 @@ mod tests {
 
     #[test]
     fn quotes_stand_round_a_whole_cell_or_the_line_is_refused() {
-        for line in [r#"us"er"-1,s"#, r#""user"-1,s"#, r#" "user",s"#, r#""user" ,s"#, r#"a,b"""#, r#"a""b,s"#, r#""a"b"c",s"#, r#"a,"b" "#] {
+        for line in [r#"us"er"-1,s"#, r#""user"-1,s"#, r#" "user",s"#, r#""user" ,s"#, r#"a,b"""#, r#"a""b,s"#, r#""a"b"c",s"#, r#"a,"b" "#]
+        {
             let why = target("sub,sid", line).unwrap_err();
             assert!(why.starts_with("has a quote in cell "), "{line}: {why}");
         }

@@ -248,7 +248,9 @@ mod tests {
     #[test]
     fn every_name_is_what_a_person_sees_however_it_is_written() {
         for name in ["sub", "sid", "client_id", "iss", "provider"] {
-            for value in ["u ", " u", "u\u{a0}", "u\u{200b}", "\u{feff}u", "u\u{2028}", "a\u{202e}b", "a\tb", "a\rb", "a\0b", "a\u{1b}[2Jb", " "] {
+            for value in
+                ["u ", " u", "u\u{a0}", "u\u{200b}", "\u{feff}u", "u\u{2028}", "a\u{202e}b", "a\tb", "a\rb", "a\0b", "a\u{1b}[2Jb", " "]
+            {
                 let escaped = value.chars().map(|c| format!("\\u{:04x}", u32::from(c))).collect::<String>();
                 let raw = serde_json::Value::from(value).to_string();
                 for line in [format!(r#"{{"{name}":{raw}}}"#), format!(r#"{{"{name}":"{escaped}"}}"#)] {

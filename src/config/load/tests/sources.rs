@@ -240,7 +240,8 @@ fn secrets_that_others_can_read_are_told_and_no_secret_is() {
     let opened = |path: &std::path::Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
     scratch.write("secret", "hunter2");
     let secret = scratch.0.join("secret");
-    let file = scratch.write("settings.toml", &format!("database.url_file = '{}'\n{BASE}{MAIN}", secret.display()).replace("database.url = ", "# "));
+    let file = scratch
+        .write("settings.toml", &format!("database.url_file = '{}'\n{BASE}{MAIN}", secret.display()).replace("database.url = ", "# "));
     let load = || Config::load(Some(&file), &Environment::default());
     for (mode, wanted) in [(0o600, 0), (0o640, 0), (0o644, 1), (0o660, 1)] {
         scratch.write("secret", "postgres://u:hunter2@db/r");
