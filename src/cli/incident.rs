@@ -95,7 +95,6 @@ async fn open(path: Option<&Path>) -> Result<Store, CommandError> {
 /// The refusal of an incident that the database does not know.
 fn unknown(name: &str) -> CommandError {
     CommandError::failed(printable(&format!(
-        "incident {name} is not on record; it may still be in the broker, or was refused (revocation-worker dead list); \
-         revocation-worker incident list --all shows those that are"
+        "incident {name} is not on record; it may still be in the broker, or was refused (revocation-worker dead list)"
     )))
 }
