@@ -133,6 +133,7 @@ struct Running {
 /// # Errors
 /// See [`AppError`].
 pub async fn run(config: Config, migrate: bool, stop: CancellationToken) -> Result<(), AppError> {
+    config.remarks.iter().for_each(|remark| tracing::warn!("{remark}"));
     warn_of_short_stream(&config);
     let keyring = Keyring::parse(&config.sealing_keys)?;
     let clock = Clock::default();

@@ -6,7 +6,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use revocation_verifier::server::{self, Reply, Request, StatusCode, openmetrics, text};
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +18,8 @@ use crate::worker::Worker;
 
 /// How long an answer of Postgres holds for all who ask.
 const PING_HOLDS: Duration = Duration::from_secs(1);
+/// What `/healthz` answers.
+const ALIVE: &str = "alive\n";
 
 /// What the endpoints look at.
 #[derive(Clone)]
@@ -75,13 +78,24 @@ impl Ping {
     }
 }
 
+/// Whether a worker serves at an address already.
+pub async fn is_worker(address: SocketAddr) -> bool {
+    let ask = async {
+        let mut stream = TcpStream::connect(address).await?;
+        stream.write_all(b"GET /healthz HTTP/1.0\r\n\r\n").await?;
+        let mut answer = Vec::new();
+        stream.take(1024).read_to_end(&mut answer).await.map(|_| answer.ends_with(ALIVE.as_bytes()))
+    };
+    matches!(tokio::time::timeout(Duration::from_secs(1), ask).await, Ok(Ok(true)))
+}
+
 impl Health {
     async fn answer(&self, method: &str, path: &str) -> Reply {
         match (path, method) {
             ("/healthz" | "/readyz" | "/metrics", method) if !["GET", "HEAD"].contains(&method) => {
                 text(StatusCode::METHOD_NOT_ALLOWED, "nothing here changes anything\n")
             }
-            ("/healthz", _) => text(StatusCode::OK, "alive\n"),
+            ("/healthz", _) => text(StatusCode::OK, ALIVE),
             ("/readyz", _) => self.ready().await,
             ("/metrics", _) => openmetrics(self.worker.metrics.encode(&self.snapshot())),
             _ => text(StatusCode::NOT_FOUND, "not found\n"),

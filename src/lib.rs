@@ -19,6 +19,7 @@
 //! | question | file |
 //! |---|---|
 //! | what is a target, a token, what may print it | [`target`] |
+//! | which characters a name may not have | [`visible`] |
 //! | what does an answer mean, what comes next | [`outcome`], and `classify` in each file of [`provider`] |
 //! | when is the next attempt | [`retry`] |
 //! | what time is it | [`clock`] |
@@ -38,7 +39,8 @@
 //! | what does an auditor get | [`evidence`], `docs/evidence.md` |
 //! | who wires it | [`app`] |
 //!
-//! Pure modules ([`approval`], [`authorization`], [`clock`], [`config`], [`event`], [`evidence`], [`invalidation`], [`outcome`], [`report`], [`retry`], [`seal`], [`target`])
+//! Pure modules ([`approval`], [`authorization`], [`clock`], [`config`], [`event`], [`evidence`], [`invalidation`], [`outcome`], [`report`], [`retry`], [`seal`], [`target`],
+//! [`visible`])
 //! import no adapter; only [`broker`] uses lapin, only [`provider`] reqwest, only [`store`] sqlx. The feature `sandbox` plays the world outside, and speaks to all three as that world does.
 
 pub mod app;
@@ -64,6 +66,7 @@ pub mod seal;
 pub mod store;
 pub mod target;
 pub mod telemetry;
+pub mod visible;
 pub mod worker;
 
 /// Version of this program, as `--version`, the audit views and the metrics show it.

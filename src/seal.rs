@@ -134,6 +134,11 @@ impl Keyring {
         Ok(Token::new(text.to_owned()))
     }
 
+    /// Whether a key of this id is configured.
+    pub fn has(&self, id: &str) -> bool {
+        self.key(id).is_some()
+    }
+
     fn key(&self, id: &str) -> Option<&Key> {
         std::iter::once(&self.sealing).chain(&self.older).find(|key| key.id == id)
     }

@@ -200,7 +200,11 @@ impl Metrics {
         let r = &mut self.registry;
         r.register("build", "Version of the program", Info::new([("version", version)]));
         r.register("events_accepted", "Events committed for the first time, by lane", self.accepted.clone());
-        r.register("events_duplicate", "Events that were known already", self.duplicates.clone());
+        r.register(
+            "events_duplicate",
+            "Events that were known already; not the second copy that the broker makes of a cutoff",
+            self.duplicates.clone(),
+        );
         r.register("events_identity_reused", "Events committed beside another one of their identity", self.identities_reused.clone());
         r.register("events_refused", "Events refused, by code", self.refused.clone());
         r.register("targets_over_rate", "Targets beyond their sender's rate, which wait for a second person", self.held_back.clone());

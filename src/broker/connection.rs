@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use lapin::options::ConfirmSelectOptions;
 use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{Channel, Connection};
-use revocation_verifier::amqp::{Address, DEADLINE, Unreadable, close};
+use revocation_verifier::amqp::{Address, DEADLINE, Unreadable};
 
 use super::{BrokerError, Window, topology};
 use crate::config::{AmqpConfig, InvalidationConfig};
@@ -14,18 +14,10 @@ use crate::config::{AmqpConfig, InvalidationConfig};
 pub struct Broker {
     address: Address,
     instance: String,
-    stream: InvalidationConfig,
+    pub(super) stream: InvalidationConfig,
     pub(super) declare: bool,
     prefetch: u16,
     bytes_in_hand: usize,
-}
-
-/// What `check` finds at the broker.
-pub struct Found {
-    /// What is not there of that which every session needs.
-    pub missing: Vec<&'static str>,
-    /// Whether the queue of verifiers' reports is there. Without it everything else goes on.
-    pub reports: Result<bool, BrokerError>,
 }
 
 impl Broker {
@@ -86,18 +78,6 @@ impl Broker {
     /// Declares what the verifiers' reports need, or checks it where `amqp.declare` is false.
     pub(super) async fn ensure_reports(&self, connection: &Connection) -> Result<(), BrokerError> {
         within("declare the queue of verifiers' reports", topology::ensure_reports(connection, self.declare)).await
-    }
-
-    /// Connects, looks at the topology without changing anything, and closes: for `check`.
-    ///
-    /// # Errors
-    /// The broker cannot be reached, or something that is there differs from what this program needs.
-    pub async fn probe(&self) -> Result<Found, BrokerError> {
-        let connection = self.connect("check").await?;
-        let missing = within("look for the topology", topology::missing(&connection, &self.stream, self.declare)).await;
-        let reports = within("look for the queue of verifiers' reports", topology::has_reports_queue(&connection, self.declare)).await;
-        close(&connection).await;
-        Ok(Found { missing: missing?, reports })
     }
 
     /// Where the broker is: scheme, host, port and virtual host, without user and password.

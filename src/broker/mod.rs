@@ -7,6 +7,7 @@ mod beats;
 mod connection;
 mod dead;
 mod events;
+mod examine;
 mod fit;
 mod fold;
 mod intake;
@@ -25,9 +26,10 @@ use revocation_verifier::amqp::{Address, ConnectError, words};
 use revocation_verifier::feed::FeedError;
 
 pub use beats::{Beats, Heard};
-pub use connection::{Broker, Found};
+pub use connection::Broker;
 pub use dead::{DeadMessage, DeadQueue};
 pub use events::{EventPublisher, Unconfirmed};
+pub use examine::Examined;
 pub use fold::{FoldError, Folded, Snapshots};
 pub use intake::{Intake, QUEUES, Sinks};
 pub use ledger::Standing;
@@ -71,7 +73,7 @@ impl BrokerError {
     }
 
     fn connect(address: &Address, error: ConnectError) -> Self {
-        Self { what: format!("connect to {address}"), why: Why::Connect(error) }
+        Self { what: format!("reach the broker at {}://{address}", address.uri().scheme), why: Why::Connect(error) }
     }
 
     fn ended(what: impl Into<String>) -> Self {
@@ -92,7 +94,19 @@ impl BrokerError {
     /// Whether the broker has no such thing (404).
     pub fn is_missing(&self) -> bool {
         let Why::Lapin(error) = &self.why else { return false };
-        matches!(error.kind(), lapin::ErrorKind::ProtocolError(amqp) if amqp.get_id() == 404)
+        matches!(error.kind(), lapin::ErrorKind::ProtocolError(amqp) if amqp.get_id() == 404) && !self.is_leaderless()
+    }
+
+    /// Whether the broker has not given this user the right (403).
+    fn is_denied(&self) -> bool {
+        let Why::Lapin(error) = &self.why else { return false };
+        matches!(error.kind(), lapin::ErrorKind::ProtocolError(amqp) if amqp.get_id() == 403)
+    }
+
+    /// Whether a queue or stream is there, and no node leads it.
+    fn is_leaderless(&self) -> bool {
+        let Why::Lapin(error) = &self.why else { return false };
+        matches!(error.kind(), lapin::ErrorKind::ProtocolError(amqp) if amqp.get_message().as_str().contains(NO_LEADER))
     }
 
     /// Whether something accepted the connection and then never spoke AMQP.

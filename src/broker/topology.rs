@@ -6,7 +6,8 @@ use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptio
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Connection, ExchangeKind};
 
-use super::BrokerError;
+use super::examine::CONFIGURE;
+use super::{BrokerError, Examined};
 use crate::config::InvalidationConfig;
 use crate::event::CUTOFF_ROUTING_KEY;
 use crate::invalidation;
@@ -47,7 +48,7 @@ const BEATS_SEGMENT_BYTES: i64 = 500_000;
 const SNAPSHOTS_BYTES: i64 = 2_000_000_000;
 const SNAPSHOTS_SEGMENT_BYTES: i64 = 64_000_000;
 
-const EXCHANGES: [(&str, ExchangeKind); 5] = [
+pub(super) const EXCHANGES: [(&str, ExchangeKind); 5] = [
     (EVENTS_EXCHANGE, ExchangeKind::Topic),
     (DEAD, ExchangeKind::Fanout),
     (invalidation::EXCHANGE, ExchangeKind::Topic),
@@ -56,7 +57,7 @@ const EXCHANGES: [(&str, ExchangeKind); 5] = [
 ];
 
 /// (exchange, routing key, queue)
-const BINDINGS: [(&str, &str, &str); 8] = [
+pub(super) const BINDINGS: [(&str, &str, &str); 8] = [
     (EVENTS_EXCHANGE, "auth.logout.#", LOGOUT_QUEUE),
     (EVENTS_EXCHANGE, "auth.mass_revocation.#", MASS_QUEUE),
     // In the queue above too: the second copy changes nothing.
@@ -69,7 +70,7 @@ const BINDINGS: [(&str, &str, &str); 8] = [
 ];
 
 /// The same for the verifiers' reports, whose queue is on one node alone: who reads them declares it, and nobody else misses it.
-const REPORTS_BINDING: (&str, &str, &str) = (invalidation::VERIFIERS_EXCHANGE, "status.#", VERIFIERS_QUEUE);
+pub(super) const REPORTS_BINDING: (&str, &str, &str) = (invalidation::VERIFIERS_EXCHANGE, "status.#", VERIFIERS_QUEUE);
 
 /// What older releases bound the log by: everything, heartbeats included.
 const OLD_LOG_KEY: &str = "#";
@@ -188,38 +189,37 @@ async fn ensure_queue(channel: &Channel, queue: &QueueSpec, declare: bool) -> Re
     declared.map(drop).map_err(|e| BrokerError::new(format!("declare queue {}", queue.name), e))
 }
 
-/// Says what is not there, and changes nothing; the queue of verifiers' reports is not looked at.
-///
-/// # Errors
-/// Where the worker declares (`declare`): which argument of something that is there differs, in the broker's words.
-pub(super) async fn missing(connection: &Connection, stream: &InvalidationConfig, declare: bool) -> Result<Vec<&'static str>, BrokerError> {
-    let mut missing = Vec::new();
+/// Whether one of the queues has this name.
+pub(super) fn is_queue(name: &str) -> bool {
+    BINDINGS.iter().chain([&REPORTS_BINDING]).any(|(_, _, queue)| *queue == name)
+}
+
+/// Finds out what is not there, and where the worker declares (`declare`) which argument of something that is there differs, in the broker's words. Changes
+/// nothing.
+pub(super) async fn look(connection: &Connection, stream: &InvalidationConfig, declare: bool, examined: &mut Examined) {
     for (name, kind) in EXCHANGES {
-        if !is_there(connection, name, async |channel, passive| ensure_exchange(channel, name, kind.clone(), !passive).await, declare)
-            .await?
-        {
-            missing.push(name);
-        }
+        let ensure = async |channel: &Channel, passive: bool| ensure_exchange(channel, name, kind.clone(), !passive).await;
+        let found = find(connection, name, ensure, declare, examined).await;
+        examined.note(found, CONFIGURE, &format!("exchange {name}"));
     }
-    for queue in queues(stream) {
-        if !has_queue(connection, &queue, declare).await? {
-            missing.push(queue.name);
-        }
+    for queue in queues(stream).into_iter().chain([reports_queue()]) {
+        let ensure = async |channel: &Channel, passive: bool| ensure_queue(channel, &queue, !passive).await;
+        let found = find(connection, queue.name, ensure, declare, examined).await;
+        examined.note(found, CONFIGURE, &format!("queue {}", queue.name));
     }
-    Ok(missing)
 }
 
-/// Whether the queue of verifiers' reports is there; changes nothing.
-///
-/// # Errors
-/// As [`missing`].
-pub(super) async fn has_reports_queue(connection: &Connection, declare: bool) -> Result<bool, BrokerError> {
-    has_queue(connection, &reports_queue(), declare).await
-}
-
-async fn has_queue(connection: &Connection, queue: &QueueSpec, compare: bool) -> Result<bool, BrokerError> {
-    let ensure = async |channel: &Channel, passive: bool| ensure_queue(channel, queue, !passive).await;
-    is_there(connection, queue.name, ensure, compare).await
+async fn find(
+    connection: &Connection,
+    name: &'static str,
+    ensure: impl AsyncFn(&Channel, bool) -> Result<(), BrokerError>,
+    declare: bool,
+    examined: &mut Examined,
+) -> Result<(), BrokerError> {
+    if !is_there(connection, name, ensure, declare).await? && !examined.missing.contains(&name) {
+        examined.missing.push(name);
+    }
+    Ok(())
 }
 
 /// Looks first; only what is there is then declared, which compares its arguments and creates nothing.

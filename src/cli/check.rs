@@ -1,5 +1,7 @@
 //! `check`: is everything there that the worker needs, and are its credentials accepted? It changes nothing.
 
+use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use futures::future::join_all;
@@ -8,11 +10,11 @@ use serde_json::json;
 
 use super::CommandError;
 use super::output::{count, printable, say, say_json};
-use crate::broker::{Broker, Found, VERIFIERS_QUEUE, Window};
-use crate::config::{Config, ConfigError, DatabaseConfig, Environment, ProviderConfig};
+use crate::broker::{Broker, Examined, Window};
+use crate::config::{Config, ConfigError, Environment, ProviderConfig};
 use crate::provider::{Provider, remarks};
 use crate::seal::Keyring;
-use crate::store::Store;
+use crate::store::{Findings, Store};
 
 /// Options of `check`.
 #[derive(clap::Args)]
@@ -101,13 +103,13 @@ async fn look(config: &Config) -> Vec<Finding> {
         let found = provider(name.clone(), config).await;
         Finding { notes: remarks(config), ..Finding::new(format!("provider {name}"), found) }
     }));
-    let (broker, database, providers) = tokio::join!(broker(config), database(&config.database), providers);
-    let near = [("configuration", configuration(config)), ("sealing keys", sealing(config))];
-    let near = near.map(|(what, found)| Finding::new(what, found));
-    let mut findings: Vec<_> = near.into_iter().chain([broker, Finding::new("database", database)]).chain(providers).collect();
-    findings[0].notes = rights(config);
-    findings.iter_mut().filter(|finding| finding.what == "broker").for_each(|finding| finding.notes.extend(sizes(config)));
-    findings
+    let (mut configuration, mut broker, database, providers) =
+        tokio::join!(configuration(config), broker(config), database(config), providers);
+    configuration.notes.extend(rights(config));
+    broker.notes.extend(sizes(config));
+    let sealing = Finding::new("sealing keys", sealing(config));
+    let near = [configuration, sealing, broker, Finding::new("database", database)];
+    near.into_iter().chain(providers).collect()
 }
 
 /// Whether the window has room for what the limits allow.
@@ -120,13 +122,30 @@ fn sizes(config: &Config) -> Vec<String> {
     Vec::from_iter(short)
 }
 
-fn configuration(config: &Config) -> Result<String, Problem> {
+async fn configuration(config: &Config) -> Finding {
+    let found = match port(config.http_listen).await {
+        Ok(()) => Ok(settings(config)),
+        Err(problem) => Err(Problem::Other(problem)),
+    };
+    Finding { notes: config.remarks.clone(), ..Finding::new("configuration", found) }
+}
+
+/// Whether `run` would get its address. A worker that runs there already is no fault.
+async fn port(listen: SocketAddr) -> Result<(), String> {
+    match crate::http::bind(listen).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::AddrInUse && crate::http::is_worker(listen).await => Ok(()),
+        Err(error) => Err(format!("http.listen: {listen}: {error}; choose another address, or end what uses it")),
+    }
+}
+
+fn settings(config: &Config) -> String {
     let users = &config.authorization.mass_revocation_users;
     let mass = match users.len() {
         0 => "; no broker user may order mass revocations (authorization.mass_revocation_users)".to_owned(),
         _ => format!("; mass revocations may come from {}", users.join(", ")),
     };
-    Ok(format!("valid, with {}{mass}", count(config.providers.len(), "provider")))
+    format!("valid, with {}{mass}", count(config.providers.len(), "provider"))
 }
 
 fn rights(config: &Config) -> Vec<String> {
@@ -140,32 +159,27 @@ fn sealing(config: &Config) -> Result<String, Problem> {
 }
 
 async fn broker(config: &Config) -> Finding {
-    let probed = async {
-        let broker = Broker::new(&config.amqp, &config.invalidation, &config.instance).map_err(Problem::Setting)?;
-        broker.probe().await.map(|probed| (broker, probed)).map_err(Problem::other)
+    let broker = match Broker::new(&config.amqp, &config.invalidation, &config.instance) {
+        Ok(broker) => broker,
+        Err(error) => return Finding::new("broker", Err(Problem::Setting(error))),
     };
-    match probed.await {
-        Ok((broker, probed)) => {
-            let notes = without_reports(&probed, config.amqp.declare).into_iter().collect();
-            Finding { notes, ..Finding::new("broker", topology(&broker, probed, config.amqp.declare)) }
+    match broker.examine().await {
+        Ok(mut examined) => {
+            let notes = std::mem::take(&mut examined.notes);
+            Finding { notes, ..Finding::new("broker", judge(config, &broker, examined)) }
         }
-        Err(problem) => Finding::new("broker", Err(problem)),
+        Err(error) => Finding::new("broker", Err(Problem::other(error))),
     }
 }
 
-fn without_reports(probed: &Found, declare: bool) -> Option<String> {
-    let why = match &probed.reports {
-        Ok(is_there) if *is_there || declare => return None,
-        Ok(_) => format!("amqp.declare is false and {VERIFIERS_QUEUE} is not there"),
-        Err(error) => error.to_string(),
-    };
-    Some(format!("verifiers' reports cannot be read: {why}; everything else goes on without them"))
-}
-
-fn topology(broker: &Broker, probed: Found, declare: bool) -> Result<String, Problem> {
-    let mut missing = probed.missing;
-    missing.extend(matches!(probed.reports, Ok(false)).then_some(VERIFIERS_QUEUE).filter(|_| declare));
-    let address = broker.address();
+fn judge(config: &Config, broker: &Broker, examined: Examined) -> Result<String, Problem> {
+    let (address, missing, mut problems) = (broker.address(), examined.missing.join(", "), examined.problems);
+    if !missing.is_empty() && !config.amqp.declare {
+        problems.push(format!("amqp.declare is false and not there are: {missing}; have them declared"));
+    }
+    if !problems.is_empty() {
+        return Err(Problem::Other(format!("reached {address}, but {}", problems.join("; and "))));
+    }
     let clear =
         if broker.is_in_the_clear() { "; tokens travel there in the clear: use amqps:// unless the network is trusted" } else { "" };
     // AMQP does not tell the broker's limit, which cannot be tried without a message of that size.
@@ -174,26 +188,36 @@ fn topology(broker: &Broker, probed: Found, declare: bool) -> Result<String, Pro
          (by default it is 128 MiB before RabbitMQ 4.0, then 16 MiB)",
         config.limits.max_message_bytes
     );
-    match (missing.join(", "), declare) {
-        (none, _) if none.is_empty() => Ok(format!("reached {address}; its exchanges and queues are as needed{clear}{sizes}")),
-        (missing, true) => Ok(format!("reached {address}; `run` will declare what is not there yet: {missing}{clear}{sizes}")),
-        (missing, false) => {
-            Err(Problem::Other(format!("reached {address}, but amqp.declare is false and not there are: {missing}; have them declared")))
-        }
+    match missing.is_empty() {
+        true => Ok(format!("reached {address}; its exchanges and queues are as needed{clear}{sizes}")),
+        false => Ok(format!("reached {address}; `run` will declare what is not there yet: {missing}{clear}{sizes}")),
     }
 }
 
-async fn database(config: &DatabaseConfig) -> Result<String, Problem> {
-    let store = Store::new(config).map_err(|e| Problem::Setting(e.to_string()))?;
+async fn database(config: &Config) -> Result<String, Problem> {
+    let store = Store::new(&config.database).map_err(|e| Problem::Setting(e.to_string()))?;
     store.ping().await.map_err(Problem::other)?;
-    let version = store.check_schema().await.map_err(Problem::other)?;
+    let found = store.examine(config.database.max_connections).await;
     store.close().await;
+    let Findings { version, mut problems, sealed_with } = found.map_err(Problem::other)?;
+    problems.extend(unopened(config, &sealed_with));
+    if !problems.is_empty() {
+        return Err(Problem::Other(format!("reached, but {}", problems.join("; and "))));
+    }
     let clear = if store.is_verified() {
         ""
     } else {
         "; its certificate is not checked: add sslmode=verify-full to database.url where it is remote"
     };
     Ok(format!("reached; its schema is at version {version}{clear}"))
+}
+
+/// Where tokens wait that no configured key opens.
+fn unopened(config: &Config, sealed_with: &[String]) -> Option<String> {
+    let keyring = Keyring::parse(&config.sealing_keys).ok()?;
+    let unknown: Vec<_> = sealed_with.iter().filter(|id| !keyring.has(id)).map(String::as_str).collect();
+    let keys = unknown.join(", ");
+    (!unknown.is_empty()).then(|| format!("tokens that wait there are sealed with keys that sealing.keys does not have: put back {keys}"))
 }
 
 async fn provider(name: std::sync::Arc<str>, config: &ProviderConfig) -> Result<String, Problem> {

@@ -9,6 +9,7 @@ use super::CommandError;
 use super::operator::Operator;
 use crate::broker::{Broker, DeadQueue};
 use crate::config::{BrokerSettings, Environment, InvalidationConfig};
+use crate::event::RefusalCode;
 
 /// What to do with them. A place counts from 1, the oldest message first; it changes when an earlier message is removed.
 #[derive(clap::Subcommand)]
@@ -35,8 +36,17 @@ struct Selection {
     #[arg(long)]
     all: bool,
     /// Of all, only those with this code
-    #[arg(long, requires = "all", value_name = "CODE")]
+    #[arg(long, requires = "all", value_name = "CODE", value_parser = code)]
     code: Option<String>,
+}
+
+/// Why the broker itself moves a message to `revocation.dead`, and what has no reason.
+const OTHER_CODES: [&str; 5] = ["delivery_limit", "expired", "maxlen", "rejected", "unknown"];
+
+/// A code that a message can have: under any other name, an order would do nothing and say so to nobody.
+fn code(text: &str) -> Result<String, String> {
+    let known = RefusalCode::ALL.map(RefusalCode::as_str).into_iter().chain(OTHER_CODES).collect::<Vec<_>>();
+    if known.contains(&text) { Ok(text.to_owned()) } else { Err(format!("no message has it; known are {}", known.join(", "))) }
 }
 
 /// Options of the orders that change the queue.

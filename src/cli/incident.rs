@@ -15,9 +15,11 @@ use clap::builder::NonEmptyStringValueParser;
 
 use super::CommandError;
 use super::operator::{Operator, open_store};
+use super::output::printable;
 use crate::config::{DatabaseSettings, Environment};
 use crate::store::Store;
 
+pub(super) use steer::retryable;
 pub(super) use words::call_for_action;
 
 /// What to do.
@@ -92,7 +94,7 @@ async fn open(path: Option<&Path>) -> Result<Store, CommandError> {
 
 /// The refusal of an incident that the database does not know.
 fn unknown(name: &str) -> CommandError {
-    CommandError::failed(format!(
+    CommandError::failed(printable(&format!(
         "incident {name} is not on record; it may still be in the broker, or was refused (revocation-worker dead list)"
-    ))
+    )))
 }

@@ -40,7 +40,10 @@ impl LocalRules {
             let detail = format!("the line has {} bytes; limits.max_message_bytes is {limit}: send several events", line.size);
             return Err(Refusal::new(RefusalCode::TooLarge, detail));
         }
-        self.check(&line.body)
+        match line.flaw() {
+            Some(flaw) => Err(Refusal::new(RefusalCode::NotJson, format!("the line {flaw}"))),
+            None => self.check(&line.body),
+        }
     }
 
     /// The event of a body. Where no provider is configured, the provider of a target whose event names none is empty.

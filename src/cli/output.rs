@@ -1,14 +1,26 @@
 //! How commands speak: results to standard output, remarks to standard error.
 
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::visible::is_seen;
+
+/// See [`has_spoken`].
+static HAS_SPOKEN: AtomicBool = AtomicBool::new(false);
+
+/// Whether anything of a result was printed.
+pub(super) fn has_spoken() -> bool {
+    HAS_SPOKEN.load(Ordering::Relaxed)
+}
+
 /// Prints a line of a command's result. A reader that went away (`| head`) is no failure.
 pub(super) fn say(line: impl std::fmt::Display) {
+    HAS_SPOKEN.store(true, Ordering::Relaxed);
     drop(writeln!(io::stdout().lock(), "{line}"));
 }
 
@@ -53,6 +65,32 @@ pub(super) fn printable(text: &str) -> String {
     text.chars().map(escape).collect()
 }
 
+/// A command for people to paste: `verb` with its options, and the name that it is for. Whatever is in the name, a shell takes it as one word and the
+/// command as a name.
+pub(super) fn command(verb: &str, options: &str, name: &str) -> String {
+    let (is_like_an_option, name) = (name.starts_with('-'), shell_word(name));
+    let words = if is_like_an_option { [verb, options, "--", &name] } else { [verb, &name, options, ""] };
+    let words: Vec<_> = words.into_iter().filter(|word| !word.is_empty()).collect();
+    format!("revocation-worker {}", words.join(" "))
+}
+
+/// In `$'…'`, which shells with this form read back, where a character would not show.
+fn shell_word(name: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
+    if name.chars().any(|c| !is_seen(c)) {
+        let escaped = |c: char| match c {
+            '\'' | '\\' => format!("\\{c}"),
+            c if is_seen(c) => c.to_string(),
+            c => c.encode_utf8(&mut [0; 4]).bytes().map(|byte| format!("\\x{byte:02x}")).collect(),
+        };
+        format!("$'{}'", name.chars().map(escaped).collect::<String>())
+    } else if !name.is_empty() && name.chars().all(is_plain) {
+        name.to_owned()
+    } else {
+        format!("'{}'", name.replace('\'', r"'\''"))
+    }
+}
+
 /// "1 message", "2 messages".
 pub(super) fn count(number: impl TryInto<u64>, what: &str) -> String {
     match number.try_into().unwrap_or(u64::MAX) {
@@ -69,6 +107,43 @@ mod tests {
     fn a_publishers_word_cannot_steer_the_terminal() {
         assert_eq!(printable("a\u{1b}[2Jb\r\n\u{202e}"), r"a\u{1b}[2Jb\r\n\u{202e}");
         assert_eq!(printable(r#"it's "fine" é\"#), r#"it's "fine" é\"#);
+    }
+
+    #[test]
+    fn a_shell_takes_any_name_as_one_word() {
+        for name in [
+            "leak",
+            "-x",
+            "--help",
+            "-",
+            "it's",
+            "a b",
+            "$(id)",
+            "`id`",
+            "a;b",
+            "a\\b",
+            "\"",
+            "*",
+            "~",
+            "#x",
+            "!x",
+            "é",
+            "a\u{1b}[2J'\\",
+            "a\rb",
+            "",
+            "\u{202e}x",
+        ] {
+            let printed = command("x y", "--targets 3", name);
+            assert!(printed.chars().all(is_seen), "{printed:?}");
+            let script = printed.replacen("revocation-worker", "printf '%s\\x1f'", 1).replace(" -- ", " -d- ");
+            let ran = std::process::Command::new("bash").args(["-c", &script]).output().unwrap();
+            let words: Vec<_> = String::from_utf8(ran.stdout).unwrap().split('\x1f').map(str::to_owned).collect();
+            assert_eq!(words.iter().filter(|word| *word == name).count(), 1 + usize::from(name.is_empty()), "{printed}: {words:?}");
+        }
+        assert_eq!(command("incident watch", "", "leak-2026.11"), "revocation-worker incident watch leak-2026.11");
+        assert_eq!(command("incident approve", "--targets 3", "a b"), "revocation-worker incident approve 'a b' --targets 3");
+        assert_eq!(command("incident approve", "--targets 3", "-a"), "revocation-worker incident approve --targets 3 -- -a");
+        assert_eq!(command("incident approve", "", "-a b"), "revocation-worker incident approve -- '-a b'");
     }
 
     #[test]

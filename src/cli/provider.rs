@@ -63,6 +63,9 @@ struct Name {
 const COLUMNS: [&str; 9] =
     ["provider", "breaker", "waits_for", "waits_since", "held_until", "last_success_at", "pending", "parked", "last_error"];
 
+/// So many names are told.
+const NAMES: usize = 10;
+
 pub(super) async fn run(path: Option<&Path>, command: &Command) -> Result<(), CommandError> {
     let store = open_store(&DatabaseSettings::load(path, &Environment::of_process())?.database).await?;
     let done = match command {
@@ -88,7 +91,8 @@ async fn list(store: &Store, args: &List) -> Result<(), CommandError> {
 
 async fn show(store: &Store, args: &Show) -> Result<(), CommandError> {
     let name = &args.provider.name;
-    let mut provider = told(store, Some(name)).await?.pop().ok_or_else(|| unknown(name))?;
+    let provider = told(store, Some(name)).await?.pop();
+    let Some(mut provider) = provider else { return Err(unknown(store, name).await) };
     let detail = store.provider_detail(name).await.map_err(CommandError::failed)?;
     for member in ["workers", "operations"] {
         provider[member] = detail[member].clone();
@@ -122,7 +126,7 @@ async fn show(store: &Store, args: &Show) -> Result<(), CommandError> {
 async fn resume(store: &Store, args: &Resume) -> Result<(), CommandError> {
     let name = &args.provider.name;
     let resumed = store.resume_provider(&args.operator.name(), name).await.map_err(CommandError::failed)?;
-    let mut resumed = resumed.ok_or_else(|| unknown(name))?;
+    let Some(mut resumed) = resumed else { return Err(unknown(store, name).await) };
     if args.json {
         (resumed["provider"], resumed["effective_within_s"]) = (name.as_str().into(), 2.into());
         say_json(&resumed);
@@ -157,8 +161,19 @@ fn waits_for(provider: &Value) -> &'static str {
     }
 }
 
-fn unknown(name: &str) -> CommandError {
-    CommandError::failed(printable(&format!(
-        "provider {name}: no running worker has it; revocation-worker provider list shows those that are known"
-    )))
+/// Refuses a name that neither a running worker nor an open target knows.
+///
+/// # Errors
+/// It is not known, or Postgres failed.
+pub(super) async fn check_known(store: &Store, name: &str) -> Result<(), CommandError> {
+    let known = store.providers(Some(name)).await.map_err(CommandError::failed)?;
+    if known.is_empty() { Err(unknown(store, name).await) } else { Ok(()) }
+}
+
+async fn unknown(store: &Store, name: &str) -> CommandError {
+    let known = store.providers(None).await.unwrap_or_default();
+    let names: Vec<_> = known.iter().take(NAMES).map(|provider| cell(&provider["provider"])).collect();
+    let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    let advice = "revocation-worker provider list shows those that are known";
+    CommandError::failed(printable(&format!("provider {name}: no running worker has it; known are: {known}; {advice}")))
 }

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
+use clap::builder::NonEmptyStringValueParser as Word;
 use serde_json::json;
 
-use super::CommandError;
 use super::operator::{Operator, open_store};
 use super::output::{count, say, say_json};
+use super::{CommandError, incident, provider};
 use crate::config::{Environment, RetrySettings};
 use crate::store::{RetryScope, Store};
 use crate::target::TargetId;
@@ -27,10 +28,10 @@ pub(super) struct Args {
 #[group(required = true, multiple = false)]
 struct Scope {
     /// All targets of a provider
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = Word::new())]
     provider: Option<String>,
     /// All targets of an incident
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = Word::new())]
     incident: Option<String>,
     /// One target: the revocation_id of audit.revocations
     #[arg(long, value_name = "REVOCATION_ID", value_parser = target_id)]
@@ -66,8 +67,10 @@ pub(super) async fn run(path: Option<&Path>, args: &Args) -> Result<(), CommandE
 }
 
 async fn retry(store: &Store, actor: &str, scope: &RetryScope, fresh_budget: std::time::Duration) -> Result<u64, CommandError> {
-    if let RetryScope::Target(id) = scope {
-        check_open(store, *id).await?;
+    match scope {
+        RetryScope::Provider(name) => provider::check_known(store, name).await?,
+        RetryScope::Incident(name) => drop(incident::retryable(store, name).await?),
+        RetryScope::Target(id) => check_open(store, *id).await?,
     }
     store.retry(actor, scope, fresh_budget).await.map_err(CommandError::failed)
 }

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use thiserror::Error;
-use zeroize::Zeroizing;
+use url::Url;
 
-use super::Secret;
 use super::raw::{Number, Span};
+use super::{Secret, secret_file};
 
 /// Everything that is wrong with the configuration, one problem a line. It never quotes a secret.
 #[derive(Debug, Error)]
@@ -26,6 +26,9 @@ impl ConfigError {
     }
 }
 
+/// The one setting that is a list of secrets.
+const SEALING_KEYS: &str = "sealing.keys";
+
 /// The problems so far.
 #[derive(Default)]
 pub(super) struct Findings {
@@ -33,6 +36,11 @@ pub(super) struct Findings {
     refused: BTreeSet<String>,
     /// Setting to environment variable, where it came from one.
     pub(super) origins: BTreeMap<String, String>,
+    /// The configuration file, where there is one.
+    pub(super) file: Option<PathBuf>,
+    /// Secrets that stand in it.
+    in_file: Vec<String>,
+    remarks: Vec<String>,
 }
 
 impl Findings {
@@ -102,28 +110,53 @@ impl Findings {
                 self.refuse(setting, format_args!("given together with {setting}_file; keep one of the two"));
                 return None;
             }
-            (value, None) => value?,
-            (None, Some(file)) => self.read_secret(&format!("{setting}_file"), &file)?,
+            (value, None) => {
+                let value = value?;
+                self.note_inline(setting, value.expose());
+                value
+            }
+            (None, Some(file)) => self.read_secret(setting, &file)?,
         };
-        if secret.expose().is_empty() {
-            self.refuse(setting, "empty; remove it or give it a value");
+        let problem = if secret.expose().is_empty() {
+            Some("empty; remove it or give it a value".to_owned())
+        } else {
+            secret_file::problem(secret.expose(), setting == SEALING_KEYS)
+        };
+        if let Some(problem) = problem {
+            self.refuse(setting, problem);
             return None;
         }
         Some(secret)
     }
 
     fn read_secret(&mut self, setting: &str, file: &Path) -> Option<Secret> {
-        match std::fs::read_to_string(file) {
+        let (is_list, setting) = (setting == SEALING_KEYS, format!("{setting}_file"));
+        match secret_file::read(file, is_list) {
             Ok(text) => {
-                let text = Zeroizing::new(text);
-                let line = text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
-                Some(Secret::new(line.to_owned()))
+                let remarks = [secret_file::exposure(file), secret_file::oddity(&text).filter(|_| !is_list)];
+                self.remarks.extend(remarks.into_iter().flatten().map(|why| format!("{setting}: {} {why}", file.display())));
+                Some(Secret(text))
             }
-            Err(error) => {
-                self.refuse(setting, format_args!("cannot read {}: {error}; check the path and its permissions", file.display()));
+            Err(why) => {
+                self.refuse(&setting, why);
                 None
             }
         }
+    }
+
+    /// Notes a secret that stands where its setting does: in the configuration file or in a variable.
+    pub(super) fn note_inline(&mut self, setting: &str, value: &str) {
+        let is_address = Url::parse(value).is_ok_and(|url| url.has_host() && url.password().is_none());
+        if !self.origins.contains_key(setting) && !is_address {
+            self.in_file.push(setting.to_owned());
+        }
+    }
+
+    /// What is no fault of the configuration and should be mended all the same, each a sentence.
+    pub(super) fn remarks(&mut self) -> Vec<String> {
+        let exposed = self.file.as_deref().filter(|_| !self.in_file.is_empty()).and_then(|file| Some((file, secret_file::exposure(file)?)));
+        self.remarks.extend(exposed.map(|(file, why)| format!("{} holds {} and {why}", file.display(), self.in_file.join(", "))));
+        std::mem::take(&mut self.remarks)
     }
 
     /// `value`, if nothing is wrong. Stand-ins for what was refused never get out.

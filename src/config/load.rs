@@ -72,6 +72,8 @@ impl Config {
             default_provider: providers::default_provider(raw.default_provider, raw.providers.keys(), &mut findings),
             providers: providers::providers(raw.providers, retry.retry_after_max, &mut findings),
             retry,
+            // After all that reads secrets.
+            remarks: findings.remarks(),
         };
         findings.finish(config)
     }

@@ -11,6 +11,7 @@ mod load;
 mod people;
 mod providers;
 mod raw;
+mod secret_file;
 mod sections;
 mod tree;
 
@@ -98,6 +99,8 @@ pub struct Config {
     pub log: LogConfig,
     /// `[providers.<name>]`, by name.
     pub providers: BTreeMap<Arc<str>, ProviderConfig>,
+    /// What is no fault and should be mended all the same, each a sentence: secrets that stand open to others on this machine.
+    pub remarks: Vec<String>,
 }
 
 /// `[amqp]`

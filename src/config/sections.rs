@@ -61,7 +61,10 @@ pub(super) fn sealing(raw: RawSealing, findings: &mut Findings) -> Vec<Secret> {
 /// The same for commands that can do without.
 pub(super) fn sealing_if_set(raw: RawSealing, findings: &mut Findings) -> Vec<Secret> {
     let keys: Vec<Secret> = match (raw.keys, raw.keys_file) {
-        (Some(Words(keys)), None) => keys.into_iter().map(Secret::new).collect(),
+        (Some(Words(keys)), None) => {
+            findings.note_inline("sealing.keys", "");
+            keys.into_iter().map(Secret::new).collect()
+        }
         (keys, file) => {
             // An empty stand-in: only that both are given matters here.
             let text = findings.secret("sealing.keys", keys.map(|_| Secret::new(String::new())), file);

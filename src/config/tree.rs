@@ -12,7 +12,8 @@ use super::raw::RawConfig;
 /// Reads the file, lays the environment over it, and refuses unknown keys and wrong types into `findings`.
 pub(super) fn read(path: Option<&Path>, environment: &Environment, findings: &mut Findings) -> RawConfig {
     let file = path.map(Path::to_owned).or_else(|| environment.default_file());
-    let mut tree = file.map(|file| read_file(&file, findings)).unwrap_or_default();
+    let mut tree = file.as_deref().map(|file| read_file(file, findings)).unwrap_or_default();
+    findings.file = file;
     overlay(&mut tree, environment, findings);
     sift(&tree, findings)
 }

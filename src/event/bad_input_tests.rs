@@ -94,6 +94,11 @@ fn data_members() {
         (with("/data/targets", Some(json!({ "token": MARKER }))), InvalidField, "data.targets"),
         (mass_with("/data/incident", None), MissingField, "data.incident"),
         (mass_with("/data/incident", Some(json!(""))), InvalidField, "data.incident"),
+        (mass_with("/data/incident", Some(json!("leak\u{1b}[2J"))), InvalidField, "data.incident"),
+        (mass_with("/data/incident", Some(json!("leak\n"))), InvalidField, "data.incident"),
+        (mass_with("/data/incident", Some(json!("le\u{202e}ak"))), InvalidField, "data.incident"),
+        (mass_with("/data/incident", Some(json!("leak\u{200b}"))), InvalidField, "data.incident"),
+        (mass_with("/data/incident", Some(json!("\u{9b}leak"))), InvalidField, "data.incident"),
         (mass_with("/data/incident", Some(json!("x".repeat(256)))), InvalidField, "data.incident"),
     ];
     for count in [json!(0), json!(-1), json!(1.5), json!("7"), json!(true), json!(u64::MAX)] {

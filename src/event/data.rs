@@ -6,6 +6,7 @@ use super::json::Json;
 use super::members::Members;
 use super::{EventType, Refusal};
 use crate::target::Kind;
+use crate::visible::{described, is_hidden};
 
 /// Longest `reason`.
 pub(super) const MAX_REASON_BYTES: usize = 1024;
@@ -60,6 +61,9 @@ pub(super) struct Incident {
 /// Required for mass revocations. On a logout its members are refused: whoever wrote them meant the other type.
 pub(super) fn incident(data: &mut Members<'_>, event_type: EventType) -> Result<Incident, Refusal> {
     let name = data.word("incident", MAX_INCIDENT_BYTES)?;
+    if let Some(hidden) = name.iter().flat_map(|name| name.chars()).find(|c| is_hidden(*c)) {
+        return Err(data.invalid("incident", &format!("has {}, which does not show: people could not type it", described(hidden))));
+    }
     let targets = incident_targets(data)?;
     let kinds = incident_kinds(data)?;
     match event_type {

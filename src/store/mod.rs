@@ -16,7 +16,7 @@ macro_rules! within {
         .await;
         let result = match outcome {
             Ok(result) => result.map_err(|e| crate::store::StoreError::new(what, e)),
-            Err(_) => Err(crate::store::StoreError::Timeout(what)),
+            Err(_) => Err(crate::store::StoreError::Timeout(what, crate::store::CALL_TIMEOUT)),
         };
         if result.as_ref().is_err_and(crate::store::StoreError::is_passing) {
             lease.close_on_drop();
@@ -31,6 +31,7 @@ mod cancel;
 mod claim;
 mod confirm;
 mod evidence;
+mod examine;
 mod incidents;
 pub mod jti_iss;
 mod lost;
@@ -60,6 +61,7 @@ pub use cancel::GivenUp;
 pub use claim::{Claimed, Kinds, Want};
 pub use confirm::{Denial, Unconfirmed};
 pub use evidence::{Rows, Snapshot};
+pub use examine::Findings;
 pub use incidents::{Order, Seen, Steered};
 pub use operate::{Backlog, RetryScope, Standing};
 pub use record::{Attempt, Closing, Cutoff};
@@ -70,6 +72,12 @@ pub use workers::{ProviderStatus, Registration, Release, WorkerNo};
 
 /// A query that has not come back after this long never will: its connection is given up (see `within!`).
 const CALL_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// Longest that work waits for a connection of the pool.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Longest that [`Store::ping`] takes.
+const PING_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Server-side limits, all below [`CALL_TIMEOUT`], so that the server gives up first. Every query of the worker is a lookup by index:
 /// a plan that was cached while the tables were empty must not scan them when they have grown.
@@ -98,11 +106,20 @@ pub struct Store {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The server did not answer in time; the connection was given up.
-    #[error("{0}: Postgres did not answer within {seconds} s", seconds = CALL_TIMEOUT.as_secs())]
-    Timeout(&'static str),
+    #[error("{0}: Postgres did not answer within {seconds} s", seconds = .1.as_secs())]
+    Timeout(&'static str, Duration),
     /// Postgres could not be reached, or the connection broke.
     #[error("{0}: Postgres cannot be reached: {1}")]
     Unreachable(&'static str, sqlx::Error),
+    /// Postgres is there and says that it cannot do this now: it starts, is a standby or out of connections, another transaction is in the way.
+    #[error("{0}: {1}")]
+    NotNow(&'static str, String),
+    /// No connection of the pool became free, and no new one came about, in time.
+    #[error("{0}: no connection to Postgres within {seconds} s: it does not answer, or all that this process may have are in use", seconds = .1.as_secs())]
+    NoConnection(&'static str, Duration),
+    /// What Postgres answered is not what this program understands.
+    #[error("{0}: {1}")]
+    Unexpected(&'static str, sqlx::Error),
     /// Postgres refused the statement.
     #[error("{0}: {1}")]
     Refused(&'static str, String),
@@ -114,12 +131,22 @@ pub enum StoreError {
 impl StoreError {
     fn new(what: &'static str, error: sqlx::Error) -> Self {
         match &error {
-            sqlx::Error::Database(e) if !is_passing(e.code().as_deref()) => {
-                // The primary message only: DETAIL may print a whole row.
-                let reason = format!("{} (SQLSTATE {})", e.message(), e.code().as_deref().unwrap_or("unknown"));
-                if is_unstorable(e.code().as_deref()) { Self::Unstorable(what, reason) } else { Self::Refused(what, reason) }
+            sqlx::Error::Database(e) => Self::said(what, e.message(), e.code().as_deref()),
+            sqlx::Error::PoolTimedOut => Self::NoConnection(what, ACQUIRE_TIMEOUT),
+            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
+                Self::Unreachable(what, error)
             }
-            _ => Self::Unreachable(what, error),
+            _ => Self::Unexpected(what, error),
+        }
+    }
+
+    /// The server's own words. The primary message only: DETAIL may print a whole row.
+    fn said(what: &'static str, message: &str, code: Option<&str>) -> Self {
+        let reason = format!("{message} (SQLSTATE {})", code.unwrap_or("unknown"));
+        match code {
+            _ if is_passing(code) => Self::NotNow(what, reason),
+            _ if is_unstorable(code) => Self::Unstorable(what, reason),
+            _ => Self::Refused(what, reason),
         }
     }
 
@@ -153,7 +180,7 @@ impl Store {
             .log_slow_statements(tracing::log::LevelFilter::Off, Duration::ZERO);
         let pool = PgPoolOptions::new()
             .max_connections(config.max_connections)
-            .acquire_timeout(Duration::from_secs(3))
+            .acquire_timeout(ACQUIRE_TIMEOUT)
             .idle_timeout(None)
             .test_before_acquire(false)
             .connect_lazy_with(options.clone());
@@ -171,9 +198,9 @@ impl Store {
             sqlx::Connection::ping(&mut connection).await?;
             sqlx::Connection::close(connection).await
         };
-        match tokio::time::timeout(Duration::from_secs(3), attempt).await {
+        match tokio::time::timeout(PING_TIMEOUT, attempt).await {
             Ok(result) => result.map_err(|e| StoreError::new(WHAT, e)),
-            Err(_) => Err(StoreError::Timeout(WHAT)),
+            Err(_) => Err(StoreError::Timeout(WHAT, PING_TIMEOUT)),
         }
     }
 
@@ -186,5 +213,46 @@ impl Store {
     pub async fn close(&self) {
         // Whatever is still checked out after that dies with the process.
         drop(tokio::time::timeout(Duration::from_secs(1), self.pool.close()).await);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_server_is_quoted_and_only_a_lost_connection_is_called_unreachable() {
+        for (code, is_passing) in [
+            ("53300", true),
+            ("57P03", true),
+            ("25006", true),
+            ("40001", true),
+            ("55P03", true),
+            ("08006", true),
+            ("53100", true),
+            ("58030", true),
+            ("XX000", true),
+            ("57014", true),
+            ("28P01", false),
+            ("3D000", false),
+            ("42501", false),
+            ("42P01", false),
+            ("23505", false),
+            ("22021", false),
+            ("54000", false),
+            ("23514", false),
+        ] {
+            let error = StoreError::said("do it", "in its words", Some(code));
+            assert_eq!((error.to_string(), error.is_passing()), (format!("do it: in its words (SQLSTATE {code})"), is_passing));
+        }
+        let io = |kind: std::io::ErrorKind| StoreError::new("do it", sqlx::Error::Io(kind.into()));
+        for error in [io(std::io::ErrorKind::ConnectionRefused), io(std::io::ErrorKind::UnexpectedEof), io(std::io::ErrorKind::TimedOut)] {
+            assert!(error.to_string().starts_with("do it: Postgres cannot be reached: ") && error.is_passing(), "{error}");
+        }
+        assert_eq!(
+            StoreError::new("do it", sqlx::Error::PoolTimedOut).to_string().split(':').nth(1),
+            Some(" no connection to Postgres within 3 s")
+        );
+        assert_eq!(StoreError::Timeout("do it", PING_TIMEOUT).to_string(), "do it: Postgres did not answer within 3 s");
     }
 }

@@ -74,7 +74,9 @@ impl Store {
         let pool = pool.map_err(|e| StoreError::new("connect to the database", e))?;
         let migrations = Migrator { ignore_missing: true, migrations: MIGRATIONS.migrations.clone(), ..Migrator::DEFAULT };
         migrations.run(&pool).await.map_err(|e| match e {
-            MigrateError::Execute(e) => SchemaError::Store(StoreError::new("bring the schema up to date", e)),
+            MigrateError::Execute(e) | MigrateError::ExecuteMigration(e, _) => {
+                SchemaError::Store(StoreError::new("bring the schema up to date", e))
+            }
             e => e.into(),
         })?;
         if let Some(people) = people {

@@ -12,6 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
+use super::copies::{age, is_second_copy};
 use super::correct::corrected;
 use super::early::{early, hand_back_after_long};
 use super::excess::Excess;
@@ -200,7 +201,10 @@ async fn accept(worker: &Arc<Worker>, mut batch: Vec<Prepared>, turn: OwnedSemap
 
 /// Counts an event, and tells of one whose identity is on record with other content: a publisher's mistake, or somebody's try to have it dropped.
 fn note_entered(worker: &Worker, taken: &Taken, entered: Option<Entered>) {
-    worker.metrics.accepted(taken.event.lane(), entered.is_some_and(|entered| matches!(entered, Entered::New { .. })));
+    let is_second_copy = matches!(entered, Some(Entered::Known(row)) if is_second_copy(&taken.received.origin, age(row)));
+    if !is_second_copy {
+        worker.metrics.accepted(taken.event.lane(), matches!(entered, Some(Entered::New { .. })));
+    }
     if let Some(Entered::New { identity_reused: true, .. }) = entered {
         worker.metrics.identity_reused();
         tracing::warn!(event_source = taken.event.source, event_id = taken.event.id, broker_user = taken.received.origin.broker_user.as_deref(),

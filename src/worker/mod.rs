@@ -15,6 +15,7 @@ mod beats;
 mod breaker;
 mod calls;
 mod claim;
+mod copies;
 mod correct;
 mod doubts;
 mod early;

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 use tokio::time::{MissedTickBehavior, interval};
@@ -18,6 +18,8 @@ use crate::target::{Fingerprint, Kind, TargetId, TokenTypeHint};
 
 /// How often to look for dead workers, for confirmations owed, and for lost leases.
 const LOOK: Duration = Duration::from_secs(2);
+/// How often to look whether what is in flight has changed.
+const TELL: Duration = Duration::from_secs(1);
 /// Longest that denials owed may keep one look from its end.
 const LONGEST_LOOK: Duration = Duration::from_secs(10);
 /// How often to count the backlog and the verifiers for the metrics.
@@ -41,11 +43,16 @@ pub(super) fn ticker(period: Duration) -> tokio::time::Interval {
     ticker
 }
 
+/// In between, only what is in flight is told, where that has changed: people who look must not see a peak that is long over.
 async fn renew(worker: &Worker) {
-    let mut ticker = ticker(worker.lease / 6);
+    let (mut ticker, mut told, mut renewed_at) = (ticker((worker.lease / 6).min(TELL)), 0, None::<Instant>);
     loop {
         ticker.tick().await;
         let in_flight = worker.gates.values().map(super::Gate::in_flight).sum::<usize>();
+        if renewed_at.is_some_and(|at| at.elapsed() + TELL / 2 < worker.lease / 6) && in_flight == told {
+            continue;
+        }
+        (told, renewed_at) = (in_flight, Some(Instant::now()));
         let seen: Vec<_> = worker.gates.values().map(super::Gate::status).collect();
         let renewed = async {
             let in_flight = i32::try_from(in_flight).unwrap_or(i32::MAX);

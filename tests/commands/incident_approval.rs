@@ -76,7 +76,7 @@ async fn an_approval_is_for_what_was_seen() {
     let stage = waiting().await;
     let shown = stage.steered(&["show", "leak"]);
     assert!(shown.contains("incident approve leak --targets 40\n"), "{shown}");
-    let grown = "incident leak: it has grown since you looked; look again: incident show";
+    let grown = "incident leak: it has 41 targets, not 40: look at it again, then: revocation-worker incident approve leak --targets 41";
     // Within what was announced, more may come.
     stage.event("leak", 37).await;
     assert!(stage.steered(&["show", "leak"]).contains("incident approve leak --targets 40\n"));

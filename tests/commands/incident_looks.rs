@@ -132,7 +132,7 @@ async fn what_waits_for_a_person_is_loud() {
     let stage = Stage::new().await;
     stage.incident("a \u{1b}[2J", "paused").await;
     let text = stage.steered(&["show", "a \u{1b}[2J"]);
-    assert!(text.contains(">>> paused, 0 targets wait: revocation-worker incident resume 'a \\u{1b}[2J'\n"), "{text}");
+    assert!(text.contains(">>> paused, 0 targets wait: revocation-worker incident resume $'a \\x1b[2J'\n"), "{text}");
     assert!(!text.contains('\u{1b}'), "{text:?}");
     stage.incident("leak", "awaiting_approval").await;
     stage.event("leak", 12).await;

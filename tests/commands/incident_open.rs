@@ -170,7 +170,7 @@ fn what_is_wrong_or_could_be_read_in_two_ways_is_refused_before_anything_else() 
     let ran = run(&mut bare(&NO_BROKER), &["incident", "open", "leak", "--sub", "u"]);
     assert_eq!((ran.code, ran.stderr.contains("--reason <REASON>")), (2, true), "{}", ran.stderr);
     let ran = open(&mut bare(&NO_BROKER), &["--sub", "u"]);
-    assert_eq!((ran.code, ran.stderr.contains("connect to 127.0.0.1:1")), (1, true), "{}", ran.stderr);
+    assert_eq!((ran.code, ran.stderr.contains("reach the broker at amqp://127.0.0.1:1")), (1, true), "{}", ran.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]

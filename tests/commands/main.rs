@@ -3,6 +3,7 @@
 #![cfg(feature = "sandbox")]
 
 mod check;
+mod check_servers;
 mod dead;
 mod evidence;
 #[path = "../harness/mod.rs"]
@@ -17,6 +18,7 @@ mod incident_open;
 mod incident_record;
 mod incident_upkeep;
 mod incident_watch;
+mod input;
 mod program;
 mod provider;
 mod queue;

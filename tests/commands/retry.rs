@@ -26,8 +26,9 @@ async fn waiting() -> Stage {
 async fn a_providers_waiting_targets_become_due_and_it_is_recorded() {
     let stage = waiting().await;
     let other = run(&mut command(&stage), &["retry", "--provider", "other", "--actor", "nobody"]);
-    assert_eq!((other.code, other.stdout.as_str()), (0, "0 targets became due\n"));
-    assert_eq!(stage.count(WAITING).await, 2);
+    assert_eq!((other.code, other.stdout.as_str()), (1, ""));
+    assert!(other.stderr.contains("provider other: no running worker has it; known are: main; "), "{}", other.stderr);
+    assert_eq!((stage.count(WAITING).await, stage.count("audit.operations").await), (2, 0));
 
     let ran = run(command(&stage).env("USER", "alice"), &["retry", "--provider", "main", "--json"]);
     assert_eq!((ran.code, ran.json(), ran.stderr.as_str()), (0, json!({ "due": 2 }), ""));
@@ -38,14 +39,20 @@ async fn a_providers_waiting_targets_become_due_and_it_is_recorded() {
     let again = run(&mut command(&stage), &["retry", "--provider", "main", "--json"]);
     assert_eq!(again.json(), json!({ "due": 0 }), "what is due already does not become due");
     assert_eq!(stage.count("audit.operations WHERE actor = 'unknown'").await, 1);
+
+    for name in ["Main", "main ", "mai", "-x"] {
+        let ran = run(&mut command(&stage), &["retry", "--json", &format!("--provider={name}")]);
+        let error = ran.json()["error"].as_str().expect("a sentence").to_owned();
+        assert!(ran.code == 1 && error.contains(&format!("provider {name}: ")) && error.contains("known are: main"), "{error}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_target_or_one_incident_alone() {
     let stage = waiting().await;
     let none = run(&mut command(&stage), &["retry", "--incident", "leak", "--json"]);
-    assert_eq!((none.code, none.json()), (0, json!({ "due": 0 })));
-    assert_eq!(stage.count("audit.operations WHERE incident = 'leak'").await, 1);
+    assert!(none.code == 1 && none.stderr.contains("incident leak is not on record"), "{}", none.stderr);
+    assert_eq!(stage.count("audit.operations WHERE incident = 'leak'").await, 0);
     let id = stage.text("SELECT revocation_id FROM audit.revocations WHERE token_type_hint = 'refresh_token'").await.expect("an id");
     let ran = run(&mut command(&stage), &["retry", "--id", &id]);
     assert_eq!((ran.code, ran.stdout.as_str()), (0, "1 target became due\n"));

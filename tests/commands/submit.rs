@@ -110,7 +110,7 @@ async fn what_stands_in_the_way_is_named() {
 
     let ran = feed(&mut bare(&[("AMQP_URL", "amqp://127.0.0.1:1")]), &["submit"], &many(1));
     assert_eq!(ran.code, 1);
-    assert!(ran.stderr.contains("connect to 127.0.0.1:1"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("reach the broker at amqp://127.0.0.1:1"), "{}", ran.stderr);
 
     let ran = run(&mut bare(&[("AMQP_URL", "amqp://127.0.0.1:1")]), &["submit", "/no/such/file"]);
     assert_eq!(ran.code, 1);

@@ -37,6 +37,22 @@ async fn two_replicas_drain_one_queue_and_the_death_of_one_leaves_nothing_behind
     assert_eq!(stage.count("audit.workers").await, 0, "both have ended");
 }
 
+/// Renewals of a long lease are far apart.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_in_flight_is_told_as_it_is_and_not_as_it_was() {
+    let (stage, memory, logouts) = (Stage::new().await, Memory::default(), Logout::many(40));
+    let idp = ScriptedIdp::start(slow(&memory, Duration::from_millis(100))).await;
+    let setup = stage.worker(&format!("{}/revoke", idp.url())).set("REVOCATION__PROVIDERS__MAIN__CONCURRENCY", "2");
+    let _worker = setup.set("REVOCATION__LEASE", "10min").start().await;
+    let app = App::connect(&stage.amqp_url).await;
+    for logout in &logouts {
+        app.publish(&logout.event()).await;
+    }
+    stage.wait_for_count(1, "audit.workers WHERE in_flight > 10").await;
+    stage.all_revoked(&logouts, &memory).await;
+    stage.wait_for_count(1, "audit.workers WHERE in_flight = 0").await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_is_told_to_stop_hands_back_what_it_has_not_begun_at_no_cost() {
     let (stage, memory, logouts) = (Stage::new().await, Memory::default(), Logout::many(60));

@@ -170,7 +170,7 @@ impl Due {
 async fn started(stage: &Stage) -> (Store, WorkerNo) {
     let store = Store::new(&DatabaseConfig { url: Secret::new(stage.database_url.clone()), max_connections: 2 }).expect("a store");
     let registration = Registration { instance: "test", version: "0", lease: Duration::from_secs(60) };
-    let number = store.register(&registration).await.expect("a number");
+    let (number, _) = store.register(&registration).await.expect("a number");
     (store, number)
 }
 

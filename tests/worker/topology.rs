@@ -156,7 +156,7 @@ async fn wrong_credentials_end_the_start_without_showing_them() {
     let said = refusal(&worker(&stage).set("AMQP_URL", wrong.as_str())).await;
 
     let last = said.lines().last().unwrap();
-    assert!(last.contains("connect to 127.0.0.1") && last.contains("ACCESS_REFUSED"), "{last}");
+    assert!(last.contains("reach the broker at amqp://127.0.0.1") && last.contains("ACCESS_REFUSED"), "{last}");
     assert!(!said.contains("hunter2"), "the password is in the log");
 }
 

@@ -102,8 +102,6 @@ fn say_state(incident: &Value) {
     say(printable(&format!("incident {}: {state}", cell(&incident["incident"]))));
     if let Some(call) = call_for_action(incident) {
         let approval = incident["state"] == "awaiting_approval";
-        // The number makes the approval one of what stands here.
-        let call = if approval { format!("{call} --targets {}", incident["targets"]) } else { call };
         say(format_args!(">>> {}", printable(&call)));
         if approval {
             let why = incident["approval_for"].as_array().into_iter().flatten().map(cell).collect::<Vec<_>>().join(", ");
@@ -139,7 +137,11 @@ pub(super) fn contributors(incident: &Value) -> String {
 
 fn say_counts(incident: &Value) {
     let (received, denied) = (&incident["targets_received"], &incident["denied"]);
-    let expected = incident["targets_expected"].as_u64().map(|expected| format!(" of {expected} expected")).unwrap_or_default();
+    let expected = match incident["targets_expected"].as_u64() {
+        Some(expected) if received.as_u64().is_some_and(|received| received > expected) => format!(", {expected} were announced"),
+        Some(expected) => format!(" of {expected} expected"),
+        None => String::new(),
+    };
     say(format_args!("received {received}{expected}, denied {denied} of {received}, held by workers {}", incident["in_flight"]));
     say(format_args!("{}; {}", states(incident), pace(incident)));
     let columns = |name| [name, "pending", "revoked", "unsupported", "expired", "parked", "cancelled"];

@@ -54,6 +54,7 @@ FILE:
           {"client_id": "shop"}   {"iss": "https://id"}            a client; an issuer: both log out everybody there
   CSV     the same names in its first line: token, token_type_hint, sub, sid, client_id, iss, provider; an empty cell is an absent member
   A line is as wide as the narrowest thing that it names: beside a token, sub and the others are context. `provider` may stand in every line.
+  UTF-8, one target a line, lines end with LF or CRLF. What is not what it looks like is refused: blanks around a name, characters that do not show.
   A client or an issuer with an empty token, sid or sub beside it is refused: a hole in an export must not log out everybody.
   Bad lines are listed by number and do not stop the good ones; the exit code is then 1. A target that is named twice is sent once.
 
@@ -68,8 +69,8 @@ Exit code: 0 all published; 1 lines were refused, or it broke off; 2 wrong usage
 
 /// Orders a mass revocation: all targets are denied everywhere within moments and then revoked at their providers.
 ///
-/// Targets come from FILE (NDJSON or CSV), from standard input, or from --sub, --sid, --client and --iss. Everything is checked before the
-/// first event is published. Where the worker's settings ask for it, nothing is denied until a second person approves the incident.
+/// Targets come from FILE (NDJSON or CSV), from standard input, or from --sub, --sid, --client and --iss. Every line is looked at before the
+/// first event is published; bad ones are then left out, and the good ones published all the same (--dry-run first tells). Where the worker's settings ask for it, nothing is denied until a second person approves the incident.
 #[derive(clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(in crate::cli) struct Args {
@@ -149,7 +150,12 @@ impl Args {
         progress.end();
         let survey = survey?;
         if survey.targets() + survey.refused_lines == 0 {
-            return Err(CommandError::Usage(NOTHING.to_owned()));
+            return Err(CommandError::Usage(match &source.input {
+                Some((input, _)) if self.file.as_deref().is_some_and(|file| file != Path::new("-")) => {
+                    format!("nothing to revoke: {} has no line with a target; is it the right file?", input.name)
+                }
+                _ => NOTHING.to_owned(),
+            }));
         }
         Ok((source, survey))
     }

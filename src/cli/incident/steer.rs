@@ -9,7 +9,7 @@ use super::words::{states, utc};
 use super::{Order as Args, unknown};
 use crate::cli::CommandError;
 use crate::cli::operator::open_store;
-use crate::cli::output::{cell, count, printable, say, say_json};
+use crate::cli::output::{cell, command, count, printable, say, say_json};
 use crate::config::{Environment, RetrySettings};
 use crate::store::{Order, RetryScope, Seen, Steered, Store};
 
@@ -128,9 +128,21 @@ pub(super) fn judge(name: &str, order: &Order, steered: Steered, incident: Optio
             "a second person must approve, and whose broker user {} is cannot be told: list it in people.<person>.broker_users (a service, too), {TELL}",
             users.join(", ")
         ),
-        Steered::Grown => "it has grown since you looked; look again: incident show".to_owned(),
+        Steered::Grown => grown(name, order, incident),
     };
     Err(CommandError::failed(printable(&format!("incident {name}: {refusal}"))))
+}
+
+/// Why what was to be approved is not what is there.
+fn grown(name: &str, order: &Order, incident: Option<&Value>) -> String {
+    let targets = incident.and_then(|incident| incident["targets"].as_i64());
+    match (order, targets) {
+        (Order::Approve(Seen { targets: seen, .. }), Some(targets)) if targets > *seen => {
+            let command = command("incident approve", &format!("--targets {targets}"), name);
+            format!("it has {}, not {seen}: look at it again, then: {command}", count(targets, "target"))
+        }
+        _ => format!("it has grown since you looked; look again: {}", command("incident show", "", name)),
+    }
 }
 
 /// Why an order does not fit a state, and what would.
@@ -145,14 +157,25 @@ fn misfit(order: &Order, state: &str) -> String {
     }
 }
 
+/// The state of an incident that something of may be left to try.
+///
+/// # Errors
+/// It is not on record, or has ended.
+pub(in crate::cli) async fn retryable(store: &Store, name: &str) -> Result<String, CommandError> {
+    let incident = store.incident(name).await.map_err(CommandError::failed)?.ok_or_else(|| unknown(name))?;
+    let state = cell(&incident["state"]);
+    match state.as_str() {
+        "finished" | "cancelled" => {
+            Err(CommandError::failed(printable(&format!("incident {name}: it is {state}: nothing is left to retry"))))
+        }
+        _ => Ok(state),
+    }
+}
+
 pub(super) async fn retry(path: Option<&Path>, args: &Args) -> Result<(), CommandError> {
     let settings = RetrySettings::load(path, &Environment::of_process())?;
     let (store, name) = (open_store(&settings.database).await?, &args.incident.name);
-    let incident = store.incident(name).await.map_err(CommandError::failed)?.ok_or_else(|| unknown(name))?;
-    let state = cell(&incident["state"]);
-    if ["finished", "cancelled"].contains(&state.as_str()) {
-        return Err(CommandError::failed(printable(&format!("incident {name}: it is {state}: nothing is left to retry"))));
-    }
+    let state = retryable(&store, name).await?;
     let scope = RetryScope::Incident(name.clone());
     let due = store.retry(&args.operator.name(), &scope, settings.retry.give_up_after).await;
     store.close().await;

@@ -7,14 +7,17 @@ use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use time::{OffsetDateTime, UtcOffset};
 
-use crate::cli::output::{cell, count};
+use crate::cli::output::{cell, command, count};
 
 /// So many names are told, then only how many more there are.
 const NAMES: usize = 5;
 
-/// What an incident waits for that only a person can do, with the command to type. Rows of `audit.incidents` are enough.
+/// What an incident waits for that only a person can do, with the command to type. Rows of `audit.incidents` are enough; where `targets` is there too, the
+/// command approves so many and no more.
 pub(in crate::cli) fn call_for_action(incident: &Value) -> Option<String> {
-    let command = |verb| format!("revocation-worker incident {verb} {}", shell_word(&cell(&incident["incident"])));
+    let name = cell(&incident["incident"]);
+    let command = |verb, options: &str| command(&format!("incident {verb}"), options, &name);
+    let so_many = incident["targets"].as_u64().map(|targets| format!("--targets {targets}")).unwrap_or_default();
     let number = |member: &str| incident[member].as_u64().unwrap_or(0);
     match incident["state"].as_str()? {
         "awaiting_approval" => {
@@ -25,16 +28,16 @@ pub(in crate::cli) fn call_for_action(incident: &Value) -> Option<String> {
                 None => format!("since {}", span(number("waits_s"))),
                 Some(by) => format!("again: it has grown beyond what {by} approved"),
             };
-            Some(format!("{waits} {since}: {}", command("approve")))
+            Some(format!("{waits} {since}: {}", command("approve", &so_many)))
         }
-        "paused" => Some(format!("paused, {}: {}", wait(number("pending")), command("resume"))),
+        "paused" => Some(format!("paused, {}: {}", wait(number("pending")), command("resume", ""))),
         "cancelled" if number("undenied") > 0 => {
             let undenied = count(number("undenied"), "target");
             Some(format!(
                 "cancelled, {undenied} never denied: verifiers accept them; what must not be accepted is ordered under another name"
             ))
         }
-        "running" if number("parked") > 0 => Some(format!("{} parked: {}", count(number("parked"), "target"), command("retry"))),
+        "running" if number("parked") > 0 => Some(format!("{} parked: {}", count(number("parked"), "target"), command("retry", ""))),
         _ => None,
     }
 }
@@ -112,12 +115,6 @@ pub(super) fn utc(at: &Value) -> String {
     time.and_then(|time| time.to_offset(UtcOffset::UTC).format(format).ok()).unwrap_or_else(|| cell(at))
 }
 
-/// A name as a shell takes it as one word.
-fn shell_word(name: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.:/@+,".contains(c);
-    if !name.starts_with('-') && name.chars().all(is_plain) { name.to_owned() } else { format!("'{}'", name.replace('\'', r"'\''")) }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -134,6 +131,8 @@ mod tests {
         let wanted = "1 target waits for a second person's approval again: it has grown beyond what bob approved: revocation-worker incident approve x";
         assert_eq!(call_for_action(&tripped).as_deref(), Some(wanted));
         assert_eq!(call_for_action(&json!({ "incident": "x", "state": "running", "parked": 0 })), None);
+        let counted = json!({ "incident": "-x", "state": "awaiting_approval", "targets": 3 });
+        assert!(call_for_action(&counted).is_some_and(|call| call.ends_with(": revocation-worker incident approve --targets 3 -- -x")));
     }
 
     #[test]

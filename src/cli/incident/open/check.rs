@@ -14,6 +14,7 @@ use crate::cli::CommandError;
 use crate::cli::local_rules::LocalRules;
 use crate::config::BrokerSettings;
 use crate::target::{Kind, Target};
+use crate::visible::flaw;
 
 /// What tells two targets apart: half of a SHA-256, as there may be millions.
 pub(super) type Fingerprint = [u8; 16];
@@ -41,6 +42,9 @@ impl Checker {
     /// # Errors
     /// What was ordered breaks a rule, whatever the targets.
     pub(super) fn new(order: Arc<Order>, settings: &BrokerSettings, user: &str) -> Result<Self, CommandError> {
+        if let Some(flaw) = flaw(&order.incident) {
+            return Err(CommandError::Usage(format!("NAME {flaw}")));
+        }
         let mut rules = LocalRules::new(settings, user);
         let event = order.event(LONGEST_ID, &now(), order.provider.as_deref(), &Whole::longest(), once(r#"{"sub":"any"}"#));
         let refusal = rules.check(event.as_bytes()).err().map(|refusal| refusal.detail).unwrap_or_default();
@@ -126,6 +130,9 @@ pub(super) mod tests {
         let later = "2999-01-01T00:00:00Z".to_owned();
         for (order, sentence) in [
             (Order { incident: "x".repeat(256), ..order() }, "NAME is longer than 255 bytes"),
+            (Order { incident: "leak\u{1b}[2J".to_owned(), ..order() }, "NAME has U+001B (escape), which does not show: remove it"),
+            (Order { incident: "leak\u{a0}7".to_owned(), ..order() }, "NAME has U+00A0 (a no-break space)"),
+            (Order { incident: "leak ".to_owned(), ..order() }, "NAME ends with a blank"),
             (Order { reason: "x".repeat(1025), ..order() }, "--reason is longer than 1024 bytes"),
             (Order { not_before: Some(later), ..order() }, "--not-before lies more than 5 minutes in the future"),
             (

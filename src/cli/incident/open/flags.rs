@@ -37,12 +37,14 @@ impl Flags {
     pub(super) fn targets(&self, has_file: bool) -> Result<Vec<Written>, CommandError> {
         self.check(has_file).map_err(|why| CommandError::Usage(why.to_owned()))?;
         let named = [("sub", &self.subs), ("sid", &self.sids), ("client_id", &self.clients)];
-        if named.iter().all(|(_, values)| values.is_empty()) {
-            return Ok(self.issuers.iter().map(|issuer| Written::of_members([("iss", issuer.as_str())])).collect());
-        }
-        let issuer = self.issuers.first().map(|issuer| ("iss", issuer.as_str()));
-        let each = named.into_iter().flat_map(|(member, values)| values.iter().map(move |value| (member, value.as_str())));
-        Ok(each.map(|target| Written::of_members([target].into_iter().chain(issuer))).collect())
+        let written: Result<_, String> = if named.iter().all(|(_, values)| values.is_empty()) {
+            self.issuers.iter().map(|issuer| Written::of_members([("iss", issuer.as_str())])).collect()
+        } else {
+            let issuer = self.issuers.first().map(|issuer| ("iss", issuer.as_str()));
+            let each = named.into_iter().flat_map(|(member, values)| values.iter().map(move |value| (member, value.as_str())));
+            each.map(|target| Written::of_members([target].into_iter().chain(issuer))).collect()
+        };
+        written.map_err(|why| CommandError::Usage(format!("the target of the command line: {why}")))
     }
 
     fn check(&self, has_file: bool) -> Result<(), &'static str> {

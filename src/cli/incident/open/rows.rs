@@ -10,9 +10,6 @@ use super::written::Written;
 use crate::cli::CommandError;
 use crate::cli::ndjson::{Cutter, Line};
 
-/// Some editors and spreadsheets begin a file with it.
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-
 /// How the input is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
@@ -45,12 +42,8 @@ fn first_line(input: &Input, limit: usize) -> Result<Option<Line>, CommandError>
 }
 
 fn by_content(first: Option<&Line>) -> Format {
-    let text = first.map(|line| without_mark(&line.body).trim_ascii_start()).unwrap_or_default();
+    let text = first.map(|line| line.body.trim_ascii_start()).unwrap_or_default();
     if text.first() == Some(&b'{') { Format::Ndjson } else { Format::Csv }
-}
-
-fn without_mark(line: &[u8]) -> &[u8] {
-    line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line)
 }
 
 /// Everything that is named. It can be walked again and again.
@@ -132,14 +125,16 @@ impl Lines<'_> {
 
     /// The target of a line; `None` for the header.
     fn read(&mut self, line: &Line) -> Result<Option<Result<Written, String>>, CommandError> {
-        let body = if line.number == 1 { without_mark(&line.body) } else { &line.body };
+        let body = &line.body;
         let is_too_long = line.size > self.limit as u64;
         match (self.format, &mut self.columns) {
             (Format::Csv, columns @ None) => {
                 let wrong = |why| CommandError::Usage(format!("{}: line {} {why}; nothing was published", self.name, line.number));
+                line.flaw().map_or(Ok(()), |flaw| Err(wrong(flaw.to_owned())))?;
                 *columns = Some(Columns::of_header(body).map_err(wrong)?);
                 Ok(None)
             }
+            _ if let Some(flaw) = line.flaw() => Ok(Some(Err(flaw.to_owned()))),
             _ if is_too_long => Ok(Some(Err(format!("has {} bytes; limits.max_message_bytes is {}", line.size, self.limit)))),
             (Format::Csv, Some(columns)) => Ok(Some(columns.target(body))),
             (Format::Ndjson, _) => Ok(Some(Written::of_json(body))),
@@ -160,7 +155,7 @@ mod tests {
         let input = Input::open(Some(&path)).unwrap();
         std::fs::remove_file(&path).unwrap();
         let format = Format::of(given, &input, 64)?;
-        let source = Source { flags: vec![Written::of_members([("sub", "flag")])], input: Some((input, format)), limit: 64 };
+        let source = Source { flags: vec![Written::of_members([("sub", "flag")]).unwrap()], input: Some((input, format)), limit: 64 };
         let mut rows = source.rows();
         let mut found = Vec::new();
         while let Some(row) = rows.next()? {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::publish::Published;
 use super::survey::{RefusedLine, Survey};
 use crate::cli::CommandError;
-use crate::cli::output::{count, printable, say, say_json, say_table};
+use crate::cli::output::{command, count, say, say_json, say_table};
 use crate::target::Kind;
 
 /// The JSON that `--json` prints.
@@ -104,6 +104,8 @@ impl Summary {
             _ if json => say_json(&self),
             0 => {}
             _ if self.dry_run => self.say_counts(),
+            // What failed before anything was published says so itself.
+            _ if ended.is_err() && self.published + self.skipped == 0 => {}
             _ => self.say_published(),
         }
         ended
@@ -147,29 +149,11 @@ impl Summary {
     fn say_published(&self) {
         let skipped =
             if self.skipped > 0 { format!("; {} of {} events were on record already", self.skipped, self.events) } else { String::new() };
-        let name = shell_word(&self.incident);
         let next = match self.needs_approval {
-            true => format!("nothing is denied until a second person runs: revocation-worker incident approve {name}"),
-            false => format!("see how it goes: revocation-worker incident watch {name}"),
+            true => format!("nothing is denied until a second person runs: {}", command("incident approve", "", &self.incident)),
+            false => format!("see how it goes: {}", command("incident watch", "", &self.incident)),
         };
         let (events, targets) = (count(self.published, "event"), count(self.published_targets, "target"));
         say(format_args!("{events} with {targets} published{skipped}; {next}"));
-    }
-}
-
-/// A name as a shell takes it.
-fn shell_word(name: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
-    if name.chars().all(is_plain) { name.to_owned() } else { format!("'{}'", printable(name).replace('\'', r"'\''")) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_can_be_pasted_into_a_shell() {
-        assert_eq!(shell_word("leak-2026.11"), "leak-2026.11");
-        assert_eq!(shell_word("the leak; it's bad"), r"'the leak; it'\''s bad'");
     }
 }

@@ -10,14 +10,16 @@ use zeroize::Zeroizing;
 
 use crate::event::{Refusal, RefusalCode};
 use crate::target::Kind;
+use crate::visible::flaw;
 
 /// What a line may name: the members of the contract's targets, and the provider.
-pub(super) const MEMBERS: [&str; 7] = ["token", "token_type_hint", "sub", "sid", "client_id", "iss", PROVIDER];
+pub(super) const MEMBERS: [&str; 7] = [TOKEN, "token_type_hint", "sub", "sid", "client_id", "iss", PROVIDER];
 const PROVIDER: &str = "provider";
+const TOKEN: &str = "token";
 /// What names less than a client, and at last than an issuer.
-const NARROWER: [&str; 4] = ["token", "sid", "sub", "client_id"];
+const NARROWER: [&str; 4] = [TOKEN, "sid", "sub", "client_id"];
 
-/// A target that is not checked yet.
+/// A target whose names are what they look like, and that is not checked further yet.
 #[derive(Clone)]
 pub(super) struct Written {
     /// The provider that it names.
@@ -30,21 +32,26 @@ pub(super) struct Written {
 
 impl Written {
     /// A target of these members, each at most once.
-    pub(super) fn of_members<'a>(members: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+    ///
+    /// # Errors
+    /// A value is not what a person sees of it.
+    pub(super) fn of_members<'a>(members: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, String> {
         let mut written = Self { provider: None, json: Zeroizing::new(String::new()), vacant: Vec::new() };
         for (name, value) in members {
+            check_seen(name, value)?;
             match name {
                 PROVIDER => written.provider = Some(value.to_owned()),
                 name => written.push(name, &Zeroizing::new(serde_json::Value::from(value).to_string())),
             }
         }
-        written.ended()
+        Ok(written.ended())
     }
 
     /// A target of a line of NDJSON. A member that is given twice is left for the event's rules to refuse.
     ///
     /// # Errors
-    /// The line is no JSON object, or has a member that is not known: without it the line could mean more than it says.
+    /// The line is no JSON object, has a member that is not known, without which the line could mean more than it says, or a value that is not what a
+    /// person sees of it.
     pub(super) fn of_json(line: &[u8]) -> Result<Self, String> {
         let Members(members) = serde_json::from_slice(line).map_err(|error| not_an_object(&error))?;
         let mut written = Self { provider: None, json: Zeroizing::new(String::with_capacity(line.len())), vacant: Vec::new() };
@@ -56,9 +63,15 @@ impl Written {
                 Some(PROVIDER) => {
                     has_provider = true;
                     written.provider = serde_json::from_str(value.get()).map_err(|_| "provider must be a string".to_owned())?;
+                    check_seen(PROVIDER, written.provider.as_deref().unwrap_or_default())?;
                 }
                 Some(name) if value.get() == "null" => written.vacant.push(name),
-                Some(name) => written.push(name, value.get()),
+                Some(name) => {
+                    // What is no text is left for the event's rules to refuse.
+                    let text = serde_json::from_str(value.get()).map(Zeroizing::<String>::new);
+                    text.map_or(Ok(()), |text| check_seen(name, &text))?;
+                    written.push(name, value.get());
+                }
             }
         }
         Ok(written.ended())
@@ -96,6 +109,14 @@ impl Written {
         let end = if self.json.is_empty() { "{}" } else { "}" };
         self.json.push_str(end);
         self
+    }
+}
+
+/// A name that nobody sees as it is would deny somebody else, or nobody. The event's own rule for tokens is narrower.
+fn check_seen(name: &str, value: &str) -> Result<(), String> {
+    match flaw(value).filter(|_| name != TOKEN) {
+        None => Ok(()),
+        Some(flaw) => Err(format!("{name} {flaw}; where it is part of the name, publish the event with `submit`")),
     }
 }
 
@@ -220,8 +241,27 @@ mod tests {
 
     #[test]
     fn values_are_quoted_as_json_quotes_them() {
-        let written = Written::of_members([("sub", "a\"b\\\n"), ("provider", "p")]);
-        assert_eq!((written.provider.as_deref(), written.json.as_str()), (Some("p"), r#"{"sub":"a\"b\\\n"}"#));
+        let written = Written::of_members([("sub", "a\"b\\"), ("provider", "p")]).unwrap();
+        assert_eq!((written.provider.as_deref(), written.json.as_str()), (Some("p"), r#"{"sub":"a\"b\\"}"#));
+    }
+
+    #[test]
+    fn every_name_is_what_a_person_sees_however_it_is_written() {
+        for name in ["sub", "sid", "client_id", "iss", "provider"] {
+            for value in
+                ["u ", " u", "u\u{a0}", "u\u{200b}", "\u{feff}u", "u\u{2028}", "a\u{202e}b", "a\tb", "a\rb", "a\0b", "a\u{1b}[2Jb", " "]
+            {
+                let escaped = value.chars().map(|c| format!("\\u{:04x}", u32::from(c))).collect::<String>();
+                let raw = serde_json::Value::from(value).to_string();
+                for line in [format!(r#"{{"{name}":{raw}}}"#), format!(r#"{{"{name}":"{escaped}"}}"#)] {
+                    let why = json(&line).unwrap_err();
+                    assert!(why.starts_with(&format!("{name} ")) && why.contains("remove it"), "{line}: {why}");
+                }
+                assert!(Written::of_members([(name, value)]).is_err(), "{value:?}");
+            }
+        }
+        assert!(json(r#"{"sub":"John Smith","iss":"https://id.example.com/ü"}"#).is_ok());
+        assert!(json(r#"{"token":"a b"}"#).is_ok(), "for the event's rules to refuse");
     }
 
     #[test]

@@ -141,7 +141,7 @@ fn secrets_by_file() {
     scratch.write("amqp", "amqp://broker\n");
     scratch.write("database", "postgres://db/r\r\n");
     scratch.write("keys", &format!("{KEY}\nold:{}\n", &KEY[8..]));
-    scratch.write("secret", " 0123 \n\n");
+    scratch.write("secret", "\u{feff} 0123 \n");
     scratch.write("key", "k");
     let file = scratch.write("settings.toml", &toml.replace("DIR", &scratch.0.display().to_string()));
     let config = Config::load(Some(&file), &Environment::default()).unwrap_or_else(|error| panic!("{error}"));
@@ -149,7 +149,7 @@ fn secrets_by_file() {
     assert_eq!(config.sealing_keys.len(), 2);
     let KindConfig::Rfc7009(rfc7009) = &config.providers["main"].kind else { panic!("wrong kind") };
     let secret = rfc7009.client.secret.as_ref();
-    assert!(secret.is_some_and(|secret| secret.expose() == " 0123 \n"), "exactly one trailing newline is trimmed");
+    assert!(secret.is_some_and(|secret| secret.expose() == " 0123 "), "a byte order mark and the line's end are no part of it");
 }
 
 #[test]
@@ -231,4 +231,31 @@ fn submit_needs_only_the_broker() {
     let [rule] = settings.providers.as_slice() else { panic!("one provider expected") };
     assert_eq!((&*rule.name, rule.issuer.as_deref(), rule.token_ttl), ("main", Some("https://id"), seconds(30 * 86_400)));
     assert!(BrokerSettings::load(None, &Environment::default()).is_err_and(|error| error.problems().len() == 1));
+}
+
+#[test]
+fn secrets_that_others_can_read_are_told_and_no_secret_is() {
+    use std::os::unix::fs::PermissionsExt;
+    let scratch = Scratch::new();
+    let opened = |path: &std::path::Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    scratch.write("secret", "hunter2");
+    let secret = scratch.0.join("secret");
+    let file = scratch
+        .write("settings.toml", &format!("database.url_file = '{}'\n{BASE}{MAIN}", secret.display()).replace("database.url = ", "# "));
+    let load = || Config::load(Some(&file), &Environment::default());
+    for (mode, wanted) in [(0o600, 0), (0o640, 0), (0o644, 1), (0o660, 1)] {
+        scratch.write("secret", "postgres://u:hunter2@db/r");
+        opened(&secret, mode);
+        opened(&file, 0o600);
+        let remarks = load().unwrap_or_else(|error| panic!("{error}")).remarks;
+        assert_eq!(remarks.iter().filter(|remark| remark.starts_with("database.url_file: ")).count(), wanted, "{mode:o}: {remarks:?}");
+        assert!(remarks.iter().all(|remark| !remark.contains("hunter2")));
+    }
+    opened(&secret, 0o666);
+    let refused = load().err().map(|error| error.to_string()).unwrap_or_default();
+    assert!(refused.starts_with("database.url_file: ") && refused.contains("may be written by everybody"), "{refused}");
+    opened(&secret, 0o600);
+    opened(&file, 0o644);
+    let remarks = load().unwrap_or_else(|error| panic!("{error}")).remarks;
+    assert!(remarks.iter().any(|remark| remark.contains("settings.toml holds ") && remark.contains("sealing.keys")), "{remarks:?}");
 }

@@ -1,0 +1,127 @@
+//! What `run` would meet in the database, looked up without a change: for `check`.
+
+use super::{SchemaError, Store, StoreError};
+
+/// What a worker does with its tables, as far as its role must be allowed to.
+const NEEDED: [(&str, &[&str]); 8] = [
+    ("workers", &["SELECT", "INSERT", "UPDATE"]),
+    ("events", &["SELECT", "INSERT", "UPDATE"]),
+    ("targets", &["SELECT", "INSERT", "UPDATE"]),
+    ("attempts", &["INSERT"]),
+    ("rejected_events", &["INSERT"]),
+    ("provider_status", &["SELECT", "INSERT", "UPDATE"]),
+    ("verifiers", &["SELECT", "INSERT", "UPDATE"]),
+    ("incidents", &["SELECT"]),
+];
+
+/// Open targets that are looked at for the keys that they are sealed with.
+const SAMPLE: i64 = 10_000;
+
+/// What was found of a database that can be reached.
+pub struct Findings {
+    /// The schema's version.
+    pub version: i64,
+    /// What keeps a worker from its work, each a sentence.
+    pub problems: Vec<String>,
+    /// Ids of the keys that open targets are sealed with.
+    pub sealed_with: Vec<String>,
+}
+
+/// What the server says of this session.
+struct Session {
+    is_standby: bool,
+    is_read_only: bool,
+    may_enter: bool,
+    connections: i32,
+}
+
+impl Store {
+    /// Looks whether a worker could write there: on no standby, with rights to its tables, with as many connections as it may have.
+    ///
+    /// # Errors
+    /// The schema is missing or old, or see [`StoreError`].
+    pub async fn examine(&self, max_connections: u32) -> Result<Findings, SchemaError> {
+        let session = self.session().await?;
+        let mut problems = session.problems(max_connections);
+        if !session.may_enter {
+            problems.push("its role has no USAGE on schema revocation: grant it".to_owned());
+            return Ok(Findings { version: 0, problems, sealed_with: Vec::new() });
+        }
+        let version = match self.check_schema().await {
+            // Of a standby, that is the smaller worry, and nobody could mend it there.
+            Err(SchemaError::Outdated { found, .. }) if session.is_standby => found,
+            version => version?,
+        };
+        let denied = self.denied().await?;
+        if !denied.is_empty() {
+            problems.push(format!("its role may not do what a worker does: grant {}", denied.join(", ")));
+        }
+        let sealed_with = if denied.iter().any(|denied| denied.starts_with("SELECT")) { Vec::new() } else { self.sealed_with().await? };
+        Ok(Findings { version, problems, sealed_with })
+    }
+
+    async fn session(&self) -> Result<Session, StoreError> {
+        within!(self, "look at the database", |c| {
+            sqlx::query_as!(
+                Session,
+                r#"SELECT pg_is_in_recovery() AS "is_standby!", current_setting('transaction_read_only') = 'on' AS "is_read_only!",
+                       coalesce((SELECT has_schema_privilege(n.oid, 'USAGE') FROM pg_namespace n WHERE n.nspname = 'revocation'), true) AS "may_enter!",
+                       least(nullif(r.rolconnlimit, -1), nullif(d.datconnlimit, -1),
+                             current_setting('max_connections')::integer - current_setting('superuser_reserved_connections')::integer) AS "connections!"
+                   FROM pg_roles r, pg_database d WHERE r.rolname = current_user AND d.datname = current_database()"#
+            )
+            .fetch_one(c)
+            .await
+        })
+    }
+
+    /// The rights that are missing, each as `GRANT` names it. A right to some columns counts.
+    async fn denied(&self) -> Result<Vec<String>, StoreError> {
+        let needed = || NEEDED.iter().flat_map(|(table, rights)| rights.iter().map(move |right| (*table, *right)));
+        let (tables, rights): (Vec<_>, Vec<_>) = needed().unzip();
+        within!(self, "look at the role's rights", |c| {
+            sqlx::query_scalar!(
+                r#"SELECT n.right || ' on revocation.' || n.relation AS "denied!" FROM unnest($1::text[], $2::text[]) AS n (relation, "right")
+                   JOIN pg_class t ON t.relname = n.relation JOIN pg_namespace s ON s.oid = t.relnamespace AND s.nspname = 'revocation'
+                   WHERE NOT has_table_privilege(t.oid, n.right) AND NOT has_any_column_privilege(t.oid, n.right)
+                   ORDER BY n.relation, n.right"#,
+                &tables as &[&str],
+                &rights as &[&str]
+            )
+            .fetch_all(c)
+            .await
+        })
+    }
+
+    async fn sealed_with(&self) -> Result<Vec<String>, StoreError> {
+        within!(self, "look which keys are in use", |c| {
+            sqlx::query_scalar!(
+                r#"SELECT DISTINCT sealed_key AS "key!" FROM (
+                       SELECT sealed_key FROM revocation.targets WHERE lease_owner IS NULL AND finished_at IS NULL LIMIT $1
+                   ) sample WHERE sealed_key IS NOT NULL ORDER BY 1"#,
+                SAMPLE
+            )
+            .fetch_all(c)
+            .await
+        })
+    }
+}
+
+impl Session {
+    fn problems(&self, max_connections: u32) -> Vec<String> {
+        let mut problems = Vec::new();
+        if self.is_standby {
+            problems.push("it is a read-only standby: database.url must lead to the primary".to_owned());
+        } else if self.is_read_only {
+            let advice = "take default_transaction_read_only off the role, the database and database.url";
+            problems.push(format!("its sessions are read-only: {advice}"));
+        }
+        if i64::from(self.connections) < i64::from(max_connections) {
+            let limit = self.connections;
+            problems.push(format!(
+                "database.max_connections is {max_connections}, and it lets this role have {limit}: raise that, or lower the setting"
+            ));
+        }
+        problems
+    }
+}
