@@ -86,14 +86,7 @@ impl Gate {
             probes: Probes::of(provider.clone()),
             resumed: Notify::new(),
         });
-        Self {
-            provider,
-            windows: WINDOWS.map(Window::new),
-            rate_per_s,
-            retry_after_max: None,
-            followed: AtomicI64::new(-1),
-            core,
-        }
+        Self { provider, windows: WINDOWS.map(Window::new), rate_per_s, retry_after_max: None, followed: AtomicI64::new(-1), core }
     }
 
     /// Room for `targets` of a user in memory, if that leaves others theirs and the provider takes calls for tokens.

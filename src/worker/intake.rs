@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest;
 use time::OffsetDateTime;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
@@ -26,6 +26,10 @@ use crate::store::{ActiveIncident, Approval};
 
 /// How long a mass revocation waits to learn, right after the start, whether its incident is known.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Most events of one queue whose denials are on their way at once: what is on its way is in nobody's turn any more. More than the broker confirms within its
+/// usual answer.
+const DENIALS: usize = 1024;
 
 /// What any message costs of its user's share, in bytes of its body: empty ones are work, too.
 const LEAST_COST: usize = 1024;
@@ -58,13 +62,13 @@ pub(super) struct Taken {
 
 /// Runs until the deliveries of one queue end.
 pub(super) async fn run(worker: Arc<Worker>, mut deliveries: mpsc::UnboundedReceiver<Received>, next: Next) {
-    let mut waiting = Shares::default();
+    let (mut waiting, denials) = (Shares::default(), Arc::new(Semaphore::new(DENIALS)));
     loop {
         // Once stopped, what is not yet parsed stays unacknowledged, for the next worker.
-        let received = tokio::select! {
+        let (received, turn) = tokio::select! {
             biased;
             () = worker.stop.cancelled() => return,
-            received = next_of(&mut deliveries, &mut waiting) => match received { Some(received) => received, None => return },
+            next = next_of(&mut deliveries, &mut waiting, &denials) => match next { Some(next) => next, None => return },
         };
         failpoint!("received");
         let began = Instant::now();
@@ -74,7 +78,7 @@ pub(super) async fn run(worker: Arc<Worker>, mut deliveries: mpsc::UnboundedRece
                     Lane::Interactive => &next.interactive,
                     Lane::Mass => &next.mass,
                 };
-                let taken = take(&worker, received, event, began).await;
+                let taken = take(&worker, received, event, (turn, began)).await;
                 failpoint!("parsed");
                 if lane.send(taken).is_err() {
                     return;
@@ -88,18 +92,23 @@ pub(super) async fn run(worker: Arc<Worker>, mut deliveries: mpsc::UnboundedRece
 }
 
 /// Whoever's turn it is of what has arrived: of each user as many bytes as of the others, so that a flood is not in front of everybody else's denials.
-async fn next_of(deliveries: &mut mpsc::UnboundedReceiver<Received>, waiting: &mut Shares<Received, 1>) -> Option<Received> {
+async fn next_of(
+    deliveries: &mut mpsc::UnboundedReceiver<Received>,
+    waiting: &mut Shares<Received, 1>,
+    denials: &Arc<Semaphore>,
+) -> Option<(Received, OwnedSemaphorePermit)> {
+    let turn = denials.clone().acquire_owned().await.ok()?;
     waiting.gather(deliveries, |received| (received.origin.party(), LEAST_COST + received.body.bytes().len())).await?;
     // What waits here is had without waiting: others of this thread have their turn, too.
     tokio::task::coop::consume_budget().await;
-    waiting.take(0)
+    Some((waiting.take(0)?, turn))
 }
 
-async fn take(worker: &Arc<Worker>, received: Received, event: LogoutEvent, began: Instant) -> Taken {
+async fn take(worker: &Arc<Worker>, received: Received, event: LogoutEvent, (turn, began): (OwnedSemaphorePermit, Instant)) -> Taken {
     let (approval, arrival) = approval(worker, &event).await.unzip();
     let denial = match &approval {
         Some(Approval { withheld: true, .. }) => None,
-        _ => Some(deny(worker, &event, began)),
+        _ => Some(deny(worker, &event, (turn, began))),
     };
     let body_sha256 = sha256(received.body.bytes());
     let party = received.origin.party();
@@ -147,13 +156,14 @@ fn ordered(rules: &ApprovalRules, event: &LogoutEvent) -> Ordered {
     }
 }
 
-fn deny(worker: &Arc<Worker>, event: &LogoutEvent, began: Instant) -> JoinHandle<Option<OffsetDateTime>> {
+fn deny(worker: &Arc<Worker>, event: &LogoutEvent, (turn, began): (OwnedSemaphorePermit, Instant)) -> JoinHandle<Option<OffsetDateTime>> {
     let messages = requested(worker, event);
     let worker = worker.clone();
     tokio::spawn(async move {
         for delivered in futures::future::join_all(messages.iter().map(|message| worker.publisher.deliver(message))).await {
             delivered.ok()?;
         }
+        drop(turn);
         worker.metrics.denied(began.elapsed());
         failpoint!("denied");
         Some(OffsetDateTime::now_utc())
