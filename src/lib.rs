@@ -27,6 +27,8 @@
 //! | who may order what, and how much at once | [`authorization`] |
 //! | when is a provider left alone | `worker/health.rs`, `worker/breaker.rs` |
 //! | who calls a provider next | `worker/lanes.rs` |
+//! | whose turn is it among broker users | `worker/shares.rs`, `event/party.rs`, `store/claim.rs` |
+//! | who may have how many targets in memory | `worker/room.rs` |
 //! | what does a pause, a throttle or an approval do | `worker/incidents/`, `worker/steer.rs` |
 //! | who acknowledges | `worker/accept.rs` |
 //! | what is in the database | `migrations/`, [`store`] |

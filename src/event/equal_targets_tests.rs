@@ -74,12 +74,10 @@ fn the_first_has_its_place_and_its_word_and_the_others_fill_in_what_it_does_not_
         { "sub": "u", "client_id": "c" }, { "sub": "w" },
     ]));
     let told: Vec<_> = all.iter().map(|target| [&target.sub, &target.sid, &target.client_id].map(Option::as_deref)).collect();
-    assert_eq!(told, [
-        [Some("first"), Some("s"), None],
-        [Some("late"), None, None],
-        [Some("u"), None, Some("c")],
-        [Some("w"), None, None],
-    ]);
+    assert_eq!(
+        told,
+        [[Some("first"), Some("s"), None], [Some("late"), None, None], [Some("u"), None, Some("c")], [Some("w"), None, None],]
+    );
 }
 
 #[test]

@@ -155,7 +155,8 @@ fn set_to_work(worker: &Arc<Worker>, claimed: Vec<Claimed>, mut room: HashMap<(A
         let context = context(&targets[0]);
         let Some(room) = room.get_mut(&(name.clone(), context.lane)) else { continue };
         let denied = targets[0].denied;
-        let jobs: Vec<_> = targets.into_iter().filter_map(|target| job(worker, name, target, &context, room.split(context.party)?)).collect();
+        let jobs: Vec<_> =
+            targets.into_iter().filter_map(|target| job(worker, name, target, &context, room.split(context.party)?)).collect();
         // An incident's targets are claimed as soon as they are on record, and the note that they are denied follows a little later.
         if !denied && context.incident.is_none() {
             deny_again(worker, &context, &jobs);

@@ -20,7 +20,7 @@ use crate::store::ProviderStatus;
 
 /// Most targets of one provider in memory, by lane. What does not fit waits in Postgres and is claimed when there is room.
 const WINDOWS: [usize; 2] = [8192, 1024];
-/// Of ordinary logouts' places so many are not for what is claimed: they are for those who come now, however much there is in Postgres.
+/// Of ordinary logouts' places so many are for those who come now, however much there is in Postgres: of these a claim takes a quarter at most.
 const KEPT: usize = WINDOWS[0] / 4;
 /// Of mass revocations, which an operator may pause and which wait for each other, no more work than for this time, as far as it is known how long that is;
 /// but at least so many targets where the provider's rate is limited, and where it is not.
@@ -86,14 +86,7 @@ impl Gate {
             probes: Probes::of(provider.clone()),
             resumed: Notify::new(),
         });
-        Self {
-            provider,
-            windows: WINDOWS.map(Window::new),
-            rate_per_s,
-            retry_after_max: None,
-            followed: AtomicI64::new(-1),
-            core,
-        }
+        Self { provider, windows: WINDOWS.map(Window::new), rate_per_s, retry_after_max: None, followed: AtomicI64::new(-1), core }
     }
 
     /// Room for `targets` of a user in memory, if that leaves others theirs and the provider takes calls for tokens.
@@ -114,7 +107,8 @@ impl Gate {
         let (state, now) = (self.core.state(), Instant::now());
         let free = self.windows[index(lane)].free();
         let room = match lane {
-            Lane::Interactive => free.saturating_sub(KEPT),
+            // However full it is, a retry of one user comes in beside the floods of others.
+            Lane::Interactive => free.saturating_sub(KEPT).max(free / 4),
             Lane::Mass => free.saturating_sub(WINDOWS[1] - mass_window(state.lanes.rate(), state.health.pace(self.core.slots, now))),
         };
         room.min(state.health.breaker(wide).appetite(now))

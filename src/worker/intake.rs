@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest;
 use time::OffsetDateTime;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
@@ -27,6 +27,10 @@ use crate::store::{ActiveIncident, Approval};
 
 /// How long a mass revocation waits to learn, right after the start, whether its incident is known.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Most events of one queue whose denials are on their way at once: what is on its way is in nobody's turn any more. More than the broker confirms within its
+/// usual answer.
+const DENIALS: usize = 1024;
 
 /// What any message costs of its user's share, in bytes of its body: empty ones are work, too.
 const LEAST_COST: usize = 1024;
@@ -71,13 +75,13 @@ impl Taken {
 
 /// Runs until the deliveries of one queue end.
 pub(super) async fn run(worker: Arc<Worker>, mut deliveries: mpsc::UnboundedReceiver<Received>, next: Next) {
-    let mut waiting = Shares::default();
+    let (mut waiting, denials) = (Shares::default(), Arc::new(Semaphore::new(DENIALS)));
     loop {
         // Once stopped, what is not yet parsed stays unacknowledged, for the next worker.
-        let mut received = tokio::select! {
+        let (mut received, turn) = tokio::select! {
             biased;
             () = worker.stop.cancelled() => return,
-            received = next_of(&mut deliveries, &mut waiting) => match received { Some(received) => received, None => return },
+            next = next_of(&mut deliveries, &mut waiting, &denials) => match next { Some(next) => next, None => return },
         };
         failpoint!("received");
         let began = Instant::now();
@@ -86,7 +90,7 @@ pub(super) async fn run(worker: Arc<Worker>, mut deliveries: mpsc::UnboundedRece
         match event::parse(received.body.bytes(), &received.origin, &worker.rules, worker.clock.now()) {
             Ok(event) => {
                 received.weigh(event.targets.len());
-                let taken = take(&worker, received, event, began).await;
+                let taken = take(&worker, received, event, (turn, began)).await;
                 let lane = match taken.lane() {
                     Lane::Interactive => &next.interactive,
                     Lane::Mass => &next.mass,
@@ -105,14 +109,19 @@ pub(super) async fn run(worker: Arc<Worker>, mut deliveries: mpsc::UnboundedRece
 }
 
 /// Whoever's turn it is of what has arrived: of each user as many bytes as of the others, so that a flood is not in front of everybody else's denials.
-async fn next_of(deliveries: &mut mpsc::UnboundedReceiver<Received>, waiting: &mut Shares<Received, 1>) -> Option<Received> {
+async fn next_of(
+    deliveries: &mut mpsc::UnboundedReceiver<Received>,
+    waiting: &mut Shares<Received, 1>,
+    denials: &Arc<Semaphore>,
+) -> Option<(Received, OwnedSemaphorePermit)> {
+    let turn = denials.clone().acquire_owned().await.ok()?;
     waiting.gather(deliveries, |received| (received.origin.party(), LEAST_COST + received.body.bytes().len())).await?;
     // What waits here is had without waiting: others of this thread have their turn, too.
     tokio::task::coop::consume_budget().await;
-    waiting.take(0)
+    Some((waiting.take(0)?, turn))
 }
 
-async fn take(worker: &Arc<Worker>, received: Received, mut event: LogoutEvent, began: Instant) -> Taken {
+async fn take(worker: &Arc<Worker>, received: Received, mut event: LogoutEvent, (turn, began): (OwnedSemaphorePermit, Instant)) -> Taken {
     let content_sha256 = event::content(&event);
     let (mut approval, arrival) = approval(worker, &received.origin, &event).await.unzip();
     let is_withheld = approval.as_ref().is_some_and(|approval| approval.withheld);
@@ -126,7 +135,7 @@ async fn take(worker: &Arc<Worker>, received: Received, mut event: LogoutEvent, 
     }
     let denial = match &approval {
         Some(Approval { withheld: true, .. }) => None,
-        _ => Some(deny(worker, &event, began)),
+        _ => Some(deny(worker, &event, (turn, began))),
     };
     let body_sha256 = sha256(received.body.bytes());
     let (party, row) = (received.origin.party(), worker.clock.row_id());
@@ -180,11 +189,12 @@ fn ordered(rules: &ApprovalRules, event: &LogoutEvent) -> Ordered {
     }
 }
 
-fn deny(worker: &Arc<Worker>, event: &LogoutEvent, began: Instant) -> JoinHandle<Option<OffsetDateTime>> {
+fn deny(worker: &Arc<Worker>, event: &LogoutEvent, (turn, began): (OwnedSemaphorePermit, Instant)) -> JoinHandle<Option<OffsetDateTime>> {
     let messages = requested(worker, event);
     let worker = worker.clone();
     tokio::spawn(async move {
         let at = deliver(&worker, &messages).await?;
+        drop(turn);
         worker.metrics.denied(began.elapsed());
         failpoint!("denied");
         Some(at)

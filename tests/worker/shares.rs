@@ -86,8 +86,11 @@ async fn a_flood_of_tokens_of_one_user_keeps_no_others_logout_waiting() {
     let stage = Stage::new().await;
     let operator = Operator::of(&stage).await;
     let flooder = Publisher::named(&stage, &operator, "flood").await;
-    let others =
-        [Publisher::named(&stage, &operator, "shop").await, Publisher::unnamed(&stage).await, Publisher::named(&stage, &operator, "crm").await];
+    let others = [
+        Publisher::named(&stage, &operator, "shop").await,
+        Publisher::unnamed(&stage).await,
+        Publisher::named(&stage, &operator, "crm").await,
+    ];
     logouts_beside_a_flood_of_tokens(&stage, &flooder, &others).await;
 }
 
@@ -196,14 +199,15 @@ async fn a_claim_takes_of_each_user_as_many_as_of_the_others() {
     let stage = Stage::new().await;
     due("flood", 2000, 0).insert(&stage).await;
     let later = "now()";
-    for user in [Due { due: later, ..due("one", 3, 0) }, Due { due: later, ..due("wide", 5, 40) }, Due { due: later, user: None, ..due("", 1, 0) }] {
+    for user in
+        [Due { due: later, ..due("one", 3, 0) }, Due { due: later, ..due("wide", 5, 40) }, Due { due: later, user: None, ..due("", 1, 0) }]
+    {
         user.insert(&stage).await;
     }
     Due { due: "now() + interval '1 hour'", ..due("not yet", 1000, 1000) }.insert(&stage).await;
     let worker = started(&stage).await;
     let first = claim(&worker, 400, BOTH).await;
-    let expected =
-        [(of("flood", false), 100), (of("one", false), 3), (of("wide", false), 5), (of("wide", true), 40), ((0, false), 1)];
+    let expected = [(of("flood", false), 100), (of("one", false), 3), (of("wide", false), 5), (of("wide", true), 40), ((0, false), 1)];
     assert_eq!(first, BTreeMap::from(expected), "a quarter for each");
     // Another process, with nothing in memory.
     let worker = started(&stage).await;
