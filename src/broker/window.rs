@@ -24,7 +24,7 @@ const FIRST: usize = 2;
 /// ...and then so many for each that has come.
 const TRUST: usize = 8;
 /// A consumer that has all it asked for, and of whose deliveries none was acknowledged for so long, is not waited for.
-const STALLED_AFTER: Duration = Duration::from_millis(100);
+const STALLED_AFTER: Duration = Duration::from_millis(300);
 /// A queue whose share is used up and of which nothing was acknowledged for so long is full.
 const FULL_AFTER: Duration = Duration::from_secs(3);
 

@@ -78,6 +78,7 @@ fn defaults() {
     assert!(config.default_provider.is_none());
     assert_eq!(config.shutdown_grace, seconds(10));
     assert_eq!((config.amqp.prefetch, config.amqp.declare, config.amqp.ca_file), (300, true, None));
+    assert_eq!(config.amqp.bytes_in_hand, 64 << 20);
     assert_eq!(config.database.max_connections, 8);
     assert_eq!(config.retry.initial, std::time::Duration::from_millis(500));
     assert_eq!(config.retry.max, seconds(600));

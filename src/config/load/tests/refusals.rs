@@ -18,6 +18,9 @@ fn settings_out_of_range_or_of_the_wrong_type() {
     let cases = [
         ("amqp.prefetch", "0", "0 is out of range; choose 1 to 2000"),
         ("amqp.prefetch", "2001", "choose 1 to 2000"),
+        ("amqp.bytes_in_hand", "0", "0 is out of range; choose 65536 to 17179869184"),
+        ("amqp.bytes_in_hand", "65535", "choose 65536 to 17179869184"),
+        ("amqp.bytes_in_hand", "17179869185", "choose 65536 to 17179869184"),
         ("amqp.prefetch", "99999999", "choose 1 to 2000"),
         ("amqp.prefetch", "-1", "choose 1 to 2000"),
         ("amqp.prefetch", "\"many\"", "must be a whole number"),
