@@ -9,7 +9,7 @@ use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions, BasicRejectOptions};
 use lapin::types::{FieldTable, ShortString};
 use lapin::{Acker, BasicProperties, Channel, Connection, Consumer, Event};
-use revocation_verifier::amqp::{Unreadable, close};
+use revocation_verifier::amqp::{Faults, Unreadable, close};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
@@ -43,20 +43,22 @@ pub struct Received {
     /// Where it came from.
     pub origin: Origin,
     pub(super) properties: BasicProperties,
+    /// How many of its headers did not fit into a frame with the broker's own.
+    pub(super) left_out: usize,
     acker: Acker,
 }
 
 impl Received {
     fn new(delivery: Delivery, queue: Arc<str>, unreadable: &Unreadable, channel: u16) -> Self {
-        let properties = delivery.properties;
+        let (properties, Faults { parts, left_out }) = (delivery.properties, unreadable.take(channel, delivery.delivery_tag));
         let origin = Origin {
             queue,
             routing_key: delivery.routing_key.to_string(),
             broker_user: properties.user_id().as_ref().map(ToString::to_string),
             content_type: properties.content_type().as_ref().map(ToString::to_string),
-            unreadable: unreadable.take(channel, delivery.delivery_tag),
+            unreadable: parts,
         };
-        Self { body: Body(Zeroizing::new(delivery.data)), origin, properties, acker: delivery.acker }
+        Self { left_out, body: Body(Zeroizing::new(delivery.data)), origin, properties, acker: delivery.acker }
     }
 
     /// Tells the broker that the message is dealt with. Returns false if the session has ended: the broker will deliver it again.

@@ -79,7 +79,9 @@ impl Publisher {
         let ledger = Arc::new(Ledger::new());
         let publisher =
             Self { link, suspect: suspect.clone(), losses, ledger: ledger.clone(), schedule: schedule.clone(), stop: stop.clone() };
-        tokio::spawn(async move { Supervisor { broker, purpose, schedule, link: link_tx, losses: losses_tx, ledger, suspect, stop }.run().await });
+        tokio::spawn(async move {
+            Supervisor { broker, purpose, schedule, link: link_tx, losses: losses_tx, ledger, suspect, stop }.run().await
+        });
         publisher
     }
 

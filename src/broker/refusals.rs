@@ -102,5 +102,5 @@ fn dressed(received: &Received, refusal: &Refusal, at: &str, frame_max: u32) -> 
         own.insert(name.into(), AMQPValue::LongString(value.into()));
     }
     let foreign = received.properties.headers().clone().unwrap_or_default();
-    fitted(without_user(&received.properties).with_delivery_mode(2), own, foreign, frame_max)
+    fitted(without_user(&received.properties).with_delivery_mode(2), own, foreign, frame_max, received.left_out)
 }

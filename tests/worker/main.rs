@@ -6,6 +6,7 @@ mod beats;
 #[cfg(feature = "failpoints")]
 mod crash;
 mod endpoints;
+mod frames;
 #[path = "../harness/mod.rs"]
 #[expect(dead_code, reason = "each test binary uses its part of the harness")]
 mod harness;
@@ -24,6 +25,7 @@ mod schema;
 mod secrecy;
 mod tokens;
 mod topology;
+mod unreadable;
 mod verifier_owners;
 mod verifiers;
 
