@@ -134,9 +134,8 @@ async fn dispatch(cli: Cli) -> Result<(), CommandError> {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "a command's last word goes to the person who called it")]
 fn fail(error: &CommandError) -> ExitCode {
-    eprintln!("revocation-worker: {error}");
+    output::remark(format_args!("revocation-worker: {error}"));
     match error {
         CommandError::Usage(_) => ExitCode::from(2),
         CommandError::Failed(_) => ExitCode::from(1),
