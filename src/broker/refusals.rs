@@ -58,6 +58,11 @@ impl Refusals {
         Err(Unplaced::NotYet(error))
     }
 
+    /// How many messages wait in `revocation.dead`; `None` while that is not known.
+    pub async fn waiting(&self) -> Option<u32> {
+        if self.publisher.is_connected() { self.publisher.depth(DEAD).await.ok() } else { None }
+    }
+
     async fn among_others(&self, received: &Received, refusal: &Refusal, at: &str) -> Result<(), PublishError> {
         let properties = dressed(received, refusal, at, self.publisher.frame_max().await?);
         self.publisher.publish(DEAD, &received.origin.routing_key, received.body.bytes(), properties).await

@@ -163,3 +163,18 @@ async fn what_the_broker_does_not_take_back_is_left_to_it_and_delays_nobody() {
     let log = worker.log();
     assert!(log.contains("cannot be published to revocation.dead") && log.contains("\"body_bytes\":3000000"), "an operator hears of it");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_refused_messages_are_counted_and_told_of_once() {
+    let stage = Stage::new().await;
+    let (_idp, setup) = yes(&stage).await;
+    let worker = setup.start().await;
+    let app = App::connect(&stage.amqp_url).await;
+    for _ in 0..1000 {
+        app.publish_to("revocation.dead", "", b"{", BasicProperties::default()).await;
+    }
+    worker.wait_for_log("many refused messages wait").await;
+    assert!(worker.metric("revocation_dead_messages").await >= 1000.0);
+    assert_denies(&stage, &app, "beside").await;
+    assert_eq!(worker.log().matches("many refused messages wait").count(), 1);
+}
