@@ -129,6 +129,7 @@ pub struct Metrics {
     verifier_reports: Family<ResultLabel, Counter>,
     snapshots: Family<ResultLabel, Counter>,
     awaiting_approval: Gauge,
+    dead: Gauge,
     breaker: Family<ProviderLabel, Gauge>,
     in_flight: Family<ProviderLabel, Gauge>,
     probes: Family<ProbeLabels, Counter>,
@@ -182,6 +183,7 @@ impl Metrics {
             verifier_reports: Family::default(),
             snapshots: Family::default(),
             awaiting_approval: Gauge::default(),
+            dead: Gauge::default(),
             breaker: Family::default(),
             in_flight: Family::default(),
             probes: Family::default(),
@@ -232,6 +234,7 @@ impl Metrics {
         r.register("verifier_reports", "Verifiers' reports, by what became of them", self.verifier_reports.clone());
         r.register("snapshots", "Snapshots of the log for verifiers that start: written, or failed", self.snapshots.clone());
         r.register("incidents_awaiting_approval", "Incidents that wait for a second person", self.awaiting_approval.clone());
+        r.register("dead_messages", "Refused messages that wait in revocation.dead", self.dead.clone());
         r.register("breaker", "0 closed, 1 half open, 2 open", self.breaker.clone());
         r.register("in_flight_targets", "Targets in this worker's memory", self.in_flight.clone());
         r.register(
@@ -336,6 +339,11 @@ impl Metrics {
     /// So many incidents wait for a second person.
     pub fn set_awaiting_approval(&self, incidents: usize) {
         self.awaiting_approval.set(i64::try_from(incidents).unwrap_or(i64::MAX));
+    }
+
+    /// So many messages wait in `revocation.dead`.
+    pub fn set_dead(&self, messages: u32) {
+        self.dead.set(messages.into());
     }
 
     /// OpenMetrics text.

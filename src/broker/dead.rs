@@ -112,7 +112,7 @@ impl DeadQueue {
         let Delivery { delivery_tag, routing_key, redelivered, properties, data, .. } = message.delivery;
         (self.taken, self.was_back) = (place, redelivered);
         self.held.insert(delivery_tag);
-        let unreadable = self.unreadable.take(self.channel.id(), delivery_tag);
+        let unreadable = self.unreadable.take(self.channel.id(), delivery_tag).parts;
         Ok(Some(DeadMessage::new(place, routing_key.as_str(), properties, data, delivery_tag, &unreadable)))
     }
 
@@ -128,7 +128,7 @@ impl DeadQueue {
         own.insert(original::HEADER.into(), original::of_dead(&message.properties));
         let headers = strip(message.properties.headers().clone().unwrap_or_default());
         let properties = without_user(&message.properties).with_delivery_mode(2).with_user_id(self.user.clone());
-        let properties = fitted(properties, own, headers, self.connection.configuration().frame_max());
+        let properties = fitted(properties, own, headers, self.connection.configuration().frame_max(), 0);
         let confirmed = within(&what, async {
             let options = BasicPublishOptions { mandatory: true, ..Default::default() };
             let sent = self.channel.basic_publish(EVENTS_EXCHANGE.into(), key, options, &message.body, properties).await;
@@ -216,14 +216,7 @@ fn plain(value: &AMQPValue) -> String {
 }
 
 impl DeadMessage {
-    fn new(
-        place: usize,
-        routing_key: &str,
-        properties: BasicProperties,
-        body: Vec<u8>,
-        tag: u64,
-        unreadable: &[&str],
-    ) -> Self {
+    fn new(place: usize, routing_key: &str, properties: BasicProperties, body: Vec<u8>, tag: u64, unreadable: &[&str]) -> Self {
         let text = |name| header(&properties, name);
         Self {
             place,

@@ -9,16 +9,24 @@ const HEADERS_DROPPED: &str = "x-refused-headers-dropped";
 const PROPERTIES_DROPPED: &str = "x-refused-properties-dropped";
 /// Of a frame: its type, channel, size and end. Of its payload: class, weight, size of the body, flags.
 const FRAME: usize = 8;
+/// For the headers that the broker adds to a delivery, so that every client can read it.
+const SPARE: usize = 512;
 const FIXED: usize = 14;
 
 /// `properties` with the headers `own`, and as many of `foreign`, smallest first, as go into a frame of `frame_max` bytes. What is dropped is counted
-/// in a header.
-pub(super) fn fitted(properties: BasicProperties, mut own: FieldTable, foreign: FieldTable, frame_max: u32) -> BasicProperties {
-    let room = usize::try_from(frame_max).unwrap_or(usize::MAX).saturating_sub(FRAME);
+/// in a header, with the headers that were `left_out` before.
+pub(super) fn fitted(
+    properties: BasicProperties,
+    mut own: FieldTable,
+    foreign: FieldTable,
+    frame_max: u32,
+    left_out: usize,
+) -> BasicProperties {
+    let room = usize::try_from(frame_max).unwrap_or(usize::MAX).saturating_sub(FRAME + SPARE);
     let mut foreign: Vec<_> = foreign.inner().iter().filter(|(name, _)| !own.contains_key(name.as_str())).collect();
     let size = |foreign: &[(&ShortString, &AMQPValue)]| foreign.iter().map(|(name, value)| entry(name, value)).sum::<usize>();
     let fixed = FIXED + words(&properties) + 4 + own.inner().iter().map(|(name, value)| entry(name, value)).sum::<usize>();
-    if fixed + size(&foreign) > room {
+    if left_out > 0 || fixed + count_entry(HEADERS_DROPPED) + size(&foreign) > room {
         let all = foreign.len();
         foreign.sort_unstable_by_key(|(name, value)| entry(name, value));
         let (mut left, mut kept) = (room.saturating_sub(fixed + count_entry(HEADERS_DROPPED)), 0);
@@ -26,7 +34,9 @@ pub(super) fn fitted(properties: BasicProperties, mut own: FieldTable, foreign: 
             (left, kept) = (rest, kept + 1);
         }
         foreign.truncate(kept);
-        own.insert(HEADERS_DROPPED.into(), number(all - kept));
+        if left_out + all > kept {
+            own.insert(HEADERS_DROPPED.into(), number(left_out + all - kept));
+        }
     }
     let properties = if fixed + count_entry(HEADERS_DROPPED) > room { bare(&properties, &mut own) } else { properties };
     for (name, value) in foreign {

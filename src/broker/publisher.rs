@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use lapin::options::BasicPublishOptions;
-use lapin::types::ShortString;
+use lapin::options::{BasicPublishOptions, QueueDeclareOptions};
+use lapin::types::{FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Confirmation, PublisherConfirm};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::connection::within;
 use super::ledger::{Ledger, Numbered, Standing};
 use super::{Broker, BrokerError, DEAD};
 use crate::clock::Clock;
@@ -80,7 +81,9 @@ impl Publisher {
         let ledger = Arc::new(Ledger::new(clock));
         let publisher =
             Self { link, suspect: suspect.clone(), losses, ledger: ledger.clone(), schedule: schedule.clone(), stop: stop.clone() };
-        tokio::spawn(async move { Supervisor { broker, purpose, schedule, link: link_tx, losses: losses_tx, ledger, suspect, stop }.run().await });
+        tokio::spawn(async move {
+            Supervisor { broker, purpose, schedule, link: link_tx, losses: losses_tx, ledger, suspect, stop }.run().await
+        });
         publisher
     }
 
@@ -162,13 +165,32 @@ impl Publisher {
         Ok(self.link(DEAD).await?.frame_max)
     }
 
+    /// Messages that are ready in a queue. Where it is gone, the next connection declares it.
+    pub(super) async fn depth(&self, queue: &str) -> Result<u32, PublishError> {
+        let link = self.link(queue).await?;
+        let what = format!("look at queue {queue}");
+        let options = QueueDeclareOptions { passive: true, ..Default::default() };
+        let found = within(&what, async {
+            link.channel.queue_declare(queue.into(), options, FieldTable::default()).await.map_err(|e| BrokerError::new(what.as_str(), e))
+        });
+        let found = found.await;
+        if found.is_err() {
+            self.suspect(link.number);
+        }
+        Ok(found?.message_count())
+    }
+
+    fn suspect(&self, number: u64) {
+        self.suspect.send_if_modified(|suspect| number > std::mem::replace(suspect, number.max(*suspect)));
+    }
+
     async fn confirmed(&self, message: Message<'_>) -> Result<(), PublishError> {
         let exchange = message.exchange;
         let link = self.link(exchange).await?;
         let outcome = tokio::time::timeout(CONFIRM_TIMEOUT, self.send(&link, message)).await;
         // Also when it was returned: the next connection declares the topology again, which mends a missing stream or binding.
         if !matches!(outcome, Ok(Ok((_, Confirmation::Ack(None) | Confirmation::Nack(None))))) {
-            self.suspect.send_if_modified(|suspect| link.number > std::mem::replace(suspect, link.number.max(*suspect)));
+            self.suspect(link.number);
         }
         let lost = || format!("publish to {exchange}");
         match outcome {

@@ -59,6 +59,11 @@ impl Refusals {
         Err(Unplaced::NotYet(error))
     }
 
+    /// How many messages wait in `revocation.dead`; `None` while that is not known.
+    pub async fn waiting(&self) -> Option<u32> {
+        if self.publisher.is_connected() { self.publisher.depth(DEAD).await.ok() } else { None }
+    }
+
     async fn among_others(&self, received: &Received, refusal: &Refusal, at: &str) -> Result<(), PublishError> {
         let properties = dressed(received, refusal, at, self.publisher.frame_max().await?);
         self.publisher.publish(DEAD, &received.origin.routing_key, received.body.bytes(), properties).await
@@ -105,5 +110,5 @@ fn dressed(received: &Received, refusal: &Refusal, at: &str, frame_max: u32) -> 
     let given = received.properties.headers().clone().unwrap_or_default();
     own.insert(original::HEADER.into(), original::of_refused(origin, &given));
     let foreign = strip(given);
-    fitted(without_user(&received.properties).with_delivery_mode(2), own, foreign, frame_max)
+    fitted(without_user(&received.properties).with_delivery_mode(2), own, foreign, frame_max, received.left_out)
 }

@@ -10,7 +10,7 @@ use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions, BasicRejectOptions};
 use lapin::types::FieldTable;
 use lapin::{Acker, BasicProperties, Channel, Connection, Consumer};
-use revocation_verifier::amqp::Unreadable;
+use revocation_verifier::amqp::{Faults, Unreadable};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
@@ -42,6 +42,8 @@ pub struct Received {
     /// Where it came from.
     pub origin: Origin,
     pub(super) properties: BasicProperties,
+    /// How many of its headers did not fit into a frame with the broker's own.
+    pub(super) left_out: usize,
     acker: Acker,
     place: Place,
     is_laid_down: bool,
@@ -192,12 +194,13 @@ impl<'a> Queue<'a> {
     }
 
     fn received(&self, mut delivery: Delivery, place: Place) -> Received {
+        let Faults { parts, left_out } = self.unreadable.take(self.channel.id(), delivery.delivery_tag);
         let origin = Origin {
             queue: self.label.clone(),
             routing_key: delivery.routing_key.to_string(),
             broker_user: delivery.properties.user_id().as_ref().map(ToString::to_string),
             content_type: delivery.properties.content_type().as_ref().map(ToString::to_string),
-            unreadable: self.unreadable.take(self.channel.id(), delivery.delivery_tag),
+            unreadable: parts,
             original: original::read(delivery.properties.headers().as_ref()),
             ..Origin::default()
         };
@@ -205,7 +208,7 @@ impl<'a> Queue<'a> {
             delivery.data.shrink_to_fit();
         }
         let body = Body(Zeroizing::new(delivery.data));
-        Received { body, origin, properties: delivery.properties, acker: delivery.acker, place, is_laid_down: false }
+        Received { body, origin, properties: delivery.properties, left_out, acker: delivery.acker, place, is_laid_down: false }
     }
 }
 

@@ -134,13 +134,12 @@ async fn dispatch(cli: Cli) -> Result<(), CommandError> {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "a command's last word goes to the person who called it")]
 fn fail(error: &CommandError) -> ExitCode {
     // Who asked for JSON parses what comes, also where nothing else does.
     if std::env::args_os().any(|argument| argument == "--json") && !output::has_spoken() {
         output::say_json(&serde_json::json!({ "error": error.to_string() }));
     }
-    eprintln!("revocation-worker: {error}");
+    output::remark(format_args!("revocation-worker: {error}"));
     match error {
         CommandError::Usage(_) => ExitCode::from(2),
         CommandError::Failed(_) => ExitCode::from(1),

@@ -18,21 +18,33 @@ pub(super) fn has_spoken() -> bool {
     HAS_SPOKEN.load(Ordering::Relaxed)
 }
 
-/// Prints a line of a command's result. A reader that went away (`| head`) is no failure.
+/// Prints a line of a command's result; what would not print in it is escaped. A reader that went away (`| head`) is no failure.
 pub(super) fn say(line: impl std::fmt::Display) {
     HAS_SPOKEN.store(true, Ordering::Relaxed);
-    drop(writeln!(io::stdout().lock(), "{line}"));
+    drop(writeln!(io::stdout().lock(), "{}", plain(&line.to_string())));
+}
+
+/// Prints bytes as they are, for a reader that is no terminal.
+pub(super) fn say_raw(bytes: &[u8]) {
+    HAS_SPOKEN.store(true, Ordering::Relaxed);
+    drop(io::stdout().lock().write_all(bytes));
 }
 
 /// Prints a line that is not part of the result.
 pub(super) fn remark(line: impl std::fmt::Display) {
-    drop(writeln!(io::stderr().lock(), "{line}"));
+    drop(writeln!(io::stderr().lock(), "{}", plain(&line.to_string())));
 }
 
-/// Prints a result as one JSON value.
+/// Prints a result as one JSON value, in which what a terminal would obey or hide is escaped.
 pub(super) fn say_json(value: &impl Serialize) {
     // The values that are printed have no map with keys other than text, which is all that could fail.
-    say(serde_json::to_string_pretty(value).unwrap_or_default());
+    let text = serde_json::to_string_pretty(value).unwrap_or_default();
+    drop(writeln!(io::stdout().lock(), "{}", plain_json(&text)));
+}
+
+/// Prints one JSON value on a line of its own.
+pub(super) fn say_json_line(value: &Value) {
+    drop(writeln!(io::stdout().lock(), "{}", plain_json(&value.to_string())));
 }
 
 /// Columns without lines, so that `grep` and `awk` work on them.
@@ -59,10 +71,38 @@ pub(super) fn cell(value: &Value) -> String {
     }
 }
 
-/// A publisher's word on a terminal: what would not print there is escaped.
+/// A word of a publisher, a provider or a server on a terminal: what would not print there, or would steer or deceive it, is escaped.
 pub(super) fn printable(text: &str) -> String {
-    let escape = |c: char| if "\"'\\".contains(c) { c.to_string() } else { c.escape_debug().to_string() };
-    text.chars().map(escape).collect()
+    text.chars().map(|c| if is_visible(c) { c.to_string() } else { c.escape_debug().to_string() }).collect()
+}
+
+/// The same for text of several lines that this program laid out: its ends of lines stay. A carriage return is none.
+pub(super) fn plain(text: &str) -> String {
+    text.split('\n').map(printable).collect::<Vec<_>>().join("\n")
+}
+
+/// JSON, in which such characters stand only within texts.
+fn plain_json(json: &str) -> String {
+    let mut plain = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c == '\n' || is_visible(c) {
+            plain.push(c);
+        } else {
+            c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| plain.push_str(&format!("\\u{unit:04x}")));
+        }
+    }
+    plain
+}
+
+/// Whether a character shows as itself: no control character (ESC, C1 and the rest), none of direction, of no width, or that breaks a line. What Unicode
+/// calls unprintable is escaped by `escape_debug`; accents that stand on the character before show.
+fn is_visible(c: char) -> bool {
+    "\"'\\".contains(c) || is_accent(c) || c.escape_debug().len() == 1
+}
+
+/// Combining marks, which `escape_debug` escapes too, where they are no joiner, filler or selector.
+fn is_accent(c: char) -> bool {
+    matches!(c, '\u{300}'..='\u{34e}' | '\u{350}'..='\u{36f}')
 }
 
 /// A command for people to paste: `verb` with its options, and the name that it is for. Whatever is in the name, a shell takes it as one word and the
@@ -107,6 +147,42 @@ mod tests {
     fn a_publishers_word_cannot_steer_the_terminal() {
         assert_eq!(printable("a\u{1b}[2Jb\r\n\u{202e}"), r"a\u{1b}[2Jb\r\n\u{202e}");
         assert_eq!(printable(r#"it's "fine" é\"#), r#"it's "fine" é\"#);
+    }
+
+    /// A character of each sort that a terminal obeys, hides or turns round, and what is shown.
+    const HOSTILE: [(char, &str); 18] = [
+        ('\0', "\\0"),
+        ('\u{7}', "\\u{7}"),
+        ('\u{8}', "\\u{8}"),
+        ('\r', "\\r"),
+        ('\u{1b}', "\\u{1b}"),
+        ('\u{7f}', "\\u{7f}"),
+        ('\u{85}', "\\u{85}"),
+        ('\u{90}', "\\u{90}"),
+        ('\u{9b}', "\\u{9b}"),
+        ('\u{9d}', "\\u{9d}"),
+        ('\u{ad}', "\\u{ad}"),
+        ('\u{200b}', "\\u{200b}"),
+        ('\u{200f}', "\\u{200f}"),
+        ('\u{2028}', "\\u{2028}"),
+        ('\u{202e}', "\\u{202e}"),
+        ('\u{2066}', "\\u{2066}"),
+        ('\u{feff}', "\\u{feff}"),
+        ('\u{e0041}', "\\u{e0041}"),
+    ];
+
+    #[test]
+    fn what_a_terminal_obeys_or_hides_is_escaped_everywhere() {
+        for (hostile, shown) in HOSTILE {
+            assert_eq!(printable(&format!("a{hostile}b")), format!("a{shown}b"));
+            assert_eq!(plain(&format!("a\n{hostile}b")), format!("a\n{shown}b"));
+            let json = plain_json(&serde_json::to_string_pretty(&[format!("a{hostile}b")]).expect("JSON"));
+            assert!(json.chars().all(|c| c == '\n' || is_visible(c)), "{json}");
+            assert_eq!(serde_json::from_str::<[String; 1]>(&json).expect("JSON"), [format!("a{hostile}b")], "the same value");
+        }
+        for fine in ["né e\u{301} 日本語 \u{1f600} ü", r#""'\"#] {
+            assert_eq!((printable(fine).as_str(), plain(fine).as_str()), (fine, fine));
+        }
     }
 
     #[test]

@@ -16,6 +16,8 @@ use crate::invalidation::{Entry, EventRef, Outgoing, Phase};
 use crate::store::{Denial, StoreError, Unconfirmed, VerifierCount, WorkerNo, jti_iss};
 use crate::target::{Fingerprint, Kind, TargetId, TokenTypeHint};
 
+/// So many refused messages in `revocation.dead` are an error in the log.
+const MANY_DEAD: u32 = 1000;
 /// How often to look for dead workers, for confirmations owed, and for lost leases.
 const LOOK: Duration = Duration::from_secs(2);
 /// How often to look whether what is in flight has changed.
@@ -71,9 +73,12 @@ async fn renew(worker: &Worker) {
 }
 
 async fn count(worker: &Worker) {
-    let mut ticker = ticker(COUNT);
+    let (mut ticker, mut many) = (ticker(COUNT), false);
     loop {
         ticker.tick().await;
+        if let Some(waiting) = worker.refusals.waiting().await {
+            many = note_dead(worker, waiting, many);
+        }
         if let Ok(backlog) = worker.store.backlog().await {
             worker.metrics.set_backlog(&backlog);
         }
@@ -81,6 +86,19 @@ async fn count(worker: &Worker) {
             worker.metrics.set_verifiers(verifiers);
         }
     }
+}
+
+/// Tells of many refused messages once, until they are fewer again. Returns whether they are many.
+fn note_dead(worker: &Worker, waiting: u32, were_many: bool) -> bool {
+    worker.metrics.set_dead(waiting);
+    let are_many = waiting >= MANY_DEAD;
+    if are_many && !were_many {
+        tracing::error!(
+            waiting,
+            "many refused messages wait in revocation.dead; `revocation-worker dead list` shows what is wrong with them"
+        );
+    }
+    are_many
 }
 
 async fn count_verifiers(worker: &Worker) -> Result<VerifierCount, StoreError> {

@@ -4,7 +4,7 @@ use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable};
 use serde_json::{Value, json};
 
-use crate::harness::{App, CANARY, Stage, canary_token, eventually, logout, logout_of};
+use crate::harness::{App, CANARY, RawMessage, Stage, canary_token, eventually, logout, logout_of, long, publish_raw, raw_header};
 use crate::program::{bare, command, run};
 use crate::queue::Broker;
 
@@ -175,4 +175,71 @@ async fn nothing_is_done_that_a_configured_database_could_not_record() {
     let ran = run(&mut command, &["dead", "discard", "1", "--yes"]);
     assert_eq!((ran.code, ran.stderr.contains("Postgres cannot be reached")), (1, true), "{}", ran.stderr);
     assert_eq!(left(&broker).await, ["m-1"]);
+}
+
+/// What a terminal obeys, hides or turns round: BEL, ESC, an OSC, DEL, C1 in both spellings, bidi, no width, ends of lines.
+const HOSTILE: [char; 13] =
+    ['\u{7}', '\u{1b}', '\r', '\u{7f}', '\u{85}', '\u{9b}', '\u{9d}', '\u{ad}', '\u{200b}', '\u{200e}', '\u{202e}', '\u{2067}', '\u{feff}'];
+
+/// What a refused message says of itself, through each command that shows it, as text and as JSON.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_character_of_a_publisher_reaches_the_terminal_as_it_is() {
+    let (stage, broker) = refused(0).await;
+    let _worker = stage.worker("https://127.0.0.1:1/revoke").start().await;
+    let word: String = HOSTILE.iter().flat_map(|c| ['a', *c]).collect();
+    let mut headers = FieldTable::default();
+    headers.insert(word.as_str().into(), AMQPValue::LongString(word.as_str().into()));
+    let properties = BasicProperties::default().with_headers(headers).with_message_id(word.as_str().into()).with_type(word.as_str().into());
+    let body = format!("{{\"type\":\"{word}");
+    App::connect(&stage.amqp_url).await.publish_raw(&format!("auth.logout.{word}"), body.as_bytes(), properties).await;
+    eventually("it is refused", async || (broker.length("revocation.dead").await == 1).then_some(())).await;
+
+    let commands: [&[&str]; 8] = [
+        &["dead", "list"],
+        &["dead", "list", "--json"],
+        &["dead", "show", "1"],
+        &["dead", "show", "1", "--json"],
+        &["dead", "show", "1", "--body"],
+        &["dead", "show", "1", "--body", "--json"],
+        &["incident", "show", &word],
+        &["status", "--event", &word, &word],
+    ];
+    for arguments in commands {
+        let ran = run(&mut command(&stage), arguments);
+        let printed = ran.stdout.clone() + &ran.stderr;
+        assert!(printed.contains('a') && !printed.contains(HOSTILE), "{arguments:?}: {printed:?}");
+        if arguments.contains(&"--json") {
+            assert!(ran.json().to_string().contains(&serde_json::to_string(&word).expect("JSON")), "{arguments:?}: the value is the same");
+        }
+    }
+    assert_eq!(run(&mut command(&stage), &["dead", "show", "1", "--body", "--raw"]).stdout, body, "to a file, as it was published");
+    let discarded = run(&mut command(&stage), &["dead", "discard", "1", "--yes", "--json"]);
+    assert!(!discarded.stdout.contains(HOSTILE), "{:?}", discarded.stdout);
+}
+
+/// Messages that the broker dead-lettered without anybody's reading them, and one whose headers leave no room in a frame.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_read_or_is_too_large_is_listed_shown_requeued_and_discarded() {
+    let (stage, broker) = refused(0).await;
+    let large = raw_header(b"x", b'S', &long(&vec![b'h'; 131_064 - 14 - 1 - 4 - 4 - 2 - 5]));
+    let message = || RawMessage::new("revocation.dead", b"auth.logout.\xff", CANARY.as_bytes());
+    let odd = [
+        message().word("content_type", b"\xff"),
+        message().word("correlation_id", b"\xff"),
+        message().headers(&raw_header(b"\xff", b'V', b"")),
+        message().word("message_id", b"m-4").headers(&large),
+        message().word("message_id", b"m-5"),
+    ];
+    publish_raw(&stage.amqp_url, &odd).await;
+    for _twice in 0..2 {
+        let list = run(&mut command(&stage), &["dead", "list", "--json"]).json();
+        let details: Vec<_> = list["messages"].as_array().expect("a list").iter().map(|m| m["detail"].as_str().expect("a text")).collect();
+        assert_eq!(details.len(), 5);
+        assert!(details[0].contains("AMQP routing_key, content_type: not UTF-8"), "{details:?}");
+    }
+    assert_eq!(run(&mut command(&stage), &["dead", "show", "5", "--json"]).json()["message_id"], "m-5");
+    assert_eq!(run(&mut command(&stage), &["dead", "requeue", "3", "4"]).stdout, "2 messages requeued\n");
+    let back = broker.drain("revocation.logout").await;
+    assert!(back.len() == 2 && back.iter().all(|m| m.data == CANARY.as_bytes() && m.routing_key.as_str() == "auth.logout.?"));
+    assert_eq!(run(&mut command(&stage), &["dead", "discard", "--all", "--yes"]).stdout, "3 messages discarded\n");
 }

@@ -27,7 +27,7 @@ pub(crate) use events::*;
 pub(crate) use feed::{Feed, Seen};
 pub(crate) use process::{Setup, Worker};
 pub(crate) use proxy::{Loss, Proxy};
-pub(crate) use raw_amqp::publish_with_message_id;
+pub(crate) use raw_amqp::{PROPERTIES, RawMessage, long, publish_raw, raw_header};
 pub(crate) use reporting::status;
 pub(crate) use scanner::{Scanner, forms};
 pub(crate) use servers::Servers;

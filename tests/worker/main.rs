@@ -8,6 +8,7 @@ mod core_dumps;
 #[cfg(feature = "failpoints")]
 mod crash;
 mod endpoints;
+mod frames;
 #[path = "../harness/mod.rs"]
 #[expect(dead_code, reason = "each test binary uses its part of the harness")]
 mod harness;
@@ -31,6 +32,7 @@ mod shares;
 mod sockets;
 mod tokens;
 mod topology;
+mod unreadable;
 mod verifier_owners;
 mod verifiers;
 mod window;

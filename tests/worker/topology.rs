@@ -4,7 +4,7 @@ use lapin::options::{QueueDeclareOptions, QueueDeleteOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use serde_json::{Value, json};
 
-use crate::harness::{App, Operator, Setup, Stage, canary_token, logout, publish_with_message_id, text};
+use crate::harness::{App, Operator, Setup, Stage, canary_token, logout, text};
 use crate::scripted_idp::{Memory, ScriptedIdp};
 
 /// Queue, kind, arguments (contract section 5). The stream is kept as long as a token may live: 30 days where nothing is set.
@@ -158,37 +158,6 @@ async fn wrong_credentials_end_the_start_without_showing_them() {
     let last = said.lines().last().unwrap();
     assert!(last.contains("reach the broker at amqp://127.0.0.1") && last.contains("ACCESS_REFUSED"), "{last}");
     assert!(!said.contains("hunter2"), "the password is in the log");
-}
-
-/// A `message_id` that is not UTF-8 ends every connection that the message is delivered on: only the delivery limit gets it out of the way.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_message_that_no_client_can_read_leaves_alone() {
-    let stage = Stage::new().await;
-    let operator = Operator::of(&stage).await;
-    let memory = Memory::default();
-    let idp = ScriptedIdp::start(move |request| memory.answer(request)).await;
-    let setup = stage.worker(&format!("{}/revoke", idp.url()));
-    let mut worker = setup.start().await;
-    let app = App::connect(&stage.amqp_url).await;
-    app.publish(&logout("before", &canary_token(), &canary_token())).await;
-    stage.wait_for_count(2, "audit.revocations WHERE state = 'revoked'").await;
-    assert!(worker.stop().await.success());
-    for number in 0..200 {
-        if number == 100 {
-            publish_with_message_id(&stage.amqp_url, "auth.logout", b"\xff\xfe", b"{}").await;
-        }
-        app.publish(&logout(&number.to_string(), &canary_token(), &canary_token())).await;
-    }
-
-    let mut worker = setup.start().await;
-
-    operator.wait_for_ready(1, "revocation.dead").await;
-    stage.wait_for_count(2 * 201, "audit.revocations WHERE state = 'revoked'").await;
-    app.publish(&logout("behind", &canary_token(), &canary_token())).await;
-    stage.wait_for_count(2, "audit.revocations WHERE event_id = 'behind' AND state = 'revoked'").await;
-    assert_eq!(operator.ready("revocation.dead").await, 1, "nothing else was dead-lettered");
-    assert_eq!(stage.count("audit.rejected_events").await, 0);
-    worker.ready().await;
 }
 
 #[cfg(feature = "failpoints")]

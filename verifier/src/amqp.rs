@@ -13,7 +13,7 @@ use lapin::uri::AMQPUri;
 use lapin::{Connection, ConnectionProperties};
 use tracing::Level;
 
-pub use repair::Unreadable;
+pub use repair::{Faults, Unreadable};
 
 /// Libraries whose warnings print message bodies and credentials: lapin's show a returned message.
 const ERRORS_ONLY: [&str; 2] = ["lapin", "amq_protocol"];

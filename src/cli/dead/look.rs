@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::no_such_place;
 use crate::broker::{BrokerError, DeadMessage, DeadQueue};
 use crate::cli::CommandError;
-use crate::cli::output::{count, printable, remark, say, say_json, say_table};
+use crate::cli::output::{count, printable, remark, say, say_json, say_raw, say_table};
 
 /// Options of `dead list`.
 #[derive(clap::Args)]
@@ -29,6 +29,9 @@ pub(in crate::cli) struct Show {
     /// Print its body and the values of its publisher's headers too; they may hold raw tokens
     #[arg(long)]
     body: bool,
+    /// Print the body alone, byte by byte, for a file: to a terminal it may do anything
+    #[arg(long, requires = "body", conflicts_with = "json")]
+    raw: bool,
     /// Print the message as JSON
     #[arg(long)]
     json: bool,
@@ -106,7 +109,9 @@ pub(super) async fn show(mut queue: DeadQueue, args: &Show) -> Result<(), Comman
         remark("the body and the headers may hold raw tokens: mind where this output goes");
     }
     let shown = describe(&message, args.body);
-    if args.json {
+    if args.raw {
+        say_raw(message.body());
+    } else if args.json {
         say_json(&shown);
     } else {
         print(&shown, args.body.then(|| message.body()));

@@ -10,7 +10,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::words::{call_for_action, pace, residual_risk, states};
 use super::{Name, unknown};
 use crate::cli::CommandError;
-use crate::cli::output::{cell, printable, remark, say};
+use crate::cli::output::{cell, printable, remark, say, say_json_line};
 use crate::store::{Store, StoreError};
 
 /// What is left open is looked for at most so often: that reads every target.
@@ -106,7 +106,7 @@ impl Screen {
         }
         match &self.bars {
             Some(bars) => bars.show(incident),
-            None if self.json => say(incident),
+            None if self.json => say_json_line(incident),
             None => say(printable(&line(incident))),
         }
     }

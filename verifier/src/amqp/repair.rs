@@ -2,8 +2,12 @@
 //!
 //! RabbitMQ passes on any bytes as a short string and any depth of tables. The client ends its whole connection at a string that is not UTF-8, and its stack
 //! at tables in tables. So bytes that are not UTF-8 become `?`, and what is nested too deep becomes an array of bytes: no length changes, and so no frame does.
+//! And the broker adds headers of its own (`x-delivery-count`) to frames that were as large as frames may be; the client ends its connection at those, too.
+//! There the largest headers are left out.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -25,29 +29,38 @@ pub struct Unreadable(Arc<Noted>);
 #[derive(Default)]
 struct Noted {
     any: AtomicBool,
-    parts: Mutex<HashMap<(u16, u64), Vec<&'static str>>>,
+    faults: Mutex<HashMap<(u16, u64), Faults>>,
+}
+
+/// What of a message came otherwise than it was published.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Faults {
+    /// The AMQP names of what could not be read, `routing_key` among them.
+    pub parts: Vec<&'static str>,
+    /// How many headers were left out.
+    pub left_out: usize,
 }
 
 impl Unreadable {
-    /// The AMQP names of what could not be read of a message, `routing_key` among them; to be asked once for each delivery.
-    pub fn take(&self, channel: u16, delivery_tag: u64) -> Vec<&'static str> {
+    /// What became of a message on its way; to be asked once for each delivery.
+    pub fn take(&self, channel: u16, delivery_tag: u64) -> Faults {
         if !self.0.any.load(Ordering::Acquire) {
-            return Vec::new();
+            return Faults::default();
         }
-        let mut parts = self.lock();
-        let taken = parts.remove(&(channel, delivery_tag)).unwrap_or_default();
-        self.0.any.store(!parts.is_empty(), Ordering::Release);
+        let mut faults = self.lock();
+        let taken = faults.remove(&(channel, delivery_tag)).unwrap_or_default();
+        self.0.any.store(!faults.is_empty(), Ordering::Release);
         taken
     }
 
-    fn note(&self, channel: u16, delivery_tag: u64, faults: Vec<&'static str>) {
-        let mut parts = self.lock();
-        parts.insert((channel, delivery_tag), faults);
+    fn note(&self, channel: u16, delivery_tag: u64, found: Faults) {
+        let mut faults = self.lock();
+        faults.insert((channel, delivery_tag), found);
         self.0.any.store(true, Ordering::Release);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<(u16, u64), Vec<&'static str>>> {
-        self.0.parts.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<(u16, u64), Faults>> {
+        self.0.faults.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -56,38 +69,58 @@ pub(super) struct Repair {
     /// Bytes of a frame that needs no look and is still to come.
     unseen: usize,
     /// The message that has begun on each channel: its tag, where it is a delivery, and what is unreadable so far.
-    begun: HashMap<u16, (Option<u64>, Vec<&'static str>)>,
+    begun: HashMap<u16, (Option<u64>, Faults)>,
+    /// The largest frame that the client takes, as the broker proposed it.
+    frame_max: usize,
     unreadable: Option<Unreadable>,
+}
+
+/// How far a walk came.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Advance {
+    /// So many bytes may be passed on; the rest must come again, with more behind them.
+    pub(super) ready: usize,
+    /// So many bytes were taken out; those behind them moved forward.
+    pub(super) removed: usize,
 }
 
 impl Repair {
     pub(super) fn new(unreadable: Option<Unreadable>) -> Self {
-        Self { unseen: 0, begun: HashMap::new(), unreadable }
+        Self { unseen: 0, begun: HashMap::new(), frame_max: usize::MAX, unreadable }
     }
 
-    /// Repairs every whole frame at the start of `bytes`. Returns how many bytes may be passed on; the rest must come again, with more behind them.
-    pub(super) fn advance(&mut self, bytes: &mut [u8]) -> usize {
-        let mut done = 0;
+    /// Repairs every whole frame at the start of `bytes`.
+    pub(super) fn advance(&mut self, bytes: &mut [u8]) -> Advance {
+        let (mut ready, mut removed) = (0, 0);
         loop {
-            let skipped = self.unseen.min(bytes.len() - done);
-            (done, self.unseen) = (done + skipped, self.unseen - skipped);
-            let rest = &mut bytes[done..];
-            let Some(head) = rest.first_chunk::<HEAD>() else { return done };
+            let end = bytes.len() - removed;
+            let skipped = self.unseen.min(end - ready);
+            (ready, self.unseen) = (ready + skipped, self.unseen - skipped);
+            let rest = &mut bytes[ready..end];
+            let Some(head) = rest.first_chunk::<HEAD>() else { return Advance { ready, removed } };
             let (kind, channel) = (head[0], u16::from_be_bytes([head[1], head[2]]));
             let size = usize::try_from(u32::from_be_bytes([head[3], head[4], head[5], head[6]])).unwrap_or(usize::MAX);
             if !matches!(kind, METHOD | HEADER) || size > LARGEST {
                 self.unseen = size.saturating_add(AROUND);
                 continue;
             }
-            let Some(payload) = rest.get_mut(..size + AROUND).map(|frame| &mut frame[HEAD..HEAD + size]) else { return done };
+            let Some(payload) = rest.get_mut(..size + AROUND).map(|frame| &mut frame[HEAD..HEAD + size]) else {
+                return Advance { ready, removed };
+            };
             // What is cut short in itself is left to the client, which says so.
-            let _ = if kind == METHOD { self.method(channel, payload) } else { self.header(channel, payload) };
-            done += size + AROUND;
+            let repaired = if kind == METHOD { self.method(channel, payload) } else { self.header(channel, payload) };
+            let left = repaired.unwrap_or(size);
+            if left < size {
+                rest[3..HEAD].copy_from_slice(&u32::try_from(left).unwrap_or(u32::MAX).to_be_bytes());
+                rest.copy_within(HEAD + size.., HEAD + left);
+            }
+            (ready, removed) = (ready + left + AROUND, removed + size - left);
         }
     }
 
-    /// `basic.deliver`, `basic.get-ok` and `basic.return` hold words of a publisher.
-    fn method(&mut self, channel: u16, payload: &mut [u8]) -> Option<()> {
+    /// `basic.deliver`, `basic.get-ok` and `basic.return` hold words of a publisher. Returns the payload's length.
+    fn method(&mut self, channel: u16, payload: &mut [u8]) -> Option<usize> {
+        let length = payload.len();
         let mut walk = Walk { bytes: payload, at: 0 };
         let tag = match (walk.u16()?, walk.u16()?) {
             (60, 60) => {
@@ -96,7 +129,11 @@ impl Repair {
             }
             (60, 71) => Some(walk.u64()?),
             (60, 50) => None,
-            _ => return Some(()),
+            (10, 30) => {
+                self.tuned(walk)?;
+                return Some(length);
+            }
+            _ => return Some(length),
         };
         if tag.is_some() {
             walk.skip(1)?;
@@ -105,19 +142,65 @@ impl Repair {
             walk.short()?;
         }
         walk.short()?;
-        let key = walk.short()?;
-        self.begun.insert(channel, (tag, if key { vec!["routing_key"] } else { Vec::new() }));
+        let parts = if walk.short()? { vec!["routing_key"] } else { Vec::new() };
+        self.begun.insert(channel, (tag, Faults { parts, left_out: 0 }));
+        Some(length)
+    }
+
+    /// `connection.tune`, behind its class and method. A limit of 0 is none.
+    fn tuned(&mut self, mut walk: Walk<'_>) -> Option<()> {
+        walk.skip(2)?;
+        let proposed = usize::try_from(u32::from_be_bytes(walk.take()?)).ok()?;
+        self.frame_max = if proposed == 0 { usize::MAX } else { proposed };
         Some(())
     }
 
-    fn header(&mut self, channel: u16, payload: &mut [u8]) -> Option<()> {
+    /// Returns the payload's length, which is less than it was where headers are left out.
+    fn header(&mut self, channel: u16, payload: &mut [u8]) -> Option<usize> {
         let (tag, mut faults) = self.begun.remove(&channel).unwrap_or_default();
-        let walked = properties(payload, &mut faults);
-        if let (Some(tag), Some(unreadable), false) = (tag, &self.unreadable, faults.is_empty()) {
+        let length = payload.len();
+        let table = properties(payload, &mut faults.parts);
+        let excess = (length + AROUND).saturating_sub(self.frame_max);
+        let left = match table {
+            Some(Some(table)) if excess > 0 => leave_out(payload, table, excess, &mut faults),
+            _ => Some(length),
+        };
+        if let (Some(tag), Some(unreadable), false) = (tag, &self.unreadable, faults == Faults::default()) {
             unreadable.note(channel, tag, faults);
         }
-        walked
+        left
     }
+}
+
+/// Takes the largest of the headers out until the payload is shorter by `excess`; returns its length.
+fn leave_out(payload: &mut [u8], table: Range<usize>, excess: usize, faults: &mut Faults) -> Option<usize> {
+    let mut walk = Walk { bytes: payload, at: table.start };
+    let mut entries = Vec::new();
+    while walk.at < table.end {
+        let start = walk.at;
+        walk.short()?;
+        walk.value(table.end, 1)?;
+        entries.push(start..walk.at);
+    }
+    entries.sort_unstable_by_key(|entry| Reverse(entry.len()));
+    let mut removed = 0;
+    let enough = entries.iter().take_while(|entry| {
+        let goes_on = removed < excess;
+        removed += if goes_on { entry.len() } else { 0 };
+        goes_on
+    });
+    faults.left_out = enough.count();
+    entries.truncate(faults.left_out);
+    // From the back, so that what is not yet taken out stays where it is.
+    entries.sort_unstable_by_key(|entry| Reverse(entry.start));
+    let mut length = payload.len();
+    for entry in entries {
+        payload.copy_within(entry.end..length, entry.start);
+        length -= entry.len();
+    }
+    let size = u32::try_from(table.len() - removed).unwrap_or(u32::MAX);
+    payload[table.start - 4..table.start].copy_from_slice(&size.to_be_bytes());
+    Some(length)
 }
 
 /// The properties in the order of their flags, from bit 15 (AMQP 0-9-1, section 4.2.6.1).
@@ -146,19 +229,25 @@ const PROPERTIES: [(&str, Form); 14] = [
     ("cluster_id", Form::Short),
 ];
 
-/// Repairs the properties in the payload of a content header; adds the names of those that could not be read.
-fn properties(payload: &mut [u8], faults: &mut Vec<&'static str>) -> Option<()> {
+/// Repairs the properties in the payload of a content header; adds the names of those that could not be read. Returns where the headers' entries are.
+fn properties(payload: &mut [u8], faults: &mut Vec<&'static str>) -> Option<Option<Range<usize>>> {
     let mut walk = Walk { bytes: payload, at: 0 };
     // Class, weight and size of the body.
     walk.skip(12)?;
     let flags = walk.u16()?;
+    let mut table = None;
     for (bit, (name, form)) in PROPERTIES.into_iter().enumerate() {
         if flags & (1 << (15 - bit)) == 0 {
             continue;
         }
         let repaired = match form {
             Form::Short => walk.short()?,
-            Form::Table => walk.headers()?,
+            Form::Table => {
+                let start = walk.at + 4;
+                let repaired = walk.headers()?;
+                table = Some(start..walk.at);
+                repaired
+            }
             Form::Octet => walk.skip(1).map(|()| false)?,
             Form::Time => walk.skip(8).map(|()| false)?,
         };
@@ -166,7 +255,7 @@ fn properties(payload: &mut [u8], faults: &mut Vec<&'static str>) -> Option<()> 
             faults.push(name);
         }
     }
-    Some(())
+    Some(table)
 }
 
 /// A place in a payload. Every step says whether it repaired something; `None`: the payload ends before it.

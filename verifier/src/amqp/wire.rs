@@ -16,7 +16,7 @@ use lapin::tcp::{AMQPUriTcpExt, AsyncTcpStream, OwnedTLSConfig};
 use lapin::uri::AMQPUri;
 use lapin::{Connection, ConnectionProperties};
 
-use super::repair::{Repair, Unreadable};
+use super::repair::{Advance, Repair, Unreadable};
 
 /// How much is read at once.
 const CHUNK: usize = 64 << 10;
@@ -66,7 +66,8 @@ impl Wire {
         }
         let read = ready!(Pin::new(&mut self.socket).poll_read(context, &mut self.buffer[self.filled..]))?;
         self.filled += read;
-        self.ready += self.repair.advance(&mut self.buffer[self.ready..self.filled]);
+        let Advance { ready, removed } = self.repair.advance(&mut self.buffer[self.ready..self.filled]);
+        (self.ready, self.filled) = (self.ready + ready, self.filled - removed);
         Poll::Ready(Ok(read > 0))
     }
 }
