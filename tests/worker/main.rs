@@ -26,5 +26,6 @@ mod tokens;
 mod topology;
 mod verifier_owners;
 mod verifiers;
+mod views;
 
 use harness::scripted_idp;
