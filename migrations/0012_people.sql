@@ -63,7 +63,7 @@ CREATE FUNCTION revocation.standing(state text, finished_at timestamptz) RETURNS
     RETURN CASE WHEN state = 'running' AND finished_at IS NOT NULL THEN 'finished' ELSE state END;
 
 -- What holds of an incident whoever changes it, its tables' owner too:
--- what runs has the approval that it calls for; who opened it, at what limit, and who added to it never changes, and what it asks for only grows;
+-- what runs has the approval that it calls for; who opened it, at what limit, and who added to it never changes, and what it asks for, and a number that asks, only grows;
 -- an approval is given by the person whose session it is, who ordered nothing of it, and is not taken back; what is cancelled stays cancelled.
 -- A role that does not own the table may open, stop and end an incident; all else is done by functions.
 CREATE OR REPLACE FUNCTION revocation.refuse_incident() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -79,7 +79,7 @@ BEGIN
             USING ERRCODE = 'restrict_violation';
     ELSIF TG_OP = 'UPDATE' AND (NOT OLD.asks <@ NEW.asks OR NEW.asking < OLD.asking
             OR coalesce(NEW.asking_expected < OLD.asking_expected, NEW.asking_expected IS NULL AND OLD.asking_expected IS NOT NULL)
-            OR coalesce(NEW.targets_expected < OLD.targets_expected, NEW.targets_expected IS NULL AND OLD.targets_expected IS NOT NULL)) THEN
+            OR (OLD.targets_expected > OLD.approval_above AND coalesce(NEW.targets_expected, 0) < OLD.targets_expected)) THEN
         RAISE EXCEPTION 'incident %: what it asks for only grows', OLD.incident USING ERRCODE = 'restrict_violation';
     ELSIF TG_OP = 'UPDATE' AND NOT is_owner AND NEW.state NOT IN (OLD.state, 'awaiting_approval') THEN
         RAISE EXCEPTION 'incident %: % -> % refused: it is steered by the functions of schema revocation', OLD.incident, OLD.state, NEW.state

@@ -26,6 +26,8 @@ BEGIN
     IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
         EXECUTE format('GRANT revocation_owner TO %I', current_user); -- only a member gives away what it owns
     END IF;
+    -- For the list of migrations.
+    GRANT USAGE, CREATE ON SCHEMA public TO revocation_owner;
     EXECUTE format('GRANT CREATE ON DATABASE %I TO revocation_owner', current_database());
     -- Whoever migrated, it is the owner's from here on. Sequences and indexes follow their tables.
     FOR object IN

@@ -72,6 +72,10 @@ fn say_all(status: &Value) {
         &status["incidents"],
         ["incident", "state", "targets_received", "denied", "pending", "parked", "rate_per_s", "eta_seconds"],
     );
+    if status["undenied"].as_array().is_some_and(|rows| !rows.is_empty()) {
+        let columns = ["incident", "undenied", "cancelled_by", "cancel_reason", "finished_at"];
+        section("cancelled before all was denied: verifiers accept the rest", &status["undenied"], columns);
+    }
     section("backlog", &status["backlog"], ["provider", "lane", "state", "targets", "oldest_received_at", "next_attempt_at"]);
     section(
         "providers",

@@ -6,8 +6,9 @@ use super::{Store, StoreError};
 
 impl Store {
     /// `{"incidents": […], "backlog": […], "providers": […], "workers": […], "verifiers": […]}`: the rows of the audit views of these names, of
-    /// incidents those that are not finished, and those that were cancelled within a day before all of them was denied (`undenied`: targets). A worker and a verifier have `silent_s` besides: seconds since the last sign of life; open targets have
-    /// `overdue_s`: since the first was due of those that nothing holds back; incidents have `waits_s`: since they were opened.
+    /// incidents those that are not finished; `undenied`, where there are any: incidents that were cancelled within a day before all of their targets
+    /// were denied. A worker and a verifier have `silent_s` besides: seconds since the last sign of life; open targets have `overdue_s`: since the first
+    /// was due of those that nothing holds back; incidents have `waits_s`: since they were opened.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -17,10 +18,7 @@ impl Store {
         let work = sqlx::query_scalar!(
             r#"SELECT jsonb_build_object(
                    'incidents', (SELECT coalesce(jsonb_agg(i ORDER BY i.opened_at, i.incident), '[]')
-                       FROM (
-                           SELECT *, round(extract(epoch FROM now() - opened_at)) AS waits_s, targets_received - denied AS undenied FROM audit.incidents
-                           WHERE finished_at IS NULL
-                               OR (state = 'cancelled' AND denied < targets_received AND finished_at > now() - interval '1 day')) i),
+                       FROM (SELECT *, round(extract(epoch FROM now() - opened_at)) AS waits_s FROM audit.incidents WHERE finished_at IS NULL) i),
                    'backlog', (SELECT coalesce(jsonb_agg(b ORDER BY b.provider, b.lane, b.state), '[]')
                        FROM (SELECT a.*, round(extract(epoch FROM now() - o.since)) AS overdue_s
                            FROM audit.backlog a LEFT JOIN audit.overdue o USING (provider, lane, state)) b),
@@ -28,7 +26,11 @@ impl Store {
                    'workers', (SELECT coalesce(jsonb_agg(w ORDER BY w.instance, w.started_at), '[]')
                        FROM (SELECT *, round(extract(epoch FROM now() - last_seen_at)) AS silent_s FROM audit.workers) w),
                    'verifiers', (SELECT coalesce(jsonb_agg(v ORDER BY v.service, v.instance, v.broker_user), '[]')
-                       FROM (SELECT *, round(extract(epoch FROM now() - last_seen_at)) AS silent_s FROM audit.verifiers) v)) AS "status!""#
+                       FROM (SELECT *, round(extract(epoch FROM now() - last_seen_at)) AS silent_s FROM audit.verifiers) v))
+                   || coalesce((SELECT jsonb_build_object('undenied', jsonb_agg(u ORDER BY u.finished_at, u.incident)) FROM (
+                       SELECT incident, targets_received - denied AS undenied, cancelled_by, cancel_reason, finished_at FROM audit.incidents
+                       WHERE state = 'cancelled' AND denied < targets_received AND coalesce(finished_at > now() - interval '1 day', true)) u
+                       HAVING count(*) > 0), '{}') AS "status!""#
         )
         .fetch_one(&mut *connection);
         work.await.map_err(|e| StoreError::new(WHAT, e))

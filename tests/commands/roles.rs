@@ -113,7 +113,7 @@ async fn filled() -> Stage {
         let event = stage.event(name, 3).await;
         stage.change(event, 0..1, PARKED).await;
     }
-    stage.execute("UPDATE revocation.incidents SET asks = '{client}', asking = 2, targets_expected = 5 WHERE incident = 'waits'").await;
+    stage.execute("UPDATE revocation.incidents SET asks = '{client}', asking = 2, targets_expected = 50 WHERE incident = 'waits'").await;
     stage.execute("INSERT INTO revocation.workers (instance, version, lease_until) VALUES ('w', '1', now())").await;
     stage
         .execute(

@@ -35,6 +35,7 @@ mod topology;
 mod unreadable;
 mod verifier_owners;
 mod verifiers;
+mod views;
 mod window;
 
 use harness::scripted_idp;

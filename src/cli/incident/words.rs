@@ -31,12 +31,6 @@ pub(in crate::cli) fn call_for_action(incident: &Value) -> Option<String> {
             Some(format!("{waits} {since}: {}", command("approve", &so_many)))
         }
         "paused" => Some(format!("paused, {}: {}", wait(number("pending")), command("resume", ""))),
-        "cancelled" if number("undenied") > 0 => {
-            let undenied = count(number("undenied"), "target");
-            Some(format!(
-                "cancelled, {undenied} never denied: verifiers accept them; what must not be accepted is ordered under another name"
-            ))
-        }
         "running" if number("parked") > 0 => Some(format!("{} parked: {}", count(number("parked"), "target"), command("retry", ""))),
         _ => None,
     }
