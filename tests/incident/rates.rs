@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::harness::{Feed, Operator, Worker, canary_token, eventually, logout_of};
 use crate::publishers::{Gateway, mass, subjects};
 use crate::scene::Scene;
+use crate::scripted_idp::Reply;
 
 const USERS: &str = "REVOCATION__AUTHORIZATION__USERS";
 /// A name that no shell and no incident takes as it is.
@@ -17,6 +18,7 @@ async fn scene(per_minute: u32) -> Scene {
     let users = json!({ FLOOD: { "wide_targets_per_minute": per_minute }, "other": { "wide_targets_per_minute": 1000 } }).to_string();
     // A TOML inline table, which has = where JSON has a colon.
     let scene = Scene::new(Duration::ZERO).await.at_okta();
+    scene.provider.turns(|call| Some(Reply::status(if call.token.is_empty() { 204 } else { 200 })));
     scene.set(USERS, &users.replace("\":", "\" =")).set("REVOCATION__AUTHORIZATION__MASS_REVOCATION_USERS", FLOOD)
 }
 
@@ -29,13 +31,17 @@ fn denied(feed: &Feed) -> Vec<String> {
     names
 }
 
-async fn is_acked(scene: &Scene) {
+/// Everything was acknowledged.
+async fn ends(scene: &Scene, workers: &mut [Worker]) {
+    for worker in workers {
+        assert!(worker.stop().await.success());
+    }
     scene.stage.queues_are_empty().await;
 }
 
 /// The incidents that hold what was beyond a rate.
 async fn held(scene: &Scene) -> Vec<Value> {
-    scene.stage.rows("SELECT to_jsonb(i) FROM audit.incidents i WHERE incident LIKE 'rate-%' ORDER BY incident").await
+    scene.stage.rows("SELECT to_jsonb(i) FROM audit.incidents i WHERE incident LIKE 'rate-%' ORDER BY incident COLLATE \"C\"").await
 }
 
 async fn approve(scene: &Scene, incident: &Value) {
@@ -47,7 +53,7 @@ async fn approve(scene: &Scene, incident: &Value) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_is_denied_up_to_the_rate_and_the_rest_waits_for_a_second_person() {
     let scene = scene(100).await;
-    let [worker] = scene.workers().await;
+    let [worker]: [Worker; 1] = scene.workers().await;
     let (feed, gateway) = (Feed::listen(&scene.stage.amqp_url).await, Gateway::of(&scene.stage).await);
     let tokens: Vec<String> = (0..11).map(|_| canary_token()).collect();
     for (number, token) in tokens.iter().enumerate() {
@@ -55,7 +61,6 @@ async fn a_flood_is_denied_up_to_the_rate_and_the_rest_waits_for_a_second_person
         targets.insert(150, json!({ "token": token }));
         gateway.publish(Some(FLOOD), &logout_of(&format!("f-{number}"), json!(targets))).await;
     }
-    is_acked(&scene).await;
     scene.stage.wait_for_count(11 * 301, "audit.revocations").await;
     scene.stage.wait_for_count(11, "audit.revocations WHERE target_kind = 'token' AND state = 'revoked' AND incident IS NULL").await;
     scene
@@ -101,14 +106,13 @@ async fn tells(scene: &Scene, worker: &Worker, targets: f64) {
 #[tokio::test(flavor = "multi_thread")]
 async fn others_are_not_held_back_and_a_logouts_actor_may_approve() {
     let scene = scene(0).await;
-    let [_worker] = scene.workers().await;
+    let [_worker]: [Worker; 1] = scene.workers().await;
     let (feed, gateway) = (Feed::listen(&scene.stage.amqp_url).await, Gateway::of(&scene.stage).await);
     for user in [Some(FLOOD), Some("other"), Some("unlisted"), None] {
         let mut event = logout_of(user.unwrap_or("unnamed"), json!(subjects(user.unwrap_or("unnamed"), 2)));
         event["data"]["actor"] = json!("bob");
         gateway.publish(user, &event).await;
     }
-    is_acked(&scene).await;
     scene.stage.wait_for_count(4, "audit.revocations WHERE state = 'revoked'").await;
     assert_eq!(denied(&feed), ["other-0", "other-1", "unlisted-0", "unlisted-1"]);
     let incidents = held(&scene).await;
@@ -125,14 +129,13 @@ async fn others_are_not_held_back_and_a_logouts_actor_may_approve() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_is_the_same_event_and_one_within_the_rate_waits_no_longer() {
     let scene = scene(3).await;
-    let [first] = scene.workers().await;
+    let [mut first]: [Worker; 1] = scene.workers().await;
     let (feed, gateway) = (Feed::listen(&scene.stage.amqp_url).await, Gateway::of(&scene.stage).await);
     let part = logout_of("part", json!([{ "sub": "a" }, { "sub": "b" }, { "token": canary_token() }, { "sub": "c" }, { "sub": "d" }]));
     let whole = logout_of("whole", json!([{ "sub": "e" }, { "sub": "f" }]));
     for event in [&part, &whole, &part, &whole, &part] {
         gateway.publish(Some(FLOOD), event).await;
     }
-    is_acked(&scene).await;
     scene.stage.wait_for_count(7, "audit.revocations").await;
     assert_eq!(first.metric("revocation_events_duplicate_total").await, 3.0);
     scene.passes_a_logout(&feed, "meanwhile").await;
@@ -141,8 +144,8 @@ async fn a_copy_is_the_same_event_and_one_within_the_rate_waits_no_longer() {
     assert_eq!(scene.stage.count("audit.revocations WHERE identity_reused").await, 0);
 
     // Another worker, whose bucket is full: it knows of no copy.
-    drop(first);
-    let [_second] = scene.workers().await;
+    ends(&scene, std::slice::from_mut(&mut first)).await;
+    let [second]: [Worker; 1] = scene.workers().await;
     gateway.publish(Some(FLOOD), &whole).await;
     scene
         .stage
@@ -157,17 +160,17 @@ async fn a_copy_is_the_same_event_and_one_within_the_rate_waits_no_longer() {
         .wait_for_count(5, "audit.revocations WHERE event_id = 'part' AND state = 'revoked' AND denied_at IS NOT NULL AND incident IS NULL")
         .await;
     assert_eq!((denied(&feed).len(), scene.stage.count("audit.revocations").await), (6, 9));
+    ends(&scene, &mut [second]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mass_revocation_beyond_the_rate_waits_in_its_own_incident_but_for_its_tokens() {
     let scene = scene(2).await;
-    let [_worker] = scene.workers().await;
+    let [_worker]: [Worker; 1] = scene.workers().await;
     let (feed, gateway) = (Feed::listen(&scene.stage.amqp_url).await, Gateway::of(&scene.stage).await);
     let token = canary_token();
     let targets = [&subjects("m", 5)[..], &[json!({ "token": token })]].concat();
     gateway.publish(Some(FLOOD), &mass("m-1", "breach", &targets)).await;
-    is_acked(&scene).await;
     scene.stage.wait_for_count(6, "audit.revocations WHERE incident = 'breach'").await;
     eventually("the token is denied", async || (feed.digests(Phase::Requested).len() == 1).then_some(())).await;
     assert_eq!(denied(&feed), ["m-0", "m-1"]);
@@ -195,7 +198,6 @@ async fn the_limit_is_shared_among_live_workers_and_a_killed_one_loses_nothing()
     }
     operator.wait_for_ready(0, "revocation.logout").await;
     scene.stage.wait_for_count(800, "audit.revocations WHERE target_kind = 'subject'").await;
-    is_acked(&scene).await;
     let done = scene.stage.count("audit.revocations WHERE target_kind = 'subject' AND incident IS NULL").await;
     assert!((50..=200).contains(&done), "{done}");
     for incident in held(&scene).await {
