@@ -29,7 +29,8 @@ impl Publisher {
     pub async fn refuse(&self, received: &Received, refusal: &Refusal, at: &str) -> Result<(), PublishError> {
         let given = received.properties.headers().clone().unwrap_or_default();
         let unreadable = given.inner().get(original::HEADER).filter(|_| received.origin.original == Original::Unreadable).cloned();
-        let mut headers = strip(given);
+        // One that its publisher made up must not stand where there is none.
+        let mut headers = without(given, |name| name == USER);
         let origin = &received.origin;
         let user = origin.broker_user.as_deref();
         headers.insert(original::HEADER.into(), unreadable.unwrap_or_else(|| original::write(origin.senders())));
@@ -201,15 +202,14 @@ impl DeadQueue {
 
 /// The headers without those that the refusal and the broker's dead-lettering added.
 fn strip(headers: FieldTable) -> FieldTable {
+    let added = ["x-refused-", original::HEADER, "x-death", "x-first-death", "x-last-death", "x-delivery-count"];
+    without(headers, |name| added.iter().any(|added| name.starts_with(added)))
+}
+
+fn without(headers: FieldTable, is_dropped: impl Fn(&str) -> bool) -> FieldTable {
     let mut kept = FieldTable::default();
-    for (name, value) in headers.inner() {
-        let name_text = name.as_str();
-        if !["x-refused-", original::HEADER, "x-death", "x-first-death", "x-last-death", "x-delivery-count"]
-            .iter()
-            .any(|added| name_text.starts_with(added))
-        {
-            kept.insert(name.clone(), value.clone());
-        }
+    for (name, value) in headers.inner().iter().filter(|(name, _)| !is_dropped(name.as_str())) {
+        kept.insert(name.clone(), value.clone());
     }
     kept
 }
