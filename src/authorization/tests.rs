@@ -157,10 +157,13 @@ fn what_cannot_be_read_is_refused_whoever_sends_it() {
     }
 }
 
+/// Seconds to wait, targets that want to go then, how many of them go.
+type Step = (f64, usize, usize);
+
+/// At so many targets a minute.
 #[test]
 fn a_bucket_lets_a_minutes_number_go_at_once_and_fills_within_a_minute() {
-    // Targets a minute; steps of seconds to wait, targets that want to go, how many of them go.
-    let rows: [(f64, &[(f64, usize, usize)]); 6] = [
+    let rows: [(f64, &[Step]); 6] = [
         (100.0, &[(0.0, 1000, 100), (0.01, 1000, 0), (0.09, 1000, 0), (0.5, 5, 1), (60.0, 1000, 100)]),
         (60.0, &[(0.0, 60, 60), (1.0, 5, 1), (1.0, 5, 1), (0.5, 5, 0), (0.5, 5, 1)]),
         (60.0, &[(3600.0, 1000, 60), (30.0, 10, 10), (0.0, 100, 20)]),

@@ -178,16 +178,15 @@ impl DeadQueue {
 }
 
 /// The headers without those that the refusal and the broker's dead-lettering added.
-pub(super) fn strip(headers: FieldTable) -> FieldTable {
+fn strip(headers: FieldTable) -> FieldTable {
+    let added = ["x-refused-", original::HEADER, "x-death", "x-first-death", "x-last-death", "x-delivery-count"];
+    without(headers, |name| added.iter().any(|added| name.starts_with(added)))
+}
+
+pub(super) fn without(headers: FieldTable, is_dropped: impl Fn(&str) -> bool) -> FieldTable {
     let mut kept = FieldTable::default();
-    for (name, value) in headers.inner() {
-        let name_text = name.as_str();
-        if !["x-refused-", original::HEADER, "x-death", "x-first-death", "x-last-death", "x-delivery-count"]
-            .iter()
-            .any(|added| name_text.starts_with(added))
-        {
-            kept.insert(name.clone(), value.clone());
-        }
+    for (name, value) in headers.inner().iter().filter(|(name, _)| !is_dropped(name.as_str())) {
+        kept.insert(name.clone(), value.clone());
     }
     kept
 }

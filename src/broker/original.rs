@@ -6,7 +6,7 @@
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldArray, FieldTable};
 
-use super::dead;
+use super::{QUEUES, dead};
 use crate::authorization::{MAX_SENDERS, Original};
 use crate::event::Origin;
 
@@ -76,10 +76,22 @@ pub(super) fn of_dead(properties: &BasicProperties) -> AMQPValue {
     if has(dead::CODE) {
         add(dead::header(properties, dead::USER));
     }
-    if !has(dead::CODE) || has("x-death") || has("x-first-death-reason") {
+    if !has(dead::CODE) || headers.is_some_and(died_here) {
         add(properties.user_id().as_ref().map(ToString::to_string));
     }
     write(senders.iter().map(Option::as_deref))
+}
+
+/// Whether the broker took it out of one of our queues: then no worker refused it, whatever its headers say.
+fn died_here(headers: &FieldTable) -> bool {
+    let Some(AMQPValue::FieldArray(deaths)) = headers.inner().get("x-death") else { return false };
+    deaths.as_slice().iter().any(|death| match death {
+        AMQPValue::FieldTable(death) => {
+            let queue = death.inner().get("queue");
+            matches!(queue, Some(AMQPValue::LongString(queue)) if QUEUES.iter().any(|ours| queue.as_bytes() == ours.as_bytes()))
+        }
+        _ => false,
+    })
 }
 
 #[cfg(test)]
@@ -143,11 +155,14 @@ mod tests {
     /// Message in `revocation.dead`, and whose rights it needs when it is put back.
     #[test]
     fn a_dead_message_keeps_its_sender_and_wins_none() {
-        let (code, died) = ((dead::CODE, text("not_allowed")), ("x-death", list(&["x"])));
+        let death = |queue| AMQPValue::FieldArray(FieldArray::from(vec![AMQPValue::FieldTable(table(&[("queue", text(queue))]))]));
+        let (code, died, elsewhere) =
+            ((dead::CODE, text("not_allowed")), ("x-death", death("revocation.mass")), ("x-death", death("retry")));
         let (own, claimed) = (|name| (dead::USER, text(name)), |name| (HEADER, text(name)));
         let rows = [
             (vec![code.clone(), own("shop")], None, vec!["shop"]),
             (vec![code.clone()], None, vec![""]),
+            (vec![code.clone(), own("shop"), elsewhere], None, vec!["shop"]),
             (vec![code.clone(), own("shop"), claimed("shop")], None, vec!["shop"]),
             (vec![code.clone(), own("shop"), claimed("soc")], None, vec!["soc", "shop"]),
             (vec![code.clone(), claimed("soc")], None, vec!["soc", ""]),

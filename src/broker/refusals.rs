@@ -9,7 +9,7 @@ use revocation_verifier::amqp::close;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use super::dead::{self, strip, without_user};
+use super::dead::{self, without, without_user};
 use super::fit::fitted;
 use super::publisher::{CONFIRM_TIMEOUT, publish_once, verdict};
 use super::{Broker, BrokerError, DEAD, PublishError, Publisher, Received, original};
@@ -109,6 +109,7 @@ fn dressed(received: &Received, refusal: &Refusal, at: &str, frame_max: u32) -> 
     }
     let given = received.properties.headers().clone().unwrap_or_default();
     own.insert(original::HEADER.into(), original::of_refused(origin, &given));
-    let foreign = strip(given);
+    // One that its publisher made up must not stand where there is none.
+    let foreign = without(given, |name| name == dead::USER);
     fitted(without_user(&received.properties).with_delivery_mode(2), own, foreign, frame_max, received.left_out)
 }

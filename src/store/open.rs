@@ -47,8 +47,8 @@ impl<'a> NewIncident<'a> {
     fn of(new: &'a NewEvent<'a>) -> Self {
         Self {
             reason: if is_held_logout(new) { Some(OVER_RATE) } else { new.event.reason.as_deref() },
-            opened_by: actor(new).or(new.broker_user).unwrap_or("unknown"),
-            opened_via: new.broker_user,
+            opened_by: actor(new).or(new.broker_user).unwrap_or(UNNAMED),
+            opened_via: new.broker_user.or(is_held_logout(new).then_some(UNNAMED)),
             opened_at: new.event.received_at,
             contributors: Vec::new(),
             targets: 0,
@@ -60,6 +60,9 @@ impl<'a> NewIncident<'a> {
         }
     }
 }
+
+/// Stands for a broker user where an event names none.
+const UNNAMED: &str = "unnamed publisher";
 
 /// Why an incident was opened that holds what logouts order beyond a sender's rate.
 const OVER_RATE: &str = "more logouts than the broker user may order in a minute";

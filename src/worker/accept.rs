@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::copies::{age, is_second_copy};
 use super::correct::corrected;
 use super::early::{early, hand_back_after_long};
-use super::excess::Excess;
+use super::excess::{Excess, change_known, waiting};
 use super::intake::{Taken, note_denied};
 use super::job::{Context, Job};
 use super::refuse::refuse;
@@ -108,12 +108,6 @@ fn prepare(worker: &Worker, taken: Taken) -> Option<Prepared> {
     }
     let excess = taken.excess.iter().flat_map(|excess| waiting(worker, &excess.event)).collect();
     Some(Prepared { taken, targets, excess, room })
-}
-
-/// The targets of an excess, none of them a token.
-fn waiting(worker: &Worker, event: &LogoutEvent) -> Vec<NewTarget> {
-    let give_up_at = event.received_at + worker.give_up_after;
-    event.targets.iter().map(|_| NewTarget { disposition: Disposition::Turn, sealed: None, give_up_at }).collect()
 }
 
 /// Room in memory for the event's targets, provider by provider: all of a provider's or none, so that refresh tokens stay first.
@@ -218,25 +212,6 @@ fn set_aside(worker: &Arc<Worker>, taken: Taken, code: RefusalCode, reason: Stri
     let Taken { received, event, .. } = taken;
     let refusal = Refusal::new(code, reason).of_event(Some(event.source), Some(event.id));
     refuse(worker, received, refusal);
-}
-
-/// An event that was known may have been accepted with a denial that was never confirmed: now it waits. Or it waits for a second person, and a copy within
-/// its sender's rate was denied: now it waits no longer.
-async fn change_known(worker: &Worker, row: Uuid, denied_at: Option<OffsetDateTime>) {
-    let (mut failures, schedule) = (0, Schedule::reconnecting());
-    loop {
-        let changed = match denied_at {
-            None => worker.store.withhold(row).await,
-            Some(at) => worker.store.let_go(row, at).await,
-        };
-        let Err(error) = changed else { return };
-        failures += 1;
-        tracing::debug!(%error, failures, "change a known event");
-        tokio::select! {
-            () = tokio::time::sleep(schedule.delay(failures, None)) => {}
-            () = worker.stop.cancelled() => return,
-        }
-    }
 }
 
 /// `within_rate`: it was known, all of it is denied now, and on record it may wait for a second person.

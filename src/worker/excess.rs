@@ -4,12 +4,14 @@
 
 use std::time::Instant;
 
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::Worker;
 use crate::authorization::{Admitted, incident_name};
 use crate::event::{LogoutEvent, Origin};
-use crate::store::Approval;
+use crate::retry::Schedule;
+use crate::store::{Approval, Disposition, NewTarget};
 use crate::target::{Kind, Target};
 
 /// The part of an event that waits.
@@ -94,5 +96,30 @@ fn tell(worker: &Worker, origin: &Origin, excess: &Excess) {
             targets = event.targets.len(),
             "more wide targets than this broker user may order in a minute: they wait for a second person"
         );
+    }
+}
+
+/// The targets of an excess, none of them a token.
+pub(super) fn waiting(worker: &Worker, event: &LogoutEvent) -> Vec<NewTarget> {
+    let give_up_at = event.received_at + worker.give_up_after;
+    event.targets.iter().map(|_| NewTarget { disposition: Disposition::Turn, sealed: None, give_up_at }).collect()
+}
+
+/// An event that was known may have been accepted with a denial that was never confirmed: now it waits. Or it waits for a second person, and a copy within
+/// its sender's rate was denied: now it waits no longer.
+pub(super) async fn change_known(worker: &Worker, row: Uuid, denied_at: Option<OffsetDateTime>) {
+    let (mut failures, schedule) = (0, Schedule::reconnecting());
+    loop {
+        let changed = match denied_at {
+            None => worker.store.withhold(row).await,
+            Some(at) => worker.store.let_go(row, at).await,
+        };
+        let Err(error) = changed else { return };
+        failures += 1;
+        tracing::debug!(%error, failures, "change a known event");
+        tokio::select! {
+            () = tokio::time::sleep(schedule.delay(failures, None)) => {}
+            () = worker.stop.cancelled() => return,
+        }
     }
 }

@@ -135,7 +135,8 @@ async fn a_requeued_message_is_as_its_publisher_sent_it() {
     let headers = properties.headers().clone().unwrap_or_default();
     // The queue adds its own on each delivery.
     let names: Vec<_> = headers.inner().keys().map(|name| name.as_str()).filter(|name| *name != "x-delivery-count").collect();
-    assert_eq!(names, ["tenant"]);
+    assert_eq!(names, ["tenant", "x-original-user"]);
+    assert_eq!(headers.inner().get("x-original-user"), Some(&AMQPValue::LongString("guest".into())), "who sent it first");
     assert_eq!(left(&broker).await, ["m-1"]);
 }
 

@@ -29,9 +29,6 @@ fn requeue_all(scene: &Scene) -> Ran {
 
 async fn refusals(scene: &Scene, count: i64, of: &str) {
     scene.stage.wait_for_count(count, &format!("audit.rejected_events WHERE code = 'not_allowed' AND {of}")).await;
-    let operator = Operator::of(&scene.stage).await;
-    scene.stage.queues_are_empty().await;
-    drop(operator);
 }
 
 async fn dead(scene: &Scene, messages: u32) {
@@ -49,7 +46,7 @@ async fn what_lies_outside_a_users_rights_is_refused_and_the_rest_goes_on() {
         event
     };
     let bad: [(Value, &str); 3] = [
-        (foreign("source", "/apps/shopping"), "source \"/apps/shopping\" is refused: broker user \"shop\" may order sources"),
+        (foreign("source", "/apps/shopping"), "source \"/apps/shopping\" is refused"),
         (logout_of("kind", json!([{ "token": canary_token() }, { "sub": "u" }])), "data.targets[1] is of kind subject"),
         (logout_of("first", json!([{ "sub": "u" }])), "data.targets[0] is of kind subject"),
     ];
@@ -130,7 +127,7 @@ async fn no_header_of_a_publisher_wins_a_right() {
         list(&["soc"; 9]),
         list(&[]),
         text(&"soc".repeat(100)),
-        AMQPValue::ShortString("soc".into()),
+        AMQPValue::Boolean(true),
         AMQPValue::LongInt(7),
         AMQPValue::Void,
     ];

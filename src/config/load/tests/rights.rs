@@ -73,10 +73,12 @@ fn variables_speak_of_users_one_by_one_and_lie_over_the_file() {
     assert_eq!(anonymous.and_then(|rights| rights.kinds), Some(vec![Kind::Token, Kind::Session]));
 }
 
+type Variables = &'static [(&'static str, &'static str)];
+
 #[test]
 fn mistakes_are_named() {
-    let one = "REVOCATION__AUTHORIZATION__USERS__SHOP";
-    let rows: [(&str, &[(&str, &str)], &str); 10] = [
+    const ONE: &str = "REVOCATION__AUTHORIZATION__USERS__SHOP";
+    let rows: [(&str, Variables, &str); 10] = [
         ("authorization.users.shop.kinds = ['tokens']", &[], "authorization.users.shop.kinds: must list kinds of targets"),
         (
             "authorization.users.shop.wide_targets_per_minute = -1",
@@ -89,7 +91,7 @@ fn mistakes_are_named() {
         ("authorization.users = ['shop']", &[], "authorization.users: must be"),
         ("authorization.anonymous.kind = 1", &[], "authorization.anonymous.kind: unknown setting"),
         ("", &[(USERS, "shop")], "authorization.users (from REVOCATION__AUTHORIZATION__USERS): must be"),
-        ("", &[(one, "shop")], "REVOCATION__AUTHORIZATION__USERS__SHOP: names no setting"),
+        ("", &[(ONE, "shop")], "REVOCATION__AUTHORIZATION__USERS__SHOP: names no setting"),
         (
             "authorization.users.'a-b' = {}\nauthorization.users.'a.b' = {}",
             &[("REVOCATION__AUTHORIZATION__USERS__A_B__KINDS", "token")],
