@@ -143,7 +143,7 @@ async fn what_the_broker_does_not_take_back_is_left_to_it_and_delays_nobody() {
     let app = App::connect(&stage.amqp_url).await;
     for number in 0..20 {
         let body = vec![b'['; if number % 2 == 0 { 3_000_000 } else { 30 }];
-        app.publish_raw("auth.logout", &body, properties(number, 200)).await;
+        app.publish_raw("auth.logout", &body, properties(5 * number, 200)).await;
     }
     servers.broker(|broker| broker.ctl(&["eval", "application:set_env(rabbit, max_message_size, 1000000)."])).expect("set the limit");
 
