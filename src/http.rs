@@ -107,7 +107,7 @@ impl Health {
         Snapshot {
             consuming: *self.consuming.borrow(),
             publishing: worker.publisher.is_connected(),
-            in_hand: self.window.in_hand(),
+            in_hand: self.window.in_hand().map(|seen| (seen.queue, [seen.messages, seen.bytes, usize::from(seen.is_full)])).to_vec(),
             database: worker.database_up.load(Ordering::Relaxed),
             clock_offset: worker.clock.offset().map(|offset| offset.ahead.as_seconds_f64()),
             providers: worker.gates.iter().map(|(name, gate)| (name.to_string(), gate.breaker(), gate.in_flight())).collect(),

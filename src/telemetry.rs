@@ -19,7 +19,6 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
-use crate::broker::{InHand, QUEUES};
 use crate::config::LogConfig;
 use crate::event::{Lane, RefusalCode};
 use crate::store::{Backlog, VerifierCount};
@@ -78,11 +77,6 @@ struct SideLabel {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct QueueLabel {
-    queue: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StateLabel {
     state: &'static str,
 }
@@ -135,9 +129,7 @@ pub struct Metrics {
     probes: Family<ProbeLabels, Counter>,
     broker_up: Family<SideLabel, Gauge>,
     database_up: Gauge,
-    deliveries_in_hand: Family<QueueLabel, Gauge>,
-    bytes_in_hand: Family<QueueLabel, Gauge>,
-    window_full: Family<QueueLabel, Gauge>,
+    in_hand: [Family<[(&'static str, &'static str); 1], Gauge>; 3],
     clock_offset: Gauge<f64, AtomicU64>,
 }
 
@@ -149,8 +141,8 @@ pub struct Snapshot {
     pub publishing: bool,
     /// Whether the last call to Postgres succeeded.
     pub database: bool,
-    /// The deliveries in hand, queue by queue.
-    pub in_hand: [InHand; QUEUES.len()],
+    /// Queue; its deliveries in hand, what they take in bytes, 1 if its window is full.
+    pub in_hand: Vec<(&'static str, [usize; 3])>,
     /// By how many seconds this machine's clock is ahead of the database's, once that is known.
     pub clock_offset: Option<f64>,
     /// Provider, breaker, targets in memory.
@@ -189,9 +181,7 @@ impl Metrics {
             probes: Family::default(),
             broker_up: Family::default(),
             database_up: Gauge::default(),
-            deliveries_in_hand: Family::default(),
-            bytes_in_hand: Family::default(),
-            window_full: Family::default(),
+            in_hand: Default::default(),
             clock_offset: Gauge::default(),
         };
         metrics.register(version);
@@ -244,9 +234,9 @@ impl Metrics {
         );
         r.register("broker_up", "1 if the connection is up", self.broker_up.clone());
         r.register("database_up", "1 if the last call to Postgres succeeded", self.database_up.clone());
-        r.register("deliveries_in_hand", "Deliveries that are not acknowledged, by queue", self.deliveries_in_hand.clone());
-        r.register("bytes_in_hand", "What those deliveries take in memory, by queue", self.bytes_in_hand.clone());
-        r.register("window_full", "1 if the queue's share of amqp.bytes_in_hand is used up and nothing moves", self.window_full.clone());
+        r.register("deliveries_in_hand", "Deliveries that are not acknowledged, by queue", self.in_hand[0].clone());
+        r.register("bytes_in_hand", "What those deliveries take in memory, by queue", self.in_hand[1].clone());
+        r.register("window_full", "1 if the queue's share of amqp.bytes_in_hand is used up and nothing moves", self.in_hand[2].clone());
         r.register_with_unit(
             "clock_offset",
             "By how much this machine's clock is ahead of the database's; NaN: not known yet",
@@ -348,19 +338,14 @@ impl Metrics {
 
     /// OpenMetrics text.
     pub fn encode(&self, snapshot: &Snapshot) -> String {
-        let up = |side, up| {
+        for (side, up) in [("consume", snapshot.consuming), ("publish", snapshot.publishing)] {
             self.broker_up.get_or_create(&SideLabel { side }).set(i64::from(up));
-        };
-        up("consume", snapshot.consuming);
-        up("publish", snapshot.publishing);
+        }
         self.database_up.set(i64::from(snapshot.database));
-        for InHand { queue, messages, bytes, is_full } in snapshot.in_hand {
-            let gauge = |family: &Family<QueueLabel, Gauge>, value| {
-                family.get_or_create(&QueueLabel { queue }).set(i64::try_from(value).unwrap_or(i64::MAX));
-            };
-            gauge(&self.deliveries_in_hand, messages);
-            gauge(&self.bytes_in_hand, bytes);
-            gauge(&self.window_full, usize::from(is_full));
+        for (queue, values) in &snapshot.in_hand {
+            for (family, value) in self.in_hand.iter().zip(values) {
+                family.get_or_create(&[("queue", *queue)]).set(i64::try_from(*value).unwrap_or(i64::MAX));
+            }
         }
         self.clock_offset.set(snapshot.clock_offset.unwrap_or(f64::NAN));
         for (provider, breaker, in_flight) in &snapshot.providers {

@@ -136,7 +136,7 @@ impl<'a> Queue<'a> {
                 pumped = self.pump(&mut consumer, &mut returned) => pumped.map(|()| false)?,
                 () = stop.cancelled() => true,
             };
-            within(self.name, async { Ok(cancel(&self.channel, &consumer).await) }).await?;
+            within(self.name, cancel(&self.channel, &consumer)).await?;
             if is_stopped {
                 return Ok(());
             }
@@ -228,9 +228,10 @@ async fn consume(channel: &Channel, queue: &'static str, tag: &str, prefetch: u1
     .await
 }
 
-async fn cancel(channel: &Channel, consumer: &Consumer) {
+async fn cancel(channel: &Channel, consumer: &Consumer) -> Result<(), BrokerError> {
     // A channel that is already gone needs no cancelling.
     drop(channel.basic_cancel(consumer.tag(), BasicCancelOptions::default()).await);
+    Ok(())
 }
 
 /// Wipes a body at the speed of memory: while many come that do not fit, lapin reads on.
