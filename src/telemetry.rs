@@ -183,11 +183,7 @@ impl Metrics {
         r.register("build", "Version of the program", Info::new([("version", version)]));
         r.register("events_accepted", "Events committed for the first time, by lane", self.accepted.clone());
         r.register("events_duplicate", "Events that were known already", self.duplicates.clone());
-        r.register(
-            "events_identity_reused",
-            "Events committed although another one with other content has their identity",
-            self.identities_reused.clone(),
-        );
+        r.register("events_identity_reused", "Events committed beside another one of their identity", self.identities_reused.clone());
         r.register("events_refused", "Events refused, by code", self.refused.clone());
         r.register("targets_over_rate", "Targets beyond their sender's rate, which wait for a second person", self.held_back.clone());
         r.register("attempts", "Provider calls, by provider and outcome", self.attempts.clone());
@@ -321,12 +317,8 @@ impl Metrics {
         self.database_up.set(i64::from(snapshot.database));
         for (provider, breaker, in_flight) in &snapshot.providers {
             let label = ProviderLabel { provider: provider.clone() };
-            let level = match *breaker {
-                "closed" => 0,
-                "half_open" => 1,
-                _ => 2,
-            };
-            self.breaker.get_or_create(&label).set(level);
+            let level = ["closed", "half_open"].iter().position(|state| state == breaker).unwrap_or(2);
+            self.breaker.get_or_create(&label).set(level as i64);
             self.in_flight.get_or_create(&label).set(i64::try_from(*in_flight).unwrap_or(i64::MAX));
         }
         for (provider, result, count) in &snapshot.probes {

@@ -181,5 +181,9 @@ fn say_event(status: &Value) {
     say(printable(&format!("applied by {applied} of {}{rest}", count(live, "live verifier"))));
     let columns =
         ["revocation_id", "provider", "target_kind", "token_type_hint", "state", "proof", "attempts", "next_attempt_at", "last_error"];
+    let rows = status["revocations"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if rows.iter().any(|row| row["identity_reused"] == true) {
+        say("several events with this identity are on record, and mean different things: see identity_reused in audit.revocations");
+    }
     section("targets", &status["revocations"], columns);
 }

@@ -1,6 +1,6 @@
 //! What an event means, as one digest: two events of one identity are the same event exactly if this is the same.
 
-use aws_lc_rs::digest::{Context, SHA256};
+use aws_lc_rs::digest::{SHA256, digest};
 use time::OffsetDateTime;
 
 use super::LogoutEvent;
@@ -17,13 +17,13 @@ pub fn content(event: &LogoutEvent) -> [u8; 32] {
     let mut targets: Vec<_> = event.targets.iter().map(of_target).collect();
     targets.sort_unstable();
     targets.dedup();
-    let mut digest = Digest::new();
-    digest.part(RULE);
-    digest.part(event.event_type.as_str().as_bytes());
-    digest.optional(event.incident.as_deref());
-    digest.time(said_cutoff(event));
-    targets.iter().for_each(|target| digest.part(target));
-    digest.finish()
+    let mut parts = Parts::new();
+    parts.part(RULE);
+    parts.part(event.event_type.as_str().as_bytes());
+    parts.optional(event.incident.as_deref());
+    parts.time(said_cutoff(event));
+    targets.iter().for_each(|target| parts.part(target));
+    parts.digest()
 }
 
 fn said_cutoff(event: &LogoutEvent) -> Option<OffsetDateTime> {
@@ -35,12 +35,12 @@ fn said_cutoff(event: &LogoutEvent) -> Option<OffsetDateTime> {
 fn of_target(target: &Target) -> [u8; 32] {
     let Target { sid, sub, client_id, iss, .. } = target;
     let kind = target.selector.kind();
-    let mut digest = Digest::new();
-    digest.part(kind.as_str().as_bytes());
-    digest.part(target.provider.as_bytes());
+    let mut parts = Parts::new();
+    parts.part(kind.as_str().as_bytes());
+    parts.part(target.provider.as_bytes());
     if let Some(token) = target.token() {
-        digest.part(&token.fingerprint.0);
-        digest.optional(token.hint.map(|hint| hint.as_str()));
+        parts.part(&token.fingerprint.0);
+        parts.optional(token.hint.map(|hint| hint.as_str()));
     }
     let names: &[&Option<String>] = match kind {
         Kind::Token => &[],
@@ -49,37 +49,37 @@ fn of_target(target: &Target) -> [u8; 32] {
         Kind::Client => &[client_id, iss],
         Kind::Issuer => &[iss],
     };
-    names.iter().for_each(|name| digest.optional(name.as_deref()));
-    digest.finish()
+    names.iter().for_each(|name| parts.optional(name.as_deref()));
+    parts.digest()
 }
 
 /// Parts with their lengths: no two lists of parts have the same bytes.
-struct Digest(Context);
+struct Parts(Vec<u8>);
 
-impl Digest {
+impl Parts {
     fn new() -> Self {
-        Self(Context::new(&SHA256))
+        Self(Vec::with_capacity(256))
     }
 
     fn part(&mut self, part: &[u8]) {
-        self.0.update(&(part.len() as u64).to_be_bytes());
-        self.0.update(part);
+        self.0.extend((part.len() as u64).to_be_bytes());
+        self.0.extend(part);
     }
 
     /// An absent part is none that is there, however short.
     fn optional(&mut self, part: Option<&str>) {
-        self.0.update(&[u8::from(part.is_some())]);
+        self.0.push(u8::from(part.is_some()));
         self.part(part.unwrap_or_default().as_bytes());
     }
 
     fn time(&mut self, time: Option<OffsetDateTime>) {
-        self.0.update(&[u8::from(time.is_some())]);
+        self.0.push(u8::from(time.is_some()));
         self.part(&time.map_or(0, OffsetDateTime::unix_timestamp_nanos).to_be_bytes());
     }
 
-    fn finish(self) -> [u8; 32] {
+    fn digest(&self) -> [u8; 32] {
         let mut bytes = [0; 32];
-        bytes.copy_from_slice(self.0.finish().as_ref());
+        bytes.copy_from_slice(digest(&SHA256, &self.0).as_ref());
         bytes
     }
 }

@@ -5,16 +5,17 @@ use std::collections::HashSet;
 use super::{Store, StoreError};
 
 impl Store {
-    /// The ids of a source's events of an incident.
+    /// The ids of a source's events of an incident that came by one broker user.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn event_ids(&self, source: &str, incident: &str) -> Result<HashSet<String>, StoreError> {
+    pub async fn event_ids(&self, source: &str, incident: &str, user: &str) -> Result<HashSet<String>, StoreError> {
         let ids = within!(self, "look for an incident's events", |c| {
             sqlx::query_scalar!(
-                r#"SELECT coalesce(real_id, id) AS "id!" FROM revocation.events WHERE source = $1 AND incident = $2"#,
+                r#"SELECT coalesce(real_id, id) AS "id!" FROM revocation.events WHERE source = $1 AND incident = $2 AND broker_user = $3"#,
                 source,
-                incident
+                incident,
+                user
             )
             .fetch_all(c)
             .await

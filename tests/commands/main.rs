@@ -11,6 +11,7 @@ mod harness;
 mod incident_approval;
 mod incident_cancel;
 mod incident_handles;
+mod incident_identity;
 mod incident_looks;
 mod incident_open;
 mod incident_record;

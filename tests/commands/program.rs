@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::harness::Stage;
+use crate::harness::{Setup, Stage};
 
 /// What a command said and how it ended.
 pub(crate) struct Ran {
@@ -29,7 +29,7 @@ pub(crate) fn command(stage: &Stage) -> Command {
 /// A command with these variables alone, in a directory without a configuration file.
 pub(crate) fn bare(variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_revocation-worker"));
-    command.env_clear().current_dir("/").envs(variables.iter().copied());
+    command.env_clear().env("XDG_STATE_HOME", Setup::state_home()).current_dir("/").envs(variables.iter().copied());
     command
 }
 

@@ -41,6 +41,11 @@ impl Setup {
             .set("REVOCATION__LEASE", "3s")
     }
 
+    /// Where commands under test keep what they go on by.
+    pub(crate) fn state_home() -> PathBuf {
+        std::env::temp_dir().join(format!("revocation-worker-tests-{}", std::process::id()))
+    }
+
     /// With an environment variable.
     pub(crate) fn set(mut self, name: &str, value: &str) -> Self {
         self.environment.insert(name.to_owned(), value.to_owned());
@@ -62,7 +67,12 @@ impl Setup {
     /// The program with this environment and nothing else of the test's own.
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_revocation-worker"));
-        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).envs(&self.environment).stdin(Stdio::null());
+        command
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("XDG_STATE_HOME", Self::state_home())
+            .envs(&self.environment)
+            .stdin(Stdio::null());
         command
     }
 

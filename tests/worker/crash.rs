@@ -73,6 +73,30 @@ async fn dies_at(place: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn killed_between_commit_and_ack_of_events_of_one_identity() {
+    for place in ["committed:1", "denied:2", "acked:1"] {
+        let (stage, memory) = (Stage::new().await, Memory::default());
+        let idp = {
+            let memory = memory.clone();
+            ScriptedIdp::start(move |request| memory.answer(request)).await
+        };
+        let setup = stage.worker(&format!("{}/revoke", idp.url()));
+        let mut doomed = setup.clone().set("KILL_AT", place).start().await;
+        let variants: Vec<_> = Logout::many(4).into_iter().map(|logout| Logout { id: "1".to_owned(), ..logout }).collect();
+        let app = App::connect(&stage.amqp_url).await;
+        for logout in &variants {
+            app.publish(&logout.event()).await;
+        }
+        assert_eq!(doomed.ended().await.signal(), Some(9), "killed at {place}");
+        let mut heir = setup.start().await;
+        stage.all_revoked(&variants, &memory).await;
+        assert_eq!(stage.count("revocation.events_as_given WHERE id = '1' AND identity_reused").await, 3);
+        assert!(heir.stop().await.success());
+        stage.queues_are_empty().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_frozen_workers_late_answer_is_kept_and_overwrites_nothing() {
     let stage = Stage::new().await;
     let idp = {

@@ -10,6 +10,7 @@ mod endpoints;
 #[expect(dead_code, reason = "each test binary uses its part of the harness")]
 mod harness;
 mod identity;
+mod identity_parts;
 mod incident_schema;
 mod logout;
 mod no_yes;

@@ -5,6 +5,7 @@ mod chunks;
 mod csv;
 mod flags;
 mod input;
+mod kept;
 mod order;
 mod publish;
 mod rows;
@@ -14,7 +15,7 @@ mod written;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use clap::builder::NonEmptyStringValueParser as Word;
 use tokio::task::block_in_place;
@@ -23,6 +24,7 @@ use self::check::Checker;
 use self::chunks::Chunker;
 use self::flags::Flags;
 use self::input::Input;
+use self::kept::Kept;
 use self::order::Order;
 use self::publish::{Plan, Published, Publishing, Stage};
 use self::rows::{Format, Source};
@@ -57,7 +59,8 @@ FILE:
 
 Safe to repeat:
   The same NAME with the same input makes the same events, and the worker drops those that it has: after an interruption (Ctrl-C) or a
-  failure run the same command again. Cutoffs (everything but tokens) are published and confirmed before the first token.
+  failure run the same command again, as the same user of the same machine. What it goes on by is kept for 90 days in
+  $XDG_STATE_HOME/revocation-worker (~/.local/state/revocation-worker); without that, all is ordered once more. Cutoffs (everything but tokens) are published and confirmed before the first token.
   The cutoff of an event that is on record stays as it was, unless --not-before gives another one.
 
 Exit code: 0 all published; 1 lines were refused, or it broke off; 2 wrong usage or configuration, nothing was published."#;
@@ -103,7 +106,7 @@ pub(super) async fn run(path: Option<&Path>, args: &Args) -> Result<(), CommandE
     let settings = BrokerSettings::load(path, &environment)?;
     let database = DatabaseSettings::load_if_set(path, &environment)?;
     let broker = Broker::new(&settings.amqp, &InvalidationConfig::default(), "incident").map_err(CommandError::Usage)?;
-    let order = Arc::new(args.order());
+    let order = Arc::new(args.order(String::new()));
     let checker = Checker::new(order.clone(), &settings, broker.user())?;
     let (source, mut survey) = block_in_place(|| args.survey(&order, checker, &settings))?;
     let approval = survey.approval(&settings.approval);
@@ -111,16 +114,19 @@ pub(super) async fn run(path: Option<&Path>, args: &Args) -> Result<(), CommandE
     if args.dry_run || survey.targets() == 0 {
         return summary.finish(Ok(()), args.json);
     }
-    let known = on_record(database.as_ref(), &order.incident).await;
-    let plan = Plan { order, source, settings, user: broker.user().to_owned(), whole: survey.whole(), digest: survey.digest.take() };
+    let known = on_record(database.as_ref(), &order.incident, broker.user()).await;
+    let kept = Kept::of(&broker.address(), &order.incident);
+    let (order, kept) = (Arc::new(args.order(kept.random.clone())), Mutex::new(kept));
+    let plan = Plan { order, kept, source, settings, user: broker.user().to_owned(), whole: survey.whole(), digest: survey.digest.take() };
     let (published, ended) = publish(&broker, plan, survey, known, args.json).await;
     summary.add(&published);
     summary.finish(ended, args.json)
 }
 
 impl Args {
-    fn order(&self) -> Order {
+    fn order(&self, random: String) -> Order {
         Order {
+            random,
             incident: self.name.clone(),
             reason: self.reason.clone(),
             actor: self.operator.name(),
@@ -158,11 +164,11 @@ impl Args {
 const NOTHING: &str =
     "nothing to revoke: name a FILE, - for standard input, or --sub, --sid, --client or --iss; see `incident open --help`";
 
-/// The ids of this incident's events that a worker has recorded. Without a database, or where it is away, every event is published:
+/// The ids of this incident's events that a worker has recorded and this user has published: somebody else's may say anything. Without a database, or where it is away, every event is published:
 /// one that arrives twice changes nothing.
-async fn on_record(settings: Option<&DatabaseSettings>, incident: &str) -> HashSet<String> {
+async fn on_record(settings: Option<&DatabaseSettings>, incident: &str, user: &str) -> HashSet<String> {
     let Some(settings) = settings else { return HashSet::new() };
-    match known_ids(settings, incident).await {
+    match known_ids(settings, incident, user).await {
         Ok(known) => known,
         Err(error) => {
             remark(format_args!("cannot tell what is on record already and publishes everything, which does no harm: {error}"));
@@ -171,10 +177,10 @@ async fn on_record(settings: Option<&DatabaseSettings>, incident: &str) -> HashS
     }
 }
 
-async fn known_ids(settings: &DatabaseSettings, incident: &str) -> Result<HashSet<String>, StoreError> {
+async fn known_ids(settings: &DatabaseSettings, incident: &str, user: &str) -> Result<HashSet<String>, StoreError> {
     let store = Store::new(&settings.database)?;
     store.ping().await?;
-    let known = store.event_ids(order::SOURCE, incident).await;
+    let known = store.event_ids(order::SOURCE, incident, user).await;
     store.close().await;
     known
 }

@@ -7,6 +7,7 @@ use aws_lc_rs::digest::{Context, SHA256};
 use zeroize::Zeroizing;
 
 use super::chunks::LONGEST_ID;
+use super::kept::now;
 use super::order::{Order, Whole};
 use super::written::{Written, of_target};
 use crate::cli::CommandError;
@@ -41,7 +42,7 @@ impl Checker {
     /// What was ordered breaks a rule, whatever the targets.
     pub(super) fn new(order: Arc<Order>, settings: &BrokerSettings, user: &str) -> Result<Self, CommandError> {
         let mut rules = LocalRules::new(settings, user);
-        let event = order.event(LONGEST_ID, order.provider.as_deref(), &Whole::longest(), once(r#"{"sub":"any"}"#));
+        let event = order.event(LONGEST_ID, &now(), order.provider.as_deref(), &Whole::longest(), once(r#"{"sub":"any"}"#));
         let refusal = rules.check(event.as_bytes()).err().map(|refusal| refusal.detail).unwrap_or_default();
         let flags = [
             ("incident", "NAME"),
@@ -61,7 +62,7 @@ impl Checker {
     /// A valid target, or a sentence that begins with the name of a member.
     pub(super) fn check(&mut self, written: Written) -> Result<Checked, String> {
         let named = written.provider.clone().or_else(|| self.order.provider.clone());
-        let event = self.order.event(LONGEST_ID, named.as_deref(), &self.whole, once(written.json.as_str()));
+        let event = self.order.event(LONGEST_ID, &now(), named.as_deref(), &self.whole, once(written.json.as_str()));
         let mut event = self.rules.check(event.as_bytes()).map_err(|refusal| of_target(&refusal))?;
         let target = event.targets.pop().ok_or("names nothing to revoke")?;
         let (kind, fingerprint) = (target.selector.kind(), fingerprint(&target));
@@ -97,7 +98,14 @@ pub(super) mod tests {
 
     pub(crate) fn order() -> Order {
         let word = |word: &str| word.to_owned();
-        Order { incident: word("leak"), reason: word("test"), actor: word("alice"), provider: None, not_before: None }
+        Order {
+            random: word("random"),
+            incident: word("leak"),
+            reason: word("test"),
+            actor: word("alice"),
+            provider: None,
+            not_before: None,
+        }
     }
 
     pub(crate) fn settings(variables: &[(&str, &str)]) -> BrokerSettings {

@@ -6,6 +6,7 @@ use aws_lc_rs::digest::{Context, SHA256};
 use zeroize::Zeroizing;
 
 use super::check::Checked;
+use super::kept::now;
 use super::order::{Order, Whole};
 use crate::config::LimitsConfig;
 use crate::target::Kind;
@@ -39,7 +40,7 @@ pub(super) struct Chunker {
 
 impl Chunker {
     pub(super) fn new(order: &Order, limits: &LimitsConfig) -> Self {
-        let frame = order.event(LONGEST_ID, None, &Whole::longest(), std::iter::empty()).len();
+        let frame = order.event(LONGEST_ID, &now(), None, &Whole::longest(), std::iter::empty()).len();
         Self {
             most_targets: MOST_TARGETS.min(limits.max_targets),
             most_bytes: limits.max_message_bytes / 2,
@@ -69,18 +70,18 @@ impl Chunker {
 }
 
 impl Chunk {
-    /// The `id` of a chunk's event: it follows from the incident's name and the targets. A cutoff that was given is part of it, so that
+    /// The `id` of a chunk's event: it follows from the order's random part, the incident's name and the targets. A cutoff that was given is part of it, so that
     /// another one is another event; one that was not is the first event's, as the worker drops the second.
     pub(super) fn id(&self, order: &Order) -> String {
-        let incident = hex(&digest([order.incident.as_str()])[..8]);
+        let incident = hex(&digest([order.random.as_str(), &order.incident])[..8]);
         let cutoff = if self.kind == Kind::Token { "" } else { order.not_before.as_deref().unwrap_or_default() };
-        let named = [self.provider.as_deref().unwrap_or_default(), cutoff];
+        let named = [order.random.as_str(), self.provider.as_deref().unwrap_or_default(), cutoff];
         let targets = hex(&digest(named.into_iter().chain(self.targets.iter().map(|target| target.as_str())))[..16]);
         format!("{incident}-{}-{}-{targets}", self.kind.as_str(), self.number)
     }
 }
 
-fn digest<'a>(parts: impl IntoIterator<Item = &'a str>) -> Vec<u8> {
+pub(super) fn digest<'a>(parts: impl IntoIterator<Item = &'a str>) -> Vec<u8> {
     let mut digest = Context::new(&SHA256);
     for part in parts {
         digest.update(&(part.len() as u64).to_be_bytes());
@@ -89,7 +90,7 @@ fn digest<'a>(parts: impl IntoIterator<Item = &'a str>) -> Vec<u8> {
     digest.finish().as_ref().to_vec()
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -117,7 +118,8 @@ mod tests {
         let mut found = Vec::new();
         let mut give = |chunk: Chunk| {
             let id = chunk.id(&order);
-            let event = order.event(&id, chunk.provider.as_deref(), &Whole::longest(), chunk.targets.iter().map(|target| target.as_str()));
+            let event =
+                order.event(&id, &now(), chunk.provider.as_deref(), &Whole::longest(), chunk.targets.iter().map(|target| target.as_str()));
             assert!(event.len() <= limits.max_message_bytes && id.len() <= LONGEST_ID.len(), "{} bytes", event.len());
             found.push((id, chunk.targets.len()));
         };
@@ -164,13 +166,18 @@ mod tests {
     }
 
     #[test]
-    fn ids_follow_from_name_and_targets_alone() {
+    fn ids_follow_from_the_random_part_name_and_targets_alone() {
         let ids = |order: Order, targets: Vec<Checked>| chunks(order, &LimitsConfig::default(), targets);
         let first = ids(order(), tokens(450).collect());
         assert_eq!(ids(Order { reason: "other".to_owned(), actor: "bob".to_owned(), ..order() }, tokens(450).collect()), first);
         assert!(first[0].0.contains("-token-1-") && first[2].0.contains("-token-3-"), "{first:?}");
         let other = ids(Order { incident: "other".to_owned(), ..order() }, tokens(450).collect());
         assert!(other.iter().zip(&first).all(|(other, first)| other.0 != first.0));
+        let guessed = ids(Order { random: "guessed".to_owned(), ..order() }, tokens(450).collect());
+        let parts = |ids: &[(String, usize)]| {
+            ids.iter().flat_map(|(id, _)| [id[..16].to_owned(), id[id.len() - 32..].to_owned()]).collect::<Vec<_>>()
+        };
+        assert!(parts(&guessed).iter().zip(parts(&first)).all(|(guessed, first)| *guessed != first), "no part can be computed without it");
         let fewer = ids(order(), tokens(449).collect());
         assert!(fewer[..2] == first[..2] && fewer[2] != first[2]);
         let at_provider = |provider| ids(order(), vec![target(Kind::Subject, provider, "{}")]);

@@ -1,7 +1,5 @@
 //! What every event of an incident says, and how an event is put together.
 
-use std::time::SystemTime;
-
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
@@ -13,6 +11,8 @@ pub(super) const SOURCE: &str = "/revocation-worker/incident";
 
 /// What was ordered, apart from the targets.
 pub(super) struct Order {
+    /// Part of every id; see [`Kept`](super::kept::Kept).
+    pub(super) random: String,
     pub(super) incident: String,
     pub(super) reason: String,
     pub(super) actor: String,
@@ -45,13 +45,13 @@ impl Whole {
 
 impl Order {
     /// One event. `targets` are JSON objects; they are copied once, into memory that is wiped.
-    pub(super) fn event<'t, T>(&self, id: &str, provider: Option<&str>, whole: &Whole, targets: T) -> Zeroizing<String>
+    pub(super) fn event<'t, T>(&self, id: &str, time: &str, provider: Option<&str>, whole: &Whole, targets: T) -> Zeroizing<String>
     where
         T: Iterator<Item = &'t str> + Clone,
     {
         let event = json!({
             "specversion": "1.0", "id": id, "source": SOURCE, "type": EventType::MassRevocation.as_str(),
-            "time": humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
+            "time": time,
         });
         let mut data = json!({
             "incident": self.incident, "incident_targets": whole.targets, "incident_kinds": whole.kinds, "reason": self.reason,
@@ -88,6 +88,7 @@ mod tests {
     fn order(provider: Option<&str>, not_before: Option<&str>) -> Order {
         let word = |word: &str| word.to_owned();
         Order {
+            random: word("random"),
             incident: word("le\"ak}"),
             reason: word("r}"),
             actor: word("a"),
@@ -100,6 +101,7 @@ mod tests {
     fn an_event_has_what_was_ordered_and_the_targets_as_they_are() {
         let body = order(None, Some("2026-11-20T22:30:00Z")).event(
             "id}",
+            "2026-11-20T22:30:01.000Z",
             Some("p}"),
             &Whole::of([(Kind::Subject, 7)]),
             [r#"{"sub":"a"}"#, r#"{"sub":"b"}"#].into_iter(),
@@ -118,6 +120,7 @@ mod tests {
     fn what_is_not_given_is_left_to_the_worker() {
         let body = order(Some("of targets that name none"), None).event(
             "id",
+            "2026-11-20T22:30:01.000Z",
             None,
             &Whole::of([(Kind::Subject, 1)]),
             [r#"{"sub":"a"}"#].into_iter(),

@@ -1,7 +1,7 @@
 //! The second pass: cutoffs first, each confirmed before a token is sent.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use super::check::{Checker, Fingerprint};
 use super::chunks::{Chunk, Chunker};
+use super::kept::{Kept, now};
 use super::order::{Order, Whole};
 use super::rows::Source;
 use crate::broker::{EventPublisher, PublishError};
@@ -55,6 +56,7 @@ impl Stage {
 /// What both passes go by.
 pub(super) struct Plan {
     pub(super) order: Arc<Order>,
+    pub(super) kept: Mutex<Kept>,
     pub(super) source: Source,
     pub(super) settings: BrokerSettings,
     pub(super) user: String,
@@ -189,8 +191,17 @@ impl Plan {
     fn event(&self, chunk: &Chunk) -> Ready {
         let id = chunk.id(&self.order);
         let targets = chunk.targets.iter().map(|target| target.as_str());
-        let body = self.order.event(&id, chunk.provider.as_deref(), &self.whole, targets);
+        let body = self.order.event(&id, &self.time(chunk, &id), chunk.provider.as_deref(), &self.whole, targets);
         Ready { id, body, targets: chunk.targets.len() as u64 }
+    }
+
+    /// Where it is the event's cutoff, the same one every time.
+    fn time(&self, chunk: &Chunk, id: &str) -> String {
+        if chunk.kind == Kind::Token || self.order.not_before.is_some() {
+            return now();
+        }
+        // Nothing under this lock can panic half-way.
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).cutoff(id)
     }
 }
 
@@ -223,7 +234,11 @@ mod tests {
             let (chunker, mut progress) = (Chunker::new(&order, &settings.limits), Progress::new(None, "valid", true));
             let mut survey = Survey::of(&source, &mut checker, chunker, &mut progress).unwrap();
             let (whole, digest) = (survey.whole(), survey.digest.take());
-            Self { path, seen: survey.seen, plan: Plan { order, source, settings, user: "soc".to_owned(), whole, digest } }
+            Self {
+                path,
+                seen: survey.seen,
+                plan: Plan { order, kept: Mutex::new(Kept::nothing()), source, settings, user: "soc".to_owned(), whole, digest },
+            }
         }
 
         /// What one stage hands on: the targets of each event.

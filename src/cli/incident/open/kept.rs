@@ -1,0 +1,201 @@
+//! What an order that is given again needs to make the same events: a random part of their ids, and the cutoffs that were given by the clock.
+//!
+//! A file an incident in `$XDG_STATE_HOME/revocation-worker`, else `~/.local/state/revocation-worker`, which its owner alone reads. Whoever guesses
+//! name and targets cannot compute the ids. Files that were not written for 90 days are removed by the next order.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use super::chunks::{digest, hex};
+use crate::cli::output::remark;
+
+/// How long a file outlives its last order.
+const KEPT_FOR: Duration = Duration::from_secs(90 * 86_400);
+const SUFFIX: &str = "incident";
+
+/// What is kept of one incident.
+pub(super) struct Kept {
+    /// 32 hex digits, part of every id.
+    pub(super) random: String,
+    /// The `time` of events whose cutoff it is, by id.
+    times: HashMap<String, String>,
+    /// `None`: nothing can be kept here.
+    file: Option<File>,
+}
+
+impl Kept {
+    /// What is kept of an incident at a broker; made, where it is the first time. Where nothing can be kept, a remark says so: the order goes out.
+    pub(super) fn of(broker: &str, incident: &str) -> Self {
+        let opened = folder().ok_or_else(|| io::Error::new(ErrorKind::NotFound, "there is no home directory")).and_then(|folder| {
+            let opened = Self::in_folder(&folder, broker, incident);
+            opened.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", folder.display())))
+        });
+        opened.unwrap_or_else(|error| {
+            remark(cannot_keep(&error));
+            Self::nothing()
+        })
+    }
+
+    /// Of an order that cannot be resumed.
+    pub(super) fn nothing() -> Self {
+        Self { random: random(), times: HashMap::new(), file: None }
+    }
+
+    fn in_folder(folder: &Path, broker: &str, incident: &str) -> io::Result<Self> {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        forget(folder, SystemTime::now());
+        let path = folder.join(format!("{}.{SUFFIX}", hex(&digest([broker, incident])[..16])));
+        if !path.exists() {
+            begin(folder, &path)?;
+        }
+        let text = fs::read_to_string(&path)?;
+        let mut lines = text.lines();
+        let random = lines
+            .next()
+            .filter(|line| line.len() == 32)
+            .ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "its first line is no random part"))?;
+        let mut times = HashMap::new();
+        // Two orders at once may both have written: the first counts.
+        for (id, time) in lines.filter_map(|line| line.split_once(' ')).filter(|(_, time)| humantime::parse_rfc3339(time).is_ok()) {
+            times.entry(id.to_owned()).or_insert_with(|| time.to_owned());
+        }
+        Ok(Self { random: random.to_owned(), times, file: Some(OpenOptions::new().append(true).open(&path)?) })
+    }
+
+    /// The `time` of an event whose cutoff it is: that of the first order of this event.
+    pub(super) fn cutoff(&mut self, id: &str) -> String {
+        if let Some(time) = self.times.get(id) {
+            return time.clone();
+        }
+        let time = now();
+        // The line's end comes first, so that a line which was cut short spoils no other.
+        if let Some(Err(error)) = self.file.as_mut().map(|file| file.write_all(format!("\n{id} {time}").as_bytes())) {
+            remark(cannot_keep(&error));
+            self.file = None;
+        }
+        self.times.insert(id.to_owned(), time.clone());
+        time
+    }
+}
+
+fn cannot_keep(error: &io::Error) -> String {
+    format!("cannot keep what the same command would go on by; given again, it orders everything once more: {error}")
+}
+
+/// This moment, as events have it.
+pub(super) fn now() -> String {
+    humantime::format_rfc3339_millis(SystemTime::now()).to_string()
+}
+
+fn random() -> String {
+    format!("{:032x}", rand::random::<u128>())
+}
+
+fn folder() -> Option<PathBuf> {
+    let absolute = |path: OsString| Some(PathBuf::from(path)).filter(|path| path.is_absolute());
+    let state = std::env::var_os("XDG_STATE_HOME").and_then(absolute);
+    state.or_else(|| Some(std::env::home_dir()?.join(".local/state"))).map(|state| state.join("revocation-worker"))
+}
+
+/// Writes a random part, whole or not at all; that of another order which was quicker stays.
+fn begin(folder: &Path, path: &Path) -> io::Result<()> {
+    let draft = folder.join(format!("{}.draft", random()));
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+    let linked = writeln!(file, "{}", random()).and_then(|()| file.sync_all()).and_then(|()| match fs::hard_link(&draft, path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        linked => linked,
+    });
+    fs::remove_file(&draft)?;
+    linked
+}
+
+/// Removes what nobody has ordered anything by for long. What cannot be removed is no reason not to order.
+fn forget(folder: &Path, now: SystemTime) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    let is_old = |path: &Path| {
+        fs::metadata(path).and_then(|about| about.modified()).is_ok_and(|at| now.duration_since(at).is_ok_and(|age| age > KEPT_FOR))
+    };
+    entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|extension| extension == SUFFIX || extension == "draft") && is_old(path))
+        .for_each(|path| drop(fs::remove_file(path)));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new() -> Self {
+            Self(std::env::temp_dir().join(format!("kept-{}", random())).join("state"))
+        }
+
+        fn kept(&self, broker: &str, incident: &str) -> Kept {
+            Kept::in_folder(&self.0, broker, incident).expect("it is kept")
+        }
+
+        fn files(&self) -> Vec<PathBuf> {
+            fs::read_dir(&self.0).expect("a folder").map(|entry| entry.expect("an entry").path()).collect()
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            fs::remove_dir_all(self.0.parent().expect("a parent")).expect("remove the folder");
+        }
+    }
+
+    #[test]
+    fn the_same_order_finds_what_the_first_one_wrote_and_another_one_does_not() {
+        let folder = Folder::new();
+        let mut first = folder.kept("broker/vhost", "leak");
+        let time = first.cutoff("id-1");
+        let mut again = folder.kept("broker/vhost", "leak");
+        assert_eq!((again.cutoff("id-1"), &again.random), (time, &first.random));
+        for (broker, incident) in [("broker/vhost", "leak-2"), ("broker/other", "leak"), ("broker", "vhostleak"), ("", "broker/vhostleak")]
+        {
+            assert_ne!(folder.kept(broker, incident).random, first.random);
+        }
+    }
+
+    #[test]
+    fn only_its_owner_reads_it_and_no_draft_stays() {
+        let folder = Folder::new();
+        folder.kept("b", "i");
+        let mode = |path: &Path| fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+        assert_eq!((mode(&folder.0), folder.files().iter().map(|file| mode(file)).collect::<Vec<_>>()), (0o700, vec![0o600]));
+    }
+
+    #[test]
+    fn of_two_that_wrote_at_once_the_first_counts_and_half_a_line_does_not() {
+        let folder = Folder::new();
+        let (mut one, mut other) = (folder.kept("b", "i"), folder.kept("b", "i"));
+        assert_eq!(one.random, other.random);
+        let time = one.cutoff("id");
+        other.cutoff("id");
+        OpenOptions::new().append(true).open(&folder.files()[0]).and_then(|mut file| file.write_all(b"\nhalf 2026-11-")).expect("write");
+        let mut third = folder.kept("b", "i");
+        let after = third.cutoff("after");
+        assert_eq!((third.cutoff("id"), third.times.contains_key("half")), (time, false));
+        assert_eq!(folder.kept("b", "i").cutoff("after"), after);
+    }
+
+    #[test]
+    fn what_is_old_is_forgotten() {
+        let folder = Folder::new();
+        let first = folder.kept("b", "i");
+        forget(&folder.0, SystemTime::now() + KEPT_FOR - Duration::from_secs(60));
+        assert_eq!(folder.kept("b", "i").random, first.random);
+        forget(&folder.0, SystemTime::now() + KEPT_FOR + Duration::from_secs(60));
+        assert_ne!(folder.kept("b", "i").random, first.random);
+    }
+}
