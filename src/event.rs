@@ -25,9 +25,9 @@ mod bad_input_tests;
 #[cfg(test)]
 mod claims_tests;
 #[cfg(test)]
-mod equal_targets_tests;
-#[cfg(test)]
 mod content_tests;
+#[cfg(test)]
+mod equal_targets_tests;
 #[cfg(test)]
 mod hostile_input_tests;
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! Logs and metrics: every name once.
 
+mod labels;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -19,6 +20,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
+use self::labels::{AttemptLabels, BacklogLabels, CodeLabel, LaneLabel, ProbeLabels, ProviderLabel, ResultLabel, SideLabel, StateLabel};
 use crate::config::LogConfig;
 use crate::event::{Lane, RefusalCode};
 use crate::store::{Backlog, VerifierCount};
@@ -41,55 +43,6 @@ pub fn log(config: &LogConfig) {
 
 fn is_within_cap(target: &str, level: Level) -> bool {
     may_log(OWN, target, level)
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct LaneLabel {
-    lane: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct CodeLabel {
-    code: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct AttemptLabels {
-    provider: String,
-    outcome: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ProviderLabel {
-    provider: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct BacklogLabels {
-    provider: String,
-    lane: String,
-    state: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct SideLabel {
-    side: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct StateLabel {
-    state: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ResultLabel {
-    result: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ProbeLabels {
-    provider: String,
-    result: &'static str,
 }
 
 /// What became of a verifier's report.
@@ -350,12 +303,8 @@ impl Metrics {
         self.clock_offset.set(snapshot.clock_offset.unwrap_or(f64::NAN));
         for (provider, breaker, in_flight) in &snapshot.providers {
             let label = ProviderLabel { provider: provider.clone() };
-            let level = match *breaker {
-                "closed" => 0,
-                "half_open" => 1,
-                _ => 2,
-            };
-            self.breaker.get_or_create(&label).set(level);
+            let level = ["closed", "half_open"].iter().position(|state| state == breaker).unwrap_or(2);
+            self.breaker.get_or_create(&label).set(level as i64);
             self.in_flight.get_or_create(&label).set(i64::try_from(*in_flight).unwrap_or(i64::MAX));
         }
         for (provider, result, count) in &snapshot.probes {

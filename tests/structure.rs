@@ -16,7 +16,19 @@ const ADAPTERS: [(&str, &[&str]); 3] = [
 
 /// Modules without I/O, which import each other only.
 const PURE: [&str; 13] = [
-    "approval", "authorization", "clock", "config", "event", "evidence", "invalidation", "outcome", "report", "retry", "seal", "target", "visible",
+    "approval",
+    "authorization",
+    "clock",
+    "config",
+    "event",
+    "evidence",
+    "invalidation",
+    "outcome",
+    "report",
+    "retry",
+    "seal",
+    "target",
+    "visible",
 ];
 /// Nothing that does I/O or needs a runtime.
 const IMPURE_LIBRARIES: [&str; 6] = ["lapin", "reqwest", "sqlx", "axum", "tokio", "futures"];

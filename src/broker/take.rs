@@ -15,9 +15,9 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
-use super::{BrokerError, original};
 use super::connection::within;
 use super::window::{Outlook, Place, Share};
+use super::{BrokerError, original};
 use crate::event::Origin;
 
 /// lapin grows a body by doubling: where that wastes so many bytes or more, they are given back.

@@ -183,8 +183,9 @@ fn the_examples_are_messages() {
 
 #[test]
 fn the_headers_of_refused_messages_are_those_that_are_set() {
-    let source = include_str!("../../src/broker/dead.rs");
-    let set: BTreeSet<_> = source.split('"').filter(|text| text.strip_prefix("x-refused-").is_some_and(|name| !name.is_empty())).collect();
+    let source = concat!(include_str!("../../src/broker/dead.rs"), include_str!("../../src/broker/original.rs"));
+    let is_set = |text: &&str| *text == "x-original-user" || text.strip_prefix("x-refused-").is_some_and(|name| !name.is_empty());
+    let set: BTreeSet<_> = source.split('"').filter(is_set).collect();
     let headers = schema("refusedHeaders");
     assert_eq!(names(&headers["properties"]), set);
     let always: BTreeSet<_> = texts(&headers["required"]).into_iter().collect();

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use revocation_worker::config::{DatabaseConfig, Secret};
 use revocation_worker::authorization::Authority;
+use revocation_worker::config::{DatabaseConfig, Secret};
 use revocation_worker::event::{LogoutEvent, Origin, Party, ProviderRule, Rules, content, parse};
 use revocation_worker::store::{Disposition, Entered, NewEvent, NewTarget, Store, WorkerNo};
 use serde_json::{Value, json};
