@@ -13,7 +13,6 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::broker::Window;
 use crate::telemetry::Snapshot;
 use crate::worker::Worker;
 
@@ -24,8 +23,6 @@ pub struct Health {
     pub worker: Arc<Worker>,
     /// Whether a consuming session is up.
     pub consuming: watch::Receiver<bool>,
-    /// The deliveries in hand.
-    pub window: Arc<Window>,
 }
 
 /// Opens the listening socket.
@@ -58,7 +55,7 @@ impl Health {
         Snapshot {
             consuming: *self.consuming.borrow(),
             publishing: worker.publisher.is_connected(),
-            in_hand: self.window.in_hand().map(|seen| (seen.queue, [seen.messages, seen.bytes, usize::from(seen.is_full)])).to_vec(),
+            in_hand: worker.window.in_hand().map(|seen| (seen.queue, [seen.messages, seen.bytes, usize::from(seen.is_full)])).to_vec(),
             database: worker.database_up.load(Ordering::Relaxed),
             providers: worker.gates.iter().map(|(name, gate)| (name.to_string(), gate.breaker(), gate.in_flight())).collect(),
             probes: worker

@@ -45,7 +45,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::approval::ApprovalRules;
-use crate::broker::{Beats, Publisher, QUEUES, Received, Reports, Snapshots};
+use crate::broker::{Beats, Publisher, QUEUES, Received, Reports, Snapshots, Window};
 use crate::event::{Lane, Rules};
 use crate::invalidation::Composer;
 use crate::report::Owners;
@@ -91,6 +91,8 @@ pub struct Worker {
     pub metrics: Metrics,
     /// Whether the last call to Postgres succeeded.
     pub database_up: AtomicBool,
+    /// The deliveries in hand.
+    pub window: Arc<Window>,
     /// How often in a row what is in hand was to go back to the broker, because Postgres stayed away.
     pub returns: watch::Sender<u32>,
     /// Results on their way to the record.
