@@ -161,6 +161,7 @@ pub async fn run(config: Config, migrate: bool, stop: CancellationToken) -> Resu
         clock,
         metrics: Metrics::new(VERSION),
         database_up: AtomicBool::new(true),
+        window: Arc::new(broker.window()),
         returns: watch::Sender::new(0),
         notes: notes_tx,
         verifier_owners: config.verifier_owners,
@@ -190,7 +191,6 @@ fn start(
     hard: CancellationToken,
     migrate: bool,
 ) -> Running {
-    let window = Arc::new(broker.window());
     let channels = QUEUES.map(|_| mpsc::unbounded_channel());
     let sinks = channels.each_ref().map(|(sink, _)| sink.clone());
     let deliveries = channels.map(|(_, deliveries)| deliveries);
@@ -202,10 +202,18 @@ fn start(
     // Until the end: heartbeats go on while the last work is finished.
     let beats = Beats { broker: broker.clone(), schedule: schedule.clone(), stop: hard.clone() };
     let snapshots = Snapshots { broker: broker.clone(), composer: worker.composer.clone() };
-    let intake =
-        Intake { broker, schedule, sinks: sinks.clone(), window: window.clone(), returns, connected, stop, drained: drained.clone() };
+    let intake = Intake {
+        broker,
+        schedule,
+        sinks: sinks.clone(),
+        window: worker.window.clone(),
+        returns,
+        connected,
+        stop,
+        drained: drained.clone(),
+    };
     let steps = worker.start(Channels { deliveries, notes, reports, beats, snapshots }, migrate);
-    let health = http::Health { worker: worker.clone(), consuming, window, ping: Arc::default() };
+    let health = http::Health { worker: worker.clone(), consuming, ping: Arc::default() };
     let http = tokio::spawn(http::serve(listener, health, hard.clone()));
     Running { worker, steps, intake: tokio::spawn(intake.run()), http, drained, hard, _sinks: sinks }
 }

@@ -12,7 +12,6 @@ use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::broker::Window;
 use crate::telemetry::Snapshot;
 use crate::worker::Worker;
 
@@ -28,8 +27,6 @@ pub struct Health {
     pub worker: Arc<Worker>,
     /// Whether a consuming session is up.
     pub consuming: watch::Receiver<bool>,
-    /// The deliveries in hand.
-    pub window: Arc<Window>,
     /// Whether Postgres answers.
     pub ping: Arc<Ping>,
 }
@@ -107,7 +104,7 @@ impl Health {
         Snapshot {
             consuming: *self.consuming.borrow(),
             publishing: worker.publisher.is_connected(),
-            in_hand: self.window.in_hand().map(|seen| (seen.queue, [seen.messages, seen.bytes, usize::from(seen.is_full)])).to_vec(),
+            in_hand: worker.window.in_hand().map(|seen| (seen.queue, [seen.messages, seen.bytes, usize::from(seen.is_full)])).to_vec(),
             database: worker.database_up.load(Ordering::Relaxed),
             clock_offset: worker.clock.offset().map(|offset| offset.ahead.as_seconds_f64()),
             providers: worker.gates.iter().map(|(name, gate)| (name.to_string(), gate.breaker(), gate.in_flight())).collect(),

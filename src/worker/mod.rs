@@ -52,7 +52,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::approval::ApprovalRules;
 use crate::authorization::Rates;
-use crate::broker::{Beats, Publisher, QUEUES, Received, Refusals, Reports, Snapshots};
+use crate::broker::{Beats, Publisher, QUEUES, Received, Refusals, Reports, Snapshots, Window};
 use crate::clock::{Clock, Reading, Turn};
 use crate::config::People;
 use crate::event::{Lane, Rules};
@@ -106,6 +106,8 @@ pub struct Worker {
     pub metrics: Metrics,
     /// Whether the last call to Postgres succeeded.
     pub database_up: AtomicBool,
+    /// The deliveries in hand.
+    pub window: Arc<Window>,
     /// How often in a row what is in hand was to go back to the broker, because Postgres stayed away.
     pub returns: watch::Sender<u32>,
     /// Results on their way to the record.
