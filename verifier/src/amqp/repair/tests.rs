@@ -1,6 +1,7 @@
 use lapin::types::{AMQPValue, FieldTable};
 use proptest::prelude::*;
 
+use super::walk::{DEEPEST, make_opaque};
 use super::*;
 
 fn frame(kind: u8, channel: u16, payload: &[u8]) -> Vec<u8> {
