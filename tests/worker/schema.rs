@@ -2,7 +2,7 @@
 
 use std::process::Output;
 
-use sqlx::{AssertSqlSafe, Executor, PgPool, Row};
+use sqlx::{AssertSqlSafe, Executor, PgPool};
 
 use crate::harness::{Setup, Stage, eventually};
 
