@@ -169,9 +169,11 @@ impl Stage {
     }
 }
 
-/// Who may approve what was ordered by whom. People: alice has `soc` and `soc-2`, bob has `bob` and, with carol, `shared`, robot has `app` and no role.
 /// Approver, who ordered it as they said, the broker users that it came by, and what is in the way.
-const APPROVALS: [(Option<&str>, &str, &[Option<&str>], Option<&str>); 18] = [
+type Approval = (Option<&'static str>, &'static str, &'static [Option<&'static str>], Option<&'static str>);
+
+/// Who may approve what was ordered by whom. People: alice has `soc` and `soc-2`, bob has `bob` and, with carol, `shared`, robot has `app` and no role.
+const APPROVALS: [Approval; 18] = [
     (Some("bob"), "alice", &[Some("soc")], None),
     (Some("bob"), "alice", &[Some("soc"), Some("soc-2")], None),
     (Some("bob"), "alice", &[Some("app")], None),
