@@ -303,8 +303,7 @@ impl Metrics {
         self.clock_offset.set(snapshot.clock_offset.unwrap_or(f64::NAN));
         for (provider, breaker, in_flight) in &snapshot.providers {
             let label = ProviderLabel { provider: provider.clone() };
-            let level = ["closed", "half_open"].iter().position(|state| state == breaker).unwrap_or(2);
-            self.breaker.get_or_create(&label).set(level as i64);
+            self.breaker.get_or_create(&label).set(["closed", "half_open"].iter().position(|state| state == breaker).unwrap_or(2) as i64);
             self.in_flight.get_or_create(&label).set(i64::try_from(*in_flight).unwrap_or(i64::MAX));
         }
         for (provider, result, count) in &snapshot.probes {

@@ -115,7 +115,6 @@ async fn no_wrong_state_can_be_written_by_hand() {
         ("'/apps/shop', '2', 'auth.logout.v1', 'mass', NULL, now(), now(), sha256('x'), 1)", "lane_follows_type"),
         ("'/apps/shop', '2', 'auth.mass_revocation.v1', 'mass', NULL, now(), now(), sha256('x'), 1)", "mass_has_incident"),
         ("'/apps/shop', '2', 'auth.logout.v1', 'mass', 'leak', now(), now(), sha256('x'), 1)", "logout_waits_for_its_rate"),
-        ("'/apps/shop', '2', 'auth.logout.v1', 'mass', 'rate-shop', now(), now(), sha256('x'), 1)", "logout_waits_for_its_rate"),
         ("'/apps/shop', '2', 'auth.logout.v1', 'interactive', NULL, now(), now(), 'x', 1)", "events_body_sha256_check"),
     ] {
         assert_eq!(refused(&stage.db, &format!("{event}{values}")).await.1, constraint, "{values}");
