@@ -156,7 +156,9 @@ impl Store {
             entered.extend(self.known(&missed).await?);
         }
         // Unless it is on record from before its incident was cancelled.
-        barred.into_iter().for_each(|row| drop(entered.entry(row).or_insert(Entered::Barred)));
+        for row in barred {
+            entered.entry(row).or_insert(Entered::Barred);
+        }
         match events.iter().all(|new| entered.contains_key(&new.first())) {
             true => Ok(entered),
             // It was deleted in between.
