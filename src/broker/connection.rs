@@ -1,13 +1,15 @@
 //! The worker's connections: all made in the verifiers' one way, all with the topology.
 
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use lapin::options::ConfirmSelectOptions;
 use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{Channel, Connection};
 use revocation_verifier::amqp::{Address, DEADLINE, Unreadable};
 
-use super::{BrokerError, Window, topology};
+use super::topology::{self, Limit};
+use super::{BrokerError, Window};
 use crate::config::{AmqpConfig, InvalidationConfig};
 
 /// Where the broker is and what must exist there.
@@ -18,6 +20,7 @@ pub struct Broker {
     pub(super) declare: bool,
     prefetch: u16,
     bytes_in_hand: usize,
+    told_of_limit: AtomicBool,
 }
 
 impl Broker {
@@ -38,6 +41,7 @@ impl Broker {
             declare: amqp.declare,
             prefetch: amqp.prefetch,
             bytes_in_hand: amqp.bytes_in_hand,
+            told_of_limit: AtomicBool::new(false),
         })
     }
 
@@ -72,7 +76,16 @@ impl Broker {
 
     /// Declares the topology, or checks it where `amqp.declare` is false.
     pub(super) async fn ensure_topology(&self, connection: &Connection) -> Result<(), BrokerError> {
-        within("declare the topology", topology::ensure(connection, &self.stream, self.declare)).await
+        let limit = within("declare the topology", topology::ensure(connection, &self.stream, self.declare)).await?;
+        if limit == Limit::Unset && !self.told_of_limit.swap(true, Ordering::Relaxed) {
+            tracing::warn!("{}", self.how_to_limit());
+        }
+        Ok(())
+    }
+
+    /// How to give the dead-letter queue of an older release a limit.
+    pub(super) fn how_to_limit(&self) -> String {
+        topology::how_to_limit(&self.address.uri().vhost)
     }
 
     /// Declares what the verifiers' reports need, or checks it where `amqp.declare` is false.

@@ -40,6 +40,8 @@ pub struct Examined {
     pub problems: Vec<String>,
     /// What it can work without.
     pub notes: Vec<String>,
+    /// Whether the dead-letter queue was declared without a limit.
+    pub(super) is_dead_unlimited: bool,
     /// Rights that its user has not: which, and to what.
     denied: Vec<(&'static str, String)>,
 }
@@ -71,6 +73,9 @@ impl Broker {
         if !self.declare && examined.missing.contains(&VERIFIERS_QUEUE) {
             examined.missing.retain(|name| *name != VERIFIERS_QUEUE);
             examined.note_reports(&format_args!("amqp.declare is false and {VERIFIERS_QUEUE} is not there"));
+        }
+        if examined.is_dead_unlimited {
+            examined.notes.push(self.how_to_limit());
         }
         Ok(examined)
     }

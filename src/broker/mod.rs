@@ -91,6 +91,14 @@ impl BrokerError {
         }
     }
 
+    /// Whether a queue is there without this argument, which it was to have.
+    fn lacks(&self, argument: &str) -> bool {
+        let Why::Lapin(error) = &self.why else { return false };
+        let lapin::ErrorKind::ProtocolError(amqp) = error.kind() else { return false };
+        let said = amqp.get_message().as_str();
+        amqp.get_id() == 406 && said.contains(&format!("inequivalent arg '{argument}'")) && said.contains("but current is none")
+    }
+
     /// Whether the broker has no such thing (404).
     pub fn is_missing(&self) -> bool {
         let Why::Lapin(error) = &self.why else { return false };
