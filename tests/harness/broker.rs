@@ -75,6 +75,18 @@ impl Operator {
         self.channel.queue_declare(queue.into(), options, FieldTable::default()).await.expect("a queue").message_count()
     }
 
+    /// Has the broker limit a queue by a policy, until another takes its place.
+    pub(crate) async fn limit(&self, queue: &str, messages: u32) {
+        let definition = json!({ "max-length": messages, "overflow": "reject-publish" });
+        let policy = json!({ "pattern": format!("^{}$", queue.replace('.', r"\.")), "definition": definition, "apply-to": "queues" });
+        servers::put(&self.management, &format!("policies/{}/{queue}", self.vhost), policy).await;
+        eventually("the policy applies", async || {
+            let found = self.list("queues").await;
+            found.iter().any(|q| q["name"] == queue && q["effective_policy_definition"]["max-length"] == messages).then_some(())
+        })
+        .await;
+    }
+
     /// Waits until so many messages are ready in a queue.
     pub(crate) async fn wait_for_ready(&self, wanted: u32, queue: &str) {
         let what = format!("{wanted} messages are ready in {queue}");

@@ -11,6 +11,7 @@ const VIEWS: [(&str, &str); 19] = [
     ("backlog", "provider lane state targets oldest_received_at next_attempt_at"),
     ("event_attempts", "event_row revocation_id attempt worker started_at duration_ms outcome http_status error retry_after_ms"),
     ("event_attempts_under_way", "event_row revocation_id attempt worker started_at"),
+    ("dead_letters", "messages seen_at many_since"),
     (
         "events",
         "event_row event_source event_id event_type incident lane reason actor broker_user occurred_at received_at not_before denied_at withheld",
