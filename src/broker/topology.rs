@@ -179,21 +179,18 @@ pub(super) fn how_to_limit(vhost: &str) -> String {
     )
 }
 
-/// Declares everything but the queue of verifiers' reports, or checks that it is there.
+/// Declares everything but the queue of verifiers' reports, or checks that it is there. A dead-letter queue without a limit has been compared before.
 ///
 /// # Errors
 /// What is missing, or which argument of an existing queue differs, in the broker's words. The channel is spent after an error.
-pub(super) async fn ensure(connection: &Connection, stream: &InvalidationConfig, declare: bool) -> Result<Limit, BrokerError> {
-    let mut limit = Limit::Set;
+pub(super) async fn ensure(connection: &Connection, stream: &InvalidationConfig, declare: bool, limit: Limit) -> Result<(), BrokerError> {
     let channel = connection.create_channel().await.map_err(|e| BrokerError::new("open a channel", e))?;
     for (name, kind) in EXCHANGES {
         ensure_exchange(&channel, name, kind, declare).await?;
     }
     for queue in queues(stream) {
-        match queue.name {
-            DEAD => limit = ensure_limited(connection, &queue, declare).await?,
-            _ => ensure_queue(&channel, &queue, declare).await?,
-        }
+        let is_as_it_was = queue.name == DEAD && limit == Limit::Unset;
+        ensure_queue(&channel, &queue, declare && !is_as_it_was).await?;
     }
     if declare {
         for binding in BINDINGS {
@@ -201,21 +198,22 @@ pub(super) async fn ensure(connection: &Connection, stream: &InvalidationConfig,
         }
         bind_heartbeats(&channel, stream.heartbeats_in_log).await?;
     }
-    channel.close(200, "done".into()).await.map_err(|e| BrokerError::new("close a channel", e))?;
-    Ok(limit)
+    channel.close(200, "done".into()).await.map_err(|e| BrokerError::new("close a channel", e))
 }
 
-/// Declares a queue with a limit, or checks that it is there; without one where that is how it stands. A refusal ends the channel, so each try has its own.
-async fn ensure_limited(connection: &Connection, queue: &QueueSpec, declare: bool) -> Result<Limit, BrokerError> {
-    let attempt = async |queue: &QueueSpec| {
-        let channel = connection.create_channel().await.map_err(|e| BrokerError::new(format!("open a channel for {}", queue.name), e))?;
-        ensure_queue(&channel, queue, declare).await?;
-        channel.close(200, "done".into()).await.map_err(|e| BrokerError::new("close a channel", e))
-    };
-    match attempt(queue).await {
-        Err(error) if LIMITS.iter().any(|argument| error.lacks(argument)) => attempt(&without_limits(queue)).await.map(|()| Limit::Unset),
-        found => found.map(|()| Limit::Set),
-    }
+/// Declares the dead-letter queue, with a limit or as older releases did.
+///
+/// # Errors
+/// As [`ensure`]. The channel is spent, and with it, for whoever watches it, the connection.
+pub(super) async fn declare_dead(connection: &Connection, limit: Limit) -> Result<(), BrokerError> {
+    let channel = connection.create_channel().await.map_err(|e| BrokerError::new("open a channel", e))?;
+    ensure_queue(&channel, &if limit == Limit::Set { dead_queue() } else { without_limits(&dead_queue()) }, true).await?;
+    channel.close(200, "done".into()).await.map_err(|e| BrokerError::new("close a channel", e))
+}
+
+/// Whether the dead-letter queue is there, but without a limit.
+pub(super) fn lacks_limit(error: &BrokerError) -> bool {
+    LIMITS.iter().any(|argument| error.lacks(argument))
 }
 
 /// Declares what reading the verifiers' reports takes, or checks that it is there.
@@ -262,19 +260,10 @@ pub(super) async fn look(connection: &Connection, stream: &InvalidationConfig, d
     }
     for queue in queues(stream).into_iter().chain([reports_queue()]) {
         let ensure = async |channel: &Channel, passive: bool| ensure_queue(channel, &queue, !passive).await;
-        let is_dead = queue.name == DEAD;
-        let found = find(connection, queue.name, ensure, declare && !is_dead, examined).await;
-        let found = match found {
-            Ok(()) if is_dead && declare && !examined.missing.contains(&DEAD) => compare_dead(connection, &queue, examined).await,
-            found => found,
-        };
+        // That one is compared on a connection of its own.
+        let found = find(connection, queue.name, ensure, declare && queue.name != DEAD, examined).await;
         examined.note(found, CONFIGURE, &format!("queue {}", queue.name));
     }
-}
-
-async fn compare_dead(connection: &Connection, queue: &QueueSpec, examined: &mut Examined) -> Result<(), BrokerError> {
-    examined.is_dead_unlimited = ensure_limited(connection, queue, true).await? == Limit::Unset;
-    Ok(())
 }
 
 async fn find(

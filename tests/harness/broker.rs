@@ -1,6 +1,6 @@
 //! The broker as an operator sees it: its management interface, its users, its dead letters.
 
-use lapin::options::{BasicGetOptions, QueueDeclareOptions};
+use lapin::options::{BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 use serde_json::{Value, json};
@@ -80,11 +80,21 @@ impl Operator {
         let definition = json!({ "max-length": messages, "overflow": "reject-publish" });
         let policy = json!({ "pattern": format!("^{}$", queue.replace('.', r"\.")), "definition": definition, "apply-to": "queues" });
         servers::put(&self.management, &format!("policies/{}/{queue}", self.vhost), policy).await;
-        eventually("the policy applies", async || {
-            let found = self.list("queues").await;
-            found.iter().any(|q| q["name"] == queue && q["effective_policy_definition"]["max-length"] == messages).then_some(())
+    }
+
+    /// Publishes until a queue behind an exchange is full. Returns how many messages that took.
+    pub(crate) async fn fill(&self, exchange: &str) -> usize {
+        self.channel.confirm_select(ConfirmSelectOptions::default()).await.expect("ask for confirms");
+        let taken = std::sync::atomic::AtomicUsize::new(0);
+        eventually("the queue is full", async || {
+            let properties = BasicProperties::default().with_delivery_mode(2);
+            let sent = self.channel.basic_publish(exchange.into(), "".into(), BasicPublishOptions::default(), b"filler", properties).await;
+            let is_taken = sent.expect("publish").await.expect("a confirm").is_ack();
+            taken.fetch_add(usize::from(is_taken), std::sync::atomic::Ordering::Relaxed);
+            (!is_taken).then_some(())
         })
         .await;
+        taken.into_inner()
     }
 
     /// Waits until so many messages are ready in a queue.
