@@ -1,7 +1,7 @@
 //! RabbitMQ: the only user of lapin. Five connections, each with its own supervisor: one consumes events, one publishes, because an alarm in
 //! the broker blocks a connection that publishes, one publishes refused messages, which the broker may answer by closing it, one consumes verifiers'
 //! reports, whose faults are none of the events', and one hears the other workers' heartbeats. Others, now and then: one folds the log into a
-//! snapshot, one publishes a single refused message.
+//! snapshot, one publishes a single refused message, one compares the dead-letter queue.
 
 mod beats;
 mod connection;
