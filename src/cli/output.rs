@@ -8,7 +8,7 @@ use comfy_table::presets::NOTHING;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::visible::is_seen;
+use crate::visible::{is_hidden, is_seen};
 
 /// See [`has_spoken`].
 static HAS_SPOKEN: AtomicBool = AtomicBool::new(false);
@@ -20,8 +20,7 @@ pub(super) fn has_spoken() -> bool {
 
 /// Prints a line of a command's result; what would not print in it is escaped. A reader that went away (`| head`) is no failure.
 pub(super) fn say(line: impl std::fmt::Display) {
-    HAS_SPOKEN.store(true, Ordering::Relaxed);
-    drop(writeln!(io::stdout().lock(), "{}", plain(&line.to_string())));
+    say_raw(format!("{}\n", plain(&line.to_string())).as_bytes());
 }
 
 /// Prints bytes as they are, for a reader that is no terminal.
@@ -39,12 +38,12 @@ pub(super) fn remark(line: impl std::fmt::Display) {
 pub(super) fn say_json(value: &impl Serialize) {
     // The values that are printed have no map with keys other than text, which is all that could fail.
     let text = serde_json::to_string_pretty(value).unwrap_or_default();
-    drop(writeln!(io::stdout().lock(), "{}", plain_json(&text)));
+    say_raw(format!("{}\n", plain_json(&text)).as_bytes());
 }
 
 /// Prints one JSON value on a line of its own.
 pub(super) fn say_json_line(value: &Value) {
-    drop(writeln!(io::stdout().lock(), "{}", plain_json(&value.to_string())));
+    say_raw(format!("{}\n", plain_json(&value.to_string())).as_bytes());
 }
 
 /// Columns without lines, so that `grep` and `awk` work on them.
@@ -73,7 +72,12 @@ pub(super) fn cell(value: &Value) -> String {
 
 /// A word of a publisher, a provider or a server on a terminal: what would not print there, or would steer or deceive it, is escaped.
 pub(super) fn printable(text: &str) -> String {
-    text.chars().map(|c| if is_visible(c) { c.to_string() } else { c.escape_debug().to_string() }).collect()
+    text.chars().map(|c| if is_hidden(c) { escaped(c) } else { c.to_string() }).collect()
+}
+
+fn escaped(c: char) -> String {
+    let short = c.escape_debug().to_string();
+    if short.starts_with('\\') { short } else { c.escape_unicode().to_string() }
 }
 
 /// The same for text of several lines that this program laid out: its ends of lines stay. A carriage return is none.
@@ -85,24 +89,13 @@ pub(super) fn plain(text: &str) -> String {
 fn plain_json(json: &str) -> String {
     let mut plain = String::with_capacity(json.len());
     for c in json.chars() {
-        if c == '\n' || is_visible(c) {
+        if c == '\n' || !is_hidden(c) {
             plain.push(c);
         } else {
             c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| plain.push_str(&format!("\\u{unit:04x}")));
         }
     }
     plain
-}
-
-/// Whether a character shows as itself: no control character (ESC, C1 and the rest), none of direction, of no width, or that breaks a line. What Unicode
-/// calls unprintable is escaped by `escape_debug`; accents that stand on the character before show.
-fn is_visible(c: char) -> bool {
-    "\"'\\".contains(c) || is_accent(c) || c.escape_debug().len() == 1
-}
-
-/// Combining marks, which `escape_debug` escapes too, where they are no joiner, filler or selector.
-fn is_accent(c: char) -> bool {
-    matches!(c, '\u{300}'..='\u{34e}' | '\u{350}'..='\u{36f}')
 }
 
 /// A command for people to paste: `verb` with its options, and the name that it is for. Whatever is in the name, a shell takes it as one word and the
@@ -177,7 +170,7 @@ mod tests {
             assert_eq!(printable(&format!("a{hostile}b")), format!("a{shown}b"));
             assert_eq!(plain(&format!("a\n{hostile}b")), format!("a\n{shown}b"));
             let json = plain_json(&serde_json::to_string_pretty(&[format!("a{hostile}b")]).expect("JSON"));
-            assert!(json.chars().all(|c| c == '\n' || is_visible(c)), "{json}");
+            assert!(json.chars().all(|c| c == '\n' || !is_hidden(c)), "{json}");
             assert_eq!(serde_json::from_str::<[String; 1]>(&json).expect("JSON"), [format!("a{hostile}b")], "the same value");
         }
         for fine in ["né e\u{301} 日本語 \u{1f600} ü", r#""'\"#] {

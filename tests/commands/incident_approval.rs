@@ -164,8 +164,9 @@ impl Stage {
 
     fn refused_approval(&self) -> String {
         let ran = self.steer(&["approve", "leak", "--json"]);
-        assert_eq!((ran.code, ran.stdout.as_str()), (1, ""));
-        ran.stderr.trim_start_matches("revocation-worker: ").trim_end().to_owned()
+        let said = ran.stderr.trim_start_matches("revocation-worker: ").trim_end();
+        assert_eq!((ran.code, ran.json()), (1, json!({ "error": said })));
+        said.to_owned()
     }
 }
 

@@ -133,8 +133,9 @@ async fn what_is_cancelled_before_its_approval_was_never_denied_or_called() {
     scene.passes_a_logout(&feed, "afterwards").await;
     assert_eq!((published(&feed), scene.provider.count()), (0, 4), "two logouts alone");
     assert_eq!(scene.incident("bob", &["approve", LEAK]).code, 1, "it stays cancelled");
-    // The same order again: its events are on record, and nothing comes of them.
-    scene.open_with(&tokens, A_CLIENT);
+    // The same order again is refused: nothing would come of it.
+    let again = scene.order(&tokens, A_CLIENT);
+    assert_eq!(again.code, 1, "{}{}", again.stdout, again.stderr);
     scene.passes_a_logout(&feed, "at the end").await;
     assert_eq!((published(&feed), scene.provider.count()), (0, 6));
 }

@@ -132,8 +132,13 @@ impl Scene {
     /// The same with more lines behind those of the tokens.
     #[track_caller]
     pub(crate) fn open_with(&self, tokens: &[String], lines: &str) {
-        let ran = self.incident_of("alice", &["open", LEAK, "--reason", "theft", "-"], &format!("{}{lines}", ndjson(tokens)));
+        let ran = self.order(tokens, lines);
         assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    }
+
+    /// The same, whatever becomes of it.
+    pub(crate) fn order(&self, tokens: &[String], lines: &str) -> Ran {
+        self.incident_of("alice", &["open", LEAK, "--reason", "theft", "-"], &format!("{}{lines}", ndjson(tokens)))
     }
 
     /// Publishes one event of the incident by hand: one that does not say how many targets there will be.

@@ -36,6 +36,7 @@ use crate::cli::interrupt::interruption;
 use crate::cli::operator::Operator;
 use crate::cli::output::{printable, remark};
 use crate::cli::progress::Progress;
+use crate::clock::{Clock, Reading};
 use crate::config::{BrokerSettings, DatabaseSettings, Environment, InvalidationConfig};
 use crate::store::{Store, StoreError};
 
@@ -122,9 +123,11 @@ pub(super) async fn run(path: Option<&Path>, args: &Args) -> Result<(), CommandE
         return Err(CommandError::failed(printable(&why)));
     }
     let known = on_record(database.as_ref(), &order.incident, broker.user()).await;
+    let clock = clock(database.as_ref(), args.not_before.is_none() && survey.has(Stage::Cutoffs)).await;
     let kept = Kept::of(&broker.address(), &order.incident);
     let (order, kept) = (Arc::new(args.order(kept.random.clone())), Mutex::new(kept));
-    let plan = Plan { order, kept, source, settings, user: broker.user().to_owned(), whole: survey.whole(), digest: survey.digest.take() };
+    let plan =
+        Plan { order, kept, clock, source, settings, user: broker.user().to_owned(), whole: survey.whole(), digest: survey.digest.take() };
     let (published, ended) = publish(&broker, plan, survey, known, args.json).await;
     summary.add(&published);
     summary.finish(ended, args.json)
@@ -206,6 +209,33 @@ async fn known_ids(settings: &DatabaseSettings, incident: &str, user: &str) -> R
     let known = store.event_ids(order::SOURCE, incident, user).await;
     store.close().await;
     known
+}
+
+/// The database's clock, by which verifiers' cutoffs are; this machine's own, which may be off, where that cannot be asked.
+async fn clock(settings: Option<&DatabaseSettings>, has_cutoffs: bool) -> Clock {
+    let clock = Clock::default();
+    let why = match settings {
+        Some(settings) => match database_time(settings).await {
+            Ok(reading) => {
+                clock.learn(reading);
+                return clock;
+            }
+            Err(error) => error.to_string(),
+        },
+        None => "no database is configured (DATABASE_URL)".to_owned(),
+    };
+    if has_cutoffs {
+        remark(format_args!("cutoffs are by this machine's clock, which lets live what was issued since if it is behind: {why}"));
+    }
+    clock
+}
+
+async fn database_time(settings: &DatabaseSettings) -> Result<Reading, StoreError> {
+    let store = Store::new(&settings.database)?;
+    store.ping().await?;
+    let time = store.time().await;
+    store.close().await;
+    time
 }
 
 /// The second pass.
