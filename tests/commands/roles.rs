@@ -230,7 +230,8 @@ async fn only_the_owner_migrates() {
 #[tokio::test(flavor = "multi_thread")]
 async fn run_and_check_tell_where_the_database_was_told_of_other_people() {
     const NOTE: &str = "[people] is not what the database was told";
-    let stage = filled().await;
+    let stage = Stage::new().await;
+    stage.roles().await;
     stage.people(&json!({ "alice": { "broker_users": ["soc", "soc-2"] }, "bob": { "database_roles": ["bob"] } })).await;
     let worker = stage.login(WORKER).await;
     let (alice, bob) = ("REVOCATION__PEOPLE__ALICE__BROKER_USERS", "REVOCATION__PEOPLE__BOB__DATABASE_ROLES");

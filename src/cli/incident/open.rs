@@ -86,7 +86,7 @@ pub(in crate::cli) struct Args {
     /// Provider of the targets that name none [default: by their issuer, else the worker's default_provider]
     #[arg(long, value_name = "NAME", value_parser = Word::new())]
     provider: Option<String>,
-    /// Of everything but tokens, deny what was issued up to this time (RFC 3339, such as 2026-11-20T22:30:00Z) [default: now]
+    /// Of everything but tokens, deny what was issued up to this time (RFC 3339, such as 2026-11-20T22:30:00Z) [default: now, by the database's clock]
     #[arg(long, value_name = "TIME", value_parser = Word::new())]
     not_before: Option<String>,
     /// How FILE is written [default: by its name (.csv, .ndjson, .jsonl, .json), else by its first character]
@@ -211,21 +211,24 @@ async fn known_ids(settings: &DatabaseSettings, incident: &str, user: &str) -> R
     known
 }
 
-/// The database's clock, by which verifiers' cutoffs are; this machine's own, which may be off, where that cannot be asked.
+/// The database's clock, where there are cutoffs to tell by it; this machine's own, which may be off, where that cannot be asked.
 async fn clock(settings: Option<&DatabaseSettings>, has_cutoffs: bool) -> Clock {
     let clock = Clock::default();
-    let why = match settings {
-        Some(settings) => match database_time(settings).await {
-            Ok(reading) => {
-                clock.learn(reading);
-                return clock;
-            }
-            Err(error) => error.to_string(),
-        },
-        None => "no database is configured (DATABASE_URL)".to_owned(),
+    if !has_cutoffs {
+        return clock;
+    }
+    let told = match settings {
+        Some(settings) => database_time(settings).await.map_err(|error| error.to_string()),
+        None => Err("no database is configured (DATABASE_URL)".to_owned()),
     };
-    if has_cutoffs {
-        remark(format_args!("cutoffs are by this machine's clock, which lets live what was issued since if it is behind: {why}"));
+    match told {
+        // How far this machine is off, nobody here asks.
+        Ok(reading) => {
+            clock.learn(reading);
+        }
+        Err(why) => {
+            remark(format_args!("cutoffs are by this machine's clock, which lets live what was issued since if it is behind: {why}"))
+        }
     }
     clock
 }
