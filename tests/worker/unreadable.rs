@@ -19,7 +19,7 @@ fn kinds(exchange: &'static str, key: &[u8], body: &[u8]) -> Vec<(&'static str, 
     let not_words = ["headers", "delivery_mode", "priority", "timestamp", "expiration", "user_id"];
     let words = PROPERTIES.into_iter().filter(|name| !not_words.contains(name)).map(|name| (name, message().word(name, BAD)));
     let table = |inner: &[u8]| raw_header(b"n", b'F', &long(inner));
-    let array = |inner: &[u8]| [&[b'A'], long(inner).as_slice()].concat();
+    let array = |inner: &[u8]| [b"A", long(inner).as_slice()].concat();
     let nested = |depth: usize| (0..depth).fold(Vec::new(), |inner, _| table(&inner));
     let arrays = raw_header(b"n", b'A', &long(&(0..25_000).fold(Vec::new(), |inner, _| array(&inner))));
     let headers =
