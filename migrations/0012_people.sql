@@ -50,7 +50,8 @@ CREATE FUNCTION revocation.caller(note text) RETURNS text LANGUAGE sql STABLE
 CREATE FUNCTION revocation.approval_fault(approver text, names text[], users text[]) RETURNS text LANGUAGE sql STABLE RETURN CASE
     WHEN approver IS NULL THEN 'unmapped_role'
     WHEN revocation.person(approver) = ANY (names)
-        OR EXISTS (SELECT FROM revocation.people WHERE kind = 'broker_user' AND name = ANY (users) AND person = approver) THEN 'same_person'
+        OR EXISTS (SELECT FROM revocation.people WHERE kind = 'broker_user' AND person = approver
+            AND (name = ANY (users) OR revocation.person(name) = ANY (names))) THEN 'same_person'
     WHEN EXISTS (SELECT FROM unnest(users) u (name) LEFT JOIN revocation.people p ON p.kind = 'broker_user' AND p.name = u.name WHERE p.name IS NULL)
         THEN 'unmapped_user'
 END;

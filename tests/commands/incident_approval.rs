@@ -188,7 +188,7 @@ impl Stage {
 type Approval = (Option<&'static str>, &'static str, &'static [Option<&'static str>], Option<&'static str>);
 
 /// Who may approve what was ordered by whom. People: alice has `soc` and `soc-2`, bob has `bob` and, with carol, `shared`, robot has `app` and no role.
-const APPROVALS: [Approval; 18] = [
+const APPROVALS: [Approval; 21] = [
     (Some("bob"), "alice", &[Some("soc")], None),
     (Some("bob"), "alice", &[Some("soc"), Some("soc-2")], None),
     (Some("bob"), "alice", &[Some("app")], None),
@@ -203,6 +203,9 @@ const APPROVALS: [Approval; 18] = [
     (Some("alice"), "ALICE", &[Some("app")], Some("same_person")),
     (Some("bob"), "anybody", &[Some("shared")], Some("same_person")),
     (Some("carol"), "anybody", &[Some("shared")], Some("same_person")),
+    (Some("carol"), "shared", &[Some("soc")], Some("same_person")),
+    (Some("alice"), "SOC-2", &[Some("app")], Some("same_person")),
+    (Some("robot"), "app", &[Some("soc")], Some("same_person")),
     (Some("bob"), "alice", &[Some("nobodys")], Some("unmapped_user")),
     (Some("bob"), "alice", &[Some("soc"), Some("SOC")], Some("unmapped_user")),
     (Some("bob"), "b\u{43e}b", &[Some("nobodys")], Some("unmapped_user")),
