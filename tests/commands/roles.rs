@@ -201,6 +201,20 @@ async fn every_table_and_function_has_its_rights() {
     assert_eq!(stage.text(&format!("SELECT string_agg(proname, ' ') FROM {open}")).await, None, "orders that anybody may give");
 }
 
+/// As after a migration that roles.sql was not run after.
+#[tokio::test(flavor = "multi_thread")]
+async fn check_names_what_the_workers_role_lacks() {
+    let stage = filled().await;
+    let worker = stage.login(WORKER).await;
+    for (right, table) in [("INSERT", "operations"), ("INSERT", "incidents"), ("INSERT", "incident_samples"), ("SELECT", "incident_counts")]
+    {
+        stage.execute(&format!("REVOKE {right} ON revocation.{table} FROM revocation_worker")).await;
+        let mut check = stage.worker("https://127.0.0.1:1/revoke").command();
+        let ran = run(check.env("DATABASE_URL", &worker.url), &["check", "--json"]);
+        assert!(ran.stdout.contains(&format!("{right} on revocation.{table}")), "{}", ran.stdout);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_owner_migrates() {
     let stage = filled().await;
