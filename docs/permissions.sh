@@ -11,7 +11,7 @@
 set -euo pipefail
 
 usage() { sed -n '2,/^set /s/^# \{0,1\}//p' "$0" >&2; exit 2; }
-plain() { [[ $1 =~ ^[A-Za-z0-9._-]+$ ]] || { printf 'permissions: %q: letters, digits, dots, hyphens and underscores only\n' "$1" >&2; exit 2; }; }
+plain() { [[ $1 =~ ^[A-Za-z0-9_.][A-Za-z0-9._-]*$ ]] || { printf 'permissions: %q: letters, digits, dots, hyphens and underscores only, no hyphen first\n' "$1" >&2; exit 2; }; }
 literally() { printf '%s' "${1//./\\.}"; } # in a pattern
 
 [ $# = 2 ] || { [ $# = 3 ] && [ "$1" = verifier ]; } || usage

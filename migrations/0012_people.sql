@@ -59,7 +59,8 @@ CREATE FUNCTION revocation.caller(note text) RETURNS text LANGUAGE sql STABLE
 CREATE FUNCTION revocation.approval_fault(approver text, names text[], users text[]) RETURNS text LANGUAGE sql STABLE RETURN CASE
     WHEN approver IS NULL THEN 'unmapped_role'
     WHEN revocation.person(approver) = ANY (names)
-        OR EXISTS (SELECT FROM revocation.people WHERE kind = 'broker_user' AND name = ANY (users) AND person = approver) THEN 'same_person'
+        OR EXISTS (SELECT FROM revocation.people WHERE kind = 'broker_user' AND person = approver
+            AND (name = ANY (users) OR revocation.person(name) = ANY (names))) THEN 'same_person'
     WHEN EXISTS (SELECT FROM unnest(users) u (name) LEFT JOIN revocation.people p ON p.kind = 'broker_user' AND p.name = u.name WHERE p.name IS NULL)
         THEN 'unmapped_user'
 END;
@@ -172,6 +173,13 @@ BEGIN
         USING ERRCODE = 'restrict_violation';
 END $$;
 CREATE TRIGGER stays BEFORE DELETE ON revocation.incidents FOR EACH ROW EXECUTE FUNCTION revocation.refuse_change();
+-- One that waits or runs, nobody deletes: its events would wait for another of its name, which asks for less.
+CREATE FUNCTION revocation.refuse_deletion() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RAISE EXCEPTION 'incident %: it is not over', OLD.incident USING ERRCODE = 'restrict_violation';
+END $$;
+CREATE TRIGGER stays_until_its_end BEFORE DELETE ON revocation.incidents FOR EACH ROW
+    WHEN (OLD.finished_at IS NULL) EXECUTE FUNCTION revocation.refuse_deletion();
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON revocation.incidents FOR EACH STATEMENT EXECUTE FUNCTION revocation.refuse_change();
 
 -- Whom an incident's events came by decides who may approve it.
@@ -204,9 +212,29 @@ CREATE FUNCTION revocation.let_go(of_event uuid, at timestamptz) RETURNS void LA
     FROM let_go WHERE t.event_id = let_go.event_id AND t.waiting
 $$;
 
+-- A target waits for the approval of its event's incident and of no other.
+CREATE FUNCTION revocation.refuse_move() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF NEW.incident IS DISTINCT FROM (SELECT coalesce(incident, '') FROM revocation.events WHERE event_id = NEW.event_id) THEN
+        RAISE EXCEPTION 'target %-%: its incident is its event''s', OLD.event_id, OLD.ordinal USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER incident_is_its_events BEFORE UPDATE OF incident, event_id ON revocation.targets FOR EACH ROW
+    WHEN ((OLD.incident, OLD.event_id) IS DISTINCT FROM (NEW.incident, NEW.event_id)) EXECUTE FUNCTION revocation.refuse_move();
+
 -- Counts belong to the triggers that write them: a role that changes targets needs no right to them.
 ALTER FUNCTION revocation.count_targets() SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
 ALTER FUNCTION revocation.count_denied() SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
+-- How many targets an incident has decides whether it needs an approval: nobody else writes that.
+CREATE FUNCTION revocation.refuse_count() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RAISE EXCEPTION '% on %.% refused: counts follow the targets', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME USING ERRCODE = 'restrict_violation';
+END $$;
+CREATE TRIGGER counted_by_triggers BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revocation.incident_counts FOR EACH STATEMENT
+    WHEN (pg_trigger_depth() = 0) EXECUTE FUNCTION revocation.refuse_count();
+CREATE TRIGGER counted_by_triggers BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revocation.incident_denied FOR EACH STATEMENT
+    WHEN (pg_trigger_depth() = 0) EXECUTE FUNCTION revocation.refuse_count();
 ALTER FUNCTION revocation.refuse_transition() SET search_path = pg_catalog, pg_temp;
 ALTER FUNCTION revocation.note_denial() SET search_path = pg_catalog, pg_temp;
 ALTER FUNCTION revocation.take_turn() SET search_path = pg_catalog, pg_temp;
@@ -236,7 +264,9 @@ BEGIN
         RETURN jsonb_build_object('outcome', 'unknown');
     END IF;
     stands := revocation.standing(i.state, i.finished_at);
-    IF (action, stands) IN (('pause', 'paused'), ('resume', 'running'), ('cancel', 'cancelled'))
+    IF action IS NULL THEN
+        RAISE EXCEPTION 'incident %: what to do with it is not said', name USING ERRCODE = 'null_value_not_allowed';
+    ELSIF (action, stands) IN (('pause', 'paused'), ('resume', 'running'), ('cancel', 'cancelled'))
             OR (action = 'throttle' AND stands IN ('running', 'paused', 'awaiting_approval') AND rate IS NOT DISTINCT FROM i.throttle_per_s) THEN
         RETURN jsonb_build_object('outcome', 'as_before');
     ELSIF (action, stands) NOT IN (('pause', 'running'), ('resume', 'paused'))
@@ -278,7 +308,8 @@ BEGIN
             WHERE NOT EXISTS (SELECT FROM revocation.people p WHERE p.kind = 'broker_user' AND p.name = u.name)));
     END IF;
     SELECT coalesce(sum(targets), 0) INTO received FROM revocation.incident_counts WHERE incident = name;
-    IF NOT i.asks <@ seen_asks OR greatest(i.targets_expected, received) > seen_targets OR greatest(i.asking, i.asking_expected) > seen_asking THEN
+    -- Who says null has seen nothing.
+    IF (i.asks <@ seen_asks AND greatest(i.targets_expected, received) <= seen_targets AND greatest(i.asking, i.asking_expected) <= seen_asking) IS NOT TRUE THEN
         RETURN jsonb_build_object('outcome', 'grown');
     END IF;
     PERFORM revocation.announce(note, jsonb_build_object('asks', seen_asks, 'seen', seen_targets));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use aws_lc_rs::digest;
 use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicGetOptions, BasicNackOptions, BasicPublishOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
@@ -12,6 +13,7 @@ use super::connection::within;
 use super::fit::fitted;
 use super::publisher::verdict;
 use super::{Broker, BrokerError, DEAD, EVENTS_EXCHANGE, PublishError, original};
+use crate::event::CUTOFF_ROUTING_KEY;
 
 pub(super) const CODE: &str = "x-refused-code";
 pub(super) const DETAIL: &str = "x-refused-detail";
@@ -69,6 +71,8 @@ pub struct DeadQueue {
     held: BTreeSet<u64>,
     /// Whether the message taken last had been handed back before.
     was_back: bool,
+    /// What was put back and comes to two queues: by the digest of its body, and who sent it.
+    doubled: Vec<([u8; 32], AMQPValue)>,
 }
 
 impl DeadQueue {
@@ -81,7 +85,7 @@ impl DeadQueue {
         let unreadable = Unreadable::default();
         let connection = broker.connect_noting("dead letters", &unreadable).await?;
         let channel = Broker::confirming_channel(&connection).await?;
-        Ok(Self { connection, channel, unreadable, user, taken: 0, held: BTreeSet::new(), was_back: false })
+        Ok(Self { connection, channel, unreadable, user, taken: 0, held: BTreeSet::new(), was_back: false, doubled: Vec::new() })
     }
 
     /// How many messages are in the queue that nobody holds.
@@ -118,10 +122,16 @@ impl DeadQueue {
 
     /// Publishes a message to `auth.events` again, as this connection's user, and removes it from the queue. A header says who sent it first.
     ///
+    /// A cutoff comes to two queues, and was refused from each: once is enough, or there would be twice as many after each requeue.
+    ///
     /// # Errors
     /// The broker did not confirm it, or no queue takes it; it then stays.
     pub async fn requeue(&mut self, message: &DeadMessage) -> Result<(), PublishError> {
         let what = format!("requeue message {}", message.place);
+        let twin = (message.routing_key == CUTOFF_ROUTING_KEY).then(|| message.twin());
+        if twin.as_ref().is_some_and(|twin| self.doubled.contains(twin)) {
+            return Ok(self.discard(message).await?);
+        }
         let key = ShortString::try_new(message.routing_key.as_str());
         let key = key.map_err(|_| PublishError::TooLong(EVENTS_EXCHANGE.to_owned(), "its routing key"))?;
         let mut own = FieldTable::default();
@@ -135,6 +145,7 @@ impl DeadQueue {
             sent.map_err(|e| BrokerError::new(what.as_str(), e))?.await.map_err(|e| BrokerError::new(what.as_str(), e))
         });
         verdict(&confirmed.await?, EVENTS_EXCHANGE)?;
+        self.doubled.extend(twin);
         Ok(self.discard(message).await?)
     }
 
@@ -234,6 +245,13 @@ impl DeadMessage {
             body,
             tag,
         }
+    }
+
+    /// What it has in common with its copy from another queue.
+    fn twin(&self) -> ([u8; 32], AMQPValue) {
+        let mut digest = [0; 32];
+        digest.copy_from_slice(digest::digest(&digest::SHA256, &self.body).as_ref());
+        (digest, original::of_dead(&self.properties))
     }
 
     /// The properties that its publisher set, by their AMQP names.

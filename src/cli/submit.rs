@@ -164,10 +164,14 @@ impl Summary {
     }
 
     fn complete(&self) -> Result<(), CommandError> {
-        let others = if self.dry_run { "are valid" } else { "were published" };
+        let others = match (self.valid, self.dry_run) {
+            (0, _) => "nothing was published",
+            (_, true) => "the others are valid",
+            (_, false) => "the others were published",
+        };
         match self.refused.len() {
             0 => Ok(()),
-            bad => Err(CommandError::failed(format!("{bad} of {} refused; the others {others}", count(self.lines, "line")))),
+            bad => Err(CommandError::failed(format!("{bad} of {} refused; {others}", count(self.lines, "line")))),
         }
     }
 }

@@ -75,6 +75,7 @@ impl Config {
             // After all that reads secrets.
             remarks: findings.remarks(),
         };
+        people::refuse_nobodys_operators(config.people.as_ref(), &config.authorization.operators, &mut findings);
         findings.finish(config)
     }
 }

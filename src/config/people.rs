@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::findings::Findings;
 use super::raw::{RawPerson, Words};
+use crate::visible::flaw;
 
 /// Longest name of a database role, in bytes: Postgres cuts off the rest.
 const MAX_ROLE: usize = 63;
@@ -31,12 +32,25 @@ pub(super) fn people(raw: Option<BTreeMap<String, RawPerson>>, findings: &mut Fi
     Some(People(people))
 }
 
+/// An operator's word is who sent first what he puts back: where he is nobody, he could order in another's name and approve it.
+pub(super) fn refuse_nobodys_operators(people: Option<&People>, operators: &[String], findings: &mut Findings) {
+    let Some(People(people)) = people else { return };
+    let is_somebodys = |user: &String| people.values().any(|person| person.broker_users.contains(user));
+    for user in operators.iter().filter(|user| !is_somebodys(user)) {
+        let why = format!("{user} is in nobody's people.<name>.broker_users: list whose broker user that is");
+        findings.refuse("authorization.operators", why);
+    }
+}
+
 fn person(name: String, raw: RawPerson, findings: &mut Findings) -> (String, Person) {
     let words = |words: Option<Words>| words.map(|words| words.0).unwrap_or_default();
     let person = Person { broker_users: words(raw.broker_users), database_roles: words(raw.database_roles) };
     let setting = format!("people.{name}");
-    if name.trim().is_empty() || name.len() > 255 || name.contains(char::is_control) {
-        findings.refuse(&setting, "a person's name has 1 to 255 bytes, and none of them is a control character");
+    if name.is_empty() || name.len() > 255 {
+        findings.refuse(&setting, "a person's name has 1 to 255 bytes");
+    } else if let Some(flaw) = flaw(&name) {
+        // Two that look the same would be two persons.
+        findings.refuse(&setting, format_args!("a person's name {flaw}"));
     } else if person.broker_users.is_empty() && person.database_roles.is_empty() {
         findings.refuse(&setting, "nothing is theirs; list their broker_users or database_roles, or remove them");
     } else if person.broker_users.iter().any(|user| user.is_empty() || user.len() > 255) {

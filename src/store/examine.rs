@@ -3,7 +3,7 @@
 use super::{SchemaError, Store, StoreError};
 
 /// What a worker does with its tables, as far as its role must be allowed to.
-const NEEDED: [(&str, &[&str]); 8] = [
+const NEEDED: [(&str, &[&str]); 14] = [
     ("workers", &["SELECT", "INSERT", "UPDATE"]),
     ("events", &["SELECT", "INSERT", "UPDATE"]),
     ("targets", &["SELECT", "INSERT", "UPDATE"]),
@@ -11,7 +11,13 @@ const NEEDED: [(&str, &[&str]); 8] = [
     ("rejected_events", &["INSERT"]),
     ("provider_status", &["SELECT", "INSERT", "UPDATE"]),
     ("verifiers", &["SELECT", "INSERT", "UPDATE"]),
-    ("incidents", &["SELECT"]),
+    ("verifier_reports", &["SELECT", "INSERT"]),
+    ("operations", &["INSERT"]),
+    ("provider_orders", &["SELECT"]),
+    ("incident_counts", &["SELECT"]),
+    ("incident_denied", &["SELECT"]),
+    ("incident_samples", &["SELECT", "INSERT"]),
+    ("incidents", &["SELECT", "INSERT"]),
 ];
 
 /// What a worker has done by functions.

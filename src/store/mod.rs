@@ -158,12 +158,13 @@ impl StoreError {
 
 /// SQLSTATE of a value that Postgres cannot hold: class 22 (data exception), 54 (too long for an index), a violated CHECK.
 fn is_unstorable(code: Option<&str>) -> bool {
-    code.is_some_and(|code| ["22", "54"].contains(&&code[..2]) || code == "23514")
+    code.is_some_and(|code| ["22", "54"].iter().any(|class| code.starts_with(class)) || code == "23514")
 }
 
 /// SQLSTATE classes that say "later": connection, resources, operator intervention, system; serialisation, deadlock, lock timeout, read-only standby.
 fn is_passing(code: Option<&str>) -> bool {
-    code.is_some_and(|code| ["08", "53", "57", "58", "XX"].contains(&&code[..2]) || ["40001", "40P01", "55P03", "25006"].contains(&code))
+    const PASSING: [&str; 9] = ["08", "53", "57", "58", "XX", "40001", "40P01", "55P03", "25006"];
+    code.is_some_and(|code| PASSING.iter().any(|class| code.starts_with(class)))
 }
 
 impl Store {
@@ -199,6 +200,10 @@ impl Store {
             sqlx::Connection::close(connection).await
         };
         match tokio::time::timeout(PING_TIMEOUT, attempt).await {
+            // Before anything was asked: its words name places in a library.
+            Ok(Err(sqlx::Error::Protocol(_))) => {
+                Err(StoreError::NotNow(WHAT, "what answers there does not speak Postgres's protocol".to_owned()))
+            }
             Ok(result) => result.map_err(|e| StoreError::new(WHAT, e)),
             Err(_) => Err(StoreError::Timeout(WHAT, PING_TIMEOUT)),
         }
@@ -241,6 +246,8 @@ mod tests {
             ("22021", false),
             ("54000", false),
             ("23514", false),
+            ("", false),
+            ("ü", false),
         ] {
             let error = StoreError::said("do it", "in its words", Some(code));
             assert_eq!((error.to_string(), error.is_passing()), (format!("do it: in its words (SQLSTATE {code})"), is_passing));

@@ -96,9 +96,9 @@ fn excess(worker: &Worker, origin: &Origin, of: &LogoutEvent, targets: Vec<Targe
     Excess { event, row: worker.clock.row_id(), approval }
 }
 
-/// Who sent a message, by name.
+/// Who sent a message, by name, and who put it back: an operator's word is all there is on who sent it first.
 pub(super) fn senders(origin: &Origin) -> Vec<String> {
-    origin.senders.iter().flatten().cloned().collect()
+    origin.senders.iter().flatten().chain(&origin.requeued_by).cloned().collect()
 }
 
 /// The alarm, at once: with Postgres away, nothing is on record yet that could tell. One line an incident, or a flood would fill the log.

@@ -244,3 +244,20 @@ async fn what_cannot_be_read_or_is_too_large_is_listed_shown_requeued_and_discar
     assert!(back.len() == 2 && back.iter().all(|m| m.data == CANARY.as_bytes() && m.routing_key.as_str() == "auth.logout.?"));
     assert_eq!(run(&mut command(&stage), &["dead", "discard", "--all", "--yes"]).stdout, "3 messages discarded\n");
 }
+
+/// What has the cutoffs' routing key comes to two queues, and is refused from each.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_cutoff_does_not_multiply_however_often_it_is_requeued() {
+    let (stage, broker) = refused(0).await;
+    let app = App::connect(&stage.amqp_url).await;
+    for number in 1..=3 {
+        app.publish_raw("auth.mass_revocation.cutoff", bad(number).as_bytes(), properties(number)).await;
+    }
+    for _again in 0..3 {
+        let mut worker = stage.worker("https://127.0.0.1:1/revoke").start().await;
+        eventually("each is refused twice", async || (broker.length("revocation.dead").await == 6).then_some(())).await;
+        assert!(worker.stop().await.success());
+        assert_eq!(run(&mut command(&stage), &["dead", "requeue", "--all"]).stdout, "6 messages requeued\n");
+        assert_eq!([broker.length("revocation.cutoff").await, broker.length("revocation.mass").await], [3, 3]);
+    }
+}

@@ -2,7 +2,7 @@
 
 use revocation_worker::store::{Order, Seen, Steered};
 use serde_json::json;
-use sqlx::{AssertSqlSafe, Executor};
+use sqlx::{AssertSqlSafe, Connection, Executor};
 
 use crate::harness::Stage;
 use crate::incident_record::ORDERS;
@@ -104,13 +104,27 @@ async fn an_approval_is_for_what_was_seen() {
     assert_eq!(stage.of("leak", "approved_by").await.as_deref(), Some("carol"));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_say_what_was_seen_approves_nothing() {
+    let stage = waiting().await;
+    let mut bob = sqlx::PgConnection::connect(&stage.operator("bob", &[]).await).await.expect("log in");
+    for seen in ["NULL, NULL, NULL", "NULL, 2, 40", "'{client}', NULL, 40", "'{client}', 2, NULL", "'{NULL}', 2, 40"] {
+        let approve = sqlx::AssertSqlSafe(format!("SELECT revocation.approve_incident('leak', {seen}, NULL) ->> 'outcome'"));
+        let outcome: String = sqlx::query_scalar(approve).fetch_one(&mut bob).await.expect("call");
+        assert_eq!(outcome, "grown", "{seen}");
+    }
+    assert!(bob.execute("SELECT revocation.steer_incident('leak', NULL, NULL, NULL, NULL)").await.is_err());
+    assert_eq!(stage.of("leak", "state").await.as_deref(), Some("awaiting_approval"));
+}
+
 /// The acceptance holds the row; the approval waits for it, and then sees its targets.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_approval_misses_nothing_that_is_being_accepted() {
     let stage = waiting().await;
     let mut acceptance = stage.db.begin().await.expect("begin");
     acceptance.execute("SELECT FROM revocation.incidents WHERE incident = 'leak' FOR UPDATE").await.expect("lock");
-    let growth = "INSERT INTO revocation.incident_counts VALUES ('leak', 'main', 'waiting', 99, 100)";
+    let growth =
+        "SET LOCAL session_replication_role = replica; INSERT INTO revocation.incident_counts VALUES ('leak', 'main', 'waiting', 99, 100)";
     acceptance.execute(growth).await.expect("as a trigger would");
     let store = stage.store();
     let approval = tokio::spawn(async move {
@@ -174,7 +188,7 @@ impl Stage {
 type Approval = (Option<&'static str>, &'static str, &'static [Option<&'static str>], Option<&'static str>);
 
 /// Who may approve what was ordered by whom. People: alice has `soc` and `soc-2`, bob has `bob` and, with carol, `shared`, robot has `app` and no role.
-const APPROVALS: [Approval; 18] = [
+const APPROVALS: [Approval; 21] = [
     (Some("bob"), "alice", &[Some("soc")], None),
     (Some("bob"), "alice", &[Some("soc"), Some("soc-2")], None),
     (Some("bob"), "alice", &[Some("app")], None),
@@ -189,6 +203,9 @@ const APPROVALS: [Approval; 18] = [
     (Some("alice"), "ALICE", &[Some("app")], Some("same_person")),
     (Some("bob"), "anybody", &[Some("shared")], Some("same_person")),
     (Some("carol"), "anybody", &[Some("shared")], Some("same_person")),
+    (Some("carol"), "shared", &[Some("soc")], Some("same_person")),
+    (Some("alice"), "SOC-2", &[Some("app")], Some("same_person")),
+    (Some("robot"), "app", &[Some("soc")], Some("same_person")),
     (Some("bob"), "alice", &[Some("nobodys")], Some("unmapped_user")),
     (Some("bob"), "alice", &[Some("soc"), Some("SOC")], Some("unmapped_user")),
     (Some("bob"), "b\u{43e}b", &[Some("nobodys")], Some("unmapped_user")),

@@ -13,7 +13,7 @@ const RETENTION: &str = "revocation_retention";
 const OWNER: &str = "revocation_owner";
 
 /// A role, and what it must not do. In the database: incidents that wait, run and are paused, with an event each; a row in each append-only table.
-const FORBIDDEN: [(&str, &str); 84] = [
+const FORBIDDEN: [(&str, &str); 94] = [
     (WORKER, "UPDATE revocation.incidents SET approval_above = 1000000, state = 'running' WHERE incident = 'waits'"),
     (WORKER, "UPDATE revocation.incidents SET state = 'running' WHERE incident = 'waits'"),
     (WORKER, "UPDATE revocation.incidents SET state = 'paused' WHERE incident = 'runs'"),
@@ -95,6 +95,9 @@ const FORBIDDEN: [(&str, &str); 84] = [
     (RETENTION, "SET revocation.retention = 'on'; UPDATE revocation.operations SET actor = 'x'"),
     (RETENTION, "SET revocation.retention = 'on'; TRUNCATE revocation.operations"),
     (RETENTION, "SET revocation.retention = 'on'; DELETE FROM revocation.targets"),
+    (RETENTION, "SET revocation.retention = 'on'; DELETE FROM revocation.incidents WHERE incident = 'waits'"),
+    (RETENTION, "SET revocation.retention = 'on'; DELETE FROM revocation.incidents WHERE incident = 'runs'"),
+    (RETENTION, "SET revocation.retention = 'on'; DELETE FROM revocation.incidents WHERE incident = 'paused'"),
     ("", "SELECT * FROM audit.operations"),
     ("", "SELECT revocation.approve_incident('waits', '{client}', 100, 100, 'bob')"),
     (OWNER, "SET revocation.retention = 'on'; DELETE FROM revocation.operations"),
@@ -104,6 +107,13 @@ const FORBIDDEN: [(&str, &str); 84] = [
     (OWNER, "DELETE FROM revocation.incidents"),
     (OWNER, "UPDATE revocation.events SET broker_user = 'somebody-else'"),
     (OWNER, "UPDATE revocation.events SET incident = 'runs' WHERE incident = 'waits'"),
+    (OWNER, "UPDATE revocation.targets SET incident = 'runs' WHERE incident = 'waits'"),
+    (OWNER, "UPDATE revocation.targets SET incident = '', lane = 'interactive' WHERE incident = 'waits'"),
+    (OWNER, "UPDATE revocation.incident_counts SET targets = 0 WHERE incident = 'waits'"),
+    (OWNER, "INSERT INTO revocation.incident_counts VALUES ('waits', 'main', 'pending', 0, -100)"),
+    (OWNER, "DELETE FROM revocation.incident_counts"),
+    (OWNER, "TRUNCATE revocation.incident_counts"),
+    (OWNER, "DELETE FROM revocation.incident_denied"),
 ];
 
 /// A missing right, a rule of a trigger, a violated CHECK.
@@ -165,6 +175,9 @@ async fn retention_is_a_role_and_not_a_setting() {
         session.execute(AssertSqlSafe(format!("DELETE FROM revocation.{table}"))).await.unwrap_or_else(|e| panic!("{table}: {e}"));
         assert_eq!(stage.count(&format!("revocation.{table}")).await, 0);
     }
+    stage.execute("UPDATE revocation.incidents SET finished_at = now() WHERE incident = 'runs'").await;
+    session.execute("DELETE FROM revocation.incidents WHERE incident = 'runs'").await.expect("what is over goes");
+    assert_eq!(stage.count("revocation.incidents").await, 2);
 }
 
 /// A table that nobody thought of would be out of the worker's reach, and one that is append-only in name alone within it.
@@ -189,6 +202,20 @@ async fn every_table_and_function_has_its_rights() {
     let open = "pg_proc WHERE prosecdef AND pronamespace = 'revocation'::regnamespace AND prorettype <> 'trigger'::regtype
         AND has_function_privilege('public', oid, 'EXECUTE')";
     assert_eq!(stage.text(&format!("SELECT string_agg(proname, ' ') FROM {open}")).await, None, "orders that anybody may give");
+}
+
+/// As after a migration that roles.sql was not run after.
+#[tokio::test(flavor = "multi_thread")]
+async fn check_names_what_the_workers_role_lacks() {
+    let stage = filled().await;
+    let worker = stage.login(WORKER).await;
+    for (right, table) in [("INSERT", "operations"), ("INSERT", "incidents"), ("INSERT", "incident_samples"), ("SELECT", "incident_counts")]
+    {
+        stage.execute(&format!("REVOKE {right} ON revocation.{table} FROM revocation_worker")).await;
+        let mut check = stage.worker("https://127.0.0.1:1/revoke").command();
+        let ran = run(check.env("DATABASE_URL", &worker.url), &["check", "--json"]);
+        assert!(ran.stdout.contains(&format!("{right} on revocation.{table}")), "{}", ran.stdout);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

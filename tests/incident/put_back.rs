@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::harness::{Operator, Worker, canary_token, eventually, logout_of};
 use crate::program::{Ran, feed};
 use crate::publishers::{Gateway, mass, subjects};
-use crate::scene::Scene;
+use crate::scene::{LEAK, Scene};
 
 /// The broker user that commands connect as.
 const COMMANDS: &str = "guest";
@@ -150,4 +150,24 @@ async fn no_header_of_a_publisher_wins_a_right() {
     refusals(&scene, 43, "true").await;
     eventually("the last is accepted", async || (scene.stage.count("audit.revocations WHERE event_id = 'yes'").await == 1).then_some(()))
         .await;
+}
+
+/// An operator's word is all there is on who sent a message first: the operator may have made it up.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_approves_what_he_put_back_in_somebody_elses_name() {
+    let scene = scene("ops").await;
+    let [_worker]: [Worker; 1] = scene.workers().await;
+    let gateway = Gateway::of(&scene.stage).await;
+    let session = scene.stage.text("SELECT session_user::text").await;
+    let clients = [json!({ "client_id": "shop" })];
+    gateway.publish_for(Some("ops"), AMQPValue::LongString("soc".into()), &mass("made-up", LEAK, &clients)).await;
+    scene.stage.wait_for_count(1, "audit.incidents WHERE state = 'awaiting_approval'").await;
+    let people = json!({ "alice": { "broker_users": ["soc"] }, "bob": { "broker_users": ["ops"], "database_roles": [session] } });
+    scene.stage.people(&people).await;
+    let refused = scene.incident("alice", &["approve", LEAK]);
+    assert_eq!((refused.code, refused.stderr.contains("a second person must approve: alice, ops, soc")), (1, true), "{}", refused.stderr);
+    let people =
+        json!({ "alice": { "broker_users": ["soc"] }, "bob": { "broker_users": ["ops"] }, "carol": { "database_roles": [session] } });
+    scene.stage.people(&people).await;
+    assert_eq!(scene.incident("carol", &["approve", LEAK]).code, 0);
 }

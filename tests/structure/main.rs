@@ -54,7 +54,6 @@ const TIMED: [&str; 7] = ["broker", "event", "http", "invalidation", "provider",
 /// Waiting in tests is for a thing, never for a time. The scripted provider's slow answers are what is tested.
 const MAY_SLEEP: [&str; 1] = ["tests/scripted_idp/mod.rs"];
 
-
 #[test]
 fn only_its_adapter_names_a_library() {
     for (library, folders) in ADAPTERS {

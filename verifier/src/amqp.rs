@@ -108,6 +108,7 @@ pub enum ConnectError {
 pub fn words(error: &lapin::Error) -> String {
     match error.kind() {
         lapin::ErrorKind::ProtocolError(amqp) => amqp.get_message().to_string(),
+        lapin::ErrorKind::ParsingError(_) => "what answers there does not speak AMQP 0-9-1".to_owned(),
         _ => error.to_string(),
     }
 }

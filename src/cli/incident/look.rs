@@ -111,7 +111,8 @@ fn say_state(incident: &Value) {
     say(printable(&format!("opened by {} at {}, reason {}", openers(incident), utc(&incident["opened_at"]), cell(&incident["reason"]))));
     if !incident["approved_by"].is_null() {
         let (by, role, at) = (cell(&incident["approved_by"]), cell(&incident["approved_role"]), utc(&incident["approved_at"]));
-        say(printable(&format!("approved by {by} (database role {role}) at {at}, for {} targets", incident["approved_targets"])));
+        let targets = count(incident["approved_targets"].as_u64().unwrap_or(0), "target");
+        say(printable(&format!("approved by {by} (database role {role}) at {at}, for {targets}")));
     }
     if !incident["cancelled_by"].is_null() {
         say(printable(&format!("cancelled by {}: {}", cell(&incident["cancelled_by"]), cell(&incident["cancel_reason"]))));

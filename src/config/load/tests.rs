@@ -323,8 +323,13 @@ fn people_come_from_the_file_or_from_variables() {
             "people.b.database_roles: role ops is a's, too",
         ),
         ("[people.bob]\nbroker_users = [\"a\"]\n[people.\"B ob\"]\nbroker_users = [\"b\"]\n", "people.bob: is spelled like B ob"),
-        ("[people.\" \"]\nbroker_users = [\"a\"]\n", "a person's name has 1 to 255 bytes"),
-        ("[people.\"a\\tb\"]\nbroker_users = [\"a\"]\n", "none of them is a control character"),
+        ("[people.\"\"]\nbroker_users = [\"a\"]\n", "a person's name has 1 to 255 bytes"),
+        ("[people.\" \"]\nbroker_users = [\"a\"]\n", "a person's name is blank"),
+        ("[people.\"alice \"]\nbroker_users = [\"a\"]\n", "a person's name ends with a blank"),
+        ("[people.\"alice\\u200b\"]\nbroker_users = [\"a\"]\n", "a person's name has U+200B"),
+        ("[people.\"a\\u202elice\"]\nbroker_users = [\"a\"]\n", "a person's name has U+202E"),
+        ("[people.\"a\\tb\"]\nbroker_users = [\"a\"]\n", "a person's name has U+0009"),
+        ("[authorization]\noperators = [\"ops\"]\n[people.bob]\nbroker_users = [\"a\"]\n", "authorization.operators: ops is in nobody's"),
         ("[people.bob]\nbroker_users = [\"a\"]\n[people.BOB]\nbroker_users = [\"b\"]\n", "people.bob: is spelled like BOB"),
     ] {
         let error = load_with(&format!("{BASE}{MAIN}\n{text}"), &[]).err().expect("it must be refused");

@@ -9,7 +9,6 @@ use crate::cli::output::count;
 /// The columns of one file.
 pub(super) struct Columns {
     names: Vec<&'static str>,
-    header: Vec<u8>,
     parser: Reader,
 }
 
@@ -39,7 +38,7 @@ impl Columns {
                 Some(name) => names.push(name),
             }
         }
-        Ok(Self { names, header: line.to_owned(), parser })
+        Ok(Self { names, parser })
     }
 
     /// The target of a line; an empty cell is an absent member.
@@ -47,13 +46,13 @@ impl Columns {
     /// # Errors
     /// The line does not fit the header.
     pub(super) fn target(&mut self, line: &[u8]) -> Result<Written, String> {
-        if line == self.header {
-            return Err("is the header once more: remove it, or give a target of that name as NDJSON".to_owned());
-        }
         if is_separator_line(line) {
             return Err(SEPARATOR_LINE.to_owned());
         }
         let cells = cells(&mut self.parser, line)?;
+        if cells.iter().map(|cell| cell.trim_matches(' ')).eq(self.names.iter().copied()) {
+            return Err("is the header once more: remove it, or give a target of that name as NDJSON".to_owned());
+        }
         if cells.len() != self.names.len() {
             return Err(format!("has {} where the header names {}", count(cells.len(), "cell"), count(self.names.len(), "column")));
         }
@@ -192,7 +191,15 @@ mod tests {
 
     #[test]
     fn lines_of_a_files_frame_are_no_targets() {
-        for (header, line) in [("sub", "sub"), ("sub,sid", "sub,sid"), ("sub", "sep=;"), ("sub", "\"sep=,\"")] {
+        for (header, line) in [
+            ("sub", "sub"),
+            ("sub,sid", "sub,sid"),
+            ("sub", "\"sub\""),
+            ("\"sub\"", "sub"),
+            ("sub, sid", "sub,\"sid\""),
+            ("sub", "sep=;"),
+            ("sub", "\"sep=,\""),
+        ] {
             assert!(target(header, line).unwrap_err().contains("remove"), "{line}");
         }
         assert!(target("sub", "subs").is_ok() && target("sub,sid", "sid,sub").is_ok() && target("sub", "separate=").is_ok());
