@@ -253,7 +253,17 @@ fn no_text_names_a_machine_or_an_unfinished_thing() {
         texts.extend(files("docs", extension));
     }
     texts.extend(files("migrations", "sql"));
-    for name in ["README.md", "SECURITY.md", "CHANGELOG.md", "Cargo.toml", "deny.toml", "verifier/Cargo.toml", "Dockerfile", "docker-compose.yml", "dev"] {
+    for name in [
+        "README.md",
+        "SECURITY.md",
+        "CHANGELOG.md",
+        "Cargo.toml",
+        "deny.toml",
+        "verifier/Cargo.toml",
+        "Dockerfile",
+        "docker-compose.yml",
+        "dev",
+    ] {
         let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name);
         texts.push(File { path: name.to_owned(), text: fs::read_to_string(path).expect("read a file") });
     }

@@ -212,7 +212,7 @@ fn note_entered(worker: &Worker, taken: &Taken, entered: Option<Entered>) {
 fn set_aside(worker: &Arc<Worker>, taken: Taken, code: RefusalCode, reason: String) {
     let Taken { received, event, .. } = taken;
     let refusal = Refusal::new(code, reason).of_event(Some(event.source), Some(event.id));
-    refuse(worker, received, refusal);
+    refuse(worker, received, refusal, true);
 }
 
 /// `within_rate`: it was known, all of it is denied now, and on record it may wait for a second person.
