@@ -5,6 +5,7 @@
 
 -- The setting [people], as the owner last wrote it by `migrate`: whose broker users and database roles these are. A broker user may be several
 -- persons', and then stands for each of them. A role is one person's. A person without a role, such as a service, approves nothing.
+-- What comes by no broker user comes by one that is called 'unnamed publisher' here.
 CREATE TABLE revocation.people (
     person text NOT NULL CHECK (btrim(person) <> ''),
     kind   text NOT NULL CHECK (kind IN ('broker_user', 'role')),
@@ -19,12 +20,20 @@ ALTER TABLE revocation.operations ALTER COLUMN role SET DEFAULT session_user;
 CREATE OR REPLACE VIEW audit.operations AS SELECT at, actor, action, incident, detail, role FROM revocation.operations;
 COMMENT ON VIEW audit.operations IS 'one row an operator''s action, a change of an incident''s state, an addition to an incident; role: the database role that did it';
 
+CREATE FUNCTION revocation.listed_people(wanted jsonb) RETURNS revocation.people[] LANGUAGE sql IMMUTABLE RETURN ARRAY(
+    SELECT DISTINCT ROW(p.key, k.kind, n.name)::revocation.people
+    FROM jsonb_each(wanted) p CROSS JOIN (VALUES ('broker_user', 'broker_users'), ('role', 'database_roles')) k (kind, member)
+    CROSS JOIN LATERAL jsonb_array_elements_text(p.value -> k.member) n (name));
+
+-- Whether that is what the owner last wrote: for roles that must not read it.
+CREATE FUNCTION revocation.are_people(wanted jsonb) RETURNS boolean LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    SELECT NOT EXISTS (SELECT FROM unnest(revocation.listed_people(wanted)) l FULL JOIN revocation.people p USING (person, kind, name)
+        WHERE l IS NULL OR p IS NULL)
+$$;
+
 CREATE FUNCTION revocation.set_people(wanted jsonb) RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    listed revocation.people[] := ARRAY(
-        SELECT DISTINCT ROW(p.key, k.kind, n.name)::revocation.people
-        FROM jsonb_each(wanted) p CROSS JOIN (VALUES ('broker_user', 'broker_users'), ('role', 'database_roles')) k (kind, member)
-        CROSS JOIN LATERAL jsonb_array_elements_text(p.value -> k.member) n (name));
+    listed revocation.people[] := revocation.listed_people(wanted);
 BEGIN
     DELETE FROM revocation.people p WHERE p <> ALL (listed);
     INSERT INTO revocation.people SELECT * FROM unnest(listed) ON CONFLICT (kind, name, person) DO NOTHING;
@@ -56,7 +65,8 @@ CREATE FUNCTION revocation.approval_fault(approver text, names text[], users tex
 END;
 
 CREATE FUNCTION revocation.contributing_users(i revocation.incidents) RETURNS text[] LANGUAGE sql STABLE
-    RETURN ARRAY(SELECT broker_user FROM revocation.events e WHERE e.incident = i.incident UNION SELECT i.opened_via ORDER BY 1);
+    RETURN ARRAY(SELECT coalesce(broker_user, 'unnamed publisher') FROM revocation.events e WHERE e.incident = i.incident
+        UNION SELECT coalesce(i.opened_via, 'unnamed publisher') ORDER BY 1);
 
 -- As people name an incident's state.
 CREATE FUNCTION revocation.standing(state text, finished_at timestamptz) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -74,7 +84,8 @@ BEGIN
     IF TG_OP = 'UPDATE' AND OLD.state = 'cancelled' AND NEW.state <> 'cancelled' THEN
         RAISE EXCEPTION 'incident %: it was cancelled, which is final', NEW.incident USING ERRCODE = 'restrict_violation';
     ELSIF TG_OP = 'UPDATE' AND ((NEW.incident, NEW.opened_by, NEW.opened_via, NEW.opened_at, NEW.approval_above) IS DISTINCT FROM
-            (OLD.incident, OLD.opened_by, OLD.opened_via, OLD.opened_at, OLD.approval_above) OR NOT OLD.contributors <@ NEW.contributors) THEN
+            (OLD.incident, OLD.opened_by, OLD.opened_via, OLD.opened_at, OLD.approval_above)
+            OR NOT array_remove(OLD.contributors, NULL) <@ NEW.contributors) THEN
         RAISE EXCEPTION 'incident %: who opened it, when, at what limit, and who added to it, does not change', OLD.incident
             USING ERRCODE = 'restrict_violation';
     ELSIF TG_OP = 'UPDATE' AND (NOT OLD.asks <@ NEW.asks OR NEW.asking < OLD.asking
@@ -85,8 +96,9 @@ BEGIN
         RAISE EXCEPTION 'incident %: % -> % refused: it is steered by the functions of schema revocation', OLD.incident, OLD.state, NEW.state
             USING ERRCODE = 'insufficient_privilege';
     END IF;
-    NEW.contributors := ARRAY(SELECT DISTINCT unnest(
-        NEW.contributors || revocation.person(NEW.opened_by) || coalesce(ARRAY[revocation.person(NEW.opened_via)], '{}')) ORDER BY 1);
+    -- Whatever came by nobody's name has none here: of null, nothing could be told to be among others.
+    NEW.contributors := array_remove(ARRAY(SELECT DISTINCT unnest(
+        NEW.contributors || revocation.person(NEW.opened_by) || revocation.person(NEW.opened_via)) ORDER BY 1), NULL);
     -- Judged when it is given: whoever approved may add to the incident later, within what was approved, and then approves no more.
     IF num_nonnulls(NEW.approved_by, NEW.approved_role, NEW.approved_at, NEW.approved_asks, NEW.approved_asking, NEW.approved_targets) > 0
             AND TG_OP = 'INSERT' OR TG_OP = 'UPDATE' AND
@@ -110,6 +122,8 @@ BEGIN
     END IF;
     RETURN NEW;
 END $$;
+
+UPDATE revocation.incidents SET contributors = array_remove(contributors, NULL) WHERE array_position(contributors, NULL) IS NOT NULL;
 
 -- The row of audit.operations. revocation.actor and revocation.detail are what the session says of itself; the role and what changed are the database's word.
 CREATE FUNCTION revocation.note_incident() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -165,8 +179,30 @@ CREATE FUNCTION revocation.refuse_event() RETURNS trigger LANGUAGE plpgsql SET s
 BEGIN
     RAISE EXCEPTION 'event %: whom it came by, and its incident, does not change', OLD.event_id USING ERRCODE = 'restrict_violation';
 END $$;
+-- But for a logout that waited for its sender's rate, and was denied without it: it leaves its incident.
 CREATE TRIGGER origin_stays BEFORE UPDATE ON revocation.events FOR EACH ROW
-    WHEN ((OLD.incident, OLD.broker_user) IS DISTINCT FROM (NEW.incident, NEW.broker_user)) EXECUTE FUNCTION revocation.refuse_event();
+    WHEN ((OLD.incident, OLD.broker_user) IS DISTINCT FROM (NEW.incident, NEW.broker_user)
+        AND NOT (OLD.event_type = 'auth.logout.v1' AND OLD.deny_at IS NOT NULL AND NEW.denied_at IS NOT NULL AND NEW.incident IS NULL
+            AND NEW.broker_user IS NOT DISTINCT FROM OLD.broker_user))
+    EXECUTE FUNCTION revocation.refuse_event();
+
+-- A copy of a logout came within a rate, and was denied: what waits of that logout, by itself or beside what went on, waits no longer. What was let go by
+-- an approval stays as it is.
+CREATE FUNCTION revocation.let_go(of_event uuid, at timestamptz) RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    WITH held AS MATERIALIZED (
+        SELECT event_id FROM revocation.events WHERE event_id = of_event
+        UNION ALL
+        SELECT h.event_id FROM revocation.events e
+        JOIN revocation.events h ON h.source = e.source AND h.real_id = coalesce(e.real_id, e.id) AND h.beside = e.event_id
+        WHERE e.event_id = of_event
+    ), let_go AS (
+        UPDATE revocation.events e SET incident = NULL, lane = 'interactive', deny_at = NULL, denied_at = at
+        FROM held WHERE e.event_id = held.event_id AND e.event_type = 'auth.logout.v1' AND e.deny_at IS NOT NULL
+        RETURNING e.event_id
+    )
+    UPDATE revocation.targets t SET incident = '', lane = 'interactive', waiting = false, due_at = now()
+    FROM let_go WHERE t.event_id = let_go.event_id AND t.waiting
+$$;
 
 -- Counts belong to the triggers that write them: a role that changes targets needs no right to them.
 ALTER FUNCTION revocation.count_targets() SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
@@ -238,7 +274,7 @@ BEGIN
     fault := revocation.approval_fault(revocation.person_of(session_user), i.contributors, users);
     IF fault IS NOT NULL THEN
         RETURN jsonb_build_object('outcome', fault, 'role', session_user, 'users', (
-            SELECT coalesce(jsonb_agg(coalesce(u.name, 'unknown') ORDER BY u.name), '[]') FROM unnest(users) u (name)
+            SELECT coalesce(jsonb_agg(u.name ORDER BY u.name), '[]') FROM unnest(users) u (name)
             WHERE NOT EXISTS (SELECT FROM revocation.people p WHERE p.kind = 'broker_user' AND p.name = u.name)));
     END IF;
     SELECT coalesce(sum(targets), 0) INTO received FROM revocation.incident_counts WHERE incident = name;
@@ -391,10 +427,20 @@ DECLARE
             SELECT FROM revocation.incident_counts n WHERE n.incident = i.incident AND n.stage IN ('waiting', 'pending', 'parked')
             HAVING sum(n.targets) > 0)
         FOR UPDATE SKIP LOCKED);
+    -- They wait for a second person, and hold nothing any more.
+    emptied text[] := ARRAY(
+        SELECT i.incident FROM revocation.incidents i
+        WHERE i.finished_at IS NULL AND i.state = 'awaiting_approval' AND starts_with(i.incident, 'rate-') AND i.targets_expected IS NULL
+            AND NOT EXISTS (SELECT FROM revocation.incident_counts n WHERE n.incident = i.incident HAVING sum(n.targets) > 0)
+        FOR UPDATE SKIP LOCKED);
 BEGIN
-    IF cardinality(candidates) = 0 THEN
+    IF cardinality(candidates || emptied) = 0 THEN
         RETURN;
     END IF;
+    RETURN QUERY UPDATE revocation.incidents i SET finished_at = now(), state = 'cancelled', cancelled_by = session_user,
+            cancel_reason = 'nothing is left in it: copies of all that it held came within a rate'
+        WHERE i.incident = ANY (emptied) AND NOT EXISTS (SELECT FROM revocation.events e WHERE e.incident = i.incident)
+        RETURNING i.incident;
     RETURN QUERY UPDATE revocation.incidents i SET finished_at = now()
         FROM audit.incidents a
         WHERE i.incident = ANY (candidates) AND i.finished_at IS NULL AND a.incident = i.incident AND a.pending = 0 AND a.parked = 0
@@ -416,7 +462,8 @@ REVOKE EXECUTE ON FUNCTION revocation.set_people(jsonb), revocation.announce(tex
     revocation.steer_incident(text, text, integer, text, text), revocation.approve_incident(text, text[], bigint, bigint, text),
     revocation.retry_targets(text, text, uuid, smallint, double precision, text),
     revocation.give_up_target(uuid, smallint, text, boolean, text), revocation.resume_provider(text, text),
-    revocation.note_operation(text, text, jsonb, text), revocation.sweep_cancelled(bigint), revocation.finish_incidents() FROM PUBLIC;
+    revocation.note_operation(text, text, jsonb, text), revocation.sweep_cancelled(bigint), revocation.finish_incidents(),
+    revocation.let_go(uuid, timestamptz), revocation.are_people(jsonb), revocation.listed_people(jsonb) FROM PUBLIC;
 
 -- What the commands read beyond the older views, so that they run with no right but to schema audit. None has a sealed token.
 CREATE VIEW audit.events AS

@@ -77,8 +77,8 @@ GRANT INSERT (actor, action, incident, detail) ON revocation.operations TO revoc
 GRANT INSERT (incident, state, reason, opened_by, opened_via, opened_at, targets_expected, asks, asking, asking_expected, contributors, approval_above)
     ON revocation.incidents TO revocation_worker;
 GRANT UPDATE (state, was_paused, targets_expected, asks, asking, asking_expected, contributors, finished_at) ON revocation.incidents TO revocation_worker;
-GRANT EXECUTE ON FUNCTION revocation.calls_for_approval(revocation.incidents, bigint), revocation.sweep_cancelled(bigint), revocation.finish_incidents()
-    TO revocation_worker;
+GRANT EXECUTE ON FUNCTION revocation.calls_for_approval(revocation.incidents, bigint), revocation.sweep_cancelled(bigint), revocation.finish_incidents(),
+    revocation.let_go(uuid, timestamptz), revocation.are_people(jsonb) TO revocation_worker;
 
 -- Retention. The tables that the others hang on have no rule of their own: their rows go with what they name.
 GRANT SELECT, DELETE ON revocation.attempts, revocation.rejected_events, revocation.operations, revocation.provider_orders, revocation.incidents

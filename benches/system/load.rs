@@ -131,13 +131,22 @@ pub(crate) async fn at_rate<B: AsRef<[u8]>>(
     bodies: impl IntoIterator<Item = B>,
     rate: impl Into<f64>,
 ) -> Result<Vec<i64>> {
-    let rate = rate.into();
+    at_rate_with(producer, bodies, &producer.properties(), rate.into()).await
+}
+
+/// The same with these properties.
+pub(crate) async fn at_rate_with<B: AsRef<[u8]>>(
+    producer: &Producer,
+    bodies: impl IntoIterator<Item = B>,
+    properties: &BasicProperties,
+    rate: f64,
+) -> Result<Vec<i64>> {
     let (mut published, mut open) = (Vec::new(), Vec::new());
     let start = Instant::now();
     for (number, body) in (0_u32..).zip(bodies) {
         tokio::time::sleep_until(start + Duration::from_secs_f64(f64::from(number) / rate)).await;
         published.push(now_us());
-        open.push(producer.publish(body.as_ref(), producer.properties()).await?);
+        open.push(producer.publish(body.as_ref(), properties.clone()).await?);
     }
     for confirm in open {
         confirmed(confirm).await?;

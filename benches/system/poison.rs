@@ -82,10 +82,10 @@ impl Beside for Poison {
 const PARKED: &str = "SELECT count(*) FROM audit.revocations WHERE state = 'parked'";
 const MISCONFIGURED: &str = "SELECT count(*) FROM revocation.attempts WHERE outcome = 'misconfigured'";
 
-/// So many events of a poison token each.
-pub(crate) fn events(tokens: u32) -> Vec<Vec<u8>> {
-    let token = |number: u32| format!("poison-{}-{number}-{:032x}x", number as usize % ANSWERS.len(), rand::random::<u128>());
-    (0..tokens).map(|number| load::event_of(&format!("poison-{number}"), &json!([{ "token": token(number) }]))).collect()
+/// An event of one poison token.
+pub(crate) fn event(number: u32) -> Vec<u8> {
+    let token = format!("poison-{}-{number}-{:032x}x", number as usize % ANSWERS.len(), rand::random::<u128>());
+    load::event_of(&format!("poison-{number}"), &json!([{ "token": token }]))
 }
 
 #[tokio::main]
@@ -94,7 +94,7 @@ pub(crate) async fn run(options: &Options) -> Result {
     let (mut idle, mut beside) = (Vec::new(), Vec::new());
     for round in 1..=options.rounds {
         idle.push(latency::run(&mut servers, Contender::Worker, options.rate, options.seconds).await?);
-        let poison = Poison { events: events(options.tokens), per_s: f64::from(options.per_s) };
+        let poison = Poison { events: (0..options.tokens).map(event).collect(), per_s: f64::from(options.per_s) };
         beside.push(latency::run_beside(&mut servers, Contender::Worker, options.rate, options.seconds, &poison).await?);
         println!("round {round} of {} done", options.rounds);
     }

@@ -2,13 +2,15 @@
 
 use std::time::{Duration, Instant};
 
+use futures::FutureExt;
+use futures::future::{BoxFuture, try_join_all};
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable};
 use serde_json::{Value, json};
 
 use crate::client::{Client, Contender};
 use crate::latency::{self, Beside};
-use crate::load::{Producer, WINDOW, all_at_once, event_of};
+use crate::load::{Producer, WINDOW, all_at_once, at_rate_with, event_of};
 use crate::stage::{Servers, Stage, queue};
 use crate::{Result, poison, report};
 
@@ -45,6 +47,9 @@ pub(crate) struct Options {
     /// How often both are measured, in turns.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
+    /// Publishes all of it as fast as the broker takes it, part by part, instead of spread over the seconds.
+    #[arg(long)]
+    at_once: bool,
     /// Milliseconds that the pretend provider takes to answer.
     #[arg(long, default_value_t = 20)]
     provider_ms: u64,
@@ -80,6 +85,21 @@ pub(crate) async fn run(options: &Options) -> Result {
 }
 
 impl Options {
+    async fn part(
+        &self,
+        producer: &Producer,
+        count: u32,
+        body: impl Fn(u32) -> Vec<u8> + Send,
+        properties: &BasicProperties,
+        window: usize,
+    ) -> Result {
+        let bodies = (0..count).map(body);
+        if self.at_once {
+            return all_at_once(producer, bodies, properties, window).await;
+        }
+        at_rate_with(producer, bodies, properties, f64::from(count) / f64::from(self.seconds)).await.map(drop)
+    }
+
     /// Messages that must be refused.
     fn refused(&self) -> u32 {
         self.refusals + self.headers + self.huge
@@ -94,13 +114,24 @@ impl Options {
 impl Beside for Options {
     async fn publish(&self, producer: &Producer) -> Result {
         let (began, plain) = (Instant::now(), producer.properties());
-        all_at_once(producer, (0..self.refusals).map(|number| format!("no event {number}")), &plain, WINDOW).await?;
-        all_at_once(producer, (0..self.headers).map(|_| "no event"), &with_headers(producer), FEW).await?;
-        all_at_once(producer, (0..self.crowds).map(crowd), &plain, FEW).await?;
-        all_at_once(producer, (0..self.identities).map(|number| one_of(number % IDENTITIES)), &plain, WINDOW).await?;
-        all_at_once(producer, poison::events(self.poison), &plain, WINDOW).await?;
-        all_at_once(producer, (0..self.large).map(large), &plain, FEW).await?;
-        all_at_once(producer, (0..self.huge).map(|_| vec![b' '; HUGE_BYTES]), &plain, FEW).await?;
+        let headers = with_headers(producer);
+        let (p, plain) = (producer, &plain);
+        let parts: [BoxFuture<'_, Result>; 7] = [
+            self.part(p, self.refusals, |number| format!("no event {number}").into_bytes(), plain, WINDOW).boxed(),
+            self.part(p, self.headers, |_| b"no event".to_vec(), &headers, FEW).boxed(),
+            self.part(p, self.crowds, crowd, plain, FEW).boxed(),
+            self.part(p, self.identities, |number| one_of(number % IDENTITIES), plain, WINDOW).boxed(),
+            self.part(p, self.poison, poison::event, plain, WINDOW).boxed(),
+            self.part(p, self.large, large, plain, FEW).boxed(),
+            self.part(p, self.huge, |_| vec![b' '; HUGE_BYTES], plain, FEW).boxed(),
+        ];
+        if self.at_once {
+            for part in parts {
+                part.await?;
+            }
+        } else {
+            try_join_all(parts).await?;
+        }
         println!("published in {:.1} s", began.elapsed().as_secs_f64());
         Ok(())
     }

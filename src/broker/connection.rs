@@ -5,9 +5,11 @@ use std::net::IpAddr;
 use lapin::options::ConfirmSelectOptions;
 use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{Channel, Connection};
-use revocation_verifier::amqp::{Address, DEADLINE, Unreadable};
+use revocation_verifier::amqp::{Address, DEADLINE, Unreadable, close};
+use tokio::sync::Mutex;
 
-use super::{BrokerError, Window, topology};
+use super::topology::{self, Limit};
+use super::{BrokerError, Window};
 use crate::config::{AmqpConfig, InvalidationConfig};
 
 /// Where the broker is and what must exist there.
@@ -18,6 +20,8 @@ pub struct Broker {
     pub(super) declare: bool,
     prefetch: u16,
     bytes_in_hand: usize,
+    /// What is known of the dead-letter queue, until something of the topology is not as it should be.
+    limit: Mutex<Option<Limit>>,
 }
 
 impl Broker {
@@ -38,6 +42,7 @@ impl Broker {
             declare: amqp.declare,
             prefetch: amqp.prefetch,
             bytes_in_hand: amqp.bytes_in_hand,
+            limit: Mutex::new(None),
         })
     }
 
@@ -72,7 +77,45 @@ impl Broker {
 
     /// Declares the topology, or checks it where `amqp.declare` is false.
     pub(super) async fn ensure_topology(&self, connection: &Connection) -> Result<(), BrokerError> {
-        within("declare the topology", topology::ensure(connection, &self.stream, self.declare)).await
+        let limit = if self.declare { self.limit().await? } else { Limit::Set };
+        let ensured = within("declare the topology", topology::ensure(connection, &self.stream, self.declare, limit)).await;
+        if ensured.is_err() {
+            *self.limit.lock().await = None;
+        }
+        ensured
+    }
+
+    async fn limit(&self) -> Result<Limit, BrokerError> {
+        let mut known = self.limit.lock().await;
+        if let Some(limit) = *known {
+            return Ok(limit);
+        }
+        let limit = self.limit_dead().await?;
+        if limit == Limit::Unset {
+            tracing::warn!("{}", self.how_to_limit());
+        }
+        Ok(*known.insert(limit))
+    }
+
+    /// Declares the dead-letter queue; one that an older release declared, without a limit, stays as it is. On connections that nothing else is on: a
+    /// refusal ends more than its channel.
+    pub(super) async fn limit_dead(&self) -> Result<Limit, BrokerError> {
+        match self.declare_dead(Limit::Set).await {
+            Err(error) if topology::lacks_limit(&error) => self.declare_dead(Limit::Unset).await.map(|()| Limit::Unset),
+            declared => declared.map(|()| Limit::Set),
+        }
+    }
+
+    async fn declare_dead(&self, limit: Limit) -> Result<(), BrokerError> {
+        let connection = self.connect("declare").await?;
+        let declared = within("declare queue revocation.dead", topology::declare_dead(&connection, limit)).await;
+        close(&connection).await;
+        declared
+    }
+
+    /// How to give the dead-letter queue of an older release a limit.
+    pub(super) fn how_to_limit(&self) -> String {
+        topology::how_to_limit(&self.address.uri().vhost)
     }
 
     /// Declares what the verifiers' reports need, or checks it where `amqp.declare` is false.

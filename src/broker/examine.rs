@@ -12,7 +12,7 @@ use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Connection, Error, ErrorKind, ExchangeKind};
 use revocation_verifier::amqp::{DEADLINE, close};
 
-use super::topology::{self, BINDINGS, EXCHANGES, REPORTS_BINDING};
+use super::topology::{self, BINDINGS, EXCHANGES, Limit, REPORTS_BINDING};
 use super::{Broker, BrokerError, CUTOFF_QUEUE, DEAD, LOGOUT_QUEUE, MASS_QUEUE, NO_LEADER, VERIFIERS_QUEUE};
 use crate::invalidation::{BEATS_STREAM, EXCHANGE, SNAPSHOTS_STREAM, STREAM};
 
@@ -67,12 +67,24 @@ impl Broker {
         let connection = self.connect("check").await?;
         publish(&connection, &mut examined).await;
         close(&connection).await;
-        examined.tell_denied(self.user());
         if !self.declare && examined.missing.contains(&VERIFIERS_QUEUE) {
             examined.missing.retain(|name| *name != VERIFIERS_QUEUE);
             examined.note_reports(&format_args!("amqp.declare is false and {VERIFIERS_QUEUE} is not there"));
         }
+        if self.declare && !examined.missing.contains(&DEAD) {
+            self.compare_dead(&mut examined).await;
+        }
+        examined.tell_denied(self.user());
         Ok(examined)
+    }
+
+    /// What is there is not changed by its declaration.
+    async fn compare_dead(&self, examined: &mut Examined) {
+        let found = self.limit_dead().await;
+        if matches!(found, Ok(Limit::Unset)) {
+            examined.notes.push(self.how_to_limit());
+        }
+        examined.note(found.map(drop), CONFIGURE, &format!("queue {DEAD}"));
     }
 
     async fn read(&self, connection: &Connection, examined: &mut Examined) {

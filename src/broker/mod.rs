@@ -1,7 +1,7 @@
 //! RabbitMQ: the only user of lapin. Five connections, each with its own supervisor: one consumes events, one publishes, because an alarm in
 //! the broker blocks a connection that publishes, one publishes refused messages, which the broker may answer by closing it, one consumes verifiers'
 //! reports, whose faults are none of the events', and one hears the other workers' heartbeats. Others, now and then: one folds the log into a
-//! snapshot, one publishes a single refused message.
+//! snapshot, one publishes a single refused message, one compares the dead-letter queue.
 
 mod beats;
 mod connection;
@@ -89,6 +89,14 @@ impl BrokerError {
             }
             _ => false,
         }
+    }
+
+    /// Whether a queue is there without this argument, which it was to have.
+    fn lacks(&self, argument: &str) -> bool {
+        let Why::Lapin(error) = &self.why else { return false };
+        let lapin::ErrorKind::ProtocolError(amqp) = error.kind() else { return false };
+        let said = amqp.get_message().as_str();
+        amqp.get_id() == 406 && said.contains(&format!("inequivalent arg '{argument}'")) && said.contains("but current is none")
     }
 
     /// Whether the broker has no such thing (404).

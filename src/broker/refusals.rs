@@ -2,11 +2,12 @@
 //! along; and a message that took others along goes on alone.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable};
 use revocation_verifier::amqp::close;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::dead::{self, without, without_user};
@@ -21,6 +22,10 @@ use crate::retry::Schedule;
 const LONGEST_DETAIL: usize = 1000;
 /// How often a message is tried before the broker is left to put it away.
 const TRIES: u32 = 5;
+/// How many may be on their way at once.
+const TOGETHER: usize = 256;
+/// How long one waits to be on its way: where the queue is not there, and somebody else declares it, there is no connection.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why a refused message is not in `revocation.dead`.
 pub enum Unplaced {
@@ -28,19 +33,24 @@ pub enum Unplaced {
     NotYet(PublishError),
     /// It cannot be published; the broker, which has it still, puts it there without the reason in its headers.
     LeftToBroker(PublishError),
+    /// There is no room; the broker, which has it still, puts it there once there is, without the reason in its headers.
+    Full,
 }
 
 /// A handle to the connection for refused messages.
 pub struct Refusals {
     broker: Arc<Broker>,
     publisher: Publisher,
+    /// If their connection breaks, each of those on their way goes on alone.
+    on_the_way: Semaphore,
     alone: Mutex<()>,
 }
 
 impl Refusals {
     /// Starts the supervisor of the connection. It ends when `stop` is cancelled.
     pub fn start(broker: Arc<Broker>, schedule: Schedule, clock: Clock, stop: CancellationToken) -> Self {
-        Self { publisher: Publisher::start(broker.clone(), "refuse", schedule, clock, stop), broker, alone: Mutex::new(()) }
+        let publisher = Publisher::start(broker.clone(), "refuse", schedule, clock, stop);
+        Self { publisher, broker, on_the_way: Semaphore::new(TOGETHER), alone: Mutex::new(()) }
     }
 
     /// Publishes a refused message to `revocation.dead`, its body unchanged, with the reason and as many of its properties as fit. `at` is RFC 3339.
@@ -51,12 +61,16 @@ impl Refusals {
     pub async fn put(&self, received: &Received, refusal: &Refusal, at: &str, failures: u32) -> Result<(), Unplaced> {
         let put = if failures == 0 { self.among_others(received, refusal, at).await } else { self.alone(received, refusal, at).await };
         let Err(error) = put else { return Ok(()) };
+        // Another try would meet the same queue, and keep the message in hand meanwhile.
+        let is_full = matches!(&error, PublishError::Nacked(_));
         let is_refused = failures > 0 && matches!(&error, PublishError::Lost(error) if error.is_refusal());
         // A queue that somebody else declares may have no dead-letter exchange: the broker would drop the message.
-        if self.broker.declare && (is_refused || failures + 1 >= TRIES) && received.dead_letter().await {
-            return Err(Unplaced::LeftToBroker(error));
-        }
-        Err(Unplaced::NotYet(error))
+        let is_left = self.broker.declare && (is_full || is_refused || failures + 1 >= TRIES) && received.dead_letter().await;
+        Err(match is_left {
+            true if is_full => Unplaced::Full,
+            true => Unplaced::LeftToBroker(error),
+            false => Unplaced::NotYet(error),
+        })
     }
 
     /// How many messages wait in `revocation.dead`; `None` while that is not known.
@@ -65,7 +79,10 @@ impl Refusals {
     }
 
     async fn among_others(&self, received: &Received, refusal: &Refusal, at: &str) -> Result<(), PublishError> {
-        let properties = dressed(received, refusal, at, self.publisher.frame_max().await?);
+        let ready = async { (self.on_the_way.acquire().await, self.publisher.frame_max().await) };
+        let ready = tokio::time::timeout(PATIENCE, ready).await;
+        let (_on_the_way, frame_max) = ready.map_err(|_| BrokerError::timeout("wait for a connection to revocation.dead", PATIENCE))?;
+        let properties = dressed(received, refusal, at, frame_max?);
         self.publisher.publish(DEAD, &received.origin.routing_key, received.body.bytes(), properties).await
     }
 

@@ -77,6 +77,13 @@ impl Received {
         }
     }
 
+    /// Lets go of all that takes memory, for as long as others wait that came before it.
+    pub fn set_aside(&mut self) {
+        (self.body, self.properties, self.origin) = (Body(Zeroizing::default()), BasicProperties::default(), Origin::default());
+        self.place.set_aside();
+        self.is_laid_down = true;
+    }
+
     /// Whether the body is no longer here: the message has to be [handed back](Self::hand_back) and taken again.
     pub fn is_laid_down(&self) -> bool {
         self.is_laid_down

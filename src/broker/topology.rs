@@ -1,5 +1,6 @@
 //! Exchanges, queues and bindings (contract section 5): one table, declared or checked.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
@@ -33,6 +34,11 @@ pub const VERIFIERS_QUEUE: &str = "revocation.verifiers";
 const DELIVERY_LIMIT: i64 = 100;
 /// The dead-letter queue must lose nothing, however often it is listed.
 const DEAD_DELIVERY_LIMIT: i64 = 1_000_000;
+/// What the dead-letter queue holds at most: messages, and bytes of their bodies. What comes then stays in its own queue.
+const DEAD_MESSAGES: i64 = 200_000;
+const DEAD_BYTES: i64 = 4_000_000_000;
+/// The arguments that say so. A queue that an older release declared has none of them, and none can be added to it.
+const LIMITS: [&str; 3] = ["x-max-length", "x-max-length-bytes", "x-overflow"];
 /// Reports of verifiers are worth nothing when they are old.
 const VERIFIERS_TTL_MS: i64 = 30_000;
 
@@ -108,8 +114,24 @@ fn short_stream(name: &'static str, bytes: i64, segment_bytes: i64) -> QueueSpec
     QueueSpec { name, arguments }
 }
 
+fn dead_queue() -> QueueSpec {
+    let arguments = arguments([
+        ("x-queue-type", text("quorum")),
+        ("x-delivery-limit", AMQPValue::LongLongInt(DEAD_DELIVERY_LIMIT)),
+        ("x-max-length", AMQPValue::LongLongInt(DEAD_MESSAGES)),
+        ("x-max-length-bytes", AMQPValue::LongLongInt(DEAD_BYTES)),
+        ("x-overflow", text("reject-publish")),
+    ]);
+    QueueSpec { name: DEAD, arguments }
+}
+
+/// As older releases declared it.
+fn without_limits(queue: &QueueSpec) -> QueueSpec {
+    let kept = queue.arguments.inner().iter().filter(|(name, _)| !LIMITS.contains(&name.as_str()));
+    QueueSpec { name: queue.name, arguments: kept.map(|(name, value)| (name.clone(), value.clone())).collect::<BTreeMap<_, _>>().into() }
+}
+
 fn queues(stream: &InvalidationConfig) -> [QueueSpec; 7] {
-    let dead = arguments([("x-queue-type", text("quorum")), ("x-delivery-limit", AMQPValue::LongLongInt(DEAD_DELIVERY_LIMIT))]);
     let log = arguments([
         ("x-queue-type", text("stream")),
         ("x-max-age", text(&max_age(stream.stream_max_age))),
@@ -119,7 +141,7 @@ fn queues(stream: &InvalidationConfig) -> [QueueSpec; 7] {
         intake_queue(LOGOUT_QUEUE),
         intake_queue(MASS_QUEUE),
         intake_queue(CUTOFF_QUEUE),
-        QueueSpec { name: DEAD, arguments: dead },
+        dead_queue(),
         QueueSpec { name: invalidation::STREAM, arguments: log },
         short_stream(invalidation::BEATS_STREAM, BEATS_BYTES, BEATS_SEGMENT_BYTES),
         short_stream(invalidation::SNAPSHOTS_STREAM, SNAPSHOTS_BYTES, SNAPSHOTS_SEGMENT_BYTES),
@@ -139,17 +161,36 @@ fn max_age(age: Duration) -> String {
     format!("{}{name}", seconds / unit)
 }
 
-/// Declares everything but the queue of verifiers' reports, or checks that it is there.
+/// Whether the dead-letter queue may be without a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Limit {
+    /// It has one, or somebody else declares it.
+    Set,
+    /// An older release declared it. A policy may limit it; that does not show here.
+    Unset,
+}
+
+/// How to give the dead-letter queue of an older release a limit.
+pub(super) fn how_to_limit(vhost: &str) -> String {
+    format!(
+        "queue {DEAD} was declared by an older release, without a limit, and is used as it is; unless a policy limits it already, set one: \
+         rabbitmqctl set_policy -p '{vhost}' --apply-to queues {DEAD} '^revocation\\.dead$' \
+         '{{\"max-length\":{DEAD_MESSAGES},\"max-length-bytes\":{DEAD_BYTES},\"overflow\":\"reject-publish\"}}'"
+    )
+}
+
+/// Declares everything but the queue of verifiers' reports, or checks that it is there. A dead-letter queue without a limit has been compared before.
 ///
 /// # Errors
 /// What is missing, or which argument of an existing queue differs, in the broker's words. The channel is spent after an error.
-pub(super) async fn ensure(connection: &Connection, stream: &InvalidationConfig, declare: bool) -> Result<(), BrokerError> {
+pub(super) async fn ensure(connection: &Connection, stream: &InvalidationConfig, declare: bool, limit: Limit) -> Result<(), BrokerError> {
     let channel = connection.create_channel().await.map_err(|e| BrokerError::new("open a channel", e))?;
     for (name, kind) in EXCHANGES {
         ensure_exchange(&channel, name, kind, declare).await?;
     }
     for queue in queues(stream) {
-        ensure_queue(&channel, &queue, declare).await?;
+        let is_as_it_was = queue.name == DEAD && limit == Limit::Unset;
+        ensure_queue(&channel, &queue, declare && !is_as_it_was).await?;
     }
     if declare {
         for binding in BINDINGS {
@@ -158,6 +199,21 @@ pub(super) async fn ensure(connection: &Connection, stream: &InvalidationConfig,
         bind_heartbeats(&channel, stream.heartbeats_in_log).await?;
     }
     channel.close(200, "done".into()).await.map_err(|e| BrokerError::new("close a channel", e))
+}
+
+/// Declares the dead-letter queue, with a limit or as older releases did.
+///
+/// # Errors
+/// As [`ensure`]. The channel is spent, and with it, for whoever watches it, the connection.
+pub(super) async fn declare_dead(connection: &Connection, limit: Limit) -> Result<(), BrokerError> {
+    let channel = connection.create_channel().await.map_err(|e| BrokerError::new("open a channel", e))?;
+    ensure_queue(&channel, &if limit == Limit::Set { dead_queue() } else { without_limits(&dead_queue()) }, true).await?;
+    channel.close(200, "done".into()).await.map_err(|e| BrokerError::new("close a channel", e))
+}
+
+/// Whether the dead-letter queue is there, but without a limit.
+pub(super) fn lacks_limit(error: &BrokerError) -> bool {
+    LIMITS.iter().any(|argument| error.lacks(argument))
 }
 
 /// Declares what reading the verifiers' reports takes, or checks that it is there.
@@ -204,7 +260,8 @@ pub(super) async fn look(connection: &Connection, stream: &InvalidationConfig, d
     }
     for queue in queues(stream).into_iter().chain([reports_queue()]) {
         let ensure = async |channel: &Channel, passive: bool| ensure_queue(channel, &queue, !passive).await;
-        let found = find(connection, queue.name, ensure, declare, examined).await;
+        // That one is compared on a connection of its own.
+        let found = find(connection, queue.name, ensure, declare && queue.name != DEAD, examined).await;
         examined.note(found, CONFIGURE, &format!("queue {}", queue.name));
     }
 }

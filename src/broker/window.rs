@@ -12,6 +12,8 @@ use super::{LOGOUT_QUEUE, QUEUES};
 
 /// What a held event takes beside its bytes: its parsed form's frame, its properties and the task that waits for its denial.
 const PER_MESSAGE: usize = 4096;
+/// What is left of a message that is set aside: the means to acknowledge it, and the task that waits to.
+const PER_ACK: usize = 1024;
 /// A body is held as it came and in its parsed form, or as it came and in frames on their way to `revocation.dead`.
 const PER_BYTE: usize = 2;
 /// What a target takes beside its text; the first few are within [`PER_MESSAGE`].
@@ -119,11 +121,20 @@ impl Place {
 
     /// Nothing of the message is held any more but its place.
     pub(super) fn lay_down(&mut self) {
+        self.keep(PER_MESSAGE);
+    }
+
+    /// Not even its properties are held any more.
+    pub(super) fn set_aside(&mut self) {
+        self.keep(PER_ACK);
+    }
+
+    fn keep(&mut self, cost: usize) {
         let mut state = self.share.lock();
-        state.bytes -= self.cost.saturating_sub(PER_MESSAGE);
+        state.bytes -= self.cost.saturating_sub(cost);
         state.has_oversized &= !std::mem::take(&mut self.is_oversized);
         drop(state);
-        self.cost = self.cost.min(PER_MESSAGE);
+        self.cost = self.cost.min(cost);
         self.share.freed.notify_one();
     }
 }

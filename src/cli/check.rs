@@ -14,7 +14,7 @@ use crate::broker::{Broker, Examined, Window};
 use crate::config::{Config, ConfigError, Environment, ProviderConfig};
 use crate::provider::{Provider, remarks};
 use crate::seal::Keyring;
-use crate::store::{Findings, Store};
+use crate::store::{Findings, OTHER_PEOPLE, Store};
 
 /// Options of `check`.
 #[derive(clap::Args)]
@@ -108,7 +108,7 @@ async fn look(config: &Config) -> Vec<Finding> {
     configuration.notes.extend(rights(config));
     broker.notes.extend(sizes(config));
     let sealing = Finding::new("sealing keys", sealing(config));
-    let near = [configuration, sealing, broker, Finding::new("database", database)];
+    let near = [configuration, sealing, broker, database];
     near.into_iter().chain(providers).collect()
 }
 
@@ -194,11 +194,23 @@ fn judge(config: &Config, broker: &Broker, examined: Examined) -> Result<String,
     }
 }
 
-async fn database(config: &Config) -> Result<String, Problem> {
-    let store = Store::new(&config.database).map_err(|e| Problem::Setting(e.to_string()))?;
+async fn database(config: &Config) -> Finding {
+    let store = match Store::new(&config.database) {
+        Ok(store) => store,
+        Err(error) => return Finding::new("database", Err(Problem::Setting(error.to_string()))),
+    };
+    let found = examine(config, &store).await;
+    let notes = match (&found, &config.people) {
+        (Ok(_), Some(people)) if matches!(store.is_told(people).await, Ok(false)) => vec![OTHER_PEOPLE.to_owned()],
+        _ => Vec::new(),
+    };
+    store.close().await;
+    Finding { notes, ..Finding::new("database", found) }
+}
+
+async fn examine(config: &Config, store: &Store) -> Result<String, Problem> {
     store.ping().await.map_err(Problem::other)?;
     let found = store.examine(config.database.max_connections).await;
-    store.close().await;
     let Findings { version, mut problems, sealed_with } = found.map_err(Problem::other)?;
     problems.extend(unopened(config, &sealed_with));
     if !problems.is_empty() {

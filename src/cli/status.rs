@@ -83,6 +83,7 @@ fn say_all(status: &Value) {
         ["provider", "breaker", "held_until", "calls_5m", "failures_5m", "p50_ms_5m", "p95_ms_5m", "last_error"],
     );
     section("workers", &status["workers"], ["instance", "version", "started_at", "last_seen_at", "in_flight", "clock_offset_ms"]);
+    section("refused messages in revocation.dead", &status["dead_letters"], ["messages", "many_since", "seen_at"]);
     say_verifiers(&status["verifiers"]);
 }
 
@@ -140,6 +141,10 @@ fn wrong(status: &Value) -> Vec<String> {
     for parked in rows("backlog").iter().filter(|b| b["state"] == "parked") {
         wrong.push(format!("provider {}: {} parked", cell(&parked["provider"]), count(parked["targets"].as_u64().unwrap_or(0), "target")));
     }
+    wrong.extend(rows("dead_letters").iter().filter(|dead| !dead["many_since"].is_null()).map(|dead| {
+        let (messages, since) = (count(dead["messages"].as_u64().unwrap_or(0), "refused message"), cell(&dead["many_since"]));
+        format!("revocation.dead holds {messages}, too many since {since}: `revocation-worker dead list` shows what is wrong with them")
+    }));
     let is_silent = |w: &&Value| w["silent_s"].as_f64().is_some_and(|silent| silent > LONGEST_SILENCE_S);
     for worker in rows("workers").iter().filter(is_silent) {
         wrong.push(format!("worker {}: silent for {} s; others take its work over", cell(&worker["instance"]), cell(&worker["silent_s"])));

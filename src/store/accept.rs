@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use self::columns::Columns;
 use self::insert::{Inserted, insert};
-use self::mass::accept_mass;
+use self::mass::{Further, accept_mass};
 use super::{Store, StoreError, WorkerNo};
 use crate::event::{LogoutEvent, Party};
 use crate::seal::Sealed;
@@ -109,16 +109,22 @@ struct Line<'a> {
     /// What stands in `id` instead of the event's own.
     key: Option<String>,
     identity_reused: bool,
+    /// Where it waits for its sender's rate, if its own incident takes no more.
+    further: Option<Further>,
 }
 
 impl<'a> Line<'a> {
     fn of(new: &'a NewEvent<'a>, identity_reused: bool) -> Self {
         let key = (identity_reused || new.beside.is_some()).then(|| new.key());
-        Self { new, key, identity_reused }
+        Self { new, key, identity_reused, further: None }
     }
 
     fn id(&self) -> &str {
         self.key.as_deref().unwrap_or(&self.new.event.id)
+    }
+
+    fn incident(&self) -> Option<&str> {
+        self.further.as_ref().map(|further| &*further.name).or(self.new.event.incident.as_deref())
     }
 }
 
@@ -182,7 +188,7 @@ impl Store {
             if lines.iter().all(|line| line.new.incident.is_none()) {
                 insert(connection, worker, &Columns::collect(&lines)).await.map(|inserted| (inserted, Vec::new()))
             } else {
-                accept_mass(connection, worker, &lines).await
+                accept_mass(connection, worker, &mut lines).await
             }
         })?;
         let identity_reused = lines[0].identity_reused;

@@ -14,6 +14,9 @@ const NEEDED: [(&str, &[&str]); 8] = [
     ("incidents", &["SELECT"]),
 ];
 
+/// What a worker has done by functions.
+const FUNCTIONS: [&str; 5] = ["are_people", "calls_for_approval", "finish_incidents", "let_go", "sweep_cancelled"];
+
 /// Open targets that are looked at for the keys that they are sealed with.
 const SAMPLE: i64 = 10_000;
 
@@ -44,7 +47,7 @@ impl Store {
         let session = self.session().await?;
         let mut problems = session.problems(max_connections);
         if !session.may_enter {
-            problems.push("its role has no USAGE on schema revocation: grant it".to_owned());
+            problems.push("its role has no USAGE on schema revocation and on schema audit: grant it".to_owned());
             return Ok(Findings { version: 0, problems, sealed_with: Vec::new() });
         }
         let version = match self.check_schema().await {
@@ -65,7 +68,7 @@ impl Store {
             sqlx::query_as!(
                 Session,
                 r#"SELECT pg_is_in_recovery() AS "is_standby!", current_setting('transaction_read_only') = 'on' AS "is_read_only!",
-                       coalesce((SELECT has_schema_privilege(n.oid, 'USAGE') FROM pg_namespace n WHERE n.nspname = 'revocation'), true) AS "may_enter!",
+                       coalesce((SELECT bool_and(has_schema_privilege(n.oid, 'USAGE')) FROM pg_namespace n WHERE n.nspname IN ('revocation', 'audit')), true) AS "may_enter!",
                        least(nullif(r.rolconnlimit, -1), nullif(d.datconnlimit, -1),
                              current_setting('max_connections')::integer - current_setting('superuser_reserved_connections')::integer) AS "connections!"
                    FROM pg_roles r, pg_database d WHERE r.rolname = current_user AND d.datname = current_database()"#
@@ -84,9 +87,13 @@ impl Store {
                 r#"SELECT n.right || ' on revocation.' || n.relation AS "denied!" FROM unnest($1::text[], $2::text[]) AS n (relation, "right")
                    JOIN pg_class t ON t.relname = n.relation JOIN pg_namespace s ON s.oid = t.relnamespace AND s.nspname = 'revocation'
                    WHERE NOT has_table_privilege(t.oid, n.right) AND NOT has_any_column_privilege(t.oid, n.right)
-                   ORDER BY n.relation, n.right"#,
+                   UNION ALL
+                   SELECT 'EXECUTE on function ' || p.oid::regprocedure FROM pg_proc p
+                   WHERE p.pronamespace = to_regnamespace('revocation') AND p.proname = ANY ($3) AND NOT has_function_privilege(p.oid, 'EXECUTE')
+                   ORDER BY 1 DESC"#,
                 &tables as &[&str],
-                &rights as &[&str]
+                &rights as &[&str],
+                &FUNCTIONS as &[&str]
             )
             .fetch_all(c)
             .await

@@ -66,7 +66,7 @@ pub use incidents::{Order, Seen, Steered};
 pub use operate::{Backlog, RetryScope, Standing};
 pub use record::{Attempt, Closing, Cutoff};
 pub use rejected::Rejected;
-pub use schema::SchemaError;
+pub use schema::{OTHER_PEOPLE, SchemaError};
 pub use verifiers::VerifierCount;
 pub use workers::{ProviderStatus, Registration, Release, WorkerNo};
 

@@ -2,7 +2,10 @@
 
 use std::collections::HashSet;
 
+use std::time::Instant;
+
 use super::{Store, StoreError};
+use crate::clock::Reading;
 
 impl Store {
     /// The state of an incident as `audit.incidents` names it; `None`: it is not on record.
@@ -12,6 +15,18 @@ impl Store {
     pub async fn incident_state(&self, incident: &str) -> Result<Option<String>, StoreError> {
         within!(self, "look for the incident", |c| {
             sqlx::query_scalar!(r#"SELECT state AS "state!" FROM audit.incidents WHERE incident = $1"#, incident).fetch_optional(c).await
+        })
+    }
+
+    /// What the database's clock says.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn time(&self) -> Result<Reading, StoreError> {
+        within!(self, "read the database's clock", |c| {
+            let sent = Instant::now();
+            let told = sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!""#).fetch_one(c).await;
+            told.map(|database| Reading { sent, database, received: Instant::now() })
         })
     }
 

@@ -6,7 +6,6 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::accept::NewEvent;
-use crate::event::EventType;
 
 /// What newly accepted events say of one incident.
 pub(super) struct NewIncident<'a> {
@@ -27,10 +26,10 @@ pub(super) struct NewIncident<'a> {
 
 impl<'a> NewIncident<'a> {
     /// By incident; the first event of each tells who opened it and why.
-    pub(super) fn gather(events: impl Iterator<Item = &'a NewEvent<'a>>) -> BTreeMap<&'a str, Self> {
+    pub(super) fn gather(events: impl Iterator<Item = (Option<&'a str>, &'a NewEvent<'a>)>) -> BTreeMap<&'a str, Self> {
         let mut incidents: BTreeMap<&str, Self> = BTreeMap::new();
-        for new in events {
-            let (Some(name), Some(approval)) = (new.event.incident.as_deref(), new.incident) else { continue };
+        for (name, new) in events {
+            let (Some(name), Some(approval)) = (name, new.incident) else { continue };
             let incident = incidents.entry(name).or_insert_with(|| Self::of(new));
             incident.contributors.extend([actor(new), new.broker_user].into_iter().flatten());
             incident.contributors.extend(approval.senders.iter().map(String::as_str));
@@ -46,9 +45,9 @@ impl<'a> NewIncident<'a> {
 
     fn of(new: &'a NewEvent<'a>) -> Self {
         Self {
-            reason: if is_held_logout(new) { Some(OVER_RATE) } else { new.event.reason.as_deref() },
+            reason: if new.is_held_logout() { Some(OVER_RATE) } else { new.event.reason.as_deref() },
             opened_by: actor(new).or(new.broker_user).unwrap_or(UNNAMED),
-            opened_via: new.broker_user.or(is_held_logout(new).then_some(UNNAMED)),
+            opened_via: new.broker_user,
             opened_at: new.event.received_at,
             contributors: Vec::new(),
             targets: 0,
@@ -67,23 +66,20 @@ const UNNAMED: &str = "unnamed publisher";
 /// Why an incident was opened that holds what logouts order beyond a sender's rate.
 const OVER_RATE: &str = "more logouts than the broker user may order in a minute";
 
-fn is_held_logout(new: &NewEvent<'_>) -> bool {
-    new.event.event_type == EventType::Logout && new.incident.is_some_and(|approval| approval.is_excess)
-}
-
 /// Who ordered it. Anybody may write into a logout who logs out: were that whoever could approve, nobody could.
 fn actor<'a>(new: &NewEvent<'a>) -> Option<&'a str> {
-    if is_held_logout(new) {
+    if new.is_held_logout() {
         return None;
     }
     new.event.actor.as_deref().filter(|actor| !actor.trim().is_empty())
 }
 
 /// Opens incidents, or adds to those that are open. One that then asks for more than was approved stops until it is approved; one that had ended
-/// goes on. Returns those that were cancelled: what is added to them is neither denied nor revoked.
-pub(super) async fn open(connection: &mut PgConnection, incidents: BTreeMap<&str, NewIncident<'_>>) -> Result<Vec<String>, sqlx::Error> {
+/// goes on.
+pub(super) async fn open(connection: &mut PgConnection, incidents: BTreeMap<&str, NewIncident<'_>>) -> Result<Found, sqlx::Error> {
     let rows = lock(connection, &incidents).await?;
-    let cancelled = rows.iter().filter(|row| row.state == "cancelled").map(|row| row.incident.clone()).collect();
+    let names = |is: fn(&&Row) -> bool| rows.iter().filter(is).map(|row| row.incident.clone()).collect();
+    let found = Found { cancelled: names(|row| row.state == "cancelled"), decided: names(|row| row.is_decided) };
     let added: BTreeMap<_, _> = incidents
         .into_iter()
         .filter_map(|(name, new)| Some((rows.iter().find(|row| row.incident == name && !row.is_new)?, new)))
@@ -92,7 +88,15 @@ pub(super) async fn open(connection: &mut PgConnection, incidents: BTreeMap<&str
     if !added.is_empty() {
         add(connection, &added).await?;
     }
-    Ok(cancelled)
+    Ok(found)
+}
+
+/// What was met of these incidents.
+pub(super) struct Found {
+    /// What is added to these is neither denied nor revoked.
+    pub(super) cancelled: Vec<String>,
+    /// Those, and what somebody has approved, or what has finished.
+    pub(super) decided: Vec<String>,
 }
 
 /// An incident's row, locked.
@@ -100,6 +104,7 @@ struct Row {
     incident: String,
     state: String,
     is_new: bool,
+    is_decided: bool,
     was_finished: bool,
 }
 
@@ -138,7 +143,8 @@ async fn lock(connection: &mut PgConnection, incidents: &BTreeMap<&str, NewIncid
             n.reason, n.opened_by, n.opened_via, n.opened_at, n.above, n.expected, n.asks, n.asking, n.asking_expected, n.contributors
         FROM n ORDER BY n.incident
         ON CONFLICT (incident) DO UPDATE SET finished_at = NULL
-        RETURNING i.incident, i.state, i.xmax = 0 AS "is_new!", EXISTS (SELECT FROM before b WHERE b.incident = i.incident) AS "was_finished!""#,
+        RETURNING i.incident, i.state, i.xmax = 0 AS "is_new!", EXISTS (SELECT FROM before b WHERE b.incident = i.incident) AS "was_finished!",
+            i.state = 'cancelled' OR i.approved_by IS NOT NULL OR EXISTS (SELECT FROM before b WHERE b.incident = i.incident) AS "is_decided!""#,
         &names as &[&str],
         &reasons as &[Option<&str>],
         &opened_by as &[&str],

@@ -86,6 +86,17 @@ impl Store {
         self.check_schema().await
     }
 
+    /// Whether the database was told the same of who is who. It takes no right to read that.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn is_told(&self, people: &People) -> Result<bool, StoreError> {
+        let people = json_of(people)?;
+        within!(self, "compare who is who", |c| {
+            sqlx::query_scalar!(r#"SELECT revocation.are_people($1) AS "same!""#, people).fetch_one(c).await
+        })
+    }
+
     /// The owner of the schema or, where there is none yet, of the database.
     async fn ownership(&self) -> Result<Ownership, StoreError> {
         within!(self, "ask who owns the schema", |c| {
@@ -131,8 +142,14 @@ async fn older(connection: &mut PgConnection) -> Result<i64, SchemaError> {
 }
 
 async fn tell_people(pool: &PgPool, people: &People) -> Result<(), StoreError> {
-    const WHAT: &str = "tell the database who is who";
-    let people = serde_json::to_value(people).map_err(|e| StoreError::Refused(WHAT, e.to_string()))?;
-    let told = sqlx::query!("SELECT revocation.set_people($1)::text AS told", people).fetch_one(pool).await;
-    told.map(drop).map_err(|e| StoreError::new(WHAT, e))
+    let told = sqlx::query!("SELECT revocation.set_people($1)::text AS told", json_of(people)?).fetch_one(pool).await;
+    told.map(drop).map_err(|e| StoreError::new("tell the database who is who", e))
 }
+
+fn json_of(people: &People) -> Result<serde_json::Value, StoreError> {
+    serde_json::to_value(people).map_err(|e| StoreError::Refused("write down who is who", e.to_string()))
+}
+
+/// What to say where the database was told something else.
+pub const OTHER_PEOPLE: &str =
+    "[people] is not what the database was told, by which incidents are approved: run `revocation-worker migrate` as its owner";

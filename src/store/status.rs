@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{Store, StoreError};
 
 impl Store {
-    /// `{"incidents": […], "backlog": […], "providers": […], "workers": […], "verifiers": […]}`: the rows of the audit views of these names, of
+    /// `{"incidents": […], "backlog": […], "providers": […], "workers": […], "dead_letters": […], "verifiers": […]}`: the rows of the audit views of these names, of
     /// incidents those that are not finished; `undenied`, where there are any: incidents that were cancelled within a day before all of their targets
     /// were denied. A worker and a verifier have `silent_s` besides: seconds since the last sign of life; open targets have `overdue_s`: since the first
     /// was due of those that nothing holds back; incidents have `waits_s`: since they were opened.
@@ -25,6 +25,7 @@ impl Store {
                    'providers', (SELECT coalesce(jsonb_agg(p ORDER BY p.provider), '[]') FROM audit.providers p),
                    'workers', (SELECT coalesce(jsonb_agg(w ORDER BY w.instance, w.started_at), '[]')
                        FROM (SELECT *, round(extract(epoch FROM now() - last_seen_at)) AS silent_s FROM audit.workers) w),
+                   'dead_letters', (SELECT coalesce(jsonb_agg(d), '[]') FROM audit.dead_letters d),
                    'verifiers', (SELECT coalesce(jsonb_agg(v ORDER BY v.service, v.instance, v.broker_user), '[]')
                        FROM (SELECT *, round(extract(epoch FROM now() - last_seen_at)) AS silent_s FROM audit.verifiers) v))
                    || coalesce((SELECT jsonb_build_object('undenied', jsonb_agg(u ORDER BY u.finished_at, u.incident)) FROM (

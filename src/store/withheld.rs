@@ -56,26 +56,7 @@ impl Store {
     /// See [`StoreError`].
     pub async fn let_go(&self, event: Uuid, denied_at: OffsetDateTime) -> Result<(), StoreError> {
         within!(self, "let go what waited for a rate", |c| {
-            sqlx::query!(
-                "WITH held AS MATERIALIZED (
-                    SELECT event_id FROM revocation.events WHERE event_id = $1
-                    UNION ALL
-                    SELECT h.event_id FROM revocation.events e
-                    JOIN revocation.events h ON h.source = e.source AND h.real_id = coalesce(e.real_id, e.id) AND h.beside = e.event_id
-                    WHERE e.event_id = $1
-                ), let_go AS (
-                    UPDATE revocation.events e SET incident = NULL, lane = 'interactive', deny_at = NULL, denied_at = $2
-                    FROM held WHERE e.event_id = held.event_id AND e.event_type = 'auth.logout.v1' AND e.deny_at IS NOT NULL
-                    RETURNING e.event_id
-                )
-                UPDATE revocation.targets t SET incident = '', lane = 'interactive', waiting = false, due_at = now()
-                FROM let_go WHERE t.event_id = let_go.event_id AND t.waiting",
-                event,
-                denied_at
-            )
-            .execute(c)
-            .await
-            .map(drop)
+            sqlx::query!("SELECT revocation.let_go($1, $2)::text AS gone", event, denied_at).fetch_one(c).await.map(drop)
         })
     }
 

@@ -112,6 +112,26 @@ impl Store {
         })
     }
 
+    /// Writes how many messages the worker sees in `revocation.dead`, and whether they are many.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn note_dead(&self, worker: WorkerNo, messages: u32, are_many: bool) -> Result<(), StoreError> {
+        within!(self, "note what waits in revocation.dead", |c| {
+            sqlx::query!(
+                "UPDATE revocation.workers SET dead_messages = $2, dead_seen_at = now(),
+                     many_dead_since = CASE WHEN $3 THEN coalesce(many_dead_since, now()) END
+                     WHERE worker_no = $1",
+                worker.0,
+                i64::from(messages),
+                are_many
+            )
+            .execute(c)
+            .await
+            .map(drop)
+        })
+    }
+
     /// Writes what the worker sees of its providers.
     ///
     /// # Errors

@@ -12,17 +12,19 @@ use crate::event::{self, LogoutEvent};
 
 /// The event as it would be had its receipt been told by the database's clock, denied again by that: of two cutoffs the later one counts.
 pub(super) fn corrected(worker: &Arc<Worker>, taken: Taken) -> Taken {
-    // Of what waits for its sender's rate, the minute in its incident's name is all that would be told otherwise.
-    if taken.is_database_time || taken.excess.is_some() || taken.approval.as_ref().is_some_and(|approval| approval.is_excess) {
+    if taken.is_database_time {
         return taken;
     }
     let Some(offset) = worker.clock.offset().filter(Offset::is_far) else { return taken };
     let (origin, received_at) = (&taken.received.origin, taken.event.received_at - offset.ahead);
     // One that is refused by the right time was taken by the wrong one, and denied: it stays as it is.
-    let Ok(event) = event::parse(taken.received.body.bytes(), origin, &worker.rules, received_at) else { return taken };
+    let Ok(mut event) = event::parse(taken.received.body.bytes(), origin, &worker.rules, received_at) else { return taken };
     tracing::info!(event_source = event.source, event_id = event.id, "an event's times were corrected");
+    // What waits for its sender's rate is as before, in the incident as before.
+    let excess = taken.excess.map(|before| before.of(&mut event, &taken.event, worker.clock.row_id()));
+    event.incident = taken.event.incident;
     let denial = taken.denial.map(|before| deny_again(worker, &event, before));
-    Taken { event, denial, row: worker.clock.row_id(), is_database_time: true, ..taken }
+    Taken { event, denial, excess, row: worker.clock.row_id(), is_database_time: true, ..taken }
 }
 
 /// Publishes it after the denial before.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Worker;
 use crate::VERSION;
 use crate::retry::Schedule;
-use crate::store::{Registration, SchemaError, WorkerNo};
+use crate::store::{OTHER_PEOPLE, Registration, SchemaError, WorkerNo};
 
 /// Registers; each failure that may pass is logged and tried again. Then waits for the stop.
 pub(super) async fn run(worker: Arc<Worker>, migrate: bool) -> Result<(), SchemaError> {
@@ -36,6 +36,16 @@ pub(super) async fn run(worker: Arc<Worker>, migrate: bool) -> Result<(), Schema
     Ok(())
 }
 
+/// Approvals go by what the database was told. That is no reason to stay away.
+async fn compare_people(worker: &Worker) {
+    let Some(people) = &worker.people else { return };
+    match worker.store.is_told(people).await {
+        Ok(true) => {}
+        Ok(false) => tracing::warn!("{OTHER_PEOPLE}"),
+        Err(error) => tracing::warn!(%error, "cannot tell whether [people] is what the database was told"),
+    }
+}
+
 async fn register(worker: &Worker, migrate: bool) -> Result<WorkerNo, SchemaError> {
     if migrate {
         worker.store.migrate(worker.people.as_ref()).await?;
@@ -45,5 +55,8 @@ async fn register(worker: &Worker, migrate: bool) -> Result<WorkerNo, SchemaErro
     let registration = Registration { instance: &worker.instance, version: VERSION, lease: worker.lease };
     let (number, reading) = worker.store.register(&registration).await?;
     worker.learn_time(reading);
+    if !migrate {
+        compare_people(worker).await;
+    }
     Ok(number)
 }

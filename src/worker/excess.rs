@@ -24,18 +24,36 @@ pub(super) struct Excess {
 /// Takes the targets out of an event that lie beyond a sender's rate: never tokens, and the last ones first, so that a copy of the event loses no
 /// other. `content` tells copies.
 pub(super) fn take_out(worker: &Worker, origin: &Origin, event: &mut LogoutEvent, content: [u8; 32]) -> Option<Excess> {
-    let wide = event.targets.iter().filter(|target| is_wide(target)).count();
+    let wide = wide_of(event);
     let (authority, now) = (&worker.rules.authority, Instant::now());
     let admitted = worker.rates.admit_once(authority, origin, (&event.source, &event.id, content), wide, now);
     if admitted.targets >= wide {
         return None;
     }
-    let mut room = admitted.targets;
-    let (goes, waits) = std::mem::take(&mut event.targets).into_iter().partition(|target| !is_wide(target) || take_one(&mut room));
-    event.targets = goes;
+    let waits = split(event, admitted.targets);
     let excess = excess(worker, origin, event, waits, &admitted);
     tell(worker, origin, &excess);
     Some(excess)
+}
+
+/// Leaves an event its tokens and the first `room` of its other targets. Returns the rest.
+fn split(event: &mut LogoutEvent, mut room: usize) -> Vec<Target> {
+    let (goes, waits) = std::mem::take(&mut event.targets).into_iter().partition(|target| !is_wide(target) || take_one(&mut room));
+    event.targets = goes;
+    waits
+}
+
+impl Excess {
+    /// The same part of the event as it was read again, whose other part is as large as before.
+    pub(super) fn of(self, event: &mut LogoutEvent, before: &LogoutEvent, row: Uuid) -> Self {
+        let targets = split(event, wide_of(before));
+        let (received_at, not_before) = (event.received_at, event.not_before);
+        Self { event: LogoutEvent { received_at, not_before, targets, ..self.event }, row, ..self }
+    }
+}
+
+fn wide_of(event: &LogoutEvent) -> usize {
+    event.targets.iter().filter(|target| is_wide(target)).count()
 }
 
 fn is_wide(target: &Target) -> bool {

@@ -3,8 +3,9 @@
 //! Rows are written many at a time, on one connection to Postgres and beside everything else: refusals hold up no event. Of each broker user as many
 //! as of the others, so that nobody's single refusal waits behind the thousands of another.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -13,25 +14,39 @@ use tokio::sync::{Notify, Semaphore};
 use super::Worker;
 use super::intake::sha256;
 use super::shares::Shares;
-use crate::broker::{Received, Unplaced};
+use crate::broker::{PublishError, Received, Unplaced};
 use crate::event::Refusal;
 use crate::retry::Schedule;
 use crate::store::{Rejected, StoreError};
 
-/// Most rows a statement, and most messages on their way at once.
+/// Most rows a statement.
 const BATCH: usize = 256;
 
-/// Refused messages that wait for their rows.
+/// Most messages that are tried again and again, in hand. The others that `revocation.dead` does not take are set aside.
+const RETRIED: usize = 256;
+/// How often one that is set aside looks whether any of them is left.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// Refused messages that wait for their rows, and on their way to `revocation.dead`.
 pub struct Unrecorded {
     waiting: Mutex<Shares<Refused, 1>>,
     came: Notify,
-    /// How many may be on their way to `revocation.dead` at once: if their connection breaks, each goes on alone.
-    on_the_way: Semaphore,
+    retried: Semaphore,
+    /// Some message found its place in `revocation.dead`.
+    placed: Notify,
+    /// Whether `revocation.dead` is known to be full.
+    is_full: AtomicBool,
 }
 
 impl Default for Unrecorded {
     fn default() -> Self {
-        Self { waiting: Mutex::default(), came: Notify::new(), on_the_way: Semaphore::new(BATCH) }
+        Self {
+            waiting: Mutex::default(),
+            came: Notify::new(),
+            retried: Semaphore::new(RETRIED),
+            placed: Notify::new(),
+            is_full: AtomicBool::new(false),
+        }
     }
 }
 
@@ -150,15 +165,21 @@ impl Refused {
     }
 }
 
-/// A message that the broker will not take is left to the broker: whatever is wrong with it, neither its queue nor the window waits.
+/// A message that the broker will not take is left to the broker: whatever is wrong with it, neither its queue nor the window waits. Where the broker
+/// might lose it, a few are tried again and again; each one that finds its place brings back two of the others.
 async fn put_away(worker: &Worker, received: Received, refusal: &Refusal, at: OffsetDateTime) -> Option<()> {
     let text = at.format(&Rfc3339).unwrap_or_default();
-    let (mut failures, schedule) = (0, Schedule::reconnecting());
+    let (mut failures, mut tries, schedule, mut turn) = (0, 0, Schedule::reconnecting(), None);
     loop {
         let origin = &received.origin;
-        match put(worker, &received, refusal, &text, failures).await {
+        match worker.refusals.put(&received, refusal, &text, failures).await {
             Ok(()) => {
                 received.ack().await;
+                note_placed(worker);
+                return Some(());
+            }
+            Err(Unplaced::Full) => {
+                note_full(worker);
                 return Some(());
             }
             Err(Unplaced::LeftToBroker(error)) => {
@@ -168,20 +189,60 @@ async fn put_away(worker: &Worker, received: Received, refusal: &Refusal, at: Of
                 return Some(());
             }
             Err(Unplaced::NotYet(error)) => {
-                failures += 1;
-                tracing::warn!(%error, failures, queue = %origin.queue, routing_key = origin.routing_key,
+                tries += 1;
+                match error {
+                    // Says nothing of the message.
+                    PublishError::Nacked(_) => note_full(worker),
+                    _ => failures += 1,
+                }
+                tracing::warn!(%error, failures = tries, queue = %origin.queue, routing_key = origin.routing_key,
                     event_source = refusal.event_source.as_deref(), event_id = refusal.event_id.as_deref(),
                     "refused message not in revocation.dead; trying again");
             }
         }
-        rest(worker, &schedule, failures).await?;
+        turn = turn.or_else(|| worker.unrecorded.retried.try_acquire().ok());
+        if turn.is_none() {
+            set_aside(worker, received).await;
+            return None;
+        }
+        rest(worker, &schedule, tries).await?;
     }
 }
 
-async fn put(worker: &Worker, received: &Received, refusal: &Refusal, at: &str, failures: u32) -> Result<(), Unplaced> {
-    // One that goes alone keeps nobody from being on the way.
-    let _on_the_way = if failures == 0 { worker.unrecorded.on_the_way.acquire().await.ok() } else { None };
-    worker.refusals.put(received, refusal, at, failures).await
+/// Holds as good as nothing of the message until another has found its place, or nobody is left to try; then has it delivered again.
+async fn set_aside(worker: &Worker, mut received: Received) {
+    received.set_aside();
+    let unrecorded = &worker.unrecorded;
+    loop {
+        tokio::select! {
+            () = unrecorded.placed.notified() => break,
+            () = tokio::time::sleep(LOOK) => if unrecorded.retried.available_permits() == RETRIED { break },
+            () = worker.stop.cancelled() => return,
+        }
+    }
+    if received.is_stale() {
+        // The broker has it already.
+        unrecorded.placed.notify_one();
+    }
+    received.hand_back().await;
+}
+
+fn note_placed(worker: &Worker) {
+    let unrecorded = &worker.unrecorded;
+    if unrecorded.is_full.swap(false, Ordering::Relaxed) {
+        tracing::info!("revocation.dead has room again");
+    }
+    (0..2).for_each(|_| unrecorded.placed.notify_one());
+}
+
+/// Once until there is room again.
+fn note_full(worker: &Worker) {
+    if !worker.unrecorded.is_full.swap(true, Ordering::Relaxed) {
+        tracing::error!(
+            "revocation.dead is full: refused messages are on record and stay in their queues, where nobody waits behind them, until there is room; look at \
+             `revocation-worker dead list`, then `dead requeue` or `dead discard`, or raise the queue's limit by a policy"
+        );
+    }
 }
 
 /// `None`: the worker stops. What is not acknowledged, the broker keeps for the next worker.

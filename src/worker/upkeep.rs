@@ -78,6 +78,9 @@ async fn count(worker: &Worker) {
         ticker.tick().await;
         if let Some(waiting) = worker.refusals.waiting().await {
             many = note_dead(worker, waiting, many);
+            if let Err(error) = worker.store.note_dead(worker.number(), waiting, many).await {
+                tracing::debug!(%error, "note what waits in revocation.dead");
+            }
         }
         if let Ok(backlog) = worker.store.backlog().await {
             worker.metrics.set_backlog(&backlog);

@@ -156,14 +156,19 @@ async fn what_the_database_would_refuse_a_worker_is_named() {
     };
     assert!(problem(&mut command(), "database").contains("no USAGE on schema revocation"));
     stage.execute(&format!("GRANT USAGE ON SCHEMA revocation TO {role}")).await;
+    assert!(problem(&mut command(), "database").contains("no USAGE on schema revocation and on schema audit"));
+    stage.execute(&format!("GRANT USAGE ON SCHEMA audit TO {role}")).await;
     stage.execute(&format!("GRANT SELECT ON _sqlx_migrations TO {role}")).await;
     stage.execute(&format!("GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA revocation TO {role}")).await;
     let says = problem(&mut command(), "database");
+    assert!(says.contains("grant UPDATE on revocation.workers, UPDATE on revocation.verifiers, UPDATE on revocation.targets"), "{says}");
+    stage.execute(&format!("GRANT UPDATE ON ALL TABLES IN SCHEMA revocation TO {role}")).await;
+    let says = problem(&mut command(), "database");
     assert!(
-        says.contains("grant UPDATE on revocation.events, UPDATE on revocation.provider_status, UPDATE on revocation.targets"),
+        says.contains("EXECUTE on function revocation.let_go(uuid,timestamp with time zone), EXECUTE on function revocation.finish"),
         "{says}"
     );
-    stage.execute(&format!("GRANT UPDATE ON ALL TABLES IN SCHEMA revocation TO {role}")).await;
+    stage.execute(&format!("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA revocation TO {role}")).await;
     assert!(finding(&run(&mut command(), &["check", "--json"]), "database").0);
 
     stage.execute(&format!("ALTER ROLE {role} CONNECTION LIMIT 5")).await;

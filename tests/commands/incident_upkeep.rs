@@ -42,6 +42,22 @@ async fn an_incident_ends_when_nothing_is_left_to_do() {
     assert_eq!(stage.count("audit.incidents WHERE state = 'finished' AND finished_at IS NOT NULL AND eta_seconds IS NULL").await, 1);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_a_second_person_ends_only_where_it_held_a_rates_excess_and_holds_nothing_more() {
+    let stage = Stage::new().await;
+    for name in ["rate-emptied", "rate-holds", "rate-expects", "emptied"] {
+        stage.incident(name, "awaiting_approval").await;
+    }
+    stage.event("rate-holds", 1).await;
+    stage.execute("UPDATE revocation.incidents SET targets_expected = 4 WHERE incident = 'rate-expects'").await;
+    assert_eq!(finished(&stage.store()).await, ["rate-emptied"]);
+    assert_eq!(finished(&stage.store()).await, [""; 0]);
+    assert_eq!(stage.count("audit.incidents WHERE finished_at IS NOT NULL AND state = 'cancelled'").await, 1);
+    let noted =
+        "audit.operations WHERE action = 'cancel' AND incident = 'rate-emptied' AND detail->>'reason' LIKE 'nothing is left in it%'";
+    assert_eq!(stage.count(noted).await, 1);
+}
+
 /// Events from before their size was on record are in no count of what is denied.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_old_incident_ends_too() {

@@ -13,7 +13,7 @@ const RETENTION: &str = "revocation_retention";
 const OWNER: &str = "revocation_owner";
 
 /// A role, and what it must not do. In the database: incidents that wait, run and are paused, with an event each; a row in each append-only table.
-const FORBIDDEN: [(&str, &str); 81] = [
+const FORBIDDEN: [(&str, &str); 84] = [
     (WORKER, "UPDATE revocation.incidents SET approval_above = 1000000, state = 'running' WHERE incident = 'waits'"),
     (WORKER, "UPDATE revocation.incidents SET state = 'running' WHERE incident = 'waits'"),
     (WORKER, "UPDATE revocation.incidents SET state = 'paused' WHERE incident = 'runs'"),
@@ -83,6 +83,9 @@ const FORBIDDEN: [(&str, &str); 81] = [
     (OPERATOR, "SELECT revocation.note_operation('finish', 'runs', '{}', 'bob')"),
     (OPERATOR, "INSERT INTO revocation.provider_orders (provider, action, actor) VALUES ('main', 'resume', 'x')"),
     (OPERATOR, "SET ROLE revocation_worker"),
+    (WORKER, "SELECT revocation.listed_people('{}')"),
+    (OPERATOR, "SELECT revocation.are_people('{}')"),
+    (OPERATOR, "SELECT revocation.let_go(event_row, now()) FROM audit.events"),
     ("auditor", "SELECT * FROM revocation.events"),
     ("auditor", "SELECT revocation.steer_incident('runs', 'pause', NULL, NULL, 'bob')"),
     ("auditor", "SELECT revocation.approve_incident('waits', '{client}', 100, 100, 'bob')"),
@@ -221,6 +224,42 @@ async fn only_the_owner_migrates() {
     let ran = run(&mut bare(&[("DATABASE_URL", &operator.url)]), &["incident", "approve", "waits", "--actor", "alice", "--json"]);
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
     assert_eq!(stage.of("waits", "approved_by").await.as_deref(), Some("bob"));
+}
+
+/// Operators approve by what the database was told, which a worker must not read.
+#[tokio::test(flavor = "multi_thread")]
+async fn run_and_check_tell_where_the_database_was_told_of_other_people() {
+    const NOTE: &str = "[people] is not what the database was told";
+    let stage = Stage::new().await;
+    stage.roles().await;
+    stage.people(&json!({ "alice": { "broker_users": ["soc", "soc-2"] }, "bob": { "database_roles": ["bob"] } })).await;
+    let worker = stage.login(WORKER).await;
+    let (alice, bob) = ("REVOCATION__PEOPLE__ALICE__BROKER_USERS", "REVOCATION__PEOPLE__BOB__DATABASE_ROLES");
+    let configured: [(&[(&str, &str)], bool); 6] = [
+        (&[], false),
+        (&[(alice, "soc-2,soc"), (bob, "bob")], false),
+        (&[(alice, "soc"), (bob, "bob")], true),
+        (&[(alice, "soc,soc-2,soc-3"), (bob, "bob")], true),
+        (&[(alice, "soc,soc-2"), (bob, "robert")], true),
+        (&[(alice, "soc,soc-2")], true),
+    ];
+    for (people, differs) in configured {
+        let setup = stage.worker("https://127.0.0.1:9/revoke").set("DATABASE_URL", &worker.url);
+        let setup = people.iter().fold(setup, |setup, (name, value)| setup.set(name, value));
+        let ran = run(&mut setup.command(), &["check", "--json"]);
+        let report = ran.json();
+        let checks = report["checks"].as_array().expect("a list");
+        let database = checks.iter().find(|check| check["what"] == "database").expect("the database's");
+        assert_eq!((&database["ok"], database.to_string().contains(NOTE)), (&json!(true), differs), "{people:?}: {database}");
+        let mut started = setup.start().await;
+        assert!(started.stop().await.success());
+        assert_eq!(started.log().contains(NOTE), differs, "{people:?}");
+    }
+    let setup = stage.worker("https://127.0.0.1:9/revoke").set(alice, "soc").flag("--migrate");
+    let mut started = setup.start().await;
+    assert!(started.stop().await.success());
+    assert!(!started.log().contains(NOTE), "it has told the database itself");
+    assert_eq!(stage.count("revocation.people").await, 1);
 }
 
 /// Changes of an incident by hand, and what the record then says of each.

@@ -28,7 +28,7 @@ async fn an_idle_system_says_what_is_missing() {
     let json = run(&mut command(&stage), &["status", "--json"]).json();
     assert_eq!(
         json,
-        serde_json::json!({ "incidents": [], "backlog": [], "providers": [], "workers": [], "verifiers": [], "wrong": ["no worker is running"] })
+        serde_json::json!({ "incidents": [], "backlog": [], "providers": [], "workers": [], "dead_letters": [], "verifiers": [], "wrong": ["no worker is running"] })
     );
 }
 

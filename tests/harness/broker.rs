@@ -1,6 +1,6 @@
 //! The broker as an operator sees it: its management interface, its users, its dead letters.
 
-use lapin::options::{BasicGetOptions, QueueDeclareOptions};
+use lapin::options::{BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 use serde_json::{Value, json};
@@ -73,6 +73,28 @@ impl Operator {
     pub(crate) async fn ready(&self, queue: &str) -> u32 {
         let options = QueueDeclareOptions { passive: true, ..Default::default() };
         self.channel.queue_declare(queue.into(), options, FieldTable::default()).await.expect("a queue").message_count()
+    }
+
+    /// Has the broker limit a queue by a policy, until another takes its place.
+    pub(crate) async fn limit(&self, queue: &str, messages: u32) {
+        let definition = json!({ "max-length": messages, "overflow": "reject-publish" });
+        let policy = json!({ "pattern": format!("^{}$", queue.replace('.', r"\.")), "definition": definition, "apply-to": "queues" });
+        servers::put(&self.management, &format!("policies/{}/{queue}", self.vhost), policy).await;
+    }
+
+    /// Publishes until a queue behind an exchange is full. Returns how many messages that took.
+    pub(crate) async fn fill(&self, exchange: &str) -> usize {
+        self.channel.confirm_select(ConfirmSelectOptions::default()).await.expect("ask for confirms");
+        let taken = std::sync::atomic::AtomicUsize::new(0);
+        eventually("the queue is full", async || {
+            let properties = BasicProperties::default().with_delivery_mode(2);
+            let sent = self.channel.basic_publish(exchange.into(), "".into(), BasicPublishOptions::default(), b"filler", properties).await;
+            let is_taken = sent.expect("publish").await.expect("a confirm").is_ack();
+            taken.fetch_add(usize::from(is_taken), std::sync::atomic::Ordering::Relaxed);
+            (!is_taken).then_some(())
+        })
+        .await;
+        taken.into_inner()
     }
 
     /// Waits until so many messages are ready in a queue.

@@ -1,6 +1,7 @@
 //! What integration tests share: real servers booted once a test binary, a fresh virtual host and database a test, workers as child processes.
 
 mod broker;
+mod clocks;
 mod crowd;
 mod events;
 mod feed;

@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::harness::{App, Feed, Stage, Worker, canary_token, eventually, logout_of};
+use crate::program::{feed as feed_program, run};
 use crate::scene::{Scene, targets, tokens};
 use crate::scripted_idp::Reply;
 
@@ -129,6 +130,53 @@ async fn the_cutoff_of_a_user_in_an_incident_moves_to_the_upstream_revocation() 
     eventually("a verifier refuses what the thief has", async || is_denied(&denylist, &stolen).then_some(())).await;
     assert!(!is_denied(&denylist, &claims("user-1", moved + Duration::from_secs(2))), "what the user got since is accepted");
     scene.ends("finished").await;
+}
+
+/// On an operator's machine whose clock is off. Without the database, that clock is all there is, and a remark says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_default_cutoff_of_an_order_is_by_the_databases_clock() {
+    let (scene, _worker) = at_okta().await;
+    let away = "postgres://nobody@127.0.0.1:9/nothing";
+    for ahead in [-300, 600, -86_400_i64] {
+        for database in [Some("there"), Some(away), None] {
+            let setup = scene.worker().clone().ahead(ahead);
+            let setup = match database {
+                Some("there") => setup,
+                Some(url) => setup.set("DATABASE_URL", url),
+                None => setup.unset("DATABASE_URL"),
+            };
+            let (sub, name) =
+                (format!("user{ahead}{}", database.unwrap_or("-").len()), format!("i{ahead}{}", database.unwrap_or("-").len()));
+            let order = ["incident", "open", &name, "--reason", "theft", "--sub", &sub];
+            let ran = tokio::task::block_in_place(|| run(&mut setup.command(), &order));
+            let now = OffsetDateTime::now_utc();
+            assert_eq!(ran.code, 0, "{}", ran.stderr);
+            let sql = format!("SELECT to_jsonb(not_before) FROM audit.revocations WHERE sub = '{sub}'");
+            let told = eventually("it is on record", async || scene.stage.rows(&sql).await.into_iter().next()).await;
+            let told = OffsetDateTime::parse(told.as_str().expect("a time"), &Rfc3339).expect("a time");
+            // A worker holds what lies ahead at the receipt.
+            let off = if database == Some("there") { 0 } else { ahead.min(0) };
+            assert!(
+                (told - now - time::Duration::seconds(off)).abs() < time::Duration::seconds(5),
+                "{ahead} {database:?}: {told} at {now}"
+            );
+            let is_told = ran.stderr.contains("cutoffs are by this machine's clock");
+            assert_eq!(is_told, database != Some("there"), "{}", ran.stderr);
+            if database == Some("there") {
+                tokio::task::block_in_place(|| run(&mut setup.ahead(0).command(), &order));
+                assert_eq!(scene.stage.count(&format!("audit.revocations WHERE sub = '{sub}'")).await, 1, "the same order");
+            }
+        }
+    }
+    let tokens = tokio::task::block_in_place(|| {
+        let setup = scene.worker().clone().unset("DATABASE_URL");
+        feed_program(
+            &mut setup.command(),
+            &["incident", "open", "i", "--reason", "theft", "-"],
+            &format!("{{\"token\":\"{}\"}}\n", canary_token()),
+        )
+    });
+    assert_eq!((tokens.code, tokens.stderr.contains("clock")), (0, false), "{}", tokens.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]

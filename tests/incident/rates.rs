@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use revocation_worker::invalidation::{Entry, Phase};
 use serde_json::{Value, json};
+use time::OffsetDateTime;
 
 use crate::harness::{Feed, Loss, Operator, Proxy, Setup, Worker, canary_token, eventually, logout_of};
 use crate::program::feed as feed_program;
@@ -21,7 +22,17 @@ async fn scene(per_minute: u32) -> Scene {
     // A TOML inline table, which has = where JSON has a colon.
     let scene = Scene::new(Duration::ZERO).await.at_okta();
     scene.provider.turns(|call| Some(Reply::status(if call.token.is_empty() { 204 } else { 200 })));
+    tell_people(&scene, "shop").await;
     scene.set(USERS, &users.replace("\":", "\" =")).set("REVOCATION__AUTHORIZATION__MASS_REVOCATION_USERS", FLOOD)
+}
+
+/// The publishers are this person's, and the session is Bob's.
+async fn tell_people(scene: &Scene, person: &str) {
+    let session = scene.stage.text("SELECT session_user::text").await;
+    let users = [FLOOD, "other", "unlisted", "unnamed publisher"];
+    let mut people = json!({ "bob": { "broker_users": [], "database_roles": [session] } });
+    people[person]["broker_users"] = json!(users);
+    scene.stage.people(&people).await;
 }
 
 /// Names that are denied so far, in order.
@@ -98,8 +109,10 @@ async fn tells(scene: &Scene, worker: &Worker, targets: f64) {
         let listed = tokio::task::block_in_place(|| feed_program(&mut scene.worker().command(), command, ""));
         assert!(listed.stdout.contains(name), "{}", listed.stdout);
     }
-    let same = scene.incident(FLOOD, &["approve", name, "--targets", "100000"]);
+    tell_people(scene, "bob").await;
+    let same = scene.incident("carol", &["approve", name, "--targets", "100000"]);
     assert!(same.code == 1 && same.stderr.contains("second person"), "{}", same.stderr);
+    tell_people(scene, "shop").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -137,15 +150,16 @@ async fn a_copy_is_the_same_event_and_one_within_the_rate_waits_no_longer() {
         gateway.publish(Some(FLOOD), event).await;
     }
     scene.stage.wait_for_count(7, "audit.revocations").await;
-    assert_eq!(first.metric("revocation_events_duplicate_total").await, 3.0);
+    eventually("copies are counted", async || (first.metric("revocation_events_duplicate_total").await == 3.0).then_some(())).await;
     scene.passes_a_logout(&feed, "meanwhile").await;
     assert_eq!(denied(&feed), ["a", "b", "c"]);
     scene.stage.wait_for_count(3, "audit.revocations WHERE incident LIKE 'rate-%' AND state = 'pending' AND denied_at IS NULL").await;
     assert_eq!(scene.stage.count("audit.revocations WHERE identity_reused").await, 0);
 
-    // Another worker, whose bucket is full: it knows of no copy.
+    // Another worker, whose bucket is full: it knows of no copy. It has the rights of a worker, and no more.
     ends(&scene, std::slice::from_mut(&mut first)).await;
-    let [second]: [Worker; 1] = scene.workers().await;
+    scene.stage.roles().await;
+    let second = scene.worker().clone().set("DATABASE_URL", &scene.stage.login("revocation_worker").await.url).start().await;
     gateway.publish(Some(FLOOD), &whole).await;
     scene
         .stage
@@ -160,7 +174,46 @@ async fn a_copy_is_the_same_event_and_one_within_the_rate_waits_no_longer() {
         .wait_for_count(5, "audit.revocations WHERE event_id = 'part' AND state = 'revoked' AND denied_at IS NOT NULL AND incident IS NULL")
         .await;
     assert_eq!((denied(&feed).len(), scene.stage.count("audit.revocations").await), (6, 9));
+    let emptied = "audit.incidents WHERE incident LIKE 'rate-%' AND finished_at IS NOT NULL AND targets_received = 0";
+    scene.stage.wait_for_count(held(&scene).await.len() as i64, emptied).await;
     ends(&scene, &mut [second]).await;
+}
+
+/// Somebody has cancelled or approved what waited by then: nobody has decided on what comes later in the same minute.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_after_a_decision_waits_in_an_incident_of_its_own() {
+    let scene = scene(0).await;
+    let [worker]: [Worker; 1] = scene.workers().await;
+    let (feed, gateway) = (Feed::listen(&scene.stage.amqp_url).await, Gateway::of(&scene.stage).await);
+    eventually("a minute begins", async || (OffsetDateTime::now_utc().second() < 25).then_some(())).await;
+    let copy = logout_of("e-0", json!(subjects("e-0", 2)));
+    let mut names: Vec<String> = Vec::new();
+    for (number, decision) in ["cancel", "approve", "cancel", "approve"].into_iter().enumerate() {
+        let mut targets = subjects(&format!("e-{number}"), 2);
+        targets.extend((number == 3).then(|| json!({ "token": canary_token() })));
+        let event = if number == 0 { copy.clone() } else { logout_of(&format!("e-{number}"), json!(targets)) };
+        gateway.publish(Some(FLOOD), &event).await;
+        scene.stage.wait_for_count(number as i64 + 1, "audit.incidents").await;
+        let incident = held(&scene).await.pop().expect("an incident");
+        let name = incident["incident"].as_str().expect("a name").to_owned();
+        assert_eq!((&incident["state"], &incident["targets_received"]), (&json!("awaiting_approval"), &json!(2)), "{incident}");
+        assert_eq!(denied(&feed).len(), 2 * (number / 2), "nothing goes without a second person");
+        match decision {
+            "cancel" => assert_eq!(scene.incident("carol", &["cancel", &name, "--reason", "a flood"]).code, 0),
+            _ => approve(&scene, &incident).await,
+        }
+        scene.stage.wait_for_count(1, &format!("audit.incidents WHERE incident = '{name}' AND finished_at IS NOT NULL")).await;
+        names.push(name);
+    }
+    let further = [String::new(), "-2".into(), "-3".into(), "-4".into()].map(|end| format!("{}{end}", names[0]));
+    assert_eq!(names, further);
+    gateway.publish(Some(FLOOD), &copy).await;
+    eventually("the copy is one", async || (worker.metric("revocation_events_duplicate_total").await == 1.0).then_some(())).await;
+    scene.passes_a_logout(&feed, "meanwhile").await;
+    for (state, targets) in [("cancelled", 4), ("revoked", 4)] {
+        assert_eq!(scene.stage.count(&format!("audit.revocations WHERE incident IS NOT NULL AND state = '{state}'")).await, targets);
+    }
+    assert_eq!((scene.stage.count("audit.incidents").await, denied(&feed).len()), (4, 4));
 }
 
 #[tokio::test(flavor = "multi_thread")]

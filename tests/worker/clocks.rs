@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
-use crate::harness::{App, Feed, Seen, Servers, Setup, Stage, canary_token, eventually, logout_of};
+use crate::harness::{App, Feed, Seen, Servers, Stage, canary_token, eventually, logout_of};
 use crate::scripted_idp::{Memory, Reply, ScriptedIdp};
 
 /// As far as anything may be off that was not waited for.
@@ -57,25 +57,6 @@ fn made(seen: &Seen) -> OffsetDateTime {
 async fn remembering() -> ScriptedIdp {
     let memory = Memory::default();
     ScriptedIdp::start(move |request| memory.answer(request)).await
-}
-
-impl Setup {
-    /// On a machine whose clock is so many seconds ahead of the others', or behind.
-    fn ahead(self, seconds: i64) -> Self {
-        if seconds == 0 { self } else { self.faked().set("FAKETIME", &format!("{seconds:+}")) }
-    }
-
-    /// On a machine whose clock follows what is in a file.
-    fn told_the_time_by(self, file: &str) -> Self {
-        self.faked().set("FAKETIME_TIMESTAMP_FILE", file).set("FAKETIME_NO_CACHE", "1")
-    }
-
-    fn faked(self) -> Self {
-        let folders = std::fs::read_dir("/usr/lib").expect("libraries").filter_map(Result::ok);
-        let library = folders.map(|folder| folder.path().join("faketime/libfaketimeMT.so.1")).find(|path| path.exists());
-        let library = library.expect("libfaketime: ./dev setup installs it");
-        self.set("LD_PRELOAD", library.to_str().expect("UTF-8")).set("FAKETIME_DONT_FAKE_MONOTONIC", "1").set("FAKETIME_DISABLE_SHM", "1")
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -197,12 +178,22 @@ async fn what_came_before_the_databases_clock_was_known_is_corrected() {
     for ahead in [-300, 600, 0] {
         let servers = Servers::private().await;
         let (stage, idp) = (Stage::on(&servers).await, remembering().await);
-        let setup = stage.worker(&format!("{}/revoke", idp.url()));
+        let setup = stage
+            .worker(&format!("{}/revoke", idp.url()))
+            .set("REVOCATION__AUTHORIZATION__USERS", "{ shop = { wide_targets_per_minute = 2 } }");
         assert!(setup.start().await.stop().await.success(), "it declares");
         servers.database(|postgres| postgres.stop().expect("stop Postgres"));
-        let _worker = setup.ahead(ahead).spawn();
+        let worker = setup.ahead(ahead).spawn();
         let (feed, app) = (Feed::listen(&stage.amqp_url).await, App::connect(&stage.amqp_url).await);
         app.publish(&timeless("1", json!([{ "sub": "user-1" }, { "token": canary_token() }]))).await;
+        // Beyond the rate of those without a name: in part, and wholly.
+        let beyond = [
+            timeless("2", json!([{ "sub": "user-2" }, { "token": canary_token() }, { "sub": "user-3" }, { "sub": "user-4" }])),
+            timeless("3", json!([{ "sub": "user-5" }, { "sub": "user-6" }])),
+        ];
+        for event in &beyond {
+            app.publish(event).await;
+        }
         let cutoffs = || {
             let of_it = feed.seen().into_iter().filter(|seen| seen.data.event.id == "1" && seen.routing_key.ends_with("subject"));
             of_it.map(|seen| cutoff(&seen)).collect::<Vec<_>>()
@@ -213,10 +204,21 @@ async fn what_came_before_the_databases_clock_was_known_is_corrected() {
         servers.database(|postgres| postgres.restart().expect("start Postgres again"));
         stage.wait_for_count(1, "audit.revocations WHERE event_id = '1' AND state = 'revoked'").await;
         stage.wait_for_count(2, "audit.revocations WHERE event_id = '1' AND denied_at IS NOT NULL").await;
+        stage.wait_for_count(8, "audit.revocations").await;
         assert_eq!(cutoffs().len(), if ahead == 0 { 1 } else { 2 }, "{ahead}");
         assert!((cutoffs().pop().expect("a cutoff") - sent).abs() < CLOSE, "{ahead}: {:?}", cutoffs());
         let off = format!("abs(extract(epoch FROM received_at - '{sent}'::timestamptz)) > 3 OR not_before <> received_at");
         assert_eq!(stage.count(&format!("audit.revocations WHERE {off}")).await, 0, "{ahead}");
+        let held = "audit.revocations WHERE incident LIKE 'rate-%' AND denied_at IS NULL AND event_id";
+        assert_eq!((stage.count(&format!("{held} = '2'")).await, stage.count(&format!("{held} = '3'")).await), (2, 2));
+        // Read by the right clock from the start, copies are the same events.
+        for event in [&beyond[0], &beyond[1], &timeless("1", json!([{ "sub": "user-1" }]))] {
+            app.publish(event).await;
+        }
+        stage.wait_for_count(1, "audit.revocations WHERE identity_reused").await;
+        let copies = async || worker.metric("revocation_events_duplicate_total").await;
+        eventually("copies are counted", async || (copies().await == 2.0).then_some(())).await;
+        assert_eq!(stage.count("audit.revocations").await, 9, "{ahead}");
     }
 }
 

@@ -116,6 +116,34 @@ async fn no_incident_runs_without_the_approval_it_calls_for() {
     assert!(said.contains("was cancelled, which is final"), "{said}");
 }
 
+/// What an incident without a broker user holds of those who added to it, at first and later.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_incident_that_came_by_no_broker_user_can_be_changed() {
+    let stage = Stage::new().await;
+    for (row, contributors) in
+        [("none", "'{}'"), ("null", "ARRAY[NULL]::text[]"), ("both", "ARRAY['alice', NULL, 'app']"), ("some", "'{app}'")]
+    {
+        let insert = format!(
+            "INSERT INTO revocation.incidents (incident, state, opened_by, approval_above, contributors) VALUES ('{row}', 'awaiting_approval', 'Alice', 1, {contributors})"
+        );
+        stage.db.execute(AssertSqlSafe(insert)).await.expect("open it");
+        for change in [
+            "throttle_per_s = 5",
+            "contributors = contributors || '{shop}'",
+            "contributors = contributors || NULL::text",
+            "asks = '{subject}', asking = 2",
+            "state = 'cancelled', cancelled_by = 'bob', cancel_reason = 'why'",
+            "finished_at = now()",
+        ] {
+            let update = format!("UPDATE revocation.incidents SET {change} WHERE incident = '{row}'");
+            stage.db.execute(AssertSqlSafe(update)).await.unwrap_or_else(|error| panic!("{row}: {change}: {error}"));
+        }
+        let without = refusal(&stage, &format!("UPDATE revocation.incidents SET contributors = '{{shop}}' WHERE incident = '{row}'")).await;
+        assert!(row == "none" || without.contains("does not change"), "{row}: {without}");
+    }
+    assert_eq!(stage.count("revocation.incidents WHERE array_position(contributors, NULL) IS NOT NULL").await, 0);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_withheld_denial_is_no_denial() {
     let stage = Stage::new().await;

@@ -9,6 +9,7 @@ mod core_dumps;
 mod crash;
 mod endpoints;
 mod frames;
+mod full;
 #[path = "../harness/mod.rs"]
 #[expect(dead_code, reason = "each test binary uses its part of the harness")]
 mod harness;

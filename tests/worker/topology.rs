@@ -23,7 +23,14 @@ fn queues() -> Vec<(&'static str, &'static str, Value)> {
         ),
         ("auth.invalidations.snapshots", "stream", stream(2_000_000_000, 64_000_000)),
         ("revocation.cutoff", "quorum", intake.clone()),
-        ("revocation.dead", "quorum", json!({ "x-queue-type": "quorum", "x-delivery-limit": 1_000_000 })),
+        (
+            "revocation.dead",
+            "quorum",
+            json!({
+                "x-queue-type": "quorum", "x-delivery-limit": 1_000_000, "x-max-length": 200_000, "x-max-length-bytes": 4_000_000_000_u64,
+                "x-overflow": "reject-publish",
+            }),
+        ),
         ("revocation.logout", "quorum", intake.clone()),
         ("revocation.mass", "quorum", intake),
         ("revocation.verifiers", "classic", json!({ "x-queue-type": "classic", "x-message-ttl": 30_000 })),

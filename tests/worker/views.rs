@@ -6,9 +6,10 @@ use crate::harness::Stage;
 use crate::schema::filled;
 
 /// The views of contract section 7 and their columns, in order.
-const VIEWS: [(&str, &str); 19] = [
+const VIEWS: [(&str, &str); 20] = [
     ("attempts", "revocation_id attempt worker started_at duration_ms outcome http_status error retry_after_ms"),
     ("backlog", "provider lane state targets oldest_received_at next_attempt_at"),
+    ("dead_letters", "messages seen_at many_since"),
     ("event_attempts", "event_row revocation_id attempt worker started_at duration_ms outcome http_status error retry_after_ms"),
     ("event_attempts_under_way", "event_row revocation_id attempt worker started_at"),
     (

@@ -36,6 +36,7 @@ use crate::cli::interrupt::interruption;
 use crate::cli::operator::Operator;
 use crate::cli::output::{printable, remark};
 use crate::cli::progress::Progress;
+use crate::clock::{Clock, Reading};
 use crate::config::{BrokerSettings, DatabaseSettings, Environment, InvalidationConfig};
 use crate::store::{Store, StoreError};
 
@@ -85,7 +86,7 @@ pub(in crate::cli) struct Args {
     /// Provider of the targets that name none [default: by their issuer, else the worker's default_provider]
     #[arg(long, value_name = "NAME", value_parser = Word::new())]
     provider: Option<String>,
-    /// Of everything but tokens, deny what was issued up to this time (RFC 3339, such as 2026-11-20T22:30:00Z) [default: now]
+    /// Of everything but tokens, deny what was issued up to this time (RFC 3339, such as 2026-11-20T22:30:00Z) [default: now, by the database's clock]
     #[arg(long, value_name = "TIME", value_parser = Word::new())]
     not_before: Option<String>,
     /// How FILE is written [default: by its name (.csv, .ndjson, .jsonl, .json), else by its first character]
@@ -122,9 +123,11 @@ pub(super) async fn run(path: Option<&Path>, args: &Args) -> Result<(), CommandE
         return Err(CommandError::failed(printable(&why)));
     }
     let known = on_record(database.as_ref(), &order.incident, broker.user()).await;
+    let clock = clock(database.as_ref(), args.not_before.is_none() && survey.has(Stage::Cutoffs)).await;
     let kept = Kept::of(&broker.address(), &order.incident);
     let (order, kept) = (Arc::new(args.order(kept.random.clone())), Mutex::new(kept));
-    let plan = Plan { order, kept, source, settings, user: broker.user().to_owned(), whole: survey.whole(), digest: survey.digest.take() };
+    let plan =
+        Plan { order, kept, clock, source, settings, user: broker.user().to_owned(), whole: survey.whole(), digest: survey.digest.take() };
     let (published, ended) = publish(&broker, plan, survey, known, args.json).await;
     summary.add(&published);
     summary.finish(ended, args.json)
@@ -206,6 +209,36 @@ async fn known_ids(settings: &DatabaseSettings, incident: &str, user: &str) -> R
     let known = store.event_ids(order::SOURCE, incident, user).await;
     store.close().await;
     known
+}
+
+/// The database's clock, where there are cutoffs to tell by it; this machine's own, which may be off, where that cannot be asked.
+async fn clock(settings: Option<&DatabaseSettings>, has_cutoffs: bool) -> Clock {
+    let clock = Clock::default();
+    if !has_cutoffs {
+        return clock;
+    }
+    let told = match settings {
+        Some(settings) => database_time(settings).await.map_err(|error| error.to_string()),
+        None => Err("no database is configured (DATABASE_URL)".to_owned()),
+    };
+    match told {
+        // How far this machine is off, nobody here asks.
+        Ok(reading) => {
+            clock.learn(reading);
+        }
+        Err(why) => {
+            remark(format_args!("cutoffs are by this machine's clock, which lets live what was issued since if it is behind: {why}"))
+        }
+    }
+    clock
+}
+
+async fn database_time(settings: &DatabaseSettings) -> Result<Reading, StoreError> {
+    let store = Store::new(&settings.database)?;
+    store.ping().await?;
+    let time = store.time().await;
+    store.close().await;
+    time
 }
 
 /// The second pass.

@@ -3,7 +3,7 @@
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Disposition, Line, NewEvent, NewTarget};
+use super::{Disposition, Line, NewTarget};
 use crate::store::jti_iss;
 use crate::store::rejected::storable;
 use crate::target::{Kind, Target, TargetId};
@@ -44,7 +44,7 @@ impl<'a> Columns<'a> {
             let new = line.new;
             columns.events.push(line);
             for (ordinal, (target, plan)) in (0..).zip(new.event.targets.iter().zip(new.targets)) {
-                columns.targets.push(TargetId { event: new.row, ordinal }, new, target, plan);
+                columns.targets.push(TargetId { event: new.row, ordinal }, line, target, plan);
             }
         }
         columns
@@ -62,7 +62,7 @@ impl<'a> EventColumns<'a> {
         self.lane.push(event.lane().as_str());
         self.reason.push(event.reason.as_deref());
         self.actor.push(event.actor.as_deref());
-        self.incident.push(event.incident.as_deref());
+        self.incident.push(line.incident());
         self.incident_targets.push(event.incident_targets);
         self.occurred_at.push(event.occurred_at);
         self.received_at.push(event.received_at);
@@ -79,8 +79,8 @@ impl<'a> EventColumns<'a> {
 }
 
 impl<'a> TargetColumns<'a> {
-    fn push(&mut self, id: TargetId, new: &'a NewEvent<'a>, target: &'a Target, plan: &'a NewTarget) {
-        let (event, token) = (new.event, target.token());
+    fn push(&mut self, id: TargetId, line: &'a Line<'a>, target: &'a Target, plan: &'a NewTarget) {
+        let (new, event, token) = (line.new, line.new.event, target.token());
         self.party.push(new.party.stored());
         self.event.push(id.event);
         self.ordinal.push(id.ordinal);
@@ -99,7 +99,7 @@ impl<'a> TargetColumns<'a> {
         self.expires_at.push(target.token_expires_at());
         self.deny_until.push(target.deny_until);
         self.received_at.push(event.received_at);
-        self.incident.push(event.incident.as_deref().unwrap_or_default());
+        self.incident.push(line.incident().unwrap_or_default());
         self.push_plan(plan);
     }
 

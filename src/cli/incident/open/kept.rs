@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use super::chunks::{digest, hex};
 use crate::cli::output::remark;
+use crate::clock::Clock;
 
 /// How long a file outlives its last order.
 const KEPT_FOR: Duration = Duration::from_secs(90 * 86_400);
@@ -68,11 +69,11 @@ impl Kept {
     }
 
     /// The `time` of an event whose cutoff it is: that of the first order of this event.
-    pub(super) fn cutoff(&mut self, id: &str) -> String {
+    pub(super) fn cutoff(&mut self, id: &str, clock: &Clock) -> String {
         if let Some(time) = self.times.get(id) {
             return time.clone();
         }
-        let time = now();
+        let time = time_by(clock);
         // The line's end comes first, so that a line which was cut short spoils no other.
         if let Some(Err(error)) = self.file.as_mut().map(|file| file.write_all(format!("\n{id} {time}").as_bytes())) {
             remark(cannot_keep(&error));
@@ -88,8 +89,13 @@ fn cannot_keep(error: &io::Error) -> String {
 }
 
 /// This moment, as events have it.
+pub(super) fn time_by(clock: &Clock) -> String {
+    humantime::format_rfc3339_millis(clock.now().into()).to_string()
+}
+
+/// The same by this machine's clock: for what is only as long as an event.
 pub(super) fn now() -> String {
-    humantime::format_rfc3339_millis(SystemTime::now()).to_string()
+    time_by(&Clock::default())
 }
 
 fn random() -> String {
@@ -158,9 +164,9 @@ mod tests {
     fn the_same_order_finds_what_the_first_one_wrote_and_another_one_does_not() {
         let folder = Folder::new();
         let mut first = folder.kept("broker/vhost", "leak");
-        let time = first.cutoff("id-1");
+        let time = first.cutoff("id-1", &Clock::default());
         let mut again = folder.kept("broker/vhost", "leak");
-        assert_eq!((again.cutoff("id-1"), &again.random), (time, &first.random));
+        assert_eq!((again.cutoff("id-1", &Clock::default()), &again.random), (time, &first.random));
         for (broker, incident) in [("broker/vhost", "leak-2"), ("broker/other", "leak"), ("broker", "vhostleak"), ("", "broker/vhostleak")]
         {
             assert_ne!(folder.kept(broker, incident).random, first.random);
@@ -180,13 +186,13 @@ mod tests {
         let folder = Folder::new();
         let (mut one, mut other) = (folder.kept("b", "i"), folder.kept("b", "i"));
         assert_eq!(one.random, other.random);
-        let time = one.cutoff("id");
-        other.cutoff("id");
+        let time = one.cutoff("id", &Clock::default());
+        other.cutoff("id", &Clock::default());
         OpenOptions::new().append(true).open(&folder.files()[0]).and_then(|mut file| file.write_all(b"\nhalf 2026-11-")).expect("write");
         let mut third = folder.kept("b", "i");
-        let after = third.cutoff("after");
-        assert_eq!((third.cutoff("id"), third.times.contains_key("half")), (time, false));
-        assert_eq!(folder.kept("b", "i").cutoff("after"), after);
+        let after = third.cutoff("after", &Clock::default());
+        assert_eq!((third.cutoff("id", &Clock::default()), third.times.contains_key("half")), (time, false));
+        assert_eq!(folder.kept("b", "i").cutoff("after", &Clock::default()), after);
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub(super) struct Order {
     pub(super) actor: String,
     /// Of targets that name none; absent, the worker finds it.
     pub(super) provider: Option<String>,
-    /// As given. Absent, each event's `time` is its cutoff, which the worker holds at its own clock: a clock here that runs ahead does no harm.
+    /// As given. Absent, each event's `time` is its cutoff, by the database's clock where that can be asked.
     pub(super) not_before: Option<String>,
 }
 

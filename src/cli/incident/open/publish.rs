@@ -12,12 +12,13 @@ use zeroize::Zeroizing;
 
 use super::check::{Checker, Fingerprint};
 use super::chunks::{Chunk, Chunker};
-use super::kept::{Kept, now};
+use super::kept::{Kept, time_by};
 use super::order::{Order, Whole};
 use super::rows::Source;
 use crate::broker::{EventPublisher, PublishError};
 use crate::cli::CommandError;
 use crate::cli::progress::Progress;
+use crate::clock::Clock;
 use crate::config::BrokerSettings;
 use crate::event::{CUTOFF_ROUTING_KEY, EventType};
 use crate::target::Kind;
@@ -57,6 +58,7 @@ impl Stage {
 pub(super) struct Plan {
     pub(super) order: Arc<Order>,
     pub(super) kept: Mutex<Kept>,
+    pub(super) clock: Clock,
     pub(super) source: Source,
     pub(super) settings: BrokerSettings,
     pub(super) user: String,
@@ -198,10 +200,10 @@ impl Plan {
     /// Where it is the event's cutoff, the same one every time.
     fn time(&self, chunk: &Chunk, id: &str) -> String {
         if chunk.kind == Kind::Token || self.order.not_before.is_some() {
-            return now();
+            return time_by(&self.clock);
         }
         // Nothing under this lock can panic half-way.
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).cutoff(id)
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).cutoff(id, &self.clock)
     }
 }
 
@@ -237,7 +239,16 @@ mod tests {
             Self {
                 path,
                 seen: survey.seen,
-                plan: Plan { order, kept: Mutex::new(Kept::nothing()), source, settings, user: "soc".to_owned(), whole, digest },
+                plan: Plan {
+                    order,
+                    kept: Mutex::new(Kept::nothing()),
+                    clock: Clock::default(),
+                    source,
+                    settings,
+                    user: "soc".to_owned(),
+                    whole,
+                    digest,
+                },
             }
         }
 
