@@ -135,6 +135,11 @@ impl Clock {
         }
     }
 
+    /// Whether what this machine's own clock told must be told anew.
+    pub fn is_far_off(&self) -> bool {
+        self.offset().as_ref().is_some_and(Offset::is_far)
+    }
+
     /// How this machine's own clock stood to the database's at the last reading.
     pub fn offset(&self) -> Option<Offset> {
         self.0.known.lock().unwrap_or_else(PoisonError::into_inner).offset
@@ -145,6 +150,11 @@ impl Offset {
     /// In milliseconds, as `audit.workers` has it.
     pub fn millis(&self) -> i64 {
         i64::try_from(self.ahead.whole_milliseconds()).unwrap_or(if self.ahead.is_negative() { i64::MIN } else { i64::MAX })
+    }
+
+    /// Whether it is off by more than is [`TOLERATED`].
+    pub fn is_far(&self) -> bool {
+        self.ahead.abs() > TOLERATED
     }
 
     /// Whether it is off for sure. One that was off is so until it is well within what is tolerated, so that an episode is told once.

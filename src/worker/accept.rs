@@ -195,7 +195,8 @@ async fn accept(worker: &Arc<Worker>, mut batch: Vec<Prepared>, turn: OwnedSemap
 
 /// Counts an event, and tells of one whose identity is on record with other content: a publisher's mistake, or somebody's try to have it dropped.
 fn note_entered(worker: &Worker, taken: &Taken, entered: Option<Entered>) {
-    let is_second_copy = matches!(entered, Some(Entered::Known(row)) if is_second_copy(&taken.received.origin, age(row)));
+    let is_second_copy =
+        matches!(entered, Some(Entered::Known(row)) if is_second_copy(&taken.received.origin, age(row, worker.clock.now())));
     if !is_second_copy {
         worker.metrics.accepted(taken.event.lane(), matches!(entered, Some(Entered::New { .. })));
     }
@@ -211,7 +212,7 @@ fn note_entered(worker: &Worker, taken: &Taken, entered: Option<Entered>) {
 fn set_aside(worker: &Arc<Worker>, taken: Taken, code: RefusalCode, reason: String) {
     let Taken { received, event, .. } = taken;
     let refusal = Refusal::new(code, reason).of_event(Some(event.source), Some(event.id));
-    refuse(worker, received, refusal);
+    refuse(worker, received, refusal, true);
 }
 
 /// `within_rate`: it was known, all of it is denied now, and on record it may wait for a second person.

@@ -1,7 +1,8 @@
 //! Tells what the broker delivers twice, because it is in two queues, from what a publisher sent twice.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::broker::MASS_QUEUE;
@@ -16,16 +17,18 @@ pub(super) fn is_second_copy(origin: &Origin, age: Option<Duration>) -> bool {
     origin.routing_key == CUTOFF_ROUTING_KEY && (*origin.queue == *MASS_QUEUE || age.is_some_and(|age| age < TWIN))
 }
 
-/// How long ago a row id was made.
-pub(super) fn age(row: Uuid) -> Option<Duration> {
+/// How long before `now`, by the clock that row ids are made by, a row id was made.
+pub(super) fn age(row: Uuid, now: OffsetDateTime) -> Option<Duration> {
     let (seconds, nanoseconds) = row.get_timestamp()?.to_unix();
-    let made = SystemTime::UNIX_EPOCH + Duration::new(seconds, nanoseconds);
-    // One from a clock that is ahead was made just now.
-    Some(made.elapsed().unwrap_or_default())
+    let made = OffsetDateTime::from_unix_timestamp(i64::try_from(seconds).ok()?).ok()? + Duration::from_nanos(nanoseconds.into());
+    // One by a clock that is ahead was made just now.
+    Some((now - made).try_into().unwrap_or_default())
 }
 
 #[cfg(test)]
 mod tests {
+    use uuid::{NoContext, Timestamp};
+
     use super::*;
     use crate::broker::{CUTOFF_QUEUE, LOGOUT_QUEUE};
 
@@ -48,8 +51,17 @@ mod tests {
     }
 
     #[test]
-    fn a_row_tells_its_age() {
-        assert!(age(Uuid::now_v7()).is_some_and(|age| age < Duration::from_secs(5)));
-        assert_eq!(age(Uuid::nil()), None);
+    fn a_row_tells_its_age_by_the_clock_that_made_it() {
+        let now = OffsetDateTime::now_utc();
+        let made = |at: OffsetDateTime| {
+            Uuid::new_v7(Timestamp::from_unix(NoContext, u64::try_from(at.unix_timestamp()).expect("after 1970"), at.nanosecond()))
+        };
+        for (by, before, seconds) in
+            [(now, 0, 0), (now, 90, 90), (now, -90, 0), (now - Duration::from_secs(600), 5, 5), (now + Duration::from_secs(600), 90, 90)]
+        {
+            let age = age(made(by - time::Duration::seconds(before)), by).expect("a version with a time");
+            assert!(age.abs_diff(Duration::from_secs(seconds)) < Duration::from_millis(2), "{age:?} for {before}");
+        }
+        assert_eq!(age(Uuid::nil(), now), None);
     }
 }

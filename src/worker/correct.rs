@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 
 use super::Worker;
 use super::intake::{Taken, deliver, requested};
-use crate::clock::TOLERATED;
+use crate::clock::Offset;
 use crate::event::{self, LogoutEvent};
 
 /// The event as it would be had its receipt been told by the database's clock, denied again by that: of two cutoffs the later one counts.
@@ -15,7 +15,7 @@ pub(super) fn corrected(worker: &Arc<Worker>, taken: Taken) -> Taken {
     if taken.is_database_time {
         return taken;
     }
-    let Some(offset) = worker.clock.offset().filter(|offset| offset.ahead.abs() > TOLERATED) else { return taken };
+    let Some(offset) = worker.clock.offset().filter(Offset::is_far) else { return taken };
     let (origin, received_at) = (&taken.received.origin, taken.event.received_at - offset.ahead);
     // One that is refused by the right time was taken by the wrong one, and denied: it stays as it is.
     let Ok(mut event) = event::parse(taken.received.body.bytes(), origin, &worker.rules, received_at) else { return taken };

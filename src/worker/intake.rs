@@ -102,7 +102,7 @@ pub(super) async fn run(worker: Arc<Worker>, mut deliveries: mpsc::UnboundedRece
                 }
             }
             Err(refusal) => {
-                refuse(&worker, received, refusal);
+                refuse(&worker, received, refusal, is_database_time);
             }
         }
     }

@@ -55,6 +55,8 @@ struct Refused {
     received: Received,
     refusal: Refusal,
     at: OffsetDateTime,
+    /// Whether it was judged by the database's clock.
+    is_database_time: bool,
 }
 
 impl Unrecorded {
@@ -76,7 +78,7 @@ impl Unrecorded {
 }
 
 /// Has a message refused. Until that is done it is not acknowledged: if the worker stops before, the broker keeps it for the next one.
-pub(super) fn refuse(worker: &Worker, mut received: Received, refusal: Refusal) {
+pub(super) fn refuse(worker: &Worker, mut received: Received, refusal: Refusal, is_database_time: bool) {
     let origin = &received.origin;
     tracing::warn!(queue = %origin.queue, routing_key = origin.routing_key, broker_user = origin.broker_user.as_deref(), requeued_by = origin.requeued_by.as_deref(), code = refusal.code.as_str(),
         detail = refusal.detail, event_source = refusal.event_source.as_deref(), event_id = refusal.event_id.as_deref(), "event refused");
@@ -84,7 +86,7 @@ pub(super) fn refuse(worker: &Worker, mut received: Received, refusal: Refusal) 
     if !worker.database_up.load(Ordering::Relaxed) {
         received.lay_down();
     }
-    worker.unrecorded.lock().wait(0, party, 1, Refused { received, refusal, at: worker.clock.now() });
+    worker.unrecorded.lock().wait(0, party, 1, Refused { received, refusal, at: worker.clock.now(), is_database_time });
     worker.unrecorded.came.notify_one();
 }
 
@@ -119,7 +121,7 @@ async fn record(worker: &Arc<Worker>, mut batch: Vec<Refused>) {
         }
     }
     worker.note_database(true);
-    for Refused { received, refusal, at } in batch {
+    for Refused { received, refusal, at, .. } in batch {
         let worker = worker.clone();
         worker.clone().tasks.spawn(async move {
             if put_away(&worker, received, &refusal, at).await.is_some() {
@@ -141,11 +143,13 @@ async fn part(worker: &Arc<Worker>, mut batch: Vec<Refused>, reason: &str) {
     Box::pin(record(worker, rest)).await;
 }
 
-/// Those whose body was let go are handed back once Postgres answers.
+/// Those whose body was let go are handed back once Postgres answers, and so are those that a wrong clock judged.
 async fn reject(worker: &Worker, batch: &mut Vec<Refused>) -> Result<(), StoreError> {
-    if batch.iter().any(|refused| refused.received.is_laid_down()) {
+    let is_off = worker.clock.is_far_off();
+    let goes_back = |refused: &mut Refused| refused.received.is_laid_down() || (is_off && !refused.is_database_time);
+    if batch.iter_mut().any(goes_back) {
         worker.store.ping().await?;
-        for refused in batch.extract_if(.., |refused| refused.received.is_laid_down()) {
+        for refused in batch.extract_if(.., goes_back) {
             refused.received.hand_back().await;
         }
     }

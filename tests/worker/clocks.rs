@@ -221,3 +221,29 @@ async fn what_came_before_the_databases_clock_was_known_is_corrected() {
         assert_eq!(stage.count("audit.revocations").await, 9, "{ahead}");
     }
 }
+
+/// A cutoff that lies in the future of this machine alone is none that anybody may be refused for.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_refused_before_the_databases_clock_was_known_is_judged_again() {
+    let servers = Servers::private().await;
+    let (stage, idp) = (Stage::on(&servers).await, remembering().await);
+    let setup = stage.worker(&format!("{}/revoke", idp.url()));
+    assert!(setup.start().await.stop().await.success(), "it declares");
+    servers.database(|postgres| postgres.stop().expect("stop Postgres"));
+    let worker = setup.ahead(-600).spawn();
+    let app = App::connect(&stage.amqp_url).await;
+    let not_before = OffsetDateTime::now_utc().format(&Rfc3339).expect("a time");
+    for (id, target) in
+        [("subject", json!({ "sub": "user-1" })), ("session", json!({ "sid": "s-1" })), ("token", json!({ "token": canary_token() }))]
+    {
+        let mut event = timeless(id, json!([target]));
+        event["data"]["not_before"] = json!(not_before);
+        app.publish(&event).await;
+    }
+    app.publish_raw("auth.logout", b"no event", Default::default()).await;
+    eventually("they are refused", async || (worker.log().matches("event refused").count() == 4).then_some(())).await;
+    servers.database(|postgres| postgres.restart().expect("start Postgres again"));
+    stage.wait_for_count(3, "audit.revocations WHERE denied_at IS NOT NULL").await;
+    stage.wait_for_count(1, "audit.rejected_events WHERE code = 'not_json'").await;
+    assert_eq!(stage.count("audit.rejected_events").await, 1, "no other is refused by the right time");
+}
