@@ -7,7 +7,7 @@ use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicGetOptions, BasicNackOptions, BasicPublishOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
 use lapin::{BasicProperties, Channel, Connection};
-use revocation_verifier::amqp::{Unreadable, close};
+use revocation_verifier::amqp::{Faults, Unreadable, close};
 
 use super::connection::within;
 use super::fit::fitted;
@@ -59,6 +59,8 @@ pub struct DeadMessage {
     properties: BasicProperties,
     body: Vec<u8>,
     tag: u64,
+    /// Whether its headers may hide what the broker or a worker says of its sender.
+    may_hide_sender: bool,
 }
 
 /// The dead-letter queue, open on a connection of its own. What is taken and not settled returns, in order, when it is closed.
@@ -82,7 +84,7 @@ impl DeadQueue {
     /// The broker cannot be reached or has no such queue.
     pub async fn open(broker: &Broker) -> Result<Self, BrokerError> {
         let user = ShortString::try_new(broker.user()).unwrap_or_default();
-        let unreadable = Unreadable::default();
+        let unreadable = Unreadable::keeping(&original::SAY_WHO);
         let connection = broker.connect_noting("dead letters", &unreadable).await?;
         let channel = Broker::confirming_channel(&connection).await?;
         Ok(Self { connection, channel, unreadable, user, taken: 0, held: BTreeSet::new(), was_back: false, doubled: Vec::new() })
@@ -116,8 +118,8 @@ impl DeadQueue {
         let Delivery { delivery_tag, routing_key, redelivered, properties, data, .. } = message.delivery;
         (self.taken, self.was_back) = (place, redelivered);
         self.held.insert(delivery_tag);
-        let unreadable = self.unreadable.take(self.channel.id(), delivery_tag).parts;
-        Ok(Some(DeadMessage::new(place, routing_key.as_str(), properties, data, delivery_tag, &unreadable)))
+        let faults = self.unreadable.take(self.channel.id(), delivery_tag);
+        Ok(Some(DeadMessage::new(place, routing_key.as_str(), properties, data, delivery_tag, &faults)))
     }
 
     /// Publishes a message to `auth.events` again, as this connection's user, and removes it from the queue. A header says who sent it first.
@@ -135,7 +137,7 @@ impl DeadQueue {
         let key = ShortString::try_new(message.routing_key.as_str());
         let key = key.map_err(|_| PublishError::TooLong(EVENTS_EXCHANGE.to_owned(), "its routing key"))?;
         let mut own = FieldTable::default();
-        own.insert(original::HEADER.into(), original::of_dead(&message.properties));
+        own.insert(original::HEADER.into(), original::of_dead(&message.properties, message.may_hide_sender));
         let headers = strip(message.properties.headers().clone().unwrap_or_default());
         let properties = without_user(&message.properties).with_delivery_mode(2).with_user_id(self.user.clone());
         let properties = fitted(properties, own, headers, self.connection.configuration().frame_max(), 0);
@@ -226,12 +228,12 @@ fn plain(value: &AMQPValue) -> String {
 }
 
 impl DeadMessage {
-    fn new(place: usize, routing_key: &str, properties: BasicProperties, body: Vec<u8>, tag: u64, unreadable: &[&str]) -> Self {
+    fn new(place: usize, routing_key: &str, properties: BasicProperties, body: Vec<u8>, tag: u64, faults: &Faults) -> Self {
         let text = |name| header(&properties, name);
         Self {
             place,
             code: text(CODE).or_else(|| text("x-first-death-reason")).unwrap_or_else(|| "unknown".to_owned()),
-            detail: text(DETAIL).unwrap_or_else(|| match unreadable {
+            detail: text(DETAIL).unwrap_or_else(|| match &faults.parts[..] {
                 [] => "the broker dead-lettered it".to_owned(),
                 names => format!("the broker dead-lettered it; AMQP {}: not UTF-8, or nested too deep", names.join(", ")),
             }),
@@ -244,6 +246,7 @@ impl DeadMessage {
             properties,
             body,
             tag,
+            may_hide_sender: faults.is_ambiguous || !faults.lost.is_empty(),
         }
     }
 

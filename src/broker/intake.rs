@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::take::{Queue, Received};
-use super::{Broker, BrokerError, CUTOFF_QUEUE, LOGOUT_QUEUE, MASS_QUEUE, Window};
+use super::{Broker, BrokerError, CUTOFF_QUEUE, LOGOUT_QUEUE, MASS_QUEUE, Window, original};
 use crate::retry::Schedule;
 
 /// How long a failed session waits to learn the cause from its connection.
@@ -94,7 +94,7 @@ impl Intake {
             few = returns.wait_for(|returns| *returns < MOST_RETURNS) => { if few.is_err() { return Ok(Ended::Stopped) } }
             () = self.stop.cancelled() => return Ok(Ended::Stopped),
         }
-        let unreadable = Unreadable::default();
+        let unreadable = Unreadable::keeping(&original::SAY_WHO);
         let connection = self.broker.connect_noting("consume", &unreadable).await?;
         let mut broken = pin!(broken(&connection));
         let ended = tokio::select! {

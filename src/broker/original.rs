@@ -14,8 +14,16 @@ pub(super) const HEADER: &str = "x-original-user";
 /// Longest name of a broker user, bytes.
 const MAX_USER: usize = 255;
 
-/// What the header says.
-pub(super) fn read(headers: Option<&FieldTable>) -> Original {
+/// The headers that say whose a message is. Of a frame that is too large they are left out last.
+pub(super) const SAY_WHO: [&str; 4] = [HEADER, dead::CODE, dead::USER, DEATHS];
+/// Where the broker says out of which queue it took a message.
+const DEATHS: &str = "x-death";
+
+/// What the header says, unless it is among those that were `lost` on the way.
+pub(super) fn read(headers: Option<&FieldTable>, lost: &[&str]) -> Original {
+    if lost.contains(&HEADER) {
+        return Original::Unreadable;
+    }
     let senders = match headers.and_then(|headers| headers.inner().get(HEADER)) {
         None => return Original::NotSaid,
         Some(AMQPValue::FieldArray(senders)) if (1..=MAX_SENDERS).contains(&senders.as_slice().len()) => {
@@ -59,10 +67,13 @@ fn unreadable(value: &AMQPValue) -> AMQPValue {
 }
 
 /// The header for a message in `revocation.dead`. What a worker or the broker says of its sender counts beside what it says itself, which its publisher
-/// may have made up. One that cannot be read stays as it is, and is refused again.
-pub(super) fn of_dead(properties: &BasicProperties) -> AMQPValue {
+/// may have made up. One that cannot be read stays as it is, and is refused again, and so is a message whose headers may hide what the broker says.
+pub(super) fn of_dead(properties: &BasicProperties, may_hide: bool) -> AMQPValue {
+    if may_hide {
+        return AMQPValue::Void;
+    }
     let headers = properties.headers().as_ref();
-    let mut senders = match read(headers) {
+    let mut senders = match read(headers, &[]) {
         Original::Unreadable => return headers.and_then(|headers| headers.inner().get(HEADER)).map_or(AMQPValue::Void, unreadable),
         Original::Senders(senders) => senders,
         Original::NotSaid => Vec::new(),
@@ -84,7 +95,7 @@ pub(super) fn of_dead(properties: &BasicProperties) -> AMQPValue {
 
 /// Whether the broker took it out of one of our queues: then no worker refused it, whatever its headers say.
 fn died_here(headers: &FieldTable) -> bool {
-    let Some(AMQPValue::FieldArray(deaths)) = headers.inner().get("x-death") else { return false };
+    let Some(AMQPValue::FieldArray(deaths)) = headers.inner().get(DEATHS) else { return false };
     deaths.as_slice().iter().any(|death| match death {
         AMQPValue::FieldTable(death) => {
             let queue = death.inner().get("queue");
@@ -120,8 +131,8 @@ mod tests {
 
     #[test]
     fn only_names_are_read() {
-        assert_eq!(read(None), Original::NotSaid);
-        assert_eq!(read(Some(&table(&[("tenant", text("a"))]))), Original::NotSaid);
+        assert_eq!(read(None, &[]), Original::NotSaid);
+        assert_eq!(read(Some(&table(&[("tenant", text("a"))])), &["x-death"]), Original::NotSaid);
         let rows = [
             (text("shop"), senders(&["shop"])),
             (text(""), senders(&[""])),
@@ -139,8 +150,9 @@ mod tests {
             (AMQPValue::FieldArray(FieldArray::from(vec![text("soc"), AMQPValue::LongInt(7)])), Original::Unreadable),
             (AMQPValue::FieldArray(FieldArray::from(vec![list(&["soc"])])), Original::Unreadable),
         ];
+        assert_eq!(read(None, &[HEADER]), Original::Unreadable, "it did not fit");
         for (value, wanted) in rows {
-            assert_eq!(read(Some(&table(&[(HEADER, value.clone())]))), wanted, "{value:?}");
+            assert_eq!(read(Some(&table(&[(HEADER, value.clone())])), &[]), wanted, "{value:?}");
         }
     }
 
@@ -148,7 +160,7 @@ mod tests {
     fn what_is_written_reads_the_same() {
         for names in [vec![Some("shop")], vec![None], vec![Some("shop"), None, Some("ops")]] {
             let wanted = names.iter().map(|name| name.map(str::to_owned)).collect();
-            assert_eq!(read(Some(&table(&[(HEADER, write(names.into_iter()))]))), Original::Senders(wanted));
+            assert_eq!(read(Some(&table(&[(HEADER, write(names.into_iter()))])), &[]), Original::Senders(wanted));
         }
     }
 
@@ -178,10 +190,11 @@ mod tests {
             if let Some(user) = user {
                 properties = properties.with_user_id(user.into());
             }
-            let put_back = of_dead(&properties);
-            assert_eq!(read(Some(&table(&[(HEADER, put_back)]))), senders(&wanted), "{headers:?}, {user:?}");
+            let put_back = |may_hide| read(Some(&table(&[(HEADER, of_dead(&properties, may_hide))])), &[]);
+            assert_eq!(put_back(false), senders(&wanted), "{headers:?}, {user:?}");
+            assert_eq!(put_back(true), Original::Unreadable, "{headers:?}, {user:?}");
         }
         let odd = AMQPValue::LongInt(7);
-        assert_eq!(of_dead(&BasicProperties::default().with_headers(table(&[(HEADER, odd.clone())]))), odd, "refused again");
+        assert_eq!(of_dead(&BasicProperties::default().with_headers(table(&[(HEADER, odd.clone())])), false), odd, "refused again");
     }
 }

@@ -193,6 +193,7 @@ impl<'a> Queue<'a> {
             // Nobody listens any more: the worker is ending.
             Some(place) => drop(self.sink.send(self.received(delivery, place))),
             None => {
+                self.unreadable.take(self.channel.id(), delivery.delivery_tag);
                 wipe(delivery.data);
                 returned.push(delivery.acker);
             }
@@ -201,14 +202,14 @@ impl<'a> Queue<'a> {
     }
 
     fn received(&self, mut delivery: Delivery, place: Place) -> Received {
-        let Faults { parts, left_out } = self.unreadable.take(self.channel.id(), delivery.delivery_tag);
+        let Faults { parts, left_out, lost, .. } = self.unreadable.take(self.channel.id(), delivery.delivery_tag);
         let origin = Origin {
             queue: self.label.clone(),
             routing_key: delivery.routing_key.to_string(),
             broker_user: delivery.properties.user_id().as_ref().map(ToString::to_string),
             content_type: delivery.properties.content_type().as_ref().map(ToString::to_string),
             unreadable: parts,
-            original: original::read(delivery.properties.headers().as_ref()),
+            original: original::read(delivery.properties.headers().as_ref(), &lost),
             ..Origin::default()
         };
         if delivery.data.capacity() - delivery.data.len() >= SLACK {

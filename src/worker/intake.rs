@@ -19,7 +19,7 @@ use super::record::Note;
 use super::refuse::refuse;
 use super::shares::Shares;
 use crate::approval::ApprovalRules;
-use crate::broker::Received;
+use crate::broker::{LOGOUT_QUEUE, Received};
 use crate::event::{self, Lane, LogoutEvent, Origin, Party};
 use crate::failpoint;
 use crate::invalidation::{EventRef, Outgoing, Phase, entry_of};
@@ -44,6 +44,21 @@ pub(super) struct Next {
     pub(super) interactive: mpsc::UnboundedSender<Taken>,
     pub(super) mass: mpsc::UnboundedSender<Taken>,
 }
+
+impl Next {
+    /// Whether anybody is there to take it.
+    fn send(&self, taken: Taken) -> bool {
+        let lane = match taken.lane() {
+            Lane::Interactive => &self.interactive,
+            Lane::Mass => &self.mass,
+        };
+        failpoint!("parsed");
+        lane.send(taken).is_ok()
+    }
+}
+
+/// Its place among the denials on their way, and when it was received.
+type Turn = (Option<OwnedSemaphorePermit>, Instant);
 
 /// A valid event. Its denial is on its way, unless it is withheld.
 pub(super) struct Taken {
@@ -75,7 +90,7 @@ impl Taken {
 
 /// Runs until the deliveries of one queue end.
 pub(super) async fn run(worker: Arc<Worker>, mut deliveries: mpsc::UnboundedReceiver<Received>, next: Next) {
-    let (mut waiting, denials) = (Shares::default(), Arc::new(Semaphore::new(DENIALS)));
+    let (mut waiting, denials, aside) = (Shares::default(), Arc::new(Semaphore::new(DENIALS)), Arc::new(Semaphore::new(1)));
     loop {
         // Once stopped, what is not yet parsed stays unacknowledged, for the next worker.
         let (mut received, turn) = tokio::select! {
@@ -90,14 +105,18 @@ pub(super) async fn run(worker: Arc<Worker>, mut deliveries: mpsc::UnboundedRece
         match event::parse(received.body.bytes(), &received.origin, &worker.rules, worker.clock.now()) {
             Ok(event) => {
                 received.weigh(event.targets.len());
-                let taken = take(&worker, received, event, (turn, began)).await;
-                let lane = match taken.lane() {
-                    Lane::Interactive => &next.interactive,
-                    Lane::Mass => &next.mass,
-                };
-                let taken = Taken { is_database_time, ..taken };
-                failpoint!("parsed");
-                if lane.send(taken).is_err() {
+                // What may have to wait for Postgres to learn of its incident: one after the other, and no logout behind it.
+                if event.incident.is_some() && *received.origin.queue == *LOGOUT_QUEUE {
+                    let (worker, next, aside) = (worker.clone(), next.clone(), aside.clone());
+                    worker.clone().tasks.spawn(async move {
+                        let _one = aside.acquire().await;
+                        let taken = take(&worker, received, event, (None, began)).await;
+                        next.send(Taken { is_database_time, ..taken });
+                    });
+                    continue;
+                }
+                let taken = take(&worker, received, event, (Some(turn), began)).await;
+                if !next.send(Taken { is_database_time, ..taken }) {
                     return;
                 }
             }
@@ -121,7 +140,7 @@ async fn next_of(
     Some((waiting.take(0)?, turn))
 }
 
-async fn take(worker: &Arc<Worker>, received: Received, mut event: LogoutEvent, (turn, began): (OwnedSemaphorePermit, Instant)) -> Taken {
+async fn take(worker: &Arc<Worker>, received: Received, mut event: LogoutEvent, turn: Turn) -> Taken {
     let content_sha256 = event::content(&event);
     let (mut approval, arrival) = approval(worker, &received.origin, &event).await.unzip();
     let is_withheld = approval.as_ref().is_some_and(|approval| approval.withheld);
@@ -135,7 +154,7 @@ async fn take(worker: &Arc<Worker>, received: Received, mut event: LogoutEvent, 
     }
     let denial = match &approval {
         Some(Approval { withheld: true, .. }) => None,
-        _ => Some(deny(worker, &event, (turn, began))),
+        _ => Some(deny(worker, &event, turn)),
     };
     let body_sha256 = sha256(received.body.bytes());
     let (party, row) = (received.origin.party(), worker.clock.row_id());
@@ -189,7 +208,7 @@ fn ordered(rules: &ApprovalRules, event: &LogoutEvent) -> Ordered {
     }
 }
 
-fn deny(worker: &Arc<Worker>, event: &LogoutEvent, (turn, began): (OwnedSemaphorePermit, Instant)) -> JoinHandle<Option<OffsetDateTime>> {
+fn deny(worker: &Arc<Worker>, event: &LogoutEvent, (turn, began): Turn) -> JoinHandle<Option<OffsetDateTime>> {
     let messages = requested(worker, event);
     let worker = worker.clone();
     tokio::spawn(async move {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use lapin::types::{AMQPValue, FieldArray};
 use serde_json::{Value, json};
 
-use crate::harness::{Operator, Worker, canary_token, eventually, logout_of};
+use crate::harness::{Operator, RawMessage, Worker, canary_token, eventually, logout_of, long, publish_raw, raw_header};
 use crate::program::{Ran, feed};
 use crate::publishers::{Gateway, mass, subjects};
 use crate::scene::{LEAK, Scene};
@@ -152,6 +152,7 @@ async fn no_header_of_a_publisher_wins_a_right() {
         .await;
 }
 
+<<<<<<< HEAD
 /// An operator's word is all there is on who sent a message first: the operator may have made it up.
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_approves_what_he_put_back_in_somebody_elses_name() {
@@ -170,4 +171,56 @@ async fn nobody_approves_what_he_put_back_in_somebody_elses_name() {
         json!({ "alice": { "broker_users": ["soc"] }, "bob": { "broker_users": ["ops"] }, "carol": { "database_roles": [session] } });
     scene.stage.people(&people).await;
     assert_eq!(scene.incident("carol", &["approve", LEAK]).code, 0);
+=======
+/// Messages that the broker gives up by itself, under headers that say a worker refused them and whose they were.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_hides_the_brokers_own_headers_wins_a_right() {
+    let scene = scene(COMMANDS).await;
+    let [worker]: [Worker; 1] = scene.workers().await;
+    drop(worker);
+    let text = |name: &[u8], value: &[u8]| raw_header(name, b'S', &long(value));
+    let death = |queue: &[u8]| {
+        let table = [text(b"queue", queue), text(b"reason", b"rejected")].concat();
+        raw_header(b"x-death", b'A', &long(&[&b"F"[..], &long(&table)].concat()))
+    };
+    let claims = [text(b"x-original-user", b"soc"), text(b"x-refused-code", b"not_allowed"), text(b"x-refused-user", b"soc")].concat();
+    // So near the limit of a frame that there is no room for the broker's.
+    let filled = |width: usize| {
+        let one = |number: usize| text(format!("f{number:05}").as_bytes(), &vec![b'x'; width]);
+        let fillers = (130_950 - claims.len()) / one(0).len();
+        [claims.clone(), (0..fillers).flat_map(one).collect()].concat()
+    };
+    let one_inside = [text(b"queue", b"revocation.mass"), text(b"queue", b"elsewhere"), text(b"reason", b"expired")].concat();
+    let disguises = [
+        claims.clone(),
+        [claims.clone(), death(b"elsewhere")].concat(),
+        [claims.clone(), death(b"elsewhere"), death(b"elsewhere")].concat(),
+        [claims.clone(), raw_header(b"x-death", b'A', &long(&[&b"F"[..], &long(&one_inside)].concat()))].concat(),
+        [claims.clone(), text(b"x-death", &[b'x'; 130_000])].concat(),
+        [claims.clone(), (0..400).flat_map(|_| death(&[b'q'; 255])).collect()].concat(),
+        filled(20),
+        filled(80),
+        filled(150),
+        filled(100_000),
+    ];
+    let message = |(number, headers): (usize, &Vec<u8>)| {
+        let body = mass(&format!("disguised-{number}"), "leak", &subjects("u", 1)).to_string();
+        let message = RawMessage::new("auth.events", b"auth.mass_revocation", body.as_bytes());
+        message.word("content_type", b"application/json").word("expiration", b"1").headers(headers)
+    };
+    let messages: Vec<_> = disguises.iter().enumerate().map(message).collect();
+    publish_raw(&scene.stage.amqp_url, &messages).await;
+    let disguised = u32::try_from(disguises.len()).expect("a few");
+    dead(&scene, disguised).await;
+    let [_worker]: [Worker; 1] = scene.workers().await;
+    let ran = requeue_all(&scene);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    eventually("each is settled", async || {
+        let refused = scene.stage.count("audit.rejected_events").await;
+        let taken = scene.stage.count("audit.revocations").await;
+        (refused + taken == i64::from(disguised)).then_some(())
+    })
+    .await;
+    assert_eq!(scene.stage.count("audit.revocations").await, 0, "a right was won");
+>>>>>>> break-producers
 }

@@ -194,3 +194,19 @@ async fn many_refused_messages_are_counted_and_told_of_once() {
     let said = told();
     assert!(said.starts_with("nothing is wrong\n"), "{said}");
 }
+
+/// The worker's own limit, from the query of its URL, below what publishers send.
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_beyond_a_limit_of_the_workers_own_end_no_session() {
+    let stage = Stage::new().await;
+    let (_idp, setup) = yes(&stage).await;
+    let mut worker = setup.set("AMQP_URL", &format!("{}?frame_max=8192", stage.amqp_url)).start().await;
+    let app = App::connect(&stage.amqp_url).await;
+    for (number, payload) in [8_184, 8_185, 20_000, LARGEST].into_iter().enumerate() {
+        let event = logout(&number.to_string(), &canary_token(), &canary_token());
+        app.publish_raw("auth.logout", event.to_string().as_bytes(), properties(5 * number, payload)).await;
+    }
+    stage.wait_for_count(8, "audit.revocations WHERE state = 'revoked'").await;
+    assert!(worker.stop().await.success());
+    assert!(!worker.log().contains("session failed"), "{}", worker.log());
+}

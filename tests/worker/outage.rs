@@ -7,7 +7,9 @@ use revocation_worker::invalidation::Phase;
 use serde_json::json;
 use url::Url;
 
-use crate::harness::{App, Feed, Logout, Loss, Proxy, Servers, Setup, Stage, canary_token, eventually, logout_of, publish_stubbornly};
+use crate::harness::{
+    App, Feed, Logout, Loss, Operator, Proxy, Servers, Setup, Stage, canary_token, eventually, logout, logout_of, publish_stubbornly,
+};
 use crate::scripted_idp::{Memory, Reply, ScriptedIdp};
 
 async fn remembering(memory: &Memory) -> ScriptedIdp {
@@ -188,4 +190,35 @@ async fn a_result_that_postgres_refuses_holds_up_no_other() {
     assert_eq!(stage.count("audit.revocations WHERE attempts = 1").await, 19, "the others were tried once");
     assert_eq!(stage.count("audit.attempts WHERE outcome = 'unknown'").await, 1, "the refused result is not on record");
     stage.is_whole(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mass_revocations_by_the_logouts_key_keep_no_logout_waiting_for_a_database_that_hangs() {
+    let servers = Servers::private().await;
+    let (stage, memory) = (Stage::on(&servers).await, Memory::default());
+    let idp = remembering(&memory).await;
+    let soc = Operator::of(&stage).await.add_user(&stage, "soc", true).await;
+    let setup = stage.worker(&format!("{}/revoke", idp.url())).set("REVOCATION__AUTHORIZATION__MASS_REVOCATION_USERS", "soc");
+    let _worker = setup.start().await;
+    let (app, soc, feed) = (App::connect(&stage.amqp_url).await, App::connect(&soc).await, Feed::listen(&stage.amqp_url).await);
+    app.publish(&logout("before", &canary_token(), &canary_token())).await;
+    stage.wait_for_count(2, "audit.revocations WHERE state = 'revoked'").await;
+    servers.database(|database| database.pause().expect("freeze"));
+    for number in 0..40 {
+        let event = json!({ "specversion": "1.0", "id": format!("mass-{number}"), "source": "/soc", "type": "auth.mass_revocation.v1",
+            "data": { "incident": format!("leak-{number}"), "targets": [{ "token": canary_token() }] } });
+        let properties = lapin::BasicProperties::default().with_user_id("soc".into());
+        soc.publish_raw("auth.logout", event.to_string().as_bytes(), properties).await;
+    }
+    let mut times = Vec::new();
+    for number in 0..9 {
+        let (id, began) = (format!("logout-{number}"), Instant::now());
+        app.publish(&logout(&id, &canary_token(), &canary_token())).await;
+        feed.wait_for(Phase::Requested, &id).await;
+        times.push(began.elapsed());
+    }
+    servers.database(|database| database.resume().expect("thaw"));
+    stage.wait_for_count(2 + 18 + 40, "audit.revocations WHERE state = 'revoked'").await;
+    times.sort_unstable();
+    assert!(times[4] < Duration::from_millis(300), "each look for an incident may take 500 ms: {times:?}");
 }

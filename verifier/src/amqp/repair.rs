@@ -3,7 +3,7 @@
 //! RabbitMQ passes on any bytes as a short string and any depth of tables. The client ends its whole connection at a string that is not UTF-8, and its stack
 //! at tables in tables. So bytes that are not UTF-8 become `?`, and what is nested too deep becomes an array of bytes: no length changes, and so no frame does.
 //! And the broker adds headers of its own (`x-delivery-count`) to frames that were as large as frames may be; the client ends its connection at those, too.
-//! There the largest headers are left out.
+//! There the largest headers are left out, those last that say whose a message is.
 
 mod walk;
 
@@ -30,6 +30,8 @@ pub struct Unreadable(Arc<Noted>);
 #[derive(Default)]
 struct Noted {
     any: AtomicBool,
+    /// Names of headers that are left out last.
+    kept: &'static [&'static str],
     faults: Mutex<HashMap<(u16, u64), Faults>>,
 }
 
@@ -40,9 +42,18 @@ pub struct Faults {
     pub parts: Vec<&'static str>,
     /// How many headers were left out.
     pub left_out: usize,
+    /// Which of those that were to be kept are among them.
+    pub lost: Vec<&'static str>,
+    /// Whether in the headers, at any depth, a name comes twice, or they make no sense: what is read of them may be another thing than others read.
+    pub is_ambiguous: bool,
 }
 
 impl Unreadable {
+    /// Of messages of whose headers these, by their whole names, are left out last.
+    pub fn keeping(kept: &'static [&'static str]) -> Self {
+        Self(Arc::new(Noted { kept, ..Noted::default() }))
+    }
+
     /// What became of a message on its way; to be asked once for each delivery.
     pub fn take(&self, channel: u16, delivery_tag: u64) -> Faults {
         if !self.0.any.load(Ordering::Acquire) {
@@ -71,7 +82,7 @@ pub(super) struct Repair {
     unseen: usize,
     /// The message that has begun on each channel: its tag, where it is a delivery, and what is unreadable so far.
     begun: HashMap<u16, (Option<u64>, Faults)>,
-    /// The largest frame that the client takes, as the broker proposed it.
+    /// The largest frame that the client takes: what it is set to, or less, where the broker proposes that.
     frame_max: usize,
     unreadable: Option<Unreadable>,
 }
@@ -86,8 +97,11 @@ pub(super) struct Advance {
 }
 
 impl Repair {
-    pub(super) fn new(unreadable: Option<Unreadable>) -> Self {
-        Self { unseen: 0, begun: HashMap::new(), frame_max: usize::MAX, unreadable }
+    /// `frame_max`: the client's own limit, bytes; 0 is none.
+    pub(super) fn new(unreadable: Option<Unreadable>, frame_max: u32) -> Self {
+        // No client's limit is smaller (AMQP 0-9-1, `frame-min-size`).
+        let frame_max = if frame_max == 0 { usize::MAX } else { length(frame_max.max(4096)) };
+        Self { unseen: 0, begun: HashMap::new(), frame_max, unreadable }
     }
 
     /// Repairs every whole frame at the start of `bytes`.
@@ -100,7 +114,7 @@ impl Repair {
             let rest = &mut bytes[ready..end];
             let Some(head) = rest.first_chunk::<HEAD>() else { return Advance { ready, removed } };
             let (kind, channel) = (head[0], u16::from_be_bytes([head[1], head[2]]));
-            let size = usize::try_from(u32::from_be_bytes([head[3], head[4], head[5], head[6]])).unwrap_or(usize::MAX);
+            let size = length(u32::from_be_bytes([head[3], head[4], head[5], head[6]]));
             if !matches!(kind, METHOD | HEADER) || size > LARGEST {
                 self.unseen = size.saturating_add(AROUND);
                 continue;
@@ -122,7 +136,7 @@ impl Repair {
     /// `basic.deliver`, `basic.get-ok` and `basic.return` hold words of a publisher. Returns the payload's length.
     fn method(&mut self, channel: u16, payload: &mut [u8]) -> Option<usize> {
         let length = payload.len();
-        let mut walk = Walk { bytes: payload, at: 0 };
+        let mut walk = Walk::new(payload, 0);
         let tag = match (walk.u16()?, walk.u16()?) {
             (60, 60) => {
                 walk.short()?;
@@ -144,15 +158,17 @@ impl Repair {
         }
         walk.short()?;
         let parts = if walk.short()? { vec!["routing_key"] } else { Vec::new() };
-        self.begun.insert(channel, (tag, Faults { parts, left_out: 0 }));
+        self.begun.insert(channel, (tag, Faults { parts, ..Faults::default() }));
         Some(length)
     }
 
     /// `connection.tune`, behind its class and method. A limit of 0 is none.
     fn tuned(&mut self, mut walk: Walk<'_>) -> Option<()> {
         walk.skip(2)?;
-        let proposed = usize::try_from(u32::from_be_bytes(walk.take()?)).ok()?;
-        self.frame_max = if proposed == 0 { usize::MAX } else { proposed };
+        let proposed = u32::from_be_bytes(walk.take()?);
+        if proposed != 0 {
+            self.frame_max = self.frame_max.min(length(proposed));
+        }
         Some(())
     }
 
@@ -160,10 +176,13 @@ impl Repair {
     fn header(&mut self, channel: u16, payload: &mut [u8]) -> Option<usize> {
         let (tag, mut faults) = self.begun.remove(&channel).unwrap_or_default();
         let length = payload.len();
-        let table = properties(payload, &mut faults.parts);
+        let table = properties(payload, &mut faults);
         let excess = (length + AROUND).saturating_sub(self.frame_max);
         let left = match table {
-            Some(Some(table)) if excess > 0 => leave_out(payload, table, excess, &mut faults),
+            Some(Some(table)) if excess > 0 => {
+                let kept = self.unreadable.as_ref().map_or(&[][..], |unreadable| unreadable.0.kept);
+                leave_out(payload, table, excess, kept, &mut faults)
+            }
             _ => Some(length),
         };
         if let (Some(tag), Some(unreadable), false) = (tag, &self.unreadable, faults == Faults::default()) {
@@ -173,29 +192,36 @@ impl Repair {
     }
 }
 
-/// Takes the largest of the headers out until the payload is shorter by `excess`; returns its length.
-fn leave_out(payload: &mut [u8], table: Range<usize>, excess: usize, faults: &mut Faults) -> Option<usize> {
-    let mut walk = Walk { bytes: payload, at: table.start };
+fn length(bytes: u32) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+/// Takes the largest of the headers out, those to be kept last, until the payload is shorter by `excess`; returns its length.
+fn leave_out(payload: &mut [u8], table: Range<usize>, excess: usize, kept: &[&'static str], faults: &mut Faults) -> Option<usize> {
+    let mut walk = Walk::new(payload, table.start);
     let mut entries = Vec::new();
     while walk.at < table.end {
         let start = walk.at;
         walk.short()?;
+        let name = &walk.bytes[start + 1..walk.at];
+        let kept = kept.iter().copied().find(|kept| kept.as_bytes() == name);
         walk.value(table.end, 1)?;
-        entries.push(start..walk.at);
+        entries.push((kept, start..walk.at));
     }
-    entries.sort_unstable_by_key(|entry| Reverse(entry.len()));
+    entries.sort_unstable_by_key(|(kept, entry)| (kept.is_some(), Reverse(entry.len())));
     let mut removed = 0;
-    let enough = entries.iter().take_while(|entry| {
+    let enough = entries.iter().take_while(|(_, entry)| {
         let goes_on = removed < excess;
         removed += if goes_on { entry.len() } else { 0 };
         goes_on
     });
     faults.left_out = enough.count();
     entries.truncate(faults.left_out);
+    faults.lost.extend(entries.iter().filter_map(|(kept, _)| *kept));
     // From the back, so that what is not yet taken out stays where it is.
-    entries.sort_unstable_by_key(|entry| Reverse(entry.start));
+    entries.sort_unstable_by_key(|(_, entry)| Reverse(entry.start));
     let mut length = payload.len();
-    for entry in entries {
+    for (_, entry) in entries {
         payload.copy_within(entry.end..length, entry.start);
         length -= entry.len();
     }
@@ -230,9 +256,9 @@ const PROPERTIES: [(&str, Form); 14] = [
     ("cluster_id", Form::Short),
 ];
 
-/// Repairs the properties in the payload of a content header; adds the names of those that could not be read. Returns where the headers' entries are.
-fn properties(payload: &mut [u8], faults: &mut Vec<&'static str>) -> Option<Option<Range<usize>>> {
-    let mut walk = Walk { bytes: payload, at: 0 };
+/// Repairs the properties in the payload of a content header; notes what could not be read. Returns where the headers' entries are.
+fn properties(payload: &mut [u8], faults: &mut Faults) -> Option<Option<Range<usize>>> {
+    let mut walk = Walk::new(payload, 0);
     // Class, weight and size of the body.
     walk.skip(12)?;
     let flags = walk.u16()?;
@@ -253,9 +279,10 @@ fn properties(payload: &mut [u8], faults: &mut Vec<&'static str>) -> Option<Opti
             Form::Time => walk.skip(8).map(|()| false)?,
         };
         if repaired {
-            faults.push(name);
+            faults.parts.push(name);
         }
     }
+    faults.is_ambiguous |= walk.is_ambiguous;
     Some(table)
 }
 

@@ -30,9 +30,10 @@ pub(super) async fn connect(
 ) -> lapin::Result<Connection> {
     let tokio = lapin::runtime::default_runtime()?;
     let kit = Kit(tokio.clone());
+    let frame_max = uri.query.frame_max.unwrap_or_default();
     let dial = async move |uri: AMQPUri, _: Runtime<Kit>| {
         let socket = uri.connect_with_config_async(tls.as_ref(), &tokio).await?;
-        Ok(AsyncTcpStream::Plain(Wire::new(Box::new(socket), unreadable.clone())))
+        Ok(AsyncTcpStream::Plain(Wire::new(Box::new(socket), Repair::new(unreadable.clone(), frame_max))))
     };
     Connection::connector(uri, Runtime::new(kit), dial, properties).await
 }
@@ -53,8 +54,8 @@ struct Wire {
 }
 
 impl Wire {
-    fn new(socket: Box<dyn Socket>, unreadable: Option<Unreadable>) -> Self {
-        Self { socket, repair: Repair::new(unreadable), buffer: vec![0; CHUNK], passed: 0, ready: 0, filled: 0 }
+    fn new(socket: Box<dyn Socket>, repair: Repair) -> Self {
+        Self { socket, repair, buffer: vec![0; CHUNK], passed: 0, ready: 0, filled: 0 }
     }
 
     /// Reads once more; `false` at the end of the stream.
@@ -147,6 +148,6 @@ impl Reactor for Kit {
 
     fn tcp_connect_addr(&self, address: SocketAddr) -> impl Future<Output = io::Result<Self::TcpStream>> + Send + 'static {
         let connecting = self.0.tcp_connect_addr(address);
-        async move { Ok(Wire::new(Box::new(connecting.await?), None)) }
+        async move { Ok(Wire::new(Box::new(connecting.await?), Repair::new(None, 0))) }
     }
 }

@@ -47,7 +47,7 @@ fn all(text: &[u8], table: &[u8]) -> Vec<u8> {
 fn repaired(mut bytes: Vec<u8>) -> (Vec<u8>, Unreadable) {
     let unreadable = Unreadable::default();
     let whole = Advance { ready: bytes.len(), removed: 0 };
-    assert_eq!(Repair::new(Some(unreadable.clone())).advance(&mut bytes), whole);
+    assert_eq!(Repair::new(Some(unreadable.clone()), 0).advance(&mut bytes), whole);
     (bytes, unreadable)
 }
 
@@ -103,7 +103,10 @@ fn what_the_client_reads_stays_as_it_is() {
         (b'x', b"\0\0\0\x02\xff\xfe"),
     ];
     let entries = |values: &[(u8, &[u8])]| {
-        values.iter().flat_map(|(kind, bytes)| [&short("né".as_bytes()), &[*kind][..], bytes].concat()).collect::<Vec<_>>()
+        values
+            .iter()
+            .flat_map(|(kind, bytes)| [&short(&["né".as_bytes(), &[*kind]].concat()), &[*kind][..], bytes].concat())
+            .collect::<Vec<_>>()
     };
     let tables = [Vec::new(), entries(&values), nested(b'F', DEEPEST - 1), [short(b"a"), nested(b'A', DEEPEST - 1)].concat()];
     for table in tables {
@@ -146,7 +149,8 @@ fn an_opaque_table_is_one_the_client_knows() {
     make_opaque(&mut table);
     let mut same = FieldTable::default();
     same.insert("".into(), AMQPValue::ByteArray(vec![200; 6].into()));
-    let mut walk = Walk { bytes: &mut long(&table), at: 0 };
+    let mut long_table = long(&table);
+    let mut walk = Walk::new(&mut long_table, 0);
     assert_eq!((walk.headers(), same.inner().len()), (Some(false), 1));
 }
 
@@ -171,12 +175,58 @@ fn the_largest_headers_are_left_out_of_a_frame_that_the_client_does_not_take() {
         let tune = frame(METHOD, 0, &[&[0, 10, 0, 30, 7, 255][..], &limit, &[0, 60]].concat());
         let mut stream = [tune.clone(), deliver(1, b"k"), header(b""), deliver(2, b"k"), header(b"abcd")].concat();
         let unreadable = Unreadable::default();
-        let Advance { ready, removed } = Repair::new(Some(unreadable.clone())).advance(&mut stream);
+        let Advance { ready, removed } = Repair::new(Some(unreadable.clone()), 0).advance(&mut stream);
         stream.truncate(stream.len() - removed);
         assert_eq!(ready, stream.len());
         assert_eq!(stream, [tune, deliver(1, b"k"), header(left_out), deliver(2, b"k"), header(b"abcd")].concat());
-        assert_eq!(unreadable.take(3, 1), Faults { parts: Vec::new(), left_out: left_out.len() });
+        assert_eq!(unreadable.take(3, 1), Faults { left_out: left_out.len(), ..Faults::default() });
         assert_eq!(unreadable.take(3, 2), Faults::default());
+    }
+}
+
+#[test]
+fn a_client_with_a_limit_of_its_own_is_held_to_it() {
+    let headers = |bytes: usize| all(b"word", &[&short(b"a"), &b"S"[..], &long(&vec![b'a'; bytes])].concat());
+    let tune = frame(METHOD, 0, &[0, 10, 0, 30, 7, 255, 0, 2, 0, 0, 0, 60]);
+    for (own, kept) in [(0, true), (8192, false), (1, false), (65_536, true), (1 << 20, true)] {
+        let mut stream = [tune.clone(), headers(20_000)].concat();
+        let advance = Repair::new(None, own).advance(&mut stream);
+        assert_eq!(advance.removed == 0, kept, "{own}");
+    }
+}
+
+#[test]
+fn headers_to_be_kept_are_left_out_last() {
+    let entry = |name: &[u8], bytes: usize| [&short(name), &b"S"[..], &long(&vec![b'v'; bytes])].concat();
+    let (own, small) = (entry(b"x-death", 3000), (0..3).map(|number| entry(&[b'a' + number], 2000)).collect::<Vec<_>>().concat());
+    for (own_limit, left_out, lost) in [(8192, 1, &[][..]), (4096, 3, &[])] {
+        let unreadable = Unreadable::keeping(&["x-death"]);
+        let mut stream = [deliver(1, b"k"), all(b"w", &[own.clone(), small.clone()].concat())].concat();
+        Repair::new(Some(unreadable.clone()), own_limit).advance(&mut stream);
+        assert_eq!(unreadable.take(3, 1), Faults { left_out, lost: lost.to_vec(), ..Faults::default() }, "{own_limit}");
+    }
+    let unreadable = Unreadable::keeping(&["x-death"]);
+    let mut stream = [deliver(1, b"k"), all(b"w", &[entry(b"x-death", 5000), small].concat())].concat();
+    Repair::new(Some(unreadable.clone()), 4096).advance(&mut stream);
+    assert_eq!(unreadable.take(3, 1), Faults { left_out: 4, lost: vec!["x-death"], ..Faults::default() });
+}
+
+#[test]
+fn a_name_that_comes_twice_is_told_at_any_depth() {
+    let twice = |name: &[u8]| [short(name), b"V".to_vec(), short(b"z"), b"V".to_vec(), short(name), b"V".to_vec()].concat();
+    let within = |kind: u8, inner: &[u8]| [short(b"n"), vec![kind], long(inner)].concat();
+    let in_array = within(b'A', &[&b"F"[..], &long(&twice(b"queue"))].concat());
+    for (table, wanted) in [
+        (twice(b"x-death"), true),
+        (twice(b""), true),
+        (within(b'F', &twice(b"a")), true),
+        (in_array, true),
+        ([within(b'F', b""), within(b'F', b"")].concat(), true),
+        ([short(b"a"), b"V".to_vec(), short(b"A"), b"V".to_vec()].concat(), false),
+        ([within(b'F', &[short(b"a"), b"V".to_vec()].concat()), short(b"a"), b"V".to_vec()].concat(), false),
+    ] {
+        let (_, unreadable) = repaired([deliver(1, b"k"), all(b"m", &table)].concat());
+        assert_eq!(unreadable.take(3, 1), Faults { is_ambiguous: wanted, ..Faults::default() }, "{table:?}");
     }
 }
 
@@ -194,7 +244,7 @@ fn no_cut_of_the_stream_makes_a_difference() {
     .concat();
     let (whole, _) = repaired(stream.clone());
     for step in 1..stream.len() {
-        let (mut repair, mut passed, mut held) = (Repair::new(None), Vec::new(), Vec::new());
+        let (mut repair, mut passed, mut held) = (Repair::new(None, 0), Vec::new(), Vec::new());
         for piece in stream.chunks(step) {
             held.extend_from_slice(piece);
             let Advance { ready, removed } = repair.advance(&mut held);
@@ -209,11 +259,11 @@ proptest! {
     #[test]
     fn no_bytes_end_it(mut bytes in proptest::collection::vec(any::<u8>(), 0..400), kind in 0_u8..4, flags in any::<u16>()) {
         let before = bytes.len();
-        let Advance { ready, removed } = Repair::new(None).advance(&mut bytes);
+        let Advance { ready, removed } = Repair::new(None, 0).advance(&mut bytes);
         prop_assert!(ready <= before && removed == 0);
         let mut stream = [deliver(1, b"k"), header(flags, &bytes), frame(kind, 3, &bytes), frame(8, 0, b"")].concat();
         let (kept, length) = (stream.clone(), stream.len());
-        prop_assert_eq!(Repair::new(Some(Unreadable::default())).advance(&mut stream).ready, length);
+        prop_assert_eq!(Repair::new(Some(Unreadable::default()), 0).advance(&mut stream).ready, length);
         prop_assert_eq!(stream.last(), kept.last(), "framing is kept");
     }
 }

@@ -1,5 +1,7 @@
 //! A walk over the strings and tables of one payload, which repairs them where they lie.
 
+use std::ops::Range;
+
 /// Tables and arrays in each other, the headers themselves included. The broker's own (`x-death`) take three.
 pub(super) const DEEPEST: usize = 16;
 
@@ -7,9 +9,15 @@ pub(super) const DEEPEST: usize = 16;
 pub(super) struct Walk<'a> {
     pub(super) bytes: &'a mut [u8],
     pub(super) at: usize,
+    /// Whether a table has a name twice, or could not be read: readers differ in what they take for its value.
+    pub(super) is_ambiguous: bool,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    pub(super) fn new(bytes: &'a mut [u8], at: usize) -> Self {
+        Self { bytes, at, is_ambiguous: false }
+    }
+
     pub(super) fn skip(&mut self, bytes: usize) -> Option<()> {
         self.at = self.at.checked_add(bytes).filter(|at| *at <= self.bytes.len())?;
         Some(())
@@ -48,6 +56,7 @@ impl Walk<'_> {
         let length = self.length(end)?;
         let (start, end) = (self.at, self.at + length);
         let repaired = self.entries(end, 1, true);
+        self.is_ambiguous |= repaired.is_none();
         let table = &mut self.bytes[start..end];
         self.at = end;
         Some(repaired.unwrap_or_else(|| make_opaque(table)))
@@ -55,11 +64,16 @@ impl Walk<'_> {
 
     /// The entries of a table, or of an array, whose values have no names.
     fn entries(&mut self, end: usize, depth: usize, named: bool) -> Option<bool> {
-        let mut repaired = false;
+        let (mut repaired, mut names) = (false, Vec::new());
         while self.at < end {
-            repaired |= named && self.short()?;
+            let start = self.at;
+            if named {
+                repaired |= self.short()?;
+                names.push(start..self.at);
+            }
             repaired |= self.value(end, depth)?;
         }
+        self.is_ambiguous |= has_twins(self.bytes, names);
         (self.at == end).then_some(repaired)
     }
 
@@ -88,6 +102,13 @@ impl Walk<'_> {
         self.skip(bytes)?;
         Some(false)
     }
+}
+
+/// Whether two of the names are equal.
+fn has_twins(bytes: &[u8], mut names: Vec<Range<usize>>) -> bool {
+    let text = |name: &Range<usize>| &bytes[name.clone()];
+    names.sort_unstable_by(|a, b| text(a).cmp(text(b)));
+    names.windows(2).any(|pair| text(&pair[0]) == text(&pair[1]))
 }
 
 /// Every byte that is no part of UTF-8 becomes `?`. Returns whether there was one.
