@@ -254,7 +254,7 @@ impl DeadMessage {
     fn twin(&self) -> ([u8; 32], AMQPValue) {
         let mut digest = [0; 32];
         digest.copy_from_slice(digest::digest(&digest::SHA256, &self.body).as_ref());
-        (digest, original::of_dead(&self.properties))
+        (digest, original::of_dead(&self.properties, self.may_hide_sender))
     }
 
     /// The properties that its publisher set, by their AMQP names.

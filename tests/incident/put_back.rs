@@ -152,7 +152,6 @@ async fn no_header_of_a_publisher_wins_a_right() {
         .await;
 }
 
-<<<<<<< HEAD
 /// An operator's word is all there is on who sent a message first: the operator may have made it up.
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_approves_what_he_put_back_in_somebody_elses_name() {
@@ -171,7 +170,8 @@ async fn nobody_approves_what_he_put_back_in_somebody_elses_name() {
         json!({ "alice": { "broker_users": ["soc"] }, "bob": { "broker_users": ["ops"] }, "carol": { "database_roles": [session] } });
     scene.stage.people(&people).await;
     assert_eq!(scene.incident("carol", &["approve", LEAK]).code, 0);
-=======
+}
+
 /// Messages that the broker gives up by itself, under headers that say a worker refused them and whose they were.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_that_hides_the_brokers_own_headers_wins_a_right() {
@@ -222,5 +222,4 @@ async fn nothing_that_hides_the_brokers_own_headers_wins_a_right() {
     })
     .await;
     assert_eq!(scene.stage.count("audit.revocations").await, 0, "a right was won");
->>>>>>> break-producers
 }
