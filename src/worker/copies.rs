@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn a_row_tells_its_age_by_the_clock_that_made_it() {
-        let now = OffsetDateTime::now_utc();
+        let now = time::macros::datetime!(2026-11-30 12:00 UTC);
         let made = |at: OffsetDateTime| {
             Uuid::new_v7(Timestamp::from_unix(NoContext, u64::try_from(at.unix_timestamp()).expect("after 1970"), at.nanosecond()))
         };

@@ -1,8 +1,11 @@
 //! What each role of `migrations/roles.sql` may do, and what it may not.
 
+mod forbidden;
+
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Executor};
 
+use self::forbidden::FORBIDDEN;
 use crate::harness::Stage;
 use crate::incident_record::PARKED;
 use crate::program::{bare, command, run};
@@ -11,110 +14,6 @@ const WORKER: &str = "revocation_worker";
 const OPERATOR: &str = "revocation_operator";
 const RETENTION: &str = "revocation_retention";
 const OWNER: &str = "revocation_owner";
-
-/// A role, and what it must not do. In the database: incidents that wait, run and are paused, with an event each; a row in each append-only table.
-const FORBIDDEN: [(&str, &str); 94] = [
-    (WORKER, "UPDATE revocation.incidents SET approval_above = 1000000, state = 'running' WHERE incident = 'waits'"),
-    (WORKER, "UPDATE revocation.incidents SET state = 'running' WHERE incident = 'waits'"),
-    (WORKER, "UPDATE revocation.incidents SET state = 'paused' WHERE incident = 'runs'"),
-    (WORKER, "UPDATE revocation.incidents SET state = 'running' WHERE incident = 'paused'"),
-    (WORKER, "UPDATE revocation.incidents SET state = 'cancelled', cancelled_by = 'x', cancel_reason = 'x' WHERE incident = 'runs'"),
-    (WORKER, "UPDATE revocation.incidents SET approved_by = 'bob'"),
-    (WORKER, "UPDATE revocation.incidents SET approved_targets = 1000000"),
-    (WORKER, "UPDATE revocation.incidents SET throttle_per_s = 1"),
-    (WORKER, "UPDATE revocation.incidents SET opened_by = 'x'"),
-    (WORKER, "UPDATE revocation.incidents SET opened_via = 'x'"),
-    (WORKER, "UPDATE revocation.incidents SET contributors = '{}'"),
-    (WORKER, "UPDATE revocation.incidents SET asks = '{}', asking = 0 WHERE incident = 'waits'"),
-    (WORKER, "UPDATE revocation.incidents SET targets_expected = 1 WHERE incident = 'waits'"),
-    (WORKER, "DELETE FROM revocation.incidents"),
-    (WORKER, "TRUNCATE revocation.incidents"),
-    (
-        WORKER,
-        "INSERT INTO revocation.incidents (incident, state, opened_by, approval_above, approved_by) VALUES ('i', 'running', 'a', 1, 'b')",
-    ),
-    (
-        WORKER,
-        "INSERT INTO revocation.incidents (incident, state, opened_by, approval_above, asks) VALUES ('i', 'running', 'a', 1, '{client}')",
-    ),
-    (WORKER, "UPDATE revocation.operations SET actor = 'x'"),
-    (WORKER, "DELETE FROM revocation.operations"),
-    (WORKER, "TRUNCATE revocation.operations"),
-    (WORKER, "SET revocation.retention = 'on'; DELETE FROM revocation.operations"),
-    (WORKER, "INSERT INTO revocation.operations (actor, action, role) VALUES ('bob', 'approve', 'bob')"),
-    (WORKER, "UPDATE revocation.attempts SET error = 'x'"),
-    (WORKER, "SET revocation.retention = 'on'; DELETE FROM revocation.attempts"),
-    (WORKER, "UPDATE revocation.rejected_events SET detail = 'x'"),
-    (WORKER, "DELETE FROM revocation.rejected_events"),
-    (WORKER, "INSERT INTO revocation.provider_orders (provider, action, actor) VALUES ('main', 'resume', 'x')"),
-    (WORKER, "UPDATE revocation.events SET broker_user = 'x'"),
-    (WORKER, "UPDATE revocation.events SET not_before = now()"),
-    (WORKER, "UPDATE revocation.events SET incident = 'runs'"),
-    (WORKER, "DELETE FROM revocation.events"),
-    (WORKER, "UPDATE revocation.targets SET token_sha256 = sha256('x')"),
-    (WORKER, "UPDATE revocation.targets SET incident = ''"),
-    (WORKER, "DELETE FROM revocation.targets"),
-    (WORKER, "UPDATE revocation.incident_counts SET targets = 0"),
-    (WORKER, "INSERT INTO revocation.incident_counts VALUES ('waits', 'main', 'pending', 0, -100)"),
-    (WORKER, "DELETE FROM revocation.incident_denied"),
-    (WORKER, "SELECT * FROM revocation.people"),
-    (WORKER, "INSERT INTO revocation.people VALUES ('bob', 'role', session_user)"),
-    (WORKER, "SELECT revocation.set_people('{}')"),
-    (WORKER, "SELECT revocation.approve_incident('waits', '{client}', 100, 100, 'bob')"),
-    (WORKER, "SELECT revocation.steer_incident('runs', 'pause', NULL, NULL, 'bob')"),
-    (WORKER, "SELECT revocation.retry_targets('main', NULL, NULL, NULL, 60, 'bob')"),
-    (WORKER, "SELECT revocation.resume_provider('main', 'bob')"),
-    (WORKER, "SELECT revocation.note_operation('export', NULL, '{}', 'bob')"),
-    (WORKER, "ALTER TABLE revocation.incidents DISABLE TRIGGER ALL"),
-    (WORKER, "SET session_replication_role = replica"),
-    (WORKER, "CREATE TABLE revocation.mine (a int)"),
-    (WORKER, "CREATE OR REPLACE FUNCTION revocation.person(name text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN 'x'"),
-    (WORKER, "SET ROLE revocation_owner"),
-    (WORKER, "SET SESSION AUTHORIZATION revocation_owner"),
-    (OPERATOR, "SELECT sealed FROM revocation.targets"),
-    (OPERATOR, "SELECT * FROM revocation.people"),
-    (OPERATOR, "UPDATE revocation.incidents SET state = 'running' WHERE incident = 'paused'"),
-    (OPERATOR, "UPDATE audit.operations SET actor = 'x'"),
-    (OPERATOR, "INSERT INTO revocation.operations (actor, action) VALUES ('x', 'approve')"),
-    (OPERATOR, "INSERT INTO revocation.people VALUES ('bob', 'role', session_user)"),
-    (OPERATOR, "SELECT revocation.set_people('{}')"),
-    (OPERATOR, "SELECT revocation.announce('bob', '{}')"),
-    (OPERATOR, "SELECT revocation.note_operation('approve', 'waits', '{}', 'bob')"),
-    (OPERATOR, "SELECT revocation.note_operation('finish', 'runs', '{}', 'bob')"),
-    (OPERATOR, "INSERT INTO revocation.provider_orders (provider, action, actor) VALUES ('main', 'resume', 'x')"),
-    (OPERATOR, "SET ROLE revocation_worker"),
-    (WORKER, "SELECT revocation.listed_people('{}')"),
-    (OPERATOR, "SELECT revocation.are_people('{}')"),
-    (OPERATOR, "SELECT revocation.let_go(event_row, now()) FROM audit.events"),
-    ("auditor", "SELECT * FROM revocation.events"),
-    ("auditor", "SELECT revocation.steer_incident('runs', 'pause', NULL, NULL, 'bob')"),
-    ("auditor", "SELECT revocation.approve_incident('waits', '{client}', 100, 100, 'bob')"),
-    ("auditor", "INSERT INTO audit.operations (actor, action) VALUES ('x', 'x')"),
-    ("auditor", "DELETE FROM audit.operations"),
-    (RETENTION, "DELETE FROM revocation.operations"),
-    (RETENTION, "SET revocation.retention = 'on'; UPDATE revocation.operations SET actor = 'x'"),
-    (RETENTION, "SET revocation.retention = 'on'; TRUNCATE revocation.operations"),
-    (RETENTION, "SET revocation.retention = 'on'; DELETE FROM revocation.targets"),
-    (RETENTION, "SET revocation.retention = 'on'; DELETE FROM revocation.incidents WHERE incident = 'waits'"),
-    (RETENTION, "SET revocation.retention = 'on'; DELETE FROM revocation.incidents WHERE incident = 'runs'"),
-    (RETENTION, "SET revocation.retention = 'on'; DELETE FROM revocation.incidents WHERE incident = 'paused'"),
-    ("", "SELECT * FROM audit.operations"),
-    ("", "SELECT revocation.approve_incident('waits', '{client}', 100, 100, 'bob')"),
-    (OWNER, "SET revocation.retention = 'on'; DELETE FROM revocation.operations"),
-    (OWNER, "UPDATE revocation.operations SET actor = 'x'"),
-    (OWNER, "UPDATE revocation.incidents SET approval_above = 1000000, state = 'running' WHERE incident = 'waits'"),
-    (OWNER, "TRUNCATE revocation.incidents"),
-    (OWNER, "DELETE FROM revocation.incidents"),
-    (OWNER, "UPDATE revocation.events SET broker_user = 'somebody-else'"),
-    (OWNER, "UPDATE revocation.events SET incident = 'runs' WHERE incident = 'waits'"),
-    (OWNER, "UPDATE revocation.targets SET incident = 'runs' WHERE incident = 'waits'"),
-    (OWNER, "UPDATE revocation.targets SET incident = '', lane = 'interactive' WHERE incident = 'waits'"),
-    (OWNER, "UPDATE revocation.incident_counts SET targets = 0 WHERE incident = 'waits'"),
-    (OWNER, "INSERT INTO revocation.incident_counts VALUES ('waits', 'main', 'pending', 0, -100)"),
-    (OWNER, "DELETE FROM revocation.incident_counts"),
-    (OWNER, "TRUNCATE revocation.incident_counts"),
-    (OWNER, "DELETE FROM revocation.incident_denied"),
-];
 
 /// A missing right, a rule of a trigger, a violated CHECK.
 const REFUSALS: [&str; 3] = ["42501", "23001", "23514"];

@@ -93,8 +93,7 @@ async fn thousands_of_logouts_are_denied_while_postgres_is_away() {
     wait_for_metric(&worker, &format!("revocation_deliveries_in_hand{LOGOUTS}"), 3000.0).await;
     assert_eq!(worker.metric(&format!("revocation_window_full{LOGOUTS}")).await, 0.0);
     let (counted, held) = (worker.metric(&format!("revocation_bytes_in_hand{LOGOUTS}")).await, memory_mib(&worker, "VmHWM"));
-    println!("3000 logouts held: idle {idle} MiB, peak {held} MiB, counted {} MiB", counted as usize / MIB);
-    assert!(held <= idle + 64, "{held} MiB, {idle} MiB idle");
+    assert!(held <= idle + 64, "{held} MiB, {idle} MiB idle, {counted} bytes counted");
     servers.database(|postgres| postgres.restart().expect("start Postgres again"));
     stage.wait_for_count(3000, "revocation.events").await;
     wait_for_metric(&worker, &format!("revocation_deliveries_in_hand{LOGOUTS}"), 0.0).await;
@@ -232,7 +231,6 @@ impl Flood {
             log_lines(&worker, "larger messages than there is room for").iter().filter_map(|line| line["deliveries"].as_u64()).sum();
         assert!(returned <= 2 * count as u64, "{}: {returned} returns of {count} messages", self.name);
         let peak = memory_mib(&worker, "VmHWM");
-        println!("{}: idle {idle} MiB, peak {peak} MiB, {returned} put back", self.name);
         (idle, peak)
     }
 }
