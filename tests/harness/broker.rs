@@ -114,7 +114,8 @@ impl Operator {
         letters
     }
 
-    async fn dead_letter(&self) -> Option<DeadLetter> {
+    /// The next one, if there is any.
+    pub(crate) async fn dead_letter(&self) -> Option<DeadLetter> {
         let got =
             self.channel.basic_get("revocation.dead".into(), BasicGetOptions { no_ack: true }).await.expect("read revocation.dead")?;
         let delivery = got.delivery;
