@@ -102,7 +102,9 @@ async fn refused(db: &PgPool, statement: &str) -> (String, String) {
 async fn no_wrong_state_can_be_written_by_hand() {
     let stage = filled().await;
     for (change, constraint) in WRONG {
-        let (code, name) = refused(&stage.db, &format!("UPDATE revocation.targets SET {change}")).await;
+        // Without triggers, which keep some of these columns from any change.
+        let change_alone = format!("SET LOCAL session_replication_role = replica; UPDATE revocation.targets SET {change}");
+        let (code, name) = refused(&stage.db, &change_alone).await;
         assert_eq!((code.as_str(), name.as_str()), ("23514", constraint), "{change}");
     }
     let names = "SELECT to_jsonb(conname) FROM pg_constraint WHERE conrelid = 'revocation.targets'::regclass AND contype = 'c'";
