@@ -42,8 +42,7 @@ async fn between(before: fn() -> Reply, after: fn() -> Reply) -> Answer {
 #[tokio::test]
 async fn a_revocation_that_took_effect_is_verified() {
     let memory = Memory::default();
-    let server = memory.clone();
-    let idp = ScriptedIdp::start(move |request| server.answer(request)).await;
+    let idp = memory.serve().await;
     let answer = revoke(&verifying(idp.url())).await;
     assert_eq!((answer.verdict, answer.error), (Verdict::Done(Proof::Verified), None));
     assert!(memory.is_revoked(TOKEN));

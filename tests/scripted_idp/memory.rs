@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
-use super::{Reply, Request};
+use super::{Reply, Request, ScriptedIdp};
 
 /// The tokens that a provider has revoked; clones share them.
 #[derive(Clone, Default)]
@@ -15,6 +15,12 @@ impl Memory {
     /// Whether `token` has been revoked.
     pub(crate) fn is_revoked(&self, token: &str) -> bool {
         self.revoked.lock().expect("no panic holds it").contains(token)
+    }
+
+    /// A server that answers so.
+    pub(crate) async fn serve(&self) -> ScriptedIdp {
+        let memory = self.clone();
+        ScriptedIdp::start(move |request| memory.answer(request)).await
     }
 
     /// Answers `POST /revoke` (RFC 7009) and `POST /introspect` (RFC 7662); anything else is 404.

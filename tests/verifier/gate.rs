@@ -101,8 +101,7 @@ fn assert_refused(answer: &Response, verdict: &str, why: &str) {
 }
 
 async fn idp() -> ScriptedIdp {
-    let memory = Memory::default();
-    ScriptedIdp::start(move |request| memory.answer(request)).await
+    Memory::default().serve().await
 }
 
 #[tokio::test(flavor = "multi_thread")]

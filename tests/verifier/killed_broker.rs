@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use revocation_verifier::{Denylist, StalenessPolicy, TokenView, Verdict};
 
 use crate::harness::{Logout, Servers, Stage, eventually, publish_stubbornly};
-use crate::scripted_idp::{Memory, ScriptedIdp};
+use crate::scripted_idp::Memory;
 use crate::source::{holds, verifier};
 
 /// `KILLS=20` for the whole measure.
@@ -24,11 +24,7 @@ async fn is_stale_soon(denylist: &Denylist, killed: Instant) {
 async fn no_denial_is_missed() {
     let servers = Servers::private().await;
     let (stage, memory, kills) = (Stage::on(&servers).await, Memory::default(), kills());
-    let idp = ScriptedIdp::start({
-        let memory = memory.clone();
-        move |request| memory.answer(request)
-    })
-    .await;
+    let idp = memory.serve().await;
     let setup = stage.worker(&format!("{}/revoke", idp.url()));
     assert!(setup.start().await.stop().await.success());
     servers.settle_streams();

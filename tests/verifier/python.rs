@@ -86,7 +86,7 @@ fn token_of(sub: &str, iss: Option<&str>) -> String {
 
 async fn stage_with_worker() -> (Stage, ScriptedIdp, crate::harness::Worker) {
     let (stage, memory) = (Stage::new().await, Memory::default());
-    let idp = ScriptedIdp::start(move |request| memory.answer(request)).await;
+    let idp = memory.serve().await;
     let worker = stage.worker(&format!("{}/revoke", idp.url())).start().await;
     (stage, idp, worker)
 }

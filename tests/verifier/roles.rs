@@ -14,7 +14,7 @@ use revocation_verifier::{Denylist, Options, StalenessPolicy, TokenView};
 use serde_json::json;
 
 use crate::harness::{App, Servers, Setup, Stage, canary_token, eventually, logout};
-use crate::scripted_idp::{Memory, ScriptedIdp};
+use crate::scripted_idp::Memory;
 
 /// What a user may try at the broker.
 #[derive(Clone, Copy, Debug)]
@@ -188,8 +188,7 @@ async fn each_role_may_do_what_it_is_for_and_nothing_else() {
     let urls = roles.map(|arguments| user(&servers, &stage, arguments));
     let [producer, operator, worker, verifier] = &urls;
 
-    let memory = Memory::default();
-    let idp = ScriptedIdp::start(move |request| memory.answer(request)).await;
+    let idp = Memory::default().serve().await;
     let setup = stage
         .worker(&format!("{}/revoke", idp.url()))
         .set("AMQP_URL", worker)

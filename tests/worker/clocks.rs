@@ -54,15 +54,10 @@ fn made(seen: &Seen) -> OffsetDateTime {
     OffsetDateTime::parse(body["time"].as_str().expect("a time"), &Rfc3339).expect("a time")
 }
 
-async fn remembering() -> ScriptedIdp {
-    let memory = Memory::default();
-    ScriptedIdp::start(move |request| memory.answer(request)).await
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn times_are_the_databases_whatever_the_machines_clock_says() {
     for ahead in [-300, 600, -86_400] {
-        let (stage, idp) = (Stage::new().await, remembering().await);
+        let (stage, idp) = (Stage::new().await, Memory::default().serve().await);
         let worker = stage.worker(&format!("{}/revoke", idp.url())).ahead(ahead).start().await;
         let (feed, app) = (Feed::listen(&stage.amqp_url).await, App::connect(&stage.amqp_url).await);
 
@@ -142,7 +137,7 @@ async fn a_dated_retry_after_is_waited_for_as_long_as_it_was_meant() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_that_is_stepped_while_the_worker_runs_moves_nothing() {
-    let (stage, idp) = (Stage::new().await, remembering().await);
+    let (stage, idp) = (Stage::new().await, Memory::default().serve().await);
     let file = std::env::temp_dir().join(format!("clock-{}", Uuid::now_v7()));
     let step = |seconds: i64| std::fs::write(&file, format!("{seconds:+}\n")).expect("write the clock");
     step(0);
@@ -177,7 +172,7 @@ async fn a_clock_that_is_stepped_while_the_worker_runs_moves_nothing() {
 async fn what_came_before_the_databases_clock_was_known_is_corrected() {
     for ahead in [-300, 600, 0] {
         let servers = Servers::private().await;
-        let (stage, idp) = (Stage::on(&servers).await, remembering().await);
+        let (stage, idp) = (Stage::on(&servers).await, Memory::default().serve().await);
         let setup = stage
             .worker(&format!("{}/revoke", idp.url()))
             .set("REVOCATION__AUTHORIZATION__USERS", "{ shop = { wide_targets_per_minute = 2 } }");
@@ -226,7 +221,7 @@ async fn what_came_before_the_databases_clock_was_known_is_corrected() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_refused_before_the_databases_clock_was_known_is_judged_again() {
     let servers = Servers::private().await;
-    let (stage, idp) = (Stage::on(&servers).await, remembering().await);
+    let (stage, idp) = (Stage::on(&servers).await, Memory::default().serve().await);
     let setup = stage.worker(&format!("{}/revoke", idp.url()));
     assert!(setup.start().await.stop().await.success(), "it declares");
     servers.database(|postgres| postgres.stop().expect("stop Postgres"));

@@ -43,10 +43,7 @@ fn every_failpoint_has_its_test() {
 
 async fn dies_at(place: &str) {
     let (stage, memory) = (Stage::new().await, Memory::default());
-    let idp = {
-        let memory = memory.clone();
-        ScriptedIdp::start(move |request| memory.answer(request)).await
-    };
+    let idp = memory.serve().await;
     let setup = stage.worker(&format!("{}/revoke", idp.url()));
     let mut doomed = setup.clone().set("KILL_AT", place).start().await;
     let (feed, app, logouts) = (Feed::listen(&stage.amqp_url).await, App::connect(&stage.amqp_url).await, Logout::many(EVENTS));
@@ -76,10 +73,7 @@ async fn dies_at(place: &str) {
 async fn killed_between_commit_and_ack_of_events_of_one_identity() {
     for place in ["committed:1", "denied:2", "acked:1"] {
         let (stage, memory) = (Stage::new().await, Memory::default());
-        let idp = {
-            let memory = memory.clone();
-            ScriptedIdp::start(move |request| memory.answer(request)).await
-        };
+        let idp = memory.serve().await;
         let setup = stage.worker(&format!("{}/revoke", idp.url()));
         let mut doomed = setup.clone().set("KILL_AT", place).start().await;
         let variants: Vec<_> = Logout::many(4).into_iter().map(|logout| Logout { id: "1".to_owned(), ..logout }).collect();

@@ -11,8 +11,7 @@ use crate::scripted_idp::{Memory, Reply, ScriptedIdp};
 
 async fn provider() -> (ScriptedIdp, Memory) {
     let memory = Memory::default();
-    let answering = memory.clone();
-    (ScriptedIdp::start(move |request| answering.answer(request)).await, memory)
+    (memory.serve().await, memory)
 }
 
 /// The value of a series such as `revocation_attempts_total{provider="main",outcome="revoked"}`.

@@ -54,14 +54,15 @@ fn properties(number: usize, payload: usize) -> BasicProperties {
     BasicProperties::default().with_message_id(format!("{number:05}").into()).with_headers(headers(payload, number))
 }
 
-async fn yes(stage: &Stage) -> (ScriptedIdp, Setup) {
-    let memory = Memory::default();
-    let idp = ScriptedIdp::start(move |request| memory.answer(request)).await;
+/// A provider that says yes, and a worker for it.
+pub(crate) async fn yes(stage: &Stage) -> (ScriptedIdp, Setup) {
+    let idp = Memory::default().serve().await;
     let setup = stage.worker(&format!("{}/revoke", idp.url()));
     (idp, setup)
 }
 
-async fn assert_denies(stage: &Stage, app: &App, id: &str) {
+/// Somebody's logout is denied and revoked.
+pub(crate) async fn assert_denies(stage: &Stage, app: &App, id: &str) {
     app.publish(&logout(id, &canary_token(), &canary_token())).await;
     stage.wait_for_count(2, &format!("audit.revocations WHERE event_id = '{id}' AND state = 'revoked' AND denied_at IS NOT NULL")).await;
 }

@@ -6,22 +6,10 @@ use lapin::BasicProperties;
 use lapin::options::{QueueDeclareOptions, QueueDeleteOptions};
 use lapin::types::{AMQPValue, FieldTable};
 
-use crate::harness::{App, DeadLetter, Operator, Servers, Setup, Stage, Worker, canary_token, eventually, logout};
-use crate::scripted_idp::{Memory, ScriptedIdp};
+use crate::frames::{assert_denies, yes};
+use crate::harness::{App, DeadLetter, Operator, Servers, Setup, Stage, Worker, eventually};
 
 const DEAD: &str = "revocation.dead";
-
-async fn yes(stage: &Stage) -> (ScriptedIdp, Setup) {
-    let memory = Memory::default();
-    let idp = ScriptedIdp::start(move |request| memory.answer(request)).await;
-    let setup = stage.worker(&format!("{}/revoke", idp.url()));
-    (idp, setup)
-}
-
-async fn assert_denies(stage: &Stage, app: &App, id: &str) {
-    app.publish(&logout(id, &canary_token(), &canary_token())).await;
-    stage.wait_for_count(2, &format!("audit.revocations WHERE event_id = '{id}' AND state = 'revoked' AND denied_at IS NOT NULL")).await;
-}
 
 /// Bad messages of many sizes, in both queues.
 async fn publish_bad(app: &App, numbers: std::ops::Range<usize>) {

@@ -30,10 +30,7 @@ impl Scene {
 
     async fn at(stage: Stage) -> Self {
         let memory = Memory::default();
-        let idp = {
-            let memory = memory.clone();
-            ScriptedIdp::start(move |request| memory.answer(request)).await
-        };
+        let idp = memory.serve().await;
         let app = App::connect(&stage.amqp_url).await;
         let setup = stage
             .worker(&format!("{}/revoke", idp.url()))

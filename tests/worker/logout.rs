@@ -4,15 +4,12 @@ use revocation_worker::invalidation::Phase;
 use revocation_worker::target::Token;
 
 use crate::harness::{App, CANARY, Feed, Stage, canary_token, logout};
-use crate::scripted_idp::{Memory, ScriptedIdp};
+use crate::scripted_idp::Memory;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn both_tokens_die_everywhere_and_the_record_tells_it() {
     let (stage, memory) = (Stage::new().await, Memory::default());
-    let idp = {
-        let memory = memory.clone();
-        ScriptedIdp::start(move |request| memory.answer(request)).await
-    };
+    let idp = memory.serve().await;
     let mut worker = stage.worker(&format!("{}/revoke", idp.url())).start().await;
     let feed = Feed::listen(&stage.amqp_url).await;
     let (access, refresh) = (canary_token(), canary_token());

@@ -12,16 +12,11 @@ use crate::harness::{
 };
 use crate::scripted_idp::{Memory, Reply, ScriptedIdp};
 
-async fn remembering(memory: &Memory) -> ScriptedIdp {
-    let memory = memory.clone();
-    ScriptedIdp::start(move |request| memory.answer(request)).await
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn the_broker_is_killed_in_the_middle_of_everything() {
     let servers = Servers::private().await;
     let (stage, memory, logouts) = (Stage::on(&servers).await, Memory::default(), Logout::many(200));
-    let idp = remembering(&memory).await;
+    let idp = memory.serve().await;
     let setup = stage.worker(&format!("{}/revoke", idp.url()));
     assert!(setup.start().await.stop().await.success());
     servers.settle_streams();
@@ -49,7 +44,7 @@ async fn the_broker_is_killed_in_the_middle_of_everything() {
 async fn connections_and_queues_that_the_broker_takes_away_come_back() {
     let servers = Servers::private().await;
     let (stage, memory, logouts) = (Stage::on(&servers).await, Memory::default(), Logout::many(3));
-    let idp = remembering(&memory).await;
+    let idp = memory.serve().await;
     let worker = stage.worker(&format!("{}/revoke", idp.url())).start().await;
     let vhost = Url::parse(&stage.amqp_url).expect("a URL").path().trim_start_matches('/').to_owned();
 
@@ -72,7 +67,7 @@ async fn connections_and_queues_that_the_broker_takes_away_come_back() {
 async fn events_are_denied_while_postgres_is_away_and_handed_back_never() {
     let servers = Servers::private().await;
     let (stage, memory, logouts) = (Stage::on(&servers).await, Memory::default(), Logout::many(40));
-    let idp = remembering(&memory).await;
+    let idp = memory.serve().await;
     let mut worker = stage.worker(&format!("{}/revoke", idp.url())).start().await;
     let feed = Feed::listen(&stage.amqp_url).await;
     publish_stubbornly(&stage.amqp_url, &logouts[..20]).await;
@@ -94,7 +89,7 @@ async fn events_are_denied_while_postgres_is_away_and_handed_back_never() {
 async fn postgres_is_killed_in_the_middle_of_everything() {
     let servers = Servers::private().await;
     let (stage, memory, logouts) = (Stage::on(&servers).await, Memory::default(), Logout::many(200));
-    let idp = remembering(&memory).await;
+    let idp = memory.serve().await;
     let mut worker = stage.worker(&format!("{}/revoke", idp.url())).start().await;
     let publishing = tokio::spawn({
         let (url, logouts) = (stage.amqp_url.clone(), logouts.clone());
@@ -115,7 +110,7 @@ async fn postgres_is_killed_in_the_middle_of_everything() {
 async fn a_worker_that_is_started_first_comes_up_by_itself_and_one_that_is_stopped_last_still_ends() {
     let servers = Servers::private().await;
     let (stage, memory, logouts) = (Stage::on(&servers).await, Memory::default(), Logout::many(2));
-    let idp = remembering(&memory).await;
+    let idp = memory.serve().await;
     servers.broker(|broker| broker.kill());
     servers.database(|postgres| postgres.kill());
     let mut worker = stage.worker(&format!("{}/revoke", idp.url())).spawn();
@@ -196,7 +191,7 @@ async fn a_result_that_postgres_refuses_holds_up_no_other() {
 async fn mass_revocations_by_the_logouts_key_keep_no_logout_waiting_for_a_database_that_hangs() {
     let servers = Servers::private().await;
     let (stage, memory) = (Stage::on(&servers).await, Memory::default());
-    let idp = remembering(&memory).await;
+    let idp = memory.serve().await;
     let soc = Operator::of(&stage).await.add_user(&stage, "soc", true).await;
     let setup = stage.worker(&format!("{}/revoke", idp.url())).set("REVOCATION__AUTHORIZATION__MASS_REVOCATION_USERS", "soc");
     let _worker = setup.start().await;

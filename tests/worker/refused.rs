@@ -97,8 +97,7 @@ fn dressed(message_id: &str, content_type: &str) -> BasicProperties {
 
 /// A provider that says yes, and a worker that lets `users` order mass revocations.
 async fn scene(stage: &Stage, users: &str) -> (ScriptedIdp, Setup) {
-    let memory = Memory::default();
-    let idp = ScriptedIdp::start(move |request| memory.answer(request)).await;
+    let idp = Memory::default().serve().await;
     let setup = stage.worker(&format!("{}/revoke", idp.url())).set("REVOCATION__AUTHORIZATION__MASS_REVOCATION_USERS", users);
     (idp, setup)
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use crate::harness::{App, Feed, Operator, Setup, Stage, canary_token, logout, status};
-use crate::scripted_idp::{Memory, ScriptedIdp};
+use crate::scripted_idp::Memory;
 
 const QUEUE: &str = "revocation.verifiers";
 
@@ -62,7 +62,7 @@ fn broker_in(report: &Value) -> &Value {
 async fn logouts_go_on_whatever_keeps_the_queue_away() {
     for why in Why::ALL {
         let (stage, memory) = (Stage::new().await, Memory::default());
-        let idp = ScriptedIdp::start(move |request| memory.answer(request)).await;
+        let idp = memory.serve().await;
         let operator = Operator::of(&stage).await;
         let setup = stage.worker(&format!("{}/revoke", idp.url()));
         let setup = why.arrange(&stage, &operator, setup).await;

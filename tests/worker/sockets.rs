@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::harness::{App, Dawdle, Stage, Worker, ask_once, canary_token, closed, eventually, logout};
-use crate::scripted_idp::{Memory, ScriptedIdp};
+use crate::scripted_idp::Memory;
 
 /// Answers take milliseconds; the rest is a machine with busy cores.
 const SOON: Duration = Duration::from_secs(5);
@@ -21,7 +21,7 @@ fn open_files(worker: &Worker) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_good_request_is_answered_beside_any_crowd_and_logouts_go_on() {
     let (stage, memory) = (Stage::new().await, Memory::default());
-    let idp = ScriptedIdp::start(move |request| memory.answer(request)).await;
+    let idp = memory.serve().await;
     // So few that 300 connections would leave none for broker, database and provider.
     let worker = stage.worker(&format!("{}/revoke", idp.url())).through(&["prlimit", "--nofile=200"]).start().await;
     let (address, app) = (address(&worker), App::connect(&stage.amqp_url).await);

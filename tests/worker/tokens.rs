@@ -115,7 +115,7 @@ async fn published_again(operator: &Operator, feed: &Feed, phase: Phase) {
 async fn what_a_token_says_of_itself_is_published_recorded_and_published_again() {
     let (stage, memory, tokens) = (Stage::new().await, Memory::default(), tokens());
     let operator = Operator::of(&stage).await;
-    let idp = ScriptedIdp::start(move |request| memory.answer(request)).await;
+    let idp = memory.serve().await;
     let setup = stage.worker(&format!("{}/revoke", idp.url())).set("REVOCATION__PROVIDERS__MAIN__ISSUER", ISSUER);
     let _worker = with_own_user(&stage, &operator, setup).await.start().await;
     let feed = Feed::listen(&stage.amqp_url).await;
@@ -167,7 +167,7 @@ async fn what_an_older_worker_put_on_record_is_published_as_it_was() {
 async fn another_worker_says_the_same() {
     for place in ["committed:1", "claimed:1", "responded:1"] {
         let (stage, memory, tokens) = (Stage::new().await, Memory::default(), tokens());
-        let idp = ScriptedIdp::start(move |request| memory.answer(request)).await;
+        let idp = memory.serve().await;
         let setup = stage.worker(&format!("{}/revoke", idp.url()));
         let mut doomed = setup.clone().set("KILL_AT", place).start().await;
         let feed = Feed::listen(&stage.amqp_url).await;

@@ -5,7 +5,7 @@ use lapin::types::{AMQPValue, FieldTable};
 use serde_json::{Value, json};
 
 use crate::harness::{App, Operator, Setup, Stage, canary_token, logout, text};
-use crate::scripted_idp::{Memory, ScriptedIdp};
+use crate::scripted_idp::Memory;
 
 /// Queue, kind, arguments (contract section 5). The stream is kept as long as a token may live: 30 days where nothing is set.
 fn queues() -> Vec<(&'static str, &'static str, Value)> {
@@ -173,8 +173,7 @@ async fn thirty_crashes_in_a_row_dead_letter_nothing() {
     const WAITING: u32 = 200;
     let stage = Stage::new().await;
     let operator = Operator::of(&stage).await;
-    let memory = Memory::default();
-    let idp = ScriptedIdp::start(move |request| memory.answer(request)).await;
+    let idp = Memory::default().serve().await;
     let setup = stage.worker(&format!("{}/revoke", idp.url()));
     assert!(setup.start().await.stop().await.success());
     let app = App::connect(&stage.amqp_url).await;

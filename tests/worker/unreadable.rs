@@ -31,8 +31,7 @@ fn kinds(exchange: &'static str, key: &[u8], body: &[u8]) -> Vec<(&'static str, 
 }
 
 async fn yes(stage: &Stage) -> (ScriptedIdp, Worker) {
-    let memory = Memory::default();
-    let idp = ScriptedIdp::start(move |request| memory.answer(request)).await;
+    let idp = Memory::default().serve().await;
     let worker = stage.worker(&format!("{}/revoke", idp.url())).start().await;
     (idp, worker)
 }

@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Executor};
 use time::{Duration, OffsetDateTime};
 
 use crate::harness::{App, Setup, Stage, Worker, canary_token, eventually, logout, status};
-use crate::scripted_idp::{Memory, ScriptedIdp};
+use crate::scripted_idp::Memory;
 
 fn idle(stage: &Stage) -> Setup {
     stage.worker("http://127.0.0.1:9/revoke")
@@ -92,7 +92,7 @@ async fn stale_or_gone_is_not_up_to_date() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_denial_is_applied_by_the_verifiers_that_have_read_past_it() {
     let (stage, memory) = (Stage::new().await, Memory::default());
-    let idp = ScriptedIdp::start(move |request| memory.answer(request)).await;
+    let idp = memory.serve().await;
     let _worker = stage.worker(&format!("{}/revoke", idp.url())).start().await;
     let app = App::connect(&stage.amqp_url).await;
     let _verifiers = (stage.verifier("shop-api", "a").await, stage.verifier("shop-api", "b").await);

@@ -12,8 +12,7 @@ const LOGOUTS: &str = "{queue=\"revocation.logout\"}";
 const MIB: usize = 1 << 20;
 
 async fn idp() -> ScriptedIdp {
-    let memory = Memory::default();
-    ScriptedIdp::start(move |request| memory.answer(request)).await
+    Memory::default().serve().await
 }
 
 fn setup(stage: &Stage, idp: &ScriptedIdp) -> Setup {
