@@ -85,19 +85,29 @@ impl Beside for Nothing {
 /// The broker user of whoever publishes beside.
 const OTHER_USER: &str = "other";
 
+/// Measures logouts alone and beside what is made anew for each round, in turns.
+pub(crate) async fn in_turns<B: Beside>(
+    servers: &mut Servers,
+    rounds: u32,
+    (rate, seconds): (u32, u32),
+    beside: impl Fn() -> B,
+) -> Result<[Vec<Latency>; 2]> {
+    let mut measured = [Vec::new(), Vec::new()];
+    for round in 1..=rounds {
+        measured[0].push(run(servers, Contender::Worker, rate, seconds).await?);
+        measured[1].push(run_beside(servers, Contender::Worker, rate, seconds, &beside()).await?);
+        println!("round {round} of {rounds} done");
+    }
+    Ok(measured)
+}
+
 /// Publishes at `rate` for `seconds`, after one second that does not count.
 pub(crate) async fn run(servers: &mut Servers, contender: Contender, rate: u32, seconds: u32) -> Result<Latency> {
     run_beside(servers, contender, rate, seconds, &Nothing).await
 }
 
 /// The same beside what another user publishes; ends when all of it is dealt with, too.
-pub(crate) async fn run_beside(
-    servers: &mut Servers,
-    contender: Contender,
-    rate: u32,
-    seconds: u32,
-    beside: &impl Beside,
-) -> Result<Latency> {
+async fn run_beside(servers: &mut Servers, contender: Contender, rate: u32, seconds: u32, beside: &impl Beside) -> Result<Latency> {
     let events = rate * (seconds + 1);
     let mut stage = Stage::raise(servers).await?;
     let other = stage.another(servers, OTHER_USER).await?;

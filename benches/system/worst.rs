@@ -8,7 +8,7 @@ use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable};
 use serde_json::{Value, json};
 
-use crate::client::{Client, Contender};
+use crate::client::Client;
 use crate::latency::{self, Beside};
 use crate::load::{Producer, WINDOW, all_at_once, at_rate_with, event_of};
 use crate::stage::{Servers, Stage, queue};
@@ -70,12 +70,7 @@ const FEW: usize = 8;
 #[tokio::main]
 pub(crate) async fn run(options: &Options) -> Result {
     let mut servers = Servers::boot(options.provider_ms).await?;
-    let (mut idle, mut beside) = (Vec::new(), Vec::new());
-    for round in 1..=options.rounds {
-        idle.push(latency::run(&mut servers, Contender::Worker, options.rate, options.seconds).await?);
-        beside.push(latency::run_beside(&mut servers, Contender::Worker, options.rate, options.seconds, options).await?);
-        println!("round {round} of {} done", options.rounds);
-    }
+    let [idle, beside] = latency::in_turns(&mut servers, options.rounds, (options.rate, options.seconds), || options).await?;
     println!("\n{} logouts a second, beside one publisher's worst minute:\n", options.rate);
     report::compare("beside it", &idle, &beside);
     if options.json {
@@ -111,7 +106,7 @@ impl Options {
     }
 }
 
-impl Beside for Options {
+impl Beside for &Options {
     async fn publish(&self, producer: &Producer) -> Result {
         let (began, plain) = (Instant::now(), producer.properties());
         let headers = with_headers(producer);

@@ -2,7 +2,7 @@
 //!
 //! Whatever has arrived while one commit was under way makes the next batch: many events share a commit, a lone one waits for nobody.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -15,9 +15,10 @@ use uuid::Uuid;
 use super::copies::{age, is_second_copy};
 use super::correct::corrected;
 use super::early::{early, hand_back_after_long};
-use super::excess::{Excess, change_known, waiting};
+use super::excess::change_known;
 use super::intake::{Taken, note_denied};
 use super::job::{Context, Job};
+use super::prepare::{Prepared, prepare};
 use super::refuse::refuse;
 use super::revoke;
 use super::shares::Shares;
@@ -28,8 +29,7 @@ use crate::failpoint;
 use crate::invalidation::EventRef;
 use crate::outcome::Standing;
 use crate::retry::Schedule;
-use crate::seal::SealContext;
-use crate::store::{Approval, Disposition, Entered, NewEvent, NewTarget, StoreError};
+use crate::store::{Disposition, Entered, NewTarget, StoreError};
 use crate::target::{Kind, Target, TargetId};
 
 /// Most events a commit.
@@ -44,18 +44,6 @@ fn commits(lane: Lane) -> usize {
         Lane::Mass => 1,
     }
 }
-/// A token whose end lies further back than this is dead everywhere.
-const EXPIRY_LEEWAY: time::Duration = time::Duration::seconds(60);
-
-/// An event ready to be committed.
-struct Prepared {
-    taken: Taken,
-    targets: Vec<NewTarget>,
-    /// Those of its excess.
-    excess: Vec<NewTarget>,
-    room: Vec<(Arc<str>, Room)>,
-}
-
 /// Runs until the events of one lane end.
 pub(super) async fn run(worker: Arc<Worker>, lane: Lane, mut events: mpsc::UnboundedReceiver<Taken>) {
     let (commits, mut waiting) = (Arc::new(Semaphore::new(commits(lane))), Shares::default());
@@ -83,69 +71,6 @@ async fn next(events: &mut mpsc::UnboundedReceiver<Taken>, waiting: &mut Shares<
     Some(waiting.batch(BATCH, TARGETS))
 }
 
-fn prepare(worker: &Worker, taken: Taken) -> Option<Prepared> {
-    let room = reserve(worker, &taken.event, taken.party);
-    let mut targets = Vec::with_capacity(taken.event.targets.len());
-    for (ordinal, target) in (0..).zip(&taken.event.targets) {
-        let disposition = dispose(worker, &taken, target, &room);
-        let id = TargetId { event: taken.row, ordinal };
-        let context = SealContext { id, provider: &target.provider };
-        let sealed = match (disposition, target.token()) {
-            (Disposition::Lease | Disposition::Wait | Disposition::Turn, Some(token)) => {
-                match worker.keyring.seal(&context, &token.token) {
-                    Ok(sealed) => Some(sealed),
-                    Err(error) => {
-                        // Left to the broker, which delivers it again when this session ends.
-                        tracing::error!(%error, "cannot seal a token; the event is left in the queue");
-                        return None;
-                    }
-                }
-            }
-            _ => None,
-        };
-        let give_up_at = target.token_expires_at().unwrap_or(taken.event.received_at + worker.give_up_after);
-        targets.push(NewTarget { disposition, sealed, give_up_at });
-    }
-    let excess = taken.excess.iter().flat_map(|excess| waiting(worker, &excess.event)).collect();
-    Some(Prepared { taken, targets, excess, room })
-}
-
-/// Room in memory for the event's targets, provider by provider: all of a provider's or none, so that refresh tokens stay first.
-/// An incident's wait for their turn.
-fn reserve(worker: &Worker, event: &LogoutEvent, party: Party) -> Vec<(Arc<str>, Room)> {
-    let mut room: Vec<(Arc<str>, Room)> = Vec::new();
-    if event.incident.is_some() {
-        return room;
-    }
-    let mut seen = HashSet::new();
-    for target in &event.targets {
-        if seen.insert(target.provider.clone())
-            && let Some(gate) = worker.gates.get(&target.provider)
-            && let Some(permit) = gate.reserve(event.lane(), party, event.targets.iter().filter(|t| t.provider == target.provider).count())
-        {
-            room.push((target.provider.clone(), permit));
-        }
-    }
-    room
-}
-
-fn dispose(worker: &Worker, taken: &Taken, target: &Target, room: &[(Arc<str>, Room)]) -> Disposition {
-    let supported = worker.gates.get(&target.provider).is_some_and(|gate| gate.provider.supports(target));
-    if target.token_expires_at().is_some_and(|end| end + EXPIRY_LEEWAY <= taken.event.received_at) {
-        Disposition::Expired
-    } else if taken.denial.is_none() {
-        Disposition::Turn
-    } else if !supported {
-        Disposition::Unsupported
-    } else if taken.approval.is_some() {
-        Disposition::Turn
-    } else if room.iter().any(|(provider, _)| *provider == target.provider) {
-        Disposition::Lease
-    } else {
-        Disposition::Wait
-    }
-}
-
 /// Commits a batch and sets off what follows: acknowledgements, and the work itself.
 async fn accept(worker: &Arc<Worker>, mut batch: Vec<Prepared>, turn: OwnedSemaphorePermit) {
     let Some(mut committed) = commit(worker, &mut batch).await else { return };
@@ -153,44 +78,46 @@ async fn accept(worker: &Arc<Worker>, mut batch: Vec<Prepared>, turn: OwnedSemap
     failpoint!("committed");
     for prepared in batch {
         let row = prepared.taken.row;
-        if let Some(reason) = committed.unstorable.remove(&row) {
-            set_aside(worker, prepared.taken, RefusalCode::InvalidField, reason);
-            continue;
-        }
-        if matches!(committed.entered.get(&row), Some(Entered::Barred)) {
-            let incident = prepared.taken.event.incident.as_deref().unwrap_or_default();
-            let reason = format!("data.incident: {incident} was cancelled, which is final: order under another name");
-            set_aside(worker, prepared.taken, RefusalCode::NotAllowed, reason);
-            continue;
-        }
-        let entered = committed.entered.get(&row).copied();
-        note_entered(worker, &prepared.taken, entered);
-        let Prepared { taken: Taken { received, event, party, row, denial, arrival, excess, .. }, targets, room, .. } = prepared;
-        let is_wide_logout = event.incident.is_none() && event.targets.iter().any(|target| target.selector.kind() != Kind::Token);
-        if let Some(arrival) = arrival {
-            arrival.land(matches!(entered, Some(Entered::New { .. })));
-        }
-        let known = match entered {
-            Some(Entered::Known(on_record)) => Some(on_record),
-            _ => None,
-        };
-        match entered {
-            Some(Entered::New { .. }) if event.incident.is_some() => worker.incidents.hurry(),
-            Some(Entered::New { leased: true, .. }) => set_to_work(worker, event, (row, party), &targets, room),
-            _ => {}
-        }
-        if excess.is_some() {
-            worker.incidents.hurry();
-        }
-        let within_rate = known.is_some() && excess.is_none() && is_wide_logout && worker.rules.authority.has_rates();
-        let worker = worker.clone();
-        worker.clone().tasks.spawn(async move {
-            if let (Some(known), None) = (known, &denial) {
-                change_known(&worker, known, None).await;
+        match (committed.unstorable.remove(&row), committed.entered.remove(&row)) {
+            (Some(reason), _) => set_aside(worker, prepared.taken, RefusalCode::InvalidField, reason),
+            (None, Some(Entered::Barred)) => {
+                let incident = prepared.taken.event.incident.as_deref().unwrap_or_default();
+                let reason = format!("data.incident: {incident} was cancelled, which is final: order under another name");
+                set_aside(worker, prepared.taken, RefusalCode::NotAllowed, reason);
             }
-            acknowledge(&worker, received, known.unwrap_or(row), denial, within_rate).await;
-        });
+            (None, entered) => follow(worker, prepared, entered),
+        }
     }
+}
+
+/// What follows the commit of an event: its work, or the change of the event that it repeats, and the acknowledgement.
+fn follow(worker: &Arc<Worker>, prepared: Prepared, entered: Option<Entered>) {
+    note_entered(worker, &prepared.taken, entered);
+    let Prepared { taken: Taken { received, event, party, row, denial, arrival, excess, .. }, targets, room, .. } = prepared;
+    let is_wide_logout = event.incident.is_none() && event.targets.iter().any(|target| target.selector.kind() != Kind::Token);
+    let known = match entered {
+        Some(Entered::Known(on_record)) => Some(on_record),
+        _ => None,
+    };
+    if let Some(arrival) = arrival {
+        arrival.land(matches!(entered, Some(Entered::New { .. })));
+    }
+    match entered {
+        Some(Entered::New { .. }) if event.incident.is_some() => worker.incidents.hurry(),
+        Some(Entered::New { leased: true, .. }) => set_to_work(worker, event, (row, party), &targets, room),
+        _ => {}
+    }
+    if excess.is_some() {
+        worker.incidents.hurry();
+    }
+    let within_rate = known.is_some() && excess.is_none() && is_wide_logout && worker.rules.authority.has_rates();
+    let worker = worker.clone();
+    worker.clone().tasks.spawn(async move {
+        if let (Some(known), None) = (known, &denial) {
+            change_known(&worker, known, None).await;
+        }
+        acknowledge(&worker, received, known.unwrap_or(row), denial, within_rate).await;
+    });
 }
 
 /// Counts an event, and tells of one whose identity is on record with other content: a publisher's mistake, or somebody's try to have it dropped.
@@ -285,32 +212,6 @@ async fn insert(worker: &Worker, batch: &[Prepared]) -> Result<Committed, StoreE
             Ok(all)
         }
         (Err(error), _) => Err(error),
-    }
-}
-
-impl Prepared {
-    fn row(&self) -> NewEvent<'_> {
-        let Taken { row, event, approval, .. } = &self.taken;
-        self.of(*row, event, None, &self.targets, approval.as_ref())
-    }
-
-    fn excess(&self) -> Option<NewEvent<'_>> {
-        let Excess { event, row, approval } = self.taken.excess.as_ref()?;
-        Some(self.of(*row, event, Some(self.taken.row), &self.excess, Some(approval)))
-    }
-
-    fn of<'a>(
-        &'a self,
-        row: Uuid,
-        event: &'a LogoutEvent,
-        beside: Option<Uuid>,
-        targets: &'a [NewTarget],
-        incident: Option<&'a Approval>,
-    ) -> NewEvent<'a> {
-        let Taken { received, party, body_sha256, content_sha256, .. } = &self.taken;
-        let (party, body_sha256, content_sha256) = (*party, *body_sha256, *content_sha256);
-        let broker_user = received.origin.broker_user.as_deref();
-        NewEvent { row, event, body_sha256, content_sha256, beside, broker_user, party, targets, incident }
     }
 }
 

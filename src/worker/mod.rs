@@ -2,7 +2,7 @@
 //!
 //! 0. `enter`: find a usable schema, register
 //! 1. `intake`: parse, `refuse` bad input, publish the denial
-//! 2. `accept`: seal the tokens; commit event, targets and leases; acknowledge
+//! 2. `accept`: `prepare` the targets, their tokens sealed; commit event, targets and leases; acknowledge
 //! 3. `revoke`: call the provider, refresh tokens first, through its `gate`
 //! 4. `record`: publish the confirmation; commit attempts and results
 //!
@@ -29,6 +29,7 @@ mod incidents;
 mod intake;
 mod job;
 mod lanes;
+mod prepare;
 mod recent;
 mod record;
 mod refuse;
