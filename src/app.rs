@@ -12,7 +12,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::VERSION;
 use crate::authorization::Rates;
-use crate::broker::{Beats, Broker, BrokerError, Intake, Publisher, QUEUES, Refusals, Reports, Sinks, Snapshots};
+use crate::broker::{
+    Beats, Broker, BrokerError, Intake, Publisher, QUEUES, Refusals, Reports, Sinks, Snapshots,
+};
 use crate::clock::Clock;
 use crate::config::{ClaimNames, Config, ProviderConfig};
 use crate::event::{ProviderRule, Rules};
@@ -79,8 +81,11 @@ pub fn providers(configs: &BTreeMap<Arc<str>, ProviderConfig>) -> Result<Vec<Pro
 }
 
 fn rules(config: &Config) -> Rules {
-    let rule =
-        |(name, p): (&Arc<str>, &ProviderConfig)| ProviderRule { name: name.clone(), issuer: p.issuer.clone(), token_ttl: p.token_ttl };
+    let rule = |(name, p): (&Arc<str>, &ProviderConfig)| ProviderRule {
+        name: name.clone(),
+        issuer: p.issuer.clone(),
+        token_ttl: p.token_ttl,
+    };
     Rules {
         max_message_bytes: config.limits.max_message_bytes,
         max_targets: config.limits.max_targets,
@@ -96,23 +101,34 @@ fn claim_names(config: &Config) -> BTreeMap<Arc<str>, ClaimNames> {
 }
 
 fn gates(config: &Config, clock: &Clock) -> Result<BTreeMap<Arc<str>, Gate>, ProviderSetupError> {
-    let limits = |provider: &Provider| config.providers.get(provider.name()).map_or((1, None), |p| (p.concurrency, p.rate_per_s));
+    let limits = |provider: &Provider| {
+        config.providers.get(provider.name()).map_or((1, None), |p| (p.concurrency, p.rate_per_s))
+    };
     Ok(providers(&config.providers)?
         .into_iter()
         .map(|p| (p.name().clone(), (limits(&p), p)))
-        .map(|(n, ((concurrency, rate), p))| (n, Gate::new(p.by(clock.clone()), concurrency, rate.map(f64::from))))
+        .map(|(n, ((concurrency, rate), p))| {
+            (n, Gate::new(p.by(clock.clone()), concurrency, rate.map(f64::from)))
+        })
         .map(|(n, gate)| {
-            (n.clone(), gate.honouring_at_most(config.providers.get(&n).map_or(config.retry.retry_after_max, |p| p.retry_after_max)))
+            (
+                n.clone(),
+                gate.honouring_at_most(
+                    config.providers.get(&n).map_or(config.retry.retry_after_max, |p| p.retry_after_max),
+                ),
+            )
         })
         .collect())
 }
 
-/// A verifier that starts reads the stream back to the longest denial: one that the stream has dropped by then would be accepted again.
+/// A verifier that starts reads the stream back to the longest denial: one that the stream has dropped by
+/// then would be accepted again.
 fn warn_of_short_stream(config: &Config) {
     let kept = config.invalidation.stream_max_age;
     for (provider, longer) in config.providers.iter().filter(|(_, p)| p.token_ttl > kept) {
         tracing::warn!(%provider, token_ttl_s = longer.token_ttl.as_secs(), stream_max_age_s = kept.as_secs(),
-            "invalidation.stream_max_age is shorter than the provider's token_ttl: a verifier that starts late misses denials that are still needed");
+            "invalidation.stream_max_age is shorter than the provider's token_ttl: a verifier that starts \
+                late misses denials that are still needed");
     }
 }
 
@@ -138,12 +154,15 @@ pub async fn run(config: Config, migrate: bool, stop: CancellationToken) -> Resu
     let keyring = Keyring::parse(&config.sealing_keys)?;
     let clock = Clock::default();
     let gates = gates(&config, &clock)?;
-    let broker = Arc::new(Broker::new(&config.amqp, &config.invalidation, &config.instance).map_err(AppError::Setting)?);
+    let broker = Arc::new(
+        Broker::new(&config.amqp, &config.invalidation, &config.instance).map_err(AppError::Setting)?,
+    );
     let store = Store::new(&config.database).map_err(|e| AppError::Setting(e.to_string()))?;
     let listener = http::bind(config.http_listen).await.map_err(AppError::Listen)?;
     let (notes_tx, notes) = mpsc::unbounded_channel();
     let hard = CancellationToken::new();
-    let publisher = Publisher::start(broker.clone(), "publish", Schedule::reconnecting(), clock.clone(), hard.clone());
+    let publisher =
+        Publisher::start(broker.clone(), "publish", Schedule::reconnecting(), clock.clone(), hard.clone());
     let refusals = Refusals::start(broker.clone(), Schedule::reconnecting(), clock.clone(), hard.clone());
     let worker = Arc::new(Worker {
         number: SetOnce::new(),
@@ -280,7 +299,10 @@ async fn finish(running: Running, grace: Duration) {
     worker.database_up.store(false, Ordering::Relaxed);
     match (in_time, left) {
         (true, Ok(Ok(()))) => tracing::info!("stopped; nothing was left in flight"),
-        _ => tracing::warn!(in_time, "stopped before everything in flight was finished; other workers take it over"),
+        _ => tracing::warn!(
+            in_time,
+            "stopped before everything in flight was finished; other workers take it over"
+        ),
     }
 }
 

@@ -51,7 +51,10 @@ mod tests {
     #[test]
     fn the_limit_itself_goes_without() {
         let rules = rules(&[], 10);
-        assert_eq!([0, 10, 11, i64::MAX].map(|targets| rules.is_too_many(targets)), [false, false, true, true]);
+        assert_eq!(
+            [0, 10, 11, i64::MAX].map(|targets| rules.is_too_many(targets)),
+            [false, false, true, true]
+        );
         assert!(super::tests::rules(&[], 0).is_too_many(1));
     }
 }

@@ -1,7 +1,8 @@
 //! Who may order what: the rules of `[authorization]`, for whoever sent an event.
 //!
-//! A right is never won by saying less or more of oneself: an event that names no sender has the rights of all listed users together, unless
-//! `[authorization.anonymous]` says otherwise, and one that says who sent it first, without coming from an operator, needs the rights of both.
+//! A right is never won by saying less or more of oneself: an event that names no sender has the rights of
+//! all listed users together, unless `[authorization.anonymous]` says otherwise, and one that says who sent
+//! it first, without coming from an operator, needs the rights of both.
 
 mod rate;
 mod remarks;
@@ -28,7 +29,8 @@ pub struct Rights {
     pub kinds: Option<Vec<Kind>>,
     /// Names of providers.
     pub providers: Option<Vec<String>>,
-    /// How many targets that are no tokens go at once, within a minute, over all workers. What comes beyond that waits for a second person.
+    /// How many targets that are no tokens go at once, within a minute, over all workers. What comes beyond
+    /// that waits for a second person.
     pub wide_targets_per_minute: Option<u32>,
 }
 
@@ -53,7 +55,8 @@ pub enum Original {
     /// It says nothing: whoever published it.
     #[default]
     NotSaid,
-    /// These, `None` being one whom it did not name. Several where it was put back by users that are no operators.
+    /// These, `None` being one whom it did not name. Several where it was put back by users that are no
+    /// operators.
     Senders(Vec<Option<String>>),
     /// The header is of another form.
     Unreadable,
@@ -69,8 +72,9 @@ pub struct Limit<'a> {
 }
 
 impl Authority {
-    /// Decides whose rights count. An operator puts back what others sent: it has their rights, and is on record under the first of them. Anybody
-    /// else who says so has no right that those have not, nor they one that the publisher has not.
+    /// Decides whose rights count. An operator puts back what others sent: it has their rights, and is on
+    /// record under the first of them. Anybody else who says so has no right that those have not, nor they
+    /// one that the publisher has not.
     pub fn attribute(&self, origin: &mut Origin) {
         let Original::Senders(senders) = &mut origin.original else { return };
         let mut senders = std::mem::take(senders);
@@ -88,18 +92,26 @@ impl Authority {
     pub fn refuse_type(&self, origin: &Origin, event_type: EventType) -> Option<String> {
         if origin.original == Original::Unreadable {
             return Some(
-                "header x-original-user is not the name of a broker user; `dead requeue` sets it, publishers leave it out".to_owned(),
+                "header x-original-user is not the name of a broker user; `dead requeue` sets it, publishers \
+                    leave it out".to_owned(),
             );
         }
         let (allowed, setting) = match event_type {
             EventType::Logout => (self.logout_users.as_ref()?, "authorization.logout_users"),
             EventType::MassRevocation => (&self.mass_revocation_users, "authorization.mass_revocation_users"),
         };
-        let mut refused = origin.senders().filter(|sender| !sender.is_some_and(|user| allowed.iter().any(|allowed| allowed == user)));
+        let mut refused = origin
+            .senders()
+            .filter(|sender| !sender.is_some_and(|user| allowed.iter().any(|allowed| allowed == user)));
         let publisher = match refused.next()? {
-            Some(user) => format!("broker user {} is not in {setting}: add it there to allow this", quoted(user)),
+            Some(user) => {
+                format!("broker user {} is not in {setting}: add it there to allow this", quoted(user))
+            }
             None => {
-                format!("the message names no publisher: set the AMQP user_id property to the broker user, and list that user in {setting}")
+                format!(
+                    "the message names no publisher: set the AMQP user_id property to the broker user, and \
+                        list that user in {setting}"
+                )
             }
         };
         Some(format!("type {} was refused: {publisher}", event_type.as_str()))
@@ -117,7 +129,9 @@ impl Authority {
             None => self.anonymous.is_none(),
         });
         let anonymous = self.anonymous.iter().filter(move |_| sender.is_none());
-        listed.map(move |(user, rights)| limit(Some(user.as_str()), rights)).chain(anonymous.map(move |rights| limit(None, rights)))
+        listed
+            .map(move |(user, rights)| limit(Some(user.as_str()), rights))
+            .chain(anonymous.map(move |rights| limit(None, rights)))
     }
 
     /// Whether anybody's rate is limited.
@@ -136,7 +150,9 @@ impl Limit<'_> {
     pub fn refuse_source(&self, source: &str) -> Option<String> {
         let allowed = self.rights.sources.as_ref()?;
         let is_allowed = allowed.iter().any(|allowed| fits(allowed, source));
-        (!is_allowed).then(|| format!("source {} is refused: {}", quoted(source), self.may("sources", &allowed.join(", "))))
+        (!is_allowed).then(|| {
+            format!("source {} is refused: {}", quoted(source), self.may("sources", &allowed.join(", ")))
+        })
     }
 
     /// Why a target of this kind at this provider may not be ordered; `None`: it may.
@@ -144,19 +160,33 @@ impl Limit<'_> {
         let Rights { kinds, providers, .. } = self.rights;
         if let Some(kinds) = kinds.as_ref().filter(|kinds| !kinds.contains(&kind)) {
             let kinds: Vec<_> = kinds.iter().map(|kind| kind.as_str()).collect();
-            return Some(format!("is of kind {}, which is refused: {}", kind.as_str(), self.may("kinds", &kinds.join(", "))));
+            return Some(format!(
+                "is of kind {}, which is refused: {}",
+                kind.as_str(),
+                self.may("kinds", &kinds.join(", "))
+            ));
         }
-        let providers = providers.as_ref().filter(|providers| !providers.iter().any(|allowed| allowed == provider))?;
-        Some(format!("is of provider {}, which is refused: {}", quoted(provider), self.may("providers", &providers.join(", "))))
+        let providers =
+            providers.as_ref().filter(|providers| !providers.iter().any(|allowed| allowed == provider))?;
+        Some(format!(
+            "is of provider {}, which is refused: {}",
+            quoted(provider),
+            self.may("providers", &providers.join(", "))
+        ))
     }
 
     fn may(&self, what: &str, allowed: &str) -> String {
         let allowed = if allowed.is_empty() { "none" } else { allowed };
         match (self.sender, self.user) {
-            (Some(user), _) => format!("broker user {} may order {what} {allowed} (authorization.users)", quoted(user)),
-            (None, None) => format!("a message that names no publisher may order {what} {allowed} (authorization.anonymous)"),
+            (Some(user), _) => {
+                format!("broker user {} may order {what} {allowed} (authorization.users)", quoted(user))
+            }
+            (None, None) => format!(
+                "a message that names no publisher may order {what} {allowed} (authorization.anonymous)"
+            ),
             (None, Some(user)) => format!(
-                "the message names no publisher, so what broker user {} may holds for it, too: {what} {allowed}; \
+                "the message names no publisher, so what broker user {} may holds for it, too: {what} \
+                    {allowed}; \
                  set the AMQP user_id property, or say in authorization.anonymous what such messages may",
                 quoted(user)
             ),

@@ -1,7 +1,9 @@
-//! The time of day. Every worker takes it from the database's clock, so that cutoffs, lifetimes and budgets mean the same on all machines.
+//! The time of day. Every worker takes it from the database's clock, so that cutoffs, lifetimes and budgets
+//! mean the same on all machines.
 //!
-//! The database's clock is read at registration and at each renewal of the lease, and carried on by the monotonic clock, which no step of this machine's
-//! own clock moves. Before the first reading, this machine's clock is all there is.
+//! The database's clock is read at registration and at each renewal of the lease, and carried on by the
+//! monotonic clock, which no step of this machine's own clock moves. Before the first reading, this machine's
+//! clock is all there is.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +14,8 @@ use uuid::{ContextV7, Timestamp, Uuid};
 
 /// A clock that is off by more is an error in the log: cutoffs have whole seconds.
 pub const TOLERATED: time::Duration = time::Duration::seconds(2);
-/// What the monotonic clock may drift since an estimate, as a part of the time since: 100 ppm, more than NTP slews by in good order.
+/// What the monotonic clock may drift since an estimate, as a part of the time since: 100 ppm, more than NTP
+/// slews by in good order.
 const DRIFT: u32 = 10_000;
 /// In place of the base as long as nothing is known.
 const UNKNOWN: i64 = i64::MIN;
@@ -46,7 +49,8 @@ pub enum Turn {
     CameBack,
 }
 
-/// The time that the database had when the monotonic clock was at its origin, and by how much that may be wrong.
+/// The time that the database had when the monotonic clock was at its origin, and by how much that may be
+/// wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Estimate {
     /// Nanoseconds since 1970.
@@ -149,7 +153,11 @@ impl Clock {
 impl Offset {
     /// In milliseconds, as `audit.workers` has it.
     pub fn millis(&self) -> i64 {
-        i64::try_from(self.ahead.whole_milliseconds()).unwrap_or(if self.ahead.is_negative() { i64::MIN } else { i64::MAX })
+        i64::try_from(self.ahead.whole_milliseconds()).unwrap_or(if self.ahead.is_negative() {
+            i64::MIN
+        } else {
+            i64::MAX
+        })
     }
 
     /// Whether it is off by more than is [`TOLERATED`].
@@ -157,7 +165,8 @@ impl Offset {
         self.ahead.abs() > TOLERATED
     }
 
-    /// Whether it is off for sure. One that was off is so until it is well within what is tolerated, so that an episode is told once.
+    /// Whether it is off for sure. One that was off is so until it is well within what is tolerated, so that
+    /// an episode is told once.
     fn is_off(&self, was_off: bool) -> bool {
         let tolerated = if was_off { TOLERATED / 2 } else { TOLERATED };
         self.ahead.abs().saturating_sub(self.error.try_into().unwrap_or(time::Duration::MAX)) > tolerated
@@ -167,8 +176,9 @@ impl Offset {
 impl Estimate {
     /// The estimate after a reading that was asked for and answered at these times since the origin.
     ///
-    /// An answer says no more than that the base lies between two bounds, a round trip apart. A quick answer is worth more than a slow one: where it tells
-    /// more than is known, the middle of the bounds is the new estimate; else the old one stays, moved into the bounds if it lies outside.
+    /// An answer says no more than that the base lies between two bounds, a round trip apart. A quick answer
+    /// is worth more than a slow one: where it tells more than is known, the middle of the bounds is the new
+    /// estimate; else the old one stays, moved into the bounds if it lies outside.
     fn after(before: Option<Self>, sent: Duration, database: OffsetDateTime, received: Duration) -> Self {
         let database = nanos(database);
         let (low, high) = (database.saturating_sub(whole(received)), database.saturating_sub(whole(sent)));

@@ -72,7 +72,8 @@ pub struct LogoutEvent {
     pub occurred_at: Option<OffsetDateTime>,
     /// When this worker received it.
     pub received_at: OffsetDateTime,
-    /// Cutoff of wide targets: `data.not_before`, else `time`, else the receipt. A logout's never lies after the receipt.
+    /// Cutoff of wide targets: `data.not_before`, else `time`, else the receipt. A logout's never lies after
+    /// the receipt.
     pub not_before: OffsetDateTime,
     /// `data.not_before` as the event says it.
     pub asked_not_before: Option<OffsetDateTime>,
@@ -97,9 +98,11 @@ pub struct Origin {
     pub queue: Arc<str>,
     /// Routing key it was published with.
     pub routing_key: String,
-    /// The AMQP `user_id` property, validated by RabbitMQ; of a message that an operator put back, who sent it first.
+    /// The AMQP `user_id` property, validated by RabbitMQ; of a message that an operator put back, who sent
+    /// it first.
     pub broker_user: Option<String>,
-    /// Who sent it first, as the header of a message that was put back says. Empty once that is judged: see [`Authority::attribute`].
+    /// Who sent it first, as the header of a message that was put back says. Empty once that is judged: see
+    /// [`Authority::attribute`].
     pub original: Original,
     /// Whose rights it needs, all of them; empty: those of `broker_user`.
     pub senders: Vec<Option<String>>,
@@ -107,7 +110,8 @@ pub struct Origin {
     pub requeued_by: Option<String>,
     /// The AMQP `content_type` property.
     pub content_type: Option<String>,
-    /// AMQP names of the properties, `routing_key` among them, that were not UTF-8 or, of headers, nested too deep.
+    /// AMQP names of the properties, `routing_key` among them, that were not UTF-8 or, of headers, nested too
+    /// deep.
     pub unreadable: Vec<&'static str>,
 }
 
@@ -145,7 +149,10 @@ pub struct Rules {
 impl Rules {
     /// How long a token of this provider lives at most, where nothing is known of it.
     pub fn token_ttl(&self, provider: &str) -> Duration {
-        self.providers.iter().find(|rule| *rule.name == *provider).map_or(Duration::ZERO, |rule| rule.token_ttl)
+        self.providers
+            .iter()
+            .find(|rule| *rule.name == *provider)
+            .map_or(Duration::ZERO, |rule| rule.token_ttl)
     }
 }
 
@@ -163,7 +170,12 @@ pub struct ProviderRule {
 /// Reads one delivery. `received_at` is this worker's clock.
 ///
 /// The refusal of the first broken rule carries the event's `source` and `id` where those two could be read.
-pub fn parse(body: &[u8], origin: &Origin, rules: &Rules, received_at: OffsetDateTime) -> Result<LogoutEvent, Refusal> {
+pub fn parse(
+    body: &[u8],
+    origin: &Origin,
+    rules: &Rules,
+    received_at: OffsetDateTime,
+) -> Result<LogoutEvent, Refusal> {
     envelope::check_readable(origin)?;
     envelope::check_size(body, rules)?;
     envelope::check_content_type(origin)?;
@@ -172,7 +184,8 @@ pub fn parse(body: &[u8], origin: &Origin, rules: &Rules, received_at: OffsetDat
     let id = event.required_word("id", envelope::MAX_ID_BYTES);
     let (known_source, known_id) = (source.as_ref().ok().cloned(), id.as_ref().ok().cloned());
     let identity = Identity { source, id };
-    read(event, identity, origin, rules, received_at).map_err(|refusal| refusal.of_event(known_source, known_id))
+    read(event, identity, origin, rules, received_at)
+        .map_err(|refusal| refusal.of_event(known_source, known_id))
 }
 
 /// `source` and `id`, read ahead of everything else but judged in their turn.

@@ -1,8 +1,11 @@
-//! An incident's record as one file that an auditor can check a year later, without this program's database or its word.
+//! An incident's record as one file that an auditor can check a year later, without this program's database
+//! or its word.
 //!
-//! The file is an uncompressed POSIX ustar archive of [`MEMBERS`], `manifest.json` and `signature.json`. The manifest pins every member: its size, its
-//! SHA-256, and a hash chain over its lines. An Ed25519 signature covers the manifest's bytes. Headers, padding and `signature.json` follow from the
-//! manifest byte for byte and are compared with what they must be, so no byte of the file is free. `docs/evidence.md` tells auditors.
+//! The file is an uncompressed POSIX ustar archive of [`MEMBERS`], `manifest.json` and `signature.json`. The
+//! manifest pins every member: its size, its SHA-256, and a hash chain over its lines. An Ed25519 signature
+//! covers the manifest's bytes. Headers, padding and `signature.json` follow from the manifest byte for byte
+//! and are compared with what they must be, so no byte of the file is free. `docs/evidence.md` tells
+//! auditors.
 
 mod archive;
 mod chain;
@@ -22,8 +25,15 @@ pub use verify::{Verified, digest, verify};
 pub const FORMAT: &str = "revocation-worker evidence 1";
 
 /// The members that hold the record, in the order of the archive.
-pub const MEMBERS: [&str; 7] =
-    ["incident.json", "revocations.ndjson", "attempts.ndjson", "operations.ndjson", "verifiers.ndjson", "propagation.ndjson", README];
+pub const MEMBERS: [&str; 7] = [
+    "incident.json",
+    "revocations.ndjson",
+    "attempts.ndjson",
+    "operations.ndjson",
+    "verifiers.ndjson",
+    "propagation.ndjson",
+    README,
+];
 
 /// What the archive is and how to check it, for whoever unpacks it.
 const README: &str = "README.txt";

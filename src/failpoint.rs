@@ -1,4 +1,5 @@
-//! Named places where a test build kills or freezes itself. Without the feature `failpoints` nothing of it is compiled.
+//! Named places where a test build kills or freezes itself. Without the feature `failpoints` nothing of it is
+//! compiled.
 
 /// Marks a step of an event: `failpoint!("committed")`. Does nothing without the feature.
 #[macro_export]
@@ -10,10 +11,21 @@ macro_rules! failpoint {
 }
 
 /// Every name, in an event's order.
-pub const NAMES: [&str; 10] =
-    ["received", "parsed", "denied", "committed", "acked", "claimed", "sent", "responded", "confirmed", "recorded"];
+pub const NAMES: [&str; 10] = [
+    "received",
+    "parsed",
+    "denied",
+    "committed",
+    "acked",
+    "claimed",
+    "sent",
+    "responded",
+    "confirmed",
+    "recorded",
+];
 
-/// `KILL_AT=<name>:<n>` sends this process SIGKILL when the place is reached for the n-th time; `PAUSE_AT` sends SIGSTOP.
+/// `KILL_AT=<name>:<n>` sends this process SIGKILL when the place is reached for the n-th time; `PAUSE_AT`
+/// sends SIGSTOP.
 #[cfg(feature = "failpoints")]
 pub fn reached(name: &'static str) {
     use std::collections::HashMap;

@@ -31,7 +31,8 @@ pub struct Health {
     pub ping: Arc<Ping>,
 }
 
-/// The last look at Postgres: when, and what was wrong. However many ask, one looks, and the others wait for what it sees.
+/// The last look at Postgres: when, and what was wrong. However many ask, one looks, and the others wait for
+/// what it sees.
 #[derive(Default)]
 pub struct Ping(Mutex<Option<(Instant, Option<String>)>>);
 
@@ -49,17 +50,21 @@ pub async fn serve(listener: TcpListener, health: Health, stop: CancellationToke
         tracing::info!(%address, "health and metrics are served");
     }
     let answer = move |request: Request| {
-        let (health, method, path) = (health.clone(), request.method().clone(), request.uri().path().to_owned());
+        let (health, method, path) =
+            (health.clone(), request.method().clone(), request.uri().path().to_owned());
         async move { health.answer(method.as_str(), &path).await }
     };
     server::serve(listener, answer, stop.cancelled_owned()).await;
 }
 
 impl Ping {
-    /// What is wrong with Postgres. The look goes on where who asked has gone: else each who asks and goes would leave a session behind.
+    /// What is wrong with Postgres. The look goes on where who asked has gone: else each who asks and goes
+    /// would leave a session behind.
     async fn problem(self: &Arc<Self>, worker: &Arc<Worker>) -> Option<String> {
         let (ping, worker) = (self.clone(), worker.clone());
-        tokio::spawn(async move { ping.look(&worker).await }).await.unwrap_or_else(|error| Some(error.to_string()))
+        tokio::spawn(async move { ping.look(&worker).await })
+            .await
+            .unwrap_or_else(|error| Some(error.to_string()))
     }
 
     async fn look(&self, worker: &Worker) -> Option<String> {
@@ -104,25 +109,38 @@ impl Health {
         Snapshot {
             consuming: *self.consuming.borrow(),
             publishing: worker.publisher.is_connected(),
-            in_hand: worker.window.in_hand().map(|seen| (seen.queue, [seen.messages, seen.bytes, usize::from(seen.is_full)])).to_vec(),
+            in_hand: worker
+                .window
+                .in_hand()
+                .map(|seen| (seen.queue, [seen.messages, seen.bytes, usize::from(seen.is_full)]))
+                .to_vec(),
             database: worker.database_up.load(Ordering::Relaxed),
             clock_offset: worker.clock.offset().map(|offset| offset.ahead.as_seconds_f64()),
-            providers: worker.gates.iter().map(|(name, gate)| (name.to_string(), gate.breaker(), gate.in_flight())).collect(),
+            providers: worker
+                .gates
+                .iter()
+                .map(|(name, gate)| (name.to_string(), gate.breaker(), gate.in_flight()))
+                .collect(),
             probes: worker
                 .gates
                 .iter()
-                .flat_map(|(name, gate)| gate.probes().map(|(result, count)| (name.to_string(), result, count)))
+                .flat_map(|(name, gate)| {
+                    gate.probes().map(|(result, count)| (name.to_string(), result, count))
+                })
                 .collect(),
         }
     }
 
-    /// 200 when broker, topology and database are reachable, the worker is registered and the worker is not stopping; else 503 with a line for each that is not.
+    /// 200 when broker, topology and database are reachable, the worker is registered and the worker is not
+    /// stopping; else 503 with a line for each that is not.
     async fn ready(&self) -> Reply {
         let seen = self.snapshot();
         let database = match (seen.database, self.ping.problem(&self.worker).await) {
             (_, Some(problem)) => Some(problem),
             (false, None) => Some("the worker's last call to the database failed".to_owned()),
-            (true, None) if self.worker.number.get().is_none() => Some("not registered yet: the schema is being looked at".to_owned()),
+            (true, None) if self.worker.number.get().is_none() => {
+                Some("not registered yet: the schema is being looked at".to_owned())
+            }
             (true, None) => None,
         };
         let problems: Vec<_> = [

@@ -1,18 +1,25 @@
-//! Revokes OAuth tokens everywhere after a logout: at the identity provider, at every local verifier, on record.
+//! Revokes OAuth tokens everywhere after a logout: at the identity provider, at every local verifier, on
+//! record.
 //!
 //! # One event's walk
 //!
-//! 1. [`broker`] takes a delivery from `revocation.logout`, `revocation.mass` or `revocation.cutoff` and does not acknowledge it yet.
-//! 2. [`event::parse`] turns its bytes into a valid [`event::LogoutEvent`], or into a [`event::Refusal`] that goes to
-//!    `revocation.dead` and `audit.rejected_events`.
-//! 3. [`worker`] publishes the denial ([`invalidation::Phase::Requested`]) and, side by side, seals the tokens ([`seal`]) and commits
-//!    event and targets to Postgres ([`store`]), already leased to this worker. After both, it acknowledges.
-//!    A mass revocation's targets wait for their incident's turn instead, and where a second person must approve, its denial waits too.
-//! 4. Each target is revoked by its [`provider`], refresh tokens first, behind a gate that knows when to leave the provider alone.
-//! 5. [`outcome::settle`] computes the target's next state, once: final, or due again by the schedule of [`retry`].
-//! 6. The confirmation is published ([`invalidation::Phase::Confirmed`]), then attempt and state are committed together.
+//! 1. [`broker`] takes a delivery from `revocation.logout`, `revocation.mass` or `revocation.cutoff` and does
+//!    not acknowledge it yet.
+//! 2. [`event::parse`] turns its bytes into a valid [`event::LogoutEvent`], or into a [`event::Refusal`] that
+//!    goes to `revocation.dead` and `audit.rejected_events`.
+//! 3. [`worker`] publishes the denial ([`invalidation::Phase::Requested`]) and, side by side, seals the
+//!    tokens ([`seal`]) and commits event and targets to Postgres ([`store`]), already leased to this worker.
+//!    After both, it acknowledges. A mass revocation's targets wait for their incident's turn instead, and
+//!    where a second person must approve, its denial waits too.
+//! 4. Each target is revoked by its [`provider`], refresh tokens first, behind a gate that knows when to
+//!    leave the provider alone.
+//! 5. [`outcome::settle`] computes the target's next state, once: final, or due again by the schedule of
+//!    [`retry`].
+//! 6. The confirmation is published ([`invalidation::Phase::Confirmed`]), then attempt and state are
+//!    committed together.
 //!
-//! Whatever stops in between, the event is in the broker or its targets are in Postgres, and a live worker goes on.
+//! Whatever stops in between, the event is in the broker or its targets are in Postgres, and a live worker
+//! goes on.
 //!
 //! # The map
 //!
@@ -41,9 +48,10 @@
 //! | what does an auditor get | [`evidence`], `docs/evidence.md` |
 //! | who wires it | [`app`] |
 //!
-//! Pure modules ([`approval`], [`authorization`], [`clock`], [`config`], [`event`], [`evidence`], [`invalidation`], [`outcome`], [`report`], [`retry`], [`seal`], [`target`],
-//! [`visible`])
-//! import no adapter; only [`broker`] uses lapin, only [`provider`] reqwest, only [`store`] sqlx. The feature `sandbox` plays the world outside, and speaks to all three as that world does.
+//! Pure modules ([`approval`], [`authorization`], [`clock`], [`config`], [`event`], [`evidence`],
+//! [`invalidation`], [`outcome`], [`report`], [`retry`], [`seal`], [`target`], [`visible`]) import no
+//! adapter; only [`broker`] uses lapin, only [`provider`] reqwest, only [`store`] sqlx. The feature `sandbox`
+//! plays the world outside, and speaks to all three as that world does.
 
 pub mod app;
 pub mod approval;

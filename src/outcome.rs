@@ -1,4 +1,5 @@
-//! What a provider's answer means: computed once, here and in each provider's `classify`, and everything else derives from it.
+//! What a provider's answer means: computed once, here and in each provider's `classify`, and everything else
+//! derives from it.
 
 use std::time::Duration;
 
@@ -76,12 +77,14 @@ pub enum Verdict {
     Contradicted,
     /// May work later: network, timeout, 408, 425, 429, 5xx, body-coded throttling.
     Transient,
-    /// What came back is no readable HTTP; the call may have worked. Only within `provider`, which makes it `Transient`.
+    /// What came back is no readable HTTP; the call may have worked. Only within `provider`, which makes it
+    /// `Transient`.
     Unreadable,
     /// Will work when a person has mended something: credentials, 3xx, host name, certificate.
     Misconfigured,
-    /// Reads like bad credentials or a wrong endpoint, but came to a call that names a target: some servers blame the client for a token of another
-    /// one. Whose fault it is, a probe that names no target decides (`worker/doubts.rs`); until then the target waits and spends no attempt.
+    /// Reads like bad credentials or a wrong endpoint, but came to a call that names a target: some servers
+    /// blame the client for a token of another one. Whose fault it is, a probe that names no target decides
+    /// (`worker/doubts.rs`); until then the target waits and spends no attempt.
     Doubted,
     /// The provider has no such call, or refuses this token type, for good.
     Unsupported,
@@ -128,10 +131,15 @@ impl Answer {
 
     /// The same answer to a call that names no target: there it is no target's fault.
     pub fn undoubted(self) -> Self {
-        if self.verdict == Verdict::Doubted { self.ruled(Verdict::Misconfigured, "check the address and the credentials") } else { self }
+        if self.verdict == Verdict::Doubted {
+            self.ruled(Verdict::Misconfigured, "check the address and the credentials")
+        } else {
+            self
+        }
     }
 
-    /// The same answer, now that it is known what it means. The sentence goes on with what follows from it, which is never cut.
+    /// The same answer, now that it is known what it means. The sentence goes on with what follows from it,
+    /// which is never cut.
     pub fn ruled(self, verdict: Verdict, follows: &str) -> Self {
         let room = LONGEST_ERROR.saturating_sub(follows.chars().count() + 2);
         let said: String = self.error.unwrap_or_default().chars().take(room).collect();
@@ -150,9 +158,11 @@ pub struct Standing {
     pub token_expires_at: Option<OffsetDateTime>,
     /// End of the budget where the lifetime is unknown.
     pub give_up_at: OffsetDateTime,
-    /// Whether the provider fails for everybody and is left alone: then a failure is its own, and not counted against the target.
+    /// Whether the provider fails for everybody and is left alone: then a failure is its own, and not counted
+    /// against the target.
     pub is_outage: bool,
-    /// Whether attempt after attempt was answered by what is no readable HTTP: waiting mends that seldom, so a person is told.
+    /// Whether attempt after attempt was answered by what is no readable HTTP: waiting mends that seldom, so
+    /// a person is told.
     pub is_unreadable: bool,
 }
 
@@ -188,20 +198,32 @@ pub fn settle(answer: &Answer, standing: &Standing, schedule: &Schedule, now: Of
         Verdict::Done(proof) => settled(State::Revoked, Some(proof)),
         Verdict::Unsupported => settled(State::Unsupported, None),
         Verdict::Refused => open(State::Parked, None, true, schedule.resweep_every()),
-        _ if standing.token_expires_at.is_some_and(|end| now >= end + EXPIRY_LEEWAY) => settled(State::Expired, None),
-        Verdict::Transient if out_of_time || standing.is_unreadable => open(State::Parked, None, true, schedule.resweep_every()),
+        _ if standing.token_expires_at.is_some_and(|end| now >= end + EXPIRY_LEEWAY) => {
+            settled(State::Expired, None)
+        }
+        Verdict::Transient if out_of_time || standing.is_unreadable => {
+            open(State::Parked, None, true, schedule.resweep_every())
+        }
         Verdict::Doubted if out_of_time => open(State::Parked, None, true, schedule.resweep_every()),
-        Verdict::Contradicted if out_of_time => open(State::Parked, Some(Proof::Contradicted), true, schedule.resweep_every()),
+        Verdict::Contradicted if out_of_time => {
+            open(State::Parked, Some(Proof::Contradicted), true, schedule.resweep_every())
+        }
         Verdict::Transient if standing.is_outage => open(State::Pending, None, false, delay()),
         Verdict::Transient | Verdict::Unreadable => open(State::Pending, None, true, delay()),
         Verdict::Contradicted => open(State::Pending, Some(Proof::Contradicted), true, delay()),
-        // The provider's breaker holds everything back and the schedule is not touched. The target that was asked about rests a little longer than
-        // the others, so that where targets are the probes the next one is made with another: some servers blame the credentials for one target.
-        Verdict::Misconfigured => open(State::Pending, None, false, schedule.delay(standing.attempt, None).min(LONGEST_PROBE_REST)),
-        // Added, not the least: a crowd in doubt must not return in the same moment.
-        Verdict::Doubted => {
-            open(State::Pending, None, false, SHORTEST_REST.saturating_add(schedule.delay(standing.attempt, answer.retry_after)))
+        // The provider's breaker holds everything back and the schedule is not touched. The target that was
+        // asked about rests a little longer than the others, so that where targets are the probes the next
+        // one is made with another: some servers blame the credentials for one target.
+        Verdict::Misconfigured => {
+            open(State::Pending, None, false, schedule.delay(standing.attempt, None).min(LONGEST_PROBE_REST))
         }
+        // Added, not the least: a crowd in doubt must not return in the same moment.
+        Verdict::Doubted => open(
+            State::Pending,
+            None,
+            false,
+            SHORTEST_REST.saturating_add(schedule.delay(standing.attempt, answer.retry_after)),
+        ),
     }
 }
 
@@ -222,17 +244,29 @@ mod tests {
 
     fn new(now: OffsetDateTime, is_outage: bool) -> Standing {
         let give_up_at = now + Duration::from_secs(9);
-        Standing { attempt: 1, failures: 0, token_expires_at: None, give_up_at, is_outage, is_unreadable: false }
+        Standing {
+            attempt: 1,
+            failures: 0,
+            token_expires_at: None,
+            give_up_at,
+            is_outage,
+            is_unreadable: false,
+        }
     }
 
     #[test]
     fn what_is_never_answered_readably_needs_a_person_at_once() {
         let now = OffsetDateTime::UNIX_EPOCH;
-        for (is_outage, ends, state) in
-            [(false, None, State::Parked), (true, None, State::Parked), (false, Some(now - Duration::from_secs(99)), State::Expired)]
-        {
+        for (is_outage, ends, state) in [
+            (false, None, State::Parked),
+            (true, None, State::Parked),
+            (false, Some(now - Duration::from_secs(99)), State::Expired),
+        ] {
             let standing = Standing { is_unreadable: true, token_expires_at: ends, ..new(now, is_outage) };
-            assert_eq!(settle(&Answer::failed(Verdict::Transient, None, "x"), &standing, &schedule(), now).state, state);
+            assert_eq!(
+                settle(&Answer::failed(Verdict::Transient, None, "x"), &standing, &schedule(), now).state,
+                state
+            );
         }
     }
 
@@ -271,8 +305,16 @@ mod tests {
             (Verdict::Doubted, Some(-61), 1, State::Expired, None, false),
         ] {
             let got = at(verdict, expires_in, give_up_in);
-            assert_eq!((got.state, got.proof, got.spent), (state, proof, spent), "{verdict:?} {expires_in:?} {give_up_in}");
-            assert_eq!(got.due_in.is_some(), !state.is_final(), "{verdict:?}: open states, and only they, have a due time");
+            assert_eq!(
+                (got.state, got.proof, got.spent),
+                (state, proof, spent),
+                "{verdict:?} {expires_in:?} {give_up_in}"
+            );
+            assert_eq!(
+                got.due_in.is_some(),
+                !state.is_final(),
+                "{verdict:?}: open states, and only they, have a due time"
+            );
         }
     }
 
@@ -308,7 +350,9 @@ mod tests {
                 is_outage: false,
                 is_unreadable: false,
             };
-            let due_in = settle(&Answer::failed(Verdict::Doubted, None, "x"), &standing, &schedule(), now).due_in.unwrap();
+            let due_in = settle(&Answer::failed(Verdict::Doubted, None, "x"), &standing, &schedule(), now)
+                .due_in
+                .unwrap();
             assert!((SHORTEST_REST..=Duration::from_secs(601)).contains(&due_in), "{attempt}: {due_in:?}");
         }
     }
@@ -316,9 +360,13 @@ mod tests {
     #[test]
     fn what_follows_from_an_answer_is_never_cut() {
         for length in [0, 100, 240, 1000] {
-            let ruled = Answer::failed(Verdict::Doubted, Some(403), "é".repeat(length)).ruled(Verdict::Refused, "revoke it as its client");
+            let ruled = Answer::failed(Verdict::Doubted, Some(403), "é".repeat(length))
+                .ruled(Verdict::Refused, "revoke it as its client");
             let error = ruled.error.unwrap();
-            assert!(error.ends_with("; revoke it as its client") && error.chars().count() <= LONGEST_ERROR, "{error}");
+            assert!(
+                error.ends_with("; revoke it as its client") && error.chars().count() <= LONGEST_ERROR,
+                "{error}"
+            );
             assert_eq!((ruled.verdict, ruled.http_status), (Verdict::Refused, Some(403)));
         }
     }

@@ -1,4 +1,5 @@
-//! Reads what verifiers report of themselves (contract section 4). One that cannot be read, or could not be stored, is no report.
+//! Reads what verifiers report of themselves (contract section 4). One that cannot be read, or could not be
+//! stored, is no report.
 
 mod owners;
 
@@ -52,7 +53,8 @@ struct Outer<'a> {
     data: Option<&'a RawValue>,
 }
 
-/// `revocation_verifier::message::Status` with its words open: a verifier of a later release must not vanish from the record.
+/// `revocation_verifier::message::Status` with its words open: a verifier of a later release must not vanish
+/// from the record.
 #[derive(Deserialize)]
 struct Data {
     service: String,
@@ -79,7 +81,10 @@ impl Report {
         match data {
             Some(data) if kind.as_deref() == Some(STATUS_TYPE) => {
                 // A clock ahead of ours must not make the verifier's next reports look old.
-                Self::new(serde_json::from_str(data.get()).ok()?, time.unwrap_or(received_at).min(received_at))
+                Self::new(
+                    serde_json::from_str(data.get()).ok()?,
+                    time.unwrap_or(received_at).min(received_at),
+                )
             }
             Some(_) => None,
             None => Self::new(serde_json::from_slice(body).ok()?, received_at),
@@ -88,13 +93,19 @@ impl Report {
 
     fn new(data: Data, reported_at: OffsetDateTime) -> Option<Self> {
         let names = [&data.service, &data.instance].into_iter().all(|name| is_text(name, MAX_NAME));
-        let words = [&data.stale_reason, &data.staleness_policy].into_iter().flatten().all(|word| is_text(word, MAX_WORD));
+        let words = [&data.stale_reason, &data.staleness_policy]
+            .into_iter()
+            .flatten()
+            .all(|word| is_text(word, MAX_WORD));
         // A time that has no place in UTC cannot be sent to Postgres.
         let applied_time = match data.applied_time {
             Some(time) => Some(time.checked_to_offset(UtcOffset::UTC)?),
             None => None,
         };
-        let times = [Some(reported_at), applied_time].into_iter().flatten().all(|time| time >= OffsetDateTime::UNIX_EPOCH);
+        let times = [Some(reported_at), applied_time]
+            .into_iter()
+            .flatten()
+            .all(|time| time >= OffsetDateTime::UNIX_EPOCH);
         if !(names && words && times) {
             return None;
         }
@@ -142,7 +153,8 @@ mod tests {
     }
 
     fn enveloped(time: OffsetDateTime) -> Vec<u8> {
-        Envelope { time, ..Envelope::new("/revocation-verifier/shop-api/pod-7", STATUS_TYPE, status()) }.to_json()
+        Envelope { time, ..Envelope::new("/revocation-verifier/shop-api/pod-7", STATUS_TYPE, status()) }
+            .to_json()
     }
 
     #[test]

@@ -1,6 +1,8 @@
-//! Sealing of tokens at rest: AES-256-GCM-SIV (RFC 8452), bound to the target's row, its provider and the key's id.
+//! Sealing of tokens at rest: AES-256-GCM-SIV (RFC 8452), bound to the target's row, its provider and the
+//! key's id.
 //!
-//! GCM-SIV because many workers draw random 96-bit nonces under one key: a repeated nonce reveals at most that two tokens are equal.
+//! GCM-SIV because many workers draw random 96-bit nonces under one key: a repeated nonce reveals at most
+//! that two tokens are equal.
 
 use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::rand;
@@ -49,10 +51,16 @@ pub enum SealError {
     #[error("cannot open a sealed token: key id {0} is not configured; add it to sealing.keys")]
     UnknownKey(String),
     /// The bytes were changed, or belong to another target, provider or key.
-    #[error("cannot open a sealed token: not authentic under key id {0}; the row was altered, or the key behind this id was replaced")]
+    #[error(
+        "cannot open a sealed token: not authentic under key id {0}; the row was altered, or the key behind \
+            this id was replaced"
+    )]
     NotAuthentic(String),
     /// The bytes are shorter than any sealed token, or of a later layout.
-    #[error("cannot open a sealed token under key id {0}: unknown layout; a newer version of this program may have written it")]
+    #[error(
+        "cannot open a sealed token under key id {0}: unknown layout; a newer version of this program may \
+            have written it"
+    )]
     UnknownLayout(String),
     /// The operating system gave no randomness, or the cipher refused.
     #[error("the cryptographic library refused to {0}")]
@@ -89,7 +97,8 @@ pub struct SealContext<'a> {
 }
 
 impl Keyring {
-    /// Reads `sealing.keys`: each entry `<id>:<base64 of 32 bytes>`. An error names the entry's place, never its value.
+    /// Reads `sealing.keys`: each entry `<id>:<base64 of 32 bytes>`. An error names the entry's place, never
+    /// its value.
     pub fn parse(entries: &[Secret]) -> Result<Self, SealError> {
         let mut keys: Vec<Key> = Vec::with_capacity(entries.len());
         for (place, entry) in (1..).zip(entries) {
@@ -127,7 +136,8 @@ impl Keyring {
         let (nonce, ciphertext) = split(&sealed.bytes).ok_or_else(|| SealError::UnknownLayout(key_id()))?;
         let mut buffer = Zeroizing::new(ciphertext.to_vec());
         let aad = associated_data(&key.id, context);
-        let opened = key.cipher.open_in_place(Nonce::assume_unique_for_key(nonce), Aad::from(aad), &mut buffer);
+        let opened =
+            key.cipher.open_in_place(Nonce::assume_unique_for_key(nonce), Aad::from(aad), &mut buffer);
         let plain = opened.map_err(|_| SealError::NotAuthentic(key_id()))?;
         // Only tokens are ever sealed, and a token is UTF-8: anything else was not sealed by this code.
         let text = std::str::from_utf8(plain).map_err(|_| SealError::NotAuthentic(key_id()))?;
@@ -147,7 +157,8 @@ impl Keyring {
 impl Key {
     fn parse(entry: &Secret) -> Result<Self, &'static str> {
         let (id, key) = read_entry(entry)?;
-        let cipher = RandomizedNonceKey::new(&AES_256_GCM_SIV, &key).map_err(|_| "has a key that the cipher refuses")?;
+        let cipher = RandomizedNonceKey::new(&AES_256_GCM_SIV, &key)
+            .map_err(|_| "has a key that the cipher refuses")?;
         Ok(Self { id: id.to_owned(), cipher })
     }
 }
@@ -158,7 +169,8 @@ pub(crate) fn read_entry(entry: &Secret) -> Result<(&str, Zeroizing<Vec<u8>>), &
     if !is_valid_id(id) {
         return Err("has a bad id: 1 to 32 of A-Z a-z 0-9 . _ - are allowed");
     }
-    let decoded = Zeroizing::new(STANDARD.decode(encoded).map_err(|_| "has a key that is not padded standard base64")?);
+    let decoded =
+        Zeroizing::new(STANDARD.decode(encoded).map_err(|_| "has a key that is not padded standard base64")?);
     if decoded.len() != KEY_LEN {
         return Err("has a key that is not 32 bytes long");
     }
@@ -177,7 +189,8 @@ pub fn generate(id: &str) -> Result<Secret, SealError> {
 }
 
 fn is_valid_id(id: &str) -> bool {
-    (1..=MAX_ID_LEN).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+    (1..=MAX_ID_LEN).contains(&id.len())
+        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }
 
 /// Nonce and ciphertext of sealed bytes in the layout of [`VERSION`].
@@ -187,11 +200,16 @@ fn split(bytes: &[u8]) -> Option<([u8; NONCE_LEN], &[u8])> {
     (*version == VERSION).then_some((*nonce, ciphertext))
 }
 
-/// Everything a sealed token is bound to. Each part is preceded by its length, so no two contexts give the same bytes.
+/// Everything a sealed token is bound to. Each part is preceded by its length, so no two contexts give the
+/// same bytes.
 fn associated_data(key_id: &str, context: &SealContext<'_>) -> Vec<u8> {
     let ordinal = context.id.ordinal.to_be_bytes();
-    let parts: [&[u8]; 5] = [&[VERSION], key_id.as_bytes(), context.provider.as_bytes(), context.id.event.as_bytes(), &ordinal];
-    parts.into_iter().flat_map(|part| (part.len() as u64).to_be_bytes().into_iter().chain(part.iter().copied())).collect()
+    let parts: [&[u8]; 5] =
+        [&[VERSION], key_id.as_bytes(), context.provider.as_bytes(), context.id.event.as_bytes(), &ordinal];
+    parts
+        .into_iter()
+        .flat_map(|part| (part.len() as u64).to_be_bytes().into_iter().chain(part.iter().copied()))
+        .collect()
 }
 
 #[cfg(test)]

@@ -13,7 +13,8 @@ pub use revocation_verifier::message::{Kind, TokenIssuer, TokenTypeHint};
 
 /// A raw access or refresh token.
 ///
-/// It cannot be printed: there is no `Debug`, `Display`, `Serialize` or `Clone`, and the memory is wiped on drop.
+/// It cannot be printed: there is no `Debug`, `Display`, `Serialize` or `Clone`, and the memory is wiped on
+/// drop.
 pub struct Token(Zeroizing<String>);
 
 impl Token {
@@ -100,15 +101,18 @@ pub struct PresentedToken {
     pub token: Token,
     /// Its SHA-256.
     pub fingerprint: Fingerprint,
-    /// SHA-256 of its first two parts with the dot between, where it is a compact JWS: no holder can spell those otherwise.
+    /// SHA-256 of its first two parts with the dot between, where it is a compact JWS: no holder can spell
+    /// those otherwise.
     pub signed: Option<Fingerprint>,
     /// What the event says it is.
     pub hint: Option<TokenTypeHint>,
     /// The JWT's `jti`, where the token is a JWT.
     pub jti: Option<String>,
-    /// Whose `jti` that is; not said where there is none, or where a worker from before put the token on record.
+    /// Whose `jti` that is; not said where there is none, or where a worker from before put the token on
+    /// record.
     pub jti_iss: TokenIssuer,
-    /// The JWT's `exp`, where the token is a JWT and this lies within reason (not verified: a forged one is no valid token).
+    /// The JWT's `exp`, where the token is a JWT and this lies within reason (not verified: a forged one is
+    /// no valid token).
     pub expires_at: Option<OffsetDateTime>,
 }
 
@@ -126,7 +130,8 @@ pub struct Target {
     pub client_id: Option<String>,
     /// Issuer, where known.
     pub iss: Option<String>,
-    /// When a verifier may forget the denial: the token's own `exp` where it lies within reason, else receipt + the provider's `token_ttl`.
+    /// When a verifier may forget the denial: the token's own `exp` where it lies within reason, else receipt
+    /// + the provider's `token_ttl`.
     pub deny_until: OffsetDateTime,
 }
 
@@ -150,7 +155,8 @@ impl Target {
     }
 }
 
-/// What decides what a target means: the names beside these are context. Two targets of one event whose meanings are equal are one.
+/// What decides what a target means: the names beside these are context. Two targets of one event whose
+/// meanings are equal are one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Meaning<'a> {
     /// Name of its provider.
@@ -170,7 +176,8 @@ pub struct Meaning<'a> {
 }
 
 impl Target {
-    /// What decides what it means. A token is that token, whatever is said of it; wide targets differ by every name that a verifier or the provider goes by.
+    /// What decides what it means. A token is that token, whatever is said of it; wide targets differ by
+    /// every name that a verifier or the provider goes by.
     pub fn meaning(&self) -> Meaning<'_> {
         let kind = self.selector.kind();
         let of = |kinds: &[Kind], name| if kinds.contains(&kind) { Option::as_deref(name) } else { None };
@@ -185,11 +192,15 @@ impl Target {
         }
     }
 
-    /// Takes over what another target with the same meaning says besides. A token that one of them calls a refresh token is treated as one: it is revoked
-    /// first, and whoever asks about it gets to hear so.
+    /// Takes over what another target with the same meaning says besides. A token that one of them calls a
+    /// refresh token is treated as one: it is revoked first, and whoever asks about it gets to hear so.
     pub fn merge(&mut self, other: Self) {
         if let (Selector::Token(ours), Selector::Token(theirs)) = (&mut self.selector, other.selector) {
-            ours.hint = if theirs.hint == Some(TokenTypeHint::RefreshToken) { theirs.hint } else { ours.hint.or(theirs.hint) };
+            ours.hint = if theirs.hint == Some(TokenTypeHint::RefreshToken) {
+                theirs.hint
+            } else {
+                ours.hint.or(theirs.hint)
+            };
         }
         self.sub = self.sub.take().or(other.sub);
         self.sid = self.sid.take().or(other.sid);
@@ -198,7 +209,8 @@ impl Target {
     }
 }
 
-/// A target's identity: the event's row and the target's place in it. Displays as `<event uuid>-<ordinal>`, the `revocation_id` of the audit views.
+/// A target's identity: the event's row and the target's place in it. Displays as `<event uuid>-<ordinal>`,
+/// the `revocation_id` of the audit views.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TargetId {
     /// The event's row id (UUID version 7).

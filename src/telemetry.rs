@@ -20,24 +20,33 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
-use self::labels::{AttemptLabels, BacklogLabels, CodeLabel, LaneLabel, ProbeLabels, ProviderLabel, ResultLabel, SideLabel, StateLabel};
+use self::labels::{
+    AttemptLabels, BacklogLabels, CodeLabel, LaneLabel, ProbeLabels, ProviderLabel, ResultLabel, SideLabel,
+    StateLabel,
+};
 use crate::config::LogConfig;
 use crate::event::{Lane, RefusalCode};
 use crate::store::{Backlog, VerifierCount};
 
-/// The only source of logs that a setting can make chattier than warnings: libraries print message bodies and credentials below that.
+/// The only source of logs that a setting can make chattier than warnings: libraries print message bodies and
+/// credentials below that.
 const OWN: &str = env!("CARGO_CRATE_NAME");
 
 /// Sends logs to standard output, as JSON lines or for people.
 pub fn log(config: &LogConfig) {
     let chosen = EnvFilter::try_new(&config.filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    // A filter of its own: among directives the more particular target wins, so that `lapin::channel=trace` would undo a cap on `lapin`.
+    // A filter of its own: among directives the more particular target wins, so that `lapin::channel=trace`
+    // would undo a cap on `lapin`.
     let filter = chosen.and(filter_fn(|metadata| is_within_cap(metadata.target(), *metadata.level())));
     let layer = tracing_subscriber::fmt::layer().with_span_events(FmtSpan::NONE).with_writer(std::io::stdout);
     if config.json {
-        tracing_subscriber::registry().with(layer.json().flatten_event(true).with_current_span(false).with_filter(filter)).init();
+        tracing_subscriber::registry()
+            .with(layer.json().flatten_event(true).with_current_span(false).with_filter(filter))
+            .init();
     } else {
-        tracing_subscriber::registry().with(layer.with_ansi(false).with_target(false).with_filter(filter)).init();
+        tracing_subscriber::registry()
+            .with(layer.with_ansi(false).with_target(false).with_filter(filter))
+            .init();
     }
 }
 
@@ -122,7 +131,9 @@ impl Metrics {
             expired: Counter::default(),
             taken_over: Counter::default(),
             denial: seconds(&[0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0]),
-            revocation: seconds(&[0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 300.0, 3600.0, 86400.0]),
+            revocation: seconds(&[
+                0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 300.0, 3600.0, 86400.0,
+            ]),
             backlog: Family::default(),
             verifiers: Family::default(),
             verifier_reports: Family::default(),
@@ -150,9 +161,17 @@ impl Metrics {
             "Events that were known already; not the second copy that the broker makes of a cutoff",
             self.duplicates.clone(),
         );
-        r.register("events_identity_reused", "Events committed beside another one of their identity", self.identities_reused.clone());
+        r.register(
+            "events_identity_reused",
+            "Events committed beside another one of their identity",
+            self.identities_reused.clone(),
+        );
         r.register("events_refused", "Events refused, by code", self.refused.clone());
-        r.register("targets_over_rate", "Targets beyond their sender's rate, which wait for a second person", self.held_back.clone());
+        r.register(
+            "targets_over_rate",
+            "Targets beyond their sender's rate, which wait for a second person",
+            self.held_back.clone(),
+        );
         r.register("attempts", "Provider calls, by provider and outcome", self.attempts.clone());
         r.register("targets_expired", "Targets whose token died of age first", self.expired.clone());
         r.register("targets_taken_over", "Targets taken over from dead workers", self.taken_over.clone());
@@ -171,12 +190,25 @@ impl Metrics {
         r.register("backlog_targets", "Open targets in Postgres that no worker holds", self.backlog.clone());
         r.register(
             "verifiers",
-            "Verifiers in Postgres: up_to_date, stale, or gone for 15 s to a day; live ones whose reports nobody vouches for: unverified",
+            "Verifiers in Postgres: up_to_date, stale, or gone for 15 s to a day; live ones whose reports \
+                nobody vouches for: unverified",
             self.verifiers.clone(),
         );
-        r.register("verifier_reports", "Verifiers' reports, by what became of them", self.verifier_reports.clone());
-        r.register("snapshots", "Snapshots of the log for verifiers that start: written, or failed", self.snapshots.clone());
-        r.register("incidents_awaiting_approval", "Incidents that wait for a second person", self.awaiting_approval.clone());
+        r.register(
+            "verifier_reports",
+            "Verifiers' reports, by what became of them",
+            self.verifier_reports.clone(),
+        );
+        r.register(
+            "snapshots",
+            "Snapshots of the log for verifiers that start: written, or failed",
+            self.snapshots.clone(),
+        );
+        r.register(
+            "incidents_awaiting_approval",
+            "Incidents that wait for a second person",
+            self.awaiting_approval.clone(),
+        );
         r.register("dead_messages", "Refused messages that wait in revocation.dead", self.dead.clone());
         r.register("breaker", "0 closed, 1 half open, 2 open", self.breaker.clone());
         r.register("in_flight_targets", "Targets in this worker's memory", self.in_flight.clone());
@@ -187,9 +219,21 @@ impl Metrics {
         );
         r.register("broker_up", "1 if the connection is up", self.broker_up.clone());
         r.register("database_up", "1 if the last call to Postgres succeeded", self.database_up.clone());
-        r.register("deliveries_in_hand", "Deliveries that are not acknowledged, by queue", self.in_hand[0].clone());
-        r.register("bytes_in_hand", "What those deliveries take in memory, by queue", self.in_hand[1].clone());
-        r.register("window_full", "1 if the queue's share of amqp.bytes_in_hand is used up and nothing moves", self.in_hand[2].clone());
+        r.register(
+            "deliveries_in_hand",
+            "Deliveries that are not acknowledged, by queue",
+            self.in_hand[0].clone(),
+        );
+        r.register(
+            "bytes_in_hand",
+            "What those deliveries take in memory, by queue",
+            self.in_hand[1].clone(),
+        );
+        r.register(
+            "window_full",
+            "1 if the queue's share of amqp.bytes_in_hand is used up and nothing moves",
+            self.in_hand[2].clone(),
+        );
         r.register_with_unit(
             "clock_offset",
             "By how much this machine's clock is ahead of the database's; NaN: not known yet",
@@ -251,7 +295,8 @@ impl Metrics {
     pub fn set_backlog(&self, backlog: &[Backlog]) {
         self.backlog.clear();
         for Backlog { provider, lane, state, targets } in backlog {
-            let labels = BacklogLabels { provider: provider.clone(), lane: lane.clone(), state: state.clone() };
+            let labels =
+                BacklogLabels { provider: provider.clone(), lane: lane.clone(), state: state.clone() };
             self.backlog.get_or_create(&labels).set(*targets);
         }
     }
@@ -274,7 +319,9 @@ impl Metrics {
 
     /// Replaces the verifiers' gauges.
     pub fn set_verifiers(&self, VerifierCount { up_to_date, stale, gone, unverified }: VerifierCount) {
-        for (state, verifiers) in [("up_to_date", up_to_date), ("stale", stale), ("gone", gone), ("unverified", unverified)] {
+        for (state, verifiers) in
+            [("up_to_date", up_to_date), ("stale", stale), ("gone", gone), ("unverified", unverified)]
+        {
             self.verifiers.get_or_create(&StateLabel { state }).set(verifiers);
         }
     }
@@ -303,11 +350,16 @@ impl Metrics {
         self.clock_offset.set(snapshot.clock_offset.unwrap_or(f64::NAN));
         for (provider, breaker, in_flight) in &snapshot.providers {
             let label = ProviderLabel { provider: provider.clone() };
-            self.breaker.get_or_create(&label).set(["closed", "half_open"].iter().position(|state| state == breaker).unwrap_or(2) as i64);
+            self.breaker
+                .get_or_create(&label)
+                .set(["closed", "half_open"].iter().position(|state| state == breaker).unwrap_or(2) as i64);
             self.in_flight.get_or_create(&label).set(i64::try_from(*in_flight).unwrap_or(i64::MAX));
         }
         for (provider, result, count) in &snapshot.probes {
-            self.probes.get_or_create(&ProbeLabels { provider: provider.clone(), result }).inner().store(*count, Ordering::Relaxed);
+            self.probes
+                .get_or_create(&ProbeLabels { provider: provider.clone(), result })
+                .inner()
+                .store(*count, Ordering::Relaxed);
         }
         let mut text = String::new();
         // Writing to a String cannot fail.
@@ -330,6 +382,9 @@ mod tests {
         for target in ["sqlx::query", "hyper_util::client", "rustls", "revocation_worker_other"] {
             assert!(is_within_cap(target, Level::WARN) && !is_within_cap(target, Level::INFO), "{target}");
         }
-        assert!(is_within_cap("revocation_worker", Level::TRACE) && is_within_cap("revocation_worker::app", Level::TRACE));
+        assert!(
+            is_within_cap("revocation_worker", Level::TRACE)
+                && is_within_cap("revocation_worker::app", Level::TRACE)
+        );
     }
 }

@@ -1,6 +1,8 @@
-//! What a person sees of a text: two names that look the same must be the same, and none may write over what stands around it.
+//! What a person sees of a text: two names that look the same must be the same, and none may write over what
+//! stands around it.
 
-/// What is wrong with a name that people read and copy, as the rest of a sentence that begins with the name's place; `None`: it is what it looks like.
+/// What is wrong with a name that people read and copy, as the rest of a sentence that begins with the name's
+/// place; `None`: it is what it looks like.
 pub fn flaw(name: &str) -> Option<String> {
     if let Some(hidden) = name.chars().find(|c| !is_seen(*c)) {
         return Some(format!("has {}, which does not show: remove it", described(hidden)));
@@ -19,8 +21,8 @@ pub fn is_seen(c: char) -> bool {
     !is_hidden(c) && (c == ' ' || !c.is_whitespace())
 }
 
-/// Whether a character is a control character, one that nothing is drawn for, one that turns the text after it around, or U+FFFD, which stands for
-/// one that was lost.
+/// Whether a character is a control character, one that nothing is drawn for, one that turns the text after
+/// it around, or U+FFFD, which stands for one that was lost.
 pub fn is_hidden(c: char) -> bool {
     c.is_control() || is_format(c) || is_filler(c) || c == '\u{fffd}'
 }
@@ -32,7 +34,8 @@ fn is_format(c: char) -> bool {
         | '\u{110cd}' | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// What else Unicode says is not drawn (Default_Ignorable_Code_Point), and the pattern of Braille without a dot.
+/// What else Unicode says is not drawn (Default_Ignorable_Code_Point), and the pattern of Braille without a
+/// dot.
 fn is_filler(c: char) -> bool {
     matches!(c, '\u{34f}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{2800}' | '\u{3164}'
         | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}')
@@ -63,7 +66,8 @@ mod tests {
 
     #[test]
     fn names_are_what_they_look_like() {
-        for name in ["", "user-1", "John Smith", "ü", "山田", "a,b;c", "👍", "e\u{301}", "it's \"x\" \\"] {
+        for name in ["", "user-1", "John Smith", "ü", "山田", "a,b;c", "👍", "e\u{301}", "it's \"x\" \\"]
+        {
             assert_eq!(flaw(name), None, "{name}");
         }
         let hidden = "\0\t\n\r\u{1b}\u{7f}\u{85}\u{9b}\u{a0}\u{ad}\u{61c}\u{115f}\u{1680}\u{180e}\u{2003}\u{200b}\u{200d}\u{200f}\u{2028}\u{2029}\u{202e}\
@@ -71,14 +75,22 @@ mod tests {
         for c in hidden.chars() {
             for name in [format!("{c}user"), format!("us{c}er"), format!("user{c}"), c.to_string()] {
                 let flaw = flaw(&name).unwrap_or_else(|| panic!("{name:?}"));
-                assert!(flaw.starts_with(&format!("has U+{:04X}", u32::from(c))) && flaw.chars().all(is_seen), "{flaw}");
+                assert!(
+                    flaw.starts_with(&format!("has U+{:04X}", u32::from(c))) && flaw.chars().all(is_seen),
+                    "{flaw}"
+                );
             }
         }
     }
 
     #[test]
     fn blanks_around_a_name_are_told() {
-        for (name, sentence) in [(" u", "begins with a blank"), ("u ", "ends with a blank"), (" u ", "begins with"), ("  ", "is blank")] {
+        for (name, sentence) in [
+            (" u", "begins with a blank"),
+            ("u ", "ends with a blank"),
+            (" u ", "begins with"),
+            ("  ", "is blank"),
+        ] {
             assert!(flaw(name).is_some_and(|flaw| flaw.starts_with(sentence)), "{name:?}");
         }
     }

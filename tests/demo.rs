@@ -1,4 +1,5 @@
-//! The `sandbox` command as a newcomer runs it: it ends with every token dead, says so, and leaves nothing behind.
+//! The `sandbox` command as a newcomer runs it: it ends with every token dead, says so, and leaves nothing
+//! behind.
 #![cfg(test)]
 #![cfg(feature = "sandbox")]
 
@@ -25,13 +26,15 @@ struct WithoutNode(PathBuf);
 
 impl WithoutNode {
     fn new() -> Result<Self> {
-        let programs = Self(std::env::temp_dir().join(format!("without-node-{}", uuid::Uuid::now_v7().simple())));
+        let programs =
+            Self(std::env::temp_dir().join(format!("without-node-{}", uuid::Uuid::now_v7().simple())));
         fs::create_dir(&programs.0)?;
         let path = std::env::var_os("PATH").ok_or("no PATH")?;
         for entry in std::env::split_paths(&path).filter_map(|folder| fs::read_dir(folder).ok()).flatten() {
             let (program, name) = entry.map(|entry| (entry.path(), entry.file_name()))?;
             let link = programs.0.join(&name);
-            if !["node", "nodejs", "npm"].iter().any(|node| name == *node) && link.symlink_metadata().is_err() {
+            if !["node", "nodejs", "npm"].iter().any(|node| name == *node) && link.symlink_metadata().is_err()
+            {
                 std::os::unix::fs::symlink(program, link)?;
             }
         }
@@ -59,15 +62,26 @@ impl Running {
         Ok(())
     }
 
-    /// Directories of the demo's servers, which have its process id in their names, and processes that work in one, removed or not.
+    /// Directories of the demo's servers, which have its process id in their names, and processes that work
+    /// in one, removed or not.
     fn left(&self) -> Result<Vec<String>> {
         let own = format!("-{}-", self.0.id());
         let is_own = |path: &Path| {
-            path.iter().skip_while(|part| !part.to_string_lossy().starts_with(BASE)).any(|part| part.to_string_lossy().contains(&own))
+            path.iter()
+                .skip_while(|part| !part.to_string_lossy().starts_with(BASE))
+                .any(|part| part.to_string_lossy().contains(&own))
         };
-        let bases = fs::read_dir(std::env::temp_dir())?.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(BASE));
-        let places = bases.filter_map(|base| fs::read_dir(base.path()).ok()).flatten().flatten().map(|place| place.path());
-        let working = fs::read_dir("/proc")?.flatten().filter_map(|process| fs::read_link(process.path().join("cwd")).ok());
+        let bases = fs::read_dir(std::env::temp_dir())?
+            .flatten()
+            .filter(|entry| entry.file_name().to_string_lossy().starts_with(BASE));
+        let places = bases
+            .filter_map(|base| fs::read_dir(base.path()).ok())
+            .flatten()
+            .flatten()
+            .map(|place| place.path());
+        let working = fs::read_dir("/proc")?
+            .flatten()
+            .filter_map(|process| fs::read_link(process.path().join("cwd")).ok());
         Ok(places.chain(working).filter(|path| is_own(path)).map(|path| path.display().to_string()).collect())
     }
 }
@@ -94,11 +108,16 @@ fn every_token_dies_and_nothing_is_left_also_without_node() -> Result {
     assert!(demo.0.wait()?.success(), "{error}");
     let figures: Value = serde_json::from_str(&output)?;
     assert_eq!(figures["authorization_server"], "built-in");
-    assert_eq!((&figures["users"], &figures["tokens"], &figures["attempts"]), (&3.into(), &6.into(), &6.into()));
+    assert_eq!(
+        (&figures["users"], &figures["tokens"], &figures["attempts"]),
+        (&3.into(), &6.into(), &6.into())
+    );
     assert_eq!(figures["left"], serde_json::json!({ "accepted": 0, "active": 0 }));
     assert_eq!(figures["bystander"], serde_json::json!({ "accepted": 1, "active": 2 }));
     let timelines = figures["timelines"].as_array().ok_or("no timelines")?;
-    assert!(timelines.iter().all(|user| ["service_refuses_ms", "provider_inactive_ms", "on_record_ms"].iter().all(|ms| user[ms].is_f64())));
+    assert!(timelines.iter().all(|user| {
+        ["service_refuses_ms", "provider_inactive_ms", "on_record_ms"].iter().all(|ms| user[ms].is_f64())
+    }));
     assert_eq!(demo.left()?, [""; 0]);
     Ok(())
 }
@@ -106,7 +125,8 @@ fn every_token_dies_and_nothing_is_left_also_without_node() -> Result {
 /// Runs what the demo prints below a line with `what`, as a person would paste it.
 fn follow(lines: &[String], what: &str) -> Result<String> {
     let heading = lines.iter().rposition(|line| line.contains(what)).ok_or(what)?;
-    let command: Vec<&str> = lines[heading + 1..].iter().take_while(|line| line.starts_with("    ")).map(String::as_str).collect();
+    let command: Vec<&str> =
+        lines[heading + 1..].iter().take_while(|line| line.starts_with("    ")).map(String::as_str).collect();
     let output = Command::new("sh").args(["-c", &command.join("\n")]).stdin(Stdio::null()).output()?;
     match output.status.success() {
         true => Ok(String::from_utf8(output.stdout)?),
@@ -129,14 +149,20 @@ fn kept_until_interrupted_then_all_gone() -> Result {
     while follow(&lines, "the audit")?.matches("revoked").count() < 4 {
         assert!(Instant::now() < deadline, "the bystander's logout is not on record");
     }
-    assert!(follow(&lines, "order a mass revocation")?.contains("until a second person runs: revocation-worker incident approve demo"));
+    assert!(
+        follow(&lines, "order a mass revocation")?
+            .contains("until a second person runs: revocation-worker incident approve demo")
+    );
     while follow(&lines, "approve it").is_err() {
         assert!(Instant::now() < deadline, "the incident is not on record");
     }
     assert!(!demo.left()?.is_empty(), "the test does not see what runs");
     demo.interrupt()?;
     assert!(demo.0.wait()?.success(), "{seen}");
-    assert_eq!(output.map_while(std::result::Result::ok).last().as_deref(), Some("Ending and removing everything."));
+    assert_eq!(
+        output.map_while(std::result::Result::ok).last().as_deref(),
+        Some("Ending and removing everything.")
+    );
     assert_eq!(demo.left()?, [""; 0]);
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! What stands in deny.toml is true of the dependencies: as far as it can be seen without cargo-deny and its database.
+//! What stands in deny.toml is true of the dependencies: as far as it can be seen without cargo-deny and its
+//! database.
 #![cfg(test)]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,8 +25,17 @@ fn texts(value: &Value) -> BTreeSet<String> {
 /// Name and licence of every crate that is in the programs or used by their tests, on this platform.
 fn licences() -> BTreeMap<String, String> {
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.current_dir(env!("CARGO_MANIFEST_DIR")).args(["metadata", "--offline", "--locked", "--format-version=1", "--all-features"]);
-    let ran = cargo.arg(format!("--filter-platform={}-unknown-linux-gnu", std::env::consts::ARCH)).output().expect("run cargo");
+    cargo.current_dir(env!("CARGO_MANIFEST_DIR")).args([
+        "metadata",
+        "--offline",
+        "--locked",
+        "--format-version=1",
+        "--all-features",
+    ]);
+    let ran = cargo
+        .arg(format!("--filter-platform={}-unknown-linux-gnu", std::env::consts::ARCH))
+        .output()
+        .expect("run cargo");
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
     let metadata: Value = serde_json::from_slice(&ran.stdout).expect("JSON");
     let packages = metadata["packages"].as_array().expect("packages").iter();
@@ -37,7 +47,8 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-/// Whether an SPDX expression is met: of those joined by OR (in old manifests `/`) one, of those joined by AND all.
+/// Whether an SPDX expression is met: of those joined by OR (in old manifests `/`) one, of those joined by
+/// AND all.
 fn is_met(licence: &str, allowed: &BTreeSet<String>) -> bool {
     // As crates write them, parentheses stand round alternatives only.
     let parts = licence.replace('/', " OR ").replace(['(', ')'], " ");
@@ -77,7 +88,8 @@ fn licences_are_read_as_they_are_written() {
 #[test]
 fn each_exception_says_why_and_is_still_needed() {
     let (rules, lock) = (rules(), serde_json::to_value(file("Cargo.lock")).expect("JSON"));
-    let packages: BTreeSet<_> = lock["package"].as_array().expect("packages").iter().map(|package| text(&package["name"])).collect();
+    let packages: BTreeSet<_> =
+        lock["package"].as_array().expect("packages").iter().map(|package| text(&package["name"])).collect();
     let ignored = rules["advisories"]["ignore"].as_array().expect("exceptions");
     let mut named = BTreeSet::new();
     for exception in ignored {
@@ -97,6 +109,9 @@ fn every_crate_comes_from_where_deny_toml_allows() {
     for package in lock["package"].as_array().expect("packages") {
         let source = text(&package["source"]);
         let is_ours = source.is_empty() && text(&package["name"]).starts_with("revocation-");
-        assert!(is_ours || source.strip_prefix("registry+").is_some_and(|registry| registries.contains(registry)), "{package}");
+        assert!(
+            is_ours || source.strip_prefix("registry+").is_some_and(|registry| registries.contains(registry)),
+            "{package}"
+        );
     }
 }

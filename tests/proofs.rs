@@ -1,5 +1,5 @@
-//! What a proof is worth, at two real authorization servers, npm's `oidc-provider` and Authlib's: no `revoked` without a success, no `verified` without
-//! two looks. Each test runs at both.
+//! What a proof is worth, at two real authorization servers, npm's `oidc-provider` and Authlib's: no
+//! `revoked` without a success, no `verified` without two looks. Each test runs at both.
 #![cfg(test)]
 #![cfg(feature = "sandbox")]
 
@@ -18,7 +18,10 @@ use harness::{App, Setup, Stage, logout_of};
 /// The servers that all tests share.
 fn servers() -> [&'static OidcProvider; 2] {
     static SHARED: OnceLock<[OidcProvider; 2]> = OnceLock::new();
-    let start = || [OidcProvider::start(), OidcProvider::authlib()].map(|server| server.expect("start an authorization server"));
+    let start = || {
+        [OidcProvider::start(), OidcProvider::authlib()]
+            .map(|server| server.expect("start an authorization server"))
+    };
     SHARED.get_or_init(start).each_ref()
 }
 
@@ -76,7 +79,9 @@ async fn a_token_of_another_client_is_never_verified_and_pauses_nobody() {
         let foreign = oidc.issue_to_other("user").await.expect("issue tokens").access;
         App::connect(&stage.amqp_url).await.publish(&event("foreign", &foreign)).await;
         // One says 400 to it, the other 200.
-        stage.wait_for_count(1, "audit.revocations WHERE event_id = 'foreign' AND last_outcome IS NOT NULL").await;
+        stage
+            .wait_for_count(1, "audit.revocations WHERE event_id = 'foreign' AND last_outcome IS NOT NULL")
+            .await;
         assert!(oidc.introspect_as_other(&foreign).await.expect("introspect"), "it lives on");
         assert_eq!(stage.count("audit.revocations WHERE proof = 'verified'").await, 0);
         let token = oidc.issue("user").await.expect("issue tokens").access;
@@ -88,10 +93,16 @@ async fn a_token_of_another_client_is_never_verified_and_pauses_nobody() {
 async fn a_wrong_secret_pauses_and_parks_nothing() {
     for oidc in servers() {
         let stage = Stage::new().await;
-        let mut wrong = verifying(&stage, oidc).set("REVOCATION__PROVIDERS__MAIN__CLIENT_SECRET", "wrong").start().await;
+        let mut wrong =
+            verifying(&stage, oidc).set("REVOCATION__PROVIDERS__MAIN__CLIENT_SECRET", "wrong").start().await;
         let token = oidc.issue("user").await.expect("issue tokens").access;
         App::connect(&stage.amqp_url).await.publish(&event("paused", &token)).await;
-        stage.wait_for_count(1, "audit.providers WHERE provider = 'main' AND breaker = 'open' AND last_error IS NOT NULL").await;
+        stage
+            .wait_for_count(
+                1,
+                "audit.providers WHERE provider = 'main' AND breaker = 'open' AND last_error IS NOT NULL",
+            )
+            .await;
         assert_eq!(stage.count("audit.revocations WHERE state = 'pending'").await, 1);
         assert_eq!(stage.count("revocation.targets WHERE failures > 0").await, 0);
         assert!(oidc.introspect(&token).await.expect("introspect"));

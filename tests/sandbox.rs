@@ -38,7 +38,10 @@ async fn publish(url: &str, queue: &str) -> Result {
     channel.queue_declare(queue.into(), declare, arguments).await?;
     channel.confirm_select(ConfirmSelectOptions::default()).await?;
     let options = BasicPublishOptions { mandatory: true, ..Default::default() };
-    let confirm = channel.basic_publish("".into(), queue.into(), options, b"kept", BasicProperties::default()).await?.await?;
+    let confirm = channel
+        .basic_publish("".into(), queue.into(), options, b"kept", BasicProperties::default())
+        .await?
+        .await?;
     assert!(confirm.is_ack());
     connection.close(200, "done".into()).await?;
     Ok(())
@@ -46,12 +49,16 @@ async fn publish(url: &str, queue: &str) -> Result {
 
 async fn get(url: &str, queue: &str) -> Result<Vec<u8>> {
     let (connection, channel) = channel(url).await?;
-    let message = channel.basic_get(queue.into(), BasicGetOptions { no_ack: true }).await?.ok_or("the queue is empty")?;
+    let message = channel
+        .basic_get(queue.into(), BasicGetOptions { no_ack: true })
+        .await?
+        .ok_or("the queue is empty")?;
     connection.close(200, "done".into()).await?;
     Ok(message.delivery.data)
 }
 
-/// A private server, or none on a machine whose tests use servers from elsewhere and that has no programs for its own.
+/// A private server, or none on a machine whose tests use servers from elsewhere and that has no programs for
+/// its own.
 fn start<T>(server: fn() -> std::result::Result<T, SandboxError>) -> Result<Option<T>> {
     match server() {
         Err(SandboxError::Missing { .. }) if servers_are_elsewhere() => Ok(None),
@@ -66,7 +73,8 @@ fn servers_are_elsewhere() -> bool {
 /// The living processes that work in a directory, removed or not.
 fn processes_in(place: &Path) -> Vec<String> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let inside = entries.filter(|entry| fs::read_link(entry.path().join("cwd")).is_ok_and(|cwd| cwd.starts_with(place)));
+    let inside = entries
+        .filter(|entry| fs::read_link(entry.path().join("cwd")).is_ok_and(|cwd| cwd.starts_with(place)));
     inside.map(|entry| fs::read_to_string(entry.path().join("comm")).unwrap_or_default()).collect()
 }
 
@@ -80,10 +88,14 @@ async fn in_time<T>(limit: Duration, work: impl Future<Output = Result<T>>) -> O
 
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_keeps_data_through_a_crash_and_leaves_nothing() -> Result {
-    let (Some(mut postgres), Some(beside)) = (start(Postgres::start)?, start(Postgres::start)?) else { return Ok(()) };
+    let (Some(mut postgres), Some(beside)) = (start(Postgres::start)?, start(Postgres::start)?) else {
+        return Ok(());
+    };
     sql(&postgres, "with made as (select 1) select count(*) from made").await?;
     let mut connection = PgConnection::connect(&postgres.url()).await?;
-    sqlx::raw_sql("create table kept (value bigint); insert into kept values (42)").execute(&mut connection).await?;
+    sqlx::raw_sql("create table kept (value bigint); insert into kept values (42)")
+        .execute(&mut connection)
+        .await?;
     assert!(sql(&beside, "select count(*) from kept").await.is_err(), "two servers share their data");
 
     postgres.kill();
@@ -140,17 +152,27 @@ async fn rabbitmq_keeps_messages_through_a_crash_and_leaves_nothing() -> Result 
     Ok(())
 }
 
-/// Not a test of its own: what `servers_die_with_a_killed_parent` kills. It holds two servers and says where they live.
+/// Not a test of its own: what `servers_die_with_a_killed_parent` kills. It holds two servers and says where
+/// they live.
 #[test]
 fn hold_servers() -> Result {
     if std::env::var_os("SANDBOX_HOLD").is_none() {
         return Ok(());
     }
     // From a thread that ends: the servers must outlive the thread that asked for them.
-    let servers = std::thread::spawn(|| Ok::<_, Box<dyn Error + Send + Sync>>((start(Postgres::start)?, start(RabbitMq::start)?)));
-    let (Some(postgres), Some(rabbitmq)) = servers.join().map_err(|_| "the thread panicked")?? else { return Ok(()) };
+    let servers = std::thread::spawn(|| {
+        Ok::<_, Box<dyn Error + Send + Sync>>((start(Postgres::start)?, start(RabbitMq::start)?))
+    });
+    let (Some(postgres), Some(rabbitmq)) = servers.join().map_err(|_| "the thread panicked")?? else {
+        return Ok(());
+    };
     let mut out = std::io::stdout();
-    writeln!(out, "\nheld {}\nheld {}", place(&postgres.data_dir()).display(), place(&rabbitmq.data_dir()).display())?;
+    writeln!(
+        out,
+        "\nheld {}\nheld {}",
+        place(&postgres.data_dir()).display(),
+        place(&rabbitmq.data_dir()).display()
+    )?;
     std::thread::park();
     Ok(())
 }
@@ -168,13 +190,20 @@ fn servers_die_with_a_killed_parent() -> Result {
         return Ok(());
     }
     assert_eq!(places.len(), 2, "the holder did not boot its servers");
-    assert!(places.iter().all(|place| processes_in(place).len() > 1), "the servers went with the thread that started them");
+    assert!(
+        places.iter().all(|place| processes_in(place).len() > 1),
+        "the servers went with the thread that started them"
+    );
 
     parent.kill()?;
     parent.wait()?;
     let deadline = Instant::now() + Duration::from_secs(30);
     while places.iter().any(|place| !processes_in(place).is_empty()) {
-        assert!(Instant::now() < deadline, "left running: {:?}", places.iter().map(|place| processes_in(place)).collect::<Vec<_>>());
+        assert!(
+            Instant::now() < deadline,
+            "left running: {:?}",
+            places.iter().map(|place| processes_in(place)).collect::<Vec<_>>()
+        );
         std::thread::yield_now();
     }
     // The next start sweeps the directories.

@@ -1,5 +1,6 @@
-//! The bare loop: what a good engineer writes when only the happy path counts. It consumes, posts twice, inserts in batches,
-//! publishes once and acknowledges. It holds no durable state, seals nothing and keeps no audit: a crash repeats, and a failure ends it.
+//! The bare loop: what a good engineer writes when only the happy path counts. It consumes, posts twice,
+//! inserts in batches, publishes once and acknowledges. It holds no durable state, seals nothing and keeps no
+//! audit: a crash repeats, and a failure ends it.
 
 use std::env;
 use std::sync::Arc;
@@ -10,7 +11,8 @@ use futures::StreamExt;
 use futures::future::try_join_all;
 use lapin::message::Delivery;
 use lapin::options::{
-    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions,
+    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions,
+    ConfirmSelectOptions,
 };
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties};
@@ -33,7 +35,8 @@ const BATCH: usize = 100;
 const DENIAL: Duration = Duration::from_secs(30 * 86_400);
 
 /// Its only table.
-pub(crate) const SCHEMA: &str = "CREATE TABLE logouts (source text NOT NULL, id text NOT NULL, received_at timestamptz NOT NULL, \
+pub(crate) const SCHEMA: &str = "CREATE TABLE logouts (source text NOT NULL, id text NOT NULL, received_at \
+    timestamptz NOT NULL, \
      digests bytea NOT NULL, PRIMARY KEY (source, id))";
 
 #[derive(Deserialize)]
@@ -64,7 +67,8 @@ struct Revoked {
 /// The loop's process: runs until SIGTERM, then finishes what it took.
 #[tokio::main]
 pub(crate) async fn run() -> Result {
-    let (amqp_url, database_url, revoke_url) = (env::var("AMQP_URL")?, env::var("DATABASE_URL")?, env::var("REVOKE_URL")?);
+    let (amqp_url, database_url, revoke_url) =
+        (env::var("AMQP_URL")?, env::var("DATABASE_URL")?, env::var("REVOKE_URL")?);
     let connection = Connection::connect(&amqp_url, ConnectionProperties::default()).await?;
     let (intake, output) = (connection.create_channel().await?, connection.create_channel().await?);
     output.confirm_select(ConfirmSelectOptions::default()).await?;
@@ -82,7 +86,9 @@ async fn consume(channel: &Channel, revoke_url: Arc<str>, revoked: mpsc::Unbound
     let mut terminate = signal(SignalKind::terminate())?;
     channel.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
     let options = BasicConsumeOptions::default();
-    let mut consumer = channel.basic_consume("revocation.logout".into(), "bare".into(), options, FieldTable::default()).await?;
+    let mut consumer = channel
+        .basic_consume("revocation.logout".into(), "bare".into(), options, FieldTable::default())
+        .await?;
     let (slots, mut tasks) = (Arc::new(Semaphore::new(CONCURRENCY)), JoinSet::new());
     loop {
         let delivery = tokio::select! {
@@ -139,14 +145,25 @@ async fn insert(database: &PgPool, batch: &[Revoked]) -> Result {
     let ids: Vec<&str> = batch.iter().map(|revoked| &*revoked.event.id).collect();
     let received_at: Vec<OffsetDateTime> = batch.iter().map(|revoked| revoked.received_at).collect();
     let digests: Vec<Vec<u8>> = batch.iter().map(|revoked| digests(&revoked.event)).collect();
-    let statement =
-        "INSERT INTO logouts SELECT * FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::bytea[]) ON CONFLICT DO NOTHING";
-    sqlx::query(statement).bind(&sources).bind(&ids).bind(&received_at).bind(&digests).execute(database).await?;
+    let statement = "INSERT INTO logouts SELECT * FROM unnest($1::text[], $2::text[], $3::timestamptz[], \
+        $4::bytea[]) ON CONFLICT DO NOTHING";
+    sqlx::query(statement)
+        .bind(&sources)
+        .bind(&ids)
+        .bind(&received_at)
+        .bind(&digests)
+        .execute(database)
+        .await?;
     Ok(())
 }
 
 fn digests(event: &Event) -> Vec<u8> {
-    event.data.targets.iter().flat_map(|target| digest(&SHA256, target.token.as_bytes()).as_ref().to_vec()).collect()
+    event
+        .data
+        .targets
+        .iter()
+        .flat_map(|target| digest(&SHA256, target.token.as_bytes()).as_ref().to_vec())
+        .collect()
 }
 
 async fn publish_and_ack(channel: Channel, batch: Vec<Revoked>) -> Result {
@@ -200,7 +217,10 @@ struct Entry<'a> {
     expires_at: OffsetDateTime,
 }
 
-async fn publish(channel: &Channel, event: &Event) -> Result<impl Future<Output = lapin::Result<Confirmation>> + use<>> {
+async fn publish(
+    channel: &Channel,
+    event: &Event,
+) -> Result<impl Future<Output = lapin::Result<Confirmation>> + use<>> {
     let now = OffsetDateTime::now_utc();
     let entry = |target: &'_ Target| (hex(digest(&SHA256, target.token.as_bytes()).as_ref()), now + DENIAL);
     let targets = event.data.targets.iter().map(|target| {
@@ -208,16 +228,42 @@ async fn publish(channel: &Channel, event: &Event) -> Result<impl Future<Output 
         Entry { kind: "token", token_sha256, token_type_hint: &target.token_type_hint, expires_at }
     });
     let reference = EventRef { source: &event.source, id: &event.id };
-    let data = InvalidationData { phase: "requested", provider: "main", event: reference, targets: targets.collect() };
+    let data = InvalidationData {
+        phase: "requested",
+        provider: "main",
+        event: reference,
+        targets: targets.collect(),
+    };
     let id = uuid::Uuid::now_v7();
-    let message = Invalidation { specversion: "1.0", id, source: "/bare", r#type: "auth.invalidation.v1", time: now, data };
-    let properties = BasicProperties::default().with_content_type("application/cloudevents+json".into()).with_delivery_mode(2);
+    let message = Invalidation {
+        specversion: "1.0",
+        id,
+        source: "/bare",
+        r#type: "auth.invalidation.v1",
+        time: now,
+        data,
+    };
+    let properties = BasicProperties::default()
+        .with_content_type("application/cloudevents+json".into())
+        .with_delivery_mode(2);
     let options = BasicPublishOptions { mandatory: true, ..Default::default() };
     let body = serde_json::to_vec(&message)?;
-    Ok(channel.basic_publish("auth.invalidations".into(), "invalidation.main.token".into(), options, &body, properties).await?)
+    Ok(channel
+        .basic_publish(
+            "auth.invalidations".into(),
+            "invalidation.main.token".into(),
+            options,
+            &body,
+            properties,
+        )
+        .await?)
 }
 
 fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .map(|digit| char::from(DIGITS[usize::from(digit)]))
+        .collect()
 }

@@ -50,7 +50,11 @@ impl Contender {
             Self::Worker => {
                 let output = worker("migrate", stage, "http://127.0.0.1/unused").output().await?;
                 if !output.status.success() {
-                    return Err(format!("`{WORKER} migrate` failed: {}", String::from_utf8_lossy(&output.stderr)).into());
+                    return Err(format!(
+                        "`{WORKER} migrate` failed: {}",
+                        String::from_utf8_lossy(&output.stderr)
+                    )
+                    .into());
                 }
             }
         }
@@ -62,7 +66,8 @@ impl Contender {
         Ok(match self {
             Self::Bare => self.count(stage).await? == i64::from(events),
             Self::Worker => {
-                let open = "SELECT EXISTS (SELECT FROM revocation.targets WHERE state <> 'revoked' OR confirmed_at IS NULL)";
+                let open = "SELECT EXISTS (SELECT FROM revocation.targets WHERE state <> 'revoked' OR \
+                    confirmed_at IS NULL)";
                 !sqlx::query_scalar::<_, bool>(open).fetch_one(&stage.database).await?
             }
         })
@@ -89,7 +94,9 @@ impl Contender {
     pub(crate) async fn first_taken_us(self, stage: &Stage) -> Result<i64> {
         let statement = match self {
             Self::Bare => "SELECT (extract(epoch FROM min(received_at)) * 1000000)::bigint FROM logouts",
-            Self::Worker => "SELECT (extract(epoch FROM min(received_at)) * 1000000)::bigint FROM revocation.events",
+            Self::Worker => {
+                "SELECT (extract(epoch FROM min(received_at)) * 1000000)::bigint FROM revocation.events"
+            }
         };
         Ok(sqlx::query_scalar(statement).fetch_one(&stage.database).await?)
     }
@@ -123,10 +130,19 @@ impl Client {
     /// Fails when it has ended, or `since` is too long ago.
     pub(crate) fn check(&mut self, waiting_for: &str, since: Instant) -> Result {
         if let Some(status) = self.child.try_wait()? {
-            return Err(format!("waiting for {waiting_for}, but the contender ended with {status}:\n{}", self.log.tail()).into());
+            return Err(format!(
+                "waiting for {waiting_for}, but the contender ended with {status}:\n{}",
+                self.log.tail()
+            )
+            .into());
         }
         if since.elapsed() > PATIENCE {
-            return Err(format!("waiting for {waiting_for} for {} s:\n{}", PATIENCE.as_secs(), self.log.tail()).into());
+            return Err(format!(
+                "waiting for {waiting_for} for {} s:\n{}",
+                PATIENCE.as_secs(),
+                self.log.tail()
+            )
+            .into());
         }
         Ok(())
     }
@@ -136,13 +152,21 @@ impl Client {
         let mut kill = Command::new("/bin/sh");
         kill.args(["-c", r#"kill -s TERM "$0""#, &self.pid.to_string()]).status().await?;
         let status = tokio::time::timeout(Duration::from_secs(30), self.child.wait()).await??;
-        if status.success() { Ok(()) } else { Err(format!("the contender ended with {status}:\n{}", self.log.tail()).into()) }
+        if status.success() {
+            Ok(())
+        } else {
+            Err(format!("the contender ended with {status}:\n{}", self.log.tail()).into())
+        }
     }
 }
 
 fn bare_loop(stage: &Stage, revoke_url: &str) -> Result<Command> {
     let mut command = launcher(&env::current_exe()?);
-    command.arg("bare").env("AMQP_URL", &stage.amqp_url).env("DATABASE_URL", &stage.database_url).env("REVOKE_URL", revoke_url);
+    command
+        .arg("bare")
+        .env("AMQP_URL", &stage.amqp_url)
+        .env("DATABASE_URL", &stage.database_url)
+        .env("REVOKE_URL", revoke_url);
     Ok(command)
 }
 
@@ -171,7 +195,8 @@ pub(crate) fn worker(verb: &str, stage: &Stage, revoke_url: &str) -> Command {
     command
 }
 
-/// `setpriv`, so that the contender dies with the benchmark, even when that is killed; it turns into `program`. No setting gets in from outside.
+/// `setpriv`, so that the contender dies with the benchmark, even when that is killed; it turns into
+/// `program`. No setting gets in from outside.
 fn launcher(program: &Path) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "--"]).arg(program);

@@ -1,4 +1,5 @@
-//! One drain: a full queue, a fresh start, and the clock from the first event taken to the last one on record.
+//! One drain: a full queue, a fresh start, and the clock from the first event taken to the last one on
+//! record.
 
 use std::time::{Duration, Instant};
 
@@ -25,7 +26,13 @@ pub(crate) struct Drain {
 pub(crate) async fn run(servers: &mut Servers, contender: Contender, events: u32) -> Result<Drain> {
     let stage = Stage::raise(servers).await?;
     contender.prepare(&stage).await?;
-    load::all_at_once(&stage.producer, (0..events).map(load::event), &stage.producer.properties(), load::WINDOW).await?;
+    load::all_at_once(
+        &stage.producer,
+        (0..events).map(load::event),
+        &stage.producer.properties(),
+        load::WINDOW,
+    )
+    .await?;
     stage.calm().await?;
     servers.provider.reset().await?;
 
@@ -46,9 +53,17 @@ pub(crate) async fn run(servers: &mut Servers, contender: Contender, events: u32
 }
 
 /// First the provider's count, which costs nothing to look at, then the record.
-async fn wait_for_the_end(servers: &mut Servers, client: &mut Client, contender: Contender, stage: &Stage, events: u32) -> Result {
+async fn wait_for_the_end(
+    servers: &mut Servers,
+    client: &mut Client,
+    contender: Contender,
+    stage: &Stage,
+    events: u32,
+) -> Result {
     let start = Instant::now();
-    while servers.provider.posts().await? < 2 * u64::from(events) || !contender.has_recorded(stage, events).await? {
+    while servers.provider.posts().await? < 2 * u64::from(events)
+        || !contender.has_recorded(stage, events).await?
+    {
         client.check("the end of a drain", start)?;
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -60,7 +75,11 @@ async fn verify(contender: Contender, stage: &Stage, events: u32) -> Result {
     let (recorded, expected) = (contender.count(stage).await?, contender.expected(events));
     let (left, _) = stage.intake().await?;
     if recorded != expected || left != 0 {
-        return Err(format!("{}: {recorded} of {expected} on record, {left} messages left in the queue", contender.name()).into());
+        return Err(format!(
+            "{}: {recorded} of {expected} on record, {left} messages left in the queue",
+            contender.name()
+        )
+        .into());
     }
     Ok(())
 }

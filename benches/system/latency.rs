@@ -38,7 +38,8 @@ pub(crate) struct Latency {
     pub(crate) confirmed: Option<Spread>,
 }
 
-/// By event number: how many of its tokens a phase has named, and when it named the latest, in microseconds since 1970.
+/// By event number: how many of its tokens a phase has named, and when it named the latest, in microseconds
+/// since 1970.
 struct Phase(Vec<(usize, i64)>);
 
 impl Phase {
@@ -102,12 +103,23 @@ pub(crate) async fn in_turns<B: Beside>(
 }
 
 /// Publishes at `rate` for `seconds`, after one second that does not count.
-pub(crate) async fn run(servers: &mut Servers, contender: Contender, rate: u32, seconds: u32) -> Result<Latency> {
+pub(crate) async fn run(
+    servers: &mut Servers,
+    contender: Contender,
+    rate: u32,
+    seconds: u32,
+) -> Result<Latency> {
     run_beside(servers, contender, rate, seconds, &Nothing).await
 }
 
 /// The same beside what another user publishes; ends when all of it is dealt with, too.
-async fn run_beside(servers: &mut Servers, contender: Contender, rate: u32, seconds: u32, beside: &impl Beside) -> Result<Latency> {
+async fn run_beside(
+    servers: &mut Servers,
+    contender: Contender,
+    rate: u32,
+    seconds: u32,
+    beside: &impl Beside,
+) -> Result<Latency> {
     let events = rate * (seconds + 1);
     let mut stage = Stage::raise(servers).await?;
     let other = stage.another(servers, OTHER_USER).await?;
@@ -134,7 +146,13 @@ async fn run_beside(servers: &mut Servers, contender: Contender, rate: u32, seco
     let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
     let spread = |until: &[i64]| spread(&published, until, rate as usize);
     let confirmed = (contender == Contender::Worker).then(|| spread(&seen.confirmed.latest_us()));
-    Ok(Latency { contender, idle_mib, denied: spread(&seen.requested.latest_us()), revoked: spread(&revoked), confirmed })
+    Ok(Latency {
+        contender,
+        idle_mib,
+        denied: spread(&seen.requested.latest_us()),
+        revoked: spread(&revoked),
+        confirmed,
+    })
 }
 
 /// Waits until the contender consumes, then for what it does at its start to be over.
@@ -148,7 +166,13 @@ pub(crate) async fn idle(client: &mut Client, stage: &Stage) -> Result<f64> {
     Ok(memory_mib(client.pid, "VmRSS"))
 }
 
-async fn wait_for_the_end(servers: &mut Servers, client: &mut Client, contender: Contender, seen: &Mutex<Seen>, events: u32) -> Result {
+async fn wait_for_the_end(
+    servers: &mut Servers,
+    client: &mut Client,
+    contender: Contender,
+    seen: &Mutex<Seen>,
+    events: u32,
+) -> Result {
     let all_seen = || {
         let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.requested.is_complete() && (contender == Contender::Bare || seen.confirmed.is_complete())
@@ -162,7 +186,8 @@ async fn wait_for_the_end(servers: &mut Servers, client: &mut Client, contender:
 }
 
 pub(crate) fn spread(from: &[i64], until: &[i64], warm_up: usize) -> Spread {
-    let took: Vec<f64> = from.iter().zip(until).skip(warm_up).map(|(from, until)| (until - from) as f64 / 1e3).collect();
+    let took: Vec<f64> =
+        from.iter().zip(until).skip(warm_up).map(|(from, until)| (until - from) as f64 / 1e3).collect();
     Spread { p50_ms: percentile(&took, 0.5), p99_ms: percentile(&took, 0.99), max_ms: percentile(&took, 1.0) }
 }
 
@@ -170,7 +195,10 @@ pub(crate) fn spread(from: &[i64], until: &[i64], warm_up: usize) -> Spread {
 async fn observe(amqp_url: &str, events: usize) -> Result<(Connection, Arc<Mutex<Seen>>)> {
     let connection = Connection::connect(amqp_url, ConnectionProperties::default()).await?;
     let consumer = subscribe(&connection.create_channel().await?).await?;
-    let seen = Arc::new(Mutex::new(Seen { requested: Phase(vec![(0, 0); events]), confirmed: Phase(vec![(0, 0); events]) }));
+    let seen = Arc::new(Mutex::new(Seen {
+        requested: Phase(vec![(0, 0); events]),
+        confirmed: Phase(vec![(0, 0); events]),
+    }));
     tokio::spawn(note_all(consumer, seen.clone()));
     Ok((connection, seen))
 }
@@ -179,7 +207,9 @@ pub(crate) async fn subscribe(channel: &Channel) -> Result<Consumer> {
     let options = QueueDeclareOptions { exclusive: true, auto_delete: true, ..Default::default() };
     let queue = channel.queue_declare("".into(), options, FieldTable::default()).await?.name().clone();
     let (key, options) = ("invalidation.#", QueueBindOptions::default());
-    channel.queue_bind(queue.clone(), "auth.invalidations".into(), key.into(), options, FieldTable::default()).await?;
+    channel
+        .queue_bind(queue.clone(), "auth.invalidations".into(), key.into(), options, FieldTable::default())
+        .await?;
     let options = BasicConsumeOptions { no_ack: true, ..Default::default() };
     Ok(channel.basic_consume(queue, "observer".into(), options, FieldTable::default()).await?)
 }

@@ -87,7 +87,10 @@ impl Producer {
         properties: BasicProperties,
     ) -> Result<impl Future<Output = lapin::Result<Confirmation>> + use<>> {
         let options = BasicPublishOptions { mandatory: true, ..Default::default() };
-        Ok(self.channel.basic_publish("auth.events".into(), "auth.logout".into(), options, body, properties).await?)
+        Ok(self
+            .channel
+            .basic_publish("auth.events".into(), "auth.logout".into(), options, body, properties)
+            .await?)
     }
 }
 
@@ -125,7 +128,8 @@ pub(crate) fn events(count: u32) -> Vec<Vec<u8>> {
     (0..count).map(event).collect()
 }
 
-/// Publishes events, `rate` a second, whatever becomes of them. Returns when each was published, in microseconds since 1970.
+/// Publishes events, `rate` a second, whatever becomes of them. Returns when each was published, in
+/// microseconds since 1970.
 pub(crate) async fn at_rate<B: AsRef<[u8]>>(
     producer: &Producer,
     bodies: impl IntoIterator<Item = B>,

@@ -1,5 +1,6 @@
-//! Drains a pre-loaded queue through the worker and through a bare loop, in turn, on one private RabbitMQ and Postgres,
-//! and prints what each costs; or measures verifiers, a mass revocation, poison tokens, or one publisher's worst minute. `docs/benchmark.md` says what is measured and how.
+//! Drains a pre-loaded queue through the worker and through a bare loop, in turn, on one private RabbitMQ and
+//! Postgres, and prints what each costs; or measures verifiers, a mass revocation, poison tokens, or one
+//! publisher's worst minute. `docs/benchmark.md` says what is measured and how.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints its result")]
 
 mod bare;
@@ -61,7 +62,8 @@ struct Options {
 /// Another measure, or what a process started by the benchmark itself does.
 #[derive(Subcommand)]
 enum Role {
-    /// Measures verifiers: how soon one that missed denials is ready, what it holds, how soon many refuse a token.
+    /// Measures verifiers: how soon one that missed denials is ready, what it holds, how soon many refuse a
+    /// token.
     Verifiers(verifiers::Options),
     /// Measures a mass revocation: logouts beside it, its own rate and cost, cutoffs before its backlog.
     Mass(mass::Options),

@@ -10,7 +10,9 @@ const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Microseconds since 1970: one clock for all processes of the machine, and Postgres's resolution.
 pub(crate) fn now_us() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }
 
 /// Processor time, user and system, in seconds.
@@ -30,11 +32,23 @@ impl Cpu {
     /// Totals up to now. A process that is not there counts as zero.
     pub(crate) fn now(client: Option<u32>, provider: u32) -> Self {
         let family = descendants(std::process::id());
-        let of = |pid: u32| family.iter().filter(|process| process.pid == pid).map(|process| process.own).sum();
-        let named = |name: &str| family.iter().filter(|process| process.name == name).map(|process| process.own).sum::<f64>();
+        let of =
+            |pid: u32| family.iter().filter(|process| process.pid == pid).map(|process| process.own).sum();
+        let named = |name: &str| {
+            family.iter().filter(|process| process.name == name).map(|process| process.own).sum::<f64>()
+        };
         // Whoever waited for a backend that has ended carries its time: the first of the server's processes.
-        let ended: f64 = family.iter().filter(|process| process.name == "postgres").map(|process| process.ended_children).sum();
-        Self { client: client.map_or(0.0, of), broker: named("beam.smp"), postgres: named("postgres") + ended, provider: of(provider) }
+        let ended: f64 = family
+            .iter()
+            .filter(|process| process.name == "postgres")
+            .map(|process| process.ended_children)
+            .sum();
+        Self {
+            client: client.map_or(0.0, of),
+            broker: named("beam.smp"),
+            postgres: named("postgres") + ended,
+            provider: of(provider),
+        }
     }
 
     /// All four.
@@ -115,7 +129,8 @@ struct Process {
 }
 
 impl Process {
-    /// From /proc/PID/stat (proc_pid_stat(5)): the name may hold anything, so fields count from its closing bracket.
+    /// From /proc/PID/stat (proc_pid_stat(5)): the name may hold anything, so fields count from its closing
+    /// bracket.
     fn read(pid: u32) -> Option<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         let (start, rest) = stat.rsplit_once(')')?;
@@ -137,7 +152,8 @@ fn descendants(root: u32) -> Vec<Process> {
     let mut others: Vec<Process> = pids.filter_map(Process::read).collect();
     let (mut family, mut parents) = (Vec::new(), vec![root]);
     while let Some(parent) = parents.pop() {
-        let (children, rest): (Vec<_>, Vec<_>) = others.into_iter().partition(|process| process.parent == parent);
+        let (children, rest): (Vec<_>, Vec<_>) =
+            others.into_iter().partition(|process| process.parent == parent);
         parents.extend(children.iter().map(|child| child.pid));
         family.extend(children);
         others = rest;

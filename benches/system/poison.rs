@@ -1,4 +1,5 @@
-//! What tokens of somebody else do to the logouts beside them: the provider answers to each as it would to bad credentials.
+//! What tokens of somebody else do to the logouts beside them: the provider answers to each as it would to
+//! bad credentials.
 
 use std::time::{Duration, Instant};
 
@@ -57,7 +58,8 @@ pub(crate) fn answer(form: &[u8]) -> Option<Vec<u8>> {
     Some(format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes())
 }
 
-/// Events of tokens that the provider refuses as it refuses bad credentials, and how many of them are published a second.
+/// Events of tokens that the provider refuses as it refuses bad credentials, and how many of them are
+/// published a second.
 struct Poison {
     events: Vec<Vec<u8>>,
     per_s: f64,
@@ -84,20 +86,26 @@ const MISCONFIGURED: &str = "SELECT count(*) FROM revocation.attempts WHERE outc
 
 /// An event of one poison token.
 pub(crate) fn event(number: u32) -> Vec<u8> {
-    let token = format!("poison-{}-{number}-{:032x}x", number as usize % ANSWERS.len(), rand::random::<u128>());
+    let token =
+        format!("poison-{}-{number}-{:032x}x", number as usize % ANSWERS.len(), rand::random::<u128>());
     load::event_of(&format!("poison-{number}"), &json!([{ "token": token }]))
 }
 
 #[tokio::main]
 pub(crate) async fn run(options: &Options) -> Result {
     let mut servers = Servers::boot(options.provider_ms).await?;
-    let poison = || Poison { events: (0..options.tokens).map(event).collect(), per_s: f64::from(options.per_s) };
-    let [idle, beside] = latency::in_turns(&mut servers, options.rounds, (options.rate, options.seconds), poison).await?;
+    let poison =
+        || Poison { events: (0..options.tokens).map(event).collect(), per_s: f64::from(options.per_s) };
+    let [idle, beside] =
+        latency::in_turns(&mut servers, options.rounds, (options.rate, options.seconds), poison).await?;
     let Options { tokens, per_s, rate, .. } = options;
     println!("\n{tokens} poison tokens, {per_s} a second and all parked, beside {rate} logouts a second:\n");
     report::compare("beside the poison", &idle, &beside);
     if options.json {
-        println!("{}", json!({ "tokens": tokens, "per_s": per_s, "rate": rate, "idle": idle, "beside": beside }));
+        println!(
+            "{}",
+            json!({ "tokens": tokens, "per_s": per_s, "rate": rate, "idle": idle, "beside": beside })
+        );
     }
     Ok(())
 }

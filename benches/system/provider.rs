@@ -1,5 +1,6 @@
-//! The pretend provider: a process of its own, so that its cost is counted apart, that answers every request with 200, but for poison.
-//! It keeps count, by the event number that both tokens of an event end in, and answers questions on its standard input.
+//! The pretend provider: a process of its own, so that its cost is counted apart, that answers every request
+//! with 200, but for poison. It keeps count, by the event number that both tokens of an event end in, and
+//! answers questions on its standard input.
 
 use std::io::{self, BufRead, Write};
 use std::process::Stdio;
@@ -84,7 +85,11 @@ fn answer_questions(ledger: &Mutex<Ledger>) -> io::Result<()> {
     Ok(())
 }
 
-async fn answer_requests(mut stream: TcpStream, ledger: Arc<Mutex<Ledger>>, delay: Duration) -> io::Result<()> {
+async fn answer_requests(
+    mut stream: TcpStream,
+    ledger: Arc<Mutex<Ledger>>,
+    delay: Duration,
+) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut buffer = Vec::with_capacity(8192);
     loop {
@@ -108,7 +113,9 @@ async fn answer_requests(mut stream: TcpStream, ledger: Arc<Mutex<Ledger>>, dela
 fn whole_request(buffer: &[u8]) -> Option<(usize, usize)> {
     let head = buffer.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
     let fields = std::str::from_utf8(&buffer[..head]).ok()?.lines().filter_map(|line| line.split_once(':'));
-    let length = fields.filter(|(name, _)| name.eq_ignore_ascii_case("content-length")).find_map(|(_, value)| value.trim().parse().ok());
+    let length = fields
+        .filter(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+        .find_map(|(_, value)| value.trim().parse().ok());
     let end = head + length.unwrap_or(0);
     (buffer.len() >= end).then_some((head, end))
 }
@@ -136,9 +143,15 @@ impl Provider {
     /// Starts it; returns when it listens.
     pub(crate) async fn start(delay_ms: u64) -> Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(["provider", &delay_ms.to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+        command
+            .args(["provider", &delay_ms.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true);
         let mut child = command.spawn()?;
-        let (Some(pid), Some(questions), Some(stdout)) = (child.id(), child.stdin.take(), child.stdout.take()) else {
+        let (Some(pid), Some(questions), Some(stdout)) =
+            (child.id(), child.stdin.take(), child.stdout.take())
+        else {
             return Err("the pretend provider ended at its start".into());
         };
         let mut replies = BufReader::new(stdout).lines();

@@ -58,14 +58,23 @@ fn table<T>(figures: &[(&str, Figure<T>)], runs: &[T], contender: fn(&T) -> Cont
     for run in runs {
         table.add_row(row(contender(run).name(), &|figure| figure(run)));
     }
-    let of = |wanted: Contender, figure: Figure<T>| runs.iter().filter(|run| contender(run) == wanted).map(figure).collect::<Vec<_>>();
+    let of = |wanted: Contender, figure: Figure<T>| {
+        runs.iter().filter(|run| contender(run) == wanted).map(figure).collect::<Vec<_>>()
+    };
     let (bare, worker) = (Contender::Bare, Contender::Worker);
-    for wanted in [bare, worker].into_iter().filter(|wanted| runs.iter().any(|run| contender(run) == *wanted)) {
+    for wanted in [bare, worker].into_iter().filter(|wanted| runs.iter().any(|run| contender(run) == *wanted))
+    {
         table.add_row(row(&format!("median {}", wanted.name()), &|figure| median(&of(wanted, figure))));
     }
     if [bare, worker].iter().all(|wanted| runs.iter().any(|run| contender(run) == *wanted)) {
         // Round by round, so that what disturbs a round disturbs both sides of its ratio.
-        let ratios = |figure| of(worker, figure).into_iter().zip(of(bare, figure)).map(|(worker, bare)| worker / bare).collect::<Vec<_>>();
+        let ratios = |figure| {
+            of(worker, figure)
+                .into_iter()
+                .zip(of(bare, figure))
+                .map(|(worker, bare)| worker / bare)
+                .collect::<Vec<_>>()
+        };
         table.add_row(row("worker / bare", &|figure| median(&ratios(figure))));
     }
     for column in table.column_iter_mut().skip(1) {
@@ -96,8 +105,12 @@ pub(crate) fn compare(name: &str, idle: &[Latency], beside: &[Latency]) {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(["ms, medians of the rounds", "denied p50", "denied p99", "revoked p50", "revoked p99"]);
-    let figures: [fn(&Latency) -> f64; 4] =
-        [|run| run.denied.p50_ms, |run| run.denied.p99_ms, |run| run.revoked.p50_ms, |run| run.revoked.p99_ms];
+    let figures: [fn(&Latency) -> f64; 4] = [
+        |run| run.denied.p50_ms,
+        |run| run.denied.p99_ms,
+        |run| run.revoked.p50_ms,
+        |run| run.revoked.p99_ms,
+    ];
     let of = |runs: &[Latency]| figures.map(|figure| median(&runs.iter().map(figure).collect::<Vec<_>>()));
     let (alone, with) = (of(idle), of(beside));
     let ratios: Vec<f64> = with.iter().zip(alone).map(|(with, alone)| with / alone).collect();

@@ -32,7 +32,12 @@ pub(crate) struct Servers {
 impl Servers {
     /// Boots them.
     pub(crate) async fn boot(provider_ms: u64) -> Result<Self> {
-        Ok(Self { rabbitmq: RabbitMq::start()?, postgres: Postgres::start()?, provider: Provider::start(provider_ms).await?, stages: 0 })
+        Ok(Self {
+            rabbitmq: RabbitMq::start()?,
+            postgres: Postgres::start()?,
+            provider: Provider::start(provider_ms).await?,
+            stages: 0,
+        })
     }
 }
 
@@ -56,7 +61,8 @@ impl Stage {
         admin.execute(AssertSqlSafe(format!("CREATE DATABASE {name}"))).await?;
         admin.close().await;
         let server = servers.postgres.url();
-        let database_url = format!("{}/{name}", server.rsplit_once('/').map_or(&*server, |(server, _)| server));
+        let database_url =
+            format!("{}/{name}", server.rsplit_once('/').map_or(&*server, |(server, _)| server));
         let database = connect(&database_url).await?;
         let amqp_url = servers.rabbitmq.vhost(&name)?;
         let (connection, producer) = produce(&amqp_url).await?;
@@ -128,8 +134,11 @@ async fn connect(url: &str) -> Result<PgPool> {
 
 /// The part of the contract's section 5 that one lane touches; the worker declares the rest itself.
 async fn declare_topology(channel: &Channel) -> Result {
-    let exchanges =
-        [("auth.events", ExchangeKind::Topic), ("revocation.dead", ExchangeKind::Fanout), ("auth.invalidations", ExchangeKind::Topic)];
+    let exchanges = [
+        ("auth.events", ExchangeKind::Topic),
+        ("revocation.dead", ExchangeKind::Fanout),
+        ("auth.invalidations", ExchangeKind::Topic),
+    ];
     for (name, kind) in exchanges {
         let options = ExchangeDeclareOptions { durable: true, ..Default::default() };
         channel.exchange_declare(name.into(), kind, options, FieldTable::default()).await?;
@@ -142,7 +151,15 @@ async fn declare_topology(channel: &Channel) -> Result {
     for (exchange, key, queue, arguments) in queues {
         let options = QueueDeclareOptions { durable: true, ..Default::default() };
         channel.queue_declare(queue.into(), options, arguments).await?;
-        channel.queue_bind(queue.into(), exchange.into(), key.into(), QueueBindOptions::default(), FieldTable::default()).await?;
+        channel
+            .queue_bind(
+                queue.into(),
+                exchange.into(),
+                key.into(),
+                QueueBindOptions::default(),
+                FieldTable::default(),
+            )
+            .await?;
     }
     Ok(())
 }
@@ -163,7 +180,11 @@ fn dead_arguments() -> FieldTable {
 
 fn log_arguments() -> FieldTable {
     let max_length_bytes = AMQPValue::LongLongInt(STREAM_MAX_LENGTH_BYTES);
-    arguments([("x-queue-type", text("stream")), ("x-max-age", text(STREAM_MAX_AGE)), ("x-max-length-bytes", max_length_bytes)])
+    arguments([
+        ("x-queue-type", text("stream")),
+        ("x-max-age", text(STREAM_MAX_AGE)),
+        ("x-max-length-bytes", max_length_bytes),
+    ])
 }
 
 fn text(value: &str) -> AMQPValue {

@@ -1,4 +1,5 @@
-//! One publisher's worst minute beside the logouts of another: everything that a producer can send in numbers or badly, all at once.
+//! One publisher's worst minute beside the logouts of another: everything that a producer can send in numbers
+//! or badly, all at once.
 
 use std::time::{Duration, Instant};
 
@@ -70,7 +71,8 @@ const FEW: usize = 8;
 #[tokio::main]
 pub(crate) async fn run(options: &Options) -> Result {
     let mut servers = Servers::boot(options.provider_ms).await?;
-    let [idle, beside] = latency::in_turns(&mut servers, options.rounds, (options.rate, options.seconds), || options).await?;
+    let [idle, beside] =
+        latency::in_turns(&mut servers, options.rounds, (options.rate, options.seconds), || options).await?;
     println!("\n{} logouts a second, beside one publisher's worst minute:\n", options.rate);
     report::compare("beside it", &idle, &beside);
     if options.json {
@@ -112,7 +114,8 @@ impl Beside for &Options {
         let headers = with_headers(producer);
         let (p, plain) = (producer, &plain);
         let parts: [BoxFuture<'_, Result>; 7] = [
-            self.part(p, self.refusals, |number| format!("no event {number}").into_bytes(), plain, WINDOW).boxed(),
+            self.part(p, self.refusals, |number| format!("no event {number}").into_bytes(), plain, WINDOW)
+                .boxed(),
             self.part(p, self.headers, |_| b"no event".to_vec(), &headers, FEW).boxed(),
             self.part(p, self.crowds, crowd, plain, FEW).boxed(),
             self.part(p, self.identities, |number| one_of(number % IDENTITIES), plain, WINDOW).boxed(),
@@ -145,12 +148,17 @@ impl Beside for &Options {
         if (on_record, settled, i64::from(dead)) == (refused, tokens, refused) {
             return Ok(());
         }
-        Err(format!("{on_record} refusals on record and {dead} put away of {refused}, {settled} tokens settled of {tokens}").into())
+        Err(format!(
+            "{on_record} refusals on record and {dead} put away of {refused}, {settled} tokens \
+            settled of {tokens}"
+        )
+        .into())
     }
 }
 
 const REFUSED: &str = "SELECT count(*) FROM audit.rejected_events";
-const SETTLED: &str = "SELECT count(*) FROM audit.revocations WHERE event_id !~ '^[0-9]+$' AND state IN ('revoked', 'parked')";
+const SETTLED: &str =
+    "SELECT count(*) FROM audit.revocations WHERE event_id !~ '^[0-9]+$' AND state IN ('revoked', 'parked')";
 
 fn with_headers(producer: &Producer) -> BasicProperties {
     let mut headers = FieldTable::default();

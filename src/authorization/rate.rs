@@ -1,4 +1,5 @@
-//! How much a sender may order at once: a token bucket each, in memory, so that no denial waits for a database.
+//! How much a sender may order at once: a token bucket each, in memory, so that no denial waits for a
+//! database.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -32,7 +33,8 @@ pub struct Rates {
     told: Mutex<HashSet<String>>,
 }
 
-/// What was let go of the last few thousand events: a copy of one spends nothing, and is held back no other way.
+/// What was let go of the last few thousand events: a copy of one spends nothing, and is held back no other
+/// way.
 #[derive(Default)]
 struct Copies {
     now: HashMap<Copied, Admitted>,
@@ -82,7 +84,12 @@ fn most(per_minute: f64) -> f64 {
 
 impl Default for Rates {
     fn default() -> Self {
-        Self { buckets: Mutex::default(), workers: AtomicI64::new(1), copies: Mutex::default(), told: Mutex::default() }
+        Self {
+            buckets: Mutex::default(),
+            workers: AtomicI64::new(1),
+            copies: Mutex::default(),
+            told: Mutex::default(),
+        }
     }
 }
 
@@ -126,14 +133,19 @@ impl Rates {
     /// How many of an event's wide targets go at once. The others wait for a second person.
     pub fn admit(&self, authority: &Authority, origin: &Origin, wide: usize, now: Instant) -> Admitted {
         let mut admitted = Admitted { targets: wide, limited_by: None };
-        let limits: Vec<_> = origin.senders().filter_map(|sender| Some((sender, f64::from(authority.rate_of(sender)?)))).collect();
+        let limits: Vec<_> = origin
+            .senders()
+            .filter_map(|sender| Some((sender, f64::from(authority.rate_of(sender)?))))
+            .collect();
         if wide == 0 || limits.is_empty() {
             return admitted;
         }
         let workers = self.workers.load(Ordering::Relaxed) as f64;
         let mut buckets = lock(&self.buckets);
         for (sender, per_minute) in &limits {
-            let bucket = buckets.entry(key(origin, *sender)).or_insert_with(|| Bucket::full(per_minute / workers, now));
+            let bucket = buckets
+                .entry(key(origin, *sender))
+                .or_insert_with(|| Bucket::full(per_minute / workers, now));
             let room = bucket.fill(per_minute / workers, now);
             if room < admitted.targets {
                 admitted = Admitted { targets: room, limited_by: sender.map(str::to_owned) };
@@ -171,8 +183,8 @@ fn key(origin: &Origin, sender: Option<&str>) -> Key {
     (sender.map(str::to_owned), (!is_own).then(|| origin.broker_user.clone()))
 }
 
-/// The incident that holds what a sender orders beyond its rate: one a minute. The name needs no quoting in a shell; a user whose own name does is told
-/// from others by a digest.
+/// The incident that holds what a sender orders beyond its rate: one a minute. The name needs no quoting in a
+/// shell; a user whose own name does is told from others by a digest.
 pub fn incident_name(user: Option<&str>, at: OffsetDateTime) -> String {
     let user = user.map_or_else(|| "+unnamed".to_owned(), plain);
     let (date, time) = (at.date(), at.time());

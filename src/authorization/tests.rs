@@ -36,7 +36,10 @@ fn origin(user: Sender<'_>) -> Origin {
 }
 
 fn said(user: Sender<'_>, first: &[Sender<'_>]) -> Origin {
-    let mut origin = Origin { original: Original::Senders(first.iter().map(|sender| owned(*sender)).collect()), ..origin(user) };
+    let mut origin = Origin {
+        original: Original::Senders(first.iter().map(|sender| owned(*sender)).collect()),
+        ..origin(user)
+    };
     authority().attribute(&mut origin);
     origin
 }
@@ -65,7 +68,10 @@ fn a_source_fits_whole_or_by_its_start() {
     for (source, wanted) in rows {
         assert_eq!(refused_source(&authority(), Some("shop"), source).is_none(), wanted, "{source}");
     }
-    assert!(fits("*", "anything") && fits("a*b", "a*b") && !fits("a*b", "axb"), "only a star at the end stands for more");
+    assert!(
+        fits("*", "anything") && fits("a*b", "a*b") && !fits("a*b", "axb"),
+        "only a star at the end stands for more"
+    );
     for free in [Some("bulk"), Some("soc"), Some("Shop"), Some("")] {
         assert_eq!(refused_source(&authority(), free, "/other"), None, "{free:?}");
     }
@@ -92,20 +98,29 @@ fn kinds_and_providers_are_held_to_the_lists() {
     }
     let nothing = Rights { kinds: Some(vec![]), ..Rights::default() };
     let none = Authority { users: [("shop".to_owned(), nothing)].into(), ..Authority::default() };
-    assert!(refused_target(&none, Some("shop"), Kind::Token, "main").is_some_and(|says| says.contains("may order kinds none")));
+    assert!(
+        refused_target(&none, Some("shop"), Kind::Token, "main")
+            .is_some_and(|says| says.contains("may order kinds none"))
+    );
 }
 
 #[test]
 fn leaving_out_the_name_wins_no_right() {
     let implied = authority();
-    assert!(refused_source(&implied, None, "/other").is_some_and(|says| says.contains("user_id") && says.contains("\"shop\"")));
+    assert!(
+        refused_source(&implied, None, "/other")
+            .is_some_and(|says| says.contains("user_id") && says.contains("\"shop\""))
+    );
     assert_eq!(refused_source(&implied, None, "/apps/shop"), None);
     assert!(refused_target(&implied, None, Kind::Subject, "main").is_some());
     assert_eq!(implied.rate_of(None), Some(60), "the least of all");
     let mut explicit = authority();
     explicit.anonymous = Some(Rights { kinds: Some(vec![Kind::Token]), ..Rights::default() });
     assert_eq!(refused_source(&explicit, None, "/other"), None);
-    assert!(refused_target(&explicit, None, Kind::Session, "main").is_some_and(|says| says.contains("authorization.anonymous")));
+    assert!(
+        refused_target(&explicit, None, Kind::Session, "main")
+            .is_some_and(|says| says.contains("authorization.anonymous"))
+    );
     assert_eq!(explicit.rate_of(None), None);
     assert_eq!(Authority::default().limits(&origin(None)).len(), 0, "without limits there are none");
 }
@@ -113,7 +128,8 @@ fn leaving_out_the_name_wins_no_right() {
 #[test]
 fn an_operator_lends_no_right_and_nobody_else_wins_one() {
     let mass = EventType::MassRevocation;
-    // Who publishes, who is said to have sent it first, on record as, and whether a mass revocation is refused.
+    // Who publishes, who is said to have sent it first, on record as, and whether a mass revocation is
+    // refused.
     let rows: [(Sender<'_>, &[Sender<'_>], Sender<'_>, bool); 11] = [
         (Some("ops"), &[Some("shop")], Some("shop"), true),
         (Some("ops"), &[None], None, true),
@@ -134,12 +150,18 @@ fn an_operator_lends_no_right_and_nobody_else_wins_one() {
         assert_eq!(origin.requeued_by.is_some(), user == Some("ops"));
     }
     let own = origin(Some("ops"));
-    assert_eq!(authority().refuse_type(&own, mass), None, "what an operator orders is judged by the own right");
+    assert_eq!(
+        authority().refuse_type(&own, mass),
+        None,
+        "what an operator orders is judged by the own right"
+    );
 }
 
 #[test]
 fn limits_hold_for_everybody_who_sent_it() {
-    let refuses = |origin: &Origin| authority().limits(origin).iter().any(|limit| limit.refuse_target(Kind::Subject, "main").is_some());
+    let refuses = |origin: &Origin| {
+        authority().limits(origin).iter().any(|limit| limit.refuse_target(Kind::Subject, "main").is_some())
+    };
     assert!(refuses(&said(Some("ops"), &[Some("shop")])));
     assert!(refuses(&said(Some("bulk"), &[Some("shop")])));
     assert!(refuses(&said(Some("shop"), &[Some("bulk")])));
@@ -152,7 +174,12 @@ fn what_cannot_be_read_is_refused_whoever_sends_it() {
         let mut origin = Origin { original: Original::Unreadable, ..origin(user) };
         authority().attribute(&mut origin);
         for event_type in EventType::ALL {
-            assert!(authority().refuse_type(&origin, event_type).is_some_and(|says| says.contains("x-original-user")), "{user:?}");
+            assert!(
+                authority()
+                    .refuse_type(&origin, event_type)
+                    .is_some_and(|says| says.contains("x-original-user")),
+                "{user:?}"
+            );
         }
     }
 }
@@ -190,11 +217,15 @@ fn a_bucket_lets_a_minutes_number_go_at_once_and_fills_within_a_minute() {
 #[test]
 fn eleven_events_of_a_thousand_subjects_let_a_hundred_go() {
     let mut authority = authority();
-    authority.users.insert("flood".to_owned(), Rights { wide_targets_per_minute: Some(100), ..Rights::default() });
+    authority
+        .users
+        .insert("flood".to_owned(), Rights { wide_targets_per_minute: Some(100), ..Rights::default() });
     for workers in [1, 2, 4] {
         let (rates, start) = (Rates::default(), Instant::now());
         rates.share(workers);
-        let admit = |event: u32| rates.admit(&authority, &origin(Some("flood")), 1000, start + Duration::from_millis(10) * event);
+        let admit = |event: u32| {
+            rates.admit(&authority, &origin(Some("flood")), 1000, start + Duration::from_millis(10) * event)
+        };
         let all: usize = (0..11).map(|event| admit(event).targets).sum();
         assert_eq!(all, 100 / workers as usize, "of {workers} workers");
         assert_eq!(admit(11), Admitted { targets: 0, limited_by: Some("flood".to_owned()) });
@@ -206,7 +237,11 @@ fn a_rate_counts_for_who_sent_it_first_and_nobody_spends_anothers() {
     let (rates, authority, now) = (Rates::default(), authority(), Instant::now());
     let admit = |origin: &Origin, wide| rates.admit(&authority, origin, wide, now).targets;
     assert_eq!(admit(&origin(Some("soc")), 100_000), 100_000, "without a rate");
-    assert_eq!(admit(&said(Some("soc"), &[Some("shop")]), 100), 60, "who put it back has no rate, who sent it has");
+    assert_eq!(
+        admit(&said(Some("soc"), &[Some("shop")]), 100),
+        60,
+        "who put it back has no rate, who sent it has"
+    );
     assert_eq!(admit(&said(Some("soc"), &[Some("shop")]), 100), 0);
     assert_eq!(admit(&origin(Some("shop")), 20), 20, "what others say in its name costs it nothing");
     assert_eq!(admit(&said(Some("ops"), &[Some("shop")]), 100), 40, "what an operator puts back is its own");
@@ -221,10 +256,15 @@ fn incidents_are_named_after_who_sent_it_and_the_minute() {
     let name = |user| incident_name(user, at);
     assert_eq!(name(Some("shop.eu-1_a")), "rate-shop.eu-1_a-20261130T0205Z");
     assert_eq!(name(None), "rate-+unnamed-20261130T0205Z");
-    let odd: Vec<_> =
-        ["a b", "a/b", "a\"b", "a\nb", "ä", "", "a+b", &"x".repeat(255), &"x".repeat(254)].iter().map(|user| name(Some(user))).collect();
+    let odd: Vec<_> = ["a b", "a/b", "a\"b", "a\nb", "ä", "", "a+b", &"x".repeat(255), &"x".repeat(254)]
+        .iter()
+        .map(|user| name(Some(user)))
+        .collect();
     for (place, name) in odd.iter().enumerate() {
-        assert!(name.len() <= 255 && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-+".contains(c)), "{name}");
+        assert!(
+            name.len() <= 255 && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-+".contains(c)),
+            "{name}"
+        );
         assert!(!odd[..place].contains(name), "{name} twice");
     }
 }

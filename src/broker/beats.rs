@@ -1,4 +1,5 @@
-//! Hearing the fleet's heartbeats, one's own among them: a supervised session on a connection of its own, which cannot hold up publishing.
+//! Hearing the fleet's heartbeats, one's own among them: a supervised session on a connection of its own,
+//! which cannot hold up publishing.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -40,7 +41,8 @@ impl Beats {
     /// Most heartbeats that wait to be looked at.
     pub const PREFETCH: u16 = 100;
 
-    /// Listens until stopped. Nothing that goes wrong here ends the worker: one that hears nobody sends every heartbeat itself.
+    /// Listens until stopped. Nothing that goes wrong here ends the worker: one that hears nobody sends every
+    /// heartbeat itself.
     pub async fn run(self, sink: mpsc::Sender<Heard>) {
         let mut failures = 0;
         while !self.stop.is_cancelled() {
@@ -51,7 +53,9 @@ impl Beats {
             failures += 1;
             match ended {
                 Ok(never) => match never {},
-                Err(error) => tracing::warn!(%error, failures, "session on the heartbeats failed; trying again"),
+                Err(error) => {
+                    tracing::warn!(%error, failures, "session on the heartbeats failed; trying again")
+                }
             }
             tokio::select! {
                 () = tokio::time::sleep(self.schedule.delay(failures, None)) => {}
@@ -61,7 +65,11 @@ impl Beats {
     }
 
     /// One connection's life. `began` is called when it listens.
-    async fn session(&self, sink: &mpsc::Sender<Heard>, began: &mut impl FnMut()) -> Result<Infallible, BrokerError> {
+    async fn session(
+        &self,
+        sink: &mpsc::Sender<Heard>,
+        began: &mut impl FnMut(),
+    ) -> Result<Infallible, BrokerError> {
         let connection = tokio::select! {
             connected = self.broker.connect("heartbeats") => connected?,
             () = self.stop.cancelled() => return Err(BrokerError::ended(HEAR)),
@@ -82,7 +90,9 @@ impl Beats {
         began: &mut impl FnMut(),
     ) -> Result<Infallible, BrokerError> {
         self.broker.ensure_topology(connection).await?;
-        let mut subscription = Subscription::start(connection, BEATS_STREAM, Offset::Next, Self::PREFETCH).await.map_err(failed)?;
+        let mut subscription = Subscription::start(connection, BEATS_STREAM, Offset::Next, Self::PREFETCH)
+            .await
+            .map_err(failed)?;
         began();
         let mut heard = Heard::Listening;
         loop {

@@ -31,10 +31,14 @@ impl Broker {
     /// A sentence that names the setting, without the URL.
     pub fn new(amqp: &AmqpConfig, stream: &InvalidationConfig, instance: &str) -> Result<Self, String> {
         let roots = match &amqp.ca_file {
-            Some(path) => Some(std::fs::read_to_string(path).map_err(|e| format!("amqp.ca_file: read {}: {e}", path.display()))?),
+            Some(path) => Some(
+                std::fs::read_to_string(path)
+                    .map_err(|e| format!("amqp.ca_file: read {}: {e}", path.display()))?,
+            ),
             None => None,
         };
-        let address = Address::parse(amqp.url.expose(), roots).ok_or("amqp.url is not an amqp:// or amqps:// URL")?;
+        let address =
+            Address::parse(amqp.url.expose(), roots).ok_or("amqp.url is not an amqp:// or amqps:// URL")?;
         Ok(Self {
             address,
             instance: instance.to_owned(),
@@ -65,7 +69,11 @@ impl Broker {
     }
 
     /// The same, with a note of what came unreadable of each message that is taken on it.
-    pub(super) async fn connect_noting(&self, purpose: &str, unreadable: &Unreadable) -> Result<Connection, BrokerError> {
+    pub(super) async fn connect_noting(
+        &self,
+        purpose: &str,
+        unreadable: &Unreadable,
+    ) -> Result<Connection, BrokerError> {
         self.open(purpose, Some(unreadable.clone())).await
     }
 
@@ -78,7 +86,9 @@ impl Broker {
     /// Declares the topology, or checks it where `amqp.declare` is false.
     pub(super) async fn ensure_topology(&self, connection: &Connection) -> Result<(), BrokerError> {
         let limit = if self.declare { self.limit().await? } else { Limit::Set };
-        let ensured = within("declare the topology", topology::ensure(connection, &self.stream, self.declare, limit)).await;
+        let ensured =
+            within("declare the topology", topology::ensure(connection, &self.stream, self.declare, limit))
+                .await;
         if ensured.is_err() {
             *self.limit.lock().await = None;
         }
@@ -97,18 +107,21 @@ impl Broker {
         Ok(*known.insert(limit))
     }
 
-    /// Declares the dead-letter queue; one that an older release declared, without a limit, stays as it is. On connections that nothing else is on: a
-    /// refusal ends more than its channel.
+    /// Declares the dead-letter queue; one that an older release declared, without a limit, stays as it is.
+    /// On connections that nothing else is on: a refusal ends more than its channel.
     pub(super) async fn limit_dead(&self) -> Result<Limit, BrokerError> {
         match self.declare_dead(Limit::Set).await {
-            Err(error) if topology::lacks_limit(&error) => self.declare_dead(Limit::Unset).await.map(|()| Limit::Unset),
+            Err(error) if topology::lacks_limit(&error) => {
+                self.declare_dead(Limit::Unset).await.map(|()| Limit::Unset)
+            }
             declared => declared.map(|()| Limit::Set),
         }
     }
 
     async fn declare_dead(&self, limit: Limit) -> Result<(), BrokerError> {
         let connection = self.connect("declare").await?;
-        let declared = within("declare queue revocation.dead", topology::declare_dead(&connection, limit)).await;
+        let declared =
+            within("declare queue revocation.dead", topology::declare_dead(&connection, limit)).await;
         close(&connection).await;
         declared
     }
@@ -120,7 +133,8 @@ impl Broker {
 
     /// Declares what the verifiers' reports need, or checks it where `amqp.declare` is false.
     pub(super) async fn ensure_reports(&self, connection: &Connection) -> Result<(), BrokerError> {
-        within("declare the queue of verifiers' reports", topology::ensure_reports(connection, self.declare)).await
+        within("declare the queue of verifiers' reports", topology::ensure_reports(connection, self.declare))
+            .await
     }
 
     /// Where the broker is: scheme, host, port and virtual host, without user and password.
@@ -133,15 +147,20 @@ impl Broker {
     pub fn is_in_the_clear(&self) -> bool {
         let uri = self.address.uri();
         let host = uri.authority.host.as_str();
-        let is_loopback = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+        let is_loopback =
+            host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
         uri.scheme == AMQPScheme::AMQP && !is_loopback
     }
 
     /// A channel in confirm mode.
     pub(super) async fn confirming_channel(connection: &Connection) -> Result<Channel, BrokerError> {
         within("open a channel", async {
-            let channel = connection.create_channel().await.map_err(|e| BrokerError::new("open a channel", e))?;
-            channel.confirm_select(ConfirmSelectOptions::default()).await.map_err(|e| BrokerError::new("ask for confirms", e))?;
+            let channel =
+                connection.create_channel().await.map_err(|e| BrokerError::new("open a channel", e))?;
+            channel
+                .confirm_select(ConfirmSelectOptions::default())
+                .await
+                .map_err(|e| BrokerError::new("ask for confirms", e))?;
             Ok(channel)
         })
         .await
@@ -149,6 +168,9 @@ impl Broker {
 }
 
 /// Puts a deadline round an exchange with the broker.
-pub(super) async fn within<T>(what: &str, work: impl Future<Output = Result<T, BrokerError>>) -> Result<T, BrokerError> {
+pub(super) async fn within<T>(
+    what: &str,
+    work: impl Future<Output = Result<T, BrokerError>>,
+) -> Result<T, BrokerError> {
     tokio::time::timeout(DEADLINE, work).await.unwrap_or_else(|_| Err(BrokerError::timeout(what, DEADLINE)))
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use aws_lc_rs::digest;
 use lapin::message::Delivery;
-use lapin::options::{BasicAckOptions, BasicGetOptions, BasicNackOptions, BasicPublishOptions, QueueDeclareOptions};
+use lapin::options::{
+    BasicAckOptions, BasicGetOptions, BasicNackOptions, BasicPublishOptions, QueueDeclareOptions,
+};
 use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
 use lapin::{BasicProperties, Channel, Connection};
 use revocation_verifier::amqp::{Faults, Unreadable, close};
@@ -63,7 +65,8 @@ pub struct DeadMessage {
     may_hide_sender: bool,
 }
 
-/// The dead-letter queue, open on a connection of its own. What is taken and not settled returns, in order, when it is closed.
+/// The dead-letter queue, open on a connection of its own. What is taken and not settled returns, in order,
+/// when it is closed.
 pub struct DeadQueue {
     connection: Connection,
     channel: Channel,
@@ -87,7 +90,16 @@ impl DeadQueue {
         let unreadable = Unreadable::keeping(&original::SAY_WHO);
         let connection = broker.connect_noting("dead letters", &unreadable).await?;
         let channel = Broker::confirming_channel(&connection).await?;
-        Ok(Self { connection, channel, unreadable, user, taken: 0, held: BTreeSet::new(), was_back: false, doubled: Vec::new() })
+        Ok(Self {
+            connection,
+            channel,
+            unreadable,
+            user,
+            taken: 0,
+            held: BTreeSet::new(),
+            was_back: false,
+            doubled: Vec::new(),
+        })
     }
 
     /// How many messages are in the queue that nobody holds.
@@ -98,7 +110,10 @@ impl DeadQueue {
         let what = "look for queue revocation.dead, which a running worker declares";
         let options = QueueDeclareOptions { passive: true, ..Default::default() };
         let declared = within(what, async {
-            self.channel.queue_declare(DEAD.into(), options, FieldTable::default()).await.map_err(|e| BrokerError::new(what, e))
+            self.channel
+                .queue_declare(DEAD.into(), options, FieldTable::default())
+                .await
+                .map_err(|e| BrokerError::new(what, e))
         });
         Ok(usize::try_from(declared.await?.message_count()).unwrap_or(usize::MAX))
     }
@@ -122,9 +137,11 @@ impl DeadQueue {
         Ok(Some(DeadMessage::new(place, routing_key.as_str(), properties, data, delivery_tag, &faults)))
     }
 
-    /// Publishes a message to `auth.events` again, as this connection's user, and removes it from the queue. A header says who sent it first.
+    /// Publishes a message to `auth.events` again, as this connection's user, and removes it from the queue.
+    /// A header says who sent it first.
     ///
-    /// A cutoff comes to two queues, and was refused from each: once is enough, or there would be twice as many after each requeue.
+    /// A cutoff comes to two queues, and was refused from each: once is enough, or there would be twice as
+    /// many after each requeue.
     ///
     /// # Errors
     /// The broker did not confirm it, or no queue takes it; it then stays.
@@ -139,12 +156,18 @@ impl DeadQueue {
         let mut own = FieldTable::default();
         own.insert(original::HEADER.into(), original::of_dead(&message.properties, message.may_hide_sender));
         let headers = strip(message.properties.headers().clone().unwrap_or_default());
-        let properties = without_user(&message.properties).with_delivery_mode(2).with_user_id(self.user.clone());
+        let properties =
+            without_user(&message.properties).with_delivery_mode(2).with_user_id(self.user.clone());
         let properties = fitted(properties, own, headers, self.connection.configuration().frame_max(), 0);
         let confirmed = within(&what, async {
             let options = BasicPublishOptions { mandatory: true, ..Default::default() };
-            let sent = self.channel.basic_publish(EVENTS_EXCHANGE.into(), key, options, &message.body, properties).await;
-            sent.map_err(|e| BrokerError::new(what.as_str(), e))?.await.map_err(|e| BrokerError::new(what.as_str(), e))
+            let sent = self
+                .channel
+                .basic_publish(EVENTS_EXCHANGE.into(), key, options, &message.body, properties)
+                .await;
+            sent.map_err(|e| BrokerError::new(what.as_str(), e))?
+                .await
+                .map_err(|e| BrokerError::new(what.as_str(), e))
         });
         verdict(&confirmed.await?, EVENTS_EXCHANGE)?;
         self.doubled.extend(twin);
@@ -162,7 +185,8 @@ impl DeadQueue {
         Ok(())
     }
 
-    /// Hands back what was taken and not settled, makes sure that the broker knows of it all, and closes the connection.
+    /// Hands back what was taken and not settled, makes sure that the broker knows of it all, and closes the
+    /// connection.
     ///
     /// # Errors
     /// The connection was lost: what was removed last may be in the queue again.
@@ -172,8 +196,9 @@ impl DeadQueue {
         settled
     }
 
-    /// A quorum queue keeps messages that were handed back in a line of their own, ahead of the others: what is handed back goes to the end of
-    /// that line, so all of that line is taken first. One by one, as the broker, handing back by itself, keeps no order among single gets.
+    /// A quorum queue keeps messages that were handed back in a line of their own, ahead of the others: what
+    /// is handed back goes to the end of that line, so all of that line is taken first. One by one, as the
+    /// broker, handing back by itself, keeps no order among single gets.
     async fn hand_back(&mut self) -> Result<(), BrokerError> {
         while self.was_back && !self.held.is_empty() {
             if self.take().await?.is_none() {
@@ -192,7 +217,8 @@ impl DeadQueue {
 
 /// The headers without those that the refusal and the broker's dead-lettering added.
 fn strip(headers: FieldTable) -> FieldTable {
-    let added = ["x-refused-", original::HEADER, "x-death", "x-first-death", "x-last-death", "x-delivery-count"];
+    let added =
+        ["x-refused-", original::HEADER, "x-death", "x-first-death", "x-last-death", "x-delivery-count"];
     without(headers, |name| added.iter().any(|added| name.starts_with(added)))
 }
 
@@ -228,14 +254,24 @@ fn plain(value: &AMQPValue) -> String {
 }
 
 impl DeadMessage {
-    fn new(place: usize, routing_key: &str, properties: BasicProperties, body: Vec<u8>, tag: u64, faults: &Faults) -> Self {
+    fn new(
+        place: usize,
+        routing_key: &str,
+        properties: BasicProperties,
+        body: Vec<u8>,
+        tag: u64,
+        faults: &Faults,
+    ) -> Self {
         let text = |name| header(&properties, name);
         Self {
             place,
             code: text(CODE).or_else(|| text("x-first-death-reason")).unwrap_or_else(|| "unknown".to_owned()),
             detail: text(DETAIL).unwrap_or_else(|| match &faults.parts[..] {
                 [] => "the broker dead-lettered it".to_owned(),
-                names => format!("the broker dead-lettered it; AMQP {}: not UTF-8, or nested too deep", names.join(", ")),
+                names => format!(
+                    "the broker dead-lettered it; AMQP {}: not UTF-8, or nested too deep",
+                    names.join(", ")
+                ),
             }),
             queue: text(QUEUE).or_else(|| text("x-first-death-queue")).unwrap_or_default(),
             routing_key: text(KEY).unwrap_or_else(|| routing_key.to_owned()),
@@ -270,7 +306,8 @@ impl DeadMessage {
         words.into_iter().filter_map(|(name, word)| Some((name, word.as_ref()?.to_string()))).collect()
     }
 
-    /// The headers that its publisher set, without those of the refusal. A value may hold anything, raw tokens too.
+    /// The headers that its publisher set, without those of the refusal. A value may hold anything, raw
+    /// tokens too.
     pub fn headers(&self) -> Vec<(String, String)> {
         let headers = strip(self.properties.headers().clone().unwrap_or_default());
         headers.inner().iter().map(|(name, value)| (name.to_string(), plain(value))).collect()

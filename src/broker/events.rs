@@ -40,12 +40,19 @@ impl EventPublisher {
         }
     }
 
-    /// Sends one event: persistent and mandatory, with `user_id`, so that the broker vouches for who ordered it.
+    /// Sends one event: persistent and mandatory, with `user_id`, so that the broker vouches for who ordered
+    /// it.
     ///
     /// # Errors
     /// The connection was lost, or `message_id` has more than AMQP's 255 bytes.
-    pub async fn send(&self, routing_key: &'static str, message_id: &str, body: &[u8]) -> Result<Unconfirmed, PublishError> {
-        let message_id = ShortString::try_new(message_id).map_err(|_| PublishError::TooLong(EVENTS_EXCHANGE.to_owned(), "its id"))?;
+    pub async fn send(
+        &self,
+        routing_key: &'static str,
+        message_id: &str,
+        body: &[u8],
+    ) -> Result<Unconfirmed, PublishError> {
+        let message_id = ShortString::try_new(message_id)
+            .map_err(|_| PublishError::TooLong(EVENTS_EXCHANGE.to_owned(), "its id"))?;
         let properties = BasicProperties::default()
             .with_content_type("application/cloudevents+json".into())
             .with_delivery_mode(2)
@@ -54,7 +61,10 @@ impl EventPublisher {
             .with_app_id("revocation-worker".into());
         let options = BasicPublishOptions { mandatory: true, ..Default::default() };
         let sent = within(SUBMIT, async {
-            self.channel.basic_publish(EVENTS_EXCHANGE.into(), routing_key.into(), options, body, properties).await.map_err(lost)
+            self.channel
+                .basic_publish(EVENTS_EXCHANGE.into(), routing_key.into(), options, body, properties)
+                .await
+                .map_err(lost)
         });
         Ok(Unconfirmed(sent.await?))
     }
@@ -90,7 +100,9 @@ async fn look_for_exchange(connection: &Connection) -> Result<(), BrokerError> {
     within(what, async {
         let channel = connection.create_channel().await.map_err(|e| BrokerError::new(what, e))?;
         let options = ExchangeDeclareOptions { passive: true, ..Default::default() };
-        let found = channel.exchange_declare(EVENTS_EXCHANGE.into(), ExchangeKind::Topic, options, FieldTable::default()).await;
+        let found = channel
+            .exchange_declare(EVENTS_EXCHANGE.into(), ExchangeKind::Topic, options, FieldTable::default())
+            .await;
         found.map_err(|e| BrokerError::new(what, e))
     })
     .await

@@ -1,12 +1,13 @@
-//! What `run` would meet at the broker, tried without a change: for `check`. Each try is an order that the broker refuses, or that changes nothing, only after
-//! it has looked whether this user may give such an order at all.
+//! What `run` would meet at the broker, tried without a change: for `check`. Each try is an order that the
+//! broker refuses, or that changes nothing, only after it has looked whether this user may give such an order
+//! at all.
 
 use std::fmt;
 use std::time::Duration;
 
 use lapin::options::{
-    BasicCancelOptions, BasicConsumeOptions, BasicGetOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions,
-    ExchangeDeclareOptions, QueueDeclareOptions,
+    BasicCancelOptions, BasicConsumeOptions, BasicGetOptions, BasicPublishOptions, BasicQosOptions,
+    ConfirmSelectOptions, ExchangeDeclareOptions, QueueDeclareOptions,
 };
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Connection, Error, ErrorKind, ExchangeKind};
@@ -89,18 +90,24 @@ impl Broker {
 
     async fn read(&self, connection: &Connection, examined: &mut Examined) {
         for queue in READ {
-            let read = tried(connection, format!("read queue {queue}"), async |channel| get(channel, queue).await).await;
+            let read =
+                tried(connection, format!("read queue {queue}"), async |channel| get(channel, queue).await)
+                    .await;
             examined.note(read, READ_IT, &format!("queue {queue}"));
         }
         for stream in FOLLOWED {
-            let read = tried(connection, format!("read stream {stream}"), async |channel| consume(channel, stream).await).await;
+            let read = tried(connection, format!("read stream {stream}"), async |channel| {
+                consume(channel, stream).await
+            })
+            .await;
             examined.note(read, READ_IT, &format!("queue {stream}"));
         }
     }
 }
 
 impl Examined {
-    /// Notes what went wrong with a thing, once, and a right that it takes and the user has not. Reports of verifiers are no condition of the work.
+    /// Notes what went wrong with a thing, once, and a right that it takes and the user has not. Reports of
+    /// verifiers are no condition of the work.
     pub(super) fn note(&mut self, tried: Result<(), BrokerError>, right: &'static str, thing: &str) {
         let Err(error) = tried else { return };
         if thing.ends_with(VERIFIERS_QUEUE) {
@@ -119,26 +126,40 @@ impl Examined {
     /// Once: one fault of their queue shows in more than one try.
     pub(super) fn note_reports(&mut self, why: &impl fmt::Display) {
         if self.notes.is_empty() {
-            self.notes.push(format!("verifiers' reports cannot be read: {why}; everything else goes on without them"));
+            self.notes.push(format!(
+                "verifiers' reports cannot be read: {why}; everything else goes on without them"
+            ));
         }
     }
 
     /// One sentence for all rights: an administrator grants them together.
     fn tell_denied(&mut self, user: &str) {
         let of = |right| {
-            let things: Vec<_> = self.denied.iter().filter(|(denied, _)| *denied == right).map(|(_, thing)| thing.as_str()).collect();
+            let things: Vec<_> = self
+                .denied
+                .iter()
+                .filter(|(denied, _)| *denied == right)
+                .map(|(_, thing)| thing.as_str())
+                .collect();
             (!things.is_empty()).then(|| format!("{right} {}", things.join(", ")))
         };
         let rights: Vec<_> = [CONFIGURE, WRITE, READ_IT].into_iter().filter_map(of).collect();
         if !rights.is_empty() {
-            self.problems
-                .push(format!("the broker does not permit user {user:?} to {}: extend the user's permissions", rights.join("; to ")));
+            self.problems.push(format!(
+                "the broker does not permit user {user:?} to {}: extend the user's permissions",
+                rights.join("; to ")
+            ));
         }
     }
 }
 
-/// Tries something on a channel of its own: what is refused ends a channel. That a thing is not there is told apart, and no failure here.
-async fn tried(connection: &Connection, what: String, work: impl AsyncFn(&Channel) -> Result<(), Error>) -> Result<(), BrokerError> {
+/// Tries something on a channel of its own: what is refused ends a channel. That a thing is not there is told
+/// apart, and no failure here.
+async fn tried(
+    connection: &Connection,
+    what: String,
+    work: impl AsyncFn(&Channel) -> Result<(), Error>,
+) -> Result<(), BrokerError> {
     let attempt = async {
         let channel = connection.create_channel().await?;
         let done = work(&channel).await;
@@ -162,7 +183,12 @@ async fn get(channel: &Channel, queue: &str) -> Result<(), Error> {
     // The right to read is left to try: with a priority that is no number.
     let mut arguments = FieldTable::default();
     arguments.insert("x-priority".into(), AMQPValue::LongString("check".into()));
-    expect(channel.basic_consume(queue.into(), "check".into(), BasicConsumeOptions::default(), arguments).await.map(drop))
+    expect(
+        channel
+            .basic_consume(queue.into(), "check".into(), BasicConsumeOptions::default(), arguments)
+            .await
+            .map(drop),
+    )
 }
 
 /// Follows a stream from its end on for a moment.
@@ -174,26 +200,44 @@ async fn consume(channel: &Channel, stream: &str) -> Result<(), Error> {
     channel.basic_cancel("check".into(), BasicCancelOptions::default()).await
 }
 
-/// Declares with arguments that no queue and no exchange can have, and takes away bindings that nobody has made.
+/// Declares with arguments that no queue and no exchange can have, and takes away bindings that nobody has
+/// made.
 async fn declare(connection: &Connection, examined: &mut Examined) {
-    for name in EXCHANGES.map(|(name, _)| name).into_iter().filter(|name| examined.missing.contains(name)).collect::<Vec<_>>() {
-        let declared =
-            tried(connection, format!("declare exchange {name}"), async |channel| expect(declare_exchange(channel, name).await)).await;
+    for name in EXCHANGES
+        .map(|(name, _)| name)
+        .into_iter()
+        .filter(|name| examined.missing.contains(name))
+        .collect::<Vec<_>>()
+    {
+        let declared = tried(connection, format!("declare exchange {name}"), async |channel| {
+            expect(declare_exchange(channel, name).await)
+        })
+        .await;
         examined.note(declared, CONFIGURE, &format!("exchange {name}"));
     }
     for name in examined.missing.clone().into_iter().filter(|name| topology::is_queue(name)) {
-        let declared = tried(connection, format!("declare queue {name}"), async |channel| expect(declare_queue(channel, name).await)).await;
+        let declared = tried(connection, format!("declare queue {name}"), async |channel| {
+            expect(declare_queue(channel, name).await)
+        })
+        .await;
         examined.note(declared, CONFIGURE, &format!("queue {name}"));
     }
     let nobodys: ShortString = format!("check-{}", uuid::Uuid::now_v7()).into();
     for (exchange, _, queue) in BINDINGS.into_iter().chain([REPORTS_BINDING]) {
-        let unbound = tried(connection, format!("bind queue {queue} to exchange {exchange}"), async |channel| {
-            channel.queue_unbind(queue.into(), exchange.into(), nobodys.clone(), FieldTable::default()).await
-        });
+        let unbound =
+            tried(connection, format!("bind queue {queue} to exchange {exchange}"), async |channel| {
+                channel
+                    .queue_unbind(queue.into(), exchange.into(), nobodys.clone(), FieldTable::default())
+                    .await
+            });
         let unbound = unbound.await;
         // It takes the right to write to the queue, and the right to read from the exchange.
         let is_exchange = unbound.as_ref().is_err_and(|error| error.to_string().contains("to exchange '"));
-        let (right, thing) = if is_exchange { (READ_IT, format!("exchange {exchange}")) } else { (WRITE, format!("queue {queue}")) };
+        let (right, thing) = if is_exchange {
+            (READ_IT, format!("exchange {exchange}"))
+        } else {
+            (WRITE, format!("queue {queue}"))
+        };
         examined.note(unbound, right, &thing);
     }
 }
@@ -212,15 +256,17 @@ async fn declare_queue(channel: &Channel, name: &str) -> Result<(), Error> {
     channel.queue_declare(name.into(), options, arguments).await.map(drop)
 }
 
-/// Publishes messages that no broker takes: their time to live is no number. An alarm stops the connection at the first of them.
+/// Publishes messages that no broker takes: their time to live is no number. An alarm stops the connection at
+/// the first of them.
 async fn publish(connection: &Connection, examined: &mut Examined) {
     for exchange in PUBLISHED {
-        let sent =
-            tried(connection, format!("publish to exchange {exchange}"), async |channel| expect(publish_nothing(channel, exchange).await))
-                .await;
+        let sent = tried(connection, format!("publish to exchange {exchange}"), async |channel| {
+            expect(publish_nothing(channel, exchange).await)
+        })
+        .await;
         if connection.status().blocked() {
-            let alarm =
-                "the broker takes no messages: an alarm is on, its memory or its disk is used up (rabbitmq-diagnostics alarms tells which)";
+            let alarm = "the broker takes no messages: an alarm is on, its memory or its disk is used up \
+                (rabbitmq-diagnostics alarms tells which)";
             examined.problems.push(alarm.to_owned());
             return;
         }
@@ -232,7 +278,11 @@ async fn publish_nothing(channel: &Channel, exchange: &str) -> Result<(), Error>
     channel.confirm_select(ConfirmSelectOptions::default()).await?;
     let properties = BasicProperties::default().with_expiration("check".into());
     let key = ShortString::from("check");
-    channel.basic_publish(exchange.into(), key, BasicPublishOptions::default(), b"", properties).await?.await.map(drop)
+    channel
+        .basic_publish(exchange.into(), key, BasicPublishOptions::default(), b"", properties)
+        .await?
+        .await
+        .map(drop)
 }
 
 /// The refusal that was asked for, by which the right is proven.

@@ -1,4 +1,5 @@
-//! Fits a message's properties into one frame: a header frame is never split, and RabbitMQ closes the connection on which one is too large.
+//! Fits a message's properties into one frame: a header frame is never split, and RabbitMQ closes the
+//! connection on which one is too large.
 
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
@@ -13,8 +14,8 @@ const FRAME: usize = 8;
 const SPARE: usize = 512;
 const FIXED: usize = 14;
 
-/// `properties` with the headers `own`, and as many of `foreign`, smallest first, as go into a frame of `frame_max` bytes. What is dropped is counted
-/// in a header, with the headers that were `left_out` before.
+/// `properties` with the headers `own`, and as many of `foreign`, smallest first, as go into a frame of
+/// `frame_max` bytes. What is dropped is counted in a header, with the headers that were `left_out` before.
 pub(super) fn fitted(
     properties: BasicProperties,
     mut own: FieldTable,
@@ -23,14 +24,22 @@ pub(super) fn fitted(
     left_out: usize,
 ) -> BasicProperties {
     let room = usize::try_from(frame_max).unwrap_or(usize::MAX).saturating_sub(FRAME + SPARE);
-    let mut foreign: Vec<_> = foreign.inner().iter().filter(|(name, _)| !own.contains_key(name.as_str())).collect();
-    let size = |foreign: &[(&ShortString, &AMQPValue)]| foreign.iter().map(|(name, value)| entry(name, value)).sum::<usize>();
-    let fixed = FIXED + words(&properties) + 4 + own.inner().iter().map(|(name, value)| entry(name, value)).sum::<usize>();
+    let mut foreign: Vec<_> =
+        foreign.inner().iter().filter(|(name, _)| !own.contains_key(name.as_str())).collect();
+    let size = |foreign: &[(&ShortString, &AMQPValue)]| {
+        foreign.iter().map(|(name, value)| entry(name, value)).sum::<usize>()
+    };
+    let fixed = FIXED
+        + words(&properties)
+        + 4
+        + own.inner().iter().map(|(name, value)| entry(name, value)).sum::<usize>();
     if left_out > 0 || fixed + count_entry(HEADERS_DROPPED) + size(&foreign) > room {
         let all = foreign.len();
         foreign.sort_unstable_by_key(|(name, value)| entry(name, value));
         let (mut left, mut kept) = (room.saturating_sub(fixed + count_entry(HEADERS_DROPPED)), 0);
-        while let Some(rest) = foreign.get(kept).and_then(|(name, value)| left.checked_sub(entry(name, value))) {
+        while let Some(rest) =
+            foreign.get(kept).and_then(|(name, value)| left.checked_sub(entry(name, value)))
+        {
             (left, kept) = (rest, kept + 1);
         }
         foreign.truncate(kept);
@@ -38,7 +47,8 @@ pub(super) fn fitted(
             own.insert(HEADERS_DROPPED.into(), number(left_out + all - kept));
         }
     }
-    let properties = if fixed + count_entry(HEADERS_DROPPED) > room { bare(&properties, &mut own) } else { properties };
+    let properties =
+        if fixed + count_entry(HEADERS_DROPPED) > room { bare(&properties, &mut own) } else { properties };
     for (name, value) in foreign {
         own.insert(name.clone(), value.clone());
     }
@@ -65,7 +75,10 @@ fn count_entry(name: &str) -> usize {
 
 fn texts(properties: &BasicProperties) -> impl Iterator<Item = &Option<ShortString>> {
     let p = properties;
-    let (media, answer) = ([p.content_type(), p.content_encoding()], [p.correlation_id(), p.reply_to(), p.expiration(), p.message_id()]);
+    let (media, answer) = (
+        [p.content_type(), p.content_encoding()],
+        [p.correlation_id(), p.reply_to(), p.expiration(), p.message_id()],
+    );
     media.into_iter().chain(answer).chain([p.kind(), p.user_id(), p.app_id(), p.cluster_id()])
 }
 
@@ -93,6 +106,8 @@ fn encoded(value: &AMQPValue) -> usize {
         AMQPValue::LongString(text) => 4 + text.as_bytes().len(),
         AMQPValue::ByteArray(bytes) => 4 + bytes.as_slice().len(),
         AMQPValue::FieldArray(values) => 4 + values.as_slice().iter().map(encoded).sum::<usize>(),
-        AMQPValue::FieldTable(table) => 4 + table.inner().iter().map(|(name, value)| entry(name, value)).sum::<usize>(),
+        AMQPValue::FieldTable(table) => {
+            4 + table.inner().iter().map(|(name, value)| entry(name, value)).sum::<usize>()
+        }
     }
 }

@@ -1,5 +1,6 @@
-//! Folding the log into a snapshot, on a connection of its own and a part at a time: it reads the snapshot before and the log behind that, and
-//! needs neither Postgres nor the rest of the worker. Two that fold at once make two snapshots, each whole.
+//! Folding the log into a snapshot, on a connection of its own and a part at a time: it reads the snapshot
+//! before and the log behind that, and needs neither Postgres nor the rest of the worker. Two that fold at
+//! once make two snapshots, each whole.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -66,7 +67,8 @@ impl Snapshots {
     /// Folds the log if it has grown enough since the last time, more where the worker is busy.
     ///
     /// # Errors
-    /// Something could not be read or published. What was published then is an unfinished snapshot, which nobody relies on.
+    /// Something could not be read or published. What was published then is an unfinished snapshot, which
+    /// nobody relies on.
     pub async fn fold_if_due(&self, is_busy: bool) -> Result<Option<Folded>, FoldError> {
         self.fold_when(|log, latest| is_due(log, latest, is_busy, self.composer.now())).await
     }
@@ -75,21 +77,29 @@ impl Snapshots {
     ///
     /// # Errors
     /// See [`fold_if_due`](Self::fold_if_due).
-    pub async fn fold_when(&self, due: impl Fn(&feed::Ends, &Latest) -> bool) -> Result<Option<Folded>, FoldError> {
+    pub async fn fold_when(
+        &self,
+        due: impl Fn(&feed::Ends, &Latest) -> bool,
+    ) -> Result<Option<Folded>, FoldError> {
         let connection = self.broker.connect("fold").await?;
         let folded = self.fold(&connection, due).await;
         close(&connection).await;
         folded
     }
 
-    async fn fold(&self, connection: &Connection, due: impl Fn(&feed::Ends, &Latest) -> bool) -> Result<Option<Folded>, FoldError> {
+    async fn fold(
+        &self,
+        connection: &Connection,
+        due: impl Fn(&feed::Ends, &Latest) -> bool,
+    ) -> Result<Option<Folded>, FoldError> {
         // The bindings too: an older worker may have bound the log to everything again.
         self.broker.ensure_topology(connection).await?;
         let (latest, log) = tokio::try_join!(feed::latest(connection), feed::ends(connection))?;
         if log.last.is_none() || !due(&log, &latest) {
             return Ok(None);
         }
-        let mut place = latest.complete.as_ref().map_or_else(Place::default, |snapshot| Place::at(snapshot.mark));
+        let mut place =
+            latest.complete.as_ref().map_or_else(Place::default, |snapshot| Place::at(snapshot.mark));
         let mut last = None;
         for _ in 0..ATTEMPTS {
             match self.attempt(connection, &latest, &place).await {
@@ -103,7 +113,12 @@ impl Snapshots {
         Err(last.unwrap_or(FeedError::NoAnswer).into())
     }
 
-    async fn attempt(&self, connection: &Connection, latest: &Latest, place: &Place) -> Result<Folded, FoldError> {
+    async fn attempt(
+        &self,
+        connection: &Connection,
+        latest: &Latest,
+        place: &Place,
+    ) -> Result<Folded, FoldError> {
         let channel = Broker::confirming_channel(connection).await?;
         let mut fold = Fold {
             composer: &self.composer,
@@ -112,7 +127,11 @@ impl Snapshots {
             previous: latest.complete.as_ref().map(|snapshot| snapshot.offset),
             after: latest.offset,
             folder: Folder::new(self.composer.now()),
-            publishers: latest.complete.as_ref().map(|snapshot| snapshot.end.publishers.clone()).unwrap_or_default(),
+            publishers: latest
+                .complete
+                .as_ref()
+                .map(|snapshot| snapshot.end.publishers.clone())
+                .unwrap_or_default(),
             parts: 0,
             published: Instant::now(),
         };
@@ -150,7 +169,11 @@ struct Fold<'a> {
 
 impl Fold<'_> {
     /// Adds what the snapshot before holds; returns whether that can be relied on.
-    async fn add_snapshot(&mut self, connection: &Connection, snapshot: &Snapshot) -> Result<bool, FoldError> {
+    async fn add_snapshot(
+        &mut self,
+        connection: &Connection,
+        snapshot: &Snapshot,
+    ) -> Result<bool, FoldError> {
         let mut parts = snapshot.open(connection).await?;
         loop {
             match parts.next().await {
@@ -173,7 +196,12 @@ impl Fold<'_> {
     }
 
     /// Adds what lies in the log now.
-    async fn add_log(&mut self, mut log: Log, reached: &mut Place, messages: &mut u64) -> Result<(), FoldError> {
+    async fn add_log(
+        &mut self,
+        mut log: Log,
+        reached: &mut Place,
+        messages: &mut u64,
+    ) -> Result<(), FoldError> {
         while !log.has_caught_up() {
             let next = tokio::time::timeout(NEXT, log.next()).await;
             let (offset, delivery) = next.map_err(|_| FeedError::NoAnswer)??;
@@ -226,16 +254,36 @@ impl Fold<'_> {
             self.publish(rest, None).await?;
         }
         let publishers_since = forget_oldest(&mut self.publishers).max(left_out_since);
-        let (parts, entries, publishers) = (self.parts, self.folder.entries(), std::mem::take(&mut self.publishers));
-        let end = SnapshotEnd { parts, entries, after: self.after, mark: mark.to_wire(), complete_since, publishers, publishers_since };
+        let (parts, entries, publishers) =
+            (self.parts, self.folder.entries(), std::mem::take(&mut self.publishers));
+        let end = SnapshotEnd {
+            parts,
+            entries,
+            after: self.after,
+            mark: mark.to_wire(),
+            complete_since,
+            publishers,
+            publishers_since,
+        };
         self.publish(Vec::new(), Some(end)).await?;
         Ok(Folded { entries, parts, messages })
     }
 
-    async fn publish(&mut self, targets: Vec<Box<RawValue>>, end: Option<SnapshotEnd>) -> Result<(), FoldError> {
-        let part = SnapshotPart { snapshot: self.id.clone(), previous: self.previous, part: self.parts, targets, end };
+    async fn publish(
+        &mut self,
+        targets: Vec<Box<RawValue>>,
+        end: Option<SnapshotEnd>,
+    ) -> Result<(), FoldError> {
+        let part = SnapshotPart {
+            snapshot: self.id.clone(),
+            previous: self.previous,
+            part: self.parts,
+            targets,
+            end,
+        };
         let message = self.composer.snapshot(part);
-        let published = publish_once(&self.channel, SNAPSHOTS_STREAM, "", &message.body, properties_of(&message));
+        let published =
+            publish_once(&self.channel, SNAPSHOTS_STREAM, "", &message.body, properties_of(&message));
         let what = || format!("publish to {SNAPSHOTS_STREAM}");
         let confirmation = tokio::time::timeout(CONFIRM_TIMEOUT, published).await;
         let confirmation = confirmation.map_err(|_| BrokerError::timeout(what(), CONFIRM_TIMEOUT))?;

@@ -1,4 +1,5 @@
-//! Consuming: a supervised session on the queues of events. Whatever ends it (error, server-side cancel, silence), everything is torn down and built anew.
+//! Consuming: a supervised session on the queues of events. Whatever ends it (error, server-side cancel,
+//! silence), everything is torn down and built anew.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -17,10 +18,11 @@ use crate::retry::Schedule;
 
 /// How long a failed session waits to learn the cause from its connection.
 const CAUSE_PATIENCE: Duration = Duration::from_millis(100);
-/// So often in a row the deliveries go back to the broker and are taken again while Postgres stays away. Then they stay with the broker until it
-/// answers: each return counts towards the delivery limit.
+/// So often in a row the deliveries go back to the broker and are taken again while Postgres stays away. Then
+/// they stay with the broker until it answers: each return counts towards the delivery limit.
 const MOST_RETURNS: u32 = 40;
-/// Connects that neither succeed nor fail leave a thread behind each: after this many in a row the process had better start afresh.
+/// Connects that neither succeed nor fail leave a thread behind each: after this many in a row the process
+/// had better start afresh.
 const MAX_MUTE_CONNECTS: u32 = 10;
 
 /// The queues of events.
@@ -35,11 +37,13 @@ pub struct Intake {
     pub broker: Arc<Broker>,
     /// Delays between sessions.
     pub schedule: Schedule,
-    /// Where the deliveries of each of [`QUEUES`] go, so that none waits behind those of another. The window bounds them.
+    /// Where the deliveries of each of [`QUEUES`] go, so that none waits behind those of another. The window
+    /// bounds them.
     pub sinks: Sinks,
     /// What is in hand.
     pub window: Arc<Window>,
-    /// How often in a row what is in hand was to go back to the broker, because Postgres stayed away; 0 once it answers.
+    /// How often in a row what is in hand was to go back to the broker, because Postgres stayed away; 0 once
+    /// it answers.
     pub returns: watch::Receiver<u32>,
     /// Whether a session is consuming.
     pub connected: watch::Sender<bool>,
@@ -58,7 +62,8 @@ impl Intake {
     /// Consumes until stopped and drained.
     ///
     /// # Errors
-    /// At start: the topology differs, or credentials are refused. Later: only a broker that accepts connections and never answers.
+    /// At start: the topology differs, or credentials are refused. Later: only a broker that accepts
+    /// connections and never answers.
     pub async fn run(self) -> Result<(), BrokerError> {
         let (mut failures, mut mute, mut was_up) = (0, 0, false);
         loop {
@@ -100,7 +105,8 @@ impl Intake {
         let ended = tokio::select! {
             error = &mut broken => Err(error),
             ended = self.consume(&connection, &unreadable) => match ended {
-                // What the connection says of its end is the cause; what a step of ours saw of it may be a mere consequence.
+                // What the connection says of its end is the cause; what a step of ours saw of it may be a
+                // mere consequence.
                 Err(seen) => Err(tokio::time::timeout(CAUSE_PATIENCE, &mut broken).await.unwrap_or(seen)),
                 ended => ended,
             },
@@ -121,7 +127,8 @@ impl Intake {
                 self.connected.send_replace(true);
             }
         };
-        let taking = futures::future::try_join_all(queues.iter().map(|queue| queue.take(&self.stop, subscribed)));
+        let taking =
+            futures::future::try_join_all(queues.iter().map(|queue| queue.take(&self.stop, subscribed)));
         tokio::select! {
             taken = taking => drop(taken?),
             () = self.handed_back() => return Ok(Ended::Closed),

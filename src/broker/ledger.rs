@@ -1,8 +1,9 @@
-//! Numbers what is published to the log, in the order in which it lies there, and keeps what the broker has confirmed of it.
+//! Numbers what is published to the log, in the order in which it lies there, and keeps what the broker has
+//! confirmed of it.
 //!
-//! A number is given in the same step that hands the message to the client, and only for the present connection; on one channel the broker keeps
-//! their order. A confirm that comes when its connection has been given up counts as lost. So whoever has read a number has read every
-//! confirmed message with a smaller one.
+//! A number is given in the same step that hands the message to the client, and only for the present
+//! connection; on one channel the broker keeps their order. A confirm that comes when its connection has been
+//! given up counts as lost. So whoever has read a number has read every confirmed message with a smaller one.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -68,10 +69,15 @@ impl Ledger {
         self.moved.notify_one();
     }
 
-    /// Does `hand_over` for the connection `link`, in the order of the numbers; `None` where that is no longer the present one.
+    /// Does `hand_over` for the connection `link`, in the order of the numbers; `None` where that is no
+    /// longer the present one.
     pub(super) fn in_order<T>(&self, link: u64, hand_over: impl FnOnce(&mut Entry<'_>) -> T) -> Option<T> {
         let mut standing = self.lock();
-        let handed_over = if standing.link == link { Some(hand_over(&mut Entry { ledger: self, standing: &mut standing })) } else { None };
+        let handed_over = if standing.link == link {
+            Some(hand_over(&mut Entry { ledger: self, standing: &mut standing }))
+        } else {
+            None
+        };
         drop(standing);
         self.moved.notify_one();
         handed_over
@@ -109,8 +115,15 @@ impl Entry<'_> {
         let sequence = self.standing.attempted;
         let mut headers = FieldTable::default();
         headers.insert(PUBLISHER_HEADER.into(), AMQPValue::LongString(self.ledger.publisher.as_str().into()));
-        headers.insert(SEQUENCE_HEADER.into(), AMQPValue::LongLongInt(i64::try_from(sequence).unwrap_or(i64::MAX)));
-        let numbered = Numbered { link: self.standing.link, sequence, published: (Instant::now(), self.ledger.clock.now()) };
+        headers.insert(
+            SEQUENCE_HEADER.into(),
+            AMQPValue::LongLongInt(i64::try_from(sequence).unwrap_or(i64::MAX)),
+        );
+        let numbered = Numbered {
+            link: self.standing.link,
+            sequence,
+            published: (Instant::now(), self.ledger.clock.now()),
+        };
         (numbered, properties.with_headers(headers))
     }
 }

@@ -1,7 +1,8 @@
-//! RabbitMQ: the only user of lapin. Five connections, each with its own supervisor: one consumes events, one publishes, because an alarm in
-//! the broker blocks a connection that publishes, one publishes refused messages, which the broker may answer by closing it, one consumes verifiers'
-//! reports, whose faults are none of the events', and one hears the other workers' heartbeats. Others, now and then: one folds the log into a
-//! snapshot, one publishes a single refused message, one compares the dead-letter queue.
+//! RabbitMQ: the only user of lapin. Five connections, each with its own supervisor: one consumes events, one
+//! publishes, because an alarm in the broker blocks a connection that publishes, one publishes refused
+//! messages, which the broker may answer by closing it, one consumes verifiers' reports, whose faults are
+//! none of the events', and one hears the other workers' heartbeats. Others, now and then: one folds the log
+//! into a snapshot, one publishes a single refused message, one compares the dead-letter queue.
 
 mod beats;
 mod connection;
@@ -73,19 +74,26 @@ impl BrokerError {
     }
 
     fn connect(address: &Address, error: ConnectError) -> Self {
-        Self { what: format!("reach the broker at {}://{address}", address.uri().scheme), why: Why::Connect(error) }
+        Self {
+            what: format!("reach the broker at {}://{address}", address.uri().scheme),
+            why: Why::Connect(error),
+        }
     }
 
     fn ended(what: impl Into<String>) -> Self {
         Self { what: what.into(), why: Why::Ended }
     }
 
-    /// Whether the broker refused for a reason that only a person can mend: wrong arguments, no permission, bad credentials.
+    /// Whether the broker refused for a reason that only a person can mend: wrong arguments, no permission,
+    /// bad credentials.
     pub fn is_refusal(&self) -> bool {
-        let (Why::Lapin(error) | Why::Connect(ConnectError::Refused(error))) = &self.why else { return false };
+        let (Why::Lapin(error) | Why::Connect(ConnectError::Refused(error))) = &self.why else {
+            return false;
+        };
         match error.kind() {
             lapin::ErrorKind::ProtocolError(amqp) => {
-                [402, 403, 404, 406, 530].contains(&amqp.get_id()) && !amqp.get_message().as_str().contains(NO_LEADER)
+                [402, 403, 404, 406, 530].contains(&amqp.get_id())
+                    && !amqp.get_message().as_str().contains(NO_LEADER)
             }
             _ => false,
         }
@@ -96,13 +104,16 @@ impl BrokerError {
         let Why::Lapin(error) = &self.why else { return false };
         let lapin::ErrorKind::ProtocolError(amqp) = error.kind() else { return false };
         let said = amqp.get_message().as_str();
-        amqp.get_id() == 406 && said.contains(&format!("inequivalent arg '{argument}'")) && said.contains("but current is none")
+        amqp.get_id() == 406
+            && said.contains(&format!("inequivalent arg '{argument}'"))
+            && said.contains("but current is none")
     }
 
     /// Whether the broker has no such thing (404).
     pub fn is_missing(&self) -> bool {
         let Why::Lapin(error) = &self.why else { return false };
-        matches!(error.kind(), lapin::ErrorKind::ProtocolError(amqp) if amqp.get_id() == 404) && !self.is_leaderless()
+        matches!(error.kind(), lapin::ErrorKind::ProtocolError(amqp) if amqp.get_id() == 404)
+            && !self.is_leaderless()
     }
 
     /// Whether the broker has not given this user the right (403).
@@ -131,7 +142,9 @@ impl fmt::Display for BrokerError {
             Why::Connect(error) => write!(f, "{error}"),
             Why::Feed(error) => write!(f, "{error}"),
             Why::Timeout(after) => write!(f, "no answer within {} s", after.as_secs()),
-            Why::Ended => f.write_str("the broker ended it (queue deleted, leader lost or connection closed)"),
+            Why::Ended => {
+                f.write_str("the broker ended it (queue deleted, leader lost or connection closed)")
+            }
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Header `x-original-user`: who sent a message first that was put back from `revocation.dead`.
 //!
-//! A long string, empty for a message without `user_id`; an array of those where it was put back by users that are no operators, whose rights it needs,
-//! too. Anybody can set it: [`crate::authorization`] says when it is believed.
+//! A long string, empty for a message without `user_id`; an array of those where it was put back by users
+//! that are no operators, whose rights it needs, too. Anybody can set it: [`crate::authorization`] says when
+//! it is believed.
 
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldArray, FieldTable};
@@ -42,7 +43,8 @@ fn sender(value: &AMQPValue) -> Option<Option<String>> {
 
 /// The header that says so.
 pub(super) fn write<'a>(senders: impl Iterator<Item = Option<&'a str>>) -> AMQPValue {
-    let mut names: Vec<_> = senders.map(|sender| AMQPValue::LongString(sender.unwrap_or_default().into())).collect();
+    let mut names: Vec<_> =
+        senders.map(|sender| AMQPValue::LongString(sender.unwrap_or_default().into())).collect();
     match names.len() {
         1 => names.remove(0),
         _ => AMQPValue::FieldArray(FieldArray::from(names)),
@@ -66,15 +68,20 @@ fn unreadable(value: &AMQPValue) -> AMQPValue {
     }
 }
 
-/// The header for a message in `revocation.dead`. What a worker or the broker says of its sender counts beside what it says itself, which its publisher
-/// may have made up. One that cannot be read stays as it is, and is refused again, and so is a message whose headers may hide what the broker says.
+/// The header for a message in `revocation.dead`. What a worker or the broker says of its sender counts
+/// beside what it says itself, which its publisher may have made up. One that cannot be read stays as it is,
+/// and is refused again, and so is a message whose headers may hide what the broker says.
 pub(super) fn of_dead(properties: &BasicProperties, may_hide: bool) -> AMQPValue {
     if may_hide {
         return AMQPValue::Void;
     }
     let headers = properties.headers().as_ref();
     let mut senders = match read(headers, &[]) {
-        Original::Unreadable => return headers.and_then(|headers| headers.inner().get(HEADER)).map_or(AMQPValue::Void, unreadable),
+        Original::Unreadable => {
+            return headers
+                .and_then(|headers| headers.inner().get(HEADER))
+                .map_or(AMQPValue::Void, unreadable);
+        }
         Original::Senders(senders) => senders,
         Original::NotSaid => Vec::new(),
     };
@@ -126,7 +133,9 @@ mod tests {
     }
 
     fn senders(names: &[&str]) -> Original {
-        Original::Senders(names.iter().map(|name| Some((*name).to_owned()).filter(|name| !name.is_empty())).collect())
+        Original::Senders(
+            names.iter().map(|name| Some((*name).to_owned()).filter(|name| !name.is_empty())).collect(),
+        )
     }
 
     #[test]
@@ -147,7 +156,10 @@ mod tests {
             (AMQPValue::FieldTable(table(&[("a", text("soc"))])), Original::Unreadable),
             (list(&[]), Original::Unreadable),
             (list(&["soc"; MAX_SENDERS + 1]), Original::Unreadable),
-            (AMQPValue::FieldArray(FieldArray::from(vec![text("soc"), AMQPValue::LongInt(7)])), Original::Unreadable),
+            (
+                AMQPValue::FieldArray(FieldArray::from(vec![text("soc"), AMQPValue::LongInt(7)])),
+                Original::Unreadable,
+            ),
             (AMQPValue::FieldArray(FieldArray::from(vec![list(&["soc"])])), Original::Unreadable),
         ];
         assert_eq!(read(None, &[HEADER]), Original::Unreadable, "it did not fit");
@@ -160,16 +172,27 @@ mod tests {
     fn what_is_written_reads_the_same() {
         for names in [vec![Some("shop")], vec![None], vec![Some("shop"), None, Some("ops")]] {
             let wanted = names.iter().map(|name| name.map(str::to_owned)).collect();
-            assert_eq!(read(Some(&table(&[(HEADER, write(names.into_iter()))])), &[]), Original::Senders(wanted));
+            assert_eq!(
+                read(Some(&table(&[(HEADER, write(names.into_iter()))])), &[]),
+                Original::Senders(wanted)
+            );
         }
     }
 
     /// Message in `revocation.dead`, and whose rights it needs when it is put back.
     #[test]
     fn a_dead_message_keeps_its_sender_and_wins_none() {
-        let death = |queue| AMQPValue::FieldArray(FieldArray::from(vec![AMQPValue::FieldTable(table(&[("queue", text(queue))]))]));
-        let (code, died, elsewhere) =
-            ((dead::CODE, text("not_allowed")), ("x-death", death("revocation.mass")), ("x-death", death("retry")));
+        let death = |queue| {
+            AMQPValue::FieldArray(FieldArray::from(vec![AMQPValue::FieldTable(table(&[(
+                "queue",
+                text(queue),
+            )]))]))
+        };
+        let (code, died, elsewhere) = (
+            (dead::CODE, text("not_allowed")),
+            ("x-death", death("revocation.mass")),
+            ("x-death", death("retry")),
+        );
         let (own, claimed) = (|name| (dead::USER, text(name)), |name| (HEADER, text(name)));
         let rows = [
             (vec![code.clone(), own("shop")], None, vec!["shop"]),
@@ -195,6 +218,10 @@ mod tests {
             assert_eq!(put_back(true), Original::Unreadable, "{headers:?}, {user:?}");
         }
         let odd = AMQPValue::LongInt(7);
-        assert_eq!(of_dead(&BasicProperties::default().with_headers(table(&[(HEADER, odd.clone())])), false), odd, "refused again");
+        assert_eq!(
+            of_dead(&BasicProperties::default().with_headers(table(&[(HEADER, odd.clone())])), false),
+            odd,
+            "refused again"
+        );
     }
 }

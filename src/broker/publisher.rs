@@ -1,4 +1,5 @@
-//! Publishing: persistent, mandatory, confirmed. Published means that the broker said so and did not return it.
+//! Publishing: persistent, mandatory, confirmed. Published means that the broker said so and did not return
+//! it.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -42,7 +43,8 @@ pub enum PublishError {
     Stopping(String),
 }
 
-/// A channel and its place in the succession of channels: only the failures of the present one count against it.
+/// A channel and its place in the succession of channels: only the failures of the present one count against
+/// it.
 #[derive(Clone)]
 struct Link {
     number: u64,
@@ -74,15 +76,29 @@ struct Message<'a> {
 
 impl Publisher {
     /// Starts the supervisor of a publishing connection for `purpose`. It ends when `stop` is cancelled.
-    pub fn start(broker: Arc<Broker>, purpose: &'static str, schedule: Schedule, clock: Clock, stop: CancellationToken) -> Self {
+    pub fn start(
+        broker: Arc<Broker>,
+        purpose: &'static str,
+        schedule: Schedule,
+        clock: Clock,
+        stop: CancellationToken,
+    ) -> Self {
         let (link_tx, link) = watch::channel(None);
         let (losses_tx, losses) = watch::channel(0);
         let suspect = Arc::new(watch::Sender::new(0));
         let ledger = Arc::new(Ledger::new(clock));
-        let publisher =
-            Self { link, suspect: suspect.clone(), losses, ledger: ledger.clone(), schedule: schedule.clone(), stop: stop.clone() };
+        let publisher = Self {
+            link,
+            suspect: suspect.clone(),
+            losses,
+            ledger: ledger.clone(),
+            schedule: schedule.clone(),
+            stop: stop.clone(),
+        };
         tokio::spawn(async move {
-            Supervisor { broker, purpose, schedule, link: link_tx, losses: losses_tx, ledger, suspect, stop }.run().await
+            Supervisor { broker, purpose, schedule, link: link_tx, losses: losses_tx, ledger, suspect, stop }
+                .run()
+                .await
         });
         publisher
     }
@@ -107,7 +123,8 @@ impl Publisher {
         self.link.borrow().is_some()
     }
 
-    /// Counts lost connections: a change means that the broker may have lost what it confirmed shortly before.
+    /// Counts lost connections: a change means that the broker may have lost what it confirmed shortly
+    /// before.
     pub fn losses(&self) -> watch::Receiver<u64> {
         self.losses.clone()
     }
@@ -115,7 +132,8 @@ impl Publisher {
     /// Publishes an invalidation, again and again until the broker has confirmed it.
     ///
     /// # Errors
-    /// Only [`PublishError::Stopping`] and [`PublishError::TooLong`]; every other failure is logged and tried again.
+    /// Only [`PublishError::Stopping`] and [`PublishError::TooLong`]; every other failure is logged and tried
+    /// again.
     pub async fn deliver(&self, message: &Outgoing) -> Result<(), PublishError> {
         let mut failures = 0;
         loop {
@@ -124,7 +142,8 @@ impl Publisher {
                 Err(e @ (PublishError::Stopping(_) | PublishError::TooLong(..))) => return Err(e),
                 Err(error) => {
                     failures += 1;
-                    tracing::warn!(%error, failures, message_id = %message.id, "invalidation not confirmed; trying again");
+                    tracing::warn!(%error, failures, message_id = %message.id, "invalidation not confirmed; \
+                        trying again");
                     tokio::select! {
                         () = tokio::time::sleep(self.schedule.delay(failures, None)) => {}
                         () = self.stop.cancelled() => return Err(PublishError::Stopping(EXCHANGE.to_owned())),
@@ -152,12 +171,26 @@ impl Publisher {
 
     async fn announce(&self, message: &Outgoing, is_numbered: bool) -> Result<(), PublishError> {
         let key = short(EXCHANGE, &message.routing_key)?;
-        self.confirmed(Message { exchange: EXCHANGE, key, body: &message.body, properties: properties_of(message), is_numbered }).await
+        self.confirmed(Message {
+            exchange: EXCHANGE,
+            key,
+            body: &message.body,
+            properties: properties_of(message),
+            is_numbered,
+        })
+        .await
     }
 
     /// Publishes once: persistent, mandatory, confirmed within [`CONFIRM_TIMEOUT`].
-    pub(super) async fn publish(&self, exchange: &str, key: &str, body: &[u8], properties: BasicProperties) -> Result<(), PublishError> {
-        self.confirmed(Message { exchange, key: short(exchange, key)?, body, properties, is_numbered: false }).await
+    pub(super) async fn publish(
+        &self,
+        exchange: &str,
+        key: &str,
+        body: &[u8],
+        properties: BasicProperties,
+    ) -> Result<(), PublishError> {
+        self.confirmed(Message { exchange, key: short(exchange, key)?, body, properties, is_numbered: false })
+            .await
     }
 
     /// The largest frame that the present connection takes, bytes; waits for one while the broker is away.
@@ -171,7 +204,10 @@ impl Publisher {
         let what = format!("look at queue {queue}");
         let options = QueueDeclareOptions { passive: true, ..Default::default() };
         let found = within(&what, async {
-            link.channel.queue_declare(queue.into(), options, FieldTable::default()).await.map_err(|e| BrokerError::new(what.as_str(), e))
+            link.channel
+                .queue_declare(queue.into(), options, FieldTable::default())
+                .await
+                .map_err(|e| BrokerError::new(what.as_str(), e))
         });
         let found = found.await;
         if found.is_err() {
@@ -188,7 +224,8 @@ impl Publisher {
         let exchange = message.exchange;
         let link = self.link(exchange).await?;
         let outcome = tokio::time::timeout(CONFIRM_TIMEOUT, self.send(&link, message)).await;
-        // Also when it was returned: the next connection declares the topology again, which mends a missing stream or binding.
+        // Also when it was returned: the next connection declares the topology again, which mends a missing
+        // stream or binding.
         if !matches!(outcome, Ok(Ok((_, Confirmation::Ack(None) | Confirmation::Nack(None))))) {
             self.suspect(link.number);
         }
@@ -206,18 +243,31 @@ impl Publisher {
     }
 
     /// Sends it and waits for its confirm; `None`: the connection has been given up.
-    async fn send(&self, link: &Link, message: Message<'_>) -> Result<(Option<Numbered>, Confirmation), Option<lapin::Error>> {
+    async fn send(
+        &self,
+        link: &Link,
+        message: Message<'_>,
+    ) -> Result<(Option<Numbered>, Confirmation), Option<lapin::Error>> {
         let Message { exchange, key, body, properties, is_numbered } = message;
         let (mut number, mut publish) = (None, None);
-        // The client queues the frames when the call is polled for the first time: in one step with the number, so that both have the same order.
+        // The client queues the frames when the call is polled for the first time: in one step with the
+        // number, so that both have the same order.
         let hand_over = |context: &mut std::task::Context<'_>| {
             let polled = self.ledger.in_order(link.number, |entry| {
                 let numbered = is_numbered.then(|| entry.number(properties.clone()));
-                let (given, properties) =
-                    numbered.map_or_else(|| (None, properties.clone()), |(number, properties)| (Some(number), properties));
+                let (given, properties) = numbered.map_or_else(
+                    || (None, properties.clone()),
+                    |(number, properties)| (Some(number), properties),
+                );
                 number = given;
                 let options = BasicPublishOptions { mandatory: true, ..Default::default() };
-                let call = Box::pin(link.channel.basic_publish(exchange.into(), key.clone(), options, body, properties));
+                let call = Box::pin(link.channel.basic_publish(
+                    exchange.into(),
+                    key.clone(),
+                    options,
+                    body,
+                    properties,
+                ));
                 publish.insert(call).as_mut().poll(context)
             });
             polled.map_or(Poll::Ready(Err(None)), |polled| polled.map_err(Some))
@@ -247,8 +297,12 @@ impl Publisher {
 pub(super) fn verdict(confirmation: &Confirmation, exchange: &str) -> Result<(), PublishError> {
     match confirmation {
         Confirmation::Ack(None) => Ok(()),
-        Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_)) => Err(PublishError::Returned(exchange.to_owned())),
-        Confirmation::Nack(None) | Confirmation::NotRequested => Err(PublishError::Nacked(exchange.to_owned())),
+        Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_)) => {
+            Err(PublishError::Returned(exchange.to_owned()))
+        }
+        Confirmation::Nack(None) | Confirmation::NotRequested => {
+            Err(PublishError::Nacked(exchange.to_owned()))
+        }
     }
 }
 
@@ -308,7 +362,8 @@ impl Supervisor {
                 }
                 Err(error) => {
                     failures += 1;
-                    tracing::warn!(%error, failures, purpose = self.purpose, "publishing connection failed; trying again");
+                    tracing::warn!(%error, failures, purpose = self.purpose, "publishing connection failed; \
+                        trying again");
                 }
             }
             tokio::select! {
@@ -333,7 +388,11 @@ impl Supervisor {
             }
         };
         self.ledger.link(number);
-        self.link.send_replace(Some(Link { number, channel, frame_max: connection.configuration().frame_max() }));
+        self.link.send_replace(Some(Link {
+            number,
+            channel,
+            frame_max: connection.configuration().frame_max(),
+        }));
         let mut suspect = self.suspect.subscribe();
         tokio::select! {
             _ = suspect.wait_for(|suspect| *suspect >= number) => tracing::warn!(purpose = self.purpose, "publishing connection lost"),

@@ -1,5 +1,5 @@
-//! Refused messages on their way into `revocation.dead`: on a connection of their own, so that no message, whatever the broker does to it, takes a denial
-//! along; and a message that took others along goes on alone.
+//! Refused messages on their way into `revocation.dead`: on a connection of their own, so that no message,
+//! whatever the broker does to it, takes a denial along; and a message that took others along goes on alone.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,16 +24,19 @@ const LONGEST_DETAIL: usize = 1000;
 const TRIES: u32 = 5;
 /// How many may be on their way at once.
 const TOGETHER: usize = 256;
-/// How long one waits to be on its way: where the queue is not there, and somebody else declares it, there is no connection.
+/// How long one waits to be on its way: where the queue is not there, and somebody else declares it, there is
+/// no connection.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why a refused message is not in `revocation.dead`.
 pub enum Unplaced {
     /// It may be tried again after a while.
     NotYet(PublishError),
-    /// It cannot be published; the broker, which has it still, puts it there without the reason in its headers.
+    /// It cannot be published; the broker, which has it still, puts it there without the reason in its
+    /// headers.
     LeftToBroker(PublishError),
-    /// There is no room; the broker, which has it still, puts it there once there is, without the reason in its headers.
+    /// There is no room; the broker, which has it still, puts it there once there is, without the reason in
+    /// its headers.
     Full,
 }
 
@@ -53,19 +56,33 @@ impl Refusals {
         Self { publisher, broker, on_the_way: Semaphore::new(TOGETHER), alone: Mutex::new(()) }
     }
 
-    /// Publishes a refused message to `revocation.dead`, its body unchanged, with the reason and as many of its properties as fit. `at` is RFC 3339.
-    /// The first of its failures makes it go alone; after several of them, or where the broker refuses that very message, the broker is left with it.
+    /// Publishes a refused message to `revocation.dead`, its body unchanged, with the reason and as many of
+    /// its properties as fit. `at` is RFC 3339. The first of its failures makes it go alone; after several of
+    /// them, or where the broker refuses that very message, the broker is left with it.
     ///
     /// # Errors
     /// See [`Unplaced`].
-    pub async fn put(&self, received: &Received, refusal: &Refusal, at: &str, failures: u32) -> Result<(), Unplaced> {
-        let put = if failures == 0 { self.among_others(received, refusal, at).await } else { self.alone(received, refusal, at).await };
+    pub async fn put(
+        &self,
+        received: &Received,
+        refusal: &Refusal,
+        at: &str,
+        failures: u32,
+    ) -> Result<(), Unplaced> {
+        let put = if failures == 0 {
+            self.among_others(received, refusal, at).await
+        } else {
+            self.alone(received, refusal, at).await
+        };
         let Err(error) = put else { return Ok(()) };
         // Another try would meet the same queue, and keep the message in hand meanwhile.
         let is_full = matches!(&error, PublishError::Nacked(_));
         let is_refused = failures > 0 && matches!(&error, PublishError::Lost(error) if error.is_refusal());
-        // A queue that somebody else declares may have no dead-letter exchange: the broker would drop the message.
-        let is_left = self.broker.declare && (is_full || is_refused || failures + 1 >= TRIES) && received.dead_letter().await;
+        // A queue that somebody else declares may have no dead-letter exchange: the broker would drop the
+        // message.
+        let is_left = self.broker.declare
+            && (is_full || is_refused || failures + 1 >= TRIES)
+            && received.dead_letter().await;
         Err(match is_left {
             true if is_full => Unplaced::Full,
             true => Unplaced::LeftToBroker(error),
@@ -78,10 +95,16 @@ impl Refusals {
         if self.publisher.is_connected() { self.publisher.depth(DEAD).await.ok() } else { None }
     }
 
-    async fn among_others(&self, received: &Received, refusal: &Refusal, at: &str) -> Result<(), PublishError> {
+    async fn among_others(
+        &self,
+        received: &Received,
+        refusal: &Refusal,
+        at: &str,
+    ) -> Result<(), PublishError> {
         let ready = async { (self.on_the_way.acquire().await, self.publisher.frame_max().await) };
         let ready = tokio::time::timeout(PATIENCE, ready).await;
-        let (_on_the_way, frame_max) = ready.map_err(|_| BrokerError::timeout("wait for a connection to revocation.dead", PATIENCE))?;
+        let (_on_the_way, frame_max) =
+            ready.map_err(|_| BrokerError::timeout("wait for a connection to revocation.dead", PATIENCE))?;
         let properties = dressed(received, refusal, at, frame_max?);
         self.publisher.publish(DEAD, &received.origin.routing_key, received.body.bytes(), properties).await
     }
@@ -96,7 +119,8 @@ impl Refusals {
         let published = async {
             let channel = Broker::confirming_channel(&connection).await?;
             let properties = dressed(received, refusal, at, connection.configuration().frame_max());
-            let confirm = publish_once(&channel, DEAD, &received.origin.routing_key, received.body.bytes(), properties);
+            let confirm =
+                publish_once(&channel, DEAD, &received.origin.routing_key, received.body.bytes(), properties);
             match tokio::time::timeout(CONFIRM_TIMEOUT, confirm).await {
                 Ok(confirmation) => confirmation.map_err(|error| BrokerError::new(what, error)),
                 Err(_) => Err(BrokerError::timeout(what, CONFIRM_TIMEOUT)),
@@ -121,12 +145,19 @@ fn dressed(received: &Received, refusal: &Refusal, at: &str, frame_max: u32) -> 
     ];
     let mut own = FieldTable::default();
     // The broker accepts a user_id only from that very user, so it moves into a header.
-    for (name, value) in words.into_iter().chain(origin.broker_user.as_deref().map(|user| (dead::USER, user))) {
+    for (name, value) in words.into_iter().chain(origin.broker_user.as_deref().map(|user| (dead::USER, user)))
+    {
         own.insert(name.into(), AMQPValue::LongString(value.into()));
     }
     let given = received.properties.headers().clone().unwrap_or_default();
     own.insert(original::HEADER.into(), original::of_refused(origin, &given));
     // One that its publisher made up must not stand where there is none.
     let foreign = without(given, |name| name == dead::USER);
-    fitted(without_user(&received.properties).with_delivery_mode(2), own, foreign, frame_max, received.left_out)
+    fitted(
+        without_user(&received.properties).with_delivery_mode(2),
+        own,
+        foreign,
+        frame_max,
+        received.left_out,
+    )
 }

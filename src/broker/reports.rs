@@ -1,4 +1,5 @@
-//! Consuming the verifiers' reports: a supervised session on a connection of its own, so that no report, however broken, disturbs the events.
+//! Consuming the verifiers' reports: a supervised session on a connection of its own, so that no report,
+//! however broken, disturbs the events.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -19,13 +20,15 @@ use crate::retry::Schedule;
 pub struct Reported {
     /// The body as published.
     pub body: Vec<u8>,
-    /// Its property `user_id`, which RabbitMQ has validated against the connection that published it. `None`: it has none.
+    /// Its property `user_id`, which RabbitMQ has validated against the connection that published it. `None`:
+    /// it has none.
     pub user: Option<String>,
     acker: Acker,
 }
 
 impl Reported {
-    /// Tells the broker that this report, and every one before it, is dealt with. Where the session has ended there is nothing to tell.
+    /// Tells the broker that this report, and every one before it, is dealt with. Where the session has ended
+    /// there is nothing to tell.
     pub async fn ack_all(&self) {
         drop(self.acker.ack(BasicAckOptions { multiple: true }).await);
     }
@@ -45,14 +48,16 @@ impl Reports {
     /// Most reports that are delivered and not acknowledged.
     pub const PREFETCH: u16 = 100;
 
-    /// Consumes until stopped. Nothing that goes wrong here ends the worker: without reports it does everything else.
+    /// Consumes until stopped. Nothing that goes wrong here ends the worker: without reports it does
+    /// everything else.
     pub async fn run(self, sink: mpsc::Sender<Reported>) {
         let mut failures = 0;
         while !self.stop.is_cancelled() {
             match self.session(&sink, &mut || failures = 0).await {
                 Some(Err(error)) => {
                     failures += 1;
-                    tracing::warn!(%error, failures, "session on the verifiers' reports failed; trying again, everything else goes on");
+                    tracing::warn!(%error, failures, "session on the verifiers' reports failed; trying \
+                        again, everything else goes on");
                 }
                 None => return,
             }
@@ -64,7 +69,11 @@ impl Reports {
     }
 
     /// One connection's life; `None` once stopped. `began` is called when it consumes.
-    async fn session(&self, sink: &mpsc::Sender<Reported>, began: &mut impl FnMut()) -> Option<Result<Infallible, BrokerError>> {
+    async fn session(
+        &self,
+        sink: &mpsc::Sender<Reported>,
+        began: &mut impl FnMut(),
+    ) -> Option<Result<Infallible, BrokerError>> {
         let connection = tokio::select! {
             connected = self.broker.connect("reports") => match connected {
                 Ok(connection) => connection,
@@ -93,7 +102,11 @@ impl Reports {
         tracing::debug!("verifiers' reports are read");
         let what = || format!("consume from {VERIFIERS_QUEUE}");
         loop {
-            let delivery = consumer.next().await.ok_or_else(|| BrokerError::ended(what()))?.map_err(|e| BrokerError::new(what(), e))?;
+            let delivery = consumer
+                .next()
+                .await
+                .ok_or_else(|| BrokerError::ended(what()))?
+                .map_err(|e| BrokerError::new(what(), e))?;
             let user = delivery.properties.user_id().as_ref().map(ToString::to_string);
             let reported = Reported { body: delivery.data, user, acker: delivery.acker };
             if sink.send(reported).await.is_err() {

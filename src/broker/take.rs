@@ -1,13 +1,18 @@
-//! Taking deliveries from one queue: one consumer after the other on the same channel, each asking for as many deliveries as the window has room for.
+//! Taking deliveries from one queue: one consumer after the other on the same channel, each asking for as
+//! many deliveries as the window has room for.
 //!
-//! AMQP bounds what is outstanding by number alone, and fixes the number when a consumer begins. What a consumer left unacknowledged stays
-//! outstanding when it is cancelled, so the next one can ask for more, or for fewer of larger ones.
+//! AMQP bounds what is outstanding by number alone, and fixes the number when a consumer begins. What a
+//! consumer left unacknowledged stays outstanding when it is cancelled, so the next one can ask for more, or
+//! for fewer of larger ones.
 
 use std::sync::Arc;
 
 use futures::StreamExt;
 use lapin::message::Delivery;
-use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions, BasicRejectOptions};
+use lapin::options::{
+    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions,
+    BasicRejectOptions,
+};
 use lapin::types::FieldTable;
 use lapin::{Acker, BasicProperties, Channel, Connection, Consumer};
 use revocation_verifier::amqp::{Faults, Unreadable};
@@ -35,7 +40,8 @@ impl Body {
     }
 }
 
-/// A delivery, not yet acknowledged. Dropping it leaves it to the broker, which delivers it again when the session ends.
+/// A delivery, not yet acknowledged. Dropping it leaves it to the broker, which delivers it again when the
+/// session ends.
 pub struct Received {
     /// The body as published.
     pub body: Body,
@@ -50,7 +56,8 @@ pub struct Received {
 }
 
 impl Received {
-    /// Tells the broker that the message is dealt with. Returns false if the session has ended: the broker will deliver it again.
+    /// Tells the broker that the message is dealt with. Returns false if the session has ended: the broker
+    /// will deliver it again.
     pub async fn ack(self) -> bool {
         let Self { acker, body, place, .. } = self;
         // First: what the broker sends in its place finds room.
@@ -58,7 +65,8 @@ impl Received {
         acker.ack(BasicAckOptions::default()).await.unwrap_or(false)
     }
 
-    /// Has the broker put the message into `revocation.dead` itself, unchanged; until it can, it keeps the message where nobody waits behind it.
+    /// Has the broker put the message into `revocation.dead` itself, unchanged; until it can, it keeps the
+    /// message where nobody waits behind it.
     pub(super) async fn dead_letter(&self) -> bool {
         self.acker.reject(BasicRejectOptions { requeue: false }).await.unwrap_or(false)
     }
@@ -68,7 +76,8 @@ impl Received {
         !self.acker.usable()
     }
 
-    /// Lets go of a long body that nothing can be done with for a while. Nobody else is delivered the message meanwhile.
+    /// Lets go of a long body that nothing can be done with for a while. Nobody else is delivered the message
+    /// meanwhile.
     pub fn lay_down(&mut self) {
         if !self.is_laid_down && self.body.bytes().len() >= LONG {
             self.body = Body(Zeroizing::default());
@@ -79,12 +88,14 @@ impl Received {
 
     /// Lets go of all that takes memory, for as long as others wait that came before it.
     pub fn set_aside(&mut self) {
-        (self.body, self.properties, self.origin) = (Body(Zeroizing::default()), BasicProperties::default(), Origin::default());
+        (self.body, self.properties, self.origin) =
+            (Body(Zeroizing::default()), BasicProperties::default(), Origin::default());
         self.place.set_aside();
         self.is_laid_down = true;
     }
 
-    /// Whether the body is no longer here: the message has to be [handed back](Self::hand_back) and taken again.
+    /// Whether the body is no longer here: the message has to be [handed back](Self::hand_back) and taken
+    /// again.
     pub fn is_laid_down(&self) -> bool {
         self.is_laid_down
     }
@@ -122,19 +133,26 @@ impl<'a> Queue<'a> {
         sink: &'a mpsc::UnboundedSender<Received>,
         unreadable: &'a Unreadable,
     ) -> Result<Self, BrokerError> {
-        let channel = within(name, async { connection.create_channel().await.map_err(|e| failed(name, e)) }).await?;
+        let channel =
+            within(name, async { connection.create_channel().await.map_err(|e| failed(name, e)) }).await?;
         Ok(Self { name, label: Arc::from(name), channel, share, sink, unreadable })
     }
 
-    /// Takes deliveries until stopped, and calls `subscribed` once it can. What was taken can be acknowledged as long as this queue lives.
-    pub(super) async fn take(&self, stop: &CancellationToken, subscribed: impl Fn()) -> Result<(), BrokerError> {
+    /// Takes deliveries until stopped, and calls `subscribed` once it can. What was taken can be acknowledged
+    /// as long as this queue lives.
+    pub(super) async fn take(
+        &self,
+        stop: &CancellationToken,
+        subscribed: impl Fn(),
+    ) -> Result<(), BrokerError> {
         for number in 0_u64.. {
             let count = tokio::select! {
                 count = self.share.room() => count,
                 () = stop.cancelled() => return Ok(()),
             };
             self.share.begin(count);
-            let mut consumer = consume(&self.channel, self.name, &format!("{} {number}", self.name), count).await?;
+            let mut consumer =
+                consume(&self.channel, self.name, &format!("{} {number}", self.name), count).await?;
             if number == 0 {
                 subscribed();
             }
@@ -169,7 +187,8 @@ impl<'a> Queue<'a> {
         Ok(())
     }
 
-    /// What a cancelled consumer had been sent before is handed on, too, as far as there is room. The rest goes back to the head of the queue.
+    /// What a cancelled consumer had been sent before is handed on, too, as far as there is room. The rest
+    /// goes back to the head of the queue.
     async fn settle(&self, consumer: &mut Consumer, mut returned: Vec<Acker>) -> Result<(), BrokerError> {
         while let Some(delivery) = consumer.next().await {
             self.hand_on(delivery.map_err(|e| failed(self.name, e))?, &mut returned);
@@ -182,7 +201,10 @@ impl<'a> Queue<'a> {
             );
         }
         for acker in returned {
-            acker.nack(BasicNackOptions { requeue: true, multiple: false }).await.map_err(|e| failed(self.name, e))?;
+            acker
+                .nack(BasicNackOptions { requeue: true, multiple: false })
+                .await
+                .map_err(|e| failed(self.name, e))?;
         }
         Ok(())
     }
@@ -202,7 +224,8 @@ impl<'a> Queue<'a> {
     }
 
     fn received(&self, mut delivery: Delivery, place: Place) -> Received {
-        let Faults { parts, left_out, lost, .. } = self.unreadable.take(self.channel.id(), delivery.delivery_tag);
+        let Faults { parts, left_out, lost, .. } =
+            self.unreadable.take(self.channel.id(), delivery.delivery_tag);
         let origin = Origin {
             queue: self.label.clone(),
             routing_key: delivery.routing_key.to_string(),
@@ -216,21 +239,41 @@ impl<'a> Queue<'a> {
             delivery.data.shrink_to_fit();
         }
         let body = Body(Zeroizing::new(delivery.data));
-        Received { body, origin, properties: delivery.properties, left_out, acker: delivery.acker, place, is_laid_down: false }
+        Received {
+            body,
+            origin,
+            properties: delivery.properties,
+            left_out,
+            acker: delivery.acker,
+            place,
+            is_laid_down: false,
+        }
     }
 }
 
 /// Subscribes to `queue` on a channel of its own.
-pub(super) async fn subscribe(connection: &Connection, queue: &'static str, prefetch: u16) -> Result<(Channel, Consumer), BrokerError> {
-    let channel = within(queue, async { connection.create_channel().await.map_err(|e| failed(queue, e)) }).await?;
+pub(super) async fn subscribe(
+    connection: &Connection,
+    queue: &'static str,
+    prefetch: u16,
+) -> Result<(Channel, Consumer), BrokerError> {
+    let channel =
+        within(queue, async { connection.create_channel().await.map_err(|e| failed(queue, e)) }).await?;
     let consumer = consume(&channel, queue, queue, prefetch).await?;
     Ok((channel, consumer))
 }
 
-async fn consume(channel: &Channel, queue: &'static str, tag: &str, prefetch: u16) -> Result<Consumer, BrokerError> {
+async fn consume(
+    channel: &Channel,
+    queue: &'static str,
+    tag: &str,
+    prefetch: u16,
+) -> Result<Consumer, BrokerError> {
     within(queue, async {
         channel.basic_qos(prefetch, BasicQosOptions::default()).await.map_err(|e| failed(queue, e))?;
-        let consumed = channel.basic_consume(queue.into(), tag.into(), BasicConsumeOptions::default(), FieldTable::default()).await;
+        let consumed = channel
+            .basic_consume(queue.into(), tag.into(), BasicConsumeOptions::default(), FieldTable::default())
+            .await;
         consumed.map_err(|e| failed(queue, e))
     })
     .await

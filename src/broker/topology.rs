@@ -19,7 +19,8 @@ pub const EVENTS_EXCHANGE: &str = "auth.events";
 pub const LOGOUT_QUEUE: &str = "revocation.logout";
 /// Queue of mass revocations.
 pub const MASS_QUEUE: &str = "revocation.mass";
-/// Queue of mass revocations that name a session, a subject, a client or an issuer: short, so that a cutoff waits behind no backlog of tokens.
+/// Queue of mass revocations that name a session, a subject, a client or an issuer: short, so that a cutoff
+/// waits behind no backlog of tokens.
 pub const CUTOFF_QUEUE: &str = "revocation.cutoff";
 /// Exchange and queue of refused messages.
 pub const DEAD: &str = "revocation.dead";
@@ -28,16 +29,19 @@ pub const VERIFIERS_QUEUE: &str = "revocation.verifiers";
 
 /// How often the broker returns a message before it dead-letters it.
 ///
-/// It must be a positive number: -1 drops at the first return on RabbitMQ 3.10, and a missing one means 20 on 4.x. Low enough that a message
-/// which ends every worker it is delivered to leaves the queue in time; high enough that a worker that crashes at every start does not dead-letter
-/// innocent messages before somebody looks.
+/// It must be a positive number: -1 drops at the first return on RabbitMQ 3.10, and a missing one means 20 on
+/// 4.x. Low enough that a message which ends every worker it is delivered to leaves the queue in time; high
+/// enough that a worker that crashes at every start does not dead-letter innocent messages before somebody
+/// looks.
 const DELIVERY_LIMIT: i64 = 100;
 /// The dead-letter queue must lose nothing, however often it is listed.
 const DEAD_DELIVERY_LIMIT: i64 = 1_000_000;
-/// What the dead-letter queue holds at most: messages, and bytes of their bodies. What comes then stays in its own queue.
+/// What the dead-letter queue holds at most: messages, and bytes of their bodies. What comes then stays in
+/// its own queue.
 const DEAD_MESSAGES: i64 = 200_000;
 const DEAD_BYTES: i64 = 4_000_000_000;
-/// The arguments that say so. A queue that an older release declared has none of them, and none can be added to it.
+/// The arguments that say so. A queue that an older release declared has none of them, and none can be added
+/// to it.
 const LIMITS: [&str; 3] = ["x-max-length", "x-max-length-bytes", "x-overflow"];
 /// Reports of verifiers are worth nothing when they are old.
 const VERIFIERS_TTL_MS: i64 = 30_000;
@@ -47,7 +51,8 @@ struct QueueSpec {
     arguments: FieldTable,
 }
 
-/// Heartbeats are worth nothing when they are old: those of an hour or so are kept, in segments small enough to be dropped.
+/// Heartbeats are worth nothing when they are old: those of an hour or so are kept, in segments small enough
+/// to be dropped.
 const BEATS_BYTES: i64 = 2_000_000;
 const BEATS_SEGMENT_BYTES: i64 = 500_000;
 /// A few snapshots of the largest denylist: a million entries take some 300 MB.
@@ -75,8 +80,10 @@ pub(super) const BINDINGS: [(&str, &str, &str); 8] = [
     (invalidation::SNAPSHOTS_STREAM, "", invalidation::SNAPSHOTS_STREAM),
 ];
 
-/// The same for the verifiers' reports, whose queue is on one node alone: who reads them declares it, and nobody else misses it.
-pub(super) const REPORTS_BINDING: (&str, &str, &str) = (invalidation::VERIFIERS_EXCHANGE, "status.#", VERIFIERS_QUEUE);
+/// The same for the verifiers' reports, whose queue is on one node alone: who reads them declares it, and
+/// nobody else misses it.
+pub(super) const REPORTS_BINDING: (&str, &str, &str) =
+    (invalidation::VERIFIERS_EXCHANGE, "status.#", VERIFIERS_QUEUE);
 
 /// What older releases bound the log by: everything, heartbeats included.
 const OLD_LOG_KEY: &str = "#";
@@ -128,14 +135,20 @@ fn dead_queue() -> QueueSpec {
 /// As older releases declared it.
 fn without_limits(queue: &QueueSpec) -> QueueSpec {
     let kept = queue.arguments.inner().iter().filter(|(name, _)| !LIMITS.contains(&name.as_str()));
-    QueueSpec { name: queue.name, arguments: kept.map(|(name, value)| (name.clone(), value.clone())).collect::<BTreeMap<_, _>>().into() }
+    QueueSpec {
+        name: queue.name,
+        arguments: kept.map(|(name, value)| (name.clone(), value.clone())).collect::<BTreeMap<_, _>>().into(),
+    }
 }
 
 fn queues(stream: &InvalidationConfig) -> [QueueSpec; 7] {
     let log = arguments([
         ("x-queue-type", text("stream")),
         ("x-max-age", text(&max_age(stream.stream_max_age))),
-        ("x-max-length-bytes", AMQPValue::LongLongInt(i64::try_from(stream.stream_max_length_bytes).unwrap_or(i64::MAX))),
+        (
+            "x-max-length-bytes",
+            AMQPValue::LongLongInt(i64::try_from(stream.stream_max_length_bytes).unwrap_or(i64::MAX)),
+        ),
     ]);
     [
         intake_queue(LOGOUT_QUEUE),
@@ -149,15 +162,20 @@ fn queues(stream: &InvalidationConfig) -> [QueueSpec; 7] {
 }
 
 fn reports_queue() -> QueueSpec {
-    let arguments = arguments([("x-queue-type", text("classic")), ("x-message-ttl", AMQPValue::LongLongInt(VERIFIERS_TTL_MS))]);
+    let arguments = arguments([
+        ("x-queue-type", text("classic")),
+        ("x-message-ttl", AMQPValue::LongLongInt(VERIFIERS_TTL_MS)),
+    ]);
     QueueSpec { name: VERIFIERS_QUEUE, arguments }
 }
 
 /// RabbitMQ's notation of an age: the largest unit of D, h, m, s that holds it exactly.
 fn max_age(age: Duration) -> String {
     let seconds = age.as_secs();
-    let (unit, name) =
-        [(86_400, "D"), (3600, "h"), (60, "m")].into_iter().find(|(unit, _)| seconds.is_multiple_of(*unit)).unwrap_or((1, "s"));
+    let (unit, name) = [(86_400, "D"), (3600, "h"), (60, "m")]
+        .into_iter()
+        .find(|(unit, _)| seconds.is_multiple_of(*unit))
+        .unwrap_or((1, "s"));
     format!("{}{name}", seconds / unit)
 }
 
@@ -173,17 +191,25 @@ pub(super) enum Limit {
 /// How to give the dead-letter queue of an older release a limit.
 pub(super) fn how_to_limit(vhost: &str) -> String {
     format!(
-        "queue {DEAD} was declared by an older release, without a limit, and is used as it is; unless a policy limits it already, set one: \
+        "queue {DEAD} was declared by an older release, without a limit, and is used as it is; unless a \
+            policy limits it already, set one: \
          rabbitmqctl set_policy -p '{vhost}' --apply-to queues {DEAD} '^revocation\\.dead$' \
          '{{\"max-length\":{DEAD_MESSAGES},\"max-length-bytes\":{DEAD_BYTES},\"overflow\":\"reject-publish\"}}'"
     )
 }
 
-/// Declares everything but the queue of verifiers' reports, or checks that it is there. A dead-letter queue without a limit has been compared before.
+/// Declares everything but the queue of verifiers' reports, or checks that it is there. A dead-letter queue
+/// without a limit has been compared before.
 ///
 /// # Errors
-/// What is missing, or which argument of an existing queue differs, in the broker's words. The channel is spent after an error.
-pub(super) async fn ensure(connection: &Connection, stream: &InvalidationConfig, declare: bool, limit: Limit) -> Result<(), BrokerError> {
+/// What is missing, or which argument of an existing queue differs, in the broker's words. The channel is
+/// spent after an error.
+pub(super) async fn ensure(
+    connection: &Connection,
+    stream: &InvalidationConfig,
+    declare: bool,
+    limit: Limit,
+) -> Result<(), BrokerError> {
     let channel = connection.create_channel().await.map_err(|e| BrokerError::new("open a channel", e))?;
     for (name, kind) in EXCHANGES {
         ensure_exchange(&channel, name, kind, declare).await?;
@@ -207,7 +233,12 @@ pub(super) async fn ensure(connection: &Connection, stream: &InvalidationConfig,
 /// As [`ensure`]. The channel is spent, and with it, for whoever watches it, the connection.
 pub(super) async fn declare_dead(connection: &Connection, limit: Limit) -> Result<(), BrokerError> {
     let channel = connection.create_channel().await.map_err(|e| BrokerError::new("open a channel", e))?;
-    ensure_queue(&channel, &if limit == Limit::Set { dead_queue() } else { without_limits(&dead_queue()) }, true).await?;
+    ensure_queue(
+        &channel,
+        &if limit == Limit::Set { dead_queue() } else { without_limits(&dead_queue()) },
+        true,
+    )
+    .await?;
     channel.close(200, "done".into()).await.map_err(|e| BrokerError::new("close a channel", e))
 }
 
@@ -233,7 +264,12 @@ pub(super) async fn ensure_reports(connection: &Connection, declare: bool) -> Re
     channel.close(200, "done".into()).await.map_err(|e| BrokerError::new("close a channel", e))
 }
 
-async fn ensure_exchange(channel: &Channel, name: &str, kind: ExchangeKind, declare: bool) -> Result<(), BrokerError> {
+async fn ensure_exchange(
+    channel: &Channel,
+    name: &str,
+    kind: ExchangeKind,
+    declare: bool,
+) -> Result<(), BrokerError> {
     let options = ExchangeDeclareOptions { passive: !declare, durable: true, ..Default::default() };
     let declared = channel.exchange_declare(name.into(), kind, options, FieldTable::default()).await;
     declared.map_err(|e| BrokerError::new(format!("declare exchange {name}"), e))
@@ -250,11 +286,18 @@ pub(super) fn is_queue(name: &str) -> bool {
     BINDINGS.iter().chain([&REPORTS_BINDING]).any(|(_, _, queue)| *queue == name)
 }
 
-/// Finds out what is not there, and where the worker declares (`declare`) which argument of something that is there differs, in the broker's words. Changes
-/// nothing.
-pub(super) async fn look(connection: &Connection, stream: &InvalidationConfig, declare: bool, examined: &mut Examined) {
+/// Finds out what is not there, and where the worker declares (`declare`) which argument of something that is
+/// there differs, in the broker's words. Changes nothing.
+pub(super) async fn look(
+    connection: &Connection,
+    stream: &InvalidationConfig,
+    declare: bool,
+    examined: &mut Examined,
+) {
     for (name, kind) in EXCHANGES {
-        let ensure = async |channel: &Channel, passive: bool| ensure_exchange(channel, name, kind.clone(), !passive).await;
+        let ensure = async |channel: &Channel, passive: bool| {
+            ensure_exchange(channel, name, kind.clone(), !passive).await
+        };
         let found = find(connection, name, ensure, declare, examined).await;
         examined.note(found, CONFIGURE, &format!("exchange {name}"));
     }
@@ -287,7 +330,10 @@ async fn is_there(
     compare: bool,
 ) -> Result<bool, BrokerError> {
     // A channel of its own: the broker closes it where something is not there.
-    let channel = connection.create_channel().await.map_err(|e| BrokerError::new(format!("open a channel for {name}"), e))?;
+    let channel = connection
+        .create_channel()
+        .await
+        .map_err(|e| BrokerError::new(format!("open a channel for {name}"), e))?;
     match ensure(&channel, true).await {
         Err(error) if error.is_missing() => return Ok(false),
         found => found?,
@@ -300,19 +346,28 @@ async fn is_there(
 }
 
 async fn bind(channel: &Channel, (exchange, key, queue): (&str, &str, &str)) -> Result<(), BrokerError> {
-    let bound = channel.queue_bind(queue.into(), exchange.into(), key.into(), QueueBindOptions::default(), FieldTable::default());
+    let bound = channel.queue_bind(
+        queue.into(),
+        exchange.into(),
+        key.into(),
+        QueueBindOptions::default(),
+        FieldTable::default(),
+    );
     bound.await.map_err(|e| BrokerError::new(format!("bind queue {queue} to exchange {exchange}"), e))
 }
 
-/// Puts heartbeats into the log, too, or keeps them out. What older releases bound goes last, so that there is no gap.
+/// Puts heartbeats into the log, too, or keeps them out. What older releases bound goes last, so that there
+/// is no gap.
 async fn bind_heartbeats(channel: &Channel, in_log: bool) -> Result<(), BrokerError> {
     let (exchange, stream, key) = (invalidation::EXCHANGE, invalidation::STREAM, invalidation::HEARTBEAT_KEY);
     if in_log {
         bind(channel, (exchange, key, stream)).await?;
     }
     for key in [Some(OLD_LOG_KEY), (!in_log).then_some(key)].into_iter().flatten() {
-        let unbound = channel.queue_unbind(stream.into(), exchange.into(), key.into(), FieldTable::default()).await;
-        unbound.map_err(|e| BrokerError::new(format!("unbind queue {stream} from exchange {exchange}"), e))?;
+        let unbound =
+            channel.queue_unbind(stream.into(), exchange.into(), key.into(), FieldTable::default()).await;
+        unbound
+            .map_err(|e| BrokerError::new(format!("unbind queue {stream} from exchange {exchange}"), e))?;
     }
     Ok(())
 }

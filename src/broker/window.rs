@@ -1,4 +1,5 @@
-//! What the broker has handed out and this process still holds, in bytes: how much of it there may be, and how many deliveries to ask for next.
+//! What the broker has handed out and this process still holds, in bytes: how much of it there may be, and
+//! how many deliveries to ask for next.
 //!
 //! Each queue of events has a share of `amqp.bytes_in_hand` of its own, so that none can stop another.
 
@@ -10,11 +11,13 @@ use tokio::time::Instant;
 
 use super::{LOGOUT_QUEUE, QUEUES};
 
-/// What a held event takes beside its bytes: its parsed form's frame, its properties and the task that waits for its denial.
+/// What a held event takes beside its bytes: its parsed form's frame, its properties and the task that waits
+/// for its denial.
 const PER_MESSAGE: usize = 4096;
 /// What is left of a message that is set aside: the means to acknowledge it, and the task that waits to.
 const PER_ACK: usize = 1024;
-/// A body is held as it came and in its parsed form, or as it came and in frames on their way to `revocation.dead`.
+/// A body is held as it came and in its parsed form, or as it came and in frames on their way to
+/// `revocation.dead`.
 const PER_BYTE: usize = 2;
 /// What a target takes beside its text; the first few are within [`PER_MESSAGE`].
 const PER_TARGET: usize = 512;
@@ -25,12 +28,14 @@ const PICTURE: u32 = 32;
 const FIRST: usize = 2;
 /// ...and then so many for each that has come.
 const TRUST: usize = 8;
-/// A consumer that has all it asked for, and of whose deliveries none was acknowledged for so long, is not waited for.
+/// A consumer that has all it asked for, and of whose deliveries none was acknowledged for so long, is not
+/// waited for.
 const STALLED_AFTER: Duration = Duration::from_millis(300);
 /// A queue whose share is used up and of which nothing was acknowledged for so long is full.
 const FULL_AFTER: Duration = Duration::from_secs(3);
 
-/// Mass revocations are up to a thousand targets and a mebibyte: their queues get this fraction of the prefetch.
+/// Mass revocations are up to a thousand targets and a mebibyte: their queues get this fraction of the
+/// prefetch.
 const MASS_SHARE: u16 = 16;
 
 /// The deliveries in hand, queue by queue.
@@ -53,7 +58,11 @@ impl Window {
     /// A budget of `bytes`, half of it for logouts, and at most `prefetch` of them asked for at a time.
     pub fn new(bytes: usize, prefetch: u16) -> Self {
         Self(QUEUES.map(|queue| {
-            let (budget, most) = if queue == LOGOUT_QUEUE { (bytes / 2, prefetch) } else { (bytes / 4, (prefetch / MASS_SHARE).max(1)) };
+            let (budget, most) = if queue == LOGOUT_QUEUE {
+                (bytes / 2, prefetch)
+            } else {
+                (bytes / 4, (prefetch / MASS_SHARE).max(1))
+            };
             Arc::new(Share { queue, budget, most, state: Mutex::default(), freed: Notify::new() })
         }))
     }
@@ -91,7 +100,8 @@ struct State {
     has_oversized: bool,
     /// Consumers so far: each asks for its number of deliveries.
     consumer: u64,
-    /// Of the present consumer: how many it asked for, and how many of them the broker regards as outstanding.
+    /// Of the present consumer: how many it asked for, and how many of them the broker regards as
+    /// outstanding.
     count: usize,
     outstanding: usize,
     /// The costliest delivery of the last picture and of this one, which has so many.
@@ -195,7 +205,8 @@ impl Share {
         state.grant(self.budget, self.most).is_some_and(|granted| usize::from(granted) >= 2 * state.count)
     }
 
-    /// Of a consumer that is spent: returns when none of its deliveries was acknowledged for a while, and there is room for more.
+    /// Of a consumer that is spent: returns when none of its deliveries was acknowledged for a while, and
+    /// there is room for more.
     pub(super) async fn stalled(&self) {
         let began = Instant::now();
         loop {
@@ -236,7 +247,8 @@ impl Share {
     /// No room, and nothing was acknowledged for a while.
     fn note_full(&self) {
         let mut state = self.lock();
-        let (was_full, deliveries, bytes) = (std::mem::replace(&mut state.is_full, true), state.messages, state.bytes);
+        let (was_full, deliveries, bytes) =
+            (std::mem::replace(&mut state.is_full, true), state.messages, state.bytes);
         drop(state);
         if !was_full {
             tracing::error!(
@@ -244,7 +256,8 @@ impl Share {
                 deliveries,
                 bytes,
                 share_bytes = self.budget,
-                "no room for more deliveries (amqp.bytes_in_hand): what comes now is neither denied nor revoked until some are acknowledged"
+                "no room for more deliveries (amqp.bytes_in_hand): what comes now is neither denied nor \
+                    revoked until some are acknowledged"
             );
         }
     }
@@ -265,7 +278,8 @@ impl State {
         (self.outstanding >= self.count, self.grant(budget, 1).is_some())
     }
 
-    /// How many more deliveries fit, if those to come are no larger than the largest of late; `None` if not even one does.
+    /// How many more deliveries fit, if those to come are no larger than the largest of late; `None` if not
+    /// even one does.
     fn grant(&self, budget: usize, most: u16) -> Option<u16> {
         // An eighth is left for messages that are a little larger.
         let room = (budget - budget / 8).saturating_sub(self.bytes);
@@ -276,8 +290,9 @@ impl State {
         }
     }
 
-    /// Whether a message that does not fit is taken all the same. One at a time, where it is not the many small ones that fill the window: who sends
-    /// a single huge message while Postgres is away must not end the denials of others.
+    /// Whether a message that does not fit is taken all the same. One at a time, where it is not the many
+    /// small ones that fill the window: who sends a single huge message while Postgres is away must not end
+    /// the denials of others.
     fn takes_oversized(&self, budget: usize, cost: usize) -> bool {
         self.messages == 0 || !self.has_oversized && cost > budget / 8
     }
@@ -286,7 +301,9 @@ impl State {
         let to_come = self.count.saturating_sub(self.outstanding);
         match to_come {
             0 => Outlook::Spent,
-            _ if self.bytes.saturating_add(self.costliest().saturating_mul(to_come)) > budget => Outlook::TooMuch,
+            _ if self.bytes.saturating_add(self.costliest().saturating_mul(to_come)) > budget => {
+                Outlook::TooMuch
+            }
             _ => Outlook::More,
         }
     }
@@ -297,7 +314,8 @@ impl State {
 
     fn picture(&mut self, cost: usize) {
         self.costliest[1] = self.costliest[1].max(cost);
-        (self.seen, self.pictured) = (self.seen.saturating_add(1).min(usize::from(u16::MAX)), self.pictured + 1);
+        (self.seen, self.pictured) =
+            (self.seen.saturating_add(1).min(usize::from(u16::MAX)), self.pictured + 1);
         if self.pictured == PICTURE {
             (self.costliest, self.pictured) = ([self.costliest[1], 0], 0);
         }

@@ -94,7 +94,11 @@ fn conclude(findings: &[Finding]) -> Result<(), CommandError> {
 }
 
 fn refused(error: &ConfigError) -> Vec<Finding> {
-    error.problems().iter().map(|problem| Finding::new("configuration", Err(Problem::Setting(problem.clone())))).collect()
+    error
+        .problems()
+        .iter()
+        .map(|problem| Finding::new("configuration", Err(Problem::Setting(problem.clone()))))
+        .collect()
 }
 
 /// Everything at once: one thing that hangs costs its own deadline, not the sum.
@@ -117,7 +121,10 @@ fn sizes(config: &Config) -> Vec<String> {
     let (most, budget) = (config.limits.max_message_bytes, config.amqp.bytes_in_hand);
     let is_short = !Window::new(budget, 1).fits(most);
     let short = is_short.then(|| {
-        format!("amqp.bytes_in_hand ({budget}) has no room for a message of limits.max_message_bytes ({most}) in each queue: such are taken one at a time")
+        format!(
+            "amqp.bytes_in_hand ({budget}) has no room for a message of limits.max_message_bytes \
+            ({most}) in each queue: such are taken one at a time"
+        )
     });
     Vec::from_iter(short)
 }
@@ -135,7 +142,9 @@ async fn port(listen: SocketAddr) -> Result<(), String> {
     match crate::http::bind(listen).await {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == ErrorKind::AddrInUse && crate::http::is_worker(listen).await => Ok(()),
-        Err(error) => Err(format!("http.listen: {listen}: {error}; choose another address, or end what uses it")),
+        Err(error) => {
+            Err(format!("http.listen: {listen}: {error}; choose another address, or end what uses it"))
+        }
     }
 }
 
@@ -155,7 +164,9 @@ fn rights(config: &Config) -> Vec<String> {
 
 fn sealing(config: &Config) -> Result<String, Problem> {
     let keys = count(config.sealing_keys.len(), "key");
-    Keyring::parse(&config.sealing_keys).map(|_| format!("{keys}; the first seals, all open")).map_err(|e| Problem::Setting(e.to_string()))
+    Keyring::parse(&config.sealing_keys)
+        .map(|_| format!("{keys}; the first seals, all open"))
+        .map_err(|e| Problem::Setting(e.to_string()))
 }
 
 async fn broker(config: &Config) -> Finding {
@@ -180,17 +191,23 @@ fn judge(config: &Config, broker: &Broker, examined: Examined) -> Result<String,
     if !problems.is_empty() {
         return Err(Problem::Other(format!("reached {address}, but {}", problems.join("; and "))));
     }
-    let clear =
-        if broker.is_in_the_clear() { "; tokens travel there in the clear: use amqps:// unless the network is trusted" } else { "" };
+    let clear = if broker.is_in_the_clear() {
+        "; tokens travel there in the clear: use amqps:// unless the network is trusted"
+    } else {
+        ""
+    };
     // AMQP does not tell the broker's limit, which cannot be tried without a message of that size.
     let sizes = format!(
-        "; a message longer than limits.max_message_bytes is refused, but held in memory before: have max_message_size = {} in rabbitmq.conf \
+        "; a message longer than limits.max_message_bytes is refused, but held in memory before: have \
+            max_message_size = {} in rabbitmq.conf \
          (by default it is 128 MiB before RabbitMQ 4.0, then 16 MiB)",
         config.limits.max_message_bytes
     );
     match missing.is_empty() {
         true => Ok(format!("reached {address}; its exchanges and queues are as needed{clear}{sizes}")),
-        false => Ok(format!("reached {address}; `run` will declare what is not there yet: {missing}{clear}{sizes}")),
+        false => Ok(format!(
+            "reached {address}; `run` will declare what is not there yet: {missing}{clear}{sizes}"
+        )),
     }
 }
 
@@ -201,7 +218,9 @@ async fn database(config: &Config) -> Finding {
     };
     let found = examine(config, &store).await;
     let notes = match (&found, &config.people) {
-        (Ok(_), Some(people)) if matches!(store.is_told(people).await, Ok(false)) => vec![OTHER_PEOPLE.to_owned()],
+        (Ok(_), Some(people)) if matches!(store.is_told(people).await, Ok(false)) => {
+            vec![OTHER_PEOPLE.to_owned()]
+        }
         _ => Vec::new(),
     };
     store.close().await;
@@ -229,7 +248,11 @@ fn unopened(config: &Config, sealed_with: &[String]) -> Option<String> {
     let keyring = Keyring::parse(&config.sealing_keys).ok()?;
     let unknown: Vec<_> = sealed_with.iter().filter(|id| !keyring.has(id)).map(String::as_str).collect();
     let keys = unknown.join(", ");
-    (!unknown.is_empty()).then(|| format!("tokens that wait there are sealed with keys that sealing.keys does not have: put back {keys}"))
+    (!unknown.is_empty()).then(|| {
+        format!(
+            "tokens that wait there are sealed with keys that sealing.keys does not have: put back {keys}"
+        )
+    })
 }
 
 async fn provider(name: std::sync::Arc<str>, config: &ProviderConfig) -> Result<String, Problem> {

@@ -11,7 +11,8 @@ use crate::broker::{Broker, DeadQueue};
 use crate::config::{BrokerSettings, Environment, InvalidationConfig};
 use crate::event::RefusalCode;
 
-/// What to do with them. A place counts from 1, the oldest message first; it changes when an earlier message is removed.
+/// What to do with them. A place counts from 1, the oldest message first; it changes when an earlier message
+/// is removed.
 #[derive(clap::Subcommand)]
 pub(super) enum Command {
     /// List them, without their bodies
@@ -46,7 +47,11 @@ const OTHER_CODES: [&str; 5] = ["delivery_limit", "expired", "maxlen", "rejected
 /// A code that a message can have: under any other name, an order would do nothing and say so to nobody.
 fn code(text: &str) -> Result<String, String> {
     let known = RefusalCode::ALL.map(RefusalCode::as_str).into_iter().chain(OTHER_CODES).collect::<Vec<_>>();
-    if known.contains(&text) { Ok(text.to_owned()) } else { Err(format!("no message has it; known are {}", known.join(", "))) }
+    if known.contains(&text) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("no message has it; known are {}", known.join(", ")))
+    }
 }
 
 /// Options of the orders that change the queue.
@@ -72,11 +77,14 @@ pub(super) async fn run(path: Option<&Path>, command: &Command) -> Result<(), Co
 
 async fn open(path: Option<&Path>) -> Result<DeadQueue, CommandError> {
     let settings = BrokerSettings::load(path, &Environment::of_process())?;
-    let broker = Broker::new(&settings.amqp, &InvalidationConfig::default(), "dead").map_err(CommandError::Usage)?;
+    let broker =
+        Broker::new(&settings.amqp, &InvalidationConfig::default(), "dead").map_err(CommandError::Usage)?;
     DeadQueue::open(&broker).await.map_err(CommandError::failed)
 }
 
 /// The refusal of places that are not there.
 fn no_such_place(place: usize, waiting: usize) -> CommandError {
-    CommandError::failed(format!("revocation.dead has no place {place}: {waiting} waiting there; `dead list` shows them"))
+    CommandError::failed(format!(
+        "revocation.dead has no place {place}: {waiting} waiting there; `dead list` shows them"
+    ))
 }

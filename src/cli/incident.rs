@@ -25,7 +25,8 @@ pub(super) use words::call_for_action;
 /// What to do.
 #[derive(clap::Subcommand)]
 pub(super) enum Command {
-    /// Order a mass revocation: have tokens, users, sessions, clients or issuers denied everywhere and revoked
+    /// Order a mass revocation: have tokens, users, sessions, clients or issuers denied everywhere and
+    /// revoked
     Open(open::Args),
     /// List them, active ones first
     List(look::List),
@@ -95,6 +96,7 @@ async fn open(path: Option<&Path>) -> Result<Store, CommandError> {
 /// The refusal of an incident that the database does not know.
 fn unknown(name: &str) -> CommandError {
     CommandError::failed(printable(&format!(
-        "incident {name} is not on record; it may still be in the broker, or was refused (revocation-worker dead list)"
+        "incident {name} is not on record; it may still be in the broker, or was refused (revocation-worker \
+            dead list)"
     )))
 }

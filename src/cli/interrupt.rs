@@ -1,4 +1,5 @@
-//! Ctrl-C, SIGTERM and the terminal's end: the first asks a command for an orderly end, the second ends it at once.
+//! Ctrl-C, SIGTERM and the terminal's end: the first asks a command for an orderly end, the second ends it at
+//! once.
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -10,7 +11,8 @@ use super::CommandError;
 /// # Errors
 /// The system takes no more signal handlers.
 pub(super) fn interruption() -> Result<CancellationToken, CommandError> {
-    let listen = |kind| signal(kind).map_err(|error| CommandError::failed(format!("listen for signals: {error}")));
+    let listen =
+        |kind| signal(kind).map_err(|error| CommandError::failed(format!("listen for signals: {error}")));
     let [mut interrupt, mut terminate, mut hangup] =
         [listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?, listen(SignalKind::hangup())?];
     let interrupted = CancellationToken::new();

@@ -8,7 +8,8 @@ use crate::seal;
 /// Options of `keygen`.
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// The key's id, stored beside each token that it seals and in each archive that it signs [default: today's year and month]
+    /// The key's id, stored beside each token that it seals and in each archive that it signs [default:
+    /// today's year and month]
     #[arg(long)]
     id: Option<String>,
     /// Make a key for evidence.signing_key, and show its public key on standard error
@@ -16,9 +17,11 @@ pub(super) struct Args {
     signing: bool,
 }
 
-/// Prints an entry for `sealing.keys` or SEALING_KEYS. Put a new one first; keep the old ones until nothing is sealed with them.
+/// Prints an entry for `sealing.keys` or SEALING_KEYS. Put a new one first; keep the old ones until nothing
+/// is sealed with them.
 ///
-/// With `--signing`, one for `evidence.signing_key` or EVIDENCE_SIGNING_KEY. Publish its fingerprint before it signs anything.
+/// With `--signing`, one for `evidence.signing_key` or EVIDENCE_SIGNING_KEY. Publish its fingerprint before
+/// it signs anything.
 pub(super) fn run(args: &Args) -> Result<(), CommandError> {
     let now = time::OffsetDateTime::now_utc();
     let id = args.id.clone().unwrap_or_else(|| format!("{}-{:02}", now.year(), u8::from(now.month())));

@@ -11,7 +11,8 @@ use crate::cli::ndjson::Line;
 use crate::config::BrokerSettings;
 use crate::event::{self, LogoutEvent, Origin, ProviderRule, Refusal, RefusalCode, Rules};
 
-/// The rules as far as they are known here. Who may publish what is for the worker to say: its settings may differ.
+/// The rules as far as they are known here. Who may publish what is for the worker to say: its settings may
+/// differ.
 pub(super) struct LocalRules {
     rules: Rules,
     origin: Origin,
@@ -30,14 +31,21 @@ impl LocalRules {
             providers: settings.providers.clone(),
             authority: Authority { mass_revocation_users: vec![user.to_owned()], ..Authority::default() },
         };
-        Self { rules, origin: Origin { broker_user: Some(user.to_owned()), ..Origin::default() }, knows_providers }
+        Self {
+            rules,
+            origin: Origin { broker_user: Some(user.to_owned()), ..Origin::default() },
+            knows_providers,
+        }
     }
 
     /// The event of a line.
     pub(super) fn check_line(&mut self, line: &Line) -> Result<LogoutEvent, Refusal> {
         let limit = self.rules.max_message_bytes;
         if line.size > limit as u64 {
-            let detail = format!("the line has {} bytes; limits.max_message_bytes is {limit}: send several events", line.size);
+            let detail = format!(
+                "the line has {} bytes; limits.max_message_bytes is {limit}: send several events",
+                line.size
+            );
             return Err(Refusal::new(RefusalCode::TooLarge, detail));
         }
         match line.flaw() {
@@ -46,7 +54,8 @@ impl LocalRules {
         }
     }
 
-    /// The event of a body. Where no provider is configured, the provider of a target whose event names none is empty.
+    /// The event of a body. Where no provider is configured, the provider of a target whose event names none
+    /// is empty.
     pub(super) fn check(&mut self, body: &[u8]) -> Result<LogoutEvent, Refusal> {
         if !self.knows_providers {
             self.accept_provider_of(body);
@@ -54,7 +63,8 @@ impl LocalRules {
         event::parse(body, &self.origin, &self.rules, OffsetDateTime::now_utc())
     }
 
-    /// Where no provider is configured, the one that a line names stands for all: every other rule still applies.
+    /// Where no provider is configured, the one that a line names stands for all: every other rule still
+    /// applies.
     fn accept_provider_of(&mut self, body: &[u8]) {
         let named = serde_json::from_slice::<Named>(body).ok().and_then(|event| event.data.provider);
         let name: Arc<str> = named.unwrap_or_default().into();
@@ -85,7 +95,9 @@ mod tests {
     }
 
     fn check(rules: &mut LocalRules, event_type: &str, data: &str) -> Option<RefusalCode> {
-        let body = format!(r#"{{"specversion":"1.0","id":"1","source":"/s","type":"{event_type}","data":{data}}}"#).into_bytes();
+        let body =
+            format!(r#"{{"specversion":"1.0","id":"1","source":"/s","type":"{event_type}","data":{data}}}"#)
+                .into_bytes();
         rules.check(&body).err().map(|refusal| refusal.code)
     }
 
@@ -95,15 +107,27 @@ mod tests {
         let logout = "auth.logout.v1";
         assert_eq!(check(&mut rules, logout, r#"{"provider":"any","targets":[{"sub":"u"}]}"#), None);
         assert_eq!(check(&mut rules, logout, r#"{"targets":[{"sub":"u"}]}"#), None);
-        assert_eq!(check(&mut rules, logout, r#"{"provider":7,"targets":[{"sub":"u"}]}"#), Some(RefusalCode::InvalidField));
-        assert_eq!(check(&mut rules, logout, r#"{"provider":"","targets":[{"sub":"u"}]}"#), Some(RefusalCode::InvalidField));
-        assert_eq!(check(&mut rules, logout, r#"{"provider":"any","targets":[]}"#), Some(RefusalCode::InvalidField));
+        assert_eq!(
+            check(&mut rules, logout, r#"{"provider":7,"targets":[{"sub":"u"}]}"#),
+            Some(RefusalCode::InvalidField)
+        );
+        assert_eq!(
+            check(&mut rules, logout, r#"{"provider":"","targets":[{"sub":"u"}]}"#),
+            Some(RefusalCode::InvalidField)
+        );
+        assert_eq!(
+            check(&mut rules, logout, r#"{"provider":"any","targets":[]}"#),
+            Some(RefusalCode::InvalidField)
+        );
     }
 
     #[test]
     fn with_providers_their_names_are_checked() {
         let mut rules = rules(&[("REVOCATION__PROVIDERS__MAIN__KIND", "baanx")]);
-        assert_eq!(check(&mut rules, "auth.logout.v1", r#"{"provider":"main","targets":[{"sub":"u"}]}"#), None);
+        assert_eq!(
+            check(&mut rules, "auth.logout.v1", r#"{"provider":"main","targets":[{"sub":"u"}]}"#),
+            None
+        );
         let other = check(&mut rules, "auth.logout.v1", r#"{"provider":"other","targets":[{"sub":"u"}]}"#);
         assert_eq!(other, Some(RefusalCode::UnknownProvider));
     }

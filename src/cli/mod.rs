@@ -91,7 +91,11 @@ impl From<ConfigError> for CommandError {
 
 impl From<AppError> for CommandError {
     fn from(error: AppError) -> Self {
-        if error.is_configuration() { Self::Usage(error.to_string()) } else { Self::Failed(error.to_string()) }
+        if error.is_configuration() {
+            Self::Usage(error.to_string())
+        } else {
+            Self::Failed(error.to_string())
+        }
     }
 }
 
@@ -102,7 +106,8 @@ impl CommandError {
     }
 }
 
-/// Runs the command that the process was called with. Exit code 0 done, 1 failed, 2 wrong usage or configuration.
+/// Runs the command that the process was called with. Exit code 0 done, 1 failed, 2 wrong usage or
+/// configuration.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

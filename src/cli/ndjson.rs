@@ -1,5 +1,5 @@
-//! Lines of a file or of standard input, each with its number, by the same rules for every command: UTF-8, a byte order mark at the start is no part of
-//! it, lines end with LF or CRLF, blank ones are passed over.
+//! Lines of a file or of standard input, each with its number, by the same rules for every command: UTF-8, a
+//! byte order mark at the start is no part of it, lines end with LF or CRLF, blank ones are passed over.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal, Read};
@@ -46,7 +46,8 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// Opens `file`; none or `-` is standard input. No more than `limit` bytes of a line are kept, and one to tell that it is longer.
+    /// Opens `file`; none or `-` is standard input. No more than `limit` bytes of a line are kept, and one to
+    /// tell that it is longer.
     pub(super) fn open(file: Option<&Path>, limit: usize) -> Result<Self, CommandError> {
         let Some(path) = file.filter(|path| *path != Path::new("-")) else {
             if io::stdin().is_terminal() {
@@ -60,7 +61,8 @@ impl Lines {
         Ok(Self::read(opened, about.is_file().then_some(about.len()), limit))
     }
 
-    /// A thread, not a task: a read of standard input cannot be cancelled, and the process must be able to end meanwhile.
+    /// A thread, not a task: a read of standard input cannot be cancelled, and the process must be able to
+    /// end meanwhile.
     fn read(input: impl Read + Send + 'static, total: Option<u64>, limit: usize) -> Self {
         let (sender, lines) = mpsc::channel(READ_AHEAD);
         std::thread::spawn(move || {
@@ -87,14 +89,18 @@ impl Line {
     /// What keeps this from being one line to everybody who looks at it, as the rest of a sentence.
     pub(super) fn flaw(&self) -> Option<&'static str> {
         let is_broken = self.body.contains(&b'\r');
-        is_broken.then_some("has a carriage return in it, where some programs end the line: end every line with LF or CRLF")
+        is_broken.then_some(
+            "has a carriage return in it, where some programs end the line: end every line with LF or CRLF",
+        )
     }
 }
 
-/// Takes a byte order mark from the first line; returns how many bytes that were. UTF-16 without a mark has a NUL beside each of the first letters.
+/// Takes a byte order mark from the first line; returns how many bytes that were. UTF-16 without a mark has a
+/// NUL beside each of the first letters.
 fn begin(body: &mut Vec<u8>) -> io::Result<u64> {
     let foreign = FOREIGN.into_iter().find(|(start, _)| body.starts_with(start)).map(|(_, what)| what);
-    let foreign = foreign.or_else(|| (body.get(1) == Some(&0)).then_some("it is UTF-16 or no text: save it as UTF-8"));
+    let foreign =
+        foreign.or_else(|| (body.get(1) == Some(&0)).then_some("it is UTF-16 or no text: save it as UTF-8"));
     match foreign {
         Some(what) => Err(io::Error::new(io::ErrorKind::InvalidData, what)),
         None if body.starts_with(BYTE_ORDER_MARK) => Ok(body.drain(..BYTE_ORDER_MARK.len()).count() as u64),
@@ -145,14 +151,16 @@ impl<R: BufRead> Cutter<R> {
         }
     }
 
-    /// Reads up to the next line feed, which is taken and not kept. Returns the line's size, `None` at the end of the input.
+    /// Reads up to the next line feed, which is taken and not kept. Returns the line's size, `None` at the
+    /// end of the input.
     fn cut(&mut self, body: &mut Vec<u8>) -> io::Result<Option<u64>> {
         let start = self.end;
         loop {
             let chunk = self.input.fill_buf()?;
             let feed = chunk.iter().position(|byte| *byte == b'\n');
             let length = feed.unwrap_or(chunk.len());
-            // More than the limit: a byte order mark, a carriage return, and one that shows that the line is too long.
+            // More than the limit: a byte order mark, a carriage return, and one that shows that the line is
+            // too long.
             let room = (self.limit + BYTE_ORDER_MARK.len() + 2).saturating_sub(body.len());
             body.extend_from_slice(&chunk[..length.min(room)]);
             let is_end = chunk.is_empty();
@@ -175,21 +183,28 @@ mod tests {
 
     fn cut(text: &str, limit: usize) -> Vec<(u64, String, u64, u64)> {
         // A buffer of three bytes: lines span several.
-        let mut cutter = Cutter { input: BufReader::with_capacity(3, text.as_bytes()), limit, number: 0, end: 0 };
+        let mut cutter =
+            Cutter { input: BufReader::with_capacity(3, text.as_bytes()), limit, number: 0, end: 0 };
         let lines = std::iter::from_fn(move || cutter.next().unwrap());
         lines.map(|line| (line.number, String::from_utf8(line.body).unwrap(), line.size, line.end)).collect()
     }
 
     #[test]
     fn lines_keep_their_numbers_over_blank_ones() {
-        assert_eq!(cut("{}\n\n  \r\n[1,2]\r\nlast", 9), [(1, "{}".into(), 2, 3), (4, "[1,2]".into(), 5, 15), (5, "last".into(), 4, 19)]);
+        assert_eq!(
+            cut("{}\n\n  \r\n[1,2]\r\nlast", 9),
+            [(1, "{}".into(), 2, 3), (4, "[1,2]".into(), 5, 15), (5, "last".into(), 4, 19)]
+        );
         assert_eq!(cut("", 9), []);
         assert_eq!(cut("\n", 9), []);
     }
 
     #[test]
     fn a_byte_order_mark_is_no_part_of_the_first_line() {
-        assert_eq!(cut("\u{feff}12345\n\u{feff}x", 5), [(1, "12345".into(), 5, 9), (2, "\u{feff}x".into(), 4, 13)]);
+        assert_eq!(
+            cut("\u{feff}12345\n\u{feff}x", 5),
+            [(1, "12345".into(), 5, 9), (2, "\u{feff}x".into(), 4, 13)]
+        );
         assert_eq!(cut("\u{feff}\r\n\u{feff}", 9), [(2, "\u{feff}".into(), 3, 8)]);
         assert_eq!(cut("\u{feff}", 9), []);
     }
@@ -221,7 +236,8 @@ mod tests {
     #[test]
     fn a_long_line_is_cut_but_measured_and_the_next_is_whole() {
         let lines = cut("12345\r\n123456\r\n1234567890abcdef\n12345", 5);
-        let seen: Vec<(u64, bool, u64)> = lines.iter().map(|(number, body, size, _)| (*number, body.len() > 5, *size)).collect();
+        let seen: Vec<(u64, bool, u64)> =
+            lines.iter().map(|(number, body, size, _)| (*number, body.len() > 5, *size)).collect();
         assert_eq!(seen, [(1, false, 5), (2, true, 6), (3, true, 16), (4, false, 5)]);
         assert!(lines.iter().all(|(_, body, _, _)| body.len() <= 11));
     }

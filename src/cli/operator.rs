@@ -7,7 +7,8 @@ use crate::store::Store;
 /// Option of every command that writes `audit.operations`.
 #[derive(clap::Args)]
 pub(super) struct Operator {
-    /// Who orders it, for the record [default: $USER, else $LOGNAME, else unknown]; where the database role is somebody's ([people]), that person does
+    /// Who orders it, for the record [default: $USER, else $LOGNAME, else unknown]; where the database role
+    /// is somebody's ([people]), that person does
     #[arg(long, value_name = "NAME", value_parser = person)]
     actor: Option<String>,
 }

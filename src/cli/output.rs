@@ -18,7 +18,8 @@ pub(super) fn has_spoken() -> bool {
     HAS_SPOKEN.load(Ordering::Relaxed)
 }
 
-/// Prints a line of a command's result; what would not print in it is escaped. A reader that went away (`| head`) is no failure.
+/// Prints a line of a command's result; what would not print in it is escaped. A reader that went away (`|
+/// head`) is no failure.
 pub(super) fn say(line: impl std::fmt::Display) {
     say_raw(format!("{}\n", plain(&line.to_string())).as_bytes());
 }
@@ -70,7 +71,8 @@ pub(super) fn cell(value: &Value) -> String {
     }
 }
 
-/// A word of a publisher, a provider or a server on a terminal: what would not print there, or would steer or deceive it, is escaped.
+/// A word of a publisher, a provider or a server on a terminal: what would not print there, or would steer or
+/// deceive it, is escaped.
 pub(super) fn printable(text: &str) -> String {
     text.chars().map(|c| if is_hidden(c) { escaped(c) } else { c.to_string() }).collect()
 }
@@ -80,7 +82,8 @@ fn escaped(c: char) -> String {
     if short.starts_with('\\') { short } else { c.escape_unicode().to_string() }
 }
 
-/// The same for text of several lines that this program laid out: its ends of lines stay. A carriage return is none.
+/// The same for text of several lines that this program laid out: its ends of lines stay. A carriage return
+/// is none.
 pub(super) fn plain(text: &str) -> String {
     text.split('\n').map(printable).collect::<Vec<_>>().join("\n")
 }
@@ -98,8 +101,8 @@ fn plain_json(json: &str) -> String {
     plain
 }
 
-/// A command for people to paste: `verb` with its options, and the name that it is for. Whatever is in the name, a shell takes it as one word and the
-/// command as a name.
+/// A command for people to paste: `verb` with its options, and the name that it is for. Whatever is in the
+/// name, a shell takes it as one word and the command as a name.
 pub(super) fn command(verb: &str, options: &str, name: &str) -> String {
     let (is_like_an_option, name) = (name.starts_with('-'), shell_word(name));
     let words = if is_like_an_option { [verb, options, "--", &name] } else { [verb, &name, options, ""] };
@@ -171,7 +174,11 @@ mod tests {
             assert_eq!(plain(&format!("a\n{hostile}b")), format!("a\n{shown}b"));
             let json = plain_json(&serde_json::to_string_pretty(&[format!("a{hostile}b")]).expect("JSON"));
             assert!(json.chars().all(|c| c == '\n' || !is_hidden(c)), "{json}");
-            assert_eq!(serde_json::from_str::<[String; 1]>(&json).expect("JSON"), [format!("a{hostile}b")], "the same value");
+            assert_eq!(
+                serde_json::from_str::<[String; 1]>(&json).expect("JSON"),
+                [format!("a{hostile}b")],
+                "the same value"
+            );
         }
         for fine in ["né e\u{301} 日本語 \u{1f600} ü", r#""'\"#] {
             assert_eq!((printable(fine).as_str(), plain(fine).as_str()), (fine, fine));
@@ -204,14 +211,29 @@ mod tests {
         ] {
             let printed = command("x y", "--targets 3", name);
             assert!(printed.chars().all(is_seen), "{printed:?}");
-            let script = printed.replacen("revocation-worker", "printf '%s\\x1f'", 1).replace(" -- ", " -d- ");
+            let script =
+                printed.replacen("revocation-worker", "printf '%s\\x1f'", 1).replace(" -- ", " -d- ");
             let ran = std::process::Command::new("bash").args(["-c", &script]).output().unwrap();
-            let words: Vec<_> = String::from_utf8(ran.stdout).unwrap().split('\x1f').map(str::to_owned).collect();
-            assert_eq!(words.iter().filter(|word| *word == name).count(), 1 + usize::from(name.is_empty()), "{printed}: {words:?}");
+            let words: Vec<_> =
+                String::from_utf8(ran.stdout).unwrap().split('\x1f').map(str::to_owned).collect();
+            assert_eq!(
+                words.iter().filter(|word| *word == name).count(),
+                1 + usize::from(name.is_empty()),
+                "{printed}: {words:?}"
+            );
         }
-        assert_eq!(command("incident watch", "", "leak-2026.11"), "revocation-worker incident watch leak-2026.11");
-        assert_eq!(command("incident approve", "--targets 3", "a b"), "revocation-worker incident approve 'a b' --targets 3");
-        assert_eq!(command("incident approve", "--targets 3", "-a"), "revocation-worker incident approve --targets 3 -- -a");
+        assert_eq!(
+            command("incident watch", "", "leak-2026.11"),
+            "revocation-worker incident watch leak-2026.11"
+        );
+        assert_eq!(
+            command("incident approve", "--targets 3", "a b"),
+            "revocation-worker incident approve 'a b' --targets 3"
+        );
+        assert_eq!(
+            command("incident approve", "--targets 3", "-a"),
+            "revocation-worker incident approve --targets 3 -- -a"
+        );
         assert_eq!(command("incident approve", "", "-a b"), "revocation-worker incident approve -- '-a b'");
     }
 

@@ -1,4 +1,5 @@
-//! What a person sees while a command works through its input: a bar on a terminal's standard error, and every refused line.
+//! What a person sees while a command works through its input: a bar on a terminal's standard error, and
+//! every refused line.
 
 use std::fmt::Display;
 use std::time::Instant;
@@ -24,7 +25,8 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// `total`: the last position; `verb`: what is done with each good piece. In JSON mode the summary lists the refusals.
+    /// `total`: the last position; `verb`: what is done with each good piece. In JSON mode the summary lists
+    /// the refusals.
     pub(super) fn new(total: Option<u64>, verb: &'static str, json: bool) -> Self {
         let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
         if let Ok(style) = ProgressStyle::with_template(if total.is_some() { KNOWN } else { UNKNOWN }) {
@@ -54,7 +56,8 @@ impl Progress {
         self.bar.set_position(self.furthest);
         if !self.bar.is_hidden() {
             let rate = self.done as f64 / self.started.elapsed().as_secs_f64().max(0.001);
-            let refused = if self.refused > 0 { format!(", {} refused", self.refused) } else { String::new() };
+            let refused =
+                if self.refused > 0 { format!(", {} refused", self.refused) } else { String::new() };
             self.bar.set_message(format!("{} {}{refused}, {rate:.0}/s", self.done, self.verb));
         }
     }

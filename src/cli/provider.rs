@@ -60,8 +60,17 @@ struct Name {
     name: String,
 }
 
-const COLUMNS: [&str; 9] =
-    ["provider", "breaker", "waits_for", "waits_since", "held_until", "last_success_at", "pending", "parked", "last_error"];
+const COLUMNS: [&str; 9] = [
+    "provider",
+    "breaker",
+    "waits_for",
+    "waits_since",
+    "held_until",
+    "last_success_at",
+    "pending",
+    "parked",
+    "last_error",
+];
 
 /// So many names are told.
 const NAMES: usize = 10;
@@ -118,7 +127,11 @@ async fn show(store: &Store, args: &Show) -> Result<(), CommandError> {
     ] {
         say(printable(&format!("{member}: {}", cell(&provider[member]))));
     }
-    section("workers", &provider["workers"], ["worker", "breaker", "waits_since", "held_until", "last_success_at", "last_error"]);
+    section(
+        "workers",
+        &provider["workers"],
+        ["worker", "breaker", "waits_since", "held_until", "last_success_at", "last_error"],
+    );
     section("operations", &provider["operations"], ["at", "actor", "action", "role"]);
     Ok(())
 }
@@ -137,7 +150,10 @@ async fn resume(store: &Store, args: &Resume) -> Result<(), CommandError> {
         None => format!("its breaker was {}", cell(&resumed["breaker"])),
     };
     say(printable(&format!("provider {name}: called again within 2 s, by all workers; {was}")));
-    say(format_args!("due now that waited for another attempt: {}", count(resumed["due"].as_u64().unwrap_or(0), "target")));
+    say(format_args!(
+        "due now that waited for another attempt: {}",
+        count(resumed["due"].as_u64().unwrap_or(0), "target")
+    ));
     Ok(())
 }
 
@@ -175,5 +191,7 @@ async fn unknown(store: &Store, name: &str) -> CommandError {
     let names: Vec<_> = known.iter().take(NAMES).map(|provider| cell(&provider["provider"])).collect();
     let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
     let advice = "revocation-worker provider list shows those that are known";
-    CommandError::failed(printable(&format!("provider {name}: no running worker has it; known are: {known}; {advice}")))
+    CommandError::failed(printable(&format!(
+        "provider {name}: no running worker has it; known are: {known}; {advice}"
+    )))
 }

@@ -45,7 +45,11 @@ pub(super) fn target_id(text: &str) -> Result<TargetId, &'static str> {
 impl Scope {
     /// clap sees to it that exactly one is given.
     fn read(&self) -> Result<RetryScope, CommandError> {
-        let named = self.provider.clone().map(RetryScope::Provider).or_else(|| self.incident.clone().map(RetryScope::Incident));
+        let named = self
+            .provider
+            .clone()
+            .map(RetryScope::Provider)
+            .or_else(|| self.incident.clone().map(RetryScope::Incident));
         let scope = named.or_else(|| self.id.map(RetryScope::Target));
         scope.ok_or_else(|| CommandError::Usage("name --provider, --incident or --id".to_owned()))
     }
@@ -66,7 +70,12 @@ pub(super) async fn run(path: Option<&Path>, args: &Args) -> Result<(), CommandE
     Ok(())
 }
 
-async fn retry(store: &Store, actor: &str, scope: &RetryScope, fresh_budget: std::time::Duration) -> Result<u64, CommandError> {
+async fn retry(
+    store: &Store,
+    actor: &str,
+    scope: &RetryScope,
+    fresh_budget: std::time::Duration,
+) -> Result<u64, CommandError> {
     match scope {
         RetryScope::Provider(name) => provider::check_known(store, name).await?,
         RetryScope::Incident(name) => drop(incident::retryable(store, name).await?),
@@ -79,9 +88,10 @@ async fn retry(store: &Store, actor: &str, scope: &RetryScope, fresh_budget: std
 async fn check_open(store: &Store, id: TargetId) -> Result<(), CommandError> {
     match store.standing(id).await.map_err(CommandError::failed)? {
         None => Err(CommandError::failed(format!("retry {id}: audit.revocations has no such revocation_id"))),
-        Some(standing) if standing.is_final => {
-            Err(CommandError::failed(format!("retry {id}: it is {}, which is final; nothing is left to try", standing.state)))
-        }
+        Some(standing) if standing.is_final => Err(CommandError::failed(format!(
+            "retry {id}: it is {}, which is final; nothing is left to try",
+            standing.state
+        ))),
         Some(_) => Ok(()),
     }
 }

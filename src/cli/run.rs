@@ -25,7 +25,8 @@ pub(super) async fn run(path: Option<&Path>, args: &Args) -> Result<(), CommandE
     let config = Config::load(path, &Environment::of_process())?;
     telemetry::log(&config.log);
     if let Err(error) = forbidden {
-        tracing::warn!(%error, "core dumps are not forbidden: this process's memory, with tokens and secrets, may be written to a file or read by its user");
+        tracing::warn!(%error, "core dumps are not forbidden: this process's memory, with tokens and \
+            secrets, may be written to a file or read by its user");
     }
     let stop = CancellationToken::new();
     tokio::spawn(obey(terminate, interrupt, stop.clone()));

@@ -12,9 +12,12 @@ use self::figures::{Figures, Left};
 use self::screen::Screen;
 use super::CommandError;
 use super::interrupt::interruption;
-use crate::sandbox::{Login, Observer, OidcProvider, Postgres, RabbitMq, SandboxError, Service, Surroundings, WorkerProcess};
+use crate::sandbox::{
+    Login, Observer, OidcProvider, Postgres, RabbitMq, SandboxError, Service, Surroundings, WorkerProcess,
+};
 
-/// So many users are logged out one after another, so that the times are those of a single logout; more, [`AT_ONCE`] at a time.
+/// So many users are logged out one after another, so that the times are those of a single logout; more,
+/// [`AT_ONCE`] at a time.
 const ONE_BY_ONE: u16 = 20;
 const AT_ONCE: usize = 8;
 
@@ -50,7 +53,8 @@ pub(super) async fn run(args: &Args) -> Result<(), CommandError> {
     let screen = Screen::new(args.json, args.keep);
     let (_parts, figures) = tokio::select! {
         ended = demonstrate(args, &screen) => ended?,
-        () = interrupted.cancelled() => return Err(CommandError::failed("interrupted; ending and removing what was started")),
+        () = interrupted.cancelled() => return Err(CommandError::failed("interrupted; ending and removing \
+            what was started")),
     };
     if args.keep {
         interrupted.cancelled().await;
@@ -68,23 +72,32 @@ async fn demonstrate(args: &Args, screen: &Screen) -> Result<(Parts, Figures), C
 }
 
 async fn watch(args: &Args, screen: &Screen, parts: &Parts) -> Result<(Figures, Login), CommandError> {
-    let observer = Observer::new(&parts.rabbitmq.url(), &parts.postgres.url(), &parts.oidc, &parts.service).await?;
+    let observer =
+        Observer::new(&parts.rabbitmq.url(), &parts.postgres.url(), &parts.oidc, &parts.service).await?;
     let bystander = observer.log_in(BYSTANDER).await?;
     let users = stream::iter(1..=args.users).map(async |user| observer.log_in(&format!("user-{user}")).await);
     let users: Vec<Login> = users.buffered(AT_ONCE).try_collect().await?;
     let good = Left::count(&observer, &users).await?;
     screen.issued(&users, &good);
     if (good.accepted, good.active) != (users.len(), 2 * users.len()) {
-        return Err(CommandError::failed("a token was no good before anyone had logged out, so its end would prove nothing"));
+        return Err(CommandError::failed(
+            "a token was no good before anyone had logged out, so its end would prove nothing",
+        ));
     }
     let figures = log_out(&observer, screen, &users, &parts.oidc).await?;
     let (left, kept) = (Left::count(&observer, &users).await?, Left::of(&observer, &bystander).await?);
     Ok((figures.with_end(left, kept), bystander))
 }
 
-async fn log_out(observer: &Observer<'_>, screen: &Screen, users: &[Login], oidc: &OidcProvider) -> Result<Figures, CommandError> {
+async fn log_out(
+    observer: &Observer<'_>,
+    screen: &Screen,
+    users: &[Login],
+    oidc: &OidcProvider,
+) -> Result<Figures, CommandError> {
     let at_once = if users.len() <= usize::from(ONE_BY_ONE) { 1 } else { AT_ONCE };
-    let timelines = stream::iter(users).map(async |user| observer.log_out(user).await.map(|timeline| (user, timeline)));
+    let timelines =
+        stream::iter(users).map(async |user| observer.log_out(user).await.map(|timeline| (user, timeline)));
     let mut timelines = timelines.buffered(at_once);
     let mut figures = Figures::new(oidc.is_real());
     screen.timeline_head(at_once);
@@ -97,15 +110,20 @@ async fn log_out(observer: &Observer<'_>, screen: &Screen, users: &[Login], oidc
 
 async fn boot(screen: &Screen) -> Result<Parts, CommandError> {
     screen.say("Starting private servers in temporary directories, side by side");
-    let rabbitmq = timed(screen, "RabbitMQ", RabbitMq::start, |rabbitmq| screen::without_password(&rabbitmq.url()));
-    let postgres = timed(screen, "PostgreSQL", Postgres::start, |postgres| screen::without_password(&postgres.url()));
+    let rabbitmq =
+        timed(screen, "RabbitMQ", RabbitMq::start, |rabbitmq| screen::without_password(&rabbitmq.url()));
+    let postgres =
+        timed(screen, "PostgreSQL", Postgres::start, |postgres| screen::without_password(&postgres.url()));
     let (rabbitmq, postgres, oidc) = tokio::try_join!(rabbitmq, postgres, authorization_server(screen))?;
     let (amqp_url, database_url) = (rabbitmq.url(), postgres.url());
     let start = move || {
         let surroundings = Surroundings { amqp_url: &amqp_url, database_url: &database_url, provider: &oidc };
         WorkerProcess::start(&surroundings).map(|worker| (worker, oidc))
     };
-    let (worker, oidc) = timed(screen, "worker", start, |(worker, _)| format!("a process of its own at {}", worker.http_url())).await?;
+    let (worker, oidc) = timed(screen, "worker", start, |(worker, _)| {
+        format!("a process of its own at {}", worker.http_url())
+    })
+    .await?;
     let started = Instant::now();
     let service = Service::start(&rabbitmq.url()).await?;
     screen.started("service", &format!("verifies tokens at {}", service.url()), started.elapsed());
@@ -120,7 +138,11 @@ async fn authorization_server(screen: &Screen) -> Result<OidcProvider, SandboxEr
         Err(error) => {
             let started = Instant::now();
             let oidc = OidcProvider::pretend().await?;
-            screen.started("OAuth server", &format!("built-in, pretending, at {}", oidc.issuer()), started.elapsed());
+            screen.started(
+                "OAuth server",
+                &format!("built-in, pretending, at {}", oidc.issuer()),
+                started.elapsed(),
+            );
             screen.detail(&format!("not npm's oidc-provider: {}", error.brief()));
             Ok(oidc)
         }
@@ -136,7 +158,10 @@ async fn timed<T: Send + 'static>(
 ) -> Result<T, SandboxError> {
     let started = Instant::now();
     let ended = spawn_blocking(start).await;
-    let part = ended.map_err(|error| SandboxError::Failed { program: format!("the start of {name}"), detail: error.to_string() })??;
+    let part = ended.map_err(|error| SandboxError::Failed {
+        program: format!("the start of {name}"),
+        detail: error.to_string(),
+    })??;
     screen.started(name, &describe(&part), started.elapsed());
     Ok(part)
 }

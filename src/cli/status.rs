@@ -48,7 +48,9 @@ pub(super) async fn run(path: Option<&Path>, args: &Args) -> Result<(), CommandE
     let mut status = status.map_err(CommandError::failed)?;
     match args.event.as_deref() {
         Some([source, id]) if status["propagation"].is_null() => {
-            return Err(CommandError::failed(format!("event {id} of {source}: not on record; it may still be in the broker")));
+            return Err(CommandError::failed(format!(
+                "event {id} of {source}: not on record; it may still be in the broker"
+            )));
         }
         Some(_) if args.json => say_json(&status),
         Some(_) => say_event(&status),
@@ -76,24 +78,56 @@ fn say_all(status: &Value) {
         let columns = ["incident", "undenied", "cancelled_by", "cancel_reason", "finished_at"];
         section("cancelled before all was denied: verifiers accept the rest", &status["undenied"], columns);
     }
-    section("backlog", &status["backlog"], ["provider", "lane", "state", "targets", "oldest_received_at", "next_attempt_at"]);
+    section(
+        "backlog",
+        &status["backlog"],
+        ["provider", "lane", "state", "targets", "oldest_received_at", "next_attempt_at"],
+    );
     section(
         "providers",
         &status["providers"],
-        ["provider", "breaker", "held_until", "calls_5m", "failures_5m", "p50_ms_5m", "p95_ms_5m", "last_error"],
+        [
+            "provider",
+            "breaker",
+            "held_until",
+            "calls_5m",
+            "failures_5m",
+            "p50_ms_5m",
+            "p95_ms_5m",
+            "last_error",
+        ],
     );
-    section("workers", &status["workers"], ["instance", "version", "started_at", "last_seen_at", "in_flight", "clock_offset_ms"]);
-    section("refused messages in revocation.dead", &status["dead_letters"], ["messages", "many_since", "seen_at"]);
+    section(
+        "workers",
+        &status["workers"],
+        ["instance", "version", "started_at", "last_seen_at", "in_flight", "clock_offset_ms"],
+    );
+    section(
+        "refused messages in revocation.dead",
+        &status["dead_letters"],
+        ["messages", "many_since", "seen_at"],
+    );
     say_verifiers(&status["verifiers"]);
 }
 
-/// Those that an owner vouches for, then the first few of the others: names cost an account nothing, and must not push the rest off the screen.
+/// Those that an owner vouches for, then the first few of the others: names cost an account nothing, and must
+/// not push the rest off the screen.
 fn say_verifiers(rows: &Value) {
     let rows = rows.as_array().map(Vec::as_slice).unwrap_or_default();
     let (verified, unverified): (Vec<&Value>, Vec<&Value>) = rows.iter().partition(|v| v["verified"] == true);
-    let shown: Value = verified.into_iter().chain(unverified.iter().copied().take(STRANGERS)).cloned().collect();
-    let columns =
-        ["service", "instance", "broker_user", "verified", "up_to_date", "stale_reason", "lag_seconds", "entries", "last_seen_at"];
+    let shown: Value =
+        verified.into_iter().chain(unverified.iter().copied().take(STRANGERS)).cloned().collect();
+    let columns = [
+        "service",
+        "instance",
+        "broker_user",
+        "verified",
+        "up_to_date",
+        "stale_reason",
+        "lag_seconds",
+        "entries",
+        "last_seen_at",
+    ];
     section("verifiers", &shown, columns);
     match unverified.len().saturating_sub(STRANGERS) {
         0 => {}
@@ -104,18 +138,32 @@ fn say_verifiers(rows: &Value) {
 /// A sentence for each thing that somebody should look at.
 fn wrong(status: &Value) -> Vec<String> {
     let rows = |view: &str| status[view].as_array().map(Vec::as_slice).unwrap_or_default();
-    let mut wrong: Vec<_> =
-        rows("incidents").iter().filter_map(|i| Some(format!("incident {}: {}", cell(&i["incident"]), call_for_action(i)?))).collect();
-    let (verified, unverified): (Vec<&Value>, Vec<&Value>) = rows("verifiers").iter().partition(|v| v["verified"] == true);
+    let mut wrong: Vec<_> = rows("incidents")
+        .iter()
+        .filter_map(|i| Some(format!("incident {}: {}", cell(&i["incident"]), call_for_action(i)?)))
+        .collect();
+    let (verified, unverified): (Vec<&Value>, Vec<&Value>) =
+        rows("verifiers").iter().partition(|v| v["verified"] == true);
     let live: Vec<_> = verified.iter().filter(|v| v["live"] == true).collect();
     let stale: Vec<_> = live.iter().filter(|v| v["up_to_date"] != true).map(|v| verifier(v)).collect();
     if !stale.is_empty() {
-        wrong.push(format!("{} of {} not up to date: {}", stale.len(), count(live.len() as u64, "live verifier"), list(&stale)));
+        wrong.push(format!(
+            "{} of {} not up to date: {}",
+            stale.len(),
+            count(live.len() as u64, "live verifier"),
+            list(&stale)
+        ));
     }
-    let has_gone = |v: &&Value| v["live"] != true && v["silent_s"].as_f64().is_some_and(|silent| silent < FORGOTTEN_AFTER_S);
+    let has_gone = |v: &&Value| {
+        v["live"] != true && v["silent_s"].as_f64().is_some_and(|silent| silent < FORGOTTEN_AFTER_S)
+    };
     let gone: Vec<_> = verified.iter().copied().filter(has_gone).map(name).collect();
     if !gone.is_empty() {
-        wrong.push(format!("no report for 15 s from {}: {}", count(gone.len() as u64, "verifier"), list(&gone)));
+        wrong.push(format!(
+            "no report for 15 s from {}: {}",
+            count(gone.len() as u64, "verifier"),
+            list(&gone)
+        ));
     }
     let strangers: Vec<_> = unverified.iter().filter(|v| v["live"] == true).map(|v| claimed(v)).collect();
     if !strangers.is_empty() {
@@ -133,21 +181,37 @@ fn wrong(status: &Value) -> Vec<String> {
             cell(&provider["last_error"])
         ));
     }
-    let overdue = |b: &Value| b["overdue_s"].as_f64().filter(|overdue| b["state"] == "pending" && *overdue > LONGEST_OVERDUE_S);
+    let overdue = |b: &Value| {
+        b["overdue_s"].as_f64().filter(|overdue| b["state"] == "pending" && *overdue > LONGEST_OVERDUE_S)
+    };
     for (late, overdue_s) in rows("backlog").iter().filter_map(|b| Some((b, overdue(b)?))) {
         let (provider, lane) = (cell(&late["provider"]), cell(&late["lane"]));
-        wrong.push(format!("provider {provider}: in lane {lane} a target is due since {overdue_s} s and nobody takes it"));
+        wrong.push(format!(
+            "provider {provider}: in lane {lane} a target is due since {overdue_s} s and nobody takes it"
+        ));
     }
     for parked in rows("backlog").iter().filter(|b| b["state"] == "parked") {
-        wrong.push(format!("provider {}: {} parked", cell(&parked["provider"]), count(parked["targets"].as_u64().unwrap_or(0), "target")));
+        wrong.push(format!(
+            "provider {}: {} parked",
+            cell(&parked["provider"]),
+            count(parked["targets"].as_u64().unwrap_or(0), "target")
+        ));
     }
     wrong.extend(rows("dead_letters").iter().filter(|dead| !dead["many_since"].is_null()).map(|dead| {
-        let (messages, since) = (count(dead["messages"].as_u64().unwrap_or(0), "refused message"), cell(&dead["many_since"]));
-        format!("revocation.dead holds {messages}, too many since {since}: `revocation-worker dead list` shows what is wrong with them")
+        let (messages, since) =
+            (count(dead["messages"].as_u64().unwrap_or(0), "refused message"), cell(&dead["many_since"]));
+        format!(
+            "revocation.dead holds {messages}, too many since {since}: `revocation-worker dead list` \
+            shows what is wrong with them"
+        )
     }));
     let is_silent = |w: &&Value| w["silent_s"].as_f64().is_some_and(|silent| silent > LONGEST_SILENCE_S);
     for worker in rows("workers").iter().filter(is_silent) {
-        wrong.push(format!("worker {}: silent for {} s; others take its work over", cell(&worker["instance"]), cell(&worker["silent_s"])));
+        wrong.push(format!(
+            "worker {}: silent for {} s; others take its work over",
+            cell(&worker["instance"]),
+            cell(&worker["silent_s"])
+        ));
     }
     wrong.extend(rows("workers").iter().filter(|w| !is_silent(w)).filter_map(wrong_clock));
     if !rows("workers").iter().any(|w| !is_silent(&w)) {
@@ -157,9 +221,16 @@ fn wrong(status: &Value) -> Vec<String> {
 }
 
 fn wrong_clock(worker: &Value) -> Option<String> {
-    let ahead = worker["clock_offset_ms"].as_i64().map(time::Duration::milliseconds).filter(|ahead| ahead.abs() > TOLERATED)?;
-    let (seconds, way) = (ahead.abs().as_seconds_f64(), if ahead.is_negative() { "behind" } else { "ahead of" });
-    Some(format!("worker {}: its machine's clock is {seconds:.1} s {way} the database's", cell(&worker["instance"])))
+    let ahead = worker["clock_offset_ms"]
+        .as_i64()
+        .map(time::Duration::milliseconds)
+        .filter(|ahead| ahead.abs() > TOLERATED)?;
+    let (seconds, way) =
+        (ahead.abs().as_seconds_f64(), if ahead.is_negative() { "behind" } else { "ahead of" });
+    Some(format!(
+        "worker {}: its machine's clock is {seconds:.1} s {way} the database's",
+        cell(&worker["instance"])
+    ))
 }
 
 /// The first few, and how many more there are.
@@ -196,11 +267,23 @@ fn say_event(status: &Value) {
     let waiting: Vec<_> = propagation["waiting_for"].as_array().into_iter().flatten().map(cell).collect();
     let rest = if waiting.is_empty() { String::new() } else { format!("; waiting for {}", list(&waiting)) };
     say(printable(&format!("applied by {applied} of {}{rest}", count(live, "live verifier"))));
-    let columns =
-        ["revocation_id", "provider", "target_kind", "token_type_hint", "state", "proof", "attempts", "next_attempt_at", "last_error"];
+    let columns = [
+        "revocation_id",
+        "provider",
+        "target_kind",
+        "token_type_hint",
+        "state",
+        "proof",
+        "attempts",
+        "next_attempt_at",
+        "last_error",
+    ];
     let rows = status["revocations"].as_array().map(Vec::as_slice).unwrap_or_default();
     if rows.iter().any(|row| row["identity_reused"] == true) {
-        say("several events with this identity are on record, and mean different things: see identity_reused in audit.revocations");
+        say(
+            "several events with this identity are on record, and mean different things: see identity_reused \
+                in audit.revocations",
+        );
     }
     section("targets", &status["revocations"], columns);
 }

@@ -59,12 +59,17 @@ struct Submission {
 
 pub(super) async fn run(path: Option<&Path>, args: &Args) -> Result<(), CommandError> {
     let settings = BrokerSettings::load(path, &Environment::of_process())?;
-    let broker = Broker::new(&settings.amqp, &InvalidationConfig::default(), "submit").map_err(CommandError::Usage)?;
+    let broker =
+        Broker::new(&settings.amqp, &InvalidationConfig::default(), "submit").map_err(CommandError::Usage)?;
     let mut lines = Lines::open(args.file.as_deref(), settings.limits.max_message_bytes)?;
     let progress = Progress::new(lines.total, if args.dry_run { "valid" } else { "published" }, args.json);
     let summary = Summary { dry_run: args.dry_run, ..Summary::default() };
     let mut submission = Submission { rules: LocalRules::new(&settings, broker.user()), progress, summary };
-    let ended = if args.dry_run { submission.check_all(&mut lines).await } else { submission.publish_all(&broker, &mut lines).await };
+    let ended = if args.dry_run {
+        submission.check_all(&mut lines).await
+    } else {
+        submission.publish_all(&broker, &mut lines).await
+    };
     submission.finish(ended, args.json)
 }
 
@@ -85,7 +90,8 @@ impl Submission {
         ended
     }
 
-    /// Keeps up to [`WINDOW`] events outstanding. After the first failure nothing more is sent, but what is outstanding still counts.
+    /// Keeps up to [`WINDOW`] events outstanding. After the first failure nothing more is sent, but what is
+    /// outstanding still counts.
     async fn publish(&mut self, publisher: &EventPublisher, lines: &mut Lines) -> Result<(), CommandError> {
         let mut window = FuturesUnordered::new();
         let (mut failure, mut is_open) = (None, true);
@@ -119,13 +125,22 @@ impl Submission {
             }
             Err(refusal) => {
                 self.progress.refused(line.number, &refusal, line.end);
-                self.summary.refused.push(RefusedLine { line: line.number, code: refusal.code.as_str(), detail: refusal.detail });
+                self.summary.refused.push(RefusedLine {
+                    line: line.number,
+                    code: refusal.code.as_str(),
+                    detail: refusal.detail,
+                });
                 None
             }
         }
     }
 
-    fn settle(&mut self, line: &Line, confirmed: Result<(), PublishError>, failure: &mut Option<CommandError>) {
+    fn settle(
+        &mut self,
+        line: &Line,
+        confirmed: Result<(), PublishError>,
+        failure: &mut Option<CommandError>,
+    ) {
         match confirmed {
             Ok(()) => {
                 self.summary.published += 1;
@@ -139,7 +154,8 @@ impl Submission {
 
     fn finish(mut self, ended: Result<(), CommandError>, json: bool) -> Result<(), CommandError> {
         self.progress.end();
-        let ended = ended.map_err(|error| self.summary.broke_off(&error)).and_then(|()| self.summary.complete());
+        let ended =
+            ended.map_err(|error| self.summary.broke_off(&error)).and_then(|()| self.summary.complete());
         self.summary.error = ended.as_ref().err().map(ToString::to_string);
         if json {
             say_json(&self.summary);
@@ -158,9 +174,13 @@ impl Submission {
 impl Summary {
     fn broke_off(&self, error: &CommandError) -> CommandError {
         let Self { lines, published, .. } = self;
-        let remedy = "submit the same input again once that is mended: an event that arrived twice changes nothing";
+        let remedy =
+            "submit the same input again once that is mended: an event that arrived twice changes nothing";
         let what = if self.dry_run { "checked" } else { "read" };
-        CommandError::failed(format!("{error}; {published} confirmed of {} {what}; {remedy}", count(*lines, "line")))
+        CommandError::failed(format!(
+            "{error}; {published} confirmed of {} {what}; {remedy}",
+            count(*lines, "line")
+        ))
     }
 
     fn complete(&self) -> Result<(), CommandError> {
@@ -171,7 +191,9 @@ impl Summary {
         };
         match self.refused.len() {
             0 => Ok(()),
-            bad => Err(CommandError::failed(format!("{bad} of {} refused; {others}", count(self.lines, "line")))),
+            bad => {
+                Err(CommandError::failed(format!("{bad} of {} refused; {others}", count(self.lines, "line"))))
+            }
         }
     }
 }

@@ -63,8 +63,10 @@ pub(super) async fn run(path: Option<&Path>, command: &Command) -> Result<(), Co
     }
     store.close().await;
     if args.json {
-        let refused: Vec<_> =
-            refused.iter().map(|refusal| json!({ "revocation_id": refusal.id.to_string(), "why": refusal.why })).collect();
+        let refused: Vec<_> = refused
+            .iter()
+            .map(|refusal| json!({ "revocation_id": refusal.id.to_string(), "why": refusal.why }))
+            .collect();
         say_json(&json!({ "cancelled": cancelled, "refused": refused }));
     } else {
         say_cancelled(&cancelled);
@@ -72,7 +74,8 @@ pub(super) async fn run(path: Option<&Path>, command: &Command) -> Result<(), Co
     conclude(&refused)
 }
 
-/// Gives one target up. One that a worker holds is given time to be settled; then it is taken from the worker.
+/// Gives one target up. One that a worker holds is given time to be settled; then it is taken from the
+/// worker.
 async fn cancel(store: &Store, args: &Cancel, id: TargetId) -> Result<Value, String> {
     let (began, mut ticker) = (Instant::now(), interval(LOOK));
     loop {
@@ -82,7 +85,9 @@ async fn cancel(store: &Store, args: &Cancel, id: TargetId) -> Result<Value, Str
         match given_up.map_err(|error: StoreError| error.to_string())? {
             GivenUp::Done(given_up) => return Ok(given_up),
             GivenUp::Leased => {}
-            GivenUp::Final(state) => return Err(format!("it is {state}, which is final; nothing is left to give up")),
+            GivenUp::Final(state) => {
+                return Err(format!("it is {state}, which is final; nothing is left to give up"));
+            }
             GivenUp::Unknown => return Err("audit.revocations has no such revocation_id".to_owned()),
         }
     }
@@ -95,7 +100,11 @@ fn say_cancelled(cancelled: &[Value]) {
             true => "once its incident is approved, verifiers deny it all the same",
             false => "verifiers deny it all the same",
         };
-        let what = format!("{}: cancelled; provider {} is not asked again", member("revocation_id"), member("provider"));
+        let what = format!(
+            "{}: cancelled; provider {} is not asked again",
+            member("revocation_id"),
+            member("provider")
+        );
         say(printable(&format!("{what}, {denial}, until {}", member("denied_until"))));
     }
 }

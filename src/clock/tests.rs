@@ -9,7 +9,8 @@ fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-/// A database whose clock showed [`BEGAN`] at the origin, and `stepped` more since; asked at `sent`, answered `ago` before `received`.
+/// A database whose clock showed [`BEGAN`] at the origin, and `stepped` more since; asked at `sent`, answered
+/// `ago` before `received`.
 fn read(before: Option<Estimate>, sent: u64, received: u64, ago: u64, stepped: time::Duration) -> Estimate {
     let database = BEGAN + ms(received - ago) + stepped;
     Estimate::after(before, ms(sent), database, ms(received))
@@ -22,7 +23,14 @@ fn wrong(estimate: Estimate, stepped: time::Duration) -> i128 {
 
 #[test]
 fn a_reading_is_off_by_half_a_round_trip_at_most() {
-    for (sent, received, ago) in [(0, 1, 0), (1000, 1200, 0), (1000, 1200, 200), (1000, 1200, 100), (0, 5000, 5000), (60_000, 65_000, 0)] {
+    for (sent, received, ago) in [
+        (0, 1, 0),
+        (1000, 1200, 0),
+        (1000, 1200, 200),
+        (1000, 1200, 100),
+        (0, 5000, 5000),
+        (60_000, 65_000, 0),
+    ] {
         let estimate = read(None, sent, received, ago, 0.seconds());
         let half = i128::from((received - sent) / 2 + 1);
         assert!(wrong(estimate, 0.seconds()).abs() <= half, "{sent} {received} {ago}: {estimate:?}");
@@ -38,7 +46,10 @@ fn a_slow_answer_spoils_no_good_estimate() {
         assert_eq!(after.base, good.base, "{rtt} {ago}");
     }
     for (rtt, ago) in [(2, 2), (1, 0)] {
-        assert!(wrong(read(Some(good), 10_000, 10_000 + rtt, ago, 0.seconds()), 0.seconds()).abs() <= 2, "{rtt} {ago}");
+        assert!(
+            wrong(read(Some(good), 10_000, 10_000 + rtt, ago, 0.seconds()), 0.seconds()).abs() <= 2,
+            "{rtt} {ago}"
+        );
     }
 }
 
@@ -65,7 +76,10 @@ fn an_old_estimate_gives_way_to_what_it_may_have_drifted() {
     let good = read(None, 0, 2, 1, 0.seconds());
     let hour = 3_600_000;
     let after = read(Some(good), hour, hour + 200, 100, 0.seconds());
-    assert!(after.error <= ms(101), "a reading of 200 ms tells more than one of 2 ms that is an hour old: {after:?}");
+    assert!(
+        after.error <= ms(101),
+        "a reading of 200 ms tells more than one of 2 ms that is an hour old: {after:?}"
+    );
 }
 
 fn clock() -> (Clock, Instant) {
@@ -89,7 +103,10 @@ fn times_are_the_databases_whatever_the_own_clock_says() {
         let (shown, truth) = (clock.now(), BEGAN + origin.elapsed());
         assert!((shown - truth).abs() < 1.seconds(), "{ahead}: {shown} for {truth}");
         assert_eq!(
-            clock.offset().map(|offset| (offset.millis() - i64::try_from(ahead.whole_milliseconds()).unwrap()).abs() <= 1),
+            clock
+                .offset()
+                .map(|offset| (offset.millis() - i64::try_from(ahead.whole_milliseconds()).unwrap()).abs()
+                    <= 1),
             Some(true)
         );
         let id = clock.row_id().get_timestamp().expect("a time").to_unix().0;
@@ -120,8 +137,14 @@ fn an_episode_is_told_once() {
     let quick = ms(2);
     for (steps, told) in [
         // Off from the start, either way; then an NTP step mends it.
-        (&[(300, quick), (300, quick), (0, quick), (0, quick)][..], [Some(WentOff), None, Some(CameBack), None]),
-        (&[(-300, quick), (-299, quick), (-1, quick), (0, quick)], [Some(WentOff), None, Some(CameBack), None]),
+        (
+            &[(300, quick), (300, quick), (0, quick), (0, quick)][..],
+            [Some(WentOff), None, Some(CameBack), None],
+        ),
+        (
+            &[(-300, quick), (-299, quick), (-1, quick), (0, quick)],
+            [Some(WentOff), None, Some(CameBack), None],
+        ),
         // Round about what is tolerated: one episode.
         (&[(0, quick), (3, quick), (2, quick), (3, quick)], [None, Some(WentOff), None, None]),
         (&[(2, quick), (-2, quick), (1, quick), (0, quick)], [None; 4]),
@@ -131,8 +154,10 @@ fn an_episode_is_told_once() {
         (&[(0, quick), (7200, quick), (7200, quick), (-7200, quick)], [None, Some(WentOff), None, None]),
     ] {
         let (clock, _) = clock();
-        let turns: Vec<_> =
-            (0..).zip(steps).map(|(n, (ahead, rtt))| learn(&clock, ms(10_000 * n), *rtt, time::Duration::seconds(*ahead))).collect();
+        let turns: Vec<_> = (0..)
+            .zip(steps)
+            .map(|(n, (ahead, rtt))| learn(&clock, ms(10_000 * n), *rtt, time::Duration::seconds(*ahead)))
+            .collect();
         assert_eq!(turns, told, "{steps:?}");
     }
 }

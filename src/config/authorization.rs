@@ -10,8 +10,15 @@ const MOST_A_MINUTE: u32 = 1_000_000;
 
 /// `[authorization]`
 pub(super) fn authorization(raw: RawAuthorization, findings: &mut Findings) -> AuthorizationConfig {
-    let above = findings.number("authorization.approval_above_targets", raw.approval_above_targets, 10_000, 0..=1_000_000_000);
-    let asking = |names: Words, findings: &mut Findings| kinds("authorization.approval_required_for", &names.0, findings);
+    let above = findings.number(
+        "authorization.approval_above_targets",
+        raw.approval_above_targets,
+        10_000,
+        0..=1_000_000_000,
+    );
+    let asking = |names: Words, findings: &mut Findings| {
+        kinds("authorization.approval_required_for", &names.0, findings)
+    };
     let users = raw.users.into_iter().map(|(user, raw)| {
         let setting = format!("authorization.users.{user}");
         if !(1..=255).contains(&user.len()) {
@@ -27,7 +34,9 @@ pub(super) fn authorization(raw: RawAuthorization, findings: &mut Findings) -> A
         operators: raw.operators.map(|users| users.0).unwrap_or_default(),
         users,
         anonymous: raw.anonymous.map(|raw| rights("authorization.anonymous", raw, findings)),
-        approval_required_for: raw.approval_required_for.map_or(vec![Kind::Client, Kind::Issuer], |names| asking(names, findings)),
+        approval_required_for: raw
+            .approval_required_for
+            .map_or(vec![Kind::Client, Kind::Issuer], |names| asking(names, findings)),
         approval_above_targets: above,
     }
 }
@@ -45,7 +54,8 @@ fn rights(setting: &str, raw: RawRights, findings: &mut Findings) -> Rights {
     }
 }
 
-/// Target kinds by name. `none` alone is the empty list, which a variable of the environment cannot hold otherwise.
+/// Target kinds by name. `none` alone is the empty list, which a variable of the environment cannot hold
+/// otherwise.
 fn kinds(setting: &str, names: &[String], findings: &mut Findings) -> Vec<Kind> {
     if names == ["none"] {
         return Vec::new();

@@ -1,4 +1,5 @@
-//! What the process's surroundings say: variables, directory, host name, terminal. Read once; tests make their own.
+//! What the process's surroundings say: variables, directory, host name, terminal. Read once; tests make
+//! their own.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -37,9 +38,11 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// An environment of exactly these variables: no directory to look for a file in, no terminal. An empty value counts as not set.
+    /// An environment of exactly these variables: no directory to look for a file in, no terminal. An empty
+    /// value counts as not set.
     pub fn new<N: Into<String>, V: Into<String>>(variables: impl IntoIterator<Item = (N, V)>) -> Self {
-        let mut variables: BTreeMap<String, String> = variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        let mut variables: BTreeMap<String, String> =
+            variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
         variables.retain(|_, value| !value.is_empty());
         Self { variables, ..Self::default() }
     }
@@ -79,7 +82,10 @@ impl Environment {
 
     /// The variables that name settings, in order.
     pub(super) fn prefixed(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.variables.iter().filter(|(name, _)| name.starts_with(PREFIX)).map(|(name, value)| (name.as_str(), value.as_str()))
+        self.variables
+            .iter()
+            .filter(|(name, _)| name.starts_with(PREFIX))
+            .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&str> {
@@ -93,7 +99,10 @@ impl Environment {
 
     /// The file to read where none is named, if it is there.
     pub(super) fn default_file(&self) -> Option<PathBuf> {
-        self.directory.as_ref().map(|directory| directory.join("revocation-worker.toml")).filter(|file| file.exists())
+        self.directory
+            .as_ref()
+            .map(|directory| directory.join("revocation-worker.toml"))
+            .filter(|file| file.exists())
     }
 
     pub(super) fn host(&self) -> &str {
@@ -129,13 +138,17 @@ mod tests {
         let environment = Environment::from_os(variables.into_iter());
         assert_eq!(environment.variables.keys().collect::<Vec<_>>(), ["AMQP_URL"]);
         assert_eq!(environment.unreadable(), ["REVOCATION__HTTP__LISTEN"]);
-        let problems = super::super::DatabaseSettings::load(None, &environment).err().map(|error| error.to_string());
-        assert!(problems.is_some_and(|problems| problems.starts_with("REVOCATION__HTTP__LISTEN: the value of this environment variable")));
+        let problems =
+            super::super::DatabaseSettings::load(None, &environment).err().map(|error| error.to_string());
+        assert!(problems.is_some_and(|problems| {
+            problems.starts_with("REVOCATION__HTTP__LISTEN: the value of this environment variable")
+        }));
     }
 
     #[test]
     fn the_hosts_own_name_comes_first() {
-        let named = Environment { host: Some("node-1\n".into()), ..Environment::new([("HOSTNAME", "other")]) };
+        let named =
+            Environment { host: Some("node-1\n".into()), ..Environment::new([("HOSTNAME", "other")]) };
         assert_eq!(named.host(), "node-1");
         assert_eq!(Environment { host: Some("\n".into()), ..named }.host(), "other");
     }

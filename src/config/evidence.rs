@@ -8,7 +8,8 @@ use super::raw::{RawEvidence, RawSealing};
 use super::{DatabaseConfig, EvidenceConfig, Secret, sections, tree};
 use crate::evidence::{PublicKey, SigningKey};
 
-const REMEDY: &str = "and sealing.keys, from whose first key one would be derived, is not set either; run `revocation-worker keygen --signing` and put \
+const REMEDY: &str = "and sealing.keys, from whose first key one would be derived, is not set either; run \
+    `revocation-worker keygen --signing` and put \
                       its output into evidence.signing_key or EVIDENCE_SIGNING_KEY";
 
 /// What `incident export` needs.
@@ -26,7 +27,8 @@ pub struct VerifySettings {
 }
 
 impl ExportSettings {
-    /// Reads `[database]`, `[evidence]` and, without a signing key, `[sealing]`, from the same places as [`super::Config::load`].
+    /// Reads `[database]`, `[evidence]` and, without a signing key, `[sealing]`, from the same places as
+    /// [`super::Config::load`].
     pub fn load(path: Option<&Path>, environment: &Environment) -> Result<Self, ConfigError> {
         let mut findings = Findings::default();
         let raw = tree::read(path, environment, &mut findings);
@@ -44,7 +46,8 @@ impl ExportSettings {
 }
 
 impl VerifySettings {
-    /// Reads `[evidence]` and, without a signing key, `[sealing]`, from the same places as [`super::Config::load`].
+    /// Reads `[evidence]` and, without a signing key, `[sealing]`, from the same places as
+    /// [`super::Config::load`].
     pub fn load(path: Option<&Path>, environment: &Environment) -> Result<Self, ConfigError> {
         let mut findings = Findings::default();
         let raw = tree::read(path, environment, &mut findings);
@@ -58,7 +61,10 @@ pub(super) fn evidence(raw: RawEvidence, findings: &mut Findings) -> EvidenceCon
     let entry = findings.secret("evidence.signing_key", raw.signing_key, raw.signing_key_file);
     let key = entry.map(|entry| SigningKey::parse(&entry)).transpose();
     let signing_key = key.unwrap_or_else(|problem| {
-        findings.refuse("evidence.signing_key", format_args!("{problem}; `revocation-worker keygen --signing` prints a valid one"));
+        findings.refuse(
+            "evidence.signing_key",
+            format_args!("{problem}; `revocation-worker keygen --signing` prints a valid one"),
+        );
         None
     });
     EvidenceConfig { signing_key }
@@ -78,7 +84,8 @@ fn signing_keys(raw: RawEvidence, sealing: RawSealing, findings: &mut Findings) 
 mod tests {
     use super::*;
 
-    const KEYS: &str = "new:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=,old:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    const KEYS: &str =
+        "new:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=,old:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
     const SIGNING: &str = "audit:nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A=";
 
     fn environment(variables: &[(&str, &str)]) -> Environment {
@@ -87,12 +94,14 @@ mod tests {
 
     fn signer(variables: &[(&str, &str)]) -> String {
         let variables = [&[("DATABASE_URL", "postgres://db/revocation")], variables].concat();
-        let settings = ExportSettings::load(None, &environment(&variables)).unwrap_or_else(|error| panic!("{error}"));
+        let settings =
+            ExportSettings::load(None, &environment(&variables)).unwrap_or_else(|error| panic!("{error}"));
         settings.signing_key.signer().key_id
     }
 
     fn trusted(variables: &[(&str, &str)]) -> Vec<String> {
-        let settings = VerifySettings::load(None, &environment(variables)).unwrap_or_else(|error| panic!("{error}"));
+        let settings =
+            VerifySettings::load(None, &environment(variables)).unwrap_or_else(|error| panic!("{error}"));
         settings.trusted.iter().map(ToString::to_string).collect()
     }
 
@@ -114,22 +123,38 @@ mod tests {
     #[test]
     fn verifying_does_without_any_key_and_exporting_does_not() {
         assert!(trusted(&[]).is_empty());
-        let error = ExportSettings::load(None, &environment(&[("DATABASE_URL", "postgres://db/revocation")])).err();
-        let sentence = "evidence.signing_key: not set; and sealing.keys, from whose first key one would be derived, is not set either";
+        let error =
+            ExportSettings::load(None, &environment(&[("DATABASE_URL", "postgres://db/revocation")])).err();
+        let sentence = "evidence.signing_key: not set; and sealing.keys, from whose first key one would be \
+            derived, is not set either";
         assert!(error.is_some_and(|error| error.to_string().starts_with(sentence)));
     }
 
     #[test]
     fn a_bad_key_is_refused_whoever_reads_it_and_is_not_quoted() {
         for (variable, value, sentence) in [
-            ("EVIDENCE_SIGNING_KEY", "secret", "evidence.signing_key (from EVIDENCE_SIGNING_KEY): has no colon between id and key; "),
+            (
+                "EVIDENCE_SIGNING_KEY",
+                "secret",
+                "evidence.signing_key (from EVIDENCE_SIGNING_KEY): has no colon between id and key; ",
+            ),
             ("REVOCATION__EVIDENCE__SIGNING_KEY", "a:secret", "has a key that is not padded standard base64"),
             ("EVIDENCE_SIGNING_KEY_FILE", "/no/such/file", "cannot read /no/such/file"),
-            ("SEALING_KEYS", "a:c2VjcmV0", "sealing.keys (from SEALING_KEYS): entry 1 has a key that is not 32 bytes long"),
+            (
+                "SEALING_KEYS",
+                "a:c2VjcmV0",
+                "sealing.keys (from SEALING_KEYS): entry 1 has a key that is not 32 bytes long",
+            ),
         ] {
             let environment = environment(&[("DATABASE_URL", "postgres://db/revocation"), (variable, value)]);
-            let errors = [ExportSettings::load(None, &environment).err(), VerifySettings::load(None, &environment).err()];
-            for problems in errors.into_iter().map(|error| error.map(|error| error.problems().to_vec()).unwrap_or_default()) {
+            let errors = [
+                ExportSettings::load(None, &environment).err(),
+                VerifySettings::load(None, &environment).err(),
+            ];
+            for problems in errors
+                .into_iter()
+                .map(|error| error.map(|error| error.problems().to_vec()).unwrap_or_default())
+            {
                 let [problem] = &problems[..] else { panic!("one problem expected: {problems:?}") };
                 assert!(problem.contains(sentence) && !problem.contains("secret"), "{problem}");
             }

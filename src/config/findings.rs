@@ -46,7 +46,8 @@ pub(super) struct Findings {
 impl Findings {
     /// Records that `setting` cannot stand.
     pub(super) fn refuse(&mut self, setting: &str, why: impl Display) {
-        let origin = self.origins.get(setting).map(|variable| format!(" (from {variable})")).unwrap_or_default();
+        let origin =
+            self.origins.get(setting).map(|variable| format!(" (from {variable})")).unwrap_or_default();
         self.problems.push(format!("{setting}{origin}: {why}"));
         self.refused.insert(setting.to_owned());
     }
@@ -69,7 +70,13 @@ impl Findings {
     }
 
     /// `given` within `range`, else `default`.
-    pub(super) fn number<T>(&mut self, setting: &str, given: Option<Number>, default: T, range: RangeInclusive<T>) -> T
+    pub(super) fn number<T>(
+        &mut self,
+        setting: &str,
+        given: Option<Number>,
+        default: T,
+        range: RangeInclusive<T>,
+    ) -> T
     where
         T: TryFrom<i64> + PartialOrd + Display + Copy,
     {
@@ -77,25 +84,41 @@ impl Findings {
         match T::try_from(number).ok().filter(|number| range.contains(number)) {
             Some(number) => number,
             None => {
-                self.refuse(setting, format_args!("{number} is out of range; choose {} to {}", range.start(), range.end()));
+                self.refuse(
+                    setting,
+                    format_args!("{number} is out of range; choose {} to {}", range.start(), range.end()),
+                );
                 default
             }
         }
     }
 
     /// `given` within `range`, else `default`.
-    pub(super) fn span(&mut self, setting: &str, given: Option<Span>, default: Duration, range: RangeInclusive<Duration>) -> Duration {
+    pub(super) fn span(
+        &mut self,
+        setting: &str,
+        given: Option<Span>,
+        default: Duration,
+        range: RangeInclusive<Duration>,
+    ) -> Duration {
         let Some(Span(span)) = given else { return default };
         if range.contains(&span) {
             return span;
         }
-        let [given, least, most] = [&span, range.start(), range.end()].map(|span| humantime::format_duration(*span));
+        let [given, least, most] =
+            [&span, range.start(), range.end()].map(|span| humantime::format_duration(*span));
         self.refuse(setting, format_args!("{given} is out of range; choose {least} to {most}"));
         default
     }
 
     /// [`Self::secret`] that must be there; an empty stand-in where it is not.
-    pub(super) fn required_secret(&mut self, setting: &str, value: Option<Secret>, file: Option<PathBuf>, remedy: &str) -> Secret {
+    pub(super) fn required_secret(
+        &mut self,
+        setting: &str,
+        value: Option<Secret>,
+        file: Option<PathBuf>,
+        remedy: &str,
+    ) -> Secret {
         let secret = self.secret(setting, value, file);
         if secret.is_none() {
             self.missing(setting, remedy);
@@ -104,7 +127,12 @@ impl Findings {
     }
 
     /// A secret given as itself or by file; at most one of the two. `None`: neither, or refused.
-    pub(super) fn secret(&mut self, setting: &str, value: Option<Secret>, file: Option<PathBuf>) -> Option<Secret> {
+    pub(super) fn secret(
+        &mut self,
+        setting: &str,
+        value: Option<Secret>,
+        file: Option<PathBuf>,
+    ) -> Option<Secret> {
         let secret = match (value, file) {
             (Some(_), Some(_)) => {
                 self.refuse(setting, format_args!("given together with {setting}_file; keep one of the two"));
@@ -134,7 +162,9 @@ impl Findings {
         match secret_file::read(file, is_list) {
             Ok(text) => {
                 let remarks = [secret_file::exposure(file), secret_file::oddity(&text).filter(|_| !is_list)];
-                self.remarks.extend(remarks.into_iter().flatten().map(|why| format!("{setting}: {} {why}", file.display())));
+                self.remarks.extend(
+                    remarks.into_iter().flatten().map(|why| format!("{setting}: {} {why}", file.display())),
+                );
                 Some(Secret(text))
             }
             Err(why) => {
@@ -154,8 +184,15 @@ impl Findings {
 
     /// What is no fault of the configuration and should be mended all the same, each a sentence.
     pub(super) fn remarks(&mut self) -> Vec<String> {
-        let exposed = self.file.as_deref().filter(|_| !self.in_file.is_empty()).and_then(|file| Some((file, secret_file::exposure(file)?)));
-        self.remarks.extend(exposed.map(|(file, why)| format!("{} holds {} and {why}", file.display(), self.in_file.join(", "))));
+        let exposed = self
+            .file
+            .as_deref()
+            .filter(|_| !self.in_file.is_empty())
+            .and_then(|file| Some((file, secret_file::exposure(file)?)));
+        self.remarks
+            .extend(exposed.map(|(file, why)| {
+                format!("{} holds {} and {why}", file.display(), self.in_file.join(", "))
+            }));
         std::mem::take(&mut self.remarks)
     }
 

@@ -198,7 +198,8 @@ pub struct KeycloakConfig {
     pub base_url: String,
     /// `realm`
     pub realm: String,
-    /// `client_id`, `client_secret`, `client_auth`: for sessions and subjects a service account with the role manage-users of realm-management.
+    /// `client_id`, `client_secret`, `client_auth`: for sessions and subjects a service account with the role
+    /// manage-users of realm-management.
     pub client: ClientConfig,
 }
 

@@ -1,6 +1,7 @@
 //! From file and environment to a valid configuration: all of it for `run`, or the part that a command needs.
 //!
-//! Every loader refuses unknown keys and wrong types anywhere; rules, ranges and secret files are checked only in the parts it returns.
+//! Every loader refuses unknown keys and wrong types anywhere; rules, ranges and secret files are checked
+//! only in the parts it returns.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,7 +10,10 @@ use super::environment::Environment;
 use super::findings::{ConfigError, Findings};
 use super::people::{self, People};
 use super::raw::RawConfig;
-use super::{AmqpConfig, Config, DatabaseConfig, LimitsConfig, LogConfig, RetryConfig, authorization, evidence, providers, sections, tree};
+use super::{
+    AmqpConfig, Config, DatabaseConfig, LimitsConfig, LogConfig, RetryConfig, authorization, evidence,
+    providers, sections, tree,
+};
 use crate::approval::ApprovalRules;
 use crate::event::ProviderRule;
 
@@ -39,16 +43,19 @@ pub struct BrokerSettings {
     pub limits: LimitsConfig,
     /// Provider of events that name none.
     pub default_provider: Option<Arc<str>>,
-    /// The providers' names and issuers; empty where none is configured, and then names cannot be checked here.
+    /// The providers' names and issuers; empty where none is configured, and then names cannot be checked
+    /// here.
     pub providers: Vec<ProviderRule>,
-    /// When a mass revocation waits for a second person, as far as it is set here: the worker's own settings decide.
+    /// When a mass revocation waits for a second person, as far as it is set here: the worker's own settings
+    /// decide.
     pub approval: ApprovalRules,
     /// `[log]`
     pub log: LogConfig,
 }
 
 impl Config {
-    /// Reads everything: the file at `path` (else `revocation-worker.toml` where it is present), then the environment over it.
+    /// Reads everything: the file at `path` (else `revocation-worker.toml` where it is present), then the
+    /// environment over it.
     pub fn load(path: Option<&Path>, environment: &Environment) -> Result<Self, ConfigError> {
         let mut findings = Findings::default();
         let mut raw = tree::read(path, environment, &mut findings);
@@ -69,13 +76,21 @@ impl Config {
             limits: sections::limits(raw.limits, max_message_bytes, &mut findings),
             http_listen: sections::http_listen(raw.http, &mut findings),
             log: sections::log(raw.log, environment, &mut findings),
-            default_provider: providers::default_provider(raw.default_provider, raw.providers.keys(), &mut findings),
+            default_provider: providers::default_provider(
+                raw.default_provider,
+                raw.providers.keys(),
+                &mut findings,
+            ),
             providers: providers::providers(raw.providers, retry.retry_after_max, &mut findings),
             retry,
             // After all that reads secrets.
             remarks: findings.remarks(),
         };
-        people::refuse_nobodys_operators(config.people.as_ref(), &config.authorization.operators, &mut findings);
+        people::refuse_nobodys_operators(
+            config.people.as_ref(),
+            &config.authorization.operators,
+            &mut findings,
+        );
         findings.finish(config)
     }
 }
@@ -89,7 +104,8 @@ impl DatabaseSettings {
         findings.finish(settings)
     }
 
-    /// The same for commands that work without a database: `None` where neither `database.url` nor its file is set.
+    /// The same for commands that work without a database: `None` where neither `database.url` nor its file
+    /// is set.
     pub fn load_if_set(path: Option<&Path>, environment: &Environment) -> Result<Option<Self>, ConfigError> {
         let mut findings = Findings::default();
         let raw = tree::read(path, environment, &mut findings);
@@ -112,13 +128,17 @@ impl RetrySettings {
     pub fn load(path: Option<&Path>, environment: &Environment) -> Result<Self, ConfigError> {
         let mut findings = Findings::default();
         let raw = tree::read(path, environment, &mut findings);
-        let settings = Self { database: sections::database(raw.database, &mut findings), retry: sections::retry(raw.retry, &mut findings) };
+        let settings = Self {
+            database: sections::database(raw.database, &mut findings),
+            retry: sections::retry(raw.retry, &mut findings),
+        };
         findings.finish(settings)
     }
 }
 
 impl BrokerSettings {
-    /// Reads `[amqp]`, `[limits]`, `[authorization]`, `[log]` and what is said of providers' names, from the same places as [`Config::load`].
+    /// Reads `[amqp]`, `[limits]`, `[authorization]`, `[log]` and what is said of providers' names, from the
+    /// same places as [`Config::load`].
     pub fn load(path: Option<&Path>, environment: &Environment) -> Result<Self, ConfigError> {
         let mut findings = Findings::default();
         let mut raw = tree::read(path, environment, &mut findings);
@@ -127,7 +147,11 @@ impl BrokerSettings {
             amqp: sections::amqp(raw.amqp, &mut findings),
             limits: sections::limits(raw.limits, max_message_bytes, &mut findings),
             log: sections::log(raw.log, environment, &mut findings),
-            default_provider: providers::default_provider(raw.default_provider, raw.providers.keys(), &mut findings),
+            default_provider: providers::default_provider(
+                raw.default_provider,
+                raw.providers.keys(),
+                &mut findings,
+            ),
             providers: providers::rules(raw.providers, &mut findings),
             approval: authorization::authorization(raw.authorization, &mut findings).approval(),
         };

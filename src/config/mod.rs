@@ -1,6 +1,7 @@
 //! Every setting, its unit, its default and its refusal (contract section 9).
 //!
-//! [`Config::load`] reads a TOML file, then the environment over it, and answers with a valid value or with everything that is wrong.
+//! [`Config::load`] reads a TOML file, then the environment over it, and answers with a valid value or with
+//! everything that is wrong.
 
 mod authorization;
 mod environment;
@@ -19,9 +20,9 @@ pub use environment::Environment;
 pub use evidence::{ExportSettings, VerifySettings};
 pub use findings::ConfigError;
 pub use kinds::{
-    BaanxConfig, BasicEncoding, BearerConfig, ClientAuth, ClientConfig, GenauthConfig, GenauthManagementConfig, GenauthProtocol,
-    GlobalTokenRevocationConfig, GrantConfig, HydraConfig, KeycloakConfig, KindConfig, OktaConfig, Rfc7009Config, SubjectFormat,
-    UserIdType,
+    BaanxConfig, BasicEncoding, BearerConfig, ClientAuth, ClientConfig, GenauthConfig,
+    GenauthManagementConfig, GenauthProtocol, GlobalTokenRevocationConfig, GrantConfig, HydraConfig,
+    KeycloakConfig, KindConfig, OktaConfig, Rfc7009Config, SubjectFormat, UserIdType,
 };
 pub use load::{BrokerSettings, DatabaseSettings, RetrySettings};
 pub use people::{People, Person};
@@ -70,7 +71,8 @@ pub struct Config {
     pub instance: String,
     /// How long `run` finishes what is in flight after SIGTERM. Default 10 s.
     pub shutdown_grace: Duration,
-    /// `lease`: how long a worker's work stays its own without a sign of life; then others take it over. 2 s to 10 min. Default 30 s.
+    /// `lease`: how long a worker's work stays its own without a sign of life; then others take it over. 2 s
+    /// to 10 min. Default 30 s.
     pub lease: Duration,
     /// `[amqp]`
     pub amqp: AmqpConfig,
@@ -86,10 +88,11 @@ pub struct Config {
     pub invalidation: InvalidationConfig,
     /// `[authorization]`
     pub authorization: AuthorizationConfig,
-    /// `[verifiers] owners`: services, and the broker users whose reports count for each service's verifiers. Default: whoever reported first.
+    /// `[verifiers] owners`: services, and the broker users whose reports count for each service's verifiers.
+    /// Default: whoever reported first.
     pub verifier_owners: Owners,
-    /// `[people.<name>] broker_users` and `database_roles`: whose they are; `migrate` tells the database. Default: what it was told last, at first nobody,
-    /// and then nobody can approve an incident.
+    /// `[people.<name>] broker_users` and `database_roles`: whose they are; `migrate` tells the database.
+    /// Default: what it was told last, at first nobody, and then nobody can approve an incident.
     pub people: Option<People>,
     /// `[limits]`
     pub limits: LimitsConfig,
@@ -99,7 +102,8 @@ pub struct Config {
     pub log: LogConfig,
     /// `[providers.<name>]`, by name.
     pub providers: BTreeMap<Arc<str>, ProviderConfig>,
-    /// What is no fault and should be mended all the same, each a sentence: secrets that stand open to others on this machine.
+    /// What is no fault and should be mended all the same, each a sentence: secrets that stand open to others
+    /// on this machine.
     pub remarks: Vec<String>,
 }
 
@@ -111,7 +115,8 @@ pub struct AmqpConfig {
     pub ca_file: Option<PathBuf>,
     /// `prefetch`: most deliveries that are asked for at a time, 1 to 2000. Default 300.
     pub prefetch: u16,
-    /// `bytes_in_hand`: what unacknowledged deliveries may take in memory, bytes, 64 KiB to 16 GiB. Default 64 MiB.
+    /// `bytes_in_hand`: what unacknowledged deliveries may take in memory, bytes, 64 KiB to 16 GiB. Default
+    /// 64 MiB.
     pub bytes_in_hand: usize,
     /// `declare`: declare the topology (true) or only check that it is there. Default true.
     pub declare: bool,
@@ -127,8 +132,9 @@ pub struct DatabaseConfig {
 
 /// `[evidence]`
 pub struct EvidenceConfig {
-    /// `signing_key`, `signing_key_file` or `EVIDENCE_SIGNING_KEY`: `<id>:<base64 of 32 bytes>`, the Ed25519 seed that signs what `incident export`
-    /// writes, and whose archives `incident verify` knows. Default: derived from the first of `sealing.keys`; verified are then those of all.
+    /// `signing_key`, `signing_key_file` or `EVIDENCE_SIGNING_KEY`: `<id>:<base64 of 32 bytes>`, the Ed25519
+    /// seed that signs what `incident export` writes, and whose archives `incident verify` knows. Default:
+    /// derived from the first of `sealing.keys`; verified are then those of all.
     pub signing_key: Option<SigningKey>,
 }
 
@@ -143,7 +149,8 @@ pub struct RetryConfig {
     pub give_up_after: Duration,
     /// `resweep_every`: how often parked targets are tried again. Default 24 h.
     pub resweep_every: Duration,
-    /// `retry_after_max`: longest that a provider's `Retry-After` is waited; what it asks beyond that is not. Default 24 h. A provider may have its own.
+    /// `retry_after_max`: longest that a provider's `Retry-After` is waited; what it asks beyond that is not.
+    /// Default 24 h. A provider may have its own.
     pub retry_after_max: Duration,
 }
 
@@ -168,7 +175,8 @@ pub struct InvalidationConfig {
     pub stream_max_length_bytes: u64,
     /// `heartbeat` period. Default 1 s.
     pub heartbeat: Duration,
-    /// `heartbeats_in_log`: keep heartbeats in the log, too, for verifiers of releases that look for them there. Default false.
+    /// `heartbeats_in_log`: keep heartbeats in the log, too, for verifiers of releases that look for them
+    /// there. Default false.
     pub heartbeats_in_log: bool,
 }
 
@@ -189,17 +197,20 @@ pub struct AuthorizationConfig {
     pub logout_users: Option<Vec<String>>,
     /// `mass_revocation_users`: broker users that may publish `auth.mass_revocation.v1`. Default: none.
     pub mass_revocation_users: Vec<String>,
-    /// `operators`: broker users of those who run `dead requeue`. What they put back has the rights of who sent it first; what others put back needs
-    /// their own, too. Default: none.
+    /// `operators`: broker users of those who run `dead requeue`. What they put back has the rights of who
+    /// sent it first; what others put back needs their own, too. Default: none.
     pub operators: Vec<String>,
     /// `users`: what each of these broker users may order, by name. Default: no limits.
     pub users: BTreeMap<String, Rights>,
-    /// `anonymous`: what events without the property `user_id` may order. Default: what every one of `users` may.
+    /// `anonymous`: what events without the property `user_id` may order. Default: what every one of `users`
+    /// may.
     pub anonymous: Option<Rights>,
-    /// `approval_required_for`: target kinds of which one is enough for a mass revocation to wait until a second person approves it: `token`,
-    /// `session`, `subject`, `client`, `issuer`, or `none`. Default: `client` and `issuer`.
+    /// `approval_required_for`: target kinds of which one is enough for a mass revocation to wait until a
+    /// second person approves it: `token`, `session`, `subject`, `client`, `issuer`, or `none`. Default:
+    /// `client` and `issuer`.
     pub approval_required_for: Vec<Kind>,
-    /// `approval_above_targets`: an incident of more targets than this waits for approval, whatever their kinds; 0 to 1,000,000,000. Default 10000.
+    /// `approval_above_targets`: an incident of more targets than this waits for approval, whatever their
+    /// kinds; 0 to 1,000,000,000. Default 10000.
     pub approval_above_targets: i64,
 }
 
@@ -217,7 +228,10 @@ impl AuthorizationConfig {
 
     /// The two settings that say when a second person has to approve.
     pub fn approval(&self) -> ApprovalRules {
-        ApprovalRules { kinds: self.approval_required_for.clone(), above_targets: self.approval_above_targets }
+        ApprovalRules {
+            kinds: self.approval_required_for.clone(),
+            above_targets: self.approval_above_targets,
+        }
     }
 }
 
@@ -247,11 +261,13 @@ pub struct LogConfig {
 
 /// `[providers.<name>]`: what every kind has.
 pub struct ProviderConfig {
-    /// `issuer`: matches targets that name no provider; discovery for `rfc7009` and `global_token_revocation`.
+    /// `issuer`: matches targets that name no provider; discovery for `rfc7009` and
+    /// `global_token_revocation`.
     pub issuer: Option<String>,
     /// `subject_claims` and `client_claims`.
     pub claims: ClaimNames,
-    /// `token_ttl`: how long a denial lasts where the token's end is unknown or lies beyond reason. Default 30 days.
+    /// `token_ttl`: how long a denial lasts where the token's end is unknown or lies beyond reason. Default
+    /// 30 days.
     pub token_ttl: Duration,
     /// `connect_timeout`. Default 3 s.
     pub connect_timeout: Duration,
@@ -269,32 +285,39 @@ pub struct ProviderConfig {
     pub ca_file: Option<PathBuf>,
     /// Where endpoints that metadata names may lie.
     pub discovery: DiscoveryConfig,
-    /// `verify = "introspect"`: ask the introspection endpoint before each revocation of a token and after each accepted one. Default `off`.
+    /// `verify = "introspect"`: ask the introspection endpoint before each revocation of a token and after
+    /// each accepted one. Default `off`.
     pub verify: Verify,
     /// `kind` and its own settings.
     pub kind: KindConfig,
 }
 
-/// What a provider's tokens call user and client, beside `sub`, and `client_id` and `azp`: up to 8 names each, none a standard claim's.
+/// What a provider's tokens call user and client, beside `sub`, and `client_id` and `azp`: up to 8 names
+/// each, none a standard claim's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClaimNames {
-    /// `subject_claims`. Default: `uid` for kind `okta` or where `issuer` is Okta's, `oid` where `issuer` is Entra's, else none.
+    /// `subject_claims`. Default: `uid` for kind `okta` or where `issuer` is Okta's, `oid` where `issuer` is
+    /// Entra's, else none.
     pub subject: Vec<String>,
-    /// `client_claims`. Default: `cid` for kind `okta` or where `issuer` is Okta's, `appid` where `issuer` is Entra's, else none.
+    /// `client_claims`. Default: `cid` for kind `okta` or where `issuer` is Okta's, `appid` where `issuer` is
+    /// Entra's, else none.
     pub client: Vec<String>,
-    /// In whose tokens they count where a target names no issuer: `issuer`, else what follows from `base_url` and `authorization_server_id` of kind `okta`.
+    /// In whose tokens they count where a target names no issuer: `issuer`, else what follows from `base_url`
+    /// and `authorization_server_id` of kind `okta`.
     pub issuer: Option<String>,
-    /// The other issuer of the same tokens: each tenant of Entra has one for version 1 tokens and one for version 2, and an application may get either.
+    /// The other issuer of the same tokens: each tenant of Entra has one for version 1 tokens and one for
+    /// version 2, and an application may get either.
     pub twin: Option<String>,
 }
 
 /// Where endpoints that an issuer's metadata names may lie.
 #[derive(Clone, Debug, Default)]
 pub struct DiscoveryConfig {
-    /// `discovery_origins`: origins beside the issuer's own. Default: none; for Google's issuer, `https://oauth2.googleapis.com`.
+    /// `discovery_origins`: origins beside the issuer's own. Default: none; for Google's issuer,
+    /// `https://oauth2.googleapis.com`.
     pub origins: Vec<String>,
-    /// `allow_private_addresses`: whether hosts that only `discovery_origins` names may lead to loopback, private and link-local addresses.
-    /// Default false.
+    /// `allow_private_addresses`: whether hosts that only `discovery_origins` names may lead to loopback,
+    /// private and link-local addresses. Default false.
     pub allow_private_addresses: bool,
 }
 
@@ -304,6 +327,7 @@ pub struct DiscoveryConfig {
 pub enum Verify {
     /// The provider's yes is enough.
     Off,
-    /// RFC 7662 introspection must not answer `active:true` afterwards; whether it answered so before decides how far the end is proven.
+    /// RFC 7662 introspection must not answer `active:true` afterwards; whether it answered so before decides
+    /// how far the end is proven.
     Introspect,
 }

@@ -32,8 +32,13 @@ pub(super) fn people(raw: Option<BTreeMap<String, RawPerson>>, findings: &mut Fi
     Some(People(people))
 }
 
-/// An operator's word is who sent first what he puts back: where he is nobody, he could order in another's name and approve it.
-pub(super) fn refuse_nobodys_operators(people: Option<&People>, operators: &[String], findings: &mut Findings) {
+/// An operator's word is who sent first what he puts back: where he is nobody, he could order in another's
+/// name and approve it.
+pub(super) fn refuse_nobodys_operators(
+    people: Option<&People>,
+    operators: &[String],
+    findings: &mut Findings,
+) {
     let Some(People(people)) = people else { return };
     let is_somebodys = |user: &String| people.values().any(|person| person.broker_users.contains(user));
     for user in operators.iter().filter(|user| !is_somebodys(user)) {
@@ -52,7 +57,8 @@ fn person(name: String, raw: RawPerson, findings: &mut Findings) -> (String, Per
         // Two that look the same would be two persons.
         findings.refuse(&setting, format_args!("a person's name {flaw}"));
     } else if person.broker_users.is_empty() && person.database_roles.is_empty() {
-        findings.refuse(&setting, "nothing is theirs; list their broker_users or database_roles, or remove them");
+        findings
+            .refuse(&setting, "nothing is theirs; list their broker_users or database_roles, or remove them");
     } else if person.broker_users.iter().any(|user| user.is_empty() || user.len() > 255) {
         findings.refuse(&setting, "a broker user's name has 1 to 255 bytes");
     } else if person.database_roles.iter().any(|role| role.is_empty() || role.len() > MAX_ROLE) {
@@ -67,7 +73,10 @@ fn refuse_one_name_for_two(people: &BTreeMap<String, Person>, findings: &mut Fin
     for name in people.keys() {
         let same: String = name.to_lowercase().split_whitespace().collect();
         if let Some(other) = seen.insert(same, name) {
-            findings.refuse(&format!("people.{name}"), format_args!("is spelled like {other}; one person is listed once"));
+            findings.refuse(
+                &format!("people.{name}"),
+                format_args!("is spelled like {other}; one person is listed once"),
+            );
         }
     }
 }
@@ -79,7 +88,9 @@ fn refuse_one_role_for_two(people: &BTreeMap<String, Person>, findings: &mut Fin
             if let Some(other) = seen.insert(role, name)
                 && other != name
             {
-                let why = format_args!("role {role} is {other}'s, too; a role is one person's, so give each a login of their own");
+                let why = format_args!(
+                    "role {role} is {other}'s, too; a role is one person's, so give each a login of their own"
+                );
                 findings.refuse(&format!("people.{name}.database_roles"), why);
             }
         }

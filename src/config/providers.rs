@@ -37,7 +37,10 @@ pub(super) fn providers(
     findings: &mut Findings,
 ) -> BTreeMap<Arc<str>, ProviderConfig> {
     if raw.is_empty() {
-        findings.missing("providers", "add a section [providers.<name>] or REVOCATION__PROVIDERS__<NAME>__KIND and its other settings");
+        findings.missing(
+            "providers",
+            "add a section [providers.<name>] or REVOCATION__PROVIDERS__<NAME>__KIND and its other settings",
+        );
     }
     issuers_differ(&raw, findings);
     let mut valid = BTreeMap::new();
@@ -75,7 +78,10 @@ pub(super) fn default_provider<'a>(
     let names: Vec<&str> = names.map(String::as_str).collect();
     let given = given?;
     if !names.is_empty() && !names.contains(&given.as_str()) {
-        findings.refuse("default_provider", format_args!("no provider has the name {given:?}; configured: {}", names.join(", ")));
+        findings.refuse(
+            "default_provider",
+            format_args!("no provider has the name {given:?}; configured: {}", names.join(", ")),
+        );
     }
     Some(given.into())
 }
@@ -86,8 +92,10 @@ fn issuers_differ(raw: &BTreeMap<String, RawProvider>, findings: &mut Findings) 
         let Some(issuer) = provider.issuer.as_deref() else { continue };
         match seen.get(issuer) {
             Some(first) => {
-                let why =
-                    format!("the same as providers.{first}.issuer; a token's iss must lead to one provider, so remove one of the two");
+                let why = format!(
+                    "the same as providers.{first}.issuer; a token's iss must lead to one provider, so \
+                        remove one of the two"
+                );
                 findings.refuse(&format!("providers.{name}.issuer"), why);
             }
             None => drop(seen.insert(issuer, name)),
@@ -112,7 +120,9 @@ impl Reader<'_> {
 
     /// The name is one word of routing keys (contract section 4).
     fn check_name(&mut self, name: &str) {
-        if !(1..=64).contains(&name.len()) || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)) {
+        if !(1..=64).contains(&name.len())
+            || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+        {
             let section = self.section.clone();
             self.findings.refuse(&section, "a provider's name has 1 to 64 of the characters A-Z a-z 0-9 - _");
         }
@@ -131,7 +141,9 @@ impl Reader<'_> {
             RawKind::Rfc7009 => self.rfc7009().map(KindConfig::Rfc7009),
             RawKind::Genauth => self.genauth().map(KindConfig::Genauth),
             RawKind::Baanx => self.baanx().map(KindConfig::Baanx),
-            RawKind::GlobalTokenRevocation => self.global_token_revocation().map(KindConfig::GlobalTokenRevocation),
+            RawKind::GlobalTokenRevocation => {
+                self.global_token_revocation().map(KindConfig::GlobalTokenRevocation)
+            }
             RawKind::Keycloak => self.keycloak().map(KindConfig::Keycloak),
             RawKind::Okta => self.okta().map(KindConfig::Okta),
             RawKind::Hydra => self.hydra().map(KindConfig::Hydra),
@@ -145,13 +157,25 @@ impl Reader<'_> {
         let mut raw = std::mem::take(&mut self.raw);
         let claims = self.claim_names(&mut raw, kind.as_ref());
         let timeout = self.span("timeout", raw.timeout, 10 * SECOND, LEAST_TIMEOUT, 120 * SECOND);
-        let connect_timeout = self.span("connect_timeout", raw.connect_timeout, timeout.min(3 * SECOND), LEAST_TIMEOUT, timeout);
+        let connect_timeout = self.span(
+            "connect_timeout",
+            raw.connect_timeout,
+            timeout.min(3 * SECOND),
+            LEAST_TIMEOUT,
+            timeout,
+        );
         let token_ttl = token_ttl(&self.setting("token_ttl"), raw.token_ttl, self.findings);
         let concurrency = self.findings.number(&self.setting("concurrency"), raw.concurrency, 32, 1..=1024);
-        let retry_after_max =
-            self.span("retry_after_max", raw.retry_after_max, self.retry_after_max, SECOND, Duration::from_secs(365 * DAY));
+        let retry_after_max = self.span(
+            "retry_after_max",
+            raw.retry_after_max,
+            self.retry_after_max,
+            SECOND,
+            Duration::from_secs(365 * DAY),
+        );
         let limited = raw.rate_per_s.is_some();
-        let rate_per_s = limited.then(|| self.findings.number(&self.setting("rate_per_s"), raw.rate_per_s, 1, 1..=100_000));
+        let rate_per_s = limited
+            .then(|| self.findings.number(&self.setting("rate_per_s"), raw.rate_per_s, 1, 1..=100_000));
         Some(ProviderConfig {
             issuer: raw.issuer,
             claims,
@@ -169,28 +193,45 @@ impl Reader<'_> {
         })
     }
 
-    fn span(&mut self, key: &str, given: Option<Span>, default: Duration, least: Duration, most: Duration) -> Duration {
+    fn span(
+        &mut self,
+        key: &str,
+        given: Option<Span>,
+        default: Duration,
+        least: Duration,
+        most: Duration,
+    ) -> Duration {
         self.findings.span(&self.setting(key), given, default, least..=most)
     }
 
     fn client(&mut self, default: ClientAuth) -> Option<ClientConfig> {
         let auth = self.raw.client_auth.unwrap_or(default);
         let id = self.raw.client_id.take();
-        let id = self.text("client_id", id, "give the id that this worker has at the provider as an OAuth client");
+        let id =
+            self.text("client_id", id, "give the id that this worker has at the provider as an OAuth client");
         let is_public = auth == ClientAuth::None;
         if is_public && (self.raw.client_secret.is_some() || self.raw.client_secret_file.is_some()) {
-            let why = "superfluous with client_auth = \"none\"; remove it, or choose client_secret_basic or client_secret_post";
+            let why = "superfluous with client_auth = \"none\"; remove it, or choose client_secret_basic or \
+                client_secret_post";
             self.refuse("client_secret", why);
             return None;
         }
-        let secret = self.secret("client_secret", |raw| (raw.client_secret.take(), raw.client_secret_file.take()));
+        let secret =
+            self.secret("client_secret", |raw| (raw.client_secret.take(), raw.client_secret_file.take()));
         if !is_public && secret.is_none() {
-            self.missing("client_secret", "set client_secret or client_secret_file, or client_auth = \"none\" for a public client");
+            self.missing(
+                "client_secret",
+                "set client_secret or client_secret_file, or client_auth = \"none\" for a public client",
+            );
         }
         Some(ClientConfig { id: id?, secret, auth })
     }
 
-    fn secret(&mut self, key: &str, take: impl FnOnce(&mut RawProvider) -> (Option<Secret>, Option<PathBuf>)) -> Option<Secret> {
+    fn secret(
+        &mut self,
+        key: &str,
+        take: impl FnOnce(&mut RawProvider) -> (Option<Secret>, Option<PathBuf>),
+    ) -> Option<Secret> {
         let (value, file) = take(&mut self.raw);
         self.findings.secret(&self.setting(key), value, file)
     }

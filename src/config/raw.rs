@@ -1,4 +1,5 @@
-//! The settings as written, before any rule beyond their type. Environment values are strings, so every type reads from a string too.
+//! The settings as written, before any rule beyond their type. Environment values are strings, so every type
+//! reads from a string too.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -55,7 +56,8 @@ impl TryFrom<Value> for Span {
 
     fn try_from(value: Value) -> Result<Self, Self::Error> {
         let span = value.as_str().and_then(|text| humantime::parse_duration(text.trim()).ok());
-        span.map(Self).ok_or("must be a duration with its unit, such as \"500ms\", \"10m\", \"24h\" or \"7d\"")
+        span.map(Self)
+            .ok_or("must be a duration with its unit, such as \"500ms\", \"10m\", \"24h\" or \"7d\"")
     }
 }
 
@@ -70,7 +72,9 @@ impl TryFrom<Value> for Words {
     fn try_from(value: Value) -> Result<Self, Self::Error> {
         const WANTED: &str = "must be a list of strings: [\"a\", \"b\"], or \"a,b\"";
         let array = match value {
-            Value::String(text) if text.trim_start().starts_with('[') => text.trim().parse().map_err(|_| WANTED)?,
+            Value::String(text) if text.trim_start().starts_with('[') => {
+                text.trim().parse().map_err(|_| WANTED)?
+            }
             Value::String(text) => return Ok(Self(split_list(&text))),
             other => other,
         };
@@ -314,7 +318,8 @@ pub(super) enum RawKind {
 }
 
 impl RawKind {
-    pub(super) const NAMES: &'static str = "rfc7009, genauth, baanx, global_token_revocation, keycloak, okta or hydra";
+    pub(super) const NAMES: &'static str =
+        "rfc7009, genauth, baanx, global_token_revocation, keycloak, okta or hydra";
 
     pub(super) fn as_str(self) -> &'static str {
         match self {

@@ -15,7 +15,8 @@ const ENGINE_SECRETS: &str = "/run/secrets";
 /// The secret in a file, or a list of them: without a byte order mark and without the end of the last line.
 ///
 /// # Errors
-/// It cannot be read, is no text, has something in it that does not show, or anybody may write it. The sentence never quotes the secret.
+/// It cannot be read, is no text, has something in it that does not show, or anybody may write it. The
+/// sentence never quotes the secret.
 pub(super) fn read(file: &Path, is_list: bool) -> Result<Zeroizing<String>, String> {
     let shown = file.display();
     let text = std::fs::read_to_string(file).map(Zeroizing::new).map_err(|error| match error.kind() {
@@ -23,7 +24,9 @@ pub(super) fn read(file: &Path, is_list: bool) -> Result<Zeroizing<String>, Stri
         _ => format!("cannot read {shown}: {error}; check the path and its permissions"),
     })?;
     if regular(file).is_some_and(|about| about.permissions().mode() & 0o002 != 0) {
-        return Err(format!("{shown} may be written by everybody on this machine: chmod 600 it, and replace the secret"));
+        return Err(format!(
+            "{shown} may be written by everybody on this machine: chmod 600 it, and replace the secret"
+        ));
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let line = text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
@@ -46,13 +49,16 @@ pub(super) fn problem(secret: &str, is_list: bool) -> Option<String> {
     hidden.map(|hidden| format!("has {}, which does not show: remove it", described(hidden)))
 }
 
-/// Who else may read a file, or write it, as the rest of a sentence. Its group may read: that is how containers are given secrets.
+/// Who else may read a file, or write it, as the rest of a sentence. Its group may read: that is how
+/// containers are given secrets.
 pub(super) fn exposure(file: &Path) -> Option<&'static str> {
     let mode = regular(file)?.permissions().mode();
     match () {
         () if mode & 0o002 != 0 => Some("may be written by everybody on this machine: chmod 600 it"),
         () if mode & 0o020 != 0 => Some("may be written by its group: chmod 600 it, or 640"),
-        () if mode & 0o004 != 0 && !is_mounted(file) => Some("may be read by everybody on this machine: chmod 600 it, or 640"),
+        () if mode & 0o004 != 0 && !is_mounted(file) => {
+            Some("may be read by everybody on this machine: chmod 600 it, or 640")
+        }
         () => None,
     }
 }
@@ -61,9 +67,11 @@ fn regular(file: &Path) -> Option<Metadata> {
     std::fs::metadata(file).ok().filter(Metadata::is_file)
 }
 
-/// Whether a container engine or Kubernetes put it there, which choose its mode and keep others out by other means.
+/// Whether a container engine or Kubernetes put it there, which choose its mode and keep others out by other
+/// means.
 fn is_mounted(file: &Path) -> bool {
-    file.starts_with(ENGINE_SECRETS) || file.parent().is_some_and(|directory| directory.join("..data").is_symlink())
+    file.starts_with(ENGINE_SECRETS)
+        || file.parent().is_some_and(|directory| directory.join("..data").is_symlink())
 }
 
 #[cfg(test)]
@@ -99,7 +107,8 @@ mod tests {
         for bytes in ["hunter2", "hunter2\n", "hunter2\r\n", "\u{feff}hunter2", "\u{feff}hunter2\r\n"] {
             assert_eq!(read_bytes(bytes.as_bytes()).as_deref(), Ok("hunter2"), "{bytes:?}");
         }
-        for text in ["pass word", "pässwörd", "-----BEGIN PRIVATE KEY-----\nabc\n-----END PRIVATE KEY-----"] {
+        for text in ["pass word", "pässwörd", "-----BEGIN PRIVATE KEY-----\nabc\n-----END PRIVATE KEY-----"]
+        {
             assert_eq!(read_bytes(format!("{text}\n").as_bytes()).as_deref(), Ok(text));
         }
     }
@@ -107,14 +116,18 @@ mod tests {
     #[test]
     fn blanks_around_a_secret_are_kept_and_told() {
         for secret in [" hunter2", "hunter2 ", " "] {
-            assert!(read_bytes(format!("{secret}\n").as_bytes()).as_deref() == Ok(secret) && oddity(secret).is_some());
+            assert!(
+                read_bytes(format!("{secret}\n").as_bytes()).as_deref() == Ok(secret)
+                    && oddity(secret).is_some()
+            );
         }
         assert_eq!(oddity("pass word"), None);
     }
 
     #[test]
     fn a_list_has_lines() {
-        let list = |text: &str| read(&Secret::new(text.as_bytes(), 0o600).0, true).map(|list| list.to_string());
+        let list =
+            |text: &str| read(&Secret::new(text.as_bytes(), 0o600).0, true).map(|list| list.to_string());
         assert_eq!(list("\u{feff}a:x\r\nb:y\r\n").as_deref(), Ok("a:x\r\nb:y"));
         assert!(list("a:x\n\u{200b}b:y").is_err_and(|why| why.contains("U+200B")));
     }
@@ -144,11 +157,20 @@ mod tests {
 
     #[test]
     fn others_have_no_business_with_a_secret() {
-        for (mode, exposed) in
-            [(0o600, None), (0o400, None), (0o640, None), (0o440, None), (0o644, Some("read by everybody")), (0o604, Some("read by"))]
-        {
+        for (mode, exposed) in [
+            (0o600, None),
+            (0o400, None),
+            (0o640, None),
+            (0o440, None),
+            (0o644, Some("read by everybody")),
+            (0o604, Some("read by")),
+        ] {
             let secret = Secret::new(b"x", mode);
-            assert_eq!(exposure(&secret.0).map(|why| why.contains(exposed.unwrap_or("?"))), exposed.map(|_| true), "{mode:o}");
+            assert_eq!(
+                exposure(&secret.0).map(|why| why.contains(exposed.unwrap_or("?"))),
+                exposed.map(|_| true),
+                "{mode:o}"
+            );
             assert!(read(&secret.0, false).is_ok(), "{mode:o}");
         }
         assert!(exposure(&Secret::new(b"x", 0o660).0).is_some_and(|why| why.contains("its group")));

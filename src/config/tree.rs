@@ -1,4 +1,5 @@
-//! File and environment laid over each other, and read into [`RawConfig`] setting by setting so that every mistake shows at once.
+//! File and environment laid over each other, and read into [`RawConfig`] setting by setting so that every
+//! mistake shows at once.
 
 use std::path::Path;
 
@@ -20,7 +21,8 @@ pub(super) fn read(path: Option<&Path>, environment: &Environment, findings: &mu
 
 fn read_file(file: &Path, findings: &mut Findings) -> Table {
     let name = file.display().to_string();
-    let text = std::fs::read_to_string(file).map_err(|error| format!("cannot read the configuration file: {error}"));
+    let text =
+        std::fs::read_to_string(file).map_err(|error| format!("cannot read the configuration file: {error}"));
     let parsed = text.and_then(|text| text.parse().map_err(|error| syntax(&text, &error)));
     parsed.unwrap_or_else(|problem| {
         findings.refuse(&name, problem);
@@ -34,8 +36,8 @@ fn syntax(text: &str, error: &toml::de::Error) -> String {
     format!("not valid TOML at line {}: {}", before.matches('\n').count() + 1, error.message())
 }
 
-const NO_SETTING: &str =
-    "names no setting; the form is REVOCATION__SECTION__KEY, REVOCATION__PROVIDERS__NAME__KEY or REVOCATION__PEOPLE__NAME__KEY";
+const NO_SETTING: &str = "names no setting; the form is REVOCATION__SECTION__KEY, \
+    REVOCATION__PROVIDERS__NAME__KEY or REVOCATION__PEOPLE__NAME__KEY";
 
 fn overlay(tree: &mut Table, environment: &Environment, findings: &mut Findings) {
     for name in environment.unreadable() {
@@ -77,7 +79,8 @@ fn section<'t>(tree: &'t Table, path: &[String]) -> Option<&'t Table> {
     path.iter().try_fold(tree, |tree, key| tree.get(key)?.as_table())
 }
 
-/// What `name` stands for among those that are configured: variables have neither upper case, nor hyphens, nor dots. `None`: for more than one.
+/// What `name` stands for among those that are configured: variables have neither upper case, nor hyphens,
+/// nor dots. `None`: for more than one.
 fn configured(name: &str, names: Option<&Table>) -> Option<String> {
     let plain = |name: &str| name.to_lowercase().replace(['-', '.'], "_");
     let mut same = names.into_iter().flat_map(Table::keys).filter(|other| plain(other) == plain(name));
@@ -101,7 +104,8 @@ fn set(tree: &mut Table, setting: &[String], variable: &str, value: &str, findin
     insert(tree, setting, value_of(setting, value));
 }
 
-/// The broker users' rights may come as one table, since no variable can name every user; what other variables say of a user is laid over it.
+/// The broker users' rights may come as one table, since no variable can name every user; what other
+/// variables say of a user is laid over it.
 fn value_of(setting: &[String], text: &str) -> Value {
     let is_table = setting == ["authorization", "users"];
     let table = is_table.then(|| text.trim().parse().ok()).flatten().filter(Value::is_table);
@@ -123,7 +127,9 @@ fn insert(tree: &mut Table, path: &[String], value: Value) {
         [key] => drop(tree.insert(key.clone(), value)),
         [section, rest @ ..] => {
             // Where the file has a plain value in a section's place, that is the mistake to report.
-            if let Value::Table(section) = tree.entry(section.clone()).or_insert_with(|| Value::Table(Table::new())) {
+            if let Value::Table(section) =
+                tree.entry(section.clone()).or_insert_with(|| Value::Table(Table::new()))
+            {
                 insert(section, rest, value);
             }
         }
@@ -193,7 +199,9 @@ fn collect<'a>(tree: &'a Table, path: &mut Vec<String>, found: &mut Vec<(Vec<Str
 /// What serde says, without the value that it quotes: it may be a secret.
 fn without_value(message: &str) -> String {
     match message.rsplit_once(", expected ") {
-        Some((what, expected)) if what.starts_with("unknown field") => format!("unknown setting; expected {expected}"),
+        Some((what, expected)) if what.starts_with("unknown field") => {
+            format!("unknown setting; expected {expected}")
+        }
         Some((_, expected)) => format!("must be {expected}"),
         None => message.to_owned(),
     }

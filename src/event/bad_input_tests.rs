@@ -38,7 +38,8 @@ fn replaced(mut event: Value, pointer: &str, value: Option<Value>) -> Value {
     event
 }
 
-/// Checks `(event, code, path)` rows: the sentence must start with the path as a whole word and repeat no token.
+/// Checks `(event, code, path)` rows: the sentence must start with the path as a whole word and repeat no
+/// token.
 fn check(rows: Vec<(Value, RefusalCode, &str)>) {
     for (event, code, path) in rows {
         let refusal = refusal(&event);
@@ -70,7 +71,14 @@ fn envelope_members() {
     rows.push((with("/id", Some(json!("x".repeat(256)))), InvalidField, "id"));
     rows.push((with("/source", Some(json!("x".repeat(1025)))), InvalidField, "source"));
     rows.push((with("/data", Some(json!("x"))), InvalidField, "data"));
-    for time in ["yesterday", "2026-11-20", "2026-13-01T00:00:00Z", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59-23:59", "1700000000"] {
+    for time in [
+        "yesterday",
+        "2026-11-20",
+        "2026-13-01T00:00:00Z",
+        "0001-01-01T00:00:00Z",
+        "9999-12-31T23:59:59-23:59",
+        "1700000000",
+    ] {
         rows.push((with("/time", Some(json!(time))), InvalidField, "time"));
         rows.push((with("/data/not_before", Some(json!(time))), InvalidField, "data.not_before"));
     }
@@ -104,10 +112,14 @@ fn data_members() {
     for count in [json!(0), json!(-1), json!(1.5), json!("7"), json!(true), json!(u64::MAX)] {
         rows.push((mass_with("/data/incident_targets", Some(count)), InvalidField, "data.incident_targets"));
     }
-    for kinds in [json!(1), json!(["token"]), json!({ "user": 1 }), json!({ "token": 0 }), json!({ "token": "1" })] {
+    for kinds in
+        [json!(1), json!(["token"]), json!({ "user": 1 }), json!({ "token": 0 }), json!({ "token": "1" })]
+    {
         rows.push((mass_with("/data/incident_kinds", Some(kinds)), InvalidField, "data.incident_kinds"));
     }
-    for (pointer, path) in [("/data/reason", "data.reason"), ("/data/actor", "data.actor"), ("/data/provider", "data.provider")] {
+    for (pointer, path) in
+        [("/data/reason", "data.reason"), ("/data/actor", "data.actor"), ("/data/provider", "data.provider")]
+    {
         for value in [json!(1), json!([]), json!("a\0b"), json!("x".repeat(1025))] {
             rows.push((with(pointer, Some(value)), InvalidField, path));
         }
@@ -123,21 +135,49 @@ fn target_members() {
         (with("/data/targets/1", Some(json!(null))), InvalidField, "data.targets[1]"),
         (with("/data/targets/1", Some(json!({}))), MissingField, "data.targets[1]"),
         (with("/data/targets/1", Some(json!({ "tokn": MARKER }))), MissingField, "data.targets[1]"),
-        (with("/data/targets/1", Some(json!({ "client_id": "c" }))), InvalidField, "data.targets[1].client_id"),
-        (with("/data/targets/1", Some(json!({ "client_id": "c", "iss": "i" }))), InvalidField, "data.targets[1].client_id"),
+        (
+            with("/data/targets/1", Some(json!({ "client_id": "c" }))),
+            InvalidField,
+            "data.targets[1].client_id",
+        ),
+        (
+            with("/data/targets/1", Some(json!({ "client_id": "c", "iss": "i" }))),
+            InvalidField,
+            "data.targets[1].client_id",
+        ),
         (with("/data/targets/1", Some(json!({ "iss": "i" }))), InvalidField, "data.targets[1].iss"),
         (with("/data/targets/1/token", None), InvalidField, "data.targets[1].token_type_hint"),
     ];
-    for hint in [json!("id_token"), json!(MARKER), json!("Access_Token"), json!(""), json!(1), json!("access_token\0")] {
-        rows.push((with("/data/targets/1/token_type_hint", Some(hint)), InvalidField, "data.targets[1].token_type_hint"));
+    for hint in [
+        json!("id_token"),
+        json!(MARKER),
+        json!("Access_Token"),
+        json!(""),
+        json!(1),
+        json!("access_token\0"),
+    ] {
+        rows.push((
+            with("/data/targets/1/token_type_hint", Some(hint)),
+            InvalidField,
+            "data.targets[1].token_type_hint",
+        ));
     }
     let (spaced, long) = (format!("Bearer {MARKER}"), MARKER.repeat(1000));
-    for token in
-        [json!(""), json!(1), json!([MARKER]), json!(spaced), json!("a\nb"), json!("a\0b"), json!("é"), json!("\u{7f}"), json!(long)]
-    {
+    for token in [
+        json!(""),
+        json!(1),
+        json!([MARKER]),
+        json!(spaced),
+        json!("a\nb"),
+        json!("a\0b"),
+        json!("é"),
+        json!("\u{7f}"),
+        json!(long),
+    ] {
         rows.push((with("/data/targets/1/token", Some(token)), InvalidField, "data.targets[1].token"));
     }
-    let members = ["sub", "sid", "client_id", "iss"].map(|name| (format!("/data/targets/1/{name}"), format!("data.targets[1].{name}")));
+    let members = ["sub", "sid", "client_id", "iss"]
+        .map(|name| (format!("/data/targets/1/{name}"), format!("data.targets[1].{name}")));
     for (pointer, path) in &members {
         for value in [json!(""), json!(7), json!({}), json!("a\0b"), json!("x".repeat(1025))] {
             rows.push((with(pointer, Some(value)), InvalidField, path));
@@ -149,9 +189,16 @@ fn target_members() {
 #[test]
 fn the_longest_of_everything_is_accepted() {
     let text = |bytes: usize| json!("x".repeat(bytes));
-    let mut event =
-        mass(json!({ "token": text(16 << 10), "sub": text(1024), "sid": text(1024), "client_id": text(1024), "iss": text(1024) }));
-    for (pointer, bytes) in [("/id", 255), ("/source", 1024), ("/data/incident", 255), ("/data/reason", 1024), ("/data/actor", 1024)] {
+    let mut event = mass(
+        json!({ "token": text(16 << 10), "sub": text(1024), "sid": text(1024), "client_id": text(1024), "iss": text(1024) }),
+    );
+    for (pointer, bytes) in [
+        ("/id", 255),
+        ("/source", 1024),
+        ("/data/incident", 255),
+        ("/data/reason", 1024),
+        ("/data/actor", 1024),
+    ] {
         event = replaced(event, pointer, Some(text(bytes)));
     }
     assert!(parse_value(&event, &rules()).is_ok());
@@ -160,9 +207,14 @@ fn the_longest_of_everything_is_accepted() {
 #[test]
 fn a_known_member_given_twice_is_refused_and_an_unknown_one_is_not() {
     let body = with("/x", Some(json!(1))).to_string();
-    let twice = |member: &str, again: &str| refused_bytes(body.replacen(member, &format!("{again}{member}"), 1).as_bytes(), &origin());
+    let twice = |member: &str, again: &str| {
+        refused_bytes(body.replacen(member, &format!("{again}{member}"), 1).as_bytes(), &origin())
+    };
     let token = twice(r#""token":"#, r#""token":"other","#);
-    assert_eq!((token.code, token.detail.as_str()), (RefusalCode::InvalidField, "data.targets[1].token is given twice"));
+    assert_eq!(
+        (token.code, token.detail.as_str()),
+        (RefusalCode::InvalidField, "data.targets[1].token is given twice")
+    );
     assert_eq!(twice(r#""id":"#, r#""id":null,"#).detail, "id is given twice");
     let unknown = body.replacen(r#""x":1"#, r#""x":1,"x":2"#, 1);
     assert!(parse(unknown.as_bytes(), &origin(), &rules(), NOW).is_ok());
@@ -200,9 +252,16 @@ fn content_types_that_are_not_taken() {
         ("text/plain\n", "is not known"),
     ];
     for (content_type, expected) in cases {
-        let refusal = refused_bytes(body.as_bytes(), &Origin { content_type: Some(content_type.to_owned()), ..origin() });
+        let refusal = refused_bytes(
+            body.as_bytes(),
+            &Origin { content_type: Some(content_type.to_owned()), ..origin() },
+        );
         assert_eq!(refusal.code, RefusalCode::UnknownType);
-        assert!(refusal.detail.starts_with("content_type ") && refusal.detail.contains(expected), "{}", refusal.detail);
+        assert!(
+            refusal.detail.starts_with("content_type ") && refusal.detail.contains(expected),
+            "{}",
+            refusal.detail
+        );
         assert!(refusal.detail.contains("application/json") && !refusal.detail.contains('\n'));
     }
 }
@@ -217,14 +276,23 @@ fn too_many_targets_counts_before_it_reads() {
 fn mass_revocation_says_how_to_be_allowed() {
     let body = mass(json!({ "sub": "u" })).to_string();
     let detail = |broker_user: Option<&str>| {
-        let refusal = refused_bytes(body.as_bytes(), &Origin { broker_user: broker_user.map(str::to_owned), ..Origin::default() });
+        let refusal = refused_bytes(
+            body.as_bytes(),
+            &Origin { broker_user: broker_user.map(str::to_owned), ..Origin::default() },
+        );
         assert_eq!((refusal.code, refusal.event_id.as_deref()), (RefusalCode::NotAllowed, Some("e-1")));
         refusal.detail
     };
     let unlisted = detail(Some("shop"));
-    assert!(unlisted.contains("broker user \"shop\"") && unlisted.contains("authorization.mass_revocation_users"), "{unlisted}");
+    assert!(
+        unlisted.contains("broker user \"shop\"") && unlisted.contains("authorization.mass_revocation_users"),
+        "{unlisted}"
+    );
     let unnamed = detail(None);
-    assert!(unnamed.contains("user_id property") && unnamed.contains("authorization.mass_revocation_users"), "{unnamed}");
+    assert!(
+        unnamed.contains("user_id property") && unnamed.contains("authorization.mass_revocation_users"),
+        "{unnamed}"
+    );
 }
 
 #[test]
@@ -239,14 +307,23 @@ fn what_lies_outside_a_users_rights_is_named_with_what_the_user_may() {
     let rules = Rules { authority, ..rules() };
     let refused = |event: &Value, user: Option<&str>| {
         let origin = Origin { broker_user: user.map(str::to_owned), ..Origin::default() };
-        parse(event.to_string().as_bytes(), &origin, &rules, NOW).err().map(|refusal| (refusal.code, refusal.detail))
+        parse(event.to_string().as_bytes(), &origin, &rules, NOW)
+            .err()
+            .map(|refusal| (refusal.code, refusal.detail))
     };
-    let (token, twin) = (json!({ "token": MARKER }), json!({ "sid": "s", "iss": "https://other.example.com" }));
+    let (token, twin) =
+        (json!({ "token": MARKER }), json!({ "sid": "s", "iss": "https://other.example.com" }));
     let with_targets = |targets: Value| logout(json!({ "provider": "main", "targets": targets }));
     let rows = [
         (with_targets(json!([token, { "sid": "s" }])), None),
-        (with_targets(json!([token, token, token, { "sub": "u" }])), Some("data.targets[3] is of kind subject")),
-        (with_targets(json!([{ "sub": "u", "iss": "https://id.example.com" }, token])), Some("data.targets[0] is of kind subject")),
+        (
+            with_targets(json!([token, token, token, { "sub": "u" }])),
+            Some("data.targets[3] is of kind subject"),
+        ),
+        (
+            with_targets(json!([{ "sub": "u", "iss": "https://id.example.com" }, token])),
+            Some("data.targets[0] is of kind subject"),
+        ),
         (with("/source", Some(json!("/other"))), Some("source \"/other\" is refused")),
         (with("/data/provider", Some(json!("other"))), Some("data.targets[0] is of provider \"other\"")),
         (

@@ -19,9 +19,15 @@ fn integers_are_names_and_one_odd_claim_hides_no_other() {
         let names = [&target.sub, &target.sid, &target.client_id, &target.iss].map(Option::as_deref);
         assert_eq!(names, ["1000385", "-4", "77", "3"].map(Some), "{payload}");
         let token = target.token().expect("a token");
-        assert_eq!((token.jti.as_deref(), &token.jti_iss), (Some("12"), &TokenIssuer::Named("3".to_owned())), "{payload}");
+        assert_eq!(
+            (token.jti.as_deref(), &token.jti_iss),
+            (Some("12"), &TokenIssuer::Named("3".to_owned())),
+            "{payload}"
+        );
     }
-    for dropped in [r#"{"sub":1.5}"#, r#"{"sub":""}"#, r#"{"sub":"a\u0000b"}"#, r#"{"sub":[7]}"#, r#"{"sub":true}"#] {
+    for dropped in
+        [r#"{"sub":1.5}"#, r#"{"sub":""}"#, r#"{"sub":"a\u0000b"}"#, r#"{"sub":[7]}"#, r#"{"sub":true}"#]
+    {
         assert_eq!(only(json!({ "token": jwt_of(dropped) })).sub, None, "{dropped}");
     }
 }
@@ -48,6 +54,10 @@ fn an_exp_beyond_reason_bounds_denial_and_budget_alike() {
     let within = (NOW + Duration::from_secs(3600)).unix_timestamp();
     for exp in [within, within * 1000, within * 1_000_000, within * 1_000_000_000] {
         let target = only(json!({ "token": jwt(&json!({ "exp": exp })) }));
-        assert_eq!([target.deny_until, target.token_expires_at().unwrap()], [NOW + Duration::from_secs(3600); 2], "{exp}");
+        assert_eq!(
+            [target.deny_until, target.token_expires_at().unwrap()],
+            [NOW + Duration::from_secs(3600); 2],
+            "{exp}"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! What an event means, as one digest: two events of one identity are the same event exactly if this is the same.
+//! What an event means, as one digest: two events of one identity are the same event exactly if this is the
+//! same.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use time::OffsetDateTime;
@@ -11,8 +12,9 @@ const RULE: &[u8] = b"revocation content 1";
 
 /// SHA-256 of an event's type, incident, cutoff and set of targets.
 ///
-/// Of the cutoff, what the event says, never what the receipt made of it: a delivery that comes again must be the same event. `time` is a cutoff only
-/// where a target has one and `not_before` is absent. Reason, actor and what an incident announces are told, not ordered, and do not count.
+/// Of the cutoff, what the event says, never what the receipt made of it: a delivery that comes again must be
+/// the same event. `time` is a cutoff only where a target has one and `not_before` is absent. Reason, actor
+/// and what an incident announces are told, not ordered, and do not count.
 pub fn content(event: &LogoutEvent) -> [u8; 32] {
     let mut targets: Vec<_> = event.targets.iter().map(of_target).collect();
     targets.sort_unstable();

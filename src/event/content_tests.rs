@@ -61,7 +61,8 @@ fn one_meaning_has_one_digest_however_it_is_spelled() {
         r#"{"type":"auth.logout.v1","data":{"targets":[{"sub":"\u00e9"}],"provider":"main"},"source":"s","specversion":"1.0","id":"i"}"#,
         "é",
     );
-    let escaped = parse(escaped.as_bytes(), &tests::origin(), &rules(), NOW).unwrap_or_else(|refusal| panic!("{refusal}"));
+    let escaped = parse(escaped.as_bytes(), &tests::origin(), &rules(), NOW)
+        .unwrap_or_else(|refusal| panic!("{refusal}"));
     assert_eq!(content(&escaped), of(&without_time(targets(json!([{ "sub": accent }])))));
 }
 
@@ -102,11 +103,16 @@ fn each_change_of_meaning_gives_another_digest() {
 
 #[test]
 fn what_the_receipt_and_the_settings_fill_in_does_not_count() {
-    let read =
-        |event: &Value, rules: &Rules, at| parse(event.to_string().as_bytes(), &tests::origin(), rules, at).map(|event| content(&event));
+    let read = |event: &Value, rules: &Rules, at| {
+        parse(event.to_string().as_bytes(), &tests::origin(), rules, at).map(|event| content(&event))
+    };
     let later = NOW + Duration::from_secs(3600);
     let long = || Rules {
-        providers: rules().providers.into_iter().map(|rule| ProviderRule { token_ttl: Duration::from_secs(1), ..rule }).collect(),
+        providers: rules()
+            .providers
+            .into_iter()
+            .map(|rule| ProviderRule { token_ttl: Duration::from_secs(1), ..rule })
+            .collect(),
         ..rules()
     };
     let ahead = "2026-11-20T22:34:00Z";
@@ -123,9 +129,15 @@ fn what_the_receipt_and_the_settings_fill_in_does_not_count() {
         assert_eq!(read(&event, &rules(), later).ok(), Some(first), "{event}");
         assert_eq!(read(&event, &long(), NOW).ok(), Some(first), "{event}");
     }
-    let unnamed =
-        parse_value(&logout(json!({ "targets": [{ "sub": "u-1" }] })), &Rules { default_provider: Some("main".into()), ..rules() });
-    assert_eq!(unnamed.ok().map(|event| content(&event)), Some(of(&targets(json!([{ "sub": "u-1" }])))), "a name that is left out");
+    let unnamed = parse_value(
+        &logout(json!({ "targets": [{ "sub": "u-1" }] })),
+        &Rules { default_provider: Some("main".into()), ..rules() },
+    );
+    assert_eq!(
+        unnamed.ok().map(|event| content(&event)),
+        Some(of(&targets(json!([{ "sub": "u-1" }])))),
+        "a name that is left out"
+    );
 }
 
 #[test]

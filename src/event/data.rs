@@ -27,9 +27,10 @@ pub(super) struct Cutoff {
 
 /// The cutoff of wide targets: `not_before`, else the event's `time`, else the receipt.
 ///
-/// A cutoff in the future would lock users out of sessions that they have not begun yet. One that is asked for is refused beyond
-/// clock skew; the default merely follows a clock, so it is held at the receipt. So is what a logout asks for: whoever logs out
-/// means sessions that there are. Who orders a mass revocation may mean those of the next minutes too.
+/// A cutoff in the future would lock users out of sessions that they have not begun yet. One that is asked
+/// for is refused beyond clock skew; the default merely follows a clock, so it is held at the receipt. So is
+/// what a logout asks for: whoever logs out means sessions that there are. Who orders a mass revocation may
+/// mean those of the next minutes too.
 pub(super) fn cutoff(
     data: &mut Members<'_>,
     event_type: EventType,
@@ -39,7 +40,10 @@ pub(super) fn cutoff(
     let asked = data.time("not_before")?;
     let effective = match asked {
         Some(asked) if asked - received_at > CLOCK_SKEW => {
-            return Err(data.invalid("not_before", "lies more than 5 minutes in the future and would deny tokens that are not issued yet"));
+            return Err(data.invalid(
+                "not_before",
+                "lies more than 5 minutes in the future and would deny tokens that are not issued yet",
+            ));
         }
         Some(asked) if event_type == EventType::MassRevocation => asked,
         Some(asked) => asked.min(received_at),
@@ -58,11 +62,15 @@ pub(super) struct Incident {
     pub(super) kinds: Vec<(Kind, i64)>,
 }
 
-/// Required for mass revocations. On a logout its members are refused: whoever wrote them meant the other type.
+/// Required for mass revocations. On a logout its members are refused: whoever wrote them meant the other
+/// type.
 pub(super) fn incident(data: &mut Members<'_>, event_type: EventType) -> Result<Incident, Refusal> {
     let name = data.word("incident", MAX_INCIDENT_BYTES)?;
     if let Some(hidden) = name.iter().flat_map(|name| name.chars()).find(|c| is_hidden(*c)) {
-        return Err(data.invalid("incident", &format!("has {}, which does not show: people could not type it", described(hidden))));
+        return Err(data.invalid(
+            "incident",
+            &format!("has {}, which does not show: people could not type it", described(hidden)),
+        ));
     }
     let targets = incident_targets(data)?;
     let kinds = incident_kinds(data)?;
@@ -89,7 +97,8 @@ fn incident_targets(data: &mut Members<'_>) -> Result<Option<i64>, Refusal> {
 
 /// How many targets of each kind the whole incident will have.
 fn incident_kinds(data: &mut Members<'_>) -> Result<Vec<(Kind, i64)>, Refusal> {
-    const WANTED: &str = "must be an object of kinds and whole numbers from 1 on, such as {\"token\": 200000, \"client\": 1}";
+    const WANTED: &str =
+        "must be an object of kinds and whole numbers from 1 on, such as {\"token\": 200000, \"client\": 1}";
     let entries = match data.take("incident_kinds")? {
         None => return Ok(Vec::new()),
         Some(Json::Object(entries)) => entries,
@@ -99,7 +108,11 @@ fn incident_kinds(data: &mut Members<'_>) -> Result<Vec<(Kind, i64)>, Refusal> {
         (Some(kind), Json::Integer(count @ 1..)) => Some((kind, count)),
         _ => None,
     };
-    entries.into_iter().map(counted).collect::<Option<_>>().ok_or_else(|| data.invalid("incident_kinds", WANTED))
+    entries
+        .into_iter()
+        .map(counted)
+        .collect::<Option<_>>()
+        .ok_or_else(|| data.invalid("incident_kinds", WANTED))
 }
 
 /// What is announced by kind counts in the total too, which is what people approve.

@@ -21,7 +21,10 @@ pub(super) fn check_readable(origin: &Origin) -> Result<(), Refusal> {
         return Ok(());
     }
     let names = origin.unreadable.join(", ");
-    Err(Refusal::new(RefusalCode::InvalidField, format!("AMQP {names}: not UTF-8, or nested too deep; what cannot be read is shown as ?")))
+    Err(Refusal::new(
+        RefusalCode::InvalidField,
+        format!("AMQP {names}: not UTF-8, or nested too deep; what cannot be read is shown as ?"),
+    ))
 }
 
 /// Before anything is parsed: parsing costs several times the body's size in memory.
@@ -30,7 +33,10 @@ pub(super) fn check_size(body: &[u8], rules: &Rules) -> Result<(), Refusal> {
         return Ok(());
     }
     let (size, limit) = (body.len(), rules.max_message_bytes);
-    Err(Refusal::new(RefusalCode::TooLarge, format!("the body has {size} bytes; limits.max_message_bytes is {limit}: send several events")))
+    Err(Refusal::new(
+        RefusalCode::TooLarge,
+        format!("the body has {size} bytes; limits.max_message_bytes is {limit}: send several events"),
+    ))
 }
 
 /// Accepts the two JSON types, with parameters or without, and a message that names none.
@@ -41,7 +47,8 @@ pub(super) fn check_content_type(origin: &Origin) -> Result<(), Refusal> {
     if media.is_empty() || is_one_of(ACCEPTED) {
         return Ok(());
     }
-    let problem = if is_one_of(SIGNED) { "is a signed input, which this worker does not take" } else { "is not known" };
+    let problem =
+        if is_one_of(SIGNED) { "is a signed input, which this worker does not take" } else { "is not known" };
     let detail = format!("content_type {} {problem}; send {}", quoted(media), ACCEPTED.join(" or "));
     Err(Refusal::new(RefusalCode::UnknownType, detail))
 }
@@ -59,12 +66,21 @@ pub(super) fn event_type(event: &mut Members<'_>) -> Result<EventType, Refusal> 
     let given = event.required_word("type", MAX_TYPE_BYTES)?;
     EventType::parse(&given).ok_or_else(|| {
         let known = EventType::ALL.map(EventType::as_str).join(", ");
-        event.refuse(RefusalCode::UnknownType, "type", &format!("{} is not known; known are {known}", quoted(&given)))
+        event.refuse(
+            RefusalCode::UnknownType,
+            "type",
+            &format!("{} is not known; known are {known}", quoted(&given)),
+        )
     })
 }
 
 /// Whether whoever sent this may order events of this type and source. Returns the limits on its targets.
-pub(super) fn authorise<'r>(event_type: EventType, source: &str, origin: &'r Origin, rules: &'r Rules) -> Result<Vec<Limit<'r>>, Refusal> {
+pub(super) fn authorise<'r>(
+    event_type: EventType,
+    source: &str,
+    origin: &'r Origin,
+    rules: &'r Rules,
+) -> Result<Vec<Limit<'r>>, Refusal> {
     let limits = rules.authority.limits(origin);
     let refused = rules.authority.refuse_type(origin, event_type);
     let refused = refused.or_else(|| limits.iter().find_map(|limit| limit.refuse_source(source)));

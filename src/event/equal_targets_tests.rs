@@ -62,8 +62,13 @@ fn targets_that_differ_in_anything_that_counts_are_two() {
     ] {
         assert_eq!(of_mass(&two).len(), 2, "{two}");
     }
-    let elsewhere = json!([{ "token": "a", "iss": iss }, { "token": "a", "iss": "https://other.example.com" }]);
-    let providers: Vec<_> = accepted(&logout(json!({ "targets": elsewhere }))).targets.into_iter().map(|target| target.provider).collect();
+    let elsewhere =
+        json!([{ "token": "a", "iss": iss }, { "token": "a", "iss": "https://other.example.com" }]);
+    let providers: Vec<_> = accepted(&logout(json!({ "targets": elsewhere })))
+        .targets
+        .into_iter()
+        .map(|target| target.provider)
+        .collect();
     assert_eq!(providers, ["main".into(), "other".into()], "each provider is told");
 }
 
@@ -73,17 +78,27 @@ fn the_first_has_its_place_and_its_word_and_the_others_fill_in_what_it_does_not_
         { "token": "a", "sub": "first" }, { "token": "b" }, { "sub": "u" }, { "token": "a", "sub": "second", "sid": "s" }, { "token": "b", "sub": "late" },
         { "sub": "u", "client_id": "c" }, { "sub": "w" },
     ]));
-    let told: Vec<_> = all.iter().map(|target| [&target.sub, &target.sid, &target.client_id].map(Option::as_deref)).collect();
+    let told: Vec<_> = all
+        .iter()
+        .map(|target| [&target.sub, &target.sid, &target.client_id].map(Option::as_deref))
+        .collect();
     assert_eq!(
         told,
-        [[Some("first"), Some("s"), None], [Some("late"), None, None], [Some("u"), None, Some("c")], [Some("w"), None, None],]
+        [
+            [Some("first"), Some("s"), None],
+            [Some("late"), None, None],
+            [Some("u"), None, Some("c")],
+            [Some("w"), None, None],
+        ]
     );
 }
 
 #[test]
 fn a_token_that_is_once_called_a_refresh_token_is_one_in_whatever_order() {
     let hint = |hints: [Option<&str>; 2]| {
-        let listed = hints.map(|hint| hint.map_or(json!({ "token": "a" }), |hint| json!({ "token": "a", "token_type_hint": hint })));
+        let listed = hints.map(|hint| {
+            hint.map_or(json!({ "token": "a" }), |hint| json!({ "token": "a", "token_type_hint": hint }))
+        });
         targets(&json!(listed))[0].token().and_then(|token| token.hint)
     };
     let (access, refresh) = (Some("access_token"), Some("refresh_token"));

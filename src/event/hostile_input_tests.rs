@@ -19,9 +19,15 @@ fn judge(body: &[u8]) -> Result<(), TestCaseError> {
         }
         Ok(event) => {
             prop_assert!((1..=1000).contains(&event.targets.len()));
-            let texts = event.targets.iter().flat_map(|target| [&target.sub, &target.sid, &target.client_id, &target.iss]).flatten();
+            let texts = event
+                .targets
+                .iter()
+                .flat_map(|target| [&target.sub, &target.sid, &target.client_id, &target.iss])
+                .flatten();
             prop_assert!(
-                texts.chain([&event.source, &event.id]).all(|text| !text.is_empty() && text.len() <= 1024 && !text.contains('\0'))
+                texts
+                    .chain([&event.source, &event.id])
+                    .all(|text| !text.is_empty() && text.len() <= 1024 && !text.contains('\0'))
             );
         }
     }
@@ -44,7 +50,16 @@ fn any_json() -> impl Strategy<Value = Value> {
         2 => prop::sample::select(vec!["access_token", "1.0", "main", "", "\0", "0000-01-01T00:00:00+23:59", "9999-12-31T23:59:60-23:59"])
             .prop_map(str::to_owned),
     ];
-    let name = prop::sample::select(vec!["token", "token_type_hint", "sub", "sid", "client_id", "iss", "targets", "x"]);
+    let name = prop::sample::select(vec![
+        "token",
+        "token_type_hint",
+        "sub",
+        "sid",
+        "client_id",
+        "iss",
+        "targets",
+        "x",
+    ]);
     let leaf = prop_oneof![
         1 => Just(Value::Null),
         1 => any::<bool>().prop_map(Value::from),

@@ -1,7 +1,8 @@
 //! JSON as a tree that borrows the body.
 //!
-//! Two reasons not to use `serde_json::Value`: strings stay slices of the body, so that a token is copied once, into the type
-//! that wipes it; and an object keeps a member that was given twice, which `Value` would silently drop.
+//! Two reasons not to use `serde_json::Value`: strings stay slices of the body, so that a token is copied
+//! once, into the type that wipes it; and an object keeps a member that was given twice, which `Value` would
+//! silently drop.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -27,7 +28,8 @@ pub(super) enum Json<'a> {
 }
 
 impl<'a> Json<'a> {
-    /// Reads a whole body: `not_json` or `too_deep` where it cannot be. The refusal gives the place and quotes nothing.
+    /// Reads a whole body: `not_json` or `too_deep` where it cannot be. The refusal gives the place and
+    /// quotes nothing.
     pub(super) fn read(body: &'a [u8]) -> Result<Self, Refusal> {
         let text = std::str::from_utf8(body).map_err(|error| {
             Refusal::new(
@@ -43,7 +45,10 @@ impl<'a> Json<'a> {
 fn refusal(error: &serde_json::Error) -> Refusal {
     let place = format!("line {} column {}", error.line(), error.column());
     if error.to_string().starts_with("recursion limit exceeded") {
-        return Refusal::new(RefusalCode::TooDeep, format!("the body is nested 128 levels deep or more at {place}"));
+        return Refusal::new(
+            RefusalCode::TooDeep,
+            format!("the body is nested 128 levels deep or more at {place}"),
+        );
     }
     Refusal::new(RefusalCode::NotJson, format!("the body is not JSON: {error}"))
 }
@@ -142,7 +147,17 @@ mod tests {
 
     #[test]
     fn what_is_not_json_is_told_by_its_place() {
-        for body in [&b""[..], b"{", b"{} x", b"{'a':1}", b"[1e999]", br#"["\ud800"]"#, b"\x1f\x8b\x08", b"\"\xff\"", b"\xef\xbb\xbf{}"] {
+        for body in [
+            &b""[..],
+            b"{",
+            b"{} x",
+            b"{'a':1}",
+            b"[1e999]",
+            br#"["\ud800"]"#,
+            b"\x1f\x8b\x08",
+            b"\"\xff\"",
+            b"\xef\xbb\xbf{}",
+        ] {
             assert_eq!(code(body), Some(RefusalCode::NotJson), "{body:?}");
         }
         let detail = Json::read(b"{\"a\": nope}").err().map(|refusal| refusal.detail);

@@ -1,4 +1,5 @@
-//! How long a token may live: by its own `exp`, as far as that lies within reason, else by its provider's `token_ttl`.
+//! How long a token may live: by its own `exp`, as far as that lies within reason, else by its provider's
+//! `token_ttl`.
 
 use std::time::Duration;
 
@@ -16,13 +17,15 @@ pub(super) struct Lifetime {
 }
 
 impl Lifetime {
-    /// The latest end of a token whose end is not known. It bounds the denial, and every wide one: no token that it hits outlives its receipt by more.
+    /// The latest end of a token whose end is not known. It bounds the denial, and every wide one: no token
+    /// that it hits outlives its receipt by more.
     pub(super) fn longest(self) -> OffsetDateTime {
         self.received_at.saturating_add(self.ttl())
     }
 
-    /// The end that a token states, rounded up to the second; `None` where that is no moment. One beyond reason is [`longest`](Self::longest): nobody
-    /// keeps a denial, or tries a revocation again, for a century.
+    /// The end that a token states, rounded up to the second; `None` where that is no moment. One beyond
+    /// reason is [`longest`](Self::longest): nobody keeps a denial, or tries a revocation again, for a
+    /// century.
     pub(super) fn end_of(self, exp: NumericDate) -> Option<OffsetDateTime> {
         let seconds = exp.millis().div_euclid(1000) + i64::from(exp.millis().rem_euclid(1000) > 0);
         if seconds <= 0 {
@@ -53,7 +56,9 @@ mod tests {
     }
 
     fn end(exp: &str, days: u64) -> Option<OffsetDateTime> {
-        Claims::from_json(format!(r#"{{"exp":{exp}}}"#).as_bytes()).exp.and_then(|exp| lifetime(days).end_of(exp))
+        Claims::from_json(format!(r#"{{"exp":{exp}}}"#).as_bytes())
+            .exp
+            .and_then(|exp| lifetime(days).end_of(exp))
     }
 
     #[test]
@@ -100,7 +105,11 @@ mod tests {
             }
         }
         let last = NOW + REASON;
-        assert_eq!(end(&last.unix_timestamp().to_string(), 1), Some(last.replace_nanosecond(0).unwrap()), "ten years are within reason");
+        assert_eq!(
+            end(&last.unix_timestamp().to_string(), 1),
+            Some(last.replace_nanosecond(0).unwrap()),
+            "ten years are within reason"
+        );
         assert_eq!(end(&(last.unix_timestamp() + 1).to_string(), 1), Some(NOW + Duration::from_secs(DAY)));
     }
 
@@ -111,7 +120,10 @@ mod tests {
         assert_eq!(end(&far.to_string(), 3650), Some(lifetime(3650).longest()));
         let endless = Lifetime { received_at: NOW, token_ttl: Duration::MAX };
         assert_eq!(
-            (endless.longest().year(), endless.end_of(NumericDate::from_millis(i64::MAX)).map(|end| end.year())),
+            (
+                endless.longest().year(),
+                endless.end_of(NumericDate::from_millis(i64::MAX)).map(|end| end.year())
+            ),
             (9999, Some(9999))
         );
     }
@@ -120,7 +132,20 @@ mod tests {
     fn a_past_end_is_kept_and_no_moment_is_none() {
         assert_eq!(end("1000000000", 30), Some(datetime!(2001-09-09 01:46:40 UTC)));
         assert_eq!(end("0.25", 30), Some(datetime!(1970-01-01 00:00:01 UTC)));
-        for unknown in ["0", "-1", "-1e300", "-0.5", "\"1800000000\"", "null", "true", "[1]", "{}", "1e999", "NaN", "Infinity"] {
+        for unknown in [
+            "0",
+            "-1",
+            "-1e300",
+            "-0.5",
+            "\"1800000000\"",
+            "null",
+            "true",
+            "[1]",
+            "{}",
+            "1e999",
+            "NaN",
+            "Infinity",
+        ] {
             assert_eq!(end(unknown, 30), None, "{unknown}");
         }
     }

@@ -39,7 +39,10 @@ impl<'a> Members<'a> {
     pub(super) fn event(json: Json<'a>) -> Result<Self, Refusal> {
         match json {
             Json::Object(entries) => Ok(Self { place: Place::Event, entries }),
-            _ => Err(Refusal::new(RefusalCode::NotJson, "the body is JSON but not an object; a CloudEvents JSON event is one")),
+            _ => Err(Refusal::new(
+                RefusalCode::NotJson,
+                "the body is JSON but not an object; a CloudEvents JSON event is one",
+            )),
         }
     }
 
@@ -56,14 +59,18 @@ impl<'a> Members<'a> {
     pub(super) fn target(index: usize, json: Json<'a>) -> Result<Self, Refusal> {
         match json {
             Json::Object(entries) => Ok(Self { place: Place::Target(index), entries }),
-            _ => Err(Refusal::new(RefusalCode::InvalidField, format!("data.targets[{index}] must be an object"))),
+            _ => Err(Refusal::new(
+                RefusalCode::InvalidField,
+                format!("data.targets[{index}] must be an object"),
+            )),
         }
     }
 
-    /// Takes a member. `null` counts as absent (CloudEvents JSON format section 2.2). Twice is refused: readers disagree on
-    /// which one counts, and a token that was dropped in silence would live on.
+    /// Takes a member. `null` counts as absent (CloudEvents JSON format section 2.2). Twice is refused:
+    /// readers disagree on which one counts, and a token that was dropped in silence would live on.
     pub(super) fn take(&mut self, name: &str) -> Result<Option<Json<'a>>, Refusal> {
-        let mut places = self.entries.iter().enumerate().filter(|(_, (given, _))| given == name).map(|(place, _)| place);
+        let mut places =
+            self.entries.iter().enumerate().filter(|(_, (given, _))| given == name).map(|(place, _)| place);
         let Some(place) = places.next() else { return Ok(None) };
         if places.next().is_some() {
             return Err(self.invalid(name, "is given twice"));
@@ -101,10 +108,13 @@ impl<'a> Members<'a> {
         self.word(name, max_bytes)?.ok_or_else(|| self.missing(name))
     }
 
-    /// Takes an RFC 3339 time. One before 1970 is a clock or a variable that was never set, and as a cutoff would deny nothing.
+    /// Takes an RFC 3339 time. One before 1970 is a clock or a variable that was never set, and as a cutoff
+    /// would deny nothing.
     pub(super) fn time(&mut self, name: &str) -> Result<Option<OffsetDateTime>, Refusal> {
         let Some(text) = self.word(name, MAX_NAME_BYTES)? else { return Ok(None) };
-        let time = OffsetDateTime::parse(&text, &Rfc3339).ok().and_then(|time| time.checked_to_offset(UtcOffset::UTC));
+        let time = OffsetDateTime::parse(&text, &Rfc3339)
+            .ok()
+            .and_then(|time| time.checked_to_offset(UtcOffset::UTC));
         match time {
             Some(time) if time >= OffsetDateTime::UNIX_EPOCH => Ok(Some(as_stored(time))),
             Some(_) => Err(self.invalid(name, "lies before 1970")),

@@ -2,8 +2,8 @@
 
 use super::{EventType, Lane, LogoutEvent};
 
-/// The routing key of a mass revocation's wide targets. It matches `auth.mass_revocation.#` too, and a queue of its own: a cutoff must not wait
-/// behind a backlog of tokens.
+/// The routing key of a mass revocation's wide targets. It matches `auth.mass_revocation.#` too, and a queue
+/// of its own: a cutoff must not wait behind a backlog of tokens.
 pub const CUTOFF_ROUTING_KEY: &str = "auth.mass_revocation.cutoff";
 
 impl EventType {
@@ -59,7 +59,8 @@ impl Lane {
 }
 
 impl LogoutEvent {
-    /// The lane that this event's work runs in; it follows the type, not the queue. What waits for a second person runs beside mass revocations.
+    /// The lane that this event's work runs in; it follows the type, not the queue. What waits for a second
+    /// person runs beside mass revocations.
     pub fn lane(&self) -> Lane {
         if self.incident.is_some() { Lane::Mass } else { self.event_type.lane() }
     }

@@ -5,13 +5,15 @@ use aws_lc_rs::digest;
 /// How many there are, so that neither memory nor a claim grows with the number of names.
 const PARTIES: u16 = 4096;
 
-/// Stands for a broker user wherever work is shared out fairly. The same name has the same number in every worker; two names may, one time in 4,095, have
-/// one, and then share a share. Those without a name are one party.
+/// Stands for a broker user wherever work is shared out fairly. The same name has the same number in every
+/// worker; two names may, one time in 4,095, have one, and then share a share. Those without a name are one
+/// party.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Party(i16);
 
 impl Party {
-    /// Of what is published without a `user_id`, and of what was put on record by a release from before there were parties.
+    /// Of what is published without a `user_id`, and of what was put on record by a release from before there
+    /// were parties.
     pub const UNNAMED: Self = Self(0);
 
     /// The party of a broker user.
@@ -53,7 +55,8 @@ mod tests {
 
     #[test]
     fn names_spread_over_all_numbers_and_are_no_more_than_those() {
-        let parties: HashSet<_> = (0..100_000).map(|number| Party::of(Some(&format!("user-{number}")))).collect();
+        let parties: HashSet<_> =
+            (0..100_000).map(|number| Party::of(Some(&format!("user-{number}")))).collect();
         assert_eq!(parties.len(), usize::from(PARTIES) - 1);
     }
 }

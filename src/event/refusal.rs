@@ -78,7 +78,8 @@ impl fmt::Display for RefusalCode {
 pub struct Refusal {
     /// The machine word.
     pub code: RefusalCode,
-    /// A sentence that names the member (`data.targets[3].token_type_hint`) and quotes no value that may hold a credential.
+    /// A sentence that names the member (`data.targets[3].token_type_hint`) and quotes no value that may hold
+    /// a credential.
     pub detail: String,
     /// The event's `source`, where it could be read.
     pub event_source: Option<String>,
@@ -109,7 +110,8 @@ impl fmt::Display for Refusal {
 impl std::error::Error for Refusal {}
 
 /// A publisher's word inside a sentence: in quotes, unprintable characters escaped, cut at 64 characters.
-/// Only for words that name something (a type, a provider, a broker user), never for a member that may hold a credential.
+/// Only for words that name something (a type, a provider, a broker user), never for a member that may hold a
+/// credential.
 pub(crate) fn quoted(word: &str) -> String {
     let shown: String = word.chars().take(QUOTED_CHARS).flat_map(char::escape_debug).collect();
     let cut = if word.chars().nth(QUOTED_CHARS).is_some() { "…" } else { "" };
@@ -122,7 +124,8 @@ mod tests {
 
     #[test]
     fn codes_have_the_contracts_names_both_ways() {
-        let contract = "not_json too_large too_deep unknown_type missing_field invalid_field unknown_provider \
+        let contract = "not_json too_large too_deep unknown_type missing_field invalid_field \
+            unknown_provider \
                         too_many_targets not_allowed bad_signature";
         assert_eq!(RefusalCode::ALL.map(RefusalCode::as_str).join(" "), contract);
         assert!(RefusalCode::ALL.into_iter().all(|code| RefusalCode::parse(code.as_str()) == Some(code)));
@@ -131,7 +134,10 @@ mod tests {
 
     #[test]
     fn displays_code_and_sentence() {
-        assert_eq!(Refusal::new(RefusalCode::TooDeep, "the body is deep").to_string(), "too_deep: the body is deep");
+        assert_eq!(
+            Refusal::new(RefusalCode::TooDeep, "the body is deep").to_string(),
+            "too_deep: the body is deep"
+        );
     }
 
     #[test]

@@ -26,7 +26,8 @@ pub(super) struct Frame<'r> {
 pub(super) fn read(data: &mut Members<'_>, frame: &Frame<'_>) -> Result<Vec<Target>, Refusal> {
     let named = provider::named(data, frame.rules)?;
     let list = list(data, frame.rules.max_targets)?;
-    let targets: Result<Vec<_>, _> = list.into_iter().enumerate().map(|(index, json)| target(index, json, named, frame)).collect();
+    let targets: Result<Vec<_>, _> =
+        list.into_iter().enumerate().map(|(index, json)| target(index, json, named, frame)).collect();
     targets.map(distinct)
 }
 
@@ -34,7 +35,11 @@ pub(super) fn read(data: &mut Members<'_>, frame: &Frame<'_>) -> Result<Vec<Targ
 fn distinct(targets: Vec<Target>) -> Vec<Target> {
     let firsts: Vec<usize> = {
         let mut seen = HashMap::with_capacity(targets.len());
-        targets.iter().enumerate().map(|(index, target)| *seen.entry(target.meaning()).or_insert(index)).collect()
+        targets
+            .iter()
+            .enumerate()
+            .map(|(index, target)| *seen.entry(target.meaning()).or_insert(index))
+            .collect()
     };
     let mut places = Vec::with_capacity(targets.len());
     let mut distinct: Vec<Target> = Vec::with_capacity(targets.len());
@@ -59,14 +64,20 @@ fn list<'a>(data: &mut Members<'a>, max_targets: usize) -> Result<Vec<Json<'a>>,
     match list.len() {
         0 => Err(data.invalid("targets", "must not be empty")),
         count if count > max_targets => {
-            let problem = format!("has {count} entries; limits.max_targets is {max_targets}: send several events");
+            let problem =
+                format!("has {count} entries; limits.max_targets is {max_targets}: send several events");
             Err(data.refuse(RefusalCode::TooManyTargets, "targets", &problem))
         }
         _ => Ok(list),
     }
 }
 
-fn target(index: usize, json: Json<'_>, named: Option<&ProviderRule>, frame: &Frame<'_>) -> Result<Target, Refusal> {
+fn target(
+    index: usize,
+    json: Json<'_>,
+    named: Option<&ProviderRule>,
+    frame: &Frame<'_>,
+) -> Result<Target, Refusal> {
     let mut members = Members::target(index, json)?;
     let token = token(&mut members, frame.rules.max_token_bytes)?;
     let hint = hint(&mut members, token.is_some())?;
@@ -80,7 +91,9 @@ fn target(index: usize, json: Json<'_>, named: Option<&ProviderRule>, frame: &Fr
         Some(provider) => provider,
         None => provider::resolve(frame.rules, index, [names.iss.as_deref(), claims.iss.as_deref()])?,
     };
-    if let Some(problem) = frame.limits.iter().find_map(|limit| limit.refuse_target(selector.kind(), &provider.name)) {
+    if let Some(problem) =
+        frame.limits.iter().find_map(|limit| limit.refuse_target(selector.kind(), &provider.name))
+    {
         return Err(Refusal::new(RefusalCode::NotAllowed, format!("data.targets[{index}] {problem}")));
     }
     let lifetime = Lifetime { received_at: frame.received_at, token_ttl: provider.token_ttl };
@@ -101,8 +114,9 @@ fn target(index: usize, json: Json<'_>, named: Option<&ProviderRule>, frame: &Fr
 
 /// A token with what it says of itself, but for its end, which depends on the provider.
 ///
-/// The publisher is trusted to send real tokens: `iss` may choose the provider that the token is sent to, and an `exp` that has passed ends the
-/// matter without a call. Whoever may publish can deny any token, a forged one with another's `jti` and `iss` included.
+/// The publisher is trusted to send real tokens: `iss` may choose the provider that the token is sent to, and
+/// an `exp` that has passed ends the matter without a call. Whoever may publish can deny any token, a forged
+/// one with another's `jti` and `iss` included.
 fn presented(token: Token, hint: Option<TokenTypeHint>, claims: &mut Claims) -> PresentedToken {
     let (fingerprint, signed) = token.fingerprints();
     let jti = claims.jti.take();
@@ -122,10 +136,13 @@ fn token(members: &mut Members<'_>, max_bytes: usize) -> Result<Option<Token>, R
         return Err(members.invalid("token", "must not be empty"));
     }
     if token.len() > max_bytes {
-        return Err(members.invalid("token", &format!("has {} bytes; limits.max_token_bytes is {max_bytes}", token.len())));
+        return Err(members
+            .invalid("token", &format!("has {} bytes; limits.max_token_bytes is {max_bytes}", token.len())));
     }
     if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(members.invalid("token", "must be visible ASCII without spaces: send what follows \"Bearer \""));
+        return Err(
+            members.invalid("token", "must be visible ASCII without spaces: send what follows \"Bearer \"")
+        );
     }
     Ok(Some(Token::new(Cow::into_owned(token))))
 }
@@ -172,12 +189,13 @@ fn selector(token: Option<PresentedToken>, names: &Names) -> Option<Selector> {
 }
 
 fn no_kind(index: usize) -> Refusal {
-    let detail = format!("data.targets[{index}] names nothing to revoke: give it token, sid, sub, client_id or iss");
+    let detail =
+        format!("data.targets[{index}] names nothing to revoke: give it token, sid, sub, client_id or iss");
     Refusal::new(RefusalCode::MissingField, detail)
 }
 
-/// A logout takes no client or issuer. `invalid_field`, not `not_allowed`: it holds for every publisher, so no
-/// authorisation setting would mend it.
+/// A logout takes no client or issuer. `invalid_field`, not `not_allowed`: it holds for every publisher, so
+/// no authorisation setting would mend it.
 fn check_kind(kind: Kind, event_type: EventType, members: &Members<'_>) -> Result<(), Refusal> {
     let member = match (event_type, kind) {
         (EventType::Logout, Kind::Client) => "client_id",
@@ -185,6 +203,9 @@ fn check_kind(kind: Kind, event_type: EventType, members: &Members<'_>) -> Resul
         _ => return Ok(()),
     };
     let wide = EventType::MassRevocation.as_str();
-    let problem = format!("alone makes a target of kind {}, which only type {wide} takes; a logout needs token, sid or sub", kind.as_str());
+    let problem = format!(
+        "alone makes a target of kind {}, which only type {wide} takes; a logout needs token, sid or sub",
+        kind.as_str()
+    );
     Err(members.invalid(member, &problem))
 }

@@ -34,13 +34,16 @@ impl<W: Write + Seek> Archive<W> {
     /// # Errors
     /// It cannot be written, or there is no next one.
     pub fn begin(&mut self) -> io::Result<Member<'_, W>> {
-        let name = MEMBERS.get(self.members.len()).ok_or_else(|| io::Error::other("an archive has no more members"))?;
+        let name = MEMBERS
+            .get(self.members.len())
+            .ok_or_else(|| io::Error::other("an archive has no more members"))?;
         self.out.write_all(&[0; tar::BLOCK])?;
         let pass = Pass::new(self.members.last().map(|member| member.head), name);
         Ok(Member { archive: self, name, pass })
     }
 
-    /// Writes the README, which is the last of [`MEMBERS`], the manifest and the signature. Returns the manifest, and what was written to.
+    /// Writes the README, which is the last of [`MEMBERS`], the manifest and the signature. Returns the
+    /// manifest, and what was written to.
     ///
     /// # Errors
     /// It cannot be written, or members are missing.
@@ -52,7 +55,8 @@ impl<W: Write + Seek> Archive<W> {
         readme.write(READ_ME.as_bytes())?;
         readme.end()?;
         let Self { mut out, incident, exported_at, members } = self;
-        let manifest = Manifest { format: FORMAT.to_owned(), incident, exported_at, signer: key.signer(), members };
+        let manifest =
+            Manifest { format: FORMAT.to_owned(), incident, exported_at, signer: key.signer(), members };
         let bytes = manifest.render();
         out.write_all(&manifest.render_tail(&bytes, &key.sign(&bytes)).ok_or_else(too_large)?)?;
         out.flush()?;
@@ -82,7 +86,9 @@ impl<W: Write + Seek> Member<'_, W> {
     pub fn end(self) -> io::Result<()> {
         let Self { archive, name, pass } = self;
         let seen = pass.finish();
-        let header = tar::header(name, seen.bytes, archive.exported_at.unix_timestamp().try_into().unwrap_or(0)).ok_or_else(too_large)?;
+        let header =
+            tar::header(name, seen.bytes, archive.exported_at.unix_timestamp().try_into().unwrap_or(0))
+                .ok_or_else(too_large)?;
         let out = &mut archive.out;
         out.write_all(&[0; tar::BLOCK][..tar::padding(seen.bytes)])?;
         let back = i64::try_from(tar::footprint(seen.bytes)).map_err(|_| too_large())?;
@@ -95,7 +101,10 @@ impl<W: Write + Seek> Member<'_, W> {
 }
 
 fn too_large() -> io::Error {
-    io::Error::new(io::ErrorKind::FileTooLarge, "a member is larger than 8 GiB, which is all that a tar file of this kind has room for")
+    io::Error::new(
+        io::ErrorKind::FileTooLarge,
+        "a member is larger than 8 GiB, which is all that a tar file of this kind has room for",
+    )
 }
 
 /// The same for every archive.

@@ -1,4 +1,5 @@
-//! Hashes of lines, each over the one before it: a line that was changed, removed, added or moved changes every later hash.
+//! Hashes of lines, each over the one before it: a line that was changed, removed, added or moved changes
+//! every later hash.
 
 use std::fmt;
 
@@ -73,7 +74,8 @@ impl Serialize for Hash {
 
 impl<'de> Deserialize<'de> for Hash {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::parse(&String::deserialize(deserializer)?).ok_or_else(|| de::Error::custom("a SHA-256 has 64 lower-case hex digits"))
+        Self::parse(&String::deserialize(deserializer)?)
+            .ok_or_else(|| de::Error::custom("a SHA-256 has 64 lower-case hex digits"))
     }
 }
 

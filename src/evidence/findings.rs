@@ -39,21 +39,29 @@ impl fmt::Display for Finding<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoManifest { at, name, length } if at >= length => {
-                write!(f, "no {MANIFEST} is left: the file was cut off at byte {length}, before the header of {name}")
+                write!(
+                    f,
+                    "no {MANIFEST} is left: the file was cut off at byte {length}, before the header of \
+                        {name}"
+                )
             }
             Self::NoManifest { at, name, .. } => {
                 write!(
                     f,
-                    "no {MANIFEST} can be found, and byte {at} does not start the header of {name}: no archive of this kind, or a damaged one"
+                    "no {MANIFEST} can be found, and byte {at} does not start the header of {name}: no \
+                        archive of this kind, or a damaged one"
                 )
             }
             Self::BadManifest(why) => write!(f, "{MANIFEST}: {why}"),
-            Self::BadFingerprint => write!(f, "{MANIFEST}: the signer's fingerprint is not that of the public key beside it"),
+            Self::BadFingerprint => {
+                write!(f, "{MANIFEST}: the signer's fingerprint is not that of the public key beside it")
+            }
             Self::NoSignature => write!(f, "{SIGNATURE}: it is missing, or no signature can be read from it"),
             Self::BadSignature(signer) => {
                 write!(
                     f,
-                    "{SIGNATURE}: not the signature of key {:?} over {MANIFEST}: one of the two was changed, or another key signed",
+                    "{SIGNATURE}: not the signature of key {:?} over {MANIFEST}: one of the two was changed, \
+                        or another key signed",
                     signer.key_id
                 )
             }
@@ -64,11 +72,19 @@ impl fmt::Display for Finding<'_> {
             Self::Length { found, exported } if found < exported => {
                 write!(f, "{} bytes were removed before {MANIFEST}", exported - found)
             }
-            Self::Length { found, exported } => write!(f, "{} bytes were added before {MANIFEST}", found - exported),
-            Self::Tail { at } => {
-                write!(f, "from byte {at} on, headers, padding, {SIGNATURE} or end of the archive are not as they were written")
+            Self::Length { found, exported } => {
+                write!(f, "{} bytes were added before {MANIFEST}", found - exported)
             }
-            Self::CutOff { length, exported } => write!(f, "the file was cut off: it ends at byte {length} instead of {exported}"),
+            Self::Tail { at } => {
+                write!(
+                    f,
+                    "from byte {at} on, headers, padding, {SIGNATURE} or end of the archive are not as they \
+                        were written"
+                )
+            }
+            Self::CutOff { length, exported } => {
+                write!(f, "the file was cut off: it ends at byte {length} instead of {exported}")
+            }
             Self::Appended { bytes } => write!(f, "{bytes} bytes were appended after the end of the archive"),
         }
     }
@@ -78,7 +94,12 @@ impl fmt::Display for Finding<'_> {
 fn content(f: &mut fmt::Formatter<'_>, entry: &Entry, seen: &Seen, is_shifted: bool) -> fmt::Result {
     let pairs = || entry.checkpoints.iter().zip(&seen.checkpoints);
     let same = pairs().take_while(|(exported, found): &(&Hash, &Hash)| exported == found).count() as u64;
-    write!(f, "{}: lines were changed, removed, added or moved, the first of them between line {} and ", entry.name, same * STRIDE + 1)?;
+    write!(
+        f,
+        "{}: lines were changed, removed, added or moved, the first of them between line {} and ",
+        entry.name,
+        same * STRIDE + 1
+    )?;
     if same < pairs().count() as u64 {
         write!(f, "line {}", (same + 1) * STRIDE)?;
     } else {

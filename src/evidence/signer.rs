@@ -61,13 +61,15 @@ impl SigningKey {
         let (id, key) = seal::read_entry(entry)?;
         let mut seed = Zeroizing::new([0; KEY_LEN]);
         let extracted = Salt::new(HKDF_SHA256, &[]).extract(&key);
-        let filled = extracted.expand(&[PURPOSE], HKDF_SHA256).and_then(|expanded| expanded.fill(seed.as_mut_slice()));
+        let filled =
+            extracted.expand(&[PURPOSE], HKDF_SHA256).and_then(|expanded| expanded.fill(seed.as_mut_slice()));
         filled.map_err(|_| "has a key that no signing key can be derived from")?;
         Self::new(format!("sealing:{id}"), seed.as_slice())
     }
 
     fn new(id: String, seed: &[u8]) -> Result<Self, &'static str> {
-        let pair = Ed25519KeyPair::from_seed_unchecked(seed).map_err(|_| "has a key that the signature scheme refuses")?;
+        let pair = Ed25519KeyPair::from_seed_unchecked(seed)
+            .map_err(|_| "has a key that the signature scheme refuses")?;
         Ok(Self { id, pair })
     }
 

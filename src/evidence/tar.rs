@@ -1,4 +1,5 @@
-//! The few lines of ustar that are needed (POSIX.1-2017, pax, "ustar Interchange Format"): one kind of header, always the same bytes for the same member.
+//! The few lines of ustar that are needed (POSIX.1-2017, pax, "ustar Interchange Format"): one kind of
+//! header, always the same bytes for the same member.
 
 /// Headers and contents start at multiples of this.
 pub(super) const BLOCK: usize = 512;
@@ -35,9 +36,16 @@ pub(super) fn header(name: &str, size: u64, mtime: u64) -> Option<[u8; BLOCK]> {
 
 /// The size that a header of this name gives; `None`: it is no such header.
 pub(super) fn size(block: &[u8], name: &str) -> Option<u64> {
-    let is_its = block.len() == BLOCK && block.starts_with(name.as_bytes()) && block[name.len()] == 0 && &block[257..262] == b"ustar";
+    let is_its = block.len() == BLOCK
+        && block.starts_with(name.as_bytes())
+        && block[name.len()] == 0
+        && &block[257..262] == b"ustar";
     let digits = std::str::from_utf8(block.get(SIZE)?.strip_suffix(b"\0")?).ok()?;
-    if is_its && digits.bytes().all(|byte| byte.is_ascii_digit()) { u64::from_str_radix(digits, 8).ok() } else { None }
+    if is_its && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        u64::from_str_radix(digits, 8).ok()
+    } else {
+        None
+    }
 }
 
 /// Zeros after so many bytes of content.

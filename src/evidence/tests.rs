@@ -39,7 +39,10 @@ fn findings(bytes: &[u8]) -> Vec<String> {
 }
 
 fn place(bytes: &[u8], text: &str) -> usize {
-    bytes.windows(text.len()).position(|window| window == text.as_bytes()).unwrap_or_else(|| panic!("{text} is in the archive"))
+    bytes
+        .windows(text.len())
+        .position(|window| window == text.as_bytes())
+        .unwrap_or_else(|| panic!("{text} is in the archive"))
 }
 
 #[test]
@@ -48,9 +51,15 @@ fn what_was_written_verifies() {
         let verified = check(&archive(lines));
         assert_eq!((verified.findings.as_slice(), verified.is_known), (&[][..], true), "{lines} lines");
         let manifest = verified.manifest.unwrap();
-        assert_eq!((manifest.incident.as_str(), manifest.exported_at), ("leak", datetime!(2026-11-26 07:00 UTC)));
+        assert_eq!(
+            (manifest.incident.as_str(), manifest.exported_at),
+            ("leak", datetime!(2026-11-26 07:00 UTC))
+        );
         assert_eq!(manifest.members.iter().map(|member| member.name.as_str()).collect::<Vec<_>>(), MEMBERS);
-        assert_eq!((manifest.members[1].rows, manifest.members[1].checkpoints.len()), (lines as u64, lines / 1000));
+        assert_eq!(
+            (manifest.members[1].rows, manifest.members[1].checkpoints.len()),
+            (lines as u64, lines / 1000)
+        );
     }
 }
 
@@ -77,7 +86,12 @@ fn the_chain_is_the_one_that_is_written_down() {
 fn members_cannot_be_left_out_or_added() {
     let mut archive = Archive::new(Cursor::new(Vec::new()), "leak", datetime!(2026-11-26 07:00 UTC));
     archive.begin().unwrap().end().unwrap();
-    assert!(archive.finish(&key("A")).err().is_some_and(|error| error.to_string() == "revocations.ndjson is missing"));
+    assert!(
+        archive
+            .finish(&key("A"))
+            .err()
+            .is_some_and(|error| error.to_string() == "revocations.ndjson is missing")
+    );
     let mut archive = Archive::new(Cursor::new(Vec::new()), "leak", datetime!(2026-11-26 07:00 UTC));
     MEMBERS.iter().for_each(|_| archive.begin().unwrap().end().unwrap());
     assert!(archive.begin().is_err());
@@ -85,7 +99,9 @@ fn members_cannot_be_left_out_or_added() {
 
 #[test]
 fn a_header_has_no_room_for_more_than_8_gib() {
-    assert!(tar::header("a", tar::LARGEST, 0).is_some_and(|block| tar::size(&block, "a") == Some(tar::LARGEST)));
+    assert!(
+        tar::header("a", tar::LARGEST, 0).is_some_and(|block| tar::size(&block, "a") == Some(tar::LARGEST))
+    );
     assert!(tar::header("a", tar::LARGEST + 1, 0).is_none());
     assert_eq!([0, 1, 511, 512, 513].map(tar::padding), [0, 511, 1, 0, 511]);
 }
@@ -95,7 +111,12 @@ fn a_hash_is_read_from_lower_case_hex_only() {
     let hash = Hash::of(&[b"a"]);
     assert_eq!(hash.to_string(), "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb");
     assert_eq!(Hash::parse(&hash.to_string()), Some(hash));
-    for bad in [&hash.to_string()[1..], &format!("{hash}0"), &hash.to_string().to_uppercase(), &format!("+{}", &hash.to_string()[1..])] {
+    for bad in [
+        &hash.to_string()[1..],
+        &format!("{hash}0"),
+        &hash.to_string().to_uppercase(),
+        &format!("+{}", &hash.to_string()[1..]),
+    ] {
         assert_eq!(Hash::parse(bad), None, "{bad}");
     }
 }

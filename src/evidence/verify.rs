@@ -14,11 +14,13 @@ const CHUNK: usize = 128 * 1024;
 
 /// What came out.
 pub struct Verified {
-    /// What the archive says of itself, where that can be read. To be believed only where nothing was found and the signer is known.
+    /// What the archive says of itself, where that can be read. To be believed only where nothing was found
+    /// and the signer is known.
     pub manifest: Option<Manifest>,
     /// Whether a trusted key signed it.
     pub is_known: bool,
-    /// What is not as it was exported, a sentence each; none: the signer of the manifest has signed exactly this file.
+    /// What is not as it was exported, a sentence each; none: the signer of the manifest has signed exactly
+    /// this file.
     pub findings: Vec<String>,
 }
 
@@ -52,7 +54,8 @@ struct Check<R> {
 
 /// Where things are.
 struct Layout {
-    /// The members' sizes by their headers; `None`: the headers do not lead to the manifest, and the sizes that it gives must serve.
+    /// The members' sizes by their headers; `None`: the headers do not lead to the manifest, and the sizes
+    /// that it gives must serve.
     sizes: Option<Vec<u64>>,
     manifest_at: u64,
     manifest_bytes: u64,
@@ -98,7 +101,11 @@ impl<R: Read + Seek> Check<R> {
                 return Ok(found);
             };
             if name == MANIFEST {
-                return Ok(Some(Layout { sizes: Some(sizes), manifest_at: at, manifest_bytes: size.min(LARGEST_MANIFEST) }));
+                return Ok(Some(Layout {
+                    sizes: Some(sizes),
+                    manifest_at: at,
+                    manifest_bytes: size.min(LARGEST_MANIFEST),
+                }));
             }
             sizes.push(size);
             at += tar::footprint(size);
@@ -113,7 +120,11 @@ impl<R: Read + Seek> Check<R> {
         while at >= least + block {
             at -= block;
             if let Some(size) = tar::size(&self.read(at, block)?, MANIFEST) {
-                return Ok(Some(Layout { sizes: None, manifest_at: at, manifest_bytes: size.min(LARGEST_MANIFEST) }));
+                return Ok(Some(Layout {
+                    sizes: None,
+                    manifest_at: at,
+                    manifest_bytes: size.min(LARGEST_MANIFEST),
+                }));
             }
         }
         Ok(None)
@@ -134,7 +145,9 @@ impl<R: Read + Seek> Check<R> {
             }
             Some(_) => {}
         }
-        let expected = manifest.render_tail(bytes, &signature.unwrap_or_else(|| vec![0; SIGNATURE_LEN])).unwrap_or_default();
+        let expected = manifest
+            .render_tail(bytes, &signature.unwrap_or_else(|| vec![0; SIGNATURE_LEN]))
+            .unwrap_or_default();
         self.compare_tail(&expected, at)
     }
 
@@ -159,8 +172,16 @@ impl<R: Read + Seek> Check<R> {
         }
         let (mut at, mut previous) = (0, None);
         for (index, entry) in manifest.members.iter().enumerate() {
-            let size = layout.sizes.as_ref().and_then(|sizes| sizes.get(index)).map_or(entry.bytes, |size| *size);
-            let is_sound = self.check_member(entry, at, size, manifest.mtime(), Pass::new(previous, &entry.name), is_shifted)?;
+            let size =
+                layout.sizes.as_ref().and_then(|sizes| sizes.get(index)).map_or(entry.bytes, |size| *size);
+            let is_sound = self.check_member(
+                entry,
+                at,
+                size,
+                manifest.mtime(),
+                Pass::new(previous, &entry.name),
+                is_shifted,
+            )?;
             // Behind the first gap nothing is where it was.
             if is_shifted && !is_sound {
                 break;
@@ -172,7 +193,15 @@ impl<R: Read + Seek> Check<R> {
     }
 
     /// Whether everything about it is as it was exported.
-    fn check_member(&mut self, entry: &Entry, at: u64, size: u64, mtime: u64, pass: Pass, is_shifted: bool) -> io::Result<bool> {
+    fn check_member(
+        &mut self,
+        entry: &Entry,
+        at: u64,
+        size: u64,
+        mtime: u64,
+        pass: Pass,
+        is_shifted: bool,
+    ) -> io::Result<bool> {
         let before = self.findings.len();
         let header = self.read(at, tar::BLOCK as u64)?;
         if tar::header(&entry.name, size, mtime).is_none_or(|expected| header != expected) {

@@ -18,9 +18,11 @@ const SKEW: Duration = Duration::from_secs(600);
 
 /// So many messages behind a snapshot are worth another one: a verifier reads them within half a second.
 const WORTH_A_FOLD: u64 = 20_000;
-/// So many are while there is much else to do: folding takes of the same processor and broker, and can wait. They are read within three seconds.
+/// So many are while there is much else to do: folding takes of the same processor and broker, and can wait.
+/// They are read within three seconds.
 const WORTH_A_FOLD_NOW: u64 = 100_000;
-/// Nor is one worth it before the log has grown by this fraction of the last one's entries, all of which are read and written again.
+/// Nor is one worth it before the log has grown by this fraction of the last one's entries, all of which are
+/// read and written again.
 const GROWTH: u64 = 10;
 /// Fewer messages are worth one only now and then, so that little is left to read in quiet times, too.
 const FEW: u64 = 1000;
@@ -28,7 +30,8 @@ const NOW_AND_THEN: Duration = Duration::from_secs(3600);
 /// Somebody who folds says so at least every 20 s.
 const GIVEN_UP_AFTER: Duration = Duration::from_secs(60);
 
-/// Whether the log should be folded now, by a worker that is busy or not. Of bytes there is no rule: what makes messages long is entries, and the live ones are read in any case.
+/// Whether the log should be folded now, by a worker that is busy or not. Of bytes there is no rule: what
+/// makes messages long is entries, and the live ones are read in any case.
 pub fn is_due(log: &Ends, latest: &Latest, is_busy: bool, now: OffsetDateTime) -> bool {
     let (few, worth_it) = if is_busy { (WORTH_A_FOLD_NOW, WORTH_A_FOLD_NOW) } else { (FEW, WORTH_A_FOLD) };
     if latest.unfinished.is_some_and(|at| now - at < GIVEN_UP_AFTER) {
@@ -41,7 +44,8 @@ pub fn is_due(log: &Ends, latest: &Latest, is_busy: bool, now: OffsetDateTime) -
     messages >= worth_it.max(snapshot.end.entries / GROWTH) || (messages >= few && (is_old || is_another_log))
 }
 
-/// The members of an entry that folding looks at. The rest is passed on as it is, also what this release does not know.
+/// The members of an entry that folding looks at. The rest is passed on as it is, also what this release does
+/// not know.
 #[derive(Deserialize)]
 struct Expiry {
     #[serde(with = "time::serde::rfc3339")]
@@ -62,7 +66,8 @@ impl Folder {
         Self { forgotten: now - SKEW, seen: HashSet::new(), part: Vec::new(), bytes: 0 }
     }
 
-    /// Adds an entry, unless it has expired or is there already; returns the part that is full with it. One without a time of expiry is not an entry.
+    /// Adds an entry, unless it has expired or is there already; returns the part that is full with it. One
+    /// without a time of expiry is not an entry.
     pub fn add(&mut self, target: &RawValue) -> Option<Vec<Box<RawValue>>> {
         let Expiry { expires_at } = serde_json::from_str(target.get()).ok()?;
         if expires_at <= self.forgotten {
@@ -89,7 +94,8 @@ impl Folder {
     }
 }
 
-/// An entry without the member `event`, which counts the events of its own message: outside that it means nothing, and hides that two are the same.
+/// An entry without the member `event`, which counts the events of its own message: outside that it means
+/// nothing, and hides that two are the same.
 fn without_event(target: &RawValue) -> Box<RawValue> {
     let stripped = || {
         let mut members: BTreeMap<&str, &RawValue> = serde_json::from_str(target.get()).ok()?;
@@ -130,12 +136,20 @@ mod tests {
         let mut with_event = entry(1, 60);
         with_event["event"] = json!(3);
         let kept = [entry(1, 60), entry(2, 1), entry(2, 2), entry(3, -9)];
-        let left_out = [entry(1, 60), with_event, entry(4, -11), json!({ "kind": "token" }), json!({ "expires_at": "soon" }), json!(7)];
+        let left_out = [
+            entry(1, 60),
+            with_event,
+            entry(4, -11),
+            json!({ "kind": "token" }),
+            json!({ "expires_at": "soon" }),
+            json!(7),
+        ];
         for target in kept.iter().chain(&left_out) {
             assert!(folder.add(&raw(target)).is_none(), "no part is full");
         }
         assert_eq!(folder.entries(), 4);
-        let rest: Vec<serde_json::Value> = folder.rest().iter().map(|raw| serde_json::from_str(raw.get()).unwrap()).collect();
+        let rest: Vec<serde_json::Value> =
+            folder.rest().iter().map(|raw| serde_json::from_str(raw.get()).unwrap()).collect();
         assert_eq!(rest, kept);
         assert!(folder.rest().is_empty());
     }
@@ -174,7 +188,10 @@ mod tests {
             publishers: BTreeMap::new(),
             publishers_since: None,
         };
-        Latest { complete: Some(Snapshot { id: "s".to_owned(), offset: 0, end, mark: mark(offset, minutes) }), ..Latest::default() }
+        Latest {
+            complete: Some(Snapshot { id: "s".to_owned(), offset: 0, end, mark: mark(offset, minutes) }),
+            ..Latest::default()
+        }
     }
 
     #[test]
@@ -201,7 +218,11 @@ mod tests {
         }
         for (seconds, due) in [(0, false), (59, false), (60, true)] {
             let unfinished = Some(NOW - Duration::from_secs(seconds));
-            assert_eq!(is_due(&log(90_000), &Latest { unfinished, ..latest(0, 0, 0) }, false, NOW), due, "somebody folded {seconds} s ago");
+            assert_eq!(
+                is_due(&log(90_000), &Latest { unfinished, ..latest(0, 0, 0) }, false, NOW),
+                due,
+                "somebody folded {seconds} s ago"
+            );
         }
     }
 }

@@ -21,7 +21,10 @@ pub(super) struct AccessKey {
 
 impl AccessKey {
     /// The access key of `config`.
-    pub(super) fn new(setup: &Setup<'_>, config: &GenauthManagementConfig) -> Result<Self, ProviderSetupError> {
+    pub(super) fn new(
+        setup: &Setup<'_>,
+        config: &GenauthManagementConfig,
+    ) -> Result<Self, ProviderSetupError> {
         let endpoint = setup.url_under("management_host", &config.host, "/api/v3/get-management-token")?;
         Ok(Self { endpoint, id: config.access_key_id.clone(), secret: config.access_key_secret.clone() })
     }
@@ -29,7 +32,9 @@ impl AccessKey {
     /// One request for a token.
     pub(super) async fn ask(&self, http: &Http) -> Result<Bearer, Answer> {
         let body = json!({ "accessKeyId": self.id, "accessKeySecret": self.secret.expose() });
-        let reply = http.send(Call::new(Method::POST, &self.endpoint).json(&body).secrets([self.secret.expose()])).await?;
+        let reply = http
+            .send(Call::new(Method::POST, &self.endpoint).json(&body).secrets([self.secret.expose()]))
+            .await?;
         let (token, expires_in) = classify(&reply)?;
         Bearer::new("Bearer", token, Some(lifetime(expires_in))).ok_or_else(|| unpresentable(&reply))
     }
@@ -43,10 +48,15 @@ fn classify(reply: &Reply<'_>) -> Result<(String, Option<u64>), Answer> {
     let body = reply.json().unwrap_or_default();
     let token = body.pointer("/data/access_token").and_then(Value::as_str);
     match (body.get("statusCode").and_then(Value::as_u64), token) {
-        (Some(200), Some(token)) => Ok((token.to_owned(), body.pointer("/data/expires_in").and_then(Value::as_u64))),
+        (Some(200), Some(token)) => {
+            Ok((token.to_owned(), body.pointer("/data/expires_in").and_then(Value::as_u64)))
+        }
         (Some(429 | 500 | 502 | 503), _) => Err(reply.transient()),
-        (Some(200) | None, _) => Err(reply.fails_silently(Verdict::Misconfigured, "no token in it: check management_host")),
-        _ => Err(reply.fails(Verdict::Misconfigured, "no token is given: check access_key_id and access_key_secret")),
+        (Some(200) | None, _) => {
+            Err(reply.fails_silently(Verdict::Misconfigured, "no token in it: check management_host"))
+        }
+        _ => Err(reply
+            .fails(Verdict::Misconfigured, "no token is given: check access_key_id and access_key_secret")),
     }
 }
 
@@ -75,7 +85,8 @@ mod tests {
 
     #[test]
     fn a_token_comes_with_its_lifetime() {
-        let given = classify(&reply(200, r#"{"statusCode":200,"data":{"access_token":"t","expires_in":7200}}"#));
+        let given =
+            classify(&reply(200, r#"{"statusCode":200,"data":{"access_token":"t","expires_in":7200}}"#));
         assert_eq!(given.ok(), Some(("t".to_owned(), Some(7200))));
     }
 }

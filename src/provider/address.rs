@@ -13,9 +13,11 @@ pub(super) struct Address {
 }
 
 impl Address {
-    /// `path` after `base`, with its first `{}` filled by the first of `ids`, and so on. The ids are percent-encoded; a query in `path` stays.
+    /// `path` after `base`, with its first `{}` filled by the first of `ids`, and so on. The ids are
+    /// percent-encoded; a query in `path` stays.
     ///
-    /// `Refused` where an id cannot stand in a path: URLs know no way to write `.` and `..` as names, and nothing is named by the empty one.
+    /// `Refused` where an id cannot stand in a path: URLs know no way to write `.` and `..` as names, and
+    /// nothing is named by the empty one.
     pub(super) fn new(base: &Url, path: &str, ids: &[&str]) -> Result<Self, Answer> {
         let mut filled = String::from(base.as_str().trim_end_matches('/'));
         let mut ids = ids.iter();
@@ -26,7 +28,8 @@ impl Address {
             filled.push_str(piece);
         }
         let url = Url::parse(&filled).map_err(|_| unpresentable())?;
-        let shown = format!("{}{}", place(base).trim_end_matches('/'), path.split('?').next().unwrap_or_default());
+        let shown =
+            format!("{}{}", place(base).trim_end_matches('/'), path.split('?').next().unwrap_or_default());
         Ok(Self { url, shown })
     }
 
@@ -51,7 +54,11 @@ pub(super) fn segment(id: &str) -> Option<String> {
 }
 
 fn unpresentable() -> Answer {
-    Answer::failed(Verdict::Refused, None, "the id cannot stand in a URL's path: it is no id of this provider")
+    Answer::failed(
+        Verdict::Refused,
+        None,
+        "the id cannot stand in a URL's path: it is no id of this provider",
+    )
 }
 
 #[cfg(test)]
@@ -59,7 +66,11 @@ mod tests {
     use super::*;
 
     fn address(id: &str) -> Result<Address, Answer> {
-        Address::new(&Url::parse("https://id.example.com/auth/").unwrap(), "/users/{}/sessions?all=true", &[id])
+        Address::new(
+            &Url::parse("https://id.example.com/auth/").unwrap(),
+            "/users/{}/sessions?all=true",
+            &[id],
+        )
     }
 
     #[test]
@@ -78,7 +89,10 @@ mod tests {
         ];
         for (id, written) in rows {
             let address = address(id).ok().unwrap();
-            assert_eq!(address.url().as_str(), format!("https://id.example.com/auth/users/{written}/sessions?all=true"));
+            assert_eq!(
+                address.url().as_str(),
+                format!("https://id.example.com/auth/users/{written}/sessions?all=true")
+            );
             assert_eq!(address.shown(), "https://id.example.com/auth/users/{}/sessions");
         }
     }

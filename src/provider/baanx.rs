@@ -5,8 +5,8 @@
 //! | access | `POST /v1/auth/logout` | ends exactly the access token it bears; the event named no other |
 //! | refresh | `DELETE /v1/auth/oauth/revoke` | the only call that ends refresh tokens: all tokens of this client for the user |
 //!
-//! A token without a hint goes by its prefix (`refresh_token_…`), else as an access token. A refresh token is never exchanged
-//! for an access token to revoke with: that would create a credential in order to end one.
+//! A token without a hint goes by its prefix (`refresh_token_…`), else as an access token. A refresh token is
+//! never exchanged for an access token to revoke with: that would create a credential in order to end one.
 
 use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
@@ -44,7 +44,8 @@ impl Baanx {
             logout: endpoint("/v1/auth/logout")?,
             revoke: endpoint("/v1/auth/oauth/revoke")?,
             client_key: config.client_key.clone(),
-            client_key_header: header.ok_or_else(|| setup.refuse("client_key", "cannot stand in an HTTP header"))?,
+            client_key_header: header
+                .ok_or_else(|| setup.refuse("client_key", "cannot stand in an HTTP header"))?,
             us_env: config.us_env.map(|us| HeaderValue::from_static(if us { "true" } else { "false" })),
         })
     }
@@ -60,7 +61,9 @@ impl Baanx {
             TokenTypeHint::AccessToken => (Method::POST, &self.logout),
             TokenTypeHint::RefreshToken => (Method::DELETE, &self.revoke),
         };
-        let call = Call::new(method, url).header(AUTHORIZATION, bearer).header(CLIENT_KEY, self.client_key_header.clone());
+        let call = Call::new(method, url)
+            .header(AUTHORIZATION, bearer)
+            .header(CLIENT_KEY, self.client_key_header.clone());
         let call = self.us_env.iter().fold(call, |call, us| call.header(US_ENV, us.clone()));
         let call = call.secrets([token.token.expose(), self.client_key.expose()]);
         http.send(call).await.map_or_else(|failure| failure, |reply| classify(&reply, kind))
@@ -86,22 +89,28 @@ pub(super) fn classify(reply: &Reply<'_>, kind: TokenTypeHint) -> Answer {
     match (reply.status, success, kind) {
         (200..=299, Some(true), _) => reply.accepted(),
         (200..=299, _, _) => reply.no_yes().unwrap_or_else(|| reply.transient()),
-        // The bearer no longer opens anything, so the access token is dead. Whether its refresh token lives on, nobody was asked.
-        (401, _, TokenTypeHint::AccessToken) => {
-            reply.fails(Verdict::Done(Proof::AlreadyInvalid), "the access token is dead, its refresh token's state is not proven")
-        }
-        // The bearer did not authenticate the call: that proves nothing about a refresh token, which may live for months.
-        (401, _, TokenTypeHint::RefreshToken) => {
-            reply.fails(Verdict::Refused, "the refresh token may still live: end it at the provider, then cancel")
-        }
+        // The bearer no longer opens anything, so the access token is dead. Whether its refresh token lives
+        // on, nobody was asked.
+        (401, _, TokenTypeHint::AccessToken) => reply.fails(
+            Verdict::Done(Proof::AlreadyInvalid),
+            "the access token is dead, its refresh token's state is not proven",
+        ),
+        // The bearer did not authenticate the call: that proves nothing about a refresh token, which may live
+        // for months.
+        (401, _, TokenTypeHint::RefreshToken) => reply
+            .fails(Verdict::Refused, "the refresh token may still live: end it at the provider, then cancel"),
         (402 | 403 | 498 | 499, _, _) => reply.doubted(),
-        _ => reply.fails(Verdict::Refused, "the provider refuses this token: see its log, then retry or cancel"),
+        _ => reply
+            .fails(Verdict::Refused, "the provider refuses this token: see its log, then retry or cancel"),
     }
 }
 
 fn unpresentable() -> Answer {
-    let error =
-        Some("the token holds control characters and cannot stand in an Authorization header: it is no token of this provider".to_owned());
+    let error = Some(
+        "the token holds control characters and cannot stand in an Authorization header: it is no token \
+            of this provider"
+            .to_owned(),
+    );
     Answer { verdict: Verdict::Refused, http_status: None, error, retry_after: None }
 }
 

@@ -1,4 +1,5 @@
-//! The bearer of administrative calls: kept until shortly before its end, and got anew, once an attempt, where the provider refuses it.
+//! The bearer of administrative calls: kept until shortly before its end, and got anew, once an attempt,
+//! where the provider refuses it.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -32,7 +33,8 @@ pub(super) struct Bearer {
 }
 
 impl Bearer {
-    /// The token, which is used for `lifetime` less a margin; `None`: for ever. Fails where it cannot stand in a header.
+    /// The token, which is used for `lifetime` less a margin; `None`: for ever. Fails where it cannot stand
+    /// in a header.
     pub(super) fn new(scheme: &str, token: String, lifetime: Option<Duration>) -> Option<Self> {
         let token = Zeroizing::new(token);
         let header = sensitive_header(&Zeroizing::new(format!("{scheme} {}", token.as_str())))?;
@@ -47,7 +49,8 @@ impl Bearer {
 
     /// Sends `call` with this token. A 401 tells that the token is no longer good.
     pub(super) async fn send<'a>(&'a self, http: &Http, call: Call<'a>) -> Result<Reply<'a>, Answer> {
-        let reply = http.send(call.header(AUTHORIZATION, self.header.clone()).secrets([self.token.as_str()])).await?;
+        let reply =
+            http.send(call.header(AUTHORIZATION, self.header.clone()).secrets([self.token.as_str()])).await?;
         if reply.status == 401 {
             self.deny();
         }
@@ -99,7 +102,12 @@ impl Source {
     }
 
     /// A token that does not end.
-    pub(super) fn fixed(setup: &Setup<'_>, setting: &str, scheme: &str, token: &Secret) -> Result<Self, ProviderSetupError> {
+    pub(super) fn fixed(
+        setup: &Setup<'_>,
+        setting: &str,
+        scheme: &str,
+        token: &Secret,
+    ) -> Result<Self, ProviderSetupError> {
         let bearer = Bearer::new(scheme, token.expose().to_owned(), None);
         let bearer = bearer.ok_or_else(|| setup.refuse(setting, "cannot stand in an HTTP header"))?;
         Ok(Self::Fixed(Arc::new(bearer)))
@@ -118,10 +126,15 @@ impl Bearers {
         Self { source, kept: RwLock::new(None) }
     }
 
-    /// Runs `attempt` with the bearer; once more with a new one where the provider refused one that had been kept.
+    /// Runs `attempt` with the bearer; once more with a new one where the provider refused one that had been
+    /// kept.
     ///
     /// All of the attempt is repeated, so each of its calls must be one that may come twice.
-    pub(super) async fn lend<F: Future<Output = Result<Answer, Answer>>>(&self, http: &Http, attempt: impl Fn(Arc<Bearer>) -> F) -> Answer {
+    pub(super) async fn lend<F: Future<Output = Result<Answer, Answer>>>(
+        &self,
+        http: &Http,
+        attempt: impl Fn(Arc<Bearer>) -> F,
+    ) -> Answer {
         self.attempt_twice(http, attempt).await.unwrap_or_else(|failure| failure)
     }
 
@@ -177,7 +190,15 @@ mod tests {
 
     #[test]
     fn a_token_is_used_until_shortly_before_its_end() {
-        let rows = [(Some(0), 0), (Some(20), 10), (Some(60), 30), (Some(61), 31), (Some(300), 270), (Some(7200), 7170), (None, 30)];
+        let rows = [
+            (Some(0), 0),
+            (Some(20), 10),
+            (Some(60), 30),
+            (Some(61), 31),
+            (Some(300), 270),
+            (Some(7200), 7170),
+            (None, 30),
+        ];
         for (expires_in, seconds) in rows {
             assert_eq!(usable(lifetime(expires_in)), Duration::from_secs(seconds), "{expires_in:?}");
         }
@@ -186,7 +207,8 @@ mod tests {
 
     #[test]
     fn a_bearer_that_was_refused_or_has_ended_is_not_good() {
-        let bearer = |seconds| Bearer::new("Bearer", "t".to_owned(), Some(Duration::from_secs(seconds))).unwrap();
+        let bearer =
+            |seconds| Bearer::new("Bearer", "t".to_owned(), Some(Duration::from_secs(seconds))).unwrap();
         assert!(bearer(300).is_good() && !bearer(0).is_good());
         let refused = bearer(300);
         refused.deny();

@@ -1,4 +1,5 @@
-//! A response's body: the one place that decodes it. Whatever encoding or mark it has, its members are found, or it counts as unknown.
+//! A response's body: the one place that decodes it. Whatever encoding or mark it has, its members are found,
+//! or it counts as unknown.
 
 use serde_json::{Map, Value};
 use url::form_urlencoded;
@@ -29,7 +30,10 @@ impl Body {
     /// Reads `bytes`, with the response's `Content-Type` and `Content-Encoding` where it has them.
     pub(super) fn read(bytes: &[u8], content_type: Option<&str>, encoding: Option<&str>) -> Self {
         let kind = content_type.unwrap_or_default().to_ascii_lowercase();
-        if encoding.is_some_and(|encoding| !matches!(encoding.trim().to_ascii_lowercase().as_str(), "" | "identity")) && !bytes.is_empty() {
+        if encoding
+            .is_some_and(|encoding| !matches!(encoding.trim().to_ascii_lowercase().as_str(), "" | "identity"))
+            && !bytes.is_empty()
+        {
             return Self::Encoded;
         }
         let text = text(bytes, &kind);
@@ -64,7 +68,8 @@ fn shape(text: &str, kind: &str) -> Body {
     let text = markup::behind_comments(text);
     if text.starts_with('<') {
         // What says that it is a page is one, unless it has an error to tell.
-        let fields = markup::elements(text).filter(|fields| !kind.contains("html") || fields.get("error").is_some());
+        let fields =
+            markup::elements(text).filter(|fields| !kind.contains("html") || fields.get("error").is_some());
         return fields.map_or(Body::Page, Body::Fields);
     }
     // A template wrote it as if it were for a page.
@@ -86,7 +91,11 @@ fn shape(text: &str, kind: &str) -> Body {
 
 /// JSON that was written as a JSON string is read as what it was.
 fn unquoted(document: Document) -> Document {
-    let inner = document.value.as_str().filter(|text| text.trim_start().starts_with(['{', '['])).and_then(lenient::parse);
+    let inner = document
+        .value
+        .as_str()
+        .filter(|text| text.trim_start().starts_with(['{', '[']))
+        .and_then(lenient::parse);
     inner.unwrap_or(document)
 }
 
@@ -99,12 +108,16 @@ fn form(text: &str) -> Option<Value> {
         return None;
     }
     let mut members = Map::new();
-    let fields = text.split(['&', ';', '\r', '\n']).flat_map(|field| form_urlencoded::parse(field.as_bytes()));
-    fields.for_each(|(name, value)| insert(&mut members, name.trim().to_owned(), Value::String(value.trim().to_owned())));
+    let fields =
+        text.split(['&', ';', '\r', '\n']).flat_map(|field| form_urlencoded::parse(field.as_bytes()));
+    fields.for_each(|(name, value)| {
+        insert(&mut members, name.trim().to_owned(), Value::String(value.trim().to_owned()))
+    });
     Some(Value::Object(members))
 }
 
-/// Decoded by its mark, else by where its NULs stand (RFC 4627 section 3), else as the type says, else UTF-8, else ISO-8859-1.
+/// Decoded by its mark, else by where its NULs stand (RFC 4627 section 3), else as the type says, else UTF-8,
+/// else ISO-8859-1.
 fn text(bytes: &[u8], kind: &str) -> String {
     let says = |charset: &str| kind.contains("charset") && kind.contains(charset);
     match bytes {
@@ -124,7 +137,12 @@ fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> String {
 }
 
 fn utf32(bytes: &[u8], unit: fn([u8; 4]) -> u32) -> String {
-    bytes.as_chunks().0.iter().map(|bytes| char::from_u32(unit(*bytes)).unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
+    bytes
+        .as_chunks()
+        .0
+        .iter()
+        .map(|bytes| char::from_u32(unit(*bytes)).unwrap_or(char::REPLACEMENT_CHARACTER))
+        .collect()
 }
 
 /// UTF-8, of which a cut at the end may leave a part; everything else has a character a byte.
@@ -138,7 +156,10 @@ fn bytewise(bytes: &[u8]) -> String {
 
 /// White space, marks and padding around a body.
 fn is_blank(c: char) -> bool {
-    c.is_whitespace() || c.is_control() || matches!(c, '\u{feff}' | '\u{fffe}' | '\u{200b}' | '\u{fffd}') || matches!(c, 'ï' | '»' | '¿')
+    c.is_whitespace()
+        || c.is_control()
+        || matches!(c, '\u{feff}' | '\u{fffe}' | '\u{200b}' | '\u{fffd}')
+        || matches!(c, 'ï' | '»' | '¿')
 }
 
 #[cfg(test)]
@@ -155,7 +176,8 @@ mod tests {
     #[test]
     fn an_error_is_found_in_every_encoding() {
         let utf16 = |bytes: fn(u16) -> [u8; 2]| JSON.encode_utf16().flat_map(bytes).collect::<Vec<_>>();
-        let utf32 = |bytes: fn(u32) -> [u8; 4]| JSON.chars().flat_map(|c| bytes(u32::from(c))).collect::<Vec<_>>();
+        let utf32 =
+            |bytes: fn(u32) -> [u8; 4]| JSON.chars().flat_map(|c| bytes(u32::from(c))).collect::<Vec<_>>();
         let latin1: Vec<u8> = JSON.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();
         let marked = |mark: &[u8], text: Vec<u8>| [mark, &text].concat();
         let rows = [
@@ -205,7 +227,10 @@ mod tests {
     #[test]
     fn a_body_that_nobody_asked_to_be_compressed_is_not_read() {
         for encoding in ["gzip", "br", "deflate, gzip"] {
-            assert!(matches!(Body::read(b"\x1f\x8b\x08\0", None, Some(encoding)), Body::Encoded), "{encoding}");
+            assert!(
+                matches!(Body::read(b"\x1f\x8b\x08\0", None, Some(encoding)), Body::Encoded),
+                "{encoding}"
+            );
             assert!(matches!(Body::read(b"", None, Some(encoding)), Body::Empty), "{encoding}");
         }
         assert!(matches!(Body::read(b"{}", None, Some("identity")), Body::Json(_)));

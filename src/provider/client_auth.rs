@@ -1,4 +1,5 @@
-//! OAuth client authentication (RFC 6749 section 2.3): exactly one mechanism a request, as configured, never chosen from metadata.
+//! OAuth client authentication (RFC 6749 section 2.3): exactly one mechanism a request, as configured, never
+//! chosen from metadata.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -32,9 +33,16 @@ enum Proof {
 
 impl Client {
     /// The client of `config`; a method that needs a secret is refused without one.
-    pub(super) fn new(setup: &Setup<'_>, config: &ClientConfig, encoding: BasicEncoding) -> Result<Self, ProviderSetupError> {
-        let secret =
-            || config.secret.clone().ok_or_else(|| setup.refuse("client_secret", r#"is missing; set it, or client_auth = "none""#));
+    pub(super) fn new(
+        setup: &Setup<'_>,
+        config: &ClientConfig,
+        encoding: BasicEncoding,
+    ) -> Result<Self, ProviderSetupError> {
+        let secret = || {
+            config.secret.clone().ok_or_else(|| {
+                setup.refuse("client_secret", r#"is missing; set it, or client_auth = "none""#)
+            })
+        };
         let proof = match config.auth {
             ClientAuth::None => Proof::None,
             ClientAuth::SecretPost => Proof::Post(secret()?),
@@ -49,7 +57,12 @@ impl Client {
     }
 
     /// A form POST about `token`, authenticated.
-    pub(super) fn call<'a>(&'a self, url: &'a Url, token: &'a PresentedToken, hint: Option<TokenTypeHint>) -> Call<'a> {
+    pub(super) fn call<'a>(
+        &'a self,
+        url: &'a Url,
+        token: &'a PresentedToken,
+        hint: Option<TokenTypeHint>,
+    ) -> Call<'a> {
         let token = token.token.expose();
         let hint = hint.map(|hint| ("token_type_hint", hint.as_str()));
         self.post(url, [("token", token)].into_iter().chain(hint)).secrets([token])
@@ -87,7 +100,12 @@ impl Client {
     }
 }
 
-fn basic(setup: &Setup<'_>, id: &str, secret: Secret, encoding: BasicEncoding) -> Result<Proof, ProviderSetupError> {
+fn basic(
+    setup: &Setup<'_>,
+    id: &str,
+    secret: Secret,
+    encoding: BasicEncoding,
+) -> Result<Proof, ProviderSetupError> {
     let pair = Zeroizing::new(match encoding {
         BasicEncoding::Raw => format!("{id}:{}", secret.expose()),
         BasicEncoding::Rfc6749 => format!("{}:{}", form_encoded(id), form_encoded(secret.expose())),

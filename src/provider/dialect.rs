@@ -34,24 +34,38 @@ impl Dialect {
             KindConfig::Rfc7009(kind) => Self::Rfc7009(Box::new(Rfc7009::new(setup, kind)?)),
             KindConfig::Genauth(kind) => Self::Genauth(Box::new(Genauth::new(setup, kind)?)),
             KindConfig::Baanx(kind) => Self::Baanx(Box::new(Baanx::new(setup, kind)?)),
-            KindConfig::GlobalTokenRevocation(kind) => Self::GlobalTokenRevocation(Box::new(GlobalTokenRevocation::new(setup, kind)?)),
+            KindConfig::GlobalTokenRevocation(kind) => {
+                Self::GlobalTokenRevocation(Box::new(GlobalTokenRevocation::new(setup, kind)?))
+            }
             KindConfig::Keycloak(kind) => Self::Keycloak(Box::new(Keycloak::new(setup, kind)?)),
             KindConfig::Okta(kind) => Self::Okta(Box::new(Okta::new(setup, kind)?)),
             KindConfig::Hydra(kind) => Self::Hydra(Box::new(Hydra::new(setup, kind)?)),
         };
         if setup.config.verify == Verify::Introspect && !dialect.can_introspect() {
-            return Err(setup.refuse("verify", r#"is "introspect", but there is no introspection with these settings; remove it"#));
+            return Err(setup.refuse(
+                "verify",
+                r#"is "introspect", but there is no introspection with these settings; remove it"#,
+            ));
         }
         Ok(dialect)
     }
 
-    /// How many requests revoke a target of this kind in the usual case; 0 where there is no call for it. Bearers are kept, so they do not count.
+    /// How many requests revoke a target of this kind in the usual case; 0 where there is no call for it.
+    /// Bearers are kept, so they do not count.
     pub(super) fn calls(&self, kind: Kind) -> u32 {
         match (self, kind) {
             (Self::Genauth(_) | Self::Baanx(_), Kind::Token) => 1,
             (_, Kind::Token) => u32::from(self.tokens().is_some()),
-            (Self::Keycloak(_), Kind::Session | Kind::Subject) | (Self::Hydra(_), Kind::Subject) if self.has_admin() => 2,
-            (Self::Genauth(_) | Self::Okta(_) | Self::GlobalTokenRevocation(_), Kind::Subject) if self.has_admin() => 1,
+            (Self::Keycloak(_), Kind::Session | Kind::Subject) | (Self::Hydra(_), Kind::Subject)
+                if self.has_admin() =>
+            {
+                2
+            }
+            (Self::Genauth(_) | Self::Okta(_) | Self::GlobalTokenRevocation(_), Kind::Subject)
+                if self.has_admin() =>
+            {
+                1
+            }
             _ => 0,
         }
     }
@@ -65,10 +79,16 @@ impl Dialect {
             (_, Selector::Token(token)) => self.tokens()?.revoke(http, token).await,
             (Self::Keycloak(realm), Selector::Session) => realm.end_session(http, sid?).await,
             (Self::Keycloak(realm), Selector::Subject) => realm.log_out(http, sub?).await,
-            (Self::Genauth(application), Selector::Subject) => application.kick_users()?.log_out(http, sub?).await,
-            (Self::Okta(organisation), Selector::Subject) => organisation.log_out(http, organisation.bearers()?, sub?).await,
+            (Self::Genauth(application), Selector::Subject) => {
+                application.kick_users()?.log_out(http, sub?).await
+            }
+            (Self::Okta(organisation), Selector::Subject) => {
+                organisation.log_out(http, organisation.bearers()?, sub?).await
+            }
             (Self::Hydra(server), Selector::Subject) => server.admin()?.log_out(http, sub?).await,
-            (Self::GlobalTokenRevocation(server), Selector::Subject) => server.log_out(http, sub?, target.iss.as_deref()).await,
+            (Self::GlobalTokenRevocation(server), Selector::Subject) => {
+                server.log_out(http, sub?, target.iss.as_deref()).await
+            }
             _ => return None,
         })
     }
@@ -95,14 +115,20 @@ impl Dialect {
     pub(super) fn addresses(&self) -> Vec<&Url> {
         match self {
             Self::Rfc7009(server) => server.configured().into_iter().collect(),
-            Self::Genauth(application) => {
-                [application.configured()].into_iter().chain(application.kick_users().map(|call| call.endpoint())).collect()
-            }
+            Self::Genauth(application) => [application.configured()]
+                .into_iter()
+                .chain(application.kick_users().map(|call| call.endpoint()))
+                .collect(),
             Self::Baanx(environment) => vec![environment.configured()],
             Self::GlobalTokenRevocation(server) => server.configured(),
             Self::Keycloak(realm) => realm.tokens().configured().into_iter().collect(),
             Self::Okta(organisation) => vec![organisation.base()],
-            Self::Hydra(server) => server.tokens().configured().into_iter().chain(server.admin().map(|admin| admin.url())).collect(),
+            Self::Hydra(server) => server
+                .tokens()
+                .configured()
+                .into_iter()
+                .chain(server.admin().map(|admin| admin.url()))
+                .collect(),
         }
     }
 
@@ -124,7 +150,8 @@ impl Dialect {
         }
     }
 
-    /// Whether administrative calls have no settings of their own, so that it is not known whether anybody wants them.
+    /// Whether administrative calls have no settings of their own, so that it is not known whether anybody
+    /// wants them.
     pub(super) fn has_admin_unasked(&self) -> bool {
         matches!(self, Self::Keycloak(_))
     }

@@ -1,6 +1,7 @@
 //! Endpoints from the issuer's metadata: OpenID Connect Discovery 1.0 section 4, else RFC 8414 section 3.
 //!
-//! Metadata is used for URLs only. Authentication methods are never taken from it: servers leave them out or publish wrong ones.
+//! Metadata is used for URLs only. Authentication methods are never taken from it: servers leave them out or
+//! publish wrong ones.
 
 use std::sync::{PoisonError, RwLock};
 
@@ -68,17 +69,26 @@ impl Metadata {
 }
 
 impl Discovery {
-    /// Discovery from the provider's `issuer`; `wanted` is the endpoint that must be set where there is no issuer.
+    /// Discovery from the provider's `issuer`; `wanted` is the endpoint that must be set where there is no
+    /// issuer.
     pub(super) fn new(setup: &Setup<'_>, wanted: Endpoint) -> Result<Self, ProviderSetupError> {
         let issuer = setup.config.issuer.as_deref();
-        let issuer = issuer.ok_or_else(|| setup.refuse(wanted.as_str(), "is missing; set it, or set issuer to discover it from"))?;
+        let issuer = issuer.ok_or_else(|| {
+            setup.refuse(wanted.as_str(), "is missing; set it, or set issuer to discover it from")
+        })?;
         let url = setup.url("issuer", issuer)?;
         let openid = setup.url_under("issuer", issuer, "/.well-known/openid-configuration")?;
         let oauth = format!("/.well-known/oauth-authorization-server{}", url.path().trim_end_matches('/'));
         let oauth = setup.url_under("issuer", &url.origin().ascii_serialization(), &oauth)?;
         let allow_http = setup.config.allow_http;
-        let listed = setup.config.discovery.origins.iter().map(|origin| Ok(setup.url("discovery_origins", origin)?.origin()));
-        let origins = [Ok(url.origin())].into_iter().chain(listed).collect::<Result<_, ProviderSetupError>>()?;
+        let listed = setup
+            .config
+            .discovery
+            .origins
+            .iter()
+            .map(|origin| Ok(setup.url("discovery_origins", origin)?.origin()));
+        let origins =
+            [Ok(url.origin())].into_iter().chain(listed).collect::<Result<_, ProviderSetupError>>()?;
         let (issuer, guard, found) = (issuer.to_owned(), Guard::new(setup.config), RwLock::new(None));
         Ok(Self { issuer, allow_http, origins, guard, documents: [openid, oauth], found })
     }
@@ -91,8 +101,13 @@ impl Discovery {
             None => self.fetch(http).await?,
         };
         let name = endpoint.as_str();
-        let named = metadata.named(endpoint).ok_or("is not in it".to_owned()).and_then(|url| permitted_url(url, self.allow_http));
-        let url = named.map_err(|problem| self.misconfigured(&format!("{name} {problem}; set {name} in the provider's settings")))?;
+        let named = metadata
+            .named(endpoint)
+            .ok_or("is not in it".to_owned())
+            .and_then(|url| permitted_url(url, self.allow_http));
+        let url = named.map_err(|problem| {
+            self.misconfigured(&format!("{name} {problem}; set {name} in the provider's settings"))
+        })?;
         self.permit(&url).map_err(|problem| self.misconfigured(&format!("{name} {problem}")))?;
         Ok(url)
     }
@@ -104,11 +119,14 @@ impl Discovery {
         url.is_some_and(|url| self.permit(&url).is_err())
     }
 
-    /// Tokens and the client's secret go where the metadata says: whoever can write there must not be able to send them elsewhere.
+    /// Tokens and the client's secret go where the metadata says: whoever can write there must not be able to
+    /// send them elsewhere.
     fn permit(&self, url: &Url) -> Result<(), String> {
         if !self.origins.contains(&url.origin()) {
             let origin = scrub(&url.origin().ascii_serialization(), &[]);
-            return Err(format!("lies outside the issuer's origin; set it, or list its origin in discovery_origins: {origin}"));
+            return Err(format!(
+                "lies outside the issuer's origin; set it, or list its origin in discovery_origins: {origin}"
+            ));
         }
         self.guard.check(url).map_err(|problem| problem.to_string())
     }
@@ -118,16 +136,21 @@ impl Discovery {
         self.remember(None);
     }
 
-    /// Reads the metadata anew and remembers it. No lock is held meanwhile: callers that come together each ask.
+    /// Reads the metadata anew and remembers it. No lock is held meanwhile: callers that come together each
+    /// ask.
     async fn fetch(&self, http: &Http) -> Result<Metadata, Answer> {
         let [openid, oauth] = &self.documents;
         let metadata = match self.read(http, openid).await {
-            Err(answer) if answer.verdict == Verdict::Misconfigured && answer.http_status.is_some() => self.read(http, oauth).await,
+            Err(answer) if answer.verdict == Verdict::Misconfigured && answer.http_status.is_some() => {
+                self.read(http, oauth).await
+            }
             other => other,
         }?;
         if metadata.issuer != self.issuer {
             let other = scrub(&metadata.issuer, &[]);
-            return Err(self.misconfigured(&format!("its issuer is {other}; it must equal the issuer setting, slash for slash")));
+            return Err(self.misconfigured(&format!(
+                "its issuer is {other}; it must equal the issuer setting, slash for slash"
+            )));
         }
         self.remember(Some(metadata.clone()));
         Ok(metadata)
@@ -159,6 +182,8 @@ fn classify(reply: &Reply<'_>) -> Result<Metadata, Answer> {
     if let Some(answer) = reply.status_answer() {
         return Err(answer.undoubted());
     }
-    let metadata = reply.json().and_then(|body| serde_json::from_value(body).ok()).filter(|_| reply.is_success());
-    metadata.ok_or_else(|| reply.fails(Verdict::Misconfigured, "no metadata document there: check the issuer"))
+    let metadata =
+        reply.json().and_then(|body| serde_json::from_value(body).ok()).filter(|_| reply.is_success());
+    metadata
+        .ok_or_else(|| reply.fails(Verdict::Misconfigured, "no metadata document there: check the issuer"))
 }

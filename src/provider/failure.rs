@@ -1,7 +1,9 @@
-//! A yes that is none: what in the body of a 2xx says that nothing was done. Firewalls, gateways and back ends for front ends answer so.
+//! A yes that is none: what in the body of a 2xx says that nothing was done. Firewalls, gateways and back
+//! ends for front ends answer so.
 //!
-//! Names count in any case and without what joins their words: `has_error`, `hasError` and `Has-Error` are one. Only the envelopes that servers wrap
-//! answers in are looked into: what else lies deeper may speak of anything.
+//! Names count in any case and without what joins their words: `has_error`, `hasError` and `Has-Error` are
+//! one. Only the envelopes that servers wrap answers in are looked into: what else lies deeper may speak of
+//! anything.
 
 use serde_json::{Map, Value};
 
@@ -11,7 +13,8 @@ use super::lenient;
 /// Deepest envelope.
 const MAX_DEPTH: usize = 4;
 
-/// Beside every name that begins with one of [`ERROR_BEGINNINGS`] or ends with one of [`ERROR_ENDINGS`]: whatever is said there is an error.
+/// Beside every name that begins with one of [`ERROR_BEGINNINGS`] or ends with one of [`ERROR_ENDINGS`]:
+/// whatever is said there is an error.
 const ERRORS: [&str; 25] = [
     "isfailed",
     "isfailure",
@@ -119,7 +122,8 @@ const ENVELOPES: [&str; 22] = [
     "envelope",
 ];
 /// A state that begins like this is a failure.
-const BAD_BEGINNINGS: [&str; 9] = ["err", "fail", "denied", "forbid", "unauthor", "reject", "block", "exception", "fault"];
+const BAD_BEGINNINGS: [&str; 9] =
+    ["err", "fail", "denied", "forbid", "unauthor", "reject", "block", "exception", "fault"];
 /// So is one that is exactly this.
 const BAD_WORDS: [&str; 28] = [
     "err",
@@ -191,7 +195,8 @@ const BAD_PROSE: [&str; 33] = [
     "apiratelimitexceeded",
 ];
 /// Words of an error member that say that there is none.
-const NO_ERROR: [&str; 11] = ["", "false", "no", "none", "null", "nil", "ok", "success", "succeeded", "na", "noerror"];
+const NO_ERROR: [&str; 11] =
+    ["", "false", "no", "none", "null", "nil", "ok", "success", "succeeded", "na", "noerror"];
 
 /// What the body says against a 2xx, in words of our own.
 pub(super) fn of(body: &Body) -> Option<&'static str> {
@@ -208,17 +213,22 @@ fn within(value: &Value, depth: usize) -> Option<&'static str> {
     match value {
         Value::Bool(false) if depth == 0 => Some("a plain false"),
         Value::String(text) if is_bad_word(&joined(text)) => Some("a plain error"),
-        Value::Object(members) => members.iter().find_map(|(name, value)| member(name, value)).or_else(|| deeper(members, depth)),
+        Value::Object(members) => {
+            members.iter().find_map(|(name, value)| member(name, value)).or_else(|| deeper(members, depth))
+        }
         Value::Array(values) if depth < MAX_DEPTH => values.iter().find_map(|value| within(value, depth + 1)),
         _ => None,
     }
 }
 
 fn deeper(members: &Map<String, Value>, depth: usize) -> Option<&'static str> {
-    let envelopes = members.iter().filter(|(name, _)| depth < MAX_DEPTH && ENVELOPES.contains(&joined(name).as_str()));
+    let envelopes =
+        members.iter().filter(|(name, _)| depth < MAX_DEPTH && ENVELOPES.contains(&joined(name).as_str()));
     envelopes.into_iter().find_map(|(_, value)| match value {
         // Lambda's proxies hand a body on as text.
-        Value::String(text) if text.trim_start().starts_with(['{', '[']) => within(&lenient::parse(text)?.value, depth + 1),
+        Value::String(text) if text.trim_start().starts_with(['{', '[']) => {
+            within(&lenient::parse(text)?.value, depth + 1)
+        }
         value => within(value, depth + 1),
     })
 }
@@ -250,12 +260,16 @@ fn says_something(value: &Value) -> bool {
         Value::Null => false,
         Value::Bool(flag) => *flag,
         Value::Number(number) => !matches!(number.as_f64(), Some(0.0 | 200.0)),
-        Value::String(text) => !NO_ERROR.contains(&joined(text).as_str()) && !text.bytes().all(|byte| byte == b'0') && text.trim() != "200",
+        Value::String(text) => {
+            !NO_ERROR.contains(&joined(text).as_str())
+                && !text.bytes().all(|byte| byte == b'0')
+                && text.trim() != "200"
+        }
         Value::Array(values) => values.iter().any(says_something),
         // A "no" in it is a message, and not the word that there is no error.
-        Value::Object(members) => {
-            members.values().any(|value| says_something(value) || value.as_str().is_some_and(|text| joined(text) == "no"))
-        }
+        Value::Object(members) => members
+            .values()
+            .any(|value| says_something(value) || value.as_str().is_some_and(|text| joined(text) == "no")),
     }
 }
 
@@ -272,15 +286,22 @@ fn is_no(value: &Value) -> bool {
 fn is_bad(name: &str, value: &Value) -> bool {
     match value {
         Value::Bool(flag) => !flag && !is_prose(name),
-        Value::Number(number) => number.as_f64().is_some_and(|number| number < 0.0) || number.as_u64().is_some_and(is_failing_status),
+        Value::Number(number) => {
+            number.as_f64().is_some_and(|number| number < 0.0)
+                || number.as_u64().is_some_and(is_failing_status)
+        }
         // Of prose only the beginning counts; AWS names its errors in a type.
         Value::String(text) if is_prose(name) => {
             let text = joined(text);
-            BAD_PROSE.iter().any(|beginning| text.starts_with(beginning)) || PROSE_ENDINGS.iter().any(|ending| text.ends_with(ending))
+            BAD_PROSE.iter().any(|beginning| text.starts_with(beginning))
+                || PROSE_ENDINGS.iter().any(|ending| text.ends_with(ending))
         }
-        Value::String(text) if name == "type" => ["exception", "error", "fault"].iter().any(|ending| joined(text).ends_with(ending)),
+        Value::String(text) if name == "type" => {
+            ["exception", "error", "fault"].iter().any(|ending| joined(text).ends_with(ending))
+        }
         Value::String(text) => {
-            is_bad_word(&joined(text)) || text.trim().get(..3).and_then(|code| code.parse().ok()).is_some_and(is_failing_status)
+            is_bad_word(&joined(text))
+                || text.trim().get(..3).and_then(|code| code.parse().ok()).is_some_and(is_failing_status)
         }
         _ => false,
     }

@@ -11,11 +11,16 @@ use super::scrub::{limit, printable, scrub};
 use crate::outcome::{Answer, Verdict};
 
 /// How resolvers say that a name does not exist, as opposed to "try again" (glibc, musl, the BSDs and macOS).
-const UNKNOWN_HOST: [&str; 4] =
-    ["Name or service not known", "No address associated with hostname", "Name does not resolve", "nodename nor servname"];
+const UNKNOWN_HOST: [&str; 4] = [
+    "Name or service not known",
+    "No address associated with hostname",
+    "Name does not resolve",
+    "nodename nor servname",
+];
 
 /// What is told of an answer that cannot be read.
-pub(super) const UNREADABLE: &str = "the answer is no readable HTTP and the call may have worked; it will be tried again";
+pub(super) const UNREADABLE: &str =
+    "the answer is no readable HTTP and the call may have worked; it will be tried again";
 
 /// The answer to a call that failed below HTTP, or in the middle of a response with `status`.
 pub(super) fn answer(what: &str, error: &reqwest::Error, status: Option<u16>, secrets: &[&str]) -> Answer {
@@ -27,14 +32,21 @@ pub(super) fn answer(what: &str, error: &reqwest::Error, status: Option<u16>, se
         Verdict::Unreadable => UNREADABLE,
         _ => "whether it took effect is unknown, it will be tried again",
     };
-    Answer { verdict, http_status: status, error: Some(limit(&format!("{what} failed: {why}; {advice}"))), retry_after: None }
+    Answer {
+        verdict,
+        http_status: status,
+        error: Some(limit(&format!("{what} failed: {why}; {advice}"))),
+        retry_after: None,
+    }
 }
 
 /// Whether an answer came that is no HTTP which can be read, as opposed to none or half of one.
 fn is_unreadable(error: &reqwest::Error) -> bool {
-    let framing = |error: &io::Error| matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData);
+    let framing =
+        |error: &io::Error| matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData);
     let unreadable = |cause: &(dyn Error + 'static)| {
-        cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse) || cause.downcast_ref().is_some_and(framing)
+        cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse)
+            || cause.downcast_ref().is_some_and(framing)
     };
     !error.is_connect() && causes(error).any(unreadable)
 }
@@ -61,7 +73,9 @@ fn classify(error: &reqwest::Error) -> (Verdict, String) {
 fn tls_verdict(error: &TlsError) -> Verdict {
     use AlertDescription as Alert;
     match error {
-        TlsError::InvalidCertificate(_) | TlsError::NoCertificatesPresented | TlsError::PeerIncompatible(_) => Verdict::Misconfigured,
+        TlsError::InvalidCertificate(_)
+        | TlsError::NoCertificatesPresented
+        | TlsError::PeerIncompatible(_) => Verdict::Misconfigured,
         TlsError::AlertReceived(
             Alert::ProtocolVersion
             | Alert::CertificateRequired
@@ -76,7 +90,11 @@ fn tls_verdict(error: &TlsError) -> Verdict {
 
 /// The standard library hands the resolver's answer on as text only.
 fn lookup_verdict(text: &str) -> Verdict {
-    if UNKNOWN_HOST.iter().any(|known| text.contains(known)) { Verdict::Misconfigured } else { Verdict::Transient }
+    if UNKNOWN_HOST.iter().any(|known| text.contains(known)) {
+        Verdict::Misconfigured
+    } else {
+        Verdict::Transient
+    }
 }
 
 /// The error and its causes, outermost first.
@@ -84,7 +102,8 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
     iter::successors(Some(error), |error| cause(*error))
 }
 
-/// The next cause. `io::Error::source` skips the error that an `io::Error` wraps, and TLS errors come wrapped like that.
+/// The next cause. `io::Error::source` skips the error that an `io::Error` wraps, and TLS errors come wrapped
+/// like that.
 fn cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
     match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
         Some(wrapped) => Some(wrapped),
@@ -111,10 +130,22 @@ mod tests {
 
     #[test]
     fn certificates_need_a_person_and_broken_handshakes_do_not() {
-        assert_eq!(tls_verdict(&TlsError::InvalidCertificate(CertificateError::Expired)), Verdict::Misconfigured);
-        assert_eq!(tls_verdict(&TlsError::InvalidCertificate(CertificateError::UnknownIssuer)), Verdict::Misconfigured);
-        assert_eq!(tls_verdict(&TlsError::AlertReceived(AlertDescription::ProtocolVersion)), Verdict::Misconfigured);
-        assert_eq!(tls_verdict(&TlsError::AlertReceived(AlertDescription::InternalError)), Verdict::Transient);
+        assert_eq!(
+            tls_verdict(&TlsError::InvalidCertificate(CertificateError::Expired)),
+            Verdict::Misconfigured
+        );
+        assert_eq!(
+            tls_verdict(&TlsError::InvalidCertificate(CertificateError::UnknownIssuer)),
+            Verdict::Misconfigured
+        );
+        assert_eq!(
+            tls_verdict(&TlsError::AlertReceived(AlertDescription::ProtocolVersion)),
+            Verdict::Misconfigured
+        );
+        assert_eq!(
+            tls_verdict(&TlsError::AlertReceived(AlertDescription::InternalError)),
+            Verdict::Transient
+        );
         assert_eq!(tls_verdict(&TlsError::DecryptError), Verdict::Transient);
     }
 

@@ -1,7 +1,8 @@
 //! `kind = "genauth"`: GenAuth, formerly Authing. The wire contract is that of its official SDKs.
 //!
-//! No `token_type_hint` is sent to the revocation endpoint: no SDK sends one, one vendor page names the field `hint`,
-//! and whether the endpoint accepts either is not documented. RFC 7009 section 2.1 has the server search all token types without it.
+//! No `token_type_hint` is sent to the revocation endpoint: no SDK sends one, one vendor page names the field
+//! `hint`, and whether the endpoint accepts either is not documented. RFC 7009 section 2.1 has the server
+//! search all token types without it.
 
 use serde_json::Value;
 use url::Url;
@@ -33,10 +34,12 @@ impl Genauth {
             GenauthProtocol::Oidc => "oidc",
             GenauthProtocol::Oauth => "oauth",
         };
-        let endpoint = |call: &str| setup.url_under("app_host", &config.app_host, &format!("/{protocol}/token/{call}"));
+        let endpoint =
+            |call: &str| setup.url_under("app_host", &config.app_host, &format!("/{protocol}/token/{call}"));
         let (revocation, introspection) = (endpoint("revocation")?, endpoint("introspection")?);
         let client = Client::new(setup, &config.client, BasicEncoding::Raw)?;
-        let kick_users = config.management.as_ref().map(|config| KickUsers::new(setup, config)).transpose()?;
+        let kick_users =
+            config.management.as_ref().map(|config| KickUsers::new(setup, config)).transpose()?;
         Ok(Self { client, revocation, introspection, kick_users })
     }
 
@@ -68,14 +71,20 @@ impl Genauth {
     }
 }
 
-/// What GenAuth's answer means: the body's `statusCode` speaks where the HTTP status says 2xx, and its throttling where it says 4xx.
+/// What GenAuth's answer means: the body's `statusCode` speaks where the HTTP status says 2xx, and its
+/// throttling where it says 4xx.
 pub(super) fn classify(reply: &Reply<'_>) -> Answer {
     let body = reply.json();
     let number = |name: &str| body.as_ref().and_then(|body| body.get(name)?.as_u64());
     match (reply.is_success(), number("statusCode")) {
         (true, Some(code)) => coded(reply, code, number("apiCode"), body.as_ref()),
-        (true, None) if matches!(reply.body, Body::Empty) || body.as_ref().is_some_and(Value::is_object) => rfc7009::classify(reply),
-        (true, None) => reply.fails(Verdict::Transient, "neither an empty body nor a statusCode: is app_host the application's host?"),
+        (true, None) if matches!(reply.body, Body::Empty) || body.as_ref().is_some_and(Value::is_object) => {
+            rfc7009::classify(reply)
+        }
+        (true, None) => reply.fails(
+            Verdict::Transient,
+            "neither an empty body nor a statusCode: is app_host the application's host?",
+        ),
         (false, Some(code)) if is_transient(code) => reply.transient(),
         (false, _) => rfc7009::classify(reply),
     }
@@ -90,7 +99,8 @@ fn coded(reply: &Reply<'_>, code: u64, api_code: Option<u64>, body: Option<&Valu
         (_, Some(1300..=1306 | 2011 | 2224)) | (401..=405, _) => reply.doubted(),
         (501, _) => reply.fails(Verdict::Unsupported, "the provider has no such call"),
         (code, _) if is_transient(code) => reply.transient(),
-        _ => reply.fails(Verdict::Refused, "the provider refuses this token: see its log, then retry or cancel"),
+        _ => reply
+            .fails(Verdict::Refused, "the provider refuses this token: see its log, then retry or cancel"),
     }
 }
 

@@ -1,7 +1,9 @@
-//! `kind = "global_token_revocation"`: draft-parecki-oauth-global-token-revocation, which ends all tokens and sessions of one user.
+//! `kind = "global_token_revocation"`: draft-parecki-oauth-global-token-revocation, which ends all tokens and
+//! sessions of one user.
 //!
-//! The user is named as the setting `subject_format` says. Without it: by `iss_sub` where the target's `iss` or the provider's `issuer` is known,
-//! because a `sub` means something only beside its issuer (OpenID Connect Core section 2), else as `opaque`.
+//! The user is named as the setting `subject_format` says. Without it: by `iss_sub` where the target's `iss`
+//! or the provider's `issuer` is known, because a `sub` means something only beside its issuer (OpenID
+//! Connect Core section 2), else as `opaque`.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -31,7 +33,10 @@ enum Place {
 
 impl GlobalTokenRevocation {
     /// The server of `config`.
-    pub(super) fn new(setup: &Setup<'_>, config: &GlobalTokenRevocationConfig) -> Result<Self, ProviderSetupError> {
+    pub(super) fn new(
+        setup: &Setup<'_>,
+        config: &GlobalTokenRevocationConfig,
+    ) -> Result<Self, ProviderSetupError> {
         let place = match &config.endpoint {
             Some(url) => Place::Given(setup.url(Endpoint::GlobalTokenRevocation.as_str(), url)?),
             None => Place::Discovered(Box::new(Discovery::new(setup, Endpoint::GlobalTokenRevocation)?)),
@@ -40,19 +45,24 @@ impl GlobalTokenRevocation {
         Ok(Self { place, format: config.subject_format, issuer: setup.config.issuer.clone(), bearers })
     }
 
-    /// Ends everything of the user `sub` of `iss`. Metadata that led to a failure a person has to mend is read again next time.
+    /// Ends everything of the user `sub` of `iss`. Metadata that led to a failure a person has to mend is
+    /// read again next time.
     pub(super) async fn log_out(&self, http: &Http, sub: &str, iss: Option<&str>) -> Answer {
-        let Some(sub_id) = sub_id(self.format, sub, iss.or(self.issuer.as_deref())) else { return nameless() };
+        let Some(sub_id) = sub_id(self.format, sub, iss.or(self.issuer.as_deref())) else {
+            return nameless();
+        };
         let body = json!({ "sub_id": sub_id });
         let body = &body;
-        let answer = self.bearers.lend(http, |bearer| async move { self.order(http, &bearer, body, sub).await }).await;
+        let answer =
+            self.bearers.lend(http, |bearer| async move { self.order(http, &bearer, body, sub).await }).await;
         if let (Verdict::Misconfigured, Place::Discovered(discovery)) = (answer.verdict, &self.place) {
             discovery.forget();
         }
         answer
     }
 
-    /// Shows the bearer with a user that is not there. Metadata that led to a refusal is read again next time.
+    /// Shows the bearer with a user that is not there. Metadata that led to a refusal is read again next
+    /// time.
     pub(super) async fn try_bearer(&self, http: &Http, unknown: &str) -> Answer {
         let answer = self.log_out(http, unknown, None).await;
         if let (Verdict::Doubted, Place::Discovered(discovery)) = (answer.verdict, &self.place) {
@@ -73,7 +83,9 @@ impl GlobalTokenRevocation {
     pub(super) async fn describe(&self, http: &Http) -> Option<Result<String, Answer>> {
         match &self.place {
             Place::Given(_) => None,
-            Place::Discovered(discovery) => Some(discovery.describe(http, Endpoint::GlobalTokenRevocation).await),
+            Place::Discovered(discovery) => {
+                Some(discovery.describe(http, Endpoint::GlobalTokenRevocation).await)
+            }
         }
     }
 
@@ -92,26 +104,35 @@ fn sub_id(format: Option<SubjectFormat>, sub: &str, iss: Option<&str>) -> Option
     Some(match (format, iss) {
         (Some(SubjectFormat::Email), _) => json!({ "format": "email", "email": sub }),
         (Some(SubjectFormat::Opaque), _) | (None, None) => json!({ "format": "opaque", "id": sub }),
-        (Some(SubjectFormat::IssSub) | None, Some(iss)) => json!({ "format": "iss_sub", "iss": iss, "sub": sub }),
+        (Some(SubjectFormat::IssSub) | None, Some(iss)) => {
+            json!({ "format": "iss_sub", "iss": iss, "sub": sub })
+        }
         (Some(SubjectFormat::IssSub), None) => return None,
     })
 }
 
 fn nameless() -> Answer {
-    let why =
-        "subject_format is iss_sub, but neither the target nor the provider has an issuer: give the event iss, or the provider issuer";
+    let why = "subject_format is iss_sub, but neither the target nor the provider has an issuer: give the \
+        event iss, or the provider issuer";
     Answer::failed(Verdict::Refused, None, why)
 }
 
-/// The statuses of the draft's section "Revocation Response". A 404 may be the user or the URL, so a person must look.
+/// The statuses of the draft's section "Revocation Response". A 404 may be the user or the URL, so a person
+/// must look.
 fn classify(reply: &Reply<'_>) -> Answer {
     match reply.status {
         200..=299 => reply.accepted(),
         400 => reply.fails(Verdict::Refused, "the server does not take this subject: check subject_format"),
         401 | 403 => reply.doubted(),
-        404 => reply.fails(Verdict::Refused, "no such user, or no such endpoint: check subject_format and the URL"),
-        422 => reply.fails(Verdict::Refused, "the server cannot log this user out: see its log, then retry or cancel"),
-        _ => reply.status_answer().unwrap_or_else(|| reply.fails(Verdict::Refused, "see the server's log, then retry or cancel")),
+        404 => reply
+            .fails(Verdict::Refused, "no such user, or no such endpoint: check subject_format and the URL"),
+        422 => reply.fails(
+            Verdict::Refused,
+            "the server cannot log this user out: see its log, then retry or cancel",
+        ),
+        _ => reply
+            .status_answer()
+            .unwrap_or_else(|| reply.fails(Verdict::Refused, "see the server's log, then retry or cancel")),
     }
 }
 

@@ -44,25 +44,32 @@ impl Grant {
     }
 }
 
-/// The token and its lifetime in seconds (RFC 6749 sections 5.1 and 5.2). What is refused here is no fault of any target.
+/// The token and its lifetime in seconds (RFC 6749 sections 5.1 and 5.2). What is refused here is no fault of
+/// any target.
 fn classify(reply: &Reply<'_>) -> Result<(String, Option<u64>), Answer> {
     if let Some(answer) = reply.status_answer() {
         return Err(answer.undoubted());
     }
     if reply.is_success() {
-        return granted(&reply.json().unwrap_or_default())
-            .ok_or_else(|| reply.fails_silently(Verdict::Misconfigured, "no access_token in it: check the token endpoint"));
+        return granted(&reply.json().unwrap_or_default()).ok_or_else(|| {
+            reply.fails_silently(Verdict::Misconfigured, "no access_token in it: check the token endpoint")
+        });
     }
     Err(match reply.oauth_error().as_deref() {
         Some("temporarily_unavailable" | "server_error") => reply.transient(),
-        _ => reply.fails(Verdict::Misconfigured, "no token is granted: check client_id, client_secret, client_auth and scope"),
+        _ => reply.fails(
+            Verdict::Misconfigured,
+            "no token is granted: check client_id, client_secret, client_auth and scope",
+        ),
     })
 }
 
 fn granted(body: &Value) -> Option<(String, Option<u64>)> {
     let token = body.get("access_token")?.as_str()?.to_owned();
     // Some servers write the number as a string.
-    let expires_in = body.get("expires_in").and_then(|seconds| seconds.as_u64().or_else(|| seconds.as_str()?.parse().ok()));
+    let expires_in = body
+        .get("expires_in")
+        .and_then(|seconds| seconds.as_u64().or_else(|| seconds.as_str()?.parse().ok()));
     Some((token, expires_in))
 }
 

@@ -1,11 +1,14 @@
-//! The HTTP client of one provider: one request a call, no redirects, no proxies, no replays, bounded in time and size.
+//! The HTTP client of one provider: one request a call, no redirects, no proxies, no replays, bounded in time
+//! and size.
 
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use reqwest::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, LOCATION, RETRY_AFTER, TRANSFER_ENCODING};
+use reqwest::header::{
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, LOCATION, RETRY_AFTER, TRANSFER_ENCODING,
+};
 use reqwest::{Certificate, Client, ClientBuilder, Response, redirect, retry};
 
 use super::body::Body;
@@ -46,14 +49,16 @@ impl Http {
         let builder = Client::builder()
             .user_agent(USER_AGENT)
             .http1_only()
-            // What RFC 9112 has a user agent read, and what real servers send beside it. A header that still cannot be read is passed over.
+            // What RFC 9112 has a user agent read, and what real servers send beside it. A header that still
+            // cannot be read is passed over.
             .http1_allow_obsolete_multiline_headers_in_responses(true)
             .http1_allow_spaces_after_header_name_in_responses(true)
             .http1_ignore_invalid_headers_in_responses(true)
             .http1_max_headers(MAX_HEADERS)
             .connect_timeout(config.connect_timeout)
             .timeout(config.timeout)
-            // A followed 307 or 308 would hand the token to another host; a followed 302 would turn into a GET whose 200 means nothing.
+            // A followed 307 or 308 would hand the token to another host; a followed 302 would turn into a
+            // GET whose 200 means nothing.
             .redirect(redirect::Policy::none())
             .retry(retry::never())
             .referer(false)
@@ -66,10 +71,17 @@ impl Http {
             let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
             setup.refuse(
                 "ca_file",
-                format!("no TLS client can be built ({cause}); install the system's CA certificates or name a PEM file here"),
+                format!(
+                    "no TLS client can be built ({cause}); install the system's CA certificates or name \
+                    a PEM file here"
+                ),
             )
         })?;
-        Ok(Self { client, resets_by_time: matches!(config.kind, KindConfig::Okta(_)), clock: Clock::default() })
+        Ok(Self {
+            client,
+            resets_by_time: matches!(config.kind, KindConfig::Okta(_)),
+            clock: Clock::default(),
+        })
     }
 
     pub(super) fn by(self, clock: Clock) -> Self {
@@ -84,13 +96,30 @@ impl Http {
     pub(super) async fn send<'a>(&self, call: Call<'a>) -> Result<Reply<'a>, Answer> {
         let what = call.what();
         let (request, secrets) = call.into_parts();
-        let mut response = self.client.execute(request).await.map_err(|error| fault::answer(&what, &error, None, &secrets))?;
+        let mut response = self
+            .client
+            .execute(request)
+            .await
+            .map_err(|error| fault::answer(&what, &error, None, &secrets))?;
         let status = response.status().as_u16();
-        let body = read_body(&mut response).await.map_err(|error| fault::answer(&what, &error, Some(status), &secrets))?;
+        let body = read_body(&mut response)
+            .await
+            .map_err(|error| fault::answer(&what, &error, Some(status), &secrets))?;
         let headers = response.headers();
-        let body = Body::read(&body, header(headers, CONTENT_TYPE.as_str()), header(headers, CONTENT_ENCODING.as_str()));
+        let body = Body::read(
+            &body,
+            header(headers, CONTENT_TYPE.as_str()),
+            header(headers, CONTENT_ENCODING.as_str()),
+        );
         let retry_after = self.retry_after(status, headers);
-        Ok(Reply { what, status, body, location: header(headers, LOCATION.as_str()).map(str::to_owned), retry_after, secrets })
+        Ok(Reply {
+            what,
+            status,
+            body,
+            location: header(headers, LOCATION.as_str()).map(str::to_owned),
+            retry_after,
+            secrets,
+        })
     }
 
     fn retry_after(&self, status: u16, headers: &HeaderMap) -> Option<Duration> {
@@ -105,7 +134,8 @@ fn sent_at(headers: &HeaderMap) -> Option<SystemTime> {
     httpdate::parse_http_date(header(headers, DATE.as_str())?.trim_matches([' ', '\t'])).ok()
 }
 
-/// The time until Okta's limit is lifted, seen from `now`: Okta's own clock where the response shows it, as its documentation advises.
+/// The time until Okta's limit is lifted, seen from `now`: Okta's own clock where the response shows it, as
+/// its documentation advises.
 fn until_reset(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let reset = header(headers, RATE_LIMIT_RESET)?.trim().parse().ok()?;
     let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -128,9 +158,11 @@ async fn read_body(response: &mut Response) -> Result<Vec<u8>, reqwest::Error> {
     Ok(body)
 }
 
-/// The length of a body whose `Transfer-Encoding` is `identity`. The HTTP library would wait for the end of the connection, which may stay open.
+/// The length of a body whose `Transfer-Encoding` is `identity`. The HTTP library would wait for the end of
+/// the connection, which may stay open.
 fn unencoded_length(headers: &HeaderMap) -> Option<usize> {
-    header(headers, TRANSFER_ENCODING.as_str()).filter(|encoding| encoding.trim().eq_ignore_ascii_case("identity"))?;
+    header(headers, TRANSFER_ENCODING.as_str())
+        .filter(|encoding| encoding.trim().eq_ignore_ascii_case("identity"))?;
     header(headers, CONTENT_LENGTH.as_str())?.trim().parse().ok()
 }
 
@@ -138,7 +170,8 @@ fn with_roots(setup: &Setup<'_>, builder: ClientBuilder) -> Result<ClientBuilder
     let Some(path) = &setup.config.ca_file else {
         return Ok(builder);
     };
-    let roots = read_roots(path).map_err(|problem| setup.refuse("ca_file", format!("{}: {problem}", path.display())))?;
+    let roots = read_roots(path)
+        .map_err(|problem| setup.refuse("ca_file", format!("{}: {problem}", path.display())))?;
     Ok(builder.tls_certs_only(roots))
 }
 
@@ -161,7 +194,8 @@ mod tests {
         let wait = |reset: &str, date: Option<SystemTime>| {
             let mut headers = HeaderMap::new();
             headers.insert(RATE_LIMIT_RESET, reset.parse().unwrap());
-            date.iter().for_each(|date| drop(headers.insert(DATE, httpdate::fmt_http_date(*date).parse().unwrap())));
+            date.iter()
+                .for_each(|date| drop(headers.insert(DATE, httpdate::fmt_http_date(*date).parse().unwrap())));
             until_reset(&headers, sent_at(&headers).unwrap_or(now)).map(|wait| wait.as_secs())
         };
         assert_eq!(wait("1800000042", None), Some(42));

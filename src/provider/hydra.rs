@@ -1,7 +1,9 @@
-//! `kind = "hydra"`: Ory Hydra's tokens by RFC 7009 at the public port, whole subjects at the administrative port, which knows no authentication.
+//! `kind = "hydra"`: Ory Hydra's tokens by RFC 7009 at the public port, whole subjects at the administrative
+//! port, which knows no authentication.
 //!
-//! A subject's consent sessions are revoked first, which kills its tokens, then its login sessions, so that no browser gets new ones without a login.
-//! Hydra says 204 to a subject that it has never seen, too. Sessions are unsupported: ending one by `sid` kills no tokens.
+//! A subject's consent sessions are revoked first, which kills its tokens, then its login sessions, so that
+//! no browser gets new ones without a login. Hydra says 204 to a subject that it has never seen, too.
+//! Sessions are unsupported: ending one by `sid` kills no tokens.
 
 use reqwest::Method;
 use url::Url;
@@ -34,7 +36,10 @@ impl Hydra {
         let at_admin = |path: &str| admin.map(|base| setup.url_under("admin_url", base, path)).transpose();
         let client = Client::new(setup, &config.client, BasicEncoding::Rfc6749)?;
         let revocation = setup.url_under("base_url", &config.base_url, "/oauth2/revoke")?;
-        let sessions = (at_admin("/admin/oauth2/auth/sessions/consent")?, at_admin("/admin/oauth2/auth/sessions/login")?);
+        let sessions = (
+            at_admin("/admin/oauth2/auth/sessions/consent")?,
+            at_admin("/admin/oauth2/auth/sessions/login")?,
+        );
         Ok(Self {
             tokens: Rfc7009::at(client, revocation, at_admin("/admin/oauth2/introspect")?),
             admin: sessions.0.zip(sessions.1).map(|(consent, login)| Admin { consent, login }),
@@ -70,7 +75,8 @@ impl Admin {
     async fn delete(&self, http: &Http, url: &Url, query: &[(&str, &str)]) -> Answer {
         let mut url = url.clone();
         url.query_pairs_mut().extend_pairs(query);
-        let call = Call::new(Method::DELETE, &url).secrets(query.iter().filter(|(name, _)| *name == "subject").map(|(_, sub)| *sub));
+        let call = Call::new(Method::DELETE, &url)
+            .secrets(query.iter().filter(|(name, _)| *name == "subject").map(|(_, sub)| *sub));
         http.send(call).await.map_or_else(|failure| failure, |reply| classify(&reply))
     }
 }
@@ -80,7 +86,9 @@ fn classify(reply: &Reply<'_>) -> Answer {
     match reply.status {
         200..=299 => reply.accepted(),
         401 | 403 => reply.doubted(),
-        _ => reply.status_answer().unwrap_or_else(|| reply.fails(Verdict::Refused, "see Hydra's log, then retry or cancel")),
+        _ => reply
+            .status_answer()
+            .unwrap_or_else(|| reply.fails(Verdict::Refused, "see Hydra's log, then retry or cancel")),
     }
 }
 

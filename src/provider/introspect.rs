@@ -1,6 +1,8 @@
-//! `verify = "introspect"`: whether a revocation took effect (RFC 7662), by a look before it and a look after it.
+//! `verify = "introspect"`: whether a revocation took effect (RFC 7662), by a look before it and a look after
+//! it.
 //!
-//! One look proves nothing: a server says `active:false` of every token that the asking client may not see, and 200 to its revocation.
+//! One look proves nothing: a server says `active:false` of every token that the asking client may not see,
+//! and 200 to its revocation.
 
 use std::time::Duration;
 
@@ -23,7 +25,8 @@ pub(super) enum Look {
     Active(Answer),
     /// `active:false`; whether the answer names us as the token's client.
     Inactive { ours: bool },
-    /// It seems that we may not ask. A probe that names no target finds out whether a person has to mend that.
+    /// It seems that we may not ask. A probe that names no target finds out whether a person has to mend
+    /// that.
     Denied(Answer),
     /// Refused for good (other 4xx): asking again would bring the same.
     Nothing,
@@ -41,10 +44,13 @@ impl Look {
     }
 }
 
-/// What showing the client with a token that nobody holds comes to: the answer to its revocation, or, where proofs need looks, why a look fails.
+/// What showing the client with a token that nobody holds comes to: the answer to its revocation, or, where
+/// proofs need looks, why a look fails.
 pub(super) async fn try_client(revoked: Answer, verify: Verify, look: impl Future<Output = Look>) -> Answer {
     match (revoked.verdict, verify) {
-        (Verdict::Done(_) | Verdict::Unsupported, Verify::Introspect) => look.await.failure().unwrap_or(revoked),
+        (Verdict::Done(_) | Verdict::Unsupported, Verify::Introspect) => {
+            look.await.failure().unwrap_or(revoked)
+        }
         _ => revoked,
     }
 }
@@ -62,7 +68,8 @@ pub(super) async fn look(http: &Http, client: &Client, endpoint: &Url, token: &P
     }
 }
 
-/// What both looks make of `accepted`, the provider's yes between them. Revocation is idempotent: what is `Transient` is tried again as a whole.
+/// What both looks make of `accepted`, the provider's yes between them. Revocation is idempotent: what is
+/// `Transient` is tried again as a whole.
 pub(super) fn conclude(accepted: Answer, before: Look, after: Look) -> Answer {
     match (before, after) {
         (_, Look::Active(contradiction)) => contradiction,
@@ -87,10 +94,13 @@ fn classify(reply: &Reply<'_>, us: &str) -> Look {
     match (reply.status, body.get("active").and_then(serde_json::Value::as_bool)) {
         (401, _) => denied(reply),
         (200..=299 | 400, _) if reply.oauth_error().as_deref() == Some("invalid_client") => denied(reply),
-        (200..=299, Some(false)) => Look::Inactive { ours: body.get("client_id").and_then(serde_json::Value::as_str) == Some(us) },
-        (200..=299, Some(true)) => {
-            Look::Active(reply.fails(Verdict::Contradicted, "active after an accepted revocation: is the token another client's?"))
+        (200..=299, Some(false)) => {
+            Look::Inactive { ours: body.get("client_id").and_then(serde_json::Value::as_str) == Some(us) }
         }
+        (200..=299, Some(true)) => Look::Active(reply.fails(
+            Verdict::Contradicted,
+            "active after an accepted revocation: is the token another client's?",
+        )),
         (408 | 425 | 429, _) => Look::Failed(reply.transient()),
         (400..=499, _) => Look::Nothing,
         _ => Look::Failed(reply.transient()),

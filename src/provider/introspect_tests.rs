@@ -13,8 +13,13 @@ fn verdict(before: (u16, &str), after: (u16, &str)) -> Verdict {
 }
 
 /// What proves nothing and stays so.
-const NOTHING: [(u16, &str); 5] =
-    [(400, r#"{"error":"invalid_request"}"#), (403, r#"{"active":false}"#), (404, ""), (405, "<html>"), (410, "")];
+const NOTHING: [(u16, &str); 5] = [
+    (400, r#"{"error":"invalid_request"}"#),
+    (403, r#"{"active":false}"#),
+    (404, ""),
+    (405, "<html>"),
+    (410, ""),
+];
 /// What cannot be read now.
 const FAILED: [(u16, &str); 11] = [
     (200, ""),
@@ -30,15 +35,25 @@ const FAILED: [(u16, &str); 11] = [
     (503, ""),
 ];
 /// What says that we may not ask.
-const DENIED: [(u16, &str); 4] =
-    [(401, ""), (401, r#"{"error":"invalid_client"}"#), (400, r#"{"error":"invalid_client"}"#), (401, r#"{"active":false}"#)];
+const DENIED: [(u16, &str); 4] = [
+    (401, ""),
+    (401, r#"{"error":"invalid_client"}"#),
+    (400, r#"{"error":"invalid_client"}"#),
+    (401, r#"{"active":false}"#),
+];
 
 #[test]
 fn verified_needs_two_looks() {
     assert_eq!(verdict(ACTIVE, INACTIVE), Verdict::Done(Proof::Verified));
-    assert_eq!(verdict((200, r#"{"active":false,"client_id":"shop"}"#), INACTIVE), Verdict::Done(Proof::Verified));
+    assert_eq!(
+        verdict((200, r#"{"active":false,"client_id":"shop"}"#), INACTIVE),
+        Verdict::Done(Proof::Verified)
+    );
     assert_eq!(verdict(INACTIVE, INACTIVE), Verdict::Done(Proof::Accepted));
-    assert_eq!(verdict((200, r#"{"active":false,"client_id":"other"}"#), INACTIVE), Verdict::Done(Proof::Accepted));
+    assert_eq!(
+        verdict((200, r#"{"active":false,"client_id":"other"}"#), INACTIVE),
+        Verdict::Done(Proof::Accepted)
+    );
     for before in NOTHING.into_iter().chain(FAILED) {
         assert_eq!(verdict(before, INACTIVE), Verdict::Done(Proof::Accepted), "{before:?}");
     }

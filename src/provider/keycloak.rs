@@ -5,10 +5,12 @@
 //! | session | `DELETE …/sessions/{id}`, then the same with `?isOffline=true` |
 //! | subject | `POST …/users/{id}/logout`, `GET …/users/{id}/consents`, and `DELETE …/users/{id}/consents/{client}` for each client with offline tokens |
 //!
-//! Offline tokens outlive both a session's end and a user's logout. A session that was taken offline keeps its id, so both stores are asked for it.
-//! Of a user, only the consents name the clients that hold offline tokens; deleting a client's consent ends all of them in one call, where listing and
-//! deleting sessions takes one call more for each, and needs `isOffline`: Keycloak before 24 passes over it, so a 404 there proves nothing of an offline
-//! session. The price is that a user is asked for consent again by a client that requires it.
+//! Offline tokens outlive both a session's end and a user's logout. A session that was taken offline keeps
+//! its id, so both stores are asked for it. Of a user, only the consents name the clients that hold offline
+//! tokens; deleting a client's consent ends all of them in one call, where listing and deleting sessions
+//! takes one call more for each, and needs `isOffline`: Keycloak before 24 passes over it, so a 404 there
+//! proves nothing of an offline session. The price is that a user is asked for consent again by a client that
+//! requires it.
 
 use reqwest::Method;
 use serde_json::Value;
@@ -38,7 +40,8 @@ pub(super) struct Keycloak {
 impl Keycloak {
     /// The realm of `config`.
     pub(super) fn new(setup: &Setup<'_>, config: &KeycloakConfig) -> Result<Self, ProviderSetupError> {
-        let realm = segment(&config.realm).ok_or_else(|| setup.refuse("realm", "is no realm's name; give the name in the realm's URLs"))?;
+        let realm = segment(&config.realm)
+            .ok_or_else(|| setup.refuse("realm", "is no realm's name; give the name in the realm's URLs"))?;
         let url = |path: String| setup.url_under("base_url", &config.base_url, &path);
         let endpoint = |call: &str| url(format!("/realms/{realm}/protocol/openid-connect/{call}"));
         let client = || Client::new(setup, &config.client, BasicEncoding::Rfc6749);
@@ -61,19 +64,23 @@ impl Keycloak {
 
     /// Ends the sessions of the user `sub`, online and offline.
     pub(super) async fn log_out(&self, http: &Http, sub: &str) -> Answer {
-        self.bearers.lend(http, |bearer| async move { self.log_out_everywhere(http, &bearer, sub).await }).await
+        self.bearers
+            .lend(http, |bearer| async move { self.log_out_everywhere(http, &bearer, sub).await })
+            .await
     }
 
     async fn delete_session(&self, http: &Http, bearer: &Bearer, sid: &str) -> Result<Answer, Answer> {
         let online = self.act(http, bearer, Method::DELETE, "/sessions/{}", &[sid], session).await?;
-        let offline = self.act(http, bearer, Method::DELETE, "/sessions/{}?isOffline=true", &[sid], session).await?;
+        let offline =
+            self.act(http, bearer, Method::DELETE, "/sessions/{}?isOffline=true", &[sid], session).await?;
         Ok(if online.verdict == Verdict::Done(Proof::Accepted) { online } else { offline })
     }
 
     async fn log_out_everywhere(&self, http: &Http, bearer: &Bearer, sub: &str) -> Result<Answer, Answer> {
         let logged_out = self.act(http, bearer, Method::POST, "/users/{}/logout", &[sub], user).await?;
         for client in self.act(http, bearer, Method::GET, CONSENTS, &[sub], offline_clients).await? {
-            self.act(http, bearer, Method::DELETE, &format!("{CONSENTS}/{{}}"), &[sub, &client], consent).await?;
+            self.act(http, bearer, Method::DELETE, &format!("{CONSENTS}/{{}}"), &[sub, &client], consent)
+                .await?;
         }
         Ok(logged_out)
     }
@@ -94,7 +101,8 @@ impl Keycloak {
     }
 }
 
-/// The end of a session. Only Keycloak's own word for it makes a 404 a dead session: a proxy before the admin API answers 404 too.
+/// The end of a session. Only Keycloak's own word for it makes a 404 a dead session: a proxy before the admin
+/// API answers 404 too.
 fn session(reply: &Reply<'_>) -> Result<Answer, Answer> {
     match reply.status {
         200..=299 => yes(reply),
@@ -122,7 +130,9 @@ fn offline_clients(reply: &Reply<'_>) -> Result<Vec<String>, Answer> {
     let Some(Value::Array(consents)) = reply.json() else { return Err(reply.transient()) };
     let offline = consents.iter().filter(|consent| {
         let grants = consent.get("additionalGrants").and_then(Value::as_array);
-        grants.is_some_and(|grants| grants.iter().any(|grant| grant.get("key").and_then(Value::as_str) == Some("Offline Token")))
+        grants.is_some_and(|grants| {
+            grants.iter().any(|grant| grant.get("key").and_then(Value::as_str) == Some("Offline Token"))
+        })
     });
     let named = |consent: &Value| consent.get("clientId").and_then(Value::as_str).map(str::to_owned);
     offline.map(|consent| named(consent).ok_or_else(|| reply.transient())).collect()
@@ -140,8 +150,12 @@ fn consent(reply: &Reply<'_>) -> Result<(), Answer> {
 fn denied(reply: &Reply<'_>) -> Answer {
     match reply.status {
         401 | 403 => reply.doubted(),
-        404 if says(reply, "User not found") => reply.fails(Verdict::Refused, "no such user: sub must be the user's id in this realm"),
-        _ => reply.status_answer().unwrap_or_else(|| reply.fails(Verdict::Refused, "see Keycloak's log, then retry or cancel")),
+        404 if says(reply, "User not found") => {
+            reply.fails(Verdict::Refused, "no such user: sub must be the user's id in this realm")
+        }
+        _ => reply
+            .status_answer()
+            .unwrap_or_else(|| reply.fails(Verdict::Refused, "see Keycloak's log, then retry or cancel")),
     }
 }
 

@@ -27,16 +27,32 @@ fn what_every_call_has_in_common() {
     ];
     for (status, body, expected) in rows {
         let reply = reply(status, body);
-        let verdicts = [verdict(session(&reply)), verdict(user(&reply)), verdict(offline_clients(&reply)), verdict(consent(&reply))];
+        let verdicts = [
+            verdict(session(&reply)),
+            verdict(user(&reply)),
+            verdict(offline_clients(&reply)),
+            verdict(consent(&reply)),
+        ];
         assert_eq!(verdicts, [expected; 4], "{status} {body}");
     }
 }
 
 #[test]
 fn a_yes_that_says_no_is_none() {
-    for body in ["<html>Sign in</html>", r#"{"error":"x"}"#, r#"[{"errorCode":"x"}]"#, r#"{"success":false}"#, "error=x"] {
+    for body in [
+        "<html>Sign in</html>",
+        r#"{"error":"x"}"#,
+        r#"[{"errorCode":"x"}]"#,
+        r#"{"success":false}"#,
+        "error=x",
+    ] {
         let reply = reply(200, body);
-        let verdicts = [verdict(session(&reply)), verdict(user(&reply)), verdict(offline_clients(&reply)), verdict(consent(&reply))];
+        let verdicts = [
+            verdict(session(&reply)),
+            verdict(user(&reply)),
+            verdict(offline_clients(&reply)),
+            verdict(consent(&reply)),
+        ];
         assert_eq!(verdicts, [Verdict::Transient; 4], "{body}");
     }
 }
@@ -48,13 +64,20 @@ fn only_keycloaks_own_word_makes_a_session_dead() {
         assert_eq!(session(&reply(404, body)).unwrap().verdict, Verdict::Done(Proof::AlreadyInvalid));
     }
     assert_eq!(verdict(session(&reply(404, NO_USER))), Verdict::Refused);
-    assert_eq!(verdict(session(&reply(404, r#"{"error":"Session not found"#))), Verdict::Doubted, "it is broken off");
+    assert_eq!(
+        verdict(session(&reply(404, r#"{"error":"Session not found"#))),
+        Verdict::Doubted,
+        "it is broken off"
+    );
 }
 
 #[test]
 fn an_unknown_user_is_for_a_person() {
     assert_eq!(user(&reply(204, "")).unwrap().verdict, Verdict::Done(Proof::Accepted));
-    assert_eq!([verdict(user(&reply(404, NO_USER))), verdict(offline_clients(&reply(404, NO_USER)))], [Verdict::Refused; 2]);
+    assert_eq!(
+        [verdict(user(&reply(404, NO_USER))), verdict(offline_clients(&reply(404, NO_USER)))],
+        [Verdict::Refused; 2]
+    );
 }
 
 #[test]

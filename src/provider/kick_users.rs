@@ -31,7 +31,10 @@ pub(super) struct KickUsers {
 
 impl KickUsers {
     /// The call of `config`.
-    pub(super) fn new(setup: &Setup<'_>, config: &GenauthManagementConfig) -> Result<Self, ProviderSetupError> {
+    pub(super) fn new(
+        setup: &Setup<'_>,
+        config: &GenauthManagementConfig,
+    ) -> Result<Self, ProviderSetupError> {
         Ok(Self {
             endpoint: setup.url_under("management_host", &config.host, "/api/v3/kick-users")?,
             app_ids: config.app_ids.clone(),
@@ -54,7 +57,8 @@ impl KickUsers {
         let options = json!({ "userIdType": self.user_id_type.as_str() });
         let body = json!({ "userId": sub, "appIds": self.app_ids, "options": options });
         let call = Call::new(Method::POST, &self.endpoint).json(&body).secrets([sub]);
-        let call = user_pool(bearer.token()).into_iter().fold(call, |call, pool| call.header(USER_POOL, pool));
+        let call =
+            user_pool(bearer.token()).into_iter().fold(call, |call, pool| call.header(USER_POOL, pool));
         let reply = bearer.send(http, call).await?;
         if refuses_bearer(&reply) {
             bearer.deny();
@@ -65,7 +69,8 @@ impl KickUsers {
 
 /// The user pool that a management token is for, from its own claims; the server checks the token.
 fn user_pool(token: &str) -> Option<HeaderValue> {
-    let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?).ok()?;
+    let claims: Value =
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?).ok()?;
     claims.get("scoped_userpool_id")?.as_str()?.parse().ok()
 }
 
@@ -89,13 +94,20 @@ fn classify(reply: &Reply<'_>) -> Answer {
     match (stated.unwrap_or(u64::from(reply.status)), number(&body, "apiCode")) {
         (200, _) if body.pointer("/data/success") == Some(&Value::Bool(false)) => reply.transient(),
         (200, _) if stated.is_some() => reply.accepted(),
-        (200..=299, _) => reply.fails(Verdict::Transient, "it says neither yes nor no: is management_host the management API's host?"),
+        (200..=299, _) => reply.fails(
+            Verdict::Transient,
+            "it says neither yes nor no: is management_host the management API's host?",
+        ),
         (_, Some(2004)) => reply.fails(Verdict::Refused, "no such user: check user_id_type"),
-        // Signature, clock and nonce faults of the access key; unknown application; not logged in; unknown user pool.
+        // Signature, clock and nonce faults of the access key; unknown application; not logged in; unknown
+        // user pool.
         (_, Some(1300..=1306 | 2011 | 2020 | 2224)) | (401..=403, _) => reply.doubted(),
         (501, _) => reply.fails(Verdict::Unsupported, "the provider has no such call"),
         (code, _) if is_transient(code) => reply.transient(),
-        _ => reply.fails(Verdict::Refused, "the provider refuses to log this user out: check user_id_type and app_ids"),
+        _ => reply.fails(
+            Verdict::Refused,
+            "the provider refuses to log this user out: check user_id_type and app_ids",
+        ),
     }
 }
 
@@ -108,7 +120,11 @@ mod tests {
     #[test]
     fn every_row_of_the_table() {
         let rows = [
-            (200, r#"{"statusCode":200,"message":"ok","data":{"success":true}}"#, Verdict::Done(Proof::Accepted)),
+            (
+                200,
+                r#"{"statusCode":200,"message":"ok","data":{"success":true}}"#,
+                Verdict::Done(Proof::Accepted),
+            ),
             (200, r#"{"statusCode":200,"data":{"success":false}}"#, Verdict::Transient),
             (200, r#"{"statusCode":200,"data":{"exists":true}}"#, Verdict::Done(Proof::Accepted)),
             (200, r#"{"statusCode":200}"#, Verdict::Done(Proof::Accepted)),
@@ -151,9 +167,11 @@ mod tests {
 
     #[test]
     fn a_refused_bearer_is_known_by_its_code() {
-        for (body, refused) in
-            [(r#"{"statusCode":401}"#, true), (r#"{"statusCode":400,"apiCode":2020}"#, true), (r#"{"statusCode":403}"#, false)]
-        {
+        for (body, refused) in [
+            (r#"{"statusCode":401}"#, true),
+            (r#"{"statusCode":400,"apiCode":2020}"#, true),
+            (r#"{"statusCode":403}"#, false),
+        ] {
             assert_eq!(refuses_bearer(&reply(200, body)), refused, "{body}");
         }
     }

@@ -1,8 +1,10 @@
-//! JSON as servers write it: what a strict parser refuses in one place must not hide the error code that stands in another.
+//! JSON as servers write it: what a strict parser refuses in one place must not hide the error code that
+//! stands in another.
 //!
-//! Read as they are meant: NaN, Python's and JavaScript's words, comments, stray commas, single quotes, halves of surrogate pairs, numbers beyond
-//! any type, several documents in a row, guards such as `)]}'` and `callback(` before them. A member that comes twice with different values becomes
-//! the list of both, so that neither is believed alone.
+//! Read as they are meant: NaN, Python's and JavaScript's words, comments, stray commas, single quotes,
+//! halves of surrogate pairs, numbers beyond any type, several documents in a row, guards such as `)]}'` and
+//! `callback(` before them. A member that comes twice with different values becomes the list of both, so that
+//! neither is believed alone.
 
 use serde_json::{Map, Number, Value};
 
@@ -16,7 +18,8 @@ const MAX_GUARD: usize = 64;
 /// What was read.
 pub(super) struct Document {
     pub(super) value: Value,
-    /// Whether it is whole: every bracket and quote closed, nothing but white space around. Only what is whole can say yes.
+    /// Whether it is whole: every bracket and quote closed, nothing but white space around. Only what is
+    /// whole can say yes.
     pub(super) is_whole: bool,
     /// Whether it ends too soon, or stops being JSON in its middle.
     pub(super) is_broken: bool,
@@ -47,8 +50,11 @@ pub(super) fn parse(text: &str) -> Option<Document> {
 /// Nothing, or what servers put before JSON so that no script tag can read it.
 fn is_guard(text: &str) -> bool {
     let text = text.trim_end();
-    let is_guards = |c: char| c.is_ascii_alphanumeric() || c.is_whitespace() || "_$.();,:'\"})]/*=-!".contains(c);
-    text.len() <= MAX_GUARD && text.chars().all(is_guards) && (text.is_empty() || text.ends_with(['(', ';', ',', '\'', ':', '/', '=']))
+    let is_guards =
+        |c: char| c.is_ascii_alphanumeric() || c.is_whitespace() || "_$.();,:'\"})]/*=-!".contains(c);
+    text.len() <= MAX_GUARD
+        && text.chars().all(is_guards)
+        && (text.is_empty() || text.ends_with(['(', ';', ',', '\'', ':', '/', '=']))
 }
 
 /// Adds a member; one that is there with another value becomes the list of both.
@@ -171,7 +177,8 @@ impl Reader<'_> {
             let low = self.rest.get(2..6).and_then(|digits| u32::from_str_radix(digits, 16).ok());
             if let Some(low) = low.filter(|low| (0xdc00..0xe000).contains(low)) {
                 self.advance(6);
-                return char::from_u32(0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00)).unwrap_or('\u{fffd}');
+                return char::from_u32(0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00))
+                    .unwrap_or('\u{fffd}');
             }
         }
         char::from_u32(unit).unwrap_or('\u{fffd}')
@@ -184,7 +191,8 @@ impl Reader<'_> {
     }
 
     fn word(&mut self) -> Option<String> {
-        let end = self.rest.find(|c: char| c.is_whitespace() || ",:{}[]\"'".contains(c)).unwrap_or(self.rest.len());
+        let end =
+            self.rest.find(|c: char| c.is_whitespace() || ",:{}[]\"'".contains(c)).unwrap_or(self.rest.len());
         let word = self.rest[..end].to_owned();
         self.advance(end);
         (!word.is_empty()).then_some(word)

@@ -52,15 +52,23 @@ fn only_what_is_whole_can_say_yes() {
     for text in [r#"{"active":false}"#, " {\"active\":false,\"x\":NaN}\n", "[]", "true", r#"{"n":1e400}"#] {
         assert!(parse(text).is_some_and(|document| document.is_whole), "{text}");
     }
-    for text in [r#"{"active":false"#, r#"{"active":false}}"#, r#"{"active":false,"x":"y"#, "x({\"active\":false})", "{active:nope}", "[1"]
-    {
+    for text in [
+        r#"{"active":false"#,
+        r#"{"active":false}}"#,
+        r#"{"active":false,"x":"y"#,
+        "x({\"active\":false})",
+        "{active:nope}",
+        "[1",
+    ] {
         assert!(parse(text).is_some_and(|document| !document.is_whole), "{text}");
     }
 }
 
 #[test]
 fn plain_text_is_no_json() {
-    for text in ["", "OK", "{", "{{ template }}", "<html>{\"error\":1}", "revoked [sic] {", "error=invalid_token"] {
+    for text in
+        ["", "OK", "{", "{{ template }}", "<html>{\"error\":1}", "revoked [sic] {", "error=invalid_token"]
+    {
         assert!(parse(text).is_none(), "{text}");
     }
 }

@@ -1,4 +1,5 @@
-//! HTML and XML: told apart, and the elements of XML read, so far as an answer's error has to be found in them.
+//! HTML and XML: told apart, and the elements of XML read, so far as an answer's error has to be found in
+//! them.
 
 use serde_json::{Map, Value};
 
@@ -71,7 +72,8 @@ pub(super) fn is_page(text: &str) -> bool {
     ["<html", "<!doctype html", "<head>", "<body", "<title>", "<h1"].iter().any(|tag| text.contains(tag))
 }
 
-/// The text without the comments before it, which proxies add to whatever they pass on. One that is all there is stays.
+/// The text without the comments before it, which proxies add to whatever they pass on. One that is all there
+/// is stays.
 pub(super) fn behind_comments(text: &str) -> &str {
     let mut behind = text;
     while let Some((_, rest)) = behind.strip_prefix("<!--").and_then(|comment| comment.split_once("-->")) {
@@ -80,7 +82,8 @@ pub(super) fn behind_comments(text: &str) -> &str {
     if behind.is_empty() { text } else { behind }
 }
 
-/// The attributes and the innermost elements of XML, by name without prefix. `None` for a page, and where there is no element at all.
+/// The attributes and the innermost elements of XML, by name without prefix. `None` for a page, and where
+/// there is no element at all.
 pub(super) fn elements(text: &str) -> Option<Value> {
     if is_page(text) {
         return None;
@@ -89,7 +92,9 @@ pub(super) fn elements(text: &str) -> Option<Value> {
     let mut open = None;
     for piece in text.split('<').skip(1) {
         match piece.chars().next() {
-            Some('!') => character_data(piece, open).into_iter().for_each(|(name, text)| insert(&mut members, name, text.into())),
+            Some('!') => character_data(piece, open)
+                .into_iter()
+                .for_each(|(name, text)| insert(&mut members, name, text.into())),
             Some('?' | '/') | None => open = None,
             Some(_) => open = Some(element(piece, open.is_none() && members.is_empty(), &mut members)?),
         }
@@ -143,7 +148,8 @@ mod tests {
             "<HTML><BODY>",
             "<!DOCTYPE html>\n<html lang=en>",
             "<!-- a -->\n<!doctype HTML>",
-            "<?xml version=\"1.0\"?><!DOCTYPE html PUBLIC \"x\"><html xmlns=\"http://www.w3.org/1999/xhtml\">",
+            "<?xml version=\"1.0\"?><!DOCTYPE html PUBLIC \"x\"><html \
+                xmlns=\"http://www.w3.org/1999/xhtml\">",
             "<script>location='/blocked'</script>",
             "<center><h1>403</h1></center>",
             "<meta http-equiv=refresh>",
@@ -163,7 +169,11 @@ mod tests {
                 "error",
                 json!("invalid_token"),
             ),
-            ("<?xml version=\"1.0\"?><x:OAuth xmlns:x=\"u\"><x:error>e</x:error></x:OAuth>", "error", json!("e")),
+            (
+                "<?xml version=\"1.0\"?><x:OAuth xmlns:x=\"u\"><x:error>e</x:error></x:OAuth>",
+                "error",
+                json!("e"),
+            ),
             ("<rsp stat=\"fail\"/>", "stat", json!("fail")),
             ("<r><status><![CDATA[error]]></status></r>", "status", json!("error")),
             ("<Error><Code>AccessDenied</Code></Error>", "failure", json!(true)),

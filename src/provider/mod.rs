@@ -1,4 +1,5 @@
-//! Identity providers: the only user of reqwest. One file per kind, each with a pure `classify` from response to [`Answer`].
+//! Identity providers: the only user of reqwest. One file per kind, each with a pure `classify` from response
+//! to [`Answer`].
 
 mod access_key;
 mod address;
@@ -61,7 +62,8 @@ pub struct Provider {
 }
 
 impl Provider {
-    /// Builds the client; reads `ca_file` and touches no network. An error names the setting (`providers.main.client_secret`).
+    /// Builds the client; reads `ca_file` and touches no network. An error names the setting
+    /// (`providers.main.client_secret`).
     pub fn new(name: Arc<str>, config: &ProviderConfig) -> Result<Provider, ProviderSetupError> {
         let setup = Setup { name: &name, config };
         let dialect = Dialect::new(&setup)?;
@@ -95,21 +97,24 @@ impl Provider {
         self.dialect.calls(kind) > 0
     }
 
-    /// How many HTTP requests an attempt at `target` makes in the usual case, both introspections included; 0 where there is no call for it.
+    /// How many HTTP requests an attempt at `target` makes in the usual case, both introspections included; 0
+    /// where there is no call for it.
     ///
-    /// An attempt makes more where it has to get metadata or a bearer first, and at Keycloak one for each client that holds offline tokens of a subject.
+    /// An attempt makes more where it has to get metadata or a bearer first, and at Keycloak one for each
+    /// client that holds offline tokens of a subject.
     pub fn calls_per_attempt(&self, target: &Target) -> u32 {
         let calls = self.dialect.calls(target.selector.kind());
         let verifies = calls > 0 && self.verify == Verify::Introspect && target.token().is_some();
         calls + 2 * u32::from(verifies)
     }
 
-    /// One attempt at `target`: the requests that revoke it and, where `verify` asks for it and it is a token, an introspection before them and, where
-    /// the provider said yes, another after them.
+    /// One attempt at `target`: the requests that revoke it and, where `verify` asks for it and it is a
+    /// token, an introspection before them and, where the provider said yes, another after them.
     ///
-    /// Never panics. Each request is bounded by `timeout`; [`Self::calls_per_attempt`] tells how many there are.
-    /// What takes several requests is done when all were accepted; else all of them are made again by the next attempt.
-    /// `error` is set on every failure, and on a success that leaves something for a person to know.
+    /// Never panics. Each request is bounded by `timeout`; [`Self::calls_per_attempt`] tells how many there
+    /// are. What takes several requests is done when all were accepted; else all of them are made again by
+    /// the next attempt. `error` is set on every failure, and on a success that leaves something for a person
+    /// to know.
     pub async fn revoke(&self, target: &Target) -> Answer {
         let answer = match (self.verify, &target.selector) {
             (Verify::Introspect, Selector::Token(token)) => self.revoke_between_looks(target, token).await,
@@ -119,7 +124,8 @@ impl Provider {
         self.unreadable.count(target, answer)
     }
 
-    /// Whether a person has to look at `target`, because attempt after attempt was answered by what is no readable HTTP.
+    /// Whether a person has to look at `target`, because attempt after attempt was answered by what is no
+    /// readable HTTP.
     pub fn is_unreadable(&self, target: &Target) -> bool {
         self.unreadable.is_enough(target)
     }
@@ -139,14 +145,16 @@ impl Provider {
         self.dialect.has_probe(wide)
     }
 
-    /// Tries the credentials of calls for tokens, or of wide ones, with a request that names no target and changes nothing; `None` where the kind has none.
+    /// Tries the credentials of calls for tokens, or of wide ones, with a request that names no target and
+    /// changes nothing; `None` where the kind has none.
     ///
     /// Bounded as an attempt is. It is not among [`Self::calls_per_attempt`].
     pub async fn try_credentials(&self, wide: bool) -> Option<Probed> {
         self.dialect.try_credentials(&self.http, self.verify, wide).await
     }
 
-    /// For `check`: reaches the provider and tries the credentials, without changing anything there. One sentence either way.
+    /// For `check`: reaches the provider and tries the credentials, without changing anything there. One
+    /// sentence either way.
     pub async fn probe(&self) -> Result<String, String> {
         let described = self.dialect.describe(&self.http, self.verify).await.transpose();
         let mut sentences: Vec<String> = described.map_err(told)?.into_iter().collect();
@@ -177,15 +185,19 @@ impl Provider {
             Some(Probed::Refused { answer, plainly: true }) => Err(told(answer)),
             // Some servers refuse whatever they do not know, whoever asks.
             Some(Probed::Refused { answer, plainly: false }) => Err(format!(
-                "{}; if revocations succeed all the same, the server refuses unknown tokens and this can be ignored",
+                "{}; if revocations succeed all the same, the server refuses unknown tokens and this can be \
+                    ignored",
                 told(answer)
             )),
             Some(Probed::Unanswered(answer)) => Err(told(answer)),
-            Some(Probed::Nothing) | None => Ok(Some(format!("the credentials for {calls} are proven by the first revocation only"))),
+            Some(Probed::Nothing) | None => {
+                Ok(Some(format!("the credentials for {calls} are proven by the first revocation only")))
+            }
         }
     }
 
-    // HEAD on the root: no OAuth server acts on it, and any response at all proves address, port and certificate.
+    // HEAD on the root: no OAuth server acts on it, and any response at all proves address, port and
+    // certificate.
     async fn reach(&self, url: &Url) -> Result<String, Answer> {
         let mut root = url.clone();
         root.set_path("/");
@@ -200,6 +212,9 @@ fn told(failure: Answer) -> String {
 }
 
 fn unsupported(kind: Kind) -> Answer {
-    let error = format!("the provider has no call that revokes a {}; it is denied locally until it expires", kind.as_str());
+    let error = format!(
+        "the provider has no call that revokes a {}; it is denied locally until it expires",
+        kind.as_str()
+    );
     Answer::failed(Verdict::Unsupported, None, error)
 }

@@ -1,4 +1,5 @@
-//! Whether a text tells of a secret, however it spells it: decoded until nothing is left to decode, and without what stands between the characters.
+//! Whether a text tells of a secret, however it spells it: decoded until nothing is left to decode, and
+//! without what stands between the characters.
 
 use std::collections::HashSet;
 
@@ -7,7 +8,8 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 
 /// Characters of a secret in a row that must not be read anywhere.
 const PIECE: usize = 8;
-/// Secrets of fewer characters are words: they are taken out where they stand as they are, and not looked for otherwise.
+/// Secrets of fewer characters are words: they are taken out where they stand as they are, and not looked for
+/// otherwise.
 const SHORTEST: usize = 4;
 /// How often a text is decoded: encodings lie within each other.
 const ROUNDS: usize = 6;
@@ -62,14 +64,19 @@ const NAMES: [(&str, char); 44] = [
 
 /// Whether `text` holds a secret, or eight characters of one in a row, in any spelling.
 pub(super) fn tells(text: &str, secrets: &[&str]) -> bool {
-    let needles: Vec<String> = secrets.iter().flat_map(|secret| spellings(secret)).filter(|needle| needle.len() >= SHORTEST).collect();
+    let needles: Vec<String> = secrets
+        .iter()
+        .flat_map(|secret| spellings(secret))
+        .filter(|needle| needle.len() >= SHORTEST)
+        .collect();
     !needles.is_empty() && readings(text).iter().any(|reading| holds_any(reading, &needles))
 }
 
 /// Whether `word` is a part of a secret.
 pub(super) fn is_part(word: &str, secrets: &[&str]) -> bool {
     let word = plain(word);
-    word.len() >= SHORTEST && secrets.iter().flat_map(|secret| spellings(secret)).any(|spelling| spelling.contains(&word))
+    word.len() >= SHORTEST
+        && secrets.iter().flat_map(|secret| spellings(secret)).any(|spelling| spelling.contains(&word))
 }
 
 fn holds_any(reading: &str, needles: &[String]) -> bool {
@@ -80,7 +87,8 @@ fn holds_any(reading: &str, needles: &[String]) -> bool {
     })
 }
 
-/// A secret as a normal text may have it: as it is, decoded, in base64 at each of its three offsets, in hexadecimal and as a list of bytes.
+/// A secret as a normal text may have it: as it is, decoded, in base64 at each of its three offsets, in
+/// hexadecimal and as a list of bytes.
 fn spellings(secret: &str) -> Vec<String> {
     let encoded = (0..3).map(|offset| {
         let shifted = [&b"\0\0\0"[..offset], secret.as_bytes()].concat();
@@ -133,7 +141,9 @@ pub(super) fn entities(text: &str) -> String {
             Some(hex) => number_of(hex, 16).map(|(c, length)| (c, length + 2)),
             None => number_of(number, 10).map(|(c, length)| (c, length + 1)),
         },
-        None => NAMES.iter().find_map(|(name, c)| rest.strip_prefix(name)?.starts_with(';').then_some((*c, name.len() + 1))),
+        None => NAMES
+            .iter()
+            .find_map(|(name, c)| rest.strip_prefix(name)?.starts_with(';').then_some((*c, name.len() + 1))),
     })
 }
 
@@ -142,9 +152,16 @@ fn escapes(text: &str) -> String {
     replace(text, '\\', |rest| {
         let braced = rest.strip_prefix("u{").and_then(|digits| number_of(digits.split_once('}')?.0, 16));
         let braced = braced.map(|(c, length)| (c, length + 3));
-        let fixed = |mark: char, digits: usize| hex(rest.strip_prefix([mark, mark.to_ascii_uppercase()])?, digits).map(|c| (c, digits + 1));
+        let fixed = |mark: char, digits: usize| {
+            hex(rest.strip_prefix([mark, mark.to_ascii_uppercase()])?, digits).map(|c| (c, digits + 1))
+        };
         let long = || hex(rest.strip_prefix('U')?, 8).map(|c| (c, 9));
-        let octal = || rest.get(..3).and_then(|digits| u32::from_str_radix(digits, 8).ok()).and_then(char::from_u32).map(|c| (c, 3));
+        let octal = || {
+            rest.get(..3)
+                .and_then(|digits| u32::from_str_radix(digits, 8).ok())
+                .and_then(char::from_u32)
+                .map(|c| (c, 3))
+        };
         braced
             .or_else(long)
             .or_else(|| fixed('u', 4))
@@ -154,14 +171,18 @@ fn escapes(text: &str) -> String {
     })
 }
 
-/// With `digits` hexadecimal digits after each `mark` decoded. Of other characters than ASCII's no secret is made, so bytes count as characters.
+/// With `digits` hexadecimal digits after each `mark` decoded. Of other characters than ASCII's no secret is
+/// made, so bytes count as characters.
 fn coded(text: &str, mark: char, digits: usize) -> String {
     replace(text, mark, |rest| hex(rest, digits).map(|c| (c, digits)))
 }
 
 fn hex(text: &str, digits: usize) -> Option<char> {
     let digits = text.get(..digits)?;
-    digits.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| u32::from_str_radix(digits, 16).ok().and_then(char::from_u32))?
+    digits
+        .bytes()
+        .all(|byte| byte.is_ascii_hexdigit())
+        .then(|| u32::from_str_radix(digits, 16).ok().and_then(char::from_u32))?
 }
 
 /// The character of the number at the beginning, and the length of the number with the semicolon behind it.
@@ -171,7 +192,8 @@ fn number_of(text: &str, radix: u32) -> Option<(char, usize)> {
     Some((c, end + usize::from(text[end..].starts_with(';'))))
 }
 
-/// The text with what follows each `mark`, and the mark itself, replaced as `meaning` says: by a character, in place of so many bytes.
+/// The text with what follows each `mark`, and the mark itself, replaced as `meaning` says: by a character,
+/// in place of so many bytes.
 fn replace(text: &str, mark: char, meaning: impl Fn(&str) -> Option<(char, usize)>) -> String {
     let mut pieces = text.split(mark);
     let mut replaced = pieces.next().unwrap_or_default().to_owned();
@@ -245,7 +267,9 @@ mod tests {
 
     #[test]
     fn plain_words_do_not() {
-        for text in ["token unknown", "t0k Can", "invalid_request: the canary sings &amp; 100% <b>fine</b>", ""] {
+        for text in
+            ["token unknown", "t0k Can", "invalid_request: the canary sings &amp; 100% <b>fine</b>", ""]
+        {
             assert!(!tells(text, &[TOKEN]), "{text}");
         }
         assert!(!tells("the user is unknown", &["us", "", "+"]), "words are not looked for in pieces");
@@ -254,6 +278,11 @@ mod tests {
 
     #[test]
     fn a_part_of_a_secret_is_known() {
-        assert!(is_part("Canary", &[TOKEN]) && is_part("0K_CAN", &[TOKEN]) && !is_part("can", &[TOKEN]) && !is_part("invalid", &[TOKEN]));
+        assert!(
+            is_part("Canary", &[TOKEN])
+                && is_part("0K_CAN", &[TOKEN])
+                && !is_part("can", &[TOKEN])
+                && !is_part("invalid", &[TOKEN])
+        );
     }
 }

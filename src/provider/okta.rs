@@ -1,7 +1,8 @@
 //! `kind = "okta"`: tokens by RFC 7009 as an application, whole users by the management API.
 //!
-//! `DELETE /api/v1/users/{id}/sessions?oauthTokens=true` ends the user's sessions at Okta and the OAuth tokens issued to the user. `forgetDevices` is left to
-//! the organisation's default, which in Identity Engine forgets the devices. Sessions that applications keep by themselves are not ended.
+//! `DELETE /api/v1/users/{id}/sessions?oauthTokens=true` ends the user's sessions at Okta and the OAuth
+//! tokens issued to the user. `forgetDevices` is left to the organisation's default, which in Identity Engine
+//! forgets the devices. Sessions that applications keep by themselves are not ended.
 
 use reqwest::Method;
 use url::Url;
@@ -65,17 +66,22 @@ fn tokens(setup: &Setup<'_>, config: &OktaConfig) -> Result<Option<Rfc7009>, Pro
     let Some(client) = &config.client else { return Ok(None) };
     let server = match &config.authorization_server_id {
         None => "/oauth2/v1".to_owned(),
-        Some(id) => format!("/oauth2/{}/v1", segment(id).ok_or_else(|| setup.refuse("authorization_server_id", "is no server's id"))?),
+        Some(id) => format!(
+            "/oauth2/{}/v1",
+            segment(id).ok_or_else(|| setup.refuse("authorization_server_id", "is no server's id"))?
+        ),
     };
     let endpoint = |call: &str| setup.url_under("base_url", &config.base_url, &format!("{server}/{call}"));
     let client = Client::new(setup, client, BasicEncoding::Rfc6749)?;
     Ok(Some(Rfc7009::at(client, endpoint("revoke")?, Some(endpoint("introspect")?))))
 }
 
-/// What the management API's answer means. Okta's own errors have an `errorCode`; a 403 or 404 without one is no word on the user.
+/// What the management API's answer means. Okta's own errors have an `errorCode`; a 403 or 404 without one is
+/// no word on the user.
 ///
-/// Of its codes for 403 (<https://developer.okta.com/docs/reference/error-codes/>), E0000005 refuses the session and E0000015 the feature, whoever the
-/// user is. E0000006 says "no permission" of an administrator without any role and of a super administrator whom others may not log out alike.
+/// Of its codes for 403 (<https://developer.okta.com/docs/reference/error-codes/>), E0000005 refuses the
+/// session and E0000015 the feature, whoever the user is. E0000006 says "no permission" of an administrator
+/// without any role and of a super administrator whom others may not log out alike.
 fn classify(reply: &Reply<'_>) -> Answer {
     let code = reply.text("errorCode");
     match reply.status {
@@ -83,10 +89,15 @@ fn classify(reply: &Reply<'_>) -> Answer {
         401 => reply.doubted(),
         403 => match code.as_deref() {
             None | Some("E0000005" | "E0000015") => reply.doubted(),
-            Some(_) => reply.fails(Verdict::Refused, "the administrator of api_token may not clear this user's sessions"),
+            Some(_) => reply
+                .fails(Verdict::Refused, "the administrator of api_token may not clear this user's sessions"),
         },
-        404 if code.is_some() => reply.fails(Verdict::Refused, "no such user: sub must be the user's id at Okta"),
-        _ => reply.status_answer().unwrap_or_else(|| reply.fails(Verdict::Refused, "see Okta's system log, then retry or cancel")),
+        404 if code.is_some() => {
+            reply.fails(Verdict::Refused, "no such user: sub must be the user's id at Okta")
+        }
+        _ => reply
+            .status_answer()
+            .unwrap_or_else(|| reply.fails(Verdict::Refused, "see Okta's system log, then retry or cancel")),
     }
 }
 
@@ -112,7 +123,11 @@ mod tests {
             (403, r#"{"errorCode":"E0000015"}"#, Verdict::Doubted),
             (403, r#"{"errorCode":"E0000999"}"#, Verdict::Refused),
             (403, "<html>Forbidden</html>", Verdict::Doubted),
-            (404, r#"{"errorCode":"E0000007","errorSummary":"Not found: Resource not found: u (User)"}"#, Verdict::Refused),
+            (
+                404,
+                r#"{"errorCode":"E0000007","errorSummary":"Not found: Resource not found: u (User)"}"#,
+                Verdict::Refused,
+            ),
             (404, "<html>", Verdict::Doubted),
             (405, "", Verdict::Doubted),
             (302, "", Verdict::Misconfigured),
@@ -127,7 +142,8 @@ mod tests {
 
     #[test]
     fn oktas_words_are_told() {
-        let answer = classify(&reply(404, r#"{"errorCode":"E0000007","errorSummary":"Not found: tok/1 (User)"}"#));
+        let answer =
+            classify(&reply(404, r#"{"errorCode":"E0000007","errorSummary":"Not found: tok/1 (User)"}"#));
         assert!(answer.error.unwrap().contains("404 E0000007: Not found: [redacted] (User); no such user"));
     }
 }

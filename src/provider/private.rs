@@ -1,5 +1,6 @@
-//! Hosts that only metadata leads to, which must not lie inside: their names are looked up here, and addresses that no provider on the Internet has are
-//! refused when the connection is made. Configured hosts are not touched by it.
+//! Hosts that only metadata leads to, which must not lie inside: their names are looked up here, and
+//! addresses that no provider on the Internet has are refused when the connection is made. Configured hosts
+//! are not touched by it.
 
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -13,7 +14,10 @@ use crate::config::{BearerConfig, KindConfig, ProviderConfig};
 
 /// A guarded host that leads inside.
 #[derive(Debug, Error)]
-#[error("{0} leads to a loopback, private, link-local or the like address; set allow_private_addresses = true if that is meant")]
+#[error(
+    "{0} leads to a loopback, private, link-local or the like address; set allow_private_addresses = true if \
+        that is meant"
+)]
 pub(super) struct PrivateAddress(String);
 
 /// The hosts of `discovery_origins` that no other setting names; none where `allow_private_addresses` is set.
@@ -26,7 +30,9 @@ impl Guard {
         let host = |text: &str| Url::parse(text).ok().and_then(|url| Some(url.host()?.to_string()));
         let configured: HashSet<String> = configured(config).filter_map(host).collect();
         let origins = config.discovery.origins.iter().filter(|_| !config.discovery.allow_private_addresses);
-        Self(Arc::new(origins.filter_map(|origin| host(origin)).filter(|host| !configured.contains(host)).collect()))
+        Self(Arc::new(
+            origins.filter_map(|origin| host(origin)).filter(|host| !configured.contains(host)).collect(),
+        ))
     }
 
     /// Whether any host is guarded.
@@ -63,7 +69,9 @@ impl Resolve for Guard {
 /// What the settings name beside `discovery_origins`.
 fn configured(config: &ProviderConfig) -> impl Iterator<Item = &str> {
     let endpoints = match &config.kind {
-        KindConfig::Rfc7009(kind) => [kind.revocation_endpoint.as_deref(), kind.introspection_endpoint.as_deref()],
+        KindConfig::Rfc7009(kind) => {
+            [kind.revocation_endpoint.as_deref(), kind.introspection_endpoint.as_deref()]
+        }
         KindConfig::GlobalTokenRevocation(kind) => match &kind.bearer {
             BearerConfig::Granted(grant) => [kind.endpoint.as_deref(), Some(grant.token_endpoint.as_str())],
             BearerConfig::Fixed(_) => [kind.endpoint.as_deref(), None],
@@ -87,7 +95,8 @@ fn is_private_v4(address: Ipv4Addr) -> bool {
         || address.is_loopback()
         || address.is_link_local()
         || address.is_multicast()
-        // This network; shared by carriers (RFC 6598); protocol assignments; benchmarks (RFC 2544); reserved, with the broadcast address.
+        // This network; shared by carriers (RFC 6598); protocol assignments; benchmarks (RFC 2544); reserved,
+        // with the broadcast address.
         || matches!((a, b, c), (0, _, _) | (100, 64..128, _) | (192, 0, 0) | (198, 18..20, _) | (240.., _, _))
 }
 
@@ -107,9 +116,9 @@ fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let v4 = |high: u16, low: u16| Some(Ipv4Addr::from_bits((u32::from(high) << 16) | u32::from(low)));
     match address.segments() {
         [0, 0, 0, 0, 0, 0, 0, 0 | 1] => None,
-        [0, 0, 0, 0, 0, 0 | 0xffff, high, low] | [0, 0, 0, 0, 0xffff, 0, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
-            v4(high, low)
-        }
+        [0, 0, 0, 0, 0, 0 | 0xffff, high, low]
+        | [0, 0, 0, 0, 0xffff, 0, high, low]
+        | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => v4(high, low),
         [0x2002, high, low, ..] => v4(high, low),
         _ => None,
     }

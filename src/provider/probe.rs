@@ -1,6 +1,8 @@
-//! Whether the provider accepts our credentials, shown by a request that names no target: what each kind has for it, and what its answer means.
+//! Whether the provider accepts our credentials, shown by a request that names no target: what each kind has
+//! for it, and what its answer means.
 //!
-//! Servers answer like bad credentials to a target of somebody else (401, 403, 404, `unauthorized_client`), so such an answer alone pauses nobody.
+//! Servers answer like bad credentials to a target of somebody else (401, 403, 404, `unauthorized_client`),
+//! so such an answer alone pauses nobody.
 //!
 //! | kind | tokens | sessions and subjects |
 //! |---|---|---|
@@ -11,11 +13,13 @@
 //! | `baanx` | none: the token is the call's own credential, and whether it or the client's key is looked at first is not documented | |
 //! | `global_token_revocation` | | the logout of a user that is not there: 404, 422, or 2xx where the server does not say |
 //!
-//! To a random string servers of RFC 7009 answer 200 (section 2.2; Hydra, Okta, GitLab, Zitadel, Spring, authentik, MAS, oidc-provider, Django OAuth Toolkit),
-//! Keycloak 200 and Google 400 with `invalid_token`, Cognito 400 with `unsupported_token_type`: all of them have let the client in. A 400 with any other
-//! code tells nothing, because it may come before the client is looked at. rauthy refuses every string that is none of its tokens, whoever asks; so a
-//! refusal that does not blame the client by its OAuth code is not plain, and is believed only of a server that is known to accept the probe.
-//! Doorkeeper before 5.5 answers 200 before it looks at the client; `worker/doubts.rs` is careful for that reason.
+//! To a random string servers of RFC 7009 answer 200 (section 2.2; Hydra, Okta, GitLab, Zitadel, Spring,
+//! authentik, MAS, oidc-provider, Django OAuth Toolkit), Keycloak 200 and Google 400 with `invalid_token`,
+//! Cognito 400 with `unsupported_token_type`: all of them have let the client in. A 400 with any other code
+//! tells nothing, because it may come before the client is looked at. rauthy refuses every string that is
+//! none of its tokens, whoever asks; so a refusal that does not blame the client by its OAuth code is not
+//! plain, and is believed only of a server that is known to accept the probe. Doorkeeper before 5.5 answers
+//! 200 before it looks at the client; `worker/doubts.rs` is careful for that reason.
 
 use super::dialect::Dialect;
 use super::http::Http;
@@ -57,30 +61,45 @@ impl Dialect {
         let (token, nobody) = (unknown_token(), unknown_name());
         Some(match (self, wide) {
             (Self::Baanx(_), _) | (Self::GlobalTokenRevocation(_), false) => return None,
-            (Self::Genauth(application), false) => by_code(application.try_client(http, verify, &token).await, CLIENT),
-            (Self::Rfc7009(server), false) => by_code(server.try_client(http, verify, &token).await, CLIENT),
-            (_, false) => read(self.tokens()?.try_client(http, verify, &token).await, CLIENT, true, is_accepted),
-            (Self::Keycloak(realm), true) => read(realm.end_session(http, &nobody).await, KEYCLOAK, true, is_accepted),
-            (Self::Genauth(application), true) => {
-                read(application.kick_users()?.log_out(http, &nobody).await, "check the access key and app_ids", true, is_no_user)
+            (Self::Genauth(application), false) => {
+                by_code(application.try_client(http, verify, &token).await, CLIENT)
             }
+            (Self::Rfc7009(server), false) => by_code(server.try_client(http, verify, &token).await, CLIENT),
+            (_, false) => {
+                read(self.tokens()?.try_client(http, verify, &token).await, CLIENT, true, is_accepted)
+            }
+            (Self::Keycloak(realm), true) => {
+                read(realm.end_session(http, &nobody).await, KEYCLOAK, true, is_accepted)
+            }
+            (Self::Genauth(application), true) => read(
+                application.kick_users()?.log_out(http, &nobody).await,
+                "check the access key and app_ids",
+                true,
+                is_no_user,
+            ),
             (Self::Okta(organisation), true) => read(
                 organisation.log_out(http, organisation.bearers()?, &nobody).await,
                 "check api_token and network zones",
                 true,
                 is_no_user,
             ),
-            (Self::Hydra(server), true) => read(server.admin()?.log_out(http, &nobody).await, "check admin_url", true, is_accepted),
-            (Self::GlobalTokenRevocation(server), true) => {
-                read(server.try_bearer(http, &nobody).await, "check the endpoint, the bearer and its scope", false, is_no_user)
+            (Self::Hydra(server), true) => {
+                read(server.admin()?.log_out(http, &nobody).await, "check admin_url", true, is_accepted)
             }
+            (Self::GlobalTokenRevocation(server), true) => read(
+                server.try_bearer(http, &nobody).await,
+                "check the endpoint, the bearer and its scope",
+                false,
+                is_no_user,
+            ),
             (Self::Rfc7009(_), true) => return None,
         })
     }
 }
 
 const CLIENT: &str = "check the endpoint, client_id, client_secret and client_auth";
-const KEYCLOAK: &str = "check base_url, realm, and that the client's service account has the role manage-users of realm-management";
+const KEYCLOAK: &str = "check base_url, realm, and that the client's service account has the role \
+    manage-users of realm-management";
 
 /// A token of nobody, of a shape that tells it apart in the provider's log.
 fn unknown_token() -> PresentedToken {
@@ -103,7 +122,9 @@ fn unknown_name() -> String {
 
 /// Of a server whose answer to an unknown token is not known.
 fn by_code(answer: Answer, advice: &str) -> Probed {
-    let blames_client = |error: &String| ["invalid_client", "unauthorized_client"].iter().any(|code| error.contains(&format!(" {code}")));
+    let blames_client = |error: &String| {
+        ["invalid_client", "unauthorized_client"].iter().any(|code| error.contains(&format!(" {code}")))
+    };
     let plainly = answer.error.as_ref().is_some_and(blames_client);
     read(answer, advice, plainly, is_accepted)
 }
@@ -114,7 +135,8 @@ fn is_accepted(answer: &Answer) -> bool {
 
 /// What says that there is no such user has let us in.
 fn is_no_user(answer: &Answer) -> bool {
-    is_accepted(answer) || (answer.verdict == Verdict::Refused && matches!(answer.http_status, Some(200 | 404 | 422)))
+    is_accepted(answer)
+        || (answer.verdict == Verdict::Refused && matches!(answer.http_status, Some(200 | 404 | 422)))
 }
 
 fn read(answer: Answer, advice: &str, plainly: bool, lets_in: fn(&Answer) -> bool) -> Probed {
@@ -140,7 +162,12 @@ mod tests {
             ("most", 200, "", "accepted"),
             ("GitLab", 200, "{}", "accepted"),
             ("Keycloak", 200, r#"{"error":"invalid_token"}"#, "accepted"),
-            ("Google", 400, r#"{"error":"invalid_token","error_description":"Token expired or revoked"}"#, "accepted"),
+            (
+                "Google",
+                400,
+                r#"{"error":"invalid_token","error_description":"Token expired or revoked"}"#,
+                "accepted",
+            ),
             ("Cognito", 400, r#"{"error":"unsupported_token_type"}"#, "accepted"),
             ("a wrong secret", 401, r#"{"error":"invalid_client"}"#, "refused plainly"),
             ("GitLab, a wrong secret", 403, r#"{"error":"unauthorized_client"}"#, "refused plainly"),
@@ -170,11 +197,13 @@ mod tests {
 
     #[test]
     fn a_refusal_says_what_to_check() {
-        let Probed::Refused { answer, .. } = by_code(classify(&reply(401, r#"{"error":"invalid_client"}"#)), CLIENT) else {
+        let Probed::Refused { answer, .. } =
+            by_code(classify(&reply(401, r#"{"error":"invalid_client"}"#)), CLIENT)
+        else {
             panic!("a refusal");
         };
-        let sentence =
-            "POST https://id.example.com/revoke answered 401 invalid_client; check the endpoint, client_id, client_secret and client_auth";
+        let sentence = "POST https://id.example.com/revoke answered 401 invalid_client; check the endpoint, \
+            client_id, client_secret and client_auth";
         assert_eq!((answer.verdict, answer.error.as_deref()), (Verdict::Misconfigured, Some(sentence)));
     }
 

@@ -1,7 +1,8 @@
 //! What an operator has to know of the ids that a provider's users go by, for `check`.
 //!
-//! A subject target has one `sub`, for the provider's whole-user call and for the denial in local verifiers alike. Where the call takes another id than
-//! the `sub` of the provider's tokens, the one is right and the other reaches nothing, unless a claim that `subject_claims` names holds the id.
+//! A subject target has one `sub`, for the provider's whole-user call and for the denial in local verifiers
+//! alike. Where the call takes another id than the `sub` of the provider's tokens, the one is right and the
+//! other reaches nothing, unless a claim that `subject_claims` names holds the id.
 
 use crate::config::{ClaimNames, KindConfig, ProviderConfig, SubjectFormat, UserIdType, is_entra};
 
@@ -14,19 +15,23 @@ pub fn remarks(config: &ProviderConfig) -> Vec<String> {
 fn user_id(config: &ProviderConfig) -> Option<String> {
     if config.issuer.as_deref().is_some_and(is_entra) {
         return Some(format!(
-            "a user has another sub in each application's tokens: send the object id, the claim oid, as sub{}",
+            "a user has another sub in each application's tokens: send the object id, the claim oid, as \
+                sub{}",
             counts(config, "oid")
         ));
     }
     match &config.kind {
         KindConfig::Okta(okta) if okta.api_token.is_some() => Some(format!(
-            "a user is logged out by the id at Okta, but the sub of a custom server's access tokens is the login: send the id, the claim uid, as sub{}",
+            "a user is logged out by the id at Okta, but the sub of a custom server's access tokens is the \
+                login: send the id, the claim uid, as sub{}",
             counts(config, "uid")
         )),
-        KindConfig::Genauth(genauth) => match genauth.management.as_ref().map(|management| management.user_id_type) {
-            None | Some(UserIdType::UserId) => None,
-            Some(other) => Some(other_id(config, &format!("user_id_type is {}", other.as_str()))),
-        },
+        KindConfig::Genauth(genauth) => {
+            match genauth.management.as_ref().map(|management| management.user_id_type) {
+                None | Some(UserIdType::UserId) => None,
+                Some(other) => Some(other_id(config, &format!("user_id_type is {}", other.as_str()))),
+            }
+        }
         KindConfig::GlobalTokenRevocation(server) if server.subject_format == Some(SubjectFormat::Email) => {
             Some(other_id(config, "subject_format is email"))
         }
@@ -53,21 +58,33 @@ fn other_id(config: &ProviderConfig, why: &str) -> String {
 
 /// What the two settings come to.
 fn claim_names(names: &ClaimNames) -> Option<String> {
-    let lists = [("user", &names.subject), ("client", &names.client)].into_iter().filter(|(_, names)| !names.is_empty());
-    let told: Vec<_> = lists.map(|(what, names)| format!("a {what} also by {}", names.join(" and "))).collect();
+    let lists = [("user", &names.subject), ("client", &names.client)]
+        .into_iter()
+        .filter(|(_, names)| !names.is_empty());
+    let told: Vec<_> =
+        lists.map(|(what, names)| format!("a {what} also by {}", names.join(" and "))).collect();
     if told.is_empty() {
         return None;
     }
     let told = told.join(" and ");
     Some(match (&names.issuer, &names.twin) {
         (Some(issuer), Some(twin)) => {
-            format!("local verifiers know {told} in tokens of a target's iss, else of {issuer} and {twin}: those must be their exact iss")
+            format!(
+                "local verifiers know {told} in tokens of a target's iss, else of {issuer} and {twin}: those \
+                    must be their exact iss"
+            )
         }
         (Some(issuer), None) => {
-            format!("local verifiers know {told} in tokens of a target's iss, else of {issuer}: that must be their exact iss")
+            format!(
+                "local verifiers know {told} in tokens of a target's iss, else of {issuer}: that must be \
+                    their exact iss"
+            )
         }
         (None, _) => {
-            format!("local verifiers know {told} only where a target has an iss: set issuer, or these claims count in no other target")
+            format!(
+                "local verifiers know {told} only where a target has an iss: set issuer, or these claims \
+                    count in no other target"
+            )
         }
     })
 }
@@ -78,8 +95,8 @@ mod tests {
 
     use super::*;
     use crate::config::{
-        BearerConfig, ClientAuth, ClientConfig, DiscoveryConfig, GenauthConfig, GenauthManagementConfig, GenauthProtocol,
-        GlobalTokenRevocationConfig, KeycloakConfig, OktaConfig, Secret, Verify,
+        BearerConfig, ClientAuth, ClientConfig, DiscoveryConfig, GenauthConfig, GenauthManagementConfig,
+        GenauthProtocol, GlobalTokenRevocationConfig, KeycloakConfig, OktaConfig, Secret, Verify,
     };
 
     fn provider(kind: KindConfig, issuer: Option<&str>, subject: &[&str]) -> ProviderConfig {
@@ -112,23 +129,48 @@ mod tests {
 
     fn okta(api_token: Option<Secret>) -> KindConfig {
         let base_url = "https://example.okta.com".to_owned();
-        KindConfig::Okta(OktaConfig { base_url, authorization_server_id: None, client: Some(client()), api_token })
+        KindConfig::Okta(OktaConfig {
+            base_url,
+            authorization_server_id: None,
+            client: Some(client()),
+            api_token,
+        })
     }
 
     fn genauth(user_id_type: UserIdType) -> KindConfig {
-        let (host, access_key_id, app_ids) = ("https://api.genauth.ai".to_owned(), "k".to_owned(), vec!["app".to_owned()]);
-        let management = Some(GenauthManagementConfig { host, access_key_id, access_key_secret: secret(), app_ids, user_id_type });
+        let (host, access_key_id, app_ids) =
+            ("https://api.genauth.ai".to_owned(), "k".to_owned(), vec!["app".to_owned()]);
+        let management = Some(GenauthManagementConfig {
+            host,
+            access_key_id,
+            access_key_secret: secret(),
+            app_ids,
+            user_id_type,
+        });
         let app_host = "https://shop.genauth.ai".to_owned();
-        KindConfig::Genauth(GenauthConfig { app_host, protocol: GenauthProtocol::Oidc, client: client(), management })
+        KindConfig::Genauth(GenauthConfig {
+            app_host,
+            protocol: GenauthProtocol::Oidc,
+            client: client(),
+            management,
+        })
     }
 
     fn global(subject_format: Option<SubjectFormat>) -> KindConfig {
         let endpoint = Some("https://id.example.com/revoke".to_owned());
-        KindConfig::GlobalTokenRevocation(GlobalTokenRevocationConfig { endpoint, subject_format, bearer: BearerConfig::Fixed(secret()) })
+        KindConfig::GlobalTokenRevocation(GlobalTokenRevocationConfig {
+            endpoint,
+            subject_format,
+            bearer: BearerConfig::Fixed(secret()),
+        })
     }
 
     fn keycloak() -> KindConfig {
-        KindConfig::Keycloak(KeycloakConfig { base_url: "https://id.example.com".to_owned(), realm: "r".to_owned(), client: client() })
+        KindConfig::Keycloak(KeycloakConfig {
+            base_url: "https://id.example.com".to_owned(),
+            realm: "r".to_owned(),
+            client: client(),
+        })
     }
 
     #[test]
@@ -139,9 +181,18 @@ mod tests {
             (provider(okta(Some(secret())), None, &[]), "only if subject_claims names it: add uid"),
             (provider(global(None), entra, &["oid"]), "send the object id, the claim oid, as sub"),
             (provider(keycloak(), entra, &[]), "only if subject_claims names it: add oid"),
-            (provider(genauth(UserIdType::Email), None, &[]), "user_id_type is email, so a target's sub must be that"),
-            (provider(genauth(UserIdType::ExternalId), None, &[]), "name the claim that holds it in subject_claims"),
-            (provider(genauth(UserIdType::Phone), None, &["phone_number"]), "tokens are denied locally by phone_number"),
+            (
+                provider(genauth(UserIdType::Email), None, &[]),
+                "user_id_type is email, so a target's sub must be that",
+            ),
+            (
+                provider(genauth(UserIdType::ExternalId), None, &[]),
+                "name the claim that holds it in subject_claims",
+            ),
+            (
+                provider(genauth(UserIdType::Phone), None, &["phone_number"]),
+                "tokens are denied locally by phone_number",
+            ),
             (provider(global(Some(SubjectFormat::Email)), None, &[]), "subject_format is email"),
         ];
         for (config, sentence) in rows {
@@ -168,11 +219,12 @@ mod tests {
     #[test]
     fn claims_without_an_issuer_are_told() {
         let told = |issuer| remarks(&provider(keycloak(), issuer, &["uid", "login"])).join("\n");
+        assert!(told(Some("https://id.example.com")).contains(
+            "a user also by uid and login in tokens of a target's iss, else of https://id.example.com:"
+        ));
         assert!(
-            told(Some("https://id.example.com"))
-                .contains("a user also by uid and login in tokens of a target's iss, else of https://id.example.com:")
+            told(None).contains("a user also by uid and login only where a target has an iss: set issuer")
         );
-        assert!(told(None).contains("a user also by uid and login only where a target has an iss: set issuer"));
         let mut both = provider(keycloak(), None, &["uid"]);
         both.claims.client = vec!["cid".to_owned()];
         assert!(remarks(&both)[0].contains("a user also by uid and a client also by cid only where"));
@@ -181,8 +233,12 @@ mod tests {
     #[test]
     fn of_two_issuers_both_are_named() {
         let words = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        let names =
-            ClaimNames { subject: words(&["oid"]), client: words(&["appid"]), issuer: Some("v2".to_owned()), twin: Some("v1".to_owned()) };
+        let names = ClaimNames {
+            subject: words(&["oid"]),
+            client: words(&["appid"]),
+            issuer: Some("v2".to_owned()),
+            twin: Some("v1".to_owned()),
+        };
         let told = claim_names(&names);
         assert!(told.as_ref().is_some_and(|told| told.contains("else of v2 and v1: those must")), "{told:?}");
     }

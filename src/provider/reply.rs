@@ -18,8 +18,18 @@ const MAX_CODE: usize = 40;
 /// Members that hold an error's code, the most telling first.
 const CODES: [&str; 6] = ["error", "errorCode", "error_code", "errcode", "__type", "code"];
 /// Members that hold its words.
-const WORDS: [&str; 10] =
-    ["error_description", "errorSummary", "errorMessage", "errmsg", "message", "msg", "detail", "title", "statusCode", "apiCode"];
+const WORDS: [&str; 10] = [
+    "error_description",
+    "errorSummary",
+    "errorMessage",
+    "errmsg",
+    "message",
+    "msg",
+    "detail",
+    "title",
+    "statusCode",
+    "apiCode",
+];
 
 /// A complete response.
 pub(super) struct Reply<'a> {
@@ -48,7 +58,8 @@ impl Reply<'_> {
         self.body.whole().cloned()
     }
 
-    /// The `error` member of an OAuth error response (RFC 6749 section 5.2), in JSON, a form or XML, whatever stands beside it.
+    /// The `error` member of an OAuth error response (RFC 6749 section 5.2), in JSON, a form or XML, whatever
+    /// stands beside it.
     pub(super) fn oauth_error(&self) -> Option<String> {
         self.text("error")
     }
@@ -77,12 +88,14 @@ impl Reply<'_> {
         self.no_yes().unwrap_or_else(|| self.done(Proof::Accepted))
     }
 
-    /// The answer that the status alone decides for every kind: may work later (408, 425, 429, 5xx), wrong URL (3xx), or what reads like one and may
-    /// be about the target all the same (404, 405, 407, 410).
+    /// The answer that the status alone decides for every kind: may work later (408, 425, 429, 5xx), wrong
+    /// URL (3xx), or what reads like one and may be about the target all the same (404, 405, 407, 410).
     pub(super) fn status_answer(&self) -> Option<Answer> {
         match self.status {
             408 | 425 | 429 | 500..=599 => Some(self.transient()),
-            300..=399 => Some(self.fails(Verdict::Misconfigured, "redirects are never followed: configure the final URL")),
+            300..=399 => Some(
+                self.fails(Verdict::Misconfigured, "redirects are never followed: configure the final URL"),
+            ),
             404 | 405 | 407 | 410 => Some(self.doubted()),
             _ => None,
         }
@@ -90,7 +103,12 @@ impl Reply<'_> {
 
     /// Success.
     pub(super) fn done(&self, proof: Proof) -> Answer {
-        Answer { verdict: Verdict::Done(proof), http_status: Some(self.status), error: None, retry_after: None }
+        Answer {
+            verdict: Verdict::Done(proof),
+            http_status: Some(self.status),
+            error: None,
+            retry_after: None,
+        }
     }
 
     /// May work later.
@@ -104,13 +122,20 @@ impl Reply<'_> {
         Answer { verdict, http_status: Some(self.status), error: Some(error), retry_after: self.retry_after }
     }
 
-    /// What reads like bad credentials or a wrong endpoint, to a call that names a target. What follows from it is not known yet.
+    /// What reads like bad credentials or a wrong endpoint, to a call that names a target. What follows from
+    /// it is not known yet.
     pub(super) fn doubted(&self) -> Answer {
         let error = limit(&format!("{} answered {}{}", self.what, self.status, self.words()));
-        Answer { verdict: Verdict::Doubted, http_status: Some(self.status), error: Some(error), retry_after: self.retry_after }
+        Answer {
+            verdict: Verdict::Doubted,
+            http_status: Some(self.status),
+            error: Some(error),
+            retry_after: self.retry_after,
+        }
     }
 
-    /// [`Self::fails`] without the provider's own words: the body may hold a token that has only now been granted.
+    /// [`Self::fails`] without the provider's own words: the body may hold a token that has only now been
+    /// granted.
     pub(super) fn fails_silently(&self, verdict: Verdict, advice: &str) -> Answer {
         let error = limit(&format!("{} answered {}; {advice}", self.what, self.status));
         Answer { verdict, http_status: Some(self.status), error: Some(error), retry_after: self.retry_after }
@@ -120,19 +145,24 @@ impl Reply<'_> {
     fn words(&self) -> String {
         let said = match &self.location {
             // Scrubbed before it is cut: a cut could leave the beginning of a token that no longer matches.
-            Some(location) => format!("to {}", scrub(location.split(['?', '#']).next().unwrap_or_default(), &self.secrets)),
+            Some(location) => {
+                format!("to {}", scrub(location.split(['?', '#']).next().unwrap_or_default(), &self.secrets))
+            }
             None => self.said(),
         };
         if said.is_empty() { said } else { format!(" {}", shorten(&said, MAX_WORDS)) }
     }
 
-    /// The error code, where it looks like one, and the words beside it, where they tell of no secret. Of what has no members nothing is kept.
+    /// The error code, where it looks like one, and the words beside it, where they tell of no secret. Of
+    /// what has no members nothing is kept.
     fn said(&self) -> String {
         let Some(body) = self.members() else { return self.shape().to_owned() };
         let nested = body.get("error").filter(|error| error.is_object());
         let named = |name: &str| member(body, name).or_else(|| member(nested?, name));
-        let code = CODES.iter().find_map(|name| named(name)).filter(|code| self.is_code(code)).unwrap_or_default();
-        let others = CODES.iter().take(1).chain(&WORDS).filter_map(|name| named(name)).filter(|text| *text != code);
+        let code =
+            CODES.iter().find_map(|name| named(name)).filter(|code| self.is_code(code)).unwrap_or_default();
+        let others =
+            CODES.iter().take(1).chain(&WORDS).filter_map(|name| named(name)).filter(|text| *text != code);
         let words = scrub(&others.collect::<Vec<_>>().join(": "), &self.secrets);
         let words = if is_part(&words, &self.secrets) { REDACTED.to_owned() } else { words };
         // A token may be cut in two, one half where a code should be.
@@ -195,11 +225,12 @@ pub(super) mod tests {
 
     #[test]
     fn an_error_is_one_sentence() {
-        let answer =
-            reply(400, r#"{"error":"invalid_request","error_description":"token tok/1 unknown"}"#).fails(Verdict::Refused, "see its log");
+        let answer = reply(400, r#"{"error":"invalid_request","error_description":"token tok/1 unknown"}"#)
+            .fails(Verdict::Refused, "see its log");
         assert_eq!(
             answer.error.unwrap(),
-            "POST https://id.example.com/revoke answered 400 invalid_request: token [redacted] unknown; see its log"
+            "POST https://id.example.com/revoke answered 400 invalid_request: token [redacted] unknown; see \
+                its log"
         );
     }
 
@@ -215,7 +246,8 @@ pub(super) mod tests {
         redirect.location = Some("https://new.example.com/revoke?token=tok%2F1".to_owned());
         let answer = redirect.status_answer().unwrap();
         assert_eq!(answer.verdict, Verdict::Misconfigured);
-        let sentence = "POST https://id.example.com/revoke answered 307 to https://new.example.com/revoke; redirects are never followed";
+        let sentence = "POST https://id.example.com/revoke answered 307 to https://new.example.com/revoke; \
+            redirects are never followed";
         assert!(answer.error.unwrap().starts_with(sentence));
     }
 

@@ -23,7 +23,9 @@ pub(super) struct Rfc7009 {
 impl Rfc7009 {
     /// The server of `config`. Endpoints that are needed and not given come from `issuer`.
     pub(super) fn new(setup: &Setup<'_>, config: &Rfc7009Config) -> Result<Self, ProviderSetupError> {
-        let given = |endpoint: Endpoint, text: &Option<String>| text.as_deref().map(|text| setup.url(endpoint.as_str(), text)).transpose();
+        let given = |endpoint: Endpoint, text: &Option<String>| {
+            text.as_deref().map(|text| setup.url(endpoint.as_str(), text)).transpose()
+        };
         let revocation = given(Endpoint::Revocation, &config.revocation_endpoint)?;
         let introspection = given(Endpoint::Introspection, &config.introspection_endpoint)?;
         let wanted = match (&revocation, &introspection, setup.config.verify) {
@@ -41,7 +43,8 @@ impl Rfc7009 {
         Self { client, revocation: Some(revocation), introspection, discovery: None }
     }
 
-    /// One revocation request. Metadata that led to a failure a person has to mend is read again next time: the endpoint may have moved.
+    /// One revocation request. Metadata that led to a failure a person has to mend is read again next time:
+    /// the endpoint may have moved.
     pub(super) async fn revoke(&self, http: &Http, token: &PresentedToken) -> Answer {
         let url = match self.endpoint(http, Endpoint::Revocation).await {
             Ok(url) => url,
@@ -51,13 +54,17 @@ impl Rfc7009 {
         self.reconsidered(reply.map_or_else(|failure| failure, |reply| classify(&reply)))
     }
 
-    /// See [`introspect::look`]. Metadata that names no endpoint to look at proves nothing; one that lies where it may not needs a person.
+    /// See [`introspect::look`]. Metadata that names no endpoint to look at proves nothing; one that lies
+    /// where it may not needs a person.
     pub(super) async fn look(&self, http: &Http, token: &PresentedToken) -> Look {
         match self.endpoint(http, Endpoint::Introspection).await {
             Ok(url) => introspect::look(http, &self.client, &url, token).await,
             Err(failure) if failure.verdict != Verdict::Misconfigured => Look::Failed(failure),
             Err(failure) => {
-                let is_refused = self.discovery.as_ref().is_some_and(|discovery| discovery.refuses(Endpoint::Introspection));
+                let is_refused = self
+                    .discovery
+                    .as_ref()
+                    .is_some_and(|discovery| discovery.refuses(Endpoint::Introspection));
                 let failure = self.reconsidered(failure);
                 if is_refused { Look::Denied(failure) } else { Look::Nothing }
             }
@@ -66,7 +73,8 @@ impl Rfc7009 {
 
     /// Shows the client with a token that nobody holds; `verify`: at the introspection endpoint too.
     ///
-    /// Metadata that led to a refusal is read again next time, as in [`Self::revoke`]: here no target can have been the reason.
+    /// Metadata that led to a refusal is read again next time, as in [`Self::revoke`]: here no target can
+    /// have been the reason.
     pub(super) async fn try_client(&self, http: &Http, verify: Verify, unknown: &PresentedToken) -> Answer {
         let answer = self.revoke(http, unknown).await;
         if let (Verdict::Doubted, Some(discovery)) = (answer.verdict, &self.discovery) {
@@ -89,7 +97,9 @@ impl Rfc7009 {
             Some(_) => None,
         };
         match revocation {
-            Some(Ok(_)) | None if needs_introspection => Some(discovery.describe(http, Endpoint::Introspection).await),
+            Some(Ok(_)) | None if needs_introspection => {
+                Some(discovery.describe(http, Endpoint::Introspection).await)
+            }
             other => other,
         }
     }
@@ -126,7 +136,13 @@ fn unconfigured(endpoint: Endpoint) -> Answer {
 }
 
 /// The other codes of RFC 6749 and RFC 8628, which no gateway uses for faults of its own.
-const REFUSALS: [&str; 5] = ["invalid_request", "invalid_grant", "invalid_scope", "unsupported_grant_type", "unsupported_response_type"];
+const REFUSALS: [&str; 5] = [
+    "invalid_request",
+    "invalid_grant",
+    "invalid_scope",
+    "unsupported_grant_type",
+    "unsupported_response_type",
+];
 
 /// What a server's answer means (RFC 7009 section 2.2, RFC 6749 section 5.2 and what servers do beside them).
 pub(super) fn classify(reply: &Reply<'_>) -> Answer {
@@ -134,13 +150,19 @@ pub(super) fn classify(reply: &Reply<'_>) -> Answer {
         return answer;
     }
     match (reply.status, reply.oauth_error().as_deref()) {
-        // Any 2xx: RFC 9110 section 15 has the others treated as 200. RFC 7009 has the body ignored, but one that says no is no yes.
+        // Any 2xx: RFC 9110 section 15 has the others treated as 200. RFC 7009 has the body ignored, but one
+        // that says no is no yes.
         (200..=299, None) => reply.accepted(),
         // Keycloak says so with 200, Google with 400. What is broken off might have gone on otherwise.
-        (200..=299 | 400, Some("invalid_token")) if !reply.body.is_broken() => reply.done(Proof::AlreadyInvalid),
-        (_, Some("unsupported_token_type")) => reply.fails(Verdict::Unsupported, "the provider does not revoke tokens of this type"),
+        (200..=299 | 400, Some("invalid_token")) if !reply.body.is_broken() => {
+            reply.done(Proof::AlreadyInvalid)
+        }
+        (_, Some("unsupported_token_type")) => {
+            reply.fails(Verdict::Unsupported, "the provider does not revoke tokens of this type")
+        }
         (_, Some("temporarily_unavailable" | "server_error")) => reply.transient(),
-        // Zitadel blames the client for a token of another client; pausing the provider for it would stop everybody's revocations.
+        // Zitadel blames the client for a token of another client; pausing the provider for it would stop
+        // everybody's revocations.
         (401, Some("invalid_client")) if blames_the_token(reply) => {
             reply.fails(Verdict::Refused, "revoke it as the client that it was issued to")
         }
@@ -148,12 +170,15 @@ pub(super) fn classify(reply: &Reply<'_>) -> Answer {
         (401..=403, _) | (_, Some("invalid_client" | "unauthorized_client")) => reply.doubted(),
         // An error that OAuth does not know is somebody else's, who stands before the server.
         (200..=299, Some(code)) if !REFUSALS.contains(&code) => reply.accepted(),
-        _ => reply.fails(Verdict::Refused, "the provider refuses this token: see its log, then retry or cancel"),
+        _ => reply
+            .fails(Verdict::Refused, "the provider refuses this token: see its log, then retry or cancel"),
     }
 }
 
 fn blames_the_token(reply: &Reply<'_>) -> bool {
-    reply.text("error_description").is_some_and(|description| description.contains("not issued for this client"))
+    reply
+        .text("error_description")
+        .is_some_and(|description| description.contains("not issued for this client"))
 }
 
 #[cfg(test)]
@@ -190,7 +215,11 @@ mod tests {
             (400, "error=invalid_token&error=server_error", Verdict::Refused),
             (204, "", ACCEPTED),
             (200, r#"{"error":"invalid_token"}"#, ALREADY_INVALID),
-            (400, r#"{"error":"invalid_token","error_description":"Token expired or revoked"}"#, ALREADY_INVALID),
+            (
+                400,
+                r#"{"error":"invalid_token","error_description":"Token expired or revoked"}"#,
+                ALREADY_INVALID,
+            ),
             (200, r#"{"error":"unsupported_token_type"}"#, Verdict::Unsupported),
             (400, r#"{"error":"unsupported_token_type"}"#, Verdict::Unsupported),
             (401, r#"{"error":"unsupported_token_type"}"#, Verdict::Unsupported),
@@ -199,7 +228,11 @@ mod tests {
             (400, "", Verdict::Refused),
             (413, "", Verdict::Refused),
             (422, r#"{"message":"no"}"#, Verdict::Refused),
-            (401, r#"{"error":"invalid_client","error_description":"token was not issued for this client"}"#, Verdict::Refused),
+            (
+                401,
+                r#"{"error":"invalid_client","error_description":"token was not issued for this client"}"#,
+                Verdict::Refused,
+            ),
             (401, r#"{"error":"invalid_client"}"#, Verdict::Doubted),
             (401, r#"{"error":"invalid_token"}"#, Verdict::Doubted),
             (401, "", Verdict::Doubted),

@@ -1,4 +1,5 @@
-//! Text from outside made fit for error texts: no control characters, no secrets, no long opaque words, bounded.
+//! Text from outside made fit for error texts: no control characters, no secrets, no long opaque words,
+//! bounded.
 
 use url::form_urlencoded::byte_serialize;
 
@@ -7,25 +8,34 @@ use crate::outcome::LONGEST_ERROR;
 
 /// A word of at least this many characters that mixes letters and digits may be (part of) a credential.
 const OPAQUE_WORD_CHARS: usize = 24;
-/// Most characters of foreign text that are looked at: far more than are shown, and few enough to be searched for every spelling of a token.
+/// Most characters of foreign text that are looked at: far more than are shown, and few enough to be searched
+/// for every spelling of a token.
 const MAX_SCRUBBED_CHARS: usize = 2000;
 /// What stands in place of text that is left out.
 pub(super) const REDACTED: &str = "[redacted]";
 
-/// Foreign text without `secrets`, however the provider encoded them, and without anything else that looks like a credential.
+/// Foreign text without `secrets`, however the provider encoded them, and without anything else that looks
+/// like a credential.
 pub(super) fn scrub(text: &str, secrets: &[&str]) -> String {
-    let mut needles: Vec<String> = secrets.iter().flat_map(|secret| forms(secret)).filter(|form| !form.is_empty()).collect();
+    let mut needles: Vec<String> =
+        secrets.iter().flat_map(|secret| forms(secret)).filter(|form| !form.is_empty()).collect();
     // Longest first: a short secret inside a longer one must not keep the longer one from being found.
     needles.sort_by_key(|needle| std::cmp::Reverse(needle.len()));
-    let text = needles.iter().fold(printable(&shorten(text, MAX_SCRUBBED_CHARS)), |text, needle| text.replace(needle, REDACTED));
+    let text = needles
+        .iter()
+        .fold(printable(&shorten(text, MAX_SCRUBBED_CHARS)), |text, needle| text.replace(needle, REDACTED));
     let text = mask_opaque(&text);
-    // In pieces or in an encoding of which only the pieces are known: none of the text is kept, because what is left would tell of the rest.
+    // In pieces or in an encoding of which only the pieces are known: none of the text is kept, because what
+    // is left would tell of the rest.
     if tells(&text, secrets) { REDACTED.to_owned() } else { text }
 }
 
 /// The text with each run of white space, control or invisible formatting characters as one space.
 pub(super) fn printable(text: &str) -> String {
-    text.split(|c: char| c.is_whitespace() || c.is_control() || is_format(c)).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+    text.split(|c: char| c.is_whitespace() || c.is_control() || is_format(c))
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// The error text, cut to 240 characters.

@@ -5,7 +5,8 @@ use url::{Host, Url};
 
 use crate::config::ProviderConfig;
 
-/// A provider's settings that no client can be built from. Displays as `providers.<name>.<setting>: <what is wrong and what to do>`.
+/// A provider's settings that no client can be built from. Displays as `providers.<name>.<setting>: <what is
+/// wrong and what to do>`.
 #[derive(Debug, Error)]
 #[error("{setting}: {problem}")]
 pub struct ProviderSetupError {
@@ -42,9 +43,11 @@ impl Setup<'_> {
     }
 }
 
-/// The URL, if tokens may be sent there: https, or http to loopback or where `allow_http` is set; without credentials or fragment.
+/// The URL, if tokens may be sent there: https, or http to loopback or where `allow_http` is set; without
+/// credentials or fragment.
 pub(super) fn permitted_url(text: &str, allow_http: bool) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|error| format!("is no URL ({error}); write it as https://host/path"))?;
+    let url =
+        Url::parse(text).map_err(|error| format!("is no URL ({error}); write it as https://host/path"))?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err("has credentials in the URL; use client_id and client_secret".to_owned());
     }
@@ -54,7 +57,10 @@ pub(super) fn permitted_url(text: &str, allow_http: bool) -> Result<Url, String>
     match url.scheme() {
         "https" => Ok(url),
         "http" if allow_http || is_loopback(&url) => Ok(url),
-        "http" => Err("is plain http; use https, or set allow_http = true if the network between is trusted".to_owned()),
+        "http" => {
+            Err("is plain http; use https, or set allow_http = true if the network between is trusted"
+                .to_owned())
+        }
         other => Err(format!("has the scheme {other}; use https")),
     }
 }
@@ -86,7 +92,14 @@ mod tests {
             "http://localhost/x",
             "http://a.localhost",
         ];
-        let refused = ["http://id.example.com/", "http://10.0.0.1/", "ftp://id.example.com/", "id.example.com/revoke", "", "/revoke"];
+        let refused = [
+            "http://id.example.com/",
+            "http://10.0.0.1/",
+            "ftp://id.example.com/",
+            "id.example.com/revoke",
+            "",
+            "/revoke",
+        ];
         permitted.iter().for_each(|url| assert!(permitted_url(url, false).is_ok(), "{url}"));
         refused.iter().for_each(|url| assert!(permitted_url(url, false).is_err(), "{url}"));
     }
@@ -99,7 +112,11 @@ mod tests {
 
     #[test]
     fn credentials_and_fragments_are_refused_without_quoting_them() {
-        for url in ["https://user:hunter2@id.example.com/", "https://hunter2@id.example.com/", "https://id.example.com/#hunter2"] {
+        for url in [
+            "https://user:hunter2@id.example.com/",
+            "https://hunter2@id.example.com/",
+            "https://id.example.com/#hunter2",
+        ] {
             let problem = permitted_url(url, true).unwrap_err();
             assert!(!problem.contains("hunter2"), "{problem}");
         }

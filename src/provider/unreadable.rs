@@ -1,4 +1,5 @@
-//! Targets whose calls are answered by what is no HTTP, time after time: waiting mends that seldom, so a person is told.
+//! Targets whose calls are answered by what is no HTTP, time after time: waiting mends that seldom, so a
+//! person is told.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -29,14 +30,21 @@ impl Unreadable {
         }
         let count = counts.entry(key(target)).or_default();
         *count += 1;
-        let told = format!("{ENOUGH} answers in a row were no readable HTTP, the call may have worked: a person must look");
-        let error = answer.error.map(|error| if *count < ENOUGH { error } else { error.replace(UNREADABLE, &told) });
+        let told = format!(
+            "{ENOUGH} answers in a row were no readable HTTP, the call may have worked: a person must look"
+        );
+        let error =
+            answer.error.map(|error| if *count < ENOUGH { error } else { error.replace(UNREADABLE, &told) });
         Answer { verdict: Verdict::Transient, error, ..answer }
     }
 
     /// Whether a person has to look at this target.
     pub(super) fn is_enough(&self, target: &Target) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key(target)).is_some_and(|count| *count >= ENOUGH)
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&key(target))
+            .is_some_and(|count| *count >= ENOUGH)
     }
 }
 
@@ -56,20 +64,34 @@ mod tests {
 
     fn user(sub: &str) -> Target {
         let (sub, deny_until) = (Some(sub.to_owned()), OffsetDateTime::UNIX_EPOCH);
-        Target { provider: "main".into(), selector: Selector::Subject, sub, sid: None, client_id: None, iss: None, deny_until }
+        Target {
+            provider: "main".into(),
+            selector: Selector::Subject,
+            sub,
+            sid: None,
+            client_id: None,
+            iss: None,
+            deny_until,
+        }
     }
 
     #[test]
     fn a_handful_in_a_row_is_enough_and_another_outcome_begins_anew() {
         let (unreadable, odd, other) = (Unreadable::default(), user("odd"), user("other"));
-        let fail = |verdict| unreadable.count(&odd, Answer::failed(verdict, None, format!("POST x failed: y; {UNREADABLE}")));
+        let fail = |verdict| {
+            unreadable.count(&odd, Answer::failed(verdict, None, format!("POST x failed: y; {UNREADABLE}")))
+        };
         for verdict in [Verdict::Transient, Verdict::Unreadable, Verdict::Unreadable, Verdict::Transient] {
             assert_eq!(fail(verdict).verdict, Verdict::Transient);
         }
         for attempt in 1..=ENOUGH {
             assert!(!unreadable.is_enough(&odd), "{attempt}");
             let error = fail(Verdict::Unreadable).error.unwrap();
-            assert!(error.contains("may have worked") && error.contains("a person must look") == (attempt == ENOUGH), "{error}");
+            assert!(
+                error.contains("may have worked")
+                    && error.contains("a person must look") == (attempt == ENOUGH),
+                "{error}"
+            );
         }
         assert!(unreadable.is_enough(&odd) && !unreadable.is_enough(&other));
         fail(Verdict::Transient);

@@ -1,8 +1,9 @@
 //! Who may speak for a service's verifiers: only an owner's report vouches for anything.
 //!
-//! A service that is not configured belongs to the broker user who reported it first, for as long as a verified row of it is kept (a day after the last
-//! report): deployments without the setting go on, and nobody takes over the name of a gate that runs or has just stopped. Whoever comes first before
-//! the gate ever ran is its owner, though; only the setting rules that out.
+//! A service that is not configured belongs to the broker user who reported it first, for as long as a
+//! verified row of it is kept (a day after the last report): deployments without the setting go on, and
+//! nobody takes over the name of a gate that runs or has just stopped. Whoever comes first before the gate
+//! ever ran is its owner, though; only the setting rules that out.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -56,7 +57,8 @@ impl Owners {
     }
 }
 
-/// Which reports, in the order of their receipt, are by an owner of their service. `owners`: those on record, to which whoever comes first is added.
+/// Which reports, in the order of their receipt, are by an owner of their service. `owners`: those on record,
+/// to which whoever comes first is added.
 pub fn judge(reports: &[Attested], owners: &mut BTreeMap<String, BTreeSet<String>>) -> Vec<bool> {
     let is_owners = |attested: &Attested| match (attested.right, &attested.broker_user) {
         (Right::Owner, Some(_)) => true,
@@ -80,12 +82,18 @@ mod tests {
     use super::*;
 
     fn report(service: &str) -> Report {
-        let body = json!({ "service": service, "instance": "pod-7", "entries": 0, "stale": false }).to_string();
+        let body =
+            json!({ "service": service, "instance": "pod-7", "entries": 0, "stale": false }).to_string();
         Report::parse(body.as_bytes(), OffsetDateTime::UNIX_EPOCH).expect("a report")
     }
 
     fn of(pairs: &[(&str, &[&str])]) -> BTreeMap<String, BTreeSet<String>> {
-        pairs.iter().map(|(service, users)| ((*service).to_owned(), users.iter().map(|user| (*user).to_owned()).collect())).collect()
+        pairs
+            .iter()
+            .map(|(service, users)| {
+                ((*service).to_owned(), users.iter().map(|user| (*user).to_owned()).collect())
+            })
+            .collect()
     }
 
     #[test]
@@ -121,7 +129,11 @@ mod tests {
             (vec![attest(Some("a")), attest(Some("b"))], of(&[("shop-api", &["b"])]), vec![false, true]),
             (vec![attest(Some("a")), attest(Some("b"))], of(&[("shop-api", &["a", "b"])]), vec![true, true]),
             (vec![attest(Some("a"))], of(&[("other", &["b"])]), vec![true]),
-            (vec![attest(Some("squatter")), late_owner], of(&[("shop-api", &["squatter"])]), vec![true, true]),
+            (
+                vec![attest(Some("squatter")), late_owner],
+                of(&[("shop-api", &["squatter"])]),
+                vec![true, true],
+            ),
         ] {
             let users: Vec<_> = reports.iter().map(|attested| attested.broker_user.clone()).collect();
             assert_eq!(judge(&reports, &mut on_record.clone()), verified, "{users:?} {on_record:?}");

@@ -5,7 +5,13 @@ use super::*;
 const HOUR: Duration = Duration::from_secs(3600);
 
 fn schedule(initial: Duration, max: Duration) -> Schedule {
-    Schedule::new(&RetryConfig { initial, max, give_up_after: HOUR, resweep_every: HOUR, retry_after_max: Duration::MAX })
+    Schedule::new(&RetryConfig {
+        initial,
+        max,
+        give_up_after: HOUR,
+        resweep_every: HOUR,
+        retry_after_max: Duration::MAX,
+    })
 }
 
 fn default_schedule() -> Schedule {
@@ -20,7 +26,8 @@ fn reference(initial: u64, max: u64, failures: u32) -> Duration {
 
 #[test]
 fn ceilings_of_the_default_settings() {
-    let ceilings: Vec<f64> = (1..=13).map(|failures| default_schedule().ceiling(failures).as_secs_f64()).collect();
+    let ceilings: Vec<f64> =
+        (1..=13).map(|failures| default_schedule().ceiling(failures).as_secs_f64()).collect();
     assert_eq!(ceilings, [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 600.0, 600.0]);
     assert_eq!(default_schedule().ceiling(0), default_schedule().ceiling(1));
 }
@@ -44,7 +51,8 @@ fn the_same_retry_after_spreads_a_herd() {
     assert!(drawn.iter().all(|delay| (floor..=floor + Duration::from_secs(6)).contains(delay)));
     for tenth in 0..10 {
         let low = floor + Duration::from_millis(600) * tenth;
-        let share = drawn.iter().filter(|&&delay| (low..low + Duration::from_millis(600)).contains(&delay)).count();
+        let share =
+            drawn.iter().filter(|&&delay| (low..low + Duration::from_millis(600)).contains(&delay)).count();
         assert!((40..200).contains(&share), "{share} of 1000 delays in tenth {tenth} of the spread");
     }
 }
@@ -139,10 +147,24 @@ fn the_longest_values_do_not_overflow() {
 fn a_retry_after_beyond_the_bound_is_waited_to_the_bound() {
     let (bound, spread) = (HOUR, Duration::from_secs(360));
     let schedule = default_schedule().honouring_at_most(bound);
-    for asked in ["0", "1", "3599", "3600", "3601", "86400", "315360000", "99999999999999999999", "Thu, 31 Dec 2099 23:59:59 GMT"] {
-        let asked = parse_retry_after(asked, SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000)).expect("it can be read");
+    for asked in [
+        "0",
+        "1",
+        "3599",
+        "3600",
+        "3601",
+        "86400",
+        "315360000",
+        "99999999999999999999",
+        "Thu, 31 Dec 2099 23:59:59 GMT",
+    ] {
+        let asked = parse_retry_after(asked, SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000))
+            .expect("it can be read");
         let (least, delay) = (asked.min(bound), schedule.delay(1, Some(asked)));
-        assert!((least..=least.max(Duration::from_millis(500)) + spread).contains(&delay), "{asked:?}: {delay:?}");
+        assert!(
+            (least..=least.max(Duration::from_millis(500)) + spread).contains(&delay),
+            "{asked:?}: {delay:?}"
+        );
     }
     let delay = Schedule::new(&RetryConfig::default()).delay(1, Some(1000 * HOUR));
     assert!((24 * HOUR..25 * HOUR).contains(&delay), "the default is a day: {delay:?}");

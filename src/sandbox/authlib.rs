@@ -19,7 +19,8 @@ pub(super) struct Authlib {
 }
 
 impl Authlib {
-    /// Starts the server with these clients (a JSON array); returns when it answers. Fails where python3-authlib or python3-flask is missing.
+    /// Starts the server with these clients (a JSON array); returns when it answers. Fails where
+    /// python3-authlib or python3-flask is missing.
     pub(super) fn start(clients: &str) -> Result<Self, SandboxError> {
         // Debian's packages are for Debian's interpreter, which need not be the first on PATH.
         let program = super::find("python3", "python3-authlib", &["/usr/bin".into()])?;
@@ -30,7 +31,8 @@ impl Authlib {
             command.env_clear().env("OIDC_PORT", port.number().to_string()).env("OIDC_CLIENTS", clients);
             command.arg(code).current_dir(place.path()).stdout(out).stderr(err);
         })?;
-        server.wait_until(&log, || fs::read_to_string(&log).is_ok_and(|log| log.contains(r#"{"issuer":"#)))?;
+        server
+            .wait_until(&log, || fs::read_to_string(&log).is_ok_and(|log| log.contains(r#"{"issuer":"#)))?;
         Ok(Self { _server: server, _place: place, port })
     }
 

@@ -1,5 +1,6 @@
-//! Private servers for tests and the demo, booted from the machine's own programs: free loopback ports, a temporary
-//! directory, no root rights, several side by side. Each dies with the process that started it, even when that is killed.
+//! Private servers for tests and the demo, booted from the machine's own programs: free loopback ports, a
+//! temporary directory, no root rights, several side by side. Each dies with the process that started it,
+//! even when that is killed.
 //!
 //! Calls block; async code that must not stall wraps them in `spawn_blocking`.
 
@@ -35,7 +36,10 @@ pub use worker::{Surroundings, WorkerProcess};
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
     /// A program is not installed.
-    #[error("cannot find the program `{program}`; install the Debian package `{package}` (`./dev setup` installs everything)")]
+    #[error(
+        "cannot find the program `{program}`; install the Debian package `{package}` (`./dev setup` installs \
+            everything)"
+    )]
     Missing {
         /// The program that was looked for.
         program: String,
@@ -80,10 +84,13 @@ impl SandboxError {
     pub fn brief(&self) -> String {
         match self {
             Self::NotReady { server, problem, log_tail } => {
-                let cause = log_tail.lines().find(|line| line.to_lowercase().contains("err")).unwrap_or_default();
+                let cause =
+                    log_tail.lines().find(|line| line.to_lowercase().contains("err")).unwrap_or_default();
                 format!("{server} {problem}; {}", cause.trim()).trim_end_matches("; ").to_owned()
             }
-            Self::Missing { program, package } => format!("the program `{program}` is missing (Debian package {package})"),
+            Self::Missing { program, package } => {
+                format!("the program `{program}` is missing (Debian package {package})")
+            }
             other => other.to_string().lines().next().unwrap_or_default().to_owned(),
         }
     }

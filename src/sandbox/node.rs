@@ -1,4 +1,5 @@
-//! The real authorization server, npm's `oidc-provider`: installed once into a cache, then booted like any private server.
+//! The real authorization server, npm's `oidc-provider`: installed once into a cache, then booted like any
+//! private server.
 
 use std::{
     fs::{self, File},
@@ -23,7 +24,8 @@ const LOCK_FILE: &str = "package-lock.json";
 /// A copy of the lock file that npm finished with.
 const INSTALLED: &str = "node_modules/.installed";
 
-/// One try more than the first, soon, instead of npm's minutes: without a network the caller should know at once.
+/// One try more than the first, soon, instead of npm's minutes: without a network the caller should know at
+/// once.
 const NPM: [&str; 8] = [
     "ci",
     "--ignore-scripts",
@@ -52,11 +54,15 @@ impl Node {
         let (place, port) = (Place::new("oidc-provider")?, Port::free()?);
         let (log, out, err) = place.log("oidc-provider.log")?;
         let mut server = Server::start("oidc-provider", &program, None, |command| {
-            command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("NODE_ENV", "production");
+            command
+                .env_clear()
+                .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+                .env("NODE_ENV", "production");
             command.env("OIDC_PORT", port.number().to_string()).env("OIDC_CLIENTS", clients);
             command.arg(code.join("server.mjs")).current_dir(place.path()).stdout(out).stderr(err);
         })?;
-        server.wait_until(&log, || fs::read_to_string(&log).is_ok_and(|log| log.contains(r#"{"issuer":"#)))?;
+        server
+            .wait_until(&log, || fs::read_to_string(&log).is_ok_and(|log| log.contains(r#"{"issuer":"#)))?;
         Ok(Self { _server: server, _place: place, port, log })
     }
 
@@ -69,10 +75,13 @@ impl Node {
     }
 }
 
-/// The directory with the server's code and its packages, which `npm ci` brings when they are missing or of another version.
+/// The directory with the server's code and its packages, which `npm ci` brings when they are missing or of
+/// another version.
 fn installed() -> Result<PathBuf, SandboxError> {
     let cache = cache()?;
-    let write = |path: &Path, content: &str| fs::write(path, content).map_err(SandboxError::io(format!("write {}", path.display())));
+    let write = |path: &Path, content: &str| {
+        fs::write(path, content).map_err(SandboxError::io(format!("write {}", path.display())))
+    };
     fs::create_dir_all(&cache).map_err(SandboxError::io(format!("create {}", cache.display())))?;
     // Processes side by side: the first installs, the others wait for it.
     let lock = cache.join("installing");

@@ -1,4 +1,5 @@
-//! An authorization server to revoke tokens at: npm's `oidc-provider`, Authlib's, or a built-in one that pretends where Node is missing.
+//! An authorization server to revoke tokens at: npm's `oidc-provider`, Authlib's, or a built-in one that
+//! pretends where Node is missing.
 
 use std::{path::Path, time::Duration};
 
@@ -75,7 +76,8 @@ impl OidcProvider {
     }
 
     fn new(issuer: String, secret: String, server: Server) -> Result<Self, SandboxError> {
-        // No idle connections: one belongs to the runtime that opened it, and tests that share this server have one each.
+        // No idle connections: one belongs to the runtime that opened it, and tests that share this server
+        // have one each.
         let http = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).timeout(TIMEOUT).build();
         let http = http.map_err(|error| failed("the set-up of an HTTP client", &error))?;
         Ok(Self { server, issuer, secret, http })
@@ -129,39 +131,50 @@ impl OidcProvider {
         self.grant(OTHER_CLIENT_ID, &[("sub", sub)]).await
     }
 
-    /// The same with a JWT as access token, which this server can neither revoke nor introspect. Only the real one has it.
+    /// The same with a JWT as access token, which this server can neither revoke nor introspect. Only the
+    /// real one has it.
     pub async fn issue_jwt(&self, sub: &str) -> Result<Tokens, SandboxError> {
         self.grant(CLIENT_ID, &[("sub", sub), ("format", "jwt")]).await
     }
 
     /// Whether a token is active (RFC 7662, section 2.2).
     pub async fn introspect(&self, token: &Token) -> Result<bool, SandboxError> {
-        let answer: IntrospectionAnswer = self.post("/token/introspection", CLIENT_ID, &[("token", token.expose())]).await?;
+        let answer: IntrospectionAnswer =
+            self.post("/token/introspection", CLIENT_ID, &[("token", token.expose())]).await?;
         Ok(answer.active)
     }
 
     /// Whether a token is active for the other client of a real server.
     pub async fn introspect_as_other(&self, token: &Token) -> Result<bool, SandboxError> {
-        let answer: IntrospectionAnswer = self.post("/token/introspection", OTHER_CLIENT_ID, &[("token", token.expose())]).await?;
+        let answer: IntrospectionAnswer =
+            self.post("/token/introspection", OTHER_CLIENT_ID, &[("token", token.expose())]).await?;
         Ok(answer.active)
     }
 
     async fn grant(&self, client_id: &str, parameters: &[(&str, &str)]) -> Result<Tokens, SandboxError> {
-        let answer: TokenAnswer = self.post("/token", client_id, &[&[("grant_type", DIRECT)], parameters].concat()).await?;
+        let answer: TokenAnswer =
+            self.post("/token", client_id, &[&[("grant_type", DIRECT)], parameters].concat()).await?;
         Ok(Tokens { access: Token::new(answer.access_token), refresh: Token::new(answer.refresh_token) })
     }
 
-    async fn post<T: serde::de::DeserializeOwned>(&self, path: &str, client_id: &str, form: &[(&str, &str)]) -> Result<T, SandboxError> {
+    async fn post<T: serde::de::DeserializeOwned>(
+        &self,
+        path: &str,
+        client_id: &str,
+        form: &[(&str, &str)],
+    ) -> Result<T, SandboxError> {
         let url = format!("{}{path}", self.issuer);
         let form = [form, &[("client_id", client_id), ("client_secret", &self.secret)]].concat();
-        let answer = async { self.http.post(&url).form(&form).send().await?.error_for_status()?.json().await };
+        let answer =
+            async { self.http.post(&url).form(&form).send().await?.error_for_status()?.json().await };
         answer.await.map_err(|error| failed(&format!("POST {url}"), &error))
     }
 }
 
 /// The clients that a real server starts with.
 fn clients(secret: &str) -> String {
-    json!([CLIENT_ID, OTHER_CLIENT_ID].map(|id| json!({ "client_id": id, "client_secret": secret }))).to_string()
+    json!([CLIENT_ID, OTHER_CLIENT_ID].map(|id| json!({ "client_id": id, "client_secret": secret })))
+        .to_string()
 }
 
 fn secret() -> String {

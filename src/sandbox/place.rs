@@ -1,5 +1,5 @@
-//! Where a private server lives: its own temporary directory and loopback ports, each held by a file lock, so that
-//! processes side by side never share one and what a killed process left behind is swept by the next.
+//! Where a private server lives: its own temporary directory and loopback ports, each held by a file lock, so
+//! that processes side by side never share one and what a killed process left behind is swept by the next.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
@@ -14,7 +14,8 @@ use rand::Rng;
 
 use super::SandboxError;
 
-/// Below the kernel's range for outgoing connections, which therefore never take a port while its server is down.
+/// Below the kernel's range for outgoing connections, which therefore never take a port while its server is
+/// down.
 const PORTS: std::ops::Range<u16> = 20_000..32_000;
 
 const LOCK: &str = "lock";
@@ -32,11 +33,14 @@ impl Place {
         sweep(&base);
         let path = base.join(format!("{server}-{}-{}", process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
         create_dir(&path)?;
-        // Locked before it gets its name: a sweep that runs now must not take the directory for an abandoned one.
+        // Locked before it gets its name: a sweep that runs now must not take the directory for an abandoned
+        // one.
         let unnamed = path.join("unlocked");
-        let lock = File::create(&unnamed).map_err(SandboxError::io(format!("create {}", unnamed.display())))?;
+        let lock =
+            File::create(&unnamed).map_err(SandboxError::io(format!("create {}", unnamed.display())))?;
         lock.lock().map_err(SandboxError::io(format!("lock {}", unnamed.display())))?;
-        fs::rename(&unnamed, path.join(LOCK)).map_err(SandboxError::io(format!("rename {}", unnamed.display())))?;
+        fs::rename(&unnamed, path.join(LOCK))
+            .map_err(SandboxError::io(format!("rename {}", unnamed.display())))?;
         Ok(Self { path, _lock: lock })
     }
 
@@ -60,7 +64,11 @@ impl Place {
     /// A new log in this place: where it is, and two handles that add to it.
     pub(super) fn log(&self, name: &str) -> Result<(PathBuf, File, File), SandboxError> {
         let path = self.path.join(name);
-        let opened = OpenOptions::new().create(true).append(true).open(&path).and_then(|file| Ok((file.try_clone()?, file)));
+        let opened = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .and_then(|file| Ok((file.try_clone()?, file)));
         let (out, err) = opened.map_err(SandboxError::io(format!("open {}", path.display())))?;
         Ok((path, out, err))
     }
@@ -88,12 +96,19 @@ impl Port {
             let path = locks.join(number.to_string());
             let lock = File::create(&path).map_err(SandboxError::io(format!("create {}", path.display())))?;
             match lock.try_lock() {
-                Ok(()) if TcpListener::bind((Ipv4Addr::LOCALHOST, number)).is_ok() => return Ok(Self { number, _lock: lock }),
+                Ok(()) if TcpListener::bind((Ipv4Addr::LOCALHOST, number)).is_ok() => {
+                    return Ok(Self { number, _lock: lock });
+                }
                 Ok(()) | Err(TryLockError::WouldBlock) => {}
-                Err(TryLockError::Error(source)) => return Err(SandboxError::Io { action: format!("lock {}", path.display()), source }),
+                Err(TryLockError::Error(source)) => {
+                    return Err(SandboxError::Io { action: format!("lock {}", path.display()), source });
+                }
             }
         }
-        Err(SandboxError::Failed { program: "the search for a port".into(), detail: format!("no port of {PORTS:?} is free") })
+        Err(SandboxError::Failed {
+            program: "the search for a port".into(),
+            detail: format!("no port of {PORTS:?} is free"),
+        })
     }
 
     pub(super) fn number(&self) -> u16 {
@@ -113,9 +128,13 @@ pub(super) fn base() -> Result<PathBuf, SandboxError> {
     if !path.is_dir() {
         create_dir(&path).or_else(|error| if path.is_dir() { Ok(()) } else { Err(error) })?;
     }
-    let owner = fs::symlink_metadata(&path).map_err(SandboxError::io(format!("read {}", path.display())))?.uid();
+    let owner =
+        fs::symlink_metadata(&path).map_err(SandboxError::io(format!("read {}", path.display())))?.uid();
     if owner != uid {
-        let detail = format!("{} belongs to user {owner}, not to this one ({uid}); remove it or set TMPDIR", path.display());
+        let detail = format!(
+            "{} belongs to user {owner}, not to this one ({uid}); remove it or set TMPDIR",
+            path.display()
+        );
         return Err(SandboxError::Failed { program: "the check of the temporary directory".into(), detail });
     }
     Ok(path)

@@ -20,8 +20,13 @@ const PACKAGE: &str = "postgresql";
 const SUPERUSER: &str = "postgres";
 
 /// Durability stays as shipped: `fsync` on. Unix sockets are off.
-const SETTINGS: [&str; 5] =
-    ["listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=200", "log_error_verbosity=terse", "timezone=UTC"];
+const SETTINGS: [&str; 5] = [
+    "listen_addresses=127.0.0.1",
+    "unix_socket_directories=",
+    "max_connections=200",
+    "log_error_verbosity=terse",
+    "timezone=UTC",
+];
 
 /// A private PostgreSQL server. Dropping it ends it and removes its data.
 pub struct Postgres {
@@ -91,13 +96,23 @@ impl Postgres {
         let (data, password) = (self.place.dir("data")?, self.place.file("password", &self.password)?);
         if let Some(Account { uid, gid }) = self.account {
             for path in [&data, &password] {
-                chown(path, Some(uid), Some(gid)).map_err(SandboxError::io(format!("hand over {}", path.display())))?;
+                chown(path, Some(uid), Some(gid))
+                    .map_err(SandboxError::io(format!("hand over {}", path.display())))?;
             }
         }
         let initdb = self.programs.join("initdb");
         let mut command = command(&initdb, self.account)?;
-        // Plain passwords: the connection is loopback, and SCRAM would cost a debug build more than the queries under test.
-        command.args(["--auth=password", "--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions", "--username", SUPERUSER]);
+        // Plain passwords: the connection is loopback, and SCRAM would cost a debug build more than the
+        // queries under test.
+        command.args([
+            "--auth=password",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--no-sync",
+            "--no-instructions",
+            "--username",
+            SUPERUSER,
+        ]);
         command.arg("--pwfile").arg(&password).arg("--pgdata").arg(&data);
         bare_environment(&mut command, self.place.path());
         succeeded(&initdb, command.output())?;
@@ -111,12 +126,13 @@ impl Postgres {
             Ok((log.try_clone()?, log))
         };
         let (out, err) = open(&path).map_err(SandboxError::io(format!("open {}", path.display())))?;
-        let mut server = Server::start("PostgreSQL", &self.programs.join("postgres"), self.account, |command| {
-            command.arg("-D").arg(self.data_dir()).arg("-p").arg(self.port.number().to_string());
-            command.args(SETTINGS.iter().flat_map(|setting| ["-c", setting]));
-            bare_environment(command, self.place.path());
-            command.stdout(out).stderr(err);
-        })?;
+        let mut server =
+            Server::start("PostgreSQL", &self.programs.join("postgres"), self.account, |command| {
+                command.arg("-D").arg(self.data_dir()).arg("-p").arg(self.port.number().to_string());
+                command.args(SETTINGS.iter().flat_map(|setting| ["-c", setting]));
+                bare_environment(command, self.place.path());
+                command.stdout(out).stderr(err);
+            })?;
         server.wait_until(&path, || self.is_ready())?;
         self.server = Some(server);
         Ok(())
@@ -139,8 +155,9 @@ fn bare_environment(command: &mut Command, home: &Path) {
 /// The newest version's programs in Debian's layout, else the folder on PATH that has `initdb`.
 fn programs() -> Result<PathBuf, SandboxError> {
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let mut versions: Vec<(u32, PathBuf)> =
-        versions.filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path().join("bin")))).collect();
+    let mut versions: Vec<(u32, PathBuf)> = versions
+        .filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path().join("bin"))))
+        .collect();
     versions.sort_by_key(|(version, _)| std::cmp::Reverse(*version));
     let places: Vec<PathBuf> = versions.into_iter().map(|(_, folder)| folder).collect();
     let initdb = find("initdb", PACKAGE, &places)?;
@@ -159,7 +176,10 @@ fn unprivileged_account() -> Result<Account, SandboxError> {
     };
     let missing = || SandboxError::Failed {
         program: "the search for an account".into(),
-        detail: "PostgreSQL refuses to run as root, and there is neither a user `postgres` nor `nobody`; run this as another user".into(),
+        detail:
+            "PostgreSQL refuses to run as root, and there is neither a user `postgres` nor `nobody`; run \
+            this as another user"
+                .into(),
     };
     named("postgres").or_else(|| named("nobody")).ok_or_else(missing)
 }

@@ -1,5 +1,6 @@
-//! A built-in stand-in for an authorization server, where there is no Node for the real one: tokens, introspection (RFC 7662),
-//! revocation (RFC 7009) and discovery, in memory. As at the real one, a refresh token takes the access tokens of its login with it.
+//! A built-in stand-in for an authorization server, where there is no Node for the real one: tokens,
+//! introspection (RFC 7662), revocation (RFC 7009) and discovery, in memory. As at the real one, a refresh
+//! token takes the access tokens of its login with it.
 
 use std::{
     collections::HashMap,
@@ -89,7 +90,10 @@ async fn token(State(logins): State<Arc<Logins>>, headers: HeaderMap, body: Stri
         return error(StatusCode::BAD_REQUEST, "unsupported_grant_type");
     }
     let [access, refresh] = logins.log_in();
-    answer(StatusCode::OK, &json!({ "access_token": access, "refresh_token": refresh, "token_type": "Bearer", "expires_in": 3600 }))
+    answer(
+        StatusCode::OK,
+        &json!({ "access_token": access, "refresh_token": refresh, "token_type": "Bearer", "expires_in": 3600 }),
+    )
 }
 
 async fn introspection(State(logins): State<Arc<Logins>>, headers: HeaderMap, body: String) -> Answer {
@@ -145,7 +149,8 @@ fn basic(headers: &HeaderMap) -> Option<(String, String)> {
     let encoded = headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Basic ")?;
     let pair = String::from_utf8(BASE64_STANDARD.decode(encoded).ok()?).ok()?;
     let (id, secret) = pair.split_once(':')?;
-    let decode = |text: &str| Some(form_urlencoded::parse(format!("x={text}").as_bytes()).next()?.1.into_owned());
+    let decode =
+        |text: &str| Some(form_urlencoded::parse(format!("x={text}").as_bytes()).next()?.1.into_owned());
     Some((decode(id)?, decode(secret)?))
 }
 

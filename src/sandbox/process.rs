@@ -32,7 +32,8 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Starts `program`, set up by `prepare`, in a process group of its own, so that a terminal's Ctrl-C leaves it alone.
+    /// Starts `program`, set up by `prepare`, in a process group of its own, so that a terminal's Ctrl-C
+    /// leaves it alone.
     pub(super) fn start(
         name: &'static str,
         program: &Path,
@@ -48,7 +49,11 @@ impl Server {
     }
 
     /// Waits until `ready` holds; fails when the server ends first or takes too long.
-    pub(super) fn wait_until(&mut self, log: &Path, mut ready: impl FnMut() -> bool) -> Result<(), SandboxError> {
+    pub(super) fn wait_until(
+        &mut self,
+        log: &Path,
+        mut ready: impl FnMut() -> bool,
+    ) -> Result<(), SandboxError> {
         let deadline = Instant::now() + PATIENCE;
         while !ready() {
             if let Some(status) = self.ended()? {
@@ -89,7 +94,10 @@ impl Server {
         let deadline = Instant::now() + PATIENCE;
         while self.ended()?.is_none() || children.iter().any(Member::lives) {
             if Instant::now() > deadline {
-                return Err(self.not_ready(log, format!("did not shut down within {} s of SIG{name}", PATIENCE.as_secs())));
+                return Err(self.not_ready(
+                    log,
+                    format!("did not shut down within {} s of SIG{name}", PATIENCE.as_secs()),
+                ));
             }
             thread::sleep(POLL);
         }
@@ -127,7 +135,8 @@ impl Drop for Server {
     }
 }
 
-/// `setpriv` because the crate forbids unsafe code, and only that could ask the kernel for a death signal itself.
+/// `setpriv` because the crate forbids unsafe code, and only that could ask the kernel for a death signal
+/// itself.
 fn setpriv(program: &Path, account: Option<Account>, options: &[&str]) -> Result<Command, SandboxError> {
     let mut command = Command::new(find("setpriv", "util-linux", &[])?);
     if let Some(Account { uid, gid }) = account {
@@ -137,7 +146,8 @@ fn setpriv(program: &Path, account: Option<Account>, options: &[&str]) -> Result
     Ok(command)
 }
 
-/// Starts `command` from a thread that never ends: the kernel sends the death signal when the starting *thread* ends.
+/// Starts `command` from a thread that never ends: the kernel sends the death signal when the starting
+/// *thread* ends.
 fn launch(command: Command) -> io::Result<Child> {
     type Order = (Command, mpsc::Sender<io::Result<Child>>);
     static LAUNCHER: OnceLock<mpsc::Sender<Order>> = OnceLock::new();
@@ -175,7 +185,8 @@ struct Member {
 }
 
 impl Member {
-    /// From /proc/PID/stat (proc_pid_stat(5)): the name may hold anything, so fields count from its closing bracket.
+    /// From /proc/PID/stat (proc_pid_stat(5)): the name may hold anything, so fields count from its closing
+    /// bracket.
     fn read(pid: u32) -> Option<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();

@@ -20,7 +20,8 @@ use super::{
 
 const PACKAGE: &str = "rabbitmq-server";
 
-/// Debian's own folder: the program of the same name on PATH is a wrapper that insists on the user `rabbitmq`.
+/// Debian's own folder: the program of the same name on PATH is a wrapper that insists on the user
+/// `rabbitmq`.
 const DEBIAN_PROGRAMS: &str = "/usr/lib/rabbitmq/bin";
 
 /// Each server has its own name server, so all can have the same name.
@@ -51,7 +52,12 @@ impl RabbitMq {
     pub fn start() -> Result<Self, SandboxError> {
         let program = find("rabbitmq-server", PACKAGE, &[DEBIAN_PROGRAMS.into()])?;
         let place = Place::new("rabbitmq")?;
-        let ports = Ports { amqp: Port::free()?, management: Port::free()?, distribution: Port::free()?, epmd: Port::free()? };
+        let ports = Ports {
+            amqp: Port::free()?,
+            management: Port::free()?,
+            distribution: Port::free()?,
+            epmd: Port::free()?,
+        };
         for name in ["data", "log", "home"] {
             place.dir(name)?;
         }
@@ -149,7 +155,11 @@ impl RabbitMq {
 
     fn boot(&mut self) -> Result<(), SandboxError> {
         let path = self.log();
-        let opened = OpenOptions::new().create(true).append(true).open(&path).and_then(|log| Ok((log.try_clone()?, log)));
+        let opened = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .and_then(|log| Ok((log.try_clone()?, log)));
         let (out, err) = opened.map_err(SandboxError::io(format!("open {}", path.display())))?;
         let mut server = Server::start("RabbitMQ", &self.program, None, |command| {
             environment(command, &self.place, &self.ports);
@@ -192,8 +202,13 @@ fn environment(command: &mut Command, place: &Place, ports: &Ports) {
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("LC_ALL", "C.UTF-8");
     command.env("HOME", inside("home")).current_dir(place.path());
     command.env("RABBITMQ_CONF_ENV_FILE", "/dev/null").env("RABBITMQ_CONFIG_FILE", inside("rabbitmq.conf"));
-    command.env("RABBITMQ_ENABLED_PLUGINS_FILE", inside("enabled_plugins")).env("RABBITMQ_PID_FILE", inside("pid"));
-    command.env("RABBITMQ_MNESIA_BASE", inside("data")).env("RABBITMQ_LOG_BASE", inside("log")).env("RABBITMQ_NODENAME", NODE);
+    command
+        .env("RABBITMQ_ENABLED_PLUGINS_FILE", inside("enabled_plugins"))
+        .env("RABBITMQ_PID_FILE", inside("pid"));
+    command
+        .env("RABBITMQ_MNESIA_BASE", inside("data"))
+        .env("RABBITMQ_LOG_BASE", inside("log"))
+        .env("RABBITMQ_NODENAME", NODE);
     command.env("RABBITMQ_DIST_PORT", ports.distribution.number().to_string());
     command.env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "-kernel inet_dist_use_interface {127,0,0,1}");
     command.env("ERL_EPMD_PORT", ports.epmd.number().to_string()).env("ERL_EPMD_ADDRESS", "127.0.0.1");
@@ -213,7 +228,8 @@ fn start_epmd(place: &Place, ports: &Ports) -> Result<Server, SandboxError> {
     Ok(epmd)
 }
 
-/// Whether a broker answers the protocol header with `connection.start`, a method frame (AMQP 0-9-1, section 4.2).
+/// Whether a broker answers the protocol header with `connection.start`, a method frame (AMQP 0-9-1, section
+/// 4.2).
 fn speaks_amqp(port: u16) -> bool {
     let greet = || -> io::Result<u8> {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;

@@ -1,4 +1,5 @@
-//! One user's logout, watched from outside: when the service refuses the token, the provider calls it inactive, the audit says so.
+//! One user's logout, watched from outside: when the service refuses the token, the provider calls it
+//! inactive, the audit says so.
 
 use std::time::{Duration, Instant};
 
@@ -52,18 +53,40 @@ pub struct Observer<'a> {
 
 impl<'a> Observer<'a> {
     /// Connects to the broker and to the database; returns when the worker is on record there.
-    pub async fn new(amqp_url: &str, database_url: &str, oidc: &'a OidcProvider, service: &'a Service) -> Result<Self, SandboxError> {
-        let amqp =
-            AmqpConfig { url: Secret::new(amqp_url.to_owned()), ca_file: None, prefetch: 1, bytes_in_hand: 64 << 20, declare: false };
-        let broker = Broker::new(&amqp, &InvalidationConfig::default(), "sandbox").map_err(|error| failed("AMQP set-up", &error))?;
-        let publisher = EventPublisher::open(&broker).await.map_err(|error| failed("the application's connection", &error))?;
-        let audit = PgPool::connect(database_url).await.map_err(|error| failed("the auditor's connection", &error))?;
+    pub async fn new(
+        amqp_url: &str,
+        database_url: &str,
+        oidc: &'a OidcProvider,
+        service: &'a Service,
+    ) -> Result<Self, SandboxError> {
+        let amqp = AmqpConfig {
+            url: Secret::new(amqp_url.to_owned()),
+            ca_file: None,
+            prefetch: 1,
+            bytes_in_hand: 64 << 20,
+            declare: false,
+        };
+        let broker = Broker::new(&amqp, &InvalidationConfig::default(), "sandbox")
+            .map_err(|error| failed("AMQP set-up", &error))?;
+        let publisher = EventPublisher::open(&broker)
+            .await
+            .map_err(|error| failed("the application's connection", &error))?;
+        let audit = PgPool::connect(database_url)
+            .await
+            .map_err(|error| failed("the auditor's connection", &error))?;
         let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build();
         let http = http.map_err(|error| failed("the set-up of an HTTP client", &error))?;
-        // Ready to deny comes before ready to record: the worker brings up the schema while it already consumes.
-        let is_registered =
-            async || Ok(sqlx::query("SELECT FROM audit.workers").fetch_optional(&audit).await.is_ok_and(|row| row.is_some()));
-        when(Instant::now(), is_registered).await?.ok_or_else(|| failed("a look at audit.workers", &"the worker did not register"))?;
+        // Ready to deny comes before ready to record: the worker brings up the schema while it already
+        // consumes.
+        let is_registered = async || {
+            Ok(sqlx::query("SELECT FROM audit.workers")
+                .fetch_optional(&audit)
+                .await
+                .is_ok_and(|row| row.is_some()))
+        };
+        when(Instant::now(), is_registered)
+            .await?
+            .ok_or_else(|| failed("a look at audit.workers", &"the worker did not register"))?;
         Ok(Self { oidc, service, http, publisher, audit })
     }
 
@@ -84,7 +107,8 @@ impl<'a> Observer<'a> {
     /// How many of the user's two tokens the provider calls active.
     pub async fn active(&self, login: &Login) -> Result<usize, SandboxError> {
         let Tokens { access, refresh } = &login.tokens;
-        let (access, refresh) = futures::try_join!(self.oidc.introspect(access), self.oidc.introspect(refresh))?;
+        let (access, refresh) =
+            futures::try_join!(self.oidc.introspect(access), self.oidc.introspect(refresh))?;
         Ok(usize::from(access) + usize::from(refresh))
     }
 
@@ -106,7 +130,8 @@ impl<'a> Observer<'a> {
 
     async fn record(&self, login: &Login) -> Result<Record, SandboxError> {
         let query = sqlx::query(
-            "SELECT count(*) FILTER (WHERE state = 'revoked' AND confirmed_at IS NOT NULL), coalesce(sum(attempts), 0)::bigint
+            "SELECT count(*) FILTER (WHERE state = 'revoked' AND confirmed_at IS NOT NULL), \
+                coalesce(sum(attempts), 0)::bigint
              FROM audit.revocations WHERE event_source = $1 AND event_id = $2",
         );
         let row = query.bind(SOURCE).bind(event_id(login)).fetch_one(&self.audit).await;

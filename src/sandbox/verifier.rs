@@ -1,5 +1,5 @@
-//! A small service that verifies tokens locally, as services behind the worker do: it knows the digests of the tokens that were issued
-//! to its users, and embeds the denylist. `GET /orders` answers 200 or 401.
+//! A small service that verifies tokens locally, as services behind the worker do: it knows the digests of
+//! the tokens that were issued to its users, and embeds the denylist. `GET /orders` answers 200 or 401.
 
 use std::{
     collections::HashSet,
@@ -37,7 +37,8 @@ struct Verifier {
 }
 
 impl Service {
-    /// Reads the invalidations, whose stream a worker must have declared, until it is up to date, and serves on a free loopback port.
+    /// Reads the invalidations, whose stream a worker must have declared, until it is up to date, and serves
+    /// on a free loopback port.
     pub async fn start(amqp_url: &str) -> Result<Self, SandboxError> {
         let denylist = Denylist::connect(Options::new(amqp_url, "demo-service", StalenessPolicy::FailClosed));
         let denylist = denylist.map_err(|error| failed(&error))?;
@@ -85,7 +86,11 @@ async fn up_to_date(denylist: &Denylist) -> Result<(), SandboxError> {
     drop(tokio::time::timeout(PATIENCE, denylist.ready()).await);
     while let Some(why) = denylist.staleness() {
         if Instant::now() >= deadline {
-            return Err(failed(&format_args!("it was not up to date within {} s: {}", PATIENCE.as_secs(), why.as_str())));
+            return Err(failed(&format_args!(
+                "it was not up to date within {} s: {}",
+                PATIENCE.as_secs(),
+                why.as_str()
+            )));
         }
         tokio::time::sleep(POLL).await;
     }
@@ -93,7 +98,8 @@ async fn up_to_date(denylist: &Denylist) -> Result<(), SandboxError> {
 }
 
 async fn orders(State(verifier): State<Arc<Verifier>>, headers: HeaderMap) -> (StatusCode, &'static str) {
-    let presented = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+    let presented =
+        headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
     match presented {
         Some(token) if verifier.accepts(token) => (StatusCode::OK, "your orders\n"),
         _ => (StatusCode::UNAUTHORIZED, "log in first\n"),

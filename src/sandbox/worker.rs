@@ -72,9 +72,13 @@ impl WorkerProcess {
     }
 }
 
-fn environment(surroundings: &Surroundings<'_>, port: u16) -> Result<Vec<(&'static str, String)>, SandboxError> {
+fn environment(
+    surroundings: &Surroundings<'_>,
+    port: u16,
+) -> Result<Vec<(&'static str, String)>, SandboxError> {
     let Surroundings { amqp_url, database_url, provider } = surroundings;
-    let key = seal::generate("sandbox").map_err(|error| SandboxError::Failed { program: "keygen".into(), detail: error.to_string() })?;
+    let key = seal::generate("sandbox")
+        .map_err(|error| SandboxError::Failed { program: "keygen".into(), detail: error.to_string() })?;
     Ok(vec![
         ("AMQP_URL", (*amqp_url).to_owned()),
         ("DATABASE_URL", (*database_url).to_owned()),

@@ -116,7 +116,8 @@ fn rotation_seals_with_the_new_key_and_opens_with_the_old() {
 #[test]
 fn every_sealing_draws_a_new_nonce() {
     let keys = keyring(&["a"]);
-    let nonces: std::collections::HashSet<Vec<u8>> = (0..100).map(|_| sealed(&keys).bytes[1..HEADER_LEN].to_vec()).collect();
+    let nonces: std::collections::HashSet<Vec<u8>> =
+        (0..100).map(|_| sealed(&keys).bytes[1..HEADER_LEN].to_vec()).collect();
     assert_eq!(nonces.len(), 100);
 }
 

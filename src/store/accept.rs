@@ -1,7 +1,7 @@
 //! Accepting: a batch of events and their targets in one statement, one commit.
 //!
-//! An event that meets another one of its (`source`, `id`) is looked up: it is on record, or it means something else. Then it is inserted
-//! once more, under a key of its own beside the other.
+//! An event that meets another one of its (`source`, `id`) is looked up: it is on record, or it means
+//! something else. Then it is inserted once more, under a key of its own beside the other.
 
 mod columns;
 mod insert;
@@ -29,10 +29,11 @@ pub struct NewEvent<'a> {
     pub event: &'a LogoutEvent,
     /// SHA-256 of the body.
     pub body_sha256: [u8; 32],
-    /// SHA-256 of what the delivery means, as [`content`](crate::event::content) computes it; the same in all rows of one delivery.
+    /// SHA-256 of what the delivery means, as [`content`](crate::event::content) computes it; the same in all
+    /// rows of one delivery.
     pub content_sha256: [u8; 32],
-    /// Row id of another event in the same call, of whose delivery this is a part (at most one): on record if and only if that one is new,
-    /// under the same identity.
+    /// Row id of another event in the same call, of whose delivery this is a part (at most one): on record if
+    /// and only if that one is new, under the same identity.
     pub beside: Option<Uuid>,
     /// AMQP `user_id`.
     pub broker_user: Option<&'a str>,
@@ -48,7 +49,8 @@ pub struct NewEvent<'a> {
 pub struct Approval {
     /// Kinds among its incident's targets that need one.
     pub asks: Vec<Kind>,
-    /// How many of its own targets are of such a kind, and how many of the whole incident's will be, where it says so.
+    /// How many of its own targets are of such a kind, and how many of the whole incident's will be, where it
+    /// says so.
     pub asking: i64,
     /// See `asking`.
     pub asking_expected: Option<i64>,
@@ -92,7 +94,8 @@ pub enum Disposition {
 pub enum Entered {
     /// It is on record, by this call or by one before whose answer was lost.
     New {
-        /// Whether the leases were granted: not so when this worker's own lease has run out, or the answer was lost.
+        /// Whether the leases were granted: not so when this worker's own lease has run out, or the answer
+        /// was lost.
         leased: bool,
         /// Whether it is beside another one of its identity, with other content.
         identity_reused: bool,
@@ -131,7 +134,8 @@ impl<'a> Line<'a> {
 impl NewEvent<'_> {
     /// The key of an event whose id is taken: longer than an id may be, so that no publisher can name it.
     fn key(&self) -> String {
-        let content = format!("{}{}", Fingerprint(self.content_sha256), if self.beside.is_some() { "+" } else { "" });
+        let content =
+            format!("{}{}", Fingerprint(self.content_sha256), if self.beside.is_some() { "+" } else { "" });
         format!("{}\u{1f}{content:=<255}", self.event.id)
     }
 
@@ -142,20 +146,26 @@ impl NewEvent<'_> {
 }
 
 impl Store {
-    /// Inserts new events with their targets and leases. What was on record with the same content stays as it is. An answer has every event
-    /// but those [`beside`](NewEvent::beside) one that was known.
+    /// Inserts new events with their targets and leases. What was on record with the same content stays as it
+    /// is. An answer has every event but those [`beside`](NewEvent::beside) one that was known.
     ///
     /// One statement for a batch of new events; up to three more where identities are met again.
     ///
     /// # Errors
     /// See [`StoreError`]; a part may be on record, or the outcome is unknown: the same call may be repeated.
-    pub async fn accept(&self, worker: WorkerNo, events: &[NewEvent<'_>]) -> Result<HashMap<Uuid, Entered>, StoreError> {
+    pub async fn accept(
+        &self,
+        worker: WorkerNo,
+        events: &[NewEvent<'_>],
+    ) -> Result<HashMap<Uuid, Entered>, StoreError> {
         let (mut entered, mut barred) = (HashMap::with_capacity(events.len()), HashSet::new());
         for identity_reused in [false, true] {
-            let is_open = |new: &&NewEvent<'_>| !entered.contains_key(&new.first()) && !barred.contains(&new.row);
+            let is_open =
+                |new: &&NewEvent<'_>| !entered.contains_key(&new.first()) && !barred.contains(&new.row);
             let lines = events.iter().filter(is_open).map(|new| Line::of(new, identity_reused)).collect();
             barred.extend(self.enter(worker, lines, &mut entered).await?);
-            let missed: Vec<_> = events.iter().filter(|new| new.beside.is_none() && !entered.contains_key(&new.row)).collect();
+            let missed: Vec<_> =
+                events.iter().filter(|new| new.beside.is_none() && !entered.contains_key(&new.row)).collect();
             if missed.is_empty() {
                 return Ok(entered);
             }
@@ -168,7 +178,9 @@ impl Store {
         match events.iter().all(|new| entered.contains_key(&new.first())) {
             true => Ok(entered),
             // It was deleted in between.
-            false => Err(StoreError::Refused("accept events", "an event was neither new nor on record".to_owned())),
+            false => {
+                Err(StoreError::Refused("accept events", "an event was neither new nor on record".to_owned()))
+            }
         }
     }
 
@@ -182,17 +194,24 @@ impl Store {
         if lines.is_empty() {
             return Ok(Vec::new());
         }
-        // In one order: two workers that insert the same events then wait for, and never deadlock, each other.
+        // In one order: two workers that insert the same events then wait for, and never deadlock, each
+        // other.
         lines.sort_unstable_by(|a, b| (&a.new.event.source, a.id()).cmp(&(&b.new.event.source, b.id())));
         let (inserted, barred) = within!(self, "accept events", |connection| {
             if lines.iter().all(|line| line.new.incident.is_none()) {
-                insert(connection, worker, &Columns::collect(&lines)).await.map(|inserted| (inserted, Vec::new()))
+                insert(connection, worker, &Columns::collect(&lines))
+                    .await
+                    .map(|inserted| (inserted, Vec::new()))
             } else {
                 accept_mass(connection, worker, &mut lines).await
             }
         })?;
         let identity_reused = lines[0].identity_reused;
-        entered.extend(inserted.into_iter().map(|Inserted { row, leased }| (row, Entered::New { leased, identity_reused })));
+        entered.extend(
+            inserted
+                .into_iter()
+                .map(|Inserted { row, leased }| (row, Entered::New { leased, identity_reused })),
+        );
         Ok(barred)
     }
 }

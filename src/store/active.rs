@@ -1,4 +1,5 @@
-//! What every worker looks at several times a second: which incidents are steered how, and how many workers share the work.
+//! What every worker looks at several times a second: which incidents are steered how, and how many workers
+//! share the work.
 
 use super::{Store, StoreError};
 
@@ -39,7 +40,8 @@ pub struct Fleet {
 }
 
 impl Store {
-    /// Every incident that has not ended, and those that were cancelled within a day: more of them may still be on its way.
+    /// Every incident that has not ended, and those that were cancelled within a day: more of them may still
+    /// be on its way.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -95,7 +97,8 @@ impl Store {
             )
             .fetch_one(&mut *c)
             .await?;
-            // Before the waits, which those orders end that are committed by then: no wait is taken over that an order seen here has ended.
+            // Before the waits, which those orders end that are committed by then: no wait is taken over that
+            // an order seen here has ended.
             let orders = sqlx::query!(r#"SELECT provider, max(order_no) AS "order_no!" FROM revocation.provider_orders GROUP BY provider"#)
                 .fetch_all(&mut *c)
                 .await?;
@@ -109,7 +112,11 @@ impl Store {
             .fetch_all(c)
             .await?;
             let held = held.into_iter().map(|row| (row.provider, row.seconds)).collect();
-            Ok(Fleet { workers, held, orders: orders.into_iter().map(|row| (row.provider, row.order_no)).collect() })
+            Ok(Fleet {
+                workers,
+                held,
+                orders: orders.into_iter().map(|row| (row.provider, row.order_no)).collect(),
+            })
         })
     }
 }

@@ -8,7 +8,8 @@ use crate::target::TargetId;
 /// What became of the order to give up a target.
 #[derive(Debug)]
 pub enum GivenUp {
-    /// It is done and on record: `{"revocation_id", "provider", "denied_until", "withheld"}`, the last where its denial waits for its incident's approval.
+    /// It is done and on record: `{"revocation_id", "provider", "denied_until", "withheld"}`, the last where
+    /// its denial waits for its incident's approval.
     Done(Value),
     /// A worker holds it: it is being tried, or about to be.
     Leased,
@@ -19,12 +20,20 @@ pub enum GivenUp {
 }
 
 impl Store {
-    /// Gives up one target that no worker holds; with `even_leased`, also one that is held: its attempt is closed as `unknown`, and should the worker's
-    /// answer come after all, it is kept beside that and changes nothing. The sealed token is erased. Writes `audit.operations`.
+    /// Gives up one target that no worker holds; with `even_leased`, also one that is held: its attempt is
+    /// closed as `unknown`, and should the worker's answer come after all, it is kept beside that and changes
+    /// nothing. The sealed token is erased. Writes `audit.operations`.
     ///
     /// # Errors
-    /// See [`StoreError`]; nothing was changed, or the outcome is unknown and the same order may be given again.
-    pub async fn give_up(&self, note: &str, target: TargetId, reason: &str, even_leased: bool) -> Result<GivenUp, StoreError> {
+    /// See [`StoreError`]; nothing was changed, or the outcome is unknown and the same order may be given
+    /// again.
+    pub async fn give_up(
+        &self,
+        note: &str,
+        target: TargetId,
+        reason: &str,
+        even_leased: bool,
+    ) -> Result<GivenUp, StoreError> {
         let given_up = within!(self, "give up a target", |c| {
             sqlx::query_scalar!(
                 "SELECT revocation.give_up_target($1, $2, $3, $4, $5)",

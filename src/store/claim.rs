@@ -23,7 +23,8 @@ pub struct Want<'a> {
     pub is_likely: bool,
 }
 
-/// Kinds of targets, by what their calls authenticate with: tokens as the client, the wider ones often as an administrator.
+/// Kinds of targets, by what their calls authenticate with: tokens as the client, the wider ones often as an
+/// administrator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kinds {
     /// Tokens.
@@ -97,8 +98,9 @@ pub struct Claimed {
 }
 
 impl Store {
-    /// Leases due targets to this worker, of each broker user as many as of the others and of those the oldest first, then those whose turn comes in an
-    /// incident that runs; wide ones before tokens. Several workers never get the same one.
+    /// Leases due targets to this worker, of each broker user as many as of the others and of those the
+    /// oldest first, then those whose turn comes in an incident that runs; wide ones before tokens. Several
+    /// workers never get the same one.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -213,10 +215,12 @@ impl Store {
         within!(self, "expire targets", |c| {
             sqlx::query!(
                 "UPDATE revocation.targets t
-                     SET state = 'expired', proof = NULL, finished_at = now(), due_at = NULL, sealed = NULL, sealed_key = NULL, waiting = false
+                     SET state = 'expired', proof = NULL, finished_at = now(), due_at = NULL, sealed = NULL, \
+                     sealed_key = NULL, waiting = false
                      FROM (
                          SELECT event_id, ordinal FROM revocation.targets
-                         WHERE lease_owner IS NULL AND finished_at IS NULL AND token_expires_at <= now() - interval '1 minute'
+                         WHERE lease_owner IS NULL AND finished_at IS NULL AND token_expires_at <= now() - \
+                         interval '1 minute'
                          ORDER BY token_expires_at LIMIT 1000 FOR UPDATE SKIP LOCKED
                      ) old
                      WHERE t.event_id = old.event_id AND t.ordinal = old.ordinal"

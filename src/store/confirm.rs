@@ -1,4 +1,5 @@
-//! What verifiers must still be told: revocations not yet confirmed to them, and denials to publish again after a crash or a broker loss.
+//! What verifiers must still be told: revocations not yet confirmed to them, and denials to publish again
+//! after a crash or a broker loss.
 
 use std::ops::Range;
 
@@ -58,11 +59,17 @@ pub enum Unconfirmed {
 }
 
 impl Store {
-    /// Targets whose `confirmed` message is to be published, oldest first, at most `limit`, from after `after`.
+    /// Targets whose `confirmed` message is to be published, oldest first, at most `limit`, from after
+    /// `after`.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn unconfirmed(&self, which: Unconfirmed, after: Option<TargetId>, limit: i64) -> Result<Vec<Denial>, StoreError> {
+    pub async fn unconfirmed(
+        &self,
+        which: Unconfirmed,
+        after: Option<TargetId>,
+        limit: i64,
+    ) -> Result<Vec<Denial>, StoreError> {
         let after = after.unwrap_or(TargetId { event: Uuid::nil(), ordinal: -1 });
         within!(self, "look for unconfirmed revocations", |c| {
             match which {
@@ -100,8 +107,9 @@ impl Store {
         })
     }
 
-    /// Targets of one worker's events with row ids in `rows`, in order, at most `limit` after `after`; only events not known to be denied if `undenied`.
-    /// What was cancelled with its incident before that was approved is not among them: it was never to be denied. What was given up by itself is.
+    /// Targets of one worker's events with row ids in `rows`, in order, at most `limit` after `after`; only
+    /// events not known to be denied if `undenied`. What was cancelled with its incident before that was
+    /// approved is not among them: it was never to be denied. What was given up by itself is.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -165,7 +173,9 @@ impl Store {
     /// See [`StoreError`].
     pub async fn last_seen(&self, worker: WorkerNo) -> Result<Option<OffsetDateTime>, StoreError> {
         within!(self, "look up a worker", |c| {
-            sqlx::query_scalar!("SELECT last_seen_at FROM revocation.workers WHERE worker_no = $1", worker.0).fetch_optional(c).await
+            sqlx::query_scalar!("SELECT last_seen_at FROM revocation.workers WHERE worker_no = $1", worker.0)
+                .fetch_optional(c)
+                .await
         })
     }
 }

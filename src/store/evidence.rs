@@ -10,8 +10,10 @@ use super::{Store, StoreError};
 
 const WHAT: &str = "read the incident's record";
 
-/// A worker's limits are for lookups by index, of which there may be millions here; every row has to pass through a pipe besides, and a disk.
-const LIMITS: &str = "SET statement_timeout = '6h'; SET idle_in_transaction_session_timeout = '1h'; SET TimeZone = 'UTC';
+/// A worker's limits are for lookups by index, of which there may be millions here; every row has to pass
+/// through a pipe besides, and a disk.
+const LIMITS: &str =
+    "SET statement_timeout = '6h'; SET idle_in_transaction_session_timeout = '1h'; SET TimeZone = 'UTC';
     BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 /// One moment's view of an incident, as long as it lives.
@@ -63,9 +65,12 @@ impl Store {
     /// See [`StoreError`].
     pub async fn has_incident(&self, incident: &str) -> Result<bool, StoreError> {
         within!(self, "look for the incident", |c| {
-            sqlx::query_scalar!(r#"SELECT EXISTS (SELECT FROM audit.incident_approvals WHERE incident = $1) AS "is_there!""#, incident)
-                .fetch_one(c)
-                .await
+            sqlx::query_scalar!(
+                r#"SELECT EXISTS (SELECT FROM audit.incident_approvals WHERE incident = $1) AS "is_there!""#,
+                incident
+            )
+            .fetch_one(c)
+            .await
         })
     }
 }
@@ -89,7 +94,8 @@ impl Snapshot {
     pub fn rows(&mut self, rows: Rows) -> BoxStream<'_, Result<String, StoreError>> {
         let (c, name) = (&mut self.connection, self.name.as_str());
         let stream: BoxStream<'_, Result<String, sqlx::Error>> = match rows {
-            // Event by event, by index: neither view can be asked for an incident in an order without sorting all of it.
+            // Event by event, by index: neither view can be asked for an incident in an order without sorting
+            // all of it.
             Rows::Revocations => sqlx::query_scalar!(
                 r#"SELECT row_to_json(r)::text AS "row!"
                     FROM audit.events e JOIN LATERAL (SELECT * FROM audit.revocations r

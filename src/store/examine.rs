@@ -21,7 +21,8 @@ const NEEDED: [(&str, &[&str]); 14] = [
 ];
 
 /// What a worker has done by functions.
-const FUNCTIONS: [&str; 5] = ["are_people", "calls_for_approval", "finish_incidents", "let_go", "sweep_cancelled"];
+const FUNCTIONS: [&str; 5] =
+    ["are_people", "calls_for_approval", "finish_incidents", "let_go", "sweep_cancelled"];
 
 /// Open targets that are looked at for the keys that they are sealed with.
 const SAMPLE: i64 = 10_000;
@@ -45,7 +46,8 @@ struct Session {
 }
 
 impl Store {
-    /// Looks whether a worker could write there: on no standby, with rights to its tables, with as many connections as it may have.
+    /// Looks whether a worker could write there: on no standby, with rights to its tables, with as many
+    /// connections as it may have.
     ///
     /// # Errors
     /// The schema is missing or old, or see [`StoreError`].
@@ -53,7 +55,8 @@ impl Store {
         let session = self.session().await?;
         let mut problems = session.problems(max_connections);
         if !session.may_enter {
-            problems.push("its role has no USAGE on schema revocation and on schema audit: grant it".to_owned());
+            problems
+                .push("its role has no USAGE on schema revocation and on schema audit: grant it".to_owned());
             return Ok(Findings { version: 0, problems, sealed_with: Vec::new() });
         }
         let version = match self.check_schema().await {
@@ -65,7 +68,11 @@ impl Store {
         if !denied.is_empty() {
             problems.push(format!("its role may not do what a worker does: grant {}", denied.join(", ")));
         }
-        let sealed_with = if denied.iter().any(|denied| denied.starts_with("SELECT")) { Vec::new() } else { self.sealed_with().await? };
+        let sealed_with = if denied.iter().any(|denied| denied.starts_with("SELECT")) {
+            Vec::new()
+        } else {
+            self.sealed_with().await?
+        };
         Ok(Findings { version, problems, sealed_with })
     }
 
@@ -86,7 +93,8 @@ impl Store {
 
     /// The rights that are missing, each as `GRANT` names it. A right to some columns counts.
     async fn denied(&self) -> Result<Vec<String>, StoreError> {
-        let needed = || NEEDED.iter().flat_map(|(table, rights)| rights.iter().map(move |right| (*table, *right)));
+        let needed =
+            || NEEDED.iter().flat_map(|(table, rights)| rights.iter().map(move |right| (*table, *right)));
         let (tables, rights): (Vec<_>, Vec<_>) = needed().unzip();
         within!(self, "look at the role's rights", |c| {
             sqlx::query_scalar!(
@@ -132,7 +140,8 @@ impl Session {
         if i64::from(self.connections) < i64::from(max_connections) {
             let limit = self.connections;
             problems.push(format!(
-                "database.max_connections is {max_connections}, and it lets this role have {limit}: raise that, or lower the setting"
+                "database.max_connections is {max_connections}, and it lets this role have {limit}: raise \
+                    that, or lower the setting"
             ));
         }
         problems

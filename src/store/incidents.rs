@@ -12,8 +12,8 @@ use super::{Store, StoreError};
 pub use steer::{Order, Seen, Steered};
 
 impl Store {
-    /// `{"incidents": […], "hidden": n}`: the rows of `audit.incidents`, active ones first, the newest first among them. Unless `all`, those that
-    /// finished more than 7 days ago are hidden.
+    /// `{"incidents": […], "hidden": n}`: the rows of `audit.incidents`, active ones first, the newest first
+    /// among them. Unless `all`, those that finished more than 7 days ago are hidden.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -32,9 +32,10 @@ impl Store {
         })
     }
 
-    /// An incident's row of `audit.incidents` with what else is on record of it: how it was opened and approved, `targets` (received or expected,
-    /// whichever is more), `in_flight`, `waits_s` (seconds since it was opened), `providers` (counts by provider) and `operations`. Only counts and
-    /// single rows are read, however large it is. `None`: it is not on record.
+    /// An incident's row of `audit.incidents` with what else is on record of it: how it was opened and
+    /// approved, `targets` (received or expected, whichever is more), `in_flight`, `waits_s` (seconds since
+    /// it was opened), `providers` (counts by provider) and `operations`. Only counts and single rows are
+    /// read, however large it is. `None`: it is not on record.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -59,11 +60,13 @@ impl Store {
         })
     }
 
-    /// What may still get through, and counts by kind, of an incident: `{"kinds": […], "residual_risk": {"undenied", "live_verifiers",
-    /// "unverified_verifiers", "verifiers_behind", "not_revoked", "not_revoked_until", "not_revoked_by_state"}}`. `undenied`: neither denied nor expired.
-    /// `live_verifiers`: the verified ones. `verifiers_behind`: of those, who are not up to date or have not applied the incident's last denial.
-    /// `unverified_verifiers`: live ones for which no owner reports. `not_revoked`: denied, not expired,
-    /// and not confirmed by the provider, so that nothing but verifiers keeps them out. Reads every target of the incident once.
+    /// What may still get through, and counts by kind, of an incident: `{"kinds": […], "residual_risk":
+    /// {"undenied", "live_verifiers", "unverified_verifiers", "verifiers_behind", "not_revoked",
+    /// "not_revoked_until", "not_revoked_by_state"}}`. `undenied`: neither denied nor expired.
+    /// `live_verifiers`: the verified ones. `verifiers_behind`: of those, who are not up to date or have not
+    /// applied the incident's last denial. `unverified_verifiers`: live ones for which no owner reports.
+    /// `not_revoked`: denied, not expired, and not confirmed by the provider, so that nothing but verifiers
+    /// keeps them out. Reads every target of the incident once.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -108,11 +111,13 @@ impl Store {
         work.await.map_err(|e| StoreError::new(WHAT, e))
     }
 
-    /// A connection for a question about very many rows, closed afterwards: the limits of a worker's session are for lookups by index.
+    /// A connection for a question about very many rows, closed afterwards: the limits of a worker's session
+    /// are for lookups by index.
     pub(super) async fn patient(&self, what: &'static str) -> Result<PoolConnection<Postgres>, StoreError> {
         let mut connection = self.pool.acquire().await.map_err(|e| StoreError::new(what, e))?;
         connection.close_on_drop();
-        let limits = "SET statement_timeout = '60s'; SET work_mem = '64MB'; SET enable_seqscan = on; SET enable_hashjoin = on; SET enable_mergejoin = on";
+        let limits = "SET statement_timeout = '60s'; SET work_mem = '64MB'; SET enable_seqscan = on; SET \
+            enable_hashjoin = on; SET enable_mergejoin = on";
         sqlx::raw_sql(limits).execute(&mut *connection).await.map_err(|e| StoreError::new(what, e))?;
         Ok(connection)
     }

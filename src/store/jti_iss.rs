@@ -1,6 +1,7 @@
 //! The column `jti_iss`: whose the `jti` beside it is.
 //!
-//! A null is a row of a worker that did not look yet. A token that names no issuer has the empty text there, which no `iss` claim is.
+//! A null is a row of a worker that did not look yet. A token that names no issuer has the empty text there,
+//! which no `iss` claim is.
 
 use crate::target::TokenIssuer;
 
@@ -28,7 +29,9 @@ mod tests {
 
     #[test]
     fn the_three_cases_come_back_as_they_went() {
-        for issuer in [TokenIssuer::NotSaid, TokenIssuer::None, TokenIssuer::Named("https://id.example.com".to_owned())] {
+        for issuer in
+            [TokenIssuer::NotSaid, TokenIssuer::None, TokenIssuer::Named("https://id.example.com".to_owned())]
+        {
             assert_eq!(read(stored(&issuer)), issuer);
         }
     }

@@ -9,7 +9,8 @@ use crate::target::TargetId;
 const ANSWERED: Duration = CALL_TIMEOUT.saturating_add(Duration::from_secs(2));
 
 impl Store {
-    /// The targets that have been leased to this worker for so long that it must know of them, with the numbers of their attempts.
+    /// The targets that have been leased to this worker for so long that it must know of them, with the
+    /// numbers of their attempts.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -21,11 +22,17 @@ impl Store {
                 worker.0,
                 ANSWERED.as_secs_f64()
             );
-            Ok(rows.fetch_all(c).await?.into_iter().map(|r| (TargetId { event: r.event_id, ordinal: r.ordinal }, r.attempts)).collect())
+            Ok(rows
+                .fetch_all(c)
+                .await?
+                .into_iter()
+                .map(|r| (TargetId { event: r.event_id, ordinal: r.ordinal }, r.attempts))
+                .collect())
         })
     }
 
-    /// Closes these attempts as `unknown` and makes their targets due now. Returns how many still were this worker's.
+    /// Closes these attempts as `unknown` and makes their targets due now. Returns how many still were this
+    /// worker's.
     ///
     /// # Errors
     /// See [`StoreError`].

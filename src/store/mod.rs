@@ -1,10 +1,12 @@
 //! Postgres: the only user of sqlx. One file a question that the worker or an operator asks.
 
-/// Runs one piece of work on a pooled connection, within [`CALL_TIMEOUT`]: `within!(store, "what", |connection| async expression)`.
+/// Runs one piece of work on a pooled connection, within [`CALL_TIMEOUT`]: `within!(store, "what",
+/// |connection| async expression)`.
 ///
 /// A macro, because a closure cannot yet say that its future borrows both the connection and its captures.
 ///
-/// A connection that timed out or failed in a passing way is closed, not returned: a silently dead one would keep its slot of the pool for ever.
+/// A connection that timed out or failed in a passing way is closed, not returned: a silently dead one would
+/// keep its slot of the pool for ever.
 macro_rules! within {
     ($store:expr, $what:expr, |$connection:ident| $work:expr) => {{
         let what: &'static str = $what;
@@ -79,10 +81,12 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Longest that [`Store::ping`] takes.
 const PING_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Server-side limits, all below [`CALL_TIMEOUT`], so that the server gives up first. Every query of the worker is a lookup by index:
-/// a plan that was cached while the tables were empty must not scan them when they have grown.
+/// Server-side limits, all below [`CALL_TIMEOUT`], so that the server gives up first. Every query of the
+/// worker is a lookup by index: a plan that was cached while the tables were empty must not scan them when
+/// they have grown.
 const SESSION: [(&str, &str); 9] = [
-    // Not the default's "$user": for a user called revocation that is our schema, and the table of migrations would be looked for there.
+    // Not the default's "$user": for a user called revocation that is our schema, and the table of migrations
+    // would be looked for there.
     ("search_path", "public"),
     // Whom `audit.operations` names for what is done without an order.
     ("revocation.actor", "revocation-worker"),
@@ -111,11 +115,13 @@ pub enum StoreError {
     /// Postgres could not be reached, or the connection broke.
     #[error("{0}: Postgres cannot be reached: {1}")]
     Unreachable(&'static str, sqlx::Error),
-    /// Postgres is there and says that it cannot do this now: it starts, is a standby or out of connections, another transaction is in the way.
+    /// Postgres is there and says that it cannot do this now: it starts, is a standby or out of connections,
+    /// another transaction is in the way.
     #[error("{0}: {1}")]
     NotNow(&'static str, String),
     /// No connection of the pool became free, and no new one came about, in time.
-    #[error("{0}: no connection to Postgres within {seconds} s: it does not answer, or all that this process may have are in use", seconds = .1.as_secs())]
+    #[error("{0}: no connection to Postgres within {seconds} s: it does not answer, or all that this process \
+        may have are in use", seconds = .1.as_secs())]
     NoConnection(&'static str, Duration),
     /// What Postgres answered is not what this program understands.
     #[error("{0}: {1}")]
@@ -133,9 +139,10 @@ impl StoreError {
         match &error {
             sqlx::Error::Database(e) => Self::said(what, e.message(), e.code().as_deref()),
             sqlx::Error::PoolTimedOut => Self::NoConnection(what, ACQUIRE_TIMEOUT),
-            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
-                Self::Unreachable(what, error)
-            }
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed => Self::Unreachable(what, error),
             _ => Self::Unexpected(what, error),
         }
     }
@@ -156,12 +163,14 @@ impl StoreError {
     }
 }
 
-/// SQLSTATE of a value that Postgres cannot hold: class 22 (data exception), 54 (too long for an index), a violated CHECK.
+/// SQLSTATE of a value that Postgres cannot hold: class 22 (data exception), 54 (too long for an index), a
+/// violated CHECK.
 fn is_unstorable(code: Option<&str>) -> bool {
     code.is_some_and(|code| ["22", "54"].iter().any(|class| code.starts_with(class)) || code == "23514")
 }
 
-/// SQLSTATE classes that say "later": connection, resources, operator intervention, system; serialisation, deadlock, lock timeout, read-only standby.
+/// SQLSTATE classes that say "later": connection, resources, operator intervention, system; serialisation,
+/// deadlock, lock timeout, read-only standby.
 fn is_passing(code: Option<&str>) -> bool {
     const PASSING: [&str; 9] = ["08", "53", "57", "58", "XX", "40001", "40P01", "55P03", "25006"];
     code.is_some_and(|code| PASSING.iter().any(|class| code.starts_with(class)))
@@ -174,7 +183,12 @@ impl Store {
     /// The URL cannot be read. The message never holds the URL.
     pub fn new(config: &DatabaseConfig) -> Result<Self, StoreError> {
         let options = PgConnectOptions::from_str(config.url.expose())
-            .map_err(|_| StoreError::Refused("database.url", "it is not a postgres:// URL, or one of its options is unknown".to_owned()))?
+            .map_err(|_| {
+                StoreError::Refused(
+                    "database.url",
+                    "it is not a postgres:// URL, or one of its options is unknown".to_owned(),
+                )
+            })?
             .application_name("revocation-worker")
             .options(SESSION)
             .log_statements(tracing::log::LevelFilter::Off)
@@ -201,9 +215,10 @@ impl Store {
         };
         match tokio::time::timeout(PING_TIMEOUT, attempt).await {
             // Before anything was asked: its words name places in a library.
-            Ok(Err(sqlx::Error::Protocol(_))) => {
-                Err(StoreError::NotNow(WHAT, "what answers there does not speak Postgres's protocol".to_owned()))
-            }
+            Ok(Err(sqlx::Error::Protocol(_))) => Err(StoreError::NotNow(
+                WHAT,
+                "what answers there does not speak Postgres's protocol".to_owned(),
+            )),
             Ok(result) => result.map_err(|e| StoreError::new(WHAT, e)),
             Err(_) => Err(StoreError::Timeout(WHAT, PING_TIMEOUT)),
         }
@@ -250,16 +265,29 @@ mod tests {
             ("ü", false),
         ] {
             let error = StoreError::said("do it", "in its words", Some(code));
-            assert_eq!((error.to_string(), error.is_passing()), (format!("do it: in its words (SQLSTATE {code})"), is_passing));
+            assert_eq!(
+                (error.to_string(), error.is_passing()),
+                (format!("do it: in its words (SQLSTATE {code})"), is_passing)
+            );
         }
         let io = |kind: std::io::ErrorKind| StoreError::new("do it", sqlx::Error::Io(kind.into()));
-        for error in [io(std::io::ErrorKind::ConnectionRefused), io(std::io::ErrorKind::UnexpectedEof), io(std::io::ErrorKind::TimedOut)] {
-            assert!(error.to_string().starts_with("do it: Postgres cannot be reached: ") && error.is_passing(), "{error}");
+        for error in [
+            io(std::io::ErrorKind::ConnectionRefused),
+            io(std::io::ErrorKind::UnexpectedEof),
+            io(std::io::ErrorKind::TimedOut),
+        ] {
+            assert!(
+                error.to_string().starts_with("do it: Postgres cannot be reached: ") && error.is_passing(),
+                "{error}"
+            );
         }
         assert_eq!(
             StoreError::new("do it", sqlx::Error::PoolTimedOut).to_string().split(':').nth(1),
             Some(" no connection to Postgres within 3 s")
         );
-        assert_eq!(StoreError::Timeout("do it", PING_TIMEOUT).to_string(), "do it: Postgres did not answer within 3 s");
+        assert_eq!(
+            StoreError::Timeout("do it", PING_TIMEOUT).to_string(),
+            "do it: Postgres did not answer within 3 s"
+        );
     }
 }

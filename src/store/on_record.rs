@@ -14,7 +14,12 @@ impl Store {
     /// See [`StoreError`].
     pub async fn incident_state(&self, incident: &str) -> Result<Option<String>, StoreError> {
         within!(self, "look for the incident", |c| {
-            sqlx::query_scalar!(r#"SELECT state AS "state!" FROM audit.incidents WHERE incident = $1"#, incident).fetch_optional(c).await
+            sqlx::query_scalar!(
+                r#"SELECT state AS "state!" FROM audit.incidents WHERE incident = $1"#,
+                incident
+            )
+            .fetch_optional(c)
+            .await
         })
     }
 
@@ -34,7 +39,12 @@ impl Store {
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn event_ids(&self, source: &str, incident: &str, user: &str) -> Result<HashSet<String>, StoreError> {
+    pub async fn event_ids(
+        &self,
+        source: &str,
+        incident: &str,
+        user: &str,
+    ) -> Result<HashSet<String>, StoreError> {
         let ids = within!(self, "look for an incident's events", |c| {
             sqlx::query_scalar!(
                 r#"SELECT event_id AS "id!" FROM audit.events WHERE event_source = $1 AND incident = $2 AND broker_user = $3"#,

@@ -1,4 +1,5 @@
-//! Opening: the row of an incident, written with the first of its events and kept up to date by the later ones.
+//! Opening: the row of an incident, written with the first of its events and kept up to date by the later
+//! ones.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +27,9 @@ pub(super) struct NewIncident<'a> {
 
 impl<'a> NewIncident<'a> {
     /// By incident; the first event of each tells who opened it and why.
-    pub(super) fn gather(events: impl Iterator<Item = (Option<&'a str>, &'a NewEvent<'a>)>) -> BTreeMap<&'a str, Self> {
+    pub(super) fn gather(
+        events: impl Iterator<Item = (Option<&'a str>, &'a NewEvent<'a>)>,
+    ) -> BTreeMap<&'a str, Self> {
         let mut incidents: BTreeMap<&str, Self> = BTreeMap::new();
         for (name, new) in events {
             let (Some(name), Some(approval)) = (name, new.incident) else { continue };
@@ -66,7 +69,8 @@ const UNNAMED: &str = "unnamed publisher";
 /// Why an incident was opened that holds what logouts order beyond a sender's rate.
 const OVER_RATE: &str = "more logouts than the broker user may order in a minute";
 
-/// Who ordered it. Anybody may write into a logout who logs out: were that whoever could approve, nobody could.
+/// Who ordered it. Anybody may write into a logout who logs out: were that whoever could approve, nobody
+/// could.
 fn actor<'a>(new: &NewEvent<'a>) -> Option<&'a str> {
     if new.is_held_logout() {
         return None;
@@ -74,12 +78,16 @@ fn actor<'a>(new: &NewEvent<'a>) -> Option<&'a str> {
     new.event.actor.as_deref().filter(|actor| !actor.trim().is_empty())
 }
 
-/// Opens incidents, or adds to those that are open. One that then asks for more than was approved stops until it is approved; one that had ended
-/// goes on.
-pub(super) async fn open(connection: &mut PgConnection, incidents: BTreeMap<&str, NewIncident<'_>>) -> Result<Found, sqlx::Error> {
+/// Opens incidents, or adds to those that are open. One that then asks for more than was approved stops until
+/// it is approved; one that had ended goes on.
+pub(super) async fn open(
+    connection: &mut PgConnection,
+    incidents: BTreeMap<&str, NewIncident<'_>>,
+) -> Result<Found, sqlx::Error> {
     let rows = lock(connection, &incidents).await?;
     let names = |is: fn(&&Row) -> bool| rows.iter().filter(is).map(|row| row.incident.clone()).collect();
-    let found = Found { cancelled: names(|row| row.state == "cancelled"), decided: names(|row| row.is_decided) };
+    let found =
+        Found { cancelled: names(|row| row.state == "cancelled"), decided: names(|row| row.is_decided) };
     let added: BTreeMap<_, _> = incidents
         .into_iter()
         .filter_map(|(name, new)| Some((rows.iter().find(|row| row.incident == name && !row.is_new)?, new)))
@@ -108,8 +116,12 @@ struct Row {
     was_finished: bool,
 }
 
-/// Makes the rows that are not there, and locks all of them: nobody ends, steers or adds to one until this is committed. A trigger puts both on record.
-async fn lock(connection: &mut PgConnection, incidents: &BTreeMap<&str, NewIncident<'_>>) -> Result<Vec<Row>, sqlx::Error> {
+/// Makes the rows that are not there, and locks all of them: nobody ends, steers or adds to one until this is
+/// committed. A trigger puts both on record.
+async fn lock(
+    connection: &mut PgConnection,
+    incidents: &BTreeMap<&str, NewIncident<'_>>,
+) -> Result<Vec<Row>, sqlx::Error> {
     let names: Vec<_> = incidents.keys().copied().collect();
     let of: Vec<_> = incidents.values().collect();
     let reasons: Vec<_> = of.iter().map(|new| new.reason).collect();
@@ -163,9 +175,13 @@ async fn lock(connection: &mut PgConnection, incidents: &BTreeMap<&str, NewIncid
 
 /// A statement of its own: it sees the counts of whoever held the rows before.
 ///
-/// What goes beyond the order that is on record, or comes by somebody else, has its row of `audit.operations`, one for all events of this commit: the
-/// many events of one announced order have none each.
-async fn add(connection: &mut PgConnection, incidents: &BTreeMap<&str, (bool, NewIncident<'_>)>) -> Result<(), sqlx::Error> {
+/// What goes beyond the order that is on record, or comes by somebody else, has its row of
+/// `audit.operations`, one for all events of this commit: the many events of one announced order have none
+/// each.
+async fn add(
+    connection: &mut PgConnection,
+    incidents: &BTreeMap<&str, (bool, NewIncident<'_>)>,
+) -> Result<(), sqlx::Error> {
     let names: Vec<_> = incidents.keys().copied().collect();
     let was_finished: Vec<_> = incidents.values().map(|(was_finished, _)| *was_finished).collect();
     let of: Vec<_> = incidents.values().map(|(_, new)| new).collect();

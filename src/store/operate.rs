@@ -39,7 +39,8 @@ pub struct Standing {
 }
 
 impl Store {
-    /// Counts the open targets that no worker holds. What waits in incidents is not visited: it is counted already.
+    /// Counts the open targets that no worker holds. What waits in incidents is not visited: it is counted
+    /// already.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -63,14 +64,21 @@ impl Store {
         })
     }
 
-    /// Makes parked targets, and those waiting for a retry, due now, with a fresh budget. Returns how many. Writes `audit.operations`.
+    /// Makes parked targets, and those waiting for a retry, due now, with a fresh budget. Returns how many.
+    /// Writes `audit.operations`.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn retry(&self, note: &str, scope: &RetryScope, fresh_budget: Duration) -> Result<u64, StoreError> {
+    pub async fn retry(
+        &self,
+        note: &str,
+        scope: &RetryScope,
+        fresh_budget: Duration,
+    ) -> Result<u64, StoreError> {
         const WHAT: &str = "make targets due";
         let mut connection = self.pool.acquire().await.map_err(|e| StoreError::new(WHAT, e))?;
-        // One statement, so that it happens wholly or not at all; a provider that was away for a day has many targets.
+        // One statement, so that it happens wholly or not at all; a provider that was away for a day has many
+        // targets.
         connection.close_on_drop();
         let work = async {
             sqlx::query("SET statement_timeout = '10min'").execute(&mut *connection).await?;
@@ -96,7 +104,8 @@ impl Store {
         })
     }
 
-    /// Writes one row of `audit.operations` of something that was done elsewhere. `note`: who did it, as they say.
+    /// Writes one row of `audit.operations` of something that was done elsewhere. `note`: who did it, as they
+    /// say.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -112,15 +121,32 @@ impl Store {
         self.note_of(note, "export", Some(incident), detail).await
     }
 
-    async fn note_of(&self, note: &str, action: &str, incident: Option<&str>, detail: &Value) -> Result<(), StoreError> {
+    async fn note_of(
+        &self,
+        note: &str,
+        action: &str,
+        incident: Option<&str>,
+        detail: &Value,
+    ) -> Result<(), StoreError> {
         within!(self, "record the operation", |c| {
-            let noted = sqlx::query!("SELECT revocation.note_operation($1, $2, $3, $4)::text AS noted", action, incident, detail, note);
+            let noted = sqlx::query!(
+                "SELECT revocation.note_operation($1, $2, $3, $4)::text AS noted",
+                action,
+                incident,
+                detail,
+                note
+            );
             noted.fetch_one(c).await.map(drop)
         })
     }
 }
 
-async fn retry(c: &mut PgConnection, note: &str, scope: &RetryScope, fresh_budget: Duration) -> Result<i64, sqlx::Error> {
+async fn retry(
+    c: &mut PgConnection,
+    note: &str,
+    scope: &RetryScope,
+    fresh_budget: Duration,
+) -> Result<i64, sqlx::Error> {
     let (provider, incident, target) = match scope {
         RetryScope::Provider(name) => (Some(name.as_str()), None, None),
         RetryScope::Incident(name) => (None, Some(name.as_str()), None),

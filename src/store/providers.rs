@@ -5,8 +5,9 @@ use serde_json::Value;
 use super::{Store, StoreError};
 
 impl Store {
-    /// The rows of `audit.providers`, each with its backlog: `pending` and `parked` targets, `oldest_received_at`, `next_attempt_at`. A provider with a
-    /// backlog that no live worker has told of is among them, without a breaker. `None`: all of them.
+    /// The rows of `audit.providers`, each with its backlog: `pending` and `parked` targets,
+    /// `oldest_received_at`, `next_attempt_at`. A provider with a backlog that no live worker has told of is
+    /// among them, without a breaker. `None`: all of them.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -33,7 +34,8 @@ impl Store {
         work.await.map_err(|e| StoreError::new(WHAT, e))
     }
 
-    /// `{"workers": […], "operations": […]}`: what each live worker sees of a provider, and what operators ordered of it, the last first.
+    /// `{"workers": […], "operations": […]}`: what each live worker sees of a provider, and what operators
+    /// ordered of it, the last first.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -53,20 +55,24 @@ impl Store {
         })
     }
 
-    /// Orders that a provider is called again: every worker ends its wait within a second or so. Its targets that wait for another attempt are due now;
-    /// their schedules and budgets stay as they are. Returns `{"order_no", "due", "breaker", "held_until"}`, the last two as they were; `None`: no live
-    /// worker has such a provider. Writes `audit.operations`.
+    /// Orders that a provider is called again: every worker ends its wait within a second or so. Its targets
+    /// that wait for another attempt are due now; their schedules and budgets stay as they are. Returns
+    /// `{"order_no", "due", "breaker", "held_until"}`, the last two as they were; `None`: no live worker has
+    /// such a provider. Writes `audit.operations`.
     ///
     /// # Errors
     /// See [`StoreError`].
     pub async fn resume_provider(&self, note: &str, name: &str) -> Result<Option<Value>, StoreError> {
         const WHAT: &str = "have a provider called again";
         let mut connection = self.pool.acquire().await.map_err(|e| StoreError::new(WHAT, e))?;
-        // One statement, so that it happens wholly or not at all; a provider that was away for a day has many targets.
+        // One statement, so that it happens wholly or not at all; a provider that was away for a day has many
+        // targets.
         connection.close_on_drop();
         let work = async {
             sqlx::query("SET statement_timeout = '10min'").execute(&mut *connection).await?;
-            sqlx::query_scalar!("SELECT revocation.resume_provider($1, $2)", name, note).fetch_one(&mut *connection).await
+            sqlx::query_scalar!("SELECT revocation.resume_provider($1, $2)", name, note)
+                .fetch_one(&mut *connection)
+                .await
         };
         work.await.map_err(|e| StoreError::new(WHAT, e))
     }

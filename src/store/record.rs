@@ -102,7 +102,8 @@ impl<'a> Columns<'a> {
         self.outcome.push(attempt.outcome);
         self.http_status.push(attempt.http_status.and_then(|status| i16::try_from(status).ok()));
         self.error.push(attempt.error.as_deref());
-        self.retry_after_ms.push(attempt.retry_after.map(|wait| i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)));
+        self.retry_after_ms
+            .push(attempt.retry_after.map(|wait| i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)));
     }
 
     fn push_settlement(&mut self, closing: &'a Closing) {
@@ -121,8 +122,9 @@ impl<'a> Columns<'a> {
 }
 
 impl Store {
-    /// Writes finished attempts with their targets' next states, and when events were denied. Returns the targets whose state was written:
-    /// one that is missing had been taken over by another worker, and only the attempt was added to the record.
+    /// Writes finished attempts with their targets' next states, and when events were denied. Returns the
+    /// targets whose state was written: one that is missing had been taken over by another worker, and only
+    /// the attempt was added to the record.
     ///
     /// # Errors
     /// See [`StoreError`]; nothing was written, or the outcome is unknown and the same call may be repeated.
@@ -137,9 +139,13 @@ impl Store {
     }
 }
 
-/// Owner and state are compared with columns, not with values: a value would let the planner take the small index of all that is leased
-/// and read it once a row, where the target's own key finds it at once.
-async fn write(connection: &mut PgConnection, worker: WorkerNo, c: &Columns<'_>) -> Result<Vec<TargetId>, sqlx::Error> {
+/// Owner and state are compared with columns, not with values: a value would let the planner take the small
+/// index of all that is leased and read it once a row, where the target's own key finds it at once.
+async fn write(
+    connection: &mut PgConnection,
+    worker: WorkerNo,
+    c: &Columns<'_>,
+) -> Result<Vec<TargetId>, sqlx::Error> {
     sqlx::query_as!(
         TargetId,
         r#"WITH r AS MATERIALIZED (

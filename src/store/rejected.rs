@@ -33,9 +33,11 @@ impl Store {
         let r = Columns::collect(rejected);
         within!(self, "record refusals", |c| {
             sqlx::query!(
-                "INSERT INTO revocation.rejected_events (rejected_at, queue, routing_key, broker_user, code, detail, body_sha256, body_bytes,
+                "INSERT INTO revocation.rejected_events (rejected_at, queue, routing_key, broker_user, code, \
+                    detail, body_sha256, body_bytes,
                      event_source, event_id, worker_no)
-                 SELECT n.*, $11 FROM unnest($1::timestamptz[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bytea[], $8::bigint[],
+                 SELECT n.*, $11 FROM unnest($1::timestamptz[], $2::text[], $3::text[], $4::text[], \
+                 $5::text[], $6::text[], $7::bytea[], $8::bigint[],
                      $9::text[], $10::text[]) AS n",
                 &r.at,
                 &r.queue as &[&str],

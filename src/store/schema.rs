@@ -7,7 +7,8 @@ use sqlx::postgres::{PgPool, PgPoolOptions};
 use super::{Store, StoreError};
 use crate::config::People;
 
-/// SQLSTATEs of a table, a function or a schema that is not there: of a database that was never migrated, or not since long.
+/// SQLSTATEs of a table, a function or a schema that is not there: of a database that was never migrated, or
+/// not since long.
 const UNDEFINED: [&str; 3] = ["42P01", "42883", "3F000"];
 
 /// The role of `migrations/roles.sql` that owns the schema.
@@ -23,7 +24,8 @@ pub enum SchemaError {
     Migrate(#[from] MigrateError),
     /// Migrations are missing.
     #[error(
-        "the database's schema is at version {found}, this program needs {needed}: run `revocation-worker migrate` (or `run --migrate`)"
+        "the database's schema is at version {found}, this program needs {needed}: run `revocation-worker \
+            migrate` (or `run --migrate`)"
     )]
     Outdated {
         /// Newest applied version; 0: none.
@@ -33,7 +35,8 @@ pub enum SchemaError {
     },
     /// Somebody else's.
     #[error(
-        "bring the schema up to date: role {role} must not, since the schema belongs to {owner}: run `revocation-worker migrate` as a member of that role, and `run` without --migrate"
+        "bring the schema up to date: role {role} must not, since the schema belongs to {owner}: run \
+            `revocation-worker migrate` as a member of that role, and `run` without --migrate"
     )]
     NotOwner {
         /// Whose schema, or database, it is.
@@ -54,14 +57,16 @@ struct Ownership {
 }
 
 impl Store {
-    /// Applies the missing migrations, under an advisory lock, as the schema's owner, and tells the database who is who. A newer schema is left as it is;
-    /// without `people`, so is what the database was told before.
+    /// Applies the missing migrations, under an advisory lock, as the schema's owner, and tells the database
+    /// who is who. A newer schema is left as it is; without `people`, so is what the database was told
+    /// before.
     ///
     /// # Errors
     /// See [`SchemaError`]. Returns the schema's version.
     pub async fn migrate(&self, people: Option<&People>) -> Result<i64, SchemaError> {
         // The limits of a worker's session are too tight for a migration.
-        let mut options = self.options.clone().options([("statement_timeout", "10min"), ("lock_timeout", "0")]);
+        let mut options =
+            self.options.clone().options([("statement_timeout", "10min"), ("lock_timeout", "0")]);
         let Ownership { owner, role, is_member } = self.ownership().await?;
         if !is_member {
             return Err(SchemaError::NotOwner { owner, role });
@@ -72,7 +77,8 @@ impl Store {
         }
         let pool = PgPoolOptions::new().max_connections(1).connect_with(options).await;
         let pool = pool.map_err(|e| StoreError::new("connect to the database", e))?;
-        let migrations = Migrator { ignore_missing: true, migrations: MIGRATIONS.migrations.clone(), ..Migrator::DEFAULT };
+        let migrations =
+            Migrator { ignore_missing: true, migrations: MIGRATIONS.migrations.clone(), ..Migrator::DEFAULT };
         migrations.run(&pool).await.map_err(|e| match e {
             MigrateError::Execute(e) | MigrateError::ExecuteMigration(e, _) => {
                 SchemaError::Store(StoreError::new("bring the schema up to date", e))
@@ -114,16 +120,20 @@ impl Store {
         })
     }
 
-    /// Refuses a schema older than this program. Returns its version. It takes no right but to the audit views.
+    /// Refuses a schema older than this program. Returns its version. It takes no right but to the audit
+    /// views.
     ///
     /// # Errors
     /// See [`SchemaError`].
     pub async fn check_schema(&self) -> Result<i64, SchemaError> {
-        let mut connection = self.pool.acquire().await.map_err(|e| StoreError::new("connect to the database", e))?;
+        let mut connection =
+            self.pool.acquire().await.map_err(|e| StoreError::new("connect to the database", e))?;
         let version = sqlx::query_scalar("SELECT audit.schema_version()").fetch_one(&mut *connection).await;
         let applied = match version {
             Ok(version) => Option::unwrap_or(version, 0),
-            Err(sqlx::Error::Database(e)) if e.code().is_some_and(|code| UNDEFINED.contains(&&*code)) => older(&mut connection).await?,
+            Err(sqlx::Error::Database(e)) if e.code().is_some_and(|code| UNDEFINED.contains(&&*code)) => {
+                older(&mut connection).await?
+            }
             Err(e) => return Err(StoreError::new("read the schema's version", e).into()),
         };
         let needed = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
@@ -131,18 +141,25 @@ impl Store {
     }
 }
 
-/// The version of a schema that does not tell it itself; 0 where there is none, or where this role may not know.
+/// The version of a schema that does not tell it itself; 0 where there is none, or where this role may not
+/// know.
 async fn older(connection: &mut PgConnection) -> Result<i64, SchemaError> {
     match connection.list_applied_migrations("_sqlx_migrations").await {
         Ok(applied) => Ok(applied.iter().map(|migration| migration.version).max().unwrap_or(0)),
-        Err(MigrateError::Execute(sqlx::Error::Database(e))) if e.code().is_some_and(|code| UNDEFINED.contains(&&*code)) => Ok(0),
+        Err(MigrateError::Execute(sqlx::Error::Database(e)))
+            if e.code().is_some_and(|code| UNDEFINED.contains(&&*code)) =>
+        {
+            Ok(0)
+        }
         Err(MigrateError::Execute(e)) => Err(StoreError::new("read the schema's version", e).into()),
         Err(e) => Err(e.into()),
     }
 }
 
 async fn tell_people(pool: &PgPool, people: &People) -> Result<(), StoreError> {
-    let told = sqlx::query!("SELECT revocation.set_people($1)::text AS told", json_of(people)?).fetch_one(pool).await;
+    let told = sqlx::query!("SELECT revocation.set_people($1)::text AS told", json_of(people)?)
+        .fetch_one(pool)
+        .await;
     told.map(drop).map_err(|e| StoreError::new("tell the database who is who", e))
 }
 
@@ -151,5 +168,5 @@ fn json_of(people: &People) -> Result<serde_json::Value, StoreError> {
 }
 
 /// What to say where the database was told something else.
-pub const OTHER_PEOPLE: &str =
-    "[people] is not what the database was told, by which incidents are approved: run `revocation-worker migrate` as its owner";
+pub const OTHER_PEOPLE: &str = "[people] is not what the database was told, by which incidents are approved: \
+    run `revocation-worker migrate` as its owner";

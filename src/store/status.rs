@@ -5,10 +5,12 @@ use serde_json::Value;
 use super::{Store, StoreError};
 
 impl Store {
-    /// `{"incidents": […], "backlog": […], "providers": […], "workers": […], "dead_letters": […], "verifiers": […]}`: the rows of the audit views of these names, of
-    /// incidents those that are not finished; `undenied`, where there are any: incidents that were cancelled within a day before all of their targets
-    /// were denied. A worker and a verifier have `silent_s` besides: seconds since the last sign of life; open targets have `overdue_s`: since the first
-    /// was due of those that nothing holds back; incidents have `waits_s`: since they were opened.
+    /// `{"incidents": […], "backlog": […], "providers": […], "workers": […], "dead_letters": […],
+    /// "verifiers": […]}`: the rows of the audit views of these names, of incidents those that are not
+    /// finished; `undenied`, where there are any: incidents that were cancelled within a day before all of
+    /// their targets were denied. A worker and a verifier have `silent_s` besides: seconds since the last
+    /// sign of life; open targets have `overdue_s`: since the first was due of those that nothing holds back;
+    /// incidents have `waits_s`: since they were opened.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -37,8 +39,9 @@ impl Store {
         work.await.map_err(|e| StoreError::new(WHAT, e))
     }
 
-    /// `{"propagation": …, "revocations": […]}`: the event's row of `audit.propagation`, null for an event that is not on record, and its rows of
-    /// `audit.revocations`. Of several events under one identity, all rows, and the propagation of the one that was denied last.
+    /// `{"propagation": …, "revocations": […]}`: the event's row of `audit.propagation`, null for an event
+    /// that is not on record, and its rows of `audit.revocations`. Of several events under one identity, all
+    /// rows, and the propagation of the one that was denied last.
     ///
     /// # Errors
     /// See [`StoreError`].

@@ -10,7 +10,8 @@ use crate::report::{Attested, judge};
 
 /// About as many rows are kept: more are the doing of somebody who invents names.
 const MOST: i64 = 10_000;
-/// So many of them by one broker user: enough for a gate beside every instance of a large service, a tenth of what fits.
+/// So many of them by one broker user: enough for a gate beside every instance of a large service, a tenth of
+/// what fits.
 const MOST_OF_USER: i64 = 1_000;
 
 /// How many verifiers there are.
@@ -62,10 +63,11 @@ impl Columns {
 }
 
 impl Store {
-    /// Writes reports, at most one a verifier and user, in the order of their receipt. An older one than is on record changes nothing, unless that
-    /// one is so old that the verifier's clock must have been set back: no report waits longer than half a minute in its queue. Where a user has too
-    /// many rows, or all together have, the one that was silent for longest makes room if it has been so for 15 s; else the new name is dropped.
-    /// Returns how many were.
+    /// Writes reports, at most one a verifier and user, in the order of their receipt. An older one than is
+    /// on record changes nothing, unless that one is so old that the verifier's clock must have been set
+    /// back: no report waits longer than half a minute in its queue. Where a user has too many rows, or all
+    /// together have, the one that was silent for longest makes room if it has been so for 15 s; else the new
+    /// name is dropped. Returns how many were.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -83,12 +85,17 @@ impl Store {
     /// See [`StoreError`].
     pub async fn forget_verifiers(&self) -> Result<u64, StoreError> {
         within!(self, "forget verifiers", |c| {
-            let old =
-                sqlx::query!("DELETE FROM revocation.verifiers WHERE last_seen_at < now() - interval '1 day'").execute(&mut *c).await?;
-            sqlx::query!("DELETE FROM revocation.verifier_reports WHERE last_seen_at < now() - interval '1 day'")
-                .execute(c)
-                .await
-                .map(|done| done.rows_affected() + old.rows_affected())
+            let old = sqlx::query!(
+                "DELETE FROM revocation.verifiers WHERE last_seen_at < now() - interval '1 day'"
+            )
+            .execute(&mut *c)
+            .await?;
+            sqlx::query!(
+                "DELETE FROM revocation.verifier_reports WHERE last_seen_at < now() - interval '1 day'"
+            )
+            .execute(c)
+            .await
+            .map(|done| done.rows_affected() + old.rows_affected())
         })
     }
 
@@ -110,9 +117,12 @@ impl Store {
     }
 }
 
-/// One worker at a time: of two users who claim a service the same moment one was first, and no two fill the same place.
+/// One worker at a time: of two users who claim a service the same moment one was first, and no two fill the
+/// same place.
 async fn report(c: &mut PgConnection, reports: &[Attested]) -> Result<u64, sqlx::Error> {
-    sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended('revocation.verifier_reports', 0))").fetch_one(&mut *c).await?;
+    sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended('revocation.verifier_reports', 0))")
+        .fetch_one(&mut *c)
+        .await?;
     let mut owners = owners(c, reports).await?;
     let columns = Columns::collect(reports, judge(reports, &mut owners));
     update(c, &columns).await?;
@@ -121,11 +131,15 @@ async fn report(c: &mut PgConnection, reports: &[Attested]) -> Result<u64, sqlx:
 }
 
 /// The users whose reports for these services are on record as their owners'.
-async fn owners(c: &mut PgConnection, reports: &[Attested]) -> Result<BTreeMap<String, BTreeSet<String>>, sqlx::Error> {
+async fn owners(
+    c: &mut PgConnection,
+    reports: &[Attested],
+) -> Result<BTreeMap<String, BTreeSet<String>>, sqlx::Error> {
     let services: BTreeSet<_> = reports.iter().map(|attested| attested.report.service.clone()).collect();
     let services: Vec<_> = services.into_iter().collect();
     let rows = sqlx::query!(
-        "SELECT DISTINCT service, broker_user FROM revocation.verifier_reports WHERE verified AND service = ANY ($1)",
+        "SELECT DISTINCT service, broker_user FROM revocation.verifier_reports WHERE verified AND service = \
+            ANY ($1)",
         &services
     )
     .fetch_all(c)
@@ -140,12 +154,16 @@ async fn owners(c: &mut PgConnection, reports: &[Attested]) -> Result<BTreeMap<S
 async fn update(c: &mut PgConnection, r: &Columns) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "UPDATE revocation.verifier_reports v
-         SET last_seen_at = now(), verified = r.verified, reported_at = r.reported_at, applied_offset = r.applied_offset,
-             applied_time = r.applied_time, entries = r.entries, stale = r.stale, stale_reason = r.stale_reason,
+         SET last_seen_at = now(), verified = r.verified, reported_at = r.reported_at, applied_offset = \
+         r.applied_offset,
+             applied_time = r.applied_time, entries = r.entries, stale = r.stale, stale_reason = \
+             r.stale_reason,
              staleness_policy = r.staleness_policy
-         FROM unnest($1::text[], $2::text[], $3::text[], $4::boolean[], $5::timestamptz[], $6::bigint[], $7::timestamptz[], $8::bigint[],
+         FROM unnest($1::text[], $2::text[], $3::text[], $4::boolean[], $5::timestamptz[], $6::bigint[], \
+         $7::timestamptz[], $8::bigint[],
                  $9::boolean[], $10::text[], $11::text[])
-             AS r (service, instance, broker_user, verified, reported_at, applied_offset, applied_time, entries, stale, stale_reason,
+             AS r (service, instance, broker_user, verified, reported_at, applied_offset, applied_time, \
+             entries, stale, stale_reason,
                  staleness_policy)
          WHERE v.service = r.service AND v.instance = r.instance AND v.broker_user = r.broker_user
              AND (r.reported_at >= v.reported_at OR v.last_seen_at < now() - interval '1 minute')",
@@ -166,18 +184,21 @@ async fn update(c: &mut PgConnection, r: &Columns) -> Result<(), sqlx::Error> {
     .map(drop)
 }
 
-/// Deletes dead rows where new ones would not fit: of the same user, and where all together are too many, of anybody, an owner's last.
+/// Deletes dead rows where new ones would not fit: of the same user, and where all together are too many, of
+/// anybody, an owner's last.
 async fn make_room(c: &mut PgConnection, r: &Columns) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "WITH wanted AS MATERIALIZED (
-             SELECT r.broker_user, count(*) AS rows FROM unnest($1::text[], $2::text[], $3::text[]) AS r (service, instance, broker_user)
+             SELECT r.broker_user, count(*) AS rows FROM unnest($1::text[], $2::text[], $3::text[]) AS r \
+             (service, instance, broker_user)
              WHERE NOT EXISTS (SELECT FROM revocation.verifier_reports k
                  WHERE k.service = r.service AND k.instance = r.instance AND k.broker_user = r.broker_user)
              GROUP BY r.broker_user
          ), of_user AS MATERIALIZED (
              SELECT dead.* FROM (
                  SELECT w.broker_user, greatest(0, w.rows - $4::bigint + (
-                     SELECT count(*) FROM revocation.verifier_reports k WHERE k.broker_user = w.broker_user)) AS rows
+                     SELECT count(*) FROM revocation.verifier_reports k WHERE k.broker_user = \
+                     w.broker_user)) AS rows
                  FROM wanted w) excess
              CROSS JOIN LATERAL (
                  SELECT k.service, k.instance, k.broker_user FROM revocation.verifier_reports k
@@ -187,10 +208,12 @@ async fn make_room(c: &mut PgConnection, r: &Columns) -> Result<(), sqlx::Error>
              SELECT k.service, k.instance, k.broker_user FROM revocation.verifier_reports k
              WHERE k.last_seen_at < now() - interval '15 seconds'
              ORDER BY k.verified, k.last_seen_at
-             LIMIT (SELECT greatest(0, coalesce(sum(least(w.rows, $4))::bigint, 0) - $5::bigint + CASE WHEN count(*) > 0 THEN
+             LIMIT (SELECT greatest(0, coalesce(sum(least(w.rows, $4))::bigint, 0) - $5::bigint + CASE WHEN \
+             count(*) > 0 THEN
                  (SELECT count(*) FROM revocation.verifier_reports) ELSE 0 END) FROM wanted w)
          )
-         DELETE FROM revocation.verifier_reports v USING (SELECT * FROM of_user UNION SELECT * FROM of_all) gone
+         DELETE FROM revocation.verifier_reports v USING (SELECT * FROM of_user UNION SELECT * FROM of_all) \
+         gone
          WHERE v.service = gone.service AND v.instance = gone.instance AND v.broker_user = gone.broker_user",
         &r.services,
         &r.instances,

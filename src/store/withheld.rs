@@ -7,20 +7,28 @@ use super::{Denial, Store, StoreError, WorkerNo};
 use crate::target::TargetId;
 
 impl Store {
-    /// Takes up to `limit` events whose denial was withheld and whose incident may go on: those with cutoffs first, whichever incident's. They are this worker's for
-    /// `for_seconds`; then, not noted as denied, they are anybody's again.
+    /// Takes up to `limit` events whose denial was withheld and whose incident may go on: those with cutoffs
+    /// first, whichever incident's. They are this worker's for `for_seconds`; then, not noted as denied, they
+    /// are anybody's again.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn take_withheld(&self, worker: WorkerNo, limit: i64, for_seconds: f64) -> Result<Vec<Uuid>, StoreError> {
+    pub async fn take_withheld(
+        &self,
+        worker: WorkerNo,
+        limit: i64,
+        for_seconds: f64,
+    ) -> Result<Vec<Uuid>, StoreError> {
         within!(self, "take withheld denials", |c| {
             sqlx::query_scalar!(
                 "WITH due AS MATERIALIZED (
                      SELECT w.event_id FROM revocation.incidents i CROSS JOIN LATERAL (
-                         SELECT event_id, has_cutoff FROM revocation.events w WHERE w.incident = i.incident AND w.deny_at <= now()
+                         SELECT event_id, has_cutoff FROM revocation.events w WHERE w.incident = i.incident \
+                         AND w.deny_at <= now()
                          ORDER BY w.has_cutoff DESC, w.event_id LIMIT $2 FOR UPDATE SKIP LOCKED
                      ) w
-                     WHERE i.finished_at IS NULL AND i.state IN ('running', 'paused') ORDER BY w.has_cutoff DESC, w.event_id LIMIT $2
+                     WHERE i.finished_at IS NULL AND i.state IN ('running', 'paused') ORDER BY w.has_cutoff \
+                     DESC, w.event_id LIMIT $2
                  )
                  UPDATE revocation.events e SET deny_at = now() + make_interval(secs => $3), accepted_by = $1
                  FROM due WHERE e.event_id = due.event_id RETURNING e.event_id",
@@ -40,7 +48,8 @@ impl Store {
     pub async fn withhold(&self, event: Uuid) -> Result<(), StoreError> {
         within!(self, "withhold a denial", |c| {
             sqlx::query!(
-                "UPDATE revocation.events SET deny_at = now() WHERE event_id = $1 AND incident IS NOT NULL AND denied_at IS NULL AND deny_at IS NULL",
+                "UPDATE revocation.events SET deny_at = now() WHERE event_id = $1 AND incident IS NOT NULL \
+                    AND denied_at IS NULL AND deny_at IS NULL",
                 event
             )
             .execute(c)
@@ -49,14 +58,17 @@ impl Store {
         })
     }
 
-    /// What a logout ordered beyond a sender's rate, where a copy of it came within one and was denied at `denied_at`: it waits no longer. What was let
-    /// go by an approval stays as it is.
+    /// What a logout ordered beyond a sender's rate, where a copy of it came within one and was denied at
+    /// `denied_at`: it waits no longer. What was let go by an approval stays as it is.
     ///
     /// # Errors
     /// See [`StoreError`].
     pub async fn let_go(&self, event: Uuid, denied_at: OffsetDateTime) -> Result<(), StoreError> {
         within!(self, "let go what waited for a rate", |c| {
-            sqlx::query!("SELECT revocation.let_go($1, $2)::text AS gone", event, denied_at).fetch_one(c).await.map(drop)
+            sqlx::query!("SELECT revocation.let_go($1, $2)::text AS gone", event, denied_at)
+                .fetch_one(c)
+                .await
+                .map(drop)
         })
     }
 
@@ -90,7 +102,8 @@ impl Store {
         within!(self, "end targets that no call revokes", |c| {
             sqlx::query!(
                 "UPDATE revocation.targets t
-                 SET state = 'unsupported', waiting = false, finished_at = now(), due_at = NULL, sealed = NULL, sealed_key = NULL
+                 SET state = 'unsupported', waiting = false, finished_at = now(), due_at = NULL, sealed = \
+                 NULL, sealed_key = NULL
                  FROM unnest($1::uuid[], $2::smallint[]) AS r (event_id, ordinal)
                  WHERE t.event_id = r.event_id AND t.ordinal = r.ordinal AND t.waiting",
                 &events,

@@ -1,4 +1,5 @@
-//! Who is alive. A worker's lease covers all it holds; one that stops renewing it is taken over by the others.
+//! Who is alive. A worker's lease covers all it holds; one that stops renewing it is taken over by the
+//! others.
 
 use std::time::{Duration, Instant};
 
@@ -55,7 +56,8 @@ pub struct Release {
     pub id: TargetId,
     /// The attempt that was on record.
     pub attempt: i32,
-    /// For how long the worker has held it: a lease that is younger is another one, which bears the same number.
+    /// For how long the worker has held it: a lease that is younger is another one, which bears the same
+    /// number.
     pub held_for: Duration,
 }
 
@@ -79,12 +81,15 @@ impl Store {
                 lease
             );
             let entered = entered.fetch_one(c).await;
-            entered.map(|row| (WorkerNo(row.worker_no), Reading { sent, database: row.database, received: Instant::now() }))
+            entered.map(|row| {
+                (WorkerNo(row.worker_no), Reading { sent, database: row.database, received: Instant::now() })
+            })
         })
     }
 
-    /// Renews the worker's lease, also one that had run out: what was taken over meanwhile is fenced by each target's own owner and attempt. Notes how
-    /// the worker's clock stood at the last reading, and reads the database's again; `None` where nobody knows the worker.
+    /// Renews the worker's lease, also one that had run out: what was taken over meanwhile is fenced by each
+    /// target's own owner and attempt. Notes how the worker's clock stood at the last reading, and reads the
+    /// database's again; `None` where nobody knows the worker.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -108,7 +113,8 @@ impl Store {
                 clock.map(|offset| offset.millis()) as Option<i64>
             );
             let renewed = renewed.fetch_optional(c).await;
-            renewed.map(|database| database.map(|database| Reading { sent, database, received: Instant::now() }))
+            renewed
+                .map(|database| database.map(|database| Reading { sent, database, received: Instant::now() }))
         })
     }
 
@@ -136,40 +142,51 @@ impl Store {
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn report_providers(&self, worker: WorkerNo, seen: &[ProviderStatus]) -> Result<(), StoreError> {
+    pub async fn report_providers(
+        &self,
+        worker: WorkerNo,
+        seen: &[ProviderStatus],
+    ) -> Result<(), StoreError> {
         within!(self, "report on the providers", |c| {
             for s in seen {
                 sqlx::query!(
-                        "INSERT INTO revocation.provider_status AS p (worker_no, provider, breaker, last_success_at, last_failure_at, last_error,
+                    "INSERT INTO revocation.provider_status AS p (worker_no, provider, breaker, \
+                            last_success_at, last_failure_at, last_error,
                              calls_5m, failures_5m, p50_ms_5m, p95_ms_5m, held_until, order_no, waits_since)
-                         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, now() + make_interval(secs => $11), $12,
+                         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, now() + make_interval(secs => \
+                         $11), $12,
                              CASE WHEN $3 <> 'closed' THEN now() END)
-                         ON CONFLICT (worker_no, provider) DO UPDATE SET breaker = excluded.breaker, last_success_at = excluded.last_success_at,
-                             last_failure_at = excluded.last_failure_at, last_error = excluded.last_error, calls_5m = excluded.calls_5m,
-                             failures_5m = excluded.failures_5m, p50_ms_5m = excluded.p50_ms_5m, p95_ms_5m = excluded.p95_ms_5m,
+                         ON CONFLICT (worker_no, provider) DO UPDATE SET breaker = excluded.breaker, \
+                         last_success_at = excluded.last_success_at,
+                             last_failure_at = excluded.last_failure_at, last_error = excluded.last_error, \
+                             calls_5m = excluded.calls_5m,
+                             failures_5m = excluded.failures_5m, p50_ms_5m = excluded.p50_ms_5m, p95_ms_5m = \
+                             excluded.p95_ms_5m,
                              held_until = excluded.held_until, order_no = excluded.order_no,
-                             waits_since = CASE WHEN excluded.breaker <> 'closed' THEN coalesce(p.waits_since, excluded.waits_since) END",
-                        worker.0,
-                        s.provider,
-                        s.breaker,
-                        s.last_success_at,
-                        s.last_failure_at,
-                        s.last_error,
-                        s.calls_5m,
-                        s.failures_5m,
-                        s.p50_ms_5m,
-                        s.p95_ms_5m,
-                        s.held_for.map(|wait| wait.as_secs_f64()) as Option<f64>,
-                        s.order_no
-                    )
-                    .execute(&mut *c)
-                    .await?;
+                             waits_since = CASE WHEN excluded.breaker <> 'closed' THEN \
+                             coalesce(p.waits_since, excluded.waits_since) END",
+                    worker.0,
+                    s.provider,
+                    s.breaker,
+                    s.last_success_at,
+                    s.last_failure_at,
+                    s.last_error,
+                    s.calls_5m,
+                    s.failures_5m,
+                    s.p50_ms_5m,
+                    s.p95_ms_5m,
+                    s.held_for.map(|wait| wait.as_secs_f64()) as Option<f64>,
+                    s.order_no
+                )
+                .execute(&mut *c)
+                .await?;
             }
             Ok(())
         })
     }
 
-    /// Workers whose lease has run out: those not yet marked as ended, and those ended within the hour, which may have left a late commit behind.
+    /// Workers whose lease has run out: those not yet marked as ended, and those ended within the hour, which
+    /// may have left a late commit behind.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -185,7 +202,8 @@ impl Store {
         })
     }
 
-    /// Takes everything from a dead worker: its open attempts are closed as `unknown`, its targets are due now. Returns how many.
+    /// Takes everything from a dead worker: its open attempts are closed as `unknown`, its targets are due
+    /// now. Returns how many.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -200,12 +218,13 @@ impl Store {
         }
         within!(self, "mark a dead worker as ended", |c| {
             sqlx::query!(
-                    "UPDATE revocation.workers SET ended_at = now(), in_flight = 0 WHERE worker_no = $1 AND lease_until < now() AND ended_at IS NULL",
-                    dead.0
-                )
-                .execute(c)
-                .await
-                .map(drop)
+                "UPDATE revocation.workers SET ended_at = now(), in_flight = 0 WHERE worker_no = $1 AND \
+                        lease_until < now() AND ended_at IS NULL",
+                dead.0
+            )
+            .execute(c)
+            .await
+            .map(drop)
         })?;
         Ok(total)
     }
@@ -251,20 +270,23 @@ impl Store {
         let held_for: Vec<_> = targets.iter().map(|release| release.held_for.as_secs_f64()).collect();
         within!(self, "hand targets back", |c| {
             sqlx::query!(
-                    "UPDATE revocation.targets t
-                     SET lease_owner = NULL, leased_at = NULL, due_at = now(), attempts = t.attempts - 1, failures = least(t.failures, t.attempts - 1)
-                     FROM unnest($2::uuid[], $3::smallint[], $4::integer[], $5::float8[]) AS r (event_id, ordinal, attempt, held_for)
-                     WHERE (t.event_id, t.ordinal) = (r.event_id, r.ordinal) AND t.lease_owner IS NOT DISTINCT FROM $1 AND t.attempts = r.attempt
+                "UPDATE revocation.targets t
+                     SET lease_owner = NULL, leased_at = NULL, due_at = now(), attempts = t.attempts - 1, \
+                     failures = least(t.failures, t.attempts - 1)
+                     FROM unnest($2::uuid[], $3::smallint[], $4::integer[], $5::float8[]) AS r (event_id, \
+                     ordinal, attempt, held_for)
+                     WHERE (t.event_id, t.ordinal) = (r.event_id, r.ordinal) AND t.lease_owner IS NOT \
+                     DISTINCT FROM $1 AND t.attempts = r.attempt
                          AND t.leased_at <= now() - make_interval(secs => r.held_for)",
-                    worker.0,
-                    &events,
-                    &ordinals,
-                    &attempts,
-                    &held_for
-                )
-                .execute(c)
-                .await
-                .map(drop)
+                worker.0,
+                &events,
+                &ordinals,
+                &attempts,
+                &held_for
+            )
+            .execute(c)
+            .await
+            .map(drop)
         })
     }
 
@@ -275,7 +297,8 @@ impl Store {
     pub async fn end(&self, worker: WorkerNo) -> Result<(), StoreError> {
         within!(self, "end the worker's lease", |c| {
             sqlx::query!(
-                "UPDATE revocation.workers SET last_seen_at = now(), lease_until = now() - interval '1 microsecond' WHERE worker_no = $1",
+                "UPDATE revocation.workers SET last_seen_at = now(), lease_until = now() - interval '1 \
+                    microsecond' WHERE worker_no = $1",
                 worker.0
             )
             .execute(c)

@@ -1,6 +1,7 @@
 //! Step 2: seal the tokens, commit event, targets and leases, acknowledge after both commit and denial.
 //!
-//! Whatever has arrived while one commit was under way makes the next batch: many events share a commit, a lone one waits for nobody.
+//! Whatever has arrived while one commit was under way makes the next batch: many events share a commit, a
+//! lone one waits for nobody.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -66,7 +67,10 @@ pub(super) async fn run(worker: Arc<Worker>, lane: Lane, mut events: mpsc::Unbou
 }
 
 /// What has arrived, as far as one commit takes it: of each user as many targets as of the others.
-async fn next(events: &mut mpsc::UnboundedReceiver<Taken>, waiting: &mut Shares<Taken, 1>) -> Option<Vec<Taken>> {
+async fn next(
+    events: &mut mpsc::UnboundedReceiver<Taken>,
+    waiting: &mut Shares<Taken, 1>,
+) -> Option<Vec<Taken>> {
     waiting.gather(events, |taken| (taken.party, taken.event.targets.len())).await?;
     Some(waiting.batch(BATCH, TARGETS))
 }
@@ -82,7 +86,9 @@ async fn accept(worker: &Arc<Worker>, mut batch: Vec<Prepared>, turn: OwnedSemap
             (Some(reason), _) => set_aside(worker, prepared.taken, RefusalCode::InvalidField, reason),
             (None, Some(Entered::Barred)) => {
                 let incident = prepared.taken.event.incident.as_deref().unwrap_or_default();
-                let reason = format!("data.incident: {incident} was cancelled, which is final: order under another name");
+                let reason = format!(
+                    "data.incident: {incident} was cancelled, which is final: order under another name"
+                );
                 set_aside(worker, prepared.taken, RefusalCode::NotAllowed, reason);
             }
             (None, entered) => follow(worker, prepared, entered),
@@ -90,11 +96,18 @@ async fn accept(worker: &Arc<Worker>, mut batch: Vec<Prepared>, turn: OwnedSemap
     }
 }
 
-/// What follows the commit of an event: its work, or the change of the event that it repeats, and the acknowledgement.
+/// What follows the commit of an event: its work, or the change of the event that it repeats, and the
+/// acknowledgement.
 fn follow(worker: &Arc<Worker>, prepared: Prepared, entered: Option<Entered>) {
     note_entered(worker, &prepared.taken, entered);
-    let Prepared { taken: Taken { received, event, party, row, denial, arrival, excess, .. }, targets, room, .. } = prepared;
-    let is_wide_logout = event.incident.is_none() && event.targets.iter().any(|target| target.selector.kind() != Kind::Token);
+    let Prepared {
+        taken: Taken { received, event, party, row, denial, arrival, excess, .. },
+        targets,
+        room,
+        ..
+    } = prepared;
+    let is_wide_logout =
+        event.incident.is_none() && event.targets.iter().any(|target| target.selector.kind() != Kind::Token);
     let known = match entered {
         Some(Entered::Known(on_record)) => Some(on_record),
         _ => None,
@@ -110,7 +123,8 @@ fn follow(worker: &Arc<Worker>, prepared: Prepared, entered: Option<Entered>) {
     if excess.is_some() {
         worker.incidents.hurry();
     }
-    let within_rate = known.is_some() && excess.is_none() && is_wide_logout && worker.rules.authority.has_rates();
+    let within_rate =
+        known.is_some() && excess.is_none() && is_wide_logout && worker.rules.authority.has_rates();
     let worker = worker.clone();
     worker.clone().tasks.spawn(async move {
         if let (Some(known), None) = (known, &denial) {
@@ -120,10 +134,10 @@ fn follow(worker: &Arc<Worker>, prepared: Prepared, entered: Option<Entered>) {
     });
 }
 
-/// Counts an event, and tells of one whose identity is on record with other content: a publisher's mistake, or somebody's try to have it dropped.
+/// Counts an event, and tells of one whose identity is on record with other content: a publisher's mistake,
+/// or somebody's try to have it dropped.
 fn note_entered(worker: &Worker, taken: &Taken, entered: Option<Entered>) {
-    let is_second_copy =
-        matches!(entered, Some(Entered::Known(row)) if is_second_copy(&taken.received.origin, age(row, worker.clock.now())));
+    let is_second_copy = matches!(entered, Some(Entered::Known(row)) if is_second_copy(&taken.received.origin, age(row, worker.clock.now())));
     if !is_second_copy {
         worker.metrics.accepted(taken.event.lane(), matches!(entered, Some(Entered::New { .. })));
     }
@@ -135,7 +149,8 @@ fn note_entered(worker: &Worker, taken: &Taken, entered: Option<Entered>) {
     }
 }
 
-/// An event that Postgres cannot hold, or that its incident does not take, is refused like any other bad input: waiting would hold up every event behind it.
+/// An event that Postgres cannot hold, or that its incident does not take, is refused like any other bad
+/// input: waiting would hold up every event behind it.
 fn set_aside(worker: &Arc<Worker>, taken: Taken, code: RefusalCode, reason: String) {
     let Taken { received, event, .. } = taken;
     let refusal = Refusal::new(code, reason).of_event(Some(event.source), Some(event.id));
@@ -143,7 +158,13 @@ fn set_aside(worker: &Arc<Worker>, taken: Taken, code: RefusalCode, reason: Stri
 }
 
 /// `within_rate`: it was known, all of it is denied now, and on record it may wait for a second person.
-async fn acknowledge(worker: &Worker, received: Received, row: Uuid, denial: Option<Denied>, within_rate: bool) {
+async fn acknowledge(
+    worker: &Worker,
+    received: Received,
+    row: Uuid,
+    denial: Option<Denied>,
+    within_rate: bool,
+) {
     let Some(denial) = denial else {
         received.ack().await;
         return;
@@ -170,8 +191,8 @@ struct Committed {
     unstorable: HashMap<Uuid, String>,
 }
 
-/// Commits, again and again until it is done; `None` if the worker stops first. What the broker will deliver again is no longer held: it would be
-/// in memory twice.
+/// Commits, again and again until it is done; `None` if the worker stops first. What the broker will deliver
+/// again is no longer held: it would be in memory twice.
 async fn commit(worker: &Worker, batch: &mut Vec<Prepared>) -> Option<Committed> {
     let (mut failures, mut began, schedule) = (0, Instant::now(), Schedule::reconnecting());
     while !batch.is_empty() {
@@ -196,9 +217,11 @@ async fn commit(worker: &Worker, batch: &mut Vec<Prepared>) -> Option<Committed>
     None
 }
 
-/// Inserts a batch; where Postgres cannot hold it, in halves, so that one bad event does not hold up the others.
+/// Inserts a batch; where Postgres cannot hold it, in halves, so that one bad event does not hold up the
+/// others.
 async fn insert(worker: &Worker, batch: &[Prepared]) -> Result<Committed, StoreError> {
-    let events: Vec<_> = batch.iter().flat_map(|prepared| [Some(prepared.row()), prepared.excess()]).flatten().collect();
+    let events: Vec<_> =
+        batch.iter().flat_map(|prepared| [Some(prepared.row()), prepared.excess()]).flatten().collect();
     match (worker.store.accept(worker.number(), &events).await, batch) {
         (Ok(entered), _) => Ok(Committed { entered, ..Committed::default() }),
         (Err(StoreError::Unstorable(_, reason)), [one]) => {
@@ -206,7 +229,8 @@ async fn insert(worker: &Worker, batch: &[Prepared]) -> Result<Committed, StoreE
         }
         (Err(StoreError::Unstorable(..)), _) => {
             let (left, right) = batch.split_at(batch.len() / 2);
-            let (mut all, right) = (Box::pin(insert(worker, left)).await?, Box::pin(insert(worker, right)).await?);
+            let (mut all, right) =
+                (Box::pin(insert(worker, left)).await?, Box::pin(insert(worker, right)).await?);
             all.entered.extend(right.entered);
             all.unstorable.extend(right.unstorable);
             Ok(all)
@@ -216,7 +240,13 @@ async fn insert(worker: &Worker, batch: &[Prepared]) -> Result<Committed, StoreE
 }
 
 /// Hands the leased targets of an event to step 3, provider by provider.
-fn set_to_work(worker: &Arc<Worker>, event: LogoutEvent, (row, party): (Uuid, Party), plans: &[NewTarget], room: Vec<(Arc<str>, Room)>) {
+fn set_to_work(
+    worker: &Arc<Worker>,
+    event: LogoutEvent,
+    (row, party): (Uuid, Party),
+    plans: &[NewTarget],
+    room: Vec<(Arc<str>, Room)>,
+) {
     let context = Arc::new(Context {
         row,
         lane: event.lane(),
@@ -231,18 +261,20 @@ fn set_to_work(worker: &Arc<Worker>, event: LogoutEvent, (row, party): (Uuid, Pa
         let (ours, rest) = targets.into_iter().partition(|((_, target), _)| target.provider == provider);
         targets = rest;
         let ours: Vec<((i16, Target), &NewTarget)> = ours;
-        let jobs = ours.into_iter().filter(|(_, plan)| plan.disposition == Disposition::Lease).filter_map(|((ordinal, target), plan)| {
-            let standing = Standing {
-                attempt: 1,
-                failures: 0,
-                token_expires_at: target.token_expires_at(),
-                give_up_at: plan.give_up_at,
-                is_outage: false,
-                is_unreadable: false,
-            };
-            let id = TargetId { event: row, ordinal };
-            Some(Job::new((id, 1), target, standing, context.clone(), room.split(party)?, worker))
-        });
+        let jobs = ours.into_iter().filter(|(_, plan)| plan.disposition == Disposition::Lease).filter_map(
+            |((ordinal, target), plan)| {
+                let standing = Standing {
+                    attempt: 1,
+                    failures: 0,
+                    token_expires_at: target.token_expires_at(),
+                    give_up_at: plan.give_up_at,
+                    is_outage: false,
+                    is_unreadable: false,
+                };
+                let id = TargetId { event: row, ordinal };
+                Some(Job::new((id, 1), target, standing, context.clone(), room.split(party)?, worker))
+            },
+        );
         revoke::spawn(worker, jobs.collect());
     }
 }

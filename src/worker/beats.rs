@@ -10,7 +10,8 @@ use super::Worker;
 use super::turn::{Turn, Turns};
 use crate::broker::{Beats, Heard};
 
-/// How long a mark may take to be confirmed before it is tried again. Without one, the log is not there to vouch for.
+/// How long a mark may take to be confirmed before it is tried again. Without one, the log is not there to
+/// vouch for.
 const MARKED_WITHIN: Duration = Duration::from_secs(5);
 /// How long after a failure it is tried again.
 const AGAIN: Duration = Duration::from_millis(200);
@@ -70,7 +71,9 @@ fn note(turns: &mut Turns, heard: Heard) {
 async fn mark(worker: &Worker, turns: &mut Turns) -> bool {
     let link = worker.publisher.standing().link;
     let message = worker.composer.mark();
-    let marked = tokio::time::timeout(MARKED_WITHIN, worker.publisher.invalidate(&message)).await.is_ok_and(|marked| marked.is_ok());
+    let marked = tokio::time::timeout(MARKED_WITHIN, worker.publisher.invalidate(&message))
+        .await
+        .is_ok_and(|marked| marked.is_ok());
     if marked {
         turns.marked(link, Instant::now());
     }
@@ -83,13 +86,18 @@ async fn beat(worker: &Worker, turns: &mut Turns) -> bool {
     let message = worker.composer.beat(Some(progress));
     turns.sent(standing, now);
     // A heartbeat that is late is worth nothing; the next one follows.
-    tokio::time::timeout(worker.heartbeat, worker.publisher.beat(&message)).await.is_ok_and(|sent| sent.is_ok())
+    tokio::time::timeout(worker.heartbeat, worker.publisher.beat(&message))
+        .await
+        .is_ok_and(|sent| sent.is_ok())
 }
 
 impl Worker {
     /// Says for the last time what was published, so that nobody has to wait for it to be found out.
     pub async fn say_goodbye(&self) {
         let progress = self.publisher.standing().progress(self.publisher.name(), None);
-        drop(tokio::time::timeout(self.heartbeat, self.publisher.beat(&self.composer.beat(Some(progress)))).await);
+        drop(
+            tokio::time::timeout(self.heartbeat, self.publisher.beat(&self.composer.beat(Some(progress))))
+                .await,
+        );
     }
 }

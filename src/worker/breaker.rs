@@ -5,15 +5,15 @@ use std::time::{Duration, Instant};
 use super::calls::Calls;
 use crate::outcome::{Answer, Verdict};
 
-/// A provider is left alone when so many calls in a row failed, however many had succeeded before, and when at least half of at least so many calls
-/// failed within [`Calls::RECENT`].
+/// A provider is left alone when so many calls in a row failed, however many had succeeded before, and when
+/// at least half of at least so many calls failed within [`Calls::RECENT`].
 const ENOUGH_CALLS: u64 = 20;
 /// First wait before a probe; doubles with every failed one.
 const FIRST_PROBE: Duration = Duration::from_secs(2);
 /// Longest wait between probes.
 const LAST_PROBE: Duration = Duration::from_secs(60);
-/// Longest that a `Retry-After` holds back a whole provider before one probe is made, unless it is set otherwise (`retry_after_max`). A longer one is
-/// rather a wrong clock than a wish.
+/// Longest that a `Retry-After` holds back a whole provider before one probe is made, unless it is set
+/// otherwise (`retry_after_max`). A longer one is rather a wrong clock than a wish.
 const LONGEST_HOLD: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long it takes, once a probe was answered, until all slots are open again.
 const RAMP: Duration = Duration::from_secs(10);
@@ -44,8 +44,8 @@ enum Phase {
     Held {
         until: Instant,
     },
-    /// Failing: until when it was told to wait (now or earlier: it was not), the next probe's time, which is never before that, the wait after the probe
-    /// should it fail, and whether one is under way.
+    /// Failing: until when it was told to wait (now or earlier: it was not), the next probe's time, which is
+    /// never before that, the wait after the probe should it fail, and whether one is under way.
     Open {
         until: Instant,
         probe_at: Instant,
@@ -62,7 +62,8 @@ enum Why {
     Failing,
     /// So did a target that was the probe.
     ProbeFailed,
-    /// So did another, or calls after a probe that was answered. Some servers fail for some targets alone: another probe has to tell.
+    /// So did another, or calls after a probe that was answered. Some servers fail for some targets alone:
+    /// another probe has to tell.
     Persisting,
     /// A person has to mend something.
     Misconfigured,
@@ -89,7 +90,8 @@ pub(super) struct Breaker {
     phase: Phase,
     /// Failures since the last success.
     in_a_row: u64,
-    /// Whether no target is the probe while a person has to mend something, or while targets that were it failed: the provider's own probe is.
+    /// Whether no target is the probe while a person has to mend something, or while targets that were it
+    /// failed: the provider's own probe is.
     spares_targets: bool,
     /// `retry_after_max`
     longest_hold: Duration,
@@ -111,7 +113,9 @@ impl Breaker {
                 self.phase = Phase::Ramping { since: now, calls: 0, failures: 0 };
                 Admission::Call
             }
-            Phase::Open { probe_at, probing, why, .. } if now < *probe_at || *probing || (self.spares_targets && why.is_spared()) => {
+            Phase::Open { probe_at, probing, why, .. }
+                if now < *probe_at || *probing || (self.spares_targets && why.is_spared()) =>
+            {
                 Admission::Wait((*probe_at).max(now + FIRST_PROBE))
             }
             Phase::Open { probing, .. } => {
@@ -164,7 +168,9 @@ impl Breaker {
     /// For how long the provider asked to be left alone, if it did.
     pub(super) fn held_for(&self, now: Instant) -> Option<Duration> {
         match self.phase {
-            Phase::Held { until } | Phase::Open { until, .. } => Some(until.saturating_duration_since(now)).filter(|wait| !wait.is_zero()),
+            Phase::Held { until } | Phase::Open { until, .. } => {
+                Some(until.saturating_duration_since(now)).filter(|wait| !wait.is_zero())
+            }
             Phase::Closed | Phase::Ramping { .. } => None,
         }
     }
@@ -187,7 +193,8 @@ impl Breaker {
         matches!(self.phase, Phase::Open { .. }) && self.own_probe_at().is_none()
     }
 
-    /// The provider's own probe is about to be made. It must be answered by `report`, or by `withdraw` where it tells nothing.
+    /// The provider's own probe is about to be made. It must be answered by `report`, or by `withdraw` where
+    /// it tells nothing.
     pub(super) fn begin_own_probe(&mut self) {
         if let (Some(_), Phase::Open { probing, .. }) = (self.own_probe_at(), &mut self.phase) {
             *probing = true;
@@ -206,7 +213,8 @@ impl Breaker {
         let before = self.name();
         self.in_a_row = match (answer.verdict, answer.retry_after) {
             (Verdict::Transient, None) => self.in_a_row + 1,
-            // Asked to come back later, it is held; that says nothing of its health. Nor does an answer that is not understood yet.
+            // Asked to come back later, it is held; that says nothing of its health. Nor does an answer that
+            // is not understood yet.
             (Verdict::Transient, Some(_)) | (Verdict::Doubted, _) => self.in_a_row,
             _ => 0,
         };
@@ -223,11 +231,14 @@ impl Breaker {
             why,
         };
         match (answer.verdict, self.phase) {
-            // What it means is being found out. Should it have been a probe, the next one waits as after a failure, unless this finds the provider well.
+            // What it means is being found out. Should it have been a probe, the next one waits as after a
+            // failure, unless this finds the provider well.
             (Verdict::Doubted, Phase::Open { wait, probing: true, why, .. }) => open(wait, why),
             (Verdict::Doubted, phase) => phase,
             // A call from before it opened: only a probe's failure makes the wait longer.
-            (Verdict::Misconfigured, Phase::Open { probing: false, why: Why::Misconfigured, .. }) => self.phase,
+            (Verdict::Misconfigured, Phase::Open { probing: false, why: Why::Misconfigured, .. }) => {
+                self.phase
+            }
             (Verdict::Misconfigured, Phase::Open { probing: false, until, probe_at, wait, .. }) => {
                 Phase::Open { until, probe_at, wait, probing: false, why: Why::Misconfigured }
             }
@@ -237,20 +248,27 @@ impl Breaker {
                 (Some(floor), phase) if !floor.is_zero() => {
                     let until = self.held_until(now).max(now + floor.min(self.longest_hold));
                     match (phase, open(FIRST_PROBE, Why::Failing)) {
-                        // A provider that fails is probed when its time has come, not called by everyone. Whoever was told less does not hasten that.
+                        // A provider that fails is probed when its time has come, not called by everyone.
+                        // Whoever was told less does not hasten that.
                         (Phase::Open { probe_at, wait, why, .. }, _) => {
                             Phase::Open { until, probe_at: probe_at.max(until), wait, probing: false, why }
                         }
-                        (_, Phase::Open { wait, why, .. }) if floor > self.longest_hold || failing(calls, now) => {
+                        (_, Phase::Open { wait, why, .. })
+                            if floor > self.longest_hold || failing(calls, now) =>
+                        {
                             Phase::Open { until, probe_at: until, wait, probing: false, why }
                         }
                         _ => Phase::Held { until },
                     }
                 }
                 (_, Phase::Open { wait, probing: true, why, .. }) => open(wait, why.after_probe()),
-                (_, Phase::Closed) if self.in_a_row >= ENOUGH_CALLS || failing(calls, now) => open(FIRST_PROBE, Why::Failing),
+                (_, Phase::Closed) if self.in_a_row >= ENOUGH_CALLS || failing(calls, now) => {
+                    open(FIRST_PROBE, Why::Failing)
+                }
                 (_, Phase::Ramping { since, calls, failures }) => match (calls + 1, failures + 1) {
-                    (calls, failures) if calls >= ENOUGH_IN_RAMP && failures * 2 >= calls => open(FIRST_PROBE, Why::Persisting),
+                    (calls, failures) if calls >= ENOUGH_IN_RAMP && failures * 2 >= calls => {
+                        open(FIRST_PROBE, Why::Persisting)
+                    }
                     (calls, failures) => Phase::Ramping { since, calls, failures },
                 },
                 (_, phase) => phase,
@@ -258,7 +276,9 @@ impl Breaker {
             (_, Phase::Held { until } | Phase::Open { until, .. }) if now < until => Phase::Held { until },
             // The provider decided about the target: it is there.
             (_, Phase::Open { .. }) => Phase::Ramping { since: now, calls: 0, failures: 0 },
-            (_, Phase::Ramping { since, calls, failures }) if now < since + RAMP => Phase::Ramping { since, calls: calls + 1, failures },
+            (_, Phase::Ramping { since, calls, failures }) if now < since + RAMP => {
+                Phase::Ramping { since, calls: calls + 1, failures }
+            }
             _ => Phase::Closed,
         }
     }
@@ -284,7 +304,8 @@ impl Breaker {
         self.longest_hold = longest;
     }
 
-    /// An operator ends the wait: what was held goes on, slot by slot; what fails is probed at once. Returns whether there was a wait.
+    /// An operator ends the wait: what was held goes on, slot by slot; what fails is probed at once. Returns
+    /// whether there was a wait.
     pub(super) fn resume(&mut self, now: Instant) -> bool {
         match &mut self.phase {
             Phase::Closed | Phase::Ramping { .. } => return false,

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 const SLOTS: usize = 30;
 const SLOT: Duration = Duration::from_secs(10);
-/// Bounds of the duration classes grow by a quarter each, from 0.1 ms; the last takes everything above 20 min.
+/// Bounds of the duration classes grow by a quarter each, from 0.1 ms; the last takes everything above 20
+/// min.
 const CLASSES: usize = 74;
 const FIRST_MS: f64 = 0.1;
 const GROWTH: f64 = 1.25;
@@ -74,7 +75,8 @@ impl Calls {
 
     /// How long the calls of about the last [`Calls::RECENT`] took, all together.
     pub(super) fn busy(&self, now: Instant) -> Duration {
-        self.within(now, Self::RECENT.as_secs() / SLOT.as_secs()).fold(Duration::ZERO, |sum, slot| sum.saturating_add(slot.took))
+        self.within(now, Self::RECENT.as_secs() / SLOT.as_secs())
+            .fold(Duration::ZERO, |sum, slot| sum.saturating_add(slot.took))
     }
 
     /// Counts of about the last five minutes.
@@ -83,11 +85,14 @@ impl Calls {
     }
 
     fn count(&self, now: Instant, slots: u64) -> Count {
-        self.within(now, slots)
-            .fold(Count::default(), |sum, slot| Count { calls: sum.calls + slot.calls, failures: sum.failures + slot.failures })
+        self.within(now, slots).fold(Count::default(), |sum, slot| Count {
+            calls: sum.calls + slot.calls,
+            failures: sum.failures + slot.failures,
+        })
     }
 
-    /// The duration, ms, that a share of all records' calls of the last five minutes did not exceed; exact to a quarter. `None` without calls.
+    /// The duration, ms, that a share of all records' calls of the last five minutes did not exceed; exact to
+    /// a quarter. `None` without calls.
     pub(super) fn quantile_ms(records: [&Self; 2], now: Instant, share: f64) -> Option<f64> {
         let mut sum = [0_u64; CLASSES];
         for slot in records.into_iter().flat_map(|calls| calls.within(now, SLOTS as u64)) {

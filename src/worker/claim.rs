@@ -1,4 +1,5 @@
-//! Retries, parked targets that are due again, and work that others left: claimed from Postgres as far as there is room.
+//! Retries, parked targets that are due again, and work that others left: claimed from Postgres as far as
+//! there is room.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -77,7 +78,8 @@ async fn look(worker: &Arc<Worker>, sweep: bool) -> Result<bool, StoreError> {
     Ok(is_more)
 }
 
-/// As much was found as was asked for, or somebody had all that they could have beside others; and no mere handful.
+/// As much was found as was asked for, or somebody had all that they could have beside others; and no mere
+/// handful.
 fn is_more(lane: &str, wants: &[Want<'_>], claimed: &[Claimed]) -> bool {
     let (mut found, mut shares) = (0, HashMap::new());
     for target in claimed.iter().filter(|target| target.lane == lane) {
@@ -86,7 +88,8 @@ fn is_more(lane: &str, wants: &[Want<'_>], claimed: &[Claimed]) -> bool {
             *shares.entry((target.want, target.party)).or_insert(quota) -= 1;
         }
     }
-    let wanted: i64 = wants.iter().filter(|want| want.lane == lane && want.is_likely).map(|want| want.limit).sum();
+    let wanted: i64 =
+        wants.iter().filter(|want| want.lane == lane && want.is_likely).map(|want| want.limit).sum();
     found >= HANDFUL && (found * 2 >= wanted || shares.into_values().any(|left| left <= 0))
 }
 
@@ -102,34 +105,57 @@ async fn expire(worker: &Worker) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// What to claim of a provider and lane: of everything where calls for tokens and wider ones are taken alike, else of either what is taken.
+/// What to claim of a provider and lane: of everything where calls for tokens and wider ones are taken alike,
+/// else of either what is taken.
 fn wants_of_lane<'a>(provider: &'a str, gate: &Gate, lane: Lane, shares: &'a [Share]) -> Vec<Want<'a>> {
     match [false, true].map(|wide| gate.appetite(lane, wide).min(BATCH)) {
-        [tokens, wide] if tokens == wide => wants_of(provider, lane, tokens, Kinds { tokens: true, wide: true }, shares),
+        [tokens, wide] if tokens == wide => {
+            wants_of(provider, lane, tokens, Kinds { tokens: true, wide: true }, shares)
+        }
         // Of one kind none are taken, or one for a probe: that leaves its room to the other.
         [tokens, wide] if tokens < wide => apart(provider, lane, (tokens, wide - tokens), shares),
         [tokens, wide] => apart(provider, lane, (tokens - wide, wide), shares),
     }
 }
 
-fn apart<'a>(provider: &'a str, lane: Lane, (tokens, wide): (usize, usize), shares: &'a [Share]) -> Vec<Want<'a>> {
+fn apart<'a>(
+    provider: &'a str,
+    lane: Lane,
+    (tokens, wide): (usize, usize),
+    shares: &'a [Share],
+) -> Vec<Want<'a>> {
     let mut wants = wants_of(provider, lane, tokens, Kinds { tokens: true, wide: false }, shares);
     wants.extend(wants_of(provider, lane, wide, Kinds { tokens: false, wide: true }, shares));
     wants
 }
 
 /// What to claim with room for `appetite` targets: all that is due, or of each incident its share.
-fn wants_of<'a>(provider: &'a str, lane: Lane, mut appetite: usize, kinds: Kinds, shares: &'a [Share]) -> Vec<Want<'a>> {
+fn wants_of<'a>(
+    provider: &'a str,
+    lane: Lane,
+    mut appetite: usize,
+    kinds: Kinds,
+    shares: &'a [Share],
+) -> Vec<Want<'a>> {
     let want = |incident: &'a str, most: usize, lets_in| {
         let limit = i64::try_from(most).unwrap_or(i64::MAX);
         let is_likely = lane == Lane::Interactive || !incident.is_empty();
-        Want { provider, lane: lane.as_str(), kinds, incident, limit, turns: if lets_in { limit } else { 0 }, is_likely }
+        Want {
+            provider,
+            lane: lane.as_str(),
+            kinds,
+            incident,
+            limit,
+            turns: if lets_in { limit } else { 0 },
+            is_likely,
+        }
     };
     match lane {
         _ if appetite == 0 => Vec::new(),
         Lane::Interactive => vec![want("", appetite, false)],
         Lane::Mass => {
-            let ours: Vec<_> = shares.iter().filter(|share| share.providers.iter().any(|name| name == provider)).collect();
+            let ours: Vec<_> =
+                shares.iter().filter(|share| share.providers.iter().any(|name| name == provider)).collect();
             let each = appetite.div_ceil(ours.len().max(1));
             let wants = ours.into_iter().map(|share| {
                 let most = share.most.min(each).min(appetite);
@@ -155,9 +181,12 @@ fn set_to_work(worker: &Arc<Worker>, claimed: Vec<Claimed>, mut room: HashMap<(A
         let context = context(&targets[0]);
         let Some(room) = room.get_mut(&(name.clone(), context.lane)) else { continue };
         let denied = targets[0].denied;
-        let jobs: Vec<_> =
-            targets.into_iter().filter_map(|target| job(worker, name, target, &context, room.split(context.party)?)).collect();
-        // An incident's targets are claimed as soon as they are on record, and the note that they are denied follows a little later.
+        let jobs: Vec<_> = targets
+            .into_iter()
+            .filter_map(|target| job(worker, name, target, &context, room.split(context.party)?))
+            .collect();
+        // An incident's targets are claimed as soon as they are on record, and the note that they are denied
+        // follows a little later.
         if !denied && context.incident.is_none() {
             deny_again(worker, &context, &jobs);
         }
@@ -178,7 +207,13 @@ fn context(target: &Claimed) -> Arc<Context> {
 }
 
 /// Opens a claimed target. One that cannot be opened is parked with the reason, never sent and never dropped.
-fn job(worker: &Worker, provider: &Arc<str>, claimed: Claimed, context: &Arc<Context>, room: Room) -> Option<Job> {
+fn job(
+    worker: &Worker,
+    provider: &Arc<str>,
+    claimed: Claimed,
+    context: &Arc<Context>,
+    room: Room,
+) -> Option<Job> {
     let id = TargetId { event: claimed.event, ordinal: claimed.ordinal };
     let standing = Standing {
         attempt: claimed.attempt.unsigned_abs(),
@@ -230,11 +265,19 @@ fn open(worker: &Worker, provider: &str, claimed: &Claimed) -> Result<Selector, 
 
 /// The worker that accepted this event may have died before the broker confirmed its denial.
 fn deny_again(worker: &Arc<Worker>, context: &Arc<Context>, jobs: &[Job]) {
-    let entries: Vec<_> =
-        jobs.iter().filter_map(|job| Some((job.target.provider.to_string(), entry_of(&job.target, context.not_before)?))).collect();
-    let messages = worker.composer.invalidations(Phase::Requested, &context.reference, context.incident.as_deref(), entries);
+    let entries: Vec<_> = jobs
+        .iter()
+        .filter_map(|job| Some((job.target.provider.to_string(), entry_of(&job.target, context.not_before)?)))
+        .collect();
+    let messages = worker.composer.invalidations(
+        Phase::Requested,
+        &context.reference,
+        context.incident.as_deref(),
+        entries,
+    );
     let worker = worker.clone();
-    // Not noted as denied: these are not all of the event's targets. Whoever takes over from its worker denies, and notes, the whole event.
+    // Not noted as denied: these are not all of the event's targets. Whoever takes over from its worker
+    // denies, and notes, the whole event.
     worker.clone().tasks.spawn(async move {
         for message in &messages {
             if worker.publisher.deliver(message).await.is_err() {

@@ -1,4 +1,5 @@
-//! What came before the database's clock was known has the times of this machine's own. Where that turns out to be off, the event is read again.
+//! What came before the database's clock was known has the times of this machine's own. Where that turns out
+//! to be off, the event is read again.
 
 use std::sync::Arc;
 
@@ -10,7 +11,8 @@ use super::intake::{Taken, deliver, requested};
 use crate::clock::Offset;
 use crate::event::{self, LogoutEvent};
 
-/// The event as it would be had its receipt been told by the database's clock, denied again by that: of two cutoffs the later one counts.
+/// The event as it would be had its receipt been told by the database's clock, denied again by that: of two
+/// cutoffs the later one counts.
 pub(super) fn corrected(worker: &Arc<Worker>, taken: Taken) -> Taken {
     if taken.is_database_time {
         return taken;
@@ -18,7 +20,9 @@ pub(super) fn corrected(worker: &Arc<Worker>, taken: Taken) -> Taken {
     let Some(offset) = worker.clock.offset().filter(Offset::is_far) else { return taken };
     let (origin, received_at) = (&taken.received.origin, taken.event.received_at - offset.ahead);
     // One that is refused by the right time was taken by the wrong one, and denied: it stays as it is.
-    let Ok(mut event) = event::parse(taken.received.body.bytes(), origin, &worker.rules, received_at) else { return taken };
+    let Ok(mut event) = event::parse(taken.received.body.bytes(), origin, &worker.rules, received_at) else {
+        return taken;
+    };
     tracing::info!(event_source = event.source, event_id = event.id, "an event's times were corrected");
     // What waits for its sender's rate is as before, in the incident as before.
     let excess = taken.excess.map(|before| before.of(&mut event, &taken.event, worker.clock.row_id()));
@@ -28,7 +32,11 @@ pub(super) fn corrected(worker: &Arc<Worker>, taken: Taken) -> Taken {
 }
 
 /// Publishes it after the denial before.
-fn deny_again(worker: &Arc<Worker>, event: &LogoutEvent, before: JoinHandle<Option<OffsetDateTime>>) -> JoinHandle<Option<OffsetDateTime>> {
+fn deny_again(
+    worker: &Arc<Worker>,
+    event: &LogoutEvent,
+    before: JoinHandle<Option<OffsetDateTime>>,
+) -> JoinHandle<Option<OffsetDateTime>> {
     let (worker, messages) = (worker.clone(), requested(worker, event));
     tokio::spawn(async move {
         before.await.ok().flatten()?;

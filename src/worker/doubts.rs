@@ -1,11 +1,13 @@
-//! Whose fault an answer is that reads like bad credentials: pure decisions over what probes and targets have shown of one credential.
+//! Whose fault an answer is that reads like bad credentials: pure decisions over what probes and targets have
+//! shown of one credential.
 //!
-//! The provider's own probe decides, if it has one that can be believed: whom it lets in while it refuses a target, it refuses the target. A target is
-//! parked for that at its second attempt at the earliest, and only if the credential was good before that attempt began and no probe was refused since:
-//! whatever is being rotated or rolled out just then has passed, or pauses the provider.
+//! The provider's own probe decides, if it has one that can be believed: whom it lets in while it refuses a
+//! target, it refuses the target. A target is parked for that at its second attempt at the earliest, and only
+//! if the credential was good before that attempt began and no probe was refused since: whatever is being
+//! rotated or rolled out just then has passed, or pauses the provider.
 //!
-//! Where no probe tells anything, three targets of different events with no success since the first mean that it is us, and a success after a target
-//! was doubted that it is the target.
+//! Where no probe tells anything, three targets of different events with no success since the first mean that
+//! it is us, and a success after a target was doubted that it is the target.
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -16,11 +18,14 @@ use crate::outcome::{Answer, Verdict};
 use crate::provider::Probed;
 use crate::target::TargetId;
 
-/// So many events' targets in doubt without a success since the first: it is us, where no probe tells otherwise.
+/// So many events' targets in doubt without a success since the first: it is us, where no probe tells
+/// otherwise.
 const ENOUGH_TO_BLAME_US: usize = 3;
-/// So many: nobody is parked at once without a success, whatever a probe says. Some servers answer 200 to an unknown token before they look at the client.
+/// So many: nobody is parked at once without a success, whatever a probe says. Some servers answer 200 to an
+/// unknown token before they look at the client.
 const TOO_MANY_TO_BLAME: usize = 20;
-/// For so long a target is in doubt then. A batch of somebody else's tokens may be all that there is, and a person has to know of it.
+/// For so long a target is in doubt then. A batch of somebody else's tokens may be all that there is, and a
+/// person has to know of it.
 const LONG_ENOUGH: Duration = Duration::from_secs(30);
 /// Most targets in doubt that are remembered.
 const MOST: usize = 1024;
@@ -60,26 +65,36 @@ impl Ruling {
     /// The answer with what it means, and what follows from that.
     pub(super) fn applied(&self, answer: Answer, wide: bool) -> Answer {
         let (verdict, follows) = match (self, wide) {
-            (Self::Target { by_probe: true }, false) => {
-                (Verdict::Refused, "a probe that names no token is accepted: revoke it as the client that it was issued to, or cancel it")
-            }
-            (Self::Target { by_probe: true }, true) => {
-                (Verdict::Refused, "a probe that names nobody is accepted: see the provider's log, then retry or cancel it")
-            }
-            (Self::Target { by_probe: false }, false) => {
-                (Verdict::Refused, "other tokens are accepted: revoke it as the client that it was issued to, or cancel it")
-            }
+            (Self::Target { by_probe: true }, false) => (
+                Verdict::Refused,
+                "a probe that names no token is accepted: revoke it as the client that it was issued to, or \
+                    cancel it",
+            ),
+            (Self::Target { by_probe: true }, true) => (
+                Verdict::Refused,
+                "a probe that names nobody is accepted: see the provider's log, then retry or cancel it",
+            ),
+            (Self::Target { by_probe: false }, false) => (
+                Verdict::Refused,
+                "other tokens are accepted: revoke it as the client that it was issued to, or cancel it",
+            ),
             (Self::Target { by_probe: false }, true) => {
                 (Verdict::Refused, "others are accepted: see the provider's log, then retry or cancel it")
             }
             (Self::Us { by_probe: true }, _) => {
                 (Verdict::Misconfigured, "a probe that names no target is refused too: see audit.providers")
             }
-            (Self::Us { by_probe: false }, _) => {
-                (Verdict::Misconfigured, "so are targets of other events, and none is accepted: check the credentials and the address")
+            (Self::Us { by_probe: false }, _) => (
+                Verdict::Misconfigured,
+                "so are targets of other events, and none is accepted: check the credentials and the address",
+            ),
+            (Self::Nobody(_), _) => {
+                (Verdict::Transient, "a probe that names no target got no answer: tried again")
             }
-            (Self::Nobody(_), _) => (Verdict::Transient, "a probe that names no target got no answer: tried again"),
-            (Self::Open, _) => (Verdict::Doubted, "it is not known yet whether the target or our credentials are meant: tried again"),
+            (Self::Open, _) => (
+                Verdict::Doubted,
+                "it is not known yet whether the target or our credentials are meant: tried again",
+            ),
         };
         let retry_after = if let Self::Nobody(probe) = self { probe.retry_after } else { answer.retry_after };
         Answer { retry_after, ..answer.ruled(verdict, follows) }
@@ -128,7 +143,10 @@ enum Belief {
 impl Doubts {
     /// A target's call showed that the credential is good.
     pub(super) fn succeeded(&mut self, began: Instant, ended: Instant) {
-        if self.refused_at.is_some_and(|refused| began > refused) && self.good_since.is_none() && self.probe == Belief::Untested {
+        if self.refused_at.is_some_and(|refused| began > refused)
+            && self.good_since.is_none()
+            && self.probe == Belief::Untested
+        {
             self.probe = Belief::Contradicted;
         }
         self.success_at = self.success_at.max(Some(began));
@@ -171,9 +189,13 @@ impl Doubts {
         let ruling = match finding {
             Finding::Refused { .. } => Ruling::Us { by_probe: true },
             Finding::Unanswered(answer) => Ruling::Nobody(answer),
-            Finding::Accepted if in_doubt >= TOO_MANY_TO_BLAME && doubt.answered < first + LONG_ENOUGH => Ruling::Open,
+            Finding::Accepted if in_doubt >= TOO_MANY_TO_BLAME && doubt.answered < first + LONG_ENOUGH => {
+                Ruling::Open
+            }
             Finding::Accepted if doubt.attempt > 1 && was_good => Ruling::Target { by_probe: true },
-            Finding::Nothing if was_good && self.success_at.is_some_and(|success| success > first) => Ruling::Target { by_probe: false },
+            Finding::Nothing if was_good && self.success_at.is_some_and(|success| success > first) => {
+                Ruling::Target { by_probe: false }
+            }
             Finding::Nothing if in_doubt >= ENOUGH_TO_BLAME_US => Ruling::Us { by_probe: false },
             Finding::Accepted | Finding::Nothing => Ruling::Open,
         };
@@ -191,7 +213,8 @@ impl Doubts {
         (self.good_since, self.refused_at) = (None, self.refused_at.max(Some(at)));
     }
 
-    /// Good news count from its end, because it may have been decided at any time before, and only if it is newer than the bad.
+    /// Good news count from its end, because it may have been decided at any time before, and only if it is
+    /// newer than the bad.
     fn good(&mut self, began: Instant, ended: Instant) {
         if !self.is_older_than_refusal(began) && self.good_since.is_none() {
             self.good_since = Some(ended);
@@ -211,7 +234,8 @@ impl Doubts {
 
     /// How many events have targets that were doubted first after the last success.
     fn events_since_success(&self) -> usize {
-        let recent = self.first.iter().filter(|(_, first)| self.success_at.is_none_or(|success| success < **first));
+        let recent =
+            self.first.iter().filter(|(_, first)| self.success_at.is_none_or(|success| success < **first));
         recent.map(|(id, _)| id.event).collect::<HashSet<Uuid>>().len()
     }
 }

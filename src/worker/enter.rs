@@ -13,7 +13,12 @@ pub(super) async fn run(worker: Arc<Worker>, migrate: bool) -> Result<(), Schema
     while !worker.stop.is_cancelled() {
         match register(&worker, migrate).await {
             Ok(number) => {
-                tracing::info!(instance = worker.instance, worker = number.0, version = VERSION, "worker started");
+                tracing::info!(
+                    instance = worker.instance,
+                    worker = number.0,
+                    version = VERSION,
+                    "worker started"
+                );
                 worker.note_database(true);
                 // Set once, here.
                 drop(worker.number.set(number));

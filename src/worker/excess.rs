@@ -1,6 +1,8 @@
-//! Beside step 1: what a sender orders beyond its rate goes on record and waits for a second person; whatever else the event orders goes on.
+//! Beside step 1: what a sender orders beyond its rate goes on record and waits for a second person; whatever
+//! else the event orders goes on.
 //!
-//! Of a logout it waits in an incident of the sender's, `rate-<user>-<minute>`; of a mass revocation in its own.
+//! Of a logout it waits in an incident of the sender's, `rate-<user>-<minute>`; of a mass revocation in its
+//! own.
 
 use std::time::Instant;
 
@@ -21,9 +23,14 @@ pub(super) struct Excess {
     pub(super) approval: Approval,
 }
 
-/// Takes the targets out of an event that lie beyond a sender's rate: never tokens, and the last ones first, so that a copy of the event loses no
-/// other. `content` tells copies.
-pub(super) fn take_out(worker: &Worker, origin: &Origin, event: &mut LogoutEvent, content: [u8; 32]) -> Option<Excess> {
+/// Takes the targets out of an event that lie beyond a sender's rate: never tokens, and the last ones first,
+/// so that a copy of the event loses no other. `content` tells copies.
+pub(super) fn take_out(
+    worker: &Worker,
+    origin: &Origin,
+    event: &mut LogoutEvent,
+    content: [u8; 32],
+) -> Option<Excess> {
     let wide = wide_of(event);
     let (authority, now) = (&worker.rules.authority, Instant::now());
     let admitted = worker.rates.admit_once(authority, origin, (&event.source, &event.id, content), wide, now);
@@ -38,7 +45,9 @@ pub(super) fn take_out(worker: &Worker, origin: &Origin, event: &mut LogoutEvent
 
 /// Leaves an event its tokens and the first `room` of its other targets. Returns the rest.
 fn split(event: &mut LogoutEvent, mut room: usize) -> Vec<Target> {
-    let (goes, waits) = std::mem::take(&mut event.targets).into_iter().partition(|target| !is_wide(target) || take_one(&mut room));
+    let (goes, waits) = std::mem::take(&mut event.targets)
+        .into_iter()
+        .partition(|target| !is_wide(target) || take_one(&mut room));
     event.targets = goes;
     waits
 }
@@ -66,7 +75,13 @@ fn take_one(room: &mut usize) -> bool {
     has_room
 }
 
-fn excess(worker: &Worker, origin: &Origin, of: &LogoutEvent, targets: Vec<Target>, admitted: &Admitted) -> Excess {
+fn excess(
+    worker: &Worker,
+    origin: &Origin,
+    of: &LogoutEvent,
+    targets: Vec<Target>,
+    admitted: &Admitted,
+) -> Excess {
     let kinds: Vec<Kind> = targets.iter().map(|target| target.selector.kind()).collect();
     let approval = Approval {
         asks: Kind::ALL.into_iter().filter(|kind| kinds.contains(kind)).collect(),
@@ -101,7 +116,8 @@ pub(super) fn senders(origin: &Origin) -> Vec<String> {
     origin.senders.iter().flatten().chain(&origin.requeued_by).cloned().collect()
 }
 
-/// The alarm, at once: with Postgres away, nothing is on record yet that could tell. One line an incident, or a flood would fill the log.
+/// The alarm, at once: with Postgres away, nothing is on record yet that could tell. One line an incident, or
+/// a flood would fill the log.
 fn tell(worker: &Worker, origin: &Origin, excess: &Excess) {
     let Excess { event, .. } = excess;
     worker.metrics.held_back(event.targets.len());
@@ -120,11 +136,15 @@ fn tell(worker: &Worker, origin: &Origin, excess: &Excess) {
 /// The targets of an excess, none of them a token.
 pub(super) fn waiting(worker: &Worker, event: &LogoutEvent) -> Vec<NewTarget> {
     let give_up_at = event.received_at + worker.give_up_after;
-    event.targets.iter().map(|_| NewTarget { disposition: Disposition::Turn, sealed: None, give_up_at }).collect()
+    event
+        .targets
+        .iter()
+        .map(|_| NewTarget { disposition: Disposition::Turn, sealed: None, give_up_at })
+        .collect()
 }
 
-/// An event that was known may have been accepted with a denial that was never confirmed: now it waits. Or it waits for a second person, and a copy within
-/// its sender's rate was denied: now it waits no longer.
+/// An event that was known may have been accepted with a denial that was never confirmed: now it waits. Or it
+/// waits for a second person, and a copy within its sender's rate was denied: now it waits no longer.
 pub(super) async fn change_known(worker: &Worker, row: Uuid, denied_at: Option<OffsetDateTime>) {
     let (mut failures, schedule) = (0, Schedule::reconnecting());
     loop {

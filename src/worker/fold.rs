@@ -1,4 +1,5 @@
-//! Beside the events: folds the log into a snapshot now and then, so that a verifier's start is as long as what is live. Any worker does it.
+//! Beside the events: folds the log into a snapshot now and then, so that a verifier's start is as long as
+//! what is live. Any worker does it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +7,8 @@ use std::time::Duration;
 use super::Worker;
 use crate::broker::Snapshots;
 
-/// When it is looked for the first time after the start, and how often then; up to half as much later, so that not all do so at once.
+/// When it is looked for the first time after the start, and how often then; up to half as much later, so
+/// that not all do so at once.
 const FIRST: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_secs(60);
 /// Whether the worker is busy shows within this time: it publishes more than so many messages.
@@ -34,7 +36,12 @@ async fn fold(worker: &Worker, snapshots: &Snapshots) {
         Ok(None) => {}
         Ok(Some(folded)) => {
             worker.metrics.folded(true);
-            tracing::info!(entries = folded.entries, parts = folded.parts, messages = folded.messages, "folded the log into a snapshot");
+            tracing::info!(
+                entries = folded.entries,
+                parts = folded.parts,
+                messages = folded.messages,
+                "folded the log into a snapshot"
+            );
         }
         Err(error) => {
             worker.metrics.folded(false);

@@ -1,6 +1,7 @@
 //! The gate before one provider: room for work in memory, its turn in a lane, the breakers.
 //!
-//! Wide calls, for anything but a token, have a breaker of their own (see `health`); slots, lanes and the rate are common to all.
+//! Wide calls, for anything but a token, have a breaker of their own (see `health`); slots, lanes and the
+//! rate are common to all.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,12 +19,15 @@ use crate::outcome::Answer;
 use crate::provider::Provider;
 use crate::store::ProviderStatus;
 
-/// Most targets of one provider in memory, by lane. What does not fit waits in Postgres and is claimed when there is room.
+/// Most targets of one provider in memory, by lane. What does not fit waits in Postgres and is claimed when
+/// there is room.
 const WINDOWS: [usize; 2] = [8192, 1024];
-/// Of ordinary logouts' places so many are for those who come now, however much there is in Postgres: of these a claim takes a quarter at most.
+/// Of ordinary logouts' places so many are for those who come now, however much there is in Postgres: of
+/// these a claim takes a quarter at most.
 const KEPT: usize = WINDOWS[0] / 4;
-/// Of mass revocations, which an operator may pause and which wait for each other, no more work than for this time, as far as it is known how long that is;
-/// but at least so many targets where the provider's rate is limited, and where it is not.
+/// Of mass revocations, which an operator may pause and which wait for each other, no more work than for this
+/// time, as far as it is known how long that is; but at least so many targets where the provider's rate is
+/// limited, and where it is not.
 const AHEAD: Duration = Duration::from_secs(2);
 const LEAST_AT_RATE: usize = 8;
 const LEAST_AT_PACE: usize = 64;
@@ -62,7 +66,8 @@ struct State {
     is_watched: [bool; 2],
 }
 
-/// The right to make one call. Dropping it unused takes back a probe, and what the call would have cost of the rate.
+/// The right to make one call. Dropping it unused takes back a probe, and what the call would have cost of
+/// the rate.
 pub struct Pass {
     core: Arc<Core>,
     call: Call,
@@ -72,7 +77,8 @@ pub struct Pass {
 }
 
 impl Gate {
-    /// Closed breakers, all slots free. With a rate, nothing goes through until the worker knows its share of it.
+    /// Closed breakers, all slots free. With a rate, nothing goes through until the worker knows its share of
+    /// it.
     pub fn new(provider: Provider, concurrency: usize, rate_per_s: Option<f64>) -> Self {
         let mut lanes = Lanes::new(concurrency, Instant::now());
         lanes.set_rate(rate_per_s.map(|_| 0.0));
@@ -86,10 +92,18 @@ impl Gate {
             probes: Probes::of(provider.clone()),
             resumed: Notify::new(),
         });
-        Self { provider, windows: WINDOWS.map(Window::new), rate_per_s, retry_after_max: None, followed: AtomicI64::new(-1), core }
+        Self {
+            provider,
+            windows: WINDOWS.map(Window::new),
+            rate_per_s,
+            retry_after_max: None,
+            followed: AtomicI64::new(-1),
+            core,
+        }
     }
 
-    /// Room for `targets` of a user in memory, if that leaves others theirs and the provider takes calls for tokens.
+    /// Room for `targets` of a user in memory, if that leaves others theirs and the provider takes calls for
+    /// tokens.
     pub fn reserve(&self, lane: Lane, party: Party, targets: usize) -> Option<Room> {
         if self.core.state().health.breaker(false).appetite(Instant::now()) < targets {
             return None;
@@ -109,7 +123,9 @@ impl Gate {
         let room = match lane {
             // However full it is, a retry of one user comes in beside the floods of others.
             Lane::Interactive => free.saturating_sub(KEPT).max(free / 4),
-            Lane::Mass => free.saturating_sub(WINDOWS[1] - mass_window(state.lanes.rate(), state.health.pace(self.core.slots, now))),
+            Lane::Mass => free.saturating_sub(
+                WINDOWS[1] - mass_window(state.lanes.rate(), state.health.pace(self.core.slots, now)),
+            ),
         };
         room.min(state.health.breaker(wide).appetite(now))
     }
@@ -140,7 +156,8 @@ impl Gate {
         self.core.state().health.held_for(Instant::now())
     }
 
-    /// Waits for its turn to make a call of `requests` requests; `None` where the provider is to be left alone.
+    /// Waits for its turn to make a call of `requests` requests; `None` where the provider is to be left
+    /// alone.
     pub async fn enter(&self, lane: Lane, party: Party, wide: bool, requests: u32) -> Option<Pass> {
         let (turn, wait) = oneshot::channel();
         self.core.state().lanes.wait(Call { lane, party, wide, requests }, turn);
@@ -176,8 +193,8 @@ impl Gate {
         self.retry_after_max
     }
 
-    /// Ends the wait if `order` is news. What was ordered before this worker looked for the first time is not: its breakers had just begun. Returns whether
-    /// it is followed now.
+    /// Ends the wait if `order` is news. What was ordered before this worker looked for the first time is
+    /// not: its breakers had just begun. Returns whether it is followed now.
     pub fn follow(&self, order: i64) -> bool {
         let before = self.followed.fetch_max(order, Ordering::Relaxed);
         let is_news = (0..order).contains(&before);
@@ -197,10 +214,12 @@ impl Gate {
     }
 }
 
-/// Most targets of mass revocations in memory, at a rate that is this worker's share and at a pace that the slots allow, both a second.
+/// Most targets of mass revocations in memory, at a rate that is this worker's share and at a pace that the
+/// slots allow, both a second.
 fn mass_window(rate: Option<f64>, pace: Option<f64>) -> usize {
     let work = |per_s: f64, least| ((per_s * AHEAD.as_secs_f64()) as usize).clamp(least, WINDOWS[1]);
-    let (at_rate, at_pace) = (rate.map(|rate| work(rate, LEAST_AT_RATE)), pace.map(|pace| work(pace, LEAST_AT_PACE)));
+    let (at_rate, at_pace) =
+        (rate.map(|rate| work(rate, LEAST_AT_RATE)), pace.map(|pace| work(pace, LEAST_AT_PACE)));
     at_rate.into_iter().chain(at_pace).min().unwrap_or(LEAST_AT_PACE)
 }
 
@@ -214,7 +233,8 @@ fn dispatch(core: &Arc<Core>) {
 
 fn hand(turn: oneshot::Sender<Pass>, pass: Pass) {
     if let Err(mut pass) = turn.send(pass) {
-        // Gone this very moment. Dropping it would dispatch again from within, one call deeper for each that is gone.
+        // Gone this very moment. Dropping it would dispatch again from within, one call deeper for each that
+        // is gone.
         pass.give_back();
     }
 }

@@ -1,7 +1,8 @@
-//! How the calls to a provider fare that are made with one credential: their breaker, their record, the last good and the last bad news.
+//! How the calls to a provider fare that are made with one credential: their breaker, their record, the last
+//! good and the last bad news.
 //!
-//! Tokens are revoked as the OAuth client; sessions and subjects mostly with an administrator's credentials. A role that is missing there must not pause
-//! the logouts that need none, so each has a breaker of its own.
+//! Tokens are revoked as the OAuth client; sessions and subjects mostly with an administrator's credentials.
+//! A role that is missing there must not pause the logouts that need none, so each has a breaker of its own.
 
 use std::time::{Duration, Instant};
 
@@ -61,8 +62,9 @@ impl Healths {
         &mut self.0[usize::from(wide)].breaker
     }
 
-    /// Of `slots`, how many are open for tokens and how many for wide calls. While nothing but doubt comes back, no crowd follows those who are in it; a few
-    /// do, because one of them may be the success that says that it is not us.
+    /// Of `slots`, how many are open for tokens and how many for wide calls. While nothing but doubt comes
+    /// back, no crowd follows those who are in it; a few do, because one of them may be the success that says
+    /// that it is not us.
     pub(super) fn open_slots(&self, slots: usize, now: Instant) -> [usize; 2] {
         self.0.each_ref().map(|health| {
             let open = health.breaker.open_slots(slots, now);
@@ -76,7 +78,8 @@ impl Healths {
         *undecided = undecided.saturating_sub(1);
     }
 
-    /// How many calls `slots` make a second when all are in use, as long as calls took lately; `None` without calls.
+    /// How many calls `slots` make a second when all are in use, as long as calls took lately; `None` without
+    /// calls.
     pub(super) fn pace(&self, slots: usize, now: Instant) -> Option<f64> {
         let calls = self.0.iter().map(|health| health.calls.recent(now).calls).sum::<u64>();
         let busy = self.0.iter().map(|health| health.calls.busy(now).as_secs_f64()).sum::<f64>();
@@ -93,10 +96,16 @@ impl Healths {
         self.0.iter_mut().for_each(|health| health.breaker.hold(wait, now));
     }
 
-    /// A target's redirect, while a probe can tell whether everybody is redirected: it is in doubt, because a firewall may send only this target away.
+    /// A target's redirect, while a probe can tell whether everybody is redirected: it is in doubt, because a
+    /// firewall may send only this target away.
     pub(super) fn redirect_in_doubt(&self, wide: bool, answer: Answer) -> Answer {
-        let is_redirect = answer.verdict == Verdict::Misconfigured && matches!(answer.http_status, Some(300..=399));
-        if is_redirect && self.0[usize::from(wide)].doubts.trusts_probe() { Answer { verdict: Verdict::Doubted, ..answer } } else { answer }
+        let is_redirect =
+            answer.verdict == Verdict::Misconfigured && matches!(answer.http_status, Some(300..=399));
+        if is_redirect && self.0[usize::from(wide)].doubts.trusts_probe() {
+            Answer { verdict: Verdict::Doubted, ..answer }
+        } else {
+            answer
+        }
     }
 
     /// Learns from an answer; logs when the breaker's state changes.
@@ -110,7 +119,13 @@ impl Healths {
     }
 
     /// What a probe means that was made from `began` on; logs when the breaker's state changes.
-    pub(super) fn probed(&mut self, provider: &str, wide: bool, probed: Option<Probed>, began: Instant) -> Finding {
+    pub(super) fn probed(
+        &mut self,
+        provider: &str,
+        wide: bool,
+        probed: Option<Probed>,
+        began: Instant,
+    ) -> Finding {
         let (now, health) = (Instant::now(), &mut self.0[usize::from(wide)]);
         let Some(probed) = probed else { return Finding::Nothing };
         let finding = health.doubts.probed(probed, began, now);
@@ -131,7 +146,14 @@ impl Healths {
     }
 
     /// Decides on an answer in doubt. What a probe showed has been learnt already.
-    pub(super) fn rule(&mut self, provider: &str, wide: bool, doubt: Doubt, answer: Answer, finding: Finding) -> Answer {
+    pub(super) fn rule(
+        &mut self,
+        provider: &str,
+        wide: bool,
+        doubt: Doubt,
+        answer: Answer,
+        finding: Finding,
+    ) -> Answer {
         let ruling = self.0[usize::from(wide)].doubts.rule(doubt, finding);
         let answer = ruling.applied(answer, wide);
         if let Ruling::Us { by_probe: false } = ruling {
@@ -152,7 +174,9 @@ impl Healths {
 
     /// A provider that asks to be left alone asks it of everybody.
     fn share_hold(&mut self, wide: bool, answer: &Answer, now: Instant) {
-        if let (Verdict::Transient, Some(wait)) = (answer.verdict, answer.retry_after.filter(|wait| !wait.is_zero())) {
+        if let (Verdict::Transient, Some(wait)) =
+            (answer.verdict, answer.retry_after.filter(|wait| !wait.is_zero()))
+        {
             self.breaker_mut(!wide).hold(wait, now);
         }
     }
@@ -165,12 +189,24 @@ impl Healths {
     /// What this worker sees of the provider: the worse of both, and all calls.
     pub(super) fn status(&self, provider: &str, now: Instant, clock: &Clock) -> ProviderStatus {
         let (worse, records) = (self.worse(), self.0.each_ref().map(|health| &health.calls));
-        let sum = |count: fn(&Calls, Instant) -> u64| i64::try_from(records.map(|calls| count(calls, now)).iter().sum::<u64>());
+        let sum = |count: fn(&Calls, Instant) -> u64| {
+            i64::try_from(records.map(|calls| count(calls, now)).iter().sum::<u64>())
+        };
         ProviderStatus {
             provider: provider.to_owned(),
             breaker: worse.breaker.name(),
-            last_success_at: self.0.iter().filter_map(|health| health.last_success_at).max().map(|at| clock.at(at)),
-            last_failure_at: self.0.iter().filter_map(|health| health.last_failure_at).max().map(|at| clock.at(at)),
+            last_success_at: self
+                .0
+                .iter()
+                .filter_map(|health| health.last_success_at)
+                .max()
+                .map(|at| clock.at(at)),
+            last_failure_at: self
+                .0
+                .iter()
+                .filter_map(|health| health.last_failure_at)
+                .max()
+                .map(|at| clock.at(at)),
             last_error: worse.last_error.clone(),
             calls_5m: sum(|calls, now| calls.all(now).calls).unwrap_or(i64::MAX),
             failures_5m: sum(|calls, now| calls.all(now).failures).unwrap_or(i64::MAX),
@@ -265,7 +301,8 @@ fn log(provider: &str, wide: bool, breaker: &str, answer: &Answer) {
             calls,
             breaker,
             error,
-            "provider left alone: its targets wait and spend no attempt until a probe is answered or its Retry-After has passed"
+            "provider left alone: its targets wait and spend no attempt until a probe is answered or its \
+                Retry-After has passed"
         );
     } else {
         tracing::info!(provider, calls, breaker, "provider answers again");

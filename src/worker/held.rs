@@ -1,11 +1,13 @@
-//! What this worker has in memory of all that is leased to it. What is leased and not here was lost on the way: a commit whose answer never came.
+//! What this worker has in memory of all that is leased to it. What is leased and not here was lost on the
+//! way: a commit whose answer never came.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::target::TargetId;
 
-/// The targets in memory; clones share them. Counted, because a target may be claimed again before all of its last hold is dropped.
+/// The targets in memory; clones share them. Counted, because a target may be claimed again before all of its
+/// last hold is dropped.
 #[derive(Clone, Default)]
 pub struct Held(Arc<Mutex<HashMap<TargetId, u32>>>);
 

@@ -1,6 +1,8 @@
-//! What this worker knows of the incidents under way: how operators steer them, and how much of each it may do.
+//! What this worker knows of the incidents under way: how operators steer them, and how much of each it may
+//! do.
 //!
-//! Looked up in Postgres a few times a second, so that a pause, a throttle or an approval takes effect on every worker within that time.
+//! Looked up in Postgres a few times a second, so that a pause, a throttle or an approval takes effect on
+//! every worker within that time.
 
 mod fuse;
 mod incident;
@@ -96,8 +98,15 @@ impl Incidents {
         self.lock().get(name).is_some_and(|incident| incident.seen().fuse.is_known())
     }
 
-    /// Counts an event that has come. `found` is what was read for it where it was not known. See [`Incident::arrive`].
-    pub(super) fn arrive(&self, name: &str, found: Option<ActiveIncident>, order: &Ordered, above: i64) -> (Arrival, bool) {
+    /// Counts an event that has come. `found` is what was read for it where it was not known. See
+    /// [`Incident::arrive`].
+    pub(super) fn arrive(
+        &self,
+        name: &str,
+        found: Option<ActiveIncident>,
+        order: &Ordered,
+        above: i64,
+    ) -> (Arrival, bool) {
         // Under the lock, so that no look forgets the incident meanwhile.
         let mut known = self.lock();
         let incident = known.entry(name.to_owned()).or_insert_with(|| Incident::new(name));
@@ -114,7 +123,8 @@ impl Incidents {
 
     /// What to claim of each incident that runs, of `room` targets in all.
     pub fn shares(&self, room: usize) -> Vec<Share> {
-        let running: Vec<_> = self.lock().values().filter(|incident| incident.may_be_revoked()).cloned().collect();
+        let running: Vec<_> =
+            self.lock().values().filter(|incident| incident.may_be_revoked()).cloned().collect();
         let mut shares: Vec<_> = running.into_iter().map(Incident::share).collect();
         shares.retain(|share| share.most > 0 && !share.providers.is_empty());
         let each = (room / shares.len().max(1)).max(1);

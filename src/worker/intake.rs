@@ -1,6 +1,8 @@
-//! Step 1: parse; hand bad input to `refuse`; publish the denial at once, whatever state Postgres and the provider are in.
+//! Step 1: parse; hand bad input to `refuse`; publish the denial at once, whatever state Postgres and the
+//! provider are in.
 //!
-//! The denial of a mass revocation that needs a second person is withheld: step 2 records it, and `steer` publishes it once it is approved.
+//! The denial of a mass revocation that needs a second person is withheld: step 2 records it, and `steer`
+//! publishes it once it is approved.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -28,8 +30,8 @@ use crate::store::{ActiveIncident, Approval};
 /// How long a mass revocation waits to learn, right after the start, whether its incident is known.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Most events of one queue whose denials are on their way at once: what is on its way is in nobody's turn any more. More than the broker confirms within its
-/// usual answer.
+/// Most events of one queue whose denials are on their way at once: what is on its way is in nobody's turn
+/// any more. More than the broker confirms within its usual answer.
 const DENIALS: usize = 1024;
 
 /// What any message costs of its user's share, in bytes of its body: empty ones are work, too.
@@ -82,7 +84,8 @@ pub(super) struct Taken {
 }
 
 impl Taken {
-    /// Where it is accepted: what opens an incident waits for others that do, and ordinary logouts do not wait for it.
+    /// Where it is accepted: what opens an incident waits for others that do, and ordinary logouts do not
+    /// wait for it.
     fn lane(&self) -> Lane {
         if self.excess.is_some() { Lane::Mass } else { self.event.lane() }
     }
@@ -90,7 +93,8 @@ impl Taken {
 
 /// Runs until the deliveries of one queue end.
 pub(super) async fn run(worker: Arc<Worker>, mut deliveries: mpsc::UnboundedReceiver<Received>, next: Next) {
-    let (mut waiting, denials, aside) = (Shares::default(), Arc::new(Semaphore::new(DENIALS)), Arc::new(Semaphore::new(1)));
+    let (mut waiting, denials, aside) =
+        (Shares::default(), Arc::new(Semaphore::new(DENIALS)), Arc::new(Semaphore::new(1)));
     loop {
         // Once stopped, what is not yet parsed stays unacknowledged, for the next worker.
         let (mut received, turn) = tokio::select! {
@@ -105,7 +109,8 @@ pub(super) async fn run(worker: Arc<Worker>, mut deliveries: mpsc::UnboundedRece
         match event::parse(received.body.bytes(), &received.origin, &worker.rules, worker.clock.now()) {
             Ok(event) => {
                 received.weigh(event.targets.len());
-                // What may have to wait for Postgres to learn of its incident: one after the other, and no logout behind it.
+                // What may have to wait for Postgres to learn of its incident: one after the other, and no
+                // logout behind it.
                 if event.incident.is_some() && *received.origin.queue == *LOGOUT_QUEUE {
                     let (worker, next, aside) = (worker.clone(), next.clone(), aside.clone());
                     worker.clone().tasks.spawn(async move {
@@ -127,14 +132,17 @@ pub(super) async fn run(worker: Arc<Worker>, mut deliveries: mpsc::UnboundedRece
     }
 }
 
-/// Whoever's turn it is of what has arrived: of each user as many bytes as of the others, so that a flood is not in front of everybody else's denials.
+/// Whoever's turn it is of what has arrived: of each user as many bytes as of the others, so that a flood is
+/// not in front of everybody else's denials.
 async fn next_of(
     deliveries: &mut mpsc::UnboundedReceiver<Received>,
     waiting: &mut Shares<Received, 1>,
     denials: &Arc<Semaphore>,
 ) -> Option<(Received, OwnedSemaphorePermit)> {
     let turn = denials.clone().acquire_owned().await.ok()?;
-    waiting.gather(deliveries, |received| (received.origin.party(), LEAST_COST + received.body.bytes().len())).await?;
+    waiting
+        .gather(deliveries, |received| (received.origin.party(), LEAST_COST + received.body.bytes().len()))
+        .await?;
     // What waits here is had without waiting: others of this thread have their turn, too.
     tokio::task::coop::consume_budget().await;
     Some((waiting.take(0)?, turn))
@@ -144,10 +152,15 @@ async fn take(worker: &Arc<Worker>, received: Received, mut event: LogoutEvent, 
     let content_sha256 = event::content(&event);
     let (mut approval, arrival) = approval(worker, &received.origin, &event).await.unzip();
     let is_withheld = approval.as_ref().is_some_and(|approval| approval.withheld);
-    let mut excess = if is_withheld { None } else { excess::take_out(worker, &received.origin, &mut event, content_sha256) };
+    let mut excess = if is_withheld {
+        None
+    } else {
+        excess::take_out(worker, &received.origin, &mut event, content_sha256)
+    };
     if event.targets.is_empty() {
         // All of it waits.
-        (event, approval) = excess.take().map_or((event, approval), |excess| (excess.event, Some(excess.approval)));
+        (event, approval) =
+            excess.take().map_or((event, approval), |excess| (excess.event, Some(excess.approval)));
     } else if excess.is_some() && approval.is_some() {
         let order = ordered(&worker.approval, &event);
         approval = Some(order.approval(worker.approval.above_targets, false, senders(&received.origin)));
@@ -158,11 +171,23 @@ async fn take(worker: &Arc<Worker>, received: Received, mut event: LogoutEvent, 
     };
     let body_sha256 = sha256(received.body.bytes());
     let (party, row) = (received.origin.party(), worker.clock.row_id());
-    Taken { received, event, party, row, body_sha256, content_sha256, denial, approval, is_database_time: true, arrival, excess }
+    Taken {
+        received,
+        event,
+        party,
+        row,
+        body_sha256,
+        content_sha256,
+        denial,
+        approval,
+        is_database_time: true,
+        arrival,
+        excess,
+    }
 }
 
-/// Whether a second person is needed. Postgres is asked where the incident is not known here, but not waited for: denials go out while it is away. It has
-/// the last word on what is revoked.
+/// Whether a second person is needed. Postgres is asked where the incident is not known here, but not waited
+/// for: denials go out while it is away. It has the last word on what is revoked.
 async fn approval(worker: &Worker, origin: &Origin, event: &LogoutEvent) -> Option<(Approval, Arrival)> {
     let name = event.incident.as_deref()?;
     if tokio::time::timeout(PATIENCE, worker.incidents.known()).await.is_err() {
@@ -197,7 +222,11 @@ async fn find(worker: &Worker, name: &str) -> Option<ActiveIncident> {
 fn ordered(rules: &ApprovalRules, event: &LogoutEvent) -> Ordered {
     let kinds = || event.targets.iter().map(|target| target.selector.kind());
     let count = |targets: usize| i64::try_from(targets).unwrap_or(i64::MAX);
-    let declared = event.incident_kinds.iter().filter(|(kind, _)| rules.kinds.contains(kind)).map(|(_, targets)| *targets);
+    let declared = event
+        .incident_kinds
+        .iter()
+        .filter(|(kind, _)| rules.kinds.contains(kind))
+        .map(|(_, targets)| *targets);
     let targets = count(event.targets.len());
     Ordered {
         asks: rules.kinds_asking(kinds().chain(event.incident_kinds.iter().map(|(kind, _)| *kind))),
@@ -208,7 +237,11 @@ fn ordered(rules: &ApprovalRules, event: &LogoutEvent) -> Ordered {
     }
 }
 
-fn deny(worker: &Arc<Worker>, event: &LogoutEvent, (turn, began): Turn) -> JoinHandle<Option<OffsetDateTime>> {
+fn deny(
+    worker: &Arc<Worker>,
+    event: &LogoutEvent,
+    (turn, began): Turn,
+) -> JoinHandle<Option<OffsetDateTime>> {
     let messages = requested(worker, event);
     let worker = worker.clone();
     tokio::spawn(async move {
@@ -222,15 +255,20 @@ fn deny(worker: &Arc<Worker>, event: &LogoutEvent, (turn, began): Turn) -> JoinH
 
 /// Publishes a denial; returns when the broker has confirmed it, `None` if the worker stopped first.
 pub(super) async fn deliver(worker: &Worker, messages: &[Outgoing]) -> Option<OffsetDateTime> {
-    for delivered in futures::future::join_all(messages.iter().map(|message| worker.publisher.deliver(message))).await {
+    for delivered in
+        futures::future::join_all(messages.iter().map(|message| worker.publisher.deliver(message))).await
+    {
         delivered.ok()?;
     }
     Some(worker.clock.now())
 }
 
 pub(super) fn requested(worker: &Worker, event: &LogoutEvent) -> Vec<Outgoing> {
-    let entries =
-        event.targets.iter().filter_map(|target| Some((target.provider.to_string(), entry_of(target, event.not_before)?))).collect();
+    let entries = event
+        .targets
+        .iter()
+        .filter_map(|target| Some((target.provider.to_string(), entry_of(target, event.not_before)?)))
+        .collect();
     let reference = EventRef { source: event.source.clone(), id: event.id.clone() };
     worker.composer.invalidations(Phase::Requested, &reference, event.incident.as_deref(), entries)
 }
@@ -243,6 +281,7 @@ pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
 
 /// Notes for the record that an event's denial is confirmed.
 pub(super) fn note_denied(worker: &Worker, row: Uuid, at: OffsetDateTime) {
-    // No recorder: the process is ending; the next worker finds the event not known to be denied and denies it again.
+    // No recorder: the process is ending; the next worker finds the event not known to be denied and denies
+    // it again.
     drop(worker.notes.send(Note::Denied(row, at)));
 }

@@ -47,7 +47,8 @@ pub struct HandBack {
     _hold: Hold,
 }
 
-/// One leased target. Dropping it without settling hands it back: due now, for whoever claims it, its attempt not counted.
+/// One leased target. Dropping it without settling hands it back: due now, for whoever claims it, its attempt
+/// not counted.
 pub struct Job {
     /// Its identity.
     pub id: TargetId,
@@ -82,7 +83,19 @@ impl Job {
     ) -> Self {
         let (hold, back) = (Some(worker.held.hold(id)), Some(worker.notes.clone()));
         let seat = context.incident.as_deref().map(|name| worker.incidents.of(name).seat());
-        Self { id, attempt, target, standing, context, seat, moved: None, since: Instant::now(), hold, back, _room: room }
+        Self {
+            id,
+            attempt,
+            target,
+            standing,
+            context,
+            seat,
+            moved: None,
+            since: Instant::now(),
+            hold,
+            back,
+            _room: room,
+        }
     }
 
     /// The cutoff of a wide target: its event's, or the later one.
@@ -101,7 +114,12 @@ impl Drop for Job {
     fn drop(&mut self) {
         if let (Some(back), Some(hold)) = (self.back.take(), self.hold.take()) {
             // No recorder: the process is ending, and the lease is taken over.
-            drop(back.send(Note::HandBack(HandBack { id: self.id, attempt: self.attempt, since: self.since, _hold: hold })));
+            drop(back.send(Note::HandBack(HandBack {
+                id: self.id,
+                attempt: self.attempt,
+                since: self.since,
+                _hold: hold,
+            })));
         }
     }
 }

@@ -1,9 +1,10 @@
 //! Who calls a provider next: pure decisions over slots, a rate, and two lanes of waiting calls.
 //!
-//! In each lane the broker users whose calls wait have equal shares, and of one user's calls the one that came first goes first. Calls for tokens and wide
-//! calls, for whole sessions and subjects, have breakers of their own.
-//! Mass revocations never take the last quarter of the slots, and of what both lanes wait for, ordinary logouts come first; but every eighth call is a
-//! mass revocation's, so that a busy day does not stop an incident.
+//! In each lane the broker users whose calls wait have equal shares, and of one user's calls the one that
+//! came first goes first. Calls for tokens and wide calls, for whole sessions and subjects, have breakers of
+//! their own. Mass revocations never take the last quarter of the slots, and of what both lanes wait for,
+//! ordinary logouts come first; but every eighth call is a mass revocation's, so that a busy day does not
+//! stop an incident.
 
 use std::time::{Duration, Instant};
 
@@ -43,7 +44,8 @@ pub(super) struct Call {
     pub(super) requests: u32,
 }
 
-/// The calls that wait for one provider, and what is left for them; by lane, and there by whether they are wide.
+/// The calls that wait for one provider, and what is left for them; by lane, and there by whether they are
+/// wide.
 pub(super) struct Lanes<W> {
     slots: usize,
     in_use: [[usize; 2]; 2],
@@ -71,7 +73,14 @@ fn most_mass(slots: usize) -> usize {
 impl<W> Lanes<W> {
     /// All slots free.
     pub(super) fn new(slots: usize, now: Instant) -> Self {
-        Self { slots, in_use: Default::default(), waiting: Default::default(), passed_over: 0, rate: None, paid_until: now }
+        Self {
+            slots,
+            in_use: Default::default(),
+            waiting: Default::default(),
+            passed_over: 0,
+            rate: None,
+            paid_until: now,
+        }
     }
 
     /// From now on at most so many requests a second.
@@ -106,9 +115,12 @@ impl<W> Lanes<W> {
         self.in_use[index(call.lane)][usize::from(call.wide)] -= 1;
     }
 
-    /// What is to be done; a call counts as under way from here on. `open`: so many slots are open, of those that there are, for tokens and for wide calls.
+    /// What is to be done; a call counts as under way from here on. `open`: so many slots are open, of those
+    /// that there are, for tokens and for wide calls.
     pub(super) fn next(&mut self, open: [usize; 2], now: Instant) -> Next<W> {
-        let Some((lane, wide)) = self.choose(open.map(|open| open.min(self.slots))) else { return Next::Idle };
+        let Some((lane, wide)) = self.choose(open.map(|open| open.min(self.slots))) else {
+            return Next::Idle;
+        };
         if let Some(at) = self.allowed_at(now) {
             return Next::At(at);
         }

@@ -6,9 +6,10 @@
 //! 3. `revoke`: call the provider, refresh tokens first, through its `gate`
 //! 4. `record`: publish the confirmation; commit attempts and results
 //!
-//! Beside it, `claim` takes up retries, what others left and what waits in incidents, `steer` follows what operators do with those, `upkeep` keeps leases,
-//! takeovers and confirmations going, and `reports` writes down what verifiers say of themselves. `beats` tells verifiers that the feed is alive, in
-//! its `turn` among the workers, and `fold` keeps their start short.
+//! Beside it, `claim` takes up retries, what others left and what waits in incidents, `steer` follows what
+//! operators do with those, `upkeep` keeps leases, takeovers and confirmations going, and `reports` writes
+//! down what verifiers say of themselves. `beats` tells verifiers that the feed is alive, in its `turn` among
+//! the workers, and `fold` keeps their start short.
 
 mod accept;
 mod beats;
@@ -152,11 +153,15 @@ pub struct Channels {
 }
 
 impl Worker {
-    /// Runs every step until `stop`; returns when what was in flight is done. The recorder ends when the last job has reported.
+    /// Runs every step until `stop`; returns when what was in flight is done. The recorder ends when the last
+    /// job has reported.
     pub fn start(self: &Arc<Self>, channels: Channels, migrate: bool) -> Steps {
-        let ((interactive, logouts), (mass, revocations)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
+        let ((interactive, logouts), (mass, revocations)) =
+            (mpsc::unbounded_channel(), mpsc::unbounded_channel());
         let next = intake::Next { interactive, mass };
-        let intakes = channels.deliveries.map(|deliveries| tokio::spawn(intake::run(self.clone(), deliveries, next.clone())));
+        let intakes = channels
+            .deliveries
+            .map(|deliveries| tokio::spawn(intake::run(self.clone(), deliveries, next.clone())));
         let accepts = [(Lane::Interactive, logouts), (Lane::Mass, revocations)]
             .map(|(lane, events)| tokio::spawn(accept::run(self.clone(), lane, events)));
         Steps {
@@ -197,7 +202,8 @@ impl Worker {
         self.number.get().copied().unwrap_or(WorkerNo(0))
     }
 
-    /// Learns what time it is from a look at the database's clock; says so once when this machine's clock goes wrong, and when it is right again.
+    /// Learns what time it is from a look at the database's clock; says so once when this machine's clock
+    /// goes wrong, and when it is right again.
     fn learn_time(&self, reading: Reading) {
         let turn = self.clock.learn(reading);
         let Some(offset) = self.clock.offset() else { return };
@@ -205,9 +211,12 @@ impl Worker {
         match turn {
             Some(Turn::WentOff) => tracing::error!(
                 ahead_ms,
-                "this machine's clock differs from the database's; times are taken from the database, but its time service needs a look"
+                "this machine's clock differs from the database's; times are taken from the database, but \
+                    its time service needs a look"
             ),
-            Some(Turn::CameBack) => tracing::info!(ahead_ms, "this machine's clock agrees with the database's again"),
+            Some(Turn::CameBack) => {
+                tracing::info!(ahead_ms, "this machine's clock agrees with the database's again")
+            }
             None => {}
         }
     }
@@ -219,7 +228,10 @@ impl Worker {
                 self.returns.send_replace(0);
                 tracing::info!("database answers again");
             } else {
-                tracing::error!("database does not answer; deliveries are held, denials go on until amqp.bytes_in_hand is used");
+                tracing::error!(
+                    "database does not answer; deliveries are held, denials go on until amqp.bytes_in_hand \
+                        is used"
+                );
             }
         }
         up

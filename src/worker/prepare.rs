@@ -1,4 +1,5 @@
-//! Before the commit of step 2: what becomes of each target, room in memory for those that are taken on at once, and tokens sealed.
+//! Before the commit of step 2: what becomes of each target, room in memory for those that are taken on at
+//! once, and tokens sealed.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -53,8 +54,8 @@ pub(super) fn prepare(worker: &Worker, taken: Taken) -> Option<Prepared> {
     Some(Prepared { taken, targets, excess, room })
 }
 
-/// Room in memory for the event's targets, provider by provider: all of a provider's or none, so that refresh tokens stay first.
-/// An incident's wait for their turn.
+/// Room in memory for the event's targets, provider by provider: all of a provider's or none, so that refresh
+/// tokens stay first. An incident's wait for their turn.
 fn reserve(worker: &Worker, event: &LogoutEvent, party: Party) -> Vec<(Arc<str>, Room)> {
     let mut room: Vec<(Arc<str>, Room)> = Vec::new();
     if event.incident.is_some() {
@@ -64,7 +65,11 @@ fn reserve(worker: &Worker, event: &LogoutEvent, party: Party) -> Vec<(Arc<str>,
     for target in &event.targets {
         if seen.insert(target.provider.clone())
             && let Some(gate) = worker.gates.get(&target.provider)
-            && let Some(permit) = gate.reserve(event.lane(), party, event.targets.iter().filter(|t| t.provider == target.provider).count())
+            && let Some(permit) = gate.reserve(
+                event.lane(),
+                party,
+                event.targets.iter().filter(|t| t.provider == target.provider).count(),
+            )
         {
             room.push((target.provider.clone(), permit));
         }

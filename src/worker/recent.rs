@@ -1,5 +1,5 @@
-//! What was published in the last minute for events that are older than that: a broker that lost power may have lost it, and the look for what to
-//! publish again goes by the events' age.
+//! What was published in the last minute for events that are older than that: a broker that lost power may
+//! have lost it, and the look for what to publish again goes by the events' age.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};

@@ -1,4 +1,5 @@
-//! Step 4: tell verifiers what is confirmed, then commit attempts and results. Many share one commit; a failed commit repeats the writing, never the work.
+//! Step 4: tell verifiers what is confirmed, then commit attempts and results. Many share one commit; a
+//! failed commit repeats the writing, never the work.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -22,7 +23,8 @@ const BATCH: usize = 512;
 const COMMITS: usize = 2;
 /// How long a note that alone deserves no commit waits for company.
 const PATIENCE: Duration = Duration::from_millis(100);
-/// How long a result waits for the broker to confirm its `confirmed` message. Past that it is recorded without, and published again later.
+/// How long a result waits for the broker to confirm its `confirmed` message. Past that it is recorded
+/// without, and published again later.
 const CONFIRM_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Something for the record.
@@ -85,7 +87,8 @@ pub(super) async fn run(worker: Arc<Worker>, mut notes: mpsc::UnboundedReceiver<
     drop(commits.acquire_many(COMMITS as u32).await);
 }
 
-/// What has arrived; waits a little longer where it is denials only. `None` when the worker has stopped and nothing is left.
+/// What has arrived; waits a little longer where it is denials only. `None` when the worker has stopped and
+/// nothing is left.
 async fn next(notes: &mut mpsc::UnboundedReceiver<Note>, worker: &Worker) -> Option<Batch> {
     let mut batch = Vec::with_capacity(BATCH);
     tokio::select! {
@@ -127,10 +130,20 @@ async fn confirm(worker: &Worker, finished: &[Finished]) -> HashMap<TargetId, Of
     }
     let published = events.into_values().map(|jobs| async move {
         let context = &jobs[0].context;
-        let entries =
-            jobs.iter().filter_map(|job| Some((job.target.provider.to_string(), entry_of(&job.target, job.not_before())?))).collect();
-        let messages = worker.composer.invalidations(Phase::Confirmed, &context.reference, context.incident.as_deref(), entries);
-        let all = futures::future::join_all(messages.iter().map(|message| worker.publisher.invalidate(message)));
+        let entries = jobs
+            .iter()
+            .filter_map(|job| {
+                Some((job.target.provider.to_string(), entry_of(&job.target, job.not_before())?))
+            })
+            .collect();
+        let messages = worker.composer.invalidations(
+            Phase::Confirmed,
+            &context.reference,
+            context.incident.as_deref(),
+            entries,
+        );
+        let all =
+            futures::future::join_all(messages.iter().map(|message| worker.publisher.invalidate(message)));
         match tokio::time::timeout(CONFIRM_PATIENCE, all).await {
             Ok(results) if results.iter().all(Result::is_ok) => jobs,
             _ => Vec::new(),
@@ -169,8 +182,13 @@ fn closing(finished: &Finished, confirmed: &HashMap<TargetId, OffsetDateTime>) -
     }
 }
 
-/// Writes closings; where Postgres refuses them for their content, in halves, so that one bad row does not hold up the others.
-async fn record(worker: &Worker, closings: &[Closing], denied: &[(Uuid, OffsetDateTime)]) -> Result<Vec<TargetId>, StoreError> {
+/// Writes closings; where Postgres refuses them for their content, in halves, so that one bad row does not
+/// hold up the others.
+async fn record(
+    worker: &Worker,
+    closings: &[Closing],
+    denied: &[(Uuid, OffsetDateTime)],
+) -> Result<Vec<TargetId>, StoreError> {
     match worker.store.record(worker.number(), closings, denied).await {
         Err(error) if !error.is_passing() && closings.len() > 1 => {
             let (left, right) = closings.split_at(closings.len() / 2);
@@ -179,7 +197,8 @@ async fn record(worker: &Worker, closings: &[Closing], denied: &[(Uuid, OffsetDa
             Ok(written)
         }
         Err(error) if !error.is_passing() && closings.len() == 1 => {
-            tracing::error!(%error, revocation_id = %closings[0].attempt.id, "the database refuses a result; its target is tried again");
+            tracing::error!(%error, revocation_id = %closings[0].attempt.id, "the database refuses a result; \
+                its target is tried again");
             if denied.is_empty() { Ok(Vec::new()) } else { Box::pin(record(worker, &[], denied)).await }
         }
         result => result,
@@ -187,13 +206,19 @@ async fn record(worker: &Worker, closings: &[Closing], denied: &[(Uuid, OffsetDa
 }
 
 async fn release(worker: &Worker, handed_back: &[HandBack]) -> Result<(), StoreError> {
-    let release = |back: &HandBack| Release { id: back.id, attempt: back.attempt, held_for: back.since.elapsed() };
+    let release =
+        |back: &HandBack| Release { id: back.id, attempt: back.attempt, held_for: back.since.elapsed() };
     let releases: Vec<_> = handed_back.iter().map(release).collect();
     worker.store.release(worker.number(), &releases).await
 }
 
-/// Repeats a write until Postgres has taken it. What it refuses for good is given up with an alarm; `upkeep` frees its targets.
-async fn persist<T, F: Future<Output = Result<T, StoreError>>>(worker: &Worker, what: &str, write: impl Fn() -> F) -> Option<T> {
+/// Repeats a write until Postgres has taken it. What it refuses for good is given up with an alarm; `upkeep`
+/// frees its targets.
+async fn persist<T, F: Future<Output = Result<T, StoreError>>>(
+    worker: &Worker,
+    what: &str,
+    write: impl Fn() -> F,
+) -> Option<T> {
     let (mut failures, schedule) = (0, Schedule::reconnecting());
     loop {
         match write().await {
@@ -202,7 +227,8 @@ async fn persist<T, F: Future<Output = Result<T, StoreError>>>(worker: &Worker, 
                 return Some(done);
             }
             Err(error) if !error.is_passing() => {
-                tracing::error!(%error, what, "the database refused a record; it is given up, and its targets are tried again");
+                tracing::error!(%error, what, "the database refused a record; it is given up, and its \
+                    targets are tried again");
                 return None;
             }
             Err(error) => {

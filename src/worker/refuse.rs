@@ -1,7 +1,9 @@
-//! What becomes of messages that are no valid events: a row, a place in `revocation.dead`, then the acknowledgement.
+//! What becomes of messages that are no valid events: a row, a place in `revocation.dead`, then the
+//! acknowledgement.
 //!
-//! Rows are written many at a time, on one connection to Postgres and beside everything else: refusals hold up no event. Of each broker user as many
-//! as of the others, so that nobody's single refusal waits behind the thousands of another.
+//! Rows are written many at a time, on one connection to Postgres and beside everything else: refusals hold
+//! up no event. Of each broker user as many as of the others, so that nobody's single refusal waits behind
+//! the thousands of another.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,7 +24,8 @@ use crate::store::{Rejected, StoreError};
 /// Most rows a statement.
 const BATCH: usize = 256;
 
-/// Most messages that are tried again and again, in hand. The others that `revocation.dead` does not take are set aside.
+/// Most messages that are tried again and again, in hand. The others that `revocation.dead` does not take are
+/// set aside.
 const RETRIED: usize = 256;
 /// How often one that is set aside looks whether any of them is left.
 const LOOK: Duration = Duration::from_secs(10);
@@ -77,7 +80,8 @@ impl Unrecorded {
     }
 }
 
-/// Has a message refused. Until that is done it is not acknowledged: if the worker stops before, the broker keeps it for the next one.
+/// Has a message refused. Until that is done it is not acknowledged: if the worker stops before, the broker
+/// keeps it for the next one.
 pub(super) fn refuse(worker: &Worker, mut received: Received, refusal: Refusal, is_database_time: bool) {
     let origin = &received.origin;
     tracing::warn!(queue = %origin.queue, routing_key = origin.routing_key, broker_user = origin.broker_user.as_deref(), requeued_by = origin.requeued_by.as_deref(), code = refusal.code.as_str(),
@@ -86,7 +90,12 @@ pub(super) fn refuse(worker: &Worker, mut received: Received, refusal: Refusal, 
     if !worker.database_up.load(Ordering::Relaxed) {
         received.lay_down();
     }
-    worker.unrecorded.lock().wait(0, party, 1, Refused { received, refusal, at: worker.clock.now(), is_database_time });
+    worker.unrecorded.lock().wait(
+        0,
+        party,
+        1,
+        Refused { received, refusal, at: worker.clock.now(), is_database_time },
+    );
     worker.unrecorded.came.notify_one();
 }
 
@@ -143,10 +152,12 @@ async fn part(worker: &Arc<Worker>, mut batch: Vec<Refused>, reason: &str) {
     Box::pin(record(worker, rest)).await;
 }
 
-/// Those whose body was let go are handed back once Postgres answers, and so are those that a wrong clock judged.
+/// Those whose body was let go are handed back once Postgres answers, and so are those that a wrong clock
+/// judged.
 async fn reject(worker: &Worker, batch: &mut Vec<Refused>) -> Result<(), StoreError> {
     let is_off = worker.clock.is_far_off();
-    let goes_back = |refused: &mut Refused| refused.received.is_laid_down() || (is_off && !refused.is_database_time);
+    let goes_back =
+        |refused: &mut Refused| refused.received.is_laid_down() || (is_off && !refused.is_database_time);
     if batch.iter_mut().any(goes_back) {
         worker.store.ping().await?;
         for refused in batch.extract_if(.., goes_back) {
@@ -165,8 +176,9 @@ impl Refused {
     }
 }
 
-/// A message that the broker will not take is left to the broker: whatever is wrong with it, neither its queue nor the window waits. Where the broker
-/// might lose it, a few are tried again and again; each one that finds its place brings back two of the others.
+/// A message that the broker will not take is left to the broker: whatever is wrong with it, neither its
+/// queue nor the window waits. Where the broker might lose it, a few are tried again and again; each one that
+/// finds its place brings back two of the others.
 async fn put_away(worker: &Worker, received: Received, refusal: &Refusal, at: OffsetDateTime) -> Option<()> {
     let text = at.format(&Rfc3339).unwrap_or_default();
     let (mut failures, mut tries, schedule, mut turn) = (0, 0, Schedule::reconnecting(), None);
@@ -185,7 +197,8 @@ async fn put_away(worker: &Worker, received: Received, refusal: &Refusal, at: Of
             Err(Unplaced::LeftToBroker(error)) => {
                 tracing::error!(%error, failures, queue = %origin.queue, routing_key = origin.routing_key, broker_user = origin.broker_user.as_deref(),
                     event_source = refusal.event_source.as_deref(), event_id = refusal.event_id.as_deref(), body_bytes = received.body.bytes().len(),
-                    "refused message cannot be published to revocation.dead; the broker puts it there without the reason in its headers");
+                    "refused message cannot be published to revocation.dead; the broker puts it there \
+                        without the reason in its headers");
                 return Some(());
             }
             Err(Unplaced::NotYet(error)) => {
@@ -209,7 +222,8 @@ async fn put_away(worker: &Worker, received: Received, refusal: &Refusal, at: Of
     }
 }
 
-/// Holds as good as nothing of the message until another has found its place, or nobody is left to try; then has it delivered again.
+/// Holds as good as nothing of the message until another has found its place, or nobody is left to try; then
+/// has it delivered again.
 async fn set_aside(worker: &Worker, mut received: Received) {
     received.set_aside();
     let unrecorded = &worker.unrecorded;
@@ -239,8 +253,10 @@ fn note_placed(worker: &Worker) {
 fn note_full(worker: &Worker) {
     if !worker.unrecorded.is_full.swap(true, Ordering::Relaxed) {
         tracing::error!(
-            "revocation.dead is full: refused messages are on record and stay in their queues, where nobody waits behind them, until there is room; look at \
-             `revocation-worker dead list`, then `dead requeue` or `dead discard`, or raise the queue's limit by a policy"
+            "revocation.dead is full: refused messages are on record and stay in their queues, where nobody \
+                waits behind them, until there is room; look at \
+             `revocation-worker dead list`, then `dead requeue` or `dead discard`, or raise the queue's \
+             limit by a policy"
         );
     }
 }

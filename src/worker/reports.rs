@@ -1,4 +1,5 @@
-//! Beside the events: what verifiers report goes on record. A report that cannot be read or written is dropped; the next one follows in 5 s.
+//! Beside the events: what verifiers report goes on record. A report that cannot be read or written is
+//! dropped; the next one follows in 5 s.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,7 +20,8 @@ const GATHER: Duration = Duration::from_millis(100);
 /// A verifier and who reported for it.
 type Key = (String, String, Option<String>);
 
-/// The latest report of each verifier and user among those that arrived together, and when in the row of arrivals the first of them did.
+/// The latest report of each verifier and user among those that arrived together, and when in the row of
+/// arrivals the first of them did.
 #[derive(Default)]
 struct Latest(BTreeMap<Key, (usize, Attested)>);
 
@@ -32,7 +34,8 @@ struct Batch {
 pub(super) async fn run(worker: Arc<Worker>, reports: Reports) {
     let (sink, mut reported) = mpsc::channel(usize::from(Reports::PREFETCH));
     let keep = async {
-        // The queue is declared before the first verifier reports; what it says waits until it can be written.
+        // The queue is declared before the first verifier reports; what it says waits until it can be
+        // written.
         if worker.entered().await.is_none() {
             return;
         }
@@ -75,7 +78,8 @@ fn read(worker: &Worker, Reported { body, user, .. }: &Reported, latest: &mut La
 
 impl Latest {
     fn add(&mut self, attested: Attested) {
-        let key = (attested.report.service.clone(), attested.report.instance.clone(), attested.broker_user.clone());
+        let key =
+            (attested.report.service.clone(), attested.report.instance.clone(), attested.broker_user.clone());
         let next = self.0.len();
         match self.0.get_mut(&key) {
             Some((_, known)) if known.report.reported_at > attested.report.reported_at => {}
@@ -100,9 +104,11 @@ async fn write(worker: &Worker, latest: Latest) {
     }
     // While Postgres is away nothing waits for it here: reports are worth nothing when they are old.
     let written = match worker.database_up.load(Ordering::Relaxed) {
-        true => {
-            worker.store.report_verifiers(&reports).await.map_err(|error| tracing::debug!(%error, number, "verifiers' reports dropped"))
-        }
+        true => worker
+            .store
+            .report_verifiers(&reports)
+            .await
+            .map_err(|error| tracing::debug!(%error, number, "verifiers' reports dropped")),
         false => Err(()),
     };
     match written {

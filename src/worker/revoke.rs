@@ -37,8 +37,8 @@ async fn revoke(worker: Arc<Worker>, jobs: Vec<Job>) {
     }
 }
 
-/// Results of one event on their way to the record. Together they need one message to verifiers and one place in a commit, so they wait a little
-/// for each other; whatever is left is handed over on drop.
+/// Results of one event on their way to the record. Together they need one message to verifiers and one place
+/// in a commit, so they wait a little for each other; whatever is left is handed over on drop.
 struct Gathered<'a> {
     worker: &'a Worker,
     finished: Vec<Finished>,
@@ -47,7 +47,10 @@ struct Gathered<'a> {
 
 impl Gathered<'_> {
     /// The next call to end, if any; hands over what is gathered when it has waited long enough.
-    async fn next(&mut self, calls: &mut FuturesUnordered<impl Future<Output = Option<Finished>>>) -> Option<Option<Finished>> {
+    async fn next(
+        &mut self,
+        calls: &mut FuturesUnordered<impl Future<Output = Option<Finished>>>,
+    ) -> Option<Option<Finished>> {
         if !self.finished.is_empty() {
             let deadline = tokio::time::Instant::from_std(self.since + PATIENCE);
             match tokio::time::timeout_at(deadline, calls.next()).await {
@@ -78,7 +81,8 @@ impl Drop for Gathered<'_> {
     }
 }
 
-/// One attempt. It is on record already; a job that may not call (breaker open, incident paused, worker stopping) is dropped and thereby handed back.
+/// One attempt. It is on record already; a job that may not call (breaker open, incident paused, worker
+/// stopping) is dropped and thereby handed back.
 async fn attempt(worker: &Worker, mut job: Job) -> Option<Finished> {
     let gate = worker.gates.get(&job.target.provider)?;
     failpoint!("claimed");
@@ -89,7 +93,8 @@ async fn attempt(worker: &Worker, mut job: Job) -> Option<Finished> {
     };
     failpoint!("sent");
     let (started_at, began) = (worker.clock.now(), Instant::now());
-    // On the heap: what a call needs would else be set aside for each of the thousands that wait for their turn.
+    // On the heap: what a call needs would else be set aside for each of the thousands that wait for their
+    // turn.
     let answer = Box::pin(gate.provider.revoke(&job.target)).await;
     let answer = gate.redirect_in_doubt(job.target.token().is_none(), answer);
     let took = began.elapsed();
@@ -100,8 +105,15 @@ async fn attempt(worker: &Worker, mut job: Job) -> Option<Finished> {
     Some(finish(worker, job, answer, started_at, took))
 }
 
-/// What the answer means where it may be our credentials that it is about: decided without a slot, so that it holds up nobody else's call.
-async fn ruled(worker: &Worker, gate: &Gate, job: &Job, answer: Answer, (began, answered): (Instant, Instant)) -> Answer {
+/// What the answer means where it may be our credentials that it is about: decided without a slot, so that it
+/// holds up nobody else's call.
+async fn ruled(
+    worker: &Worker,
+    gate: &Gate,
+    job: &Job,
+    answer: Answer,
+    (began, answered): (Instant, Instant),
+) -> Answer {
     if answer.verdict != Verdict::Doubted {
         return answer;
     }
@@ -128,9 +140,16 @@ async fn enter(gate: &Gate, context: &Context, incident: Option<&Incident>, targ
 }
 
 /// Computes the outcome, once.
-pub(super) fn finish(worker: &Worker, mut job: Job, answer: Answer, started_at: OffsetDateTime, took: Duration) -> Finished {
+pub(super) fn finish(
+    worker: &Worker,
+    mut job: Job,
+    answer: Answer,
+    started_at: OffsetDateTime,
+    took: Duration,
+) -> Finished {
     let bound = worker.gates.get(&job.target.provider).and_then(Gate::retry_after_max);
-    let schedule = bound.map_or_else(|| worker.schedule.clone(), |bound| worker.schedule.honouring_at_most(bound));
+    let schedule =
+        bound.map_or_else(|| worker.schedule.clone(), |bound| worker.schedule.honouring_at_most(bound));
     let settlement = settle(&answer, &job.standing, &schedule, worker.clock.now());
     if settlement.state == State::Revoked {
         move_cutoff(worker, &mut job, started_at + took);
@@ -138,13 +157,18 @@ pub(super) fn finish(worker: &Worker, mut job: Job, answer: Answer, started_at: 
     Finished { job: job.settled(), answer, settlement, started_at, took }
 }
 
-/// In an incident, what was issued until the provider had ended a session or everything of a subject is denied too: a thief may have refreshed a token
-/// between the event's cutoff and that moment. In an ordinary logout the user may have signed in again since.
+/// In an incident, what was issued until the provider had ended a session or everything of a subject is
+/// denied too: a thief may have refreshed a token between the event's cutoff and that moment. In an ordinary
+/// logout the user may have signed in again since.
 fn move_cutoff(worker: &Worker, job: &mut Job, at: OffsetDateTime) {
-    let is_incidents = job.context.incident.is_some() && matches!(job.target.selector, Selector::Session | Selector::Subject);
+    let is_incidents = job.context.incident.is_some()
+        && matches!(job.target.selector, Selector::Session | Selector::Subject);
     if is_incidents && at > job.context.not_before {
         let ttl = worker.rules.token_ttl(&job.target.provider);
-        let deny_until = job.target.deny_until.max(at.saturating_add(time::Duration::try_from(ttl).unwrap_or(time::Duration::MAX)));
+        let deny_until = job
+            .target
+            .deny_until
+            .max(at.saturating_add(time::Duration::try_from(ttl).unwrap_or(time::Duration::MAX)));
         job.target.deny_until = deny_until;
         job.moved = Some(Cutoff { at, deny_until });
     }
@@ -169,7 +193,8 @@ mod tests {
     use crate::store::ActiveIncident;
 
     fn context() -> Context {
-        let (epoch, reference) = (OffsetDateTime::UNIX_EPOCH, EventRef { source: String::new(), id: String::new() });
+        let (epoch, reference) =
+            (OffsetDateTime::UNIX_EPOCH, EventRef { source: String::new(), id: String::new() });
         let (lane, party, incident) = (Lane::Mass, Party::UNNAMED, Some("leak".to_owned()));
         Context { row: Uuid::nil(), reference, lane, party, incident, not_before: epoch, received_at: epoch }
     }
@@ -206,9 +231,17 @@ mod tests {
                 deny_until: OffsetDateTime::UNIX_EPOCH,
             },
         );
-        gate.enter(Lane::Mass, Party::UNNAMED, true, 1).await.unwrap().report(&failed(Verdict::Misconfigured, None), Duration::ZERO);
+        gate.enter(Lane::Mass, Party::UNNAMED, true, 1)
+            .await
+            .unwrap()
+            .report(&failed(Verdict::Misconfigured, None), Duration::ZERO);
         for _ in 0..100 {
-            assert!(enter(&gate, &context, Some(&incident), &user).now_or_never().expect("sent away at once").is_none());
+            assert!(
+                enter(&gate, &context, Some(&incident), &user)
+                    .now_or_never()
+                    .expect("sent away at once")
+                    .is_none()
+            );
         }
         assert!(incident.turn().now_or_never().flatten().is_some(), "the first that is let in need not wait");
     }

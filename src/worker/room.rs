@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::event::Party;
 
-/// A user has at most so many times the places that are left free: three quarters of them where nobody else has any, and there is room for whoever comes
-/// next, however many users have all that they may (dynamic thresholds: Choudhury, Hahne, 1998).
+/// A user has at most so many times the places that are left free: three quarters of them where nobody else
+/// has any, and there is room for whoever comes next, however many users have all that they may (dynamic
+/// thresholds: Choudhury, Hahne, 1998).
 const TIMES_FREE: usize = 3;
 
 /// The places of one provider and lane.

@@ -1,8 +1,9 @@
 //! Fair turns among broker users: pure bookkeeping over those who wait.
 //!
-//! Whoever has had least goes next (start-time fair queueing: Goyal, Vin, Cheng, 1996). A user who comes starts level with the one whose turn it was last:
-//! nobody saves turns up, and nobody waits behind the thousands that another has brought. One who has had more than others stays on account until they
-//! have caught up, or until nobody waits; of those who have nothing there and owe nothing, nothing is kept.
+//! Whoever has had least goes next (start-time fair queueing: Goyal, Vin, Cheng, 1996). A user who comes
+//! starts level with the one whose turn it was last: nobody saves turns up, and nobody waits behind the
+//! thousands that another has brought. One who has had more than others stays on account until they have
+//! caught up, or until nobody waits; of those who have nothing there and owe nothing, nothing is kept.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
@@ -10,7 +11,8 @@ use tokio::sync::mpsc;
 
 use crate::event::Party;
 
-/// Who waits, in classes that may be kept waiting apart from each other. Within a class a user's go in the order in which they came.
+/// Who waits, in classes that may be kept waiting apart from each other. Within a class a user's go in the
+/// order in which they came.
 pub(super) struct Shares<T, const CLASSES: usize> {
     users: HashMap<Party, User<T, CLASSES>>,
     /// By class, the users of whom somebody waits in it, whose turn is next first.
@@ -146,8 +148,13 @@ impl<T, const CLASSES: usize> Shares<T, CLASSES> {
 }
 
 impl<T> Shares<T, 1> {
-    /// Has everyone wait who has come; where nobody waits, comes back with the next. `of`: whose it is, and what its turn costs. `None`: nobody will come.
-    pub(super) async fn gather(&mut self, from: &mut mpsc::UnboundedReceiver<T>, of: impl Fn(&T) -> (Party, usize)) -> Option<()> {
+    /// Has everyone wait who has come; where nobody waits, comes back with the next. `of`: whose it is, and
+    /// what its turn costs. `None`: nobody will come.
+    pub(super) async fn gather(
+        &mut self,
+        from: &mut mpsc::UnboundedReceiver<T>,
+        of: impl Fn(&T) -> (Party, usize),
+    ) -> Option<()> {
         let wait = |waiting: &mut Self, who: T| {
             let (party, cost) = of(&who);
             waiting.wait(0, party, u32::try_from(cost).unwrap_or(u32::MAX), who);
@@ -161,7 +168,8 @@ impl<T> Shares<T, 1> {
         Some(())
     }
 
-    /// At most so many whose turns are next, and no more than cost so much together, unless the first alone does.
+    /// At most so many whose turns are next, and no more than cost so much together, unless the first alone
+    /// does.
     pub(super) fn batch(&mut self, most: usize, most_cost: u64) -> Vec<T> {
         let (mut batch, mut cost) = (Vec::new(), 0);
         while batch.len() < most

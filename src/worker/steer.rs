@@ -1,5 +1,6 @@
-//! Beside the events: how operators steer incidents, and what workers share. Looked up a few times a second; what was withheld until an approval is
-//! published, and incidents are tended that nobody looks after: fuses, ends, cancellations whose command was killed.
+//! Beside the events: how operators steer incidents, and what workers share. Looked up a few times a second;
+//! what was withheld until an approval is published, and incidents are tended that nobody looks after: fuses,
+//! ends, cancellations whose command was killed.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -44,7 +45,11 @@ async fn look(worker: &Worker) {
     }
 }
 
-async fn look_once(worker: &Worker, began: Instant, told: &mut HashMap<Arc<str>, Instant>) -> Result<(), StoreError> {
+async fn look_once(
+    worker: &Worker,
+    began: Instant,
+    told: &mut HashMap<Arc<str>, Instant>,
+) -> Result<(), StoreError> {
     worker.incidents.begin_look();
     let fleet = worker.store.fleet().await?;
     let followed = follow(worker, &fleet.orders, told);
@@ -64,8 +69,9 @@ async fn look_once(worker: &Worker, began: Instant, told: &mut HashMap<Arc<str>,
     Ok(())
 }
 
-/// Has providers called again where an operator says so. Each status that this worker writes says which order it has followed: a wait that another
-/// worker wrote down before is not taken over again. Returns whether there was such an order.
+/// Has providers called again where an operator says so. Each status that this worker writes says which order
+/// it has followed: a wait that another worker wrote down before is not taken over again. Returns whether
+/// there was such an order.
 fn follow(worker: &Worker, orders: &[(String, i64)], told: &mut HashMap<Arc<str>, Instant>) -> bool {
     let mut followed = false;
     for (name, gate) in &worker.gates {
@@ -78,12 +84,21 @@ fn follow(worker: &Worker, orders: &[(String, i64)], told: &mut HashMap<Arc<str>
     followed
 }
 
-/// A provider that asks to be left alone means all workers: they are told at once, not with the next renewal of the lease.
-/// `told`: until when, as they know. `followed`: an operator has ended a wait, which shows at once too.
-async fn tell_holds(worker: &Worker, told: &mut HashMap<Arc<str>, Instant>, followed: bool) -> Result<(), StoreError> {
-    let held = worker.gates.iter().filter_map(|(name, gate)| Some((name.clone(), Instant::now() + gate.held_for()?)));
+/// A provider that asks to be left alone means all workers: they are told at once, not with the next renewal
+/// of the lease. `told`: until when, as they know. `followed`: an operator has ended a wait, which shows at
+/// once too.
+async fn tell_holds(
+    worker: &Worker,
+    told: &mut HashMap<Arc<str>, Instant>,
+    followed: bool,
+) -> Result<(), StoreError> {
+    let held = worker
+        .gates
+        .iter()
+        .filter_map(|(name, gate)| Some((name.clone(), Instant::now() + gate.held_for()?)));
     let held: HashMap<_, _> = held.collect();
-    let is_news = |(name, until): (&Arc<str>, &Instant)| told.get(name).is_none_or(|known| *until > *known + LOOK);
+    let is_news =
+        |(name, until): (&Arc<str>, &Instant)| told.get(name).is_none_or(|known| *until > *known + LOOK);
     if followed || held.iter().any(is_news) {
         let seen: Vec<_> = worker.gates.values().map(Gate::status).collect();
         worker.store.report_providers(worker.number(), &seen).await?;
@@ -105,7 +120,11 @@ async fn tend(worker: &Worker) {
         reminded.retain(|name, _| waiting.contains(name));
         for incident in waiting {
             if reminded.get(&incident).is_none_or(|last| last.elapsed() >= REMIND) {
-                tracing::error!(incident, "incident waits for a second person's approval: nothing of it is denied or revoked until then");
+                tracing::error!(
+                    incident,
+                    "incident waits for a second person's approval: nothing of it is denied or revoked until \
+                        then"
+                );
                 reminded.insert(incident, Instant::now());
             }
         }
@@ -145,8 +164,10 @@ async fn deny_some(worker: &Worker) -> Result<usize, StoreError> {
         return Ok(0);
     }
     let denials = worker.store.denials_of(&events).await?;
-    let unsupported: Vec<_> = denials.iter().filter(|denial| is_unsupported(worker, denial)).map(id).collect();
-    let (cutoffs, tokens): (Vec<_>, Vec<_>) = denials.into_iter().partition(|denial| denial.kind != Kind::Token.as_str());
+    let unsupported: Vec<_> =
+        denials.iter().filter(|denial| is_unsupported(worker, denial)).map(id).collect();
+    let (cutoffs, tokens): (Vec<_>, Vec<_>) =
+        denials.into_iter().partition(|denial| denial.kind != Kind::Token.as_str());
     // What is not published is taken again, by whoever looks first.
     if publish(worker, Phase::Requested, cutoffs).await && publish(worker, Phase::Requested, tokens).await {
         if !unsupported.is_empty() {
@@ -168,5 +189,8 @@ fn id(denial: &Denial) -> TargetId {
 /// A provider that this worker does not know may be known to others.
 fn is_unsupported(worker: &Worker, denial: &Denial) -> bool {
     let kind = Kind::parse(&denial.kind);
-    worker.gates.get(&*denial.provider).is_some_and(|gate| kind.is_none_or(|kind| !gate.provider.supports_kind(kind)))
+    worker
+        .gates
+        .get(&*denial.provider)
+        .is_some_and(|gate| kind.is_none_or(|kind| !gate.provider.supports_kind(kind)))
 }

@@ -1,12 +1,14 @@
 //! When a worker sends a heartbeat, and when it marks the log first. Pure: the moments are passed in.
 //!
-//! All workers hear all heartbeats. One is sent by whoever has published something that its last one did not say; who did so last is the holder,
-//! and goes on sending one a period: so a fleet of any size that has nothing to do sends one a period. When nothing is heard of the holder for a
-//! little longer, another takes its place.
+//! All workers hear all heartbeats. One is sent by whoever has published something that its last one did not
+//! say; who did so last is the holder, and goes on sending one a period: so a fleet of any size that has
+//! nothing to do sends one a period. When nothing is heard of the holder for a little longer, another takes
+//! its place.
 //!
-//! A heartbeat that is sent because all are silent vouches for everybody, so it must name a message in the log that lies behind everything that
-//! another, who may be dead, has published. Where the sender has none, it marks the log first (`verifier/src/feed/named.rs` says why that is
-//! enough). A mark is due every 15 s in any case: readers of the log renew a subscription that says nothing.
+//! A heartbeat that is sent because all are silent vouches for everybody, so it must name a message in the
+//! log that lies behind everything that another, who may be dead, has published. Where the sender has none,
+//! it marks the log first (`verifier/src/feed/named.rs` says why that is enough). A mark is due every 15 s in
+//! any case: readers of the log renew a subscription that says nothing.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -17,12 +19,15 @@ use crate::invalidation::Progress;
 /// How much longer than a period those wait who are not the holder: at least, and at most so much more.
 const PATIENCE: Duration = Duration::from_millis(200);
 const SPREAD: Duration = Duration::from_millis(300);
-/// The longest period that a worker of the fleet may be set to: for so long after its last heartbeat it may have published unsaid.
+/// The longest period that a worker of the fleet may be set to: for so long after its last heartbeat it may
+/// have published unsaid.
 const LONGEST_PERIOD: Duration = Duration::from_secs(2);
-/// How often the log is marked by anybody, by those who are not the holder a little later. Verifiers ask for 20 s.
+/// How often the log is marked by anybody, by those who are not the holder a little later. Verifiers ask for
+/// 20 s.
 const MARK_EVERY: Duration = Duration::from_secs(15);
 const MARK_PATIENCE: Duration = Duration::from_secs(1);
-/// How often each worker says what it has published, if it has nothing new to say: for verifiers that have just started.
+/// How often each worker says what it has published, if it has nothing new to say: for verifiers that have
+/// just started.
 const REPEAT_EVERY: Duration = Duration::from_secs(30);
 /// So many publishers are told apart; each run of a worker's process is one.
 const REMEMBERED: usize = 1000;
@@ -100,11 +105,13 @@ impl Turns {
         if self.heard.len() >= REMEMBERED {
             self.heard.clear();
         }
-        let (is_own, is_new) = (publisher == self.publisher, self.heard.insert(publisher.clone(), attempted) != Some(attempted));
+        let (is_own, is_new) =
+            (publisher == self.publisher, self.heard.insert(publisher.clone(), attempted) != Some(attempted));
         if is_new && !is_own {
             self.others_published = Some(now);
         }
-        // A worker that repeats what it said before does not take the holder's place, nor hide the holder's silence.
+        // A worker that repeats what it said before does not take the holder's place, nor hide the holder's
+        // silence.
         if is_new || self.holder.as_ref() == Some(&publisher) {
             (self.last, self.holder, self.luck) = (now, Some(publisher), rand::random());
         }
@@ -162,23 +169,27 @@ impl Turns {
         if standing.link != self.marked_link {
             return now;
         }
-        self.marked + MARK_EVERY + if self.waits_for_another() { MARK_PATIENCE.mul_f64(1.0 + self.luck) } else { Duration::ZERO }
+        self.marked
+            + MARK_EVERY
+            + if self.waits_for_another() { MARK_PATIENCE.mul_f64(1.0 + self.luck) } else { Duration::ZERO }
     }
 
     /// When this worker has something to say that others cannot say for it.
     fn beat_due(&self, standing: &Standing, now: Instant) -> Instant {
         let a_period_after = |last: Option<Instant>| last.map_or(now, |last| last + self.period);
-        // That something is under way is said at once after a silence, so that others notice if this worker dies before it is confirmed.
+        // That something is under way is said at once after a silence, so that others notice if this worker
+        // dies before it is confirmed.
         let under_way = (standing.attempted > self.said.attempted).then(|| a_period_after(self.sent));
         let confirmed = (standing.sequence > self.said.sequence).then(|| a_period_after(self.confirmed));
         let repeated = self.sent.map_or(now, |sent| sent + REPEAT_EVERY);
         [under_way, confirmed].into_iter().flatten().fold(repeated, Instant::min)
     }
 
-    /// Whether another may have published something that lies behind this worker's last message. Who takes another's place always marks the log:
-    /// by that the others know it.
+    /// Whether another may have published something that lies behind this worker's last message. Who takes
+    /// another's place always marks the log: by that the others know it.
     fn must_mark(&self, standing: &Standing) -> bool {
-        let behind = |at: Instant| standing.published.is_none_or(|(published, _)| published < at + LONGEST_PERIOD);
+        let behind =
+            |at: Instant| standing.published.is_none_or(|(published, _)| published < at + LONGEST_PERIOD);
         self.is_listening && (!self.is_holder() || self.others_published.is_some_and(behind))
     }
 }

@@ -1,4 +1,5 @@
-//! What keeps a fleet of workers whole: the own lease, takeover from the dead, confirmations and denials still owed.
+//! What keeps a fleet of workers whole: the own lease, takeover from the dead, confirmations and denials
+//! still owed.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -30,12 +31,14 @@ const COUNT: Duration = Duration::from_secs(15);
 const BATCH: i64 = 500;
 /// Most events a look, of which all targets are read.
 const LATE_BATCH: usize = 20;
-/// How far from its last sign of life a dead worker's last events may lie. What is older it has noted, or the broker delivers again.
+/// How far from its last sign of life a dead worker's last events may lie. What is older it has noted, or the
+/// broker delivers again.
 const AROUND: time::Duration = time::Duration::minutes(2);
 
 /// Runs until aborted: the lease must be renewed while the last work is finished.
 pub(super) async fn run(worker: Arc<Worker>) {
-    let looks = async { tokio::join!(look_for_dead(&worker), look_for_owed(&worker), look_for_lost(&worker)) };
+    let looks =
+        async { tokio::join!(look_for_dead(&worker), look_for_owed(&worker), look_for_lost(&worker)) };
     tokio::join!(renew(&worker), looks, count(&worker), republish(&worker));
 }
 
@@ -45,7 +48,8 @@ pub(super) fn ticker(period: Duration) -> tokio::time::Interval {
     ticker
 }
 
-/// In between, only what is in flight is told, where that has changed: people who look must not see a peak that is long over.
+/// In between, only what is in flight is told, where that has changed: people who look must not see a peak
+/// that is long over.
 async fn renew(worker: &Worker) {
     let (mut ticker, mut told, mut renewed_at) = (ticker((worker.lease / 6).min(TELL)), 0, None::<Instant>);
     loop {
@@ -58,7 +62,8 @@ async fn renew(worker: &Worker) {
         let seen: Vec<_> = worker.gates.values().map(super::Gate::status).collect();
         let renewed = async {
             let in_flight = i32::try_from(in_flight).unwrap_or(i32::MAX);
-            let reading = worker.store.renew(worker.number(), worker.lease, in_flight, worker.clock.offset()).await?;
+            let reading =
+                worker.store.renew(worker.number(), worker.lease, in_flight, worker.clock.offset()).await?;
             reading.into_iter().for_each(|reading| worker.learn_time(reading));
             worker.store.report_providers(worker.number(), &seen).await
         };
@@ -98,7 +103,8 @@ fn note_dead(worker: &Worker, waiting: u32, were_many: bool) -> bool {
     if are_many && !were_many {
         tracing::error!(
             waiting,
-            "many refused messages wait in revocation.dead; `revocation-worker dead list` shows what is wrong with them"
+            "many refused messages wait in revocation.dead; `revocation-worker dead list` shows what is \
+                wrong with them"
         );
     }
     are_many
@@ -119,7 +125,13 @@ async fn look_for_dead(worker: &Worker) {
     loop {
         ticker.tick().await;
         let looked = async {
-            let dead: Vec<_> = worker.store.dead_workers().await?.into_iter().filter(|dead| *dead != worker.number()).collect();
+            let dead: Vec<_> = worker
+                .store
+                .dead_workers()
+                .await?
+                .into_iter()
+                .filter(|dead| *dead != worker.number())
+                .collect();
             take_over(worker, &dead).await?;
             // Without the broker this would take for ever; the next look tries again.
             drop(tokio::time::timeout(LONGEST_LOOK, deny_all_owed(worker, &dead, &mut settled)).await);
@@ -153,7 +165,10 @@ async fn look_for_lost(worker: &Worker) {
         };
         match looked.await {
             Ok(0) => {}
-            Ok(freed) => tracing::warn!(targets = freed, "freed targets that were leased to this worker and unknown to it"),
+            Ok(freed) => tracing::warn!(
+                targets = freed,
+                "freed targets that were leased to this worker and unknown to it"
+            ),
             Err(error) => tracing::debug!(%error, "look for lost leases"),
         }
     }
@@ -171,7 +186,11 @@ async fn take_over(worker: &Worker, dead: &[WorkerNo]) -> Result<(), StoreError>
 }
 
 /// Denies what dead workers left undenied, once for each: a dead one accepts nothing more.
-async fn deny_all_owed(worker: &Worker, dead: &[WorkerNo], settled: &mut HashSet<WorkerNo>) -> Result<(), StoreError> {
+async fn deny_all_owed(
+    worker: &Worker,
+    dead: &[WorkerNo],
+    settled: &mut HashSet<WorkerNo>,
+) -> Result<(), StoreError> {
     settled.retain(|known| dead.contains(known));
     for dead in dead {
         if !settled.contains(dead)
@@ -190,7 +209,8 @@ fn floor(at: OffsetDateTime) -> Uuid {
     Uuid::from_u128(u128::from(millis) << 80)
 }
 
-/// Publishes the denials of a dead worker's events that are not known to be confirmed. Returns whether all of them are now.
+/// Publishes the denials of a dead worker's events that are not known to be confirmed. Returns whether all of
+/// them are now.
 async fn deny_owed(worker: &Worker, dead: WorkerNo, rows: Range<Uuid>) -> Result<bool, StoreError> {
     let (mut after, mut all) = (None, true);
     loop {
@@ -213,7 +233,8 @@ async fn confirm_owed(worker: &Worker) -> Result<(), StoreError> {
         if owed.is_empty() {
             return Ok(());
         }
-        let ids: Vec<_> = owed.iter().map(|denial| TargetId { event: denial.event, ordinal: denial.ordinal }).collect();
+        let ids: Vec<_> =
+            owed.iter().map(|denial| TargetId { event: denial.event, ordinal: denial.ordinal }).collect();
         if !publish(worker, Phase::Confirmed, owed).await {
             return Ok(());
         }
@@ -221,7 +242,8 @@ async fn confirm_owed(worker: &Worker) -> Result<(), StoreError> {
     }
 }
 
-/// After each loss of the broker, publishes again what it had confirmed for the events of the last minute, until all of it is confirmed once more.
+/// After each loss of the broker, publishes again what it had confirmed for the events of the last minute,
+/// until all of it is confirmed once more.
 async fn republish(worker: &Worker) {
     let mut losses = worker.publisher.losses();
     while losses.changed().await.is_ok() {
@@ -251,7 +273,9 @@ async fn republish_late(worker: &Worker) -> bool {
                 requested.push(denial);
             }
         }
-        if !publish(worker, Phase::Requested, requested).await || !publish(worker, Phase::Confirmed, confirmed).await {
+        if !publish(worker, Phase::Requested, requested).await
+            || !publish(worker, Phase::Confirmed, confirmed).await
+        {
             return false;
         }
     }
@@ -263,8 +287,12 @@ async fn republish_phase(worker: &Worker, phase: Phase, floor: Uuid) -> bool {
     let mut after = None;
     loop {
         let again = match phase {
-            Phase::Requested => worker.store.denials(worker.number(), &(floor..Uuid::max()), false, after, BATCH).await,
-            Phase::Confirmed => worker.store.unconfirmed(Unconfirmed::Since(floor, worker.number()), after, BATCH).await,
+            Phase::Requested => {
+                worker.store.denials(worker.number(), &(floor..Uuid::max()), false, after, BATCH).await
+            }
+            Phase::Confirmed => {
+                worker.store.unconfirmed(Unconfirmed::Since(floor, worker.number()), after, BATCH).await
+            }
         };
         match again {
             Ok(again) => {
@@ -285,7 +313,8 @@ async fn republish_phase(worker: &Worker, phase: Phase, floor: Uuid) -> bool {
 /// Publishes what the database says; returns whether the broker confirmed all of it.
 pub(super) async fn publish(worker: &Worker, phase: Phase, denials: Vec<Denial>) -> bool {
     let messages = compose(worker, phase, denials);
-    let results = futures::future::join_all(messages.iter().map(|message| worker.publisher.invalidate(message))).await;
+    let results =
+        futures::future::join_all(messages.iter().map(|message| worker.publisher.invalidate(message))).await;
     results.iter().all(Result::is_ok)
 }
 
@@ -293,27 +322,52 @@ fn compose(worker: &Worker, phase: Phase, denials: Vec<Denial>) -> Vec<Outgoing>
     let mut messages = Vec::new();
     for event in denials.chunk_by(|a, b| a.event == b.event) {
         let reference = EventRef { source: event[0].event_source.clone(), id: event[0].event_id.clone() };
-        let entries = event.iter().filter_map(|denial| Some((denial.provider.clone(), entry(denial)?))).collect();
-        messages.extend(worker.composer.invalidations(phase, &reference, event[0].incident.as_deref(), entries));
+        let entries =
+            event.iter().filter_map(|denial| Some((denial.provider.clone(), entry(denial)?))).collect();
+        messages.extend(worker.composer.invalidations(
+            phase,
+            &reference,
+            event[0].incident.as_deref(),
+            entries,
+        ));
     }
     messages
 }
 
 fn entry(denial: &Denial) -> Option<Entry> {
     let Denial { not_before, deny_until: expires_at, .. } = *denial;
-    let (sub, sid, client_id, iss) = (denial.sub.clone(), denial.sid.clone(), denial.client_id.clone(), denial.iss.clone());
+    let (sub, sid, client_id, iss) =
+        (denial.sub.clone(), denial.sid.clone(), denial.client_id.clone(), denial.iss.clone());
     Some(match Kind::parse(&denial.kind)? {
         Kind::Token => Entry::Token {
             token_sha256: Fingerprint::read(denial.sha256.as_deref()?)?.to_string(),
-            signed_sha256: denial.signed.as_deref().and_then(Fingerprint::read).map(|signed| signed.to_string()),
+            signed_sha256: denial
+                .signed
+                .as_deref()
+                .and_then(Fingerprint::read)
+                .map(|signed| signed.to_string()),
             token_type_hint: denial.hint.as_deref().and_then(TokenTypeHint::parse),
             jti: denial.jti.clone(),
             iss: jti_iss::read(denial.jti_iss.as_deref()),
             expires_at,
         },
         Kind::Session => Entry::Session { sid: sid?, sub, iss, not_before, expires_at },
-        Kind::Subject => Entry::Subject { iss, sub: sub?, subject_claims: Vec::new(), claims_iss: None, not_before, expires_at },
-        Kind::Client => Entry::Client { client_id: client_id?, iss, client_claims: Vec::new(), claims_iss: None, not_before, expires_at },
+        Kind::Subject => Entry::Subject {
+            iss,
+            sub: sub?,
+            subject_claims: Vec::new(),
+            claims_iss: None,
+            not_before,
+            expires_at,
+        },
+        Kind::Client => Entry::Client {
+            client_id: client_id?,
+            iss,
+            client_claims: Vec::new(),
+            claims_iss: None,
+            not_before,
+            expires_at,
+        },
         Kind::Issuer => Entry::Issuer { iss: iss?, not_before, expires_at },
     })
 }

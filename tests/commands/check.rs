@@ -18,7 +18,8 @@ fn check(stage: &Stage, idp: &ScriptedIdp) -> Command {
 
 fn finding<'a>(report: &'a Value, what: &str) -> (bool, &'a str) {
     let checks = report["checks"].as_array().expect("a list");
-    let found = checks.iter().find(|check| check["what"] == what).unwrap_or_else(|| panic!("{what} in {report}"));
+    let found =
+        checks.iter().find(|check| check["what"] == what).unwrap_or_else(|| panic!("{what} in {report}"));
     (found["ok"].as_bool().expect("a verdict"), found["says"].as_str().expect("a sentence"))
 }
 
@@ -29,12 +30,20 @@ async fn a_sound_installation_passes() {
     let idp = ScriptedIdp::start(|_| Reply::status(200)).await;
     let ran = run(&mut check(&stage, &idp), &["check"]);
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
-    let verdicts: Vec<_> = ran.stdout.lines().filter_map(|line| line.split_once(':')).map(|(verdict, _)| verdict).collect();
-    assert_eq!(verdicts, ["configuration", "sealing keys", "broker", "database", "provider main"].map(|what| format!("ok       {what}")));
+    let verdicts: Vec<_> =
+        ran.stdout.lines().filter_map(|line| line.split_once(':')).map(|(verdict, _)| verdict).collect();
+    assert_eq!(
+        verdicts,
+        ["configuration", "sealing keys", "broker", "database", "provider main"]
+            .map(|what| format!("ok       {what}"))
+    );
     assert_eq!(ran.stderr, "");
     assert!(ran.stdout.contains("the credentials for tokens are accepted"), "{}", ran.stdout);
     let is_harmless = |token: Option<String>| token.is_none_or(|token| token.starts_with("probe-"));
-    assert!(idp.ledger().iter().all(|request| is_harmless(request.field("token"))), "no token of anybody was revoked");
+    assert!(
+        idp.ledger().iter().all(|request| is_harmless(request.field("token"))),
+        "no token of anybody was revoked"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -46,7 +55,9 @@ async fn credentials_that_the_provider_refuses_are_a_problem() {
     let report = ran.json();
     let (is_ok, says) = finding(&report, "provider main");
     assert!(
-        ran.code == 1 && !is_ok && says.contains("answered 401 invalid_client; check the endpoint, client_id, client_secret"),
+        ran.code == 1
+            && !is_ok
+            && says.contains("answered 401 invalid_client; check the endpoint, client_id, client_secret"),
         "{report}"
     );
 }
@@ -56,7 +67,11 @@ async fn what_users_go_by_is_noted_and_is_no_problem() {
     let stage = Stage::new().await;
     declare(&stage).await;
     let no_user = || Reply::json(404, r#"{"errorCode":"E0000007"}"#);
-    let idp = ScriptedIdp::start(move |request| if request.path.contains("/users/") { no_user() } else { Reply::status(200) }).await;
+    let idp =
+        ScriptedIdp::start(
+            move |request| if request.path.contains("/users/") { no_user() } else { Reply::status(200) },
+        )
+        .await;
     let mut command = check(&stage, &idp);
     command
         .env("REVOCATION__PROVIDERS__MAIN__SUBJECT_CLAIMS", "user_id")
@@ -67,17 +82,27 @@ async fn what_users_go_by_is_noted_and_is_no_problem() {
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
     let notes: Vec<_> = ran.stdout.lines().filter(|line| line.starts_with("note     provider ")).collect();
     let [main, id, names] = &notes[..] else { panic!("three notes: {}", ran.stdout) };
-    assert!(main.contains("main: ") && main.contains("a user also by user_id only where a target has an iss: set issuer"), "{main}");
+    assert!(
+        main.contains("main: ")
+            && main.contains("a user also by user_id only where a target has an iss: set issuer"),
+        "{main}"
+    );
     assert!(id.contains("staff: ") && id.contains("send the id, the claim uid, as sub"), "{id}");
     assert!(
-        names.contains(&format!("a user also by uid and a client also by cid in tokens of a target's iss, else of {}:", idp.url())),
+        names.contains(&format!(
+            "a user also by uid and a client also by cid in tokens of a target's iss, else of {}:",
+            idp.url()
+        )),
         "{names}"
     );
 
     let mut command = check(&stage, &idp);
-    let report = run(command.env("REVOCATION__PROVIDERS__MAIN__SUBJECT_CLAIMS", "user_id"), &["check", "--json"]).json();
-    let of =
-        |what: &str| report["checks"].as_array().expect("a list").iter().find(|check| check["what"] == what).expect(what)["notes"].clone();
+    let report =
+        run(command.env("REVOCATION__PROVIDERS__MAIN__SUBJECT_CLAIMS", "user_id"), &["check", "--json"])
+            .json();
+    let of = |what: &str| {
+        report["checks"].as_array().expect("a list").iter().find(|check| check["what"] == what).expect(what)["notes"].clone()
+    };
     assert!(of("provider main")[0].as_str().is_some_and(|note| note.contains("user_id")), "{report}");
     assert_eq!((of("broker"), &report["ok"]), (Value::Null, &json!(true)), "only where there are any");
 }
@@ -89,10 +114,15 @@ async fn before_the_first_run_it_says_what_will_be_declared_and_declares_nothing
     let ran = run(&mut check(&stage, &idp), &["check", "--json"]);
     let (report, code) = (ran.json(), ran.code);
     let (is_ok, says) = finding(&report, "broker");
-    assert!(code == 0 && is_ok && says.contains("`run` will declare") && says.contains("revocation.logout"), "{report}");
+    assert!(
+        code == 0 && is_ok && says.contains("`run` will declare") && says.contains("revocation.logout"),
+        "{report}"
+    );
     let options = ExchangeDeclareOptions { passive: true, ..Default::default() };
     let channel = Broker::connect(&stage).await.channel;
-    let declared = channel.exchange_declare("auth.events".into(), ExchangeKind::Topic, options, FieldTable::default()).await;
+    let declared = channel
+        .exchange_declare("auth.events".into(), ExchangeKind::Topic, options, FieldTable::default())
+        .await;
     assert!(declared.is_err(), "check declared an exchange");
 
     let ran = run(check(&stage, &idp).env("REVOCATION__AMQP__DECLARE", "false"), &["check", "--json"]);
@@ -105,12 +135,18 @@ async fn a_queue_with_other_arguments_is_a_problem() {
     let stage = Stage::new().await;
     let options = QueueDeclareOptions { durable: true, ..Default::default() };
     let channel = Broker::connect(&stage).await.channel;
-    channel.queue_declare("revocation.mass".into(), options, FieldTable::default()).await.expect("declare a classic queue");
+    channel
+        .queue_declare("revocation.mass".into(), options, FieldTable::default())
+        .await
+        .expect("declare a classic queue");
     let idp = ScriptedIdp::start(|_| Reply::status(404)).await;
     let ran = run(&mut check(&stage, &idp), &["check", "--json"]);
     let report = ran.json();
     let (is_ok, says) = finding(&report, "broker");
-    assert!(ran.code == 1 && !is_ok && says.contains("revocation.mass") && says.contains("inequivalent arg"), "{report}");
+    assert!(
+        ran.code == 1 && !is_ok && says.contains("revocation.mass") && says.contains("inequivalent arg"),
+        "{report}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -125,7 +161,11 @@ async fn everything_that_is_wrong_is_found_at_once() {
     let report = ran.json();
     assert_eq!((ran.code, &report["ok"]), (1, &json!(false)));
     assert!(finding(&report, "configuration").0);
-    for (what, names) in [("broker", "127.0.0.1:1"), ("database", "revocation-worker migrate"), ("provider main", "127.0.0.1:1")] {
+    for (what, names) in [
+        ("broker", "127.0.0.1:1"),
+        ("database", "revocation-worker migrate"),
+        ("provider main", "127.0.0.1:1"),
+    ] {
         let (is_ok, says) = finding(&report, what);
         assert!(!is_ok && says.contains(names), "{what}: {says}");
     }
@@ -134,11 +174,18 @@ async fn everything_that_is_wrong_is_found_at_once() {
 
 #[test]
 fn bad_settings_are_named_and_exit_with_2() {
-    let ran = run(&mut bare(&[("AMQP_URL", "http://u:canary@b"), ("REVOCATION__LEASE", "soon")]), &["check", "--json"]);
+    let ran = run(
+        &mut bare(&[("AMQP_URL", "http://u:canary@b"), ("REVOCATION__LEASE", "soon")]),
+        &["check", "--json"],
+    );
     assert_eq!((ran.code, &ran.json()["ok"]), (2, &json!(false)));
     for setting in ["amqp.url", "database.url", "sealing.keys", "lease"] {
         assert!(
-            ran.json()["checks"].as_array().expect("a list").iter().any(|c| c["says"].as_str().is_some_and(|s| s.starts_with(setting))),
+            ran.json()["checks"]
+                .as_array()
+                .expect("a list")
+                .iter()
+                .any(|c| c["says"].as_str().is_some_and(|s| s.starts_with(setting))),
             "{setting}"
         );
     }
@@ -146,6 +193,10 @@ fn bad_settings_are_named_and_exit_with_2() {
 
     let human = run(&mut bare(&[]), &["check"]);
     assert_eq!(human.code, 2);
-    assert!(human.stdout.lines().all(|line| line.starts_with("PROBLEM  configuration: ")), "{}", human.stdout);
+    assert!(
+        human.stdout.lines().all(|line| line.starts_with("PROBLEM  configuration: ")),
+        "{}",
+        human.stdout
+    );
     assert!(human.stderr.contains("amqp.url"), "{}", human.stderr);
 }

@@ -1,4 +1,5 @@
-//! `check` where broker or database are there and would not let a worker work: it says what `run` would meet, and changes nothing.
+//! `check` where broker or database are there and would not let a worker work: it says what `run` would meet,
+//! and changes nothing.
 
 use std::process::Command;
 
@@ -16,7 +17,8 @@ fn check(stage: &Stage) -> Command {
 fn finding(ran: &Ran, what: &str) -> (bool, String) {
     let report = ran.json();
     let checks = report["checks"].as_array().expect("a list");
-    let found = checks.iter().find(|check| check["what"] == what).unwrap_or_else(|| panic!("{what} in {report}"));
+    let found =
+        checks.iter().find(|check| check["what"] == what).unwrap_or_else(|| panic!("{what} in {report}"));
     (found["ok"].as_bool().expect("a verdict"), found["says"].as_str().expect("a sentence").to_owned())
 }
 
@@ -41,7 +43,8 @@ async fn a_broker_that_lost_its_streams_or_takes_no_messages_is_a_problem() {
     assert!(finding(&run(&mut check(&stage), &["check", "--json"]), "broker").0);
 
     // An alarm: what is published from now on stops its connection.
-    servers.broker(|broker| broker.ctl(&["set_vm_memory_high_watermark", "0.00001"]).expect("raise an alarm"));
+    servers
+        .broker(|broker| broker.ctl(&["set_vm_memory_high_watermark", "0.00001"]).expect("raise an alarm"));
     let says = problem(&mut check(&stage), "broker");
     assert!(says.contains("an alarm is on") && says.contains("memory or its disk"), "{says}");
     servers.broker(|broker| broker.ctl(&["set_vm_memory_high_watermark", "0.8"]).expect("clear the alarm"));
@@ -51,7 +54,10 @@ async fn a_broker_that_lost_its_streams_or_takes_no_messages_is_a_problem() {
     let queue = format!("'{}_revocation.logout'", vhost(&stage));
     let stop = format!("ra:stop_server(quorum_queues, {{{queue}, node()}}).");
     servers.broker(|broker| {
-        broker.ctl(&["eval", &stop]).or_else(|_| broker.ctl(&["eval", &stop.replace("quorum_queues, ", "")])).expect("stop the leader")
+        broker
+            .ctl(&["eval", &stop])
+            .or_else(|_| broker.ctl(&["eval", &stop.replace("quorum_queues, ", "")]))
+            .expect("stop the leader")
     });
     let says = problem(&mut check(&stage), "broker");
     assert!(says.contains("revocation.logout"), "{says}");
@@ -59,8 +65,11 @@ async fn a_broker_that_lost_its_streams_or_takes_no_messages_is_a_problem() {
     // Without what its coordinator knew, no stream is ever led again.
     servers.broker(|broker| {
         broker.kill();
-        let nodes = std::fs::read_dir(broker.data_dir()).expect("the broker's data").map(|node| node.expect("an entry").path());
-        let lost = nodes.map(|node| node.join("coordination")).filter(|folder| folder.exists()).collect::<Vec<_>>();
+        let nodes = std::fs::read_dir(broker.data_dir())
+            .expect("the broker's data")
+            .map(|node| node.expect("an entry").path());
+        let lost =
+            nodes.map(|node| node.join("coordination")).filter(|folder| folder.exists()).collect::<Vec<_>>();
         assert!(!lost.is_empty(), "the coordinator's folder");
         lost.iter().for_each(|folder| std::fs::remove_dir_all(folder).expect("lose it"));
         broker.restart().expect("start the broker again");
@@ -83,11 +92,19 @@ async fn rights_that_the_broker_denies_are_named_before_a_worker_misses_them() {
         ("feed", all, "^(?!auth\\.invalidations$)", all, Some("to write to exchange auth.invalidations: ")),
         ("queue", all, all, "^(?!revocation\\.logout$)", Some("to read from queue revocation.logout: ")),
         ("cutoff", all, all, "^(?!revocation\\.cutoff$)", Some("to read from queue revocation.cutoff: ")),
-        ("log", all, all, "^(?!auth\\.invalidations\\.log$)", Some("to read from queue auth.invalidations.log: ")),
+        (
+            "log",
+            all,
+            all,
+            "^(?!auth\\.invalidations\\.log$)",
+            Some("to read from queue auth.invalidations.log: "),
+        ),
         ("bind", all, "^(?!revocation\\.mass$)", all, Some("to write to queue revocation.mass: ")),
         ("events", all, all, "^(?!auth\\.events$)", Some("to read from exchange auth.events: ")),
     ] {
-        let url = operator.add_limited_user(&stage, name, json!({ "configure": configure, "write": write, "read": read })).await;
+        let url = operator
+            .add_limited_user(&stage, name, json!({ "configure": configure, "write": write, "read": read }))
+            .await;
         let mut command = check(&stage);
         let command = command.env("AMQP_URL", url);
         match wanted {
@@ -101,24 +118,42 @@ async fn rights_that_the_broker_denies_are_named_before_a_worker_misses_them() {
     let broker = Broker::connect(&stage).await;
     let waiting = broker.drain("revocation.logout").await;
     assert_eq!((waiting.len(), waiting[0].redelivered), (1, false), "nothing was taken");
-    assert_eq!(broker.length("revocation.dead").await + broker.length("revocation.mass").await, 0, "nothing was published");
+    assert_eq!(
+        broker.length("revocation.dead").await + broker.length("revocation.mass").await,
+        0,
+        "nothing was published"
+    );
     let bindings = operator.list("bindings").await;
-    assert!(bindings.iter().all(|binding| !binding["routing_key"].as_str().is_some_and(|key| key.starts_with("check"))));
+    assert!(
+        bindings
+            .iter()
+            .all(|binding| !binding["routing_key"].as_str().is_some_and(|key| key.starts_with("check")))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn before_the_first_run_missing_rights_are_named_too_and_nothing_is_declared() {
     let stage = Stage::new().await;
     let operator = Operator::of(&stage).await;
-    let url = operator.add_limited_user(&stage, "reader", json!({ "configure": "^$", "write": ".*", "read": ".*" })).await;
+    let url = operator
+        .add_limited_user(&stage, "reader", json!({ "configure": "^$", "write": ".*", "read": ".*" }))
+        .await;
     let says = problem(check(&stage).env("AMQP_URL", url), "broker");
-    for thing in ["to configure exchange auth.events, ", ", queue revocation.logout, ", ", queue auth.invalidations.log, "] {
+    for thing in [
+        "to configure exchange auth.events, ",
+        ", queue revocation.logout, ",
+        ", queue auth.invalidations.log, ",
+    ] {
         assert!(says.contains(thing), "{says}");
     }
     let ran = run(&mut check(&stage), &["check", "--json"]);
     assert!(finding(&ran, "broker").0, "{}", ran.stdout);
     assert_eq!(operator.queues().await, Vec::<String>::new());
-    let ours = |exchange: &Value| exchange["name"].as_str().is_some_and(|name| name.starts_with("auth.") || name.starts_with("revocation"));
+    let ours = |exchange: &Value| {
+        exchange["name"]
+            .as_str()
+            .is_some_and(|name| name.starts_with("auth.") || name.starts_with("revocation"))
+    };
     assert!(!operator.list("exchanges").await.iter().any(ours), "no exchange was declared");
 }
 
@@ -129,7 +164,10 @@ async fn a_database_that_takes_no_writes_is_a_problem() {
     let name = Url::parse(&stage.database_url).expect("a URL").path().trim_start_matches('/').to_owned();
     stage.execute(&format!("ALTER DATABASE {name} SET default_transaction_read_only = on")).await;
     let says = problem(&mut check(&stage), "database");
-    assert!(says.contains("its sessions are read-only") && says.contains("default_transaction_read_only"), "{says}");
+    assert!(
+        says.contains("its sessions are read-only") && says.contains("default_transaction_read_only"),
+        "{says}"
+    );
     stage.rows("SELECT to_jsonb(1)").await;
 
     servers.database(|postgres| {
@@ -156,16 +194,26 @@ async fn what_the_database_would_refuse_a_worker_is_named() {
     };
     assert!(problem(&mut command(), "database").contains("no USAGE on schema revocation"));
     stage.execute(&format!("GRANT USAGE ON SCHEMA revocation TO {role}")).await;
-    assert!(problem(&mut command(), "database").contains("no USAGE on schema revocation and on schema audit"));
+    assert!(
+        problem(&mut command(), "database").contains("no USAGE on schema revocation and on schema audit")
+    );
     stage.execute(&format!("GRANT USAGE ON SCHEMA audit TO {role}")).await;
     stage.execute(&format!("GRANT SELECT ON _sqlx_migrations TO {role}")).await;
     stage.execute(&format!("GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA revocation TO {role}")).await;
     let says = problem(&mut command(), "database");
-    assert!(says.contains("grant UPDATE on revocation.workers, UPDATE on revocation.verifiers, UPDATE on revocation.targets"), "{says}");
+    assert!(
+        says.contains(
+            "grant UPDATE on revocation.workers, UPDATE on revocation.verifiers, UPDATE on revocation.targets"
+        ),
+        "{says}"
+    );
     stage.execute(&format!("GRANT UPDATE ON ALL TABLES IN SCHEMA revocation TO {role}")).await;
     let says = problem(&mut command(), "database");
     assert!(
-        says.contains("EXECUTE on function revocation.let_go(uuid,timestamp with time zone), EXECUTE on function revocation.finish"),
+        says.contains(
+            "EXECUTE on function revocation.let_go(uuid,timestamp with time zone), EXECUTE on \
+            function revocation.finish"
+        ),
         "{says}"
     );
     stage.execute(&format!("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA revocation TO {role}")).await;
@@ -176,10 +224,20 @@ async fn what_the_database_would_refuse_a_worker_is_named() {
     assert!(says.contains("database.max_connections is 8, and it lets this role have 5"), "{says}");
     stage.execute(&format!("ALTER ROLE {role} CONNECTION LIMIT 0")).await;
     let says = problem(&mut command(), "database");
-    assert!(says.contains("too many connections for role") && says.contains("(SQLSTATE 53300)") && !says.contains("at line"), "{says}");
+    assert!(
+        says.contains("too many connections for role")
+            && says.contains("(SQLSTATE 53300)")
+            && !says.contains("at line"),
+        "{says}"
+    );
     stage.execute(&format!("ALTER ROLE {role} CONNECTION LIMIT -1 PASSWORD 'other'")).await;
     let says = problem(&mut command(), "database");
-    assert!(says.contains("password authentication failed") && !says.contains("canary") && !says.contains("cannot be reached"), "{says}");
+    assert!(
+        says.contains("password authentication failed")
+            && !says.contains("canary")
+            && !says.contains("cannot be reached"),
+        "{says}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -188,7 +246,13 @@ async fn a_port_that_is_taken_is_a_problem_unless_a_worker_has_it() {
     let setup = stage.worker("https://127.0.0.1:1/revoke");
     let worker = setup.start().await;
     let listen = worker.http.trim_start_matches("http://").to_owned();
-    assert!(finding(&run(check(&stage).env("REVOCATION__HTTP__LISTEN", &listen), &["check", "--json"]), "configuration").0);
+    assert!(
+        finding(
+            &run(check(&stage).env("REVOCATION__HTTP__LISTEN", &listen), &["check", "--json"]),
+            "configuration"
+        )
+        .0
+    );
 
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let listen = taken.local_addr().expect("its address").to_string();

@@ -41,10 +41,13 @@ impl Drop for Scratch {
 async fn incident() -> Stage {
     let stage = Stage::new().await;
     let idp = ScriptedIdp::start(|_| Reply::status(200)).await;
-    let setup = stage.worker(&format!("{}/revoke", idp.url())).set("REVOCATION__AUTHORIZATION__MASS_REVOCATION_USERS", "guest");
+    let setup = stage
+        .worker(&format!("{}/revoke", idp.url()))
+        .set("REVOCATION__AUTHORIZATION__MASS_REVOCATION_USERS", "guest");
     let mut worker = setup.start().await;
     let mass = |id: &str, incident: &str, tokens: &[String]| {
-        let targets: Vec<_> = tokens.iter().map(|token| json!({ "token": token, "token_type_hint": "access_token" })).collect();
+        let targets: Vec<_> =
+            tokens.iter().map(|token| json!({ "token": token, "token_type_hint": "access_token" })).collect();
         json!({ "specversion": "1.0", "id": id, "source": "/soc", "type": "auth.mass_revocation.v1",
                 "data": { "provider": "main", "incident": incident, "targets": targets } })
     };
@@ -55,11 +58,18 @@ async fn incident() -> Stage {
     ];
     let lines: String = events.iter().map(|event| format!("{event}\n")).collect();
     assert_eq!(feed(&mut command(&stage), &["submit"], &lines).code, 0);
-    stage.wait_for_count(14, "audit.revocations WHERE state = 'revoked' AND denied_at IS NOT NULL AND confirmed_at IS NOT NULL").await;
+    stage
+        .wait_for_count(
+            14,
+            "audit.revocations WHERE state = 'revoked' AND denied_at IS NOT NULL AND \
+        confirmed_at IS NOT NULL",
+        )
+        .await;
     assert!(worker.stop().await.success());
     execute(
         &stage,
-        "INSERT INTO revocation.verifier_reports (service, instance, broker_user, verified, reported_at, entries, stale)
+        "INSERT INTO revocation.verifier_reports (service, instance, broker_user, verified, reported_at, \
+            entries, stale)
          VALUES ('shop-api', 'pod-1', 'shop', true, now(), 7, false)",
     )
     .await;
@@ -84,8 +94,15 @@ fn verify(variables: &[(&str, &str)], arguments: &[&str]) -> Ran {
 
 /// The lines of a member, as tar itself unpacks it.
 fn lines(archive: &str, member: &str) -> Vec<Value> {
-    let output = Command::new("tar").args(["--extract", "--to-stdout", "--file", archive, member]).output().expect("run tar");
-    assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = Command::new("tar")
+        .args(["--extract", "--to-stdout", "--file", archive, member])
+        .output()
+        .expect("run tar");
+    assert!(
+        output.status.success() && output.stderr.is_empty(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let text = String::from_utf8(output.stdout).expect("UTF-8");
     text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
@@ -98,7 +115,9 @@ async fn an_archive_holds_what_the_views_show_and_no_token() {
     let ran = export(&stage, &["--out", &file, "--actor", "alice", "--json"]);
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
     let result = ran.json();
-    let operations = stage.count("audit.operations WHERE incident = 'leak' AND detail->>'phase' IS DISTINCT FROM 'written'").await;
+    let operations = stage
+        .count("audit.operations WHERE incident = 'leak' AND detail->>'phase' IS DISTINCT FROM 'written'")
+        .await;
     let rows = json!({ "incident.json": 1, "revocations.ndjson": 13, "attempts.ndjson": 13, "operations.ndjson": operations, "verifiers.ndjson": 1,
                        "propagation.ndjson": 2, "README.txt": result["rows"]["README.txt"] });
     assert_eq!((&result["rows"], &result["file"]), (&rows, &json!(file)));
@@ -110,12 +129,24 @@ async fn an_archive_holds_what_the_views_show_and_no_token() {
     assert_eq!(std::fs::read_dir(&scratch.0).expect("look around").count(), 1, "nothing else is left");
 
     let event = "(SELECT e.event_id FROM revocation.events e WHERE e.id = v.event_id)";
-    let view = async |view: &str, rest: &str| stage.rows(&format!("SELECT row_to_json(v) FROM {view} v {rest}")).await;
-    assert_eq!(lines(&file, "revocations.ndjson"), view("audit.revocations", &format!("{when} ORDER BY {ORDER}")).await);
-    assert_eq!(lines(&file, "propagation.ndjson"), view("audit.propagation", &format!("{when} ORDER BY {event}")).await);
+    let view = async |view: &str, rest: &str| {
+        stage.rows(&format!("SELECT row_to_json(v) FROM {view} v {rest}")).await
+    };
+    assert_eq!(
+        lines(&file, "revocations.ndjson"),
+        view("audit.revocations", &format!("{when} ORDER BY {ORDER}")).await
+    );
+    assert_eq!(
+        lines(&file, "propagation.ndjson"),
+        view("audit.propagation", &format!("{when} ORDER BY {event}")).await
+    );
     assert_eq!(
         lines(&file, "operations.ndjson"),
-        view("audit.operations", &format!("{when} AND detail->>'phase' IS DISTINCT FROM 'written' ORDER BY at")).await
+        view(
+            "audit.operations",
+            &format!("{when} AND detail->>'phase' IS DISTINCT FROM 'written' ORDER BY at")
+        )
+        .await
     );
     let head = &lines(&file, "incident.json")[0];
     assert_eq!(
@@ -126,7 +157,8 @@ async fn an_archive_holds_what_the_views_show_and_no_token() {
     let digest = result["sha256"].as_str().expect("a digest");
     let fingerprint = result["signer"]["fingerprint"].as_str().expect("a fingerprint");
     let record = format!(
-        "audit.operations WHERE actor = 'alice' AND action = 'export' AND incident = 'leak' AND detail->>'key_fingerprint' = '{fingerprint}'
+        "audit.operations WHERE actor = 'alice' AND action = 'export' AND incident = 'leak' AND \
+            detail->>'key_fingerprint' = '{fingerprint}'
          AND detail->>'sha256' = '{digest}' AND detail->'rows'->>'revocations.ndjson' = '13'"
     );
     assert_eq!(stage.count(&record).await, 1);
@@ -137,17 +169,27 @@ async fn an_archive_holds_what_the_views_show_and_no_token() {
 async fn attempts_are_those_of_the_view_however_they_ended() {
     let stage = incident().await;
     // Lost, then answered late after all; lost for good; under way.
-    let target = "FROM revocation.targets t JOIN revocation.events e USING (event_id) WHERE e.incident = 'leak' AND (id, ordinal) IN";
-    for (columns, targets) in
-        [("2, false, 1, now(), NULL::integer, 'unknown'", "(('1', 0), ('1', 1))"), ("2, true, 1, now(), 7, 'transient'", "(('1', 0))")]
-    {
-        let insert = "INSERT INTO revocation.attempts (event_id, ordinal, attempt, answered, worker_no, started_at, duration_ms, outcome)";
+    let target = "FROM revocation.targets t JOIN revocation.events e USING (event_id) WHERE e.incident = \
+        'leak' AND (id, ordinal) IN";
+    for (columns, targets) in [
+        ("2, false, 1, now(), NULL::integer, 'unknown'", "(('1', 0), ('1', 1))"),
+        ("2, true, 1, now(), 7, 'transient'", "(('1', 0))"),
+    ] {
+        let insert = "INSERT INTO revocation.attempts (event_id, ordinal, attempt, answered, worker_no, \
+            started_at, duration_ms, outcome)";
         execute(&stage, &format!("{insert} SELECT event_id, ordinal, {columns} {target} {targets}")).await;
     }
     let columns = "event_id, ordinal, provider, lane, kind, deny_until, give_up_at, sub";
     let values = "event_id, 77, provider, 'mass', 'subject', deny_until, give_up_at, 'u'";
-    let insert = format!("INSERT INTO revocation.targets ({columns}, incident, state, attempts, due_at, lease_owner, leased_at)");
-    execute(&stage, &format!("{insert} SELECT {values}, 'leak', 'pending', 3, now(), 1, now() {target} (('2', 0))")).await;
+    let insert = format!(
+        "INSERT INTO revocation.targets ({columns}, incident, state, attempts, due_at, lease_owner, \
+            leased_at)"
+    );
+    execute(
+        &stage,
+        &format!("{insert} SELECT {values}, 'leak', 'pending', 3, now(), 1, now() {target} (('2', 0))"),
+    )
+    .await;
 
     let scratch = Scratch::new();
     let file = scratch.file("leak.tar");
@@ -155,7 +197,8 @@ async fn attempts_are_those_of_the_view_however_they_ended() {
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     let of_view = format!(
         "SELECT row_to_json(a) FROM audit.attempts a
-         WHERE revocation_id IN (SELECT revocation_id FROM audit.revocations WHERE incident = 'leak') ORDER BY {ORDER}, attempt"
+         WHERE revocation_id IN (SELECT revocation_id FROM audit.revocations WHERE incident = 'leak') ORDER \
+         BY {ORDER}, attempt"
     );
     let (found, expected) = (lines(&file, "attempts.ndjson"), stage.rows(&of_view).await);
     assert_eq!((found.len(), &found), (16, &expected));
@@ -168,12 +211,22 @@ async fn all_members_show_one_moment() {
     let stage = incident().await;
     let config = DatabaseConfig { url: Secret::new(stage.database_url.clone()), max_connections: 4 };
     let store = Store::new(&config).unwrap_or_else(|error| panic!("{error}"));
-    let mut snapshot = store.snapshot("leak").await.unwrap_or_else(|error| panic!("{error}")).expect("an incident");
+    let mut snapshot =
+        store.snapshot("leak").await.unwrap_or_else(|error| panic!("{error}")).expect("an incident");
     let of_leak = "(SELECT event_id FROM revocation.events WHERE incident = 'leak')";
-    execute(&stage, &format!("UPDATE revocation.targets SET last_error = 'later' WHERE event_id IN {of_leak}")).await;
-    execute(&stage, "INSERT INTO revocation.operations (actor, action, incident) VALUES ('bob', 'later', 'leak')").await;
+    execute(
+        &stage,
+        &format!("UPDATE revocation.targets SET last_error = 'later' WHERE event_id IN {of_leak}"),
+    )
+    .await;
+    execute(
+        &stage,
+        "INSERT INTO revocation.operations (actor, action, incident) VALUES ('bob', 'later', 'leak')",
+    )
+    .await;
     for rows in [Rows::Revocations, Rows::Operations] {
-        let rows: Vec<String> = snapshot.rows(rows).try_collect().await.unwrap_or_else(|error| panic!("{error}"));
+        let rows: Vec<String> =
+            snapshot.rows(rows).try_collect().await.unwrap_or_else(|error| panic!("{error}"));
         assert!(!rows.is_empty() && !rows.iter().any(|row| row.contains("later")), "{rows:?}");
     }
     assert!(store.snapshot("no such").await.is_ok_and(|found| found.is_none()));
@@ -190,16 +243,33 @@ async fn verify_needs_nothing_but_the_file_and_a_key_to_trust() {
 
     let ran = verify(&[("SEALING_KEYS", &format!("new:{},{SEALING_KEY}", &SEALING_KEY[5..]))], &[&file]);
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "an older sealing key still counts: {}", ran.stdout);
-    assert!(ran.stdout.contains(&format!("signer: known, key sealing:test, fingerprint {fingerprint}\n")), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains(&format!("signer: known, key sealing:test, fingerprint {fingerprint}\n")),
+        "{}",
+        ran.stdout
+    );
     let other = "MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
     assert_eq!(verify(&[], &[&file, "--public-key", other, "--public-key", key]).code, 0);
     let ran = verify(&[("SEALING_KEYS", SEALING_KEY)], &[&file, "--public-key", other, "--json"]);
-    assert_eq!((ran.code, &ran.json()["intact"], &ran.json()["signer_known"]), (1, &json!(true), &json!(false)));
+    assert_eq!(
+        (ran.code, &ran.json()["intact"], &ran.json()["signer_known"]),
+        (1, &json!(true), &json!(false))
+    );
     assert!(ran.stderr.contains("no trusted key signed it"), "{}", ran.stderr);
 
     let ran = verify(&[], &[&file]);
-    assert_eq!((ran.code, ran.stdout.contains(&format!("signer: NOT KNOWN, key sealing:test, fingerprint {fingerprint}"))), (1, true));
-    assert!(ran.stderr.contains("no key to trust was given") && ran.stderr.contains("--any-signer"), "{}", ran.stderr);
+    assert_eq!(
+        (
+            ran.code,
+            ran.stdout.contains(&format!("signer: NOT KNOWN, key sealing:test, fingerprint {fingerprint}"))
+        ),
+        (1, true)
+    );
+    assert!(
+        ran.stderr.contains("no key to trust was given") && ran.stderr.contains("--any-signer"),
+        "{}",
+        ran.stderr
+    );
     assert_eq!(verify(&[], &[&file, "--any-signer"]).code, 0);
 
     let mut bytes = std::fs::read(&file).expect("read");
@@ -207,11 +277,15 @@ async fn verify_needs_nothing_but_the_file_and_a_key_to_trust() {
     bytes[at + 9] = b'R';
     std::fs::write(&file, &bytes).expect("write");
     let ran = verify(&[], &[&file, "--any-signer"]);
-    let finding = "revocations.ndjson: lines were changed, removed, added or moved, the first of them between line 1 and the end\n";
+    let finding = "revocations.ndjson: lines were changed, removed, added or moved, the first of them \
+        between line 1 and the end\n";
     assert_eq!((ran.code, ran.stdout.as_str()), (1, finding));
     assert!(ran.stderr.contains(" is not what was exported: 1 finding"), "{}", ran.stderr);
     let ran = verify(&[], &[&file, "--json", "--public-key", key]);
-    assert_eq!((ran.code, &ran.json()["intact"], &ran.json()["findings"][0]), (1, &json!(false), &json!(finding.trim_end())));
+    assert_eq!(
+        (ran.code, &ran.json()["intact"], &ran.json()["findings"][0]),
+        (1, &json!(false), &json!(finding.trim_end()))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -227,10 +301,17 @@ async fn a_key_of_its_own_signs_where_there_is_one() {
     std::fs::write(&key_file, secret).expect("write the key");
 
     let mut command = command(&stage);
-    command.env("SEALING_KEYS", SEALING_KEY).env("EVIDENCE_SIGNING_KEY_FILE", &key_file).current_dir(&scratch.0);
+    command
+        .env("SEALING_KEYS", SEALING_KEY)
+        .env("EVIDENCE_SIGNING_KEY_FILE", &key_file)
+        .current_dir(&scratch.0);
     let ran = run(&mut command, &["incident", "export", "leak"]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
-    assert!(ran.stdout.ends_with(&format!("signed by key auditors, fingerprint {fingerprint}\n")), "{}", ran.stdout);
+    assert!(
+        ran.stdout.ends_with(&format!("signed by key auditors, fingerprint {fingerprint}\n")),
+        "{}",
+        ran.stdout
+    );
     let file = scratch.file("leak.tar");
     assert!(Path::new(&file).exists(), "by default it has the incident's name");
     assert_eq!(verify(&[("EVIDENCE_SIGNING_KEY", secret)], &[&file]).code, 0);
@@ -246,7 +327,11 @@ async fn no_file_is_replaced_unasked() {
     std::fs::write(&file, "precious").expect("write");
     let ran = export(&stage, &["--out", &file]);
     assert_eq!(ran.code, 1);
-    assert!(ran.stderr.ends_with("leak.tar: it exists; give another name with --out, or --force to replace it\n"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.ends_with("leak.tar: it exists; give another name with --out, or --force to replace it\n"),
+        "{}",
+        ran.stderr
+    );
     assert_eq!(
         (std::fs::read(&file).expect("read"), stage.count("audit.operations WHERE action = 'export'").await),
         (b"precious".to_vec(), 0)
@@ -263,15 +348,25 @@ async fn what_cannot_be_is_refused() {
         (ran.code, ran.stderr.as_str()),
         (
             1,
-            "revocation-worker: incident leak is not on record; it may still be in the broker, or was refused (revocation-worker dead list)\n"
+            "revocation-worker: incident leak is not on record; it may still be in the broker, or was \
+                refused (revocation-worker dead list)\n"
         )
     );
     assert_eq!(stage.count("audit.operations WHERE action = 'export'").await, 0);
     let ran = run(&mut command(&stage), &["incident", "export", "leak"]);
-    assert_eq!((ran.code, ran.stderr.contains("evidence.signing_key") && ran.stderr.contains("sealing.keys")), (2, true), "{}", ran.stderr);
+    assert_eq!(
+        (ran.code, ran.stderr.contains("evidence.signing_key") && ran.stderr.contains("sealing.keys")),
+        (2, true),
+        "{}",
+        ran.stderr
+    );
     let ran = run(command(&stage).env("EVIDENCE_SIGNING_KEY", CANARY), &["incident", "export", "leak"]);
     assert_eq!((ran.code, ran.stderr.contains(CANARY)), (2, false));
-    assert!(ran.stderr.contains("evidence.signing_key (from EVIDENCE_SIGNING_KEY): has no colon"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("evidence.signing_key (from EVIDENCE_SIGNING_KEY): has no colon"),
+        "{}",
+        ran.stderr
+    );
     let ran = run(&mut bare(&[("SEALING_KEYS", SEALING_KEY)]), &["incident", "export", "leak"]);
     assert_eq!((ran.code, ran.stderr.contains("database.url")), (2, true), "{}", ran.stderr);
     assert_eq!(verify(&[], &["/no/such/file"]).code, 1);
@@ -287,14 +382,25 @@ async fn an_interruption_leaves_no_file() {
     let mut lock = stage.db.begin().await.expect("begin");
     lock.execute("LOCK TABLE revocation.attempts").await.expect("lock");
     let mut command = command(&stage);
-    command.env("SEALING_KEYS", SEALING_KEY).args(["incident", "export", "leak", "--out", &scratch.file("leak.tar")]);
+    command.env("SEALING_KEYS", SEALING_KEY).args([
+        "incident",
+        "export",
+        "leak",
+        "--out",
+        &scratch.file("leak.tar"),
+    ]);
     let child = command.stderr(Stdio::piped()).spawn().expect("start");
     let files = || std::fs::read_dir(&scratch.0).expect("look around").count();
     eventually("it has begun to write", async || (files() == 1).then_some(())).await;
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("run kill").success());
+    assert!(
+        Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("run kill").success()
+    );
     let output = child.wait_with_output().expect("wait for the command");
     let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!((output.status.code(), said.as_ref()), (Some(1), "revocation-worker: interrupted; no file was written\n"));
+    assert_eq!(
+        (output.status.code(), said.as_ref()),
+        (Some(1), "revocation-worker: interrupted; no file was written\n")
+    );
     assert_eq!(files(), 0);
 }
 
@@ -303,7 +409,11 @@ async fn a_disk_that_fails_leaves_an_order_and_no_file() {
     let stage = incident().await;
     let ran = export(&stage, &["--out", "/no/such/directory/leak.tar"]);
     assert_eq!(ran.code, 1);
-    assert!(ran.stderr.contains("write /no/such/directory/leak.tar: No such file or directory"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("write /no/such/directory/leak.tar: No such file or directory"),
+        "{}",
+        ran.stderr
+    );
     assert_eq!(stage.count("audit.operations WHERE detail->>'phase' = 'ordered'").await, 1);
     assert_eq!(stage.count("audit.operations WHERE action = 'export'").await, 1);
 }

@@ -23,7 +23,11 @@ async fn mixed(stage: &Stage, name: &str) -> [Uuid; 2] {
 
 fn spawn(stage: &Stage, arguments: &[&str]) -> tokio::task::JoinHandle<Output> {
     let mut command = tokio::process::Command::from(command(stage));
-    let command = command.env("USER", "bob").args([&["incident"], arguments].concat()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let command = command
+        .env("USER", "bob")
+        .args([&["incident"], arguments].concat())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let child = command.kill_on_drop(true).spawn().expect("start");
     tokio::spawn(async { child.wait_with_output().await.expect("wait for the command") })
 }
@@ -35,22 +39,34 @@ async fn what_is_open_is_given_up_and_what_is_done_stays() {
     let stage = Stage::new().await;
     let [event, _] = mixed(&stage, "leak").await;
     mixed(&stage, "other").await;
-    let others = "SELECT string_agg(t::text, ' ' ORDER BY event_id, ordinal) FROM revocation.targets t WHERE incident = 'other'";
+    let others = "SELECT string_agg(t::text, ' ' ORDER BY event_id, ordinal) FROM revocation.targets t WHERE \
+        incident = 'other'";
     let before = stage.text(others).await;
     let cancelling = spawn(&stage, &["cancel", "leak", "--reason", "the list was wrong"]);
     stage.wait_for_count(2, OPEN).await;
     // One is revoked after all; the other would have been tried again.
     stage.change(event, 8..9, REVOKED).await;
-    stage.change(event, 9..10, "lease_owner = NULL, leased_at = NULL, due_at = now() + interval '1 hour'").await;
+    stage
+        .change(event, 9..10, "lease_owner = NULL, leased_at = NULL, due_at = now() + interval '1 hour'")
+        .await;
     let ended = cancelling.await.expect("no panic");
     let (stdout, stderr) = (String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
     assert!(ended.status.success(), "{stderr}");
-    let told = "incident leak: cancelled; effective within 2 s, on all workers\nalready denied tokens stay denied until they expire: 10\n\
+    let told = "incident leak: cancelled; effective within 2 s, on all workers\nalready denied tokens stay \
+        denied until they expire: 10\n\
                 revoked at the provider: 3\ngiven up: 12\n";
-    assert_eq!((stdout.as_ref(), stderr.as_ref()), (told, "incident leak: cancelled; giving up what is open\n"));
+    assert_eq!(
+        (stdout.as_ref(), stderr.as_ref()),
+        (told, "incident leak: cancelled; giving up what is open\n")
+    );
     assert_eq!(stage.count(OPEN).await, 0);
     assert_eq!(
-        stage.count("revocation.targets WHERE incident = 'leak' AND (waiting OR sealed IS NOT NULL OR due_at IS NOT NULL)").await,
+        stage
+            .count(
+                "revocation.targets WHERE incident = 'leak' AND (waiting OR sealed IS NOT NULL OR due_at \
+            IS NOT NULL)"
+            )
+            .await,
         0
     );
     assert_eq!(
@@ -64,7 +80,10 @@ async fn what_is_open_is_given_up_and_what_is_done_stays() {
     let operations = stage.operations("leak").await;
     let detail = &operations[0]["detail"];
     assert_eq!((operations.len(), &operations[0]["action"]), (1, &json!("cancel")));
-    assert_eq!((&detail["reason"], &detail["state"], &detail["pending"]), (&json!("the list was wrong"), &json!("running"), &json!(11)));
+    assert_eq!(
+        (&detail["reason"], &detail["state"], &detail["pending"]),
+        (&json!("the list was wrong"), &json!("running"), &json!(11))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -76,7 +95,8 @@ async fn one_that_waits_for_approval_or_is_paused_can_be_cancelled() {
         stage.hold(event).await;
         let json = stage.steer(&["cancel", state, "--reason", "no", "--json"]).json();
         assert!(json["finished_at"].is_string(), "{json}");
-        let numbers = ["denied", "revoked", "cancelled", "in_flight", "changed"].map(|member| json[member].clone());
+        let numbers =
+            ["denied", "revoked", "cancelled", "in_flight", "changed"].map(|member| json[member].clone());
         assert_eq!(numbers, [json!(0), json!(0), json!(3), json!(0), json!(true)]);
     }
     let again = stage.steer(&["cancel", "paused", "--reason", "again", "--json"]).json();
@@ -90,7 +110,12 @@ async fn what_workers_hold_too_long_is_told() {
     let stage = Stage::new().await;
     let [event, _] = mixed(&stage, "leak").await;
     let text = stage.steered(&["cancel", "leak", "--reason", "no"]);
-    assert!(text.ends_with("\ngiven up: 11\nstill held by workers: 2 targets; they end as soon as these are settled\n"), "{text}");
+    assert!(
+        text.ends_with(
+            "\ngiven up: 11\nstill held by workers: 2 targets; they end as soon as these are settled\n"
+        ),
+        "{text}"
+    );
     assert_eq!(stage.of("leak", "finished_at").await, None);
     stage.change(event, 8..10, PARKED).await;
     let store = stage.store();
@@ -108,9 +133,14 @@ async fn a_cancel_that_was_killed_is_finished_by_workers() {
     stage.change(event, 8..10, REVOKED).await;
     let store = stage.store();
     assert_eq!(store.sweep_cancelled(4).await.expect("sweep"), 0, "nothing is cancelled");
-    let cancel = "UPDATE revocation.incidents SET state = 'cancelled', cancelled_by = 'bob', cancel_reason = 'no' WHERE incident = 'leak'";
+    let cancel = "UPDATE revocation.incidents SET state = 'cancelled', cancelled_by = 'bob', cancel_reason = \
+        'no' WHERE incident = 'leak'";
     stage.execute(cancel).await;
-    assert_eq!(store.sweep_cancelled(4).await.expect("sweep"), 5, "four targets and the one denial held back");
+    assert_eq!(
+        store.sweep_cancelled(4).await.expect("sweep"),
+        5,
+        "four targets and the one denial held back"
+    );
     assert_eq!(store.finish_incidents().await.expect("finish"), [""; 0]);
     assert_eq!(stage.count(OPEN).await, 7);
     let mut swept = Vec::new();
@@ -119,7 +149,15 @@ async fn a_cancel_that_was_killed_is_finished_by_workers() {
     }
     assert_eq!(swept, [4, 3, 0]);
     assert_eq!(store.finish_incidents().await.expect("finish"), ["leak"]);
-    assert_eq!(stage.count("audit.incidents WHERE incident = 'leak' AND cancelled = 11 AND pending + parked = 0 AND revoked = 4").await, 1);
+    assert_eq!(
+        stage
+            .count(
+                "audit.incidents WHERE incident = 'leak' AND cancelled = 11 AND pending + parked \
+        = 0 AND revoked = 4"
+            )
+            .await,
+        1
+    );
     assert_eq!(stage.count("audit.incidents WHERE incident = 'other' AND cancelled = 0").await, 1);
 }
 
@@ -139,8 +177,16 @@ async fn status_names_what_was_cancelled_before_it_was_denied() {
         stage.steered(&["cancel", name, "--reason", "wrong list"]);
     }
     let shown = run(&mut command(&stage), &["status"]).stdout;
-    assert!(shown.contains("cancelled before all was denied: verifiers accept the rest") && !shown.contains("wholly"), "{shown}");
+    assert!(
+        shown.contains("cancelled before all was denied: verifiers accept the rest")
+            && !shown.contains("wholly"),
+        "{shown}"
+    );
     let status = run(&mut command(&stage), &["status", "--json"]).json();
-    let undenied = status["undenied"].as_array().into_iter().flatten().map(|i| (i["incident"].as_str(), i["undenied"].as_u64()));
+    let undenied = status["undenied"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|i| (i["incident"].as_str(), i["undenied"].as_u64()));
     assert_eq!(undenied.collect::<Vec<_>>(), [(Some("never"), Some(6)), (Some("partly"), Some(3))]);
 }

@@ -10,18 +10,28 @@ async fn pause_and_resume() {
     let stage = Stage::new().await;
     stage.incident("leak", "running").await;
     stage.event("leak", 3).await;
-    assert_eq!(stage.steered(&["pause", "leak"]), "incident leak: paused; effective within 2 s, on all workers\n");
+    assert_eq!(
+        stage.steered(&["pause", "leak"]),
+        "incident leak: paused; effective within 2 s, on all workers\n"
+    );
     assert_eq!(stage.of("leak", "state").await.as_deref(), Some("paused"));
     assert_eq!(stage.steered(&["pause", "leak"]), "incident leak: paused already; nothing was changed\n");
     let resumed = stage.steer(&["resume", "leak", "--actor", " carol ", "--json"]);
-    assert_eq!(resumed.json(), json!({ "incident": "leak", "result": "running", "changed": true, "effective_within_s": 2 }));
+    assert_eq!(
+        resumed.json(),
+        json!({ "incident": "leak", "result": "running", "changed": true, "effective_within_s": 2 })
+    );
     assert_eq!(stage.of("leak", "state").await.as_deref(), Some("running"));
     let again = stage.steer(&["resume", "leak", "--json"]).json();
     assert_eq!((&again["changed"], &again["result"]), (&json!(false), &json!("running")));
 
     let operations = stage.operations("leak").await;
     let done: Vec<_> = operations.iter().map(|o| (&o["actor"], &o["action"])).collect();
-    assert_eq!(done, [(&json!("bob"), &json!("pause")), (&json!("carol"), &json!("resume"))], "repeats leave no row");
+    assert_eq!(
+        done,
+        [(&json!("bob"), &json!("pause")), (&json!("carol"), &json!("resume"))],
+        "repeats leave no row"
+    );
     let role = stage.text("SELECT session_user::text").await;
     let detail = json!({ "role": role, "from": "running", "to": "paused", "targets_expected": null, "targets_received": 3, "denied": 0, "pending": 3, "parked": 0, "revoked": 0 });
     assert_eq!(operations[0]["detail"], detail);
@@ -32,13 +42,20 @@ async fn throttle() {
     let stage = Stage::new().await;
     stage.incident("leak", "awaiting_approval").await;
     let text = stage.steered(&["throttle", "leak", "--rate", "50"]);
-    assert_eq!(text, "incident leak: throttled to 50 targets a second over all workers; effective within 2 s, on all workers\n");
+    assert_eq!(
+        text,
+        "incident leak: throttled to 50 targets a second over all workers; effective within 2 s, on all \
+            workers\n"
+    );
     assert_eq!(stage.of("leak", "throttle_per_s").await.as_deref(), Some("50"));
     assert!(stage.steered(&["throttle", "leak", "--rate", "50"]).contains("already"));
-    assert!(stage.steered(&["throttle", "leak", "--off"]).starts_with("incident leak: not throttled; effective"));
+    assert!(
+        stage.steered(&["throttle", "leak", "--off"]).starts_with("incident leak: not throttled; effective")
+    );
     assert_eq!(stage.of("leak", "throttle_per_s").await, None);
     assert!(stage.steered(&["throttle", "leak", "--off"]).contains("already"));
-    let details: Vec<_> = stage.operations("leak").await.into_iter().map(|mut o| o["detail"].take()).collect();
+    let details: Vec<_> =
+        stage.operations("leak").await.into_iter().map(|mut o| o["detail"].take()).collect();
     assert_eq!(details.len(), 2);
     assert_eq!((&details[0]["before"], &details[0]["throttle_per_s"]), (&json!(null), &json!(50)));
     assert_eq!((&details[1]["before"], &details[1]["throttle_per_s"]), (&json!(50), &json!(null)));
@@ -53,11 +70,21 @@ async fn parked_targets_are_tried_again() {
         stage.change(event, 0..2, PARKED).await;
         stage.change(event, 2..3, HOT).await;
     }
-    assert_eq!(stage.steered(&["retry", "leak"]), "incident leak: 2 targets became due; effective within 2 s, on all workers\n");
+    assert_eq!(
+        stage.steered(&["retry", "leak"]),
+        "incident leak: 2 targets became due; effective within 2 s, on all workers\n"
+    );
     assert_eq!(stage.count("revocation.targets WHERE state = 'parked' AND incident = 'other'").await, 2);
-    assert_eq!(stage.count("revocation.targets WHERE waiting AND incident = 'leak'").await, 2, "what waits its turn goes on waiting");
+    assert_eq!(
+        stage.count("revocation.targets WHERE waiting AND incident = 'leak'").await,
+        2,
+        "what waits its turn goes on waiting"
+    );
     let operation = &stage.operations("leak").await[0];
-    assert_eq!((&operation["action"], &operation["actor"], &operation["detail"]["targets"]), (&json!("retry"), &json!("bob"), &json!(2)));
+    assert_eq!(
+        (&operation["action"], &operation["actor"], &operation["detail"]["targets"]),
+        (&json!("retry"), &json!("bob"), &json!(2))
+    );
     assert!(operation["detail"]["role"].is_string());
     stage.steered(&["pause", "other"]);
     let paused = stage.steered(&["retry", "other"]);
@@ -123,7 +150,8 @@ async fn what_is_not_on_record_and_what_makes_no_sense() {
         let arguments = [&order[..1], &["nope"], &order[1..]].concat();
         assert_eq!(
             stage.refused(&arguments),
-            "incident nope is not on record; it may still be in the broker, or was refused (revocation-worker dead list)",
+            "incident nope is not on record; it may still be in the broker, or was refused \
+                (revocation-worker dead list)",
             "{arguments:?}"
         );
     }
@@ -153,7 +181,9 @@ async fn an_order_and_its_record_are_one() {
     let event = stage.event("leak", 2).await;
     stage.change(event, 0..2, REVOKED).await;
     stage.execute("ALTER TABLE revocation.operations ADD CONSTRAINT broken CHECK (false) NOT VALID").await;
-    for order in [&["pause", "leak"][..], &["throttle", "leak", "--rate", "5"], &["cancel", "leak", "--reason", "x"]] {
+    for order in
+        [&["pause", "leak"][..], &["throttle", "leak", "--rate", "5"], &["cancel", "leak", "--reason", "x"]]
+    {
         stage.refused(order);
     }
     assert_eq!(stage.of("leak", "state || coalesce(throttle_per_s, 0)").await.as_deref(), Some("running0"));

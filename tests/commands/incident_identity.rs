@@ -62,8 +62,12 @@ async fn ids_cannot_be_computed_from_name_and_targets_and_stay_the_same_for_who_
         found.push(taken(&broker).await);
     }
     assert_eq!(ids(&found[0]), ids(&found[1]));
-    let cutoff =
-        |events: &[Value]| events.iter().find(|event| event["data"]["targets"][0]["sub"] == "u").map(|event| event["time"].clone());
+    let cutoff = |events: &[Value]| {
+        events
+            .iter()
+            .find(|event| event["data"]["targets"][0]["sub"] == "u")
+            .map(|event| event["time"].clone())
+    };
     assert_eq!(cutoff(&found[0]), cutoff(&found[1]), "the cutoff is that of the first order");
     for (one, other) in [(0, 2), (0, 3), (2, 3)] {
         assert!(ids(&found[one]).iter().all(|id| !ids(&found[other]).contains(id)), "{one} {other}");
@@ -105,23 +109,40 @@ fn fakes(genuine: &[Value]) -> Vec<Value> {
     };
     genuine
         .iter()
-        .flat_map(|event| [other(event, &logout), other(event, &|_| ()), other(event, &|event| event["data"]["incident"] = json!("other"))])
+        .flat_map(|event| {
+            [
+                other(event, &logout),
+                other(event, &|_| ()),
+                other(event, &|event| event["data"]["incident"] = json!("other")),
+            ]
+        })
         .collect()
 }
 
 /// One event's story tells all of its identity, an incident's record each row once.
 async fn everything_is_shown_once(stage: &Stage, id: &str) {
     let told = run(&mut command(stage), &["status", "--event", SOURCE, id]);
-    assert_eq!((told.code, told.stdout.contains("several events with this identity are on record")), (0, true), "{}", told.stdout);
+    assert_eq!(
+        (told.code, told.stdout.contains("several events with this identity are on record")),
+        (0, true),
+        "{}",
+        told.stdout
+    );
     let json = run(&mut command(stage), &["status", "--event", SOURCE, id, "--json"]).json();
     let rows = stage.count(&format!("audit.revocations WHERE event_id = '{id}'")).await;
     assert_eq!(json["revocations"].as_array().map(|rows| rows.len() as i64), Some(rows));
     let config = DatabaseConfig { url: Secret::new(stage.database_url.clone()), max_connections: 4 };
     let store = Store::new(&config).unwrap_or_else(|error| panic!("{error}"));
-    let mut snapshot = store.snapshot("leak").await.unwrap_or_else(|error| panic!("{error}")).expect("an incident");
+    let mut snapshot =
+        store.snapshot("leak").await.unwrap_or_else(|error| panic!("{error}")).expect("an incident");
     for (rows, view) in [(Rows::Revocations, "audit.revocations"), (Rows::Propagation, "audit.propagation")] {
-        let rows: Vec<String> = snapshot.rows(rows).try_collect().await.unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!(rows.len() as i64, stage.count(&format!("{view} WHERE incident = 'leak'")).await, "{view}");
+        let rows: Vec<String> =
+            snapshot.rows(rows).try_collect().await.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(
+            rows.len() as i64,
+            stage.count(&format!("{view} WHERE incident = 'leak'")).await,
+            "{view}"
+        );
     }
 }
 
@@ -131,7 +152,8 @@ async fn an_order_whose_ids_were_published_beforehand_is_carried_out_all_the_sam
     declare(&stage).await;
     let (broker, operator) = (Broker::connect(&stage).await, Operator::of(&stage).await);
     let tokens = [canary_token(), canary_token()];
-    let input = format!("{{\"token\":\"{}\"}}\n{{\"token\":\"{}\"}}\n{{\"sub\":\"victim\"}}\n", tokens[0], tokens[1]);
+    let input =
+        format!("{{\"token\":\"{}\"}}\n{{\"token\":\"{}\"}}\n{{\"sub\":\"victim\"}}\n", tokens[0], tokens[1]);
     assert_eq!(open(&mut command(&stage), &input).code, 0);
     let genuine = taken(&broker).await;
     let of_others = fakes(&genuine);
@@ -139,14 +161,17 @@ async fn an_order_whose_ids_were_published_beforehand_is_carried_out_all_the_sam
 
     let unique = uuid::Uuid::now_v7();
     let users = [format!("entitled-{unique}"), format!("rightless-{unique}")];
-    let setup =
-        stage.worker("https://127.0.0.1:1/revoke").set("REVOCATION__AUTHORIZATION__MASS_REVOCATION_USERS", &format!("guest,{}", users[0]));
+    let setup = stage
+        .worker("https://127.0.0.1:1/revoke")
+        .set("REVOCATION__AUTHORIZATION__MASS_REVOCATION_USERS", &format!("guest,{}", users[0]));
     let worker = setup.start().await;
     for user in &users {
         let app = App::connect(&operator.add_user(&stage, user, false).await).await;
         for event in &of_others {
             let key = if event["type"] == "auth.logout.v1" { "auth.logout" } else { "auth.mass_revocation" };
-            let properties = BasicProperties::default().with_content_type("application/json".into()).with_user_id(user.as_str().into());
+            let properties = BasicProperties::default()
+                .with_content_type("application/json".into())
+                .with_user_id(user.as_str().into());
             app.publish_raw(key, event.to_string().as_bytes(), properties).await;
         }
     }
@@ -163,11 +188,17 @@ async fn an_order_whose_ids_were_published_beforehand_is_carried_out_all_the_sam
     for token in &tokens {
         let digest = revocation_worker::target::Token::new(token.clone()).fingerprint();
         let row = format!(
-            "audit.revocations WHERE token_sha256 = '{digest}' AND incident = 'leak' AND denied_at IS NOT NULL AND identity_reused"
+            "audit.revocations WHERE token_sha256 = '{digest}' AND incident = 'leak' AND denied_at IS NOT \
+                NULL AND identity_reused"
         );
         stage.wait_for_count(1, &row).await;
     }
-    stage.wait_for_count(1, "audit.revocations WHERE sub = 'victim' AND incident = 'leak' AND denied_at IS NOT NULL").await;
+    stage
+        .wait_for_count(
+            1,
+            "audit.revocations WHERE sub = 'victim' AND incident = 'leak' AND denied_at IS NOT NULL",
+        )
+        .await;
     eventually("the queues are empty", async || {
         let lengths = [broker.length(QUEUES[0]).await, broker.length(QUEUES[1]).await];
         (lengths == [0, 0]).then_some(())

@@ -46,8 +46,13 @@ async fn observe(stage: &Stage, key: &str) -> Broker {
     let broker = Broker::connect(stage).await;
     let durable = QueueDeclareOptions { durable: true, ..Default::default() };
     broker.channel.queue_declare("seen".into(), durable, FieldTable::default()).await.expect("declare");
-    let bound =
-        broker.channel.queue_bind("seen".into(), "auth.events".into(), key.into(), QueueBindOptions::default(), FieldTable::default());
+    let bound = broker.channel.queue_bind(
+        "seen".into(),
+        "auth.events".into(),
+        key.into(),
+        QueueBindOptions::default(),
+        FieldTable::default(),
+    );
     bound.await.expect("bind");
     broker
 }
@@ -96,16 +101,28 @@ fn a_dry_run_counts_by_kind_and_provider_and_reaches_no_broker() {
     let lines: Vec<Vec<&str>> = ran.stdout.lines().map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(
         lines[..4],
-        [vec!["KIND", "PROVIDER", "TARGETS"], vec!["token", "card", "1"], vec!["token", "main", "1"], vec!["subject", "main", "1"]]
+        [
+            vec!["KIND", "PROVIDER", "TARGETS"],
+            vec!["token", "card", "1"],
+            vec!["token", "main", "1"],
+            vec!["subject", "main", "1"]
+        ]
     );
     assert!(ran.stdout.ends_with(
-        "3 targets in 3 events, 1 named again and sent once; nothing was published\nby the settings here nobody has to approve it\n"
+        "3 targets in 3 events, 1 named again and sent once; nothing was published\nby the settings here \
+            nobody has to approve it\n"
     ));
 
     let ran = open(&mut bare(&NO_BROKER), &["--dry-run", "--json", "--client-id", "shop"]);
     let summary = ran.json();
-    assert_eq!((ran.code, &summary["targets"]["by_kind"], &summary["events"]), (0, &json!({ "client": 1 }), &json!(1)));
-    assert_eq!((&summary["needs_approval"], &summary["approval_reasons"]), (&json!(true), &json!(["it names a target of kind client"])));
+    assert_eq!(
+        (ran.code, &summary["targets"]["by_kind"], &summary["events"]),
+        (0, &json!({ "client": 1 }), &json!(1))
+    );
+    assert_eq!(
+        (&summary["needs_approval"], &summary["approval_reasons"]),
+        (&json!(true), &json!(["it names a target of kind client"]))
+    );
 }
 
 #[test]
@@ -131,7 +148,8 @@ fn bad_lines_are_listed_by_number_and_no_value_is_shown() {
     let expected = [
         "line 3 refused: token_type_hint must be access_token or refresh_token",
         "line 4 refused: is not JSON: expected value at column 1",
-        "line 5 refused: has a member (its name is not shown, as it may be a credential) that is not known; known are token, token_type_hint, sub, sid, client_id, iss, provider",
+        "line 5 refused: has a member (its name is not shown, as it may be a credential) that is not known; \
+            known are token, token_type_hint, sub, sid, client_id, iss, provider",
         "line 6 refused: token must be visible ASCII without spaces: send what follows \"Bearer \"",
         "revocation-worker: 4 of 5 lines refused; the others are valid",
     ];
@@ -141,11 +159,18 @@ fn bad_lines_are_listed_by_number_and_no_value_is_shown() {
 
 #[test]
 fn a_thousand_bad_lines_are_listed_and_the_rest_is_counted() {
-    let ran = feed(&mut bare(&NO_BROKER), &[&OPEN[..], &["--json", "--format", "ndjson"]].concat(), &"bad\n".repeat(1500));
+    let ran = feed(
+        &mut bare(&NO_BROKER),
+        &[&OPEN[..], &["--json", "--format", "ndjson"]].concat(),
+        &"bad\n".repeat(1500),
+    );
     let summary = ran.json();
     assert_eq!((ran.code, &summary["refused_lines"]), (1, &json!(1500)));
     assert_eq!(summary["refused"].as_array().map(Vec::len), Some(1000));
-    assert_eq!(summary["error"], "1500 of 1500 lines refused (the first 1000 are listed); nothing was published");
+    assert_eq!(
+        summary["error"],
+        "1500 of 1500 lines refused (the first 1000 are listed); nothing was published"
+    );
 }
 
 #[test]
@@ -156,8 +181,14 @@ fn what_is_wrong_or_could_be_read_in_two_ways_is_refused_before_anything_else() 
         (&["--client", "shop", file.path()], "--client or --iss beside FILE"),
         (&["--sub", "u", "--iss", "a", "--issuer", "b"], "several --iss beside --sub"),
         (&["--sub", "u", "--sid", "s"], "--sub beside --sid"),
-        (&["--sub", "u", "--not-before", "2999-01-01T00:00:00Z"], "--not-before lies more than 5 minutes in the future"),
-        (&["--sub", "u", "--provider", "other"], "--provider \"other\" is not configured; configured are: main"),
+        (
+            &["--sub", "u", "--not-before", "2999-01-01T00:00:00Z"],
+            "--not-before lies more than 5 minutes in the future",
+        ),
+        (
+            &["--sub", "u", "--provider", "other"],
+            "--provider \"other\" is not configured; configured are: main",
+        ),
         (&["--sub", ""], "--sub"),
         (&["-"], "nothing to revoke: name a FILE"),
         (&[], "nothing to revoke: name a FILE"),
@@ -170,34 +201,68 @@ fn what_is_wrong_or_could_be_read_in_two_ways_is_refused_before_anything_else() 
     let ran = run(&mut bare(&NO_BROKER), &["incident", "open", "leak", "--sub", "u"]);
     assert_eq!((ran.code, ran.stderr.contains("--reason <REASON>")), (2, true), "{}", ran.stderr);
     let ran = open(&mut bare(&NO_BROKER), &["--sub", "u"]);
-    assert_eq!((ran.code, ran.stderr.contains("reach the broker at amqp://127.0.0.1:1")), (1, true), "{}", ran.stderr);
+    assert_eq!(
+        (ran.code, ran.stderr.contains("reach the broker at amqp://127.0.0.1:1")),
+        (1, true),
+        "{}",
+        ran.stderr
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cutoffs_go_first_and_every_event_says_whose_order_it_is() {
     let stage = Stage::new().await;
     let broker = observe(&stage, "auth.mass_revocation.#").await;
-    let file = Input::new("", &format!("{}{{\"sid\":\"s-1\",\"provider\":\"card\"}}\n{{\"sub\":\"u-1\"}}\n", tokens(450)));
-    let more = ["--provider", "main", "--actor", "alice", "--not-before", "2026-11-20T12:00:00Z", "--sub", "u-2", "--json", file.path()];
+    let file = Input::new(
+        "",
+        &format!("{}{{\"sid\":\"s-1\",\"provider\":\"card\"}}\n{{\"sub\":\"u-1\"}}\n", tokens(450)),
+    );
+    let more = [
+        "--provider",
+        "main",
+        "--actor",
+        "alice",
+        "--not-before",
+        "2026-11-20T12:00:00Z",
+        "--sub",
+        "u-2",
+        "--json",
+        file.path(),
+    ];
     let ran = open(&mut command(&stage), &more);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     let summary = ran.json();
     assert_eq!(summary["targets"]["by_provider"], json!({ "main": 452, "card": 1 }));
-    assert_eq!([&summary["events"], &summary["published"], &summary["published_targets"]], [&json!(5), &json!(5), &json!(453)]);
+    assert_eq!(
+        [&summary["events"], &summary["published"], &summary["published_targets"]],
+        [&json!(5), &json!(5), &json!(453)]
+    );
 
     let seen = seen(&broker).await;
     let [cutoff, token] = ["auth.mass_revocation.cutoff", "auth.mass_revocation"];
-    assert_eq!(seen.iter().map(|event| event.key.as_str()).collect::<Vec<_>>(), [cutoff, cutoff, token, token, token]);
-    let sizes: Vec<(&Value, usize)> = seen.iter().map(|event| (&event.event["data"]["provider"], event.targets())).collect();
+    assert_eq!(
+        seen.iter().map(|event| event.key.as_str()).collect::<Vec<_>>(),
+        [cutoff, cutoff, token, token, token]
+    );
+    let sizes: Vec<(&Value, usize)> =
+        seen.iter().map(|event| (&event.event["data"]["provider"], event.targets())).collect();
     let (main, card) = (&json!("main"), &json!("card"));
     assert_eq!(sizes, [(card, 1), (main, 2), (main, 200), (main, 200), (main, 50)]);
     for Seen { user, event, .. } in &seen {
         let data = &event["data"];
         assert_eq!((user.as_str(), &event["source"]), ("guest", &json!("/revocation-worker/incident")));
-        let said = ["incident", "incident_targets", "reason", "actor", "not_before"].map(|member| data[member].clone());
-        assert_eq!(said, [json!("leak"), json!(453), json!("theft"), json!("alice"), json!("2026-11-20T12:00:00Z")]);
+        let said = ["incident", "incident_targets", "reason", "actor", "not_before"]
+            .map(|member| data[member].clone());
+        assert_eq!(
+            said,
+            [json!("leak"), json!(453), json!("theft"), json!("alice"), json!("2026-11-20T12:00:00Z")]
+        );
     }
-    assert_eq!(seen[1].event["data"]["targets"], json!([{ "sub": "u-2" }, { "sub": "u-1" }]), "the flags' targets before the file's");
+    assert_eq!(
+        seen[1].event["data"]["targets"],
+        json!([{ "sub": "u-2" }, { "sub": "u-1" }]),
+        "the flags' targets before the file's"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -205,14 +270,30 @@ async fn no_token_is_sent_before_every_cutoff_is_confirmed() {
     let stage = Stage::new().await;
     let broker = observe(&stage, "auth.mass_revocation").await;
     let queues = ["revocation.mass", "revocation.cutoff"];
-    for (queue, key) in queues.into_iter().flat_map(|queue| [(queue, "auth.mass_revocation.#"), (queue, "auth.mass_revocation.cutoff")]) {
-        let unbound = broker.channel.queue_unbind(queue.into(), "auth.events".into(), key.into(), FieldTable::default());
+    for (queue, key) in queues
+        .into_iter()
+        .flat_map(|queue| [(queue, "auth.mass_revocation.#"), (queue, "auth.mass_revocation.cutoff")])
+    {
+        let unbound = broker.channel.queue_unbind(
+            queue.into(),
+            "auth.events".into(),
+            key.into(),
+            FieldTable::default(),
+        );
         unbound.await.expect("unbind");
     }
-    let ran = feed(&mut command(&stage), &[&OPEN[..], &["--json"]].concat(), &format!("{}{{\"sub\":\"u\"}}\n", tokens(3)));
+    let ran = feed(
+        &mut command(&stage),
+        &[&OPEN[..], &["--json"]].concat(),
+        &format!("{}{{\"sub\":\"u\"}}\n", tokens(3)),
+    );
     assert_eq!((ran.code, &ran.json()["published"]), (1, &json!(0)));
     let error = ran.json()["error"].as_str().expect("an error").to_owned();
-    assert!(error.starts_with("publish to auth.events: no queue takes it") && error.contains("0 of 2 events are confirmed"), "{error}");
+    assert!(
+        error.starts_with("publish to auth.events: no queue takes it")
+            && error.contains("0 of 2 events are confirmed"),
+        "{error}"
+    );
     assert_eq!(broker.length("seen").await, 0, "no token was sent");
 }
 
@@ -220,12 +301,17 @@ async fn no_token_is_sent_before_every_cutoff_is_confirmed() {
 async fn the_same_targets_make_the_same_events_however_they_are_written() {
     let stage = Stage::new().await;
     let broker = observe(&stage, "auth.mass_revocation.#").await;
-    let ndjson = "{\"token\":\"t-1\",\"sub\":\"u-1\"}\n{ \"provider\": \"card\", \"token\": \"t-2\" }\n{\"sub\":\"u-3\"}\n";
-    let (ndjson, csv) = (Input::new(".txt", ndjson), Input::new(".txt", "token,sub,provider\nt-1,u-1,\n\"t-2\",,card\n,u-3,\n"));
+    let ndjson = "{\"token\":\"t-1\",\"sub\":\"u-1\"}\n{ \"provider\": \"card\", \"token\": \"t-2\" \
+        }\n{\"sub\":\"u-3\"}\n";
+    let (ndjson, csv) = (
+        Input::new(".txt", ndjson),
+        Input::new(".txt", "token,sub,provider\nt-1,u-1,\n\"t-2\",,card\n,u-3,\n"),
+    );
     let mut found = Vec::new();
     for file in [&ndjson, &csv, &ndjson] {
         let ran = open(&mut command(&stage), &[file.path()]);
-        let told = "3 events with 3 targets published; see how it goes: revocation-worker incident watch leak\n";
+        let told =
+            "3 events with 3 targets published; see how it goes: revocation-worker incident watch leak\n";
         assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (0, told, ""));
         found.push(seen(&broker).await);
     }
@@ -239,10 +325,15 @@ async fn the_same_targets_make_the_same_events_however_they_are_written() {
 async fn good_lines_are_published_and_bad_ones_counted() {
     let stage = Stage::new().await;
     let broker = observe(&stage, "auth.mass_revocation.#").await;
-    let ran = feed(&mut command(&stage), &OPEN, &format!("token\n{}\n\"{CANARY}\n{}\n", canary_token(), canary_token()));
+    let ran = feed(
+        &mut command(&stage),
+        &OPEN,
+        &format!("token\n{}\n\"{CANARY}\n{}\n", canary_token(), canary_token()),
+    );
     assert_eq!(ran.code, 1);
     assert!(ran.stdout.starts_with("1 event with 2 targets published; "), "{}", ran.stdout);
-    let expected = "line 3 refused: has a quote that is not closed on the same line (a quote inside a quoted field is written twice)\n\
+    let expected = "line 3 refused: has a quote that is not closed on the same line (a quote inside a quoted \
+        field is written twice)\n\
                     revocation-worker: 1 of 3 lines refused; the others were published\n";
     assert_eq!(ran.stderr, expected);
     assert_eq!(seen(&broker).await.iter().map(Seen::targets).collect::<Vec<_>>(), [2]);
@@ -251,28 +342,49 @@ async fn good_lines_are_published_and_bad_ones_counted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_on_record_is_not_sent_again_and_does_no_harm_where_it_is() {
     let stage = Stage::new().await;
-    let setup = stage.worker("https://127.0.0.1:1/revoke").set("REVOCATION__AUTHORIZATION__MASS_REVOCATION_USERS", "guest");
+    let setup = stage
+        .worker("https://127.0.0.1:1/revoke")
+        .set("REVOCATION__AUTHORIZATION__MASS_REVOCATION_USERS", "guest");
     let _worker = setup.start().await;
     let file = Input::new(".ndjson", &format!("{}{{\"sub\":\"u\"}}\n", tokens(450)));
     assert_eq!(open(&mut command(&stage), &[file.path()]).code, 0);
-    let events = "revocation.events WHERE incident = 'leak' AND reason = 'theft' AND incident_targets = 451 AND broker_user = 'guest'";
+    let events = "revocation.events WHERE incident = 'leak' AND reason = 'theft' AND incident_targets = 451 \
+        AND broker_user = 'guest'";
     stage.wait_for_count(4, events).await;
     stage.wait_for_count(451, "audit.revocations WHERE incident = 'leak' AND lane = 'mass'").await;
 
     let again = open(&mut command(&stage), &["--json", file.path()]);
-    assert_eq!((again.code, again.json()["published"].clone(), again.json()["skipped"].clone()), (0, json!(0), json!(4)));
-    let more = Input::new(".ndjson", &format!("{}{{\"sub\":\"other\"}}\n", std::fs::read_to_string(&file.0).expect("read")));
+    assert_eq!(
+        (again.code, again.json()["published"].clone(), again.json()["skipped"].clone()),
+        (0, json!(0), json!(4))
+    );
+    let more = Input::new(
+        ".ndjson",
+        &format!("{}{{\"sub\":\"other\"}}\n", std::fs::read_to_string(&file.0).expect("read")),
+    );
     let ran = open(&mut command(&stage), &[more.path()]);
-    assert!(ran.stdout.starts_with("1 event with 2 targets published; 3 of 4 events were on record already; "), "{}", ran.stdout);
+    assert!(
+        ran.stdout.starts_with("1 event with 2 targets published; 3 of 4 events were on record already; "),
+        "{}",
+        ran.stdout
+    );
     stage.wait_for_count(5, "revocation.events").await;
 
-    let blind = open(command(&stage).env("DATABASE_URL", "postgres://127.0.0.1:1/x"), &["--json", file.path()]);
+    let blind =
+        open(command(&stage).env("DATABASE_URL", "postgres://127.0.0.1:1/x"), &["--json", file.path()]);
     assert_eq!((blind.code, &blind.json()["published"]), (0, &json!(4)));
-    assert!(blind.stderr.starts_with("cannot tell what is on record already and publishes everything"), "{}", blind.stderr);
+    assert!(
+        blind.stderr.starts_with("cannot tell what is on record already and publishes everything"),
+        "{}",
+        blind.stderr
+    );
     let broker = Broker::connect(&stage).await;
     assert_eq!(open(&mut command(&stage), &["--sub", "last"]).code, 0);
     stage.wait_for_count(1, "audit.revocations WHERE sub = 'last'").await;
-    eventually("the worker has taken everything", async || (broker.length("revocation.mass").await == 0).then_some(())).await;
+    eventually("the worker has taken everything", async || {
+        (broker.length("revocation.mass").await == 0).then_some(())
+    })
+    .await;
     assert_eq!(stage.count("revocation.events").await, 6, "what arrived twice changed nothing");
 }
 
@@ -282,22 +394,42 @@ async fn an_interrupted_order_says_how_far_it_came_and_goes_on_from_there() {
     let broker = observe(&stage, "auth.mass_revocation.#").await;
     let file = Input::new(".ndjson", &tokens(40_000));
     let mut child = command(&stage);
-    let child = child.args(OPEN).args(["--json", file.path()]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = child
+        .args(OPEN)
+        .args(["--json", file.path()])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = child.spawn().expect("start");
     eventually("an event arrives", async || (broker.length("seen").await > 0).then_some(())).await;
-    assert!(Command::new("kill").args(["-s", "INT", &child.id().to_string()]).status().expect("run kill").success());
-    let ended = eventually("the command ends", async || child.try_wait().expect("wait for the command")).await;
+    assert!(
+        Command::new("kill")
+            .args(["-s", "INT", &child.id().to_string()])
+            .status()
+            .expect("run kill")
+            .success()
+    );
+    let ended =
+        eventually("the command ends", async || child.try_wait().expect("wait for the command")).await;
     assert_eq!(ended.code(), Some(1));
-    let summary: Value = serde_json::from_slice(&child.wait_with_output().expect("its output").stdout).expect("JSON");
+    let summary: Value =
+        serde_json::from_slice(&child.wait_with_output().expect("its output").stdout).expect("JSON");
     let first = seen(&broker).await;
     assert_eq!((&summary["interrupted"], &summary["published"]), (&json!(true), &json!(first.len())));
     assert!((1..200).contains(&first.len()), "{} of 200 events were published", first.len());
     let error = summary["error"].as_str().expect("an error");
-    let told = format!("interrupted; {} of 200 events are confirmed; the same command with the same input goes on from there", first.len());
+    let told = format!(
+        "interrupted; {} of 200 events are confirmed; the same command with the same input goes on from \
+            there",
+        first.len()
+    );
     assert_eq!(error, told);
 
     assert_eq!(open(&mut command(&stage), &[file.path()]).code, 0);
     let all = seen(&broker).await;
     assert_eq!(all.len(), 200);
-    assert!(first.iter().all(|event| all.iter().any(|other| other.id() == event.id())), "the same events again");
+    assert!(
+        first.iter().all(|event| all.iter().any(|other| other.id() == event.id())),
+        "the same events again"
+    );
 }

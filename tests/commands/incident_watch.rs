@@ -24,7 +24,8 @@ impl Watching {
     fn start(command: std::process::Command, arguments: &[&str]) -> Self {
         let mut command = Command::from(command);
         let command = command.args([&["incident", "watch", "leak", "--every", "100ms"], arguments].concat());
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn().expect("start");
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn().expect("start");
         let stdout = BufReader::new(child.stdout.take().expect("a pipe")).lines();
         let stderr = BufReader::new(child.stderr.take().expect("a pipe")).lines();
         Self { child, stdout, stderr }
@@ -44,7 +45,11 @@ impl Watching {
     }
 
     async fn remark(&mut self) -> String {
-        tokio::time::timeout(PATIENCE, self.stderr.next_line()).await.expect("a remark").expect("read").expect("a line")
+        tokio::time::timeout(PATIENCE, self.stderr.next_line())
+            .await
+            .expect("a remark")
+            .expect("read")
+            .expect("a line")
     }
 
     async fn code(&mut self) -> Option<i32> {
@@ -71,12 +76,20 @@ async fn one_json_object_a_line_until_it_is_finished() {
     let (stage, event) = running().await;
     let mut watching = Watching::start(command(&stage), &["--json"]);
     let first: Value = serde_json::from_str(&watching.line(|_| true).await).expect("JSON");
-    assert_eq!((&first["state"], &first["pending"], &first["residual_risk"]["undenied"]), (&json!("running"), &json!(4), &json!(4)));
+    assert_eq!(
+        (&first["state"], &first["pending"], &first["residual_risk"]["undenied"]),
+        (&json!("running"), &json!(4), &json!(4))
+    );
     stage.change(event, 0..1, PARKED).await;
     watching.line(|line| line.contains(r#""parked":1"#)).await;
     finish(&stage, event).await;
-    let last: Value = serde_json::from_str(&watching.line(|line| line.contains("finished\"")).await).expect("JSON");
-    assert_eq!((&last["revoked"], &last["residual_risk"]["undenied"]), (&json!(4), &json!(0)), "what is left open is looked for once more");
+    let last: Value =
+        serde_json::from_str(&watching.line(|line| line.contains("finished\"")).await).expect("JSON");
+    assert_eq!(
+        (&last["revoked"], &last["residual_risk"]["undenied"]),
+        (&json!(4), &json!(0)),
+        "what is left open is looked for once more"
+    );
     assert_eq!(watching.code().await, Some(0));
 }
 
@@ -85,7 +98,8 @@ async fn plain_lines_where_there_is_no_terminal() {
     let (stage, event) = running().await;
     let mut watching = Watching::start(command(&stage), &[]);
     let line = watching.line(|_| true).await;
-    let wanted = "incident leak running: denied 0 of 4; 4 pending; rate -, left -, throttle off; 4 targets neither denied nor expired: verifiers accept them";
+    let wanted = "incident leak running: denied 0 of 4; 4 pending; rate -, left -, throttle off; 4 targets \
+        neither denied nor expired: verifiers accept them";
     assert_eq!(line, wanted);
     finish(&stage, event).await;
     watching.line(|line| line.starts_with("incident leak finished: denied 4 of 4; 4 revoked; ")).await;
@@ -110,7 +124,9 @@ async fn ctrl_c_ends_it() {
     let mut watching = Watching::start(command(&stage), &[]);
     watching.line(|_| true).await;
     let pid = watching.child.id().expect("it runs").to_string();
-    assert!(std::process::Command::new("kill").args(["-s", "INT", &pid]).status().expect("run kill").success());
+    assert!(
+        std::process::Command::new("kill").args(["-s", "INT", &pid]).status().expect("run kill").success()
+    );
     assert_eq!(watching.code().await, Some(0));
     assert_eq!(stage.of("leak", "state").await.as_deref(), Some("running"), "the incident goes on");
 }
@@ -129,7 +145,9 @@ impl Door {
             let mut connections = JoinSet::new();
             while let Ok((mut client, _)) = listener.accept().await {
                 let mut server = TcpStream::connect(&server).await.expect("reach the database");
-                connections.spawn(async move { drop(tokio::io::copy_bidirectional(&mut client, &mut server).await) });
+                connections.spawn(async move {
+                    drop(tokio::io::copy_bidirectional(&mut client, &mut server).await)
+                });
             }
         });
         Self { port, task }
@@ -167,17 +185,43 @@ async fn a_database_that_is_away_is_told_and_waited_for() {
 async fn bars_on_a_terminal() {
     let (stage, event) = running().await;
     stage.change(event, 0..1, PARKED).await;
-    let watch = format!("stty rows 40 cols 120; {} incident watch leak --every 100ms", env!("CARGO_BIN_EXE_revocation-worker"));
+    let watch = format!(
+        "stty rows 40 cols 120; {} incident watch leak --every 100ms",
+        env!("CARGO_BIN_EXE_revocation-worker")
+    );
     let mut script = Command::new("script");
-    script.args(["-q", "-e", "-c", &watch, "/dev/null"]).env_clear().current_dir("/").stdin(Stdio::null()).kill_on_drop(true);
-    script.envs([("DATABASE_URL", stage.database_url.as_str()), ("PATH", "/usr/bin:/bin"), ("TERM", "xterm"), ("SHELL", "/bin/sh")]);
+    script
+        .args(["-q", "-e", "-c", &watch, "/dev/null"])
+        .env_clear()
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    script.envs([
+        ("DATABASE_URL", stage.database_url.as_str()),
+        ("PATH", "/usr/bin:/bin"),
+        ("TERM", "xterm"),
+        ("SHELL", "/bin/sh"),
+    ]);
     let ran = tokio::spawn(async move { script.output().await.expect("run script") });
-    stage.wait_for_count(1, "pg_stat_activity WHERE application_name = 'revocation-worker' AND datname = current_database()").await;
+    stage
+        .wait_for_count(
+            1,
+            "pg_stat_activity WHERE application_name = 'revocation-worker' AND datname = current_database()",
+        )
+        .await;
     finish(&stage, event).await;
     let ran = tokio::time::timeout(PATIENCE, ran).await.expect("an end").expect("no panic");
     let text = String::from_utf8_lossy(&ran.stdout);
     assert!(ran.status.success(), "{text}");
-    for wanted in ["incident leak finished", "denied", "4 of 4", "100 %", "rate -, left -, throttle off", "4 revoked", "residual risk: "] {
+    for wanted in [
+        "incident leak finished",
+        "denied",
+        "4 of 4",
+        "100 %",
+        "rate -, left -, throttle off",
+        "4 revoked",
+        "residual risk: ",
+    ] {
         assert!(text.contains(wanted), "{wanted:?} in {text}");
     }
 }

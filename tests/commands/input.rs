@@ -1,4 +1,5 @@
-//! What is taken of files as spreadsheets, editors and people write them: what a person sees of a line, or the line is refused by its number.
+//! What is taken of files as spreadsheets, editors and people write them: what a person sees of a line, or
+//! the line is refused by its number.
 
 use std::path::PathBuf;
 
@@ -37,7 +38,11 @@ fn dry(extension: &str, bytes: &[u8]) -> Ran {
 
 /// How many targets are taken, and the numbers of the lines that are refused.
 fn taken(summary: &Value) -> (u64, Vec<u64>) {
-    let refused = summary["refused"].as_array().expect("a list").iter().map(|line| line["line"].as_u64().expect("a number"));
+    let refused = summary["refused"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|line| line["line"].as_u64().expect("a number"));
     (summary["targets"]["total"].as_u64().expect("a number"), refused.collect())
 }
 
@@ -76,7 +81,11 @@ fn every_cell_of_csv_is_what_a_person_sees_or_its_line_is_refused() {
         ("sub,sid\nu;s\nu\ts\nu,s\n", 1, &[2, 3]),
         ("sub,token\nuser-1,a b\nuser-2,t-2\u{a0}\nuser-3,t-3\n", 1, &[2, 3]),
         ("client_id,provider\nshop,main \nshop,\u{a0}main\nshop,main\n", 1, &[2, 3]),
-        ("iss\nhttps://id.example.com/ \nhttps://id.example.com/\u{200b}\nhttps://id.example.com/\n", 1, &[2, 3]),
+        (
+            "iss\nhttps://id.example.com/ \nhttps://id.example.com/\u{200b}\nhttps://id.example.com/\n",
+            1,
+            &[2, 3],
+        ),
         ("sub\nuser\u{fffd}\nm\u{fc}ller\n", 1, &[2]),
         ("sub\nJohn Smith\n", 1, &[]),
     ];
@@ -114,7 +123,11 @@ fn a_file_that_cannot_be_read_as_csv_is_refused_whole_with_what_to_do() {
     for (bytes, code, sentence) in cases {
         let ran = dry(".csv", bytes);
         let error = ran.json()["error"].as_str().expect("a sentence").to_owned();
-        assert!(ran.code == code && error.contains(sentence) && ran.stderr.ends_with(&format!("{error}\n")), "{bytes:?}: {}", ran.stderr);
+        assert!(
+            ran.code == code && error.contains(sentence) && ran.stderr.ends_with(&format!("{error}\n")),
+            "{bytes:?}: {}",
+            ran.stderr
+        );
     }
 }
 
@@ -125,28 +138,50 @@ fn ndjson_names_what_a_person_sees_too() {
         ("{\"sub\":\"user-1\"}\r{\"sub\":\"user-2\"}\n{\"sub\":\"user-3\"}\n", 1, &[1]),
         ("{\"sub\":\"user-1 \"}\n{\"sub\":\" user-2\"}\n{\"sub\":\" \"}\n", 0, &[1, 2, 3]),
         ("{\"sub\":\"user-1\u{a0}\"}\n{\"sub\":\"user-2\\u00a0\"}\n", 0, &[1, 2]),
-        ("{\"sub\":\"user-1\u{200b}\"}\n{\"sub\":\"user-2\\u200B\"}\n{\"sid\":\"\\ufeffs\"}\n", 0, &[1, 2, 3]),
-        ("{\"sub\":\"a\\tb\"}\n{\"sub\":\"a\\nb\"}\n{\"sub\":\"a\\rb\"}\n{\"sub\":\"a\\u0000b\"}\n", 0, &[1, 2, 3, 4]),
+        (
+            "{\"sub\":\"user-1\u{200b}\"}\n{\"sub\":\"user-2\\u200B\"}\n{\"sid\":\"\\ufeffs\"}\n",
+            0,
+            &[1, 2, 3],
+        ),
+        (
+            "{\"sub\":\"a\\tb\"}\n{\"sub\":\"a\\nb\"}\n{\"sub\":\"a\\rb\"}\n{\"sub\":\"a\\u0000b\"}\n",
+            0,
+            &[1, 2, 3, 4],
+        ),
         ("{\"sub\":\"a\u{202e}b\"}\n{\"sub\":\"a\\u202eb\"}\n{\"sub\":\"a\u{2028}b\"}\n", 0, &[1, 2, 3]),
         ("{\"sub\":\"u\"}\n\u{feff}{\"sub\":\"v\"}\n", 1, &[2]),
         ("\t{ \"sub\" :\t\"John Smith\" }\t\n", 1, &[]),
-        ("{\"sub\":\"u\",\"provider\":\"main\\u200b\"}\n{\"client_id\":\"shop \"}\n{\"iss\":\"https://id\\u2060\"}\n", 0, &[1, 2, 3]),
+        (
+            "{\"sub\":\"u\",\"provider\":\"main\\u200b\"}\n{\"client_id\":\"shop \
+                \"}\n{\"iss\":\"https://id\\u2060\"}\n",
+            0,
+            &[1, 2, 3],
+        ),
     ];
     for (text, targets, refused) in cases {
         let ran = dry(".ndjson", text.as_bytes());
         assert_eq!(taken(&ran.json()), (targets, refused.to_vec()), "{text:?}: {}", ran.stdout);
     }
     let ran = dry(".ndjson", &utf_16("{\"sub\":\"u\"}\n"));
-    assert!(ran.code == 1 && ran.stderr.contains("it is UTF-16 or no text: save it as UTF-8"), "{}", ran.stderr);
+    assert!(
+        ran.code == 1 && ran.stderr.contains("it is UTF-16 or no text: save it as UTF-8"),
+        "{}",
+        ran.stderr
+    );
 }
 
 #[test]
 fn a_flag_names_what_a_person_sees() {
     for flag in ["--sub", "--sid", "--client", "--iss"] {
         for value in ["u ", "\u{a0}u", "u\u{200b}", "u\u{1b}[2J", "a\rb"] {
-            let ran = run(&mut bare(&NO_BROKER), &["incident", "open", "leak", "--reason", "theft", "--dry-run", flag, value]);
+            let ran = run(
+                &mut bare(&NO_BROKER),
+                &["incident", "open", "leak", "--reason", "theft", "--dry-run", flag, value],
+            );
             assert!(
-                ran.code == 2 && ran.stderr.contains("the target of the command line: ") && ran.stderr.contains("remove it"),
+                ran.code == 2
+                    && ran.stderr.contains("the target of the command line: ")
+                    && ran.stderr.contains("remove it"),
                 "{}",
                 ran.stderr
             );
@@ -159,20 +194,39 @@ async fn submit_reads_lines_as_an_order_does() {
     let stage = Stage::new().await;
     declare(&stage).await;
     let event = |id: &str| logout_of(id, json!([{ "sub": "u" }])).to_string();
-    let input = format!("\u{feff}{}\r\n\r\n  \n{}\n{}\r{}\n{}", event("e-1"), event("e-2"), event("e-3"), event("e-4"), event("e-5"));
+    let input = format!(
+        "\u{feff}{}\r\n\r\n  \n{}\n{}\r{}\n{}",
+        event("e-1"),
+        event("e-2"),
+        event("e-3"),
+        event("e-4"),
+        event("e-5")
+    );
     let ran = feed(&mut command(&stage), &["submit", "--json"], &input);
     let summary = ran.json();
     assert_eq!((ran.code, &summary["lines"], &summary["published"]), (1, &json!(4), &json!(3)), "{summary}");
     assert_eq!(summary["refused"][0]["line"], 5);
-    assert!(summary["refused"][0]["detail"].as_str().is_some_and(|detail| detail.contains("has a carriage return in it")), "{summary}");
+    assert!(
+        summary["refused"][0]["detail"]
+            .as_str()
+            .is_some_and(|detail| detail.contains("has a carriage return in it")),
+        "{summary}"
+    );
     let broker = Broker::connect(&stage).await;
-    let bodies: Vec<_> = broker.drain("revocation.logout").await.into_iter().map(|message| message.data).collect();
+    let bodies: Vec<_> =
+        broker.drain("revocation.logout").await.into_iter().map(|message| message.data).collect();
     assert_eq!(bodies, ["e-1", "e-2", "e-5"].map(|id| event(id).into_bytes()), "without the byte order mark");
 
-    for (bytes, sentence) in [(utf_16(&event("e-6")), "it is UTF-16 or no text"), (b"\x1f\x8b\x08\0".to_vec(), "it is compressed")] {
+    for (bytes, sentence) in
+        [(utf_16(&event("e-6")), "it is UTF-16 or no text"), (b"\x1f\x8b\x08\0".to_vec(), "it is compressed")]
+    {
         let file = File::new(".ndjson", &bytes);
         let ran = run(&mut command(&stage), &["submit", "--json", file.0.to_str().expect("UTF-8")]);
-        assert!(ran.code == 1 && ran.stderr.contains(sentence) && ran.json()["published"] == 0, "{}", ran.stderr);
+        assert!(
+            ran.code == 1 && ran.stderr.contains(sentence) && ran.json()["published"] == 0,
+            "{}",
+            ran.stderr
+        );
     }
     let folder = run(&mut command(&stage), &["submit", "/tmp"]);
     assert!(folder.code == 1 && folder.stderr.contains("Is a directory"), "{}", folder.stderr);
@@ -184,13 +238,15 @@ fn a_failed_order_ends_with_what_to_do() {
     let ran = run(&mut bare(&NO_BROKER), &["incident", "open", "leak", "--reason", "theft", "--sub", "u"]);
     assert_eq!((ran.code, ran.stdout.as_str()), (1, ""));
     assert!(
-        ran.stderr.contains("reach the broker at amqp://127.0.0.1:1: ") && ran.stderr.ends_with("goes on from there\n"),
+        ran.stderr.contains("reach the broker at amqp://127.0.0.1:1: ")
+            && ran.stderr.ends_with("goes on from there\n"),
         "{}",
         ran.stderr
     );
     let ran = run(&mut bare(&[]), &["status", "--json"]);
     assert!(
-        ran.code == 2 && ran.json()["error"].as_str().is_some_and(|error| error.starts_with("database.url: not set")),
+        ran.code == 2
+            && ran.json()["error"].as_str().is_some_and(|error| error.starts_with("database.url: not set")),
         "{}",
         ran.stdout
     );
@@ -200,9 +256,14 @@ fn a_failed_order_ends_with_what_to_do() {
 async fn a_name_like_an_option_can_be_pasted() {
     let stage = Stage::new().await;
     declare(&stage).await;
-    for (name, pasted) in [("-x", "-- -x"), ("it's bad", r"'it'\''s bad'"), ("$(id)", "'$(id)'"), ("--help", "-- --help")] {
-        let ran = run(&mut command(&stage), &["incident", "open", "--reason", "theft", "--sub", "u", "--", name]);
-        let told = format!("1 event with 1 target published; see how it goes: revocation-worker incident watch {pasted}\n");
+    for (name, pasted) in
+        [("-x", "-- -x"), ("it's bad", r"'it'\''s bad'"), ("$(id)", "'$(id)'"), ("--help", "-- --help")]
+    {
+        let ran =
+            run(&mut command(&stage), &["incident", "open", "--reason", "theft", "--sub", "u", "--", name]);
+        let told = format!(
+            "1 event with 1 target published; see how it goes: revocation-worker incident watch {pasted}\n"
+        );
         assert_eq!((ran.code, ran.stdout), (0, told), "{}", ran.stderr);
     }
 }

@@ -1,4 +1,5 @@
-//! The operators' commands as processes, on a real RabbitMQ and a real Postgres: exit codes, output, and what they leave behind.
+//! The operators' commands as processes, on a real RabbitMQ and a real Postgres: exit codes, output, and what
+//! they leave behind.
 #![cfg(test)]
 #![cfg(feature = "sandbox")]
 

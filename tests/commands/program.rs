@@ -17,7 +17,8 @@ pub(crate) struct Ran {
 impl Ran {
     /// Standard output as JSON.
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("{e}: {:?}; standard error: {:?}", self.stdout, self.stderr))
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|e| panic!("{e}: {:?}; standard error: {:?}", self.stdout, self.stderr))
     }
 }
 
@@ -29,7 +30,11 @@ pub(crate) fn command(stage: &Stage) -> Command {
 /// A command with these variables alone, in a directory without a configuration file.
 pub(crate) fn bare(variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_revocation-worker"));
-    command.env_clear().env("XDG_STATE_HOME", Setup::state_home()).current_dir("/").envs(variables.iter().copied());
+    command
+        .env_clear()
+        .env("XDG_STATE_HOME", Setup::state_home())
+        .current_dir("/")
+        .envs(variables.iter().copied());
     command
 }
 
@@ -40,7 +45,13 @@ pub(crate) fn run(command: &mut Command, arguments: &[&str]) -> Ran {
 
 /// Runs it with `input` on standard input.
 pub(crate) fn feed(command: &mut Command, arguments: &[&str], input: &str) -> Ran {
-    let mut child = command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("start");
+    let mut child = command
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("start");
     let mut pipe = child.stdin.take().expect("a pipe");
     let output = std::thread::scope(|scope| {
         // A command that fails early does not read to the end.
@@ -48,5 +59,9 @@ pub(crate) fn feed(command: &mut Command, arguments: &[&str], input: &str) -> Ra
         child.wait_with_output().expect("wait for the command")
     });
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
-    Ran { code: output.status.code().expect("an exit code"), stdout: text(output.stdout), stderr: text(output.stderr) }
+    Ran {
+        code: output.status.code().expect("an exit code"),
+        stdout: text(output.stdout),
+        stderr: text(output.stderr),
+    }
 }

@@ -11,7 +11,8 @@ use crate::harness::{App, Stage, Worker, canary_token, eventually, logout_of};
 use crate::program::{command, run};
 use crate::scripted_idp::{Memory, Reply, ScriptedIdp};
 
-/// Two workers at a provider that answers its first `holds` calls with 429 and `retry_after`, and later ones as it should.
+/// Two workers at a provider that answers its first `holds` calls with 429 and `retry_after`, and later ones
+/// as it should.
 struct Scene {
     stage: Stage,
     workers: [Worker; 2],
@@ -31,23 +32,30 @@ impl Scene {
             })
             .await
         };
-        let setup = stage.worker(&format!("{}/revoke", idp.url())).set("REVOCATION__RETRY__RETRY_AFTER_MAX", "6h");
+        let setup =
+            stage.worker(&format!("{}/revoke", idp.url())).set("REVOCATION__RETRY__RETRY_AFTER_MAX", "6h");
         let workers = [setup.start().await, setup.start().await];
         Self { stage, workers, memory, token: canary_token(), idp }
     }
 
     fn provider(&self, arguments: &[&str]) -> Value {
-        let ran = run(command(&self.stage).env("USER", "alice"), &[&["provider"], arguments, &["--json"]].concat());
+        let ran =
+            run(command(&self.stage).env("USER", "alice"), &[&["provider"], arguments, &["--json"]].concat());
         assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{arguments:?}");
         ran.json()
     }
 
-    /// Publishes a logout of one token and waits until all workers hold the provider back, as the database has it.
+    /// Publishes a logout of one token and waits until all workers hold the provider back, as the database
+    /// has it.
     async fn held(&self) {
         let targets = json!([{ "token": self.token, "token_type_hint": "access_token" }]);
         App::connect(&self.stage.amqp_url).await.publish(&logout_of("1", targets)).await;
         self.stage
-            .wait_for_count(2, "revocation.provider_status WHERE held_until > now() + interval '30 minutes' AND breaker = 'open'")
+            .wait_for_count(
+                2,
+                "revocation.provider_status WHERE held_until > now() + interval '30 minutes' \
+                AND breaker = 'open'",
+            )
             .await;
     }
     async fn revoked(&self) {
@@ -56,7 +64,8 @@ impl Scene {
     }
 }
 
-/// Seconds, a date, and a number that no clock holds: what was asked for is on record, the bound is waited for, and an operator ends it at once.
+/// Seconds, a date, and a number that no clock holds: what was asked for is on record, the bound is waited
+/// for, and an operator ends it at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wait_of_hours_shows_and_ends_on_all_workers() {
     let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(2 * 3600));
@@ -69,7 +78,8 @@ async fn a_wait_of_hours_shows_and_ends_on_all_workers() {
         scene.held().await;
         assert!(scene.stage.count(&format!("audit.attempts WHERE {asked}")).await >= 1, "{retry_after}");
         let due = format!(
-            "audit.revocations WHERE state = 'pending' AND next_attempt_at BETWEEN now() + interval '{hours} h' - interval '5 min'
+            "audit.revocations WHERE state = 'pending' AND next_attempt_at BETWEEN now() + interval '{hours} \
+                h' - interval '5 min'
              AND now() + interval '{hours} h' + interval '11 min'"
         );
         scene.stage.wait_for_count(1, &due).await;
@@ -91,33 +101,61 @@ async fn a_wait_of_hours_shows_and_ends_on_all_workers() {
             "{resumed}"
         );
         scene.revoked().await;
-        scene.stage.wait_for_count(2, "revocation.provider_status WHERE held_until IS NULL AND order_no > 0 AND breaker = 'closed'").await;
+        scene
+            .stage
+            .wait_for_count(
+                2,
+                "revocation.provider_status WHERE held_until IS NULL AND order_no > 0 AND breaker = 'closed'",
+            )
+            .await;
         let shown = scene.provider(&["show", "main"]);
-        assert_eq!((&shown["waits_for"], &shown["held_until"], &shown["pending"]), (&json!("nothing"), &Value::Null, &json!(0)));
+        assert_eq!(
+            (&shown["waits_for"], &shown["held_until"], &shown["pending"]),
+            (&json!("nothing"), &Value::Null, &json!(0))
+        );
         assert_eq!(shown["workers"].as_array().map(Vec::len), Some(2));
-        assert_eq!((&shown["operations"][0]["actor"], &shown["operations"][0]["action"]), (&json!("alice"), &json!("resume")));
-        let on_record = "audit.operations WHERE actor = 'alice' AND action = 'provider_resume' AND detail->>'provider' = 'main'
+        assert_eq!(
+            (&shown["operations"][0]["actor"], &shown["operations"][0]["action"]),
+            (&json!("alice"), &json!("resume"))
+        );
+        let on_record = "audit.operations WHERE actor = 'alice' AND action = 'provider_resume' AND \
+            detail->>'provider' = 'main'
             AND detail->'due' = '1' AND detail->>'role' = session_user";
         assert_eq!(scene.stage.count(on_record).await, 1);
-        let calls = scene.idp.ledger().iter().filter(|request| request.field("token").as_deref() == Some(&*scene.token)).count();
+        let calls = scene
+            .idp
+            .ledger()
+            .iter()
+            .filter(|request| request.field("token").as_deref() == Some(&*scene.token))
+            .count();
         assert_eq!(calls, 2, "the call that was sent away, and one more");
     }
 }
 
-/// It asks for hours again and again: each time one order is enough, and none of the workers takes an old wait over from another.
+/// It asks for hours again and again: each time one order is enough, and none of the workers takes an old
+/// wait over from another.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_ended_wait_does_not_come_back_and_a_new_one_counts() {
     let scene = Scene::new(3, "3600".to_owned()).await;
     scene.held().await;
     for order in 1..=2 {
         scene.provider(&["resume", "main"]);
-        eventually("it is called once more, and asks again", async || (scene.idp.ledger().len() == order + 1).then_some(())).await;
-        let again = format!("revocation.provider_status WHERE held_until > now() + interval '30 minutes' AND order_no = {order}");
+        eventually("it is called once more, and asks again", async || {
+            (scene.idp.ledger().len() == order + 1).then_some(())
+        })
+        .await;
+        let again = format!(
+            "revocation.provider_status WHERE held_until > now() + interval '30 minutes' AND order_no = \
+                {order}"
+        );
         scene.stage.wait_for_count(2, &again).await;
     }
     scene.provider(&["resume", "main"]);
     scene.revoked().await;
-    scene.stage.wait_for_count(2, "revocation.provider_status WHERE held_until IS NULL AND order_no = 3").await;
+    scene
+        .stage
+        .wait_for_count(2, "revocation.provider_status WHERE held_until IS NULL AND order_no = 3")
+        .await;
     for worker in &scene.workers {
         assert_eq!(worker.log().matches("an operator has the provider called again").count(), 3);
     }
@@ -140,12 +178,28 @@ async fn who_is_not_there_is_named_and_who_waits_for_nothing_may_be_called() {
     stage.wait_for_count(1, "audit.providers WHERE provider = 'main'").await;
     let ran = run(&mut command(&stage), &["provider", "resume", "main"]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
-    assert!(ran.stdout.starts_with("provider main: called again within 2 s, by all workers; its breaker was closed\n"), "{}", ran.stdout);
+    assert!(
+        ran.stdout
+            .starts_with("provider main: called again within 2 s, by all workers; its breaker was closed\n"),
+        "{}",
+        ran.stdout
+    );
     let shown = run(&mut command(&stage), &["provider", "show", "main"]).stdout;
-    assert!(shown.starts_with("provider main: nothing\nbreaker: closed\n") && shown.contains("\nworkers\n"), "{shown}");
+    assert!(
+        shown.starts_with("provider main: nothing\nbreaker: closed\n") && shown.contains("\nworkers\n"),
+        "{shown}"
+    );
     let listed = run(&mut command(&stage), &["provider", "list"]).stdout;
-    assert!(listed.lines().next().is_some_and(|head| head.trim_start().starts_with("provider  breaker  waits_for")), "{listed}");
-    for change in ["UPDATE revocation.provider_orders SET actor = 'x'", "DELETE FROM revocation.provider_orders"] {
+    assert!(
+        listed
+            .lines()
+            .next()
+            .is_some_and(|head| head.trim_start().starts_with("provider  breaker  waits_for")),
+        "{listed}"
+    );
+    for change in
+        ["UPDATE revocation.provider_orders SET actor = 'x'", "DELETE FROM revocation.provider_orders"]
+    {
         assert!(stage.db.execute(change).await.is_err(), "{change}");
     }
 }

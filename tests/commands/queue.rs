@@ -15,7 +15,9 @@ pub(crate) struct Broker {
 
 impl Broker {
     pub(crate) async fn connect(stage: &Stage) -> Self {
-        let connection = Connection::connect(&stage.amqp_url, ConnectionProperties::default()).await.expect("connect to the broker");
+        let connection = Connection::connect(&stage.amqp_url, ConnectionProperties::default())
+            .await
+            .expect("connect to the broker");
         let channel = connection.create_channel().await.expect("open a channel");
         Self { channel, _connection: connection }
     }
@@ -30,7 +32,9 @@ impl Broker {
     /// Takes every message for good.
     pub(crate) async fn drain(&self, queue: &str) -> Vec<Delivery> {
         let mut taken = Vec::new();
-        while let Some(message) = self.channel.basic_get(queue.into(), BasicGetOptions { no_ack: true }).await.expect("get") {
+        while let Some(message) =
+            self.channel.basic_get(queue.into(), BasicGetOptions { no_ack: true }).await.expect("get")
+        {
             taken.push(message.delivery);
         }
         taken

@@ -13,8 +13,10 @@ async fn execute(stage: &Stage, statement: &str) {
 async fn verifier(stage: &Stage, instance: &str, stale_reason: &str, seen_s_ago: u32) {
     let statement = format!(
         "INSERT INTO revocation.verifier_reports
-             (service, instance, broker_user, verified, last_seen_at, reported_at, applied_time, entries, stale, stale_reason)
-         VALUES ('shop-api', '{instance}', 'shop', true, now() - make_interval(secs => {seen_s_ago}), now(), now(), 7, '{stale_reason}' <> '', nullif('{stale_reason}', ''))"
+             (service, instance, broker_user, verified, last_seen_at, reported_at, applied_time, entries, \
+             stale, stale_reason)
+         VALUES ('shop-api', '{instance}', 'shop', true, now() - make_interval(secs => {seen_s_ago}), now(), \
+         now(), 7, '{stale_reason}' <> '', nullif('{stale_reason}', ''))"
     );
     execute(stage, &statement).await;
 }
@@ -37,21 +39,27 @@ async fn an_idle_system_says_what_is_missing() {
 async fn the_unverified_are_named_as_such() {
     let stage = Stage::new().await;
     verifier(&stage, "pod-1", "", 0).await;
-    for (instance, user, seen_s_ago) in [("pod-1", "stranger", 0), ("pod-1", "", 0), ("pod-\u{1b}[2J", "stranger", 60)] {
+    for (instance, user, seen_s_ago) in
+        [("pod-1", "stranger", 0), ("pod-1", "", 0), ("pod-\u{1b}[2J", "stranger", 60)]
+    {
         let statement = format!(
-            "INSERT INTO revocation.verifier_reports (service, instance, broker_user, verified, last_seen_at, reported_at, entries, stale)
-             VALUES ('shop-api', '{instance}', '{user}', false, now() - make_interval(secs => {seen_s_ago}), now(), 7, false)"
+            "INSERT INTO revocation.verifier_reports (service, instance, broker_user, verified, \
+                last_seen_at, reported_at, entries, stale)
+             VALUES ('shop-api', '{instance}', '{user}', false, now() - make_interval(secs => {seen_s_ago}), \
+             now(), 7, false)"
         );
         execute(&stage, &statement).await;
     }
     let ran = run(&mut command(&stage), &["status"]).stdout;
     let lines: Vec<_> = ran.lines().collect();
-    let said = "reports for 2 verifiers are unverified and vouch for nothing: shop-api/pod-1 (by stranger, who does not own the service), \
+    let said = "reports for 2 verifiers are unverified and vouch for nothing: shop-api/pod-1 (by stranger, \
+        who does not own the service), \
                 shop-api/pod-1 (without user_id)";
     assert_eq!((lines[0], lines[1]), (said, "no worker is running"), "{ran}");
     execute(
         &stage,
-        "INSERT INTO revocation.verifier_reports (service, instance, broker_user, verified, reported_at, entries, stale)
+        "INSERT INTO revocation.verifier_reports (service, instance, broker_user, verified, reported_at, \
+            entries, stale)
          SELECT 'invented', n::text, 'stranger', false, now(), 0, false FROM generate_series(1, 500) n",
     )
     .await;
@@ -61,7 +69,10 @@ async fn the_unverified_are_named_as_such() {
             && ran.lines().next().is_some_and(|line| line.ends_with("and 497 more")),
         "{ran}"
     );
-    assert!(ran.ends_with("\nand 493 more that are unverified: --json shows all\n") && !ran.contains('\u{1b}'), "{ran}");
+    assert!(
+        ran.ends_with("\nand 493 more that are unverified: --json shows all\n") && !ran.contains('\u{1b}'),
+        "{ran}"
+    );
     let json = run(&mut command(&stage), &["status", "--json"]).json();
     assert_eq!(json["verifiers"].as_array().map(Vec::len), Some(504));
 }
@@ -88,7 +99,8 @@ async fn what_is_wrong_comes_first() {
         verifier(&stage, &format!("pod-{number}"), "behind", 0).await;
     }
     let ran = run(&mut command(&stage), &["status"]).stdout;
-    let first = "8 of 9 live verifiers not up to date: shop-api/pod-2 (silent), shop-api/pod-3 (behind), shop-api/pod-4 (behind), \
+    let first = "8 of 9 live verifiers not up to date: shop-api/pod-2 (silent), shop-api/pod-3 (behind), \
+        shop-api/pod-4 (behind), \
                  shop-api/pod-5 (behind), shop-api/pod-6 (behind) and 3 more";
     assert_eq!(ran.lines().next(), Some(first));
     assert!(worker.stop().await.success());
@@ -107,7 +119,8 @@ async fn targets_that_nobody_takes_are_wrong() {
     assert_eq!(wrong(), serde_json::json!(["no worker is running"]), "waiting for a retry is not wrong");
     execute(&stage, "UPDATE revocation.targets SET due_at = now() - interval '100 seconds'").await;
     let late = wrong()[0].as_str().map(str::to_owned).unwrap_or_default();
-    let (start, end) = ("provider main: in lane interactive a target is due since 10", " s and nobody takes it");
+    let (start, end) =
+        ("provider main: in lane interactive a target is due since 10", " s and nobody takes it");
     assert!(late.starts_with(start) && late.ends_with(end), "{late}");
 }
 
@@ -130,13 +143,17 @@ async fn an_events_story() {
     stage.wait_for_count(2, "audit.revocations WHERE state = 'revoked' AND denied_at IS NOT NULL").await;
     assert!(worker.stop().await.success());
     verifier(&stage, "pod-1", "", 0).await;
-    execute(&stage, "UPDATE revocation.verifier_reports SET applied_time = now() + interval '1 minute'").await;
+    execute(&stage, "UPDATE revocation.verifier_reports SET applied_time = now() + interval '1 minute'")
+        .await;
     verifier(&stage, "pod-2", "behind", 0).await;
     let ran = run(&mut command(&stage), &["status", "--event", "/apps/shop", "1"]).stdout;
     assert!(ran.contains("\napplied by 1 of 2 live verifiers; waiting for shop-api/pod-2\n"), "{ran}");
     assert_eq!(ran.matches("revoked").count(), 2, "{ran}");
     let json = run(&mut command(&stage), &["status", "--event", "/apps/shop", "1", "--json"]).json();
-    assert_eq!((json["propagation"]["applied_by"].as_u64(), json["revocations"].as_array().map(Vec::len)), (Some(1), Some(2)));
+    assert_eq!(
+        (json["propagation"]["applied_by"].as_u64(), json["revocations"].as_array().map(Vec::len)),
+        (Some(1), Some(2))
+    );
     let unknown = run(&mut command(&stage), &["status", "--event", "/apps/shop", "2"]);
     assert_eq!(unknown.code, 1);
     assert!(unknown.stderr.contains("event 2 of /apps/shop: not on record"), "{}", unknown.stderr);

@@ -32,10 +32,18 @@ async fn good_lines_arrive_unchanged_and_bad_ones_are_refused_by_number() {
 
     assert_eq!(ran.code, 1, "{}", ran.stderr);
     let summary = ran.json();
-    assert_eq!((&summary["lines"], &summary["valid"], &summary["published"]), (&json!(4), &json!(2), &json!(2)));
-    let refused: Vec<_> = summary["refused"].as_array().expect("a list").iter().map(|r| (&r["line"], &r["code"])).collect();
+    assert_eq!(
+        (&summary["lines"], &summary["valid"], &summary["published"]),
+        (&json!(4), &json!(2), &json!(2))
+    );
+    let refused: Vec<_> =
+        summary["refused"].as_array().expect("a list").iter().map(|r| (&r["line"], &r["code"])).collect();
     assert_eq!(refused, [(&json!(3), &json!("not_json")), (&json!(4), &json!("invalid_field"))]);
-    assert!(summary["refused"][1]["detail"].as_str().is_some_and(|detail| detail.contains("data.targets[1].token_type_hint")));
+    assert!(
+        summary["refused"][1]["detail"]
+            .as_str()
+            .is_some_and(|detail| detail.contains("data.targets[1].token_type_hint"))
+    );
     assert_eq!(ran.stderr, "revocation-worker: 2 of 4 lines refused; the others were published\n");
     assert!(!ran.stdout.contains(CANARY), "no content of a line is shown");
 
@@ -46,7 +54,8 @@ async fn good_lines_arrive_unchanged_and_bad_ones_are_refused_by_number() {
     assert_eq!(logouts[0].routing_key.as_str(), "auth.logout");
     let properties = &logouts[0].properties;
     assert_eq!(properties.delivery_mode(), &Some(2));
-    let texts = [properties.message_id(), properties.user_id(), properties.content_type()].map(|text| text.as_ref().map(|t| t.as_str()));
+    let texts = [properties.message_id(), properties.user_id(), properties.content_type()]
+        .map(|text| text.as_ref().map(|t| t.as_str()));
     assert_eq!(texts, [Some("e-1"), Some("guest"), Some("application/cloudevents+json")]);
     let wide = broker.drain("revocation.mass").await;
     assert_eq!(wide.iter().map(|m| m.routing_key.as_str()).collect::<Vec<_>>(), ["auth.mass_revocation"]);
@@ -63,7 +72,9 @@ async fn a_file_larger_than_the_window_arrives_whole() {
     assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (0, "1000 events published\n", ""));
     let mut ids: Vec<u32> = Vec::new();
     for message in Broker::connect(&stage).await.drain("revocation.logout").await {
-        ids.push(message.properties.message_id().as_ref().and_then(|id| id.as_str().parse().ok()).expect("an id"));
+        ids.push(
+            message.properties.message_id().as_ref().and_then(|id| id.as_str().parse().ok()).expect("an id"),
+        );
     }
     assert_eq!(ids, (1..=1000).collect::<Vec<_>>());
 }
@@ -71,17 +82,24 @@ async fn a_file_larger_than_the_window_arrives_whole() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_submitted_mass_revocation_is_ordered_by_the_broker_user() {
     let stage = Stage::new().await;
-    let setup = stage.worker("https://127.0.0.1:1/revoke").set("REVOCATION__AUTHORIZATION__MASS_REVOCATION_USERS", "guest");
+    let setup = stage
+        .worker("https://127.0.0.1:1/revoke")
+        .set("REVOCATION__AUTHORIZATION__MASS_REVOCATION_USERS", "guest");
     let _worker = setup.start().await;
     assert_eq!(feed(&mut command(&stage), &["submit"], &mass("m-1").to_string()).code, 0);
-    stage.wait_for_count(1, "audit.revocations WHERE event_id = 'm-1' AND incident = 'leak' AND lane = 'mass'").await;
+    stage
+        .wait_for_count(1, "audit.revocations WHERE event_id = 'm-1' AND incident = 'leak' AND lane = 'mass'")
+        .await;
 }
 
 #[test]
 fn a_dry_run_needs_no_broker_and_lists_bad_lines_on_standard_error() {
     let broker = [("AMQP_URL", "amqp://127.0.0.1:1")];
     let ran = feed(&mut bare(&broker), &["submit", "--dry-run"], &many(2));
-    assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (0, "2 events valid; nothing was published\n", ""));
+    assert_eq!(
+        (ran.code, ran.stdout.as_str(), ran.stderr.as_str()),
+        (0, "2 events valid; nothing was published\n", "")
+    );
     let ran = feed(&mut bare(&broker), &["submit", "--dry-run"], &format!("{}[]\n", many(1)));
     assert_eq!((ran.code, ran.stdout.as_str()), (1, "1 event valid; nothing was published\n"));
     assert!(ran.stderr.starts_with("line 2 refused: not_json: "), "{}", ran.stderr);
@@ -89,15 +107,20 @@ fn a_dry_run_needs_no_broker_and_lists_bad_lines_on_standard_error() {
 
 #[test]
 fn limits_and_providers_of_the_configuration_hold() {
-    let mut limited = bare(&[("AMQP_URL", "amqp://127.0.0.1:1"), ("REVOCATION__LIMITS__MAX_MESSAGE_BYTES", "1024")]);
+    let mut limited =
+        bare(&[("AMQP_URL", "amqp://127.0.0.1:1"), ("REVOCATION__LIMITS__MAX_MESSAGE_BYTES", "1024")]);
     let long = mass(&"x".repeat(1024)).to_string();
     let ran = feed(&mut limited, &["submit", "--dry-run", "--json"], &format!("{long}\n{}", mass("short")));
     let summary = ran.json();
     assert_eq!((&summary["valid"], &summary["refused"][0]["code"]), (&json!(1), &json!("too_large")));
     let size = format!("the line has {} bytes", long.len());
-    assert!(summary["refused"][0]["detail"].as_str().is_some_and(|detail| detail.starts_with(&size)), "{summary}");
+    assert!(
+        summary["refused"][0]["detail"].as_str().is_some_and(|detail| detail.starts_with(&size)),
+        "{summary}"
+    );
 
-    let mut other = bare(&[("AMQP_URL", "amqp://127.0.0.1:1"), ("REVOCATION__PROVIDERS__OTHER__KIND", "baanx")]);
+    let mut other =
+        bare(&[("AMQP_URL", "amqp://127.0.0.1:1"), ("REVOCATION__PROVIDERS__OTHER__KIND", "baanx")]);
     let ran = feed(&mut other, &["submit", "--dry-run", "--json"], &mass("1").to_string());
     assert_eq!(ran.json()["refused"][0]["code"], "unknown_provider");
 }
@@ -131,7 +154,11 @@ async fn an_event_that_no_queue_takes_is_not_published() {
     broker.channel.queue_unbind(queue, exchange, key, FieldTable::default()).await.expect("unbind");
     let ran = feed(&mut command(&stage), &["submit", "--json"], &many(1));
     assert_eq!((ran.code, &ran.json()["published"]), (1, &json!(0)));
-    assert!(ran.json()["error"].as_str().is_some_and(|error| error.starts_with("line 1: publish to auth.events: no queue takes it")));
+    assert!(
+        ran.json()["error"]
+            .as_str()
+            .is_some_and(|error| error.starts_with("line 1: publish to auth.events: no queue takes it"))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -140,22 +167,34 @@ async fn a_broker_that_fails_midway_leaves_a_count_of_what_was_confirmed() {
     declare(&stage).await;
     let broker = Broker::connect(&stage).await;
     let mut child = command(&stage);
-    let child = child.args(["submit", "--json"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child =
+        child.args(["submit", "--json"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = child.spawn().expect("start");
     let mut input = child.stdin.take().expect("a pipe");
     input.write_all(many(3).as_bytes()).expect("write");
-    eventually("three events are in the queue", async || (broker.length("revocation.logout").await == 3).then_some(())).await;
+    eventually("three events are in the queue", async || {
+        (broker.length("revocation.logout").await == 3).then_some(())
+    })
+    .await;
 
-    broker.channel.exchange_delete("auth.events".into(), ExchangeDeleteOptions::default()).await.expect("delete the exchange");
+    broker
+        .channel
+        .exchange_delete("auth.events".into(), ExchangeDeleteOptions::default())
+        .await
+        .expect("delete the exchange");
     input.write_all(many(1).as_bytes()).expect("write");
 
     // Its standard input stays open: it must end all the same.
-    let ended = eventually("the command ends", async || child.try_wait().expect("wait for the command")).await;
+    let ended =
+        eventually("the command ends", async || child.try_wait().expect("wait for the command")).await;
     assert_eq!(ended.code(), Some(1));
     drop(input);
     let output = child.wait_with_output().expect("its output");
     let summary: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!((&summary["published"], &summary["lines"]), (&json!(3), &json!(4)), "{summary}");
     let error = summary["error"].as_str().expect("an error");
-    assert!(error.starts_with("line 4: publish to auth.events") && error.contains("3 confirmed of 4 lines read"), "{error}");
+    assert!(
+        error.starts_with("line 4: publish to auth.events") && error.contains("3 confirmed of 4 lines read"),
+        "{error}"
+    );
 }

@@ -45,7 +45,9 @@ impl Operator {
     pub(crate) async fn of(stage: &Stage) -> Self {
         let url: url::Url = stage.amqp_url.parse().expect("a URL");
         let vhost = url.path().trim_start_matches('/').to_owned();
-        let connection = Connection::connect(&stage.amqp_url, ConnectionProperties::default()).await.expect("connect to the broker");
+        let connection = Connection::connect(&stage.amqp_url, ConnectionProperties::default())
+            .await
+            .expect("connect to the broker");
         let channel = connection.create_channel().await.expect("open a channel");
         Self { management: stage.management.clone(), vhost, channel, _connection: connection }
     }
@@ -72,7 +74,11 @@ impl Operator {
     /// Messages that are ready in a queue.
     pub(crate) async fn ready(&self, queue: &str) -> u32 {
         let options = QueueDeclareOptions { passive: true, ..Default::default() };
-        self.channel.queue_declare(queue.into(), options, FieldTable::default()).await.expect("a queue").message_count()
+        self.channel
+            .queue_declare(queue.into(), options, FieldTable::default())
+            .await
+            .expect("a queue")
+            .message_count()
     }
 
     /// Has the broker limit a queue by a policy, until another takes its place.
@@ -88,7 +94,16 @@ impl Operator {
         let taken = std::sync::atomic::AtomicUsize::new(0);
         eventually("the queue is full", async || {
             let properties = BasicProperties::default().with_delivery_mode(2);
-            let sent = self.channel.basic_publish(exchange.into(), "".into(), BasicPublishOptions::default(), b"filler", properties).await;
+            let sent = self
+                .channel
+                .basic_publish(
+                    exchange.into(),
+                    "".into(),
+                    BasicPublishOptions::default(),
+                    b"filler",
+                    properties,
+                )
+                .await;
             let is_taken = sent.expect("publish").await.expect("a confirm").is_ack();
             taken.fetch_add(usize::from(is_taken), std::sync::atomic::Ordering::Relaxed);
             (!is_taken).then_some(())
@@ -116,24 +131,39 @@ impl Operator {
 
     /// The next one, if there is any.
     pub(crate) async fn dead_letter(&self) -> Option<DeadLetter> {
-        let got =
-            self.channel.basic_get("revocation.dead".into(), BasicGetOptions { no_ack: true }).await.expect("read revocation.dead")?;
+        let got = self
+            .channel
+            .basic_get("revocation.dead".into(), BasicGetOptions { no_ack: true })
+            .await
+            .expect("read revocation.dead")?;
         let delivery = got.delivery;
-        Some(DeadLetter { routing_key: delivery.routing_key.to_string(), properties: delivery.properties, body: delivery.data })
+        Some(DeadLetter {
+            routing_key: delivery.routing_key.to_string(),
+            properties: delivery.properties,
+            body: delivery.data,
+        })
     }
 
-    /// Creates a broker user who may do anything on this virtual host; returns the user's URL. `impersonator` may set any `user_id`.
+    /// Creates a broker user who may do anything on this virtual host; returns the user's URL. `impersonator`
+    /// may set any `user_id`.
     pub(crate) async fn add_user(&self, stage: &Stage, name: &str, impersonator: bool) -> String {
         let tags = if impersonator { "impersonator" } else { "" };
-        servers::put(&self.management, &format!("users/{name}"), json!({ "password": "secret", "tags": tags })).await;
+        servers::put(
+            &self.management,
+            &format!("users/{name}"),
+            json!({ "password": "secret", "tags": tags }),
+        )
+        .await;
         let everything = json!({ "configure": ".*", "write": ".*", "read": ".*" });
         self.permit(stage, name, everything).await
     }
 
-    /// Creates a broker user who may do on this virtual host what the three patterns say; returns the user's URL. The user is the virtual host's own.
+    /// Creates a broker user who may do on this virtual host what the three patterns say; returns the user's
+    /// URL. The user is the virtual host's own.
     pub(crate) async fn add_limited_user(&self, stage: &Stage, name: &str, permissions: Value) -> String {
         let name = self.own(name);
-        servers::put(&self.management, &format!("users/{name}"), json!({ "password": "secret", "tags": "" })).await;
+        servers::put(&self.management, &format!("users/{name}"), json!({ "password": "secret", "tags": "" }))
+            .await;
         self.permit(stage, &name, permissions).await
     }
 

@@ -23,7 +23,8 @@ pub(crate) enum Dawdle {
 }
 
 impl Dawdle {
-    pub(crate) const ALL: [Self; 6] = [Self::Silent, Self::HalfSent, Self::Idle, Self::SlowBody, Self::ReadsNothing, Self::EndlessHead];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Silent, Self::HalfSent, Self::Idle, Self::SlowBody, Self::ReadsNothing, Self::EndlessHead];
 
     /// What it sends.
     fn words(self) -> Vec<u8> {
@@ -33,7 +34,10 @@ impl Dawdle {
             Self::Idle => b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(),
             Self::SlowBody => b"POST /readyz HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nx".to_vec(),
             Self::ReadsNothing => b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n".repeat(200),
-            Self::EndlessHead => [b"GET /healthz HTTP/1.1\r\nHost: a\r\n".to_vec(), b"X-Long: 0123456789\r\n".repeat(8000)].concat(),
+            Self::EndlessHead => {
+                [b"GET /healthz HTTP/1.1\r\nHost: a\r\n".to_vec(), b"X-Long: 0123456789\r\n".repeat(8000)]
+                    .concat()
+            }
         }
     }
 
@@ -52,15 +56,23 @@ impl Dawdle {
 
     /// So many of them, side by side, who stay as long as the result does.
     pub(crate) async fn crowd(self, address: &str, clients: usize) -> Vec<TcpStream> {
-        futures::future::join_all((0..clients).map(|_| self.connect(address))).await.into_iter().flatten().collect()
+        futures::future::join_all((0..clients).map(|_| self.connect(address)))
+            .await
+            .into_iter()
+            .flatten()
+            .collect()
     }
 }
 
-/// Asks once on a connection of its own; returns the status line's code, `None` where there is no answer in time.
+/// Asks once on a connection of its own; returns the status line's code, `None` where there is no answer in
+/// time.
 pub(crate) async fn ask_once(address: &str, path: &str, patience: Duration) -> Option<u16> {
     let ask = async {
         let mut stream = TcpStream::connect(address).await.ok()?;
-        stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").as_bytes()).await.ok()?;
+        stream
+            .write_all(format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").as_bytes())
+            .await
+            .ok()?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).await.ok()?;
         String::from_utf8_lossy(&answer).split(' ').nth(1)?.parse().ok()

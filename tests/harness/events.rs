@@ -23,7 +23,9 @@ pub(crate) struct Logout {
 impl Logout {
     /// So many logouts with ids from `1` on.
     pub(crate) fn many(count: usize) -> Vec<Self> {
-        (1..=count).map(|number| Self { id: number.to_string(), tokens: [canary_token(), canary_token()] }).collect()
+        (1..=count)
+            .map(|number| Self { id: number.to_string(), tokens: [canary_token(), canary_token()] })
+            .collect()
     }
 
     /// The event.
@@ -114,10 +116,17 @@ impl App {
     /// Publishes an event once; returns whether the broker confirmed that a queue has it.
     pub(crate) async fn offer(&self, event: &Value) -> bool {
         let options = BasicPublishOptions { mandatory: true, ..Default::default() };
-        let properties = BasicProperties::default().with_content_type("application/json".into()).with_delivery_mode(2);
+        let properties =
+            BasicProperties::default().with_content_type("application/json".into()).with_delivery_mode(2);
         let body = event.to_string();
-        match self.channel.basic_publish("auth.events".into(), "auth.logout".into(), options, body.as_bytes(), properties).await {
-            Ok(sent) => sent.await.is_ok_and(|confirmation| confirmation.is_ack() && confirmation.take_message().is_none()),
+        match self
+            .channel
+            .basic_publish("auth.events".into(), "auth.logout".into(), options, body.as_bytes(), properties)
+            .await
+        {
+            Ok(sent) => sent
+                .await
+                .is_ok_and(|confirmation| confirmation.is_ack() && confirmation.take_message().is_none()),
             Err(_) => false,
         }
     }
@@ -136,7 +145,10 @@ impl App {
 
     /// Deletes a queue with all it holds.
     pub(crate) async fn delete_queue(&self, queue: &str) {
-        self.channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await.expect("delete the queue");
+        self.channel
+            .queue_delete(queue.into(), QueueDeleteOptions::default())
+            .await
+            .expect("delete the queue");
     }
 
     /// Publishes an event; returns when the broker has confirmed it.
@@ -155,17 +167,28 @@ impl App {
     }
 
     /// Publishes any bytes to any exchange.
-    pub(crate) async fn publish_to(&self, exchange: &str, routing_key: &str, body: &[u8], properties: BasicProperties) {
+    pub(crate) async fn publish_to(
+        &self,
+        exchange: &str,
+        routing_key: &str,
+        body: &[u8],
+        properties: BasicProperties,
+    ) {
         let options = BasicPublishOptions { mandatory: true, ..Default::default() };
         let properties = properties.with_delivery_mode(2);
-        let sent = self.channel.basic_publish(exchange.into(), routing_key.into(), options, body, properties).await.expect("publish");
+        let sent = self
+            .channel
+            .basic_publish(exchange.into(), routing_key.into(), options, body, properties)
+            .await
+            .expect("publish");
         let confirmation = sent.await.expect("a confirm");
         assert!(confirmation.is_ack(), "the broker took it");
         assert!(confirmation.take_message().is_none(), "a queue takes {routing_key}");
     }
 }
 
-/// Publishes these logouts one after the other; what is not confirmed is published again, on a new connection, until it is.
+/// Publishes these logouts one after the other; what is not confirmed is published again, on a new
+/// connection, until it is.
 pub(crate) async fn publish_stubbornly(amqp_url: &str, logouts: &[Logout]) {
     let mut app = App::connect_patiently(amqp_url).await;
     for logout in logouts {

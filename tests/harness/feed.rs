@@ -35,33 +35,56 @@ pub(crate) struct Feed {
 impl Feed {
     /// Binds a queue of its own to the exchange, which a worker must have declared.
     pub(crate) async fn listen(amqp_url: &str) -> Self {
-        let connection = Connection::connect(amqp_url, ConnectionProperties::default()).await.expect("connect to the broker");
+        let connection = Connection::connect(amqp_url, ConnectionProperties::default())
+            .await
+            .expect("connect to the broker");
         let channel = connection.create_channel().await.expect("open a channel");
         let options = QueueDeclareOptions { exclusive: true, auto_delete: true, ..Default::default() };
-        let queue = channel.queue_declare("".into(), options, FieldTable::default()).await.expect("declare a queue");
+        let queue =
+            channel.queue_declare("".into(), options, FieldTable::default()).await.expect("declare a queue");
         let name = queue.name().clone();
-        let bound =
-            channel.queue_bind(name.clone(), "auth.invalidations".into(), "#".into(), QueueBindOptions::default(), FieldTable::default());
+        let bound = channel.queue_bind(
+            name.clone(),
+            "auth.invalidations".into(),
+            "#".into(),
+            QueueBindOptions::default(),
+            FieldTable::default(),
+        );
         bound.await.expect("bind the queue");
         let options = BasicConsumeOptions { no_ack: true, ..Default::default() };
-        let mut consumer = channel.basic_consume(name, "feed".into(), options, FieldTable::default()).await.expect("consume");
+        let mut consumer = channel
+            .basic_consume(name, "feed".into(), options, FieldTable::default())
+            .await
+            .expect("consume");
         let (seen, heartbeats) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(0)));
         let last = Arc::new(Mutex::new(None));
-        let feed = Self { seen: seen.clone(), heartbeats: heartbeats.clone(), last_heartbeat: last.clone(), _connection: connection };
+        let feed = Self {
+            seen: seen.clone(),
+            heartbeats: heartbeats.clone(),
+            last_heartbeat: last.clone(),
+            _connection: connection,
+        };
         tokio::spawn(async move {
             while let Some(Ok(delivery)) = consumer.next().await {
                 let at = Instant::now();
                 if delivery.routing_key.as_str() == "heartbeat" {
                     *heartbeats.lock().expect("no panic") += 1;
-                    let beat: Envelope<Heartbeat> = serde_json::from_slice(&delivery.data).expect("a heartbeat");
+                    let beat: Envelope<Heartbeat> =
+                        serde_json::from_slice(&delivery.data).expect("a heartbeat");
                     *last.lock().expect("no panic") = Some(beat.data.instance);
                 }
                 if !delivery.routing_key.as_str().starts_with("invalidation.") {
                     continue;
                 }
-                let envelope: Envelope<Invalidation> = serde_json::from_slice(&delivery.data).expect("an invalidation");
+                let envelope: Envelope<Invalidation> =
+                    serde_json::from_slice(&delivery.data).expect("an invalidation");
                 let body = String::from_utf8(delivery.data).expect("UTF-8");
-                seen.lock().expect("no panic").push(Seen { at, routing_key: delivery.routing_key.to_string(), data: envelope.data, body });
+                seen.lock().expect("no panic").push(Seen {
+                    at,
+                    routing_key: delivery.routing_key.to_string(),
+                    data: envelope.data,
+                    body,
+                });
             }
         });
         feed

@@ -29,20 +29,30 @@ impl Stage {
     /// A new login that is a member of `group`; of nothing where that is empty.
     pub(crate) async fn login(&self, group: &str) -> Login {
         let _alone = SERVER.lock().await;
-        let role = format!("{}_{}", if group.is_empty() { "stranger" } else { group }, Uuid::now_v7().simple());
+        let role =
+            format!("{}_{}", if group.is_empty() { "stranger" } else { group }, Uuid::now_v7().simple());
         let make = format!("CREATE ROLE {role} LOGIN PASSWORD 'login-secret-canary'");
         self.db.execute(AssertSqlSafe(make)).await.expect("make a login");
         if !group.is_empty() {
-            self.db.execute(AssertSqlSafe(format!("GRANT {group} TO {role}"))).await.expect("give it its role");
+            self.db
+                .execute(AssertSqlSafe(format!("GRANT {group} TO {role}")))
+                .await
+                .expect("give it its role");
         }
         let mut url: Url = self.database_url.parse().expect("a URL");
-        url.set_username(&role).and_then(|()| url.set_password(Some("login-secret-canary"))).expect("a URL with credentials");
+        url.set_username(&role)
+            .and_then(|()| url.set_password(Some("login-secret-canary")))
+            .expect("a URL with credentials");
         Login { role, url: url.to_string() }
     }
 
     /// Tells the database who is who, as `migrate` does from `[people]`.
     pub(crate) async fn people(&self, people: &Value) {
-        sqlx::query("SELECT revocation.set_people($1)").bind(people).execute(&self.db).await.expect("tell who is who");
+        sqlx::query("SELECT revocation.set_people($1)")
+            .bind(people)
+            .execute(&self.db)
+            .await
+            .expect("tell who is who");
     }
 }
 

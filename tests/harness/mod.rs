@@ -1,4 +1,5 @@
-//! What integration tests share: real servers booted once a test binary, a fresh virtual host and database a test, workers as child processes.
+//! What integration tests share: real servers booted once a test binary, a fresh virtual host and database a
+//! test, workers as child processes.
 
 mod broker;
 mod clocks;
@@ -61,7 +62,8 @@ enum Hold {
     Alone { _guard: RwLockWriteGuard<'static, ()> },
 }
 
-/// One test's surroundings. A test has one at a time: a second would wait for one that measures time, which waits for the first.
+/// One test's surroundings. A test has one at a time: a second would wait for one that measures time, which
+/// waits for the first.
 pub(crate) struct Stage {
     _hold: Hold,
     /// The broker's URL with this test's virtual host.
@@ -135,7 +137,10 @@ impl Stage {
 
     /// Runs a statement.
     pub(crate) async fn raw(&self, statement: &str) {
-        sqlx::query(sqlx::AssertSqlSafe(statement.to_owned())).execute(&self.db).await.unwrap_or_else(|e| panic!("{statement}: {e}"));
+        sqlx::query(sqlx::AssertSqlSafe(statement.to_owned()))
+            .execute(&self.db)
+            .await
+            .unwrap_or_else(|e| panic!("{statement}: {e}"));
     }
 
     /// Counts the rows of a query such as `audit.revocations WHERE state = 'revoked'`.

@@ -73,7 +73,12 @@ impl Setup {
 
     /// The program with this environment and nothing else of the test's own.
     pub(crate) fn command(&self) -> Command {
-        let words = self.through.iter().map(String::as_str).chain([env!("CARGO_BIN_EXE_revocation-worker")]).collect::<Vec<_>>();
+        let words = self
+            .through
+            .iter()
+            .map(String::as_str)
+            .chain([env!("CARGO_BIN_EXE_revocation-worker")])
+            .collect::<Vec<_>>();
         let mut command = Command::new(words[0]);
         command
             .args(&words[1..])
@@ -87,7 +92,8 @@ impl Setup {
 
     /// Starts `run`; does not wait until it is ready.
     pub(crate) fn spawn(&self) -> Worker {
-        let port = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("its address").port();
+        let port =
+            TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("its address").port();
         let log = std::env::temp_dir().join(format!("worker-{}.log", Uuid::now_v7()));
         let output = std::fs::File::create(&log).expect("create the log");
         let errors = output.try_clone().expect("a second handle");
@@ -143,7 +149,8 @@ impl Worker {
 
     /// Sends a signal by name.
     pub(crate) fn signal(&self, name: &str) {
-        let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().expect("run kill");
+        let status =
+            Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().expect("run kill");
         assert!(status.success(), "kill -s {name}");
     }
 
@@ -154,12 +161,16 @@ impl Worker {
 
     /// Waits until `/readyz` answers with this status.
     pub(crate) async fn wait_for_readiness(&self, status: u16) {
-        eventually(&format!("/readyz answers {status}"), async || (self.readiness().await == Some(status)).then_some(())).await;
+        eventually(&format!("/readyz answers {status}"), async || {
+            (self.readiness().await == Some(status)).then_some(())
+        })
+        .await;
     }
 
     /// Waits until a line of its log contains `text`.
     pub(crate) async fn wait_for_log(&self, text: &str) {
-        eventually(&format!("the worker logs {text:?}"), async || self.log().contains(text).then_some(())).await;
+        eventually(&format!("the worker logs {text:?}"), async || self.log().contains(text).then_some(()))
+            .await;
     }
 
     /// The value of a line of `/metrics`; 0 where there is none yet.
@@ -203,7 +214,10 @@ impl Drop for Worker {
         drop(self.child.wait());
         if std::thread::panicking() {
             let log = self.log();
-            let tail: Vec<_> = log.lines().filter(|line| !line.contains("\"TRACE\"") && !line.contains("\"DEBUG\"")).collect();
+            let tail: Vec<_> = log
+                .lines()
+                .filter(|line| !line.contains("\"TRACE\"") && !line.contains("\"DEBUG\""))
+                .collect();
             println!("the worker's log:\n{}", tail[tail.len().saturating_sub(40)..].join("\n"));
         }
         drop(std::fs::remove_file(&self.log));

@@ -1,4 +1,5 @@
-//! A TCP proxy that loses one answer, where the request reaches the server and its answer never reaches the client; or that logs in as somebody else.
+//! A TCP proxy that loses one answer, where the request reaches the server and its answer never reaches the
+//! client; or that logs in as somebody else.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -84,7 +85,9 @@ async fn requests(
 ) {
     let mut buffer = vec![0; 1 << 16];
     while let Ok(count @ 1..) = from.read(&mut buffer).await {
-        if text.is_some_and(|text| contains(&buffer[..count], text)) && lost.fetch_max(1, Ordering::SeqCst) == 0 {
+        if text.is_some_and(|text| contains(&buffer[..count], text))
+            && lost.fetch_max(1, Ordering::SeqCst) == 0
+        {
             doomed.store(1, Ordering::SeqCst);
         }
         if let Some((old, new)) = &name {
@@ -96,10 +99,17 @@ async fn requests(
     }
 }
 
-async fn answers(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, text: Option<&str>, lost: Arc<AtomicUsize>, doomed: Arc<AtomicUsize>) {
+async fn answers(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    text: Option<&str>,
+    lost: Arc<AtomicUsize>,
+    doomed: Arc<AtomicUsize>,
+) {
     let mut buffer = vec![0; 1 << 16];
     while let Ok(count @ 1..) = from.read(&mut buffer).await {
-        let found = text.is_some_and(|text| contains(&buffer[..count], text)) && lost.fetch_max(1, Ordering::SeqCst) == 0;
+        let found = text.is_some_and(|text| contains(&buffer[..count], text))
+            && lost.fetch_max(1, Ordering::SeqCst) == 0;
         if found || doomed.load(Ordering::SeqCst) > 0 || to.write_all(&buffer[..count]).await.is_err() {
             return;
         }

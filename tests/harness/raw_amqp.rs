@@ -62,7 +62,9 @@ impl RawMessage {
     /// Flags and values.
     fn encoded(&self) -> Vec<u8> {
         let flags = self.properties.iter().fold(0_u16, |flags, (place, _)| flags | 1 << (15 - place));
-        self.properties.iter().fold(flags.to_be_bytes().to_vec(), |all, (_, bytes)| [all.as_slice(), bytes].concat())
+        self.properties
+            .iter()
+            .fold(flags.to_be_bytes().to_vec(), |all, (_, bytes)| [all.as_slice(), bytes].concat())
     }
 }
 
@@ -84,9 +86,15 @@ fn short(bytes: &[u8]) -> Vec<u8> {
 pub(crate) async fn publish_raw(amqp_url: &str, messages: &[RawMessage]) {
     let mut wire = Wire::open(amqp_url).await;
     for message in messages {
-        wire.method(1, 60, 40, &[&[0, 0], &short(message.exchange.as_bytes()), &short(&message.key), &[1]]).await;
+        wire.method(1, 60, 40, &[&[0, 0], &short(message.exchange.as_bytes()), &short(&message.key), &[1]])
+            .await;
         let size = u64::try_from(message.body.len()).expect("a size");
-        wire.frame(HEADER, 1, &[&60_u16.to_be_bytes()[..], &[0, 0], &size.to_be_bytes(), &message.encoded()].concat()).await;
+        wire.frame(
+            HEADER,
+            1,
+            &[&60_u16.to_be_bytes()[..], &[0, 0], &size.to_be_bytes(), &message.encoded()].concat(),
+        )
+        .await;
         for piece in message.body.chunks(100_000) {
             wire.frame(BODY, 1, piece).await;
         }
@@ -108,7 +116,8 @@ impl Wire {
         wire.method(0, 10, 11, &[&[0; 4], &short(b"PLAIN"), &long(login.as_bytes()), &short(b"en_US")]).await;
         wire.expect(10, 30).await;
         wire.method(0, 10, 31, &[&1_u16.to_be_bytes(), &FRAME_MAX.to_be_bytes(), &0_u16.to_be_bytes()]).await;
-        wire.method(0, 10, 40, &[&short(url.path().trim_start_matches('/').as_bytes()), &short(b""), &[0]]).await;
+        wire.method(0, 10, 40, &[&short(url.path().trim_start_matches('/').as_bytes()), &short(b""), &[0]])
+            .await;
         wire.expect(10, 41).await;
         wire.method(1, 20, 10, &[&short(b"")]).await;
         wire.expect(20, 11).await;
@@ -119,12 +128,18 @@ impl Wire {
 
     async fn frame(&mut self, kind: u8, channel: u16, payload: &[u8]) {
         let size = u32::try_from(payload.len()).expect("a size");
-        let frame = [&[kind][..], &channel.to_be_bytes(), &size.to_be_bytes(), payload, &[FRAME_END]].concat();
+        let frame =
+            [&[kind][..], &channel.to_be_bytes(), &size.to_be_bytes(), payload, &[FRAME_END]].concat();
         self.0.write_all(&frame).await.expect("write a frame");
     }
 
     async fn method(&mut self, channel: u16, class: u16, method: u16, arguments: &[&[u8]]) {
-        self.frame(METHOD, channel, &[&class.to_be_bytes()[..], &method.to_be_bytes(), &arguments.concat()].concat()).await;
+        self.frame(
+            METHOD,
+            channel,
+            &[&class.to_be_bytes()[..], &method.to_be_bytes(), &arguments.concat()].concat(),
+        )
+        .await;
     }
 
     /// Reads the next frame, which must be this method.

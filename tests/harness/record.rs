@@ -8,18 +8,25 @@ use super::scripted_idp::Memory;
 use super::{App, Feed, Logout, Stage, eventually};
 
 /// Targets whose attempts are not exactly 1..n, each closed by one row.
-const HOLES: &str = "audit.revocations r WHERE attempts <> (SELECT count(*) FROM audit.attempts a WHERE a.revocation_id = r.revocation_id)
-    OR attempts <> coalesce((SELECT max(attempt) FROM audit.attempts a WHERE a.revocation_id = r.revocation_id), 0)
+const HOLES: &str = "audit.revocations r WHERE attempts <> (SELECT count(*) FROM audit.attempts a WHERE \
+    a.revocation_id = r.revocation_id)
+    OR attempts <> coalesce((SELECT max(attempt) FROM audit.attempts a WHERE a.revocation_id = \
+    r.revocation_id), 0)
     OR EXISTS (SELECT FROM audit.attempts a WHERE a.revocation_id = r.revocation_id AND outcome IS NULL)";
 
 impl Stage {
-    /// Waits until every token of these logouts is revoked, denied and confirmed, then checks that the record is whole.
+    /// Waits until every token of these logouts is revoked, denied and confirmed, then checks that the record
+    /// is whole.
     pub(crate) async fn all_revoked(&self, logouts: &[Logout], memory: &Memory) {
         let targets = 2 * logouts.len() as i64;
         self.wait_for_count(targets, "audit.revocations WHERE state = 'revoked'").await;
         self.wait_for_count(targets, "audit.revocations WHERE denied_at IS NOT NULL").await;
         self.wait_for_count(targets, "audit.revocations WHERE confirmed_at IS NOT NULL").await;
-        let unseen = logouts.iter().flat_map(|logout| &logout.tokens).filter(|token| !memory.is_revoked(token)).count();
+        let unseen = logouts
+            .iter()
+            .flat_map(|logout| &logout.tokens)
+            .filter(|token| !memory.is_revoked(token))
+            .count();
         assert_eq!(unseen, 0, "tokens that the provider never saw");
         self.is_whole(logouts.len()).await;
     }
@@ -33,14 +40,21 @@ impl Stage {
             0,
             "sealed copies are erased"
         );
-        assert_eq!(self.count("revocation.targets WHERE lease_owner IS NOT NULL").await, 0, "nothing is held");
+        assert_eq!(
+            self.count("revocation.targets WHERE lease_owner IS NOT NULL").await,
+            0,
+            "nothing is held"
+        );
     }
 
     /// Every token was denied, and confirmed, at least once, as a listener sees it.
     pub(crate) async fn all_announced(&self, feed: &Feed, logouts: &[Logout]) {
         let digests = Logout::digests(logouts);
         for phase in [Phase::Requested, Phase::Confirmed] {
-            eventually(&format!("every token is seen in phase {phase:?}"), async || (feed.digests(phase) == digests).then_some(())).await;
+            eventually(&format!("every token is seen in phase {phase:?}"), async || {
+                (feed.digests(phase) == digests).then_some(())
+            })
+            .await;
         }
     }
 
@@ -50,14 +64,18 @@ impl Stage {
         for queue in ["revocation.logout", "revocation.mass", "revocation.cutoff", "revocation.dead"] {
             // A consumer's unacknowledged messages are ready again in the moment that it is gone.
             let what = format!("{queue} has no consumer");
-            let (messages, _) = eventually(&what, async || Some(app.depth(queue).await).filter(|(_, consumers)| *consumers == 0)).await;
+            let (messages, _) = eventually(&what, async || {
+                Some(app.depth(queue).await).filter(|(_, consumers)| *consumers == 0)
+            })
+            .await;
             assert_eq!(messages, 0, "{queue} is empty");
         }
     }
 
     /// The whole record as text, to see whether anything changed.
     pub(crate) async fn snapshot(&self) -> String {
-        let rows = "SELECT (SELECT string_agg(r::text, chr(10) ORDER BY revocation_id) FROM audit.revocations r) || chr(10) ||
+        let rows = "SELECT (SELECT string_agg(r::text, chr(10) ORDER BY revocation_id) FROM \
+            audit.revocations r) || chr(10) ||
             (SELECT string_agg(a::text, chr(10) ORDER BY revocation_id, attempt) FROM audit.attempts a)";
         self.text(rows).await.expect("a record")
     }

@@ -28,22 +28,33 @@ impl App {
     pub(crate) async fn report(&self, status: Status, time: OffsetDateTime) {
         let source = format!("/revocation-verifier/{}/{}", status.service, status.instance);
         let key = format!("status.{}", status.service);
-        self.publish_report(&key, &Envelope { time, ..Envelope::new(source, STATUS_TYPE, status) }.to_json()).await;
+        self.publish_report(&key, &Envelope { time, ..Envelope::new(source, STATUS_TYPE, status) }.to_json())
+            .await;
     }
 
     /// The same without a word on who it is by.
     pub(crate) async fn report_namelessly(&self, status: Status) {
         self.wait_for_readers_of_reports().await;
         let body = serde_json::to_vec(&status).expect("JSON");
-        self.publish_to("auth.verifiers", &format!("status.{}", status.service), &body, BasicProperties::default()).await;
+        self.publish_to(
+            "auth.verifiers",
+            &format!("status.{}", status.service),
+            &body,
+            BasicProperties::default(),
+        )
+        .await;
     }
 
-    /// A worker that is ready may still be on its way to the reports, which no logout waits for. A channel of its own: where there is no queue the broker closes it.
+    /// A worker that is ready may still be on its way to the reports, which no logout waits for. A channel of
+    /// its own: where there is no queue the broker closes it.
     async fn wait_for_readers_of_reports(&self) {
         eventually("a worker reads reports", async || {
             let channel = self.channel_of_its_own().await;
             let options = QueueDeclareOptions { passive: true, ..Default::default() };
-            let queue = channel.queue_declare("revocation.verifiers".into(), options, FieldTable::default()).await.ok()?;
+            let queue = channel
+                .queue_declare("revocation.verifiers".into(), options, FieldTable::default())
+                .await
+                .ok()?;
             (queue.consumer_count() > 0).then_some(())
         })
         .await;

@@ -23,8 +23,8 @@ pub(crate) struct Surroundings {
     database: Url,
 }
 
-/// What all tests of a binary share: the servers that AMQP_URL and DATABASE_URL name (and RABBITMQ_MANAGEMENT_URL, by default port 15672 of the
-/// broker's host), or booted ones.
+/// What all tests of a binary share: the servers that AMQP_URL and DATABASE_URL name (and
+/// RABBITMQ_MANAGEMENT_URL, by default port 15672 of the broker's host), or booted ones.
 pub(super) fn shared() -> &'static Surroundings {
     static SHARED: OnceLock<(Surroundings, Option<Servers>)> = OnceLock::new();
     let (surroundings, _) = SHARED.get_or_init(|| match Surroundings::given() {
@@ -39,9 +39,14 @@ pub(super) fn shared() -> &'static Surroundings {
 
 impl Surroundings {
     fn given() -> Option<Self> {
-        let read = |name| std::env::var(name).ok().map(|url| url.parse::<Url>().unwrap_or_else(|_| panic!("{name} is no URL")));
+        let read = |name| {
+            std::env::var(name)
+                .ok()
+                .map(|url| url.parse::<Url>().unwrap_or_else(|_| panic!("{name} is no URL")))
+        };
         let (amqp, database) = (read("AMQP_URL")?, read("DATABASE_URL")?);
-        let management = read("RABBITMQ_MANAGEMENT_URL").unwrap_or_else(|| with_credentials("http://127.0.0.1:15672", &amqp, true));
+        let management = read("RABBITMQ_MANAGEMENT_URL")
+            .unwrap_or_else(|| with_credentials("http://127.0.0.1:15672", &amqp, true));
         Some(Self { amqp, management, database })
     }
 
@@ -59,9 +64,17 @@ impl Surroundings {
     pub(super) async fn fresh(&self) -> (String, String) {
         let name = format!("t{}", Uuid::now_v7().simple());
         self.put(&format!("vhosts/{name}"), json!({})).await;
-        self.put(&format!("permissions/{name}/{}", self.amqp.username()), json!({ "configure": ".*", "write": ".*", "read": ".*" })).await;
-        let mut connection = PgConnection::connect(self.database.as_str()).await.expect("connect to PostgreSQL");
-        connection.execute(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.expect("create a database");
+        self.put(
+            &format!("permissions/{name}/{}", self.amqp.username()),
+            json!({ "configure": ".*", "write": ".*", "read": ".*" }),
+        )
+        .await;
+        let mut connection =
+            PgConnection::connect(self.database.as_str()).await.expect("connect to PostgreSQL");
+        connection
+            .execute(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}")))
+            .await
+            .expect("create a database");
         let (mut amqp, mut database) = (self.amqp.clone(), self.database.clone());
         amqp.set_path(&name);
         database.set_path(&name);
@@ -72,7 +85,8 @@ impl Surroundings {
 /// `PUT /api/<path>` at a management interface.
 pub(super) async fn put(management: &Url, path: &str, body: serde_json::Value) {
     let url = format!("{}api/{path}", management.as_str());
-    let answer = reqwest::Client::new().put(url).json(&body).send().await.expect("ask the management interface");
+    let answer =
+        reqwest::Client::new().put(url).json(&body).send().await.expect("ask the management interface");
     answer.error_for_status().expect("the management interface does it");
 }
 
@@ -102,8 +116,9 @@ impl Servers {
         tokio::task::block_in_place(|| act(&mut self.postgres.lock().expect("no panic")))
     }
 
-    /// Makes streams that were just declared survive a kill. RabbitMQ 3.10 writes down that it has streams at all only minutes after the first
-    /// one, or at an orderly end (Ra's names.dets, saved by dets every 180 s). Killed before that, it can never open the stream again.
+    /// Makes streams that were just declared survive a kill. RabbitMQ 3.10 writes down that it has streams at
+    /// all only minutes after the first one, or at an orderly end (Ra's names.dets, saved by dets every 180
+    /// s). Killed before that, it can never open the stream again.
     pub(crate) fn settle_streams(&self) {
         self.broker(|broker| broker.restart().expect("restart the broker in order"));
     }
@@ -120,7 +135,8 @@ impl Servers {
 
     /// Where they are.
     pub(super) fn surroundings(&self) -> Surroundings {
-        let (rabbitmq, postgres) = (self.rabbitmq.lock().expect("no panic"), self.postgres.lock().expect("no panic"));
+        let (rabbitmq, postgres) =
+            (self.rabbitmq.lock().expect("no panic"), self.postgres.lock().expect("no panic"));
         let amqp: Url = rabbitmq.url().parse().expect("a URL");
         let management = with_credentials(&rabbitmq.management_url(), &amqp, false);
         Surroundings { amqp, management, database: postgres.url().parse().expect("a URL") }

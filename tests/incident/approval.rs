@@ -1,4 +1,5 @@
-//! Withheld until a second person approves: nothing is denied, nothing is called, everything is on record; then all of it, cutoffs first.
+//! Withheld until a second person approves: nothing is denied, nothing is called, everything is on record;
+//! then all of it, cutoffs first.
 
 use std::time::{Duration, Instant};
 
@@ -45,8 +46,17 @@ async fn runs_once_approved(scene: &Scene, feed: &Feed, tokens: &[String]) -> Du
 }
 
 async fn all_denied_of_incident(feed: &Feed, tokens: &[String]) -> Instant {
-    let of_incident = || feed.seen().into_iter().filter(|seen| seen.data.incident.is_some() && seen.data.phase == Phase::Requested);
-    let count = || of_incident().flat_map(|seen| seen.data.targets).filter(|entry| matches!(entry, Entry::Token { .. })).count();
+    let of_incident = || {
+        feed.seen()
+            .into_iter()
+            .filter(|seen| seen.data.incident.is_some() && seen.data.phase == Phase::Requested)
+    };
+    let count = || {
+        of_incident()
+            .flat_map(|seen| seen.data.targets)
+            .filter(|entry| matches!(entry, Entry::Token { .. }))
+            .count()
+    };
     eventually("every token is denied", async || (count() >= tokens.len()).then_some(())).await;
     of_incident().map(|seen| seen.at).max().expect("denials")
 }
@@ -60,12 +70,23 @@ async fn a_client_waits_and_is_denied_before_the_tokens() {
     waits(&scene, &feed, &worker, 301).await;
     let took = runs_once_approved(&scene, &feed, &tokens).await;
     assert!(took < SOON, "denied {took:?} after the approval");
-    let requested = feed.seen().into_iter().filter(|seen| seen.data.incident.is_some() && seen.data.phase == Phase::Requested);
-    let kinds: Vec<_> = requested.flat_map(|seen| seen.data.targets).map(|entry| matches!(entry, Entry::Client { .. })).collect();
+    let requested = feed
+        .seen()
+        .into_iter()
+        .filter(|seen| seen.data.incident.is_some() && seen.data.phase == Phase::Requested);
+    let kinds: Vec<_> = requested
+        .flat_map(|seen| seen.data.targets)
+        .map(|entry| matches!(entry, Entry::Client { .. }))
+        .collect();
     assert!(kinds[0] && kinds[1..].iter().all(|is_client| !is_client), "the client first");
-    assert_eq!(scene.count("target_kind = 'client' AND state = 'unsupported' AND denied_at IS NOT NULL").await, 1);
-    eventually("nothing waits any more", async || (worker.metric("revocation_incidents_awaiting_approval").await == 0.0).then_some(()))
-        .await;
+    assert_eq!(
+        scene.count("target_kind = 'client' AND state = 'unsupported' AND denied_at IS NOT NULL").await,
+        1
+    );
+    eventually("nothing waits any more", async || {
+        (worker.metric("revocation_incidents_awaiting_approval").await == 0.0).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -104,7 +125,8 @@ async fn the_fuse_counts_over_events_and_workers() {
     scene.passes_a_logout(&feed, "meanwhile").await;
     assert_eq!(scene.provider.count(), 102, "100 that one person may order, and a logout");
     assert_eq!(scene.count("state = 'revoked'").await, 100);
-    // Denials are not undone, and do not wait for Postgres: what reached the other worker before it had looked may be denied.
+    // Denials are not undone, and do not wait for Postgres: what reached the other worker before it had
+    // looked may be denied.
     let undenied = scene.count("denied_at IS NULL AND state = 'pending' AND attempts = 0").await;
     assert!([150, 200].contains(&undenied), "{undenied} wait");
     for worker in &workers {
@@ -155,7 +177,8 @@ async fn every_denial_is_published_though_workers_are_killed_after_the_approval(
         scene.wait_for(12_001, "state = 'pending'").await;
         scene.steer("approve", &[]);
         let seen = 1 + rand::random::<usize>() % 50;
-        eventually("some is denied", async || (published(&feed) >= seen || round % 3 == 2).then_some(())).await;
+        eventually("some is denied", async || (published(&feed) >= seen || round % 3 == 2).then_some(()))
+            .await;
         for worker in &mut workers {
             worker.kill();
         }

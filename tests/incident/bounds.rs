@@ -59,7 +59,10 @@ async fn retried_targets_come_before_fresh_ones_and_do_not_pile_up() {
     // Every third call fails, so that the provider is never left alone.
     let calls = std::sync::atomic::AtomicUsize::new(0);
     scene.provider.turns(move |_| {
-        calls.fetch_add(1, std::sync::atomic::Ordering::SeqCst).is_multiple_of(3).then(|| crate::scripted_idp::Reply::status(503))
+        calls
+            .fetch_add(1, std::sync::atomic::Ordering::SeqCst)
+            .is_multiple_of(3)
+            .then(|| crate::scripted_idp::Reply::status(503))
     });
     scene.open(&tokens);
     let mut hottest = 0;
@@ -71,5 +74,9 @@ async fn retried_targets_come_before_fresh_ones_and_do_not_pile_up() {
     assert!(hottest <= 2 * WINDOW, "{hottest} untried targets in the hot index");
     scene.ends("finished").await;
     scene.every_call_is_on_record().await;
-    assert_eq!(scene.stage.count("audit.attempts").await as usize, scene.provider.count(), "each call is an attempt on record");
+    assert_eq!(
+        scene.stage.count("audit.attempts").await as usize,
+        scene.provider.count(),
+        "each call is an attempt on record"
+    );
 }

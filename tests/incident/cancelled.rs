@@ -1,4 +1,5 @@
-//! What is ordered for an incident that was cancelled: refused, unless its denial was out already; then on record.
+//! What is ordered for an incident that was cancelled: refused, unless its denial was out already; then on
+//! record.
 
 use std::time::Duration;
 
@@ -9,11 +10,14 @@ use sqlx::Executor;
 use crate::harness::{App, Feed, canary_token};
 use crate::scene::{A_CLIENT, LEAK, Scene, tokens};
 
-const CANCEL: &str =
-    "UPDATE revocation.incidents SET state = 'cancelled', cancelled_by = 'bob', cancel_reason = 'wrong list' WHERE incident = 'leak'";
+const CANCEL: &str = "UPDATE revocation.incidents SET state = 'cancelled', cancelled_by = 'bob', \
+    cancel_reason = 'wrong list' WHERE incident = 'leak'";
 
 fn refused(id: &str) -> String {
-    format!("audit.rejected_events WHERE event_id = '{id}' AND code = 'not_allowed' AND detail LIKE 'data.incident: leak was cancelled%'")
+    format!(
+        "audit.rejected_events WHERE event_id = '{id}' AND code = 'not_allowed' AND detail LIKE \
+            'data.incident: leak was cancelled%'"
+    )
 }
 
 fn one_of_each_kind() -> [(&'static str, Value); 4] {
@@ -35,11 +39,14 @@ async fn an_order_to_it_is_refused_by_command_and_worker() {
     scene.wait_for(1, "state = 'revoked'").await;
     scene.stage.raw("UPDATE revocation.incidents SET finished_at = NULL, targets_expected = 100").await;
     scene.steer("cancel", &["--reason", "wrong list"]);
+    // Until the worker knows, it denies what is ordered: `effective_within_s`.
+    scene.ends("cancelled").await;
 
     for _twice in 0..2 {
-        let ran = scene.incident_of("alice", &["open", LEAK, "--reason", "theft", "-"], "{\"sub\":\"user-2\"}\n");
-        let sentence =
-            "revocation-worker: incident leak: it was cancelled, which is final: nothing was published; order it under another name\n";
+        let ran =
+            scene.incident_of("alice", &["open", LEAK, "--reason", "theft", "-"], "{\"sub\":\"user-2\"}\n");
+        let sentence = "revocation-worker: incident leak: it was cancelled, which is final: nothing was \
+            published; order it under another name\n";
         assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (1, "", sentence));
     }
     for (kind, targets) in one_of_each_kind() {
@@ -48,9 +55,17 @@ async fn an_order_to_it_is_refused_by_command_and_worker() {
     }
     scene.publish(&app, "first", first).await;
     scene.passes_a_logout(&feed, "meanwhile").await;
-    assert_eq!(scene.stage.count("audit.rejected_events").await, 4, "what is on record already is no new order");
+    assert_eq!(
+        scene.stage.count("audit.rejected_events").await,
+        4,
+        "what is on record already is no new order"
+    );
     assert_eq!(scene.count("true").await, 1);
-    let denied = feed.seen().into_iter().filter(|seen| seen.data.incident.is_some() && seen.data.phase == Phase::Requested).count();
+    let denied = feed
+        .seen()
+        .into_iter()
+        .filter(|seen| seen.data.incident.is_some() && seen.data.phase == Phase::Requested)
+        .count();
     assert_eq!(denied, 1, "nothing of it is denied without a record");
 }
 
@@ -70,7 +85,13 @@ async fn what_is_denied_by_then_is_on_record() {
     cancelling.commit().await.expect("commit");
     scene.wait_for(1, "event_id = 'race' AND state = 'cancelled' AND denied_at IS NOT NULL").await;
     assert_eq!(scene.stage.count("audit.rejected_events").await, 0);
-    scene.stage.wait_for_count(1, "audit.operations WHERE action = 'add' AND incident = 'leak' AND detail->>'state' = 'cancelled'").await;
+    scene
+        .stage
+        .wait_for_count(
+            1,
+            "audit.operations WHERE action = 'add' AND incident = 'leak' AND detail->>'state' = 'cancelled'",
+        )
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -83,7 +104,10 @@ async fn what_is_not_denied_by_then_is_refused() {
     let mut cancelling = scene.stage.db.begin().await.expect("begin");
     cancelling.execute("SELECT FROM revocation.incidents FOR UPDATE").await.expect("lock");
     scene.publish(&app, "race", json!([{ "token": canary_token() }])).await;
-    scene.stage.wait_for_count(1, "pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'").await;
+    scene
+        .stage
+        .wait_for_count(1, "pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
+        .await;
     cancelling.execute(CANCEL).await.expect("cancel");
     cancelling.commit().await.expect("commit");
     scene.stage.wait_for_count(1, &refused("race")).await;
@@ -101,16 +125,32 @@ async fn additions_are_on_record_and_gathered() {
     scene.wait_for(300, "state = 'revoked'").await;
     scene.ends("finished").await;
     assert_eq!(scene.stage.count(added).await, 0, "60 events are one order");
-    let ran = scene.incident_of("carol", &["open", LEAK, "--reason", "more", "-"], "{\"sub\":\"user-1\"}\n{\"sub\":\"user-2\"}\n");
+    let ran = scene.incident_of(
+        "carol",
+        &["open", LEAK, "--reason", "more", "-"],
+        "{\"sub\":\"user-1\"}\n{\"sub\":\"user-2\"}\n",
+    );
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     scene.wait_for(2, "target_kind = 'subject'").await;
-    scene.stage.wait_for_count(1, &format!("{added} AND actor = 'carol' AND detail->'targets' = '2' AND detail->>'reason' = 'more'")).await;
+    scene
+        .stage
+        .wait_for_count(
+            1,
+            &format!(
+                "{added} AND actor = 'carol' AND detail->'targets' = '2' AND detail->>'reason' = 'more'"
+            ),
+        )
+        .await;
     scene.stage.wait_for_count(1, "audit.operations WHERE incident = 'leak' AND action = 'reopen'").await;
     let app = App::connect(&scene.stage.amqp_url).await;
     for id in 0..20 {
         scene.publish(&app, &format!("single-{id}"), json!([{ "token": canary_token() }])).await;
     }
     scene.wait_for(322, "true").await;
-    let sum = "(SELECT sum((detail->'targets')::int) AS targets, count(*) AS rows FROM audit.operations WHERE action = 'add') a";
-    assert_eq!(scene.stage.count(&format!("{sum} WHERE a.targets = 22 AND a.rows BETWEEN 2 AND 21")).await, 1);
+    let sum = "(SELECT sum((detail->'targets')::int) AS targets, count(*) AS rows FROM audit.operations \
+        WHERE action = 'add') a";
+    assert_eq!(
+        scene.stage.count(&format!("{sum} WHERE a.targets = 22 AND a.rows BETWEEN 2 AND 21")).await,
+        1
+    );
 }

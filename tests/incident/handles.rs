@@ -37,7 +37,11 @@ async fn a_pause_stops_the_calls_and_hands_back_what_is_in_memory() {
     let paused = Instant::now();
     scene.stage.wait_for_count(0, "revocation.targets WHERE lease_owner IS NOT NULL").await;
     assert!(paused.elapsed() < EFFECTIVE, "targets were held {:?} after it", paused.elapsed());
-    assert_eq!(scene.count("state = 'pending' AND attempts > 0").await, 0, "those handed back spent no attempt");
+    assert_eq!(
+        scene.count("state = 'pending' AND attempts > 0").await,
+        0,
+        "those handed back spent no attempt"
+    );
     passed("more time passes than the order had", paused, EFFECTIVE * 2).await;
     let left = scene.count("state = 'pending'").await;
     assert!(left > 1500, "it was stopped in the middle: {left} left");
@@ -66,12 +70,16 @@ async fn a_throttle_holds_over_both_workers_from_the_start() {
     passed("it is slow for a while", Instant::now(), EFFECTIVE).await;
     scene.steer("throttle", &["--rate", "100"]);
     let raised = Instant::now();
-    eventually("the throttle is raised", async || (scene.provider.times_since(raised).len() >= 100).then_some(())).await;
+    eventually("the throttle is raised", async || {
+        (scene.provider.times_since(raised).len() >= 100).then_some(())
+    })
+    .await;
     assert!(raised.elapsed() < 2 * EFFECTIVE, "raised after {:?}", raised.elapsed());
 
     scene.steer("throttle", &["--off"]);
     let off = Instant::now();
-    eventually("the throttle is off", async || (scene.provider.times_since(off).len() >= 500).then_some(())).await;
+    eventually("the throttle is off", async || (scene.provider.times_since(off).len() >= 500).then_some(()))
+        .await;
     assert!(off.elapsed() < 3 * EFFECTIVE, "off after {:?}", off.elapsed());
 
     // Throttled, it pauses and is cancelled as fast as any.
@@ -102,7 +110,11 @@ async fn a_cancellation_gives_up_the_rest_and_takes_no_denial_back() {
     assert_eq!((number("targets_received"), number("denied")), (tokens.len(), tokens.len()), "{row}");
     assert!(number("cancelled") > 1000, "it was cancelled in the middle: {row}");
     assert_eq!(scene.provider.times_since(cancelled + EFFECTIVE).len(), 0);
-    assert_eq!(scene.stage.count("revocation.targets WHERE sealed IS NOT NULL").await, 0, "nothing is left that could be opened");
+    assert_eq!(
+        scene.stage.count("revocation.targets WHERE sealed IS NOT NULL").await,
+        0,
+        "nothing is left that could be opened"
+    );
     assert_eq!(feed.digests(Phase::Requested), digests(&tokens), "what is denied stays denied");
     assert_eq!(scene.provider.count(), number("revoked"), "one call for each that was revoked");
     scene.every_call_is_on_record().await;
@@ -113,7 +125,9 @@ async fn parked_targets_keep_it_open_until_they_are_retried() {
     let scene = Scene::new(Duration::from_millis(5)).await;
     let (_workers, tokens): ([Worker; 2], _) = (scene.workers().await, tokens(200));
     let refused: Vec<_> = tokens[..30].to_vec();
-    scene.provider.turns(move |call| refused.contains(&call.token).then(|| Reply::json(400, r#"{"error":"invalid_request"}"#)));
+    scene.provider.turns(move |call| {
+        refused.contains(&call.token).then(|| Reply::json(400, r#"{"error":"invalid_request"}"#))
+    });
     scene.open(&tokens);
     scene.wait_for(170, "state = 'revoked'").await;
     scene.wait_for(30, "state = 'parked'").await;

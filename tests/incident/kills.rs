@@ -1,4 +1,5 @@
-//! Workers and commands are killed at random moments; the same command again, and the workers that are left, make it whole.
+//! Workers and commands are killed at random moments; the same command again, and the workers that are left,
+//! make it whole.
 
 use std::process::{Child, Stdio};
 use std::time::Duration;
@@ -39,7 +40,12 @@ impl Fleet {
 /// Starts a command that will be killed.
 fn start(scene: &Scene, arguments: &[&str]) -> Child {
     let mut command = scene.worker().command();
-    command.arg("incident").args(arguments).args(["--actor", "alice"]).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+        .arg("incident")
+        .args(arguments)
+        .args(["--actor", "alice"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     command.spawn().expect("start the command")
 }
 
@@ -51,7 +57,9 @@ fn kill(mut command: Child) -> bool {
 
 async fn wholly_revoked(scene: &Scene, feed: &Feed, tokens: &[String]) {
     all_denied(feed, tokens).await;
-    scene.wait_for(tokens.len(), "state = 'revoked' AND denied_at IS NOT NULL AND confirmed_at IS NOT NULL").await;
+    scene
+        .wait_for(tokens.len(), "state = 'revoked' AND denied_at IS NOT NULL AND confirmed_at IS NOT NULL")
+        .await;
     scene.ends("finished").await;
     scene.each_is_on_record_once(tokens).await;
     scene.every_call_is_on_record().await;
@@ -60,7 +68,8 @@ async fn wholly_revoked(scene: &Scene, feed: &Feed, tokens: &[String]) {
 #[tokio::test(flavor = "multi_thread")]
 #[expect(clippy::print_stdout, reason = "how often it was killed in the middle is chance")]
 async fn an_opening_that_is_killed_again_and_again_is_ended_by_the_same_command() {
-    let (scene, tokens) = (Scene::new(Duration::from_millis(2)).await.approval_above(1_000_000), tokens(3000 + 2000 * kills()));
+    let (scene, tokens) =
+        (Scene::new(Duration::from_millis(2)).await.approval_above(1_000_000), tokens(3000 + 2000 * kills()));
     let mut fleet = Fleet::of(&scene).await;
     let (feed, file) = (Feed::listen(&scene.stage.amqp_url).await, TokenFile::of(&tokens));
     let (order, mut killed) = (["open", "leak", "--reason", "theft", file.path()], 0);

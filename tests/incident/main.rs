@@ -1,4 +1,5 @@
-//! Mass revocations through real servers and real processes: withheld, steered, throttled, in outages, and killed at any moment.
+//! Mass revocations through real servers and real processes: withheld, steered, throttled, in outages, and
+//! killed at any moment.
 #![cfg(test)]
 #![cfg(feature = "sandbox")]
 

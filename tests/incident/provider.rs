@@ -1,4 +1,5 @@
-//! The provider of these tests: it remembers what it revoked and when it was called, takes its time, and fails as it is told.
+//! The provider of these tests: it remembers what it revoked and when it was called, takes its time, and
+//! fails as it is told.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -28,7 +29,8 @@ pub(crate) struct Provider {
     idp: ScriptedIdp,
     calls: Arc<Mutex<Vec<Call>>>,
     mood: Arc<Mutex<Mood>>,
-    /// When this process came back from how long a pause, which made calls that had arrived one after the other look as one.
+    /// When this process came back from how long a pause, which made calls that had arrived one after the
+    /// other look as one.
     stalls: Arc<Mutex<Vec<(Instant, Duration)>>>,
     clock: JoinHandle<()>,
 }
@@ -42,12 +44,14 @@ impl Drop for Provider {
 impl Provider {
     /// Answers every call after `delay`, and remembers.
     pub(crate) async fn start(delay: Duration) -> Self {
-        let (calls, mood, memory) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(well())), Memory::default());
+        let (calls, mood, memory) =
+            (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(well())), Memory::default());
         let idp = ScriptedIdp::start({
             let (calls, mood) = (calls.clone(), mood.clone());
             move |request: &Request| {
                 let caller = request.header("authorization").unwrap_or_default().to_owned();
-                let call = Call { at: Instant::now(), token: request.field("token").unwrap_or_default(), caller };
+                let call =
+                    Call { at: Instant::now(), token: request.field("token").unwrap_or_default(), caller };
                 let reply = mood.lock().expect("no panic")(&call);
                 calls.lock().expect("no panic").push(call);
                 reply.unwrap_or_else(|| memory.answer(request).body("+").slowly(delay))
@@ -88,11 +92,12 @@ impl Provider {
         counts
     }
 
-    /// Most calls that a second from `since` on may show at a rate: a tenth more than the rate, one call a worker, and what a pause of this machine put
-    /// together.
+    /// Most calls that a second from `since` on may show at a rate: a tenth more than the rate, one call a
+    /// worker, and what a pause of this machine put together.
     pub(crate) fn most(&self, rate: usize, since: Instant) -> usize {
         let stalls = self.stalls.lock().expect("no panic");
-        let longest = stalls.iter().filter(|(at, _)| *at >= since).map(|(_, stall)| *stall).max().unwrap_or_default();
+        let longest =
+            stalls.iter().filter(|(at, _)| *at >= since).map(|(_, stall)| *stall).max().unwrap_or_default();
         (rate as f64 * (1.1 + longest.as_secs_f64())) as usize + 2
     }
 
@@ -121,7 +126,9 @@ fn well() -> Mood {
 /// The most of these moments within any second.
 pub(crate) fn busiest_second(times: &[Instant]) -> usize {
     let second = Duration::from_secs(1);
-    let within = |(first, start): (usize, &Instant)| times[first..].iter().take_while(|at| **at < *start + second).count();
+    let within = |(first, start): (usize, &Instant)| {
+        times[first..].iter().take_while(|at| **at < *start + second).count()
+    };
     times.iter().enumerate().map(within).max().unwrap_or(0)
 }
 

@@ -30,7 +30,8 @@ impl Gateway {
 
     async fn publish_with(&self, user: Option<&str>, event: &Value, headers: FieldTable) {
         let id = event["id"].as_str().unwrap_or_default();
-        let mut properties = BasicProperties::default().with_content_type("application/json".into()).with_headers(headers);
+        let mut properties =
+            BasicProperties::default().with_content_type("application/json".into()).with_headers(headers);
         properties = properties.with_message_id(id.into());
         if let Some(user) = user {
             properties = properties.with_user_id(user.into());

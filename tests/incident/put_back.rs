@@ -5,7 +5,9 @@ use std::time::Duration;
 use lapin::types::{AMQPValue, FieldArray};
 use serde_json::{Value, json};
 
-use crate::harness::{Operator, RawMessage, Worker, canary_token, eventually, logout_of, long, publish_raw, raw_header};
+use crate::harness::{
+    Operator, RawMessage, Worker, canary_token, eventually, logout_of, long, publish_raw, raw_header,
+};
 use crate::program::{Ran, feed};
 use crate::publishers::{Gateway, mass, subjects};
 use crate::scene::{LEAK, Scene};
@@ -28,7 +30,10 @@ fn requeue_all(scene: &Scene) -> Ran {
 }
 
 async fn refusals(scene: &Scene, count: i64, of: &str) {
-    scene.stage.wait_for_count(count, &format!("audit.rejected_events WHERE code = 'not_allowed' AND {of}")).await;
+    scene
+        .stage
+        .wait_for_count(count, &format!("audit.rejected_events WHERE code = 'not_allowed' AND {of}"))
+        .await;
 }
 
 async fn dead(scene: &Scene, messages: u32) {
@@ -47,7 +52,10 @@ async fn what_lies_outside_a_users_rights_is_refused_and_the_rest_goes_on() {
     };
     let bad: [(Value, &str); 3] = [
         (foreign("source", "/apps/shopping"), "source \"/apps/shopping\" is refused"),
-        (logout_of("kind", json!([{ "token": canary_token() }, { "sub": "u" }])), "data.targets[1] is of kind subject"),
+        (
+            logout_of("kind", json!([{ "token": canary_token() }, { "sub": "u" }])),
+            "data.targets[1] is of kind subject",
+        ),
         (logout_of("first", json!([{ "sub": "u" }])), "data.targets[0] is of kind subject"),
     ];
     for (event, _) in &bad {
@@ -63,7 +71,13 @@ async fn what_lies_outside_a_users_rights_is_refused_and_the_rest_goes_on() {
     for (event, detail) in bad {
         let detail = detail.replace('\'', "''");
         let id = event["id"].as_str().expect("an id");
-        assert_eq!(scene.stage.count(&format!("audit.rejected_events WHERE event_id = '{id}' AND detail LIKE '{detail}%'")).await, 2);
+        assert_eq!(
+            scene
+                .stage
+                .count(&format!("audit.rejected_events WHERE event_id = '{id}' AND detail LIKE '{detail}%'"))
+                .await,
+            2
+        );
     }
 }
 
@@ -85,7 +99,8 @@ async fn requeueing_lends_no_authority_however_often() {
         }
         dead(&scene, 3).await;
         assert_eq!(scene.stage.count("audit.revocations").await, 0, "nothing was ordered by {operators:?}");
-        let on_record = |user: &str| format!("audit.rejected_events WHERE coalesce(broker_user, '') = '{user}'");
+        let on_record =
+            |user: &str| format!("audit.rejected_events WHERE coalesce(broker_user, '') = '{user}'");
         let own: [i64; 4] = if operators.is_empty() { [1, 1, 1, 9] } else { [4, 4, 4, 0] };
         for (user, rows) in ["intern", "", "shop", COMMANDS].into_iter().zip(own) {
             assert_eq!(scene.stage.count(&on_record(user)).await, rows, "{user:?} by {operators:?}");
@@ -106,8 +121,15 @@ async fn an_operator_puts_back_what_its_sender_may_order_meanwhile() {
     let scene = scene.set("REVOCATION__AUTHORIZATION__MASS_REVOCATION_USERS", "soc");
     let [_worker]: [Worker; 1] = scene.workers().await;
     assert_eq!(requeue_all(&scene).code, 0);
-    scene.stage.wait_for_count(2, "audit.revocations WHERE event_id = 'late' AND denied_at IS NOT NULL").await;
-    assert_eq!(scene.stage.count("revocation.events WHERE broker_user = 'soc'").await, 1, "under who sent it");
+    scene
+        .stage
+        .wait_for_count(2, "audit.revocations WHERE event_id = 'late' AND denied_at IS NOT NULL")
+        .await;
+    assert_eq!(
+        scene.stage.count("revocation.events WHERE broker_user = 'soc'").await,
+        1,
+        "under who sent it"
+    );
     let opened = "SELECT opened_via FROM revocation.incidents WHERE incident = 'leak'";
     assert_eq!(scene.stage.text(opened).await.as_deref(), Some("soc"));
 }
@@ -118,7 +140,9 @@ async fn no_header_of_a_publisher_wins_a_right() {
     let [_worker]: [Worker; 1] = scene.workers().await;
     let gateway = Gateway::of(&scene.stage).await;
     let text = |text: &str| AMQPValue::LongString(text.into());
-    let list = |names: &[&str]| AMQPValue::FieldArray(FieldArray::from(names.iter().map(|name| text(name)).collect::<Vec<_>>()));
+    let list = |names: &[&str]| {
+        AMQPValue::FieldArray(FieldArray::from(names.iter().map(|name| text(name)).collect::<Vec<_>>()))
+    };
     let headers = [
         text("soc"),
         text(""),
@@ -133,7 +157,13 @@ async fn no_header_of_a_publisher_wins_a_right() {
     ];
     for (number, first) in headers.iter().enumerate() {
         for user in [Some("intern"), None] {
-            gateway.publish_for(user, first.clone(), &mass(&format!("{user:?}-{number}"), "leak", &subjects("u", 1))).await;
+            gateway
+                .publish_for(
+                    user,
+                    first.clone(),
+                    &mass(&format!("{user:?}-{number}"), "leak", &subjects("u", 1)),
+                )
+                .await;
         }
     }
     refusals(&scene, 20, "true").await;
@@ -145,11 +175,15 @@ async fn no_header_of_a_publisher_wins_a_right() {
     // By one who may, in the name of one who may not; by an operator, likewise; and both who may.
     gateway.publish_for(Some("soc"), text("intern"), &mass("no-1", "leak", &subjects("u", 1))).await;
     gateway.publish_for(Some("ops"), text("intern"), &mass("no-2", "leak", &subjects("u", 1))).await;
-    gateway.publish_for(Some("ops"), AMQPValue::Boolean(true), &mass("no-3", "leak", &subjects("u", 1))).await;
+    gateway
+        .publish_for(Some("ops"), AMQPValue::Boolean(true), &mass("no-3", "leak", &subjects("u", 1)))
+        .await;
     gateway.publish_for(Some("ops"), text("soc"), &mass("yes", "leak", &subjects("u", 1))).await;
     refusals(&scene, 43, "true").await;
-    eventually("the last is accepted", async || (scene.stage.count("audit.revocations WHERE event_id = 'yes'").await == 1).then_some(()))
-        .await;
+    eventually("the last is accepted", async || {
+        (scene.stage.count("audit.revocations WHERE event_id = 'yes'").await == 1).then_some(())
+    })
+    .await;
 }
 
 /// An operator's word is all there is on who sent a message first: the operator may have made it up.
@@ -160,19 +194,26 @@ async fn nobody_approves_what_he_put_back_in_somebody_elses_name() {
     let gateway = Gateway::of(&scene.stage).await;
     let session = scene.stage.text("SELECT session_user::text").await;
     let clients = [json!({ "client_id": "shop" })];
-    gateway.publish_for(Some("ops"), AMQPValue::LongString("soc".into()), &mass("made-up", LEAK, &clients)).await;
+    gateway
+        .publish_for(Some("ops"), AMQPValue::LongString("soc".into()), &mass("made-up", LEAK, &clients))
+        .await;
     scene.stage.wait_for_count(1, "audit.incidents WHERE state = 'awaiting_approval'").await;
     let people = json!({ "alice": { "broker_users": ["soc"] }, "bob": { "broker_users": ["ops"], "database_roles": [session] } });
     scene.stage.people(&people).await;
     let refused = scene.incident("alice", &["approve", LEAK]);
-    assert_eq!((refused.code, refused.stderr.contains("a second person must approve: alice, ops, soc")), (1, true), "{}", refused.stderr);
-    let people =
-        json!({ "alice": { "broker_users": ["soc"] }, "bob": { "broker_users": ["ops"] }, "carol": { "database_roles": [session] } });
+    assert_eq!(
+        (refused.code, refused.stderr.contains("a second person must approve: alice, ops, soc")),
+        (1, true),
+        "{}",
+        refused.stderr
+    );
+    let people = json!({ "alice": { "broker_users": ["soc"] }, "bob": { "broker_users": ["ops"] }, "carol": { "database_roles": [session] } });
     scene.stage.people(&people).await;
     assert_eq!(scene.incident("carol", &["approve", LEAK]).code, 0);
 }
 
-/// Messages that the broker gives up by itself, under headers that say a worker refused them and whose they were.
+/// Messages that the broker gives up by itself, under headers that say a worker refused them and whose they
+/// were.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_that_hides_the_brokers_own_headers_wins_a_right() {
     let scene = scene(COMMANDS).await;
@@ -183,19 +224,27 @@ async fn nothing_that_hides_the_brokers_own_headers_wins_a_right() {
         let table = [text(b"queue", queue), text(b"reason", b"rejected")].concat();
         raw_header(b"x-death", b'A', &long(&[&b"F"[..], &long(&table)].concat()))
     };
-    let claims = [text(b"x-original-user", b"soc"), text(b"x-refused-code", b"not_allowed"), text(b"x-refused-user", b"soc")].concat();
+    let claims = [
+        text(b"x-original-user", b"soc"),
+        text(b"x-refused-code", b"not_allowed"),
+        text(b"x-refused-user", b"soc"),
+    ]
+    .concat();
     // So near the limit of a frame that there is no room for the broker's.
     let filled = |width: usize| {
         let one = |number: usize| text(format!("f{number:05}").as_bytes(), &vec![b'x'; width]);
         let fillers = (130_950 - claims.len()) / one(0).len();
         [claims.clone(), (0..fillers).flat_map(one).collect()].concat()
     };
-    let one_inside = [text(b"queue", b"revocation.mass"), text(b"queue", b"elsewhere"), text(b"reason", b"expired")].concat();
+    let one_inside =
+        [text(b"queue", b"revocation.mass"), text(b"queue", b"elsewhere"), text(b"reason", b"expired")]
+            .concat();
     let disguises = [
         claims.clone(),
         [claims.clone(), death(b"elsewhere")].concat(),
         [claims.clone(), death(b"elsewhere"), death(b"elsewhere")].concat(),
-        [claims.clone(), raw_header(b"x-death", b'A', &long(&[&b"F"[..], &long(&one_inside)].concat()))].concat(),
+        [claims.clone(), raw_header(b"x-death", b'A', &long(&[&b"F"[..], &long(&one_inside)].concat()))]
+            .concat(),
         [claims.clone(), text(b"x-death", &[b'x'; 130_000])].concat(),
         [claims.clone(), (0..400).flat_map(|_| death(&[b'q'; 255])).collect()].concat(),
         filled(20),

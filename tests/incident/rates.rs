@@ -1,4 +1,5 @@
-//! What a broker user orders beyond its rate: on record before it is acknowledged, denied and revoked once a second person approves.
+//! What a broker user orders beyond its rate: on record before it is acknowledged, denied and revoked once a
+//! second person approves.
 
 use std::time::Duration;
 
@@ -13,7 +14,8 @@ use crate::scene::Scene;
 use crate::scripted_idp::Reply;
 
 const USERS: &str = "REVOCATION__AUTHORIZATION__USERS";
-const REVOKED: &str = "audit.revocations WHERE target_kind = 'subject' AND state = 'revoked' AND denied_at IS NOT NULL";
+const REVOKED: &str =
+    "audit.revocations WHERE target_kind = 'subject' AND state = 'revoked' AND denied_at IS NOT NULL";
 /// A name that no shell and no incident takes as it is.
 const FLOOD: &str = "Flood \"EU\".1";
 
@@ -23,7 +25,9 @@ async fn scene(per_minute: u32) -> Scene {
     let scene = Scene::new(Duration::ZERO).await.at_okta();
     scene.provider.turns(|call| Some(Reply::status(if call.token.is_empty() { 204 } else { 200 })));
     tell_people(&scene, "shop").await;
-    scene.set(USERS, &users.replace("\":", "\" =")).set("REVOCATION__AUTHORIZATION__MASS_REVOCATION_USERS", FLOOD)
+    scene
+        .set(USERS, &users.replace("\":", "\" ="))
+        .set("REVOCATION__AUTHORIZATION__MASS_REVOCATION_USERS", FLOOD)
 }
 
 /// The publishers are this person's, and the session is Bob's.
@@ -37,8 +41,14 @@ async fn tell_people(scene: &Scene, person: &str) {
 
 /// Names that are denied so far, in order.
 fn denied(feed: &Feed) -> Vec<String> {
-    let entries = feed.seen().into_iter().filter(|seen| seen.data.phase == Phase::Requested).flat_map(|seen| seen.data.targets);
-    let mut names: Vec<_> = entries.filter_map(|entry| if let Entry::Subject { sub, .. } = entry { Some(sub) } else { None }).collect();
+    let entries = feed
+        .seen()
+        .into_iter()
+        .filter(|seen| seen.data.phase == Phase::Requested)
+        .flat_map(|seen| seen.data.targets);
+    let mut names: Vec<_> = entries
+        .filter_map(|entry| if let Entry::Subject { sub, .. } = entry { Some(sub) } else { None })
+        .collect();
     names.sort_unstable();
     names.dedup();
     names
@@ -54,11 +64,18 @@ async fn ends(scene: &Scene, workers: &mut [Worker]) {
 
 /// The incidents that hold what was beyond a rate.
 async fn held(scene: &Scene) -> Vec<Value> {
-    scene.stage.rows("SELECT to_jsonb(i) FROM audit.incidents i WHERE incident LIKE 'rate-%' ORDER BY incident COLLATE \"C\"").await
+    scene
+        .stage
+        .rows(
+            "SELECT to_jsonb(i) FROM audit.incidents i WHERE incident LIKE 'rate-%' ORDER BY \
+        incident COLLATE \"C\"",
+        )
+        .await
 }
 
 async fn approve(scene: &Scene, incident: &Value) {
-    let (name, targets) = (incident["incident"].as_str().expect("a name"), incident["targets_received"].to_string());
+    let (name, targets) =
+        (incident["incident"].as_str().expect("a name"), incident["targets_received"].to_string());
     let ran = scene.incident("bob", &["approve", name, "--targets", &targets]);
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
 }
@@ -75,11 +92,19 @@ async fn a_flood_is_denied_up_to_the_rate_and_the_rest_waits_for_a_second_person
         gateway.publish(Some(FLOOD), &logout_of(&format!("f-{number}"), json!(targets))).await;
     }
     scene.stage.wait_for_count(11 * 301, "audit.revocations").await;
-    scene.stage.wait_for_count(11, "audit.revocations WHERE target_kind = 'token' AND state = 'revoked' AND incident IS NULL").await;
-    let goes = scene.stage.count("audit.revocations WHERE target_kind = 'subject' AND incident IS NULL").await;
+    scene
+        .stage
+        .wait_for_count(
+            11,
+            "audit.revocations WHERE target_kind = 'token' AND state = 'revoked' AND incident IS NULL",
+        )
+        .await;
+    let goes =
+        scene.stage.count("audit.revocations WHERE target_kind = 'subject' AND incident IS NULL").await;
     assert!((100..=130).contains(&goes), "a hundred, and what came in while they were published: {goes}");
     scene.stage.wait_for_count(goes, &format!("{REVOKED} AND incident IS NULL")).await;
-    let waiting = "audit.revocations WHERE incident LIKE 'rate-%' AND state = 'pending' AND attempts = 0 AND denied_at IS NULL";
+    let waiting = "audit.revocations WHERE incident LIKE 'rate-%' AND state = 'pending' AND attempts = 0 AND \
+        denied_at IS NULL";
     scene.stage.wait_for_count(3300 - goes, waiting).await;
     scene.passes_a_logout(&feed, "meanwhile").await;
     assert_eq!(denied(&feed).len() as i64, goes);
@@ -93,14 +118,18 @@ async fn a_flood_is_denied_up_to_the_rate_and_the_rest_waits_for_a_second_person
     scene.stage.wait_for_count(3300, REVOKED).await;
     assert_eq!(denied(&feed).len(), 3300);
     scene.stage.wait_for_count(0, "audit.incidents WHERE finished_at IS NULL").await;
-    let whole = "audit.revocations WHERE event_id = 'f-5' AND event_type = 'auth.logout.v1' AND NOT identity_reused";
+    let whole =
+        "audit.revocations WHERE event_id = 'f-5' AND event_type = 'auth.logout.v1' AND NOT identity_reused";
     assert_eq!(scene.stage.count(whole).await, 301, "one event, under its own identity");
 }
 
 async fn tells(scene: &Scene, worker: &Worker, targets: f64) {
     worker.wait_for_log("more wide targets than this broker user may order in a minute").await;
     assert_eq!(worker.metric("revocation_targets_over_rate_total").await, targets);
-    eventually("the gauge tells", async || (worker.metric("revocation_incidents_awaiting_approval").await >= 1.0).then_some(())).await;
+    eventually("the gauge tells", async || {
+        (worker.metric("revocation_incidents_awaiting_approval").await >= 1.0).then_some(())
+    })
+    .await;
     let incident = &held(scene).await[0];
     let name = incident["incident"].as_str().expect("a name");
     assert!(name.starts_with("rate-Flood__EU_.1+") && name.ends_with('Z'), "{name}");
@@ -129,14 +158,24 @@ async fn others_are_not_held_back_and_a_logouts_actor_may_approve() {
     assert_eq!(denied(&feed), ["other-0", "other-1", "unlisted-0", "unlisted-1"]);
     scene.stage.wait_for_count(2, "audit.incidents WHERE incident LIKE 'rate-%'").await;
     let incidents = held(&scene).await;
-    assert_eq!(incidents.len(), 2, "{FLOOD}'s, and that of those without a name, who may no more than any listed user: {incidents:?}");
-    assert!(incidents[0]["incident"].as_str().is_some_and(|name| name.starts_with("rate-+unnamed-")), "{incidents:?}");
+    assert_eq!(
+        incidents.len(),
+        2,
+        "{FLOOD}'s, and that of those without a name, who may no more than any listed user: {incidents:?}"
+    );
+    assert!(
+        incidents[0]["incident"].as_str().is_some_and(|name| name.starts_with("rate-+unnamed-")),
+        "{incidents:?}"
+    );
     let name = incidents[1]["incident"].as_str().expect("a name");
     let ran = scene.incident("carol", &["cancel", name, "--reason", "a flood"]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     scene.stage.wait_for_count(2, "audit.revocations WHERE state = 'cancelled' AND denied_at IS NULL").await;
     approve(&scene, &incidents[0]).await;
-    scene.stage.wait_for_count(6, "audit.revocations WHERE state = 'revoked' AND denied_at IS NOT NULL").await;
+    scene
+        .stage
+        .wait_for_count(6, "audit.revocations WHERE state = 'revoked' AND denied_at IS NOT NULL")
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -144,42 +183,66 @@ async fn a_copy_is_the_same_event_and_one_within_the_rate_waits_no_longer() {
     let scene = scene(3).await;
     let [mut first]: [Worker; 1] = scene.workers().await;
     let (feed, gateway) = (Feed::listen(&scene.stage.amqp_url).await, Gateway::of(&scene.stage).await);
-    let part = logout_of("part", json!([{ "sub": "a" }, { "sub": "b" }, { "token": canary_token() }, { "sub": "c" }, { "sub": "d" }]));
+    let part = logout_of(
+        "part",
+        json!([{ "sub": "a" }, { "sub": "b" }, { "token": canary_token() }, { "sub": "c" }, { "sub": "d" }]),
+    );
     let whole = logout_of("whole", json!([{ "sub": "e" }, { "sub": "f" }]));
     for event in [&part, &whole, &part, &whole, &part] {
         gateway.publish(Some(FLOOD), event).await;
     }
     scene.stage.wait_for_count(7, "audit.revocations").await;
-    eventually("copies are counted", async || (first.metric("revocation_events_duplicate_total").await == 3.0).then_some(())).await;
+    eventually("copies are counted", async || {
+        (first.metric("revocation_events_duplicate_total").await == 3.0).then_some(())
+    })
+    .await;
     scene.passes_a_logout(&feed, "meanwhile").await;
     assert_eq!(denied(&feed), ["a", "b", "c"]);
-    scene.stage.wait_for_count(3, "audit.revocations WHERE incident LIKE 'rate-%' AND state = 'pending' AND denied_at IS NULL").await;
+    scene
+        .stage
+        .wait_for_count(
+            3,
+            "audit.revocations WHERE incident LIKE 'rate-%' AND state = 'pending' AND denied_at IS NULL",
+        )
+        .await;
     assert_eq!(scene.stage.count("audit.revocations WHERE identity_reused").await, 0);
 
     // Another worker, whose bucket is full: it knows of no copy. It has the rights of a worker, and no more.
     ends(&scene, std::slice::from_mut(&mut first)).await;
     scene.stage.roles().await;
-    let second = scene.worker().clone().set("DATABASE_URL", &scene.stage.login("revocation_worker").await.url).start().await;
+    let second = scene
+        .worker()
+        .clone()
+        .set("DATABASE_URL", &scene.stage.login("revocation_worker").await.url)
+        .start()
+        .await;
     gateway.publish(Some(FLOOD), &whole).await;
     scene
         .stage
         .wait_for_count(
             2,
-            "audit.revocations WHERE event_id = 'whole' AND state = 'revoked' AND denied_at IS NOT NULL AND incident IS NULL",
+            "audit.revocations WHERE event_id = 'whole' AND state = 'revoked' AND denied_at IS NOT NULL AND \
+                incident IS NULL",
         )
         .await;
     gateway.publish(Some("unlisted"), &part).await;
     scene
         .stage
-        .wait_for_count(5, "audit.revocations WHERE event_id = 'part' AND state = 'revoked' AND denied_at IS NOT NULL AND incident IS NULL")
+        .wait_for_count(
+            5,
+            "audit.revocations WHERE event_id = 'part' AND state = 'revoked' AND denied_at IS \
+            NOT NULL AND incident IS NULL",
+        )
         .await;
     assert_eq!((denied(&feed).len(), scene.stage.count("audit.revocations").await), (6, 9));
-    let emptied = "audit.incidents WHERE incident LIKE 'rate-%' AND finished_at IS NOT NULL AND targets_received = 0";
+    let emptied =
+        "audit.incidents WHERE incident LIKE 'rate-%' AND finished_at IS NOT NULL AND targets_received = 0";
     scene.stage.wait_for_count(held(&scene).await.len() as i64, emptied).await;
     ends(&scene, &mut [second]).await;
 }
 
-/// Somebody has cancelled or approved what waited by then: nobody has decided on what comes later in the same minute.
+/// Somebody has cancelled or approved what waited by then: nobody has decided on what comes later in the same
+/// minute.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_comes_after_a_decision_waits_in_an_incident_of_its_own() {
     let scene = scene(0).await;
@@ -191,27 +254,50 @@ async fn what_comes_after_a_decision_waits_in_an_incident_of_its_own() {
     for (number, decision) in ["cancel", "approve", "cancel", "approve"].into_iter().enumerate() {
         let mut targets = subjects(&format!("e-{number}"), 2);
         targets.extend((number == 3).then(|| json!({ "token": canary_token() })));
-        let event = if number == 0 { copy.clone() } else { logout_of(&format!("e-{number}"), json!(targets)) };
+        let event =
+            if number == 0 { copy.clone() } else { logout_of(&format!("e-{number}"), json!(targets)) };
         gateway.publish(Some(FLOOD), &event).await;
         scene.stage.wait_for_count(number as i64 + 1, "audit.incidents").await;
         let incident = held(&scene).await.pop().expect("an incident");
         let name = incident["incident"].as_str().expect("a name").to_owned();
-        assert_eq!((&incident["state"], &incident["targets_received"]), (&json!("awaiting_approval"), &json!(2)), "{incident}");
+        assert_eq!(
+            (&incident["state"], &incident["targets_received"]),
+            (&json!("awaiting_approval"), &json!(2)),
+            "{incident}"
+        );
         assert_eq!(denied(&feed).len(), 2 * (number / 2), "nothing goes without a second person");
         match decision {
-            "cancel" => assert_eq!(scene.incident("carol", &["cancel", &name, "--reason", "a flood"]).code, 0),
+            "cancel" => {
+                assert_eq!(scene.incident("carol", &["cancel", &name, "--reason", "a flood"]).code, 0)
+            }
             _ => approve(&scene, &incident).await,
         }
-        scene.stage.wait_for_count(1, &format!("audit.incidents WHERE incident = '{name}' AND finished_at IS NOT NULL")).await;
+        scene
+            .stage
+            .wait_for_count(
+                1,
+                &format!("audit.incidents WHERE incident = '{name}' AND finished_at IS NOT NULL"),
+            )
+            .await;
         names.push(name);
     }
-    let further = [String::new(), "-2".into(), "-3".into(), "-4".into()].map(|end| format!("{}{end}", names[0]));
+    let further =
+        [String::new(), "-2".into(), "-3".into(), "-4".into()].map(|end| format!("{}{end}", names[0]));
     assert_eq!(names, further);
     gateway.publish(Some(FLOOD), &copy).await;
-    eventually("the copy is one", async || (worker.metric("revocation_events_duplicate_total").await == 1.0).then_some(())).await;
+    eventually("the copy is one", async || {
+        (worker.metric("revocation_events_duplicate_total").await == 1.0).then_some(())
+    })
+    .await;
     scene.passes_a_logout(&feed, "meanwhile").await;
     for (state, targets) in [("cancelled", 4), ("revoked", 4)] {
-        assert_eq!(scene.stage.count(&format!("audit.revocations WHERE incident IS NOT NULL AND state = '{state}'")).await, targets);
+        assert_eq!(
+            scene
+                .stage
+                .count(&format!("audit.revocations WHERE incident IS NOT NULL AND state = '{state}'"))
+                .await,
+            targets
+        );
     }
     assert_eq!((scene.stage.count("audit.incidents").await, denied(&feed).len()), (4, 4));
 }
@@ -225,12 +311,20 @@ async fn a_mass_revocation_beyond_the_rate_waits_in_its_own_incident_but_for_its
     let targets = [&subjects("m", 5)[..], &[json!({ "token": token })]].concat();
     gateway.publish(Some(FLOOD), &mass("m-1", "breach", &targets)).await;
     scene.stage.wait_for_count(6, "audit.revocations WHERE incident = 'breach'").await;
-    eventually("the token is denied", async || (feed.digests(Phase::Requested).len() == 1).then_some(())).await;
+    eventually("the token is denied", async || (feed.digests(Phase::Requested).len() == 1).then_some(()))
+        .await;
     assert_eq!(denied(&feed), ["m-0", "m-1"]);
-    let row = scene.stage.rows("SELECT to_jsonb(i) FROM audit.incidents i WHERE incident = 'breach'").await.remove(0);
+    let row = scene
+        .stage
+        .rows("SELECT to_jsonb(i) FROM audit.incidents i WHERE incident = 'breach'")
+        .await
+        .remove(0);
     assert_eq!((&row["state"], &row["approval_for"]), (&json!("awaiting_approval"), &json!(["subject"])));
     approve(&scene, &row).await;
-    scene.stage.wait_for_count(6, "audit.revocations WHERE state = 'revoked' AND denied_at IS NOT NULL").await;
+    scene
+        .stage
+        .wait_for_count(6, "audit.revocations WHERE state = 'revoked' AND denied_at IS NOT NULL")
+        .await;
     scene.stage.wait_for_count(1, "audit.incidents WHERE state = 'finished'").await;
 }
 
@@ -244,14 +338,20 @@ async fn the_limit_is_shared_among_live_workers_and_a_killed_one_loses_nothing()
     scene.passes_a_logout(&feed, "before").await;
     let operator = Operator::of(&scene.stage).await;
     for number in 0..8 {
-        gateway.publish(Some(FLOOD), &logout_of(&format!("f-{number}"), json!(subjects(&format!("u{number}"), 100)))).await;
+        gateway
+            .publish(
+                Some(FLOOD),
+                &logout_of(&format!("f-{number}"), json!(subjects(&format!("u{number}"), 100))),
+            )
+            .await;
         if number == 4 {
             workers[0].kill();
         }
     }
     operator.wait_for_ready(0, "revocation.logout").await;
     scene.stage.wait_for_count(800, "audit.revocations WHERE target_kind = 'subject'").await;
-    let done = scene.stage.count("audit.revocations WHERE target_kind = 'subject' AND incident IS NULL").await;
+    let done =
+        scene.stage.count("audit.revocations WHERE target_kind = 'subject' AND incident IS NULL").await;
     assert!((50..=200).contains(&done), "{done}");
     for incident in held(&scene).await {
         approve(&scene, &incident).await;
@@ -266,8 +366,20 @@ fn split(id: &str) -> Value {
 }
 
 async fn is_on_record_once(scene: &Scene, feed: &Feed, heir: Worker) {
-    scene.stage.wait_for_count(2, "audit.revocations WHERE incident IS NULL AND state = 'revoked' AND denied_at IS NOT NULL").await;
-    scene.stage.wait_for_count(2, "audit.revocations WHERE incident LIKE 'rate-%' AND state = 'pending' AND denied_at IS NULL").await;
+    scene
+        .stage
+        .wait_for_count(
+            2,
+            "audit.revocations WHERE incident IS NULL AND state = 'revoked' AND denied_at IS NOT NULL",
+        )
+        .await;
+    scene
+        .stage
+        .wait_for_count(
+            2,
+            "audit.revocations WHERE incident LIKE 'rate-%' AND state = 'pending' AND denied_at IS NULL",
+        )
+        .await;
     ends(scene, &mut [heir]).await;
     assert_eq!((denied(feed), scene.stage.count("audit.revocations").await), (vec!["a".to_owned()], 4));
     assert_eq!(scene.stage.count("audit.incidents").await, 1);
@@ -277,7 +389,8 @@ async fn is_on_record_once(scene: &Scene, feed: &Feed, heir: Worker) {
 async fn a_worker_killed_between_commit_and_ack_holds_nothing_twice() {
     let scene = scene(1).await;
     ends(&scene, &mut scene.workers::<1>().await).await;
-    let (feed, gateway, event) = (Feed::listen(&scene.stage.amqp_url).await, Gateway::of(&scene.stage).await, split("one"));
+    let (feed, gateway, event) =
+        (Feed::listen(&scene.stage.amqp_url).await, Gateway::of(&scene.stage).await, split("one"));
     for place in ["denied:1", "committed:1"] {
         let mut doomed = scene.worker().clone().set("KILL_AT", place).spawn();
         gateway.publish(Some(FLOOD), &event).await;
@@ -291,7 +404,9 @@ async fn a_worker_killed_between_commit_and_ack_holds_nothing_twice() {
 async fn the_rate_holds_while_postgres_is_away_and_no_denial_waits_for_it() {
     let scene = scene(1).await;
     let mut url: url::Url = scene.stage.database_url.parse().expect("a URL");
-    let proxy = Proxy::before(format!("127.0.0.1:{}", url.port().expect("a port")), Loss::ToRequest("never asked")).await;
+    let proxy =
+        Proxy::before(format!("127.0.0.1:{}", url.port().expect("a port")), Loss::ToRequest("never asked"))
+            .await;
     url.set_port(Some(proxy.port)).expect("a port");
     let behind: Setup = scene.worker().clone().set("DATABASE_URL", url.as_str());
     let mut cut_off = behind.start().await;

@@ -68,7 +68,9 @@ async fn no_worker_comes_back_before_the_time_that_one_of_them_was_told() {
     assert_eq!(ledger.holds.len(), TIMES, "it asked for rest");
     assert_eq!(ledger.too_early, 0, "a token came again before its own time");
     assert!(ledger.early <= TIMES * 2 * SLOTS, "{} calls were under way when it asked", ledger.early);
-    let late = |began: &Instant| scene.provider.times_since(*began + TOLD).iter().filter(|at| **at < *began + AFTER).count();
+    let late = |began: &Instant| {
+        scene.provider.times_since(*began + TOLD).iter().filter(|at| **at < *began + AFTER).count()
+    };
     assert_eq!(ledger.holds.iter().map(late).sum::<usize>(), 0, "calls while it rests");
 }
 
@@ -97,7 +99,12 @@ async fn what_one_worker_is_told_the_other_keeps_to() {
     });
     let began = eventually("one is told", async || *asked.lock().expect("no panic")).await;
     eventually("it goes on", async || {
-        scene.provider.times_since(began + TOLD).into_iter().next().map(|at| assert!(at >= began + AFTER, "{:?} early", began + AFTER - at))
+        scene
+            .provider
+            .times_since(began + TOLD)
+            .into_iter()
+            .next()
+            .map(|at| assert!(at >= began + AFTER, "{:?} early", began + AFTER - at))
     })
     .await;
     scene.wait_for(tokens.len(), "state = 'revoked'").await;

@@ -17,7 +17,13 @@ async fn each_works_under_its_own_role() {
     let [worker, mut other] = scene.workers().await;
     let (feed, app) = (Feed::listen(&scene.stage.amqp_url).await, App::connect(&scene.stage.amqp_url).await);
     app.publish(&logout("1", "access-1", "refresh-1")).await;
-    scene.stage.wait_for_count(2, "audit.revocations WHERE event_id = '1' AND state = 'revoked' AND confirmed_at IS NOT NULL").await;
+    scene
+        .stage
+        .wait_for_count(
+            2,
+            "audit.revocations WHERE event_id = '1' AND state = 'revoked' AND confirmed_at IS NOT NULL",
+        )
+        .await;
     app.publish_raw("auth.logout", b"no event", Default::default()).await;
     scene.stage.wait_for_count(1, "audit.rejected_events WHERE code = 'not_json'").await;
 
@@ -37,8 +43,14 @@ async fn each_works_under_its_own_role() {
     scene.ends("finished").await;
     scene.passes_a_logout(&feed, "meanwhile").await;
     assert!(other.stop().await.success(), "{}", other.log());
-    for arguments in [&["status"][..], &["incident", "show", LEAK], &["incident", "watch", LEAK], &["provider", "show", "main"]] {
-        let ran = tokio::task::block_in_place(|| run(&mut bare(&[("DATABASE_URL", &auditor.url)]), arguments));
+    for arguments in [
+        &["status"][..],
+        &["incident", "show", LEAK],
+        &["incident", "watch", LEAK],
+        &["provider", "show", "main"],
+    ] {
+        let ran =
+            tokio::task::block_in_place(|| run(&mut bare(&[("DATABASE_URL", &auditor.url)]), arguments));
         assert_eq!(ran.code, 0, "{arguments:?}: {}", ran.stderr);
     }
     let by_bob = format!("audit.operations WHERE actor = 'bob' AND role = '{}'", bob.role);

@@ -108,7 +108,9 @@ impl Scene {
         let session = self.stage.text("SELECT session_user::text").await;
         let of_alice = json!({ "broker_users": [user(&self.stage)], "database_roles": [alice.role] });
         self.stage.people(&json!({ "alice": of_alice, "bob": { "database_roles": [session] } })).await;
-        tokio::task::block_in_place(|| run(&mut bare(&[("DATABASE_URL", &alice.url)]), &["incident", "approve", LEAK, "--actor", "bob"]))
+        tokio::task::block_in_place(|| {
+            run(&mut bare(&[("DATABASE_URL", &alice.url)]), &["incident", "approve", LEAK, "--actor", "bob"])
+        })
     }
 
     /// This role is a person's, and the events are Alice's.
@@ -138,7 +140,11 @@ impl Scene {
 
     /// The same, whatever becomes of it.
     pub(crate) fn order(&self, tokens: &[String], lines: &str) -> Ran {
-        self.incident_of("alice", &["open", LEAK, "--reason", "theft", "-"], &format!("{}{lines}", ndjson(tokens)))
+        self.incident_of(
+            "alice",
+            &["open", LEAK, "--reason", "theft", "-"],
+            &format!("{}{lines}", ndjson(tokens)),
+        )
     }
 
     /// Publishes one event of the incident by hand: one that does not say how many targets there will be.
@@ -147,13 +153,20 @@ impl Scene {
             "specversion": "1.0", "id": id, "source": "/soc", "type": "auth.mass_revocation.v1",
             "data": { "incident": LEAK, "reason": "theft", "actor": "alice", "targets": targets },
         });
-        let properties = BasicProperties::default().with_content_type("application/json".into()).with_user_id(user(&self.stage).into());
+        let properties = BasicProperties::default()
+            .with_content_type("application/json".into())
+            .with_user_id(user(&self.stage).into());
         app.publish_raw("auth.mass_revocation", event.to_string().as_bytes(), properties).await;
     }
 
     /// Waits until so many of the incident's targets are in a state.
     pub(crate) async fn wait_for(&self, targets: usize, state: &str) {
-        self.stage.wait_for_count(targets as i64, &format!("audit.revocations WHERE incident = '{LEAK}' AND {state}")).await;
+        self.stage
+            .wait_for_count(
+                targets as i64,
+                &format!("audit.revocations WHERE incident = '{LEAK}' AND {state}"),
+            )
+            .await;
     }
 
     /// How many are.
@@ -163,13 +176,19 @@ impl Scene {
 
     /// A member of the incident's row in `audit.incidents`.
     pub(crate) async fn row(&self) -> Value {
-        let rows = self.stage.rows(&format!("SELECT to_jsonb(i) FROM audit.incidents i WHERE incident = '{LEAK}'")).await;
+        let rows = self
+            .stage
+            .rows(&format!("SELECT to_jsonb(i) FROM audit.incidents i WHERE incident = '{LEAK}'"))
+            .await;
         rows.into_iter().next().unwrap_or(Value::Null)
     }
 
     /// Waits until the incident has ended, then checks that its record is whole.
     pub(crate) async fn ends(&self, state: &str) -> Value {
-        let row = eventually("the incident ends", async || Some(self.row().await).filter(|row| !row["finished_at"].is_null())).await;
+        let row = eventually("the incident ends", async || {
+            Some(self.row().await).filter(|row| !row["finished_at"].is_null())
+        })
+        .await;
         assert_eq!(row["state"], state);
         self.counts_add_up().await;
         row
@@ -186,22 +205,39 @@ impl Scene {
         assert_eq!(row["denied"], self.count("denied_at IS NOT NULL").await, "{row}");
         let sealed = "revocation.targets WHERE finished_at IS NOT NULL AND sealed IS NOT NULL";
         assert_eq!(self.stage.count(sealed).await, 0, "sealed copies are erased");
-        assert_eq!(self.stage.count("revocation.targets WHERE lease_owner IS NOT NULL AND finished_at IS NOT NULL").await, 0);
+        assert_eq!(
+            self.stage
+                .count("revocation.targets WHERE lease_owner IS NOT NULL AND finished_at IS NOT NULL")
+                .await,
+            0
+        );
     }
 
     /// Every token is in exactly one target's row.
     pub(crate) async fn each_is_on_record_once(&self, tokens: &[String]) {
-        let rows = self.stage.rows(&format!("SELECT to_jsonb(token_sha256) FROM audit.revocations WHERE incident = '{LEAK}' AND token_sha256 IS NOT NULL ORDER BY token_sha256")).await;
+        let rows = self
+            .stage
+            .rows(&format!(
+                "SELECT to_jsonb(token_sha256) FROM audit.revocations WHERE \
+            incident = '{LEAK}' AND token_sha256 IS NOT NULL ORDER BY token_sha256"
+            ))
+            .await;
         let rows: Vec<_> = rows.iter().map(|row| row.as_str().expect("a digest").to_owned()).collect();
         assert!(rows == digests(tokens), "{} tokens, {} rows", tokens.len(), rows.len());
     }
 
-    /// What is on record as answered was a call, and what was a call is on record: answered, or unknown where a worker died over it.
+    /// What is on record as answered was a call, and what was a call is on record: answered, or unknown where
+    /// a worker died over it.
     pub(crate) async fn every_call_is_on_record(&self) {
-        let sql = "SELECT jsonb_build_array(r.token_sha256, count(*) FILTER (WHERE a.outcome <> 'unknown'), count(*))
+        let sql = "SELECT jsonb_build_array(r.token_sha256, count(*) FILTER (WHERE a.outcome <> 'unknown'), \
+            count(*))
             FROM audit.attempts a JOIN audit.revocations r USING (revocation_id) GROUP BY r.token_sha256";
-        let calls: std::collections::HashMap<_, _> =
-            self.provider.by_token().into_iter().map(|(token, calls)| (digest(&token), calls as u64)).collect();
+        let calls: std::collections::HashMap<_, _> = self
+            .provider
+            .by_token()
+            .into_iter()
+            .map(|(token, calls)| (digest(&token), calls as u64))
+            .collect();
         let mut known = 0;
         for row in self.stage.rows(sql).await {
             let made = calls.get(row[0].as_str().expect("a digest")).copied().unwrap_or(0);
@@ -276,6 +312,12 @@ pub(crate) fn digests(tokens: &[String]) -> Vec<String> {
 /// Waits until each of these tokens is denied for the first time; returns when that was.
 pub(crate) async fn all_denied(feed: &Feed, tokens: &[String]) -> Instant {
     let wanted = digests(tokens);
-    eventually("every token is denied", async || (feed.digests(Phase::Requested) == wanted).then_some(())).await;
-    feed.seen().iter().filter(|seen| seen.data.phase == Phase::Requested).map(|seen| seen.at).max().expect("denials")
+    eventually("every token is denied", async || (feed.digests(Phase::Requested) == wanted).then_some(()))
+        .await;
+    feed.seen()
+        .iter()
+        .filter(|seen| seen.data.phase == Phase::Requested)
+        .map(|seen| seen.at)
+        .max()
+        .expect("denials")
 }

@@ -1,4 +1,5 @@
-//! The database or the broker goes away in the middle of an incident: denials go on where they can, and nothing is lost.
+//! The database or the broker goes away in the middle of an incident: denials go on where they can, and
+//! nothing is lost.
 
 use std::time::Duration;
 
@@ -47,13 +48,22 @@ async fn the_broker_is_killed_and_nothing_is_lost() {
         worker.wait_for_readiness(200).await;
     }
     let denylist = scene.stage.verifier("shop-api", "1").await;
-    eventually("the same command again ends it", async || (scene.incident("alice", &order).code == 0).then_some(())).await;
-    scene.wait_for(tokens.len(), "state = 'revoked' AND denied_at IS NOT NULL AND confirmed_at IS NOT NULL").await;
+    eventually("the same command again ends it", async || {
+        (scene.incident("alice", &order).code == 0).then_some(())
+    })
+    .await;
+    scene
+        .wait_for(tokens.len(), "state = 'revoked' AND denied_at IS NOT NULL AND confirmed_at IS NOT NULL")
+        .await;
     scene.ends("finished").await;
     scene.each_is_on_record_once(&tokens).await;
     scene.every_call_is_on_record().await;
-    let is_denied =
-        |token: &String| matches!(denylist.check(&revocation_verifier::TokenView::bearer(token)), revocation_verifier::Verdict::Denied(_));
+    let is_denied = |token: &String| {
+        matches!(
+            denylist.check(&revocation_verifier::TokenView::bearer(token)),
+            revocation_verifier::Verdict::Denied(_)
+        )
+    };
     eventually("a verifier refuses every token", async || tokens.iter().all(is_denied).then_some(())).await;
     for worker in &mut workers {
         assert!(worker.stop().await.success());

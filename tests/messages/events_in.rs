@@ -1,10 +1,13 @@
-//! What applications send: every example is taken, and what the schema forbids is refused by the member's name.
+//! What applications send: every example is taken, and what the schema forbids is refused by the member's
+//! name.
 
 use std::collections::BTreeSet;
 
 use revocation_worker::authorization::Authority;
 use revocation_worker::config::LimitsConfig;
-use revocation_worker::event::{self, EventType, LogoutEvent, Origin, ProviderRule, Refusal, RefusalCode, Rules};
+use revocation_worker::event::{
+    self, EventType, LogoutEvent, Origin, ProviderRule, Refusal, RefusalCode, Rules,
+};
 use revocation_worker::target::Kind;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -13,7 +16,8 @@ use time::macros::datetime;
 use crate::schema::{Members, agrees, examples, names, resolved, schema, texts};
 
 const NOW: OffsetDateTime = datetime!(2026-11-20 22:30:05 UTC);
-const MESSAGES: [(&str, EventType); 2] = [("logout", EventType::Logout), ("massRevocation", EventType::MassRevocation)];
+const MESSAGES: [(&str, EventType); 2] =
+    [("logout", EventType::Logout), ("massRevocation", EventType::MassRevocation)];
 
 fn parse(event: &Value) -> Result<LogoutEvent, Refusal> {
     let limits = LimitsConfig::default();
@@ -22,7 +26,11 @@ fn parse(event: &Value) -> Result<LogoutEvent, Refusal> {
         max_targets: limits.max_targets,
         max_token_bytes: limits.max_token_bytes,
         default_provider: None,
-        providers: vec![ProviderRule { name: "main".into(), issuer: None, token_ttl: std::time::Duration::from_secs(3600) }],
+        providers: vec![ProviderRule {
+            name: "main".into(),
+            issuer: None,
+            token_ttl: std::time::Duration::from_secs(3600),
+        }],
         authority: Authority { mass_revocation_users: vec!["soc".to_owned()], ..Authority::default() },
     };
     let origin = Origin { broker_user: Some("soc".to_owned()), ..Origin::default() };
@@ -52,7 +60,8 @@ fn kinds(message: &str) -> Vec<&'static Value> {
 fn event_of(message: &str, members: impl Iterator<Item = &'static str>) -> Value {
     let mut event = examples(message).next().expect("an example").clone();
     let value = |name| if name == "token_type_hint" { json!("access_token") } else { json!("x") };
-    event["data"]["targets"] = json!([members.map(|name| (name.to_owned(), value(name))).collect::<serde_json::Map<_, _>>()]);
+    event["data"]["targets"] =
+        json!([members.map(|name| (name.to_owned(), value(name))).collect::<serde_json::Map<_, _>>()]);
     event
 }
 
@@ -81,7 +90,12 @@ fn an_event_without_a_required_member_is_refused_by_its_name() {
                     object(&mut event, pointer).remove(name).expect("the example has it");
                     let refusal = refusal(&event);
                     let said = (refusal.code, refusal.detail.split(' ').next());
-                    assert_eq!(said, (RefusalCode::MissingField, Some(&*format!("{prefix}{name}"))), "{}", refusal.detail);
+                    assert_eq!(
+                        said,
+                        (RefusalCode::MissingField, Some(&*format!("{prefix}{name}"))),
+                        "{}",
+                        refusal.detail
+                    );
                 }
             }
         }
@@ -104,11 +118,12 @@ fn an_event_with_the_required_members_alone_is_taken() {
 #[test]
 fn every_member_of_the_schema_is_looked_at() {
     for (message, _) in MESSAGES {
-        let in_targets: BTreeSet<_> = kinds(message).into_iter().flat_map(|kind| names(&kind["properties"])).collect();
+        let in_targets: BTreeSet<_> =
+            kinds(message).into_iter().flat_map(|kind| names(&kind["properties"])).collect();
         let of_targets = in_targets.into_iter().map(|name| ("/data/targets/0", "data.targets[0].", name));
-        let of_others = places(message)
-            .into_iter()
-            .flat_map(|(schema, pointer, prefix)| names(&schema["properties"]).into_iter().map(move |name| (pointer, prefix, name)));
+        let of_others = places(message).into_iter().flat_map(|(schema, pointer, prefix)| {
+            names(&schema["properties"]).into_iter().map(move |name| (pointer, prefix, name))
+        });
         for (pointer, prefix, name) in of_others.chain(of_targets) {
             let mut event = event_of(message, ["token"].into_iter());
             object(&mut event, pointer).insert(name.to_owned(), json!([1]));
@@ -121,11 +136,14 @@ fn every_member_of_the_schema_is_looked_at() {
 #[test]
 fn every_member_that_is_looked_at_is_in_the_schema() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/event");
-    let files = std::fs::read_dir(folder).expect("the parser's folder").map(|entry| entry.expect("an entry").path());
-    let files = files.filter(|path| !path.to_string_lossy().contains("tests")).chain([format!("{folder}.rs").into()]);
+    let files =
+        std::fs::read_dir(folder).expect("the parser's folder").map(|entry| entry.expect("an entry").path());
+    let files =
+        files.filter(|path| !path.to_string_lossy().contains("tests")).chain([format!("{folder}.rs").into()]);
     let source: String = files.map(|path| std::fs::read_to_string(path).expect("a source file")).collect();
     let takes = [".take(\"", ".text(\"", ".word(\"", ".time(\"", ".required_word(\""];
-    let taken = takes.iter().flat_map(|take| source.split(take).skip(1)).filter_map(|rest| rest.split('"').next());
+    let taken =
+        takes.iter().flat_map(|take| source.split(take).skip(1)).filter_map(|rest| rest.split('"').next());
     let mut listed = BTreeSet::new();
     for (message, _) in MESSAGES {
         listed.extend(places(message).into_iter().flat_map(|(schema, ..)| names(&schema["properties"])));
@@ -143,7 +161,8 @@ fn the_targets_have_the_kinds_that_the_parser_gives_them() {
         );
         for (kind, schema) in allowed.iter().zip(kinds(message)) {
             for members in [texts(&schema["required"]), names(&schema["properties"]).into_iter().collect()] {
-                let event = parse(&event_of(message, members.into_iter())).unwrap_or_else(|refusal| panic!("{refusal}"));
+                let event = parse(&event_of(message, members.into_iter()))
+                    .unwrap_or_else(|refusal| panic!("{refusal}"));
                 assert_eq!(event.targets[0].selector.kind(), *kind);
             }
         }
@@ -161,7 +180,11 @@ fn the_lengths_are_the_parsers() {
     for (message, _) in MESSAGES {
         for (schema, pointer, prefix) in places(message) {
             for (name, member) in schema["properties"].as_object().expect("members") {
-                let Some(most) = resolved(member).get("maxLength").and_then(Value::as_u64).filter(|_| name != "provider") else { continue };
+                let Some(most) =
+                    resolved(member).get("maxLength").and_then(Value::as_u64).filter(|_| name != "provider")
+                else {
+                    continue;
+                };
                 let mut event = event_of(message, ["token"].into_iter());
                 object(&mut event, pointer).insert(name.clone(), "x".repeat(most as usize).into());
                 assert!(parse(&event).is_ok(), "{prefix}{name} of {most} characters");

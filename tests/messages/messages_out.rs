@@ -6,8 +6,8 @@ use revocation_verifier::message::{LogMark, STATUS_TYPE, Status, TokenIssuer};
 use revocation_verifier::{Staleness, StalenessPolicy};
 use revocation_worker::event::RefusalCode;
 use revocation_worker::invalidation::{
-    Composer, Entry, Envelope, EventRef, Heartbeat, Invalidation, MAX_TARGETS, Outgoing, Phase, Progress, Reached, SnapshotEnd,
-    SnapshotPart,
+    Composer, Entry, Envelope, EventRef, Heartbeat, Invalidation, MAX_TARGETS, Outgoing, Phase, Progress,
+    Reached, SnapshotEnd, SnapshotPart,
 };
 use revocation_worker::target::{Kind, TokenTypeHint};
 use serde_json::{Value, json};
@@ -35,7 +35,9 @@ fn entry(kind: Kind, full: bool) -> Entry {
                 expires_at,
             }
         }
-        Kind::Session => Entry::Session { sid: text("d"), sub: optional("s"), iss: optional("i"), not_before, expires_at },
+        Kind::Session => {
+            Entry::Session { sid: text("d"), sub: optional("s"), iss: optional("i"), not_before, expires_at }
+        }
         Kind::Subject => Entry::Subject {
             iss: optional("i"),
             sub: text("s"),
@@ -74,15 +76,28 @@ fn status(full: bool) -> Status {
 }
 
 fn progress() -> Progress {
-    Progress { publisher: "p".to_owned(), sequence: 1, attempted: 2, published_at: Some(THEN), mark_age_ms: Some(7) }
+    Progress {
+        publisher: "p".to_owned(),
+        sequence: 1,
+        attempted: 2,
+        published_at: Some(THEN),
+        mark_age_ms: Some(7),
+    }
 }
 
 /// Of a snapshot: its end where `full`.
 fn part(full: bool) -> SnapshotPart<Entry> {
     let mark = LogMark { offset: 7, time: Some(THEN), sha256: "0a".repeat(32) };
     let publishers = [("p".to_owned(), Reached { sequence: 1, at: THEN })].into();
-    let end =
-        SnapshotEnd { parts: 1, entries: 1, after: Some(3), mark, complete_since: Some(THEN), publishers, publishers_since: Some(THEN) };
+    let end = SnapshotEnd {
+        parts: 1,
+        entries: 1,
+        after: Some(3),
+        mark,
+        complete_since: Some(THEN),
+        publishers,
+        publishers_since: Some(THEN),
+    };
     let targets = Kind::ALL.map(|kind| entry(kind, full)).into();
     SnapshotPart { snapshot: "s".to_owned(), previous: Some(2), part: 0, targets, end: full.then_some(end) }
 }
@@ -123,7 +138,12 @@ fn every_message_has_exactly_the_members_of_its_schema() {
             let own = schema(&format!("{}Entry", kind.as_str()));
             assert_agrees(&json!(entry(kind, full)), own, members);
             let others = Kind::ALL.into_iter().filter(|other| *other != kind);
-            others.for_each(|other| assert!(agrees(&json!(entry(other, full)), own, Members::Known).is_err(), "{other:?} is no {kind:?}"));
+            others.for_each(|other| {
+                assert!(
+                    agrees(&json!(entry(other, full)), own, Members::Known).is_err(),
+                    "{other:?} is no {kind:?}"
+                )
+            });
         }
     }
 }
@@ -132,13 +152,24 @@ fn every_message_has_exactly_the_members_of_its_schema() {
 fn a_message_takes_as_many_entries_of_every_kind_as_the_schema_says() {
     let targets = &schema("invalidation")["properties"]["data"]["properties"]["targets"];
     assert_eq!(targets["maxItems"], json!(MAX_TARGETS));
-    let all: Vec<_> = Kind::ALL.into_iter().flat_map(|kind| [entry(kind, true), entry(kind, false)]).collect();
+    let all: Vec<_> =
+        Kind::ALL.into_iter().flat_map(|kind| [entry(kind, true), entry(kind, false)]).collect();
     assert_agrees(&json!(all), targets, Members::Known);
-    let listed: BTreeSet<_> = targets["items"]["oneOf"].as_array().expect("kinds").iter().map(|kind| kind["$ref"].to_string()).collect();
-    let kinds: BTreeSet<_> = Kind::ALL.iter().map(|kind| format!("\"#/components/schemas/{}Entry\"", kind.as_str())).collect();
+    let listed: BTreeSet<_> = targets["items"]["oneOf"]
+        .as_array()
+        .expect("kinds")
+        .iter()
+        .map(|kind| kind["$ref"].to_string())
+        .collect();
+    let kinds: BTreeSet<_> =
+        Kind::ALL.iter().map(|kind| format!("\"#/components/schemas/{}Entry\"", kind.as_str())).collect();
     assert_eq!(listed, kinds);
     let part = &schema("snapshot")["properties"]["data"]["properties"]["targets"];
-    assert_eq!((&part["maxItems"], &part["items"]), (&targets["maxItems"], &targets["items"]), "a part takes what a message takes");
+    assert_eq!(
+        (&part["maxItems"], &part["items"]),
+        (&targets["maxItems"], &targets["items"]),
+        "a part takes what a message takes"
+    );
 }
 
 #[test]
@@ -154,7 +185,10 @@ fn the_words_are_the_codes_words() {
     let hints = texts(&schema("tokenTypeHint")["enum"]);
     assert_eq!(hints, words([TokenTypeHint::AccessToken, TokenTypeHint::RefreshToken]));
     assert_eq!(texts(at("/channels/invalidations/parameters/kind/enum")), Kind::ALL.map(Kind::as_str));
-    assert_eq!(texts(&schema("refusedHeaders")["properties"]["x-refused-code"]["enum"]), RefusalCode::ALL.map(RefusalCode::as_str));
+    assert_eq!(
+        texts(&schema("refusedHeaders")["properties"]["x-refused-code"]["enum"]),
+        RefusalCode::ALL.map(RefusalCode::as_str)
+    );
 }
 
 #[test]
@@ -183,8 +217,11 @@ fn the_examples_are_messages() {
 
 #[test]
 fn the_headers_of_refused_messages_are_those_that_are_set() {
-    let source = concat!(include_str!("../../src/broker/dead.rs"), include_str!("../../src/broker/original.rs"));
-    let is_set = |text: &&str| *text == "x-original-user" || text.strip_prefix("x-refused-").is_some_and(|name| !name.is_empty());
+    let source =
+        concat!(include_str!("../../src/broker/dead.rs"), include_str!("../../src/broker/original.rs"));
+    let is_set = |text: &&str| {
+        *text == "x-original-user" || text.strip_prefix("x-refused-").is_some_and(|name| !name.is_empty())
+    };
     let set: BTreeSet<_> = source.split('"').filter(is_set).collect();
     let headers = schema("refusedHeaders");
     assert_eq!(names(&headers["properties"]), set);
@@ -197,7 +234,9 @@ fn the_headers_of_refused_messages_are_those_that_are_set() {
 fn the_page_for_service_teams_knows_every_kind_reason_and_policy() {
     let page = include_str!("../../docs/verifiers.md");
     let policies = [StalenessPolicy::FailOpen, StalenessPolicy::FailClosed].map(StalenessPolicy::as_str);
-    for word in Kind::ALL.map(Kind::as_str).iter().chain(&Staleness::ALL.map(Staleness::as_str)).chain(&policies) {
+    for word in
+        Kind::ALL.map(Kind::as_str).iter().chain(&Staleness::ALL.map(Staleness::as_str)).chain(&policies)
+    {
         let in_a_table = |line: &str| line.starts_with('|') && line.contains(&format!("`{word}`"));
         assert!(page.lines().any(in_a_table), "docs/verifiers.md has no row for {word}");
     }

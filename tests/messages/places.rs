@@ -4,8 +4,8 @@ use revocation_verifier::message::STATUS_TYPE;
 use revocation_worker::broker::{DEAD, EVENTS_EXCHANGE, LOGOUT_QUEUE, MASS_QUEUE};
 use revocation_worker::event::EventType;
 use revocation_worker::invalidation::{
-    BEATS_STREAM, Composer, EXCHANGE, Entry, EventRef, HEARTBEAT_KEY, HEARTBEAT_TYPE, MARK_KEY, MARK_TYPE, Phase, SNAPSHOT_TYPE,
-    SNAPSHOTS_STREAM, STREAM, TYPE, VERIFIERS_EXCHANGE,
+    BEATS_STREAM, Composer, EXCHANGE, Entry, EventRef, HEARTBEAT_KEY, HEARTBEAT_TYPE, MARK_KEY, MARK_TYPE,
+    Phase, SNAPSHOT_TYPE, SNAPSHOTS_STREAM, STREAM, TYPE, VERIFIERS_EXCHANGE,
 };
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -28,16 +28,29 @@ fn exchanges_queues_and_keys_are_the_codes() {
     ];
     for (channel, exchange, key) in by_exchange {
         let binding = amqp(channel);
-        assert_eq!((&binding["is"], &binding["exchange"]["name"]), (&"routingKey".into(), &exchange.into()), "{channel}");
-        assert_eq!((&binding["exchange"]["type"], &binding["exchange"]["durable"]), (&"topic".into(), &true.into()), "{channel}");
+        assert_eq!(
+            (&binding["is"], &binding["exchange"]["name"]),
+            (&"routingKey".into(), &exchange.into()),
+            "{channel}"
+        );
+        assert_eq!(
+            (&binding["exchange"]["type"], &binding["exchange"]["durable"]),
+            (&"topic".into(), &true.into()),
+            "{channel}"
+        );
         assert_eq!(at(&format!("/channels/{channel}/address")), key);
     }
-    let by_queue = [("log", STREAM), ("beats", BEATS_STREAM), ("snapshots", SNAPSHOTS_STREAM), ("refused", DEAD)];
+    let by_queue =
+        [("log", STREAM), ("beats", BEATS_STREAM), ("snapshots", SNAPSHOTS_STREAM), ("refused", DEAD)];
     for (channel, queue) in by_queue {
         assert_eq!((&amqp(channel)["is"], &amqp(channel)["queue"]["name"]), (&"queue".into(), &queue.into()));
         assert_eq!(at(&format!("/channels/{channel}/address")), queue);
     }
-    assert_eq!(names(at("/channels")).len(), by_exchange.len() + by_queue.len(), "every channel was looked at");
+    assert_eq!(
+        names(at("/channels")).len(),
+        by_exchange.len() + by_queue.len(),
+        "every channel was looked at"
+    );
     for (channel, queue) in [("logout", LOGOUT_QUEUE), ("massRevocation", MASS_QUEUE)] {
         assert!(at(&format!("/channels/{channel}/description")).as_str().expect("a text").contains(queue));
     }
@@ -46,8 +59,14 @@ fn exchanges_queues_and_keys_are_the_codes() {
 #[test]
 fn an_invalidation_is_routed_as_its_channel_says() {
     let event = EventRef { source: "s".to_owned(), id: "1".to_owned() };
-    let entry = Entry::Issuer { iss: "i".to_owned(), not_before: OffsetDateTime::UNIX_EPOCH, expires_at: OffsetDateTime::UNIX_EPOCH };
-    let message = Composer::new("w").invalidations(Phase::Requested, &event, None, vec![("{provider}".to_owned(), entry)]).remove(0);
+    let entry = Entry::Issuer {
+        iss: "i".to_owned(),
+        not_before: OffsetDateTime::UNIX_EPOCH,
+        expires_at: OffsetDateTime::UNIX_EPOCH,
+    };
+    let message = Composer::new("w")
+        .invalidations(Phase::Requested, &event, None, vec![("{provider}".to_owned(), entry)])
+        .remove(0);
     assert_eq!(message.routing_key.replace("issuer", "{kind}"), *at("/channels/invalidations/address"));
 }
 
@@ -65,7 +84,14 @@ fn each_message_has_its_type() {
     for (message, name) in types {
         assert_eq!(schema(message)["properties"]["type"]["const"], name);
         assert_eq!(at(&format!("/components/messages/{message}/name")), name);
-        assert_eq!(at(&format!("/components/messages/{message}/payload/$ref")), &format!("#/components/schemas/{message}"));
+        assert_eq!(
+            at(&format!("/components/messages/{message}/payload/$ref")),
+            &format!("#/components/schemas/{message}")
+        );
     }
-    assert_eq!(names(at("/components/messages")).len(), types.len() + 1, "every message but the refused ones has a type");
+    assert_eq!(
+        names(at("/components/messages")).len(),
+        types.len() + 1,
+        "every message but the refused ones has a type"
+    );
 }

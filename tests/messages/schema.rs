@@ -1,12 +1,14 @@
-//! The document, and its part of JSON Schema: enough to compare values with it, and loud about what it does not know.
+//! The document, and its part of JSON Schema: enough to compare values with it, and loud about what it does
+//! not know.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use serde_json::{Map, Value};
 
-static DOCUMENT: LazyLock<Value> =
-    LazyLock::new(|| serde_json::from_str(include_str!("../../docs/asyncapi.json")).expect("docs/asyncapi.json is JSON"));
+static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
+    serde_json::from_str(include_str!("../../docs/asyncapi.json")).expect("docs/asyncapi.json is JSON")
+});
 
 /// Which members an object must have to agree with its schema.
 #[derive(Clone, Copy, PartialEq)]
@@ -66,9 +68,19 @@ pub(crate) fn agrees(value: &Value, schema: &'static Value, members: Members) ->
             "type" => is_of_type(value, rule),
             "properties" => return agree(value.as_object().ok_or("no object")?, resolved(schema), members),
             "additionalProperties" => {
-                return value.as_object().ok_or("no object")?.values().try_for_each(|value| agrees(value, rule, members));
+                return value
+                    .as_object()
+                    .ok_or("no object")?
+                    .values()
+                    .try_for_each(|value| agrees(value, rule, members));
             }
-            "items" => return value.as_array().ok_or("no array")?.iter().try_for_each(|item| agrees(item, rule, members)),
+            "items" => {
+                return value
+                    .as_array()
+                    .ok_or("no array")?
+                    .iter()
+                    .try_for_each(|item| agrees(item, rule, members));
+            }
             "oneOf" => choices(value, rule, members) == 1,
             "anyOf" => choices(value, rule, members) >= 1,
             "minLength" => value.as_str().is_none_or(|text| text.len() as u64 >= number(rule)),
@@ -76,7 +88,10 @@ pub(crate) fn agrees(value: &Value, schema: &'static Value, members: Members) ->
             "minItems" => value.as_array().is_some_and(|items| items.len() as u64 >= number(rule)),
             "maxItems" => value.as_array().is_some_and(|items| items.len() as u64 <= number(rule)),
             "minimum" => value.is_null() || value.as_u64().is_some_and(|integer| integer >= number(rule)),
-            "format" | "pattern" => value.is_null() || is_written_as(value.as_str().ok_or("no text")?, rule.as_str().expect("a text")),
+            "format" | "pattern" => {
+                value.is_null()
+                    || is_written_as(value.as_str().ok_or("no text")?, rule.as_str().expect("a text"))
+            }
             "required" | "title" | "description" => true,
             other => panic!("this comparison does not know {other}"),
         };
@@ -85,7 +100,8 @@ pub(crate) fn agrees(value: &Value, schema: &'static Value, members: Members) ->
 }
 
 fn agree(value: &Map<String, Value>, schema: &'static Value, members: Members) -> Result<(), String> {
-    let (properties, given) = (&schema["properties"], value.keys().map(String::as_str).collect::<BTreeSet<_>>());
+    let (properties, given) =
+        (&schema["properties"], value.keys().map(String::as_str).collect::<BTreeSet<_>>());
     let (known, required) = (names(properties), required(schema));
     let holds = match members {
         Members::Known => given.is_subset(&known) && given.is_superset(&required),
@@ -95,7 +111,9 @@ fn agree(value: &Map<String, Value>, schema: &'static Value, members: Members) -
     if !holds || !required.is_subset(&known) {
         return Err(format!("members {given:?}, in the schema {known:?}, of them required {required:?}"));
     }
-    value.iter().try_for_each(|(name, value)| agrees(value, &properties[name], members).map_err(|why| format!("{name}: {why}")))
+    value.iter().try_for_each(|(name, value)| {
+        agrees(value, &properties[name], members).map_err(|why| format!("{name}: {why}"))
+    })
 }
 
 fn choices(value: &Value, rule: &'static Value, members: Members) -> usize {
@@ -122,7 +140,9 @@ fn is_of_type(value: &Value, rule: &Value) -> bool {
 fn is_written_as(text: &str, form: &str) -> bool {
     let is_hex = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
     match form {
-        "date-time" => time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339).is_ok(),
+        "date-time" => {
+            time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339).is_ok()
+        }
         "uuid" => text.parse::<uuid::Uuid>().is_ok(),
         "^[0-9a-f]{64}$" => text.len() == 64 && text.chars().all(is_hex),
         "^[!-~]+$" => !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic()),
@@ -132,11 +152,12 @@ fn is_written_as(text: &str, form: &str) -> bool {
 
 #[test]
 fn the_comparison_sees_what_is_wrong() {
-    let target =
-        serde_json::json!({ "kind": "issuer", "iss": "i", "not_before": "2026-11-20T22:30:00Z", "expires_at": "2026-11-20T22:30:00Z" });
+    let target = serde_json::json!({ "kind": "issuer", "iss": "i", "not_before": "2026-11-20T22:30:00Z", "expires_at": "2026-11-20T22:30:00Z" });
     let entry = schema("issuerEntry");
     assert_eq!(agrees(&target, entry, Members::All), Ok(()));
-    for (name, value) in [("kind", "client".into()), ("iss", Value::Null), ("not_before", "today".into()), ("sub", "s".into())] {
+    for (name, value) in
+        [("kind", "client".into()), ("iss", Value::Null), ("not_before", "today".into()), ("sub", "s".into())]
+    {
         let mut wrong = target.clone();
         wrong[name] = value;
         assert!(agrees(&wrong, entry, Members::Known).is_err(), "{name}");
@@ -145,7 +166,11 @@ fn the_comparison_sees_what_is_wrong() {
     wrong.as_object_mut().expect("an object").remove("iss");
     assert!(agrees(&wrong, entry, Members::Known).is_err());
     assert!(
-        agrees(&examples("verifierStatus").next().expect("one")["data"], &schema("verifierStatus")["properties"]["data"], Members::All)
-            .is_err()
+        agrees(
+            &examples("verifierStatus").next().expect("one")["data"],
+            &schema("verifierStatus")["properties"]["data"],
+            Members::All
+        )
+        .is_err()
     );
 }

@@ -13,13 +13,17 @@ const ONLINE: &str = "DELETE /admin/realms/shop/sessions/s";
 const OFFLINE: &str = "DELETE /admin/realms/shop/sessions/s?isOffline=true";
 const ACCEPTED: Verdict = Verdict::Done(Proof::Accepted);
 
-/// A realm that grants `admin-1`, `admin-2` and so on for `expires_in` seconds, and answers everything else as `admin` says.
+/// A realm that grants `admin-1`, `admin-2` and so on for `expires_in` seconds, and answers everything else
+/// as `admin` says.
 async fn realm(expires_in: u64, admin: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> ScriptedIdp {
     let granted = Arc::new(AtomicUsize::new(0));
     ScriptedIdp::start(move |request| {
         if request.path.ends_with("/token") {
             let number = granted.fetch_add(1, SeqCst) + 1;
-            return Reply::json(200, format!(r#"{{"access_token":"admin-{number}","expires_in":{expires_in}}}"#));
+            return Reply::json(
+                200,
+                format!(r#"{{"access_token":"admin-{number}","expires_in":{expires_in}}}"#),
+            );
         }
         admin(request)
     })
@@ -32,9 +36,10 @@ fn bears(request: &Request, token: &str) -> bool {
 
 #[tokio::test]
 async fn it_is_kept_until_it_nears_its_end() {
-    for (expires_in, expected) in
-        [(300, vec![GRANT, ONLINE, OFFLINE, ONLINE, OFFLINE]), (0, vec![GRANT, ONLINE, OFFLINE, GRANT, ONLINE, OFFLINE])]
-    {
+    for (expires_in, expected) in [
+        (300, vec![GRANT, ONLINE, OFFLINE, ONLINE, OFFLINE]),
+        (0, vec![GRANT, ONLINE, OFFLINE, GRANT, ONLINE, OFFLINE]),
+    ] {
         let idp = realm(expires_in, |_| Reply::status(204)).await;
         let provider = provider(&keycloak(idp.url()));
         for _ in 0..2 {

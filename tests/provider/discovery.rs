@@ -28,8 +28,15 @@ fn base(request: &Request) -> String {
 
 fn metadata(request: &Request) -> Reply {
     let base = base(request);
-    let endpoints = format!(r#""revocation_endpoint":"{base}/revoke","introspection_endpoint":"{base}/introspect""#);
-    Reply::json(200, format!(r#"{{"issuer":"{}",{endpoints},"revocation_endpoint_auth_methods_supported":["none"]}}"#, issuer(&base)))
+    let endpoints =
+        format!(r#""revocation_endpoint":"{base}/revoke","introspection_endpoint":"{base}/introspect""#);
+    Reply::json(
+        200,
+        format!(
+            r#"{{"issuer":"{}",{endpoints},"revocation_endpoint_auth_methods_supported":["none"]}}"#,
+            issuer(&base)
+        ),
+    )
 }
 
 fn paths(idp: &ScriptedIdp) -> Vec<String> {
@@ -38,7 +45,10 @@ fn paths(idp: &ScriptedIdp) -> Vec<String> {
 
 #[tokio::test]
 async fn the_endpoint_is_found_once_and_kept() {
-    let idp = ScriptedIdp::start(|request| if request.path == OPENID { metadata(request) } else { Reply::status(200) }).await;
+    let idp = ScriptedIdp::start(
+        |request| if request.path == OPENID { metadata(request) } else { Reply::status(200) },
+    )
+    .await;
     let provider = provider(&discovering(idp.url()));
     for _ in 0..2 {
         assert_eq!(provider.revoke(&token(TOKEN, None)).await.verdict, Verdict::Done(Proof::Accepted));
@@ -82,7 +92,11 @@ async fn an_endpoint_that_moved_is_found_again() {
 
 /// The answer where both documents are this; nothing may reach the revocation endpoint.
 async fn answer_to(document: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Answer {
-    let idp = ScriptedIdp::start(move |request| if request.method == "GET" { document(request) } else { Reply::status(200) }).await;
+    let idp =
+        ScriptedIdp::start(
+            move |request| if request.method == "GET" { document(request) } else { Reply::status(200) },
+        )
+        .await;
     let answer = revoke(&discovering(idp.url())).await;
     assert!(idp.ledger().iter().all(|request| request.method == "GET" && request.body.is_empty()));
     answer
@@ -91,16 +105,27 @@ async fn answer_to(document: impl Fn(&Request) -> Reply + Send + Sync + 'static)
 #[tokio::test]
 async fn documents_that_cannot_be_used_need_a_person() {
     let with = |endpoint: &'static str| {
-        move |request: &Request| Reply::json(200, format!(r#"{{"issuer":"{}"{endpoint}}}"#, issuer(&base(request))))
+        move |request: &Request| {
+            Reply::json(200, format!(r#"{{"issuer":"{}"{endpoint}}}"#, issuer(&base(request))))
+        }
     };
     let rows = [
-        (answer_to(|_| Reply::json(200, r#"{"issuer":"https://evil.example.com"}"#)).await, "its issuer is https://evil.example.com"),
+        (
+            answer_to(|_| Reply::json(200, r#"{"issuer":"https://evil.example.com"}"#)).await,
+            "its issuer is https://evil.example.com",
+        ),
         (answer_to(with("")).await, "revocation_endpoint is not in it"),
-        (answer_to(with(r#","revocation_endpoint":"http://id.example.com/revoke""#)).await, "revocation_endpoint is plain http"),
+        (
+            answer_to(with(r#","revocation_endpoint":"http://id.example.com/revoke""#)).await,
+            "revocation_endpoint is plain http",
+        ),
         (answer_to(with(r#","revocation_endpoint":"/revoke""#)).await, "revocation_endpoint is no URL"),
         (answer_to(|_| Reply::status(404)).await, "answered 404"),
         (answer_to(|_| Reply::status(200).body("<html>")).await, "no metadata document there"),
-        (answer_to(|_| Reply::status(302).header("Location", "/elsewhere")).await, "answered 302 to /elsewhere"),
+        (
+            answer_to(|_| Reply::status(302).header("Location", "/elsewhere")).await,
+            "answered 302 to /elsewhere",
+        ),
     ];
     for (answer, problem) in rows {
         let error = answer.error.unwrap();
@@ -110,14 +135,20 @@ async fn documents_that_cannot_be_used_need_a_person() {
 
 #[tokio::test]
 async fn documents_that_cannot_be_fetched_are_tried_again() {
-    let answers = [answer_to(|_| Reply::status(503).header("Retry-After", "9")).await, answer_to(|_| Reply::close()).await];
+    let answers = [
+        answer_to(|_| Reply::status(503).header("Retry-After", "9")).await,
+        answer_to(|_| Reply::close()).await,
+    ];
     assert_eq!(answers.each_ref().map(|answer| answer.verdict), [Verdict::Transient; 2]);
     assert_eq!(answers[0].retry_after.map(|delay| delay.as_secs()), Some(9));
 }
 
 #[tokio::test]
 async fn attempts_that_start_together_all_arrive() {
-    let idp = ScriptedIdp::start(|request| if request.path == OPENID { metadata(request) } else { Reply::status(200) }).await;
+    let idp = ScriptedIdp::start(
+        |request| if request.path == OPENID { metadata(request) } else { Reply::status(200) },
+    )
+    .await;
     let provider = Arc::new(provider(&discovering(idp.url())));
     let mut attempts = tokio::task::JoinSet::new();
     for _ in 0..8 {
@@ -132,7 +163,11 @@ async fn attempts_that_start_together_all_arrive() {
 async fn introspection_is_discovered_too() {
     let memory = Memory::default();
     let server = memory.clone();
-    let idp = ScriptedIdp::start(move |request| if request.path == OPENID { metadata(request) } else { server.answer(request) }).await;
+    let idp =
+        ScriptedIdp::start(
+            move |request| if request.path == OPENID { metadata(request) } else { server.answer(request) },
+        )
+        .await;
     let answer = revoke(&ProviderConfig { verify: Verify::Introspect, ..discovering(idp.url()) }).await;
     assert_eq!(answer.verdict, Verdict::Done(Proof::Verified));
     assert!(memory.is_revoked(TOKEN));
@@ -165,12 +200,20 @@ async fn metadata_cannot_send_a_token_to_another_origin() {
         let (idp, origin) = elsewhere(host).await;
         let answer = led_to(&origin, &["https://id.example.com"], true).await;
         let error = answer.error.unwrap();
-        assert!(answer.verdict == Verdict::Misconfigured && error.contains("list its origin in discovery_origins"), "{error}");
+        assert!(
+            answer.verdict == Verdict::Misconfigured
+                && error.contains("list its origin in discovery_origins"),
+            "{error}"
+        );
         assert_eq!(idp.ledger().len(), 0, "{host}");
     }
-    for origin in
-        ["https://evil.example.com", "https://127.0.0.1", "http://localhost:1", "https://id.example.com:8443", "https://id.example.com."]
-    {
+    for origin in [
+        "https://evil.example.com",
+        "https://127.0.0.1",
+        "http://localhost:1",
+        "https://id.example.com:8443",
+        "https://id.example.com.",
+    ] {
         let answer = led_to(origin, &["https://id.example.com"], false).await;
         assert_eq!(answer.verdict, Verdict::Misconfigured, "{origin}");
     }
@@ -184,7 +227,10 @@ async fn an_origin_that_is_listed_serves_unless_it_leads_inside() {
         let error = inside.error.unwrap_or_default();
         // By its address the host is the issuer's, which is configured.
         match host {
-            "localhost" => assert!(inside.verdict == Verdict::Misconfigured && error.contains("allow_private_addresses = true"), "{error}"),
+            "localhost" => assert!(
+                inside.verdict == Verdict::Misconfigured && error.contains("allow_private_addresses = true"),
+                "{error}"
+            ),
             _ => assert_eq!(inside.verdict, Verdict::Done(Proof::Accepted)),
         }
         let before = idp.ledger().len();
@@ -206,7 +252,10 @@ async fn addresses_inside_are_refused_in_every_form() {
         let listed = url::Url::parse(origin).unwrap().origin().ascii_serialization();
         let answer = led_to(origin, &[&listed], false).await;
         let error = answer.error.unwrap();
-        assert!(answer.verdict == Verdict::Misconfigured && error.contains("allow_private_addresses = true"), "{origin}: {error}");
+        assert!(
+            answer.verdict == Verdict::Misconfigured && error.contains("allow_private_addresses = true"),
+            "{origin}: {error}"
+        );
     }
 }
 
@@ -227,7 +276,9 @@ async fn an_introspection_endpoint_elsewhere_gets_no_token_and_needs_a_person() 
     let idp = ScriptedIdp::start(move |request| match request.path.as_str() {
         OPENID => {
             let base = base(request);
-            let endpoints = format!(r#""revocation_endpoint":"{base}/revoke","introspection_endpoint":"{origin}/introspect""#);
+            let endpoints = format!(
+                r#""revocation_endpoint":"{base}/revoke","introspection_endpoint":"{origin}/introspect""#
+            );
             Reply::json(200, format!(r#"{{"issuer":"{}",{endpoints}}}"#, issuer(&base)))
         }
         _ => Reply::status(200),

@@ -15,13 +15,21 @@ async fn a_subject_loses_consents_with_their_tokens_then_logins() {
     let answer = provider(&hydra(idp.url())).revoke(&subject("u 1&all=false")).await;
     assert_eq!(answer.verdict, Verdict::Done(Proof::Accepted));
     assert_eq!(calls(&idp), [CONSENT, LOGIN]);
-    assert!(idp.ledger().iter().all(|request| request.header("authorization").is_none()), "the port knows no authentication");
+    assert!(
+        idp.ledger().iter().all(|request| request.header("authorization").is_none()),
+        "the port knows no authentication"
+    );
 }
 
 #[tokio::test]
 async fn both_calls_are_made_again_where_either_fails() {
-    for (failing, attempts) in [("consent", vec![CONSENT, CONSENT]), ("login", vec![CONSENT, LOGIN, CONSENT, LOGIN])] {
-        let idp = ScriptedIdp::start(move |request| Reply::status(if request.path.contains(failing) { 500 } else { 204 })).await;
+    for (failing, attempts) in
+        [("consent", vec![CONSENT, CONSENT]), ("login", vec![CONSENT, LOGIN, CONSENT, LOGIN])]
+    {
+        let idp = ScriptedIdp::start(move |request| {
+            Reply::status(if request.path.contains(failing) { 500 } else { 204 })
+        })
+        .await;
         let provider = provider(&hydra(idp.url()));
         for _ in 0..2 {
             let answer = provider.revoke(&subject("u 1&all=false")).await;
@@ -34,8 +42,10 @@ async fn both_calls_are_made_again_where_either_fails() {
 
 #[tokio::test]
 async fn tokens_are_verified_at_the_administrative_port() {
-    let (public, admin) =
-        (ScriptedIdp::start(|_| Reply::status(200)).await, ScriptedIdp::start(|_| Reply::json(200, r#"{"active":true}"#)).await);
+    let (public, admin) = (
+        ScriptedIdp::start(|_| Reply::status(200)).await,
+        ScriptedIdp::start(|_| Reply::json(200, r#"{"active":true}"#)).await,
+    );
     let mut config = ProviderConfig { verify: Verify::Introspect, ..hydra(public.url()) };
     if let KindConfig::Hydra(kind) = &mut config.kind {
         kind.admin_url = Some(admin.url().to_owned());

@@ -16,7 +16,9 @@ const ACCEPTED: Verdict = Verdict::Done(Proof::Accepted);
 /// A realm that grants `admin-1`, and answers everything else as `admin` says.
 async fn realm(admin: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> ScriptedIdp {
     ScriptedIdp::start(move |request| match request.path.as_str() {
-        "/realms/shop/protocol/openid-connect/token" => Reply::json(200, r#"{"access_token":"admin-1","expires_in":300}"#),
+        "/realms/shop/protocol/openid-connect/token" => {
+            Reply::json(200, r#"{"access_token":"admin-1","expires_in":300}"#)
+        }
         _ => admin(request),
     })
     .await
@@ -60,10 +62,17 @@ async fn tokens_are_verified_by_the_realms_introspection() {
 async fn a_session_is_ended_online_and_offline() {
     let idp = realm(|_| Reply::status(204)).await;
     assert_eq!(attempt(&idp, &session("sid/1")).await.verdict, ACCEPTED);
-    let expected = [GRANT, "DELETE /admin/realms/shop/sessions/sid%2F1", "DELETE /admin/realms/shop/sessions/sid%2F1?isOffline=true"];
+    let expected = [
+        GRANT,
+        "DELETE /admin/realms/shop/sessions/sid%2F1",
+        "DELETE /admin/realms/shop/sessions/sid%2F1?isOffline=true",
+    ];
     assert_eq!(calls(&idp), expected);
     let ledger = idp.ledger();
-    assert_eq!((ledger[0].body.as_str(), ledger[0].header("authorization")), ("grant_type=client_credentials", Some(BASIC)));
+    assert_eq!(
+        (ledger[0].body.as_str(), ledger[0].header("authorization")),
+        ("grant_type=client_credentials", Some(BASIC))
+    );
     for request in &ledger[1..] {
         assert_eq!((request.header("authorization"), request.body.as_str()), (Some("Bearer admin-1"), ""));
     }
@@ -75,7 +84,10 @@ const BASIC: &str = "Basic QVBQJTJGSUQ6cyUyNWMlM0ElMkIlMkYlM0Q=";
 #[tokio::test]
 async fn a_session_that_one_of_the_stores_knows_is_ended_and_one_that_none_knows_was_dead() {
     let answers = |online: fn() -> Reply, offline: fn() -> Reply| async move {
-        let idp = realm(move |request| if request.path.ends_with("?isOffline=true") { offline() } else { online() }).await;
+        let idp = realm(
+            move |request| if request.path.ends_with("?isOffline=true") { offline() } else { online() },
+        )
+        .await;
         attempt(&idp, &session("s")).await.verdict
     };
     let ended = || Reply::status(204);
@@ -103,7 +115,10 @@ const CONSENTS: &str = r#"[
 
 #[tokio::test]
 async fn a_user_is_logged_out_and_loses_the_offline_tokens() {
-    let idp = realm(|request| if request.method == "GET" { Reply::json(200, CONSENTS) } else { Reply::status(204) }).await;
+    let idp = realm(
+        |request| if request.method == "GET" { Reply::json(200, CONSENTS) } else { Reply::status(204) },
+    )
+    .await;
     assert_eq!(attempt(&idp, &subject("u 1/?#")).await.verdict, ACCEPTED);
     let user = "/admin/realms/shop/users/u%201%2F%3F%23";
     let expected = [
@@ -128,9 +143,10 @@ async fn a_later_call_that_fails_has_all_of_them_made_again() {
     for _ in 0..2 {
         let answer = provider.revoke(&subject("u")).await;
         assert_eq!((answer.verdict, answer.retry_after.unwrap().as_secs()), (Verdict::Transient, 7));
-        assert!(
-            answer.error.unwrap().starts_with(&format!("DELETE {}/admin/realms/shop/users/{{}}/consents/{{}} answered 503", idp.url()))
-        );
+        assert!(answer.error.unwrap().starts_with(&format!(
+            "DELETE {}/admin/realms/shop/users/{{}}/consents/{{}} answered 503",
+            idp.url()
+        )));
     }
     assert_eq!(calls(&idp).iter().filter(|call| call.ends_with("/users/u/logout")).count(), 2);
 }
@@ -141,7 +157,9 @@ async fn an_unknown_user_is_refused_and_a_lacking_role_named() {
     assert_eq!(attempt(&idp, &subject("u")).await.verdict, Verdict::Refused);
     let idp = realm(|_| Reply::json(403, r#"{"error":"HTTP 403 Forbidden"}"#)).await;
     assert_eq!(attempt(&idp, &subject("u")).await.verdict, Verdict::Doubted);
-    let Some(Probed::Refused { answer, plainly: true }) = provider(&keycloak(idp.url())).try_credentials(true).await else {
+    let Some(Probed::Refused { answer, plainly: true }) =
+        provider(&keycloak(idp.url())).try_credentials(true).await
+    else {
         panic!("refused")
     };
     assert!(answer.error.unwrap().contains("has the role manage-users"));

@@ -20,7 +20,10 @@ fn management_token() -> String {
 async fn management(kick: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> ScriptedIdp {
     ScriptedIdp::start(move |request| match request.path.as_str() {
         "/api/v3/get-management-token" => {
-            let body = format!(r#"{{"statusCode":200,"data":{{"access_token":"{}","expires_in":7200}}}}"#, management_token());
+            let body = format!(
+                r#"{{"statusCode":200,"data":{{"access_token":"{}","expires_in":7200}}}}"#,
+                management_token()
+            );
             Reply::json(200, body)
         }
         _ => kick(request),
@@ -39,9 +42,15 @@ async fn a_user_is_kicked_out_of_the_applications() {
     let ledger = idp.ledger();
     assert_eq!(ledger[0].body, r#"{"accessKeyId":"key-1","accessKeySecret":"s%c:+/="}"#);
     assert_eq!(ledger[0].header("authorization"), None);
-    assert_eq!(ledger[1].body, r#"{"appIds":["app-1","app-2"],"options":{"userIdType":"user_id"},"userId":"user-1"}"#);
+    assert_eq!(
+        ledger[1].body,
+        r#"{"appIds":["app-1","app-2"],"options":{"userIdType":"user_id"},"userId":"user-1"}"#
+    );
     assert_eq!(ledger[1].header("authorization"), Some(format!("Bearer {}", management_token()).as_str()));
-    assert_eq!((ledger[1].header("x-authing-userpool-id"), ledger[1].header("content-type")), (Some("pool-1"), Some("application/json")));
+    assert_eq!(
+        (ledger[1].header("x-authing-userpool-id"), ledger[1].header("content-type")),
+        (Some("pool-1"), Some("application/json"))
+    );
 }
 
 #[tokio::test]
@@ -60,7 +69,10 @@ async fn the_kind_of_user_id_is_told() {
 #[tokio::test]
 async fn a_refused_management_token_is_got_anew_once() {
     for refusal in [r#"{"statusCode":401,"message":"expired"}"#, r#"{"statusCode":400,"apiCode":2020}"#] {
-        let idp = management(move |request| Reply::json(200, if request.body.contains("first") { DONE } else { refusal })).await;
+        let idp = management(move |request| {
+            Reply::json(200, if request.body.contains("first") { DONE } else { refusal })
+        })
+        .await;
         let provider = provider(&kicking(idp.url()));
         assert_eq!(provider.revoke(&subject("first")).await.verdict, Verdict::Done(Proof::Accepted));
         let answer = provider.revoke(&subject("second")).await;
@@ -84,7 +96,9 @@ async fn the_body_tells_what_http_does_not() {
 
 #[tokio::test]
 async fn a_refused_access_key_is_for_a_person() {
-    let idp = ScriptedIdp::start(|_| Reply::json(200, r#"{"statusCode":400,"apiCode":1300,"message":"bad key"}"#)).await;
+    let idp =
+        ScriptedIdp::start(|_| Reply::json(200, r#"{"statusCode":400,"apiCode":1300,"message":"bad key"}"#))
+            .await;
     let answer = provider(&kicking(idp.url())).revoke(&subject("u")).await;
     assert_eq!(answer.verdict, Verdict::Misconfigured);
     assert!(answer.error.unwrap().contains("check access_key_id and access_key_secret"));

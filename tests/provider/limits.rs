@@ -35,7 +35,8 @@ async fn a_server_that_never_answers_is_left_after_the_timeout() {
 #[tokio::test]
 async fn a_body_that_trickles_is_left_after_the_timeout() {
     // A byte every 20 ms: no pause is long, the whole is.
-    let (answer, took) = timed(|| Reply::status(200).body(vec![b' '; 1000]).slowly(Duration::from_millis(20))).await;
+    let (answer, took) =
+        timed(|| Reply::status(200).body(vec![b' '; 1000]).slowly(Duration::from_millis(20))).await;
     assert_eq!((answer.verdict, answer.http_status), (Verdict::Transient, Some(200)));
     assert!(answer.error.unwrap().contains("no complete response within timeout"));
     assert!(took >= TIMEOUT && took < TIMEOUT * 5, "{took:?}");
@@ -43,7 +44,9 @@ async fn a_body_that_trickles_is_left_after_the_timeout() {
 
 #[tokio::test]
 async fn a_body_that_trickles_within_the_timeout_is_read() {
-    let answer = patient(|| Reply::status(400).body(r#"{"error":"invalid_token"}"#).slowly(Duration::from_millis(1))).await;
+    let answer =
+        patient(|| Reply::status(400).body(r#"{"error":"invalid_token"}"#).slowly(Duration::from_millis(1)))
+            .await;
     assert_eq!(answer.verdict, Verdict::Done(Proof::AlreadyInvalid));
 }
 
@@ -55,7 +58,9 @@ async fn an_endless_body_is_cut_and_the_status_decides() {
 
 #[tokio::test]
 async fn what_stands_beyond_64_kib_is_not_looked_at() {
-    let padded = |spaces: usize| move || Reply::status(400).body(format!("{}{}", " ".repeat(spaces), r#"{"error":"invalid_token"}"#));
+    let padded = |spaces: usize| {
+        move || Reply::status(400).body(format!("{}{}", " ".repeat(spaces), r#"{"error":"invalid_token"}"#))
+    };
     let fits = 64 * 1024 - r#"{"error":"invalid_token"}"#.len();
     assert_eq!(patient(padded(fits)).await.verdict, Verdict::Done(Proof::AlreadyInvalid));
     assert_eq!(patient(padded(fits + 1)).await.verdict, Verdict::Refused);
@@ -69,10 +74,15 @@ async fn a_blackhole_is_left_after_the_connect_timeout() {
     let listener = socket.listen(0).unwrap();
     let address = listener.local_addr().unwrap();
     let mut filling = Vec::new();
-    while let Ok(Ok(stream)) = tokio::time::timeout(Duration::from_millis(200), tokio::net::TcpStream::connect(address)).await {
+    while let Ok(Ok(stream)) =
+        tokio::time::timeout(Duration::from_millis(200), tokio::net::TcpStream::connect(address)).await
+    {
         filling.push(stream);
     }
-    let config = ProviderConfig { connect_timeout: Duration::from_millis(100), ..rfc7009(&format!("http://{address}")) };
+    let config = ProviderConfig {
+        connect_timeout: Duration::from_millis(100),
+        ..rfc7009(&format!("http://{address}"))
+    };
     let started = Instant::now();
     let answer = revoke(&config).await;
     assert_eq!(answer.verdict, Verdict::Transient);

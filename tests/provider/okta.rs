@@ -21,10 +21,16 @@ async fn tokens_go_to_the_authorization_server_that_is_named() {
     for (id, path) in [(None, "/oauth2/v1/revoke"), (Some("aus/1"), "/oauth2/aus%2F1/v1/revoke")] {
         let idp = ScriptedIdp::start(|_| Reply::status(200)).await;
         let config = changed(idp.url(), |kind| kind.authorization_server_id = id.map(str::to_owned));
-        assert_eq!(provider(&config).revoke(&token(TOKEN, None)).await.verdict, Verdict::Done(Proof::Accepted));
+        assert_eq!(
+            provider(&config).revoke(&token(TOKEN, None)).await.verdict,
+            Verdict::Done(Proof::Accepted)
+        );
         assert_eq!(calls(&idp), [format!("POST {path}")]);
         let sent = &idp.ledger()[0];
-        assert!(sent.header("authorization").unwrap().starts_with("Basic "), "the API token is not for tokens");
+        assert!(
+            sent.header("authorization").unwrap().starts_with("Basic "),
+            "the API token is not for tokens"
+        );
     }
 }
 
@@ -45,7 +51,9 @@ async fn what_has_no_credentials_is_unsupported() {
     let users_only = provider(&changed(idp.url(), |kind| kind.client = None));
     assert!(tokens_only.supports(&token(TOKEN, None)) && !tokens_only.supports(&subject("u")));
     assert!(!users_only.supports(&token(TOKEN, None)) && users_only.supports(&subject("u")));
-    for (provider, target) in [(&tokens_only, subject("u")), (&users_only, token(TOKEN, None)), (&users_only, session("s"))] {
+    for (provider, target) in
+        [(&tokens_only, subject("u")), (&users_only, token(TOKEN, None)), (&users_only, session("s"))]
+    {
         assert_eq!(provider.revoke(&target).await.verdict, Verdict::Unsupported);
     }
     assert_eq!(calls(&idp), [""; 0]);
@@ -53,7 +61,10 @@ async fn what_has_no_credentials_is_unsupported() {
 
 #[tokio::test]
 async fn a_refused_api_token_is_asked_with_once() {
-    let idp = ScriptedIdp::start(|_| Reply::json(401, r#"{"errorCode":"E0000011","errorSummary":"Invalid token provided"}"#)).await;
+    let idp = ScriptedIdp::start(|_| {
+        Reply::json(401, r#"{"errorCode":"E0000011","errorSummary":"Invalid token provided"}"#)
+    })
+    .await;
     let answer = provider(&okta(idp.url())).revoke(&subject("u")).await;
     assert_eq!(answer.verdict, Verdict::Doubted);
     assert!(answer.error.unwrap().ends_with("answered 401 E0000011: Invalid token provided"));
@@ -72,7 +83,11 @@ async fn the_reset_of_the_rate_limit_is_waited_for() {
     let answer = okta.revoke(&subject("u")).await;
     assert_eq!(answer.verdict, Verdict::Transient);
     assert!((50..=60).contains(&answer.retry_after.unwrap().as_secs()), "{:?}", answer.retry_after);
-    assert_eq!(okta.revoke(&token(TOKEN, None)).await.retry_after, Some(Duration::from_secs(5)), "what is said outright counts");
+    assert_eq!(
+        okta.revoke(&token(TOKEN, None)).await.retry_after,
+        Some(Duration::from_secs(5)),
+        "what is said outright counts"
+    );
     // Others count seconds or milliseconds in a header of this name.
     assert_eq!(provider(&rfc7009(idp.url())).revoke(&token(TOKEN, None)).await.retry_after, None);
 }

@@ -1,21 +1,27 @@
-//! `check` reaches every provider, tries its credentials and changes nothing there; what each kind tries them with.
+//! `check` reaches every provider, tries its credentials and changes nothing there; what each kind tries them
+//! with.
 
 use revocation_worker::config::{ClientAuth, GenauthProtocol, KindConfig, ProviderConfig, Verify};
 use revocation_worker::provider::Probed;
 
 use crate::scripted_idp::{Reply, Request, ScriptedIdp};
 use crate::settings::{
-    baanx, calls, config, genauth, global_token_revocation, hydra, keycloak, kicking, oauth_server, okta, provider, rfc7009,
+    baanx, calls, config, genauth, global_token_revocation, hydra, keycloak, kicking, oauth_server, okta,
+    provider, rfc7009,
 };
 
 #[tokio::test]
 async fn a_host_that_answers_anything_is_reached_without_touching_an_endpoint() {
     let idp = ScriptedIdp::start(|_| Reply::status(404)).await;
     let sentence = provider(&baanx(idp.url())).probe().await.unwrap();
-    let proven_later = "the host is reached; the credentials for tokens are proven by the first revocation only";
+    let proven_later =
+        "the host is reached; the credentials for tokens are proven by the first revocation only";
     assert_eq!(sentence, format!("HEAD {}/ answered 404: {proven_later}", idp.url()));
     for request in idp.ledger() {
-        assert_eq!((request.method.as_str(), request.path.as_str(), request.header("authorization")), ("HEAD", "/", None));
+        assert_eq!(
+            (request.method.as_str(), request.path.as_str(), request.header("authorization")),
+            ("HEAD", "/", None)
+        );
     }
 }
 
@@ -33,7 +39,12 @@ async fn credentials_that_are_refused_are_a_problem_and_those_that_are_accepted_
     }
     for config in [rfc7009, generic, hydra, okta] {
         let (is_ok, says) = check(config, |_| Reply::json(401, r#"{"error":"invalid_client"}"#)).await;
-        assert!(!is_ok && says.contains("/revo") && says.contains("answered 401 invalid_client; check the endpoint, client_id"), "{says}");
+        assert!(
+            !is_ok
+                && says.contains("/revo")
+                && says.contains("answered 401 invalid_client; check the endpoint, client_id"),
+            "{says}"
+        );
     }
     let (is_ok, says) = check(rfc7009, |_| Reply::status(403)).await;
     assert!(!is_ok && says.contains("the server refuses unknown tokens and this can be ignored"), "{says}");
@@ -49,14 +60,21 @@ async fn a_keycloak_client_without_the_role_is_told_but_no_problem_where_tokens_
     })
     .await;
     let sentence = provider(&keycloak(idp.url())).probe().await.unwrap();
-    assert!(sentence.contains("the credentials for tokens are accepted; sessions and subjects cannot be ended: POST "), "{sentence}");
+    assert!(
+        sentence.contains(
+            "the credentials for tokens are accepted; sessions and subjects cannot be ended: POST "
+        ),
+        "{sentence}"
+    );
 }
 
 /// Grants bearers, and answers the rest with `status` and `body`.
 async fn server(status: u16, body: &'static str) -> ScriptedIdp {
     ScriptedIdp::start(move |request| match request.path.as_str() {
         path if path.ends_with("/token") => Reply::json(200, r#"{"access_token":"t","expires_in":300}"#),
-        path if path.ends_with("/get-management-token") => Reply::json(200, r#"{"statusCode":200,"data":{"access_token":"t"}}"#),
+        path if path.ends_with("/get-management-token") => {
+            Reply::json(200, r#"{"statusCode":200,"data":{"access_token":"t"}}"#)
+        }
         _ => Reply::json(status, body),
     })
     .await
@@ -115,7 +133,12 @@ async fn each_kind_knows_its_healthy_answer_to_a_call_for_nobody() {
         let found = provider.try_credentials(true).await;
         assert_eq!(provider.has_probe(true), found.is_some(), "{kind}");
         assert_eq!(word(found), meaning, "{kind}: {status} {body}");
-        assert!(idp.ledger().iter().all(|request| !request.path.contains("/users/") || request.path.contains("/users/probe-")), "{kind}");
+        assert!(
+            idp.ledger()
+                .iter()
+                .all(|request| !request.path.contains("/users/") || request.path.contains("/users/probe-")),
+            "{kind}"
+        );
     }
 }
 
@@ -152,11 +175,12 @@ async fn no_two_probes_name_the_same_and_none_names_a_target() {
     for _ in 0..3 {
         provider.try_credentials(false).await;
     }
-    let tokens: std::collections::BTreeSet<_> = idp.ledger().iter().map(|request| request.field("token").unwrap()).collect();
+    let tokens: std::collections::BTreeSet<_> =
+        idp.ledger().iter().map(|request| request.field("token").unwrap()).collect();
     assert!(tokens.len() == 3 && tokens.iter().all(|token| token.starts_with("probe-") && token.len() == 38));
-    assert!(
-        idp.ledger().iter().all(|request| request.header("authorization").is_some_and(|credentials| credentials.starts_with("Basic ")))
-    );
+    assert!(idp.ledger().iter().all(|request| {
+        request.header("authorization").is_some_and(|credentials| credentials.starts_with("Basic "))
+    }));
 }
 
 #[tokio::test]
@@ -166,11 +190,18 @@ async fn metadata_is_read_where_endpoints_come_from_it() {
         Reply::json(200, format!(r#"{{"issuer":"{base}","revocation_endpoint":"{base}/revoke"}}"#))
     })
     .await;
-    let discovering = |verify| ProviderConfig { issuer: Some(idp.url().to_owned()), verify, ..config(KindConfig::Rfc7009(oauth_server())) };
+    let discovering = |verify| ProviderConfig {
+        issuer: Some(idp.url().to_owned()),
+        verify,
+        ..config(KindConfig::Rfc7009(oauth_server()))
+    };
     let sentence = provider(&discovering(Verify::Off)).probe().await.unwrap();
     assert_eq!(
         sentence,
-        format!("metadata of {0} names revocation_endpoint {0}/revoke; the credentials for tokens are accepted", idp.url())
+        format!(
+            "metadata of {0} names revocation_endpoint {0}/revoke; the credentials for tokens are accepted",
+            idp.url()
+        )
     );
     let sentence = provider(&discovering(Verify::Introspect)).probe().await.unwrap_err();
     assert!(sentence.contains("introspection_endpoint is not in it"), "{sentence}");
@@ -179,7 +210,8 @@ async fn metadata_is_read_where_endpoints_come_from_it() {
 
 #[tokio::test]
 async fn each_host_of_a_provider_is_reached_once() {
-    let (public, admin) = (ScriptedIdp::start(|_| Reply::status(204)).await, ScriptedIdp::start(|_| Reply::status(200)).await);
+    let (public, admin) =
+        (ScriptedIdp::start(|_| Reply::status(204)).await, ScriptedIdp::start(|_| Reply::status(200)).await);
     let mut config = hydra(public.url());
     if let KindConfig::Hydra(kind) = &mut config.kind {
         kind.admin_url = Some(admin.url().to_owned());
@@ -188,10 +220,17 @@ async fn each_host_of_a_provider_is_reached_once() {
     assert!(sentence.contains(&format!("HEAD {}/ answered 204", public.url())), "{sentence}");
     assert!(sentence.contains(&format!("; HEAD {}/ answered 200", admin.url())), "{sentence}");
     assert!(
-        sentence.ends_with("the credentials for tokens are accepted; the credentials for sessions and subjects are accepted"),
+        sentence.ends_with(
+            "the credentials for tokens are accepted; the credentials for sessions and subjects are accepted"
+        ),
         "{sentence}"
     );
-    for config in [keycloak(public.url()), okta(public.url()), kicking(public.url()), global_token_revocation(public.url())] {
+    for config in [
+        keycloak(public.url()),
+        okta(public.url()),
+        kicking(public.url()),
+        global_token_revocation(public.url()),
+    ] {
         let before = public.ledger().len();
         drop(provider(&config).probe().await);
         assert_eq!(calls(&public)[before..].iter().filter(|call| *call == "HEAD /").count(), 1);

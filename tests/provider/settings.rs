@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use revocation_worker::config::{
-    BaanxConfig, BasicEncoding, BearerConfig, ClaimNames, ClientAuth, ClientConfig, DiscoveryConfig, GenauthConfig,
-    GenauthManagementConfig, GenauthProtocol, GlobalTokenRevocationConfig, HydraConfig, KeycloakConfig, KindConfig, OktaConfig,
-    ProviderConfig, Rfc7009Config, Secret, UserIdType, Verify,
+    BaanxConfig, BasicEncoding, BearerConfig, ClaimNames, ClientAuth, ClientConfig, DiscoveryConfig,
+    GenauthConfig, GenauthManagementConfig, GenauthProtocol, GlobalTokenRevocationConfig, HydraConfig,
+    KeycloakConfig, KindConfig, OktaConfig, ProviderConfig, Rfc7009Config, Secret, UserIdType, Verify,
 };
 use revocation_worker::outcome::Answer;
 use revocation_worker::provider::Provider;
@@ -66,7 +66,12 @@ pub(crate) fn rfc7009(base: &str) -> ProviderConfig {
 
 /// `kind = "genauth"`.
 pub(crate) fn genauth(base: &str, protocol: GenauthProtocol, auth: ClientAuth) -> ProviderConfig {
-    config(KindConfig::Genauth(GenauthConfig { app_host: base.to_owned(), protocol, client: client(auth), management: None }))
+    config(KindConfig::Genauth(GenauthConfig {
+        app_host: base.to_owned(),
+        protocol,
+        client: client(auth),
+        management: None,
+    }))
 }
 
 /// `kind = "baanx"`.
@@ -86,32 +91,54 @@ pub(crate) fn kicking(base: &str) -> ProviderConfig {
     };
     let client = client(ClientAuth::SecretPost);
     let management = Some(management);
-    config(KindConfig::Genauth(GenauthConfig { app_host: base.to_owned(), protocol: GenauthProtocol::Oidc, client, management }))
+    config(KindConfig::Genauth(GenauthConfig {
+        app_host: base.to_owned(),
+        protocol: GenauthProtocol::Oidc,
+        client,
+        management,
+    }))
 }
 
 /// `kind = "global_token_revocation"` with a bearer of its own.
 pub(crate) fn global_token_revocation(base: &str) -> ProviderConfig {
     let endpoint = Some(format!("{base}/global-token-revocation"));
     let bearer = BearerConfig::Fixed(secret("fixed-bearer"));
-    config(KindConfig::GlobalTokenRevocation(GlobalTokenRevocationConfig { endpoint, subject_format: None, bearer }))
+    config(KindConfig::GlobalTokenRevocation(GlobalTokenRevocationConfig {
+        endpoint,
+        subject_format: None,
+        bearer,
+    }))
 }
 
 /// `kind = "keycloak"`.
 pub(crate) fn keycloak(base: &str) -> ProviderConfig {
     let client = client(ClientAuth::SecretBasic);
-    config(KindConfig::Keycloak(KeycloakConfig { base_url: base.to_owned(), realm: "shop".to_owned(), client }))
+    config(KindConfig::Keycloak(KeycloakConfig {
+        base_url: base.to_owned(),
+        realm: "shop".to_owned(),
+        client,
+    }))
 }
 
 /// `kind = "okta"` for tokens and users.
 pub(crate) fn okta(base: &str) -> ProviderConfig {
     let (client, api_token) = (Some(client(ClientAuth::SecretBasic)), Some(secret("api-token-1")));
-    config(KindConfig::Okta(OktaConfig { base_url: base.to_owned(), authorization_server_id: None, client, api_token }))
+    config(KindConfig::Okta(OktaConfig {
+        base_url: base.to_owned(),
+        authorization_server_id: None,
+        client,
+        api_token,
+    }))
 }
 
 /// `kind = "hydra"` whose both ports are one.
 pub(crate) fn hydra(base: &str) -> ProviderConfig {
     let client = client(ClientAuth::SecretBasic);
-    config(KindConfig::Hydra(HydraConfig { base_url: base.to_owned(), client, admin_url: Some(base.to_owned()) }))
+    config(KindConfig::Hydra(HydraConfig {
+        base_url: base.to_owned(),
+        client,
+        admin_url: Some(base.to_owned()),
+    }))
 }
 
 /// A secret setting.
@@ -142,7 +169,15 @@ pub(crate) fn token(raw: &str, hint: Option<TokenTypeHint>) -> Target {
 /// A target of any kind.
 pub(crate) fn target(selector: Selector) -> Target {
     let deny_until = OffsetDateTime::now_utc() + Duration::from_secs(3600);
-    Target { provider: Arc::from("main"), selector, sub: None, sid: None, client_id: None, iss: None, deny_until }
+    Target {
+        provider: Arc::from("main"),
+        selector,
+        sub: None,
+        sid: None,
+        client_id: None,
+        iss: None,
+        deny_until,
+    }
 }
 
 /// A user.

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use revocation_worker::config::{
-    BearerConfig, ClientAuth, GenauthProtocol, GlobalTokenRevocationConfig, HydraConfig, KeycloakConfig, KindConfig, OktaConfig,
-    ProviderConfig, Rfc7009Config, Secret, Verify,
+    BearerConfig, ClientAuth, GenauthProtocol, GlobalTokenRevocationConfig, HydraConfig, KeycloakConfig,
+    KindConfig, OktaConfig, ProviderConfig, Rfc7009Config, Secret, Verify,
 };
 use revocation_worker::provider::Provider;
 
@@ -36,20 +36,44 @@ fn the_refusal_names_the_setting() {
     let rows = [
         (server(|kind| kind.client.secret = None), "providers.main.client_secret: "),
         (server(|kind| kind.revocation_endpoint = None), "providers.main.revocation_endpoint: "),
-        (server(|kind| kind.revocation_endpoint = Some("http://id.example.com/".to_owned())), "providers.main.revocation_endpoint: "),
-        (server(|kind| kind.introspection_endpoint = Some("id.example.com".to_owned())), "providers.main.introspection_endpoint: "),
-        (ProviderConfig { verify: Verify::Introspect, ..server(|_| ()) }, "providers.main.introspection_endpoint: "),
         (
-            ProviderConfig { issuer: Some("http://id.example.com".to_owned()), ..server(|kind| kind.revocation_endpoint = None) },
+            server(|kind| kind.revocation_endpoint = Some("http://id.example.com/".to_owned())),
+            "providers.main.revocation_endpoint: ",
+        ),
+        (
+            server(|kind| kind.introspection_endpoint = Some("id.example.com".to_owned())),
+            "providers.main.introspection_endpoint: ",
+        ),
+        (
+            ProviderConfig { verify: Verify::Introspect, ..server(|_| ()) },
+            "providers.main.introspection_endpoint: ",
+        ),
+        (
+            ProviderConfig {
+                issuer: Some("http://id.example.com".to_owned()),
+                ..server(|kind| kind.revocation_endpoint = None)
+            },
             "providers.main.issuer: ",
         ),
-        (genauth("http://shop.genauth.ai", GenauthProtocol::Oidc, ClientAuth::None), "providers.main.app_host: "),
-        (genauth("https://shop.genauth.ai/?x=1", GenauthProtocol::Oidc, ClientAuth::None), "providers.main.app_host: "),
+        (
+            genauth("http://shop.genauth.ai", GenauthProtocol::Oidc, ClientAuth::None),
+            "providers.main.app_host: ",
+        ),
+        (
+            genauth("https://shop.genauth.ai/?x=1", GenauthProtocol::Oidc, ClientAuth::None),
+            "providers.main.app_host: ",
+        ),
         (baanx("ftp://dev.api.baanx.com"), "providers.main.base_url: "),
         (key, "providers.main.client_key: "),
         (ProviderConfig { verify: Verify::Introspect, ..baanx(HOST) }, "providers.main.verify: "),
-        (ProviderConfig { ca_file: Some(PathBuf::from("/nonexistent/ca.pem")), ..rfc7009(HOST) }, "providers.main.ca_file: "),
-        (ProviderConfig { ca_file: Some(PathBuf::from("Cargo.toml")), ..rfc7009(HOST) }, "providers.main.ca_file: "),
+        (
+            ProviderConfig { ca_file: Some(PathBuf::from("/nonexistent/ca.pem")), ..rfc7009(HOST) },
+            "providers.main.ca_file: ",
+        ),
+        (
+            ProviderConfig { ca_file: Some(PathBuf::from("Cargo.toml")), ..rfc7009(HOST) },
+            "providers.main.ca_file: ",
+        ),
     ];
     for (config, start) in rows {
         let refusal = refusal(&config);
@@ -62,17 +86,35 @@ fn the_refusal_names_the_setting_of_administrative_calls() {
     let text = |text: &str| text.to_owned();
     let (server, unsent) = (|| client(ClientAuth::SecretBasic), "a\nb");
     let keycloak = |base: &str, realm: &str| {
-        config(KindConfig::Keycloak(KeycloakConfig { base_url: text(base), realm: text(realm), client: server() }))
+        config(KindConfig::Keycloak(KeycloakConfig {
+            base_url: text(base),
+            realm: text(realm),
+            client: server(),
+        }))
     };
     let okta = |id: Option<&str>, token: &str| {
         let (client, api_token) = (Some(server()), Some(secret(token)));
-        config(KindConfig::Okta(OktaConfig { base_url: text(HOST), authorization_server_id: id.map(text), client, api_token }))
+        config(KindConfig::Okta(OktaConfig {
+            base_url: text(HOST),
+            authorization_server_id: id.map(text),
+            client,
+            api_token,
+        }))
     };
-    let hydra =
-        |admin: Option<&str>| config(KindConfig::Hydra(HydraConfig { base_url: text(HOST), client: server(), admin_url: admin.map(text) }));
+    let hydra = |admin: Option<&str>| {
+        config(KindConfig::Hydra(HydraConfig {
+            base_url: text(HOST),
+            client: server(),
+            admin_url: admin.map(text),
+        }))
+    };
     let global = |endpoint: Option<&str>, token: &str| {
         let (endpoint, bearer) = (endpoint.map(text), BearerConfig::Fixed(secret(token)));
-        config(KindConfig::GlobalTokenRevocation(GlobalTokenRevocationConfig { endpoint, subject_format: None, bearer }))
+        config(KindConfig::GlobalTokenRevocation(GlobalTokenRevocationConfig {
+            endpoint,
+            subject_format: None,
+            bearer,
+        }))
     };
     let verifying = |config| ProviderConfig { verify: Verify::Introspect, ..config };
     let rows = [
@@ -97,7 +139,9 @@ fn the_refusal_names_the_setting_of_administrative_calls() {
 fn plain_http_is_for_loopback_or_by_leave() {
     let elsewhere = "http://id.example.com";
     assert!(Provider::new(Arc::from("main"), &rfc7009("http://127.0.0.1:1")).is_ok());
-    assert!(Provider::new(Arc::from("main"), &ProviderConfig { allow_http: true, ..rfc7009(elsewhere) }).is_ok());
+    assert!(
+        Provider::new(Arc::from("main"), &ProviderConfig { allow_http: true, ..rfc7009(elsewhere) }).is_ok()
+    );
     assert!(refusal(&rfc7009(elsewhere)).contains("allow_http"));
 }
 

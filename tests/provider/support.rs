@@ -6,7 +6,8 @@ use revocation_worker::target::{Selector, Target};
 
 use crate::scripted_idp::{Reply, Request, ScriptedIdp};
 use crate::settings::{
-    TOKEN, baanx, genauth, global_token_revocation, hydra, keycloak, kicking, okta, provider, rfc7009, session, subject, target, token,
+    TOKEN, baanx, genauth, global_token_revocation, hydra, keycloak, kicking, okta, provider, rfc7009,
+    session, subject, target, token,
 };
 
 /// One target of each kind: token, session, subject, client, issuer.
@@ -18,7 +19,9 @@ fn targets() -> [Target; 5] {
 fn yes(request: &Request) -> Reply {
     match request.path.as_str() {
         path if path.ends_with("/consents") => Reply::json(200, "[]"),
-        path if path.ends_with("introspect") || path.ends_with("introspection") => Reply::json(200, r#"{"active":false}"#),
+        path if path.ends_with("introspect") || path.ends_with("introspection") => {
+            Reply::json(200, r#"{"active":false}"#)
+        }
         _ => Reply::json(
             200,
             r#"{"success":true,"statusCode":200,"data":{"success":true,"access_token":"t","expires_in":300},"access_token":"t"}"#,

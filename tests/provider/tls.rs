@@ -1,4 +1,5 @@
-//! Certificates: what does not verify needs a person and never sees a token; `ca_file` replaces the system's roots.
+//! Certificates: what does not verify needs a person and never sees a token; `ca_file` replaces the system's
+//! roots.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -25,17 +26,23 @@ impl Authority {
         let folder = std::env::temp_dir().join(uuid::Uuid::now_v7().to_string());
         std::fs::create_dir(&folder).unwrap();
         let authority = Self { folder };
-        authority
-            .openssl("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=test-ca");
+        authority.openssl(
+            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out \
+                ca.pem -days 2 -subj /CN=test-ca",
+        );
         authority
     }
 
     /// The key and certificate files of a server called `name`, valid for this many days from now.
     fn server(&self, name: &str, days: i32) -> (PathBuf, PathBuf) {
         std::fs::write(self.folder.join("san"), format!("subjectAltName={name}\n")).unwrap();
-        self.openssl("req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout server.key -out server.csr -subj /CN=server");
+        self.openssl(
+            "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout server.key -out \
+            server.csr -subj /CN=server",
+        );
         self.openssl(&format!(
-            "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -extfile san -out server.pem -days {days}"
+            "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -extfile san -out server.pem \
+                -days {days}"
         ));
         (self.folder.join("server.key"), self.folder.join("server.pem"))
     }
@@ -45,7 +52,11 @@ impl Authority {
     }
 
     fn openssl(&self, arguments: &str) {
-        let output = Command::new("openssl").args(arguments.split(' ')).current_dir(&self.folder).output().expect("the openssl program");
+        let output = Command::new("openssl")
+            .args(arguments.split(' '))
+            .current_dir(&self.folder)
+            .output()
+            .expect("the openssl program");
         assert!(output.status.success(), "openssl {arguments}: {}", String::from_utf8_lossy(&output.stderr));
     }
 }
@@ -61,7 +72,8 @@ fn serve(key: &Path, certificate: &Path) -> (String, Arc<Mutex<Vec<u8>>>, thread
     let key = PrivateKeyDer::from_pem_file(key).unwrap();
     let chain = CertificateDer::pem_file_iter(certificate).unwrap().map(Result::unwrap).collect();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let builder =
+        ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     let config = Arc::new(builder.with_no_client_auth().with_single_cert(chain, key).unwrap());
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());
@@ -74,7 +86,10 @@ fn serve(key: &Path, certificate: &Path) -> (String, Arc<Mutex<Vec<u8>>>, thread
     (url, seen, task)
 }
 
-fn answer_once(mut stream: StreamOwned<ServerConnection, TcpStream>, seen: &Mutex<Vec<u8>>) -> std::io::Result<()> {
+fn answer_once(
+    mut stream: StreamOwned<ServerConnection, TcpStream>,
+    seen: &Mutex<Vec<u8>>,
+) -> std::io::Result<()> {
     let mut buffer = [0; 4096];
     let read = stream.read(&mut buffer)?;
     seen.lock().unwrap().extend(&buffer[..read]);
@@ -82,7 +97,10 @@ fn answer_once(mut stream: StreamOwned<ServerConnection, TcpStream>, seen: &Mute
 }
 
 /// The verdict and error of one attempt, and how many bytes of plain text the server saw.
-async fn attempt(certificate: (PathBuf, PathBuf), ca_file: Option<PathBuf>) -> (Verdict, Option<String>, usize) {
+async fn attempt(
+    certificate: (PathBuf, PathBuf),
+    ca_file: Option<PathBuf>,
+) -> (Verdict, Option<String>, usize) {
     let (url, seen, task) = serve(&certificate.0, &certificate.1);
     let answer = revoke(&ProviderConfig { ca_file, ..rfc7009(&url) }).await;
     tokio::task::spawn_blocking(|| task.join()).await.unwrap().unwrap();
@@ -122,14 +140,18 @@ async fn a_wrong_name_or_an_expired_certificate_needs_a_person() {
     }
 }
 
-/// The system's roots are read from `SSL_CERT_FILE`, which belongs to the process: the test runs its second half in a child.
+/// The system's roots are read from `SSL_CERT_FILE`, which belongs to the process: the test runs its second
+/// half in a child.
 #[tokio::test]
 async fn ca_file_replaces_the_roots_of_the_system() {
     const THIS: &str = "tls::ca_file_replaces_the_roots_of_the_system";
     let authority = Authority::new();
     let Some(system) = std::env::var_os("TEST_SYSTEM_AUTHORITY") else {
         let mut child = Command::new(std::env::current_exe().unwrap());
-        child.args(["--exact", THIS]).env("SSL_CERT_FILE", authority.root()).env("TEST_SYSTEM_AUTHORITY", &authority.folder);
+        child
+            .args(["--exact", THIS])
+            .env("SSL_CERT_FILE", authority.root())
+            .env("TEST_SYSTEM_AUTHORITY", &authority.folder);
         let output = tokio::task::spawn_blocking(move || child.output()).await.unwrap().unwrap();
         let printed = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success() && printed.contains("1 passed"), "{printed}");
@@ -137,5 +159,8 @@ async fn ca_file_replaces_the_roots_of_the_system() {
     };
     let system = Authority { folder: system.into() };
     assert_eq!(attempt(system.server("IP:127.0.0.1", 1), None).await.0, Verdict::Done(Proof::Accepted));
-    assert_eq!(attempt(system.server("IP:127.0.0.1", 1), Some(authority.root())).await.0, Verdict::Misconfigured);
+    assert_eq!(
+        attempt(system.server("IP:127.0.0.1", 1), Some(authority.root())).await.0,
+        Verdict::Misconfigured
+    );
 }

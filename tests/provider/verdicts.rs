@@ -1,4 +1,5 @@
-//! Responses over the wire become the answers of the tables; the tables themselves are tested row by row beside each `classify`.
+//! Responses over the wire become the answers of the tables; the tables themselves are tested row by row
+//! beside each `classify`.
 
 use std::time::{Duration, SystemTime};
 
@@ -23,9 +24,17 @@ async fn each_kind_answers_by_its_own_table() {
             r#"{"error":"invalid_token"}"#,
             [Verdict::Done(Proof::AlreadyInvalid), Verdict::Done(Proof::AlreadyInvalid), Verdict::Refused],
         ),
-        (400, r#"{"error":"unsupported_token_type"}"#, [Verdict::Unsupported, Verdict::Unsupported, Verdict::Refused]),
+        (
+            400,
+            r#"{"error":"unsupported_token_type"}"#,
+            [Verdict::Unsupported, Verdict::Unsupported, Verdict::Refused],
+        ),
         (400, r#"{"error":"invalid_request"}"#, [Verdict::Refused; 3]),
-        (401, r#"{"error":"invalid_client"}"#, [Verdict::Doubted, Verdict::Doubted, Verdict::Done(Proof::AlreadyInvalid)]),
+        (
+            401,
+            r#"{"error":"invalid_client"}"#,
+            [Verdict::Doubted, Verdict::Doubted, Verdict::Done(Proof::AlreadyInvalid)],
+        ),
         (403, "", [Verdict::Doubted; 3]),
         (404, "", [Verdict::Doubted; 3]),
         (405, "", [Verdict::Doubted; 3]),
@@ -35,11 +44,19 @@ async fn each_kind_answers_by_its_own_table() {
     ];
     for (status, body, verdicts) in rows {
         let idp = ScriptedIdp::start(move |_| Reply::json(status, body)).await;
-        let kinds = [rfc7009(idp.url()), genauth(idp.url(), GenauthProtocol::Oidc, ClientAuth::SecretPost), baanx(idp.url())];
+        let kinds = [
+            rfc7009(idp.url()),
+            genauth(idp.url(), GenauthProtocol::Oidc, ClientAuth::SecretPost),
+            baanx(idp.url()),
+        ];
         for (config, verdict) in kinds.iter().zip(verdicts) {
             let answer = revoke(config).await;
             assert_eq!((answer.verdict, answer.http_status), (verdict, Some(status)), "{status} {body}");
-            assert_eq!(answer.error.is_none(), matches!(verdict, Verdict::Done(_)) && status != 401, "{status} {body}");
+            assert_eq!(
+                answer.error.is_none(),
+                matches!(verdict, Verdict::Done(_)) && status != 401,
+                "{status} {body}"
+            );
         }
         assert_eq!(idp.ledger().len(), kinds.len());
     }
@@ -54,7 +71,11 @@ async fn retry_after_comes_through_as_seconds_or_as_a_date() {
         let idp = ScriptedIdp::start(move |_| Reply::status(503).header("Retry-After", header.clone())).await;
         let answer = revoke(&rfc7009(idp.url())).await;
         assert_eq!(answer.verdict, Verdict::Transient);
-        assert!(seconds.contains(&answer.retry_after.unwrap().as_secs()), "{value}: {:?}", answer.retry_after);
+        assert!(
+            seconds.contains(&answer.retry_after.unwrap().as_secs()),
+            "{value}: {:?}",
+            answer.retry_after
+        );
     }
 }
 

@@ -61,8 +61,14 @@ async fn a_yes_without_effect_is_contradicted() {
 
 #[tokio::test]
 async fn what_was_inactive_or_not_seen_before_is_accepted_and_no_more() {
-    let nothing: [fn() -> Reply; 6] =
-        [inactive, || Reply::status(404), || Reply::status(403), || Reply::status(503), || Reply::status(200).body("<html>"), Reply::close];
+    let nothing: [fn() -> Reply; 6] = [
+        inactive,
+        || Reply::status(404),
+        || Reply::status(403),
+        || Reply::status(503),
+        || Reply::status(200).body("<html>"),
+        Reply::close,
+    ];
     for before in nothing {
         let answer = between(before, inactive).await;
         assert_eq!((answer.verdict, answer.http_status, answer.error), (ACCEPTED, Some(200), None));
@@ -71,8 +77,10 @@ async fn what_was_inactive_or_not_seen_before_is_accepted_and_no_more() {
 
 #[tokio::test]
 async fn a_first_look_that_takes_too_long_holds_nothing_up() {
-    let idp =
-        ScriptedIdp::start(|request| if request.path == "/revoke" { Reply::json(200, r#"{"error":"x"}"#) } else { Reply::hang() }).await;
+    let idp = ScriptedIdp::start(|request| {
+        if request.path == "/revoke" { Reply::json(200, r#"{"error":"x"}"#) } else { Reply::hang() }
+    })
+    .await;
     let answer = revoke(&verifying(idp.url())).await;
     assert_eq!(answer.verdict, Verdict::Transient);
     assert!(answer.error.unwrap().contains("/revoke answered 200"));
@@ -80,7 +88,9 @@ async fn a_first_look_that_takes_too_long_holds_nothing_up() {
 
 #[tokio::test]
 async fn a_look_that_is_refused_for_good_leaves_the_yes_as_it_is() {
-    for after in [|| Reply::status(403), || Reply::status(404), || Reply::json(400, r#"{"error":"invalid_request"}"#)] {
+    for after in
+        [|| Reply::status(403), || Reply::status(404), || Reply::json(400, r#"{"error":"invalid_request"}"#)]
+    {
         let answer = between(active, after).await;
         assert_eq!((answer.verdict, answer.http_status), (ACCEPTED, Some(200)));
     }
@@ -88,13 +98,20 @@ async fn a_look_that_is_refused_for_good_leaves_the_yes_as_it_is() {
 
 #[tokio::test]
 async fn wrong_credentials_at_introspection_are_for_the_probe_to_judge_and_the_revocation_is_sent() {
-    for denial in
-        [|| Reply::status(401), || Reply::json(401, r#"{"error":"invalid_client"}"#), || Reply::status(400).body("error=invalid_client")]
-    {
+    for denial in [
+        || Reply::status(401),
+        || Reply::json(401, r#"{"error":"invalid_client"}"#),
+        || Reply::status(400).body("error=invalid_client"),
+    ] {
         for (before, after) in [(denial, inactive as fn() -> Reply), (active, denial), (denial, denial)] {
             let answer = between(before, after).await;
             assert_eq!(answer.verdict, Verdict::Doubted);
-            assert!(answer.error.unwrap().starts_with("revocation accepted, not verified: POST http://127.0.0.1:"));
+            assert!(
+                answer
+                    .error
+                    .unwrap()
+                    .starts_with("revocation accepted, not verified: POST http://127.0.0.1:")
+            );
         }
     }
 }
@@ -104,7 +121,9 @@ async fn a_look_that_fails_for_now_is_tried_again_with_the_revocation() {
     for after in [|| Reply::status(503).header("Retry-After", "5"), Reply::close, || Reply::status(200)] {
         let answer = between(active, after).await;
         assert_eq!(answer.verdict, Verdict::Transient);
-        assert!(answer.error.unwrap().starts_with("revocation accepted, not verified: POST http://127.0.0.1:"));
+        assert!(
+            answer.error.unwrap().starts_with("revocation accepted, not verified: POST http://127.0.0.1:")
+        );
     }
 }
 
@@ -120,7 +139,10 @@ async fn a_look_that_is_never_readable_is_told_to_a_person() {
         for attempt in 1..=5 {
             assert!(!provider.is_unreadable(&target), "{bytes} {attempt}");
             let error = provider.revoke(&target).await.error.unwrap();
-            assert!(error.contains("no readable HTTP") && error.contains("a person must look") == (attempt == 5), "{error}");
+            assert!(
+                error.contains("no readable HTTP") && error.contains("a person must look") == (attempt == 5),
+                "{error}"
+            );
         }
         assert!(provider.is_unreadable(&target), "{bytes}");
     }
@@ -128,7 +150,9 @@ async fn a_look_that_is_never_readable_is_told_to_a_person() {
 
 #[tokio::test]
 async fn only_a_yes_is_looked_at_again() {
-    for (status, body) in [(400, r#"{"error":"invalid_token"}"#), (503, ""), (401, ""), (200, r#"{"success":false}"#)] {
+    for (status, body) in
+        [(400, r#"{"error":"invalid_token"}"#), (503, ""), (401, ""), (200, r#"{"success":false}"#)]
+    {
         let idp = ScriptedIdp::start(move |_| Reply::json(status, body)).await;
         revoke(&verifying(idp.url())).await;
         assert_eq!(calls(&idp), ["POST /introspect", "POST /revoke"], "{status}");

@@ -1,13 +1,18 @@
-//! What each kind and authentication method puts on the wire. The GenAuth rows equal what its official SDKs send.
+//! What each kind and authentication method puts on the wire. The GenAuth rows equal what its official SDKs
+//! send.
 
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
-use revocation_worker::config::{BasicEncoding, ClientAuth, GenauthProtocol, KindConfig, ProviderConfig, Rfc7009Config, Verify};
+use revocation_worker::config::{
+    BasicEncoding, ClientAuth, GenauthProtocol, KindConfig, ProviderConfig, Rfc7009Config, Verify,
+};
 use revocation_worker::outcome::{Proof, Verdict};
 use revocation_worker::target::{Selector, Target, TokenTypeHint};
 
 use crate::scripted_idp::{Reply, Request, ScriptedIdp};
-use crate::settings::{TOKEN, baanx, client, config, genauth, oauth_server, provider, rfc7009, target, token};
+use crate::settings::{
+    TOKEN, baanx, client, config, genauth, oauth_server, provider, rfc7009, target, token,
+};
 
 /// The one request that an attempt at `target` makes; `kind` gets the provider's URL.
 async fn request(kind: impl Fn(&str) -> ProviderConfig, target: &Target) -> Request {
@@ -25,7 +30,12 @@ async fn request(kind: impl Fn(&str) -> ProviderConfig, target: &Target) -> Requ
 
 fn server(base: &str, auth: ClientAuth, basic_encoding: BasicEncoding) -> ProviderConfig {
     let revocation_endpoint = Some(format!("{base}/oauth2/revoke?tenant=a"));
-    config(KindConfig::Rfc7009(Rfc7009Config { revocation_endpoint, client: client(auth), basic_encoding, ..oauth_server() }))
+    config(KindConfig::Rfc7009(Rfc7009Config {
+        revocation_endpoint,
+        client: client(auth),
+        basic_encoding,
+        ..oauth_server()
+    }))
 }
 
 const POST_FORM: &str = "client_id=APP%2FID&client_secret=s%25c%3A%2B%2F%3D&token=tok%2B%2F%3D1";
@@ -76,9 +86,16 @@ async fn genauth_sends_what_its_sdks_send() {
         (ClientAuth::SecretBasic, BASIC_FORM, Some(BASIC_RAW)),
         (ClientAuth::None, NONE_FORM, None),
     ];
-    for (protocol, path) in [(GenauthProtocol::Oidc, "/oidc/token/revocation"), (GenauthProtocol::Oauth, "/oauth/token/revocation")] {
+    for (protocol, path) in [
+        (GenauthProtocol::Oidc, "/oidc/token/revocation"),
+        (GenauthProtocol::Oauth, "/oauth/token/revocation"),
+    ] {
         for (auth, form, authorization) in auths {
-            let sent = request(|base| genauth(base, protocol, auth), &token(TOKEN, Some(TokenTypeHint::RefreshToken))).await;
+            let sent = request(
+                |base| genauth(base, protocol, auth),
+                &token(TOKEN, Some(TokenTypeHint::RefreshToken)),
+            )
+            .await;
             assert_eq!((sent.method.as_str(), sent.path.as_str()), ("POST", path));
             assert_eq!((sent.body.as_str(), sent.header("authorization")), (form, authorization));
         }
@@ -87,7 +104,11 @@ async fn genauth_sends_what_its_sdks_send() {
 
 #[tokio::test]
 async fn a_slash_at_the_end_of_a_base_url_changes_nothing() {
-    let sent = request(|base| genauth(&format!("{base}/"), GenauthProtocol::Oidc, ClientAuth::None), &token(TOKEN, None)).await;
+    let sent = request(
+        |base| genauth(&format!("{base}/"), GenauthProtocol::Oidc, ClientAuth::None),
+        &token(TOKEN, None),
+    )
+    .await;
     assert_eq!(sent.path, "/oidc/token/revocation");
 }
 
@@ -134,7 +155,9 @@ async fn a_token_that_cannot_stand_in_a_header_is_never_sent() {
 #[tokio::test]
 async fn other_kinds_of_targets_are_unsupported_without_a_call() {
     let idp = ScriptedIdp::start(|_| Reply::status(200)).await;
-    for config in [rfc7009(idp.url()), genauth(idp.url(), GenauthProtocol::Oidc, ClientAuth::None), baanx(idp.url())] {
+    for config in
+        [rfc7009(idp.url()), genauth(idp.url(), GenauthProtocol::Oidc, ClientAuth::None), baanx(idp.url())]
+    {
         let provider = provider(&config);
         assert!(provider.supports(&token(TOKEN, None)));
         for selector in [Selector::Session, Selector::Subject, Selector::Client, Selector::Issuer] {
@@ -150,14 +173,19 @@ async fn other_kinds_of_targets_are_unsupported_without_a_call() {
 async fn introspection_gets_the_same_client_authentication() {
     let revoked = AtomicBool::new(false);
     let idp = ScriptedIdp::start(move |request| match request.path.as_str() {
-        "/oauth/token/introspection" => Reply::json(200, format!(r#"{{"active":{}}}"#, !revoked.load(SeqCst))),
+        "/oauth/token/introspection" => {
+            Reply::json(200, format!(r#"{{"active":{}}}"#, !revoked.load(SeqCst)))
+        }
         _ => {
             revoked.store(true, SeqCst);
             Reply::status(200)
         }
     })
     .await;
-    let config = ProviderConfig { verify: Verify::Introspect, ..genauth(idp.url(), GenauthProtocol::Oauth, ClientAuth::SecretBasic) };
+    let config = ProviderConfig {
+        verify: Verify::Introspect,
+        ..genauth(idp.url(), GenauthProtocol::Oauth, ClientAuth::SecretBasic)
+    };
     let answer = provider(&config).revoke(&token(TOKEN, Some(TokenTypeHint::AccessToken))).await;
     assert_eq!(answer.verdict, Verdict::Done(Proof::Verified));
     let ledger = idp.ledger();

@@ -1,4 +1,5 @@
-//! A small identity provider that does what a test scripts, on a raw TCP socket, so that it can misbehave in ways no HTTP library allows.
+//! A small identity provider that does what a test scripts, on a raw TCP socket, so that it can misbehave in
+//! ways no HTTP library allows.
 //!
 //! ```ignore
 //! let idp = ScriptedIdp::start(|request| match request.path.as_str() {
@@ -188,11 +189,18 @@ async fn accept(listener: TcpListener, handler: Arc<Handler>, ledger: Arc<Mutex<
     }
 }
 
-async fn serve(mut stream: TcpStream, connection: usize, handler: Arc<Handler>, ledger: Arc<Mutex<Vec<Request>>>) {
+async fn serve(
+    mut stream: TcpStream,
+    connection: usize,
+    handler: Arc<Handler>,
+    ledger: Arc<Mutex<Vec<Request>>>,
+) {
     while let Some(request) = request::read(&mut stream, connection).await {
         ledger.lock().expect("no panic holds it").push(request.clone());
         let reply = handler(&request);
-        if send(&mut stream, &reply).await.is_err() || !matches!(reply.manner, Manner::Complete | Manner::SlowBody(_) | Manner::Raw) {
+        if send(&mut stream, &reply).await.is_err()
+            || !matches!(reply.manner, Manner::Complete | Manner::SlowBody(_) | Manner::Raw)
+        {
             return;
         }
     }

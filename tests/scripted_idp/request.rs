@@ -26,7 +26,9 @@ impl Request {
 
     /// The first form field of this name, decoded.
     pub(crate) fn field(&self, name: &str) -> Option<String> {
-        url::form_urlencoded::parse(self.body.as_bytes()).find(|(field, _)| field == name).map(|(_, value)| value.into_owned())
+        url::form_urlencoded::parse(self.body.as_bytes())
+            .find(|(field, _)| field == name)
+            .map(|(_, value)| value.into_owned())
     }
 }
 
@@ -60,7 +62,9 @@ fn parse_head(head: &str, connection: usize) -> Option<Request> {
     let mut lines = head.split("\r\n");
     let mut words = lines.next()?.split(' ');
     let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
-    let headers =
-        lines.filter_map(|line| line.split_once(':')).map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned())).collect();
+    let headers = lines
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
+        .collect();
     Some(Request { method, path, headers, body: String::new(), connection })
 }

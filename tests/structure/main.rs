@@ -51,24 +51,35 @@ const IMPORTS: [(&str, &[&str]); 6] = [
 /// Modules whose times are on record, in messages or decide something.
 const TIMED: [&str; 7] = ["broker", "event", "http", "invalidation", "provider", "store", "worker"];
 
-/// Waiting in tests is for a thing, never for a time. The scripted provider's slow answers are what is tested.
+/// Waiting in tests is for a thing, never for a time. The scripted provider's slow answers are what is
+/// tested.
 const MAY_SLEEP: [&str; 1] = ["tests/scripted_idp/mod.rs"];
 
 #[test]
 fn only_its_adapter_names_a_library() {
     for (library, folders) in ADAPTERS {
-        let foreign = files("src", "rs").into_iter().filter(|file| !folders.iter().any(|folder| file.path.starts_with(folder)));
-        let found: Vec<_> =
-            foreign.flat_map(|file| [file.uses(&format!("{library}::")), file.uses(&format!("use {library}"))].concat()).collect();
+        let foreign = files("src", "rs")
+            .into_iter()
+            .filter(|file| !folders.iter().any(|folder| file.path.starts_with(folder)));
+        let found: Vec<_> = foreign
+            .flat_map(|file| {
+                [file.uses(&format!("{library}::")), file.uses(&format!("use {library}"))].concat()
+            })
+            .collect();
         assert_none(&format!("{library} is for {} alone", folders.join(" and ")), found);
     }
 }
 
 #[test]
 fn pure_modules_import_each_other_only() {
-    for file in files("src", "rs").iter().filter(|file| file.module().is_some_and(|module| PURE.contains(&module))) {
+    for file in
+        files("src", "rs").iter().filter(|file| file.module().is_some_and(|module| PURE.contains(&module)))
+    {
         let foreign = file.imports().into_iter().filter(|(module, _)| !PURE.contains(&module.as_str()));
-        assert_none("a pure module imports what is not pure", foreign.map(|(module, place)| format!("{place} {module}")).collect());
+        assert_none(
+            "a pure module imports what is not pure",
+            foreign.map(|(module, place)| format!("{place} {module}")).collect(),
+        );
         let libraries = IMPURE_LIBRARIES.iter().flat_map(|library| file.uses(&format!("{library}::")));
         assert_none("a pure module uses a library with I/O", libraries.collect());
     }
@@ -77,19 +88,26 @@ fn pure_modules_import_each_other_only() {
 #[test]
 fn adapters_know_nothing_of_each_other() {
     for (module, others) in IMPORTS {
-        let of_it: Vec<_> = files("src", "rs").into_iter().filter(|file| file.module() == Some(module)).collect();
+        let of_it: Vec<_> =
+            files("src", "rs").into_iter().filter(|file| file.module() == Some(module)).collect();
         assert!(!of_it.is_empty(), "there is no module {module}");
         let imports = of_it.iter().flat_map(File::imports);
-        let foreign =
-            imports.filter(|(import, _)| import != module && !PURE.contains(&import.as_str()) && !others.contains(&import.as_str()));
-        assert_none(&format!("{module} imports more than it may"), foreign.map(|(import, place)| format!("{place} {import}")).collect());
+        let foreign = imports.filter(|(import, _)| {
+            import != module && !PURE.contains(&import.as_str()) && !others.contains(&import.as_str())
+        });
+        assert_none(
+            &format!("{module} imports more than it may"),
+            foreign.map(|(import, place)| format!("{place} {import}")).collect(),
+        );
     }
 }
 
 /// A worker's own clock may be wrong: times are the database's.
 #[test]
 fn only_the_clock_asks_what_time_it_is() {
-    let asking = files("src", "rs").into_iter().filter(|file| file.module().is_some_and(|module| TIMED.contains(&module)));
+    let asking = files("src", "rs")
+        .into_iter()
+        .filter(|file| file.module().is_some_and(|module| TIMED.contains(&module)));
     let found = asking.flat_map(|file| [file.uses("now_utc"), file.uses("SystemTime::now")].concat());
     assert_none("a time that is not the clock's", found.collect());
 }
@@ -97,27 +115,43 @@ fn only_the_clock_asks_what_time_it_is() {
 #[test]
 fn tests_wait_for_things_not_for_time() {
     let folders = ["tests"].into_iter().chain(verifier_folders(&["tests"]));
-    let tests = folders.flat_map(|folder| files(folder, "rs")).filter(|file| !MAY_SLEEP.contains(&file.path.as_str()));
+    let tests = folders
+        .flat_map(|folder| files(folder, "rs"))
+        .filter(|file| !MAY_SLEEP.contains(&file.path.as_str()));
     let sources = ["src", "verifier/src"].into_iter().flat_map(|folder| files(folder, "rs"));
     let unit_tests = sources.filter(|file| file.path.contains("tests"));
     assert_none(
         "a test sleeps",
-        tests.chain(unit_tests).flat_map(|file| [file.uses("sleep"), file.uses("sleep_until")].concat()).collect(),
+        tests
+            .chain(unit_tests)
+            .flat_map(|file| [file.uses("sleep"), file.uses("sleep_until")].concat())
+            .collect(),
     );
 }
 
 #[test]
 fn lints_are_expected_with_a_reason_never_allowed() {
-    assert_none("a lint is allowed", rust().iter().flat_map(|file| [file.uses("#[allow"), file.uses("#![allow")].concat()).collect());
+    assert_none(
+        "a lint is allowed",
+        rust().iter().flat_map(|file| [file.uses("#[allow"), file.uses("#![allow")].concat()).collect(),
+    );
 }
 
 #[test]
 fn files_are_short_and_named_by_the_domain() {
     let long = rust().into_iter().filter(|file| file.text.lines().count() >= LONGEST_FILE);
-    assert_none("too long", long.map(|file| format!("{}: {} lines", file.path, file.text.lines().count())).collect());
-    let vague = ["utils", "util", "common", "helpers", "helper", "types", "manager", "misc", "new", "old", "v2"];
-    let named_vaguely = |path: &str| path.split('/').any(|part| vague.contains(&part.trim_end_matches(".rs")));
-    assert_none("a name that says nothing", rust().into_iter().map(|file| file.path).filter(|path| named_vaguely(path)).collect());
+    assert_none(
+        "too long",
+        long.map(|file| format!("{}: {} lines", file.path, file.text.lines().count())).collect(),
+    );
+    let vague =
+        ["utils", "util", "common", "helpers", "helper", "types", "manager", "misc", "new", "old", "v2"];
+    let named_vaguely =
+        |path: &str| path.split('/').any(|part| vague.contains(&part.trim_end_matches(".rs")));
+    assert_none(
+        "a name that says nothing",
+        rust().into_iter().map(|file| file.path).filter(|path| named_vaguely(path)).collect(),
+    );
 }
 
 #[test]
@@ -142,11 +176,22 @@ fn no_text_names_a_machine_or_an_unfinished_thing() {
         texts.push(File { path: name.to_owned(), text: fs::read_to_string(path).expect("read a file") });
     }
     // In two parts, so that this file does not find itself.
-    let machine = [["/wo", "rk/"], ["/ro", "ot/"], ["/Us", "ers/"], ["local", "host:3000"], ["TO", "DO"], ["FIX", "ME"], ["XX", "X"]]
-        .map(|parts| parts.concat());
+    let machine = [
+        ["/wo", "rk/"],
+        ["/ro", "ot/"],
+        ["/Us", "ers/"],
+        ["local", "host:3000"],
+        ["TO", "DO"],
+        ["FIX", "ME"],
+        ["XX", "X"],
+    ]
+    .map(|parts| parts.concat());
     let found = texts.iter().flat_map(|file| {
         let named = |line: &str| machine.iter().any(|word| line.contains(word.as_str()));
-        (1..).zip(file.text.lines()).filter(move |(_, line)| named(line)).map(|(number, _): (usize, _)| format!("{}:{number}", file.path))
+        (1..)
+            .zip(file.text.lines())
+            .filter(move |(_, line)| named(line))
+            .map(|(number, _): (usize, _)| format!("{}:{number}", file.path))
     });
     assert_none("a machine's path or an unfinished thing", found.collect());
 }
@@ -155,14 +200,22 @@ fn no_text_names_a_machine_or_an_unfinished_thing() {
 fn each_dependency_says_what_it_is_for_and_is_used() {
     let of_verifier: Vec<_> = rust().into_iter().filter(|file| file.path.starts_with("verifier/")).collect();
     let of_worker: Vec<_> = rust().into_iter().filter(|file| !file.path.starts_with("verifier/")).collect();
-    let (root, verifier) = (dependencies(&manifest("Cargo.toml")), dependencies(&manifest("verifier/Cargo.toml")));
+    let (root, verifier) =
+        (dependencies(&manifest("Cargo.toml")), dependencies(&manifest("verifier/Cargo.toml")));
     assert!(root.len() > 30 && verifier.len() > 10, "the dependencies were found");
     for dependency in root.iter().chain(&verifier) {
-        assert!(dependency.is_explained(), "{} has no comment above it that says what it is for", dependency.name);
+        assert!(
+            dependency.is_explained(),
+            "{} has no comment above it that says what it is for",
+            dependency.name
+        );
     }
     let shared = root.iter().filter(|dependency| dependency.section == "[workspace.dependencies]");
     for dependency in shared {
-        let users = root.iter().chain(&verifier).filter(|other| other.name == dependency.name && other.line.contains("workspace = true"));
+        let users = root
+            .iter()
+            .chain(&verifier)
+            .filter(|other| other.name == dependency.name && other.line.contains("workspace = true"));
         assert!(users.count() > 0, "{} is not used by any crate", dependency.name);
     }
     for dependency in root.iter().filter(|dependency| dependency.section != "[workspace.dependencies]") {
@@ -192,18 +245,27 @@ fn the_verifier_stays_small() {
         "tracing",
         "uuid",
     ];
-    let optional = ["http-body-util", "humantime", "hyper", "hyper-util", "prometheus-client", "tracing-subscriber"];
+    let optional =
+        ["http-body-util", "humantime", "hyper", "hyper-util", "prometheus-client", "tracing-subscriber"];
     for dependency in dependencies(&manifest("verifier/Cargo.toml")) {
         let allowed: &[&str] = match dependency.section.as_str() {
             "[dev-dependencies]" => continue,
             _ if dependency.line.contains("optional = true") => &optional,
             _ => &embedded,
         };
-        assert!(allowed.contains(&dependency.name.as_str()), "{} must not come with the verifier: {}", dependency.name, dependency.line);
+        assert!(
+            allowed.contains(&dependency.name.as_str()),
+            "{} must not come with the verifier: {}",
+            dependency.name,
+            dependency.line
+        );
     }
     let worker = dependencies(&manifest("Cargo.toml"));
     let mut embeds = worker.iter().filter(|dependency| dependency.name == "revocation-verifier");
-    assert!(embeds.all(|dependency| dependency.line.contains("default-features = false")), "the worker does not take the gate");
+    assert!(
+        embeds.all(|dependency| dependency.line.contains("default-features = false")),
+        "the worker does not take the gate"
+    );
 }
 
 #[test]
@@ -219,15 +281,19 @@ fn the_searches_above_find_what_they_look_for() {
     ] {
         assert_eq!(file(text).uses(word), ["src/event/x.rs:1"], "{text}");
     }
-    for (text, word) in
-        [("// lapin::Channel", "lapin::"), ("\"lapin::Channel\"", "lapin::"), ("my_lapin::Channel", "lapin::"), ("sleepy", "sleep")]
-    {
+    for (text, word) in [
+        ("// lapin::Channel", "lapin::"),
+        ("\"lapin::Channel\"", "lapin::"),
+        ("my_lapin::Channel", "lapin::"),
+        ("sleepy", "sleep"),
+    ] {
         assert_eq!(file(text).uses(word), [""; 0], "{text}");
     }
-    let imports: Vec<_> = file("use crate::{store::Store, worker};\npub(in crate::app) fn f(x: crate::cli::X) {}")
-        .imports()
-        .into_iter()
-        .map(|(module, _)| module)
-        .collect();
+    let imports: Vec<_> =
+        file("use crate::{store::Store, worker};\npub(in crate::app) fn f(x: crate::cli::X) {}")
+            .imports()
+            .into_iter()
+            .map(|(module, _)| module)
+            .collect();
     assert_eq!(imports, ["store", "worker", "app", "cli"]);
 }

@@ -18,7 +18,10 @@ pub(crate) fn files(folder: &str, extension: &str) -> Vec<File> {
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|given| given == extension) {
-                found.push(File { path: relative(root, &path), text: fs::read_to_string(&path).expect("read a file") });
+                found.push(File {
+                    path: relative(root, &path),
+                    text: fs::read_to_string(&path).expect("read a file"),
+                });
             }
         }
     }
@@ -33,14 +36,20 @@ pub(crate) fn relative(root: &Path, path: &Path) -> String {
 /// The sources of the worker and of the verifier, which need not have every folder.
 pub(crate) fn rust() -> Vec<File> {
     let of_verifier = verifier_folders(&["src", "tests", "examples", "benches"]);
-    ["src", "tests", "benches"].into_iter().chain(of_verifier).flat_map(|folder| files(folder, "rs")).collect()
+    ["src", "tests", "benches"]
+        .into_iter()
+        .chain(of_verifier)
+        .flat_map(|folder| files(folder, "rs"))
+        .collect()
 }
 
 /// Those of the verifier's folders that are there.
 pub(crate) fn verifier_folders(names: &[&str]) -> Vec<&'static str> {
     let all = ["verifier/src", "verifier/tests", "verifier/examples", "verifier/benches"];
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    all.into_iter().filter(|folder| names.iter().any(|name| folder.ends_with(name)) && root.join(folder).is_dir()).collect()
+    all.into_iter()
+        .filter(|folder| names.iter().any(|name| folder.ends_with(name)) && root.join(folder).is_dir())
+        .collect()
 }
 
 pub(crate) fn manifest(path: &str) -> String {
@@ -65,7 +74,12 @@ pub(crate) fn dependencies(manifest: &str) -> Vec<Dependency> {
             && let Some((name, _)) = line.split_once(" = ")
         {
             let name = name.trim_end_matches(".workspace").to_owned();
-            found.push(Dependency { section: section.to_owned(), name, line: line.to_owned(), before: before.to_owned() });
+            found.push(Dependency {
+                section: section.to_owned(),
+                name,
+                line: line.to_owned(),
+                before: before.to_owned(),
+            });
         }
         before = line;
     }
@@ -73,7 +87,8 @@ pub(crate) fn dependencies(manifest: &str) -> Vec<Dependency> {
 }
 
 impl Dependency {
-    /// What it is for stands at the workspace's line already, unless this line is about a part of the crate only.
+    /// What it is for stands at the workspace's line already, unless this line is about a part of the crate
+    /// only.
     pub(crate) fn is_explained(&self) -> bool {
         let inherited = self.line.contains("workspace = true") && !self.line.contains("optional = true");
         inherited || (self.before.starts_with("# ") && self.before.len() > 5)
@@ -81,7 +96,9 @@ impl Dependency {
 
     pub(crate) fn is_used(&self, sources: &[File]) -> bool {
         let word = self.name.replace('-', "_");
-        sources.iter().any(|file| !file.uses(&format!("{word}::")).is_empty() || file.text.contains(&format!("use {word}")))
+        sources.iter().any(|file| {
+            !file.uses(&format!("{word}::")).is_empty() || file.text.contains(&format!("use {word}"))
+        })
     }
 }
 
@@ -109,7 +126,10 @@ impl File {
                 !is_inside(before) && (open_ended || !is_inside(after))
             })
         };
-        self.code().filter(|(_, line)| has(line)).map(|(number, _)| format!("{}:{number}", self.path)).collect()
+        self.code()
+            .filter(|(_, line)| has(line))
+            .map(|(number, _)| format!("{}:{number}", self.path))
+            .collect()
     }
 
     /// The modules of this crate that it names.
@@ -117,9 +137,14 @@ impl File {
         let mut found = Vec::new();
         for (number, line) in self.code() {
             for part in line.split("crate::").skip(1) {
-                let names = part.strip_prefix('{').map_or(part, |list| list.split('}').next().unwrap_or_default());
+                let names =
+                    part.strip_prefix('{').map_or(part, |list| list.split('}').next().unwrap_or_default());
                 for name in if part.starts_with('{') { names.split(',').collect() } else { vec![names] } {
-                    let module = name.trim().split(|c: char| !(c.is_alphanumeric() || c == '_')).next().unwrap_or_default();
+                    let module = name
+                        .trim()
+                        .split(|c: char| !(c.is_alphanumeric() || c == '_'))
+                        .next()
+                        .unwrap_or_default();
                     found.push((module.to_owned(), format!("{}:{number}", self.path)));
                 }
             }

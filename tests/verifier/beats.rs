@@ -16,7 +16,8 @@ async fn is_fresh(denylist: &Denylist) {
 }
 
 async fn is_behind(denylist: &Denylist) {
-    eventually("it is behind", async || (denylist.staleness() == Some(Staleness::Behind)).then_some(())).await;
+    eventually("it is behind", async || (denylist.staleness() == Some(Staleness::Behind)).then_some(()))
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -54,8 +55,9 @@ async fn a_heartbeat_that_names_nothing_counts_in_the_log_alone() {
     let source = Source::declare_apart(&stage.amqp_url).await;
     let denylist = verifier(&stage.amqp_url, StalenessPolicy::FailClosed);
     denylist.ready().await;
-    let silent =
-        eventually("it goes on being silent", async || (denylist.staleness() == Some(Staleness::Silent)).then_some(Instant::now()));
+    let silent = eventually("it goes on being silent", async || {
+        (denylist.staleness() == Some(Staleness::Silent)).then_some(Instant::now())
+    });
     source.beating(silent).await;
     for _ in 0..5 {
         source.beat().await;
@@ -65,7 +67,8 @@ async fn a_heartbeat_that_names_nothing_counts_in_the_log_alone() {
     source.beating(is_fresh(&denylist)).await;
 }
 
-/// A worker's log is unbound while something is published; returns the verifier, and the token that it cannot know.
+/// A worker's log is unbound while something is published; returns the verifier, and the token that it cannot
+/// know.
 async fn unbound(stage: &Stage, worker: &Setup) -> (Denylist, crate::harness::Worker, String) {
     assert!(worker.start().await.stop().await.success(), "everything is declared");
     let running = worker.clone().set("REVOCATION__AMQP__DECLARE", "false").start().await;
@@ -90,7 +93,10 @@ async fn a_log_that_receives_nothing_is_noticed_once_something_was_published() {
     let (denylist, _worker, access) = unbound(&stage, &stage.worker("http://127.0.0.1:9/revoke")).await;
     let source = Source::attach(&stage.amqp_url).await;
     source.bind(STREAM, EXCHANGE, MARK_KEY).await;
-    eventually("what came meanwhile is missed", async || (denylist.staleness() == Some(Staleness::Truncated)).then_some(())).await;
+    eventually("what came meanwhile is missed", async || {
+        (denylist.staleness() == Some(Staleness::Truncated)).then_some(())
+    })
+    .await;
     assert!(!denylist.check(&TokenView::bearer(&access)).is_accepted());
 }
 
@@ -119,8 +125,10 @@ async fn without_the_right_to_read_heartbeats_it_is_stale_unless_they_are_in_the
     let worker = stage.worker("http://127.0.0.1:9/revoke");
     let mut running = worker.start().await;
     let operator = Operator::of(&stage).await;
-    let old = json!({ "configure": "^$", "write": "^auth\\.verifiers$", "read": "^auth\\.invalidations\\.log$" });
-    let denylist = verifier(&operator.add_limited_user(&stage, "old", old).await, StalenessPolicy::FailClosed);
+    let old =
+        json!({ "configure": "^$", "write": "^auth\\.verifiers$", "read": "^auth\\.invalidations\\.log$" });
+    let denylist =
+        verifier(&operator.add_limited_user(&stage, "old", old).await, StalenessPolicy::FailClosed);
     denylist.ready().await;
     let all = verifier(&stage.amqp_url, StalenessPolicy::FailClosed);
     is_fresh(&all).await;

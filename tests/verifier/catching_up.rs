@@ -17,7 +17,8 @@ fn missed() -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_missed_is_caught_up_with_entry_by_entry() {
     let stage = Stage::new().await;
-    let (source, door, missed) = (Source::declare(&stage.amqp_url, None).await, Door::before(&stage.amqp_url).await, missed());
+    let (source, door, missed) =
+        (Source::declare(&stage.amqp_url, None).await, Door::before(&stage.amqp_url).await, missed());
     let steady = verifier(&stage.amqp_url, StalenessPolicy::FailClosed);
     let interrupted = verifier(&door.url(&stage.amqp_url), StalenessPolicy::FailClosed);
     source.deny(denials(&tokens("before", 100))).await;
@@ -42,7 +43,9 @@ async fn what_was_missed_is_caught_up_with_entry_by_entry() {
 
     door.open();
     source.beating(holds(&interrupted, 101 + missed)).await;
-    source.beating(eventually("it is up to date", async || interrupted.staleness().is_none().then_some(()))).await;
+    source
+        .beating(eventually("it is up to date", async || interrupted.staleness().is_none().then_some(())))
+        .await;
     let late = verifier(&stage.amqp_url, StalenessPolicy::FailClosed);
     late.ready().await;
     let all = steady.contents();

@@ -30,7 +30,8 @@ impl Door {
         let passes = passing.clone();
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let (way, pass_through) = (passes.clone(), pass(client, server.clone(), door.subscribe(), stuck.subscribe()));
+                let (way, pass_through) =
+                    (passes.clone(), pass(client, server.clone(), door.subscribe(), stuck.subscribe()));
                 tokio::spawn(async move {
                     pass_through.await;
                     drop(way);
@@ -75,11 +76,19 @@ impl Drop for Door {
     }
 }
 
-async fn pass(client: TcpStream, server: String, mut is_open: watch::Receiver<bool>, is_stuck: watch::Receiver<bool>) {
+async fn pass(
+    client: TcpStream,
+    server: String,
+    mut is_open: watch::Receiver<bool>,
+    is_stuck: watch::Receiver<bool>,
+) {
     let through = async {
         let server = TcpStream::connect(server).await?;
         let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
-        tokio::try_join!(carry(from_client, to_server, is_stuck.clone()), carry(from_server, to_client, is_stuck))
+        tokio::try_join!(
+            carry(from_client, to_server, is_stuck.clone()),
+            carry(from_server, to_client, is_stuck)
+        )
     };
     tokio::select! {
         _ = through => {}
@@ -87,7 +96,11 @@ async fn pass(client: TcpStream, server: String, mut is_open: watch::Receiver<bo
     }
 }
 
-async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut is_stuck: watch::Receiver<bool>) -> std::io::Result<()> {
+async fn carry(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    mut is_stuck: watch::Receiver<bool>,
+) -> std::io::Result<()> {
     let mut buffer = vec![0; 4096];
     loop {
         let count = from.read(&mut buffer).await?;

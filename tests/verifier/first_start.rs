@@ -44,7 +44,10 @@ async fn whoever_waits_for_the_first_worker_is_up_to_date_soon_after_it() {
         prepare(&stage, there).await;
         let waits = verifier(&stage.amqp_url, StalenessPolicy::FailClosed);
         match there {
-            There::Nothing => eventually("it has tried often", async || (waits.figures().disconnects >= 7).then_some(())).await,
+            There::Nothing => {
+                eventually("it has tried often", async || (waits.figures().disconnects >= 7).then_some(()))
+                    .await
+            }
             There::EmptyStreams | There::NoHeartbeats => waits.ready().await,
         }
         let _worker = stage.worker("http://127.0.0.1:9/revoke").start().await;

@@ -1,4 +1,5 @@
-//! The gate behind a real nginx, configured by docs/nginx.conf: a service in any language refuses what was revoked.
+//! The gate behind a real nginx, configured by docs/nginx.conf: a service in any language refuses what was
+//! revoked.
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
@@ -25,7 +26,11 @@ pub(crate) struct Gate {
 
 impl Gate {
     pub(crate) fn start(stage: &Stage, policy: &str) -> Self {
-        let address = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("its address").to_string();
+        let address = TcpListener::bind("127.0.0.1:0")
+            .expect("a free port")
+            .local_addr()
+            .expect("its address")
+            .to_string();
         let settings = Settings::from_environment([
             ("AMQP_URL", stage.amqp_url.as_str()),
             ("GATE_SERVICE", "shop-api"),
@@ -49,7 +54,12 @@ impl Gate {
     }
 
     pub(crate) async fn metrics(&self) -> String {
-        reqwest::get(format!("http://{}/metrics", self.address)).await.expect("ask the gate").text().await.expect("its metrics")
+        reqwest::get(format!("http://{}/metrics", self.address))
+            .await
+            .expect("ask the gate")
+            .text()
+            .await
+            .expect("its metrics")
     }
 
     pub(crate) async fn stop(mut self) {
@@ -83,7 +93,10 @@ impl Front {
     }
 
     async fn post(&self, token: &str) -> Response {
-        let request = reqwest::Client::new().post(format!("{}/orders?page=1", self.nginx.url())).bearer_auth(token).body("an order");
+        let request = reqwest::Client::new()
+            .post(format!("{}/orders?page=1", self.nginx.url()))
+            .bearer_auth(token)
+            .body("an order");
         request.send().await.expect("ask nginx")
     }
 }
@@ -96,7 +109,11 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Vec<&'a str> {
 fn assert_refused(answer: &Response, verdict: &str, why: &str) {
     assert_eq!(answer.status(), 401);
     let challenge = format!("Bearer realm=\"shop\", error=\"invalid_token\", error_description=\"{why}\"");
-    assert_eq!(header(answer.headers(), "www-authenticate"), [challenge], "one challenge, as the gate wrote it");
+    assert_eq!(
+        header(answer.headers(), "www-authenticate"),
+        [challenge],
+        "one challenge, as the gate wrote it"
+    );
     assert_eq!(header(answer.headers(), "x-revocation-verdict"), [verdict]);
 }
 
@@ -115,7 +132,10 @@ async fn a_service_behind_nginx_refuses_a_token_soon_after_its_logout() {
 
     for token in [&revoked, &other] {
         let answer = front.post(token).await;
-        assert_eq!((answer.status().as_u16(), header(answer.headers(), "x-revocation-verdict")), (200, vec!["allowed"]));
+        assert_eq!(
+            (answer.status().as_u16(), header(answer.headers(), "x-revocation-verdict")),
+            (200, vec!["allowed"])
+        );
     }
     App::connect(&stage.amqp_url).await.publish(&logout("1", &revoked, &refresh)).await;
     let published = Instant::now();
@@ -131,7 +151,12 @@ async fn a_service_behind_nginx_refuses_a_token_soon_after_its_logout() {
     let last = front.service.ledger().pop().expect("requests");
     assert_eq!((last.path.as_str(), last.body.as_str()), ("/orders?page=1", "an order"));
     let metrics = gate.metrics().await;
-    for line in ["checks_total{verdict=\"denied\"} 1", "entries 2", "stale{reason=\"silent\"} 0", "policy{policy=\"fail_closed\"} 1"] {
+    for line in [
+        "checks_total{verdict=\"denied\"} 1",
+        "entries 2",
+        "stale{reason=\"silent\"} 0",
+        "policy{policy=\"fail_closed\"} 1",
+    ] {
         assert!(metrics.contains(&format!("\nrevocation_verifier_{line}\n")), "{line}:\n{metrics}");
     }
     gate.stop().await;
@@ -147,7 +172,10 @@ async fn without_a_worker_the_gate_is_not_ready_and_each_policy_does_what_it_say
     let (strict, lenient) = (Front::before(&closed).await, Front::before(&open).await);
     let (token, revoked) = (canary_token(), canary_token());
     App::connect(&stage.amqp_url).await.publish(&logout("1", &revoked, &canary_token())).await;
-    eventually("the lenient service refuses it", async || (lenient.post(&revoked).await.status() == 401).then_some(())).await;
+    eventually("the lenient service refuses it", async || {
+        (lenient.post(&revoked).await.status() == 401).then_some(())
+    })
+    .await;
     assert_eq!(strict.post(&token).await.status(), 200);
 
     assert!(worker.stop().await.success());
@@ -155,7 +183,10 @@ async fn without_a_worker_the_gate_is_not_ready_and_each_policy_does_what_it_say
     open.wait_for_readiness(503, "stale: silent").await;
     assert_refused(&strict.post(&token).await, "stale_refused", "revocation cannot be checked at the moment");
     let answer = lenient.post(&token).await;
-    assert_eq!((answer.status().as_u16(), header(answer.headers(), "x-revocation-verdict")), (200, vec!["stale_accepted"]));
+    assert_eq!(
+        (answer.status().as_u16(), header(answer.headers(), "x-revocation-verdict")),
+        (200, vec!["stale_accepted"])
+    );
     assert_refused(&lenient.post(&revoked).await, "denied", "the token was revoked");
 
     let _worker = stage.worker(&format!("{}/revoke", idp.url())).start().await;
@@ -172,13 +203,19 @@ async fn what_is_no_bearer_token_gets_no_further_than_nginx() {
     let front = Front::before(&gate).await;
     let bare = r#"Bearer realm="shop""#;
     let malformed = r#"Bearer realm="shop", error="invalid_request", error_description="the token has characters that no token has""#;
-    for (value, challenge) in [(None, bare), (Some("Basic c2hvcDpz"), bare), (Some("Bearer two words"), malformed)] {
+    for (value, challenge) in
+        [(None, bare), (Some("Basic c2hvcDpz"), bare), (Some("Bearer two words"), malformed)]
+    {
         let mut request = reqwest::Client::new().get(front.nginx.url());
         if let Some(value) = value {
             request = request.header(AUTHORIZATION, value);
         }
         let answer = request.send().await.expect("ask nginx");
-        assert_eq!((answer.status().as_u16(), header(answer.headers(), "www-authenticate")), (401, vec![challenge]), "{value:?}");
+        assert_eq!(
+            (answer.status().as_u16(), header(answer.headers(), "www-authenticate")),
+            (401, vec![challenge]),
+            "{value:?}"
+        );
         assert_eq!(header(answer.headers(), "x-revocation-verdict"), ["unauthenticated"]);
     }
     assert!(front.service.ledger().is_empty(), "nothing reached the service");

@@ -56,13 +56,20 @@ async fn pass(client: TcpStream, server: TcpStream, is_held: watch::Receiver<boo
 async fn frame(from: &mut OwnedReadHalf) -> std::io::Result<(u16, Vec<u8>)> {
     let mut frame = vec![0; HEAD];
     from.read_exact(&mut frame).await?;
-    let (channel, size) = (u16::from_be_bytes([frame[1], frame[2]]), u32::from_be_bytes([frame[3], frame[4], frame[5], frame[6]]));
+    let (channel, size) = (
+        u16::from_be_bytes([frame[1], frame[2]]),
+        u32::from_be_bytes([frame[3], frame[4], frame[5], frame[6]]),
+    );
     frame.resize(HEAD + usize::try_from(size).expect("a size") + 1, 0);
     from.read_exact(&mut frame[HEAD..]).await?;
     Ok((channel, frame))
 }
 
-async fn requests(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, of_log: Arc<Mutex<HashSet<u16>>>) -> std::io::Result<()> {
+async fn requests(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    of_log: Arc<Mutex<HashSet<u16>>>,
+) -> std::io::Result<()> {
     let mut greeting = [0; 8];
     from.read_exact(&mut greeting).await?;
     to.write_all(&greeting).await?;
@@ -85,7 +92,8 @@ async fn deliveries(
     let mut kept = Vec::new();
     loop {
         tokio::select! {
-            // Frames come whole or the test ends: nothing is lost where the wait for one is given up, as nothing is read before it is there.
+            // Frames come whole or the test ends: nothing is lost where the wait for one is given up, as
+            // nothing is read before it is there.
             ready = from.readable() => {
                 ready?;
                 let (channel, frame) = frame(&mut from).await?;
@@ -116,7 +124,8 @@ async fn a_verifier_whose_log_is_held_up_is_behind_although_heartbeats_flow() {
     valve.is_held.send_replace(true);
     let access = canary_token();
     App::connect(&stage.amqp_url).await.publish(&logout("1", &access, &canary_token())).await;
-    eventually("it is behind", async || (denylist.staleness() == Some(Staleness::Behind)).then_some(())).await;
+    eventually("it is behind", async || (denylist.staleness() == Some(Staleness::Behind)).then_some(()))
+        .await;
     assert!(!denylist.check(&TokenView::bearer(&access)).is_accepted());
     valve.is_held.send_replace(false);
     is_fresh().await;
@@ -132,6 +141,7 @@ async fn nothing_published_does_not_hide_a_log_that_is_stuck() {
     eventually("it is up to date", async || denylist.staleness().is_none().then_some(())).await;
     let held = std::time::Instant::now();
     valve.is_held.send_replace(true);
-    eventually("it is behind", async || (denylist.staleness() == Some(Staleness::Behind)).then_some(())).await;
+    eventually("it is behind", async || (denylist.staleness() == Some(Staleness::Behind)).then_some(()))
+        .await;
     assert!(held.elapsed() < Duration::from_secs(24), "the next mark tells: after {:?}", held.elapsed());
 }

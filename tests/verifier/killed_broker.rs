@@ -1,4 +1,5 @@
-//! The broker is killed again and again while users log out: no verifier misses a denial, and each says when it cannot know.
+//! The broker is killed again and again while users log out: no verifier misses a denial, and each says when
+//! it cannot know.
 
 use std::time::{Duration, Instant};
 
@@ -29,7 +30,8 @@ async fn no_denial_is_missed() {
     assert!(setup.start().await.stop().await.success());
     servers.settle_streams();
     let mut worker = setup.start().await;
-    let verifiers = [StalenessPolicy::FailOpen, StalenessPolicy::FailClosed].map(|policy| verifier(&stage.amqp_url, policy));
+    let verifiers = [StalenessPolicy::FailOpen, StalenessPolicy::FailClosed]
+        .map(|policy| verifier(&stage.amqp_url, policy));
     let logouts = Logout::many(kills * LOGOUTS_A_KILL);
     for some in logouts.chunks(LOGOUTS_A_KILL) {
         let publishing = tokio::spawn({
@@ -42,7 +44,13 @@ async fn no_denial_is_missed() {
             is_stale_soon(denylist, killed).await;
         }
         let verdicts = verifiers.each_ref().map(|denylist| denylist.check(&TokenView::bearer("live")));
-        assert!(matches!(verdicts, [Verdict::Stale { accepted: true, .. }, Verdict::Stale { accepted: false, .. }]), "{verdicts:?}");
+        assert!(
+            matches!(
+                verdicts,
+                [Verdict::Stale { accepted: true, .. }, Verdict::Stale { accepted: false, .. }]
+            ),
+            "{verdicts:?}"
+        );
         servers.broker(|broker| broker.restart().expect("start the broker again"));
         publishing.await.expect("everything is confirmed");
         for denylist in &verifiers {
@@ -52,7 +60,11 @@ async fn no_denial_is_missed() {
     for denylist in &verifiers {
         holds(denylist, 2 * logouts.len()).await;
         let tokens = logouts.iter().flat_map(|logout| &logout.tokens);
-        assert!(tokens.into_iter().all(|token| matches!(denylist.check(&TokenView::bearer(token)), Verdict::Denied(_))));
+        assert!(
+            tokens
+                .into_iter()
+                .all(|token| matches!(denylist.check(&TokenView::bearer(token)), Verdict::Denied(_)))
+        );
     }
     assert!(verifiers[0].contents() == verifiers[1].contents());
     assert_eq!(verifiers[0].figures().stale_accepted, kills as u64);

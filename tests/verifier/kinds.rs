@@ -1,4 +1,5 @@
-//! What the gate, and the consumer in Python, say of tokens of every kind, once a real worker has published what was logged out.
+//! What the gate, and the consumer in Python, say of tokens of every kind, once a real worker has published
+//! what was logged out.
 
 use std::time::Duration;
 
@@ -31,7 +32,11 @@ fn jwe(rest: &str) -> String {
 }
 
 fn padded(signature: &str) -> String {
-    format!("{}.{}.{signature}", URL_SAFE.encode(r#"{"alg":"ES256","a":1}"#), URL_SAFE.encode(r#"{"n":"padded"}"#))
+    format!(
+        "{}.{}.{signature}",
+        URL_SAFE.encode(r#"{"alg":"ES256","a":1}"#),
+        URL_SAFE.encode(r#"{"n":"padded"}"#)
+    )
 }
 
 /// What docs/consumer.py does not know (docs/verifiers.md says so).
@@ -52,8 +57,12 @@ fn targets() -> Value {
         jwt(r#"{"jti":7,"iss":"https://one"}"#),
     ];
     let tokens = tokens.iter().map(|token| json!({ "token": token }));
-    let wide =
-        [json!({ "sub": "1000385" }), json!({ "sub": "José" }), json!({ "sub": "of-one", "iss": "https://one" }), json!({ "sid": "-7" })];
+    let wide = [
+        json!({ "sub": "1000385" }),
+        json!({ "sub": "José" }),
+        json!({ "sub": "of-one", "iss": "https://one" }),
+        json!({ "sid": "-7" }),
+    ];
     tokens.chain(wide).collect()
 }
 
@@ -92,7 +101,11 @@ fn denied(now: i64) -> Vec<(&'static str, String)> {
         ("escaped", bearer(jwt(r#"{"s\u0075b":"Jos\u00E9"}"#))),
         (
             "the other alphabet",
-            bearer(format!("{}.{}.YQ", STANDARD_NO_PAD.encode(HEADER), STANDARD_NO_PAD.encode(r#"{"n":"~~??>>","sub":1000385}"#))),
+            bearer(format!(
+                "{}.{}.YQ",
+                STANDARD_NO_PAD.encode(HEADER),
+                STANDARD_NO_PAD.encode(r#"{"n":"~~??>>","sub":1000385}"#)
+            )),
         ),
         ("a session", bearer(jwt(r#"{"sid":-7}"#))),
         ("an issuer's user", bearer(jwt(r#"{"sub":"of-one","iss":"https://one"}"#))),
@@ -104,11 +117,13 @@ fn denied(now: i64) -> Vec<(&'static str, String)> {
         ("expired", bearer(jwt(format!(r#"{{"exp":{}}}"#, now * 1000 - 1)))),
     ];
     for (unit, digits) in [("s", ""), ("ms", "000"), ("µs", "000000"), ("ns", "000000000")] {
-        for (when, seconds) in [("before", now - 60), ("tomorrow", now + 86_400), ("in 6 minutes", now + 360)] {
+        for (when, seconds) in [("before", now - 60), ("tomorrow", now + 86_400), ("in 6 minutes", now + 360)]
+        {
             rows.push((unit, of_user(&format!(r#","iat":{seconds}{digits},"when":"{when}""#))));
         }
     }
-    for iat in ["null", "\"now\"", "1e18", "1e300", "1e400", "-1", "0", "[1]", "true", "9223372036854775808"] {
+    for iat in ["null", "\"now\"", "1e18", "1e300", "1e400", "-1", "0", "[1]", "true", "9223372036854775808"]
+    {
         rows.push(("no moment", of_user(&format!(r#","iat":{iat}"#))));
     }
     rows
@@ -119,7 +134,10 @@ fn allowed(now: i64) -> Vec<(&'static str, String)> {
     let mut rows = vec![
         ("another JWE of the same header", bearer(jwe("aXY.b3RoZXI.dGFn"))),
         ("another PASETO", bearer("v4.public.b3RoZXI".to_owned())),
-        ("a PASETO with a JSON payload", bearer(format!("v4.public.{}", URL_SAFE_NO_PAD.encode(b"{\"sub\":\"1000385\"}signature")))),
+        (
+            "a PASETO with a JSON payload",
+            bearer(format!("v4.public.{}", URL_SAFE_NO_PAD.encode(b"{\"sub\":\"1000385\"}signature"))),
+        ),
         ("another opaque token", bearer("tenant.region.two".to_owned())),
         ("the victim of an unsigned jti", bearer(jwt(r#"{"jti":"victim","iss":"https://one"}"#))),
         ("another issuer's jti", bearer(jwt(r#"{"jti":"7","iss":"https://two"}"#))),
@@ -130,7 +148,10 @@ fn allowed(now: i64) -> Vec<(&'static str, String)> {
         ("claims in a claim", bearer(jwt(r#"{"sub":"t","act":{"sub":1000385}}"#))),
         ("no algorithm and no JSON", bearer(token(r#"{"alg":"none"}"#, "no JSON"))),
         ("a number with a fraction", bearer(jwt(r#"{"sub":1000385.5}"#))),
-        ("Okta's claim in a token of nobody's", bearer(jwt(r#"{"uid":"1000385","cid":"1000385","oid":"1000385"}"#))),
+        (
+            "Okta's claim in a token of nobody's",
+            bearer(jwt(r#"{"uid":"1000385","cid":"1000385","oid":"1000385"}"#)),
+        ),
         ("for ever", bearer(jwt(r#"{"sub":"t","exp":253402300799}"#))),
     ];
     for (unit, digits) in [("s", ""), ("ms", "000"), ("µs", "000000"), ("ns", "000000000")] {
@@ -154,7 +175,12 @@ async fn both_verifiers_tell_every_kind_of_token_as_the_worker_published_it() {
 
     let client = Client::builder().timeout(Duration::from_secs(10)).build().expect("a client");
     let verdict = async |value: &str| {
-        let answer = client.get(format!("http://{}/check", gate.address)).header(AUTHORIZATION, value).send().await.expect("ask the gate");
+        let answer = client
+            .get(format!("http://{}/check", gate.address))
+            .header(AUTHORIZATION, value)
+            .send()
+            .await
+            .expect("ask the gate");
         answer.headers()["x-revocation-verdict"].to_str().expect("ASCII").to_owned()
     };
     let last = format!("Bearer {}", jwt(r#"{"sid":"-7"}"#));

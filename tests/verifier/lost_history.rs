@@ -18,7 +18,9 @@ async fn overflow(source: &Source) {
 }
 
 async fn is_truncated(source: &Source, denylist: &Denylist) {
-    let seen = eventually("the truncation is noticed", async || (denylist.staleness() == Some(Staleness::Truncated)).then_some(()));
+    let seen = eventually("the truncation is noticed", async || {
+        (denylist.staleness() == Some(Staleness::Truncated)).then_some(())
+    });
     source.beating(seen).await;
     let verdict = denylist.check(&TokenView::bearer("unknown"));
     assert_eq!(verdict, Verdict::Stale { accepted: false, why: Staleness::Truncated });
@@ -38,7 +40,8 @@ async fn a_new_verifier_notices_that_the_stream_is_too_short() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_verifier_that_was_away_too_long_notices() {
     let stage = Stage::new().await;
-    let (source, door) = (Source::declare(&stage.amqp_url, SEGMENT).await, Door::before(&stage.amqp_url).await);
+    let (source, door) =
+        (Source::declare(&stage.amqp_url, SEGMENT).await, Door::before(&stage.amqp_url).await);
     let denylist = verifier(&door.url(&stage.amqp_url), StalenessPolicy::FailClosed);
     source.deny(denials(&tokens("seen", 10))).await;
     holds(&denylist, 10).await;
@@ -47,7 +50,10 @@ async fn a_verifier_that_was_away_too_long_notices() {
     overflow(&source).await;
     door.open();
     is_truncated(&source, &denylist).await;
-    assert!(matches!(denylist.check(&TokenView::bearer("seen-3")), Verdict::Denied(_)), "what was known stays denied");
+    assert!(
+        matches!(denylist.check(&TokenView::bearer("seen-3")), Verdict::Denied(_)),
+        "what was known stays denied"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -55,11 +61,14 @@ async fn the_doubt_ends_with_the_lifetime_of_what_may_be_missing() {
     let stage = Stage::new().await;
     let source = Source::declare(&stage.amqp_url, SEGMENT).await;
     overflow(&source).await;
-    let options = Options::new(&*stage.amqp_url, "shop-api", StalenessPolicy::FailClosed).max_token_lifetime(Duration::from_secs(10));
+    let options = Options::new(&*stage.amqp_url, "shop-api", StalenessPolicy::FailClosed)
+        .max_token_lifetime(Duration::from_secs(10));
     let denylist = Denylist::connect(options).expect("usable options");
     denylist.ready().await;
     assert_eq!(denylist.figures().truncations, 1, "there was a doubt");
-    source.beating(eventually("it is up to date", async || denylist.staleness().is_none().then_some(()))).await;
+    source
+        .beating(eventually("it is up to date", async || denylist.staleness().is_none().then_some(())))
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -73,14 +82,17 @@ async fn another_stream_of_the_same_name_is_read_from_its_beginning() {
     source.declare_stream(None).await;
     source.deny(denials(&tokens("new", 20))).await;
     source.beating(holds(&denylist, 30)).await;
-    source.beating(eventually("it is up to date", async || denylist.staleness().is_none().then_some(()))).await;
+    source
+        .beating(eventually("it is up to date", async || denylist.staleness().is_none().then_some(())))
+        .await;
     assert_eq!(denylist.figures().truncations, 0, "it missed less than the workers publish again");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_retention_overtakes_notices() {
     let stage = Stage::new().await;
-    let (source, door) = (Source::declare(&stage.amqp_url, SEGMENT).await, Door::before(&stage.amqp_url).await);
+    let (source, door) =
+        (Source::declare(&stage.amqp_url, SEGMENT).await, Door::before(&stage.amqp_url).await);
     let denylist = verifier(&door.url(&stage.amqp_url), StalenessPolicy::FailClosed);
     source.deny(denials(&tokens("seen", 10))).await;
     holds(&denylist, 10).await;

@@ -13,14 +13,18 @@ const PAGE: &str = include_str!("../../docs/verifiers.md");
 
 /// As the page has them: configure, write, read.
 fn documented() -> Value {
-    let line = PAGE.lines().find(|line| line.starts_with("rabbitmqctl set_permissions")).expect("the line with the permissions");
+    let line = PAGE
+        .lines()
+        .find(|line| line.starts_with("rabbitmqctl set_permissions"))
+        .expect("the line with the permissions");
     let mut quoted = line.split('\'').skip(1).step_by(2);
     let mut next = || quoted.next().expect("three patterns");
     json!({ "configure": next(), "write": next(), "read": next() })
 }
 
 fn denylist(amqp_url: &str) -> Denylist {
-    Denylist::connect(Options::new(amqp_url, "shop-api", StalenessPolicy::FailClosed)).expect("usable options")
+    Denylist::connect(Options::new(amqp_url, "shop-api", StalenessPolicy::FailClosed))
+        .expect("usable options")
 }
 
 async fn wait_for_freshness(denylist: &Denylist) {
@@ -32,9 +36,17 @@ async fn what_the_page_allows_a_verifier_is_enough() {
     let stage = Stage::new().await;
     let _worker = stage.worker("http://127.0.0.1:9/revoke").start().await;
     let operator = Operator::of(&stage).await;
-    let (declared, options) =
-        (QueueDeclareOptions { exclusive: true, ..Default::default() }, BasicConsumeOptions { no_ack: true, ..Default::default() });
-    let name = operator.channel().queue_declare("".into(), declared, FieldTable::default()).await.expect("declare a queue").name().clone();
+    let (declared, options) = (
+        QueueDeclareOptions { exclusive: true, ..Default::default() },
+        BasicConsumeOptions { no_ack: true, ..Default::default() },
+    );
+    let name = operator
+        .channel()
+        .queue_declare("".into(), declared, FieldTable::default())
+        .await
+        .expect("declare a queue")
+        .name()
+        .clone();
     let bound = operator.channel().queue_bind(
         name.clone(),
         "auth.verifiers".into(),
@@ -43,19 +55,33 @@ async fn what_the_page_allows_a_verifier_is_enough() {
         FieldTable::default(),
     );
     bound.await.expect("bind the queue");
-    let mut reports = operator.channel().basic_consume(name, "reports".into(), options, FieldTable::default()).await.expect("consume");
+    let mut reports = operator
+        .channel()
+        .basic_consume(name, "reports".into(), options, FieldTable::default())
+        .await
+        .expect("consume");
 
     let denylist = denylist(&operator.add_limited_user(&stage, "limited", documented()).await);
     wait_for_freshness(&denylist).await;
     let (access, other) = (canary_token(), canary_token());
     App::connect(&stage.amqp_url).await.publish(&logout("1", &access, &canary_token())).await;
-    eventually("the token is denied", async || (!denylist.check(&TokenView::bearer(&access)).is_accepted()).then_some(())).await;
+    eventually("the token is denied", async || {
+        (!denylist.check(&TokenView::bearer(&access)).is_accepted()).then_some(())
+    })
+    .await;
     assert!(denylist.check(&TokenView::bearer(&other)).is_accepted());
     let report = reports.next().await.expect("a report").expect("a delivery");
     let report: Envelope<Status> = serde_json::from_slice(&report.data).expect("a status");
-    assert_eq!((report.data.service.as_str(), report.data.staleness_policy), ("shop-api", Some(StalenessPolicy::FailClosed)));
+    assert_eq!(
+        (report.data.service.as_str(), report.data.staleness_policy),
+        ("shop-api", Some(StalenessPolicy::FailClosed))
+    );
     stage
-        .wait_for_count(1, "audit.verifiers WHERE service = 'shop-api' AND verified AND up_to_date AND broker_user LIKE 'limited-%'")
+        .wait_for_count(
+            1,
+            "audit.verifiers WHERE service = 'shop-api' AND verified AND up_to_date AND \
+            broker_user LIKE 'limited-%'",
+        )
         .await;
 }
 
@@ -76,8 +102,13 @@ async fn without_the_stream_a_verifier_is_stale() {
 async fn the_pages_queries_run() {
     let stage = Stage::new().await;
     let (_, queries) = PAGE.split_once("```sql").expect("queries");
-    let queries: Vec<_> =
-        queries.split("```").next().unwrap_or_default().split_inclusive(';').filter(|query| query.contains("select")).collect();
+    let queries: Vec<_> = queries
+        .split("```")
+        .next()
+        .unwrap_or_default()
+        .split_inclusive(';')
+        .filter(|query| query.contains("select"))
+        .collect();
     assert_eq!(queries.len(), 2);
     for query in queries {
         sqlx::query(sqlx::AssertSqlSafe(query)).fetch_all(&stage.db).await.expect(query);

@@ -47,7 +47,10 @@ impl Consumer {
 
     /// Waits until it says so of a token.
     pub(crate) async fn comes_to_say(&mut self, verdict: &str, token: &str) {
-        eventually(&format!("the consumer says {verdict}"), async || (self.verdict(token) == verdict).then_some(())).await;
+        eventually(&format!("the consumer says {verdict}"), async || {
+            (self.verdict(token) == verdict).then_some(())
+        })
+        .await;
     }
 }
 
@@ -64,7 +67,10 @@ fn python() -> &'static str {
         let tried = Command::new(python).args(["-c", "import pika"]).stderr(Stdio::null()).status();
         tried.is_ok_and(|status| status.success())
     };
-    ["/usr/bin/python3", "python3"].into_iter().find(has_pika).expect("a python3 that can import pika: ./dev setup installs one")
+    ["/usr/bin/python3", "python3"]
+        .into_iter()
+        .find(has_pika)
+        .expect("a python3 that can import pika: ./dev setup installs one")
 }
 
 fn jwt(claims: &Value) -> String {
@@ -133,7 +139,11 @@ async fn what_is_revoked_is_denied_and_silence_is_noticed() {
     consumer.comes_to_say("denied", &opaque).await;
     assert_eq!(consumer.verdict(&access), "denied");
     let (signed, _) = access.rsplit_once('.').expect("a signature");
-    assert_eq!(consumer.verdict(&format!("{signed}.c2lnbmF0dXJm")), "denied", "another spelling of its signature changes nothing");
+    assert_eq!(
+        consumer.verdict(&format!("{signed}.c2lnbmF0dXJm")),
+        "denied",
+        "another spelling of its signature changes nothing"
+    );
     assert_eq!(consumer.verdict(&other), "allowed");
 
     // A verifier that starts later knows it from the stream.
@@ -160,7 +170,8 @@ async fn a_cutoff_denies_what_is_older_of_its_issuer() {
     app.publish(&cutoff("2", json!({ "sub": "user-2", "iss": ours }))).await;
     consumer.comes_to_say("denied", &token_of("user-2", ours)).await;
 
-    let with = |iat: Value, sub: &str| jwt(&json!({ "sub": sub, "iss": ours, "iat": iat, "exp": now() + 3600 }));
+    let with =
+        |iat: Value, sub: &str| jwt(&json!({ "sub": sub, "iss": ours, "iat": iat, "exp": now() + 3600 }));
     let cases = [
         (with(Value::Null, "user-1"), "denied", "no iat"),
         (with(json!(now() + 60), "user-1"), "allowed", "issued after the cutoff"),
@@ -168,7 +179,11 @@ async fn a_cutoff_denies_what_is_older_of_its_issuer() {
         (token_of("user-2", theirs), "allowed", "another issuer's user of that name"),
         (token_of("user-3", ours), "allowed", "another user"),
         (jwt(&json!({ "sub": "user-3", "exp": now() - 1 })), "denied", "expired"),
-        (jwt(&json!({ "sub": "user-3", "exp": (now() + 60) * 1000 })), "allowed", "expires in a minute, in milliseconds"),
+        (
+            jwt(&json!({ "sub": "user-3", "exp": (now() + 60) * 1000 })),
+            "allowed",
+            "expires in a minute, in milliseconds",
+        ),
         (jwt(&json!({ "sub": "user-3", "exp": 253_402_300_799_i64 })), "allowed", "never expires"),
         (jwt(&json!({ "sub": ["user-1"], "iat": "now" })), "allowed", "claims of other types name nothing"),
     ];
@@ -188,7 +203,11 @@ async fn a_lost_connection_loses_nothing() {
     let operator = Operator::of(&stage).await;
     // Reading the log and the heartbeats is all that it may do.
     let url = operator
-        .add_limited_user(&stage, "python", json!({ "configure": "^$", "write": "^$", "read": "^auth\\.invalidations\\.(log|beats)$" }))
+        .add_limited_user(
+            &stage,
+            "python",
+            json!({ "configure": "^$", "write": "^$", "read": "^auth\\.invalidations\\.(log|beats)$" }),
+        )
         .await;
     let mut consumer = Consumer::start(&url);
     let app = App::connect(&stage.amqp_url).await;
@@ -203,7 +222,9 @@ async fn a_lost_connection_loses_nothing() {
 
 /// Entries of every kind, as workers of this release and of older ones publish them.
 fn entries(not_before: i64) -> Vec<Entry> {
-    let time = |seconds: i64| OffsetDateTime::from_unix_timestamp(seconds).expect("a time").format(&Rfc3339).expect("RFC 3339");
+    let time = |seconds: i64| {
+        OffsetDateTime::from_unix_timestamp(seconds).expect("a time").format(&Rfc3339).expect("RFC 3339")
+    };
     let (cutoff, until) = (time(not_before), time(not_before + 3600));
     let jwt = jwt(&json!({ "name": "no jti" }));
     let signed = compact_jws(&jwt).expect("a JWS").signed_sha256();
@@ -249,7 +270,11 @@ fn tokens(not_before: i64) -> Vec<(String, bool)> {
         (jwt_of(b"no JSON").replace("eyJhbGciOiJSUzI1NiJ9", "eyJhbGciOiJub25lIn0"), false),
     ];
     for unit in [1, 1000, 1_000_000] {
-        let of = |seconds: i64| jwt(&json!({ "sub": 1_000_385, "iat": (not_before + seconds) * unit, "exp": (not_before + 3600) * unit }));
+        let of = |seconds: i64| {
+            jwt(
+                &json!({ "sub": 1_000_385, "iat": (not_before + seconds) * unit, "exp": (not_before + 3600) * unit }),
+            )
+        };
         tokens.extend([(of(0), true), (of(1), false), (of(7200), true)]);
         tokens.push((jwt(&json!({ "exp": (not_before - 60) * unit })), true));
     }
@@ -260,7 +285,8 @@ fn tokens(not_before: i64) -> Vec<(String, bool)> {
 async fn both_verifiers_say_the_same_of_every_kind_of_token() {
     let stage = Stage::new().await;
     let source = Source::declare_apart(&stage.amqp_url).await;
-    let (mut consumer, denylist) = (Consumer::start(&stage.amqp_url), verifier(&stage.amqp_url, StalenessPolicy::FailClosed));
+    let (mut consumer, denylist) =
+        (Consumer::start(&stage.amqp_url), verifier(&stage.amqp_url, StalenessPolicy::FailClosed));
     let not_before = now() - 2;
     let (denials, last) = (entries(not_before), token_of("1000385", None));
     let number = denials.len();
@@ -268,9 +294,15 @@ async fn both_verifiers_say_the_same_of_every_kind_of_token() {
     source.beating(holds(&denylist, number)).await;
     consumer.comes_to_say("denied", &last).await;
     for (token, is_denied) in tokens(not_before) {
-        let claims =
-            String::from_utf8_lossy(&URL_SAFE_NO_PAD.decode(token.split('.').nth(1).expect("a payload")).unwrap_or_default()).into_owned();
+        let claims = String::from_utf8_lossy(
+            &URL_SAFE_NO_PAD.decode(token.split('.').nth(1).expect("a payload")).unwrap_or_default(),
+        )
+        .into_owned();
         assert_eq!(consumer.verdict(&token) == "denied", is_denied, "Python of {token}: {claims}");
-        assert_eq!(matches!(denylist.check(&TokenView::bearer(&token)), Verdict::Denied(_)), is_denied, "Rust of {token}: {claims}");
+        assert_eq!(
+            matches!(denylist.check(&TokenView::bearer(&token)), Verdict::Denied(_)),
+            is_denied,
+            "Rust of {token}: {claims}"
+        );
     }
 }

@@ -1,12 +1,13 @@
-//! The broker users that docs/permissions.sh makes: what each is for works, and what it is not for is refused.
+//! The broker users that docs/permissions.sh makes: what each is for works, and what it is not for is
+//! refused.
 
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use lapin::options::{
-    BasicConsumeOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions, ExchangeDeleteOptions,
-    QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions, QueuePurgeOptions,
+    BasicConsumeOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions,
+    ExchangeDeleteOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions, QueuePurgeOptions,
 };
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Connection, ConnectionProperties, ExchangeKind};
@@ -36,7 +37,10 @@ enum Act {
     PublishAs(&'static str, &'static str, &'static str),
 }
 
-use Act::{Bind, Consume, DeclareExchange, DeclareQueue, DeleteExchange, DeleteQueue, Get, Publish, PublishAs, PublishInto, Purge};
+use Act::{
+    Bind, Consume, DeclareExchange, DeclareQueue, DeleteExchange, DeleteQueue, Get, Publish, PublishAs,
+    PublishInto, Purge,
+};
 
 /// What each role must not do. `own` is a queue that the role might make for itself.
 const FORBIDDEN: [(&str, &[Act]); 4] = [
@@ -122,28 +126,56 @@ impl Act {
         let channel = connection.create_channel().await.expect("open a channel");
         channel.confirm_select(ConfirmSelectOptions::default()).await.expect("confirms");
         let publish = async |exchange: &str, key: &str, properties: BasicProperties| {
-            let sent = channel.basic_publish(exchange.into(), key.into(), BasicPublishOptions::default(), b"{}", properties).await?;
+            let sent = channel
+                .basic_publish(exchange.into(), key.into(), BasicPublishOptions::default(), b"{}", properties)
+                .await?;
             sent.await.map(drop)
         };
         let (nothing, table) = (BasicProperties::default, FieldTable::default);
         match self {
             Publish(exchange, key) => publish(exchange, key, nothing()).await,
             PublishInto(queue) => publish("", queue, nothing()).await,
-            PublishAs(exchange, key, user) => publish(exchange, key, nothing().with_user_id(user.into())).await,
+            PublishAs(exchange, key, user) => {
+                publish(exchange, key, nothing().with_user_id(user.into())).await
+            }
             Get(queue) => channel.basic_get(queue.into(), BasicGetOptions::default()).await.map(drop),
             Consume(queue) => {
                 channel.basic_qos(1, Default::default()).await?;
-                channel.basic_consume(queue.into(), "x".into(), BasicConsumeOptions::default(), table()).await.map(drop)
+                channel
+                    .basic_consume(queue.into(), "x".into(), BasicConsumeOptions::default(), table())
+                    .await
+                    .map(drop)
             }
-            DeclareQueue(name) => channel.queue_declare(name.into(), QueueDeclareOptions::default(), table()).await.map(drop),
+            DeclareQueue(name) => {
+                channel.queue_declare(name.into(), QueueDeclareOptions::default(), table()).await.map(drop)
+            }
             DeclareExchange(name) => {
-                channel.exchange_declare(name.into(), ExchangeKind::Topic, ExchangeDeclareOptions::default(), table()).await
+                channel
+                    .exchange_declare(
+                        name.into(),
+                        ExchangeKind::Topic,
+                        ExchangeDeclareOptions::default(),
+                        table(),
+                    )
+                    .await
             }
-            DeleteQueue(name) => channel.queue_delete(name.into(), QueueDeleteOptions::default()).await.map(drop),
-            DeleteExchange(name) => channel.exchange_delete(name.into(), ExchangeDeleteOptions::default()).await,
+            DeleteQueue(name) => {
+                channel.queue_delete(name.into(), QueueDeleteOptions::default()).await.map(drop)
+            }
+            DeleteExchange(name) => {
+                channel.exchange_delete(name.into(), ExchangeDeleteOptions::default()).await
+            }
             Purge(name) => channel.queue_purge(name.into(), QueuePurgeOptions::default()).await.map(drop),
             Bind(queue, exchange) => {
-                channel.queue_bind(queue.into(), exchange.into(), "x".into(), QueueBindOptions::default(), table()).await
+                channel
+                    .queue_bind(
+                        queue.into(),
+                        exchange.into(),
+                        "x".into(),
+                        QueueBindOptions::default(),
+                        table(),
+                    )
+                    .await
             }
         }
     }
@@ -154,7 +186,9 @@ fn user(servers: &Servers, stage: &Stage, arguments: &[&str]) -> String {
     let mut url: url::Url = stage.amqp_url.parse().expect("a URL");
     let vhost = url.path().trim_start_matches('/').to_owned();
     let ran = servers.broker(|broker| {
-        let mut script = broker.script(&Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/permissions.sh")).expect("rabbitmqctl");
+        let mut script = broker
+            .script(&Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/permissions.sh"))
+            .expect("rabbitmqctl");
         run(script.args(arguments).env("RABBITMQ_VHOST", vhost), "pass word\n")
     });
     assert!(ran.0, "{arguments:?}: {}", ran.1);
@@ -163,7 +197,12 @@ fn user(servers: &Servers, stage: &Stage, arguments: &[&str]) -> String {
 }
 
 fn run(script: &mut Command, input: &str) -> (bool, String) {
-    let mut child = script.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("run the script");
+    let mut child = script
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("run the script");
     // It reads nothing where the user is there already.
     drop(child.stdin.take().expect("a pipe").write_all(input.as_bytes()));
     let output = child.wait_with_output().expect("wait for it");
@@ -182,9 +221,15 @@ async fn each_role_may_do_what_it_is_for_and_nothing_else() {
     let servers = Servers::private().await;
     let stage = Stage::on(&servers).await;
     // Somebody else's, on the same broker.
-    let administrator = Connection::connect(&stage.amqp_url, ConnectionProperties::default()).await.expect("connect");
+    let administrator =
+        Connection::connect(&stage.amqp_url, ConnectionProperties::default()).await.expect("connect");
     DeclareQueue("orders").attempt(&administrator).await.expect("a queue");
-    let roles = [&["producer", "shop"][..], &["operator", "soc"], &["worker", "revoker"], &["verifier", "gate-1", "shop-api"]];
+    let roles = [
+        &["producer", "shop"][..],
+        &["operator", "soc"],
+        &["worker", "revoker"],
+        &["verifier", "gate-1", "shop-api"],
+    ];
     let urls = roles.map(|arguments| user(&servers, &stage, arguments));
     let [producer, operator, worker, verifier] = &urls;
 
@@ -195,15 +240,30 @@ async fn each_role_may_do_what_it_is_for_and_nothing_else() {
         .set("REVOCATION__AUTHORIZATION__MASS_REVOCATION_USERS", "soc")
         .set("REVOCATION__LOG__LEVEL", "info");
     let running = setup.start().await;
-    let denylist = Denylist::connect(Options::new(verifier, "shop-api", StalenessPolicy::FailClosed)).expect("options");
+    let denylist =
+        Denylist::connect(Options::new(verifier, "shop-api", StalenessPolicy::FailClosed)).expect("options");
     eventually("the verifier is up to date", async || denylist.staleness().is_none().then_some(())).await;
-    stage.wait_for_count(1, "audit.verifiers WHERE service = 'shop-api' AND broker_user = 'gate-1' AND verified AND up_to_date").await;
+    stage
+        .wait_for_count(
+            1,
+            "audit.verifiers WHERE service = 'shop-api' AND broker_user = 'gate-1' AND \
+        verified AND up_to_date",
+        )
+        .await;
 
     let (access, app) = (canary_token(), App::connect(producer).await);
     app.publish(&logout("1", &access, &canary_token())).await;
     app.publish_raw("auth.logout.shop", b"no event", BasicProperties::default()).await;
-    stage.wait_for_count(2, "audit.revocations WHERE event_id = '1' AND state = 'revoked' AND confirmed_at IS NOT NULL").await;
-    eventually("the token is denied", async || (!denylist.check(&TokenView::bearer(&access)).is_accepted()).then_some(())).await;
+    stage
+        .wait_for_count(
+            2,
+            "audit.revocations WHERE event_id = '1' AND state = 'revoked' AND confirmed_at IS NOT NULL",
+        )
+        .await;
+    eventually("the token is denied", async || {
+        (!denylist.check(&TokenView::bearer(&access)).is_accepted()).then_some(())
+    })
+    .await;
     stage.wait_for_count(1, "audit.rejected_events WHERE code = 'not_json' AND broker_user IS NULL").await;
 
     let listed = || command(&setup, operator, &["dead", "list"], "");
@@ -212,15 +272,26 @@ async fn each_role_may_do_what_it_is_for_and_nothing_else() {
     let event = json!({ "specversion": "1.0", "id": "2", "source": "/soc", "type": "auth.logout.v1",
         "data": { "provider": "main", "targets": [{ "token": canary_token() }] } });
     command(&setup, operator, &["submit"], &format!("{event}\n"));
-    command(&setup, operator, &["incident", "open", "leak", "--reason", "theft", "--sub", "user-1", "--actor", "alice"], "");
+    command(
+        &setup,
+        operator,
+        &["incident", "open", "leak", "--reason", "theft", "--sub", "user-1", "--actor", "alice"],
+        "",
+    );
     stage.wait_for_count(1, "audit.revocations WHERE event_source = '/soc' AND state = 'revoked'").await;
-    stage.wait_for_count(1, "audit.revocations WHERE incident = 'leak' AND sub = 'user-1' AND denied_at IS NOT NULL").await;
+    stage
+        .wait_for_count(
+            1,
+            "audit.revocations WHERE incident = 'leak' AND sub = 'user-1' AND denied_at IS NOT NULL",
+        )
+        .await;
     command(&setup, worker, &["check"], "");
 
     for ((role, acts), url) in FORBIDDEN.iter().zip([producer, operator, worker, verifier]) {
         let connection = Connection::connect(url, ConnectionProperties::default()).await.expect("connect");
         for act in *acts {
-            let refusal = act.attempt(&connection).await.expect_err(&format!("{role} may not {act:?}")).to_string();
+            let refusal =
+                act.attempt(&connection).await.expect_err(&format!("{role} may not {act:?}")).to_string();
             let is_forged = matches!(act, PublishAs(..)) && refusal.contains("PRECONDITION_FAILED");
             assert!(is_forged || refusal.contains("ACCESS_REFUSED"), "{role} {act:?}: {refusal}");
         }
@@ -228,7 +299,10 @@ async fn each_role_may_do_what_it_is_for_and_nothing_else() {
     for arguments in roles {
         user(&servers, &stage, arguments);
     }
-    assert!(App::connect(producer).await.offer(&logout("3", &canary_token(), &canary_token())).await, "the same again changes nothing");
+    assert!(
+        App::connect(producer).await.offer(&logout("3", &canary_token(), &canary_token())).await,
+        "the same again changes nothing"
+    );
     assert!(!running.log().contains("ACCESS_REFUSED"), "the worker lacked nothing");
 }
 
@@ -236,24 +310,36 @@ async fn each_role_may_do_what_it_is_for_and_nothing_else() {
 async fn the_script_takes_rights_away_again_and_refuses_what_would_be_a_pattern() {
     let servers = Servers::private().await;
     let stage = Stage::on(&servers).await;
-    let (url, administrator) = (user(&servers, &stage, &["worker", "shop"]), App::connect(&stage.amqp_url).await);
+    let (url, administrator) =
+        (user(&servers, &stage, &["worker", "shop"]), App::connect(&stage.amqp_url).await);
     drop(administrator);
     let connection = Connection::connect(&url, ConnectionProperties::default()).await.expect("connect");
     DeclareExchange("auth.events").attempt(&connection).await.expect("a worker declares");
-    servers.broker(|broker| broker.ctl(&["set_user_tags", "shop", "administrator", "impersonator"]).expect("tags"));
+    servers.broker(|broker| {
+        broker.ctl(&["set_user_tags", "shop", "administrator", "impersonator"]).expect("tags")
+    });
     user(&servers, &stage, &["producer", "shop"]);
     let connection = Connection::connect(&url, ConnectionProperties::default()).await.expect("connect");
-    for act in
-        [DeclareExchange("auth.verifiers"), Publish("auth.events", "auth.mass_revocation"), PublishAs("auth.events", "auth.logout", "soc")]
-    {
+    for act in [
+        DeclareExchange("auth.verifiers"),
+        Publish("auth.events", "auth.mass_revocation"),
+        PublishAs("auth.events", "auth.logout", "soc"),
+    ] {
         act.attempt(&connection).await.expect_err("a producer may not");
     }
     Publish("auth.events", "auth.logout").attempt(&connection).await.expect("a producer may");
-    for arguments in
-        [&["producer", ".*x|y"][..], &["verifier", "gate", "shop|.*"], &["nobody", "x"], &["producer"], &["producer", "a", "b"], &[]]
-    {
+    for arguments in [
+        &["producer", ".*x|y"][..],
+        &["verifier", "gate", "shop|.*"],
+        &["nobody", "x"],
+        &["producer"],
+        &["producer", "a", "b"],
+        &[],
+    ] {
         let refused = servers.broker(|broker| {
-            let mut script = broker.script(&Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/permissions.sh")).expect("rabbitmqctl");
+            let mut script = broker
+                .script(&Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/permissions.sh"))
+                .expect("rabbitmqctl");
             run(script.args(arguments), "")
         });
         assert!(!refused.0, "{arguments:?}: {}", refused.1);

@@ -1,4 +1,5 @@
-//! Starting from a snapshot is starting from the whole log, only sooner; and where a snapshot cannot be relied on, the log is read.
+//! Starting from a snapshot is starting from the whole log, only sooner; and where a snapshot cannot be
+//! relied on, the log is read.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +18,13 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 /// A folder as workers have it.
 fn folder(amqp_url: &str) -> Snapshots {
-    let amqp = AmqpConfig { url: Secret::new(amqp_url.to_owned()), ca_file: None, prefetch: 10, bytes_in_hand: 64 << 20, declare: false };
+    let amqp = AmqpConfig {
+        url: Secret::new(amqp_url.to_owned()),
+        ca_file: None,
+        prefetch: 10,
+        bytes_in_hand: 64 << 20,
+        declare: false,
+    };
     let broker = Broker::new(&amqp, &InvalidationConfig::default(), "folder").expect("usable settings");
     Snapshots { broker: Arc::new(broker), composer: Composer::new("folder") }
 }
@@ -40,7 +47,8 @@ struct Dice(u64);
 impl Dice {
     #[expect(clippy::print_stdout, reason = "a failed test shows its seed")]
     fn thrown() -> Self {
-        let seed: u64 = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random);
+        let seed: u64 =
+            std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random);
         println!("SEED={seed}");
         Self(seed | 1)
     }
@@ -61,12 +69,29 @@ fn random_entry(dice: &mut Dice) -> Entry {
     let iss = (dice.below(2) == 0).then(|| format!("https://{}", dice.below(3)));
     let not_before = ago(dice.below(5000));
     // Some have expired long ago, some live; none expires while the test looks.
-    let expires_at =
-        if dice.below(4) == 0 { ago(1000 + dice.below(9000)) } else { now + HOUR * (1 + u32::try_from(dice.below(9)).expect("small")) };
+    let expires_at = if dice.below(4) == 0 {
+        ago(1000 + dice.below(9000))
+    } else {
+        now + HOUR * (1 + u32::try_from(dice.below(9)).expect("small"))
+    };
     match dice.below(5) {
-        0 => Entry::Subject { iss, sub: name, subject_claims: vec!["uid".to_owned()], claims_iss: None, not_before, expires_at },
+        0 => Entry::Subject {
+            iss,
+            sub: name,
+            subject_claims: vec!["uid".to_owned()],
+            claims_iss: None,
+            not_before,
+            expires_at,
+        },
         1 => Entry::Session { sid: name, sub: None, iss, not_before, expires_at },
-        2 => Entry::Client { client_id: name, iss, client_claims: Vec::new(), claims_iss: None, not_before, expires_at },
+        2 => Entry::Client {
+            client_id: name,
+            iss,
+            client_claims: Vec::new(),
+            claims_iss: None,
+            not_before,
+            expires_at,
+        },
         3 => Entry::Issuer { iss: format!("https://{name}"), not_before, expires_at },
         _ => denials(&[name]).remove(0),
     }
@@ -98,7 +123,10 @@ async fn a_start_from_a_snapshot_is_a_start_from_the_whole_log() {
     assert!(late.figures().applied < 1600, "it read {} messages of the log", late.figures().applied);
     assert_eq!(late.figures().truncations, 0);
     source.deny(denials(&tokens("after", 10))).await;
-    eventually("it goes on reading", async || (late.contents() == steady.contents() && late.figures().applied > 1500).then_some(())).await;
+    eventually("it goes on reading", async || {
+        (late.contents() == steady.contents() && late.figures().applied > 1500).then_some(())
+    })
+    .await;
 }
 
 /// A history of a snapshot's length, its fold, and what `spoil` makes of it.
@@ -133,7 +161,11 @@ async fn last(amqp_url: &str) -> Value {
 async fn publish_parts(source: &Source, numbers: &[u64], end: Value) {
     let message = |data| message(&data);
     for part in numbers {
-        source.publish_snapshot(&message(json!({ "snapshot": "s", "previous": null, "part": part, "targets": [] }))).await;
+        source
+            .publish_snapshot(&message(
+                json!({ "snapshot": "s", "previous": null, "part": part, "targets": [] }),
+            ))
+            .await;
     }
     let end = json!({ "snapshot": "s", "previous": null, "part": end["parts"], "targets": [], "end": end });
     source.publish_snapshot(&message(end)).await;
@@ -142,7 +174,10 @@ async fn publish_parts(source: &Source, numbers: &[u64], end: Value) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_snapshot_that_lacks_parts_or_entries_is_not_relied_on() {
     for (numbers, parts) in [(&[][..], 3), (&[0, 2], 2), (&[1, 2], 2), (&[0, 1], 2)] {
-        let spoilt = spoilt(async |source, amqp_url| publish_parts(source, numbers, end(parts, &last(amqp_url).await)).await).await;
+        let spoilt = spoilt(async |source, amqp_url| {
+            publish_parts(source, numbers, end(parts, &last(amqp_url).await)).await
+        })
+        .await;
         assert!(spoilt.figures().applied >= 1200, "of {parts} parts {numbers:?}: it read the log");
     }
 }
@@ -153,8 +188,12 @@ async fn what_is_no_snapshot_is_not_relied_on() {
     assert!(foreign.await.figures().applied >= 1200, "it read the log");
     let mark = |sha256: &str| json!({ "offset": 1100, "time": "2026-11-20T22:30:00Z", "sha256": sha256 });
     for sha256 in ["00".repeat(32), "no digest".to_owned()] {
-        let of_another_log = spoilt(async |source, _| publish_parts(source, &[], end(0, &mark(&sha256))).await).await;
-        assert!(of_another_log.figures().applied >= 1200, "another message lies where its mark should: it read the log");
+        let of_another_log =
+            spoilt(async |source, _| publish_parts(source, &[], end(0, &mark(&sha256))).await).await;
+        assert!(
+            of_another_log.figures().applied >= 1200,
+            "another message lies where its mark should: it read the log"
+        );
     }
 }
 
@@ -163,17 +202,27 @@ async fn from_an_unfinished_one_it_goes_back_to_the_one_before() {
     let unfinished = spoilt(async |source, amqp_url| {
         fold(amqp_url).await;
         // As by a folder that was killed: it named the one before it.
-        let previous =
-            revocation_verifier::feed::latest(&connection(amqp_url).await).await.expect("readable").complete.expect("one").offset;
+        let previous = revocation_verifier::feed::latest(&connection(amqp_url).await)
+            .await
+            .expect("readable")
+            .complete
+            .expect("one")
+            .offset;
         for part in 0..3 {
-            source.publish_snapshot(&message(&json!({ "snapshot": "killed", "previous": previous, "part": part, "targets": [] }))).await;
+            source
+                .publish_snapshot(&message(
+                    &json!({ "snapshot": "killed", "previous": previous, "part": part, "targets": [] }),
+                ))
+                .await;
         }
     });
     assert!(unfinished.await.figures().applied < 100, "it started from the snapshot before");
 }
 
 async fn connection(amqp_url: &str) -> lapin::Connection {
-    lapin::Connection::connect(amqp_url, lapin::ConnectionProperties::default()).await.expect("connect to the broker")
+    lapin::Connection::connect(amqp_url, lapin::ConnectionProperties::default())
+        .await
+        .expect("connect to the broker")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -192,7 +241,8 @@ async fn a_log_that_was_made_anew_is_read_anew_and_doubted() {
     fold(&stage.amqp_url).await;
     source.delete_stream().await;
     source.declare_stream(None).await;
-    let options = Options::new(&*stage.amqp_url, "shop-api", StalenessPolicy::FailClosed).max_token_lifetime(HOUR);
+    let options =
+        Options::new(&*stage.amqp_url, "shop-api", StalenessPolicy::FailClosed).max_token_lifetime(HOUR);
     source.deny(denials(&tokens("after", 2000))).await;
     let denylist = Denylist::connect(options).expect("usable options");
     holds(&denylist, 3500).await;
@@ -207,7 +257,12 @@ async fn of_a_log_that_was_cut_short_the_snapshot_holds_the_rest() {
     source.declare_stream(Some(20_000)).await;
     let (connection, mut denied) = (connection(&stage.amqp_url).await, 0);
     // Until the first segment is dropped, the last snapshot is of the whole log.
-    while revocation_verifier::feed::ends(&connection).await.expect("readable").first.is_none_or(|first| first.offset == 0) {
+    while revocation_verifier::feed::ends(&connection)
+        .await
+        .expect("readable")
+        .first
+        .is_none_or(|first| first.offset == 0)
+    {
         folder(&stage.amqp_url).fold_when(|_, _| true).await.expect("it folds, or there is nothing yet");
         source.deny(denials(&tokens(&denied.to_string(), 10))).await;
         denied += 10;
@@ -215,7 +270,10 @@ async fn of_a_log_that_was_cut_short_the_snapshot_holds_the_rest() {
     let denylist = verifier(&stage.amqp_url, StalenessPolicy::FailClosed);
     denylist.ready().await;
     holds(&denylist, denied).await;
-    assert!(denied < 1000 && denylist.figures().applied < denied as u64, "a short log that was cut: {denied} messages");
+    assert!(
+        denied < 1000 && denylist.figures().applied < denied as u64,
+        "a short log that was cut: {denied} messages"
+    );
     assert_eq!(denylist.figures().truncations, 0);
 }
 

@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use lapin::options::{
-    BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
+    BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
+    QueueDeleteOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind};
 use revocation_verifier::message::{PUBLISHER_HEADER, SEQUENCE_HEADER};
 use revocation_verifier::{Denylist, Options, StalenessPolicy};
 use revocation_worker::invalidation::{
-    BEATS_STREAM, Composer, EXCHANGE, Entry, Envelope, EventRef, HEARTBEAT_KEY, HEARTBEAT_TYPE, Heartbeat, MARK_KEY, Outgoing, Phase,
-    Progress, SNAPSHOTS_STREAM, STREAM, TokenIssuer,
+    BEATS_STREAM, Composer, EXCHANGE, Entry, Envelope, EventRef, HEARTBEAT_KEY, HEARTBEAT_TYPE, Heartbeat,
+    MARK_KEY, Outgoing, Phase, Progress, SNAPSHOTS_STREAM, STREAM, TokenIssuer,
 };
 use revocation_worker::target::Token;
 use time::OffsetDateTime;
@@ -27,7 +28,8 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// Declares exchange, stream and binding as a worker does, but for retention: segments of this size, of which two are kept.
+    /// Declares exchange, stream and binding as a worker does, but for retention: segments of this size, of
+    /// which two are kept.
     pub(crate) async fn declare(amqp_url: &str, segment_bytes: Option<i32>) -> Self {
         let source = Self::attach(amqp_url).await;
         source.declare_stream(segment_bytes).await;
@@ -41,7 +43,12 @@ impl Source {
             source.declare_queue(name, FieldTable::default()).await;
         }
         let durable = ExchangeDeclareOptions { durable: true, ..Default::default() };
-        let declared = source.channel.exchange_declare(SNAPSHOTS_STREAM.into(), ExchangeKind::Fanout, durable, FieldTable::default());
+        let declared = source.channel.exchange_declare(
+            SNAPSHOTS_STREAM.into(),
+            ExchangeKind::Fanout,
+            durable,
+            FieldTable::default(),
+        );
         declared.await.expect("declare the exchange of the snapshots");
         for (queue, exchange, key) in [
             (STREAM, EXCHANGE, "invalidation.#"),
@@ -56,11 +63,14 @@ impl Source {
 
     /// Where a worker has declared everything.
     pub(crate) async fn attach(amqp_url: &str) -> Self {
-        let connection = Connection::connect(amqp_url, ConnectionProperties::default()).await.expect("connect to the broker");
+        let connection = Connection::connect(amqp_url, ConnectionProperties::default())
+            .await
+            .expect("connect to the broker");
         let channel = connection.create_channel().await.expect("open a channel");
         channel.confirm_select(ConfirmSelectOptions::default()).await.expect("ask for confirms");
         let durable = ExchangeDeclareOptions { durable: true, ..Default::default() };
-        let declared = channel.exchange_declare(EXCHANGE.into(), ExchangeKind::Topic, durable, FieldTable::default());
+        let declared =
+            channel.exchange_declare(EXCHANGE.into(), ExchangeKind::Topic, durable, FieldTable::default());
         declared.await.expect("declare the exchange");
         Self { channel, composer: Composer::new("test"), _connection: connection }
     }
@@ -72,12 +82,21 @@ impl Source {
     }
 
     pub(crate) async fn bind(&self, queue: &str, exchange: &str, key: &str) {
-        let bound = self.channel.queue_bind(queue.into(), exchange.into(), key.into(), QueueBindOptions::default(), FieldTable::default());
+        let bound = self.channel.queue_bind(
+            queue.into(),
+            exchange.into(),
+            key.into(),
+            QueueBindOptions::default(),
+            FieldTable::default(),
+        );
         bound.await.expect("bind the stream");
     }
 
     pub(crate) async fn unbind(&self, queue: &str, exchange: &str, key: &str) {
-        self.channel.queue_unbind(queue.into(), exchange.into(), key.into(), FieldTable::default()).await.expect("unbind the stream");
+        self.channel
+            .queue_unbind(queue.into(), exchange.into(), key.into(), FieldTable::default())
+            .await
+            .expect("unbind the stream");
     }
 
     pub(crate) async fn declare_stream(&self, segment_bytes: Option<i32>) {
@@ -93,8 +112,12 @@ impl Source {
     /// Declares log and heartbeats as a worker does where nothing is set.
     pub(crate) async fn declare_by_default(&self) {
         let (bytes, segment_bytes) = ("x-max-length-bytes", "x-stream-max-segment-size-bytes");
-        let log = [("x-max-age", AMQPValue::LongString("30D".into())), (bytes, AMQPValue::LongLongInt(5_000_000_000))];
-        let beats = [(bytes, AMQPValue::LongLongInt(2_000_000)), (segment_bytes, AMQPValue::LongLongInt(500_000))];
+        let log = [
+            ("x-max-age", AMQPValue::LongString("30D".into())),
+            (bytes, AMQPValue::LongLongInt(5_000_000_000)),
+        ];
+        let beats =
+            [(bytes, AMQPValue::LongLongInt(2_000_000)), (segment_bytes, AMQPValue::LongLongInt(500_000))];
         for (stream, key, pairs) in [(STREAM, "invalidation.#", log), (BEATS_STREAM, HEARTBEAT_KEY, beats)] {
             let mut arguments = FieldTable::default();
             for (name, value) in pairs {
@@ -110,13 +133,18 @@ impl Source {
     }
 
     pub(crate) async fn delete(&self, stream: &str) {
-        self.channel.queue_delete(stream.into(), QueueDeleteOptions::default()).await.expect("delete the stream");
+        self.channel
+            .queue_delete(stream.into(), QueueDeleteOptions::default())
+            .await
+            .expect("delete the stream");
     }
 
     /// Publishes one message an entry; returns when the broker has confirmed all.
     pub(crate) async fn deny(&self, entries: Vec<Entry>) {
         let event = EventRef { source: "/test".to_owned(), id: "1".to_owned() };
-        let message = |entry| self.composer.invalidations(Phase::Requested, &event, None, vec![("main".to_owned(), entry)]);
+        let message = |entry| {
+            self.composer.invalidations(Phase::Requested, &event, None, vec![("main".to_owned(), entry)])
+        };
         let messages: Vec<_> = entries.into_iter().flat_map(message).collect();
         for some in messages.chunks(2000) {
             join_all(some.iter().map(|message| self.publish(message))).await;
@@ -146,37 +174,73 @@ impl Source {
     /// Publishes a denial with a publisher's number.
     pub(crate) async fn deny_as(&self, publisher: &str, sequence: i64, entry: Entry) {
         let event = EventRef { source: "/test".to_owned(), id: "1".to_owned() };
-        let message = self.composer.invalidations(Phase::Requested, &event, None, vec![("main".to_owned(), entry)]).remove(0);
+        let message = self
+            .composer
+            .invalidations(Phase::Requested, &event, None, vec![("main".to_owned(), entry)])
+            .remove(0);
         let mut headers = FieldTable::default();
         headers.insert(PUBLISHER_HEADER.into(), AMQPValue::LongString(publisher.into()));
         headers.insert(SEQUENCE_HEADER.into(), AMQPValue::LongLongInt(sequence));
-        self.publish_with(EXCHANGE, &message.routing_key, &message.body, BasicProperties::default().with_headers(headers)).await;
+        self.publish_with(
+            EXCHANGE,
+            &message.routing_key,
+            &message.body,
+            BasicProperties::default().with_headers(headers),
+        )
+        .await;
     }
 
     /// Sends a heartbeat beside the log that names what a publisher has published at that time.
     pub(crate) async fn name(&self, publisher: &str, sequence: u64, published_at: OffsetDateTime) {
         let published_at = Some(published_at);
-        let progress = Progress { publisher: publisher.to_owned(), sequence, attempted: sequence, published_at, mark_age_ms: None };
+        let progress = Progress {
+            publisher: publisher.to_owned(),
+            sequence,
+            attempted: sequence,
+            published_at,
+            mark_age_ms: None,
+        };
         self.publish(&self.composer.beat(Some(progress))).await;
     }
 
     /// The same from a worker whose clock is ahead.
     async fn name_ahead(&self, publisher: &str, sequence: u64, ahead: Duration) {
         let now = OffsetDateTime::now_utc() + ahead;
-        let progress =
-            Progress { publisher: publisher.to_owned(), sequence, attempted: sequence, published_at: Some(now), mark_age_ms: None };
-        let mut beat = Envelope::new("/test", HEARTBEAT_TYPE, Heartbeat { instance: "ahead".to_owned(), progress: Some(progress) });
+        let progress = Progress {
+            publisher: publisher.to_owned(),
+            sequence,
+            attempted: sequence,
+            published_at: Some(now),
+            mark_age_ms: None,
+        };
+        let mut beat = Envelope::new(
+            "/test",
+            HEARTBEAT_TYPE,
+            Heartbeat { instance: "ahead".to_owned(), progress: Some(progress) },
+        );
         beat.time = now;
         self.publish_bytes(HEARTBEAT_KEY, &beat.to_json()).await;
     }
 
     /// Does so again and again for as long as `work` takes.
-    pub(crate) async fn naming<T>(&self, publisher: &str, sequence: u64, published_at: OffsetDateTime, work: impl Future<Output = T>) -> T {
+    pub(crate) async fn naming<T>(
+        &self,
+        publisher: &str,
+        sequence: u64,
+        published_at: OffsetDateTime,
+        work: impl Future<Output = T>,
+    ) -> T {
         again_and_again(async || self.name(publisher, sequence, published_at).await, work).await
     }
 
     /// The same from a worker whose clock is ahead.
-    pub(crate) async fn naming_ahead<T>(&self, publisher: &str, sequence: u64, ahead: Duration, work: impl Future<Output = T>) -> T {
+    pub(crate) async fn naming_ahead<T>(
+        &self,
+        publisher: &str,
+        sequence: u64,
+        ahead: Duration,
+        work: impl Future<Output = T>,
+    ) -> T {
         again_and_again(async || self.name_ahead(publisher, sequence, ahead).await, work).await
     }
 
@@ -193,10 +257,17 @@ impl Source {
         self.publish_with(EXCHANGE, routing_key, body, BasicProperties::default()).await;
     }
 
-    async fn publish_with(&self, exchange: &str, routing_key: &str, body: &[u8], properties: BasicProperties) {
+    async fn publish_with(
+        &self,
+        exchange: &str,
+        routing_key: &str,
+        body: &[u8],
+        properties: BasicProperties,
+    ) {
         let options = BasicPublishOptions { mandatory: true, ..Default::default() };
         let properties = properties.with_delivery_mode(2);
-        let published = self.channel.basic_publish(exchange.into(), routing_key.into(), options, body, properties).await;
+        let published =
+            self.channel.basic_publish(exchange.into(), routing_key.into(), options, body, properties).await;
         assert!(published.expect("publish").await.expect("a confirm").is_ack(), "confirmed");
     }
 }
@@ -219,7 +290,14 @@ async fn again_and_again<T>(act: impl AsyncFn(), work: impl Future<Output = T>) 
 pub(crate) fn denial(token: &str) -> Entry {
     let token_sha256 = Token::new(token.to_owned()).fingerprint().to_string();
     let expires_at = OffsetDateTime::now_utc() + Duration::from_secs(3600);
-    Entry::Token { token_sha256, token_type_hint: None, signed_sha256: None, jti: None, iss: TokenIssuer::NotSaid, expires_at }
+    Entry::Token {
+        token_sha256,
+        token_type_hint: None,
+        signed_sha256: None,
+        jti: None,
+        iss: TokenIssuer::NotSaid,
+        expires_at,
+    }
 }
 
 /// So many tokens.

@@ -16,7 +16,9 @@ fn fleet_setup(stage: &Stage) -> Setup {
 }
 
 async fn fleet(stage: &Stage, size: usize) -> Vec<Worker> {
-    let mut workers: Vec<_> = (0..size).map(|n| fleet_setup(stage).set("REVOCATION__INSTANCE", &format!("pod-{n}")).spawn()).collect();
+    let mut workers: Vec<_> = (0..size)
+        .map(|n| fleet_setup(stage).set("REVOCATION__INSTANCE", &format!("pod-{n}")).spawn())
+        .collect();
     for worker in &mut workers {
         worker.ready().await;
     }
@@ -45,7 +47,14 @@ async fn log_length(operator: &Operator) -> u64 {
     channel.basic_qos(100, BasicQosOptions::default()).await.expect("a prefetch");
     let mut arguments = FieldTable::default();
     arguments.insert("x-stream-offset".into(), AMQPValue::LongString("first".into()));
-    let consumer = channel.basic_consume("auth.invalidations.log".into(), "log".into(), BasicConsumeOptions::default(), arguments).await;
+    let consumer = channel
+        .basic_consume(
+            "auth.invalidations.log".into(),
+            "log".into(),
+            BasicConsumeOptions::default(),
+            arguments,
+        )
+        .await;
     let mut consumer = consumer.expect("consume from the log");
     let mut messages = 0;
     while let Ok(Some(delivery)) = tokio::time::timeout(Duration::from_secs(1), consumer.next()).await {
@@ -63,7 +72,10 @@ async fn an_idle_fleet_sends_one_heartbeat_a_second_and_leaves_the_history_short
     // The start is over when each has said what it is about to say.
     beats(&feed, 10).await;
     let (took, _) = beats(&feed, 35).await;
-    assert!((23.0..=37.0).contains(&took.as_secs_f64()), "35 heartbeats took {took:?}; each of four repeats itself every 30 s");
+    assert!(
+        (23.0..=37.0).contains(&took.as_secs_f64()),
+        "35 heartbeats took {took:?}; each of four repeats itself every 30 s"
+    );
     // A minute or so: a start of a few marks each, and one mark in 15 s.
     let messages = log_length(&Operator::of(&stage).await).await;
     assert!(messages <= 4 * 5 + 5, "{messages} messages");
@@ -105,7 +117,10 @@ async fn the_marks_of_a_day_take_little_of_the_segment_files() {
     assert!(a_day < BYTES_A_DAY / 2, "{a_day} bytes a day");
 }
 
-async fn nobody_is_stale(verifiers: &[Denylist], work: impl Future<Output = (Duration, Duration)>) -> (Duration, Duration) {
+async fn nobody_is_stale(
+    verifiers: &[Denylist],
+    work: impl Future<Output = (Duration, Duration)>,
+) -> (Duration, Duration) {
     let watch = async {
         let mut ticks = tokio::time::interval(Duration::from_millis(5));
         loop {
@@ -160,14 +175,18 @@ async fn what_older_workers_bound_is_unbound_and_a_setting_keeps_heartbeats_in_t
     let operator = Operator::of(&stage).await;
     let keys = async || {
         let mut keys: Vec<_> = operator.list("bindings").await;
-        keys.retain(|binding| binding["source"] == "auth.invalidations" && binding["destination"] == "auth.invalidations.log");
-        let mut keys: Vec<_> = keys.iter().map(|binding| crate::harness::text(&binding["routing_key"])).collect();
+        keys.retain(|binding| {
+            binding["source"] == "auth.invalidations" && binding["destination"] == "auth.invalidations.log"
+        });
+        let mut keys: Vec<_> =
+            keys.iter().map(|binding| crate::harness::text(&binding["routing_key"])).collect();
         keys.sort_unstable();
         keys
     };
     let (apart, both) = (vec!["invalidation.#", "mark"], vec!["heartbeat", "invalidation.#", "mark"]);
     for (in_log, expected) in [("false", &apart), ("true", &both), ("false", &apart)] {
-        let mut worker = fleet_setup(&stage).set("REVOCATION__INVALIDATION__HEARTBEATS_IN_LOG", in_log).start().await;
+        let mut worker =
+            fleet_setup(&stage).set("REVOCATION__INVALIDATION__HEARTBEATS_IN_LOG", in_log).start().await;
         assert_eq!(keys().await, *expected);
         assert!(worker.stop().await.success());
         let bound = operator.channel().queue_bind(

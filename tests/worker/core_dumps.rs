@@ -21,9 +21,15 @@ fn plainly<'a>(program: &[&'a str]) -> Vec<&'a str> {
 fn can_read(pid: u32, what: &str) -> bool {
     let path = format!("/proc/{pid}/{what}");
     // Of a link the target counts, of a file its first byte: some are empty instead of closed.
-    let script = r#"if [ -L "$1" ]; then readlink "$1" >/dev/null; else [ "$(head -c 1 "$1" | wc -c)" = 1 ]; fi"#;
+    let script =
+        r#"if [ -L "$1" ]; then readlink "$1" >/dev/null; else [ "$(head -c 1 "$1" | wc -c)" = 1 ]; fi"#;
     let words = plainly(&["sh", "-c", script, "sh", &path]);
-    Command::new(words[0]).args(&words[1..]).stderr(std::process::Stdio::null()).status().expect("run it").success()
+    Command::new(words[0])
+        .args(&words[1..])
+        .stderr(std::process::Stdio::null())
+        .status()
+        .expect("run it")
+        .success()
 }
 
 #[tokio::test(flavor = "multi_thread")]

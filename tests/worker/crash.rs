@@ -1,4 +1,5 @@
-//! A worker dies, or freezes, at each step of an event: another ends what it began, and the record has neither hole nor double.
+//! A worker dies, or freezes, at each step of an event: another ends what it began, and the record has
+//! neither hole nor double.
 
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
@@ -46,7 +47,8 @@ async fn dies_at(place: &str) {
     let idp = memory.serve().await;
     let setup = stage.worker(&format!("{}/revoke", idp.url()));
     let mut doomed = setup.clone().set("KILL_AT", place).start().await;
-    let (feed, app, logouts) = (Feed::listen(&stage.amqp_url).await, App::connect(&stage.amqp_url).await, Logout::many(EVENTS));
+    let (feed, app, logouts) =
+        (Feed::listen(&stage.amqp_url).await, App::connect(&stage.amqp_url).await, Logout::many(EVENTS));
     for logout in &logouts {
         app.publish(&logout.event()).await;
     }
@@ -62,8 +64,10 @@ async fn dies_at(place: &str) {
         app.publish(&logout.event()).await;
     }
     let all = known + EVENTS as f64;
-    eventually("the same events again are known", async || (heir.metric("revocation_events_duplicate_total").await == all).then_some(()))
-        .await;
+    eventually("the same events again are known", async || {
+        (heir.metric("revocation_events_duplicate_total").await == all).then_some(())
+    })
+    .await;
     assert!(heir.stop().await.success());
     assert_eq!(stage.snapshot().await, before, "an event delivered again changes nothing");
     stage.queues_are_empty().await;
@@ -76,7 +80,8 @@ async fn killed_between_commit_and_ack_of_events_of_one_identity() {
         let idp = memory.serve().await;
         let setup = stage.worker(&format!("{}/revoke", idp.url()));
         let mut doomed = setup.clone().set("KILL_AT", place).start().await;
-        let variants: Vec<_> = Logout::many(4).into_iter().map(|logout| Logout { id: "1".to_owned(), ..logout }).collect();
+        let variants: Vec<_> =
+            Logout::many(4).into_iter().map(|logout| Logout { id: "1".to_owned(), ..logout }).collect();
         let app = App::connect(&stage.amqp_url).await;
         for logout in &variants {
             app.publish(&logout.event()).await;
@@ -103,7 +108,8 @@ async fn a_frozen_workers_late_answer_is_kept_and_overwrites_nothing() {
         })
         .await
     };
-    let setup = stage.worker(&format!("{}/revoke", idp.url())).set("REVOCATION__PROVIDERS__MAIN__TIMEOUT", "60s");
+    let setup =
+        stage.worker(&format!("{}/revoke", idp.url())).set("REVOCATION__PROVIDERS__MAIN__TIMEOUT", "60s");
     let frozen = setup.clone().set("PAUSE_AT", "responded:1").start().await;
     let logout = &Logout::many(1)[0];
     App::connect(&stage.amqp_url).await.publish(&logout.event()).await;
@@ -111,15 +117,30 @@ async fn a_frozen_workers_late_answer_is_kept_and_overwrites_nothing() {
 
     let _heir = setup.start().await;
     eventually("the heir calls the provider", async || (idp.ledger().len() >= 2).then_some(())).await;
-    let held = "revocation.targets WHERE token_type_hint = 'refresh_token' AND lease_owner = 2 AND attempts = 2";
+    let held =
+        "revocation.targets WHERE token_type_hint = 'refresh_token' AND lease_owner = 2 AND attempts = 2";
     stage.wait_for_count(1, held).await;
     frozen.signal("CONT");
-    stage.wait_for_count(1, "revocation.attempts WHERE worker_no = 1 AND attempt = 1 AND answered AND http_status = 503").await;
+    stage
+        .wait_for_count(
+            1,
+            "revocation.attempts WHERE worker_no = 1 AND attempt = 1 AND answered AND http_status = 503",
+        )
+        .await;
     assert_eq!(stage.count(held).await, 1, "the heir's attempt goes on");
     stage.wait_for_count(2, "audit.revocations WHERE state = 'revoked' AND confirmed_at IS NOT NULL").await;
-    assert_eq!(stage.count("revocation.attempts WHERE worker_no = 1 AND attempt = 1 AND NOT answered").await, 2, "closed at the takeover");
-    let refresh = "audit.attempts JOIN audit.revocations USING (revocation_id) WHERE token_type_hint = 'refresh_token'";
-    assert_eq!(stage.count(&format!("{refresh} AND attempt = 1 AND outcome = 'transient'")).await, 1, "the answer came after all");
+    assert_eq!(
+        stage.count("revocation.attempts WHERE worker_no = 1 AND attempt = 1 AND NOT answered").await,
+        2,
+        "closed at the takeover"
+    );
+    let refresh =
+        "audit.attempts JOIN audit.revocations USING (revocation_id) WHERE token_type_hint = 'refresh_token'";
+    assert_eq!(
+        stage.count(&format!("{refresh} AND attempt = 1 AND outcome = 'transient'")).await,
+        1,
+        "the answer came after all"
+    );
     assert_eq!(stage.count(&format!("{refresh} AND attempt = 2 AND outcome = 'revoked'")).await, 1);
     stage.is_whole(1).await;
 }

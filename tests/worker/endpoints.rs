@@ -21,7 +21,8 @@ fn value(metrics: &str, series: &str) -> Option<f64> {
 
 async fn wait_for_value(worker: &Worker, series: &str, wanted: f64) {
     let what = format!("{series} is {wanted}");
-    eventually(&what, async || (value(&worker.get("/metrics").await, series) == Some(wanted)).then_some(())).await;
+    eventually(&what, async || (value(&worker.get("/metrics").await, series) == Some(wanted)).then_some(()))
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -37,7 +38,10 @@ async fn metrics_count_what_happened() {
         })
         .await
     };
-    let setup = stage.worker(&format!("{}/revoke", idp.url())).set("REVOCATION__RETRY__INITIAL", "1h").set("REVOCATION__RETRY__MAX", "2h");
+    let setup = stage
+        .worker(&format!("{}/revoke", idp.url()))
+        .set("REVOCATION__RETRY__INITIAL", "1h")
+        .set("REVOCATION__RETRY__MAX", "2h");
     let worker = setup.start().await;
     let app = App::connect(&stage.amqp_url).await;
     for _delivered_twice in 0..2 {
@@ -75,18 +79,27 @@ async fn endpoints_are_read_only_and_few() {
     let stage = Stage::new().await;
     let worker = stage.worker("http://127.0.0.1:9/revoke").start().await;
     let client = Client::new();
-    let ask = async |method: Method, path: &str| client.request(method, format!("{}{path}", worker.http)).body("x").send().await.unwrap();
+    let ask = async |method: Method, path: &str| {
+        client.request(method, format!("{}{path}", worker.http)).body("x").send().await.unwrap()
+    };
 
     for (path, body) in [("/healthz", "alive\n"), ("/readyz", "ready\n")] {
         let answer = ask(Method::GET, path).await;
         assert_eq!((answer.status(), answer.text().await.unwrap().as_str()), (StatusCode::OK, body));
     }
     let metrics = ask(Method::GET, "/metrics").await;
-    assert_eq!(metrics.headers()["content-type"], "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    assert_eq!(
+        metrics.headers()["content-type"],
+        "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    );
     assert!(metrics.text().await.unwrap().ends_with("# EOF\n"));
     for path in ["/healthz", "/readyz", "/metrics"] {
         for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
-            assert_eq!(ask(method.clone(), path).await.status(), StatusCode::METHOD_NOT_ALLOWED, "{method} {path}");
+            assert_eq!(
+                ask(method.clone(), path).await.status(),
+                StatusCode::METHOD_NOT_ALLOWED,
+                "{method} {path}"
+            );
         }
     }
     for path in ["/nothing", "/healthz/", "/metrics/../healthz/x", "/shutdown", "/debug", "/config", "/%00"] {
@@ -119,7 +132,9 @@ async fn a_heartbeat_comes_about_once_a_second() {
     let stage = Stage::new().await;
     let _worker = stage.worker("http://127.0.0.1:9/revoke").start().await;
     let feed = Feed::listen(&stage.amqp_url).await;
-    let beats = async |count: usize| eventually("heartbeats", async || (feed.heartbeats() >= count).then(Instant::now)).await;
+    let beats = async |count: usize| {
+        eventually("heartbeats", async || (feed.heartbeats() >= count).then(Instant::now)).await
+    };
     let first = beats(1).await;
     let took = beats(6).await - first;
     assert!((4.0..7.0).contains(&took.as_secs_f64()), "five heartbeats took {took:?}");
@@ -129,12 +144,22 @@ async fn a_heartbeat_comes_about_once_a_second() {
 async fn the_same_event_again_changes_nothing_however_it_says_it() {
     let (stage, (idp, memory)) = (Stage::new().await, provider().await);
     let mut worker = stage.worker(&format!("{}/revoke", idp.url())).start().await;
-    let (app, operator, other) = (App::connect(&stage.amqp_url).await, Operator::of(&stage).await, canary_token());
+    let (app, operator, other) =
+        (App::connect(&stage.amqp_url).await, Operator::of(&stage).await, canary_token());
     let first = logout("1", &canary_token(), &canary_token());
     app.publish(&first).await;
-    stage.wait_for_count(2, "audit.revocations WHERE state = 'revoked' AND confirmed_at IS NOT NULL AND denied_at IS NOT NULL").await;
-    let everything = "SELECT jsonb_build_array((SELECT jsonb_agg(t ORDER BY ordinal) FROM revocation.targets t), (SELECT jsonb_agg(e) FROM revocation.events e),
-                          (SELECT jsonb_agg(a ORDER BY a) FROM revocation.attempts a), (SELECT count(*) FROM revocation.rejected_events))";
+    stage
+        .wait_for_count(
+            2,
+            "audit.revocations WHERE state = 'revoked' AND confirmed_at IS NOT NULL AND \
+        denied_at IS NOT NULL",
+        )
+        .await;
+    let everything =
+        "SELECT jsonb_build_array((SELECT jsonb_agg(t ORDER BY ordinal) FROM revocation.targets \
+        t), (SELECT jsonb_agg(e) FROM revocation.events e),
+                          (SELECT jsonb_agg(a ORDER BY a) FROM revocation.attempts a), (SELECT count(*) FROM \
+                          revocation.rejected_events))";
     let before = stage.rows(everything).await;
 
     app.publish(&first).await;
@@ -173,15 +198,28 @@ async fn an_older_cutoff_that_comes_later_withdraws_nothing() {
     for (id, not_before) in [("late", "2026-11-20T22:00:00Z"), ("early", "2026-11-20T20:00:00Z")] {
         app.publish(&sign_out(id, not_before)).await;
         let seen = feed.wait_for(Phase::Requested, id).await;
-        let [Entry::Subject { not_before: cutoff, expires_at, .. }] = &seen.data.targets[..] else { panic!("one subject") };
+        let [Entry::Subject { not_before: cutoff, expires_at, .. }] = &seen.data.targets[..] else {
+            panic!("one subject")
+        };
         assert_eq!(
             cutoff.unix_timestamp(),
-            time::OffsetDateTime::parse(not_before, &time::format_description::well_known::Rfc3339).unwrap().unix_timestamp()
+            time::OffsetDateTime::parse(not_before, &time::format_description::well_known::Rfc3339)
+                .unwrap()
+                .unix_timestamp()
         );
-        assert!(*expires_at > time::OffsetDateTime::now_utc(), "the denial holds as long as a token issued before it may live");
+        assert!(
+            *expires_at > time::OffsetDateTime::now_utc(),
+            "the denial holds as long as a token issued before it may live"
+        );
     }
-    stage.wait_for_count(2, "audit.revocations WHERE target_kind = 'subject' AND sub = 'user-1' AND denied_at IS NOT NULL").await;
-    let cutoffs = stage.text("SELECT max(not_before)::text FROM audit.revocations WHERE sub = 'user-1'").await.unwrap();
+    stage
+        .wait_for_count(
+            2,
+            "audit.revocations WHERE target_kind = 'subject' AND sub = 'user-1' AND denied_at IS NOT NULL",
+        )
+        .await;
+    let cutoffs =
+        stage.text("SELECT max(not_before)::text FROM audit.revocations WHERE sub = 'user-1'").await.unwrap();
     assert_eq!(cutoffs, "2026-11-20 22:00:00+00");
 }
 
@@ -211,9 +249,16 @@ async fn a_thousand_targets_go_out_in_two_messages_a_phase() {
         app.publish(&logout_of("1", json!(targets))).await;
     }
 
-    stage.wait_for_count(1000, "audit.revocations WHERE state = 'revoked' AND confirmed_at IS NOT NULL").await;
+    stage
+        .wait_for_count(1000, "audit.revocations WHERE state = 'revoked' AND confirmed_at IS NOT NULL")
+        .await;
     assert_eq!((feed.digests(Phase::Requested).len(), feed.digests(Phase::Confirmed).len()), (1000, 1000));
-    let sizes: Vec<_> = feed.seen().iter().filter(|seen| seen.data.phase == Phase::Requested).map(|seen| seen.data.targets.len()).collect();
+    let sizes: Vec<_> = feed
+        .seen()
+        .iter()
+        .filter(|seen| seen.data.phase == Phase::Requested)
+        .map(|seen| seen.data.targets.len())
+        .collect();
     assert!(sizes.len() >= 2 && sizes.iter().all(|size| *size == 500), "{sizes:?}");
     assert!(feed.seen().iter().all(|seen| seen.data.targets.len() <= 500));
     assert_eq!(idp.ledger().len(), 1000, "each once");

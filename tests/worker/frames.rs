@@ -1,4 +1,5 @@
-//! Headers up to the largest frame, and what else the broker may not take: it ends no connection that a denial needs, and no wait.
+//! Headers up to the largest frame, and what else the broker may not take: it ends no connection that a
+//! denial needs, and no wait.
 
 use std::cell::Cell;
 
@@ -7,7 +8,9 @@ use lapin::options::QueuePurgeOptions;
 use lapin::types::{AMQPValue, FieldArray, FieldTable};
 use revocation_worker::event::RefusalCode;
 
-use crate::harness::{App, CANARY, DeadLetter, Operator, Servers, Setup, Stage, canary_token, eventually, logout};
+use crate::harness::{
+    App, CANARY, DeadLetter, Operator, Servers, Setup, Stage, canary_token, eventually, logout,
+};
 use crate::scripted_idp::{Memory, ScriptedIdp};
 
 /// The largest payload of a frame with RabbitMQ's `frame_max` of 131072.
@@ -42,7 +45,10 @@ fn headers(payload: usize, shape: usize) -> FieldTable {
             left -= 2 + 5 + 60_000;
         }
         _ => {
-            table.insert("a".into(), AMQPValue::FieldArray(FieldArray::from(vec![AMQPValue::Boolean(true); 1000])));
+            table.insert(
+                "a".into(),
+                AMQPValue::FieldArray(FieldArray::from(vec![AMQPValue::Boolean(true); 1000])),
+            );
             left -= 2 + 5 + 2000;
         }
     }
@@ -51,7 +57,9 @@ fn headers(payload: usize, shape: usize) -> FieldTable {
 }
 
 fn properties(number: usize, payload: usize) -> BasicProperties {
-    BasicProperties::default().with_message_id(format!("{number:05}").into()).with_headers(headers(payload, number))
+    BasicProperties::default()
+        .with_message_id(format!("{number:05}").into())
+        .with_headers(headers(payload, number))
 }
 
 /// A provider that says yes, and a worker for it.
@@ -64,7 +72,14 @@ pub(crate) async fn yes(stage: &Stage) -> (ScriptedIdp, Setup) {
 /// Somebody's logout is denied and revoked.
 pub(crate) async fn assert_denies(stage: &Stage, app: &App, id: &str) {
     app.publish(&logout(id, &canary_token(), &canary_token())).await;
-    stage.wait_for_count(2, &format!("audit.revocations WHERE event_id = '{id}' AND state = 'revoked' AND denied_at IS NOT NULL")).await;
+    stage
+        .wait_for_count(
+            2,
+            &format!(
+                "audit.revocations WHERE event_id = '{id}' AND state = 'revoked' AND denied_at IS NOT NULL"
+            ),
+        )
+        .await;
 }
 
 /// Either all of the publisher's headers, or a header that says how many are missing.
@@ -103,16 +118,23 @@ async fn headers_of_every_size_are_refused_and_stop_neither_queue() {
     assert_eq!(stage.count("audit.rejected_events").await, i64::try_from(sizes.len()).unwrap());
     assert!(worker.stop().await.success());
     let log = worker.log();
-    // Sessions of their own, which no refused message is on: a stream that was just declared may have no leader for a moment.
-    let others = ["session on the heartbeats failed", "session on the verifiers' reports failed", "the log was not folded"];
-    let is_told =
-        |line: &&str| (line.contains("connection lost") || line.contains("trying again")) && !others.iter().any(|o| line.contains(o));
+    // Sessions of their own, which no refused message is on: a stream that was just declared may have no
+    // leader for a moment.
+    let others = [
+        "session on the heartbeats failed",
+        "session on the verifiers' reports failed",
+        "the log was not folded",
+    ];
+    let is_told = |line: &&str| {
+        (line.contains("connection lost") || line.contains("trying again"))
+            && !others.iter().any(|o| line.contains(o))
+    };
     let tried_again: Vec<_> = log.lines().filter(is_told).collect();
     assert_eq!(tried_again, [""; 0], "every one at the first try");
 }
 
-/// Beside valid events with such headers, which need no refusal, and after a worker that died with them all in hand: the broker then adds a header of
-/// its own to frames that have no room for it.
+/// Beside valid events with such headers, which need no refusal, and after a worker that died with them all
+/// in hand: the broker then adds a header of its own to frames that have no room for it.
 #[tokio::test(flavor = "multi_thread")]
 async fn hundreds_of_the_largest_at_once_stop_no_logout_and_no_start() {
     const BAD: usize = 320;
@@ -154,7 +176,9 @@ async fn what_the_broker_does_not_take_back_is_left_to_it_and_delays_nobody() {
         let body = vec![b'['; if number % 2 == 0 { 3_000_000 } else { 30 }];
         app.publish_raw("auth.logout", &body, properties(5 * number, 200)).await;
     }
-    servers.broker(|broker| broker.ctl(&["eval", "application:set_env(rabbit, max_message_size, 1000000)."])).expect("set the limit");
+    servers
+        .broker(|broker| broker.ctl(&["eval", "application:set_env(rabbit, max_message_size, 1000000)."]))
+        .expect("set the limit");
 
     let mut worker = setup.start().await;
     let app = App::connect(&stage.amqp_url).await;
@@ -176,7 +200,10 @@ async fn what_the_broker_does_not_take_back_is_left_to_it_and_delays_nobody() {
     assert_denies(&stage, &app, "after").await;
     assert!(worker.stop().await.success());
     let log = worker.log();
-    assert!(log.contains("cannot be published to revocation.dead") && log.contains("\"body_bytes\":3000000"), "an operator hears of it");
+    assert!(
+        log.contains("cannot be published to revocation.dead") && log.contains("\"body_bytes\":3000000"),
+        "an operator hears of it"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -194,11 +221,21 @@ async fn many_refused_messages_are_counted_and_told_of_once() {
     assert_eq!(worker.log().matches("many refused messages wait").count(), 1);
 
     stage.wait_for_count(1, "audit.dead_letters WHERE messages = 1000 AND many_since < now()").await;
-    let told = || String::from_utf8(setup.command().arg("status").output().expect("run status").stdout).expect("UTF-8");
+    let told = || {
+        String::from_utf8(setup.command().arg("status").output().expect("run status").stdout).expect("UTF-8")
+    };
     let said = told();
     let first = "revocation.dead holds 1000 refused messages, too many since 2";
-    assert!(said.starts_with(first) && said.lines().next().is_some_and(|line| line.contains("dead list")), "{said}");
-    Operator::of(&stage).await.channel().queue_purge("revocation.dead".into(), QueuePurgeOptions::default()).await.expect("purge");
+    assert!(
+        said.starts_with(first) && said.lines().next().is_some_and(|line| line.contains("dead list")),
+        "{said}"
+    );
+    Operator::of(&stage)
+        .await
+        .channel()
+        .queue_purge("revocation.dead".into(), QueuePurgeOptions::default())
+        .await
+        .expect("purge");
     stage.wait_for_count(1, "audit.dead_letters WHERE messages = 0 AND many_since IS NULL").await;
     let said = told();
     assert!(said.starts_with("nothing is wrong\n"), "{said}");

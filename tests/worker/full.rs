@@ -16,12 +16,14 @@ async fn publish_bad(app: &App, numbers: std::ops::Range<usize>) {
     for number in numbers {
         let key = if number % 5 == 0 { "auth.mass_revocation.x" } else { "auth.logout" };
         let body = vec![b'['; 1 + number % 7 * 6000];
-        app.publish_raw(key, &body, BasicProperties::default().with_message_id(number.to_string().into())).await;
+        app.publish_raw(key, &body, BasicProperties::default().with_message_id(number.to_string().into()))
+            .await;
     }
 }
 
 fn assert_each_once(letters: &[DeadLetter], count: usize) {
-    let numbers: BTreeSet<usize> = letters.iter().map(|letter| letter.message_id().parse().expect("a number")).collect();
+    let numbers: BTreeSet<usize> =
+        letters.iter().map(|letter| letter.message_id().parse().expect("a number")).collect();
     assert_eq!((numbers.len(), letters.len(), numbers.last().copied()), (count, count, Some(count - 1)));
     for letter in letters {
         let number: usize = letter.message_id().parse().expect("a number");
@@ -42,7 +44,8 @@ async fn wait_for_little_in_hand(worker: &Worker, most_bytes: f64) {
     eventually("refused messages leave the window", async || {
         let mut bytes = 0.0;
         for queue in ["logout", "mass"] {
-            bytes += worker.metric(&format!("revocation_bytes_in_hand{{queue=\"revocation.{queue}\"}}")).await;
+            bytes +=
+                worker.metric(&format!("revocation_bytes_in_hand{{queue=\"revocation.{queue}\"}}")).await;
         }
         (bytes <= most_bytes).then_some(())
     })
@@ -101,11 +104,18 @@ async fn where_the_broker_would_drop_them_they_are_set_aside() {
     let (_idp, setup) = yes(&stage).await;
     assert!(setup.start().await.stop().await.success());
     let (app, operator) = (App::connect(&stage.amqp_url).await, Operator::of(&stage).await);
-    for (queue, key) in [("revocation.logout", "auth.logout.#"), ("revocation.mass", "auth.mass_revocation.#")] {
+    for (queue, key) in
+        [("revocation.logout", "auth.logout.#"), ("revocation.mass", "auth.mass_revocation.#")]
+    {
         operator.channel().queue_delete(queue.into(), QueueDeleteOptions::default()).await.unwrap();
         declare(&operator, queue, &[]).await;
-        let bound =
-            operator.channel().queue_bind(queue.into(), "auth.events".into(), key.into(), Default::default(), FieldTable::default());
+        let bound = operator.channel().queue_bind(
+            queue.into(),
+            "auth.events".into(),
+            key.into(),
+            Default::default(),
+            FieldTable::default(),
+        );
         bound.await.unwrap();
     }
     let mut worker = setup.set("REVOCATION__AMQP__DECLARE", "false").start().await;
@@ -150,7 +160,10 @@ async fn a_dead_letter_queue_that_is_deleted_comes_back_and_nothing_is_lost() {
 
     publish_bad(&app, 0..50).await;
     assert_denies(&stage, &app, "behind").await;
-    eventually("the queue is back", async || operator.queues().await.contains(&DEAD.to_owned()).then_some(())).await;
+    eventually("the queue is back", async || {
+        operator.queues().await.contains(&DEAD.to_owned()).then_some(())
+    })
+    .await;
     assert_each_once(&operator.dead_letters(50).await, 50);
     assert_eq!(stage.count("audit.rejected_events").await, 50);
     assert!(worker.stop().await.success());
@@ -172,7 +185,13 @@ async fn a_dead_letter_queue_that_somebody_else_must_declare_is_waited_for() {
     assert_denies(&stage, &app, "meanwhile").await;
 
     declare(&operator, DEAD, &[]).await;
-    let bound = operator.channel().queue_bind(DEAD.into(), DEAD.into(), "".into(), Default::default(), FieldTable::default());
+    let bound = operator.channel().queue_bind(
+        DEAD.into(),
+        DEAD.into(),
+        "".into(),
+        Default::default(),
+        FieldTable::default(),
+    );
     bound.await.unwrap();
     operator.wait_for_ready(BAD as u32, DEAD).await;
     assert_each_once(&operator.dead_letters(BAD).await, BAD);
@@ -194,7 +213,10 @@ async fn an_older_releases_dead_letter_queue_goes_on_and_other_differences_stop_
     let log = worker.log();
     assert_eq!(log.matches("rabbitmqctl set_policy").count(), 1, "told once");
     let checked = check(&setup);
-    assert!(checked.contains("note     broker: queue revocation.dead was declared by an older release"), "{checked}");
+    assert!(
+        checked.contains("note     broker: queue revocation.dead was declared by an older release"),
+        "{checked}"
+    );
 
     let other = |name, value| (name, AMQPValue::LongLongInt(value));
     let text = |name, value: &str| (name, AMQPValue::LongString(value.into()));
@@ -213,6 +235,9 @@ async fn an_older_releases_dead_letter_queue_goes_on_and_other_differences_stop_
         let last = log.lines().last().unwrap();
         assert!(last.contains(DEAD) && last.contains(&format!("'{named}'")), "{named}: {last}");
         let checked = check(&setup);
-        assert!(checked.contains("PROBLEM  broker") && checked.contains(&format!("'{named}'")), "{named}: {checked}");
+        assert!(
+            checked.contains("PROBLEM  broker") && checked.contains(&format!("'{named}'")),
+            "{named}: {checked}"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! One identity, several contents: nothing is denied without a record, nothing is acknowledged without an effect, and the same content has one record.
+//! One identity, several contents: nothing is denied without a record, nothing is acknowledged without an
+//! effect, and the same content has one record.
 
 use std::collections::BTreeMap;
 
@@ -41,7 +42,9 @@ impl Scene {
 
     async fn publish(&self, event: &Value) {
         let key = if event["type"] == "auth.logout.v1" { "auth.logout" } else { "auth.mass_revocation" };
-        let properties = BasicProperties::default().with_content_type("application/json".into()).with_user_id(self.app.user().into());
+        let properties = BasicProperties::default()
+            .with_content_type("application/json".into())
+            .with_user_id(self.app.user().into());
         self.app.publish_raw(key, event.to_string().as_bytes(), properties).await;
     }
 
@@ -56,13 +59,20 @@ impl Scene {
     }
 
     async fn wait_for_events(&self, id: &str, events: i64) {
-        self.stage.wait_for_count(events, &format!("revocation.events_as_given WHERE id = '{id}' AND source = '/apps/shop'")).await;
+        self.stage
+            .wait_for_count(
+                events,
+                &format!("revocation.events_as_given WHERE id = '{id}' AND source = '/apps/shop'"),
+            )
+            .await;
     }
 
     async fn is_revoked(&self, token: &str) {
         let digest = Token::new(token.to_owned()).fingerprint();
         let done = "state = 'revoked' AND denied_at IS NOT NULL AND confirmed_at IS NOT NULL";
-        self.stage.wait_for_count(1, &format!("audit.revocations WHERE token_sha256 = '{digest}' AND {done}")).await;
+        self.stage
+            .wait_for_count(1, &format!("audit.revocations WHERE token_sha256 = '{digest}' AND {done}"))
+            .await;
         assert!(self.memory.is_revoked(token));
     }
 }
@@ -104,7 +114,13 @@ fn pairs() -> BTreeMap<&'static str, (Value, Value)> {
         ("fewer", (user("fewer"), logout_of("fewer", json!([{ "sub": "user-1" }, { "sub": "user-2" }])))),
         ("cutoff", (changed(user("cutoff"), "not_before", json!("2020-01-01T00:00:00Z")), user("cutoff"))),
         ("type", (user("type"), ordered("type", "leak", json!({ "sub": "user-1" })))),
-        ("incident", (ordered("incident", "one", json!({ "sub": "u" })), ordered("incident", "two", json!({ "sub": "u" })))),
+        (
+            "incident",
+            (
+                ordered("incident", "one", json!({ "sub": "u" })),
+                ordered("incident", "two", json!({ "sub": "u" })),
+            ),
+        ),
     ])
 }
 
@@ -115,13 +131,18 @@ async fn an_identity_used_beforehand_swallows_nothing() {
     let feed = Feed::listen(&scene.stage.amqp_url).await;
     let pairs = pairs();
     for (id, (beforehand, genuine)) in &pairs {
-        scene.publish_in_order(id, &[beforehand.clone(), genuine.clone(), beforehand.clone(), genuine.clone()]).await;
+        scene
+            .publish_in_order(id, &[beforehand.clone(), genuine.clone(), beforehand.clone(), genuine.clone()])
+            .await;
         scene.wait_for_events(id, 2).await;
         let rows = format!("audit.revocations WHERE event_source = '/apps/shop' AND event_id = '{id}'");
         let of = |event: &Value| event["data"]["targets"].as_array().map_or(0, Vec::len) as i64;
         scene.stage.wait_for_count(of(genuine), &format!("{rows} AND identity_reused")).await;
         scene.stage.wait_for_count(of(beforehand), &format!("{rows} AND NOT identity_reused")).await;
-        scene.stage.wait_for_count(of(genuine) + of(beforehand), &format!("{rows} AND denied_at IS NOT NULL")).await;
+        scene
+            .stage
+            .wait_for_count(of(genuine) + of(beforehand), &format!("{rows} AND denied_at IS NOT NULL"))
+            .await;
         let requested = || {
             feed.seen()
                 .into_iter()
@@ -129,12 +150,17 @@ async fn an_identity_used_beforehand_swallows_nothing() {
                 .filter(|seen| seen.body.contains(&format!("\"id\":\"{id}\"")))
                 .count()
         };
-        eventually("both are denied under their real identity", async || (requested() >= 2).then_some(())).await;
+        eventually("both are denied under their real identity", async || (requested() >= 2).then_some(()))
+            .await;
     }
     let (reused, all) = (pairs.len() as f64, 2.0 * pairs.len() as f64);
     eventually("copies are known", async || (worker.metric(DUPLICATE).await == all).then_some(())).await;
     assert_eq!(worker.metric(REUSED).await, reused);
-    let told = worker.log().lines().filter(|line| line.contains("is on record under this identity") && line.contains("\"WARN\"")).count();
+    let told = worker
+        .log()
+        .lines()
+        .filter(|line| line.contains("is on record under this identity") && line.contains("\"WARN\""))
+        .count();
     assert_eq!(told, pairs.len());
     assert!(feed.seen().iter().all(|seen| !seen.body.contains("====")), "no message shows the key of a row");
     assert!(worker.stop().await.success());
@@ -153,12 +179,18 @@ async fn a_logout_under_a_taken_identity_is_revoked_and_confirmed_like_any_other
     for token_of in &tokens {
         scene.is_revoked(token_of).await;
     }
-    eventually("all are confirmed", async || (feed.digests(Phase::Confirmed).len() == tokens.len()).then_some(())).await;
+    eventually("all are confirmed", async || {
+        (feed.digests(Phase::Confirmed).len() == tokens.len()).then_some(())
+    })
+    .await;
     assert_eq!(feed.digests(Phase::Requested), feed.digests(Phase::Confirmed));
     let of_others = feed.seen().into_iter().filter(|seen| seen.data.event.id != "1").count();
     assert_eq!(of_others, 0, "every message names the event as it came");
     assert_eq!(scene.stage.count("audit.revocations WHERE event_id = '1' AND identity_reused").await, 4);
-    assert_eq!(scene.stage.count("audit.propagation WHERE event_source = '/apps/shop' AND event_id = '1'").await, 5);
+    assert_eq!(
+        scene.stage.count("audit.propagation WHERE event_source = '/apps/shop' AND event_id = '1'").await,
+        5
+    );
     assert!(worker.stop().await.success());
 }
 
@@ -175,13 +207,18 @@ async fn the_same_content_in_another_spelling_is_one_event() {
         changed(plain.clone(), "unknown", json!({ "a": [1] })),
         changed(plain.clone(), "provider", json!("main")),
         changed(plain.clone(), "reason", json!("another word")),
-        serde_json::from_str(&plain.to_string().replace("22:30:00.123Z", "23:30:00.123+01:00")).expect("JSON"),
+        serde_json::from_str(&plain.to_string().replace("22:30:00.123Z", "23:30:00.123+01:00"))
+            .expect("JSON"),
     ];
     scene.publish_in_order("1", &[std::slice::from_ref(&plain), &spelled[..]].concat()).await;
-    let pretty = serde_json::to_string_pretty(&plain).expect("JSON").replace("refresh_token", "\\u0072efresh_token");
+    let pretty =
+        serde_json::to_string_pretty(&plain).expect("JSON").replace("refresh_token", "\\u0072efresh_token");
     scene.app.publish_raw("auth.logout.by-hand", pretty.as_bytes(), BasicProperties::default()).await;
     eventually("all are known", async || (worker.metric(DUPLICATE).await == 7.0).then_some(())).await;
-    scene.stage.wait_for_count(2, "audit.revocations WHERE confirmed_at IS NOT NULL AND NOT identity_reused").await;
+    scene
+        .stage
+        .wait_for_count(2, "audit.revocations WHERE confirmed_at IS NOT NULL AND NOT identity_reused")
+        .await;
     scene.stage.is_whole(1).await;
     assert_eq!(worker.metric(REUSED).await, 0.0);
     assert!(worker.stop().await.success());
@@ -234,8 +271,10 @@ async fn variants_that_come_while_postgres_is_away_are_denied_at_once_and_on_rec
 
 /// How a worker from before writes an event: its columns and its way to find duplicates.
 const FROM_BEFORE: &str =
-    "INSERT INTO revocation.events (event_id, source, id, event_type, lane, received_at, not_before, body_sha256, targets, accepted_by)
-    SELECT gen_random_uuid(), '/apps/shop', id, 'auth.logout.v1', 'interactive', now(), now(), sha256(convert_to(body, 'UTF8')), 1, 0
+    "INSERT INTO revocation.events (event_id, source, id, event_type, lane, received_at, not_before, \
+        body_sha256, targets, accepted_by)
+    SELECT gen_random_uuid(), '/apps/shop', id, 'auth.logout.v1', 'interactive', now(), now(), \
+    sha256(convert_to(body, 'UTF8')), 1, 0
     FROM (VALUES (";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -244,17 +283,22 @@ async fn events_of_the_release_before_are_known_by_their_bytes() {
     let (known, tokens) = (canary_token(), [canary_token(), canary_token()]);
     let event = token("known", &known);
     for (id, body) in [("known", event.to_string()), ("taken", token("taken", &tokens[0]).to_string())] {
-        let insert = format!("{FROM_BEFORE}'{id}', '{body}')) AS n (id, body) ON CONFLICT (source, id) DO NOTHING");
+        let insert =
+            format!("{FROM_BEFORE}'{id}', '{body}')) AS n (id, body) ON CONFLICT (source, id) DO NOTHING");
         scene.stage.db.execute(sqlx::AssertSqlSafe(insert)).await.expect("the old statement works");
     }
     let mut worker = scene.setup.start().await;
     scene.publish(&event).await;
     scene.publish(&token("taken", &tokens[1])).await;
     scene.is_revoked(&tokens[1]).await;
-    eventually("the known one is known", async || (worker.metric(DUPLICATE).await == 1.0).then_some(())).await;
+    eventually("the known one is known", async || (worker.metric(DUPLICATE).await == 1.0).then_some(()))
+        .await;
     assert_eq!(worker.metric(REUSED).await, 1.0);
     let again = format!("{FROM_BEFORE}'taken', 'x')) AS n (id, body) ON CONFLICT (source, id) DO NOTHING");
-    assert_eq!(scene.stage.db.execute(sqlx::AssertSqlSafe(again)).await.map(|done| done.rows_affected()).ok(), Some(0));
+    assert_eq!(
+        scene.stage.db.execute(sqlx::AssertSqlSafe(again)).await.map(|done| done.rows_affected()).ok(),
+        Some(0)
+    );
     assert!(worker.stop().await.success());
 }
 
@@ -293,14 +337,20 @@ async fn variants_of_a_mass_revocation_open_and_extend_their_incidents() {
     let mut worker = scene.setup.start().await;
     let tokens: Vec<_> = (0..4).map(|_| canary_token()).collect();
     let order = |place: usize, incident: &str| ordered("1", incident, json!({ "token": tokens[place] }));
-    scene.publish_in_order("1", &[token("1", &tokens[0]), order(1, "one"), order(2, "one"), order(3, "two"), order(1, "one")]).await;
+    scene
+        .publish_in_order(
+            "1",
+            &[token("1", &tokens[0]), order(1, "one"), order(2, "one"), order(3, "two"), order(1, "one")],
+        )
+        .await;
     for token in &tokens {
         scene.is_revoked(token).await;
     }
     eventually("the copy is known", async || (worker.metric(DUPLICATE).await == 1.0).then_some(())).await;
     for (incident, targets) in [("one", 2), ("two", 1)] {
         let row = format!(
-            "audit.incidents WHERE incident = '{incident}' AND targets_received = {targets} AND denied = {targets} AND revoked = {targets}"
+            "audit.incidents WHERE incident = '{incident}' AND targets_received = {targets} AND denied = \
+                {targets} AND revoked = {targets}"
         );
         scene.stage.wait_for_count(1, &row).await;
     }
@@ -314,14 +364,21 @@ async fn the_key_of_a_row_cannot_be_taken_beforehand() {
     let mut worker = scene.setup.start().await;
     scene.publish_in_order("1", &[token("1", &canary_token()), token("1", &canary_token())]).await;
     scene.wait_for_events("1", 2).await;
-    let key = scene.stage.text("SELECT id FROM revocation.events WHERE identity_reused").await.expect("a key");
+    let key =
+        scene.stage.text("SELECT id FROM revocation.events WHERE identity_reused").await.expect("a key");
     for id in [key.as_str(), &key[..255], key.trim_end_matches('=')] {
         let last = canary_token();
         scene.publish(&token(id, &last)).await;
         scene.publish(&token("1", &last)).await;
     }
     scene.wait_for_events("1", 5).await;
-    scene.stage.wait_for_count(1, "audit.rejected_events WHERE code = 'invalid_field' AND detail LIKE 'id is longer%'").await;
+    scene
+        .stage
+        .wait_for_count(
+            1,
+            "audit.rejected_events WHERE code = 'invalid_field' AND detail LIKE 'id is longer%'",
+        )
+        .await;
     assert_eq!(scene.stage.count("audit.revocations WHERE NOT identity_reused").await, 3);
     assert!(worker.stop().await.success());
 }

@@ -18,11 +18,16 @@ fn read(event: &Value) -> LogoutEvent {
         max_targets: 10,
         max_token_bytes: 1 << 10,
         default_provider: Some("main".into()),
-        providers: vec![ProviderRule { name: "main".into(), issuer: None, token_ttl: std::time::Duration::from_secs(60) }],
+        providers: vec![ProviderRule {
+            name: "main".into(),
+            issuer: None,
+            token_ttl: std::time::Duration::from_secs(60),
+        }],
         authority: Authority::default(),
     };
     let at = time::OffsetDateTime::now_utc();
-    parse(event.to_string().as_bytes(), &Origin::default(), &rules, at).unwrap_or_else(|refusal| panic!("{refusal}"))
+    parse(event.to_string().as_bytes(), &Origin::default(), &rules, at)
+        .unwrap_or_else(|refusal| panic!("{refusal}"))
 }
 
 /// A delivery that is written as two events, one of each user.
@@ -51,7 +56,9 @@ async fn write_in_two(store: &Store, users: [&str; 2], in_two: bool) -> ([Uuid; 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delivery_in_two_rows_is_on_record_in_both_or_in_none() {
     let stage = Stage::new().await;
-    let store = Store::new(&DatabaseConfig { url: Secret::new(stage.database_url.clone()), max_connections: 4 }).expect("a store");
+    let store =
+        Store::new(&DatabaseConfig { url: Secret::new(stage.database_url.clone()), max_connections: 4 })
+            .expect("a store");
     let new = |identity_reused| Entered::New { leased: false, identity_reused };
     let rows = "audit.revocations WHERE event_source = '/apps/shop' AND event_id = '1'";
 
@@ -60,25 +67,43 @@ async fn a_delivery_in_two_rows_is_on_record_in_both_or_in_none() {
     assert_eq!(stage.count(&format!("{rows} AND NOT identity_reused")).await, 2);
     for in_two in [true, false] {
         let (again, entered) = write_in_two(&store, ["a", "b"], in_two).await;
-        assert_eq!((entered[&again[0]], entered.get(&again[1])), (Entered::Known(first[0]), None), "in two: {in_two}");
+        assert_eq!(
+            (entered[&again[0]], entered.get(&again[1])),
+            (Entered::Known(first[0]), None),
+            "in two: {in_two}"
+        );
     }
     let (other, entered) = write_in_two(&store, ["a", "c"], false).await;
     assert_eq!(entered[&other[0]], new(true));
     let (again, entered) = write_in_two(&store, ["a", "c"], true).await;
-    assert_eq!((entered[&again[0]], entered.get(&again[1])), (Entered::Known(other[0]), None), "it was whole the first time");
+    assert_eq!(
+        (entered[&again[0]], entered.get(&again[1])),
+        (Entered::Known(other[0]), None),
+        "it was whole the first time"
+    );
     let (third, entered) = write_in_two(&store, ["a", "d"], true).await;
     assert_eq!((entered[&third[0]], entered[&third[1]]), (new(true), new(true)));
     let (again, entered) = write_in_two(&store, ["a", "d"], true).await;
     assert_eq!((entered[&again[0]], entered.get(&again[1])), (Entered::Known(third[0]), None));
     assert_eq!(stage.count(rows).await, 5);
-    assert_eq!(stage.count("revocation.events e JOIN revocation.events f ON f.event_id = e.beside AND f.source = e.source").await, 2);
+    assert_eq!(
+        stage
+            .count(
+                "revocation.events e JOIN revocation.events f ON f.event_id = e.beside AND \
+        f.source = e.source"
+            )
+            .await,
+        2
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_row_has_half_an_identity() {
     let stage = Stage::new().await;
-    let event = "INSERT INTO revocation.events (event_id, source, id, event_type, lane, received_at, not_before, body_sha256, accepted_by)
-        VALUES (gen_random_uuid(), '/apps/shop', '1', 'auth.logout.v1', 'interactive', now(), now(), sha256('x'), 1)";
+    let event = "INSERT INTO revocation.events (event_id, source, id, event_type, lane, received_at, \
+        not_before, body_sha256, accepted_by)
+        VALUES (gen_random_uuid(), '/apps/shop', '1', 'auth.logout.v1', 'interactive', now(), now(), \
+        sha256('x'), 1)";
     stage.db.execute(event).await.expect("a row of the release before");
     for (change, constraint) in [
         ("content_sha256 = 'x'", "content_is_a_sha256"),

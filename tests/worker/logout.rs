@@ -20,12 +20,20 @@ async fn both_tokens_die_everywhere_and_the_record_tells_it() {
     assert_eq!(requested.routing_key, "invalidation.main.token");
     assert_eq!(requested.data.targets.len(), 2);
     feed.wait_for(Phase::Confirmed, "1").await;
-    stage.wait_for_count(2, "audit.revocations WHERE state = 'revoked' AND confirmed_at IS NOT NULL AND denied_at IS NOT NULL").await;
+    stage
+        .wait_for_count(
+            2,
+            "audit.revocations WHERE state = 'revoked' AND confirmed_at IS NOT NULL AND \
+        denied_at IS NOT NULL",
+        )
+        .await;
     assert!(memory.is_revoked(&access) && memory.is_revoked(&refresh));
     let ledger = idp.ledger();
-    let order: Vec<_> = ledger.iter().map(|request| request.field("token_type_hint").expect("a hint")).collect();
+    let order: Vec<_> =
+        ledger.iter().map(|request| request.field("token_type_hint").expect("a hint")).collect();
     assert_eq!(order, ["refresh_token", "access_token"], "refresh tokens are revoked first, each once");
-    let mut digests: Vec<_> = [access, refresh].map(|token| Token::new(token).fingerprint().to_string()).into();
+    let mut digests: Vec<_> =
+        [access, refresh].map(|token| Token::new(token).fingerprint().to_string()).into();
     digests.sort_unstable();
     assert_eq!(feed.digests(Phase::Requested), digests);
     assert_eq!(feed.digests(Phase::Confirmed), digests);

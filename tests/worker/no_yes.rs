@@ -38,12 +38,15 @@ async fn a_yes_that_says_no_keeps_the_token() {
     .await;
     let _worker = stage.worker(&format!("{}/revoke", idp.url())).start().await;
     let app = App::connect(&stage.amqp_url).await;
-    let tokens: Vec<String> = (0..BODIES.len()).map(|number| format!("{number}.{}", canary_token())).collect();
+    let tokens: Vec<String> =
+        (0..BODIES.len()).map(|number| format!("{number}.{}", canary_token())).collect();
     for (number, token) in tokens.iter().enumerate() {
         app.publish(&access_token(&number.to_string(), token)).await;
     }
     let all = i64::try_from(BODIES.len()).unwrap();
-    stage.wait_for_count(all, "audit.revocations WHERE last_outcome = 'transient' AND last_http_status = 200").await;
+    stage
+        .wait_for_count(all, "audit.revocations WHERE last_outcome = 'transient' AND last_http_status = 200")
+        .await;
     assert_eq!(stage.count("audit.revocations WHERE last_error LIKE '%is no yes%'").await, all);
     assert_eq!(stage.count("revocation.targets WHERE sealed IS NOT NULL AND state = 'pending'").await, all);
 
@@ -61,11 +64,17 @@ async fn an_answer_that_is_never_readable_is_told_to_a_person() {
         _ => server.answer(request),
     })
     .await;
-    let _worker = stage.worker(&format!("{}/revoke", idp.url())).set("REVOCATION__RETRY__INITIAL", "10ms").start().await;
+    let _worker = stage
+        .worker(&format!("{}/revoke", idp.url()))
+        .set("REVOCATION__RETRY__INITIAL", "10ms")
+        .start()
+        .await;
     let app = App::connect(&stage.amqp_url).await;
     app.publish(&access_token("odd", &format!("odd{}", canary_token()))).await;
     let parked = "audit.revocations WHERE event_id = 'odd' AND state = 'parked' AND attempts = 5";
-    stage.wait_for_count(1, &format!("{parked} AND last_error LIKE '%no readable HTTP%a person must look%'")).await;
+    stage
+        .wait_for_count(1, &format!("{parked} AND last_error LIKE '%no readable HTTP%a person must look%'"))
+        .await;
     assert_eq!(stage.count("revocation.targets WHERE sealed IS NOT NULL").await, 1, "it is kept");
 
     let token = canary_token();

@@ -1,4 +1,5 @@
-//! The broker or the database goes away and comes back: denials go on, nothing is lost, nothing is handed back for it.
+//! The broker or the database goes away and comes back: denials go on, nothing is lost, nothing is handed
+//! back for it.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -8,7 +9,8 @@ use serde_json::json;
 use url::Url;
 
 use crate::harness::{
-    App, Feed, Logout, Loss, Operator, Proxy, Servers, Setup, Stage, canary_token, eventually, logout, logout_of, publish_stubbornly,
+    App, Feed, Logout, Loss, Operator, Proxy, Servers, Setup, Stage, canary_token, eventually, logout,
+    logout_of, publish_stubbornly,
 };
 use crate::scripted_idp::{Memory, Reply, ScriptedIdp};
 
@@ -33,7 +35,10 @@ async fn the_broker_is_killed_in_the_middle_of_everything() {
     worker.wait_for_readiness(200).await;
     stage.all_revoked(&logouts, &memory).await;
     // A listener from now on: nothing may be wrong with the connections that came back.
-    let (feed, more) = (Feed::listen(&stage.amqp_url).await, Logout { id: "after".to_owned(), ..Logout::many(1)[0].clone() });
+    let (feed, more) = (
+        Feed::listen(&stage.amqp_url).await,
+        Logout { id: "after".to_owned(), ..Logout::many(1)[0].clone() },
+    );
     App::connect(&stage.amqp_url).await.publish(&more.event()).await;
     feed.wait_for(Phase::Confirmed, "after").await;
     assert!(worker.stop().await.success());
@@ -50,7 +55,9 @@ async fn connections_and_queues_that_the_broker_takes_away_come_back() {
 
     publish_stubbornly(&stage.amqp_url, &logouts[..1]).await;
     stage.wait_for_count(2, "audit.revocations WHERE confirmed_at IS NOT NULL").await;
-    servers.broker(|broker| broker.ctl(&["close_all_connections", "--vhost", &vhost, "a test asks for it"]).expect("close"));
+    servers.broker(|broker| {
+        broker.ctl(&["close_all_connections", "--vhost", &vhost, "a test asks for it"]).expect("close")
+    });
     publish_stubbornly(&stage.amqp_url, &logouts[1..2]).await;
     stage.wait_for_count(4, "audit.revocations WHERE confirmed_at IS NOT NULL").await;
 
@@ -74,7 +81,10 @@ async fn events_are_denied_while_postgres_is_away_and_handed_back_never() {
     servers.database(|postgres| postgres.stop().expect("stop Postgres"));
     publish_stubbornly(&stage.amqp_url, &logouts[20..]).await;
     let digests = Logout::digests(&logouts);
-    eventually("all are denied without Postgres", async || (feed.digests(Phase::Requested) == digests).then_some(())).await;
+    eventually("all are denied without Postgres", async || {
+        (feed.digests(Phase::Requested) == digests).then_some(())
+    })
+    .await;
     worker.wait_for_readiness(503).await;
     servers.database(|postgres| postgres.restart().expect("start Postgres again"));
     worker.wait_for_readiness(200).await;
@@ -129,7 +139,11 @@ async fn a_worker_that_is_started_first_comes_up_by_itself_and_one_that_is_stopp
     worker.wait_for_readiness(503).await;
     let began = Instant::now();
     assert!(worker.stop().await.success());
-    assert!(began.elapsed() < Duration::from_secs(10 + 12), "grace and last writes, took {:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_secs(10 + 12),
+        "grace and last writes, took {:?}",
+        began.elapsed()
+    );
 }
 
 /// A worker that reaches Postgres through a proxy which loses one answer.
@@ -157,7 +171,10 @@ async fn loses_an_answer(loss: Loss, first_answer: u16) {
     App::connect(&stage.amqp_url).await.publish(&logouts[0].event()).await;
     stage.all_revoked(&logouts, &memory).await;
     assert_eq!(proxy.lost(), 1, "an answer was lost");
-    assert!(stage.count("audit.attempts WHERE outcome = 'unknown'").await > 0, "what was leased and not known of is on record");
+    assert!(
+        stage.count("audit.attempts WHERE outcome = 'unknown'").await > 0,
+        "what was leased and not known of is on record"
+    );
     assert!(worker.stop().await.success());
     stage.queues_are_empty().await;
 }
@@ -175,15 +192,26 @@ async fn a_claim_whose_answer_is_lost_is_found_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_result_that_postgres_refuses_holds_up_no_other() {
     let (stage, calls) = (Stage::new().await, AtomicUsize::new(0));
-    let idp = ScriptedIdp::start(move |_| Reply::status(if calls.fetch_add(1, Ordering::SeqCst) == 7 { 503 } else { 200 })).await;
-    sqlx::query("ALTER TABLE revocation.attempts ADD CHECK (http_status <> 503)").execute(&stage.db).await.expect("add a constraint");
+    let idp = ScriptedIdp::start(move |_| {
+        Reply::status(if calls.fetch_add(1, Ordering::SeqCst) == 7 { 503 } else { 200 })
+    })
+    .await;
+    sqlx::query("ALTER TABLE revocation.attempts ADD CHECK (http_status <> 503)")
+        .execute(&stage.db)
+        .await
+        .expect("add a constraint");
     let _worker = stage.worker(&format!("{}/revoke", idp.url())).start().await;
     // The results of one event are recorded together.
-    let tokens: Vec<_> = (0..20).map(|_| json!({ "token": canary_token(), "token_type_hint": "access_token" })).collect();
+    let tokens: Vec<_> =
+        (0..20).map(|_| json!({ "token": canary_token(), "token_type_hint": "access_token" })).collect();
     App::connect(&stage.amqp_url).await.publish(&logout_of("1", tokens.into())).await;
     stage.wait_for_count(20, "audit.revocations WHERE state = 'revoked' AND confirmed_at IS NOT NULL").await;
     assert_eq!(stage.count("audit.revocations WHERE attempts = 1").await, 19, "the others were tried once");
-    assert_eq!(stage.count("audit.attempts WHERE outcome = 'unknown'").await, 1, "the refused result is not on record");
+    assert_eq!(
+        stage.count("audit.attempts WHERE outcome = 'unknown'").await,
+        1,
+        "the refused result is not on record"
+    );
     stage.is_whole(1).await;
 }
 
@@ -193,9 +221,12 @@ async fn mass_revocations_by_the_logouts_key_keep_no_logout_waiting_for_a_databa
     let (stage, memory) = (Stage::on(&servers).await, Memory::default());
     let idp = memory.serve().await;
     let soc = Operator::of(&stage).await.add_user(&stage, "soc", true).await;
-    let setup = stage.worker(&format!("{}/revoke", idp.url())).set("REVOCATION__AUTHORIZATION__MASS_REVOCATION_USERS", "soc");
+    let setup = stage
+        .worker(&format!("{}/revoke", idp.url()))
+        .set("REVOCATION__AUTHORIZATION__MASS_REVOCATION_USERS", "soc");
     let _worker = setup.start().await;
-    let (app, soc, feed) = (App::connect(&stage.amqp_url).await, App::connect(&soc).await, Feed::listen(&stage.amqp_url).await);
+    let (app, soc, feed) =
+        (App::connect(&stage.amqp_url).await, App::connect(&soc).await, Feed::listen(&stage.amqp_url).await);
     app.publish(&logout("before", &canary_token(), &canary_token())).await;
     stage.wait_for_count(2, "audit.revocations WHERE state = 'revoked'").await;
     servers.database(|database| database.pause().expect("freeze"));

@@ -1,4 +1,5 @@
-//! Targets that the provider refuses as if our credentials were bad: they alone are parked, and nobody else waits for them.
+//! Targets that the provider refuses as if our credentials were bad: they alone are parked, and nobody else
+//! waits for them.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -43,7 +44,8 @@ impl Picky {
         let (memory, foreign) = (Memory::default(), Arc::new(Foreign::default()));
         let (refuses_all, probes) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let answer = {
-            let (memory, foreign, refuses_all, probes) = (memory.clone(), foreign.clone(), refuses_all.clone(), probes.clone());
+            let (memory, foreign, refuses_all, probes) =
+                (memory.clone(), foreign.clone(), refuses_all.clone(), probes.clone());
             move |request: &Request| {
                 let token = request.field("token").unwrap_or_default();
                 let is_probe = token.starts_with("probe-");
@@ -54,7 +56,11 @@ impl Picky {
                 if is_probe {
                     return unknown();
                 }
-                foreign.lock().expect("no panic").get(&token).map_or_else(|| memory.answer(request), |answer| answer())
+                foreign
+                    .lock()
+                    .expect("no panic")
+                    .get(&token)
+                    .map_or_else(|| memory.answer(request), |answer| answer())
             }
         };
         Self { idp: ScriptedIdp::start(answer).await, memory, foreign, refuses_all, probes }
@@ -74,8 +80,13 @@ impl Picky {
     /// Waits until all of these are revoked, whatever becomes of others.
     async fn revoked(&self, stage: &Stage, logouts: &[Logout]) {
         let targets = 2 * i64::try_from(logouts.len()).expect("a count");
-        stage.wait_for_count(targets, "audit.revocations WHERE state = 'revoked' AND confirmed_at IS NOT NULL").await;
-        assert!(logouts.iter().flat_map(|logout| &logout.tokens).all(|token| self.memory.is_revoked(token)), "the provider saw them all");
+        stage
+            .wait_for_count(targets, "audit.revocations WHERE state = 'revoked' AND confirmed_at IS NOT NULL")
+            .await;
+        assert!(
+            logouts.iter().flat_map(|logout| &logout.tokens).all(|token| self.memory.is_revoked(token)),
+            "the provider saw them all"
+        );
     }
 
     fn probes(&self) -> usize {
@@ -102,16 +113,34 @@ async fn poison_of_every_sort_is_parked_by_name_while_everybody_else_is_revoked(
         app.publish(&logout.event()).await;
     }
     picky.revoked(&stage, &logouts).await;
-    stage.wait_for_count(200, "audit.revocations WHERE state = 'parked' AND event_id LIKE 'poison-%' AND last_outcome = 'rejected'").await;
+    stage
+        .wait_for_count(
+            200,
+            "audit.revocations WHERE state = 'parked' AND event_id LIKE 'poison-%' AND \
+        last_outcome = 'rejected'",
+        )
+        .await;
     for (number, (answered, _)) in sorts().into_iter().enumerate() {
         let id = format!("event_id = 'poison-{number}'");
-        let error = stage.text(&format!("SELECT last_error FROM audit.revocations WHERE {id}")).await.expect("an error");
+        let error = stage
+            .text(&format!("SELECT last_error FROM audit.revocations WHERE {id}"))
+            .await
+            .expect("an error");
         let told = format!("/revoke answered {answered}");
-        let follows = "a probe that names no token is accepted: revoke it as the client that it was issued to, or cancel it";
+        let follows = "a probe that names no token is accepted: revoke it as the client that it was issued \
+            to, or cancel it";
         assert!(error.contains(&told) && error.ends_with(follows), "{error}");
     }
-    assert_eq!(stage.count("audit.attempts WHERE outcome = 'misconfigured'").await, 0, "the provider was never paused");
-    assert_eq!(stage.count("audit.revocations WHERE state = 'revoked' AND attempts > 1").await, 0, "nobody else was asked about twice");
+    assert_eq!(
+        stage.count("audit.attempts WHERE outcome = 'misconfigured'").await,
+        0,
+        "the provider was never paused"
+    );
+    assert_eq!(
+        stage.count("audit.revocations WHERE state = 'revoked' AND attempts > 1").await,
+        0,
+        "nobody else was asked about twice"
+    );
     assert!(picky.calls() <= 400 + 2 * 200, "two calls a poison token: {}", picky.calls());
     assert!(picky.probes() < 200, "crowds share a probe: {}", picky.probes());
 }
@@ -138,11 +167,18 @@ async fn a_batch_of_poison_alone_is_parked_when_it_has_lasted() {
     for number in 0..27 {
         app.publish(&picky.poison(&number.to_string(), sorts()[number % sorts().len()].1)).await;
     }
-    stage.wait_for_count(27, "audit.revocations WHERE state = 'parked' AND last_error LIKE '%cancel it%'").await;
-    assert_eq!(stage.count("audit.attempts WHERE outcome = 'misconfigured'").await, 0, "the provider was never paused");
+    stage
+        .wait_for_count(27, "audit.revocations WHERE state = 'parked' AND last_error LIKE '%cancel it%'")
+        .await;
+    assert_eq!(
+        stage.count("audit.attempts WHERE outcome = 'misconfigured'").await,
+        0,
+        "the provider was never paused"
+    );
 }
 
-/// What pauses the provider at once, or opens its breaker, if everybody gets it: nobody is left waiting for the few who alone do.
+/// What pauses the provider at once, or opens its breaker, if everybody gets it: nobody is left waiting for
+/// the few who alone do.
 #[tokio::test(flavor = "multi_thread")]
 async fn poison_that_reads_like_an_outage_is_not_the_probe_for_ever() {
     let sorts: [(Answer, bool); 4] = [
@@ -166,7 +202,8 @@ async fn poison_that_reads_like_an_outage_is_not_the_probe_for_ever() {
             stage
                 .wait_for_count(
                     21,
-                    "audit.revocations WHERE state = 'parked' AND last_error LIKE '%a probe that names no token is accepted%'",
+                    "audit.revocations WHERE state = 'parked' AND last_error LIKE '%a probe that names no \
+                        token is accepted%'",
                 )
                 .await;
         }
@@ -188,7 +225,8 @@ async fn a_rotation_of_the_secret_pauses_all_parks_nobody_and_uses_nobody_up() {
     stage
         .wait_for_count(
             1,
-            "audit.providers WHERE breaker <> 'closed' AND last_error LIKE '%answered 401 invalid_client; check the endpoint%'",
+            "audit.providers WHERE breaker <> 'closed' AND last_error LIKE '%answered 401 invalid_client; \
+                check the endpoint%'",
         )
         .await;
     stage.wait_for_count(0, "revocation.targets WHERE lease_owner IS NOT NULL").await;
@@ -198,10 +236,21 @@ async fn a_rotation_of_the_secret_pauses_all_parks_nobody_and_uses_nobody_up() {
         app.publish(&logout.event()).await;
     }
     eventually("two more probes", async || (picky.probes() >= probes + 2).then_some(())).await;
-    assert_eq!((picky.calls(), stage.count("audit.attempts").await), (calls, attempts), "no target is a probe");
+    assert_eq!(
+        (picky.calls(), stage.count("audit.attempts").await),
+        (calls, attempts),
+        "no target is a probe"
+    );
     assert_eq!(stage.count("audit.revocations WHERE state = 'parked'").await, 0);
-    assert_eq!(stage.count("revocation.targets WHERE failures > 0").await, 0, "a target spent an attempt on the wrong secret");
-    assert_eq!(stage.count("audit.attempts WHERE outcome NOT IN ('revoked', 'misconfigured', 'transient')").await, 0);
+    assert_eq!(
+        stage.count("revocation.targets WHERE failures > 0").await,
+        0,
+        "a target spent an attempt on the wrong secret"
+    );
+    assert_eq!(
+        stage.count("audit.attempts WHERE outcome NOT IN ('revoked', 'misconfigured', 'transient')").await,
+        0
+    );
 
     picky.refuses_all.store(false, SeqCst);
     picky.revoked(&stage, &logouts).await;
@@ -209,10 +258,12 @@ async fn a_rotation_of_the_secret_pauses_all_parks_nobody_and_uses_nobody_up() {
     assert_eq!(stage.count("audit.revocations WHERE state = 'parked' AND event_id = 'poison'").await, 1);
 }
 
-/// It refuses every string that it does not know, whoever asks, as rauthy does: its probe tells nothing, and a target finds that out.
+/// It refuses every string that it does not know, whoever asks, as rauthy does: its probe tells nothing, and
+/// a target finds that out.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_refuses_unknown_tokens_always_is_not_taken_for_one_that_refuses_us() {
-    let (stage, picky) = (Stage::new().await, Picky::new(|| Reply::json(401, r#"{"error":"Unauthorized"}"#)).await);
+    let (stage, picky) =
+        (Stage::new().await, Picky::new(|| Reply::json(401, r#"{"error":"Unauthorized"}"#)).await);
     let _worker = picky.worker(&stage).start().await;
     let app = App::connect(&stage.amqp_url).await;
     app.publish(&picky.poison("first", sorts()[2].1)).await;
@@ -231,10 +282,19 @@ async fn a_server_that_refuses_unknown_tokens_always_is_not_taken_for_one_that_r
         (stage.count("audit.revocations WHERE state = 'parked'").await == 3).then_some(())
     })
     .await;
-    assert_eq!(stage.count("audit.revocations WHERE state = 'parked' AND last_error NOT LIKE '%other tokens are accepted%'").await, 0);
+    assert_eq!(
+        stage
+            .count(
+                "audit.revocations WHERE state = 'parked' AND last_error NOT LIKE '%other tokens \
+        are accepted%'"
+            )
+            .await,
+        0
+    );
 }
 
-/// A Baanx, which has no call that names no target. It refuses some bearers as it refuses a wrong client key, or all of them.
+/// A Baanx, which has no call that names no target. It refuses some bearers as it refuses a wrong client key,
+/// or all of them.
 struct WithoutProbe {
     idp: ScriptedIdp,
     refuses_all: Arc<AtomicBool>,
@@ -246,14 +306,23 @@ impl WithoutProbe {
         let all = refuses_all.clone();
         let idp = ScriptedIdp::start(move |request| {
             let is_foreign = request.header("authorization").is_some_and(|bearer| bearer.contains("foreign"));
-            if is_foreign || all.load(SeqCst) { Reply::status(403) } else { Reply::json(200, r#"{"success":true}"#) }
+            if is_foreign || all.load(SeqCst) {
+                Reply::status(403)
+            } else {
+                Reply::json(200, r#"{"success":true}"#)
+            }
         });
         Self { idp: idp.await, refuses_all }
     }
 
     fn worker(&self, stage: &Stage) -> Setup {
-        let setup = stage.worker("").set("REVOCATION__PROVIDERS__MAIN__KIND", "baanx").set("REVOCATION__PROVIDERS__MAIN__CLIENT_ID", "");
-        let setup = setup.set("REVOCATION__PROVIDERS__MAIN__CLIENT_SECRET", "").set("REVOCATION__PROVIDERS__MAIN__CLIENT_KEY", "key-1");
+        let setup = stage
+            .worker("")
+            .set("REVOCATION__PROVIDERS__MAIN__KIND", "baanx")
+            .set("REVOCATION__PROVIDERS__MAIN__CLIENT_ID", "");
+        let setup = setup
+            .set("REVOCATION__PROVIDERS__MAIN__CLIENT_SECRET", "")
+            .set("REVOCATION__PROVIDERS__MAIN__CLIENT_KEY", "key-1");
         setup.set("REVOCATION__PROVIDERS__MAIN__BASE_URL", self.idp.url())
     }
 }
@@ -262,7 +331,11 @@ impl WithoutProbe {
 async fn publish_singles(app: &App, ids: &str, count: usize) {
     for number in 0..count {
         let token = format!("{ids}-{}", canary_token());
-        app.publish(&logout_of(&format!("{ids}-{number}"), json!([{ "token": token, "token_type_hint": "access_token" }]))).await;
+        app.publish(&logout_of(
+            &format!("{ids}-{number}"),
+            json!([{ "token": token, "token_type_hint": "access_token" }]),
+        ))
+        .await;
     }
 }
 
@@ -272,14 +345,32 @@ async fn without_a_probe_a_success_since_parks_the_target() {
     let _worker = server.worker(&stage).start().await;
     let app = App::connect(&stage.amqp_url).await;
     publish_singles(&app, "foreign", 2).await;
-    stage.wait_for_count(2, "audit.revocations WHERE state = 'pending' AND last_error LIKE '%not known yet%' AND attempts >= 2").await;
-    assert_eq!(stage.count("audit.providers WHERE breaker = 'closed'").await, 1, "two events are not enough to blame us");
+    stage
+        .wait_for_count(
+            2,
+            "audit.revocations WHERE state = 'pending' AND last_error LIKE '%not known yet%' \
+        AND attempts >= 2",
+        )
+        .await;
+    assert_eq!(
+        stage.count("audit.providers WHERE breaker = 'closed'").await,
+        1,
+        "two events are not enough to blame us"
+    );
     publish_singles(&app, "own", 3).await;
     stage.wait_for_count(3, "audit.revocations WHERE state = 'revoked'").await;
     stage
-        .wait_for_count(2, "audit.revocations WHERE state = 'parked' AND last_error LIKE '%answered 403; other tokens are accepted%'")
+        .wait_for_count(
+            2,
+            "audit.revocations WHERE state = 'parked' AND last_error LIKE '%answered 403; \
+            other tokens are accepted%'",
+        )
         .await;
-    assert_eq!(stage.count("audit.attempts WHERE outcome = 'misconfigured'").await, 0, "the provider was never paused");
+    assert_eq!(
+        stage.count("audit.attempts WHERE outcome = 'misconfigured'").await,
+        0,
+        "the provider was never paused"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -289,11 +380,21 @@ async fn without_a_probe_three_events_pause_the_provider_and_targets_probe_it() 
     server.refuses_all.store(true, SeqCst);
     let app = App::connect(&stage.amqp_url).await;
     publish_singles(&app, "own", 10).await;
-    stage.wait_for_count(1, "audit.providers WHERE breaker <> 'closed' AND last_error LIKE '%so are targets of other events%'").await;
+    stage
+        .wait_for_count(
+            1,
+            "audit.providers WHERE breaker <> 'closed' AND last_error LIKE '%so are targets \
+        of other events%'",
+        )
+        .await;
     let calls = server.idp.ledger().len();
     eventually("a target is the probe", async || (server.idp.ledger().len() > calls).then_some(())).await;
     assert_eq!(stage.count("audit.revocations WHERE state <> 'pending'").await, 0);
-    assert_eq!(stage.count("revocation.targets WHERE failures > 0").await, 0, "a target spent an attempt on the wrong key");
+    assert_eq!(
+        stage.count("revocation.targets WHERE failures > 0").await,
+        0,
+        "a target spent an attempt on the wrong key"
+    );
     server.refuses_all.store(false, SeqCst);
     stage.wait_for_count(10, "audit.revocations WHERE state = 'revoked'").await;
 }

@@ -111,7 +111,11 @@ async fn a_retry_after_is_waited_for_in_full_by_every_target_of_the_provider() {
     assert_eq!(times.len(), 12, "one call a target, and the one that was throttled");
     let early = times[1..].iter().filter(|time| **time < times[0] + Duration::from_secs(2)).count();
     assert_eq!(early, 0, "calls before the time that the provider named");
-    assert_eq!(stage.count("audit.revocations WHERE attempts > 1").await, 1, "those held back spent no attempt");
+    assert_eq!(
+        stage.count("audit.revocations WHERE attempts > 1").await,
+        1,
+        "those held back spent no attempt"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -149,11 +153,17 @@ async fn p99_of_denial(stage: &Stage, round: &str) -> Duration {
     took.sort_unstable();
     assert!(!idp.ledger().is_empty(), "the provider was called");
     assert_eq!(stage.count("audit.revocations WHERE state = 'revoked'").await, 0, "and has answered nothing");
-    println!("publish to denial, ms: p50 {}, p99 {}, max {}", took[50].as_millis(), took[98].as_millis(), took[99].as_millis());
+    println!(
+        "publish to denial, ms: p50 {}, p99 {}, max {}",
+        took[50].as_millis(),
+        took[98].as_millis(),
+        took[99].as_millis()
+    );
     took[98]
 }
 
-/// A provider that a person must mend is left alone but for probes; its targets wait, and go on when it answers.
+/// A provider that a person must mend is left alone but for probes; its targets wait, and go on when it
+/// answers.
 async fn is_paused(ill: impl Fn(&Request) -> Reply + Send + Sync + 'static, status: u16) {
     let (stage, patient) = (Stage::new().await, Patient::new(ill).await);
     let _worker = patient.worker(&stage).start().await;
@@ -169,9 +179,18 @@ async fn is_paused(ill: impl Fn(&Request) -> Reply + Send + Sync + 'static, stat
     assert!(patient.calls() <= before + 2, "probes alone: {} calls", patient.calls() - before);
     stage.wait_for_count(0, "revocation.targets WHERE lease_owner IS NOT NULL").await;
     assert_eq!(stage.count("revocation.targets WHERE failures > 0").await, 0, "no failure is counted");
-    let recorded = stage.count(&format!("audit.attempts WHERE outcome = 'misconfigured' AND http_status = {status}")).await;
-    assert_eq!(stage.count("audit.attempts").await, recorded, "calls alone are on record, all of them misconfigured");
-    assert!(stage.count("audit.revocations WHERE attempts = 0").await >= 16, "who was not called spent no attempt");
+    let recorded = stage
+        .count(&format!("audit.attempts WHERE outcome = 'misconfigured' AND http_status = {status}"))
+        .await;
+    assert_eq!(
+        stage.count("audit.attempts").await,
+        recorded,
+        "calls alone are on record, all of them misconfigured"
+    );
+    assert!(
+        stage.count("audit.revocations WHERE attempts = 0").await >= 16,
+        "who was not called spent no attempt"
+    );
     patient.mend();
     stage.all_revoked(&logouts, &patient.memory).await;
     stage.wait_for_count(1, "audit.providers WHERE breaker = 'closed'").await;
@@ -192,31 +211,60 @@ async fn refused_credentials_pause_the_provider() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_type_that_the_provider_does_not_revoke_is_unsupported_and_denied() {
-    let (stage, patient) = (Stage::new().await, Patient::new(|_| Reply::json(400, r#"{"error":"unsupported_token_type"}"#)).await);
+    let (stage, patient) = (
+        Stage::new().await,
+        Patient::new(|_| Reply::json(400, r#"{"error":"unsupported_token_type"}"#)).await,
+    );
     let _worker = patient.worker(&stage).start().await;
     publish_twice(&App::connect(&stage.amqp_url).await, &Logout::many(1)[0].event()).await;
-    stage.wait_for_count(2, "audit.revocations WHERE state = 'unsupported' AND denied_at IS NOT NULL AND finished_at IS NOT NULL").await;
+    stage
+        .wait_for_count(
+            2,
+            "audit.revocations WHERE state = 'unsupported' AND denied_at IS NOT NULL AND \
+        finished_at IS NOT NULL",
+        )
+        .await;
     assert_eq!(patient.calls(), 2, "one call a token");
     stage.is_whole(1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_target_is_parked_until_an_operator_retries_it() {
-    let (stage, patient) = (Stage::new().await, Patient::new(|_| Reply::json(400, r#"{"error":"invalid_request"}"#)).await);
+    let (stage, patient) =
+        (Stage::new().await, Patient::new(|_| Reply::json(400, r#"{"error":"invalid_request"}"#)).await);
     let _worker = patient.worker(&stage).start().await;
     let (app, logouts) = (App::connect(&stage.amqp_url).await, Logout::many(1));
     publish_twice(&app, &logouts[0].event()).await;
     stage
-        .wait_for_count(2, "audit.revocations WHERE state = 'parked' AND denied_at IS NOT NULL AND last_error LIKE '%invalid_request%'")
+        .wait_for_count(
+            2,
+            "audit.revocations WHERE state = 'parked' AND denied_at IS NOT NULL AND \
+            last_error LIKE '%invalid_request%'",
+        )
         .await;
     assert_eq!(patient.calls(), 2, "no call is repeated by itself");
     patient.mend();
-    let store = Store::new(&DatabaseConfig { url: Secret::new(stage.database_url.clone()), max_connections: 4 }).expect("a store");
-    let due = store.retry("alice", &RetryScope::Provider("main".to_owned()), Duration::from_secs(60)).await.expect("retry");
+    let store =
+        Store::new(&DatabaseConfig { url: Secret::new(stage.database_url.clone()), max_connections: 4 })
+            .expect("a store");
+    let due = store
+        .retry("alice", &RetryScope::Provider("main".to_owned()), Duration::from_secs(60))
+        .await
+        .expect("retry");
     assert_eq!(due, 2);
     stage.all_revoked(&logouts, &patient.memory).await;
-    assert_eq!(stage.count("audit.operations WHERE actor = 'alice' AND action = 'retry' AND detail ->> 'targets' = '2'").await, 1);
-    let again = store.retry("alice", &RetryScope::Provider("main".to_owned()), Duration::from_secs(60)).await.expect("retry again");
+    assert_eq!(
+        stage
+            .count(
+                "audit.operations WHERE actor = 'alice' AND action = 'retry' AND detail ->> 'targets' = '2'"
+            )
+            .await,
+        1
+    );
+    let again = store
+        .retry("alice", &RetryScope::Provider("main".to_owned()), Duration::from_secs(60))
+        .await
+        .expect("retry again");
     assert_eq!(again, 0, "what is final stays so");
 }
 
@@ -235,7 +283,12 @@ async fn introspection_verifies_and_contradicts() {
     let _worker = setup.set("REVOCATION__PROVIDERS__MAIN__INTROSPECTION_ENDPOINT", &endpoint).start().await;
     let (app, logouts) = (App::connect(&stage.amqp_url).await, Logout::many(1));
     publish_twice(&app, &logouts[0].event()).await;
-    stage.wait_for_count(2, "audit.revocations WHERE state = 'pending' AND proof = 'contradicted' AND attempts >= 2").await;
+    stage
+        .wait_for_count(
+            2,
+            "audit.revocations WHERE state = 'pending' AND proof = 'contradicted' AND attempts >= 2",
+        )
+        .await;
     patient.mend();
     stage.all_revoked(&logouts, &patient.memory).await;
     assert_eq!(stage.count("audit.revocations WHERE proof = 'verified'").await, 2);
@@ -247,9 +300,18 @@ async fn an_expired_token_is_denied_and_not_sent() {
     let _worker = patient.worker(&stage).start().await;
     let feed = Feed::listen(&stage.amqp_url).await;
     let part = |claims: Value| BASE64_URL_SAFE_NO_PAD.encode(claims.to_string());
-    let token = format!("{}.{}.c2ln", part(json!({ "alg": "RS256" })), part(json!({ "exp": 1_700_000_000, "sub": "user-1" })));
+    let token = format!(
+        "{}.{}.c2ln",
+        part(json!({ "alg": "RS256" })),
+        part(json!({ "exp": 1_700_000_000, "sub": "user-1" }))
+    );
     publish_twice(&App::connect(&stage.amqp_url).await, &logout_of("old", json!([{ "token": token }]))).await;
-    stage.wait_for_count(1, "audit.revocations WHERE state = 'expired' AND denied_at IS NOT NULL AND attempts = 0").await;
+    stage
+        .wait_for_count(
+            1,
+            "audit.revocations WHERE state = 'expired' AND denied_at IS NOT NULL AND attempts = 0",
+        )
+        .await;
     feed.wait_for(Phase::Requested, "old").await;
     assert_eq!(patient.calls(), 0);
     stage.is_whole(1).await;
@@ -258,7 +320,10 @@ async fn an_expired_token_is_denied_and_not_sent() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_opaque_token_is_parked_when_its_budget_ends_and_swept_again() {
     let (stage, patient) = (Stage::new().await, Patient::new(|_| Reply::status(503)).await);
-    let setup = patient.worker(&stage).set("REVOCATION__RETRY__GIVE_UP_AFTER", "1s").set("REVOCATION__RETRY__RESWEEP_EVERY", "1s");
+    let setup = patient
+        .worker(&stage)
+        .set("REVOCATION__RETRY__GIVE_UP_AFTER", "1s")
+        .set("REVOCATION__RETRY__RESWEEP_EVERY", "1s");
     let _worker = setup.start().await;
     publish_twice(&App::connect(&stage.amqp_url).await, &single("opaque")).await;
     stage.wait_for_count(1, "audit.revocations WHERE state = 'parked' AND last_outcome = 'transient'").await;
@@ -276,7 +341,12 @@ async fn whole_subjects_and_sessions_are_denied_where_the_provider_has_no_call()
     let feed = Feed::listen(&stage.amqp_url).await;
     let event = logout_of("wide", json!([{ "sub": "user-1" }, { "sid": "session-1", "sub": "user-1" }]));
     publish_twice(&App::connect(&stage.amqp_url).await, &event).await;
-    stage.wait_for_count(2, "audit.revocations WHERE state = 'unsupported' AND denied_at IS NOT NULL AND attempts = 0").await;
+    stage
+        .wait_for_count(
+            2,
+            "audit.revocations WHERE state = 'unsupported' AND denied_at IS NOT NULL AND attempts = 0",
+        )
+        .await;
     let subject = |entry: &Entry| matches!(entry, Entry::Subject { sub, .. } if sub == "user-1");
     let session = |entry: &Entry| matches!(entry, Entry::Session { sid, .. } if sid == "session-1");
     eventually("both are denied", async || {

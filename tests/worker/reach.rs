@@ -59,7 +59,12 @@ async fn a_user_is_denied_by_the_name_that_the_provider_gives_and_nobody_else_is
     for other in &others {
         assert!(!is_denied(&denylist, other));
     }
-    stage.wait_for_count(1, "audit.revocations WHERE target_kind = 'subject' AND sub = '00u1' AND state = 'revoked'").await;
+    stage
+        .wait_for_count(
+            1,
+            "audit.revocations WHERE target_kind = 'subject' AND sub = '00u1' AND state = 'revoked'",
+        )
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -75,7 +80,11 @@ async fn a_token_is_denied_however_its_signature_is_spelled_and_its_jti_in_its_i
         assert!(is_denied(&denylist, &spelling), "another spelling");
     }
     assert!(is_denied(&denylist, &jwt(json!({ "iss": "https://one", "jti": "7" }))), "the issuer's own jti");
-    for other in [json!({ "iss": "https://two", "jti": "7" }), json!({ "jti": "7" }), json!({ "iss": "https://one", "jti": "8" })] {
+    for other in [
+        json!({ "iss": "https://two", "jti": "7" }),
+        json!({ "jti": "7" }),
+        json!({ "iss": "https://one", "jti": "8" }),
+    ] {
         assert!(!is_denied(&denylist, &jwt(other)));
     }
 }
@@ -85,7 +94,8 @@ async fn a_user_of_entra_is_denied_in_tokens_of_either_version() {
     let idp = ScriptedIdp::start(|_| Reply::status(200)).await;
     let stage = Stage::new().await;
     let (second, first) = ("https://login.microsoftonline.com/1-2-3/v2.0", "https://sts.windows.net/1-2-3/");
-    let setup = stage.worker(&format!("{}/revoke", idp.url())).set("REVOCATION__PROVIDERS__MAIN__ISSUER", second);
+    let setup =
+        stage.worker(&format!("{}/revoke", idp.url())).set("REVOCATION__PROVIDERS__MAIN__ISSUER", second);
     let _worker = setup.start().await;
     let (denylist, app) = (stage.verifier("shop-api", "1").await, App::connect(&stage.amqp_url).await);
     let token = |iss: &str, oid: &str| jwt(json!({ "iss": iss, "sub": "pairwise", "oid": oid }));
@@ -96,10 +106,13 @@ async fn a_user_of_entra_is_denied_in_tokens_of_either_version() {
         let name = target["sub"].as_str().expect("text");
         for iss in [second, first] {
             let token = token(iss, name);
-            eventually("the user's token is refused", async || is_denied(&denylist, &token).then_some(())).await;
+            eventually("the user's token is refused", async || is_denied(&denylist, &token).then_some(()))
+                .await;
         }
     }
-    for (iss, oid) in [(first, "c"), (second, "c"), ("https://sts.windows.net/4-5-6/", "a"), ("https://one", "b")] {
+    for (iss, oid) in
+        [(first, "c"), (second, "c"), ("https://sts.windows.net/4-5-6/", "a"), ("https://one", "b")]
+    {
         assert!(!is_denied(&denylist, &token(iss, oid)), "{iss} {oid}");
     }
 }

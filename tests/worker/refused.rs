@@ -1,4 +1,5 @@
-//! Bad input: to `revocation.dead` with the reason, on record without its body, and out of the way of good events.
+//! Bad input: to `revocation.dead` with the reason, on record without its body, and out of the way of good
+//! events.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +12,9 @@ use revocation_worker::event::RefusalCode;
 use revocation_worker::invalidation::{Entry, Phase};
 use serde_json::{Value, json};
 
-use crate::harness::{App, CANARY, DeadLetter, Feed, Operator, Setup, Stage, Worker, canary_token, logout, logout_of};
+use crate::harness::{
+    App, CANARY, DeadLetter, Feed, Operator, Setup, Stage, Worker, canary_token, logout, logout_of,
+};
 use crate::scripted_idp::{Memory, ScriptedIdp};
 
 /// A bad message and what its refusal says.
@@ -50,17 +53,29 @@ fn bad_messages() -> Vec<Bad> {
     let hint = canary_token();
     vec![
         Bad { known: false, ..bad("not_json", "not JSON", format!("{{\"token\":\"{}\"", canary_token())) },
-        Bad { known: false, body: [b"\xff\xfe", canary_token().as_bytes()].concat(), ..bad("not_json", "not UTF-8", "") },
+        Bad {
+            known: false,
+            body: [b"\xff\xfe", canary_token().as_bytes()].concat(),
+            ..bad("not_json", "not UTF-8", "")
+        },
         Bad { known: false, ..bad("too_large", "limits.max_message_bytes", canary_token().repeat(40_000)) },
         Bad { known: false, ..bad("too_deep", "128 levels", deep) },
-        bad("unknown_type", "type \"auth.other.v1\"", changed(|event| event["type"] = "auth.other.v1".into())),
+        bad(
+            "unknown_type",
+            "type \"auth.other.v1\"",
+            changed(|event| event["type"] = "auth.other.v1".into()),
+        ),
         bad("unknown_type", "specversion", changed(|event| event["specversion"] = "0.3".into())),
         Bad {
             content_type: "application/secevent+jwt",
             known: false,
             ..bad("unknown_type", "signed input", changed(|event| event["id"] = "signed".into()))
         },
-        bad("missing_field", "data.targets is required", changed(|event| drop(event["data"].as_object_mut().unwrap().remove("targets")))),
+        bad(
+            "missing_field",
+            "data.targets is required",
+            changed(|event| drop(event["data"].as_object_mut().unwrap().remove("targets"))),
+        ),
         bad(
             "missing_field",
             "data.targets[1] names nothing",
@@ -71,8 +86,16 @@ fn bad_messages() -> Vec<Bad> {
             "data.targets[1].token_type_hint",
             changed(|event| event["data"]["targets"][1]["token_type_hint"] = hint.into()),
         ),
-        bad("invalid_field", "data.actor contains U+0000", changed(|event| event["data"]["actor"] = "a\0b".into())),
-        bad("unknown_provider", "data.provider \"nobody\"", changed(|event| event["data"]["provider"] = "nobody".into())),
+        bad(
+            "invalid_field",
+            "data.actor contains U+0000",
+            changed(|event| event["data"]["actor"] = "a\0b".into()),
+        ),
+        bad(
+            "unknown_provider",
+            "data.provider \"nobody\"",
+            changed(|event| event["data"]["provider"] = "nobody".into()),
+        ),
         bad("too_many_targets", "data.targets has 1001", logout_of("many", many.into())),
         bad("not_allowed", "authorization.mass_revocation_users", mass("unnamed")),
     ]
@@ -98,13 +121,17 @@ fn dressed(message_id: &str, content_type: &str) -> BasicProperties {
 /// A provider that says yes, and a worker that lets `users` order mass revocations.
 async fn scene(stage: &Stage, users: &str) -> (ScriptedIdp, Setup) {
     let idp = Memory::default().serve().await;
-    let setup = stage.worker(&format!("{}/revoke", idp.url())).set("REVOCATION__AUTHORIZATION__MASS_REVOCATION_USERS", users);
+    let setup = stage
+        .worker(&format!("{}/revoke", idp.url()))
+        .set("REVOCATION__AUTHORIZATION__MASS_REVOCATION_USERS", users);
     (idp, setup)
 }
 
 async fn assert_alive_and_working(stage: &Stage, app: &App, worker: &mut Worker, id: &str) {
     app.publish(&logout(id, &canary_token(), &canary_token())).await;
-    stage.wait_for_count(2, &format!("audit.revocations WHERE event_id = '{id}' AND state = 'revoked'")).await;
+    stage
+        .wait_for_count(2, &format!("audit.revocations WHERE event_id = '{id}' AND state = 'revoked'"))
+        .await;
     worker.ready().await;
 }
 
@@ -123,7 +150,12 @@ fn assert_unchanged(letter: &DeadLetter, bad: &Bad, sent: &BasicProperties) {
     }
     assert_eq!(letter.header("x-refused-code").unwrap(), bad.code);
     let detail = letter.header("x-refused-detail").unwrap();
-    assert!(detail.contains(bad.detail) && !detail.contains(CANARY), "{}: {}", bad.detail, detail.replace(CANARY, "(canary)"));
+    assert!(
+        detail.contains(bad.detail) && !detail.contains(CANARY),
+        "{}: {}",
+        bad.detail,
+        detail.replace(CANARY, "(canary)")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -131,21 +163,27 @@ async fn every_code_reaches_the_dead_queue_and_the_record_and_holds_up_nobody() 
     let stage = Stage::new().await;
     let (_idp, setup) = scene(&stage, "soc").await;
     let mut worker = setup.start().await;
-    let (app, operator, bad) = (App::connect(&stage.amqp_url).await, Operator::of(&stage).await, bad_messages());
+    let (app, operator, bad) =
+        (App::connect(&stage.amqp_url).await, Operator::of(&stage).await, bad_messages());
     let codes: BTreeSet<_> = bad.iter().map(|bad| bad.code).collect();
-    let every = RefusalCode::ALL.into_iter().filter(|code| *code != RefusalCode::BadSignature).map(RefusalCode::as_str);
+    let every = RefusalCode::ALL
+        .into_iter()
+        .filter(|code| *code != RefusalCode::BadSignature)
+        .map(RefusalCode::as_str);
     assert_eq!(codes, every.collect(), "a code has no test");
 
     for (number, bad) in bad.iter().enumerate() {
         for _delivered_twice in 0..2 {
-            app.publish_raw("auth.logout.web", &bad.body, dressed(&number.to_string(), bad.content_type)).await;
+            app.publish_raw("auth.logout.web", &bad.body, dressed(&number.to_string(), bad.content_type))
+                .await;
         }
         assert_alive_and_working(&stage, &app, &mut worker, &format!("good-{number}")).await;
     }
 
     let letters = operator.dead_letters(2 * bad.len()).await;
     for (number, bad) in bad.iter().enumerate() {
-        let copies: Vec<_> = letters.iter().filter(|letter| letter.message_id() == number.to_string()).collect();
+        let copies: Vec<_> =
+            letters.iter().filter(|letter| letter.message_id() == number.to_string()).collect();
         assert_eq!(copies.len(), 2, "{}", bad.detail);
         for letter in copies {
             assert_unchanged(letter, bad, &dressed("", bad.content_type));
@@ -153,7 +191,11 @@ async fn every_code_reaches_the_dead_queue_and_the_record_and_holds_up_nobody() 
         }
     }
     assert_recorded(&stage, &bad).await;
-    assert_eq!(stage.count("audit.revocations").await, 2 * i64::try_from(bad.len()).unwrap(), "only the good events are on record");
+    assert_eq!(
+        stage.count("audit.revocations").await,
+        2 * i64::try_from(bad.len()).unwrap(),
+        "only the good events are on record"
+    );
     assert_eq!(operator.ready("revocation.logout").await, 0);
     assert!(worker.stop().await.success());
     assert!(!worker.log().contains(CANARY), "a token is in the log");
@@ -163,14 +205,30 @@ async fn assert_recorded(stage: &Stage, bad: &[Bad]) {
     let rows = stage.rows("SELECT to_jsonb(r) FROM audit.rejected_events r").await;
     assert_eq!(rows.len(), 2 * bad.len());
     for bad in bad {
-        let sha256: String = digest(&SHA256, &bad.body).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-        let row = rows.iter().find(|row| row["body_sha256"] == sha256.as_str()).unwrap_or_else(|| panic!("{}: no row", bad.detail));
+        let sha256: String =
+            digest(&SHA256, &bad.body).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        let row = rows
+            .iter()
+            .find(|row| row["body_sha256"] == sha256.as_str())
+            .unwrap_or_else(|| panic!("{}: no row", bad.detail));
         assert_eq!((&row["code"], &row["body_bytes"]), (&json!(bad.code), &json!(bad.body.len())));
-        assert_eq!((&row["queue"], &row["routing_key"]), (&json!("revocation.logout"), &json!("auth.logout.web")));
+        assert_eq!(
+            (&row["queue"], &row["routing_key"]),
+            (&json!("revocation.logout"), &json!("auth.logout.web"))
+        );
         assert!(row["detail"].as_str().unwrap().contains(bad.detail), "{}", bad.detail);
-        assert_eq!(row["event_source"], if bad.known { json!("/apps/shop") } else { Value::Null }, "{}", bad.detail);
+        assert_eq!(
+            row["event_source"],
+            if bad.known { json!("/apps/shop") } else { Value::Null },
+            "{}",
+            bad.detail
+        );
     }
-    assert_eq!(stage.count(&format!("revocation.rejected_events r WHERE r::text LIKE '%{CANARY}%'")).await, 0, "a body is on record");
+    assert_eq!(
+        stage.count(&format!("revocation.rejected_events r WHERE r::text LIKE '%{CANARY}%'")).await,
+        0,
+        "a body is on record"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -192,9 +250,17 @@ async fn only_listed_broker_users_order_mass_revocations() {
     }
 
     let requested = feed.wait_for(Phase::Requested, "allowed").await;
-    assert_eq!((requested.routing_key.as_str(), requested.data.incident.as_deref()), ("invalidation.main.subject", Some("leak")));
+    assert_eq!(
+        (requested.routing_key.as_str(), requested.data.incident.as_deref()),
+        ("invalidation.main.subject", Some("leak"))
+    );
     assert!(matches!(&requested.data.targets[..], [Entry::Subject { sub, .. }] if sub == "user-1"));
-    stage.wait_for_count(1, "audit.revocations WHERE event_id = 'allowed' AND lane = 'mass' AND incident = 'leak'").await;
+    stage
+        .wait_for_count(
+            1,
+            "audit.revocations WHERE event_id = 'allowed' AND lane = 'mass' AND incident = 'leak'",
+        )
+        .await;
     for letter in operator.dead_letters(2).await {
         assert_eq!(letter.message_id(), "refused");
         assert_eq!(letter.header("x-refused-code").unwrap(), "not_allowed");
@@ -202,19 +268,28 @@ async fn only_listed_broker_users_order_mass_revocations() {
         let detail = letter.header("x-refused-detail").unwrap();
         assert!(detail.contains(&shop) && detail.contains("authorization.mass_revocation_users"), "{detail}");
     }
-    let rejected = format!("audit.rejected_events WHERE broker_user = '{shop}' AND queue = 'revocation.mass' AND event_id = 'refused'");
+    let rejected = format!(
+        "audit.rejected_events WHERE broker_user = '{shop}' AND queue = 'revocation.mass' AND event_id = \
+            'refused'"
+    );
     assert_eq!(stage.count(&rejected).await, 2);
-    assert!(feed.seen().iter().all(|seen| seen.data.event.id == "allowed"), "what was refused is denied nowhere");
+    assert!(
+        feed.seen().iter().all(|seen| seen.data.event.id == "allowed"),
+        "what was refused is denied nowhere"
+    );
 }
 
-/// Postgres stores no NUL; AMQP carries it in a routing key, and in the `user_id` of a user who may impersonate others.
+/// Postgres stores no NUL; AMQP carries it in a routing key, and in the `user_id` of a user who may
+/// impersonate others.
 #[tokio::test(flavor = "multi_thread")]
 async fn nul_outside_the_body_stops_nothing() {
     let stage = Stage::new().await;
     let operator = Operator::of(&stage).await;
     let (_idp, setup) = scene(&stage, "soc").await;
     let mut worker = setup.start().await;
-    let gateway = operator.add_user(&stage, &format!("gateway-{}", stage.database_url.rsplit('/').next().unwrap()), true).await;
+    let gateway = operator
+        .add_user(&stage, &format!("gateway-{}", stage.database_url.rsplit('/').next().unwrap()), true)
+        .await;
     let app = App::connect(&gateway).await;
     let with_nul = |id: &str| properties(id, JSON).with_user_id("so\0c".into());
 
@@ -226,25 +301,35 @@ async fn nul_outside_the_body_stops_nothing() {
     stage.wait_for_count(2, "audit.revocations WHERE event_id = 'nul' AND state = 'revoked'").await;
     assert_eq!(stage.count("revocation.events WHERE broker_user = U&'so\\FFFDc'").await, 1);
     for letter in operator.dead_letters(2).await {
-        let (code, key) =
-            if letter.message_id() == "bad" { ("not_json", "auth.logout.\0") } else { ("not_allowed", "auth.mass_revocation.\0") };
-        assert_eq!((letter.header("x-refused-code").unwrap().as_str(), letter.routing_key.as_str()), (code, key));
+        let (code, key) = if letter.message_id() == "bad" {
+            ("not_json", "auth.logout.\0")
+        } else {
+            ("not_allowed", "auth.mass_revocation.\0")
+        };
+        assert_eq!(
+            (letter.header("x-refused-code").unwrap().as_str(), letter.routing_key.as_str()),
+            (code, key)
+        );
         assert_eq!(letter.header("x-refused-user").unwrap(), "so\0c");
     }
-    let rejected = "audit.rejected_events WHERE broker_user = U&'so\\FFFDc' AND routing_key LIKE U&'auth.%.\\FFFD'";
+    let rejected =
+        "audit.rejected_events WHERE broker_user = U&'so\\FFFDc' AND routing_key LIKE U&'auth.%.\\FFFD'";
     assert_eq!(stage.count(rejected).await, 2);
     assert_alive_and_working(&stage, &app, &mut worker, "after").await;
 }
 
-/// What Postgres refuses for its content, now or after a migration to come, is bad input: it must not hold up the events behind it.
+/// What Postgres refuses for its content, now or after a migration to come, is bad input: it must not hold up
+/// the events behind it.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_stored_is_refused_and_holds_up_nobody() {
     let stage = Stage::new().await;
     let (_idp, setup) = scene(&stage, "soc").await;
-    sqlx::raw_sql("ALTER TABLE revocation.events ADD CONSTRAINT no_such_reason CHECK (reason <> 'unstorable')")
-        .execute(&stage.db)
-        .await
-        .unwrap();
+    sqlx::raw_sql(
+        "ALTER TABLE revocation.events ADD CONSTRAINT no_such_reason CHECK (reason <> 'unstorable')",
+    )
+    .execute(&stage.db)
+    .await
+    .unwrap();
     let operator = Operator::of(&stage).await;
     let mut worker = setup.start().await;
     assert!(worker.stop().await.success());
@@ -260,7 +345,12 @@ async fn what_cannot_be_stored_is_refused_and_holds_up_nobody() {
     let _worker = setup.start().await;
 
     stage.wait_for_count(2 * 17, "audit.revocations WHERE state = 'revoked' AND attempts = 1").await;
-    stage.wait_for_count(3, "audit.rejected_events WHERE event_id IN ('3', '10', '17') AND event_source = '/apps/shop'").await;
+    stage
+        .wait_for_count(
+            3,
+            "audit.rejected_events WHERE event_id IN ('3', '10', '17') AND event_source = '/apps/shop'",
+        )
+        .await;
     for letter in operator.dead_letters(3).await {
         assert_eq!(letter.header("x-refused-code").unwrap(), "invalid_field");
         assert!(letter.header("x-refused-detail").unwrap().contains("no_such_reason"));
@@ -271,8 +361,17 @@ async fn what_cannot_be_stored_is_refused_and_holds_up_nobody() {
 /// One hostile body of some class; never a valid event.
 fn hostile(random: &mut StdRng, number: usize) -> Vec<u8> {
     let event = logout(&format!("hostile-{number}"), &canary_token(), &canary_token()).to_string();
-    let odd =
-        [json!(null), json!(-1), json!(1e300), json!([]), json!({ "a": 1 }), json!(true), json!(""), json!("\0"), json!("x".repeat(5000))];
+    let odd = [
+        json!(null),
+        json!(-1),
+        json!(1e300),
+        json!([]),
+        json!({ "a": 1 }),
+        json!(true),
+        json!(""),
+        json!("\0"),
+        json!("x".repeat(5000)),
+    ];
     let replaced = |path: &[&str], value: Value| {
         let mut event: Value = serde_json::from_str(&event).unwrap();
         *path.iter().fold(&mut event, |at, member| match member.parse::<usize>() {
@@ -293,7 +392,9 @@ fn hostile(random: &mut StdRng, number: usize) -> Vec<u8> {
             &["data", "targets", "1", "token"],
             [json!("tok en"), json!("\u{1f600}"), json!(7), json!("t".repeat(16_385))][number % 4].clone(),
         ),
-        7 => ["[", "{\"a\":", "\"", "\u{feff}{}", "NaN", "-", "[1e999999]"][number % 7].repeat(random.gen_range(1..50_000)).into_bytes(),
+        7 => ["[", "{\"a\":", "\"", "\u{feff}{}", "NaN", "-", "[1e999999]"][number % 7]
+            .repeat(random.gen_range(1..50_000))
+            .into_bytes(),
         _ => event.replacen("\"id\"", &format!("\"id\":{},\"id\"", number), 1).into_bytes(),
     }
 }
@@ -305,7 +406,8 @@ async fn two_thousand_hostile_messages_are_each_refused_once() {
     let stage = Stage::new().await;
     let (_idp, setup) = scene(&stage, "soc").await;
     let mut worker = setup.start().await;
-    let (app, operator, mut random) = (App::connect(&stage.amqp_url).await, Operator::of(&stage).await, StdRng::seed_from_u64(2));
+    let (app, operator, mut random) =
+        (App::connect(&stage.amqp_url).await, Operator::of(&stage).await, StdRng::seed_from_u64(2));
 
     for number in 0..BAD {
         let key = if number % 3 == 0 { "auth.mass_revocation.hostile" } else { "auth.logout.hostile" };
@@ -323,7 +425,11 @@ async fn two_thousand_hostile_messages_are_each_refused_once() {
         *copies.entry(letter.message_id()).or_insert(0) += 1;
         assert!(RefusalCode::parse(&letter.header("x-refused-code").unwrap()).is_some());
     }
-    assert_eq!((copies.len(), copies.values().max()), (BAD, Some(&1)), "each exactly once: none was delivered again");
+    assert_eq!(
+        (copies.len(), copies.values().max()),
+        (BAD, Some(&1)),
+        "each exactly once: none was delivered again"
+    );
     assert_eq!(stage.count("audit.revocations").await, good);
     assert_alive_and_working(&stage, &app, &mut worker, "after").await;
     assert!(worker.stop().await.success());

@@ -18,7 +18,8 @@ fn slow(memory: &Memory, delay: Duration) -> impl Fn(&Request) -> Reply + Send +
 async fn two_replicas_drain_one_queue_and_the_death_of_one_leaves_nothing_behind() {
     let (stage, memory, logouts) = (Stage::new().await, Memory::default(), Logout::many(300));
     let idp = ScriptedIdp::start(slow(&memory, Duration::from_millis(40))).await;
-    let setup = stage.worker(&format!("{}/revoke", idp.url())).set("REVOCATION__PROVIDERS__MAIN__CONCURRENCY", "4");
+    let setup =
+        stage.worker(&format!("{}/revoke", idp.url())).set("REVOCATION__PROVIDERS__MAIN__CONCURRENCY", "4");
     let (mut dying, mut heir) = (setup.start().await, setup.start().await);
     let app = App::connect(&stage.amqp_url).await;
     for logout in &logouts {
@@ -42,7 +43,8 @@ async fn two_replicas_drain_one_queue_and_the_death_of_one_leaves_nothing_behind
 async fn what_is_in_flight_is_told_as_it_is_and_not_as_it_was() {
     let (stage, memory, logouts) = (Stage::new().await, Memory::default(), Logout::many(40));
     let idp = ScriptedIdp::start(slow(&memory, Duration::from_millis(100))).await;
-    let setup = stage.worker(&format!("{}/revoke", idp.url())).set("REVOCATION__PROVIDERS__MAIN__CONCURRENCY", "2");
+    let setup =
+        stage.worker(&format!("{}/revoke", idp.url())).set("REVOCATION__PROVIDERS__MAIN__CONCURRENCY", "2");
     let _worker = setup.set("REVOCATION__LEASE", "10min").start().await;
     let app = App::connect(&stage.amqp_url).await;
     for logout in &logouts {
@@ -57,7 +59,8 @@ async fn what_is_in_flight_is_told_as_it_is_and_not_as_it_was() {
 async fn a_worker_that_is_told_to_stop_hands_back_what_it_has_not_begun_at_no_cost() {
     let (stage, memory, logouts) = (Stage::new().await, Memory::default(), Logout::many(60));
     let idp = ScriptedIdp::start(slow(&memory, Duration::from_millis(200))).await;
-    let setup = stage.worker(&format!("{}/revoke", idp.url())).set("REVOCATION__PROVIDERS__MAIN__CONCURRENCY", "2");
+    let setup =
+        stage.worker(&format!("{}/revoke", idp.url())).set("REVOCATION__PROVIDERS__MAIN__CONCURRENCY", "2");
     let mut stopping = setup.start().await;
     let app = App::connect(&stage.amqp_url).await;
     for logout in &logouts {
@@ -69,11 +72,16 @@ async fn a_worker_that_is_told_to_stop_hands_back_what_it_has_not_begun_at_no_co
     assert!(began.elapsed() < Duration::from_secs(10), "within shutdown_grace, took {:?}", began.elapsed());
 
     let calls = idp.ledger().len() as i64;
-    assert_eq!(stage.count("audit.attempts WHERE outcome = 'revoked'").await, calls, "every call is on record with its answer");
+    assert_eq!(
+        stage.count("audit.attempts WHERE outcome = 'revoked'").await,
+        calls,
+        "every call is on record with its answer"
+    );
     assert_eq!(stage.count("audit.attempts").await, calls, "and nothing else");
-    assert_eq!(stage.count("revocation.targets WHERE state = 'pending' AND attempts = 0 AND due_at <= now()").await, {
-        stage.count("revocation.targets").await - calls
-    });
+    assert_eq!(
+        stage.count("revocation.targets WHERE state = 'pending' AND attempts = 0 AND due_at <= now()").await,
+        { stage.count("revocation.targets").await - calls }
+    );
     assert!(calls < 60, "it did not simply finish");
     assert_eq!(stage.count("revocation.targets WHERE lease_owner IS NOT NULL").await, 0);
     assert_eq!(stage.count("audit.workers").await, 0, "it has signed off");

@@ -1,4 +1,5 @@
-//! The queue of verifiers' reports is on one node alone. Whatever keeps it away, logouts go on, and reports come back with it.
+//! The queue of verifiers' reports is on one node alone. Whatever keeps it away, logouts go on, and reports
+//! come back with it.
 
 use lapin::options::{QueueDeclareOptions, QueueDeleteOptions};
 use lapin::types::{AMQPValue, FieldTable};
@@ -22,7 +23,8 @@ enum Why {
 }
 
 impl Why {
-    const ALL: [Self; 5] = [Self::OtherArguments, Self::OtherType, Self::LockedByAnother, Self::NotPermitted, Self::NotDeclared];
+    const ALL: [Self; 5] =
+        [Self::OtherArguments, Self::OtherType, Self::LockedByAnother, Self::NotPermitted, Self::NotDeclared];
 
     async fn arrange(self, stage: &Stage, operator: &Operator, setup: Setup) -> Setup {
         let durable = QueueDeclareOptions { durable: true, ..Default::default() };
@@ -35,17 +37,26 @@ impl Why {
         };
         match self {
             Self::OtherArguments => declare(durable, &[("x-message-ttl", AMQPValue::LongLongInt(7))]).await,
-            Self::OtherType => declare(durable, &[("x-queue-type", AMQPValue::LongString("quorum".into()))]).await,
-            Self::LockedByAnother => declare(QueueDeclareOptions { exclusive: true, ..Default::default() }, &[]).await,
+            Self::OtherType => {
+                declare(durable, &[("x-queue-type", AMQPValue::LongString("quorum".into()))]).await
+            }
+            Self::LockedByAnother => {
+                declare(QueueDeclareOptions { exclusive: true, ..Default::default() }, &[]).await
+            }
             Self::NotPermitted => {
                 assert!(setup.start().await.stop().await.success(), "it is there");
                 let but_the_queue = r"^(?!revocation\.verifiers$)";
-                let rights = json!({ "configure": but_the_queue, "write": but_the_queue, "read": but_the_queue });
+                let rights =
+                    json!({ "configure": but_the_queue, "write": but_the_queue, "read": but_the_queue });
                 return setup.set("AMQP_URL", &operator.add_limited_user(stage, "worker", rights).await);
             }
             Self::NotDeclared => {
                 assert!(setup.start().await.stop().await.success(), "it declares the rest");
-                operator.channel().queue_delete(QUEUE.into(), QueueDeleteOptions::default()).await.expect("delete the queue");
+                operator
+                    .channel()
+                    .queue_delete(QUEUE.into(), QueueDeleteOptions::default())
+                    .await
+                    .expect("delete the queue");
                 return setup.set("REVOCATION__AMQP__DECLARE", "false");
             }
         }
@@ -71,7 +82,9 @@ async fn logouts_go_on_whatever_keeps_the_queue_away() {
         let (feed, app) = (Feed::listen(&stage.amqp_url).await, App::connect(&stage.amqp_url).await);
         app.publish(&logout("1", &canary_token(), &canary_token())).await;
         feed.wait_for(Phase::Requested, "1").await;
-        stage.wait_for_count(2, "audit.revocations WHERE state = 'revoked' AND confirmed_at IS NOT NULL").await;
+        stage
+            .wait_for_count(2, "audit.revocations WHERE state = 'revoked' AND confirmed_at IS NOT NULL")
+            .await;
         assert_eq!(worker.readiness().await, Some(200), "{why:?}");
 
         let checked = setup.command().args(["check", "--json"]).output().expect("run check");
@@ -88,10 +101,15 @@ async fn logouts_go_on_whatever_keeps_the_queue_away() {
 async fn reports_are_read_once_the_queue_is_as_it_should_be() {
     let stage = Stage::new().await;
     let operator = Operator::of(&stage).await;
-    let setup = Why::OtherArguments.arrange(&stage, &operator, stage.worker("http://127.0.0.1:9/revoke")).await;
+    let setup =
+        Why::OtherArguments.arrange(&stage, &operator, stage.worker("http://127.0.0.1:9/revoke")).await;
     let worker = setup.start().await;
     worker.wait_for_log("session on the verifiers' reports failed").await;
-    operator.channel().queue_delete(QUEUE.into(), QueueDeleteOptions::default()).await.expect("delete the queue");
+    operator
+        .channel()
+        .queue_delete(QUEUE.into(), QueueDeleteOptions::default())
+        .await
+        .expect("delete the queue");
     App::connect(&stage.amqp_url).await.report(status("shop-api", "1"), OffsetDateTime::now_utc()).await;
     stage.wait_for_count(1, "audit.verifiers WHERE service = 'shop-api'").await;
 }

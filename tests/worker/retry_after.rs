@@ -1,4 +1,5 @@
-//! `Retry-After` is waited in full up to a bound, and there is no day on which a provider that asks for years is not called again.
+//! `Retry-After` is waited in full up to a bound, and there is no day on which a provider that asks for years
+//! is not called again.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -8,7 +9,8 @@ use serde_json::json;
 use crate::harness::{App, Stage, canary_token, logout_of};
 use crate::scripted_idp::{Reply, ScriptedIdp};
 
-/// By the provider's own bound, or by the common one: what is asked for is on record, the bound is waited for.
+/// By the provider's own bound, or by the common one: what is asked for is on record, the bound is waited
+/// for.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wait_beyond_the_bound_ends_at_the_bound() {
     let date = httpdate::fmt_http_date(std::time::SystemTime::now() + Duration::from_secs(48 * 3600));
@@ -17,9 +19,16 @@ async fn a_wait_beyond_the_bound_ends_at_the_bound() {
         (
             date.as_str(),
             "retry_after_ms > 170000000",
-            vec![("REVOCATION__RETRY__RETRY_AFTER_MAX", "6h"), ("REVOCATION__PROVIDERS__MAIN__RETRY_AFTER_MAX", "2s")],
+            vec![
+                ("REVOCATION__RETRY__RETRY_AFTER_MAX", "6h"),
+                ("REVOCATION__PROVIDERS__MAIN__RETRY_AFTER_MAX", "2s"),
+            ],
         ),
-        ("18446744073709551616", "retry_after_ms > 300000000000", vec![("REVOCATION__PROVIDERS__MAIN__RETRY_AFTER_MAX", "2s")]),
+        (
+            "18446744073709551616",
+            "retry_after_ms > 300000000000",
+            vec![("REVOCATION__PROVIDERS__MAIN__RETRY_AFTER_MAX", "2s")],
+        ),
     ] {
         let (stage, calls) = (Stage::new().await, AtomicUsize::new(0));
         let retry_after = retry_after.to_owned();
@@ -29,13 +38,18 @@ async fn a_wait_beyond_the_bound_ends_at_the_bound() {
         })
         .await;
         let setup = stage.worker(&format!("{}/revoke", idp.url()));
-        let _worker = settings.iter().fold(setup, |setup, (name, value)| setup.set(name, value)).start().await;
+        let _worker =
+            settings.iter().fold(setup, |setup, (name, value)| setup.set(name, value)).start().await;
         let began = Instant::now();
         let targets = json!([{ "token": canary_token(), "token_type_hint": "access_token" }]);
         App::connect(&stage.amqp_url).await.publish(&logout_of("1", targets)).await;
         stage.wait_for_count(1, "audit.revocations WHERE state = 'revoked' AND attempts = 2").await;
         assert!(began.elapsed() >= Duration::from_secs(2), "the bound is waited for");
-        assert_eq!(stage.count(&format!("audit.attempts WHERE http_status = 429 AND {asked}")).await, 1, "{settings:?}");
+        assert_eq!(
+            stage.count(&format!("audit.attempts WHERE http_status = 429 AND {asked}")).await,
+            1,
+            "{settings:?}"
+        );
         assert_eq!(idp.ledger().len(), 2);
     }
 }

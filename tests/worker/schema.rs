@@ -6,32 +6,48 @@ use sqlx::{AssertSqlSafe, Executor, PgPool};
 
 use crate::harness::{Setup, Stage, eventually};
 
-/// One event with a pending token (0), a revoked token (1), a cancelled session (2), an expired token (3); one row in each append-only table.
+/// One event with a pending token (0), a revoked token (1), a cancelled session (2), an expired token (3);
+/// one row in each append-only table.
 const ROWS: &str = "
     INSERT INTO revocation.workers (instance, version, lease_until) VALUES ('w', '1', now());
-    INSERT INTO revocation.events (event_id, source, id, event_type, lane, received_at, not_before, body_sha256, accepted_by)
-        VALUES ('00000000-0000-7000-8000-000000000001', '/apps/shop', '1', 'auth.logout.v1', 'interactive', now(), now(), sha256('x'), 1);
-    INSERT INTO revocation.targets (event_id, ordinal, provider, lane, kind, token_sha256, sid, deny_until, give_up_at, state, proof,
+    INSERT INTO revocation.events (event_id, source, id, event_type, lane, received_at, not_before, \
+    body_sha256, accepted_by)
+        VALUES ('00000000-0000-7000-8000-000000000001', '/apps/shop', '1', 'auth.logout.v1', 'interactive', \
+        now(), now(), sha256('x'), 1);
+    INSERT INTO revocation.targets (event_id, ordinal, provider, lane, kind, token_sha256, sid, deny_until, \
+    give_up_at, state, proof,
             due_at, sealed, sealed_key, revoked_at, finished_at, token_expires_at)
         SELECT '00000000-0000-7000-8000-000000000001', n.*, CASE n.kind WHEN 'token' THEN now() END
         FROM (VALUES
-            (0, 'main', 'interactive', 'token', sha256('a'), NULL, now(), now(), 'pending', NULL, now(), '\\x01'::bytea, 'k', NULL, NULL),
-            (1, 'main', 'interactive', 'token', sha256('b'), NULL, now(), now(), 'revoked', 'accepted', NULL, NULL, NULL, now(), now()),
-            (2, 'main', 'interactive', 'session', NULL, 's', now(), now(), 'cancelled', NULL, NULL, NULL, NULL, NULL, now()),
-            (3, 'main', 'interactive', 'token', sha256('c'), NULL, now(), now(), 'expired', NULL, NULL, NULL, NULL, NULL, now())
-        ) n (ordinal, provider, lane, kind, token_sha256, sid, deny_until, give_up_at, state, proof, due_at, sealed, sealed_key, revoked_at, finished_at);
-    INSERT INTO revocation.attempts (event_id, ordinal, attempt, answered, worker_no, started_at, duration_ms, outcome)
+            (0, 'main', 'interactive', 'token', sha256('a'), NULL, now(), now(), 'pending', NULL, now(), \
+            '\\x01'::bytea, 'k', NULL, NULL),
+            (1, 'main', 'interactive', 'token', sha256('b'), NULL, now(), now(), 'revoked', 'accepted', \
+            NULL, NULL, NULL, now(), now()),
+            (2, 'main', 'interactive', 'session', NULL, 's', now(), now(), 'cancelled', NULL, NULL, NULL, \
+            NULL, NULL, now()),
+            (3, 'main', 'interactive', 'token', sha256('c'), NULL, now(), now(), 'expired', NULL, NULL, \
+            NULL, NULL, NULL, now())
+        ) n (ordinal, provider, lane, kind, token_sha256, sid, deny_until, give_up_at, state, proof, due_at, \
+        sealed, sealed_key, revoked_at, finished_at);
+    INSERT INTO revocation.attempts (event_id, ordinal, attempt, answered, worker_no, started_at, \
+    duration_ms, outcome)
         VALUES ('00000000-0000-7000-8000-000000000001', 1, 1, true, 1, now(), 1, 'revoked');
-    INSERT INTO revocation.verifier_reports (service, instance, broker_user, verified, reported_at, entries, stale)
+    INSERT INTO revocation.verifier_reports (service, instance, broker_user, verified, reported_at, entries, \
+    stale)
         VALUES ('s', 'i', 'u', true, now(), 0, false);
-    INSERT INTO revocation.rejected_events (rejected_at, queue, routing_key, code, detail, body_sha256, body_bytes, worker_no)
+    INSERT INTO revocation.rejected_events (rejected_at, queue, routing_key, code, detail, body_sha256, \
+    body_bytes, worker_no)
         VALUES (now(), 'q', 'k', 'not_json', 'd', sha256('x'), 1, 1);
     INSERT INTO revocation.operations (actor, action) VALUES ('someone', 'retry');
     INSERT INTO revocation.provider_orders (provider, action, actor) VALUES ('main', 'resume', 'someone');";
 
 /// Changes of `revocation.targets` by hand, and the constraint that refuses each.
 const WRONG: [(&str, &str); 48] = [
-    ("state = 'done', finished_at = now(), due_at = NULL, sealed = NULL, sealed_key = NULL WHERE ordinal = 0", "targets_state_check"),
+    (
+        "state = 'done', finished_at = now(), due_at = NULL, sealed = NULL, sealed_key = NULL WHERE ordinal \
+            = 0",
+        "targets_state_check",
+    ),
     ("state = 'revoked' WHERE ordinal = 0", "due_iff_open"),
     ("state = 'expired', finished_at = now() WHERE ordinal = 0", "due_iff_open"),
     ("due_at = NULL WHERE ordinal = 0", "due_iff_open"),
@@ -43,7 +59,10 @@ const WRONG: [(&str, &str); 48] = [
     ("sealed = 'x', sealed_key = 'k' WHERE ordinal = 2", "sealed_iff_open_token"),
     ("sealed_key = NULL WHERE ordinal = 0", "sealed_has_key"),
     ("lease_owner = 1, leased_at = now() WHERE ordinal = 0", "leased_is_pending"),
-    ("lease_owner = 1, leased_at = now(), attempts = 1, state = 'parked' WHERE ordinal = 0", "leased_is_pending"),
+    (
+        "lease_owner = 1, leased_at = now(), attempts = 1, state = 'parked' WHERE ordinal = 0",
+        "leased_is_pending",
+    ),
     ("lease_owner = 1, leased_at = now(), attempts = 1 WHERE ordinal = 1", "leased_is_pending"),
     ("lease_owner = 1, attempts = 1 WHERE ordinal = 0", "lease_is_whole"),
     ("leased_at = now() WHERE ordinal = 0", "lease_is_whole"),
@@ -87,12 +106,14 @@ pub(crate) async fn filled() -> Stage {
     stage
 }
 
-/// Runs a statement that must be refused; returns SQLSTATE and the constraint's name, or the message where there is none.
+/// Runs a statement that must be refused; returns SQLSTATE and the constraint's name, or the message where
+/// there is none.
 async fn refused(db: &PgPool, statement: &str) -> (String, String) {
     match db.execute(AssertSqlSafe(statement.to_owned())).await {
-        Err(sqlx::Error::Database(error)) => {
-            (error.code().expect("a code").into_owned(), error.constraint().unwrap_or(error.message()).to_owned())
-        }
+        Err(sqlx::Error::Database(error)) => (
+            error.code().expect("a code").into_owned(),
+            error.constraint().unwrap_or(error.message()).to_owned(),
+        ),
         Err(error) => panic!("{statement}: {error}"),
         Ok(_) => panic!("was allowed: {statement}"),
     }
@@ -103,25 +124,49 @@ async fn no_wrong_state_can_be_written_by_hand() {
     let stage = filled().await;
     for (change, constraint) in WRONG {
         // Without triggers, which keep some of these columns from any change.
-        let change_alone = format!("SET LOCAL session_replication_role = replica; UPDATE revocation.targets SET {change}");
+        let change_alone =
+            format!("SET LOCAL session_replication_role = replica; UPDATE revocation.targets SET {change}");
         let (code, name) = refused(&stage.db, &change_alone).await;
         assert_eq!((code.as_str(), name.as_str()), ("23514", constraint), "{change}");
     }
-    let names = "SELECT to_jsonb(conname) FROM pg_constraint WHERE conrelid = 'revocation.targets'::regclass AND contype = 'c'";
-    let untried: Vec<_> = stage.rows(names).await.into_iter().filter(|name| WRONG.iter().all(|(_, tried)| name != tried)).collect();
+    let names = "SELECT to_jsonb(conname) FROM pg_constraint WHERE conrelid = 'revocation.targets'::regclass \
+        AND contype = 'c'";
+    let untried: Vec<_> = stage
+        .rows(names)
+        .await
+        .into_iter()
+        .filter(|name| WRONG.iter().all(|(_, tried)| name != tried))
+        .collect();
     assert!(untried.is_empty(), "constraints that no change above runs into: {untried:?}");
-    let event = "INSERT INTO revocation.events (event_id, source, id, event_type, lane, incident, received_at, not_before, body_sha256, accepted_by)
+    let event = "INSERT INTO revocation.events (event_id, source, id, event_type, lane, incident, \
+        received_at, not_before, body_sha256, accepted_by)
                  VALUES (gen_random_uuid(), ";
     for (values, constraint) in [
-        ("'/apps/shop', '1', 'auth.logout.v1', 'interactive', NULL, now(), now(), sha256('x'), 1)", "events_source_id_key"),
-        ("'/apps/shop', '2', 'auth.logout.v1', 'mass', NULL, now(), now(), sha256('x'), 1)", "lane_follows_type"),
-        ("'/apps/shop', '2', 'auth.mass_revocation.v1', 'mass', NULL, now(), now(), sha256('x'), 1)", "mass_has_incident"),
-        ("'/apps/shop', '2', 'auth.logout.v1', 'mass', 'leak', now(), now(), sha256('x'), 1)", "logout_waits_for_its_rate"),
-        ("'/apps/shop', '2', 'auth.logout.v1', 'interactive', NULL, now(), now(), 'x', 1)", "events_body_sha256_check"),
+        (
+            "'/apps/shop', '1', 'auth.logout.v1', 'interactive', NULL, now(), now(), sha256('x'), 1)",
+            "events_source_id_key",
+        ),
+        (
+            "'/apps/shop', '2', 'auth.logout.v1', 'mass', NULL, now(), now(), sha256('x'), 1)",
+            "lane_follows_type",
+        ),
+        (
+            "'/apps/shop', '2', 'auth.mass_revocation.v1', 'mass', NULL, now(), now(), sha256('x'), 1)",
+            "mass_has_incident",
+        ),
+        (
+            "'/apps/shop', '2', 'auth.logout.v1', 'mass', 'leak', now(), now(), sha256('x'), 1)",
+            "logout_waits_for_its_rate",
+        ),
+        (
+            "'/apps/shop', '2', 'auth.logout.v1', 'interactive', NULL, now(), now(), 'x', 1)",
+            "events_body_sha256_check",
+        ),
     ] {
         assert_eq!(refused(&stage.db, &format!("{event}{values}")).await.1, constraint, "{values}");
     }
-    let attempt = "INSERT INTO revocation.attempts (event_id, ordinal, attempt, answered, worker_no, started_at, duration_ms, outcome)
+    let attempt = "INSERT INTO revocation.attempts (event_id, ordinal, attempt, answered, worker_no, \
+        started_at, duration_ms, outcome)
                    VALUES ('00000000-0000-7000-8000-000000000001', ";
     for (values, constraint) in [
         ("9, 1, true, 1, now(), 1, 'revoked')", "attempts_event_id_ordinal_fkey"),
@@ -139,9 +184,11 @@ async fn a_final_state_is_final() {
     let stage = filled().await;
     for change in [
         "state = 'cancelled', proof = NULL, revoked_at = NULL WHERE ordinal = 1",
-        "state = 'pending', proof = NULL, revoked_at = NULL, finished_at = NULL, due_at = now(), sealed = 'x', sealed_key = 'k' WHERE ordinal = 1",
+        "state = 'pending', proof = NULL, revoked_at = NULL, finished_at = NULL, due_at = now(), sealed = \
+            'x', sealed_key = 'k' WHERE ordinal = 1",
         "state = 'revoked', proof = 'accepted', revoked_at = now() WHERE ordinal = 2",
-        "state = 'parked', finished_at = NULL, due_at = now(), sealed = 'x', sealed_key = 'k' WHERE ordinal = 3",
+        "state = 'parked', finished_at = NULL, due_at = now(), sealed = 'x', sealed_key = 'k' WHERE ordinal \
+            = 3",
         "finished_at = finished_at + interval '1 s' WHERE ordinal = 1",
     ] {
         let (code, message) = refused(&stage.db, &format!("UPDATE revocation.targets SET {change}")).await;
@@ -155,8 +202,12 @@ async fn a_final_state_is_final() {
         .expect("its confirmation is noted later");
 }
 
-const APPEND_ONLY: [(&str, &str); 4] =
-    [("attempts", "error = 'x'"), ("rejected_events", "detail = 'x'"), ("operations", "actor = 'x'"), ("provider_orders", "actor = 'x'")];
+const APPEND_ONLY: [(&str, &str); 4] = [
+    ("attempts", "error = 'x'"),
+    ("rejected_events", "detail = 'x'"),
+    ("operations", "actor = 'x'"),
+    ("provider_orders", "actor = 'x'"),
+];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn history_can_only_grow_and_only_retention_shortens_it() {
@@ -170,14 +221,23 @@ async fn history_can_only_grow_and_only_retention_shortens_it() {
             format!("TRUNCATE revocation.{table}"),
         ];
         let announce = "SET LOCAL revocation.retention = 'on'";
-        for statement in [&update, &delete, &truncate, &format!("{announce}; {update}"), &format!("{announce}; {truncate}")] {
+        for statement in [
+            &update,
+            &delete,
+            &truncate,
+            &format!("{announce}; {update}"),
+            &format!("{announce}; {truncate}"),
+        ] {
             let (code, message) = refused(&stage.db, statement).await;
             assert_eq!(code, "23001", "{statement}");
             assert!(message.contains(&format!("revocation.{table} refused")), "{message}");
         }
         stage.db.execute(AssertSqlSafe(format!("{announce}; {delete}"))).await.expect("retention deletes");
         assert_eq!(stage.count(&format!("revocation.{table}")).await, 0);
-        assert_eq!(refused(&stage.db, "UPDATE revocation.targets SET state = 'pending' WHERE ordinal = 1").await.0, "23001");
+        assert_eq!(
+            refused(&stage.db, "UPDATE revocation.targets SET state = 'pending' WHERE ordinal = 1").await.0,
+            "23001"
+        );
     }
 }
 
@@ -188,11 +248,16 @@ fn migrate(setup: &Setup) -> Output {
 /// Everything in the two schemas and the list of migrations, as text.
 async fn fingerprint(stage: &Stage) -> String {
     let sql = "SELECT concat_ws(E'\\n',
-        (SELECT string_agg(concat_ws(' ', table_schema, table_name, column_name, data_type, column_default, is_nullable), E'\\n'
-             ORDER BY table_schema, table_name, ordinal_position) FROM information_schema.columns WHERE table_schema IN ('revocation', 'audit')),
-        (SELECT string_agg(conname || pg_get_constraintdef(oid), E'\\n' ORDER BY oid) FROM pg_constraint WHERE connamespace = 'revocation'::regnamespace),
-        (SELECT string_agg(indexdef, E'\\n' ORDER BY indexname) FROM pg_indexes WHERE schemaname = 'revocation'),
-        (SELECT string_agg(pg_get_triggerdef(oid), E'\\n' ORDER BY oid) FROM pg_trigger WHERE NOT tgisinternal),
+        (SELECT string_agg(concat_ws(' ', table_schema, table_name, column_name, data_type, column_default, \
+        is_nullable), E'\\n'
+             ORDER BY table_schema, table_name, ordinal_position) FROM information_schema.columns WHERE \
+             table_schema IN ('revocation', 'audit')),
+        (SELECT string_agg(conname || pg_get_constraintdef(oid), E'\\n' ORDER BY oid) FROM pg_constraint \
+        WHERE connamespace = 'revocation'::regnamespace),
+        (SELECT string_agg(indexdef, E'\\n' ORDER BY indexname) FROM pg_indexes WHERE schemaname = \
+        'revocation'),
+        (SELECT string_agg(pg_get_triggerdef(oid), E'\\n' ORDER BY oid) FROM pg_trigger WHERE NOT \
+        tgisinternal),
         (SELECT string_agg(m::text, E'\\n' ORDER BY version) FROM _sqlx_migrations m))";
     stage.text(sql).await.expect("a text")
 }
@@ -217,13 +282,21 @@ async fn an_old_schema_stops_the_start_and_a_newer_one_does_not() {
     let mut worker = setup.spawn();
     assert_eq!(worker.ended().await.code(), Some(1));
     let said = worker.log();
-    assert!(said.contains("at version 0") && said.contains("run `revocation-worker migrate` (or `run --migrate`)"), "{said}");
-    assert_eq!(stage.count("pg_namespace WHERE nspname IN ('revocation', 'audit')").await, 0, "nothing was created");
+    assert!(
+        said.contains("at version 0")
+            && said.contains("run `revocation-worker migrate` (or `run --migrate`)"),
+        "{said}"
+    );
+    assert_eq!(
+        stage.count("pg_namespace WHERE nspname IN ('revocation', 'audit')").await,
+        0,
+        "nothing was created"
+    );
 
     assert!(setup.clone().flag("--migrate").start().await.stop().await.success());
     assert!(setup.start().await.stop().await.success());
-    let newer =
-        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (9999, 'newer', true, 'x', 0)";
+    let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+        VALUES (9999, 'newer', true, 'x', 0)";
     stage.db.execute(newer).await.unwrap();
     assert!(setup.start().await.stop().await.success());
     assert!(setup.clone().flag("--migrate").start().await.stop().await.success());
@@ -238,7 +311,10 @@ async fn a_user_named_like_the_schema_migrates_twice_too() {
     // Roles belong to the whole server: another run of this test may have made it.
     stage
         .db
-        .execute("DO $$ BEGIN CREATE ROLE revocation SUPERUSER LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$")
+        .execute(
+            "DO $$ BEGIN CREATE ROLE revocation SUPERUSER LOGIN; EXCEPTION WHEN duplicate_object THEN \
+            NULL; END $$",
+        )
         .await
         .expect("a role");
     stage.db.execute("ALTER ROLE revocation PASSWORD 'pw'").await.expect("a password");

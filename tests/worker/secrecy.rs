@@ -1,7 +1,9 @@
-//! Canaries: fifty logouts, some of them refused, at a provider that repeats what it is sent; then everything the worker wrote or sent is searched.
+//! Canaries: fifty logouts, some of them refused, at a provider that repeats what it is sent; then everything
+//! the worker wrote or sent is searched.
 //!
-//! Out of scope: RabbitMQ's data directory holds the events as they were published, tokens included, until they are acknowledged and its
-//! segments are reused. That is between the publisher and the broker; what the worker itself publishes is read back from the stream.
+//! Out of scope: RabbitMQ's data directory holds the events as they were published, tokens included, until
+//! they are acknowledged and its segments are reused. That is between the publisher and the broker; what the
+//! worker itself publishes is read back from the stream.
 
 use std::path::Path;
 use std::time::Duration;
@@ -22,7 +24,8 @@ use crate::scripted_idp::{Reply, Request, ScriptedIdp};
 const SECRET: &str = "shop-secret-canary";
 const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
 
-/// Everything at its loudest, also by the modules' own names, which are more particular than a cap on the library.
+/// Everything at its loudest, also by the modules' own names, which are more particular than a cap on the
+/// library.
 const LOUDEST: &str = "trace,lapin=trace,lapin::io_loop=trace,lapin::channel=trace,lapin::channels=trace,lapin::frames=trace,lapin::buffer=trace,\
     amq_protocol=trace,sqlx=trace,sqlx::query=trace,hyper=trace,hyper_util::client::legacy=trace,reqwest::connect=trace,rustls::client=trace";
 
@@ -42,26 +45,41 @@ fn jwt() -> String {
     )
 }
 
-/// Repeats what it was sent, in the clear and encoded, with an answer of every class; fails too seldom to be left alone.
+/// Repeats what it was sent, in the clear and encoded, with an answer of every class; fails too seldom to be
+/// left alone.
 fn echo(number: usize, request: &Request) -> Reply {
     let token = request.field("token").unwrap_or_default();
     let authorization = request.header("authorization").unwrap_or_default();
-    let encoded = forms(&token).into_iter().filter_map(|(_, bytes)| String::from_utf8(bytes).ok()).collect::<Vec<_>>();
-    let text = format!("{token} {SECRET} {authorization} {} {} {}", request.body, STANDARD.encode(&token), encoded.join(" "));
+    let encoded =
+        forms(&token).into_iter().filter_map(|(_, bytes)| String::from_utf8(bytes).ok()).collect::<Vec<_>>();
+    let text = format!(
+        "{token} {SECRET} {authorization} {} {} {}",
+        request.body,
+        STANDARD.encode(&token),
+        encoded.join(" ")
+    );
     let spelled: String = token.chars().map(|c| format!("&#{};", u32::from(c))).collect();
     let pieces = token.as_bytes().chunks(5).map(String::from_utf8_lossy).collect::<Vec<_>>().join("</b> <b>");
     match number % 12 {
         0 => Reply::status(503).body(text),
         1 => Reply::json(400, json!({ "error": "invalid_request", "error_description": text }).to_string()),
         2 => Reply::json(400, json!({ "error": text }).to_string()),
-        3 => Reply::status(500).header("X-Echo", token.replace(|c: char| !c.is_ascii_graphic(), "")).body(text),
+        3 => {
+            Reply::status(500).header("X-Echo", token.replace(|c: char| !c.is_ascii_graphic(), "")).body(text)
+        }
         4 => Reply::garbage(text),
-        5 => Reply::json(400, json!({ "error": "invalid_request", "error_description": spelled }).to_string()),
+        5 => {
+            Reply::json(400, json!({ "error": "invalid_request", "error_description": spelled }).to_string())
+        }
         6 => Reply::status(400).body(format!("error=invalid_request&error_description={pieces}")),
         7 => Reply::json(400, format!(r#"{{"error":"{spelled}","message":"{pieces}"#)),
-        8 => {
-            Reply::status(400).body(json!({ "message": pieces }).to_string().encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>())
-        }
+        8 => Reply::status(400).body(
+            json!({ "message": pieces })
+                .to_string()
+                .encode_utf16()
+                .flat_map(u16::to_le_bytes)
+                .collect::<Vec<_>>(),
+        ),
         _ => Reply::status(200).body(text),
     }
 }
@@ -85,8 +103,15 @@ async fn stream(operator: &Operator) -> Vec<u8> {
     channel.basic_qos(100, BasicQosOptions::default()).await.unwrap();
     let mut arguments = FieldTable::default();
     arguments.insert("x-stream-offset".into(), AMQPValue::LongString("first".into()));
-    let mut consumer =
-        channel.basic_consume("auth.invalidations.log".into(), "scan".into(), BasicConsumeOptions::default(), arguments).await.unwrap();
+    let mut consumer = channel
+        .basic_consume(
+            "auth.invalidations.log".into(),
+            "scan".into(),
+            BasicConsumeOptions::default(),
+            arguments,
+        )
+        .await
+        .unwrap();
     let (began, mut everything) = (OffsetDateTime::now_utc(), Vec::new());
     while let Some(delivery) = consumer.next().await {
         let delivery = delivery.unwrap();
@@ -94,7 +119,11 @@ async fn stream(operator: &Operator) -> Vec<u8> {
         everything.extend_from_slice(format!("{:?}", delivery.properties).as_bytes());
         delivery.ack(BasicAckOptions::default()).await.unwrap();
         let message: Value = serde_json::from_slice(&delivery.data).unwrap();
-        let published = OffsetDateTime::parse(message["time"].as_str().unwrap(), &time::format_description::well_known::Rfc3339).unwrap();
+        let published = OffsetDateTime::parse(
+            message["time"].as_str().unwrap(),
+            &time::format_description::well_known::Rfc3339,
+        )
+        .unwrap();
         if published > began {
             break;
         }
@@ -104,7 +133,8 @@ async fn stream(operator: &Operator) -> Vec<u8> {
 
 /// The text of every row of every table, as a dump would have it.
 async fn dump(stage: &Stage) -> String {
-    let tables = "SELECT to_jsonb(schemaname || '.' || tablename) FROM pg_tables WHERE schemaname IN ('revocation', 'public')";
+    let tables = "SELECT to_jsonb(schemaname || '.' || tablename) FROM pg_tables WHERE schemaname IN \
+        ('revocation', 'public')";
     let mut dump = String::new();
     for table in stage.rows(tables).await {
         let rows = stage.rows(&format!("SELECT to_jsonb(t::text) FROM {} t", table.as_str().unwrap())).await;
@@ -115,7 +145,8 @@ async fn dump(stage: &Stage) -> String {
 
 #[test]
 fn the_scanner_finds_a_secret_in_every_form() {
-    let (planted, directory) = ("pl4nted+/\"T0ken", std::env::temp_dir().join(format!("scan-{}", std::process::id())));
+    let (planted, directory) =
+        ("pl4nted+/\"T0ken", std::env::temp_dir().join(format!("scan-{}", std::process::id())));
     let scanner = Scanner::new(&["absent", planted]);
     std::fs::create_dir_all(directory.join("below")).unwrap();
     for (form, bytes) in forms(planted) {
@@ -141,28 +172,38 @@ async fn no_token_is_left_anywhere_in_any_form() {
     let servers = tokio::task::spawn_blocking(Servers::boot).await.unwrap();
     let stage = Stage::on(&servers).await;
     let count = std::sync::atomic::AtomicUsize::new(0);
-    let idp = ScriptedIdp::start(move |request| echo(count.fetch_add(1, std::sync::atomic::Ordering::Relaxed), request)).await;
+    let idp = ScriptedIdp::start(move |request| {
+        echo(count.fetch_add(1, std::sync::atomic::Ordering::Relaxed), request)
+    })
+    .await;
     let setup = stage.worker(&format!("{}/revoke", idp.url())).set("REVOCATION__LOG__LEVEL", LOUDEST);
     let mut worker = setup.start().await;
     let (app, operator) = (App::connect(&stage.amqp_url).await, Operator::of(&stage).await);
     let events: Vec<_> = (0..50).map(event).collect();
     for (body, _) in &events {
-        app.publish_raw("auth.logout", body.as_bytes(), lapin::BasicProperties::default().with_content_type("application/json".into()))
-            .await;
+        app.publish_raw(
+            "auth.logout",
+            body.as_bytes(),
+            lapin::BasicProperties::default().with_content_type("application/json".into()),
+        )
+        .await;
     }
     let refused = i64::try_from((0..50).filter(|number| number % 3 == 0 || *number == 48).count()).unwrap();
     stage.wait_for_count(refused, "audit.rejected_events").await;
     let attempted = "audit.revocations WHERE attempts > 0 AND last_outcome IS NOT NULL";
     stage.wait_for_count(2 * (50 - refused), attempted).await;
-    let errors = stage.count("audit.attempts WHERE error IS NOT NULL AND outcome IN ('transient', 'rejected')").await;
+    let errors =
+        stage.count("audit.attempts WHERE error IS NOT NULL AND outcome IN ('transient', 'rejected')").await;
     assert!(errors > 0, "the provider's errors are on record");
     assert!(stage.count("revocation.targets WHERE sealed IS NOT NULL").await > 0, "some tokens wait, sealed");
 
     let scanner = Scanner::new(&[CANARY, SECRET, KEY]);
     let metrics = worker.get("/metrics").await;
-    for (what, bytes) in
-        [("metrics", metrics.into_bytes()), ("tables", dump(&stage).await.into_bytes()), ("stream", stream(&operator).await)]
-    {
+    for (what, bytes) in [
+        ("metrics", metrics.into_bytes()),
+        ("tables", dump(&stage).await.into_bytes()),
+        ("stream", stream(&operator).await),
+    ] {
         assert!(bytes.len() > 1000, "{what}: there is something to search");
         assert_eq!(scanner.findings(&bytes), [""; 0], "{what}");
     }
@@ -171,7 +212,8 @@ async fn no_token_is_left_anywhere_in_any_form() {
     let log = worker.log();
     assert_eq!(scanner.findings(log.as_bytes()), [""; 0], "log");
     assert!(
-        log.contains("event refused") && log.matches("\"message\":\"target\"").count() as i64 >= 2 * (50 - refused),
+        log.contains("event refused")
+            && log.matches("\"message\":\"target\"").count() as i64 >= 2 * (50 - refused),
         "the log tells of every attempt"
     );
     assert_nothing_on_disk(&servers, &stage, &scanner).await;
@@ -180,14 +222,25 @@ async fn no_token_is_left_anywhere_in_any_form() {
 /// Heap, WAL and logs of Postgres, and the logs of RabbitMQ; first, that a leak into them would be seen.
 async fn assert_nothing_on_disk(servers: &Servers, stage: &Stage, scanner: &Scanner) {
     let planted = "pl4ntedT0ken";
-    stage.db.execute(AssertSqlSafe(format!("CREATE TABLE leak AS SELECT '{planted}' AS token; DROP TABLE leak"))).await.unwrap();
-    stage.db.execute(AssertSqlSafe(format!("DO $$ BEGIN RAISE WARNING 'a leak: {planted}'; END $$"))).await.unwrap();
+    stage
+        .db
+        .execute(AssertSqlSafe(format!("CREATE TABLE leak AS SELECT '{planted}' AS token; DROP TABLE leak")))
+        .await
+        .unwrap();
+    stage
+        .db
+        .execute(AssertSqlSafe(format!("DO $$ BEGIN RAISE WARNING 'a leak: {planted}'; END $$")))
+        .await
+        .unwrap();
     stage.db.execute("CHECKPOINT").await.unwrap();
     let postgres = servers.postgres.lock().unwrap().data_dir();
     let place = postgres.parent().unwrap();
     let (found, _) = Scanner::new(&[planted]).findings_in(place);
     for file in ["pg_wal/", "postgres.log"] {
-        assert!(found.iter().any(|finding| finding.contains(file)), "what leaks into {file} is seen: {found:?}");
+        assert!(
+            found.iter().any(|finding| finding.contains(file)),
+            "what leaks into {file} is seen: {found:?}"
+        );
     }
     let (found, bytes) = scanner.findings_in(place);
     assert!(bytes > 20_000_000, "heap and WAL are searched");
@@ -200,7 +253,9 @@ async fn assert_nothing_on_disk(servers: &Servers, stage: &Stage, scanner: &Scan
 
 /// What `ps` shows to every user of the machine.
 fn assert_nothing_in_the_process(scanner: &Scanner, pid: u32) {
-    let read = |file: &str| std::fs::read(Path::new("/proc").join(pid.to_string()).join(file)).expect("read from /proc");
+    let read = |file: &str| {
+        std::fs::read(Path::new("/proc").join(pid.to_string()).join(file)).expect("read from /proc")
+    };
     let line = read("cmdline");
     assert!(line.ends_with(b"run\0"));
     assert_eq!(scanner.findings(&line), [""; 0], "command line");
@@ -223,7 +278,8 @@ async fn secrets_from_files_are_not_in_the_environment() {
         std::fs::write(&file, secret + "\n").unwrap();
         setup = setup.unset(name).set(&format!("{name}_FILE"), file.to_str().unwrap());
     }
-    let worker = tokio::time::timeout(Duration::from_secs(60), setup.start()).await.expect("the worker starts");
+    let worker =
+        tokio::time::timeout(Duration::from_secs(60), setup.start()).await.expect("the worker starts");
     let environment = std::fs::read(format!("/proc/{}/environ", worker.pid())).unwrap();
     assert!(environment.windows(12).any(|part| part == b"DATABASE_URL"));
     let password = url::Url::parse(&stage.database_url).unwrap().password().unwrap().to_owned();

@@ -21,7 +21,9 @@ struct Publisher {
 
 impl Publisher {
     async fn named(stage: &Stage, operator: &Operator, name: &str) -> Self {
-        let url = operator.add_limited_user(stage, name, json!({ "configure": ".*", "write": ".*", "read": ".*" })).await;
+        let url = operator
+            .add_limited_user(stage, name, json!({ "configure": ".*", "write": ".*", "read": ".*" }))
+            .await;
         Self { app: App::connect(&url).await, is_named: true }
     }
 
@@ -31,7 +33,8 @@ impl Publisher {
 
     async fn send(&self, body: &str) {
         let properties = BasicProperties::default().with_content_type("application/json".into());
-        let properties = if self.is_named { properties.with_user_id(self.app.user().into()) } else { properties };
+        let properties =
+            if self.is_named { properties.with_user_id(self.app.user().into()) } else { properties };
         self.app.publish_raw("auth.logout", body.as_bytes(), properties).await;
     }
 
@@ -61,23 +64,35 @@ fn token(request: &Request) -> String {
 /// Ten thousand tokens of one user, more than fit in memory; then a logout of each of the others.
 async fn logouts_beside_a_flood_of_tokens(stage: &Stage, flooder: &Publisher, others: &[Publisher]) {
     let idp = slow_provider().await;
-    let setup = stage.worker(&format!("{}/revoke", idp.url())).set("REVOCATION__PROVIDERS__MAIN__CONCURRENCY", "1");
+    let setup =
+        stage.worker(&format!("{}/revoke", idp.url())).set("REVOCATION__PROVIDERS__MAIN__CONCURRENCY", "1");
     let _worker = setup.start().await;
     for number in 0..EVENTS {
         flooder.send(&flood(number).to_string()).await;
     }
-    stage.wait_for_count(i64::try_from(TOKENS * EVENTS).expect("a count"), "audit.revocations WHERE event_id LIKE 'flood-%'").await;
+    stage
+        .wait_for_count(
+            i64::try_from(TOKENS * EVENTS).expect("a count"),
+            "audit.revocations WHERE event_id LIKE 'flood-%'",
+        )
+        .await;
     let logouts = Logout::many(others.len());
     for (other, logout) in others.iter().zip(&logouts) {
         other.send(&logout.event().to_string()).await;
     }
     let theirs = i64::try_from(2 * others.len()).expect("a count");
-    stage.wait_for_count(theirs, "audit.revocations WHERE event_id NOT LIKE 'flood-%' AND state = 'revoked'").await;
+    stage
+        .wait_for_count(theirs, "audit.revocations WHERE event_id NOT LIKE 'flood-%' AND state = 'revoked'")
+        .await;
     let calls: Vec<_> = idp.ledger().iter().map(token).collect();
     assert!(calls.len() < TOKENS * EVENTS / 2, "{} calls before the others were served", calls.len());
     for logout in &logouts {
-        let [access, refresh] = [0, 1].map(|kind| calls.iter().position(|token| *token == logout.tokens[kind]).expect("a call"));
-        assert!((refresh + 1..refresh + 20).contains(&access), "refresh token first, and no crowd between: {refresh}, {access}");
+        let [access, refresh] =
+            [0, 1].map(|kind| calls.iter().position(|token| *token == logout.tokens[kind]).expect("a call"));
+        assert!(
+            (refresh + 1..refresh + 20).contains(&access),
+            "refresh token first, and no crowd between: {refresh}, {access}"
+        );
     }
 }
 
@@ -107,8 +122,15 @@ async fn a_flood_of_tokens_without_a_name_is_one_users() {
 async fn refusals_wait_for_nobody_elses_and_hold_up_no_logout() {
     let (stage, idp) = (Stage::new().await, ScriptedIdp::start(|_| Reply::status(200)).await);
     let operator = Operator::of(&stage).await;
-    let mut worker = stage.worker(&format!("{}/revoke", idp.url())).set("REVOCATION__DATABASE__MAX_CONNECTIONS", "4").start().await;
-    let (flooder, other) = (Publisher::named(&stage, &operator, "flood").await, Publisher::named(&stage, &operator, "shop").await);
+    let mut worker = stage
+        .worker(&format!("{}/revoke", idp.url()))
+        .set("REVOCATION__DATABASE__MAX_CONNECTIONS", "4")
+        .start()
+        .await;
+    let (flooder, other) = (
+        Publisher::named(&stage, &operator, "flood").await,
+        Publisher::named(&stage, &operator, "shop").await,
+    );
     let nameless = Publisher::unnamed(&stage).await;
     let mut lock = stage.db.begin().await.expect("a transaction");
     lock.execute("LOCK TABLE revocation.rejected_events IN ACCESS EXCLUSIVE MODE").await.expect("the lock");
@@ -125,8 +147,15 @@ async fn refusals_wait_for_nobody_elses_and_hold_up_no_logout() {
     lock.rollback().await.expect("unlock");
     stage.wait_for_count(252, "audit.rejected_events").await;
     let flooders = flooder.name().expect("a name");
-    let last = format!("(SELECT max(rejected_no) FROM revocation.rejected_events WHERE broker_user IS DISTINCT FROM '{flooders}')");
-    let before = stage.count(&format!("revocation.rejected_events WHERE broker_user = '{flooders}' AND rejected_no < {last}")).await;
+    let last = format!(
+        "(SELECT max(rejected_no) FROM revocation.rejected_events WHERE broker_user IS DISTINCT FROM \
+            '{flooders}')"
+    );
+    let before = stage
+        .count(&format!(
+            "revocation.rejected_events WHERE broker_user = '{flooders}' AND rejected_no < {last}"
+        ))
+        .await;
     assert!(before < 100, "{before} of the flood are before the others' single ones");
     operator.wait_for_ready(252, "revocation.dead").await;
     assert!(worker.stop().await.success());
@@ -150,18 +179,23 @@ fn due(user: &'static str, tokens: i32, wide: i32) -> Due {
 impl Due {
     async fn insert(&self, stage: &Stage) {
         let party = Party::of(self.user).stored();
-        for (kind, count, sha256, sealed, key) in
-            [("token", self.tokens, "sha256('t')", "'x'", "'k'"), ("subject", self.wide, "NULL", "NULL", "NULL")]
-        {
+        for (kind, count, sha256, sealed, key) in [
+            ("token", self.tokens, "sha256('t')", "'x'", "'k'"),
+            ("subject", self.wide, "NULL", "NULL", "NULL"),
+        ] {
             let sql = format!(
                 "WITH event AS (
-                     INSERT INTO revocation.events (event_id, source, id, event_type, lane, received_at, not_before, body_sha256, accepted_by)
-                     SELECT gen_random_uuid(), '{party}', '{kind}-' || number, 'auth.logout.v1', 'interactive', now(), now(), sha256(''), 1
+                     INSERT INTO revocation.events (event_id, source, id, event_type, lane, received_at, \
+                     not_before, body_sha256, accepted_by)
+                     SELECT gen_random_uuid(), '{party}', '{kind}-' || number, 'auth.logout.v1', \
+                     'interactive', now(), now(), sha256(''), 1
                      FROM generate_series(1, {count}) AS number RETURNING event_id
                  )
-                 INSERT INTO revocation.targets (event_id, ordinal, provider, lane, kind, token_sha256, sub, deny_until, give_up_at, state, due_at, sealed,
+                 INSERT INTO revocation.targets (event_id, ordinal, provider, lane, kind, token_sha256, sub, \
+                 deny_until, give_up_at, state, due_at, sealed,
                      sealed_key, party)
-                 SELECT event_id, 0, 'main', 'interactive', '{kind}', {sha256}, 'u', now(), now(), 'pending', {}, {sealed}, {key}, {party} FROM event",
+                 SELECT event_id, 0, 'main', 'interactive', '{kind}', {sha256}, 'u', now(), now(), \
+                 'pending', {}, {sealed}, {key}, {party} FROM event",
                 self.due
             );
             stage.db.execute(sqlx::AssertSqlSafe(sql)).await.expect("the rows are valid");
@@ -171,7 +205,9 @@ impl Due {
 
 /// A store that has just started, and its worker.
 async fn started(stage: &Stage) -> (Store, WorkerNo) {
-    let store = Store::new(&DatabaseConfig { url: Secret::new(stage.database_url.clone()), max_connections: 2 }).expect("a store");
+    let store =
+        Store::new(&DatabaseConfig { url: Secret::new(stage.database_url.clone()), max_connections: 2 })
+            .expect("a store");
     let registration = Registration { instance: "test", version: "0", lease: Duration::from_secs(60) };
     let (number, _) = store.register(&registration).await.expect("a number");
     (store, number)
@@ -180,13 +216,21 @@ async fn started(stage: &Stage) -> (Store, WorkerNo) {
 const BOTH: Kinds = Kinds { tokens: true, wide: true };
 
 /// How many a claim takes, by user and by whether they are wide.
-async fn claim((store, worker): &(Store, WorkerNo), limit: i64, kinds: Kinds) -> BTreeMap<(i16, bool), usize> {
-    let want = Want { provider: "main", lane: "interactive", kinds, incident: "", limit, turns: 0, is_likely: true };
+async fn claim(
+    (store, worker): &(Store, WorkerNo),
+    limit: i64,
+    kinds: Kinds,
+) -> BTreeMap<(i16, bool), usize> {
+    let want =
+        Want { provider: "main", lane: "interactive", kinds, incident: "", limit, turns: 0, is_likely: true };
     let mut claimed = BTreeMap::new();
     for target in store.claim(*worker, &[want]).await.expect("a claim") {
         *claimed.entry((target.party, target.kind != "token")).or_default() += 1;
     }
-    assert!(i64::try_from(claimed.values().sum::<usize>()).is_ok_and(|all| all <= limit), "{claimed:?} of {limit}");
+    assert!(
+        i64::try_from(claimed.values().sum::<usize>()).is_ok_and(|all| all <= limit),
+        "{claimed:?} of {limit}"
+    );
     claimed
 }
 
@@ -199,19 +243,31 @@ async fn a_claim_takes_of_each_user_as_many_as_of_the_others() {
     let stage = Stage::new().await;
     due("flood", 2000, 0).insert(&stage).await;
     let later = "now()";
-    for user in
-        [Due { due: later, ..due("one", 3, 0) }, Due { due: later, ..due("wide", 5, 40) }, Due { due: later, user: None, ..due("", 1, 0) }]
-    {
+    for user in [
+        Due { due: later, ..due("one", 3, 0) },
+        Due { due: later, ..due("wide", 5, 40) },
+        Due { due: later, user: None, ..due("", 1, 0) },
+    ] {
         user.insert(&stage).await;
     }
     Due { due: "now() + interval '1 hour'", ..due("not yet", 1000, 1000) }.insert(&stage).await;
     let worker = started(&stage).await;
     let first = claim(&worker, 400, BOTH).await;
-    let expected = [(of("flood", false), 100), (of("one", false), 3), (of("wide", false), 5), (of("wide", true), 40), ((0, false), 1)];
+    let expected = [
+        (of("flood", false), 100),
+        (of("one", false), 3),
+        (of("wide", false), 5),
+        (of("wide", true), 40),
+        ((0, false), 1),
+    ];
     assert_eq!(first, BTreeMap::from(expected), "a quarter for each");
     // Another process, with nothing in memory.
     let worker = started(&stage).await;
-    assert_eq!(claim(&worker, 400, BOTH).await, BTreeMap::from([(of("flood", false), 400)]), "nobody else has any");
+    assert_eq!(
+        claim(&worker, 400, BOTH).await,
+        BTreeMap::from([(of("flood", false), 400)]),
+        "nobody else has any"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -233,7 +289,8 @@ async fn wide_targets_come_first_within_a_share_and_only_kinds_that_are_wanted_a
 #[tokio::test(flavor = "multi_thread")]
 async fn where_users_are_more_than_there_is_room_for_each_that_is_lucky_has_one() {
     let stage = Stage::new().await;
-    let users = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p", "q", "r", "s", "t"];
+    let users =
+        ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p", "q", "r", "s", "t"];
     for user in users {
         due(user, 3, 0).insert(&stage).await;
     }

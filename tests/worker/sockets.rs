@@ -23,7 +23,8 @@ async fn a_good_request_is_answered_beside_any_crowd_and_logouts_go_on() {
     let (stage, memory) = (Stage::new().await, Memory::default());
     let idp = memory.serve().await;
     // So few that 300 connections would leave none for broker, database and provider.
-    let worker = stage.worker(&format!("{}/revoke", idp.url())).through(&["prlimit", "--nofile=200"]).start().await;
+    let worker =
+        stage.worker(&format!("{}/revoke", idp.url())).through(&["prlimit", "--nofile=200"]).start().await;
     let (address, app) = (address(&worker), App::connect(&stage.amqp_url).await);
     let (mut crowds, mut logouts) = (Vec::new(), 0);
     for dawdle in Dawdle::ALL {
@@ -43,13 +44,20 @@ async fn a_good_request_is_answered_beside_any_crowd_and_logouts_go_on() {
 async fn each_way_of_dawdling_has_its_end() {
     let stage = Stage::new().await;
     let worker = stage.worker("http://127.0.0.1:9/revoke").start().await;
-    for (dawdle, status) in
-        [(Dawdle::Silent, None), (Dawdle::HalfSent, None), (Dawdle::SlowBody, Some("405")), (Dawdle::EndlessHead, Some("431"))]
-    {
+    for (dawdle, status) in [
+        (Dawdle::Silent, None),
+        (Dawdle::HalfSent, None),
+        (Dawdle::SlowBody, Some("405")),
+        (Dawdle::EndlessHead, Some("431")),
+    ] {
         let stream = dawdle.crowd(&address(&worker), 1).await.pop().expect("a connection");
         let answer = closed(stream, HEAD).await.unwrap_or_else(|| panic!("{dawdle:?} is not closed"));
         let answer = String::from_utf8_lossy(&answer).into_owned();
-        assert_eq!(answer.split(' ').nth(1).filter(|_| dawdle_is_answered(dawdle, &answer)), status, "{dawdle:?}: {answer}");
+        assert_eq!(
+            answer.split(' ').nth(1).filter(|_| dawdle_is_answered(dawdle, &answer)),
+            status,
+            "{dawdle:?}: {answer}"
+        );
     }
 }
 
@@ -60,7 +68,8 @@ fn dawdle_is_answered(dawdle: Dawdle, answer: &str) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn however_many_ask_whether_it_is_ready_one_looks_at_postgres() {
-    const SESSIONS: &str = "SELECT to_jsonb(sessions) FROM pg_stat_database WHERE datname = current_database()";
+    const SESSIONS: &str =
+        "SELECT to_jsonb(sessions) FROM pg_stat_database WHERE datname = current_database()";
     let stage = Stage::new().await;
     let worker = stage.worker("http://127.0.0.1:9/revoke").start().await;
     let address = address(&worker);
@@ -82,10 +91,17 @@ async fn however_many_ask_whether_it_is_ready_one_looks_at_postgres() {
 impl Stage {
     /// What was seen is soon looked at again.
     async fn db_is_away_and_back(&self, worker: &Worker) {
-        let refuse =
-            |allow| format!("ALTER DATABASE \"{}\" ALLOW_CONNECTIONS {allow}", self.database_url.rsplit('/').next().expect("a name"));
+        let refuse = |allow| {
+            format!(
+                "ALTER DATABASE \"{}\" ALLOW_CONNECTIONS {allow}",
+                self.database_url.rsplit('/').next().expect("a name")
+            )
+        };
         self.execute(&refuse("false")).await;
-        eventually("it is seen that Postgres refuses", async || (worker.readiness().await == Some(503)).then_some(())).await;
+        eventually("it is seen that Postgres refuses", async || {
+            (worker.readiness().await == Some(503)).then_some(())
+        })
+        .await;
         self.execute(&refuse("true")).await;
         worker.wait_for_readiness(200).await;
     }

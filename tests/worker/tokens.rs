@@ -19,11 +19,16 @@ fn jwt(header: &str, payload: &str) -> String {
     format!("{}.{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload), canary_token())
 }
 
-/// Tokens of every sort, with what their entries say beside their own digest: whether they have signed parts, and which name with whose issuer.
+/// Tokens of every sort, with what their entries say beside their own digest: whether they have signed parts,
+/// and which name with whose issuer.
 fn tokens() -> Vec<(String, bool, Value)> {
     let opaque = canary_token();
     vec![
-        (jwt(HEADER, r#"{"jti":"j-1","iss":"https://id.example.com","sub":"u"}"#), true, json!({ "jti": "j-1", "iss": ISSUER })),
+        (
+            jwt(HEADER, r#"{"jti":"j-1","iss":"https://id.example.com","sub":"u"}"#),
+            true,
+            json!({ "jti": "j-1", "iss": ISSUER }),
+        ),
         (
             jwt(HEADER, r#"{"jti":7,"iss":12,"name":"J\ud83d","sub":1000385,"sid":-9,"client_id":42}"#),
             true,
@@ -32,8 +37,19 @@ fn tokens() -> Vec<(String, bool, Value)> {
         (jwt(HEADER, r#"{"jti":"j-3","sub":"u"}"#), true, json!({ "jti": "j-3", "iss": null })),
         (jwt(HEADER, r#"{"iss":"https://id.example.com","sub":"u"}"#), true, json!({})),
         (jwt(HEADER, "not JSON"), true, json!({})),
-        (jwt(r#"{"alg":"none"}"#, r#"{"jti":"j-6","iss":"https://id.example.com"}"#), false, json!({ "jti": "j-6", "iss": ISSUER })),
-        (format!("{}.a2V5.aXY.Y2lwaGVy.{opaque}", URL_SAFE_NO_PAD.encode(r#"{"alg":"RSA-OAEP","enc":"A256GCM"}"#)), false, json!({})),
+        (
+            jwt(r#"{"alg":"none"}"#, r#"{"jti":"j-6","iss":"https://id.example.com"}"#),
+            false,
+            json!({ "jti": "j-6", "iss": ISSUER }),
+        ),
+        (
+            format!(
+                "{}.a2V5.aXY.Y2lwaGVy.{opaque}",
+                URL_SAFE_NO_PAD.encode(r#"{"alg":"RSA-OAEP","enc":"A256GCM"}"#)
+            ),
+            false,
+            json!({}),
+        ),
         (format!("v4.public.{opaque}"), false, json!({})),
         (format!("v4.local.{opaque}.Zm9vdGVy"), false, json!({})),
         (opaque, false, json!({})),
@@ -75,11 +91,13 @@ fn event(tokens: &[(String, bool, Value)]) -> Value {
 /// The entries of each message of a phase, in the order in which they came.
 fn messages(feed: &Feed, phase: Phase) -> Vec<Vec<Value>> {
     let of_phase = feed.seen().into_iter().filter(|seen| seen.data.phase == phase);
-    let entries = of_phase.map(|seen| serde_json::from_str::<Value>(&seen.body).expect("JSON")["data"]["targets"].clone());
+    let entries = of_phase
+        .map(|seen| serde_json::from_str::<Value>(&seen.body).expect("JSON")["data"]["targets"].clone());
     entries.map(|entries| entries.as_array().expect("a list").clone()).collect()
 }
 
-/// What was said of every target in a phase: the entries without repetition, and without what older consumers do not know either.
+/// What was said of every target in a phase: the entries without repetition, and without what older consumers
+/// do not know either.
 fn said(feed: &Feed, phase: Phase) -> Vec<Value> {
     let mut entries: Vec<Value> = messages(feed, phase).concat();
     for entry in &mut entries {
@@ -94,7 +112,10 @@ fn said(feed: &Feed, phase: Phase) -> Vec<Value> {
 
 /// [`said`], once it is as much as is expected: a message may arrive after what the record says of it.
 async fn says(feed: &Feed, phase: Phase, expected: &[Value], when: &str) {
-    let said = eventually("all is said", async || Some(said(feed, phase)).filter(|said| said.len() >= expected.len())).await;
+    let said = eventually("all is said", async || {
+        Some(said(feed, phase)).filter(|said| said.len() >= expected.len())
+    })
+    .await;
     assert_eq!(said, expected, "{phase:?} {when}");
 }
 
@@ -104,7 +125,8 @@ async fn with_own_user(stage: &Stage, operator: &Operator, setup: Setup) -> Setu
     setup.set("AMQP_URL", &operator.add_limited_user(stage, "worker", everything).await)
 }
 
-/// Has the worker lose the broker, so that it publishes again, and waits until the phase has been published `times` times.
+/// Has the worker lose the broker, so that it publishes again, and waits until the phase has been published
+/// `times` times.
 async fn published_again(operator: &Operator, feed: &Feed, phase: Phase) {
     let before = messages(feed, phase).len();
     operator.disconnect("worker").await;
@@ -116,21 +138,32 @@ async fn what_a_token_says_of_itself_is_published_recorded_and_published_again()
     let (stage, memory, tokens) = (Stage::new().await, Memory::default(), tokens());
     let operator = Operator::of(&stage).await;
     let idp = memory.serve().await;
-    let setup = stage.worker(&format!("{}/revoke", idp.url())).set("REVOCATION__PROVIDERS__MAIN__ISSUER", ISSUER);
+    let setup =
+        stage.worker(&format!("{}/revoke", idp.url())).set("REVOCATION__PROVIDERS__MAIN__ISSUER", ISSUER);
     let _worker = with_own_user(&stage, &operator, setup).await.start().await;
     let feed = Feed::listen(&stage.amqp_url).await;
     App::connect(&stage.amqp_url).await.publish(&event(&tokens)).await;
-    stage.wait_for_count(tokens.len() as i64, "audit.revocations WHERE state = 'revoked' AND confirmed_at IS NOT NULL").await;
+    stage
+        .wait_for_count(
+            tokens.len() as i64,
+            "audit.revocations WHERE state = 'revoked' AND confirmed_at IS NOT NULL",
+        )
+        .await;
     let (expected, phases) = (expected(&tokens), [Phase::Requested, Phase::Confirmed]);
     for phase in phases {
         says(&feed, phase, &expected, "at first").await;
     }
 
-    let digests: Vec<_> = tokens.iter().map(|(token, ..)| digests(token)).map(|(whole, signed)| json!([whole, signed])).collect();
-    let record =
-        "SELECT jsonb_build_array(token_sha256, signed_sha256) FROM audit.revocations ORDER BY split_part(revocation_id, '-', 6)::int";
+    let digests: Vec<_> = tokens
+        .iter()
+        .map(|(token, ..)| digests(token))
+        .map(|(whole, signed)| json!([whole, signed]))
+        .collect();
+    let record = "SELECT jsonb_build_array(token_sha256, signed_sha256) FROM audit.revocations ORDER BY \
+        split_part(revocation_id, '-', 6)::int";
     assert_eq!(stage.rows(record).await, digests);
-    let integers = "audit.revocations WHERE sub = '1000385' AND sid = '-9' AND client_id = '42' AND iss = '12'";
+    let integers =
+        "audit.revocations WHERE sub = '1000385' AND sid = '-9' AND client_id = '42' AND iss = '12'";
     assert_eq!(stage.count(integers).await, 1);
 
     for phase in phases {
@@ -145,17 +178,28 @@ async fn what_an_older_worker_put_on_record_is_published_as_it_was() {
     let (stage, tokens) = (Stage::new().await, tokens());
     let operator = Operator::of(&stage).await;
     let idp = ScriptedIdp::start(|_| Reply::status(503)).await;
-    let setup =
-        stage.worker(&format!("{}/revoke", idp.url())).set("REVOCATION__RETRY__MAX", "10m").set("REVOCATION__RETRY__INITIAL", "10m");
+    let setup = stage
+        .worker(&format!("{}/revoke", idp.url()))
+        .set("REVOCATION__RETRY__MAX", "10m")
+        .set("REVOCATION__RETRY__INITIAL", "10m");
     let _worker = with_own_user(&stage, &operator, setup).await.start().await;
     App::connect(&stage.amqp_url).await.publish(&event(&tokens)).await;
-    stage.wait_for_count(tokens.len() as i64, "audit.revocations WHERE denied_at IS NOT NULL AND attempts > 0").await;
-    stage.db.execute("UPDATE revocation.targets SET signed_sha256 = NULL, jti_iss = NULL").await.expect("as it was");
+    stage
+        .wait_for_count(tokens.len() as i64, "audit.revocations WHERE denied_at IS NOT NULL AND attempts > 0")
+        .await;
+    stage
+        .db
+        .execute("UPDATE revocation.targets SET signed_sha256 = NULL, jti_iss = NULL")
+        .await
+        .expect("as it was");
 
     let feed = Feed::listen(&stage.amqp_url).await;
     published_again(&operator, &feed, Phase::Requested).await;
     let as_it_was = expected(&tokens).into_iter().map(|mut entry| {
-        entry.as_object_mut().expect("an object").retain(|name, _| ["kind", "token_sha256", "jti"].contains(&name.as_str()));
+        entry
+            .as_object_mut()
+            .expect("an object")
+            .retain(|name, _| ["kind", "token_sha256", "jti"].contains(&name.as_str()));
         entry
     });
     says(&feed, Phase::Requested, &as_it_was.collect::<Vec<_>>(), "as it was").await;
@@ -174,7 +218,12 @@ async fn another_worker_says_the_same() {
         App::connect(&stage.amqp_url).await.publish(&event(&tokens)).await;
         doomed.ended().await;
         let _heir: Worker = setup.start().await;
-        stage.wait_for_count(tokens.len() as i64, "audit.revocations WHERE state = 'revoked' AND confirmed_at IS NOT NULL").await;
+        stage
+            .wait_for_count(
+                tokens.len() as i64,
+                "audit.revocations WHERE state = 'revoked' AND confirmed_at IS NOT NULL",
+            )
+            .await;
         for phase in [Phase::Requested, Phase::Confirmed] {
             says(&feed, phase, &expected(&tokens), place).await;
         }
@@ -216,7 +265,9 @@ async fn claim_names_travel_from_the_settings_each_time() {
         event["type"] = "auth.mass_revocation.v1".into();
         event["data"]["incident"] = "leak".into();
         event["data"]["provider"] = (*provider).into();
-        let properties = BasicProperties::default().with_content_type("application/json".into()).with_user_id(user.clone().into());
+        let properties = BasicProperties::default()
+            .with_content_type("application/json".into())
+            .with_user_id(user.clone().into());
         app.publish_raw("auth.mass_revocation", event.to_string().as_bytes(), properties).await;
     }
     let assert_named = || {
@@ -224,7 +275,12 @@ async fn claim_names_travel_from_the_settings_each_time() {
             let of_event = feed.seen().into_iter().filter(|seen| seen.data.event.id == number.to_string());
             for seen in of_event {
                 let body: Value = serde_json::from_str(&seen.body).expect("JSON");
-                assert_eq!(names(&body["data"]["targets"][0]), *expected, "{provider} {target} {:?}", seen.data.phase);
+                assert_eq!(
+                    names(&body["data"]["targets"][0]),
+                    *expected,
+                    "{provider} {target} {:?}",
+                    seen.data.phase
+                );
             }
         }
     };

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use crate::harness::{App, Operator, Setup, Stage, canary_token, logout, text};
 use crate::scripted_idp::Memory;
 
-/// Queue, kind, arguments (contract section 5). The stream is kept as long as a token may live: 30 days where nothing is set.
+/// Queue, kind, arguments (contract section 5). The stream is kept as long as a token may live: 30 days where
+/// nothing is set.
 fn queues() -> Vec<(&'static str, &'static str, Value)> {
     let intake = json!({
         "x-queue-type": "quorum", "x-dead-letter-exchange": "revocation.dead", "x-dead-letter-strategy": "at-least-once",
@@ -83,13 +84,21 @@ async fn everything_is_declared_as_the_contract_says_twice_with_the_same_result(
         let found: Vec<_> = found
             .iter()
             .map(|queue| {
-                assert_eq!((&queue["durable"], &queue["auto_delete"]), (&json!(true), &json!(false)), "{}", queue["name"]);
+                assert_eq!(
+                    (&queue["durable"], &queue["auto_delete"]),
+                    (&json!(true), &json!(false)),
+                    "{}",
+                    queue["name"]
+                );
                 (text(&queue["name"]), text(&queue["type"]), queue["arguments"].clone())
             })
             .collect();
         assert_eq!(
             found,
-            queues().into_iter().map(|(name, kind, arguments)| (name.to_owned(), kind.to_owned(), arguments)).collect::<Vec<_>>()
+            queues()
+                .into_iter()
+                .map(|(name, kind, arguments)| (name.to_owned(), kind.to_owned(), arguments))
+                .collect::<Vec<_>>()
         );
         assert_exchanges_and_bindings(&operator).await;
         assert!(worker.stop().await.success());
@@ -98,12 +107,24 @@ async fn everything_is_declared_as_the_contract_says_twice_with_the_same_result(
 
 async fn assert_exchanges_and_bindings(operator: &Operator) {
     let mut exchanges: Vec<_> = operator.list("exchanges").await;
-    exchanges.retain(|exchange| !text(&exchange["name"]).is_empty() && !text(&exchange["name"]).starts_with("amq."));
+    exchanges.retain(|exchange| {
+        !text(&exchange["name"]).is_empty() && !text(&exchange["name"]).starts_with("amq.")
+    });
     exchanges.sort_by_key(|exchange| text(&exchange["name"]));
     let expected: Vec<_> = EXCHANGES.map(|(name, kind)| (json!(name), json!(kind), json!(true))).into();
-    assert_eq!(exchanges.iter().map(|e| (e["name"].clone(), e["type"].clone(), e["durable"].clone())).collect::<Vec<_>>(), expected);
-    let mut bindings: Vec<_> =
-        operator.list("bindings").await.iter().map(|b| ["source", "routing_key", "destination"].map(|m| text(&b[m]))).collect();
+    assert_eq!(
+        exchanges
+            .iter()
+            .map(|e| (e["name"].clone(), e["type"].clone(), e["durable"].clone()))
+            .collect::<Vec<_>>(),
+        expected
+    );
+    let mut bindings: Vec<_> = operator
+        .list("bindings")
+        .await
+        .iter()
+        .map(|b| ["source", "routing_key", "destination"].map(|m| text(&b[m])))
+        .collect();
     // Every queue is bound to the default exchange.
     bindings.retain(|[source, ..]| !source.is_empty());
     bindings.sort_unstable();
@@ -130,7 +151,10 @@ async fn a_queue_with_another_delivery_limit_stops_the_start_and_is_named() {
     let said = refusal(&worker(&stage)).await;
 
     let last = said.lines().last().unwrap();
-    assert!(last.contains("revocation.logout") && last.contains("x-delivery-limit") && last.contains('7'), "{last}");
+    assert!(
+        last.contains("revocation.logout") && last.contains("x-delivery-limit") && last.contains('7'),
+        "{last}"
+    );
     let found = operator.list("queues").await;
     let queue = found.iter().find(|queue| queue["name"] == "revocation.logout").unwrap();
     assert_eq!(queue["arguments"]["x-delivery-limit"], 7, "the queue stays as it was");
@@ -151,7 +175,10 @@ async fn without_declare_the_topology_is_only_looked_at() {
     operator.channel().queue_delete("revocation.mass".into(), QueueDeleteOptions::default()).await.unwrap();
     let said = refusal(&checking).await;
     assert!(said.lines().last().unwrap().contains("revocation.mass"), "{said}");
-    assert!(!operator.queues().await.contains(&"revocation.mass".to_owned()), "the missing queue is not declared");
+    assert!(
+        !operator.queues().await.contains(&"revocation.mass".to_owned()),
+        "the missing queue is not declared"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -163,7 +190,10 @@ async fn wrong_credentials_end_the_start_without_showing_them() {
     let said = refusal(&worker(&stage).set("AMQP_URL", wrong.as_str())).await;
 
     let last = said.lines().last().unwrap();
-    assert!(last.contains("reach the broker at amqp://127.0.0.1") && last.contains("ACCESS_REFUSED"), "{last}");
+    assert!(
+        last.contains("reach the broker at amqp://127.0.0.1") && last.contains("ACCESS_REFUSED"),
+        "{last}"
+    );
     assert!(!said.contains("hunter2"), "the password is in the log");
 }
 

@@ -21,7 +21,8 @@ async fn begun() -> (Stage, Worker, App) {
 
 /// As if the verifier had not reported for so long.
 async fn silent_for(stage: &Stage, interval: &str) {
-    let update = format!("UPDATE revocation.verifier_reports SET last_seen_at = now() - interval '{interval}'");
+    let update =
+        format!("UPDATE revocation.verifier_reports SET last_seen_at = now() - interval '{interval}'");
     stage.db.execute(AssertSqlSafe(update)).await.expect("set back");
 }
 
@@ -35,11 +36,19 @@ async fn a_report_in_either_shape_ends_in_the_audit() {
     said.applied_time = Some(now + Duration::hours(1));
     app.publish_report("status.shop-api", &serde_json::to_vec(&said).expect("JSON")).await;
     let said =
-        "service = 'shop-api' AND applied_offset = 812 AND entries = 1042 AND staleness_policy = 'fail_open' AND stale_reason IS NULL
+        "service = 'shop-api' AND applied_offset = 812 AND entries = 1042 AND staleness_policy = 'fail_open' \
+            AND stale_reason IS NULL
         AND up_to_date AND last_seen_at > now() - interval '10 seconds'";
-    stage.wait_for_count(1, &format!("audit.verifiers WHERE instance = 'enveloped' AND {said} AND lag_seconds = 6")).await;
+    stage
+        .wait_for_count(
+            1,
+            &format!("audit.verifiers WHERE instance = 'enveloped' AND {said} AND lag_seconds = 6"),
+        )
+        .await;
     // Its clock is ahead of ours.
-    stage.wait_for_count(1, &format!("audit.verifiers WHERE instance = 'bare' AND {said} AND lag_seconds = 0")).await;
+    stage
+        .wait_for_count(1, &format!("audit.verifiers WHERE instance = 'bare' AND {said} AND lag_seconds = 0"))
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -58,7 +67,12 @@ async fn a_late_older_report_changes_nothing_and_a_clock_set_back_is_believed() 
 
     silent_for(&stage, "2 minutes").await;
     app.report(said, now - Duration::hours(1)).await;
-    stage.wait_for_count(1, "audit.verifiers WHERE entries = 1 AND last_seen_at > now() - interval '10 seconds'").await;
+    stage
+        .wait_for_count(
+            1,
+            "audit.verifiers WHERE entries = 1 AND last_seen_at > now() - interval '10 seconds'",
+        )
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -71,7 +85,12 @@ async fn stale_or_gone_is_not_up_to_date() {
     said.stale_reason = Some(Staleness::Silent);
     said.applied_time = None;
     app.report(said, OffsetDateTime::now_utc()).await;
-    stage.wait_for_count(1, "audit.verifiers WHERE NOT up_to_date AND stale_reason = 'silent' AND lag_seconds IS NULL").await;
+    stage
+        .wait_for_count(
+            1,
+            "audit.verifiers WHERE NOT up_to_date AND stale_reason = 'silent' AND lag_seconds IS NULL",
+        )
+        .await;
     app.report(status("shop-api", "pod-7"), OffsetDateTime::now_utc()).await;
     stage.wait_for_count(1, "audit.verifiers WHERE up_to_date AND stale_reason IS NULL").await;
 
@@ -96,31 +115,49 @@ async fn a_denial_is_applied_by_the_verifiers_that_have_read_past_it() {
     let _worker = stage.worker(&format!("{}/revoke", idp.url())).start().await;
     let app = App::connect(&stage.amqp_url).await;
     let _verifiers = (stage.verifier("shop-api", "a").await, stage.verifier("shop-api", "b").await);
-    stage.wait_for_count(2, "audit.verifiers WHERE service = 'shop-api' AND up_to_date AND staleness_policy = 'fail_closed'").await;
+    stage
+        .wait_for_count(
+            2,
+            "audit.verifiers WHERE service = 'shop-api' AND up_to_date AND staleness_policy = 'fail_closed'",
+        )
+        .await;
     app.publish(&logout("1", &canary_token(), &canary_token())).await;
     stage
-        .wait_for_count(1, "audit.propagation WHERE event_id = '1' AND applied_by = 2 AND live_verifiers = 2 AND waiting_for = '{}'")
+        .wait_for_count(
+            1,
+            "audit.propagation WHERE event_id = '1' AND applied_by = 2 AND live_verifiers = 2 \
+            AND waiting_for = '{}'",
+        )
         .await;
 
     // Live, the first two count for no event: it stopped reading before, is stale, or has read nothing.
-    let (mut before, mut stale, mut nothing) = (status("slow", "before"), status("slow", "stale"), status("slow", "nothing"));
+    let (mut before, mut stale, mut nothing) =
+        (status("slow", "before"), status("slow", "stale"), status("slow", "nothing"));
     before.applied_time = Some(OffsetDateTime::now_utc() - Duration::hours(1));
     (stale.stale, nothing.applied_time) = (true, None);
     for said in [before, stale, nothing] {
         app.report(said, OffsetDateTime::now_utc()).await;
     }
     let waiting = "'{slow/before,slow/nothing,slow/stale}'";
-    let three = format!("audit.propagation WHERE event_id = '1' AND applied_by = 2 AND live_verifiers = 5 AND waiting_for = {waiting}");
+    let three = format!(
+        "audit.propagation WHERE event_id = '1' AND applied_by = 2 AND live_verifiers = 5 AND waiting_for = \
+            {waiting}"
+    );
     stage.wait_for_count(1, &three).await;
     stage
         .db
-        .execute("UPDATE revocation.verifier_reports SET last_seen_at = now() - interval '16 s' WHERE service = 'slow'")
+        .execute(
+            "UPDATE revocation.verifier_reports SET last_seen_at = now() - interval '16 s' WHERE \
+            service = 'slow'",
+        )
         .await
         .expect("set back");
-    stage.wait_for_count(1, "audit.propagation WHERE event_id = '1' AND applied_by = 2 AND live_verifiers = 2").await;
+    stage
+        .wait_for_count(1, "audit.propagation WHERE event_id = '1' AND applied_by = 2 AND live_verifiers = 2")
+        .await;
     stage.db.execute("UPDATE revocation.events SET denied_at = NULL").await.expect("forget the denial");
-    let unknown =
-        "audit.propagation WHERE denied_at IS NULL AND applied_by = 0 AND live_verifiers = 2 AND waiting_for = '{shop-api/a,shop-api/b}'";
+    let unknown = "audit.propagation WHERE denied_at IS NULL AND applied_by = 0 AND live_verifiers = 2 AND \
+        waiting_for = '{shop-api/a,shop-api/b}'";
     assert_eq!(stage.count(unknown).await, 1);
 }
 
@@ -150,8 +187,14 @@ async fn garbage_is_survived_and_counted_and_shown_nowhere() {
     stage.wait_for_count(1, "audit.verifiers").await;
     let counted = async || worker.metric(r#"revocation_verifier_reports_total{result="unreadable"}"#).await;
     eventually("all are counted", async || (counted().await == bodies.len() as f64).then_some(())).await;
-    eventually("nothing is left in the queue", async || (app.depth("revocation.verifiers").await == (0, 1)).then_some(())).await;
-    assert!(worker.log().contains("a verifier's report cannot be read") && !worker.log().contains("c4n4ry-garbage"));
+    eventually("nothing is left in the queue", async || {
+        (app.depth("revocation.verifiers").await == (0, 1)).then_some(())
+    })
+    .await;
+    assert!(
+        worker.log().contains("a verifier's report cannot be read")
+            && !worker.log().contains("c4n4ry-garbage")
+    );
     assert!(worker.stop().await.success());
     assert_eq!(app.depth("revocation.verifiers").await.0, 0, "all were acknowledged");
 }
@@ -168,7 +211,8 @@ async fn two_workers_share_the_reports_and_either_is_enough() {
     };
     report_all().await;
     stage.wait_for_count(300, "audit.verifiers WHERE up_to_date").await;
-    let written = async |worker: &Worker| worker.metric(r#"revocation_verifier_reports_total{result="written"}"#).await;
+    let written =
+        async |worker: &Worker| worker.metric(r#"revocation_verifier_reports_total{result="written"}"#).await;
     let (one, two) = (written(&worker).await, written(&other).await);
     assert!(one > 0.0 && two > 0.0 && one + two == 300.0, "{one} and {two}");
     other.kill();
@@ -183,8 +227,10 @@ async fn no_more_than_ten_thousand_are_kept() {
     let (stage, _worker, app) = begun().await;
     app.report(status("shop-api", "known"), OffsetDateTime::now_utc()).await;
     stage.wait_for_count(1, "audit.verifiers").await;
-    let fill = "INSERT INTO revocation.verifier_reports (service, instance, broker_user, verified, reported_at, entries, stale)
-                SELECT 'invented', n::text, 'account-' || n % 10, false, now(), 0, false FROM generate_series(2, 10000) n";
+    let fill = "INSERT INTO revocation.verifier_reports (service, instance, broker_user, verified, \
+        reported_at, entries, stale)
+                SELECT 'invented', n::text, 'account-' || n % 10, false, now(), 0, false FROM \
+                generate_series(2, 10000) n";
     stage.db.execute(fill).await.expect("fill");
     let mut known = status("shop-api", "known");
     known.entries = 7;
@@ -214,7 +260,8 @@ async fn reports_that_cannot_be_written_are_dropped_and_later_ones_are_not() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_queue_comes_back() {
     let (stage, worker, app) = begun().await;
-    eventually("it is consumed", async || (app.depth("revocation.verifiers").await.1 == 1).then_some(())).await;
+    eventually("it is consumed", async || (app.depth("revocation.verifiers").await.1 == 1).then_some(()))
+        .await;
     app.delete_queue("revocation.verifiers").await;
     worker.wait_for_log("session on the verifiers' reports failed").await;
     let mut returned = App::connect(&stage.amqp_url).await;

@@ -7,42 +7,70 @@ use crate::schema::filled;
 
 /// The views of contract section 7 and their columns, in order.
 const VIEWS: [(&str, &str); 20] = [
-    ("attempts", "revocation_id attempt worker started_at duration_ms outcome http_status error retry_after_ms"),
+    (
+        "attempts",
+        "revocation_id attempt worker started_at duration_ms outcome http_status error retry_after_ms",
+    ),
     ("backlog", "provider lane state targets oldest_received_at next_attempt_at"),
     ("dead_letters", "messages seen_at many_since"),
-    ("event_attempts", "event_row revocation_id attempt worker started_at duration_ms outcome http_status error retry_after_ms"),
+    (
+        "event_attempts",
+        "event_row revocation_id attempt worker started_at duration_ms outcome http_status error \
+            retry_after_ms",
+    ),
     ("event_attempts_under_way", "event_row revocation_id attempt worker started_at"),
     (
         "events",
-        "event_row event_source event_id event_type incident lane reason actor broker_user occurred_at received_at not_before denied_at withheld",
+        "event_row event_source event_id event_type incident lane reason actor broker_user occurred_at \
+            received_at not_before denied_at withheld",
     ),
-    ("incident_approvals", "incident opened_via asks asking approval_above approved_role approved_asks approved_targets contributors"),
+    (
+        "incident_approvals",
+        "incident opened_via asks asking approval_above approved_role approved_asks approved_targets \
+            contributors",
+    ),
     ("incident_providers", "incident provider pending revoked unsupported expired parked cancelled"),
     (
         "incidents",
-        "incident state reason opened_by approved_by opened_at targets_expected targets_received denied pending revoked unsupported expired parked \
-         cancelled rate_per_s eta_seconds finished_at approved_at throttle_per_s cancelled_by cancel_reason approval_for",
+        "incident state reason opened_by approved_by opened_at targets_expected targets_received denied \
+            pending revoked unsupported expired parked \
+         cancelled rate_per_s eta_seconds finished_at approved_at throttle_per_s cancelled_by cancel_reason \
+         approval_for",
     ),
     ("operations", "at actor action incident detail role"),
     ("overdue", "provider lane state since"),
     ("propagation", "event_source event_id incident denied_at applied_by live_verifiers waiting_for"),
     ("provider_orders", "order_no at provider action actor role"),
-    ("provider_workers", "provider worker breaker waits_since held_until last_success_at last_failure_at last_error calls_5m failures_5m"),
+    (
+        "provider_workers",
+        "provider worker breaker waits_since held_until last_success_at last_failure_at last_error calls_5m \
+            failures_5m",
+    ),
     (
         "providers",
-        "provider breaker last_success_at last_failure_at last_error calls_5m failures_5m p50_ms_5m p95_ms_5m waits_since held_until",
+        "provider breaker last_success_at last_failure_at last_error calls_5m failures_5m p50_ms_5m \
+            p95_ms_5m waits_since held_until",
     ),
-    ("rejected_events", "rejected_at queue routing_key broker_user code detail body_sha256 body_bytes event_source event_id"),
+    (
+        "rejected_events",
+        "rejected_at queue routing_key broker_user code detail body_sha256 body_bytes event_source event_id",
+    ),
     (
         "revocations",
-        "revocation_id event_source event_id event_type incident lane provider target_kind token_type_hint token_sha256 sub sid client_id iss \
-         not_before reason actor state proof attempts occurred_at received_at denied_at revoked_at confirmed_at finished_at next_attempt_at \
+        "revocation_id event_source event_id event_type incident lane provider target_kind token_type_hint \
+            token_sha256 sub sid client_id iss \
+         not_before reason actor state proof attempts occurred_at received_at denied_at revoked_at \
+         confirmed_at finished_at next_attempt_at \
          token_expires_at last_outcome last_http_status last_error worker signed_sha256 identity_reused",
     ),
-    ("targets", "event_row ordinal incident provider lane kind state attempts finished_at deny_until in_flight"),
+    (
+        "targets",
+        "event_row ordinal incident provider lane kind state attempts finished_at deny_until in_flight",
+    ),
     (
         "verifiers",
-        "service instance last_seen_at applied_offset lag_seconds entries up_to_date stale_reason staleness_policy applied_time live \
+        "service instance last_seen_at applied_offset lag_seconds entries up_to_date stale_reason \
+            staleness_policy applied_time live \
          broker_user verified",
     ),
     ("workers", "instance version started_at last_seen_at in_flight clock_offset_ms"),
@@ -54,7 +82,8 @@ async fn the_views_have_the_contracts_columns() {
     let rows = sqlx::query(
         "SELECT table_name::text, string_agg(column_name::text, ' ' ORDER BY ordinal_position),
              bool_and(data_type = 'timestamp with time zone' OR data_type NOT LIKE 'timestamp%')
-         FROM information_schema.columns WHERE table_schema = 'audit' GROUP BY table_name ORDER BY table_name",
+         FROM information_schema.columns WHERE table_schema = 'audit' GROUP BY table_name ORDER BY \
+         table_name",
     )
     .fetch_all(&stage.db)
     .await
@@ -62,7 +91,10 @@ async fn the_views_have_the_contracts_columns() {
     let found: Vec<(String, String)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
     assert_eq!(found, VIEWS.map(|(view, columns)| (view.to_owned(), columns.to_owned())));
     assert!(rows.iter().all(|row| row.get(2)), "times are timestamptz");
-    assert_eq!(stage.count("information_schema.tables WHERE table_schema = 'audit' AND table_type <> 'VIEW'").await, 0);
+    assert_eq!(
+        stage.count("information_schema.tables WHERE table_schema = 'audit' AND table_type <> 'VIEW'").await,
+        0
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -77,7 +109,10 @@ async fn the_auditor_reads_every_view_and_nothing_else() {
         let rows = auditor.fetch_all(AssertSqlSafe(format!("SELECT * FROM audit.{view}"))).await;
         rows.unwrap_or_else(|error| panic!("audit.{view}: {error}"));
     }
-    let tables = sqlx::query("SELECT tablename::text FROM pg_tables WHERE schemaname = 'revocation'").fetch_all(&stage.db).await.unwrap();
+    let tables = sqlx::query("SELECT tablename::text FROM pg_tables WHERE schemaname = 'revocation'")
+        .fetch_all(&stage.db)
+        .await
+        .unwrap();
     assert!(tables.len() >= 8);
     let tables = tables.iter().map(|row| format!("SELECT 1 FROM revocation.{}", row.get::<String, _>(0)));
     let writes = [
@@ -89,7 +124,9 @@ async fn the_auditor_reads_every_view_and_nothing_else() {
     ];
     for statement in tables.chain(writes.map(str::to_owned)) {
         match auditor.execute(AssertSqlSafe(statement.clone())).await {
-            Err(sqlx::Error::Database(error)) => assert_eq!(error.code().as_deref(), Some("42501"), "{statement}: {error}"),
+            Err(sqlx::Error::Database(error)) => {
+                assert_eq!(error.code().as_deref(), Some("42501"), "{statement}: {error}")
+            }
             other => panic!("{statement}: {other:?}"),
         }
     }

@@ -1,4 +1,5 @@
-//! What the worker holds while it waits: as much as `amqp.bytes_in_hand` says, however many and however large the messages are.
+//! What the worker holds while it waits: as much as `amqp.bytes_in_hand` says, however many and however large
+//! the messages are.
 
 use futures::StreamExt;
 use lapin::BasicProperties;
@@ -29,7 +30,9 @@ async fn declared(setup: &Setup) {
 }
 
 async fn publish(app: &App, key: &str, bodies: impl IntoIterator<Item = Vec<u8>>) {
-    let properties = BasicProperties::default().with_content_type("application/json".into()).with_user_id(app.user().into());
+    let properties = BasicProperties::default()
+        .with_content_type("application/json".into())
+        .with_user_id(app.user().into());
     let sent = bodies.into_iter().map(|body| {
         let properties = properties.clone();
         async move { app.publish_raw(key, &body, properties).await }
@@ -53,18 +56,27 @@ fn large(logout: &Logout, kind: &str, bytes: usize) -> Vec<u8> {
 }
 
 fn named(prefix: &str, count: usize) -> Vec<Logout> {
-    Logout::many(count).into_iter().map(|logout| Logout { id: format!("{prefix}-{}", logout.id), ..logout }).collect()
+    Logout::many(count)
+        .into_iter()
+        .map(|logout| Logout { id: format!("{prefix}-{}", logout.id), ..logout })
+        .collect()
 }
 
 /// A field of `/proc/<pid>/status` in MiB: `VmRSS`, or `VmHWM`, which is its peak.
 fn memory_mib(worker: &Worker, field: &str) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", worker.pid())).expect("the process's status");
+    let status =
+        std::fs::read_to_string(format!("/proc/{}/status", worker.pid())).expect("the process's status");
     let line = status.lines().find_map(|line| line.strip_prefix(field)).expect("the field");
     line.trim_start_matches(':').trim().trim_end_matches(" kB").parse::<u64>().expect("a number") / 1024
 }
 
 fn log_lines(worker: &Worker, text: &str) -> Vec<Value> {
-    worker.log().lines().filter(|line| line.contains(text)).filter_map(|line| serde_json::from_str(line).ok()).collect()
+    worker
+        .log()
+        .lines()
+        .filter(|line| line.contains(text))
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect()
 }
 
 async fn all_denied(feed: &Feed, logouts: &[Logout]) {
@@ -77,7 +89,8 @@ async fn all_denied(feed: &Feed, logouts: &[Logout]) {
 }
 
 async fn wait_for_metric(worker: &Worker, name: &str, wanted: f64) {
-    eventually(&format!("{name} is {wanted}"), async || (worker.metric(name).await == wanted).then_some(())).await;
+    eventually(&format!("{name} is {wanted}"), async || (worker.metric(name).await == wanted).then_some(()))
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -85,13 +98,18 @@ async fn thousands_of_logouts_are_denied_while_postgres_is_away() {
     let servers = Servers::private().await;
     let (stage, idp, logouts) = (Stage::on(&servers).await, idp().await, Logout::many(3000));
     let mut worker = setup(&stage, &idp).start().await;
-    let (feed, app, idle) = (Feed::listen(&stage.amqp_url).await, App::connect(&stage.amqp_url).await, memory_mib(&worker, "VmRSS"));
+    let (feed, app, idle) = (
+        Feed::listen(&stage.amqp_url).await,
+        App::connect(&stage.amqp_url).await,
+        memory_mib(&worker, "VmRSS"),
+    );
     servers.database(|postgres| postgres.stop().expect("stop Postgres"));
     publish(&app, "auth.logout", bodies(&logouts)).await;
     all_denied(&feed, &logouts).await;
     wait_for_metric(&worker, &format!("revocation_deliveries_in_hand{LOGOUTS}"), 3000.0).await;
     assert_eq!(worker.metric(&format!("revocation_window_full{LOGOUTS}")).await, 0.0);
-    let (counted, held) = (worker.metric(&format!("revocation_bytes_in_hand{LOGOUTS}")).await, memory_mib(&worker, "VmHWM"));
+    let (counted, held) =
+        (worker.metric(&format!("revocation_bytes_in_hand{LOGOUTS}")).await, memory_mib(&worker, "VmHWM"));
     assert!(held <= idle + 64, "{held} MiB, {idle} MiB idle, {counted} bytes counted");
     servers.database(|postgres| postgres.restart().expect("start Postgres again"));
     stage.wait_for_count(3000, "revocation.events").await;
@@ -111,7 +129,10 @@ async fn a_full_window_is_an_error_once_and_stops_no_other_queue() {
     publish(&app, "auth.logout", bodies(&logouts)).await;
     wait_for_metric(&worker, &format!("revocation_window_full{LOGOUTS}"), 1.0).await;
     let bytes = worker.metric(&format!("revocation_bytes_in_hand{LOGOUTS}")).await;
-    assert!((200_000.0..=524_288.0).contains(&bytes), "half the budget is for logouts, {bytes} bytes are used");
+    assert!(
+        (200_000.0..=524_288.0).contains(&bytes),
+        "half the budget is for logouts, {bytes} bytes are used"
+    );
     // Others go on: a mass revocation's tokens by their queue, its cutoffs by theirs.
     let mut cutoff = named("cutoff", 1)[0].event();
     (cutoff["type"], cutoff["data"]["incident"]) = ("auth.mass_revocation.v1".into(), "leak".into());
@@ -141,7 +162,9 @@ async fn a_session_that_breaks_does_not_leave_its_deliveries_in_memory() {
     publish(&App::connect(&stage.amqp_url).await, "auth.logout", bodies(&logouts)).await;
     all_denied(&feed, &logouts).await;
     for _ in 0..3 {
-        servers.broker(|broker| broker.ctl(&["close_all_connections", "--vhost", &vhost, "a test asks for it"]).expect("close"));
+        servers.broker(|broker| {
+            broker.ctl(&["close_all_connections", "--vhost", &vhost, "a test asks for it"]).expect("close")
+        });
         worker.wait_for_log("consuming session failed").await;
         wait_for_metric(&worker, "revocation_broker_up{side=\"consume\"}", 1.0).await;
         wait_for_metric(&worker, &format!("revocation_deliveries_in_hand{LOGOUTS}"), 500.0).await;
@@ -150,7 +173,11 @@ async fn a_session_that_breaks_does_not_leave_its_deliveries_in_memory() {
     stage.wait_for_count(500, "revocation.events").await;
     wait_for_metric(&worker, &format!("revocation_deliveries_in_hand{LOGOUTS}"), 0.0).await;
     assert!(worker.stop().await.success());
-    assert_eq!(Operator::of(&stage).await.ready("revocation.dead").await, 0, "the delivery limit is far away");
+    assert_eq!(
+        Operator::of(&stage).await.ready("revocation.dead").await,
+        0,
+        "the delivery limit is far away"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -165,7 +192,9 @@ async fn before_it_is_registered_a_worker_denies_and_holds_no_more_than_later() 
     publish(&App::connect(&stage.amqp_url).await, "auth.logout", bodies(&logouts)).await;
     let worker = setup.spawn();
     all_denied(&feed, &logouts).await;
-    servers.broker(|broker| broker.ctl(&["close_all_connections", "--vhost", &vhost, "a test asks for it"]).expect("close"));
+    servers.broker(|broker| {
+        broker.ctl(&["close_all_connections", "--vhost", &vhost, "a test asks for it"]).expect("close")
+    });
     worker.wait_for_log("consuming session failed").await;
     wait_for_metric(&worker, &format!("revocation_deliveries_in_hand{LOGOUTS}"), 500.0).await;
     servers.database(|postgres| postgres.restart().expect("start Postgres again"));
@@ -185,7 +214,12 @@ async fn huge_messages_end_no_denials_while_postgres_is_away() {
         publish(&app, "auth.logout", huge).await;
         publish(&app, "auth.logout", bodies(logouts)).await;
         all_denied(&feed, logouts).await;
-        wait_for_metric(&worker, &format!("revocation_deliveries_in_hand{LOGOUTS}"), 503.0 * (number + 1) as f64).await;
+        wait_for_metric(
+            &worker,
+            &format!("revocation_deliveries_in_hand{LOGOUTS}"),
+            503.0 * (number + 1) as f64,
+        )
+        .await;
     }
     let peak = memory_mib(&worker, "VmHWM");
     assert!(peak <= 200, "{peak} MiB");
@@ -206,7 +240,13 @@ struct Flood {
 }
 
 impl Flood {
-    fn new(name: &'static str, key: &'static str, small_first: usize, large: Vec<Vec<u8>>, refused: bool) -> Self {
+    fn new(
+        name: &'static str,
+        key: &'static str,
+        small_first: usize,
+        large: Vec<Vec<u8>>,
+        refused: bool,
+    ) -> Self {
         Self { name, key, small_first, large, refused }
     }
 
@@ -215,7 +255,8 @@ impl Flood {
         let (stage, idp) = (Stage::new().await, idp().await);
         let setup = setup(&stage, &idp);
         declared(&setup).await;
-        let (app, small, count) = (App::connect(&stage.amqp_url).await, named("small", self.small_first), self.large.len());
+        let (app, small, count) =
+            (App::connect(&stage.amqp_url).await, named("small", self.small_first), self.large.len());
         publish(&app, "auth.logout", bodies(&small)).await;
         publish(&app, self.key, self.large).await;
         let worker = setup.start().await;
@@ -226,8 +267,10 @@ impl Flood {
         wait_for_metric(&worker, &format!("revocation_deliveries_in_hand{LOGOUTS}"), 0.0).await;
         let operator = Operator::of(&stage).await;
         operator.wait_for_ready(u32::try_from(rejected).expect("few"), "revocation.dead").await;
-        let returned: u64 =
-            log_lines(&worker, "larger messages than there is room for").iter().filter_map(|line| line["deliveries"].as_u64()).sum();
+        let returned: u64 = log_lines(&worker, "larger messages than there is room for")
+            .iter()
+            .filter_map(|line| line["deliveries"].as_u64())
+            .sum();
         assert!(returned <= 2 * count as u64, "{}: {returned} returns of {count} messages", self.name);
         let peak = memory_mib(&worker, "VmHWM");
         (idle, peak)
@@ -237,18 +280,33 @@ impl Flood {
 #[tokio::test(flavor = "multi_thread")]
 async fn memory_does_not_follow_the_size_of_messages() {
     let (logout, mass) = ("auth.logout.v1", "auth.mass_revocation.v1");
-    let long = |count, kind: &str| named("large", count).iter().map(|logout| large(logout, kind, 9 * MIB / 10)).collect::<Vec<_>>();
+    let long = |count, kind: &str| {
+        named("large", count).iter().map(|logout| large(logout, kind, 9 * MIB / 10)).collect::<Vec<_>>()
+    };
     let floods = [
         Flood::new("300 events of 0.9 MiB", "auth.logout", 0, long(300, logout), false),
-        Flood::new("300 of 0.9 MiB that are no JSON", "auth.logout", 0, vec![vec![b'x'; 9 * MIB / 10]; 300], true),
+        Flood::new(
+            "300 of 0.9 MiB that are no JSON",
+            "auth.logout",
+            0,
+            vec![vec![b'x'; 9 * MIB / 10]; 300],
+            true,
+        ),
         Flood::new("16 of 16 MiB", "auth.logout", 0, vec![vec![b'x'; 16 * MIB]; 16], true),
         Flood::new("200 of 0.9 MiB behind 600 small ones", "auth.logout", 600, long(200, logout), false),
-        Flood::new("100 mass revocations of 0.9 MiB beside 300 logouts", "auth.mass_revocation", 300, long(100, mass), false),
+        Flood::new(
+            "100 mass revocations of 0.9 MiB beside 300 logouts",
+            "auth.mass_revocation",
+            300,
+            long(100, mass),
+            false,
+        ),
     ];
     for flood in floods {
         let (name, is_surprise) = (flood.name, flood.small_first > 300);
         let (idle, peak) = flood.run().await;
-        // Large ones right behind many small ones are on their way before the first of them is seen: the client has them until they are put back.
+        // Large ones right behind many small ones are on their way before the first of them is seen: the
+        // client has them until they are put back.
         let most = if is_surprise { 280 } else { 200 };
         assert!(peak <= most, "{name}: {peak} MiB, {idle} MiB after the start");
     }
@@ -262,7 +320,8 @@ async fn a_budget_smaller_than_one_message_takes_them_one_at_a_time() {
     for round in 0..3 {
         let long = named(&format!("long-{round}"), 3);
         publish(&app, "auth.logout", bodies(&named(&format!("small-{round}"), 50))).await;
-        publish(&app, "auth.logout", long.iter().map(|logout| large(logout, "auth.logout.v1", 9 * MIB / 10))).await;
+        publish(&app, "auth.logout", long.iter().map(|logout| large(logout, "auth.logout.v1", 9 * MIB / 10)))
+            .await;
     }
     stage.wait_for_count(159, "revocation.events").await;
     wait_for_metric(&worker, &format!("revocation_deliveries_in_hand{LOGOUTS}"), 0.0).await;

@@ -20,16 +20,26 @@ const OPAQUE: &str = "Zm9vYmFyYmF6cXV4Y29ycGw";
 static RUNTIME: LazyLock<tokio::runtime::Runtime> =
     LazyLock::new(|| tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime"));
 
-/// A million JWTs and a thousand subjects denied. No broker is there: the answer of a stale denylist takes the longer way.
+/// A million JWTs and a thousand subjects denied. No broker is there: the answer of a stale denylist takes
+/// the longer way.
 static DENYLIST: LazyLock<Denylist> = LazyLock::new(|| {
     let _runtime = RUNTIME.enter();
     let options = Options::new("amqp://127.0.0.1:1/%2f", "bench", StalenessPolicy::FailOpen);
     let denylist = Denylist::connect(options).expect("usable options");
-    let (not_before, expires_at) = (OffsetDateTime::now_utc(), OffsetDateTime::now_utc() + Duration::from_secs(3600));
+    let (not_before, expires_at) =
+        (OffsetDateTime::now_utc(), OffsetDateTime::now_utc() + Duration::from_secs(3600));
     for number in 0..ENTRIES {
-        let (token_sha256, signed_sha256) = (format!("{number:064x}"), Some(format!("{:064x}", ENTRIES + number)));
+        let (token_sha256, signed_sha256) =
+            (format!("{number:064x}"), Some(format!("{:064x}", ENTRIES + number)));
         let (jti, iss) = (Some(format!("jti-{number}")), TokenIssuer::Named(ISSUER.to_owned()));
-        denylist.deny(&Entry::Token { token_sha256, signed_sha256, token_type_hint: None, jti, iss, expires_at });
+        denylist.deny(&Entry::Token {
+            token_sha256,
+            signed_sha256,
+            token_type_hint: None,
+            jti,
+            iss,
+            expires_at,
+        });
     }
     for number in 0..1000 {
         denylist.deny(&Entry::Subject {
@@ -51,7 +61,12 @@ static JWT: LazyLock<String> = LazyLock::new(|| {
         r#"{{"iss":"{ISSUER}","sub":"7a1f1c1e-4be0-4c53-9d1b-3f2b8a1b9c55","aud":["shop-api","account"],"azp":"shop","client_id":"shop","sid":"0f8fad5b-d9cb-469f-a165-70867728950e","jti":"6fa459ea-ee8a-3ca4-894e-db77e160355e","iat":{now},"exp":{},"scope":"openid profile email"}}"#,
         now + 3600
     );
-    format!("{}.{}.{}", URL_SAFE_NO_PAD.encode(r#"{"alg":"RS256","typ":"at+jwt"}"#), URL_SAFE_NO_PAD.encode(claims), "s".repeat(342))
+    format!(
+        "{}.{}.{}",
+        URL_SAFE_NO_PAD.encode(r#"{"alg":"RS256","typ":"at+jwt"}"#),
+        URL_SAFE_NO_PAD.encode(claims),
+        "s".repeat(342)
+    )
 });
 
 static CLAIMS: LazyLock<Claims> = LazyLock::new(|| Claims::peek(&JWT));

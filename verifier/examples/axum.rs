@@ -1,6 +1,7 @@
 //! A service on axum that refuses revoked tokens: signature first, then the denylist.
 //!
-//! Settings: `AMQP_URL`, `JWT_KEY_FILE` (the issuer's RSA public key in PEM), `JWT_ISSUER`, `JWT_AUDIENCE`; it listens on 127.0.0.1:8000.
+//! Settings: `AMQP_URL`, `JWT_KEY_FILE` (the issuer's RSA public key in PEM), `JWT_ISSUER`, `JWT_AUDIENCE`;
+//! it listens on 127.0.0.1:8000.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -28,7 +29,8 @@ impl Verifier {
         rules.set_audience(&[setting("JWT_AUDIENCE")?]);
         let key = DecodingKey::from_rsa_pem(&std::fs::read(setting("JWT_KEY_FILE")?)?)?;
         // Nobody gets in while revocations cannot be read. docs/verifiers.md helps to choose.
-        let denylist = Denylist::connect(Options::new(setting("AMQP_URL")?, "shop-api", StalenessPolicy::FailClosed))?;
+        let denylist =
+            Denylist::connect(Options::new(setting("AMQP_URL")?, "shop-api", StalenessPolicy::FailClosed))?;
         Ok(Self { key, rules, denylist })
     }
 
@@ -64,6 +66,7 @@ async fn hello(Extension(claims): Extension<Claims>) -> String {
 async fn main() -> Result<(), Box<dyn Error>> {
     let verifier = Arc::new(Verifier::from_environment()?);
     verifier.denylist.ready().await;
-    let service = Router::new().route("/", get(hello)).layer(middleware::from_fn_with_state(verifier, authenticate));
+    let service =
+        Router::new().route("/", get(hello)).layer(middleware::from_fn_with_state(verifier, authenticate));
     Ok(axum::serve(tokio::net::TcpListener::bind("127.0.0.1:8000").await?, service).await?)
 }

@@ -1,6 +1,8 @@
-//! A tower layer that refuses revoked tokens, for any stack on tower (hyper, axum, tonic), and a service under it.
+//! A tower layer that refuses revoked tokens, for any stack on tower (hyper, axum, tonic), and a service
+//! under it.
 //!
-//! Settings: `AMQP_URL`, `JWT_KEY_FILE` (the issuer's RSA public key in PEM), `JWT_ISSUER`, `JWT_AUDIENCE`; it listens on 127.0.0.1:8000.
+//! Settings: `AMQP_URL`, `JWT_KEY_FILE` (the issuer's RSA public key in PEM), `JWT_ISSUER`, `JWT_AUDIENCE`;
+//! it listens on 127.0.0.1:8000.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -25,13 +27,21 @@ struct Verifier {
 impl Verifier {
     /// The claims of a request's token, or the challenge that answers it.
     fn accept(&self, headers: &HeaderMap) -> Result<Claims, &'static str> {
-        let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| value.split_once(' '));
-        let (_, token) = header.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("Bearer")).ok_or("Bearer")?;
+        let header = headers
+            .get(AUTHORIZATION)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.split_once(' '));
+        let (_, token) =
+            header.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("Bearer")).ok_or("Bearer")?;
         // Once, for both: what is verified must be what is looked up.
         let token = token.trim_start();
         let invalid = "Bearer error=\"invalid_token\"";
         let claims: Claims = jsonwebtoken::decode(token, &self.key, &self.rules).map_err(|_| invalid)?.claims;
-        if self.denylist.check(&TokenView::with_claims(token, &claims)).is_accepted() { Ok(claims) } else { Err(invalid) }
+        if self.denylist.check(&TokenView::with_claims(token, &claims)).is_accepted() {
+            Ok(claims)
+        } else {
+            Err(invalid)
+        }
     }
 }
 
@@ -85,10 +95,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
     rules.set_audience(&[setting("JWT_AUDIENCE")?]);
     let key = DecodingKey::from_rsa_pem(&std::fs::read(setting("JWT_KEY_FILE")?)?)?;
     // A token revoked while the feed is down is let in until it expires. docs/verifiers.md helps to choose.
-    let denylist = Denylist::connect(Options::new(setting("AMQP_URL")?, "shop-api", StalenessPolicy::FailOpen))?;
+    let denylist =
+        Denylist::connect(Options::new(setting("AMQP_URL")?, "shop-api", StalenessPolicy::FailOpen))?;
     // Nor does a broker that is away keep the service from starting.
     drop(tokio::time::timeout(Duration::from_secs(10), denylist.ready()).await);
-    let hello = service_fn(async |_: Request<_>| Ok::<_, Infallible>(Response::new(axum::body::Body::from("hello\n"))));
+    let hello = service_fn(async |_: Request<_>| {
+        Ok::<_, Infallible>(Response::new(axum::body::Body::from("hello\n")))
+    });
     let service = Authenticate(Arc::new(Verifier { key, rules, denylist })).layer(hello);
     Ok(axum::serve(tokio::net::TcpListener::bind("127.0.0.1:8000").await?, Shared::new(service)).await?)
 }

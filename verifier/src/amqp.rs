@@ -1,5 +1,5 @@
-//! One way to connect to RabbitMQ: heartbeat, name, own roots, deadlines, no automatic recovery (it leaves consumers silent; supervisors start afresh),
-//! and a socket that repairs what the client could not read.
+//! One way to connect to RabbitMQ: heartbeat, name, own roots, deadlines, no automatic recovery (it leaves
+//! consumers silent; supervisors start afresh), and a socket that repairs what the client could not read.
 
 mod repair;
 mod wire;
@@ -18,8 +18,9 @@ pub use repair::{Faults, Unreadable};
 /// Libraries whose warnings print message bodies and credentials: lapin's show a returned message.
 const ERRORS_ONLY: [&str; 2] = ["lapin", "amq_protocol"];
 
-/// Whether a line from `target` may be logged, whatever a filter says: all of the crate `own`, warnings of other libraries, which print bodies and
-/// credentials below that, and only errors of those that do so in warnings, too.
+/// Whether a line from `target` may be logged, whatever a filter says: all of the crate `own`, warnings of
+/// other libraries, which print bodies and credentials below that, and only errors of those that do so in
+/// warnings, too.
 pub fn may_log(own: &str, target: &str, level: Level) -> bool {
     match target.split("::").next().unwrap_or_default() {
         source if source == own => true,
@@ -41,8 +42,8 @@ pub struct Address {
 }
 
 impl Address {
-    /// From an `amqp://` or `amqps://` URL and, where the broker's certificate is signed by a private authority, that authority's PEM.
-    /// `None`: not such a URL.
+    /// From an `amqp://` or `amqps://` URL and, where the broker's certificate is signed by a private
+    /// authority, that authority's PEM. `None`: not such a URL.
     pub fn parse(url: &str, roots: Option<String>) -> Option<Self> {
         let mut uri: AMQPUri = url.parse().ok()?;
         uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
@@ -66,17 +67,24 @@ impl Address {
     ///
     /// # Errors
     /// As [`connect`](Self::connect).
-    pub async fn connect_noting(&self, name: String, unreadable: Option<Unreadable>) -> Result<Connection, ConnectError> {
+    pub async fn connect_noting(
+        &self,
+        name: String,
+        unreadable: Option<Unreadable>,
+    ) -> Result<Connection, ConnectError> {
         let properties = ConnectionProperties::default().with_connection_name(name.into());
         let tls = OwnedTLSConfig { identity: None, cert_chain: self.roots.clone() };
-        // First without lapin, whose attempt cannot be called off: it would leave a thread behind for every try at a host that does not answer.
+        // First without lapin, whose attempt cannot be called off: it would leave a thread behind for every
+        // try at a host that does not answer.
         let address = (self.uri.authority.host.as_str(), self.uri.authority.port);
         match tokio::time::timeout(DEADLINE, tokio::net::TcpStream::connect(address)).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => return Err(ConnectError::Unreachable(error)),
             Err(_) => return Err(ConnectError::Unreachable(io::ErrorKind::TimedOut.into())),
         }
-        match tokio::time::timeout(DEADLINE, wire::connect(self.uri.clone(), properties, tls, unreadable)).await {
+        match tokio::time::timeout(DEADLINE, wire::connect(self.uri.clone(), properties, tls, unreadable))
+            .await
+        {
             Ok(connected) => connected.map_err(ConnectError::Refused),
             Err(_) => Err(ConnectError::Mute),
         }
@@ -113,7 +121,8 @@ pub fn words(error: &lapin::Error) -> String {
     }
 }
 
-/// Closes a connection, which hands its unacknowledged deliveries back; a dead one is left to itself after a second.
+/// Closes a connection, which hands its unacknowledged deliveries back; a dead one is left to itself after a
+/// second.
 pub async fn close(connection: &Connection) {
     drop(tokio::time::timeout(Duration::from_secs(1), connection.close(200, "goodbye".into())).await);
 }

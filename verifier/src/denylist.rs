@@ -34,11 +34,23 @@ pub struct Options {
 }
 
 impl Options {
-    /// The broker's `amqp://` or `amqps://` URL, the name of the service as operators know it, and what to do with tokens that cannot be judged.
-    pub fn new(amqp_url: impl Into<String>, service: impl Into<String>, staleness_policy: StalenessPolicy) -> Self {
+    /// The broker's `amqp://` or `amqps://` URL, the name of the service as operators know it, and what to do
+    /// with tokens that cannot be judged.
+    pub fn new(
+        amqp_url: impl Into<String>,
+        service: impl Into<String>,
+        staleness_policy: StalenessPolicy,
+    ) -> Self {
         let instance = format!("{}-{}", host_name(), std::process::id());
         let max_token_lifetime = Duration::from_secs(30 * 86_400);
-        Self { amqp_url: amqp_url.into(), ca_pem: None, service: service.into(), instance, staleness_policy, max_token_lifetime }
+        Self {
+            amqp_url: amqp_url.into(),
+            ca_pem: None,
+            service: service.into(),
+            instance,
+            staleness_policy,
+            max_token_lifetime,
+        }
     }
 
     /// The name of this process among those of its service. By default host name and process id.
@@ -48,8 +60,8 @@ impl Options {
         self
     }
 
-    /// The longest lifetime of the tokens that this service accepts, by default 30 days: how far back the stream is read at the start.
-    /// Must not be shorter than the true one: older denials are not known then.
+    /// The longest lifetime of the tokens that this service accepts, by default 30 days: how far back the
+    /// stream is read at the start. Must not be shorter than the true one: older denials are not known then.
     #[must_use]
     pub fn max_token_lifetime(mut self, lifetime: Duration) -> Self {
         self.max_token_lifetime = lifetime;
@@ -122,7 +134,8 @@ pub struct Figures {
     pub truncations: u64,
     /// Checks of signed JWTs whose claims could not be read to their end.
     pub unreadable_tokens: u64,
-    /// Checks of tokens that say that they were issued later than now; see [`Denylist::issued_in_the_future`].
+    /// Checks of tokens that say that they were issued later than now; see
+    /// [`Denylist::issued_in_the_future`].
     pub future_iat: u64,
 }
 
@@ -170,8 +183,8 @@ impl Drop for Tasks {
 }
 
 impl Denylist {
-    /// Starts to read the feed, and to report to operators, in tasks of the present tokio runtime. Returns at once: the broker may be away.
-    /// Until [`ready`](Self::ready), the denylist is stale.
+    /// Starts to read the feed, and to report to operators, in tasks of the present tokio runtime. Returns at
+    /// once: the broker may be away. Until [`ready`](Self::ready), the denylist is stale.
     ///
     /// # Errors
     /// The options cannot be used.
@@ -191,25 +204,34 @@ impl Denylist {
         });
         let name = format!("revocation-verifier {}/{}", options.service, options.instance);
         let feed = Feed::new(shared.clone(), address.clone(), name.clone(), options.max_token_lifetime);
-        let reporter = Reporter { shared: shared.clone(), address, name, service: options.service, instance: options.instance };
-        let tasks = [tokio::spawn(feed.run()), tokio::spawn(reporter.run()), tokio::spawn(forget(shared.clone()))];
+        let reporter = Reporter {
+            shared: shared.clone(),
+            address,
+            name,
+            service: options.service,
+            instance: options.instance,
+        };
+        let tasks =
+            [tokio::spawn(feed.run()), tokio::spawn(reporter.run()), tokio::spawn(forget(shared.clone()))];
         Ok(Self { shared, _tasks: Arc::new(Tasks(tasks)) })
     }
 
-    /// Denies at once, here alone, what the feed will bring to all: for a service that logs its user out itself. Returns false for an entry
-    /// of which a part cannot be used, such as a digest that is none; the rest of it counts.
+    /// Denies at once, here alone, what the feed will bring to all: for a service that logs its user out
+    /// itself. Returns false for an entry of which a part cannot be used, such as a digest that is none; the
+    /// rest of it counts.
     pub fn deny(&self, entry: &Entry) -> bool {
         self.shared.entries.apply(entry, OffsetDateTime::now_utc())
     }
 
-    /// Waits until the stream is read up to the end that was seen at the start. Whether a worker is alive is another matter: see
-    /// [`staleness`](Self::staleness).
+    /// Waits until the stream is read up to the end that was seen at the start. Whether a worker is alive is
+    /// another matter: see [`staleness`](Self::staleness).
     pub async fn ready(&self) {
         // The sender lives in `self`.
         drop(self.shared.caught_up.subscribe().wait_for(|caught_up| *caught_up).await);
     }
 
-    /// Whether the token may still be used, as far as revocation goes: its signature, audience and scope are for the service to verify.
+    /// Whether the token may still be used, as far as revocation goes: its signature, audience and scope are
+    /// for the service to verify.
     pub fn check(&self, token: &TokenView<'_>) -> Verdict {
         let Counters { allowed, denied, stale_accepted, stale_refused, .. } = &self.shared.counters;
         // First: a denial that is applied before the list is fresh is then seen.
@@ -219,8 +241,12 @@ impl Denylist {
             Some(denial) => (Verdict::Denied(denial), denied),
             None => match (staleness, self.shared.policy) {
                 (None, _) => (Verdict::Allowed, allowed),
-                (Some(why), StalenessPolicy::FailOpen) => (Verdict::Stale { accepted: true, why }, stale_accepted),
-                (Some(why), StalenessPolicy::FailClosed) => (Verdict::Stale { accepted: false, why }, stale_refused),
+                (Some(why), StalenessPolicy::FailOpen) => {
+                    (Verdict::Stale { accepted: true, why }, stale_accepted)
+                }
+                (Some(why), StalenessPolicy::FailClosed) => {
+                    (Verdict::Stale { accepted: false, why }, stale_refused)
+                }
             },
         };
         count(counter);
@@ -242,13 +268,15 @@ impl Denylist {
         self.shared.position.subscribe()
     }
 
-    /// Everything denied, one line each, sorted; tokens and names only as digests. Two denylists with the same lines answer alike.
+    /// Everything denied, one line each, sorted; tokens and names only as digests. Two denylists with the
+    /// same lines answer alike.
     pub fn contents(&self) -> Vec<String> {
         self.shared.entries.contents(OffsetDateTime::now_utc())
     }
 
-    /// Checks of tokens that say that they were issued later than now, by issuer: such an `iat` counts as missing. At most 100 issuers have a
-    /// number of their own, and their names are those of tokens that nobody has verified.
+    /// Checks of tokens that say that they were issued later than now, by issuer: such an `iat` counts as
+    /// missing. At most 100 issuers have a number of their own, and their names are those of tokens that
+    /// nobody has verified.
     pub fn issued_in_the_future(&self) -> Vec<(String, u64)> {
         self.shared.oddities.future_iat()
     }
@@ -309,5 +337,7 @@ async fn forget(shared: Arc<Shared>) {
 
 fn host_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
-    name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).unwrap_or_else(|| "verifier".to_owned())
+    name.map(|name| name.trim().to_owned())
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "verifier".to_owned())
 }

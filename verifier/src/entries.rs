@@ -1,4 +1,5 @@
-//! The denials themselves. What is denied depends on the set of entries applied, never on their order or number.
+//! The denials themselves. What is denied depends on the set of entries applied, never on their order or
+//! number.
 
 mod cutoff;
 mod denial;
@@ -21,7 +22,8 @@ use self::key::{Key, Map};
 use self::names::Names;
 use crate::message::{Entry, Kind};
 
-/// Locks: a writer holds one for as long as it takes to insert one entry, or to look through one shard for expired ones.
+/// Locks: a writer holds one for as long as it takes to insert one entry, or to look through one shard for
+/// expired ones.
 const SHARDS: usize = 256;
 
 #[derive(Default)]
@@ -94,8 +96,8 @@ impl Entries {
         Self { shards, ever: Ever::default(), names: Names::default(), in_force: InForce::default() }
     }
 
-    /// Adds a denial, unless it is over. Returns false where a part of it cannot be used, a digest that is none or a claim too many; the rest of it
-    /// counts all the same.
+    /// Adds a denial, unless it is over. Returns false where a part of it cannot be used, a digest that is
+    /// none or a claim too many; the rest of it counts all the same.
     pub(crate) fn apply(&self, entry: &Entry, now: OffsetDateTime) -> bool {
         let cutoff = Cutoff::of_entry(entry);
         if cutoff.expires.is_over(now) {
@@ -106,17 +108,30 @@ impl Entries {
                 if let Some(jti) = jti {
                     self.deny_jti(Key::of_jti(jti), Issuer::of_entry(iss), cutoff.expires);
                 }
-                let is_signed_usable = signed_sha256.as_deref().is_none_or(|digest| self.deny_signed(digest, cutoff.expires));
+                let is_signed_usable =
+                    signed_sha256.as_deref().is_none_or(|digest| self.deny_signed(digest, cutoff.expires));
                 return self.deny_token(token_sha256, cutoff.expires) && is_signed_usable;
             }
             Entry::Session { sid, iss, .. } => self.cut_off(Kind::Session, sid, iss.as_ref(), cutoff),
             Entry::Subject { sub, iss, subject_claims, claims_iss, .. } => {
                 self.cut_off(Kind::Subject, sub, iss.as_ref(), cutoff);
-                return self.cut_off_by(subject_claims, Kind::Subject, sub, iss.as_ref().or(claims_iss.as_ref()), cutoff);
+                return self.cut_off_by(
+                    subject_claims,
+                    Kind::Subject,
+                    sub,
+                    iss.as_ref().or(claims_iss.as_ref()),
+                    cutoff,
+                );
             }
             Entry::Client { client_id, iss, client_claims, claims_iss, .. } => {
                 self.cut_off(Kind::Client, client_id, iss.as_ref(), cutoff);
-                return self.cut_off_by(client_claims, Kind::Client, client_id, iss.as_ref().or(claims_iss.as_ref()), cutoff);
+                return self.cut_off_by(
+                    client_claims,
+                    Kind::Client,
+                    client_id,
+                    iss.as_ref().or(claims_iss.as_ref()),
+                    cutoff,
+                );
             }
             Entry::Issuer { iss, .. } => self.cut_off(Kind::Issuer, iss, None, cutoff),
         }
@@ -158,7 +173,14 @@ impl Entries {
     }
 
     /// The same by claims of `iss`'s tokens alone. Claims of nobody's say nothing.
-    fn cut_off_by(&self, claims: &[String], kind: Kind, name: &str, iss: Option<&String>, cutoff: Cutoff) -> bool {
+    fn cut_off_by(
+        &self,
+        claims: &[String],
+        kind: Kind,
+        name: &str,
+        iss: Option<&String>,
+        cutoff: Cutoff,
+    ) -> bool {
         let Some(issuer) = iss.map(|iss| Key::of_issuer(iss)) else { return true };
         let usable = claims.iter().filter(|claim| self.names.add(kind, claim));
         let keys: Vec<_> = usable.map(|claim| Key::of_claim(kind, claim, name).issued_by(issuer)).collect();
@@ -177,7 +199,11 @@ impl Entries {
 
     /// How many tokens and selectors are denied.
     pub(crate) fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.read().unwrap_or_else(PoisonError::into_inner)).map(|s| s.tokens.len() + s.cutoffs.len()).sum()
+        self.shards
+            .iter()
+            .map(|shard| shard.read().unwrap_or_else(PoisonError::into_inner))
+            .map(|s| s.tokens.len() + s.cutoffs.len())
+            .sum()
     }
 
     /// Everything held that is not over, sorted: two denylists with equal contents answer every check alike.
@@ -185,14 +211,20 @@ impl Entries {
         let mut lines = Vec::new();
         for shard in &self.shards {
             let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
-            let tokens = shard.tokens.iter().chain(&shard.signed).filter(|(_, expires)| !expires.is_over(now));
+            let tokens =
+                shard.tokens.iter().chain(&shard.signed).filter(|(_, expires)| !expires.is_over(now));
             lines.extend(tokens.map(|(key, expires)| format!("{} until {}", key, expires.0)));
-            let jtis = shard.jtis.iter().flat_map(|(key, jtis)| jtis.all().map(move |(issuer, expires)| (key, issuer, expires)));
+            let jtis = shard
+                .jtis
+                .iter()
+                .flat_map(|(key, jtis)| jtis.all().map(move |(issuer, expires)| (key, issuer, expires)));
             let jtis = jtis.filter(|(.., expires)| !expires.is_over(now));
             lines.extend(jtis.map(|(key, issuer, expires)| format!("{key} of {issuer} until {}", expires.0)));
             for (key, cutoffs) in shard.cutoffs.iter().chain(&shard.of_some_issuer).chain(&shard.by_claim) {
                 let held = cutoffs.all().iter().filter(|cutoff| !cutoff.expires.is_over(now));
-                lines.extend(held.map(|cutoff| format!("{} before {} until {}", key, cutoff.not_before, cutoff.expires.0)));
+                lines.extend(held.map(|cutoff| {
+                    format!("{} before {} until {}", key, cutoff.not_before, cutoff.expires.0)
+                }));
             }
         }
         lines.sort_unstable();

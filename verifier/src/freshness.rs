@@ -1,4 +1,5 @@
-//! Whether the denylist may vouch for being up to date. Readers look at one atomic number; the feed tells what happens.
+//! Whether the denylist may vouch for being up to date. Readers look at one atomic number; the feed tells
+//! what happens.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,7 +9,8 @@ use time::OffsetDateTime;
 
 use crate::message::Staleness;
 
-/// How long a heartbeat vouches for what was published before it (contract section 4). Workers send one a second.
+/// How long a heartbeat vouches for what was published before it (contract section 4). Workers send one a
+/// second.
 const VOUCHED_FOR: Duration = Duration::from_secs(3);
 
 /// Shared between the feed, which writes, and every check, which reads.
@@ -36,12 +38,21 @@ struct Known {
 
 impl Freshness {
     pub(crate) fn new() -> Self {
-        Self { start: Instant::now(), fresh_until: AtomicU64::new(0), last_beat: AtomicI64::new(i64::MIN), known: Mutex::default() }
+        Self {
+            start: Instant::now(),
+            fresh_until: AtomicU64::new(0),
+            last_beat: AtomicI64::new(i64::MIN),
+            known: Mutex::default(),
+        }
     }
 
     /// Why the denylist is stale at `now`, or `None`.
     pub(crate) fn staleness(&self, now: Instant) -> Option<Staleness> {
-        if self.millis(now) < self.fresh_until.load(Ordering::Acquire) { None } else { Some(self.reason(now)) }
+        if self.millis(now) < self.fresh_until.load(Ordering::Acquire) {
+            None
+        } else {
+            Some(self.reason(now))
+        }
     }
 
     /// The most telling reason first.
@@ -57,7 +68,9 @@ impl Freshness {
     }
 
     pub(crate) fn connected(&self) {
-        self.change(|known| *known = Known { connected: true, incomplete_until: known.incomplete_until, ..Known::default() });
+        self.change(|known| {
+            *known = Known { connected: true, incomplete_until: known.incomplete_until, ..Known::default() }
+        });
     }
 
     pub(crate) fn disconnected(&self) {
@@ -68,7 +81,8 @@ impl Freshness {
         self.change(|known| known.caught_up = true);
     }
 
-    /// Denials may be missing until `until`, when all that they could have named has expired. A longer doubt is not shortened.
+    /// Denials may be missing until `until`, when all that they could have named has expired. A longer doubt
+    /// is not shortened.
     pub(crate) fn incomplete(&self, until: OffsetDateTime) {
         self.change(|known| known.incomplete_until = known.incomplete_until.max(Some(until)));
     }
@@ -80,7 +94,8 @@ impl Freshness {
         }
     }
 
-    /// A heartbeat that was sent `age` before `now`. It vouches for [`VOUCHED_FOR`] from its sending, not from its arrival.
+    /// A heartbeat that was sent `age` before `now`. It vouches for [`VOUCHED_FOR`] from its sending, not
+    /// from its arrival.
     pub(crate) fn heartbeat(&self, now: Instant, age: Duration) {
         self.change(|known| match VOUCHED_FOR.checked_sub(age) {
             // The latest of all workers: one with a slow clock does not spoil what another vouches for.
@@ -109,7 +124,9 @@ impl Freshness {
         let mut known = self.known();
         change(&mut known);
         let vouched = match known.vouched_until {
-            Some(until) if known.connected && known.caught_up && known.incomplete_until.is_none() => self.millis(until),
+            Some(until) if known.connected && known.caught_up && known.incomplete_until.is_none() => {
+                self.millis(until)
+            }
             _ => 0,
         };
         self.fresh_until.store(vouched, Ordering::Release);
@@ -159,8 +176,16 @@ mod tests {
         assert_eq!(freshness.staleness(now + Duration::from_millis(3001)), Some(Staleness::Silent));
         let later = now + Duration::from_secs(2);
         freshness.heartbeat(later, Duration::from_secs(4));
-        assert_eq!(freshness.staleness(now + Duration::from_millis(2990)), None, "another worker's heartbeat still vouches");
-        assert_eq!(freshness.staleness(now + Duration::from_millis(3001)), Some(Staleness::Behind), "it was sent too long ago");
+        assert_eq!(
+            freshness.staleness(now + Duration::from_millis(2990)),
+            None,
+            "another worker's heartbeat still vouches"
+        );
+        assert_eq!(
+            freshness.staleness(now + Duration::from_millis(3001)),
+            Some(Staleness::Behind),
+            "it was sent too long ago"
+        );
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! A denylist of revoked OAuth tokens for services that verify tokens locally.
 //!
-//! A service that verifies a JWT by its signature goes on accepting it after the user has logged out, until it is told. `revocation-worker`
-//! tells: it publishes every revocation to a RabbitMQ stream. A [`Denylist`] reads that stream, answers [`check`](Denylist::check) from memory,
-//! and knows when it cannot vouch for its answer.
+//! A service that verifies a JWT by its signature goes on accepting it after the user has logged out, until
+//! it is told. `revocation-worker` tells: it publishes every revocation to a RabbitMQ stream. A [`Denylist`]
+//! reads that stream, answers [`check`](Denylist::check) from memory, and knows when it cannot vouch for its
+//! answer.
 //!
 //! ```no_run
 //! use revocation_verifier::{Denylist, Options, StalenessPolicy, TokenView};
@@ -21,7 +22,8 @@
 //! # }
 //! ```
 //!
-//! Whole services are in `examples/`; choosing a policy, broker permissions and more are in `docs/verifiers.md`.
+//! Whole services are in `examples/`; choosing a policy, broker permissions and more are in
+//! `docs/verifiers.md`.
 //!
 //! | question | file |
 //! |---|---|

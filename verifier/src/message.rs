@@ -123,7 +123,14 @@ impl<T: Serialize> Envelope<T> {
 
     /// An envelope made at `time`, with a new id.
     pub fn at(time: OffsetDateTime, source: impl Into<String>, kind: &str, data: T) -> Self {
-        Self { specversion: "1.0".to_owned(), id: Uuid::now_v7(), source: source.into(), kind: kind.to_owned(), time, data }
+        Self {
+            specversion: "1.0".to_owned(),
+            id: Uuid::now_v7(),
+            source: source.into(),
+            kind: kind.to_owned(),
+            time,
+            data,
+        }
     }
 
     /// As JSON.
@@ -191,16 +198,18 @@ pub enum Staleness {
     Disconnected,
     /// No heartbeat for 3 s: the feed, or every worker, is down.
     Silent,
-    /// Heartbeats arrive more than 3 s after they were sent, or name what the verifier has not read: it cannot keep up, a clock is wrong, or the
-    /// stream lacks what was published.
+    /// Heartbeats arrive more than 3 s after they were sent, or name what the verifier has not read: it
+    /// cannot keep up, a clock is wrong, or the stream lacks what was published.
     Behind,
-    /// The stream no longer holds what was published while it was away, or not as far back as its tokens live.
+    /// The stream no longer holds what was published while it was away, or not as far back as its tokens
+    /// live.
     Truncated,
 }
 
 impl Staleness {
     /// Every reason.
-    pub const ALL: [Self; 5] = [Self::CatchingUp, Self::Disconnected, Self::Silent, Self::Behind, Self::Truncated];
+    pub const ALL: [Self; 5] =
+        [Self::CatchingUp, Self::Disconnected, Self::Silent, Self::Behind, Self::Truncated];
 
     /// The value in reports and metrics.
     pub fn as_str(self) -> &'static str {
@@ -214,7 +223,8 @@ impl Staleness {
     }
 }
 
-/// What to do with a token that nothing denies while the denylist is stale. There is no default: only the service's owner can choose.
+/// What to do with a token that nothing denies while the denylist is stale. There is no default: only the
+/// service's owner can choose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StalenessPolicy {

@@ -15,7 +15,8 @@ use crate::message::Staleness;
 const PREFIX: &str = "revocation_verifier";
 
 impl Denylist {
-    /// Adds the metrics `revocation_verifier_…` to a registry. It then holds the denylist, which lives at least as long.
+    /// Adds the metrics `revocation_verifier_…` to a registry. It then holds the denylist, which lives at
+    /// least as long.
     pub fn register_metrics(&self, registry: &mut Registry) {
         registry.sub_registry_with_prefix(PREFIX).register_collector(Box::new(Figured(self.clone())));
     }
@@ -43,16 +44,28 @@ impl Collector for Figured {
         for (name, help, value) in [
             ("applied", "Messages of the feed applied", figures.applied),
             ("unreadable", "Messages and entries that could not be read", figures.unreadable),
-            ("disconnects", "Connections to the feed that were lost or could not be made", figures.disconnects),
+            (
+                "disconnects",
+                "Connections to the feed that were lost or could not be made",
+                figures.disconnects,
+            ),
             ("truncations", "Times that the stream was found truncated", figures.truncations),
-            ("unreadable_tokens", "Checks of signed tokens whose claims could not be read", figures.unreadable_tokens),
+            (
+                "unreadable_tokens",
+                "Checks of signed tokens whose claims could not be read",
+                figures.unreadable_tokens,
+            ),
         ] {
             let counter = ConstCounter::new(value);
             counter.encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)?;
         }
         let future = self.0.issued_in_the_future();
-        let mut metric =
-            encoder.encode_descriptor("future_iat", "Checks of tokens issued in the future, by issuer", None, MetricType::Counter)?;
+        let mut metric = encoder.encode_descriptor(
+            "future_iat",
+            "Checks of tokens issued in the future, by issuer",
+            None,
+            MetricType::Counter,
+        )?;
         for (issuer, tokens) in future {
             ConstCounter::new(tokens).encode(metric.encode_family(&[("iss", issuer)])?)?;
         }
@@ -60,13 +73,29 @@ impl Collector for Figured {
         // Before the first message there is none.
         let position = *self.0.position().borrow();
         if let Some(position) = position {
-            gauge(&mut encoder, "applied_offset", "Offset in the stream of the last message applied", position.offset)?;
+            gauge(
+                &mut encoder,
+                "applied_offset",
+                "Offset in the stream of the last message applied",
+                position.offset,
+            )?;
         }
         let stale = self.0.staleness();
-        let reasons = Staleness::ALL.map(|reason| (reason.as_str(), ConstGauge::new(u64::from(stale == Some(reason)))));
-        let metric = encoder.encode_descriptor("stale", "1 for the reason why the denylist is stale", None, MetricType::Gauge)?;
+        let reasons =
+            Staleness::ALL.map(|reason| (reason.as_str(), ConstGauge::new(u64::from(stale == Some(reason)))));
+        let metric = encoder.encode_descriptor(
+            "stale",
+            "1 for the reason why the denylist is stale",
+            None,
+            MetricType::Gauge,
+        )?;
         series(metric, "reason", reasons)?;
-        let metric = encoder.encode_descriptor("policy", "What is done with tokens while it is stale", None, MetricType::Gauge)?;
+        let metric = encoder.encode_descriptor(
+            "policy",
+            "What is done with tokens while it is stale",
+            None,
+            MetricType::Gauge,
+        )?;
         series(metric, "policy", [(self.0.staleness_policy().as_str(), ConstGauge::new(1_u64))])
     }
 }
@@ -76,6 +105,10 @@ fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64
 }
 
 /// One series for each value of a label.
-fn series<const N: usize>(mut metric: MetricEncoder<'_>, label: &str, values: [(&str, impl EncodeMetric); N]) -> fmt::Result {
+fn series<const N: usize>(
+    mut metric: MetricEncoder<'_>,
+    label: &str,
+    values: [(&str, impl EncodeMetric); N],
+) -> fmt::Result {
     values.into_iter().try_for_each(|(value, figure)| figure.encode(metric.encode_family(&[(label, value)])?))
 }

@@ -1,4 +1,5 @@
-//! Tokens that a check could not take at their word: counted, and said once in a while, because only their issuer can mend them.
+//! Tokens that a check could not take at their word: counted, and said once in a while, because only their
+//! issuer can mend them.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -32,7 +33,10 @@ impl Oddities {
         if said.is_none_or(|said| now.duration_since(said) >= QUIET) {
             *said = Some(now);
             drop(said);
-            tracing::warn!(tokens, "tokens with claims that cannot be read: any cutoff that may mean such a token denies it");
+            tracing::warn!(
+                tokens,
+                "tokens with claims that cannot be read: any cutoff that may mean such a token denies it"
+            );
         }
     }
 
@@ -48,7 +52,8 @@ impl Oddities {
             drop(counted);
             tracing::warn!(
                 issuer,
-                "tokens issued in the future: their iat says nothing, so any cutoff that names such a token denies it; \
+                "tokens issued in the future: their iat says nothing, so any cutoff that names such a token \
+                    denies it; \
                 is the issuer's clock wrong, or this one's?"
             );
         }
@@ -67,7 +72,10 @@ impl Oddities {
 
 /// An issuer's name as a label and in a log: short, and without characters that do something.
 fn shown(iss: &str) -> String {
-    iss.chars().take(LONGEST_ISSUER).map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
+    iss.chars()
+        .take(LONGEST_ISSUER)
+        .map(|character| if character.is_control() { '\u{fffd}' } else { character })
+        .collect()
 }
 
 #[cfg(test)]

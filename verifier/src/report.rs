@@ -15,7 +15,8 @@ use crate::message::{Envelope, STATUS_TYPE, VERIFIERS_EXCHANGE};
 /// How often (contract section 4).
 const PERIOD: Duration = Duration::from_secs(5);
 
-/// Has a connection of its own: an alarm in the broker blocks a connection that publishes, and must not block the feed.
+/// Has a connection of its own: an alarm in the broker blocks a connection that publishes, and must not block
+/// the feed.
 pub(crate) struct Reporter {
     pub(crate) shared: Arc<Shared>,
     pub(crate) address: Address,
@@ -38,8 +39,10 @@ impl Reporter {
             match tokio::time::timeout(PERIOD, self.report(&mut link, user.as_ref())).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) if user.is_some() && is_foreign_name(&error) => {
-                    tracing::warn!(%error, "the broker knows this connection's user by another name than its URL has: reporting without a name from \
-                        now on, which operators see as unverified; give the URL the name that the broker knows");
+                    tracing::warn!(%error, "the broker knows this connection's user by another name than its \
+                        URL has: reporting without a name from \
+                        now on, which operators see as unverified; give the URL the name that the broker \
+                        knows");
                     (link, user) = (None, None);
                     ticker.reset_immediately();
                 }
@@ -52,26 +55,36 @@ impl Reporter {
         }
     }
 
-    /// The user of the connection, whom RabbitMQ validates: the worker believes only reports of who owns the service. `None`: the URL names nobody.
+    /// The user of the connection, whom RabbitMQ validates: the worker believes only reports of who owns the
+    /// service. `None`: the URL names nobody.
     fn user(&self) -> Option<ShortString> {
         let name = self.address.uri().authority.userinfo.username.as_str();
         ShortString::try_new(name).ok().filter(|_| !name.is_empty())
     }
 
-    async fn report(&self, link: &mut Option<(Connection, Channel)>, user: Option<&ShortString>) -> Result<(), ConnectError> {
+    async fn report(
+        &self,
+        link: &mut Option<(Connection, Channel)>,
+        user: Option<&ShortString>,
+    ) -> Result<(), ConnectError> {
         let (_, channel) = match link {
             Some(link) => link,
             None => link.insert(self.connect().await?),
         };
         let source = format!("/revocation-verifier/{}/{}", self.service, self.instance);
         let report = Envelope::new(source, STATUS_TYPE, self.shared.status(&self.service, &self.instance));
-        let properties = BasicProperties::default().with_content_type("application/cloudevents+json".into()).with_type(STATUS_TYPE.into());
-        let properties = user.iter().fold(properties, |properties, user| properties.with_user_id((*user).clone()));
+        let properties = BasicProperties::default()
+            .with_content_type("application/cloudevents+json".into())
+            .with_type(STATUS_TYPE.into());
+        let properties =
+            user.iter().fold(properties, |properties, user| properties.with_user_id((*user).clone()));
         // `service` fits: it was measured when the denylist was made.
         let key = ShortString::try_new(format!("status.{}", self.service)).unwrap_or_default();
         let options = BasicPublishOptions::default();
         // The broker refuses only after it has read the message: the confirm tells.
-        let published = channel.basic_publish(VERIFIERS_EXCHANGE.into(), key, options, &report.to_json(), properties).await;
+        let published = channel
+            .basic_publish(VERIFIERS_EXCHANGE.into(), key, options, &report.to_json(), properties)
+            .await;
         published.map_err(ConnectError::Refused)?.await.map(drop).map_err(ConnectError::Refused)
     }
 
@@ -83,11 +96,14 @@ impl Reporter {
     }
 }
 
-/// Whether the broker refused the report's `user_id`: a user who logs in by a certificate or a token has another name than the URL says.
+/// Whether the broker refused the report's `user_id`: a user who logs in by a certificate or a token has
+/// another name than the URL says.
 fn is_foreign_name(error: &ConnectError) -> bool {
     let ConnectError::Refused(error) = error else { return false };
     let is_precondition = match error.kind() {
-        lapin::ErrorKind::ProtocolError(amqp) => matches!(amqp.kind(), AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED)),
+        lapin::ErrorKind::ProtocolError(amqp) => {
+            matches!(amqp.kind(), AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED))
+        }
         _ => false,
     };
     is_precondition && words(error).contains("user_id")

@@ -1,7 +1,9 @@
-//! A small HTTP server, and what one connection and all of them may cost: nobody who connects and dawdles keeps others out.
+//! A small HTTP server, and what one connection and all of them may cost: nobody who connects and dawdles
+//! keeps others out.
 //!
-//! A connection waits for a request, then for the rest of its head, then for its answer to be read; each of these has its time. Where there are as many
-//! connections as may be, a new one takes the place of the one that has been waiting longest.
+//! A connection waits for a request, then for the rest of its head, then for its answer to be read; each of
+//! these has its time. Where there are as many connections as may be, a new one takes the place of the one
+//! that has been waiting longest.
 
 mod patience;
 
@@ -33,7 +35,8 @@ pub type Reply = hyper::Response<Full<Bytes>>;
 const LONGEST_HEAD: usize = 64 * 1024;
 /// Most connections at once, where the process may have enough open files.
 const MOST_CONNECTIONS: usize = 100;
-/// The part of the open files that the process may have which connections may take: the rest is for broker, database and providers.
+/// The part of the open files that the process may have which connections may take: the rest is for broker,
+/// database and providers.
 const SHARE_OF_FILES: usize = 4;
 /// How long the requests in hand may take at the end.
 const GRACE: Duration = Duration::from_secs(5);
@@ -41,8 +44,11 @@ const GRACE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Serves until `stop` is ready and the requests in hand are answered.
-pub async fn serve<A>(listener: TcpListener, answer: impl Fn(Request) -> A + Clone + Send + 'static, stop: impl Future<Output = ()>)
-where
+pub async fn serve<A>(
+    listener: TcpListener,
+    answer: impl Fn(Request) -> A + Clone + Send + 'static,
+    stop: impl Future<Output = ()>,
+) where
     A: Future<Output = Reply> + Send + 'static,
 {
     let (connections, mut stop) = (GracefulShutdown::new(), pin!(stop));
@@ -88,7 +94,13 @@ fn most_connections() -> usize {
 
 /// The soft limit of `Max open files` in proc_pid_limits(5).
 fn open_files(limits: &str) -> Option<usize> {
-    limits.lines().find_map(|line| line.strip_prefix("Max open files"))?.split_whitespace().next()?.parse().ok()
+    limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"))?
+        .split_whitespace()
+        .next()?
+        .parse()
+        .ok()
 }
 
 /// The connections that are open.
@@ -110,7 +122,8 @@ impl Talks {
 
     /// Ends the connection that has kept its place longest without use, if there is one.
     fn evict(&mut self) -> Option<Arc<Talk>> {
-        let dispensable = self.open.iter().enumerate().filter_map(|(place, talk)| Some((talk.dispensable_since()?, place)));
+        let dispensable =
+            self.open.iter().enumerate().filter_map(|(place, talk)| Some((talk.dispensable_since()?, place)));
         let (_, place) = dispensable.min()?;
         let talk = self.open.swap_remove(place);
         talk.end();
@@ -119,8 +132,12 @@ impl Talks {
 }
 
 /// Serves one connection in a task of its own.
-fn converse<A>(stream: TcpStream, talk: Arc<Talk>, answer: impl Fn(Request) -> A + Send + 'static, connections: &GracefulShutdown)
-where
+fn converse<A>(
+    stream: TcpStream,
+    talk: Arc<Talk>,
+    answer: impl Fn(Request) -> A + Send + 'static,
+    connections: &GracefulShutdown,
+) where
     A: Future<Output = Reply> + Send + 'static,
 {
     // Answers are one packet each; waiting for more to send would only delay them.
@@ -179,9 +196,12 @@ mod tests {
             Max processes             unlimited            unlimited            processes \n\
             Max open files            1024                 524288               files     \n";
         assert_eq!(open_files(limits), Some(1024));
-        for none in
-            ["", "Max open files", "Max open files            unlimited            unlimited            files", "Max processes  7  8"]
-        {
+        for none in [
+            "",
+            "Max open files",
+            "Max open files            unlimited            unlimited            files",
+            "Max processes  7  8",
+        ] {
             assert_eq!(open_files(none), None, "{none}");
         }
     }
@@ -193,7 +213,8 @@ mod tests {
         let [first, second, third] = std::array::from_fn(|_| talks.admit().expect("a place").0);
         first.turn(Phase::Answer);
         second.turn(Phase::Idle);
-        let (fourth, before) = talks.admit().expect("the third's place: it waits for a request since before the second does");
+        let (fourth, before) =
+            talks.admit().expect("the third's place: it waits for a request since before the second does");
         assert!(before.is_some_and(|before| Arc::ptr_eq(&before, &third)));
         let (fifth, before) = talks.admit().expect("the second's place");
         assert!(before.is_some_and(|before| Arc::ptr_eq(&before, &second)));

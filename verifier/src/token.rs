@@ -9,7 +9,8 @@ pub struct TokenView<'a> {
 }
 
 impl<'a> TokenView<'a> {
-    /// The token as presented after `Authorization: Bearer `. Its claims are read from it where it is a JWT ([`Claims::peek`]).
+    /// The token as presented after `Authorization: Bearer `. Its claims are read from it where it is a JWT
+    /// ([`Claims::peek`]).
     pub fn bearer(token: &'a str) -> Self {
         Self { token: Some(token), claims: None }
     }

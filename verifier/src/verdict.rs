@@ -11,7 +11,8 @@ pub enum Verdict {
     Allowed,
     /// It is denied, for certain.
     Denied(Denial),
-    /// Nothing that is known denies it, but the denylist is stale: the service's [`StalenessPolicy`](crate::StalenessPolicy) decided.
+    /// Nothing that is known denies it, but the denylist is stale: the service's
+    /// [`StalenessPolicy`](crate::StalenessPolicy) decided.
     Stale {
         /// What the policy says: true under `fail_open`.
         accepted: bool,
@@ -30,9 +31,11 @@ impl Verdict {
 /// Why a token is denied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Denial {
-    /// It was revoked: itself, or everything issued at or before a moment for its session, subject, client or issuer.
+    /// It was revoked: itself, or everything issued at or before a moment for its session, subject, client or
+    /// issuer.
     Revoked(Kind),
-    /// It is a signed JWT whose claims cannot be read, and everything issued at or before a moment was revoked for somebody whom it may name.
+    /// It is a signed JWT whose claims cannot be read, and everything issued at or before a moment was
+    /// revoked for somebody whom it may name.
     Unreadable,
     /// Its own `exp` has passed. Its denial may be forgotten by now, so it is refused on its own account.
     Expired,
@@ -43,7 +46,9 @@ impl fmt::Display for Denial {
         match self {
             Self::Revoked(Kind::Token) => f.write_str("the token was revoked"),
             Self::Revoked(kind) => write!(f, "everything of its {} was revoked", kind.as_str()),
-            Self::Unreadable => f.write_str("the token's claims cannot be read, and it may be one of those that were revoked"),
+            Self::Unreadable => {
+                f.write_str("the token's claims cannot be read, and it may be one of those that were revoked")
+            }
             Self::Expired => f.write_str("the token has expired"),
         }
     }

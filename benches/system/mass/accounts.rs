@@ -14,7 +14,11 @@ pub(super) async fn check(stage: &Stage, provider: &mut Provider, targets: u32, 
     for (what, expected, statement) in [
         ("the incident's targets on record as revoked", u64::from(targets), INCIDENT_TARGETS),
         ("different tokens among them", u64::from(targets), INCIDENT_TOKENS),
-        ("targets on record as revoked", tokens, "SELECT count(*) FROM audit.revocations WHERE state = 'revoked' AND $1 <> ''"),
+        (
+            "targets on record as revoked",
+            tokens,
+            "SELECT count(*) FROM audit.revocations WHERE state = 'revoked' AND $1 <> ''",
+        ),
         ("targets on record", tokens, "SELECT count(*) FROM audit.revocations WHERE $1 <> ''"),
         ("provider calls on record", tokens, "SELECT count(*) FROM audit.attempts WHERE $1 <> ''"),
         ("targets that a call on record revoked", tokens, REVOKING_CALLS),
@@ -30,15 +34,17 @@ pub(super) async fn check(stage: &Stage, provider: &mut Provider, targets: u32, 
 }
 
 const INCIDENT_TARGETS: &str = "SELECT revoked FROM audit.incidents WHERE incident = $1";
-const INCIDENT_TOKENS: &str = "SELECT count(DISTINCT token_sha256) FROM audit.revocations WHERE incident = $1 AND state = 'revoked'";
-const REVOKING_CALLS: &str =
-    "SELECT count(DISTINCT revocation_id) FROM audit.attempts WHERE outcome IN ('revoked', 'already_invalid') AND $1 <> ''";
+const INCIDENT_TOKENS: &str =
+    "SELECT count(DISTINCT token_sha256) FROM audit.revocations WHERE incident = $1 AND state = 'revoked'";
+const REVOKING_CALLS: &str = "SELECT count(DISTINCT revocation_id) FROM audit.attempts WHERE outcome IN \
+    ('revoked', 'already_invalid') AND $1 <> ''";
 
 fn equal(what: &str, expected: u64, found: u64) -> Result {
     if found == expected { Ok(()) } else { Err(format!("{what}: {found} instead of {expected}").into()) }
 }
 
-/// `times`: how often each event's access token and refresh token came. An incident's targets have no access token.
+/// `times`: how often each event's access token and refresh token came. An incident's targets have no access
+/// token.
 fn check_provider(times: &[[u8; 2]], targets: usize) -> Result {
     let mut wrong: BTreeMap<[u8; 2], usize> = BTreeMap::new();
     for (number, times) in times.iter().enumerate() {

@@ -1,4 +1,5 @@
-//! A backlog in the queue of mass revocations that lasts as long as it is looked at: what the worker takes is replaced.
+//! A backlog in the queue of mass revocations that lasts as long as it is looked at: what the worker takes is
+//! replaced.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -74,8 +75,13 @@ async fn keep(channel: Channel, wanted: u32, mut published: u32, least: Arc<Atom
 async fn publish(channel: &Channel, published: u32, count: u32) -> Result<u32> {
     let mut open = Vec::new();
     for number in published..published + count {
-        let properties = BasicProperties::default().with_content_type("application/cloudevents+json".into()).with_delivery_mode(2);
-        let (properties, options) = (properties.with_user_id(USER.into()), BasicPublishOptions { mandatory: true, ..Default::default() });
+        let properties = BasicProperties::default()
+            .with_content_type("application/cloudevents+json".into())
+            .with_delivery_mode(2);
+        let (properties, options) = (
+            properties.with_user_id(USER.into()),
+            BasicPublishOptions { mandatory: true, ..Default::default() },
+        );
         let (exchange, key, body) = ("auth.events".into(), "auth.mass_revocation".into(), message(number));
         open.push(confirmed(channel.basic_publish(exchange, key, options, &body, properties).await?));
     }

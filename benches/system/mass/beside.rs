@@ -83,11 +83,22 @@ pub(super) async fn run(servers: &mut Servers, options: &Options) -> Result<Besi
     let (peak_mib, end_mib) = (memory_mib(run.client.pid, "VmHWM"), memory_mib(run.client.pid, "VmRSS"));
     accounts::check(&run.stage, &mut servers.provider, options.targets, logouts).await?;
     let latest_us = servers.provider.latest_us().await?;
-    let incident = Incident::of(&run.stage, &run.observer, incidence.opened_us, options.targets, incidence.cpu, &incidence.samples).await?;
+    let incident = Incident::of(
+        &run.stage,
+        &run.observer,
+        incidence.opened_us,
+        options.targets,
+        incidence.cpu,
+        &incidence.samples,
+    )
+    .await?;
     let arrived_us = incidence.opened_us + (incident.all_denied_s * 1e6) as i64;
     let figures = |stream: &Stream, until_us: i64| run.figures(stream, &latest_us, until_us);
-    let (alone, beside, arriving) =
-        (figures(&alone, i64::MAX)?, figures(&incidence.logouts, i64::MAX)?, figures(&incidence.logouts, arrived_us)?);
+    let (alone, beside, arriving) = (
+        figures(&alone, i64::MAX)?,
+        figures(&incidence.logouts, i64::MAX)?,
+        figures(&incidence.logouts, arrived_us)?,
+    );
     let course = course(&incidence.samples, options.targets);
     run.end(servers).await?;
     Ok(Beside { alone, beside, arriving, incident, course, idle_mib, peak_mib, end_mib })
@@ -101,7 +112,14 @@ impl<'r> Run<'r> {
         stage.calm().await?;
         servers.provider.reset().await?;
         let client = Client::start(Contender::Worker, &stage, &servers.provider.url)?;
-        Ok(Self { options, stage, observer, client, url: servers.provider.url.clone(), provider_pid: servers.provider.pid })
+        Ok(Self {
+            options,
+            stage,
+            observer,
+            client,
+            url: servers.provider.url.clone(),
+            provider_pid: servers.provider.pid,
+        })
     }
 
     /// Returns what they cost a second, too.
@@ -117,12 +135,15 @@ impl<'r> Run<'r> {
     /// Logouts from one second before the incident is opened until its last target is revoked.
     async fn incidence(&mut self, first: u32, file: &TokenFile, cpu_per_s: Cpu) -> Result<Incidence> {
         let stop = Arc::new(AtomicBool::new(false));
-        let logouts = tokio::spawn(until_stopped(self.stage.producer.clone(), first, self.options.rate, stop.clone()));
+        let logouts =
+            tokio::spawn(until_stopped(self.stage.producer.clone(), first, self.options.rate, stop.clone()));
         tokio::time::sleep(Duration::from_secs(1)).await;
         let (before, began, opened_us) = (self.cpu(), Instant::now(), now_us());
         let mut command = open(&self.stage, &self.url, INCIDENT);
         command.arg(file.path());
-        let samples = until_revoked(&self.stage, &mut self.client, self.options.targets, tokio::spawn(done(command))).await?;
+        let samples =
+            until_revoked(&self.stage, &mut self.client, self.options.targets, tokio::spawn(done(command)))
+                .await?;
         let cpu = self.cpu().since(before).since(cpu_per_s.times(began.elapsed().as_secs_f64()));
         stop.store(true, Ordering::Relaxed);
         Ok(Incidence { logouts: Stream { first, published_us: logouts.await?? }, samples, cpu, opened_us })
@@ -146,10 +167,17 @@ impl<'r> Run<'r> {
     fn figures(&self, stream: &Stream, latest_us: &[i64], until_us: i64) -> Result<Logouts> {
         let published = stream.published_us.partition_point(|at| *at <= until_us);
         let (from, warm_up) = (&stream.published_us[..published], self.options.rate as usize);
-        let denied_us = self.observer.denied_us((stream.first..stream.end()).map(|number| number.to_string()))?;
-        let revoked_us = latest_us.get(stream.first as usize..stream.end() as usize).ok_or("a logout did not reach the provider")?;
+        let denied_us =
+            self.observer.denied_us((stream.first..stream.end()).map(|number| number.to_string()))?;
+        let revoked_us = latest_us
+            .get(stream.first as usize..stream.end() as usize)
+            .ok_or("a logout did not reach the provider")?;
         let logouts = from.len().saturating_sub(warm_up);
-        Ok(Logouts { logouts, denied: spread(from, &denied_us, warm_up), revoked: spread(from, revoked_us, warm_up) })
+        Ok(Logouts {
+            logouts,
+            denied: spread(from, &denied_us, warm_up),
+            revoked: spread(from, revoked_us, warm_up),
+        })
     }
 
     fn cpu(&self) -> Cpu {

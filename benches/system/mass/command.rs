@@ -26,7 +26,11 @@ impl TokenFile {
         let file = Self(std::env::temp_dir().join(format!("revocation-bench-{}.ndjson", std::process::id())));
         let mut lines = BufWriter::new(File::create(&file.0)?);
         for number in 0..targets {
-            writeln!(lines, r#"{{"token":"{}","token_type_hint":"refresh_token"}}"#, load::refresh_token(number))?;
+            writeln!(
+                lines,
+                r#"{{"token":"{}","token_type_hint":"refresh_token"}}"#,
+                load::refresh_token(number)
+            )?;
         }
         lines.flush()?;
         Ok(file)
@@ -64,6 +68,12 @@ pub(super) async fn done(mut command: Command) -> Result {
     let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
     match output.status.success() {
         true => Ok(()),
-        false => Err(format!("a command ended with {}: {} {}", output.status, said(&output.stdout), said(&output.stderr)).into()),
+        false => Err(format!(
+            "a command ended with {}: {} {}",
+            output.status,
+            said(&output.stdout),
+            said(&output.stderr)
+        )
+        .into()),
     }
 }

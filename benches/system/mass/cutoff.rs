@@ -1,8 +1,11 @@
-//! Cutoffs in front of a backlog: how soon a verifier refuses the tokens of one user, or of one client that a second person has to approve.
+//! Cutoffs in front of a backlog: how soon a verifier refuses the tokens of one user, or of one client that a
+//! second person has to approve.
 
 use std::time::{Duration, Instant};
 
-use revocation_verifier::{Claims, Denylist, NumericDate, Options as DenylistOptions, StalenessPolicy, TokenView, Verdict};
+use revocation_verifier::{
+    Claims, Denylist, NumericDate, Options as DenylistOptions, StalenessPolicy, TokenView, Verdict,
+};
 use serde::Serialize;
 use tokio::process::Command;
 
@@ -24,7 +27,8 @@ pub(super) struct Cutoffs {
     pub(super) backlog: u32,
     /// From the start of `incident open --sub` to the refusal.
     pub(super) subject: Times,
-    /// From the start of `incident open --client` to the refusal: waiting for the record, and the second person's command, included.
+    /// From the start of `incident open --client` to the refusal: waiting for the record, and the second
+    /// person's command, included.
     pub(super) client: Times,
     /// Of that, from the start of `incident approve`.
     pub(super) approved: Times,
@@ -55,7 +59,8 @@ pub(super) async fn run(servers: &mut Servers, options: &Options) -> Result<Cuto
     let url = servers.provider.url.clone();
     let mut client = Client::start(Contender::Worker, &stage, &url)?;
     idle(&mut client, &stage).await?;
-    let denylist = Denylist::connect(DenylistOptions::new(&*stage.amqp_url, "shop-api", StalenessPolicy::FailOpen))?;
+    let denylist =
+        Denylist::connect(DenylistOptions::new(&*stage.amqp_url, "shop-api", StalenessPolicy::FailOpen))?;
     denylist.ready().await;
     let backlog = Backlog::raise(&stage.amqp_url, options.targets).await?;
 
@@ -73,7 +78,12 @@ pub(super) async fn run(servers: &mut Servers, options: &Options) -> Result<Cuto
     drop(run.denylist);
     drop(client);
     run.stage.strike(servers).await?;
-    Ok(Cutoffs { backlog, subject: Times::of(&subject), client: Times::of(&client_wide), approved: Times::of(&approved) })
+    Ok(Cutoffs {
+        backlog,
+        subject: Times::of(&subject),
+        client: Times::of(&client_wide),
+        approved: Times::of(&approved),
+    })
 }
 
 impl Run {
@@ -99,7 +109,8 @@ impl Run {
         Ok(((approved_us - opened_us) as f64 / 1e3 + since_approval, since_approval))
     }
 
-    /// Runs a command; returns the milliseconds from its start until the verifier refuses what it accepted before.
+    /// Runs a command; returns the milliseconds from its start until the verifier refuses what it accepted
+    /// before.
     async fn until_refused(&self, command: Command, claims: &Claims) -> Result<f64> {
         let is_refused = || matches!(self.denylist.check(&TokenView::claims(claims)), Verdict::Denied(_));
         if is_refused() {
@@ -113,16 +124,20 @@ impl Run {
             }
             Ok::<i64, Box<dyn std::error::Error + Send + Sync>>(now_us())
         };
-        let refused_us = tokio::time::timeout(PATIENCE, refused).await.map_err(|_| "a cutoff did not arrive at the verifier")??;
+        let refused_us = tokio::time::timeout(PATIENCE, refused)
+            .await
+            .map_err(|_| "a cutoff did not arrive at the verifier")??;
         command.await??;
         Ok((refused_us - started_us) as f64 / 1e3)
     }
 
     /// Waits until it can be approved.
     async fn on_record(&self, incident: &str) -> Result {
-        let statement = "SELECT EXISTS (SELECT FROM audit.incidents WHERE incident = $1 AND state = 'awaiting_approval')";
+        let statement =
+            "SELECT EXISTS (SELECT FROM audit.incidents WHERE incident = $1 AND state = 'awaiting_approval')";
         let start = Instant::now();
-        while !sqlx::query_scalar::<_, bool>(statement).bind(incident).fetch_one(&self.stage.database).await? {
+        while !sqlx::query_scalar::<_, bool>(statement).bind(incident).fetch_one(&self.stage.database).await?
+        {
             if start.elapsed() > PATIENCE {
                 return Err("an incident did not come on record".into());
             }

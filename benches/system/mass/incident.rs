@@ -29,7 +29,14 @@ pub(super) struct Incident {
 
 impl Incident {
     /// `cpu`: spent on all of it.
-    pub(super) async fn of(stage: &Stage, observer: &Observer, opened_us: i64, targets: u32, cpu: Cpu, samples: &[Sample]) -> Result<Self> {
+    pub(super) async fn of(
+        stage: &Stage,
+        observer: &Observer,
+        opened_us: i64,
+        targets: u32,
+        cpu: Cpu,
+        samples: &[Sample],
+    ) -> Result<Self> {
         let (ids, published_us) = events(stage).await?;
         let denied_us = observer.denied_us(&ids)?;
         let since = |until_us: i64| (until_us - opened_us) as f64 / 1e6;
@@ -49,13 +56,15 @@ impl Incident {
 
 /// The `id` and the `time` of its events.
 async fn events(stage: &Stage) -> Result<(Vec<String>, Vec<i64>)> {
-    let statement =
-        "SELECT DISTINCT event_id, (extract(epoch FROM occurred_at) * 1000000)::bigint FROM audit.revocations WHERE incident = $1";
-    let rows: Vec<(String, i64)> = sqlx::query_as(statement).bind(INCIDENT).fetch_all(&stage.database).await?;
+    let statement = "SELECT DISTINCT event_id, (extract(epoch FROM occurred_at) * 1000000)::bigint FROM \
+        audit.revocations WHERE incident = $1";
+    let rows: Vec<(String, i64)> =
+        sqlx::query_as(statement).bind(INCIDENT).fetch_all(&stage.database).await?;
     Ok(rows.into_iter().unzip())
 }
 
 async fn last_revoked_us(stage: &Stage) -> Result<i64> {
-    let statement = "SELECT (extract(epoch FROM max(revoked_at)) * 1000000)::bigint FROM audit.revocations WHERE incident = $1";
+    let statement = "SELECT (extract(epoch FROM max(revoked_at)) * 1000000)::bigint FROM audit.revocations \
+        WHERE incident = $1";
     Ok(sqlx::query_scalar(statement).bind(INCIDENT).fetch_one(&stage.database).await?)
 }

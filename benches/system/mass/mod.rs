@@ -1,4 +1,5 @@
-//! A mass revocation: what it does to the logouts beside it, whether it stays flat, and how soon a cutoff is known in front of its backlog.
+//! A mass revocation: what it does to the logouts beside it, whether it stays flat, and how soon a cutoff is
+//! known in front of its backlog.
 
 mod accounts;
 mod backlog;

@@ -39,7 +39,9 @@ impl Observer {
     /// When each of these events was denied whole; an error for one that was not.
     pub(super) fn denied_us<S: AsRef<str>>(&self, events: impl IntoIterator<Item = S>) -> Result<Vec<i64>> {
         let denied = self.denied();
-        let at = |id: &str| denied.get(id).map(|(_, at)| *at).ok_or_else(|| format!("event {id} was not denied").into());
+        let at = |id: &str| {
+            denied.get(id).map(|(_, at)| *at).ok_or_else(|| format!("event {id} was not denied").into())
+        };
         events.into_iter().map(|id| at(id.as_ref())).collect()
     }
 

@@ -14,7 +14,10 @@ type Row = (String, Vec<f64>);
 /// Prints it.
 pub(super) fn print(options: &Options, beside: &Beside, cutoffs: Option<&Cutoffs>) {
     let Options { targets, rate, provider_ms, seconds, json, .. } = options;
-    println!("\n{rate} logouts/s alone for {seconds} s, then beside an incident of {targets} targets; the provider takes {provider_ms} ms");
+    println!(
+        "\n{rate} logouts/s alone for {seconds} s, then beside an incident of {targets} targets; the \
+            provider takes {provider_ms} ms"
+    );
     println!("\nLogouts; milliseconds from publishing\n{}", logouts(beside));
     println!("\nThe incident; CPU in seconds for 1,000 targets\n{}", incident(beside));
     println!("\nIts course\n{}", course(beside));
@@ -26,18 +29,27 @@ pub(super) fn print(options: &Options, beside: &Beside, cutoffs: Option<&Cutoffs
         );
     }
     if *json {
-        let figures =
-            json!({ "targets": targets, "rate": rate, "provider_ms": provider_ms, "seconds": seconds, "mass": beside, "cutoffs": cutoffs });
+        let figures = json!({ "targets": targets, "rate": rate, "provider_ms": provider_ms, "seconds": seconds, "mass": beside, "cutoffs": cutoffs });
         println!("{figures}");
     }
 }
 
 fn logouts(figures: &Beside) -> Table {
-    let row = |Logouts { denied, revoked, .. }: &Logouts| [*denied, *revoked].into_iter().flat_map(values).collect::<Vec<_>>();
+    let row = |Logouts { denied, revoked, .. }: &Logouts| {
+        [*denied, *revoked].into_iter().flat_map(values).collect::<Vec<_>>()
+    };
     let (alone, beside, arriving) = (row(&figures.alone), row(&figures.beside), row(&figures.arriving));
     let ratio = alone.iter().zip(&beside).map(|(alone, beside)| beside / alone).collect();
-    let rows = [("alone", alone), ("beside the incident", beside), ("beside / alone", ratio), ("while it arrives", arriving)];
-    table(&["denied p50", "p99", "max", "revoked p50", "p99", "max"], rows.map(|(name, values)| (name.to_owned(), values)))
+    let rows = [
+        ("alone", alone),
+        ("beside the incident", beside),
+        ("beside / alone", ratio),
+        ("while it arrives", arriving),
+    ];
+    table(
+        &["denied p50", "p99", "max", "revoked p50", "p99", "max"],
+        rows.map(|(name, values)| (name.to_owned(), values)),
+    )
 }
 
 fn values(spread: Spread) -> [f64; 3] {
@@ -65,13 +77,22 @@ fn incident(figures: &Beside) -> Table {
 
 fn course(figures: &Beside) -> Table {
     let row = |name: f64, values| (format!("{:.0} % finished", name * 100.0), values);
-    table(&["targets/s", "worker MiB"], figures.course.iter().map(|at| row(at.share, vec![at.targets_per_s, at.worker_mib])))
+    table(
+        &["targets/s", "worker MiB"],
+        figures.course.iter().map(|at| row(at.share, vec![at.targets_per_s, at.worker_mib])),
+    )
 }
 
 fn table_of_cutoffs(cutoffs: &Cutoffs) -> Table {
-    let rows =
-        [("--sub", &cutoffs.subject), ("--client, from its opening", &cutoffs.client), ("--client, from its approval", &cutoffs.approved)];
-    table(&["median", "max"], rows.map(|(name, times)| (name.to_owned(), vec![times.median_ms, times.max_ms])))
+    let rows = [
+        ("--sub", &cutoffs.subject),
+        ("--client, from its opening", &cutoffs.client),
+        ("--client, from its approval", &cutoffs.approved),
+    ];
+    table(
+        &["median", "max"],
+        rows.map(|(name, times)| (name.to_owned(), vec![times.median_ms, times.max_ms])),
+    )
 }
 
 fn table(columns: &[&str], rows: impl IntoIterator<Item = Row>) -> Table {

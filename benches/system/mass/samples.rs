@@ -35,8 +35,14 @@ pub(super) struct Course {
     pub(super) worker_mib: f64,
 }
 
-/// Looks until all targets are revoked. Fails when the worker ends, nothing moves any more, or the command that publishes fails.
-pub(super) async fn until_revoked(stage: &Stage, client: &mut Client, targets: u32, open: JoinHandle<Result>) -> Result<Vec<Sample>> {
+/// Looks until all targets are revoked. Fails when the worker ends, nothing moves any more, or the command
+/// that publishes fails.
+pub(super) async fn until_revoked(
+    stage: &Stage,
+    client: &mut Client,
+    targets: u32,
+    open: JoinHandle<Result>,
+) -> Result<Vec<Sample>> {
     let (mut samples, mut open, mut moved) = (Vec::<Sample>::new(), Some(open), Instant::now());
     loop {
         let sample = look(stage, client).await?;
@@ -58,7 +64,8 @@ pub(super) async fn until_revoked(stage: &Stage, client: &mut Client, targets: u
 async fn look(stage: &Stage, client: &Client) -> Result<Sample> {
     let statement = "SELECT coalesce((SELECT revoked FROM audit.incidents WHERE incident = $1), 0), \
          pg_relation_size('revocation.targets_due'), pg_relation_size('revocation.targets_waiting')";
-    let (finished, due, waiting): (i64, i64, i64) = sqlx::query_as(statement).bind(INCIDENT).fetch_one(&stage.database).await?;
+    let (finished, due, waiting): (i64, i64, i64) =
+        sqlx::query_as(statement).bind(INCIDENT).fetch_one(&stage.database).await?;
     let index_mib = [due, waiting].map(|bytes| bytes as f64 / f64::from(1 << 20));
     Ok(Sample { at_us: now_us(), finished, worker_mib: memory_mib(client.pid, "VmRSS"), index_mib })
 }
@@ -68,8 +75,11 @@ pub(super) fn course(samples: &[Sample], targets: u32) -> Vec<Course> {
 }
 
 fn course_at(samples: &[Sample], targets: u32, share: f64) -> Course {
-    let reached = |share: f64| samples.iter().find(|sample| sample.finished as f64 >= share * f64::from(targets));
-    let between = |from: &Sample, to: &Sample| (to.finished - from.finished) as f64 / ((to.at_us - from.at_us) as f64 / 1e6);
+    let reached =
+        |share: f64| samples.iter().find(|sample| sample.finished as f64 >= share * f64::from(targets));
+    let between = |from: &Sample, to: &Sample| {
+        (to.finished - from.finished) as f64 / ((to.at_us - from.at_us) as f64 / 1e6)
+    };
     let rate = reached(share - AROUND).zip(reached(share + AROUND)).map(|(from, to)| between(from, to));
     let worker_mib = reached(share).map_or(f64::NAN, |sample| sample.worker_mib);
     Course { share, targets_per_s: rate.unwrap_or(f64::NAN), worker_mib }

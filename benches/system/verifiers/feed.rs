@@ -26,7 +26,8 @@ pub(crate) struct Feed {
 impl Feed {
     pub(crate) async fn raise(servers: &mut Servers) -> Result<Self> {
         let stage = Stage::raise(servers).await?;
-        let steady = Denylist::connect(Options::new(&*stage.amqp_url, "steady", StalenessPolicy::FailClosed))?;
+        let steady =
+            Denylist::connect(Options::new(&*stage.amqp_url, "steady", StalenessPolicy::FailClosed))?;
         steady.ready().await;
         Ok(Self { stage, composer: Composer::new("bench"), steady })
     }
@@ -41,7 +42,8 @@ impl Feed {
 
     /// Publishes so many messages that deny nothing any more; returns when the broker has them.
     pub(crate) async fn past(&self, messages: u32) -> Result {
-        let expired = self.messages_until(2, OffsetDateTime::now_utc() - Duration::from_secs(86_400)).remove(0);
+        let expired =
+            self.messages_until(2, OffsetDateTime::now_utc() - Duration::from_secs(86_400)).remove(0);
         let beat = self.composer.heartbeat();
         let mut open = VecDeque::new();
         for number in 0..messages {
@@ -54,7 +56,8 @@ impl Feed {
         Ok(())
     }
 
-    /// Denies so many tokens, `a_message` at a time; returns when the verifier that never stopped has them all.
+    /// Denies so many tokens, `a_message` at a time; returns when the verifier that never stopped has them
+    /// all.
     pub(crate) async fn deny(&self, entries: u32, a_message: u32) -> Result {
         let mut open = VecDeque::new();
         for _ in 0..entries / a_message {
@@ -87,14 +90,27 @@ impl Feed {
             iss: TokenIssuer::NotSaid,
             expires_at,
         };
-        self.composer.invalidations(Phase::Requested, &event, None, (0..targets).map(|_| ("main".to_owned(), entry())).collect())
+        self.composer.invalidations(
+            Phase::Requested,
+            &event,
+            None,
+            (0..targets).map(|_| ("main".to_owned(), entry())).collect(),
+        )
     }
 
-    async fn publish(&self, message: &Outgoing) -> Result<impl Future<Output = lapin::Result<Confirmation>> + use<>> {
+    async fn publish(
+        &self,
+        message: &Outgoing,
+    ) -> Result<impl Future<Output = lapin::Result<Confirmation>> + use<>> {
         let properties = BasicProperties::default().with_delivery_mode(2);
         let options = BasicPublishOptions { mandatory: true, ..Default::default() };
         let key = (&*message.routing_key).into();
-        Ok(self.stage.producer.channel.basic_publish(EXCHANGE.into(), key, options, &message.body, properties).await?)
+        Ok(self
+            .stage
+            .producer
+            .channel
+            .basic_publish(EXCHANGE.into(), key, options, &message.body, properties)
+            .await?)
     }
 
     /// What the verifier that never stopped holds.

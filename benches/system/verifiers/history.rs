@@ -1,5 +1,6 @@
-//! A start behind a long history: live entries behind what ten workers with their heartbeats in the log leave in weeks, written here as fast as
-//! the machine takes it. First without a snapshot, as before; then a worker folds the log, and a verifier starts again.
+//! A start behind a long history: live entries behind what ten workers with their heartbeats in the log leave
+//! in weeks, written here as fast as the machine takes it. First without a snapshot, as before; then a worker
+//! folds the log, and a verifier starts again.
 
 use std::time::{Duration, Instant};
 
@@ -32,11 +33,15 @@ pub(crate) async fn run(servers: &mut Servers, messages: u32, live: u32) -> Resu
     let folded = Figures::measure(&feed).await?;
     worker.stop().await?;
     feed.strike(servers).await?;
-    Ok(json!({ "history": messages, "live": live, "from_the_log": whole, "snapshot_after_s": folded_s, "from_the_snapshot": folded }))
+    Ok(
+        json!({ "history": messages, "live": live, "from_the_log": whole, "snapshot_after_s": folded_s, "from_the_snapshot": folded }),
+    )
 }
 
 /// Whether there is a complete snapshot. Before the worker has declared the stream there is none.
 async fn is_folded(amqp_url: &str) -> bool {
-    let Ok(connection) = Connection::connect(amqp_url, ConnectionProperties::default()).await else { return false };
+    let Ok(connection) = Connection::connect(amqp_url, ConnectionProperties::default()).await else {
+        return false;
+    };
     feed::latest(&connection).await.is_ok_and(|latest| latest.complete.is_some())
 }

@@ -20,10 +20,12 @@ pub(crate) async fn run(servers: &mut Servers, verifiers: usize, rate: u32, seco
     servers.provider.reset().await?;
     let mut client = Client::start(Contender::Worker, &stage, &servers.provider.url)?;
     let bodies = load::events(rate * (seconds + 1));
-    let tokens: Arc<Vec<(String, Claims)>> = Arc::new(bodies.iter().map(|body| access_token(body)).collect::<Result<_>>()?);
+    let tokens: Arc<Vec<(String, Claims)>> =
+        Arc::new(bodies.iter().map(|body| access_token(body)).collect::<Result<_>>()?);
     let mut watches = Vec::new();
     for number in 0..verifiers {
-        let options = Options::new(&*stage.amqp_url, "shop-api", StalenessPolicy::FailClosed).instance(format!("pod-{number}"));
+        let options = Options::new(&*stage.amqp_url, "shop-api", StalenessPolicy::FailClosed)
+            .instance(format!("pod-{number}"));
         let denylist = Denylist::connect(options)?;
         let start = Instant::now();
         while denylist.staleness().is_some() {
@@ -52,14 +54,21 @@ fn access_token(event: &[u8]) -> Result<(String, Claims)> {
 
 /// Returns when the verifier refused each token, in microseconds since 1970.
 async fn watch(denylist: Denylist, tokens: Arc<Vec<(String, Claims)>>) -> Vec<i64> {
-    /// How many tokens after the first that is still accepted are looked at: events overtake each other by less.
+    /// How many tokens after the first that is still accepted are looked at: events overtake each other by
+    /// less.
     const AHEAD: usize = 5;
     let (mut refused, mut position) = (vec![0; tokens.len()], denylist.position());
     let mut open: BTreeMap<usize, &(String, Claims)> = tokens.iter().enumerate().collect();
     while !open.is_empty() && position.changed().await.is_ok() {
-        let is_denied =
-            |(token, claims): &(String, Claims)| matches!(denylist.check(&TokenView::with_claims(token, claims)), Verdict::Denied(_));
-        let denied: Vec<usize> = open.iter().take(AHEAD).filter(|(_, token)| is_denied(token)).map(|(number, _)| *number).collect();
+        let is_denied = |(token, claims): &(String, Claims)| {
+            matches!(denylist.check(&TokenView::with_claims(token, claims)), Verdict::Denied(_))
+        };
+        let denied: Vec<usize> = open
+            .iter()
+            .take(AHEAD)
+            .filter(|(_, token)| is_denied(token))
+            .map(|(number, _)| *number)
+            .collect();
         for number in denied {
             refused[number] = now_us();
             open.remove(&number);

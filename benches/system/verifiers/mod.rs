@@ -1,4 +1,5 @@
-//! Verifiers: how long one takes to know what it missed, what that costs, and how soon many of them refuse a token.
+//! Verifiers: how long one takes to know what it missed, what that costs, and how soon many of them refuse a
+//! token.
 
 mod feed;
 mod history;
@@ -20,7 +21,8 @@ pub(crate) struct Options {
     /// Live entries, in messages of two and then of five hundred.
     #[arg(long, default_value_t = 1_000_000)]
     entries: u32,
-    /// Messages of the past before 100,000 live entries: half of them heartbeats in the log, half denials that have expired; 0 leaves them out.
+    /// Messages of the past before 100,000 live entries: half of them heartbeats in the log, half denials
+    /// that have expired; 0 leaves them out.
     #[arg(long, default_value_t = 1_000_000)]
     history: u32,
     /// Verifiers with a connection each.
@@ -37,9 +39,11 @@ pub(crate) struct Options {
 #[tokio::main]
 pub(crate) async fn run(options: &Options) -> Result {
     let mut servers = Servers::boot(0).await?;
-    for (name, entries, a_message) in
-        [("missed", options.missed, 1), ("live, two a message", options.entries, 2), ("live, 500 a message", options.entries, 500)]
-    {
+    for (name, entries, a_message) in [
+        ("missed", options.missed, 1),
+        ("live, two a message", options.entries, 2),
+        ("live, 500 a message", options.entries, 500),
+    ] {
         if entries > 0 {
             let feed = Feed::raise(&mut servers).await?;
             feed.deny(entries, a_message).await?;

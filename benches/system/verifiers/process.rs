@@ -30,12 +30,19 @@ pub(crate) struct Figures {
 #[tokio::main(flavor = "current_thread")]
 pub(crate) async fn run() -> Result {
     let start = Instant::now();
-    let denylist = Denylist::connect(Options::new(env::var("AMQP_URL")?, "late", StalenessPolicy::FailClosed))?;
+    let denylist =
+        Denylist::connect(Options::new(env::var("AMQP_URL")?, "late", StalenessPolicy::FailClosed))?;
     denylist.ready().await;
     let ready_ms = start.elapsed().as_secs_f64() * 1e3;
     let memory = |what| memory_mib(std::process::id(), what);
     let (resident_mib, peak_mib) = (memory("VmRSS"), memory("VmHWM"));
-    let figures = Figures { ready_ms, entries: denylist.figures().entries, resident_mib, peak_mib, contents: digest(&denylist.contents()) };
+    let figures = Figures {
+        ready_ms,
+        entries: denylist.figures().entries,
+        resident_mib,
+        peak_mib,
+        contents: digest(&denylist.contents()),
+    };
     println!("{}", serde_json::to_string(&figures)?);
     Ok(())
 }
@@ -46,9 +53,14 @@ impl Figures {
         let mut command = Command::new(env::current_exe()?);
         command.arg("verifier").env("AMQP_URL", feed.amqp_url()).stdin(Stdio::null()).kill_on_drop(true);
         let output = command.output().await?;
-        let figures: Self = serde_json::from_slice(&output.stdout)
-            .map_err(|error| format!("the verifier's process: {error}; {}", String::from_utf8_lossy(&output.stderr)))?;
-        if figures.contents == digest(&feed.contents()) { Ok(figures) } else { Err("the late verifier holds something else".into()) }
+        let figures: Self = serde_json::from_slice(&output.stdout).map_err(|error| {
+            format!("the verifier's process: {error}; {}", String::from_utf8_lossy(&output.stderr))
+        })?;
+        if figures.contents == digest(&feed.contents()) {
+            Ok(figures)
+        } else {
+            Err("the late verifier holds something else".into())
+        }
     }
 }
 

@@ -46,7 +46,9 @@ fn fewer_are_asked_for_the_larger_they_are() {
 
 #[test]
 fn what_is_held_is_bounded_and_one_message_always_fits() {
-    for (budget, bytes, wanted) in [(64 * MIB, MIB, 15), (64 * MIB, 20 * MIB, 1), (MIB, 2 * MIB, 1), (MIB, 0, 128), (64 << 10, 1000, 6)] {
+    for (budget, bytes, wanted) in
+        [(64 * MIB, MIB, 15), (64 * MIB, 20 * MIB, 1), (MIB, 2 * MIB, 1), (MIB, 0, 128), (64 << 10, 1000, 6)]
+    {
         let share = share(budget);
         let places = take(&share, 1000, bytes);
         assert_eq!(places.len(), wanted, "{bytes} bytes of {budget}");

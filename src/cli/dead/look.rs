@@ -43,8 +43,10 @@ struct Listed {
     json: Map<String, Value>,
 }
 
-const HEAD: [&str; 9] = ["PLACE", "CODE", "DETAIL", "QUEUE", "ROUTING KEY", "USER", "REFUSED AT", "BYTES", "MESSAGE ID"];
-const FIELDS: [&str; 9] = ["place", "code", "detail", "queue", "routing_key", "user", "refused_at", "bytes", "message_id"];
+const HEAD: [&str; 9] =
+    ["PLACE", "CODE", "DETAIL", "QUEUE", "ROUTING KEY", "USER", "REFUSED AT", "BYTES", "MESSAGE ID"];
+const FIELDS: [&str; 9] =
+    ["place", "code", "detail", "queue", "routing_key", "user", "refused_at", "bytes", "message_id"];
 
 impl Listed {
     fn new(m: &DeadMessage) -> Self {
@@ -136,8 +138,14 @@ async fn find(queue: &mut DeadQueue, place: usize) -> Result<DeadMessage, Comman
 /// Header values and the body only `openly`; a body that is not UTF-8 in base64.
 fn describe(message: &DeadMessage, openly: bool) -> Map<String, Value> {
     let mut shown = Listed::new(message).json;
-    shown.insert("properties".to_owned(), message.properties().into_iter().map(|(name, value)| (name.to_owned(), value)).collect());
-    let headers = message.headers().into_iter().map(|(name, value)| (name, if openly { Value::from(value) } else { Value::Null }));
+    shown.insert(
+        "properties".to_owned(),
+        message.properties().into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+    );
+    let headers = message
+        .headers()
+        .into_iter()
+        .map(|(name, value)| (name, if openly { Value::from(value) } else { Value::Null }));
     shown.insert("headers".to_owned(), headers.collect());
     if openly {
         match std::str::from_utf8(message.body()) {

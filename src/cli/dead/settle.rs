@@ -1,4 +1,5 @@
-//! `dead requeue` and `dead discard`: orders that change the queue, and are recorded where there is a database.
+//! `dead requeue` and `dead discard`: orders that change the queue, and are recorded where there is a
+//! database.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -75,7 +76,8 @@ pub(super) async fn requeue(path: Option<&Path>, args: &Requeue) -> Result<(), C
 
 pub(super) async fn discard(path: Option<&Path>, args: &Discard) -> Result<(), CommandError> {
     if !args.yes {
-        let why = "`dead discard` removes messages for good; look at them with `dead list` and repeat the command with --yes";
+        let why = "`dead discard` removes messages for good; look at them with `dead list` and repeat the \
+            command with --yes";
         return Err(CommandError::Usage(why.to_owned()));
     }
     run(path, Action::Discard, &args.order).await
@@ -97,7 +99,11 @@ async fn run(path: Option<&Path>, action: Action, order: &Order) -> Result<(), C
 }
 
 /// Ends at the first failure; what was done until then is done.
-async fn settle(queue: &mut DeadQueue, action: Action, selection: &Selection) -> (Vec<Settled>, Result<(), CommandError>) {
+async fn settle(
+    queue: &mut DeadQueue,
+    action: Action,
+    selection: &Selection,
+) -> (Vec<Settled>, Result<(), CommandError>) {
     let mut settled = Vec::new();
     let work = async {
         let (places, waiting) = (selection.places(), queue.waiting().await.map_err(CommandError::failed)?);
@@ -110,7 +116,11 @@ async fn settle(queue: &mut DeadQueue, action: Action, selection: &Selection) ->
             let Some(message) = queue.take().await.map_err(CommandError::failed)? else { break };
             if selection.has(&places, &message) {
                 action.apply(queue, &message).await?;
-                settled.push(Settled { place: message.place, code: message.code, message_id: message.message_id });
+                settled.push(Settled {
+                    place: message.place,
+                    code: message.code,
+                    message_id: message.message_id,
+                });
             }
         }
         Ok(())
@@ -125,12 +135,21 @@ impl Selection {
     }
 
     fn has(&self, places: &BTreeSet<usize>, message: &DeadMessage) -> bool {
-        if self.all { self.code.as_ref().is_none_or(|code| *code == message.code) } else { places.contains(&message.place) }
+        if self.all {
+            self.code.as_ref().is_none_or(|code| *code == message.code)
+        } else {
+            places.contains(&message.place)
+        }
     }
 }
 
 /// Whether it was written to `audit.operations`; nothing is written where nothing was done.
-async fn record(store: Option<Store>, action: Action, order: &Order, settled: &[Settled]) -> Result<bool, CommandError> {
+async fn record(
+    store: Option<Store>,
+    action: Action,
+    order: &Order,
+    settled: &[Settled],
+) -> Result<bool, CommandError> {
     let Some(store) = store else {
         remark("no database is configured: this was not recorded in audit.operations");
         return Ok(false);
@@ -141,11 +160,19 @@ async fn record(store: Option<Store>, action: Action, order: &Order, settled: &[
     }
     let Selection { places, code, .. } = &order.selection;
     let detail = json!({ "places": places, "code": code, "messages": settled.len(), "codes": codes });
-    let noted = if settled.is_empty() { Ok(()) } else { store.note_operation(&order.operator.name(), action.name(), &detail).await };
+    let noted = if settled.is_empty() {
+        Ok(())
+    } else {
+        store.note_operation(&order.operator.name(), action.name(), &detail).await
+    };
     store.close().await;
     match noted {
         Ok(()) => Ok(!settled.is_empty()),
-        Err(error) => Err(CommandError::failed(format!("{} {}, but {error}", count(settled.len(), "message"), action.done()))),
+        Err(error) => Err(CommandError::failed(format!(
+            "{} {}, but {error}",
+            count(settled.len(), "message"),
+            action.done()
+        ))),
     }
 }
 

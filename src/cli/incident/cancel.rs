@@ -1,4 +1,5 @@
-//! `incident cancel`: recorded first, then carried out in small batches. Workers carry out what this command does not.
+//! `incident cancel`: recorded first, then carried out in small batches. Workers carry out what this command
+//! does not.
 
 use std::time::{Duration, Instant};
 
@@ -36,10 +37,14 @@ pub(super) async fn run(store: &Store, args: &Args) -> Result<(), CommandError> 
         return Err(CommandError::Usage("--reason: it must say something".to_owned()));
     }
     let order = Order::Cancel(args.reason.clone());
-    let steered = store.steer(&args.order.operator.name(), name, &order).await.map_err(CommandError::failed)?;
+    let steered =
+        store.steer(&args.order.operator.name(), name, &order).await.map_err(CommandError::failed)?;
     let is_changed = judge(name, &order, steered, None)?;
     if !args.order.json {
-        remark(printable(&format!("incident {name}: {}cancelled; giving up what is open", if is_changed { "" } else { "already " })));
+        remark(printable(&format!(
+            "incident {name}: {}cancelled; giving up what is open",
+            if is_changed { "" } else { "already " }
+        )));
     }
     let carried_out = carry_out(store, name).await;
     store.close().await;
@@ -55,7 +60,8 @@ pub(super) async fn run(store: &Store, args: &Args) -> Result<(), CommandError> 
 /// Gives up what is open, and waits for what workers hold. Returns how the incident stands then.
 async fn carry_out(store: &Store, name: &str) -> Result<Option<Value>, StoreError> {
     // It draws nothing where standard error is not a terminal.
-    let (mut ticker, mut last_progress, spinner) = (interval(LOOK), Instant::now(), ProgressBar::new_spinner());
+    let (mut ticker, mut last_progress, spinner) =
+        (interval(LOOK), Instant::now(), ProgressBar::new_spinner());
     loop {
         while sweep(store, &spinner).await? > 0 {
             last_progress = Instant::now();
@@ -97,6 +103,9 @@ fn say_summary(name: &str, incident: &Value) {
     say(format_args!("revoked at the provider: {}", number("revoked")));
     say(format_args!("given up: {}", number("cancelled")));
     if incident["finished_at"].is_null() {
-        say(format_args!("still held by workers: {}; they end as soon as these are settled", count(number("in_flight"), "target")));
+        say(format_args!(
+            "still held by workers: {}; they end as soon as these are settled",
+            count(number("in_flight"), "target")
+        ));
     }
 }

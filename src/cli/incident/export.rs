@@ -59,7 +59,8 @@ struct Written {
 }
 
 /// Members with rows, in the archive's order.
-const ROWS: [Rows; 5] = [Rows::Revocations, Rows::Attempts, Rows::Operations, Rows::Verifiers, Rows::Propagation];
+const ROWS: [Rows; 5] =
+    [Rows::Revocations, Rows::Attempts, Rows::Operations, Rows::Verifiers, Rows::Propagation];
 
 pub(super) async fn run(path: Option<&Path>, args: &Args) -> Result<(), CommandError> {
     let settings = ExportSettings::load(path, &Environment::of_process())?;
@@ -75,7 +76,8 @@ pub(super) async fn run(path: Option<&Path>, args: &Args) -> Result<(), CommandE
     Ok(())
 }
 
-/// The order is recorded first, so that it is in the archive, and again with the file's digest, which cannot be.
+/// The order is recorded first, so that it is in the archive, and again with the file's digest, which cannot
+/// be.
 async fn export(store: &Store, key: &SigningKey, args: &Args) -> Result<(PathBuf, Written), CommandError> {
     let name = &args.incident.name;
     if !store.has_incident(name).await.map_err(CommandError::failed)? {
@@ -83,9 +85,11 @@ async fn export(store: &Store, key: &SigningKey, args: &Args) -> Result<(PathBuf
     }
     let target = Target::new(args.out.as_deref(), name, args.force).map_err(CommandError::failed)?;
     let actor = args.operator.name();
-    let ordered = json!({ "phase": "ordered", "file": target.path(), "key_fingerprint": key.signer().fingerprint });
+    let ordered =
+        json!({ "phase": "ordered", "file": target.path(), "key_fingerprint": key.signer().fingerprint });
     store.note_export(&actor, name, &ordered).await.map_err(CommandError::failed)?;
-    let mut snapshot = store.snapshot(name).await.map_err(CommandError::failed)?.ok_or_else(|| unknown(name))?;
+    let mut snapshot =
+        store.snapshot(name).await.map_err(CommandError::failed)?.ok_or_else(|| unknown(name))?;
     let written = write(&mut snapshot, &target, key, &actor, name).await?;
     drop(snapshot);
     store.note_export(&actor, name, &detail(&target, &written)).await.map_err(CommandError::failed)?;
@@ -102,7 +106,13 @@ fn rows(manifest: &Manifest) -> serde_json::Map<String, serde_json::Value> {
 }
 
 /// Writes the archive, then reads it again as an auditor would.
-async fn write(snapshot: &mut Snapshot, target: &Target, key: &SigningKey, actor: &str, name: &str) -> Result<Written, CommandError> {
+async fn write(
+    snapshot: &mut Snapshot,
+    target: &Target,
+    key: &SigningKey,
+    actor: &str,
+    name: &str,
+) -> Result<Written, CommandError> {
     let failed = |e: &io::Error| CommandError::failed(format!("write {}: {e}", target.path().display()));
     let bar = progress(snapshot).await?;
     let file = target.create().map_err(|e| failed(&e))?;
@@ -128,14 +138,23 @@ async fn write(snapshot: &mut Snapshot, target: &Target, key: &SigningKey, actor
 fn incident(snapshot: &Snapshot, actor: &str) -> Result<String, CommandError> {
     let row = RawValue::from_string(snapshot.incident.clone()).map_err(CommandError::failed)?;
     let exported_at = snapshot.at.replace_nanosecond(0).unwrap_or(snapshot.at);
-    let incident = Incident { format: FORMAT, program_version: crate::VERSION, exported_at, exported_by: actor, incident: &row };
+    let incident = Incident {
+        format: FORMAT,
+        program_version: crate::VERSION,
+        exported_at,
+        exported_by: actor,
+        incident: &row,
+    };
     serde_json::to_string(&incident).map_err(CommandError::failed)
 }
 
 fn reread(target: &Target, key: &SigningKey, manifest: Manifest) -> io::Result<Written> {
     let verified = evidence::verify(target.open()?, &[key.public()])?;
     if !verified.findings.is_empty() || !verified.is_known {
-        return Err(io::Error::other(format!("what was written reads otherwise: {}", verified.findings.join("; "))));
+        return Err(io::Error::other(format!(
+            "what was written reads otherwise: {}",
+            verified.findings.join("; ")
+        )));
     }
     let (bytes, sha256) = evidence::digest(target.open()?)?;
     Ok(Written { manifest, bytes, sha256 })
@@ -146,7 +165,9 @@ async fn progress(snapshot: &mut Snapshot) -> Result<ProgressBar, CommandError> 
     let bar = ProgressBar::new(0);
     if !bar.is_hidden() {
         bar.set_length(snapshot.expected().await.map_err(CommandError::failed)?);
-        if let Ok(style) = ProgressStyle::with_template("{wide_bar} {percent:>3} %  {human_pos} rows, {per_sec}  {eta} left") {
+        if let Ok(style) =
+            ProgressStyle::with_template("{wide_bar} {percent:>3} %  {human_pos} rows, {per_sec}  {eta} left")
+        {
             bar.set_style(style);
         }
     }
@@ -156,10 +177,15 @@ async fn progress(snapshot: &mut Snapshot) -> Result<ProgressBar, CommandError> 
 fn say_written(file: &Path, written: &Written, json: bool) {
     let Written { manifest, bytes, sha256 } = written;
     if json {
-        return say_json(&json!({ "file": file, "bytes": bytes, "sha256": sha256, "rows": rows(manifest), "signer": manifest.signer }));
+        return say_json(
+            &json!({ "file": file, "bytes": bytes, "sha256": sha256, "rows": rows(manifest), "signer": manifest.signer }),
+        );
     }
     let lines = manifest.members.iter().map(|member| format!("{} {}", member.rows, member.name));
     say(format_args!("{}: {bytes} bytes; lines: {}", file.display(), lines.collect::<Vec<_>>().join(", ")));
     say(format_args!("sha256 {sha256}"));
-    say(format_args!("signed by key {}, fingerprint {}", manifest.signer.key_id, manifest.signer.fingerprint));
+    say(format_args!(
+        "signed by key {}, fingerprint {}",
+        manifest.signer.key_id, manifest.signer.fingerprint
+    ));
 }

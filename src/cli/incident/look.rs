@@ -62,19 +62,25 @@ pub(super) async fn list(store: &Store, args: &List) -> Result<(), CommandError>
     if rows.is_empty() {
         say("no incident is active, and none finished within 7 days");
     } else {
-        let show = |row: &Value| HEAD.map(|column| if column.ends_with("_at") { utc(&row[column]) } else { cell(&row[column]) });
+        let show = |row: &Value| {
+            HEAD.map(|column| if column.ends_with("_at") { utc(&row[column]) } else { cell(&row[column]) })
+        };
         say_table(HEAD, rows.iter().map(show));
     }
     match listed["hidden"].as_u64().unwrap_or(0) {
         0 => {}
-        hidden => remark(format_args!("{} that finished more than 7 days ago not shown: --all", count(hidden, "incident"))),
+        hidden => remark(format_args!(
+            "{} that finished more than 7 days ago not shown: --all",
+            count(hidden, "incident")
+        )),
     }
     Ok(())
 }
 
 /// Everything that is known of an incident, as one JSON object.
 pub(super) async fn whole(store: &Store, name: &str) -> Result<Value, CommandError> {
-    let mut incident = store.incident(name).await.map_err(CommandError::failed)?.ok_or_else(|| unknown(name))?;
+    let mut incident =
+        store.incident(name).await.map_err(CommandError::failed)?.ok_or_else(|| unknown(name))?;
     let risk = store.incident_risk(name).await.map_err(CommandError::failed)?;
     for member in ["kinds", "residual_risk"] {
         incident[member] = risk[member].clone();
@@ -104,18 +110,34 @@ fn say_state(incident: &Value) {
         let approval = incident["state"] == "awaiting_approval";
         say(format_args!(">>> {}", printable(&call)));
         if approval {
-            let why = incident["approval_for"].as_array().into_iter().flatten().map(cell).collect::<Vec<_>>().join(", ");
+            let why = incident["approval_for"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(cell)
+                .collect::<Vec<_>>()
+                .join(", ");
             say(printable(&format!(">>> anybody but {} can; because of: {why}", contributors(incident))));
         }
     }
-    say(printable(&format!("opened by {} at {}, reason {}", openers(incident), utc(&incident["opened_at"]), cell(&incident["reason"]))));
+    say(printable(&format!(
+        "opened by {} at {}, reason {}",
+        openers(incident),
+        utc(&incident["opened_at"]),
+        cell(&incident["reason"])
+    )));
     if !incident["approved_by"].is_null() {
-        let (by, role, at) = (cell(&incident["approved_by"]), cell(&incident["approved_role"]), utc(&incident["approved_at"]));
+        let (by, role, at) =
+            (cell(&incident["approved_by"]), cell(&incident["approved_role"]), utc(&incident["approved_at"]));
         let targets = count(incident["approved_targets"].as_u64().unwrap_or(0), "target");
         say(printable(&format!("approved by {by} (database role {role}) at {at}, for {targets}")));
     }
     if !incident["cancelled_by"].is_null() {
-        say(printable(&format!("cancelled by {}: {}", cell(&incident["cancelled_by"]), cell(&incident["cancel_reason"]))));
+        say(printable(&format!(
+            "cancelled by {}: {}",
+            cell(&incident["cancelled_by"]),
+            cell(&incident["cancel_reason"])
+        )));
     }
     if !incident["finished_at"].is_null() {
         say(format_args!("finished at {}", utc(&incident["finished_at"])));
@@ -131,7 +153,8 @@ pub(super) fn openers(incident: &Value) -> String {
     }
 }
 
-/// Who added to it, and the broker users over which they did: none of them approves it. Compared without case and blanks.
+/// Who added to it, and the broker users over which they did: none of them approves it. Compared without case
+/// and blanks.
 pub(super) fn contributors(incident: &Value) -> String {
     incident["contributors"].as_array().into_iter().flatten().map(cell).collect::<Vec<_>>().join(", ")
 }
@@ -139,11 +162,16 @@ pub(super) fn contributors(incident: &Value) -> String {
 fn say_counts(incident: &Value) {
     let (received, denied) = (&incident["targets_received"], &incident["denied"]);
     let expected = match incident["targets_expected"].as_u64() {
-        Some(expected) if received.as_u64().is_some_and(|received| received > expected) => format!(", {expected} were announced"),
+        Some(expected) if received.as_u64().is_some_and(|received| received > expected) => {
+            format!(", {expected} were announced")
+        }
         Some(expected) => format!(" of {expected} expected"),
         None => String::new(),
     };
-    say(format_args!("received {received}{expected}, denied {denied} of {received}, held by workers {}", incident["in_flight"]));
+    say(format_args!(
+        "received {received}{expected}, denied {denied} of {received}, held by workers {}",
+        incident["in_flight"]
+    ));
     say(format_args!("{}; {}", states(incident), pace(incident)));
     let columns = |name| [name, "pending", "revoked", "unsupported", "expired", "parked", "cancelled"];
     section("providers", &incident["providers"], columns("provider"));
@@ -163,10 +191,19 @@ fn say_operations(operations: &Value) {
     let all = operations.as_array().map(Vec::as_slice).unwrap_or_default();
     let shown = &all[all.len().saturating_sub(OPERATIONS)..];
     let earlier = all.len() - shown.len();
-    say(if earlier == 0 { "\noperations".to_owned() } else { format!("\noperations, after {earlier} earlier ones") });
+    say(if earlier == 0 {
+        "\noperations".to_owned()
+    } else {
+        format!("\noperations, after {earlier} earlier ones")
+    });
     let row = |operation: &Value| {
-        let detail = operation["detail"].as_object().into_iter().flatten().filter(|(name, _)| !NUMBERS.contains(&name.as_str()));
-        let detail = detail.map(|(name, value)| format!("{name} {}", cell(value))).collect::<Vec<_>>().join(", ");
+        let detail = operation["detail"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .filter(|(name, _)| !NUMBERS.contains(&name.as_str()));
+        let detail =
+            detail.map(|(name, value)| format!("{name} {}", cell(value))).collect::<Vec<_>>().join(", ");
         [utc(&operation["at"]), cell(&operation["actor"]), cell(&operation["action"]), detail]
     };
     say_table(["at", "actor", "action", "detail"], shown.iter().map(row));

@@ -1,4 +1,5 @@
-//! `incident open`: orders a mass revocation. A first pass checks and counts everything, a second one publishes it.
+//! `incident open`: orders a mass revocation. A first pass checks and counts everything, a second one
+//! publishes it.
 
 mod check;
 mod chunks;
@@ -68,10 +69,13 @@ Safe to repeat:
 
 Exit code: 0 all published; 1 lines were refused, or it broke off; 2 wrong usage or configuration, nothing was published."#;
 
-/// Orders a mass revocation: all targets are denied everywhere within moments and then revoked at their providers.
+/// Orders a mass revocation: all targets are denied everywhere within moments and then revoked at their
+/// providers.
 ///
-/// Targets come from FILE (NDJSON or CSV), from standard input, or from --sub, --sid, --client and --iss. Every line is looked at before the
-/// first event is published; bad ones are then left out, and the good ones published all the same (--dry-run first tells). Where the worker's settings ask for it, nothing is denied until a second person approves the incident.
+/// Targets come from FILE (NDJSON or CSV), from standard input, or from --sub, --sid, --client and --iss.
+/// Every line is looked at before the first event is published; bad ones are then left out, and the good ones
+/// published all the same (--dry-run first tells). Where the worker's settings ask for it, nothing is denied
+/// until a second person approves the incident.
 #[derive(clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(in crate::cli) struct Args {
@@ -86,7 +90,8 @@ pub(in crate::cli) struct Args {
     /// Provider of the targets that name none [default: by their issuer, else the worker's default_provider]
     #[arg(long, value_name = "NAME", value_parser = Word::new())]
     provider: Option<String>,
-    /// Of everything but tokens, deny what was issued up to this time (RFC 3339, such as 2026-11-20T22:30:00Z) [default: now, by the database's clock]
+    /// Of everything but tokens, deny what was issued up to this time (RFC 3339, such as
+    /// 2026-11-20T22:30:00Z) [default: now, by the database's clock]
     #[arg(long, value_name = "TIME", value_parser = Word::new())]
     not_before: Option<String>,
     /// How FILE is written [default: by its name (.csv, .ndjson, .jsonl, .json), else by its first character]
@@ -108,7 +113,8 @@ pub(super) async fn run(path: Option<&Path>, args: &Args) -> Result<(), CommandE
     let environment = Environment::of_process();
     let settings = BrokerSettings::load(path, &environment)?;
     let database = DatabaseSettings::load_if_set(path, &environment)?;
-    let broker = Broker::new(&settings.amqp, &InvalidationConfig::default(), "incident").map_err(CommandError::Usage)?;
+    let broker = Broker::new(&settings.amqp, &InvalidationConfig::default(), "incident")
+        .map_err(CommandError::Usage)?;
     let order = Arc::new(args.order(String::new()));
     let checker = Checker::new(order.clone(), &settings, broker.user())?;
     let (source, mut survey) = block_in_place(|| args.survey(&order, checker, &settings))?;
@@ -119,15 +125,26 @@ pub(super) async fn run(path: Option<&Path>, args: &Args) -> Result<(), CommandE
     }
     if is_cancelled(database.as_ref(), &order.incident).await {
         let name = &order.incident;
-        let why = format!("incident {name}: it was cancelled, which is final: nothing was published; order it under another name");
+        let why = format!(
+            "incident {name}: it was cancelled, which is final: nothing was published; order it under \
+                another name"
+        );
         return Err(CommandError::failed(printable(&why)));
     }
     let known = on_record(database.as_ref(), &order.incident, broker.user()).await;
     let clock = clock(database.as_ref(), args.not_before.is_none() && survey.has(Stage::Cutoffs)).await;
     let kept = Kept::of(&broker.address(), &order.incident);
     let (order, kept) = (Arc::new(args.order(kept.random.clone())), Mutex::new(kept));
-    let plan =
-        Plan { order, kept, clock, source, settings, user: broker.user().to_owned(), whole: survey.whole(), digest: survey.digest.take() };
+    let plan = Plan {
+        order,
+        kept,
+        clock,
+        source,
+        settings,
+        user: broker.user().to_owned(),
+        whole: survey.whole(),
+        digest: survey.digest.take(),
+    };
     let (published, ended) = publish(&broker, plan, survey, known, args.json).await;
     summary.add(&published);
     summary.finish(ended, args.json)
@@ -146,16 +163,25 @@ impl Args {
     }
 
     /// The first pass.
-    fn survey(&self, order: &Arc<Order>, mut checker: Checker, settings: &BrokerSettings) -> Result<(Source, Survey), CommandError> {
+    fn survey(
+        &self,
+        order: &Arc<Order>,
+        mut checker: Checker,
+        settings: &BrokerSettings,
+    ) -> Result<(Source, Survey), CommandError> {
         let source = self.source(settings.limits.max_message_bytes)?;
-        let mut progress = Progress::new(source.input.as_ref().map(|(input, _)| input.size), "valid", self.json);
+        let mut progress =
+            Progress::new(source.input.as_ref().map(|(input, _)| input.size), "valid", self.json);
         let survey = Survey::of(&source, &mut checker, Chunker::new(order, &settings.limits), &mut progress);
         progress.end();
         let survey = survey?;
         if survey.targets() + survey.refused_lines == 0 {
             return Err(CommandError::Usage(match &source.input {
                 Some((input, _)) if self.file.as_deref().is_some_and(|file| file != Path::new("-")) => {
-                    format!("nothing to revoke: {} has no line with a target; is it the right file?", input.name)
+                    format!(
+                        "nothing to revoke: {} has no line with a target; is it the right file?",
+                        input.name
+                    )
                 }
                 _ => NOTHING.to_owned(),
             }));
@@ -176,10 +202,11 @@ impl Args {
     }
 }
 
-const NOTHING: &str =
-    "nothing to revoke: name a FILE, - for standard input, or --sub, --sid, --client or --iss; see `incident open --help`";
+const NOTHING: &str = "nothing to revoke: name a FILE, - for standard input, or --sub, --sid, --client or \
+    --iss; see `incident open --help`";
 
-/// Whether the incident is on record as cancelled. Where the database is away, the worker finds it out, and refuses the events.
+/// Whether the incident is on record as cancelled. Where the database is away, the worker finds it out, and
+/// refuses the events.
 async fn is_cancelled(settings: Option<&DatabaseSettings>, incident: &str) -> bool {
     let state = async {
         let store = Store::new(&settings?.database).ok()?;
@@ -190,20 +217,27 @@ async fn is_cancelled(settings: Option<&DatabaseSettings>, incident: &str) -> bo
     state.await.as_deref() == Some("cancelled")
 }
 
-/// The ids of this incident's events that a worker has recorded and this user has published: somebody else's may say anything. Without a database, or where it is away, every event is published:
-/// one that arrives twice changes nothing.
+/// The ids of this incident's events that a worker has recorded and this user has published: somebody else's
+/// may say anything. Without a database, or where it is away, every event is published: one that arrives
+/// twice changes nothing.
 async fn on_record(settings: Option<&DatabaseSettings>, incident: &str, user: &str) -> HashSet<String> {
     let Some(settings) = settings else { return HashSet::new() };
     match known_ids(settings, incident, user).await {
         Ok(known) => known,
         Err(error) => {
-            remark(format_args!("cannot tell what is on record already and publishes everything, which does no harm: {error}"));
+            remark(format_args!(
+                "cannot tell what is on record already and publishes everything, which does no harm: {error}"
+            ));
             HashSet::new()
         }
     }
 }
 
-async fn known_ids(settings: &DatabaseSettings, incident: &str, user: &str) -> Result<HashSet<String>, StoreError> {
+async fn known_ids(
+    settings: &DatabaseSettings,
+    incident: &str,
+    user: &str,
+) -> Result<HashSet<String>, StoreError> {
     let store = Store::new(&settings.database)?;
     store.ping().await?;
     let known = store.event_ids(order::SOURCE, incident, user).await;
@@ -211,7 +245,8 @@ async fn known_ids(settings: &DatabaseSettings, incident: &str, user: &str) -> R
     known
 }
 
-/// The database's clock, where there are cutoffs to tell by it; this machine's own, which may be off, where that cannot be asked.
+/// The database's clock, where there are cutoffs to tell by it; this machine's own, which may be off, where
+/// that cannot be asked.
 async fn clock(settings: Option<&DatabaseSettings>, has_cutoffs: bool) -> Clock {
     let clock = Clock::default();
     if !has_cutoffs {
@@ -226,9 +261,10 @@ async fn clock(settings: Option<&DatabaseSettings>, has_cutoffs: bool) -> Clock 
         Ok(reading) => {
             clock.learn(reading);
         }
-        Err(why) => {
-            remark(format_args!("cutoffs are by this machine's clock, which lets live what was issued since if it is behind: {why}"))
-        }
+        Err(why) => remark(format_args!(
+            "cutoffs are by this machine's clock, which lets live what was issued since if it is behind: \
+                {why}"
+        )),
     }
     clock
 }
@@ -242,7 +278,13 @@ async fn database_time(settings: &DatabaseSettings) -> Result<Reading, StoreErro
 }
 
 /// The second pass.
-async fn publish(broker: &Broker, plan: Plan, survey: Survey, known: HashSet<String>, json: bool) -> (Published, Result<(), CommandError>) {
+async fn publish(
+    broker: &Broker,
+    plan: Plan,
+    survey: Survey,
+    known: HashSet<String>,
+    json: bool,
+) -> (Published, Result<(), CommandError>) {
     let stages: Vec<Stage> = Stage::ALL.into_iter().filter(|stage| survey.has(*stage)).collect();
     let (stop, publisher) = match (interruption(), EventPublisher::open(broker).await) {
         (Ok(stop), Ok(publisher)) => (stop, publisher),

@@ -1,4 +1,5 @@
-//! `incident approve`, `pause`, `resume`, `throttle`, `retry`: orders that are done as soon as they are on record.
+//! `incident approve`, `pause`, `resume`, `throttle`, `retry`: orders that are done as soon as they are on
+//! record.
 
 use std::path::Path;
 
@@ -66,14 +67,26 @@ fn say_what_is_approved(incident: &Value) {
         let row = |row: &Value| format!("{} ({})", cell(&row[name]), states(row));
         rows.as_array().into_iter().flatten().map(row).collect::<Vec<_>>().join("; ")
     };
-    let (targets, received) = (count(incident["targets"].as_u64().unwrap_or(0), "target"), &incident["targets_received"]);
-    say(printable(&format!("approving incident {}: {targets}, {received} received", cell(&incident["incident"]))));
-    say(printable(&format!("opened by {} at {}, reason {}", openers(incident), utc(&incident["opened_at"]), cell(&incident["reason"]))));
+    let (targets, received) =
+        (count(incident["targets"].as_u64().unwrap_or(0), "target"), &incident["targets_received"]);
+    say(printable(&format!(
+        "approving incident {}: {targets}, {received} received",
+        cell(&incident["incident"])
+    )));
+    say(printable(&format!(
+        "opened by {} at {}, reason {}",
+        openers(incident),
+        utc(&incident["opened_at"]),
+        cell(&incident["reason"])
+    )));
     say(printable(&format!("kinds: {}", list(&incident["kinds"], "kind"))));
     let asks: Vec<_> = incident["asks"].as_array().into_iter().flatten().map(cell).collect();
     if !asks.is_empty() {
         let asking = count(incident["asking"].as_u64().unwrap_or(0), "target");
-        say(printable(&format!("asking for approval: {asking} of kind {}, announced ones included", asks.join(" or "))));
+        say(printable(&format!(
+            "asking for approval: {asking} of kind {}, announced ones included",
+            asks.join(" or ")
+        )));
     }
     say(printable(&format!("providers: {}", list(&incident["providers"], "provider"))));
 }
@@ -90,21 +103,32 @@ pub(super) async fn throttle(store: &Store, args: &Throttle) -> Result<(), Comma
     carry_out(store, &args.order, &Order::Throttle(args.limit.rate), None).await
 }
 
-async fn carry_out(store: &Store, args: &Args, order: &Order, incident: Option<&Value>) -> Result<(), CommandError> {
+async fn carry_out(
+    store: &Store,
+    args: &Args,
+    order: &Order,
+    incident: Option<&Value>,
+) -> Result<(), CommandError> {
     let name = &args.incident.name;
     let steered = store.steer(&args.operator.name(), name, order).await;
     store.close().await;
     let is_changed = judge(name, order, steered.map_err(CommandError::failed)?, incident)?;
     let (state, result) = match order {
         Order::Pause => ("paused", "paused".to_owned()),
-        Order::Throttle(Some(rate)) => ("throttled", format!("throttled to {rate} targets a second over all workers")),
+        Order::Throttle(Some(rate)) => {
+            ("throttled", format!("throttled to {rate} targets a second over all workers"))
+        }
         Order::Throttle(None) => ("unthrottled", "not throttled".to_owned()),
         _ => ("running", "running".to_owned()),
     };
     if args.json {
-        say_json(&json!({ "incident": name, "result": state, "changed": is_changed, "effective_within_s": EFFECTIVE_WITHIN_S }));
+        say_json(
+            &json!({ "incident": name, "result": state, "changed": is_changed, "effective_within_s": EFFECTIVE_WITHIN_S }),
+        );
     } else if is_changed {
-        say(printable(&format!("incident {name}: {result}; effective within {EFFECTIVE_WITHIN_S} s, on all workers")));
+        say(printable(&format!(
+            "incident {name}: {result}; effective within {EFFECTIVE_WITHIN_S} s, on all workers"
+        )));
     } else {
         say(printable(&format!("incident {name}: {result} already; nothing was changed")));
     }
@@ -112,20 +136,30 @@ async fn carry_out(store: &Store, args: &Args, order: &Order, incident: Option<&
 }
 
 /// Whether something was changed, or the sentence that refuses the order.
-pub(super) fn judge(name: &str, order: &Order, steered: Steered, incident: Option<&Value>) -> Result<bool, CommandError> {
+pub(super) fn judge(
+    name: &str,
+    order: &Order,
+    steered: Steered,
+    incident: Option<&Value>,
+) -> Result<bool, CommandError> {
     let refusal = match steered {
         Steered::Changed => return Ok(true),
         Steered::AsBefore => return Ok(false),
         Steered::Unknown => return Err(unknown(name)),
         Steered::Unfit { state } => misfit(order, &state),
         Steered::SamePerson => {
-            format!("a second person must approve: {} ordered some of it", incident.map(contributors).unwrap_or_default())
+            format!(
+                "a second person must approve: {} ordered some of it",
+                incident.map(contributors).unwrap_or_default()
+            )
         }
         Steered::UnmappedRole { role } => format!(
-            "a second person must approve, and the database role {role} is nobody's: list it in people.<person>.database_roles, {TELL}"
+            "a second person must approve, and the database role {role} is nobody's: list it in \
+                people.<person>.database_roles, {TELL}"
         ),
         Steered::UnmappedUser { users } => format!(
-            "a second person must approve, and whose broker user {} is cannot be told: list it in people.<person>.broker_users (a service, too), {TELL}",
+            "a second person must approve, and whose broker user {} is cannot be told: list it in \
+                people.<person>.broker_users (a service, too), {TELL}",
             users.join(", ")
         ),
         Steered::Grown => grown(name, order, incident),
@@ -150,8 +184,12 @@ fn misfit(order: &Order, state: &str) -> String {
     let verb = order.action();
     match (order, state) {
         (Order::Resume, "awaiting_approval") => "it awaits approval: approve it instead".to_owned(),
-        (Order::Pause, "awaiting_approval") => "it awaits approval: nothing of it runs that could be paused".to_owned(),
-        (Order::Approve(_), "paused") => "it is paused, and approved as far as it must be: resume it instead".to_owned(),
+        (Order::Pause, "awaiting_approval") => {
+            "it awaits approval: nothing of it runs that could be paused".to_owned()
+        }
+        (Order::Approve(_), "paused") => {
+            "it is paused, and approved as far as it must be: resume it instead".to_owned()
+        }
         (Order::Approve(_), "running") => "it is running: nothing of it waits for approval".to_owned(),
         (_, state) => format!("it is {state}: nothing is left to {verb}"),
     }
@@ -165,9 +203,9 @@ pub(in crate::cli) async fn retryable(store: &Store, name: &str) -> Result<Strin
     let incident = store.incident(name).await.map_err(CommandError::failed)?.ok_or_else(|| unknown(name))?;
     let state = cell(&incident["state"]);
     match state.as_str() {
-        "finished" | "cancelled" => {
-            Err(CommandError::failed(printable(&format!("incident {name}: it is {state}: nothing is left to retry"))))
-        }
+        "finished" | "cancelled" => Err(CommandError::failed(printable(&format!(
+            "incident {name}: it is {state}: nothing is left to retry"
+        )))),
         _ => Ok(state),
     }
 }
@@ -181,7 +219,9 @@ pub(super) async fn retry(path: Option<&Path>, args: &Args) -> Result<(), Comman
     store.close().await;
     let due = due.map_err(CommandError::failed)?;
     if args.json {
-        say_json(&json!({ "incident": name, "due": due, "state": state, "effective_within_s": EFFECTIVE_WITHIN_S }));
+        say_json(
+            &json!({ "incident": name, "due": due, "state": state, "effective_within_s": EFFECTIVE_WITHIN_S }),
+        );
         return Ok(());
     }
     let when = match state.as_str() {

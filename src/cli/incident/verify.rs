@@ -1,4 +1,5 @@
-//! `incident verify`: whether a file is exactly what `incident export` wrote, and who signed it. Needs neither database nor broker.
+//! `incident verify`: whether a file is exactly what `incident export` wrote, and who signed it. Needs
+//! neither database nor broker.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -16,7 +17,8 @@ use crate::evidence::{self, Manifest, PublicKey, Verified};
 pub(in crate::cli) struct Args {
     /// What `incident export` wrote
     file: PathBuf,
-    /// A key to trust, instead of the configured ones: the public key as `keygen --signing` printed it; may be given several times
+    /// A key to trust, instead of the configured ones: the public key as `keygen --signing` printed it; may
+    /// be given several times
     #[arg(long, value_name = "KEY", value_parser = public_key)]
     public_key: Vec<PublicKey>,
     /// Accept a file that is intact, whoever signed it: compare the fingerprint yourself
@@ -50,18 +52,29 @@ struct Said<'a> {
 }
 
 fn public_key(text: &str) -> Result<PublicKey, &'static str> {
-    PublicKey::parse(text).ok_or("not an Ed25519 public key as `keygen --signing` prints it: base64 that begins with MCowBQYDK2VwAyEA")
+    PublicKey::parse(text).ok_or(
+        "not an Ed25519 public key as `keygen --signing` prints it: base64 that begins with MCowBQYDK2VwAyEA",
+    )
 }
 
 pub(super) fn run(path: Option<&Path>, args: &Args) -> Result<(), CommandError> {
-    let trusted =
-        if args.public_key.is_empty() { VerifySettings::load(path, &Environment::of_process())?.trusted } else { args.public_key.clone() };
+    let trusted = if args.public_key.is_empty() {
+        VerifySettings::load(path, &Environment::of_process())?.trusted
+    } else {
+        args.public_key.clone()
+    };
     let name = args.file.display();
     let file = File::open(&args.file).map_err(|e| CommandError::failed(format!("open {name}: {e}")))?;
-    let verified = evidence::verify(file, &trusted).map_err(|e| CommandError::failed(format!("read {name}: {e}")))?;
+    let verified =
+        evidence::verify(file, &trusted).map_err(|e| CommandError::failed(format!("read {name}: {e}")))?;
     if args.json {
         let manifest = verified.manifest.as_ref().map(Said::new);
-        say_json(&Report { intact: verified.findings.is_empty(), signer_known: verified.is_known, manifest, findings: &verified.findings });
+        say_json(&Report {
+            intact: verified.findings.is_empty(),
+            signer_known: verified.is_known,
+            manifest,
+            findings: &verified.findings,
+        });
     } else {
         say_sentences(&verified);
     }
@@ -88,19 +101,26 @@ fn say_sentences(verified: &Verified) {
     say(format_args!("lines: {}", manifest.members.iter().map(rows).collect::<Vec<_>>().join(", ")));
     let known = if verified.is_known { "known" } else { "NOT KNOWN" };
     // The fingerprint is that of the key that verified: a false one is a finding.
-    say(printable(&format!("signer: {known}, key {}, fingerprint {}", manifest.signer.key_id, manifest.signer.fingerprint)));
+    say(printable(&format!(
+        "signer: {known}, key {}, fingerprint {}",
+        manifest.signer.key_id, manifest.signer.fingerprint
+    )));
 }
 
 fn verdict(verified: &Verified, args: &Args, trusts_nobody: bool) -> Result<(), CommandError> {
     let name = args.file.display();
     if !verified.findings.is_empty() {
-        return Err(CommandError::failed(format!("{name} is not what was exported: {}", count(verified.findings.len() as u64, "finding"))));
+        return Err(CommandError::failed(format!(
+            "{name} is not what was exported: {}",
+            count(verified.findings.len() as u64, "finding")
+        )));
     }
     if verified.is_known || args.any_signer {
         return Ok(());
     }
     let whom = if trusts_nobody { "no key to trust was given" } else { "no trusted key signed it" };
-    let remedy = "a forger can sign, too, with a key of their own: compare the fingerprint with the one that was published before, and give the key as \
+    let remedy = "a forger can sign, too, with a key of their own: compare the fingerprint with the one that \
+        was published before, and give the key as \
                   --public-key, or accept any with --any-signer";
     Err(CommandError::failed(format!("{name} is intact, but its signer is not known: {whom}; {remedy}")))
 }

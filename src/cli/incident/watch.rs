@@ -71,8 +71,14 @@ struct Risk {
     found: Option<(Instant, Value)>,
 }
 
-/// The incident with its `residual_risk`, which is fresh where the incident has ended. A terminal does not wait for that.
-async fn look(store: &Store, name: &str, risk: &mut Risk, screen: &Screen) -> Result<Option<Value>, StoreError> {
+/// The incident with its `residual_risk`, which is fresh where the incident has ended. A terminal does not
+/// wait for that.
+async fn look(
+    store: &Store,
+    name: &str,
+    risk: &mut Risk,
+    screen: &Screen,
+) -> Result<Option<Value>, StoreError> {
     let Some(mut incident) = store.incident(name).await? else { return Ok(None) };
     if let Some(members) = incident.as_object_mut() {
         members.remove("operations");
@@ -138,7 +144,8 @@ impl Screen {
 /// All of it in one line.
 fn line(incident: &Value) -> String {
     let (received, denied) = (&incident["targets_received"], &incident["denied"]);
-    let mut parts = vec![format!("{}: denied {denied} of {received}", head(incident)), states(incident), pace(incident)];
+    let mut parts =
+        vec![format!("{}: denied {denied} of {received}", head(incident)), states(incident), pace(incident)];
     parts.extend(residual_risk(&incident["residual_risk"]));
     parts.join("; ")
 }
@@ -162,21 +169,25 @@ impl Bars {
         // Drawn once there is something to show.
         let all = MultiProgress::with_draw_target(ProgressDrawTarget::hidden());
         let add = |template: &str| {
-            let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+            let style =
+                ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
             all.add(ProgressBar::new(0).with_style(style))
         };
         let (text, bar) = ("{msg}", "{prefix:8} {wide_bar} {human_pos} of {human_len} {percent:>3} %");
-        let (head, denied, finished) = (add(text), add(bar).with_prefix("denied"), add(bar).with_prefix("finished"));
+        let (head, denied, finished) =
+            (add(text), add(bar).with_prefix("denied"), add(bar).with_prefix("finished"));
         let (pace, risk) = (add(text), add(text));
         Self { all, head, denied, finished, pace, risk }
     }
 
     fn show(&self, incident: &Value) {
         let number = |member: &str| incident[member].as_u64().unwrap_or(0);
-        let call = call_for_action(incident).map(|call| format!("\n>>> {}", printable(&call))).unwrap_or_default();
+        let call =
+            call_for_action(incident).map(|call| format!("\n>>> {}", printable(&call))).unwrap_or_default();
         self.head.set_message(format!("{}{call}", printable(&head(incident))));
         let (received, open) = (number("targets_received"), number("pending") + number("parked"));
-        for (bar, done) in [(&self.denied, number("denied")), (&self.finished, received.saturating_sub(open))] {
+        for (bar, done) in [(&self.denied, number("denied")), (&self.finished, received.saturating_sub(open))]
+        {
             bar.set_length(number("targets").max(received));
             bar.set_position(done);
         }

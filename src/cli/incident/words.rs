@@ -12,12 +12,13 @@ use crate::cli::output::{cell, command, count};
 /// So many names are told, then only how many more there are.
 const NAMES: usize = 5;
 
-/// What an incident waits for that only a person can do, with the command to type. Rows of `audit.incidents` are enough; where `targets` is there too, the
-/// command approves so many and no more.
+/// What an incident waits for that only a person can do, with the command to type. Rows of `audit.incidents`
+/// are enough; where `targets` is there too, the command approves so many and no more.
 pub(in crate::cli) fn call_for_action(incident: &Value) -> Option<String> {
     let name = cell(&incident["incident"]);
     let command = |verb, options: &str| command(&format!("incident {verb}"), options, &name);
-    let so_many = incident["targets"].as_u64().map(|targets| format!("--targets {targets}")).unwrap_or_default();
+    let so_many =
+        incident["targets"].as_u64().map(|targets| format!("--targets {targets}")).unwrap_or_default();
     let number = |member: &str| incident[member].as_u64().unwrap_or(0);
     match incident["state"].as_str()? {
         "awaiting_approval" => {
@@ -31,7 +32,9 @@ pub(in crate::cli) fn call_for_action(incident: &Value) -> Option<String> {
             Some(format!("{waits} {since}: {}", command("approve", &so_many)))
         }
         "paused" => Some(format!("paused, {}: {}", wait(number("pending")), command("resume", ""))),
-        "running" if number("parked") > 0 => Some(format!("{} parked: {}", count(number("parked"), "target"), command("retry", ""))),
+        "running" if number("parked") > 0 => {
+            Some(format!("{} parked: {}", count(number("parked"), "target"), command("retry", "")))
+        }
         _ => None,
     }
 }
@@ -45,7 +48,10 @@ pub(super) fn residual_risk(risk: &Value) -> Vec<String> {
     let number = |member: &str| risk[member].as_u64().unwrap_or(0);
     let mut open = Vec::new();
     if number("undenied") > 0 {
-        open.push(format!("{} neither denied nor expired: verifiers accept them", count(number("undenied"), "target")));
+        open.push(format!(
+            "{} neither denied nor expired: verifiers accept them",
+            count(number("undenied"), "target")
+        ));
     }
     let behind: Vec<_> = risk["verifiers_behind"].as_array().into_iter().flatten().map(cell).collect();
     if !behind.is_empty() {
@@ -59,8 +65,12 @@ pub(super) fn residual_risk(risk: &Value) -> Vec<String> {
     if number("not_revoked") > 0 {
         let (until, targets) = (utc(&risk["not_revoked_until"]), count(number("not_revoked"), "target"));
         let states = risk["not_revoked_by_state"].as_object().into_iter().flatten();
-        let states = states.map(|(state, targets)| format!("{targets} {state}")).collect::<Vec<_>>().join(", ");
-        open.push(format!("until {until} {targets} that the provider has not confirmed are kept out only by verifiers: {states}"));
+        let states =
+            states.map(|(state, targets)| format!("{targets} {state}")).collect::<Vec<_>>().join(", ");
+        open.push(format!(
+            "until {until} {targets} that the provider has not confirmed are kept out only by \
+            verifiers: {states}"
+        ));
     }
     open
 }
@@ -69,17 +79,23 @@ pub(super) fn residual_risk(risk: &Value) -> Vec<String> {
 pub(super) fn pace(incident: &Value) -> String {
     let rate = incident["rate_per_s"].as_f64().map_or_else(|| "-".to_owned(), |rate| format!("{rate:.1}/s"));
     let eta = incident["eta_seconds"].as_f64().filter(|seconds| (0.0..1e9).contains(seconds));
-    let eta =
-        eta.map_or_else(|| "-".to_owned(), |seconds| humantime::format_duration(Duration::from_secs(seconds.ceil() as u64)).to_string());
-    let throttle = incident["throttle_per_s"].as_u64().map_or_else(|| "off".to_owned(), |rate| format!("{rate}/s"));
+    let eta = eta.map_or_else(
+        || "-".to_owned(),
+        |seconds| humantime::format_duration(Duration::from_secs(seconds.ceil() as u64)).to_string(),
+    );
+    let throttle =
+        incident["throttle_per_s"].as_u64().map_or_else(|| "off".to_owned(), |rate| format!("{rate}/s"));
     format!("rate {rate}, left {eta}, throttle {throttle}")
 }
 
 /// The counts of an incident, a provider or a kind that are not 0.
 pub(super) fn states(counts: &Value) -> String {
     let states = ["pending", "revoked", "unsupported", "expired", "parked", "cancelled"];
-    let some: Vec<_> =
-        states.into_iter().filter(|state| counts[*state].as_u64() > Some(0)).map(|state| format!("{} {state}", counts[state])).collect();
+    let some: Vec<_> = states
+        .into_iter()
+        .filter(|state| counts[*state].as_u64() > Some(0))
+        .map(|state| format!("{} {state}", counts[state]))
+        .collect();
     if some.is_empty() { "none".to_owned() } else { some.join(", ") }
 }
 
@@ -122,11 +138,15 @@ mod tests {
         let wanted = r"200000 targets wait for a second person's approval since 12 min: revocation-worker incident approve 'it'\''s late'";
         assert_eq!(call.as_deref(), Some(wanted));
         let tripped = json!({ "incident": "x", "state": "awaiting_approval", "targets_received": 1, "approved_by": "bob", "waits_s": 740 });
-        let wanted = "1 target waits for a second person's approval again: it has grown beyond what bob approved: revocation-worker incident approve x";
+        let wanted = "1 target waits for a second person's approval again: it has grown beyond what bob \
+            approved: revocation-worker incident approve x";
         assert_eq!(call_for_action(&tripped).as_deref(), Some(wanted));
         assert_eq!(call_for_action(&json!({ "incident": "x", "state": "running", "parked": 0 })), None);
         let counted = json!({ "incident": "-x", "state": "awaiting_approval", "targets": 3 });
-        assert!(call_for_action(&counted).is_some_and(|call| call.ends_with(": revocation-worker incident approve --targets 3 -- -x")));
+        assert!(
+            call_for_action(&counted)
+                .is_some_and(|call| call.ends_with(": revocation-worker incident approve --targets 3 -- -x"))
+        );
     }
 
     #[test]

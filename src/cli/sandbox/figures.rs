@@ -24,9 +24,12 @@ impl Left {
     }
 
     pub(super) async fn count(observer: &Observer<'_>, users: &[Login]) -> Result<Self, SandboxError> {
-        let all = stream::iter(users).map(async |user| Self::of(observer, user).await).buffer_unordered(AT_ONCE);
-        all.try_fold(Self::default(), async |sum, one| Ok(Self { accepted: sum.accepted + one.accepted, active: sum.active + one.active }))
-            .await
+        let all =
+            stream::iter(users).map(async |user| Self::of(observer, user).await).buffer_unordered(AT_ONCE);
+        all.try_fold(Self::default(), async |sum, one| {
+            Ok(Self { accepted: sum.accepted + one.accepted, active: sum.active + one.active })
+        })
+        .await
     }
 }
 
@@ -109,7 +112,11 @@ impl Figures {
     /// Complete, with what the last look found.
     pub(super) fn with_end(mut self, left: Left, bystander: Left) -> Self {
         let over = |time: fn(&User) -> Option<f64>| Step::of(self.timelines.iter().map(time));
-        let steps = [over(|user| user.service_refuses_ms), over(|user| user.provider_inactive_ms), over(|user| user.on_record_ms)];
+        let steps = [
+            over(|user| user.service_refuses_ms),
+            over(|user| user.provider_inactive_ms),
+            over(|user| user.on_record_ms),
+        ];
         [self.service_refuses, self.provider_inactive, self.on_record] = steps;
         Self { left, bystander, ..self }
     }
@@ -117,11 +124,15 @@ impl Figures {
     /// The sentence about what is wrong, if anything is.
     pub(super) fn verdict(&self) -> Result<(), String> {
         let Self { left: Left { accepted, active }, unrecorded, bystander, .. } = self;
-        let living = format!("tokens outlived their logout: the service accepts {accepted}, the provider calls {active} active");
+        let living = format!(
+            "tokens outlived their logout: the service accepts {accepted}, the provider calls {active} active"
+        );
         match (accepted + active, unrecorded, (bystander.accepted, bystander.active)) {
             (0, 0, (1, 2)) => Ok(()),
             (0, 0, _) => Err("the bystander, who never logged out, lost a token".to_owned()),
-            (0, _, _) => Err(format!("{unrecorded} logouts are not in audit.revocations as revoked and confirmed")),
+            (0, _, _) => {
+                Err(format!("{unrecorded} logouts are not in audit.revocations as revoked and confirmed"))
+            }
             _ => Err(living),
         }
     }

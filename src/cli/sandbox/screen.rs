@@ -43,15 +43,20 @@ impl Screen {
 
     pub(super) fn issued(&self, users: &[Login], good: &Left) {
         let (logins, Left { accepted, active }) = (users.len(), good);
-        self.say(format_args!("\nLogged in: {} and a bystander, with an access and a refresh token each", count(logins, "user")));
+        self.say(format_args!(
+            "\nLogged in: {} and a bystander, with an access and a refresh token each",
+            count(logins, "user")
+        ));
         let all = 2 * logins;
         self.say(format_args!(
-            "  the service accepts {accepted} of {logins} access tokens, the provider calls {active} of {all} tokens active"
+            "  the service accepts {accepted} of {logins} access tokens, the provider calls {active} of \
+                {all} tokens active"
         ));
     }
 
     pub(super) fn timeline_head(&self, at_once: usize) {
-        let manner = if at_once == 1 { "one after another".to_owned() } else { format!("{at_once} at a time") };
+        let manner =
+            if at_once == 1 { "one after another".to_owned() } else { format!("{at_once} at a time") };
         self.say(format_args!("\nThey log out, {manner}; milliseconds after the event was published:\n"));
         self.say("  user        tokens (SHA-256)     service    provider says   audit: revoked");
         self.say("              access    refresh    refuses    inactive        and confirmed");
@@ -62,9 +67,13 @@ impl Screen {
         if before < SHOWN {
             let (access, refresh) = (short(&user.tokens.access), short(&user.tokens.refresh));
             let Timeline { refused, inactive, recorded, .. } = timeline;
-            let [refused, inactive, recorded] = [refused, inactive, recorded].map(|time| time.map(|time| time.as_secs_f64() * 1000.0));
+            let [refused, inactive, recorded] =
+                [refused, inactive, recorded].map(|time| time.map(|time| time.as_secs_f64() * 1000.0));
             let [refused, inactive, recorded] = [refused, inactive, recorded].map(plus);
-            self.say(format_args!("  {:<10}  {access}  {refresh}  {refused:>8}   {inactive:>13}   {recorded:>14}", user.sub));
+            self.say(format_args!(
+                "  {:<10}  {access}  {refresh}  {refused:>8}   {inactive:>13}   {recorded:>14}",
+                user.sub
+            ));
         } else if before == SHOWN {
             self.say("  … and so on");
         }
@@ -93,12 +102,19 @@ impl Screen {
     /// How to go on from here. With `--keep`, the bystander's tokens are left in files to try things with.
     pub(super) fn look_around(&self, parts: &Parts, bystander: &Login) -> Result<(), SandboxError> {
         if !self.keep {
-            self.say("\nEverything is being removed. To look around, run it with --keep: it then stays until Ctrl-C, and the");
-            self.say("psql line, RabbitMQ and /metrics addresses and a logout to publish yourself are printed here.");
+            self.say(
+                "\nEverything is being removed. To look around, run it with --keep: it then stays until \
+                Ctrl-C, and the",
+            );
+            self.say(
+                "psql line, RabbitMQ and /metrics addresses and a logout to publish yourself are \
+                printed here.",
+            );
             return Ok(());
         }
         let access = bystander.tokens.access.expose();
-        let header = parts.worker.leave_file("bystander.header", &format!("Authorization: Bearer {access}\n"))?;
+        let header =
+            parts.worker.leave_file("bystander.header", &format!("Authorization: Bearer {access}\n"))?;
         let logout = parts.worker.leave_file("bystander.ndjson", &format!("{}\n", event(bystander)))?;
         self.say("\nLook around:");
         for (what, how) in ways(parts, &header, &logout) {
@@ -111,9 +127,12 @@ impl Screen {
 
 /// What there is to look at, and the command or address for it.
 fn ways(parts: &Parts, header: &Path, logout: &Path) -> [(&'static str, String); 8] {
-    let program = std::env::current_exe().map(|path| path.display().to_string()).unwrap_or_else(|_| "revocation-worker".into());
+    let program = std::env::current_exe()
+        .map(|path| path.display().to_string())
+        .unwrap_or_else(|_| "revocation-worker".into());
     let (amqp_url, database_url, service) = (parts.rabbitmq.url(), parts.postgres.url(), parts.service.url());
-    let (log, http, header, logout) = (parts.worker.log(), parts.worker.http_url(), header.display(), logout.display());
+    let (log, http, header, logout) =
+        (parts.worker.log(), parts.worker.http_url(), header.display(), logout.display());
     let audit = "select sub, token_type_hint, state, proof, attempts from audit.revocations order by 1, 2";
     [
         ("the audit", format!("psql '{database_url}' -c \\\n      '{audit}'")),
@@ -127,7 +146,10 @@ fn ways(parts: &Parts, header: &Path, logout: &Path) -> [(&'static str, String);
         ),
         (
             "order a mass revocation: everybody's tokens of a client",
-            format!("AMQP_URL={amqp_url} \\\n      {program} incident open demo --reason secret_leaked --client other-app --actor alice"),
+            format!(
+                "AMQP_URL={amqp_url} \\\n      {program} incident open demo --reason secret_leaked --client \
+                    other-app --actor alice"
+            ),
         ),
         (
             "approve it as bob, whose database role it is; then: incident watch demo",
@@ -137,11 +159,20 @@ fn ways(parts: &Parts, header: &Path, logout: &Path) -> [(&'static str, String);
 }
 
 fn ending(figures: &Figures) {
-    let Figures { users, tokens, attempts, unrecorded, left: Left { accepted, active }, bystander, .. } = figures;
+    let Figures { users, tokens, attempts, unrecorded, left: Left { accepted, active }, bystander, .. } =
+        figures;
     let attempts = count(*attempts, "call");
-    say(format_args!("  {}, {} and {attempts} to the provider", count(*users, "user"), count(*tokens, "token")));
-    say(format_args!("  left: {accepted} accepted by the service, {active} active at the provider, {unrecorded} not on record"));
-    let kept = if (bystander.accepted, bystander.active) == (1, 2) { "keeps both tokens" } else { "LOST A TOKEN" };
+    say(format_args!(
+        "  {}, {} and {attempts} to the provider",
+        count(*users, "user"),
+        count(*tokens, "token")
+    ));
+    say(format_args!(
+        "  left: {accepted} accepted by the service, {active} active at the provider, {unrecorded} not on \
+            record"
+    ));
+    let kept =
+        if (bystander.accepted, bystander.active) == (1, 2) { "keeps both tokens" } else { "LOST A TOKEN" };
     say(format_args!("  the bystander, who did not log out, {kept}"));
 }
 

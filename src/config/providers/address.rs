@@ -4,8 +4,10 @@ use url::{Host, Url};
 
 /// Whether `address` is https, or http to loopback or by leave, and holds no credentials.
 pub(super) fn check(address: &str, allows_http: bool) -> Result<(), &'static str> {
-    let url = Url::parse(address).map_err(|_| "not a valid address; give one such as https://id.example.com/oauth2/revoke")?;
-    let host = url.host().ok_or("has no host; give an address such as https://id.example.com/oauth2/revoke")?;
+    let url = Url::parse(address)
+        .map_err(|_| "not a valid address; give one such as https://id.example.com/oauth2/revoke")?;
+    let host =
+        url.host().ok_or("has no host; give an address such as https://id.example.com/oauth2/revoke")?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err("must not hold a user name or password; use client_id and client_secret");
     }
@@ -15,7 +17,10 @@ pub(super) fn check(address: &str, allows_http: bool) -> Result<(), &'static str
     match url.scheme() {
         "https" => Ok(()),
         "http" if allows_http || is_loopback(&host) => Ok(()),
-        "http" => Err("must start with https://, as tokens and secrets are sent there; set allow_http = true only for a trusted network"),
+        "http" => Err(
+            "must start with https://, as tokens and secrets are sent there; set allow_http = true only for \
+                a trusted network",
+        ),
         _ => Err("must start with https://"),
     }
 }

@@ -1,4 +1,5 @@
-//! What a provider's tokens call user and client beside the standard claims: settings, and presets where the product is known.
+//! What a provider's tokens call user and client beside the standard claims: settings, and presets where the
+//! product is known.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,10 +17,13 @@ const MAX_NAMES: usize = 8;
 const MAX_NAME_BYTES: usize = 200;
 /// Most different names of all providers together: a verifier knows no more.
 const MAX_NAMES_OF_ALL: usize = 32;
-/// Claims with a meaning of their own (RFC 7519 section 4.1, RFC 9068 section 2.2, OpenID Connect): they are read anyway, or name many users at once.
-const STANDARD: [&str; 11] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "client_id", "azp", "scope"];
+/// Claims with a meaning of their own (RFC 7519 section 4.1, RFC 9068 section 2.2, OpenID Connect): they are
+/// read anyway, or name many users at once.
+const STANDARD: [&str; 11] =
+    ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "client_id", "azp", "scope"];
 
-/// Entra's issuers: the worldwide cloud, those of the United States and of China, the issuers of version 1 tokens, and customers' tenants.
+/// Entra's issuers: the worldwide cloud, those of the United States and of China, the issuers of version 1
+/// tokens, and customers' tenants.
 const ENTRA: Hosts = Hosts {
     names: &[
         "login.microsoftonline.com",
@@ -33,7 +37,10 @@ const ENTRA: Hosts = Hosts {
 };
 
 /// Okta's own domains; an organisation may have another, which only kind `okta` tells.
-const OKTA: Hosts = Hosts { names: &[], domains: &[".okta.com", ".oktapreview.com", ".okta-emea.com", ".okta-gov.com", ".okta.mil"] };
+const OKTA: Hosts = Hosts {
+    names: &[],
+    domains: &[".okta.com", ".oktapreview.com", ".okta-emea.com", ".okta-gov.com", ".okta.mil"],
+};
 
 /// Where a product's issuers are.
 struct Hosts {
@@ -52,10 +59,11 @@ impl Hosts {
 /// A product that has names of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Product {
-    /// <https://developer.okta.com/docs/api/openapi/okta-oauth/guides/overview/>: `sub` is the login, `uid` the user's id, `cid` the client.
+    /// <https://developer.okta.com/docs/api/openapi/okta-oauth/guides/overview/>: `sub` is the login, `uid`
+    /// the user's id, `cid` the client.
     Okta,
-    /// <https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference>: `sub` differs between applications, `oid` does not;
-    /// version 1 tokens name the client in `appid`.
+    /// <https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference>: `sub` differs
+    /// between applications, `oid` does not; version 1 tokens name the client in `appid`.
     Entra,
 }
 
@@ -67,7 +75,8 @@ fn preset(product: Product) -> (&'static [&'static str], &'static [&'static str]
     }
 }
 
-/// The product that the settings speak of, by the issuer whatever the kind: its tokens may be revoked by plain RFC 7009, too.
+/// The product that the settings speak of, by the issuer whatever the kind: its tokens may be revoked by
+/// plain RFC 7009, too.
 fn product(kind: Option<&KindConfig>, issuer: Option<&str>) -> Option<Product> {
     match issuer {
         Some(issuer) if ENTRA.issue(issuer) => Some(Product::Entra),
@@ -76,7 +85,8 @@ fn product(kind: Option<&KindConfig>, issuer: Option<&str>) -> Option<Product> {
     }
 }
 
-/// An Entra tenant's issuer of the other version of tokens. An application gets version 1 unless it asks for 2, and discovery names the issuer of 2.
+/// An Entra tenant's issuer of the other version of tokens. An application gets version 1 unless it asks for
+/// 2, and discovery names the issuer of 2.
 fn twin(issuer: &str) -> Option<String> {
     let url = Url::parse(issuer).ok()?;
     let tenant = url.path_segments()?.next().filter(|tenant| !tenant.is_empty())?;
@@ -96,7 +106,8 @@ pub fn is_entra(issuer: &str) -> bool {
     ENTRA.issue(issuer)
 }
 
-/// <https://developer.okta.com/docs/concepts/auth-servers/>: a custom server's issuer has its id, the organisation's own is the bare address.
+/// <https://developer.okta.com/docs/concepts/auth-servers/>: a custom server's issuer has its id, the
+/// organisation's own is the bare address.
 fn okta_issuer(config: &OktaConfig) -> String {
     match &config.authorization_server_id {
         Some(id) => format!("{}/oauth2/{id}", config.base_url),
@@ -113,7 +124,8 @@ pub(super) fn check_sum(providers: &BTreeMap<Arc<str>, ProviderConfig>, findings
         .collect();
     if names.len() > MAX_NAMES_OF_ALL {
         let why = format!(
-            "subject_claims and client_claims of all providers list {} different names; verifiers take {MAX_NAMES_OF_ALL}: remove some",
+            "subject_claims and client_claims of all providers list {} different names; verifiers take \
+                {MAX_NAMES_OF_ALL}: remove some",
             names.len()
         );
         findings.refuse("providers", why);
@@ -138,12 +150,21 @@ impl Reader<'_> {
 
     fn names(&mut self, key: &str, given: Option<Words>, preset: &[&str]) -> Vec<String> {
         let Some(Words(names)) = given else { return preset.iter().map(|name| (*name).to_owned()).collect() };
-        if names.len() > MAX_NAMES || names.iter().any(|name| !(1..=MAX_NAME_BYTES).contains(&name.len()) || name.contains('\0')) {
-            self.refuse(key, &format!("must list at most {MAX_NAMES} names of claims, each of 1 to {MAX_NAME_BYTES} bytes"));
+        if names.len() > MAX_NAMES
+            || names.iter().any(|name| !(1..=MAX_NAME_BYTES).contains(&name.len()) || name.contains('\0'))
+        {
+            self.refuse(
+                key,
+                &format!(
+                    "must list at most {MAX_NAMES} names of claims, each of 1 to {MAX_NAME_BYTES} bytes"
+                ),
+            );
         }
         if let Some(standard) = names.iter().find(|name| STANDARD.contains(&name.as_str())) {
-            let why =
-                format!("{standard} is a standard claim with a meaning of its own; list only what the provider's tokens have beside those");
+            let why = format!(
+                "{standard} is a standard claim with a meaning of its own; list only what the provider's \
+                    tokens have beside those"
+            );
             self.refuse(key, &why);
         }
         names

@@ -7,9 +7,14 @@ use crate::config::raw::{RawKind, RawProvider};
 impl Reader<'_> {
     /// Refuses what another kind has: it would be without effect here.
     pub(super) fn refuse_foreign(&mut self, kind: RawKind) {
-        let foreign = owned(&self.raw).into_iter().filter(|(_, is_given, kinds)| *is_given && !kinds.contains(&kind));
+        let foreign =
+            owned(&self.raw).into_iter().filter(|(_, is_given, kinds)| *is_given && !kinds.contains(&kind));
         for (key, _, kinds) in foreign {
-            let why = format!("without effect for kind = \"{}\" (only for {}); remove it", kind.as_str(), list(kinds));
+            let why = format!(
+                "without effect for kind = \"{}\" (only for {}); remove it",
+                kind.as_str(),
+                list(kinds)
+            );
             self.refuse(key, &why);
         }
     }
@@ -35,15 +40,27 @@ fn owned(raw: &RawProvider) -> [Owned; 28] {
         ("protocol", raw.protocol.is_some(), &[Genauth]),
         ("management_host", raw.management_host.is_some(), &[Genauth]),
         ("access_key_id", raw.access_key_id.is_some(), &[Genauth]),
-        ("access_key_secret", raw.access_key_secret.is_some() || raw.access_key_secret_file.is_some(), &[Genauth]),
+        (
+            "access_key_secret",
+            raw.access_key_secret.is_some() || raw.access_key_secret_file.is_some(),
+            &[Genauth],
+        ),
         ("app_ids", raw.app_ids.is_some(), &[Genauth]),
         ("user_id_type", raw.user_id_type.is_some(), &[Genauth]),
         ("base_url", raw.base_url.is_some(), &[Baanx, Keycloak, Okta, Hydra]),
         ("client_key", raw.client_key.is_some() || raw.client_key_file.is_some(), &[Baanx]),
         ("us_env", raw.us_env.is_some(), &[Baanx]),
-        ("global_token_revocation_endpoint", raw.global_token_revocation_endpoint.is_some(), &[GlobalTokenRevocation]),
+        (
+            "global_token_revocation_endpoint",
+            raw.global_token_revocation_endpoint.is_some(),
+            &[GlobalTokenRevocation],
+        ),
         ("subject_format", raw.subject_format.is_some(), &[GlobalTokenRevocation]),
-        ("bearer_token", raw.bearer_token.is_some() || raw.bearer_token_file.is_some(), &[GlobalTokenRevocation]),
+        (
+            "bearer_token",
+            raw.bearer_token.is_some() || raw.bearer_token_file.is_some(),
+            &[GlobalTokenRevocation],
+        ),
         ("token_endpoint", raw.token_endpoint.is_some(), &[GlobalTokenRevocation]),
         ("scope", raw.scope.is_some(), &[GlobalTokenRevocation]),
         ("realm", raw.realm.is_some(), &[Keycloak]),

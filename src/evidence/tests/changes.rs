@@ -39,13 +39,22 @@ fn any_truncation_and_anything_appended() {
         assert_found(&sound[..length], &format!("what is left after {length} bytes"));
     }
     let whole = sound.len();
-    assert_eq!(findings(&sound[..whole - 1]), [format!("the file was cut off: it ends at byte {} instead of {whole}", whole - 1)]);
+    assert_eq!(
+        findings(&sound[..whole - 1]),
+        [format!("the file was cut off: it ends at byte {} instead of {whole}", whole - 1)]
+    );
     for tail in [&b"\n"[..], &[0], &[0; 512], &[0; 8704], b"second archive"] {
         let longer = [sound.as_slice(), tail].concat();
-        assert_eq!(findings(&longer), [format!("{} bytes were appended after the end of the archive", tail.len())]);
+        assert_eq!(
+            findings(&longer),
+            [format!("{} bytes were appended after the end of the archive", tail.len())]
+        );
     }
     assert_found(&[sound.as_slice(), &sound].concat(), "a second archive");
-    assert_eq!(findings(b""), ["no manifest.json is left: the file was cut off at byte 0, before the header of incident.json"]);
+    assert_eq!(
+        findings(b""),
+        ["no manifest.json is left: the file was cut off at byte 0, before the header of incident.json"]
+    );
     assert!(findings(&[b'x'; 2000])[0].contains("no archive of this kind"));
 }
 
@@ -71,7 +80,10 @@ fn rows_that_change_places() {
     }
     let found = findings(&bytes);
     assert_eq!(found.len(), 1, "{found:?}");
-    assert!(found[0].starts_with("revocations.ndjson: ") && found[0].ends_with("between line 1001 and line 2000"), "{found:?}");
+    assert!(
+        found[0].starts_with("revocations.ndjson: ") && found[0].ends_with("between line 1001 and line 2000"),
+        "{found:?}"
+    );
 }
 
 /// Without the bytes of one line.
@@ -86,7 +98,10 @@ fn a_row_that_was_cut_out() {
     let (bytes, length) = without_line(&archive(2500), 1234);
     let found = findings(&bytes);
     assert_eq!(found[0], format!("{length} bytes were removed before manifest.json"));
-    assert!(found[1].starts_with("revocations.ndjson: ") && found[1].ends_with("between line 1001 and line 2000"), "{found:?}");
+    assert!(
+        found[1].starts_with("revocations.ndjson: ") && found[1].ends_with("between line 1001 and line 2000"),
+        "{found:?}"
+    );
     assert!(found.len() <= 3, "what lies behind the gap is not reported: {found:?}");
 }
 
@@ -96,7 +111,10 @@ fn a_row_that_was_put_in() {
     let at = place(&sound, "{\"member\":1,\"line\":1234}");
     let found = findings(&[&sound[..at], b"{\"member\":1}\n", &sound[at..]].concat());
     assert_eq!(found[0], "13 bytes were added before manifest.json");
-    assert!(found[1].starts_with("revocations.ndjson: ") && found[1].ends_with("between line 1001 and line 2000"), "{found:?}");
+    assert!(
+        found[1].starts_with("revocations.ndjson: ") && found[1].ends_with("between line 1001 and line 2000"),
+        "{found:?}"
+    );
 }
 
 /// As a tool does it that knows tar: header and padding fit the shorter member.
@@ -120,7 +138,10 @@ fn a_row_that_was_cut_out_with_care() {
     .concat();
     let found = findings(&forged);
     assert_eq!(found.len(), 1, "{found:?}");
-    assert!(found[0].ends_with("between line 1001 and line 2000; lines found: 2499, lines exported: 2500"), "{found:?}");
+    assert!(
+        found[0].ends_with("between line 1001 and line 2000; lines found: 2499, lines exported: 2500"),
+        "{found:?}"
+    );
 }
 
 #[test]
@@ -141,7 +162,10 @@ fn a_signature_of_another_key() {
     let (ours, theirs) = (archive(3), archive_by(&key("B"), 3));
     let tail = place(&ours, "signature.json\0");
     let found = findings(&[&ours[..tail], &theirs[place(&theirs, "signature.json\0")..]].concat());
-    assert!(found[0].starts_with("signature.json: not the signature of key \"2026-11\" over manifest.json"), "{found:?}");
+    assert!(
+        found[0].starts_with("signature.json: not the signature of key \"2026-11\" over manifest.json"),
+        "{found:?}"
+    );
     // The same under the manifest's own key: only the signature is the other's.
     let signature = |bytes: &[u8]| bytes[place(bytes, "\"signature\": ")..][..100].to_vec();
     let mut bytes = ours.clone();
@@ -165,8 +189,14 @@ fn what_a_signature_cannot_make_good() {
         (|manifest| manifest.format = "other 2".to_owned(), "manifest.json: its format is \"other 2\""),
         (|manifest| manifest.members.swap(0, 1), "manifest.json: its members are not incident.json, "),
         (|manifest| drop(manifest.members.pop()), "manifest.json: its members are not "),
-        (|manifest| manifest.signer.fingerprint = Hash::of(&[]), "manifest.json: the signer's fingerprint is not that of the public key"),
-        (|manifest| manifest.members[1].checkpoints.clear(), "manifest.json: the hash chain of revocations.ndjson does not fit its lines"),
+        (
+            |manifest| manifest.signer.fingerprint = Hash::of(&[]),
+            "manifest.json: the signer's fingerprint is not that of the public key",
+        ),
+        (
+            |manifest| manifest.members[1].checkpoints.clear(),
+            "manifest.json: the hash chain of revocations.ndjson does not fit its lines",
+        ),
     ];
     for (change, sentence) in changes {
         let sound = archive(1000);

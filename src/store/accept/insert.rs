@@ -14,8 +14,13 @@ pub(super) struct Inserted {
     pub(super) leased: bool,
 }
 
-/// `IN … IS TRUE`: looked up in a hash; a join would compare every target with every event, since sessions do without hash joins (see `SESSION`).
-pub(super) async fn insert(connection: &mut PgConnection, worker: WorkerNo, columns: &Columns<'_>) -> Result<Vec<Inserted>, sqlx::Error> {
+/// `IN … IS TRUE`: looked up in a hash; a join would compare every target with every event, since sessions do
+/// without hash joins (see `SESSION`).
+pub(super) async fn insert(
+    connection: &mut PgConnection,
+    worker: WorkerNo,
+    columns: &Columns<'_>,
+) -> Result<Vec<Inserted>, sqlx::Error> {
     let Columns { events: e, targets: t } = columns;
     sqlx::query_as!(
         Inserted,

@@ -13,8 +13,8 @@ struct Found {
 }
 
 impl Store {
-    /// Those events that are on record with the same content: that of the same digest, or of the same bytes, whatever this worker's settings make of
-    /// them, or whichever release wrote them.
+    /// Those events that are on record with the same content: that of the same digest, or of the same bytes,
+    /// whatever this worker's settings make of them, or whichever release wrote them.
     pub(super) async fn known(&self, events: &[&NewEvent<'_>]) -> Result<Vec<(Uuid, Entered)>, StoreError> {
         let rows: Vec<_> = events.iter().map(|new| new.row).collect();
         let sources: Vec<_> = events.iter().map(|new| &*new.event.source).collect();

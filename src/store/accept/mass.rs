@@ -16,8 +16,9 @@ pub(super) struct Further {
     number: u32,
 }
 
-/// Events and their incidents, wholly or not at all; once more without those that a cancelled incident bars, or with another incident for what waits for
-/// its sender's rate, which is rare. Returns those that are barred, too.
+/// Events and their incidents, wholly or not at all; once more without those that a cancelled incident bars,
+/// or with another incident for what waits for its sender's rate, which is rare. Returns those that are
+/// barred, too.
 pub(super) async fn accept_mass(
     connection: &mut PgConnection,
     worker: WorkerNo,
@@ -25,11 +26,16 @@ pub(super) async fn accept_mass(
 ) -> Result<(Vec<Inserted>, Vec<Uuid>), sqlx::Error> {
     let mut cancelled: Vec<String> = Vec::new();
     loop {
-        let (barred, kept): (Vec<&Line<'_>>, Vec<_>) = lines.iter().partition(|line| line.new.is_barred(&cancelled));
+        let (barred, kept): (Vec<&Line<'_>>, Vec<_>) =
+            lines.iter().partition(|line| line.new.is_barred(&cancelled));
         let mut transaction = connection.begin().await?;
         let inserted = insert(&mut transaction, worker, &Columns::collect(kept.iter().copied())).await?;
-        let fresh = || kept.iter().copied().filter(|line| inserted.iter().any(|inserted| inserted.row == line.new.row));
-        let found = open(&mut transaction, NewIncident::gather(fresh().map(|line| (line.incident(), line.new)))).await?;
+        let fresh = || {
+            kept.iter().copied().filter(|line| inserted.iter().any(|inserted| inserted.row == line.new.row))
+        };
+        let found =
+            open(&mut transaction, NewIncident::gather(fresh().map(|line| (line.incident(), line.new))))
+                .await?;
         if fresh().any(|line| line.new.is_barred(&found.cancelled) || line.is_late(&found.decided)) {
             transaction.rollback().await?;
             lines.iter_mut().filter(|line| line.is_late(&found.decided)).for_each(Line::move_on);
@@ -59,7 +65,8 @@ impl NewEvent<'_> {
 impl Line<'_> {
     /// Whether somebody has decided on all that waited there before this came. Nobody has decided on this.
     fn is_late(&self, decided: &[String]) -> bool {
-        self.new.is_held_logout() && self.incident().is_some_and(|name| decided.iter().any(|decided| decided == name))
+        self.new.is_held_logout()
+            && self.incident().is_some_and(|name| decided.iter().any(|decided| decided == name))
     }
 
     fn move_on(&mut self) {

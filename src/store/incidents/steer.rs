@@ -1,4 +1,5 @@
-//! What operators order of an incident. Functions of the database judge it and write its row of `audit.operations` (migration 0012).
+//! What operators order of an incident. Functions of the database judge it and write its row of
+//! `audit.operations` (migration 0012).
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -77,11 +78,12 @@ impl Order {
 }
 
 impl Store {
-    /// Carries out an order, if it fits the state that the incident is in. `note`: who gives it, as they say; where the session's role is somebody's, that
-    /// person gives it.
+    /// Carries out an order, if it fits the state that the incident is in. `note`: who gives it, as they say;
+    /// where the session's role is somebody's, that person gives it.
     ///
     /// # Errors
-    /// See [`StoreError`]; nothing was changed, or the outcome is unknown and the same order may be given again.
+    /// See [`StoreError`]; nothing was changed, or the outcome is unknown and the same order may be given
+    /// again.
     pub async fn steer(&self, note: &str, incident: &str, order: &Order) -> Result<Steered, StoreError> {
         const WHAT: &str = "steer an incident";
         let outcome = within!(self, WHAT, |c| match order {
@@ -92,7 +94,12 @@ impl Store {
     }
 }
 
-async fn steer(c: &mut PgConnection, note: &str, incident: &str, order: &Order) -> Result<Value, sqlx::Error> {
+async fn steer(
+    c: &mut PgConnection,
+    note: &str,
+    incident: &str,
+    order: &Order,
+) -> Result<Value, sqlx::Error> {
     let (rate, reason) = match order {
         Order::Throttle(rate) => (*rate, None),
         Order::Cancel(reason) => (None, Some(reason.as_str())),
@@ -110,7 +117,12 @@ async fn steer(c: &mut PgConnection, note: &str, incident: &str, order: &Order) 
     .await
 }
 
-async fn approve(c: &mut PgConnection, note: &str, incident: &str, seen: &Seen) -> Result<Value, sqlx::Error> {
+async fn approve(
+    c: &mut PgConnection,
+    note: &str,
+    incident: &str,
+    seen: &Seen,
+) -> Result<Value, sqlx::Error> {
     sqlx::query_scalar!(
         r#"SELECT revocation.approve_incident($1, $2, $3, $4, $5) AS "outcome!""#,
         incident,

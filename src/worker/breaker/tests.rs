@@ -62,7 +62,10 @@ fn one_misconfigured_answer_opens_it_and_probes_space_out() {
     fail(&mut breaker, &mut calls, Verdict::Misconfigured, now);
     for expected in [2, 4, 8, 16, 32, 60, 60] {
         now += Duration::from_secs(expected);
-        assert_eq!(breaker.admit(now - Duration::from_millis(1)), Admission::Wait((now).max(now - Duration::from_millis(1) + FIRST_PROBE)));
+        assert_eq!(
+            breaker.admit(now - Duration::from_millis(1)),
+            Admission::Wait((now).max(now - Duration::from_millis(1) + FIRST_PROBE))
+        );
         assert_eq!(breaker.admit(now), Admission::Probe, "after {expected} s");
         fail(&mut breaker, &mut calls, Verdict::Misconfigured, now);
     }
@@ -80,7 +83,10 @@ fn a_retry_after_holds_everything_back_and_a_late_success_does_not_shorten_it() 
     assert_eq!(breaker.admit(now + Duration::from_secs(30)), Admission::Call);
     breaker.report(&throttled, &calls, now, 0.5);
     breaker.report(&answer(Verdict::Misconfigured), &calls, now, 0.5);
-    assert!(matches!(breaker.admit(now + Duration::from_secs(29)), Admission::Wait(_)), "nor does a failure of another kind");
+    assert!(
+        matches!(breaker.admit(now + Duration::from_secs(29)), Admission::Wait(_)),
+        "nor does a failure of another kind"
+    );
     assert_eq!(breaker.admit(now + Duration::from_secs(30)), Admission::Probe);
 }
 
@@ -98,7 +104,11 @@ fn a_failing_provider_that_names_a_time_is_probed_then_and_not_called_by_everyon
     assert_eq!(breaker.admit(later), Admission::Probe);
     calls.note(later, Duration::from_millis(1), false);
     breaker.report(&busy, &calls, later, 0.5);
-    assert_eq!(breaker.admit(later + Duration::from_secs(5)), Admission::Probe, "a probe that is told to wait leads to the next probe");
+    assert_eq!(
+        breaker.admit(later + Duration::from_secs(5)),
+        Admission::Probe,
+        "a probe that is told to wait leads to the next probe"
+    );
 }
 
 fn told_to_wait(breaker: &mut Breaker, calls: &mut Calls, seconds: u64, now: Instant) {
@@ -118,11 +128,17 @@ fn opened_by_waits(seconds: u64, now: Instant) -> (Breaker, Calls) {
 #[test]
 fn a_very_long_retry_after_is_waited_in_full_up_to_a_day() {
     let now = Instant::now();
-    for (asked, first, admission) in [(3600, 3600, Admission::Call), (86_400, 86_400, Admission::Call), (864_000, 86_400, Admission::Probe)]
-    {
+    for (asked, first, admission) in [
+        (3600, 3600, Admission::Call),
+        (86_400, 86_400, Admission::Call),
+        (864_000, 86_400, Admission::Probe),
+    ] {
         let (mut breaker, mut calls) = (Breaker::default(), Calls::new(now));
         told_to_wait(&mut breaker, &mut calls, asked, now);
-        assert!(matches!(breaker.admit(now + Duration::from_secs(first - 1)), Admission::Wait(_)), "{asked} s");
+        assert!(
+            matches!(breaker.admit(now + Duration::from_secs(first - 1)), Admission::Wait(_)),
+            "{asked} s"
+        );
         assert_eq!(breaker.held_for(now), Some(Duration::from_secs(first)), "{asked} s");
         assert_eq!(breaker.admit(now + Duration::from_secs(first)), admission, "{asked} s");
     }
@@ -134,7 +150,11 @@ fn what_an_open_breaker_was_told_can_be_told_to_others() {
     let (mut breaker, mut calls) = opened_by_waits(30, now);
     assert_eq!(breaker.held_for(now), Some(Duration::from_secs(30)));
     fail(&mut breaker, &mut calls, Verdict::Misconfigured, now);
-    assert_eq!(breaker.held_for(now), Some(Duration::from_secs(30)), "a failure of another kind does not take it back");
+    assert_eq!(
+        breaker.held_for(now),
+        Some(Duration::from_secs(30)),
+        "a failure of another kind does not take it back"
+    );
     assert_eq!(breaker.held_for(now + Duration::from_secs(30)), None);
     let (mut failing, mut calls) = (Breaker::default(), Calls::new(now));
     fail(&mut failing, &mut calls, Verdict::Misconfigured, now);
@@ -157,7 +177,10 @@ fn whoever_was_told_less_does_not_shorten_the_wait() {
     }
     fail(&mut breaker, &mut calls, Verdict::Misconfigured, at);
     told_to_wait(&mut breaker, &mut calls, 1, at);
-    assert!(matches!(breaker.admit(at + Duration::from_secs(31)), Admission::Wait(_)), "nor the spacing of probes");
+    assert!(
+        matches!(breaker.admit(at + Duration::from_secs(31)), Admission::Wait(_)),
+        "nor the spacing of probes"
+    );
     assert_eq!(breaker.admit(at + Duration::from_secs(32)), Admission::Probe);
 }
 
@@ -174,7 +197,11 @@ fn another_workers_wait_holds_an_open_breaker_too() {
     assert_eq!(breaker.admit(later), Admission::Probe);
     breaker.hold(Duration::from_secs(30), later);
     fail(&mut breaker, &mut calls, Verdict::Misconfigured, later);
-    assert_eq!(breaker.held_for(later), Some(Duration::from_secs(30)), "nor does a probe that fails meanwhile shorten it");
+    assert_eq!(
+        breaker.held_for(later),
+        Some(Duration::from_secs(30)),
+        "nor does a probe that fails meanwhile shorten it"
+    );
     assert!(matches!(breaker.admit(later + Duration::from_secs(29)), Admission::Wait(_)));
 }
 
@@ -210,10 +237,19 @@ fn while_a_person_has_to_mend_something_no_target_is_the_probe_where_the_provide
         assert!(matches!(breaker.admit(at + LAST_PROBE), Admission::Wait(_)), "nor admitted");
         breaker.begin_own_probe();
         assert_eq!(breaker.name(), "half_open");
-        fail(&mut breaker, &mut calls, if expected == 8 { Verdict::Transient } else { Verdict::Misconfigured }, at);
+        fail(
+            &mut breaker,
+            &mut calls,
+            if expected == 8 { Verdict::Transient } else { Verdict::Misconfigured },
+            at,
+        );
     }
     breaker.spare_targets(false);
-    assert_eq!((breaker.own_probe_at(), breaker.appetite(at + LAST_PROBE)), (None, 1), "unless the provider's own tells nothing");
+    assert_eq!(
+        (breaker.own_probe_at(), breaker.appetite(at + LAST_PROBE)),
+        (None, 1),
+        "unless the provider's own tells nothing"
+    );
     breaker.spare_targets(true);
     breaker.report(&answer(Verdict::Done(Proof::Accepted)), &calls, at, 0.5);
     assert_eq!((breaker.own_probe_at(), breaker.admit(at)), (None, Admission::Call));
@@ -241,11 +277,18 @@ fn after_two_targets_that_failed_as_the_probe_it_is_the_providers_own_where_it_h
             fail(&mut breaker, &mut calls, Verdict::Transient, now + Duration::from_secs(seconds));
         }
         let third = now + Duration::from_secs(14);
-        assert_eq!((breaker.own_probe_at(), breaker.appetite(third)), if has_probe { (Some(third), 0) } else { (None, 1) });
+        assert_eq!(
+            (breaker.own_probe_at(), breaker.appetite(third)),
+            if has_probe { (Some(third), 0) } else { (None, 1) }
+        );
         breaker.begin_own_probe();
         breaker.report(&answer(Verdict::Done(Proof::Accepted)), &calls, third, 0.5);
         (0..5).for_each(|_| fail(&mut breaker, &mut calls, Verdict::Transient, third));
-        assert_eq!(breaker.own_probe_at(), has_probe.then_some(third + FIRST_PROBE), "they fail again, and others have had their turn");
+        assert_eq!(
+            breaker.own_probe_at(),
+            has_probe.then_some(third + FIRST_PROBE),
+            "they fail again, and others have had their turn"
+        );
     }
 }
 
@@ -271,7 +314,9 @@ fn beyond_the_bound_for_retry_after_the_bound_holds() {
     let (now, bound) = (Instant::now(), 90);
     for asked in [1, 89, 90, 91, 3600, 864_000, 10 * 365 * 86_400] {
         let (mut breaker, mut calls, mut other) = (Breaker::default(), Calls::new(now), Breaker::default());
-        [&mut breaker, &mut other].into_iter().for_each(|breaker| breaker.set_longest_hold(Duration::from_secs(bound)));
+        [&mut breaker, &mut other]
+            .into_iter()
+            .for_each(|breaker| breaker.set_longest_hold(Duration::from_secs(bound)));
         told_to_wait(&mut breaker, &mut calls, asked, now);
         other.hold(Duration::from_secs(asked), now);
         let held = asked.min(bound);
@@ -280,7 +325,11 @@ fn beyond_the_bound_for_retry_after_the_bound_holds() {
         }
         let then = now + Duration::from_secs(held);
         let first = if asked > bound { Admission::Probe } else { Admission::Call };
-        assert_eq!((breaker.appetite(then - Duration::from_millis(1)), breaker.admit(then)), (0, first), "{asked} s");
+        assert_eq!(
+            (breaker.appetite(then - Duration::from_millis(1)), breaker.admit(then)),
+            (0, first),
+            "{asked} s"
+        );
     }
 }
 
@@ -300,7 +349,10 @@ fn an_operator_ends_a_wait_and_has_what_fails_probed_at_once() {
     for breaker in [&mut told, &mut failing] {
         assert_eq!(breaker.appetite(now), 0);
         assert!(breaker.resume(now));
-        assert_eq!((breaker.held_for(now), breaker.appetite(now), breaker.admit(now)), (None, 1, Admission::Probe));
+        assert_eq!(
+            (breaker.held_for(now), breaker.appetite(now), breaker.admit(now)),
+            (None, 1, Admission::Probe)
+        );
         assert!(breaker.resume(now));
         assert!(matches!(breaker.admit(now), Admission::Wait(_)), "still one probe at a time");
     }

@@ -46,7 +46,8 @@ fn what_only_one_target_gets_parks_it_at_its_second_attempt() {
 
 #[test]
 fn the_credential_must_have_been_good_before_the_call_and_ever_since() {
-    // When a probe was accepted and when one was refused before the call, which lasts from 10 to 11; the probe after it is accepted.
+    // When a probe was accepted and when one was refused before the call, which lasts from 10 to 11; the
+    // probe after it is accepted.
     let rows = [
         ("nothing was known", &[][..], Ruling::Open),
         ("accepted before", &[(5, true)], PARK),
@@ -87,21 +88,33 @@ fn a_refused_probe_blames_us_and_an_unanswered_one_nobody() {
         let finding = probe(&mut doubts, &clock, refused(plainly), 12);
         assert_eq!(doubts.rule(doubt(&clock, 1, 2, 10), finding), Ruling::Us { by_probe: true });
     }
-    let busy = Answer { retry_after: Some(Duration::from_secs(7)), ..Answer::failed(Verdict::Transient, Some(503), "busy") };
+    let busy = Answer {
+        retry_after: Some(Duration::from_secs(7)),
+        ..Answer::failed(Verdict::Transient, Some(503), "busy")
+    };
     let finding = probe(&mut doubts, &clock, Probed::Unanswered(busy.clone()), 13);
     let ruling = doubts.rule(doubt(&clock, 1, 3, 12), finding);
     assert_eq!(ruling, Ruling::Nobody(busy));
     let answer = ruling.applied(Answer::failed(Verdict::Doubted, Some(403), "x"), false);
-    assert_eq!((answer.verdict, answer.http_status, answer.retry_after), (Verdict::Transient, Some(403), Some(Duration::from_secs(7))));
+    assert_eq!(
+        (answer.verdict, answer.http_status, answer.retry_after),
+        (Verdict::Transient, Some(403), Some(Duration::from_secs(7)))
+    );
 }
 
 #[test]
 fn without_a_probe_three_events_in_doubt_with_no_success_since_blame_us() {
     let (mut doubts, clock) = scene();
-    let rule = |doubts: &mut Doubts, event, attempt, began| doubts.rule(doubt(&clock, event, attempt, began), Finding::Nothing);
+    let rule = |doubts: &mut Doubts, event, attempt, began| {
+        doubts.rule(doubt(&clock, event, attempt, began), Finding::Nothing)
+    };
     doubts.succeeded(clock.at(0), clock.at(0));
     for (event, attempt, began) in [(1, 1, 1), (1, 2, 2), (2, 1, 3), (1, 3, 4), (2, 2, 5)] {
-        assert_eq!(rule(&mut doubts, event, attempt, began), Ruling::Open, "{event} {attempt}: it is two events");
+        assert_eq!(
+            rule(&mut doubts, event, attempt, began),
+            Ruling::Open,
+            "{event} {attempt}: it is two events"
+        );
     }
     assert_eq!(rule(&mut doubts, 3, 1, 6), Ruling::Us { by_probe: false });
     doubts.succeeded(clock.at(10), clock.at(11));
@@ -152,7 +165,9 @@ fn a_probe_is_trusted_from_its_first_yes_until_a_no() {
     let (mut doubts, clock) = scene();
     doubts.succeeded(clock.at(1), clock.at(2));
     assert!(!doubts.trusts_probe(), "it was never accepted");
-    for (at, probed, trusted) in [(3, Probed::Accepted, true), (5, refused(true), false), (7, Probed::Accepted, true)] {
+    for (at, probed, trusted) in
+        [(3, Probed::Accepted, true), (5, refused(true), false), (7, Probed::Accepted, true)]
+    {
         probe(&mut doubts, &clock, probed, at);
         assert_eq!(doubts.trusts_probe(), trusted, "{at}");
     }
@@ -174,7 +189,10 @@ fn a_server_that_refuses_every_unknown_string_is_found_out_by_a_target() {
         "a plain refusal is believed"
     );
     probe(&mut doubts, &clock, Probed::Accepted, 8);
-    assert!(matches!(probe(&mut doubts, &clock, refused(false), 9), Finding::Refused { untested: false, .. }), "it can say yes");
+    assert!(
+        matches!(probe(&mut doubts, &clock, refused(false), 9), Finding::Refused { untested: false, .. }),
+        "it can say yes"
+    );
 }
 
 #[test]
@@ -187,7 +205,10 @@ fn what_is_remembered_is_bounded() {
         );
     }
     assert_eq!(doubts.first.len(), MOST);
-    assert!(doubts.first.contains_key(&id(2 * MOST as u128 - 1)) && !doubts.first.contains_key(&id(0)), "the oldest went");
+    assert!(
+        doubts.first.contains_key(&id(2 * MOST as u128 - 1)) && !doubts.first.contains_key(&id(0)),
+        "the oldest went"
+    );
 }
 
 #[test]
@@ -203,7 +224,10 @@ fn every_ruling_is_told_after_the_targets_own_answer() {
     ];
     for (ruling, verdict) in rows {
         for wide in [false, true] {
-            let answer = ruling.applied(Answer::failed(Verdict::Doubted, Some(403), "POST https://a/revoke answered 403"), wide);
+            let answer = ruling.applied(
+                Answer::failed(Verdict::Doubted, Some(403), "POST https://a/revoke answered 403"),
+                wide,
+            );
             assert_eq!(answer.verdict, verdict);
             let error = answer.error.unwrap();
             assert!(error.starts_with("POST https://a/revoke answered 403; ") && error.len() > 50, "{error}");

@@ -34,16 +34,19 @@ impl Probes {
 }
 
 impl Gate {
-    /// The answer to a target's call, in doubt where it is a redirect that may be meant for this target alone.
+    /// The answer to a target's call, in doubt where it is a redirect that may be meant for this target
+    /// alone.
     pub(in crate::worker) fn redirect_in_doubt(&self, wide: bool, answer: Answer) -> Answer {
         self.core.state().health.redirect_in_doubt(wide, answer)
     }
 
-    /// Decides what an answer in doubt means, by a probe that begins after it, which all who wait share. The caller holds no slot.
+    /// Decides what an answer in doubt means, by a probe that begins after it, which all who wait share. The
+    /// caller holds no slot.
     pub(in crate::worker) async fn rule(&self, wide: bool, doubt: Doubt, answer: Answer) -> Answer {
         let _undecided = Undecided { core: &self.core, wide };
         if self.held_for().is_some() {
-            return answer.ruled(Verdict::Doubted, "the provider asked to be left alone: it is tried again then");
+            return answer
+                .ruled(Verdict::Doubted, "the provider asked to be left alone: it is tried again then");
         }
         let finding = self.core.probe(wide, doubt.answered).await;
         let answer = self.core.state().health.rule(&self.core.name, wide, doubt, answer, finding);
@@ -119,7 +122,8 @@ impl Core {
     }
 }
 
-/// Probes a provider that a person has to mend, or that targets alone may fail at, until it is well, or until a target has to be the probe.
+/// Probes a provider that a person has to mend, or that targets alone may fail at, until it is well, or until
+/// a target has to be the probe.
 pub(super) fn watch(core: &Arc<Core>, wide: bool) {
     if std::mem::replace(&mut core.state().is_watched[usize::from(wide)], true) {
         return;

@@ -1,7 +1,9 @@
 use futures::FutureExt;
 
 use super::*;
-use crate::config::{BasicEncoding, ClaimNames, ClientAuth, ClientConfig, KindConfig, ProviderConfig, Rfc7009Config, Verify};
+use crate::config::{
+    BasicEncoding, ClaimNames, ClientAuth, ClientConfig, KindConfig, ProviderConfig, Rfc7009Config, Verify,
+};
 use crate::outcome::{Proof, Verdict};
 use crate::target::TargetId;
 use crate::worker::doubts::Doubt;
@@ -35,7 +37,10 @@ pub(in crate::worker) fn gate(slots: usize, rate_per_s: Option<f64>) -> Gate {
 
 /// A failure with its `Retry-After` in seconds.
 pub(in crate::worker) fn failed(verdict: Verdict, retry_after: Option<u64>) -> Answer {
-    Answer { retry_after: retry_after.map(Duration::from_secs), ..Answer::failed(verdict, None, format!("{verdict:?}")) }
+    Answer {
+        retry_after: retry_after.map(Duration::from_secs),
+        ..Answer::failed(verdict, None, format!("{verdict:?}"))
+    }
 }
 
 const LANE: Lane = Lane::Interactive;
@@ -49,12 +54,18 @@ async fn pass(gate: &Gate, wide: bool) -> Pass {
 async fn administrators_credentials_that_are_refused_do_not_stop_tokens() {
     let gate = gate(4, None);
     pass(&gate, false).await.report(&failed(Verdict::Transient, None), Duration::ZERO);
-    assert!(pass(&gate, true).await.report(&failed(Verdict::Misconfigured, None), Duration::ZERO), "wide calls are left alone");
+    assert!(
+        pass(&gate, true).await.report(&failed(Verdict::Misconfigured, None), Duration::ZERO),
+        "wide calls are left alone"
+    );
     assert_eq!((gate.appetite(LANE, true), gate.takes_calls(true)), (0, false));
     assert!(gate.enter(LANE, USER, true, 1).await.is_none());
     assert_eq!((gate.appetite(LANE, false), gate.takes_calls(false)), (WINDOWS[0] - KEPT, true));
     assert!(gate.reserve(LANE, USER, 1).is_some());
-    assert!(!pass(&gate, false).await.report(&failed(Verdict::Transient, None), Duration::ZERO), "tokens are not");
+    assert!(
+        !pass(&gate, false).await.report(&failed(Verdict::Transient, None), Duration::ZERO),
+        "tokens are not"
+    );
     assert_eq!((gate.breaker(), gate.status().breaker), ("open", "open"));
     assert_eq!(gate.status().last_error.as_deref(), Some("Misconfigured"), "of the worse of both");
     assert_eq!((gate.status().calls_5m, gate.status().failures_5m), (3, 3));
@@ -74,7 +85,8 @@ async fn a_clients_credentials_that_are_refused_do_not_stop_wide_calls() {
 async fn of_those_who_wait_only_those_are_sent_away_whose_breaker_opens() {
     let gate = gate(2, None);
     let (first, second) = (pass(&gate, true).await, pass(&gate, false).await);
-    let (mut wide, mut token) = (Box::pin(gate.enter(LANE, USER, true, 1)), Box::pin(gate.enter(LANE, USER, false, 1)));
+    let (mut wide, mut token) =
+        (Box::pin(gate.enter(LANE, USER, true, 1)), Box::pin(gate.enter(LANE, USER, false, 1)));
     assert!((&mut wide).now_or_never().is_none() && (&mut token).now_or_never().is_none());
     first.report(&failed(Verdict::Misconfigured, None), Duration::ZERO);
     assert!(wide.now_or_never().expect("sent away").is_none());
@@ -87,7 +99,10 @@ async fn answers_in_doubt_are_neither_failures_nor_a_reason_to_leave_the_provide
     let gate = gate(4, None);
     for wide in [false, true] {
         for _ in 0..100 {
-            assert!(!pass(&gate, wide).await.report(&failed(Verdict::Doubted, None), Duration::ZERO), "{wide}");
+            assert!(
+                !pass(&gate, wide).await.report(&failed(Verdict::Doubted, None), Duration::ZERO),
+                "{wide}"
+            );
         }
     }
     assert_eq!((gate.status().calls_5m, gate.status().failures_5m, gate.breaker()), (200, 0, "closed"));
@@ -193,13 +208,21 @@ async fn so_much_is_claimed_of_mass_revocations_as_its_provider_takes_in_a_momen
 #[tokio::test]
 async fn an_order_is_followed_once_and_none_from_before_the_first_look() {
     let gate = gate(4, None);
-    let hold = async |gate: &Gate| pass(gate, false).await.report(&failed(Verdict::Transient, Some(60)), Duration::ZERO);
+    let hold = async |gate: &Gate| {
+        pass(gate, false).await.report(&failed(Verdict::Transient, Some(60)), Duration::ZERO)
+    };
     hold(&gate).await;
-    assert!(!gate.follow(7) && gate.held_for().is_some(), "ordered before this worker looked for the first time");
+    assert!(
+        !gate.follow(7) && gate.held_for().is_some(),
+        "ordered before this worker looked for the first time"
+    );
     assert!(!gate.follow(7) && gate.held_for().is_some(), "no news");
     assert!(gate.follow(8) && gate.held_for().is_none() && gate.takes_calls(false) && gate.takes_calls(true));
     hold(&gate).await;
-    assert!(!gate.follow(8) && !gate.follow(3) && gate.held_for().is_some(), "what it is told after the order counts");
+    assert!(
+        !gate.follow(8) && !gate.follow(3) && gate.held_for().is_some(),
+        "what it is told after the order counts"
+    );
     assert_eq!(gate.status().order_no, 8);
 }
 
@@ -213,10 +236,14 @@ async fn while_nothing_but_doubt_comes_back_no_crowd_follows() {
     assert!(gate.enter(LANE, USER, true, 1).now_or_never().is_none(), "two of four slots are left");
     assert!(gate.enter(LANE, USER, false, 1).now_or_never().is_some(), "tokens are not meant");
     gate.core.state().health.decided(true);
-    let third = gate.enter(LANE, USER, true, 1).now_or_never().flatten().expect("a slot: one doubt is decided");
+    let third =
+        gate.enter(LANE, USER, true, 1).now_or_never().flatten().expect("a slot: one doubt is decided");
     let [first, _second] = under_way;
     first.report(&Answer::done(Proof::Accepted, None), Duration::ZERO);
-    assert!(gate.enter(LANE, USER, true, 1).now_or_never().flatten().is_some(), "a success says that it is not us");
+    assert!(
+        gate.enter(LANE, USER, true, 1).now_or_never().flatten().is_some(),
+        "a success says that it is not us"
+    );
     drop(third);
 }
 
@@ -238,7 +265,10 @@ async fn a_flood_leaves_places_for_everybody_elses_logouts_and_claims_leave_some
     for party in [flood, other, third] {
         rooms.extend(std::iter::from_fn(|| gate.reserve(LANE, party, 1)));
     }
-    assert!(gate.in_flight() > WINDOWS[0] - KEPT && gate.appetite(LANE, false) >= 32, "three floods, and room for retries");
+    assert!(
+        gate.in_flight() > WINDOWS[0] - KEPT && gate.appetite(LANE, false) >= 32,
+        "three floods, and room for retries"
+    );
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
-//! Whether an incident has more than one person may order: pure counting over what is on record, what was approved, and what is on its way to the record.
+//! Whether an incident has more than one person may order: pure counting over what is on record, what was
+//! approved, and what is on its way to the record.
 
 use crate::store::ActiveIncident;
 use crate::target::Kind;
@@ -57,7 +58,8 @@ impl Flow {
 pub(super) struct Fuse {
     received: i64,
     asking: i64,
-    /// Most targets that go, by the incident's own setting or by its approval; `None`: it is not on record, as far as is known.
+    /// Most targets that go, by the incident's own setting or by its approval; `None`: it is not on record,
+    /// as far as is known.
     up_to: Option<i64>,
     approved: Vec<Kind>,
     approved_asking: i64,
@@ -95,18 +97,21 @@ impl Fuse {
         self.coming.iter().any(|flow| flow.total() > 0)
     }
 
-    /// Whether an event has come that needs an approval, and Postgres may not know of it yet: what comes behind it waits with it.
+    /// Whether an event has come that needs an approval, and Postgres may not know of it yet: what comes
+    /// behind it waits with it.
     pub(super) fn is_doubted(&self) -> bool {
         self.coming[2].total() > 0
     }
 
-    /// Counts an event, where one person may order `above` targets. Returns whether it needs an approval that is not known, and what was counted.
+    /// Counts an event, where one person may order `above` targets. Returns whether it needs an approval that
+    /// is not known, and what was counted.
     pub(super) fn arrive(&mut self, order: &Ordered, above: i64) -> (bool, Counted) {
         let coming = |flow: &Flow, more: i64| flow.total() + more;
         let up_to = self.up_to.unwrap_or(above);
-        let asking = order.asking_expected.unwrap_or(0).max(self.asking + coming(&self.coming[1], order.asking));
-        let unapproved =
-            !order.asks.is_empty() && (asking > self.approved_asking || order.asks.iter().any(|kind| !self.approved.contains(kind)));
+        let asking =
+            order.asking_expected.unwrap_or(0).max(self.asking + coming(&self.coming[1], order.asking));
+        let unapproved = !order.asks.is_empty()
+            && (asking > self.approved_asking || order.asks.iter().any(|kind| !self.approved.contains(kind)));
         let lacks = unapproved || order.declared > up_to;
         let is_too_many = self.received + coming(&self.coming[0], order.targets) > up_to;
         let counted = Counted { targets: order.targets, asking: order.asking, doubts: i64::from(lacks) };
@@ -132,7 +137,14 @@ mod tests {
 
     /// 90 targets on record, one of them a client; 100 were approved, and three clients.
     fn known() -> Fuse {
-        Fuse { received: 90, asking: 1, up_to: Some(100), approved: vec![Kind::Client], approved_asking: 3, coming: Default::default() }
+        Fuse {
+            received: 90,
+            asking: 1,
+            up_to: Some(100),
+            approved: vec![Kind::Client],
+            approved_asking: 3,
+            coming: Default::default(),
+        }
     }
 
     fn tokens(targets: i64) -> Ordered {
@@ -178,7 +190,10 @@ mod tests {
     fn an_approval_covers_kinds_and_how_many_of_them() {
         assert!(!lacks(&mut known(), &clients(2)));
         assert!(lacks(&mut known(), &clients(3)), "one is on record and three were approved");
-        assert!(lacks(&mut known(), &Ordered { asking_expected: Some(4), ..clients(1) }), "four are announced");
+        assert!(
+            lacks(&mut known(), &Ordered { asking_expected: Some(4), ..clients(1) }),
+            "four are announced"
+        );
         assert!(lacks(&mut known(), &Ordered { asks: vec![Kind::Client, Kind::Issuer], ..clients(1) }));
         assert!(lacks(&mut Fuse::default(), &clients(1)), "nothing is, of what is not known");
         let mut fuse = known();

@@ -60,7 +60,8 @@ pub(super) struct Seen {
     pub(super) era: u64,
 }
 
-/// An event of an incident that has come and is not on record. Dropped, it is given up; the broker delivers it again.
+/// An event of an incident that has come and is not on record. Dropped, it is given up; the broker delivers
+/// it again.
 pub(in crate::worker) struct Arrival {
     incident: Arc<Incident>,
     counted: Option<Counted>,
@@ -131,11 +132,12 @@ impl Incident {
         seen.withheld && matches!(seen.steering, Steering::Running | Steering::Paused)
     }
 
-    /// Counts an event that has come, where one person may order `above` targets. Returns whether its denial is withheld: it needs an approval, came behind
-    /// one that does, or the incident is not to go on.
+    /// Counts an event that has come, where one person may order `above` targets. Returns whether its denial
+    /// is withheld: it needs an approval, came behind one that does, or the incident is not to go on.
     pub(super) fn arrive(self: &Arc<Self>, order: &Ordered, above: i64) -> (Arrival, bool) {
         let mut seen = self.seen();
-        let goes_on = !seen.fuse.is_doubted() && matches!(seen.steering, Steering::Running | Steering::Paused);
+        let goes_on =
+            !seen.fuse.is_doubted() && matches!(seen.steering, Steering::Running | Steering::Paused);
         let (lacks, counted) = seen.fuse.arrive(order, above);
         drop(seen);
         (Arrival { incident: self.clone(), counted: Some(counted) }, lacks || !goes_on)
@@ -156,7 +158,8 @@ impl Incident {
         Share { incident: self, providers, most: room, lets_in }
     }
 
-    /// Waits for the incident's own rate. Returns what [`Incident::may_go_on`] asks for; `None` where the target may not be revoked then.
+    /// Waits for the incident's own rate. Returns what [`Incident::may_go_on`] asks for; `None` where the
+    /// target may not be revoked then.
     pub async fn turn(&self) -> Option<Turn> {
         let (wait, era) = {
             let mut seen = self.seen();
@@ -168,7 +171,8 @@ impl Incident {
         self.may_be_revoked().then_some(Turn(era))
     }
 
-    /// Whether a target may still be revoked that has had its turn: it may have waited for the provider meanwhile.
+    /// Whether a target may still be revoked that has had its turn: it may have waited for the provider
+    /// meanwhile.
     pub fn may_go_on(&self, Turn(era): Turn) -> bool {
         self.may_be_revoked() && self.seen().era == era
     }

@@ -55,7 +55,10 @@ fn what_is_on_its_way_to_the_record_is_not_forgotten() {
     assert!(!arrive(&incidents, "other", &token()).1);
     drop(arrival);
     incidents.update(Vec::new(), 1);
-    assert!(!arrive(&incidents, "new", &Ordered { targets: 10, ..token() }).1, "what was given up does not count");
+    assert!(
+        !arrive(&incidents, "new", &Ordered { targets: 10, ..token() }).1,
+        "what was given up does not count"
+    );
 }
 
 #[test]
@@ -84,7 +87,9 @@ fn what_comes_behind_an_event_that_needs_an_approval_waits_with_it() {
     incidents.begin_look();
     incidents.update(vec![ActiveIncident { received: 1, ..row("running") }], 1);
     assert!(!arrive(&incidents, "leak", &token()).1, "and Postgres says that it may go on");
-    for (state, withheld) in [("running", false), ("paused", false), ("awaiting_approval", true), ("cancelled", true)] {
+    for (state, withheld) in
+        [("running", false), ("paused", false), ("awaiting_approval", true), ("cancelled", true)]
+    {
         incidents.update(vec![ActiveIncident { received: 1, ..row(state) }], 1);
         assert_eq!(arrive(&incidents, "leak", &token()).1, withheld, "{state}");
     }

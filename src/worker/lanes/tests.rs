@@ -48,7 +48,8 @@ fn logouts_come_first_and_every_eighth_call_is_a_mass_revocations() {
         taken.iter().for_each(|lane| lanes.release(token(*lane)));
         calls.extend(taken);
     }
-    let mass: Vec<_> = (0..).zip(&calls).filter(|(_, lane)| **lane == Lane::Mass).map(|(place, _)| place).collect();
+    let mass: Vec<_> =
+        (0..).zip(&calls).filter(|(_, lane)| **lane == Lane::Mass).map(|(place, _)| place).collect();
     assert_eq!(mass, [7, 15, 23, 31]);
 }
 
@@ -84,7 +85,10 @@ fn no_window_has_more_requests_than_the_rate_and_the_little_that_may_be_caught_u
             made.push(ms);
         }
     }
-    let busiest = (0..9000).map(|from| made.iter().filter(|ms| (from..from + 1000).contains(*ms)).count()).max().unwrap();
+    let busiest = (0..9000)
+        .map(|from| made.iter().filter(|ms| (from..from + 1000).contains(*ms)).count())
+        .max()
+        .unwrap();
     assert!((200..=205).contains(&busiest), "{busiest} in a second");
     assert!((1995..=2015).contains(&made.len()), "{} in ten seconds", made.len());
 }
@@ -153,7 +157,15 @@ fn slots_are_shared_and_those_that_are_not_open_to_wide_calls_are_left_to_tokens
     (0..10).for_each(|number| lanes.wait(wide(Lane::Interactive), number));
     fill(&mut lanes, Lane::Interactive, 10);
     let taken = take_calls(&mut lanes, [4, 1], now);
-    assert_eq!(taken, [wide(Lane::Interactive), token(Lane::Interactive), token(Lane::Interactive), token(Lane::Interactive)]);
+    assert_eq!(
+        taken,
+        [
+            wide(Lane::Interactive),
+            token(Lane::Interactive),
+            token(Lane::Interactive),
+            token(Lane::Interactive)
+        ]
+    );
     taken.into_iter().for_each(|call| lanes.release(call));
     assert_eq!(take_calls(&mut lanes, [4, 4], now).len(), 4);
     let mut lanes = Lanes::new(4, now);
@@ -214,7 +226,9 @@ fn in_every_lane_and_kind_users_take_turns() {
 #[test]
 fn a_users_tokens_do_not_keep_another_users_wide_calls_waiting_nor_the_other_way_round() {
     let now = Instant::now();
-    for (crowded, other) in [(token(Lane::Interactive), wide(Lane::Interactive)), (wide(Lane::Mass), token(Lane::Mass))] {
+    for (crowded, other) in
+        [(token(Lane::Interactive), wide(Lane::Interactive)), (wide(Lane::Mass), token(Lane::Mass))]
+    {
         let mut lanes = Lanes::new(1, now);
         crowd(&mut lanes, crowded, &[('a', 20_000)]);
         crowd(&mut lanes, other, &[('b', 3)]);
@@ -234,7 +248,8 @@ fn calls_of_several_requests_are_so_many_turns_at_a_rate_too() {
     lanes.set_rate(Some(1000.0));
     crowd(&mut lanes, Call { requests: 4, ..token(Lane::Interactive) }, &[('a', 1000)]);
     crowd(&mut lanes, token(Lane::Interactive), &[('b', 1000)]);
-    let made: String = (0..100).map(|ms| turns(&mut lanes, 100, [4; 2], start + Duration::from_millis(ms))).collect();
+    let made: String =
+        (0..100).map(|ms| turns(&mut lanes, 100, [4; 2], start + Duration::from_millis(ms))).collect();
     let [a, b] = ['a', 'b'].map(|name| made.matches(name).count());
     assert!((4 * a).abs_diff(b) <= 4 && b >= 50, "as many requests for each: {a} calls of four, {b} of one");
 }

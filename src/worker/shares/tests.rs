@@ -44,7 +44,8 @@ fn a_users_own_go_in_the_order_in_which_they_came() {
     let mut shares = crowd(&[("a", 50, 1), ("b", 50, 3)]);
     let all: Vec<_> = std::iter::from_fn(|| shares.take(0)).collect();
     for name in ["a", "b"] {
-        let numbers: Vec<_> = all.iter().filter(|(user, _)| *user == name).map(|(_, number)| *number).collect();
+        let numbers: Vec<_> =
+            all.iter().filter(|(user, _)| *user == name).map(|(_, number)| *number).collect();
         assert_eq!(numbers, (0..50).collect::<Vec<_>>());
     }
 }
@@ -78,8 +79,13 @@ fn classes_are_kept_waiting_apart_and_paid_for_together() {
     (100..110).for_each(|number| shares.wait(1, user("b"), 1, number));
     (110..120).for_each(|number| shares.wait(0, user("c"), 1, number));
     assert_eq!(shares.next([false, true]), Some(1));
-    let both: Vec<_> = (0..6).map_while(|_| shares.next([true; 2]).and_then(|class| shares.take(class))).collect();
-    assert_eq!(both, [0, 100, 110, 1, 101, 111], "wide calls do not wait behind tokens of another, nor the other way round");
+    let both: Vec<_> =
+        (0..6).map_while(|_| shares.next([true; 2]).and_then(|class| shares.take(class))).collect();
+    assert_eq!(
+        both,
+        [0, 100, 110, 1, 101, 111],
+        "wide calls do not wait behind tokens of another, nor the other way round"
+    );
     assert_eq!((shares.dismiss(1).len(), shares.next([false, true])), (8, None));
     assert_eq!(shares.take(0), Some(2));
 }
@@ -89,7 +95,8 @@ fn of_one_user_the_first_to_come_goes_first_whatever_its_class() {
     let mut shares = Shares::<u32, 2>::default();
     let classes = [1, 0, 0, 1, 1, 0];
     (0..).zip(classes).for_each(|(number, class)| shares.wait(class, Party::UNNAMED, 1, number));
-    let taken: Vec<_> = (0..6).map_while(|_| shares.next([true; 2]).and_then(|class| shares.take(class))).collect();
+    let taken: Vec<_> =
+        (0..6).map_while(|_| shares.next([true; 2]).and_then(|class| shares.take(class))).collect();
     assert_eq!(taken, [0, 1, 2, 3, 4, 5]);
 }
 
@@ -99,7 +106,8 @@ fn who_could_not_be_let_in_for_long_does_not_have_all_the_turns_after_it() {
     (0..1000).for_each(|_| shares.wait(0, user("a"), 1, "a"));
     (0..1000).for_each(|_| shares.wait(1, user("b"), 1, "b"));
     assert!((0..500).all(|_| shares.take(1) == Some("b")));
-    let turns: String = (0..6).map_while(|_| shares.next([true; 2]).and_then(|class| shares.take(class))).collect();
+    let turns: String =
+        (0..6).map_while(|_| shares.next([true; 2]).and_then(|class| shares.take(class))).collect();
     assert_eq!(turns, "ababab");
 }
 
@@ -132,7 +140,9 @@ fn nothing_is_kept_of_users_who_neither_wait_nor_owe() {
 #[test]
 fn a_batch_of_large_ones_has_room_for_everybody_elses_small_ones_first() {
     let mut shares = crowd(&[("a", 20, 1000), ("b", 30, 1), ("c", 30, 2)]);
-    let batch = |shares: &mut Shares<_, 1>| shares.batch(256, 1000).into_iter().map(|(name, _): (&str, u32)| name).collect::<String>();
+    let batch = |shares: &mut Shares<_, 1>| {
+        shares.batch(256, 1000).into_iter().map(|(name, _): (&str, u32)| name).collect::<String>()
+    };
     let [first, second, third] = [batch(&mut shares), batch(&mut shares), batch(&mut shares)];
     assert_eq!((first.as_str(), third.as_str()), ("a", "a"), "alone: others do not wait for its commit");
     assert_eq!(["b", "c"].map(|name| second.matches(name).count()), [30, 30]);

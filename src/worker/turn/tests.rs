@@ -44,7 +44,8 @@ impl Fleet {
         let standing = &mut self.players[n].standing;
         standing.attempted += 1;
         if is_confirmed {
-            (standing.sequence, standing.published) = (standing.attempted, Some((self.now, OffsetDateTime::UNIX_EPOCH)));
+            (standing.sequence, standing.published) =
+                (standing.attempted, Some((self.now, OffsetDateTime::UNIX_EPOCH)));
         }
         self.seen.log.push(n);
     }
@@ -108,7 +109,11 @@ fn an_idle_fleet_of_any_size_sends_about_one_a_second_and_marks_the_log_every_fi
         let beats = fleet.seen.beats.len();
         // Each repeats itself every 30 s.
         assert!((590..=600 + 21 * size).contains(&beats), "{size} workers sent {beats}");
-        assert!((38..=42).contains(&fleet.seen.marks.len()), "{size} workers marked the log {} times", fleet.seen.marks.len());
+        assert!(
+            (38..=42).contains(&fleet.seen.marks.len()),
+            "{size} workers marked the log {} times",
+            fleet.seen.marks.len()
+        );
         assert!(fleet.longest_gap() <= PERIOD + 20 * MS, "{:?}", fleet.longest_gap());
     }
 }
@@ -125,10 +130,19 @@ fn another_takes_the_place_of_a_dead_holder_and_marks_the_log_first() {
             fleet.players[dead].is_alive = false;
             let (died, behind) = (fleet.now - fleet.start, fleet.seen.log.len());
             fleet.run(Duration::from_secs(10));
-            let next = fleet.seen.beats.iter().find(|(at, by)| *at > died && *by != dead).expect("somebody goes on").0;
+            let next = fleet
+                .seen
+                .beats
+                .iter()
+                .find(|(at, by)| *at > died && *by != dead)
+                .expect("somebody goes on")
+                .0;
             assert!(next - died < Duration::from_secs(2), "after {:?}", next - died);
             let marked = fleet.seen.marks.iter().find(|(at, _)| *at > died).expect("the log is marked").0;
-            assert!(marked <= died + Duration::from_secs(2) && fleet.seen.log.len() > behind, "behind what the dead one left");
+            assert!(
+                marked <= died + Duration::from_secs(2) && fleet.seen.log.len() > behind,
+                "behind what the dead one left"
+            );
         }
     }
 }
@@ -144,7 +158,8 @@ fn what_a_worker_publishes_is_said_at_once_and_then_once_a_period() {
     fleet.run(20 * MS);
     assert_eq!(fleet.seen.beats.iter().filter(|(_, by)| *by == quiet).count(), 1, "something is under way");
     let standing = &mut fleet.players[quiet].standing;
-    (standing.sequence, standing.published) = (standing.attempted, Some((fleet.now, OffsetDateTime::UNIX_EPOCH)));
+    (standing.sequence, standing.published) =
+        (standing.attempted, Some((fleet.now, OffsetDateTime::UNIX_EPOCH)));
     fleet.run(20 * MS);
     assert_eq!(fleet.seen.beats.iter().filter(|(_, by)| *by == quiet).count(), 2, "it is confirmed");
     fleet.seen.beats.clear();

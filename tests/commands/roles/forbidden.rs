@@ -2,13 +2,22 @@
 
 use super::{OPERATOR, OWNER, RETENTION, WORKER};
 
-/// A role, and what it must not do. In the database: incidents that wait, run and are paused, with an event each; a row in each append-only table.
+/// A role, and what it must not do. In the database: incidents that wait, run and are paused, with an event
+/// each; a row in each append-only table.
 pub(super) const FORBIDDEN: [(&str, &str); 94] = [
-    (WORKER, "UPDATE revocation.incidents SET approval_above = 1000000, state = 'running' WHERE incident = 'waits'"),
+    (
+        WORKER,
+        "UPDATE revocation.incidents SET approval_above = 1000000, state = 'running' WHERE incident = \
+            'waits'",
+    ),
     (WORKER, "UPDATE revocation.incidents SET state = 'running' WHERE incident = 'waits'"),
     (WORKER, "UPDATE revocation.incidents SET state = 'paused' WHERE incident = 'runs'"),
     (WORKER, "UPDATE revocation.incidents SET state = 'running' WHERE incident = 'paused'"),
-    (WORKER, "UPDATE revocation.incidents SET state = 'cancelled', cancelled_by = 'x', cancel_reason = 'x' WHERE incident = 'runs'"),
+    (
+        WORKER,
+        "UPDATE revocation.incidents SET state = 'cancelled', cancelled_by = 'x', cancel_reason = 'x' WHERE \
+            incident = 'runs'",
+    ),
     (WORKER, "UPDATE revocation.incidents SET approved_by = 'bob'"),
     (WORKER, "UPDATE revocation.incidents SET approved_targets = 1000000"),
     (WORKER, "UPDATE revocation.incidents SET throttle_per_s = 1"),
@@ -21,11 +30,13 @@ pub(super) const FORBIDDEN: [(&str, &str); 94] = [
     (WORKER, "TRUNCATE revocation.incidents"),
     (
         WORKER,
-        "INSERT INTO revocation.incidents (incident, state, opened_by, approval_above, approved_by) VALUES ('i', 'running', 'a', 1, 'b')",
+        "INSERT INTO revocation.incidents (incident, state, opened_by, approval_above, approved_by) VALUES \
+            ('i', 'running', 'a', 1, 'b')",
     ),
     (
         WORKER,
-        "INSERT INTO revocation.incidents (incident, state, opened_by, approval_above, asks) VALUES ('i', 'running', 'a', 1, '{client}')",
+        "INSERT INTO revocation.incidents (incident, state, opened_by, approval_above, asks) VALUES ('i', \
+            'running', 'a', 1, '{client}')",
     ),
     (WORKER, "UPDATE revocation.operations SET actor = 'x'"),
     (WORKER, "DELETE FROM revocation.operations"),
@@ -36,7 +47,10 @@ pub(super) const FORBIDDEN: [(&str, &str); 94] = [
     (WORKER, "SET revocation.retention = 'on'; DELETE FROM revocation.attempts"),
     (WORKER, "UPDATE revocation.rejected_events SET detail = 'x'"),
     (WORKER, "DELETE FROM revocation.rejected_events"),
-    (WORKER, "INSERT INTO revocation.provider_orders (provider, action, actor) VALUES ('main', 'resume', 'x')"),
+    (
+        WORKER,
+        "INSERT INTO revocation.provider_orders (provider, action, actor) VALUES ('main', 'resume', 'x')",
+    ),
     (WORKER, "UPDATE revocation.events SET broker_user = 'x'"),
     (WORKER, "UPDATE revocation.events SET not_before = now()"),
     (WORKER, "UPDATE revocation.events SET incident = 'runs'"),
@@ -58,7 +72,11 @@ pub(super) const FORBIDDEN: [(&str, &str); 94] = [
     (WORKER, "ALTER TABLE revocation.incidents DISABLE TRIGGER ALL"),
     (WORKER, "SET session_replication_role = replica"),
     (WORKER, "CREATE TABLE revocation.mine (a int)"),
-    (WORKER, "CREATE OR REPLACE FUNCTION revocation.person(name text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN 'x'"),
+    (
+        WORKER,
+        "CREATE OR REPLACE FUNCTION revocation.person(name text) RETURNS text LANGUAGE sql IMMUTABLE \
+            PARALLEL SAFE RETURN 'x'",
+    ),
     (WORKER, "SET ROLE revocation_owner"),
     (WORKER, "SET SESSION AUTHORIZATION revocation_owner"),
     (OPERATOR, "SELECT sealed FROM revocation.targets"),
@@ -71,7 +89,10 @@ pub(super) const FORBIDDEN: [(&str, &str); 94] = [
     (OPERATOR, "SELECT revocation.announce('bob', '{}')"),
     (OPERATOR, "SELECT revocation.note_operation('approve', 'waits', '{}', 'bob')"),
     (OPERATOR, "SELECT revocation.note_operation('finish', 'runs', '{}', 'bob')"),
-    (OPERATOR, "INSERT INTO revocation.provider_orders (provider, action, actor) VALUES ('main', 'resume', 'x')"),
+    (
+        OPERATOR,
+        "INSERT INTO revocation.provider_orders (provider, action, actor) VALUES ('main', 'resume', 'x')",
+    ),
     (OPERATOR, "SET ROLE revocation_worker"),
     (WORKER, "SELECT revocation.listed_people('{}')"),
     (OPERATOR, "SELECT revocation.are_people('{}')"),
@@ -87,12 +108,19 @@ pub(super) const FORBIDDEN: [(&str, &str); 94] = [
     (RETENTION, "SET revocation.retention = 'on'; DELETE FROM revocation.targets"),
     (RETENTION, "SET revocation.retention = 'on'; DELETE FROM revocation.incidents WHERE incident = 'waits'"),
     (RETENTION, "SET revocation.retention = 'on'; DELETE FROM revocation.incidents WHERE incident = 'runs'"),
-    (RETENTION, "SET revocation.retention = 'on'; DELETE FROM revocation.incidents WHERE incident = 'paused'"),
+    (
+        RETENTION,
+        "SET revocation.retention = 'on'; DELETE FROM revocation.incidents WHERE incident = 'paused'",
+    ),
     ("", "SELECT * FROM audit.operations"),
     ("", "SELECT revocation.approve_incident('waits', '{client}', 100, 100, 'bob')"),
     (OWNER, "SET revocation.retention = 'on'; DELETE FROM revocation.operations"),
     (OWNER, "UPDATE revocation.operations SET actor = 'x'"),
-    (OWNER, "UPDATE revocation.incidents SET approval_above = 1000000, state = 'running' WHERE incident = 'waits'"),
+    (
+        OWNER,
+        "UPDATE revocation.incidents SET approval_above = 1000000, state = 'running' WHERE incident = \
+            'waits'",
+    ),
     (OWNER, "TRUNCATE revocation.incidents"),
     (OWNER, "DELETE FROM revocation.incidents"),
     (OWNER, "UPDATE revocation.events SET broker_user = 'somebody-else'"),

@@ -1,9 +1,11 @@
 //! What lapin cannot read, made readable between socket and client.
 //!
-//! RabbitMQ passes on any bytes as a short string and any depth of tables. The client ends its whole connection at a string that is not UTF-8, and its stack
-//! at tables in tables. So bytes that are not UTF-8 become `?`, and what is nested too deep becomes an array of bytes: no length changes, and so no frame does.
-//! And the broker adds headers of its own (`x-delivery-count`) to frames that were as large as frames may be; the client ends its connection at those, too.
-//! There the largest headers are left out, those last that say whose a message is.
+//! RabbitMQ passes on any bytes as a short string and any depth of tables. The client ends its whole
+//! connection at a string that is not UTF-8, and its stack at tables in tables. So bytes that are not UTF-8
+//! become `?`, and what is nested too deep becomes an array of bytes: no length changes, and so no frame
+//! does. And the broker adds headers of its own (`x-delivery-count`) to frames that were as large as frames
+//! may be; the client ends its connection at those, too. There the largest headers are left out, those last
+//! that say whose a message is.
 
 mod walk;
 
@@ -44,7 +46,8 @@ pub struct Faults {
     pub left_out: usize,
     /// Which of those that were to be kept are among them.
     pub lost: Vec<&'static str>,
-    /// Whether in the headers, at any depth, a name comes twice, or they make no sense: what is read of them may be another thing than others read.
+    /// Whether in the headers, at any depth, a name comes twice, or they make no sense: what is read of them
+    /// may be another thing than others read.
     pub is_ambiguous: bool,
 }
 
@@ -80,7 +83,8 @@ impl Unreadable {
 pub(super) struct Repair {
     /// Bytes of a frame that needs no look and is still to come.
     unseen: usize,
-    /// The message that has begun on each channel: its tag, where it is a delivery, and what is unreadable so far.
+    /// The message that has begun on each channel: its tag, where it is a delivery, and what is unreadable so
+    /// far.
     begun: HashMap<u16, (Option<u64>, Faults)>,
     /// The largest frame that the client takes: what it is set to, or less, where the broker proposes that.
     frame_max: usize,
@@ -119,11 +123,13 @@ impl Repair {
                 self.unseen = size.saturating_add(AROUND);
                 continue;
             }
-            let Some(payload) = rest.get_mut(..size + AROUND).map(|frame| &mut frame[HEAD..HEAD + size]) else {
+            let Some(payload) = rest.get_mut(..size + AROUND).map(|frame| &mut frame[HEAD..HEAD + size])
+            else {
                 return Advance { ready, removed };
             };
             // What is cut short in itself is left to the client, which says so.
-            let repaired = if kind == METHOD { self.method(channel, payload) } else { self.header(channel, payload) };
+            let repaired =
+                if kind == METHOD { self.method(channel, payload) } else { self.header(channel, payload) };
             let left = repaired.unwrap_or(size);
             if left < size {
                 rest[3..HEAD].copy_from_slice(&u32::try_from(left).unwrap_or(u32::MAX).to_be_bytes());
@@ -133,7 +139,8 @@ impl Repair {
         }
     }
 
-    /// `basic.deliver`, `basic.get-ok` and `basic.return` hold words of a publisher. Returns the payload's length.
+    /// `basic.deliver`, `basic.get-ok` and `basic.return` hold words of a publisher. Returns the payload's
+    /// length.
     fn method(&mut self, channel: u16, payload: &mut [u8]) -> Option<usize> {
         let length = payload.len();
         let mut walk = Walk::new(payload, 0);
@@ -196,8 +203,15 @@ fn length(bytes: u32) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
-/// Takes the largest of the headers out, those to be kept last, until the payload is shorter by `excess`; returns its length.
-fn leave_out(payload: &mut [u8], table: Range<usize>, excess: usize, kept: &[&'static str], faults: &mut Faults) -> Option<usize> {
+/// Takes the largest of the headers out, those to be kept last, until the payload is shorter by `excess`;
+/// returns its length.
+fn leave_out(
+    payload: &mut [u8],
+    table: Range<usize>,
+    excess: usize,
+    kept: &[&'static str],
+    faults: &mut Faults,
+) -> Option<usize> {
     let mut walk = Walk::new(payload, table.start);
     let mut entries = Vec::new();
     while walk.at < table.end {
@@ -256,7 +270,8 @@ const PROPERTIES: [(&str, Form); 14] = [
     ("cluster_id", Form::Short),
 ];
 
-/// Repairs the properties in the payload of a content header; notes what could not be read. Returns where the headers' entries are.
+/// Repairs the properties in the payload of a content header; notes what could not be read. Returns where the
+/// headers' entries are.
 fn properties(payload: &mut [u8], faults: &mut Faults) -> Option<Option<Range<usize>>> {
     let mut walk = Walk::new(payload, 0);
     // Class, weight and size of the body.

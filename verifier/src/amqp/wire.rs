@@ -47,7 +47,8 @@ struct Wire {
     socket: Box<dyn Socket>,
     repair: Repair,
     buffer: Vec<u8>,
-    /// Of `buffer`, what is read of it: the first so many bytes were passed on, the next may be, the last may not yet.
+    /// Of `buffer`, what is read of it: the first so many bytes were passed on, the next may be, the last may
+    /// not yet.
     passed: usize,
     ready: usize,
     filled: usize,
@@ -74,7 +75,11 @@ impl Wire {
 }
 
 impl AsyncRead for Wire {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
         while self.passed == self.ready {
             if !ready!(self.poll_fill(context))? {
                 return Poll::Ready(Ok(0));
@@ -88,11 +93,19 @@ impl AsyncRead for Wire {
 }
 
 impl AsyncWrite for Wire {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        from: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.socket).poll_write(context, from)
     }
 
-    fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, from: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        from: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.socket).poll_write_vectored(context, from)
     }
 
@@ -118,11 +131,17 @@ impl Executor for Kit {
         self.0.block_on(work)
     }
 
-    fn spawn<T: Send + 'static, F: Future<Output = T> + Send + 'static>(&self, work: F) -> Task<Self::Task<T>> {
+    fn spawn<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
+        &self,
+        work: F,
+    ) -> Task<Self::Task<T>> {
         self.0.spawn(work)
     }
 
-    fn spawn_blocking<T: Send + 'static, F: FnOnce() -> T + Send + 'static>(&self, work: F) -> Task<Self::Task<T>> {
+    fn spawn_blocking<T: Send + 'static, F: FnOnce() -> T + Send + 'static>(
+        &self,
+        work: F,
+    ) -> Task<Self::Task<T>> {
         self.0.spawn_blocking(work)
     }
 }
@@ -146,7 +165,10 @@ impl Reactor for Kit {
         self.0.interval(time)
     }
 
-    fn tcp_connect_addr(&self, address: SocketAddr) -> impl Future<Output = io::Result<Self::TcpStream>> + Send + 'static {
+    fn tcp_connect_addr(
+        &self,
+        address: SocketAddr,
+    ) -> impl Future<Output = io::Result<Self::TcpStream>> + Send + 'static {
         let connecting = self.0.tcp_connect_addr(address);
         async move { Ok(Wire::new(Box::new(connecting.await?), Repair::new(None, 0))) }
     }

@@ -1,4 +1,5 @@
-//! Whatever Unicode encoding a payload has, as UTF-8. JSON has no other (RFC 8259 section 8.1), but readers guess: Python's `json.loads` does.
+//! Whatever Unicode encoding a payload has, as UTF-8. JSON has no other (RFC 8259 section 8.1), but readers
+//! guess: Python's `json.loads` does.
 
 use super::scan::push_utf8;
 

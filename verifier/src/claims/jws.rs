@@ -9,8 +9,9 @@ use super::encoding::in_utf8;
 use super::scan::{Members, Quoted, Value};
 
 /// Readers that are not strict ignore the bits that base64 does not need.
-const LENIENT: GeneralPurposeConfig =
-    GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true).with_decode_padding_mode(DecodePaddingMode::RequireNone);
+const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
+    .with_decode_allow_trailing_bits(true)
+    .with_decode_padding_mode(DecodePaddingMode::RequireNone);
 const BASE64URL: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT);
 
 /// The three parts of a token that has exactly three, none of them read yet.
@@ -48,8 +49,9 @@ pub struct CompactJws<'a> {
     signed: &'a str,
 }
 
-/// The token as a compact JWS, if it is one: exactly three parts, none empty, the first an object with a string `alg` that is not `none`.
-/// A JWE (five parts), a PASETO and other opaque tokens of three parts are none: many of them share their first parts.
+/// The token as a compact JWS, if it is one: exactly three parts, none empty, the first an object with a
+/// string `alg` that is not `none`. A JWE (five parts), a PASETO and other opaque tokens of three parts are
+/// none: many of them share their first parts.
 pub fn compact_jws(token: &str) -> Option<CompactJws<'_>> {
     let parts = ThreeParts::of(token).filter(|parts| parts.is_compact_jws())?;
     Some(CompactJws { signed: parts.signed })
@@ -61,8 +63,9 @@ impl<'a> CompactJws<'a> {
         self.signed
     }
 
-    /// Lower-case hex SHA-256 of the two signed parts and the dot between them as presented. Unlike the signature, which has several
-    /// spellings, they cannot be spelled otherwise: the signature is over these very bytes.
+    /// Lower-case hex SHA-256 of the two signed parts and the dot between them as presented. Unlike the
+    /// signature, which has several spellings, they cannot be spelled otherwise: the signature is over these
+    /// very bytes.
     pub fn signed_sha256(&self) -> String {
         Sha256::digest(self.signed).iter().map(|byte| format!("{byte:02x}")).collect()
     }
@@ -72,7 +75,9 @@ impl<'a> CompactJws<'a> {
 fn decode(part: &str) -> Option<Vec<u8>> {
     let part = part.trim_end_matches('=');
     match BASE64URL.decode(part) {
-        Err(_) if part.contains(['+', '/']) => BASE64URL.decode(part.replace('+', "-").replace('/', "_")).ok(),
+        Err(_) if part.contains(['+', '/']) => {
+            BASE64URL.decode(part.replace('+', "-").replace('/', "_")).ok()
+        }
         decoded => decoded.ok(),
     }
 }

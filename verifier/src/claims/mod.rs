@@ -1,7 +1,9 @@
-//! What a token says of itself, read in the same way by the worker, which publishes it, and by verifiers, which compare it.
+//! What a token says of itself, read in the same way by the worker, which publishes it, and by verifiers,
+//! which compare it.
 //!
-//! Nothing is verified. That is harmless for a denylist: whoever holds a revoked token cannot change its claims without spoiling its signature,
-//! which the service verifies. What cannot be read in one claim hides no other.
+//! Nothing is verified. That is harmless for a denylist: whoever holds a revoked token cannot change its
+//! claims without spoiling its signature, which the service verifies. What cannot be read in one claim hides
+//! no other.
 //!
 //! | question | file |
 //! |---|---|
@@ -27,15 +29,16 @@ pub(crate) use self::shown::{Payload, Shown};
 pub use self::value::NumericDate;
 use self::value::{Round, name_of_json};
 
-/// Longest name that a denial can have, in bytes: `jti`, `sub`, `sid`, `client_id`, `iss`. The worker indexes them, and a Postgres index row ends
-/// at 2,704 bytes.
+/// Longest name that a denial can have, in bytes: `jti`, `sub`, `sid`, `client_id`, `iss`. The worker indexes
+/// them, and a Postgres index row ends at 2,704 bytes.
 pub const MAX_NAME_BYTES: usize = 1024;
 
-/// The claims that a denial may name. Deserialises from an introspection answer or a JWT's payload; [`from_json`](Self::from_json) reads one
-/// that other parsers refuse.
+/// The claims that a denial may name. Deserialises from an introspection answer or a JWT's payload;
+/// [`from_json`](Self::from_json) reads one that other parsers refuse.
 ///
-/// Names are strings, or integers, which count as their decimal text. One that is empty, longer than [`MAX_NAME_BYTES`] or holds U+0000 counts
-/// as missing, as does a member with a wrong type, and of a repeated member the last counts (RFC 7519 section 4).
+/// Names are strings, or integers, which count as their decimal text. One that is empty, longer than
+/// [`MAX_NAME_BYTES`] or holds U+0000 counts as missing, as does a member with a wrong type, and of a
+/// repeated member the last counts (RFC 7519 section 4).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Claims {
     /// The token's own name (RFC 7519 section 4.1.7).
@@ -54,7 +57,8 @@ pub struct Claims {
     pub iat: Option<NumericDate>,
     /// Expires at (RFC 7519 section 4.1.4).
     pub exp: Option<NumericDate>,
-    /// Every other member that is a name: the provider's settings may say that one of them, such as Okta's `uid`, names the subject or client.
+    /// Every other member that is a name: the provider's settings may say that one of them, such as Okta's
+    /// `uid`, names the subject or client.
     pub others: BTreeMap<String, String>,
 }
 
@@ -63,7 +67,8 @@ pub struct Claims {
 pub struct Reading {
     /// The claims that could be read.
     pub claims: Claims,
-    /// The token is a [`CompactJws`] whose payload could not be read to its end: claims may be missing that other readers see.
+    /// The token is a [`CompactJws`] whose payload could not be read to its end: claims may be missing that
+    /// other readers see.
     pub is_unreadable: bool,
 }
 
@@ -87,8 +92,8 @@ impl Claims {
         Payload::of(parts).claims(|_| false).0.into_claims()
     }
 
-    /// The claims in a JWT's payload or an introspection answer, as far as they can be read: in any Unicode encoding, with numbers out of range, half
-    /// surrogate pairs and bytes that are no UTF-8.
+    /// The claims in a JWT's payload or an introspection answer, as far as they can be read: in any Unicode
+    /// encoding, with numbers out of range, half surrogate pairs and bytes that are no UTF-8.
     pub fn from_json(json: &[u8]) -> Self {
         Shown::of_json(&encoding::in_utf8(json.to_vec()), |_| true).into_claims()
     }
@@ -97,8 +102,11 @@ impl Claims {
 impl<'de> Deserialize<'de> for Claims {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut members = Map::deserialize(deserializer)?;
-        let mut date = |name: &str, round| members.remove(name).and_then(|value: Json| NumericDate::of_json(&value, round));
-        let mut claims = Self { iat: date("iat", Round::Down), exp: date("exp", Round::Up), ..Self::default() };
+        let mut date = |name: &str, round| {
+            members.remove(name).and_then(|value: Json| NumericDate::of_json(&value, round))
+        };
+        let mut claims =
+            Self { iat: date("iat", Round::Down), exp: date("exp", Round::Up), ..Self::default() };
         for (name, value) in members {
             let Some(text) = name_of_json(value) else { continue };
             match claims.known(&name) {

@@ -1,11 +1,13 @@
 //! The members of a JSON object, one by one, as a reader that accepts more than JSON may see them.
 //!
-//! Services read tokens with parsers that take `NaN`, half a surrogate pair, or bytes that are no UTF-8. What such a parser reads must be read
-//! here, too, or its token is denied by nothing. So a value that nobody asks for is skipped by its shape alone, at any depth and without recursion.
+//! Services read tokens with parsers that take `NaN`, half a surrogate pair, or bytes that are no UTF-8. What
+//! such a parser reads must be read here, too, or its token is denied by nothing. So a value that nobody asks
+//! for is skipped by its shape alone, at any depth and without recursion.
 
 use std::borrow::Cow;
 
-/// Something whose end cannot be told: single quotes, comments, a string without an end. What lies behind it is not known.
+/// Something whose end cannot be told: single quotes, comments, a string without an end. What lies behind it
+/// is not known.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Unreadable;
 
@@ -69,7 +71,9 @@ impl<'a> Members<'a> {
             Some(b'{' | b'[') => self.nested().map(|()| Value::Nested),
             _ => match (self.skip(is_bare), self.rest) {
                 ([], _) => Err(Unreadable),
-                (bare, [after, ..]) if is_blank(*after) || matches!(after, b',' | b'}') => Ok(Value::Bare(bare)),
+                (bare, [after, ..]) if is_blank(*after) || matches!(after, b',' | b'}') => {
+                    Ok(Value::Bare(bare))
+                }
                 _ => Err(Unreadable),
             },
         }
@@ -134,9 +138,11 @@ fn is_bare(byte: u8) -> bool {
 }
 
 impl<'a> Quoted<'a> {
-    /// The text, and whether it is exactly what was written: half surrogate pairs and bytes that are no UTF-8 become U+FFFD.
+    /// The text, and whether it is exactly what was written: half surrogate pairs and bytes that are no UTF-8
+    /// become U+FFFD.
     pub(super) fn text(self) -> Result<(Cow<'a, str>, bool), Unreadable> {
-        let bytes = if self.has_escapes { Cow::Owned(unescaped(self.bytes)?) } else { Cow::Borrowed(self.bytes) };
+        let bytes =
+            if self.has_escapes { Cow::Owned(unescaped(self.bytes)?) } else { Cow::Borrowed(self.bytes) };
         match bytes {
             Cow::Borrowed(bytes) => Ok(match str::from_utf8(bytes) {
                 Ok(text) => (Cow::Borrowed(text), true),
@@ -204,7 +210,8 @@ fn hex4(bytes: &[u8]) -> Option<u32> {
     digits.iter().try_fold(0, |number, digit| Some(number << 4 | char::from(*digit).to_digit(16)?))
 }
 
-/// Appends a code point as UTF-8; one that has none, as half a surrogate pair, as a byte that is no UTF-8 anywhere, so that it is seen later.
+/// Appends a code point as UTF-8; one that has none, as half a surrogate pair, as a byte that is no UTF-8
+/// anywhere, so that it is seen later.
 pub(super) fn push_utf8(text: &mut Vec<u8>, code_point: u32) {
     match char::from_u32(code_point) {
         Some(character) => text.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),

@@ -61,7 +61,8 @@ impl<'t> Payload<'t> {
         Self { parts, json: parts.payload().map(encoding::in_utf8) }
     }
 
-    /// The claims, those without a field of their own if `wanted` names them; and whether claims may be missing that another reader sees.
+    /// The claims, those without a field of their own if `wanted` names them; and whether claims may be
+    /// missing that another reader sees.
     pub(crate) fn claims(&self, wanted: impl Fn(&str) -> bool) -> (Shown<'_>, bool) {
         let (shown, extent, is_certain) = Shown::of_object(self.json.as_deref().unwrap_or_default(), wanted);
         match extent {
@@ -80,7 +81,8 @@ impl<'a> Shown<'a> {
         Self::of_object(json, wanted).0
     }
 
-    /// The claims, how far they could be read, and whether each that a denial may name says the same to every reader.
+    /// The claims, how far they could be read, and whether each that a denial may name says the same to every
+    /// reader.
     fn of_object(json: &'a [u8], wanted: impl Fn(&str) -> bool) -> (Self, Extent, bool) {
         let (mut shown, mut is_certain) = (Self::default(), true);
         let Some(mut members) = Members::of(json) else { return (shown, Extent::Part, false) };
@@ -100,7 +102,12 @@ impl<'a> Shown<'a> {
     }
 
     /// A member that is named like one before takes its place.
-    fn take(&mut self, named: Quoted<'a>, value: Value<'a>, wanted: &impl Fn(&str) -> bool) -> Result<(), Unreadable> {
+    fn take(
+        &mut self,
+        named: Quoted<'a>,
+        value: Value<'a>,
+        wanted: &impl Fn(&str) -> bool,
+    ) -> Result<(), Unreadable> {
         let (named, _) = named.text()?;
         match &*named {
             "iat" => self.iat = NumericDate::of_value(value, Round::Down),
@@ -114,10 +121,12 @@ impl<'a> Shown<'a> {
         Ok(())
     }
 
-    /// One that cannot be read is missing: what stood there before does not count any more. So is a `jti` that is not exact, as the token's digests
-    /// meet it too, and such an issuer: one that is not known may be any.
+    /// One that cannot be read is missing: what stood there before does not count any more. So is a `jti`
+    /// that is not exact, as the token's digests meet it too, and such an issuer: one that is not known may
+    /// be any.
     fn set(&mut self, claim: &'static str, value: Value<'a>) -> Result<(), Unreadable> {
-        let (read, result) = name(value).map_or_else(|unreadable| (None, Err(unreadable)), |read| (read, Ok(())));
+        let (read, result) =
+            name(value).map_or_else(|unreadable| (None, Err(unreadable)), |read| (read, Ok(())));
         self.twins.retain(|(held, _)| *held != claim);
         if let Some((_, false)) = read {
             self.twins.extend(twin(value).map(|twin| (claim, twin)));
@@ -165,7 +174,9 @@ impl<'a> Shown<'a> {
             iat: self.iat,
             exp: self.exp,
             others: match self.others {
-                Others::Read(read) => read.into_iter().map(|(name, value)| (name.into_owned(), value.into_owned())).collect(),
+                Others::Read(read) => {
+                    read.into_iter().map(|(name, value)| (name.into_owned(), value.into_owned())).collect()
+                }
                 Others::Given(given) => given.clone(),
             },
         }

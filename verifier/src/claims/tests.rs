@@ -30,12 +30,19 @@ fn assert_sub(payload: impl AsRef<[u8]>) {
 
 #[test]
 fn reads_the_claims_of_a_jwt() {
-    let payload =
-        r#"{"jti":"j","iss":"i","sub":"s","sid":"d","client_id":"c","azp":"a","iat":5,"exp":1800000000.25,"aud":["x"],"uid":"u"}"#;
-    for claims in [Claims::peek(&jwt(payload)), Claims::from_json(payload.as_bytes()), serde_json::from_str(payload).unwrap()] {
-        let texts = [&claims.jti, &claims.iss, &claims.sub, &claims.sid, &claims.client_id, &claims.azp].map(Option::as_deref);
+    let payload = r#"{"jti":"j","iss":"i","sub":"s","sid":"d","client_id":"c","azp":"a","iat":5,"exp":1800000000.25,"aud":["x"],"uid":"u"}"#;
+    for claims in [
+        Claims::peek(&jwt(payload)),
+        Claims::from_json(payload.as_bytes()),
+        serde_json::from_str(payload).unwrap(),
+    ] {
+        let texts = [&claims.jti, &claims.iss, &claims.sub, &claims.sid, &claims.client_id, &claims.azp]
+            .map(Option::as_deref);
         assert_eq!(texts, ["j", "i", "s", "d", "c", "a"].map(Some));
-        assert_eq!([claims.iat, claims.exp].map(|date| date.map(NumericDate::millis)), [Some(5000), Some(1_800_000_000_250)]);
+        assert_eq!(
+            [claims.iat, claims.exp].map(|date| date.map(NumericDate::millis)),
+            [Some(5000), Some(1_800_000_000_250)]
+        );
         assert_eq!(claims.others, BTreeMap::from([("uid".to_owned(), "u".to_owned())]));
     }
 }
@@ -115,7 +122,9 @@ fn every_encoding_is_read_that_a_reader_may_guess() {
         assert_sub(&payload);
         assert_sub([mark, &payload].concat());
     }
-    let half = [r#"{"name":""#.encode_utf16().collect(), vec![0xd83d], r#"","sub":"s"}"#.encode_utf16().collect()].concat();
+    let half =
+        [r#"{"name":""#.encode_utf16().collect(), vec![0xd83d], r#"","sub":"s"}"#.encode_utf16().collect()]
+            .concat();
     assert_sub(half.into_iter().flat_map(u16::to_le_bytes).collect::<Vec<_>>());
 }
 
@@ -200,14 +209,23 @@ fn only_a_compact_jws_has_signed_parts_or_is_unreadable() {
         assert!(compact_jws(&token).is_none(), "{token}");
         assert!(!read(&token).is_unreadable, "{token}");
     }
-    let headers =
-        [HEADER, r#"{"alg":"HS256"}"#, r#" {"typ":"JWT", "\u0061lg":"ES256" } "#, "{\"kid\":\"\\ud800\",\"n\":NaN,\"alg\":\"EdDSA\"}"];
-    for header in
-        headers.map(str::as_bytes).into_iter().chain([&b"\xef\xbb\xbf{\"alg\":\"RS256\"}"[..], b"{\"x\":\"\xe9\",\"alg\":\"PS256\"}"])
+    let headers = [
+        HEADER,
+        r#"{"alg":"HS256"}"#,
+        r#" {"typ":"JWT", "\u0061lg":"ES256" } "#,
+        "{\"kid\":\"\\ud800\",\"n\":NaN,\"alg\":\"EdDSA\"}",
+    ];
+    for header in headers
+        .map(str::as_bytes)
+        .into_iter()
+        .chain([&b"\xef\xbb\xbf{\"alg\":\"RS256\"}"[..], b"{\"x\":\"\xe9\",\"alg\":\"PS256\"}"])
     {
         let token = format!("{}.e30.c2ln", URL_SAFE_NO_PAD.encode(header));
         let signed = compact_jws(&token).map(|jws| jws.signed_sha256());
-        let expected = <sha2::Sha256 as sha2::Digest>::digest(&token[..token.len() - 5]).iter().map(|byte| format!("{byte:02x}")).collect();
+        let expected = <sha2::Sha256 as sha2::Digest>::digest(&token[..token.len() - 5])
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         assert_eq!(signed, Some(expected), "{token}");
     }
 }
@@ -222,7 +240,9 @@ fn claims_of_other_tokens_of_three_parts_count_where_all_is_readable() {
         assert!(read(&token("{}", payload)).claims.sub.is_none(), "{}", String::from_utf8_lossy(payload));
     }
     let payload = URL_SAFE_NO_PAD.encode(r#"{"sub":"s"}"#);
-    for token in [format!("h.{payload}"), format!("h.{payload}.s.x"), "h.W10.s".to_owned(), "h.!.s".to_owned()] {
+    for token in
+        [format!("h.{payload}"), format!("h.{payload}.s.x"), "h.W10.s".to_owned(), "h.!.s".to_owned()]
+    {
         assert!(Claims::peek(&token).sub.is_none(), "{token}");
     }
 }
@@ -245,7 +265,9 @@ fn parts_are_read_however_their_base64_is_spelled() {
         assert!(compact_jws(&token).is_some(), "{token}");
     }
     let digest = |token: &str| compact_jws(token).unwrap().signed_sha256();
-    for respelled in [format!("{plain}="), plain.replace("c2ln", "c2lo"), format!("{plain}A"), plain.replace("c2ln", "~")] {
+    for respelled in
+        [format!("{plain}="), plain.replace("c2ln", "c2lo"), format!("{plain}A"), plain.replace("c2ln", "~")]
+    {
         assert_eq!(digest(&respelled), digest(&plain), "{respelled}");
     }
 }
@@ -269,7 +291,18 @@ fn json() -> impl Strategy<Value = Json> {
 }
 
 fn members() -> impl Strategy<Value = Map<String, Json>> {
-    let names = prop::sample::select(vec!["jti", "iss", "sub", "sid", "client_id", "azp", "iat", "exp", "uid", "é\"\\"]);
+    let names = prop::sample::select(vec![
+        "jti",
+        "iss",
+        "sub",
+        "sid",
+        "client_id",
+        "azp",
+        "iat",
+        "exp",
+        "uid",
+        "é\"\\",
+    ]);
     prop::collection::btree_map(names, json(), 0..8)
         .prop_map(|members| members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }

@@ -37,19 +37,22 @@ fn integer(bare: &[u8]) -> Option<&str> {
     }
 }
 
-/// The name that a reader of ISO-8859-1 sees, where the text is no UTF-8: the user whom the issuer writes so may be known by it.
+/// The name that a reader of ISO-8859-1 sees, where the text is no UTF-8: the user whom the issuer writes so
+/// may be known by it.
 pub(super) fn twin(value: Value<'_>) -> Option<String> {
     let Value::Text(quoted) = value else { return None };
     quoted.in_latin1().filter(|text| is_name(text))
 }
 
-/// What no reader takes for text or an integer. Of other words (`007`, `0x1F`, text without quotes) lenient readers make a name.
+/// What no reader takes for text or an integer. Of other words (`007`, `0x1F`, text without quotes) lenient
+/// readers make a name.
 fn is_no_name(bare: &[u8]) -> bool {
     let is_number = |text: &str| {
         let digits = text.strip_prefix('-').unwrap_or(text).as_bytes();
         matches!(digits, [b'0', b'.' | b'e' | b'E', ..] | [b'1'..=b'9', ..]) && text.parse::<f64>().is_ok()
     };
-    matches!(bare, b"true" | b"false" | b"null" | b"NaN" | b"Infinity" | b"-Infinity") || str::from_utf8(bare).is_ok_and(is_number)
+    matches!(bare, b"true" | b"false" | b"null" | b"NaN" | b"Infinity" | b"-Infinity")
+        || str::from_utf8(bare).is_ok_and(is_number)
 }
 
 /// [`name`] of a value that another parser has read.
@@ -62,7 +65,8 @@ pub(super) fn name_of_json(value: Json) -> Option<String> {
     is_name(&text).then_some(text)
 }
 
-/// A moment as JWTs write it (RFC 7519 section 2, NumericDate: seconds since 1970, perhaps with a fraction), kept in milliseconds.
+/// A moment as JWTs write it (RFC 7519 section 2, NumericDate: seconds since 1970, perhaps with a fraction),
+/// kept in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct NumericDate(i64);
 
@@ -118,7 +122,8 @@ impl NumericDate {
         }
     }
 
-    /// Issuers write milli-, micro- and nanoseconds, too. Seconds reach 1e11 in the year 5138, milliseconds were there in 1973:
+    /// Issuers write milli-, micro- and nanoseconds, too. Seconds reach 1e11 in the year 5138, milliseconds
+    /// were there in 1973:
     ///
     /// | absolute value | unit |
     /// |---|---|
@@ -127,8 +132,8 @@ impl NumericDate {
     /// | below 1e17 | microseconds |
     /// | from there on | nanoseconds |
     ///
-    /// An `exp` is read so only from ten times these sizes on, which it has in 2001: 253402300799, the end of 9999, is written for "never", and as
-    /// milliseconds it would have refused the token since 1978.
+    /// An `exp` is read so only from ten times these sizes on, which it has in 2001: 253402300799, the end of
+    /// 9999, is written for "never", and as milliseconds it would have refused the token since 1978.
     fn of_integer(number: i64, round: Round) -> Self {
         let per_milli = match number.unsigned_abs() / round.margin().unsigned_abs() {
             0..100_000_000_000 => return Self::from_seconds(number),

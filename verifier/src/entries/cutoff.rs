@@ -48,7 +48,8 @@ impl Cutoff {
     }
 }
 
-/// The cutoffs of one selector that no other of its cutoffs covers: nearly always one, as a later one usually expires later too.
+/// The cutoffs of one selector that no other of its cutoffs covers: nearly always one, as a later one usually
+/// expires later too.
 pub(super) enum Cutoffs {
     One(Cutoff),
     Many(Vec<Cutoff>),

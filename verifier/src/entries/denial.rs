@@ -16,8 +16,8 @@ use crate::oddities::Oddities;
 use crate::token::TokenView;
 use crate::verdict::Denial;
 
-/// How far an issuer's clock may be ahead (milliseconds). A token that says it was issued later than that would be younger than every cutoff
-/// for as long as it lives.
+/// How far an issuer's clock may be ahead (milliseconds). A token that says it was issued later than that
+/// would be younger than every cutoff for as long as it lives.
 const AHEAD: i64 = 5 * 60 * 1000;
 
 /// The moment of a check.
@@ -30,7 +30,8 @@ pub(crate) struct At {
 }
 
 impl At {
-    /// `last_beat` is the time of the feed's last heartbeat (milliseconds since 1970): where the own clock is slow, it is the better one.
+    /// `last_beat` is the time of the feed's last heartbeat (milliseconds since 1970): where the own clock is
+    /// slow, it is the better one.
     pub(crate) fn new(now: OffsetDateTime, last_beat: i64) -> Self {
         let millis = now.unix_timestamp().saturating_mul(1000) + i64::from(now.millisecond());
         Self { now, millis, latest_iat: millis.max(last_beat).saturating_add(AHEAD) }
@@ -77,13 +78,24 @@ impl Entries {
         self.denial_of(view.token, parts, &token, at.now)
     }
 
-    fn denial_of(&self, bytes: Option<&str>, parts: Option<ThreeParts<'_>>, token: &Known<'_>, now: OffsetDateTime) -> Option<Denial> {
-        if bytes.is_some_and(|bytes| self.is_denied_by_digest(bytes, parts, now)) || self.is_denied_by_jti(token, now) {
+    fn denial_of(
+        &self,
+        bytes: Option<&str>,
+        parts: Option<ThreeParts<'_>>,
+        token: &Known<'_>,
+        now: OffsetDateTime,
+    ) -> Option<Denial> {
+        if bytes.is_some_and(|bytes| self.is_denied_by_digest(bytes, parts, now))
+            || self.is_denied_by_jti(token, now)
+        {
             return Some(Denial::Revoked(Kind::Token));
         }
         let issuer = token.claims.iss.as_deref().filter(|_| self.needs_issuer(token)).map(Key::of_issuer);
         let cut_off = self.cut_off_kind(token, issuer, now).map(Denial::Revoked);
-        cut_off.or_else(|| (token.is_unreadable && token.is_covered(self.in_force.latest(issuer, now))).then_some(Denial::Unreadable))
+        cut_off.or_else(|| {
+            (token.is_unreadable && token.is_covered(self.in_force.latest(issuer, now)))
+                .then_some(Denial::Unreadable)
+        })
     }
 
     fn is_denied_by_digest(&self, bytes: &str, parts: Option<ThreeParts<'_>>, now: OffsetDateTime) -> bool {
@@ -92,7 +104,9 @@ impl Entries {
             let key = Key::of_digest(&digest.into());
             is_denied(self.read(key).tokens.get(&key))
         };
-        let Some(parts) = parts.filter(|_| self.ever.signed.load(Ordering::Acquire)) else { return is_token(Sha256::digest(bytes)) };
+        let Some(parts) = parts.filter(|_| self.ever.signed.load(Ordering::Acquire)) else {
+            return is_token(Sha256::digest(bytes));
+        };
         // One pass over the token: its signed parts are its beginning.
         let signed = Sha256::new().chain_update(parts.signed);
         let whole = signed.clone().chain_update(bytes.get(parts.signed.len()..).unwrap_or_default());
@@ -102,7 +116,9 @@ impl Entries {
     }
 
     fn is_denied_by_jti(&self, token: &Known<'_>, now: OffsetDateTime) -> bool {
-        let Some(jti) = token.claims.jti.as_deref().filter(|_| self.ever.jti.load(Ordering::Acquire)) else { return false };
+        let Some(jti) = token.claims.jti.as_deref().filter(|_| self.ever.jti.load(Ordering::Acquire)) else {
+            return false;
+        };
         let key = Key::of_jti(jti);
         let shard = self.read(key);
         let Some(jtis) = shard.jtis.get(&key) else { return false };
@@ -128,18 +144,28 @@ impl Entries {
         ];
         let twins = claims.twins().filter_map(|(claim, twin)| Some((kind_of(claim)?, Some(twin))));
         let is_cut_off = |(kind, name): &(Kind, Option<&str>)| {
-            name.is_some_and(|name| self.ever.any(*kind) && token.is_covered(self.cutoff_of(*kind, name, issuer, token, now)))
+            name.is_some_and(|name| {
+                self.ever.any(*kind) && token.is_covered(self.cutoff_of(*kind, name, issuer, token, now))
+            })
         };
         let by_name = names.into_iter().chain(twins).find(is_cut_off).map(|(kind, _)| kind);
         by_name.or_else(|| self.cut_off_by_other(token, issuer?, now))
     }
 
-    fn cutoff_of(&self, kind: Kind, name: &str, issuer: Option<Key>, token: &Known<'_>, now: OffsetDateTime) -> Option<i64> {
+    fn cutoff_of(
+        &self,
+        kind: Kind,
+        name: &str,
+        issuer: Option<Key>,
+        token: &Known<'_>,
+        now: OffsetDateTime,
+    ) -> Option<i64> {
         let latest = |cutoffs: Option<&Cutoffs>| cutoffs.and_then(|cutoffs| cutoffs.latest(now));
         let key = Key::of_wide(kind, name);
         let of_any = {
             let shard = self.read(key);
-            let of_some = if token.claims.iss.is_none() { latest(shard.of_some_issuer.get(&key)) } else { None };
+            let of_some =
+                if token.claims.iss.is_none() { latest(shard.of_some_issuer.get(&key)) } else { None };
             latest(shard.cutoffs.get(&key)).max(of_some)
         };
         let of_its_own = issuer.and_then(|issuer| {

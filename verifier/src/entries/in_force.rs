@@ -1,4 +1,5 @@
-//! All cutoffs by their issuer alone, for tokens whose claims cannot be read: which of them could mean such a token?
+//! All cutoffs by their issuer alone, for tokens whose claims cannot be read: which of them could mean such a
+//! token?
 
 use std::sync::{PoisonError, RwLock};
 
@@ -27,7 +28,8 @@ impl InForce {
         held.get(&key).is_some_and(|cutoffs| cutoffs.all().iter().any(|held| held.covers(cutoff)))
     }
 
-    /// The latest cutoff in force that may mean a token of this issuer; where its issuer is not known, the latest of all.
+    /// The latest cutoff in force that may mean a token of this issuer; where its issuer is not known, the
+    /// latest of all.
     pub(super) fn latest(&self, issuer: Option<Key>, now: OffsetDateTime) -> Option<i64> {
         let held = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let latest = |key| held.get(&key).and_then(|cutoffs| cutoffs.latest(now));

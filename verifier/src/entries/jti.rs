@@ -1,5 +1,6 @@
-//! Tokens denied by the name that their issuer gave them. Different issuers may give the same `jti` (RFC 7519 section 4.1.7 asks them not to), and
-//! whoever may publish could otherwise deny anybody's token by its `jti` alone.
+//! Tokens denied by the name that their issuer gave them. Different issuers may give the same `jti` (RFC 7519
+//! section 4.1.7 asks them not to), and whoever may publish could otherwise deny anybody's token by its `jti`
+//! alone.
 
 use std::collections::BTreeMap;
 
@@ -45,7 +46,9 @@ impl Jtis {
     pub(super) fn add(&mut self, issuer: Issuer, expires: Expiry) {
         match self {
             Self::One(held, until) if *held == issuer => *until = expires.max(*until),
-            Self::One(held, until) => *self = Self::Many(Box::new(Many(BTreeMap::from([(*held, *until), (issuer, expires)])))),
+            Self::One(held, until) => {
+                *self = Self::Many(Box::new(Many(BTreeMap::from([(*held, *until), (issuer, expires)]))))
+            }
             Self::Many(many) => {
                 let until = many.0.entry(issuer).or_insert(expires);
                 *until = expires.max(*until);

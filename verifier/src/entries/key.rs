@@ -30,7 +30,9 @@ impl Key {
         /// 2^128 divided by the golden ratio: halves that are alike do not cancel each other out.
         const SPREAD: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
         let (halves, _) = digest.as_chunks::<16>();
-        let join = |key: u128, half: &[u8; 16]| key.rotate_left(64).wrapping_mul(SPREAD).wrapping_add(u128::from_le_bytes(*half));
+        let join = |key: u128, half: &[u8; 16]| {
+            key.rotate_left(64).wrapping_mul(SPREAD).wrapping_add(u128::from_le_bytes(*half))
+        };
         Self(halves.iter().fold(0, join).to_le_bytes())
     }
 
@@ -95,7 +97,8 @@ impl Hash for Key {
     }
 }
 
-/// Keys are digests, so little has to be mixed; but publishers write digests as they like, and must not be able to fill one bucket with them.
+/// Keys are digests, so little has to be mixed; but publishers write digests as they like, and must not be
+/// able to fill one bucket with them.
 #[derive(Clone)]
 pub(super) struct Mixing([u64; 2]);
 
@@ -126,7 +129,11 @@ impl Hasher for Mixed {
     /// The product of both halves, each with its secret; its own halves joined.
     fn write(&mut self, bytes: &[u8]) {
         let (halves, _) = bytes.as_chunks::<8>();
-        let factors = self.secret.iter().zip(halves).map(|(secret, half)| u128::from(secret ^ u64::from_le_bytes(*half)));
+        let factors = self
+            .secret
+            .iter()
+            .zip(halves)
+            .map(|(secret, half)| u128::from(secret ^ u64::from_le_bytes(*half)));
         let product: u128 = factors.product();
         self.hash = (product >> 64) as u64 ^ product as u64;
     }

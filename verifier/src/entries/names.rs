@@ -1,4 +1,5 @@
-//! Claims beside `sub`, `client_id` and `azp` that entries say name a subject or a client: Okta's `uid`, Entra's `appid`.
+//! Claims beside `sub`, `client_id` and `azp` that entries say name a subject or a client: Okta's `uid`,
+//! Entra's `appid`.
 
 use std::sync::OnceLock;
 
@@ -19,7 +20,10 @@ impl Names {
     }
 
     fn find_or_add(&self, kind: Kind, claim: &str) -> bool {
-        self.0.iter().map(|place| place.get_or_init(|| (kind, claim.into()))).any(|(held, name)| *held == kind && **name == *claim)
+        self.0
+            .iter()
+            .map(|place| place.get_or_init(|| (kind, claim.into())))
+            .any(|(held, name)| *held == kind && **name == *claim)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (Kind, &str)> {

@@ -37,24 +37,24 @@ fn entry() -> impl Strategy<Value = Entry> {
     let expires = || (0_i64..8).prop_map(|s| at_millis(s * 1000));
     let cutoff = || (0_i64..6000).prop_map(at_millis);
     prop_oneof![
-        (name(), prop::option::of(name()), token_issuer(), expires()).prop_map(|(token, jti, iss, expires_at)| Entry::Token {
-            token_sha256: digest_of(&token),
-            signed_sha256: None,
-            token_type_hint: None,
-            jti,
-            iss,
-            expires_at
+        (name(), prop::option::of(name()), token_issuer(), expires()).prop_map(
+            |(token, jti, iss, expires_at)| Entry::Token {
+                token_sha256: digest_of(&token),
+                signed_sha256: None,
+                token_type_hint: None,
+                jti,
+                iss,
+                expires_at
+            }
+        ),
+        (name(), issuer(), cutoff(), expires()).prop_map(|(sid, iss, not_before, expires_at)| {
+            Entry::Session { sid, sub: None, iss, not_before, expires_at }
         }),
-        (name(), issuer(), cutoff(), expires()).prop_map(|(sid, iss, not_before, expires_at)| Entry::Session {
-            sid,
-            sub: None,
-            iss,
-            not_before,
-            expires_at
-        }),
-        (name(), issuer(), others(), cutoff(), expires()).prop_map(|(sub, iss, (subject_claims, claims_iss), not_before, expires_at)| {
-            Entry::Subject { iss, sub, subject_claims, claims_iss, not_before, expires_at }
-        }),
+        (name(), issuer(), others(), cutoff(), expires()).prop_map(
+            |(sub, iss, (subject_claims, claims_iss), not_before, expires_at)| {
+                Entry::Subject { iss, sub, subject_claims, claims_iss, not_before, expires_at }
+            }
+        ),
         (name(), issuer(), others(), cutoff(), expires()).prop_map(
             |(client_id, iss, (client_claims, claims_iss), not_before, expires_at)| Entry::Client {
                 client_id,
@@ -74,19 +74,22 @@ fn entry() -> impl Strategy<Value = Entry> {
 }
 
 fn claims() -> impl Strategy<Value = Claims> {
-    let iat = prop::option::of(prop_oneof![(0_i64..6).prop_map(|s| s * 1000), 0_i64..6000, 290_000_i64..310_000]);
+    let iat =
+        prop::option::of(prop_oneof![(0_i64..6).prop_map(|s| s * 1000), 0_i64..6000, 290_000_i64..310_000]);
     let some = || prop::option::of(name());
-    (some(), issuer(), some(), some(), some(), some(), iat, some()).prop_map(|(jti, iss, sub, sid, client_id, azp, iat, uid)| Claims {
-        jti,
-        iss,
-        sub,
-        sid,
-        client_id,
-        azp,
-        iat: iat.map(|millis| NumericDate::from_millis(BASE * 1000 + millis)),
-        exp: None,
-        others: uid.map(|uid| ("uid".to_owned(), uid)).into_iter().collect(),
-    })
+    (some(), issuer(), some(), some(), some(), some(), iat, some()).prop_map(
+        |(jti, iss, sub, sid, client_id, azp, iat, uid)| Claims {
+            jti,
+            iss,
+            sub,
+            sid,
+            client_id,
+            azp,
+            iat: iat.map(|millis| NumericDate::from_millis(BASE * 1000 + millis)),
+            exp: None,
+            others: uid.map(|uid| ("uid".to_owned(), uid)).into_iter().collect(),
+        },
+    )
 }
 
 fn digest_of(token: &str) -> String {
@@ -96,7 +99,9 @@ fn digest_of(token: &str) -> String {
 /// The contract's rules, read aloud. `token` is not shown by those who have claims alone.
 fn denies(entry: &Entry, token: Option<&String>, claims: &Claims, now: OffsetDateTime) -> bool {
     let by = |others: &[String], name: &String, iss: Option<&String>| {
-        iss.is_some() && claims.iss.as_ref() == iss && others.iter().any(|other| claims.others.get(other) == Some(name))
+        iss.is_some()
+            && claims.iss.as_ref() == iss
+            && others.iter().any(|other| claims.others.get(other) == Some(name))
     };
     let issuer_fits = |iss: &Option<String>| iss.is_none() || claims.iss.is_none() || *iss == claims.iss;
     let (names_it, not_before, expires_at) = match entry {
@@ -104,10 +109,12 @@ fn denies(entry: &Entry, token: Option<&String>, claims: &Claims, now: OffsetDat
             let issuer_fits = match iss {
                 TokenIssuer::NotSaid => true,
                 TokenIssuer::None => claims.iss.is_none(),
-                TokenIssuer::Named(iss) => claims.iss.as_ref() == Some(iss) || (claims.iss.is_none() && token.is_none()),
+                TokenIssuer::Named(iss) => {
+                    claims.iss.as_ref() == Some(iss) || (claims.iss.is_none() && token.is_none())
+                }
             };
-            let is_it =
-                token.is_some_and(|token| *token_sha256 == digest_of(token)) || (jti.is_some() && *jti == claims.jti && issuer_fits);
+            let is_it = token.is_some_and(|token| *token_sha256 == digest_of(token))
+                || (jti.is_some() && *jti == claims.jti && issuer_fits);
             return is_it && now < *expires_at;
         }
         Entry::Session { sid, iss, not_before, expires_at, .. } => {
@@ -118,13 +125,24 @@ fn denies(entry: &Entry, token: Option<&String>, claims: &Claims, now: OffsetDat
             (by_sub || by(subject_claims, sub, iss.as_ref().or(claims_iss.as_ref())), not_before, expires_at)
         }
         Entry::Client { client_id, iss, client_claims, claims_iss, not_before, expires_at } => {
-            let by_usual = [&claims.client_id, &claims.azp].into_iter().flatten().any(|client| client == client_id) && issuer_fits(iss);
-            (by_usual || by(client_claims, client_id, iss.as_ref().or(claims_iss.as_ref())), not_before, expires_at)
+            let by_usual =
+                [&claims.client_id, &claims.azp].into_iter().flatten().any(|client| client == client_id)
+                    && issuer_fits(iss);
+            (
+                by_usual || by(client_claims, client_id, iss.as_ref().or(claims_iss.as_ref())),
+                not_before,
+                expires_at,
+            )
         }
-        Entry::Issuer { iss, not_before, expires_at } => (claims.iss.as_ref() == Some(iss), not_before, expires_at),
+        Entry::Issuer { iss, not_before, expires_at } => {
+            (claims.iss.as_ref() == Some(iss), not_before, expires_at)
+        }
     };
-    let in_time = |time: OffsetDateTime, millis: i64| time >= OffsetDateTime::UNIX_EPOCH + time::Duration::milliseconds(millis);
-    let iat = claims.iat.map(NumericDate::millis).filter(|iat| in_time(now + time::Duration::minutes(5), *iat));
+    let in_time = |time: OffsetDateTime, millis: i64| {
+        time >= OffsetDateTime::UNIX_EPOCH + time::Duration::milliseconds(millis)
+    };
+    let iat =
+        claims.iat.map(NumericDate::millis).filter(|iat| in_time(now + time::Duration::minutes(5), *iat));
     names_it && iat.is_none_or(|iat| in_time(*not_before, iat)) && now < *expires_at
 }
 
@@ -184,7 +202,11 @@ fn subject(not_before: i64, expires_s: i64) -> Entry {
 }
 
 fn of_subject(iat: Option<i64>) -> Claims {
-    Claims { sub: Some("a".to_owned()), iat: iat.map(|millis| NumericDate::from_millis(BASE * 1000 + millis)), ..Claims::default() }
+    Claims {
+        sub: Some("a".to_owned()),
+        iat: iat.map(|millis| NumericDate::from_millis(BASE * 1000 + millis)),
+        ..Claims::default()
+    }
 }
 
 fn is_denied(held: &Entries, claims: &Claims, now: i64) -> bool {
@@ -195,9 +217,14 @@ fn is_denied(held: &Entries, claims: &Claims, now: i64) -> bool {
 fn the_second_of_the_cutoff_counts_as_before() {
     let held = Entries::new();
     held.apply(&subject(5700, 60), at_millis(0));
-    for (iat, denied) in
-        [(Some(4000), true), (Some(5000), true), (Some(5700), true), (Some(5701), false), (Some(6000), false), (None, true)]
-    {
+    for (iat, denied) in [
+        (Some(4000), true),
+        (Some(5000), true),
+        (Some(5700), true),
+        (Some(5701), false),
+        (Some(6000), false),
+        (None, true),
+    ] {
         assert_eq!(is_denied(&held, &of_subject(iat), 0), denied, "iat {iat:?}");
     }
 }
@@ -240,7 +267,10 @@ fn what_is_over_is_forgotten() {
     assert_eq!(held.len(), 500, "half of the tokens, not the subject");
     held.expire(at_millis(100_000));
     assert_eq!((held.len(), held.contents(at_millis(0)).len()), (0, 0));
-    assert!(held.shards.iter().all(|shard| shard.read().unwrap().tokens.capacity() == 0), "memory is given back");
+    assert!(
+        held.shards.iter().all(|shard| shard.read().unwrap().tokens.capacity() == 0),
+        "memory is given back"
+    );
     assert!(held.apply(&token(100), at_millis(50_000)), "readable");
     assert_eq!(held.len(), 0, "an entry that is over is not even taken in");
 }
@@ -248,7 +278,9 @@ fn what_is_over_is_forgotten() {
 #[test]
 fn a_digest_that_is_none_is_refused() {
     let held = Entries::new();
-    for token_sha256 in [String::new(), "0".repeat(63), "g".repeat(64), "é".repeat(32), format!("+{}", "0".repeat(63))] {
+    for token_sha256 in
+        [String::new(), "0".repeat(63), "g".repeat(64), "é".repeat(32), format!("+{}", "0".repeat(63))]
+    {
         let entry = Entry::Token {
             token_sha256,
             signed_sha256: None,
@@ -266,10 +298,15 @@ fn a_digest_that_is_none_is_refused() {
 fn digests_that_look_alike_are_different_tokens() {
     let patterns = (0..=255_u8).map(|byte| format!("{byte:02x}").repeat(32));
     let counted = (0..256).flat_map(|number: u64| {
-        [format!("{number:064x}"), format!("{number:02x}{}", "0".repeat(62)), format!("{number:032x}{number:032x}")]
+        [
+            format!("{number:064x}"),
+            format!("{number:02x}{}", "0".repeat(62)),
+            format!("{number:032x}{number:032x}"),
+        ]
     });
     let digests: std::collections::BTreeSet<_> = patterns.chain(counted).collect();
-    let keys: std::collections::BTreeSet<_> = digests.iter().map(|digest| Key::of_hex(digest).unwrap()).collect();
+    let keys: std::collections::BTreeSet<_> =
+        digests.iter().map(|digest| Key::of_hex(digest).unwrap()).collect();
     assert_eq!(keys.len(), digests.len());
 }
 

@@ -1,4 +1,5 @@
-//! Reads the heartbeats beside the log. Where that is not possible, the log is read all the same: heartbeats may lie in it, too.
+//! Reads the heartbeats beside the log. Where that is not possible, the log is read all the same: heartbeats
+//! may lie in it, too.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -15,9 +16,11 @@ use super::stream::{Offset, Subscription};
 use crate::message::BEATS_STREAM;
 
 const PREFETCH: u16 = 100;
-/// How far back they are read: every worker that lives sends one in 30 s, and what was named before a session began is asked for, too.
+/// How far back they are read: every worker that lives sends one in 30 s, and what was named before a session
+/// began is asked for, too.
 const BACK: Duration = Duration::from_secs(60);
-/// How long until it is tried again after the stream was lost, and how much longer after the broker refused it: not there yet, or no permission.
+/// How long until it is tried again after the stream was lost, and how much longer after the broker refused
+/// it: not there yet, or no permission.
 const LOST: Duration = Duration::from_secs(1);
 const REFUSED: Duration = Duration::from_secs(15);
 
@@ -37,7 +40,8 @@ impl Beats {
         Self { deliveries, expected, _task: task }
     }
 
-    /// A worker that sends heartbeats is there, so their stream is, too: where it was missing, it is looked for again without delay.
+    /// A worker that sends heartbeats is there, so their stream is, too: where it was missing, it is looked
+    /// for again without delay.
     pub(super) fn expect(&self) {
         self.expected.notify_one();
     }
@@ -89,11 +93,13 @@ fn tell(error: &FeedError) {
     match error.code() {
         Some(403) => tracing::error!(
             stream = BEATS_STREAM,
-            "no permission to read the heartbeats: the denylist stays stale unless they are in the log, too (invalidation.heartbeats_in_log of the workers)"
+            "no permission to read the heartbeats: the denylist stays stale unless they are in the log, too \
+                (invalidation.heartbeats_in_log of the workers)"
         ),
         Some(404) => tracing::warn!(
             stream = BEATS_STREAM,
-            "there is no stream of heartbeats yet; until newer workers declare it, only those in the log count"
+            "there is no stream of heartbeats yet; until newer workers declare it, only those in the log \
+                count"
         ),
         _ => tracing::warn!(stream = BEATS_STREAM, %error, "the heartbeats are lost; trying again"),
     }

@@ -33,9 +33,14 @@ impl Mark {
 
     /// From a snapshot, if its digest is one.
     pub fn from_wire(mark: &LogMark) -> Option<Self> {
-        let digits: Vec<u8> = mark.sha256.chars().map(|digit| digit.to_digit(16)?.try_into().ok()).collect::<Option<_>>()?;
+        let digits: Vec<u8> =
+            mark.sha256.chars().map(|digit| digit.to_digit(16)?.try_into().ok()).collect::<Option<_>>()?;
         let bytes: Vec<u8> = digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect();
-        Some(Self { offset: mark.offset, time: mark.time, body: bytes.try_into().ok().filter(|_| digits.len() == 64)? })
+        Some(Self {
+            offset: mark.offset,
+            time: mark.time,
+            body: bytes.try_into().ok().filter(|_| digits.len() == 64)?,
+        })
     }
 }
 
@@ -93,8 +98,15 @@ const SKEW: Duration = Duration::from_secs(600);
 /// Workers publish again what the broker had confirmed this long before it was lost.
 const REPUBLISHED: Duration = Duration::from_secs(60);
 
-/// Plans a session. `applied` is the last message applied, `is_rewritten` whether the stream turned out to hold another one in its place.
-pub(super) fn plan(applied: Option<Mark>, is_rewritten: bool, ends: Ends, lifetime: Duration, now: OffsetDateTime) -> Begin {
+/// Plans a session. `applied` is the last message applied, `is_rewritten` whether the stream turned out to
+/// hold another one in its place.
+pub(super) fn plan(
+    applied: Option<Mark>,
+    is_rewritten: bool,
+    ends: Ends,
+    lifetime: Duration,
+    now: OffsetDateTime,
+) -> Begin {
     let matters_from = now - lifetime;
     // A message whose time cannot be read, or lies ahead, may be of any time: take the worse.
     let first = ends.first.map(|first| first.time.map_or(now, |time| time.min(now)));
@@ -112,13 +124,17 @@ pub(super) fn plan(applied: Option<Mark>, is_rewritten: bool, ends: Ends, lifeti
                 (From::Again(mark), None)
             }
         }
-        // Another stream of that name, or the broker lost the end of this one: everything anew, and what is held stays.
+        // Another stream of that name, or the broker lost the end of this one: everything anew, and what is
+        // held stays.
         (Some(mark), ..) => {
-            let continues = |first: OffsetDateTime| mark.time.is_some_and(|applied| first <= applied.min(now) + REPUBLISHED);
+            let continues = |first: OffsetDateTime| {
+                mark.time.is_some_and(|applied| first <= applied.min(now) + REPUBLISHED)
+            };
             (from_time, Some(first.unwrap_or(now)).filter(|first| !continues(*first)).and_then(lost_before))
         }
     };
-    let catch_up_to = ends.last.filter(|last| last.time.is_none_or(|time| time >= matters_from)).map(|last| last.offset);
+    let catch_up_to =
+        ends.last.filter(|last| last.time.is_none_or(|time| time >= matters_from)).map(|last| last.offset);
     Begin { from, catch_up_to, incomplete_until }
 }
 
@@ -149,7 +165,10 @@ mod tests {
     #[test]
     fn a_new_verifier_reads_as_far_back_as_tokens_live() {
         let begin = plan(None, false, ends(mark(0, 30), mark(70, 0)), HOUR, NOW);
-        assert_eq!(begin, Begin { from: From::Time(NOW - HOUR - SKEW), catch_up_to: Some(70), incomplete_until: None });
+        assert_eq!(
+            begin,
+            Begin { from: From::Time(NOW - HOUR - SKEW), catch_up_to: Some(70), incomplete_until: None }
+        );
         let begin = plan(None, false, ends(mark(5000, 61), mark(9000, 0)), HOUR, NOW);
         assert_eq!(doubt(begin), None, "the stream reaches back far enough");
     }
@@ -173,7 +192,10 @@ mod tests {
     #[test]
     fn a_known_verifier_goes_on_where_it_was() {
         let begin = plan(Some(mark(50, 5)), false, ends(mark(0, 30), mark(70, 0)), HOUR, NOW);
-        assert_eq!(begin, Begin { from: From::Again(mark(50, 5)), catch_up_to: Some(70), incomplete_until: None });
+        assert_eq!(
+            begin,
+            Begin { from: From::Again(mark(50, 5)), catch_up_to: Some(70), incomplete_until: None }
+        );
         let begin = plan(Some(mark(70, 5)), false, ends(mark(70, 5), mark(70, 5)), HOUR, NOW);
         assert_eq!(begin.from, From::Again(mark(70, 5)));
     }
@@ -191,7 +213,11 @@ mod tests {
         let marks = [mark(7, 3), Mark { time: None, ..mark(0, 0) }, mark(u64::MAX, 1)];
         marks.into_iter().for_each(|mark| assert_eq!(Mark::from_wire(&mark.to_wire()), Some(mark)));
         for sha256 in ["", "00", &"0".repeat(63), &"0".repeat(65), &"g".repeat(64), &"é".repeat(32)] {
-            assert_eq!(Mark::from_wire(&LogMark { offset: 1, time: None, sha256: sha256.to_owned() }), None, "{sha256}");
+            assert_eq!(
+                Mark::from_wire(&LogMark { offset: 1, time: None, sha256: sha256.to_owned() }),
+                None,
+                "{sha256}"
+            );
         }
     }
 
@@ -199,7 +225,11 @@ mod tests {
     fn another_stream_is_read_anew() {
         let all = From::Time(NOW - HOUR - SKEW);
         let lost_its_end = plan(Some(mark(71, 2)), false, ends(mark(0, 30), mark(70, 3)), HOUR, NOW);
-        assert_eq!((lost_its_end.from, doubt(lost_its_end)), (all, None), "workers publish the last minute again");
+        assert_eq!(
+            (lost_its_end.from, doubt(lost_its_end)),
+            (all, None),
+            "workers publish the last minute again"
+        );
         let rewritten = plan(Some(mark(50, 20)), true, ends(mark(0, 10), mark(70, 0)), HOUR, NOW);
         assert_eq!((rewritten.from, doubt(rewritten)), (all, Some(50)), "ten minutes are nowhere");
         let empty = plan(Some(mark(50, 20)), false, Ends::default(), HOUR, NOW);

@@ -29,7 +29,8 @@ pub enum FeedError {
     #[error("nothing was read for {} s", LONGEST_SILENCE.as_secs())]
     Silence,
     /// Heartbeats name messages that do not come.
-    #[error("what a worker has published did not arrive within {} s: the log lacks it, or the subscription is stuck", LONGEST_SILENCE.as_secs())]
+    #[error("what a worker has published did not arrive within {} s: the log lacks it, or the subscription \
+        is stuck", LONGEST_SILENCE.as_secs())]
     Missing,
     /// Retention may have overtaken the reader.
     #[error("the stream jumped from offset {0} to {1}; looking again at what lies between")]
@@ -43,7 +44,8 @@ pub enum FeedError {
 }
 
 impl FeedError {
-    /// The broker's code, where it refused something: 403 without the right to read, 404 where there is no such stream.
+    /// The broker's code, where it refused something: 403 without the right to read, 404 where there is no
+    /// such stream.
     pub fn code(&self) -> Option<u16> {
         let Self::Lapin(error) = self else { return None };
         match error.kind() {

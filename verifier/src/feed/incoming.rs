@@ -8,7 +8,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use time::OffsetDateTime;
 
-use crate::message::{Entry, HEARTBEAT_TYPE, Heartbeat, PUBLISHER_HEADER, Progress, SEQUENCE_HEADER, SNAPSHOT_TYPE, SnapshotPart, TYPE};
+use crate::message::{
+    Entry, HEARTBEAT_TYPE, Heartbeat, PUBLISHER_HEADER, Progress, SEQUENCE_HEADER, SNAPSHOT_TYPE,
+    SnapshotPart, TYPE,
+};
 
 /// An envelope whose payload is not looked into yet.
 #[derive(Deserialize)]
@@ -44,11 +47,17 @@ pub enum Incoming<'a> {
 impl<'a> Incoming<'a> {
     /// Reads a message; its time too, where it has one.
     pub fn parse(body: &'a [u8]) -> (Self, Option<OffsetDateTime>) {
-        let Ok(Envelope { kind, time, data }) = serde_json::from_slice(body) else { return (Self::Unreadable, None) };
+        let Ok(Envelope { kind, time, data }) = serde_json::from_slice(body) else {
+            return (Self::Unreadable, None);
+        };
         let data = data.get();
         let incoming = match &*kind {
-            HEARTBEAT_TYPE => Self::Heartbeat(time, serde_json::from_str::<Heartbeat>(data).ok().and_then(|beat| beat.progress)),
-            TYPE => serde_json::from_str(data).map_or(Self::Unreadable, |Invalidation { targets }| Self::Denials(targets)),
+            HEARTBEAT_TYPE => Self::Heartbeat(
+                time,
+                serde_json::from_str::<Heartbeat>(data).ok().and_then(|beat| beat.progress),
+            ),
+            TYPE => serde_json::from_str(data)
+                .map_or(Self::Unreadable, |Invalidation { targets }| Self::Denials(targets)),
             SNAPSHOT_TYPE => serde_json::from_str(data).map_or(Self::Unreadable, Self::Snapshot),
             _ => Self::Other,
         };

@@ -11,7 +11,8 @@ use super::begin::{self, Begin, Ends, From, Mark};
 use super::stream::{Offset, Subscription};
 use crate::message::STREAM;
 
-/// Streams number more than messages: a few offsets are RabbitMQ's own. A jump of more may be a reader that retention has overtaken.
+/// Streams number more than messages: a few offsets are RabbitMQ's own. A jump of more may be a reader that
+/// retention has overtaken.
 const OWN_OFFSETS: u64 = 16;
 
 /// How far a reader has come, from one session to the next.
@@ -71,10 +72,17 @@ impl Log {
     ///
     /// # Errors
     /// The log cannot be read.
-    pub async fn open(connection: &Connection, place: &Place, ends: Ends, lifetime: Duration, prefetch: u16) -> Result<Self, FeedError> {
+    pub async fn open(
+        connection: &Connection,
+        place: &Place,
+        ends: Ends,
+        lifetime: Duration,
+        prefetch: u16,
+    ) -> Result<Self, FeedError> {
         let (seems_empty, applied) = (ends.first.is_none() || ends.last.is_none(), place.mark());
         if seems_empty && applied.is_some() {
-            // It was not empty before, and a broker that is slow to answer is no reason to doubt all that is known.
+            // It was not empty before, and a broker that is slow to answer is no reason to doubt all that is
+            // known.
             return Err(FeedError::NoAnswer);
         }
         let begin = begin::plan(applied, place.is_rewritten, ends, lifetime, OffsetDateTime::now_utc());
@@ -82,8 +90,16 @@ impl Log {
             From::Again(mark) => Some(mark),
             From::Time(_) | From::First => None,
         };
-        let subscription = Subscription::start(connection, STREAM, Offset::from(begin.from), prefetch).await?;
-        Ok(Self { subscription, begin, again, reached: again.map(|mark| mark.offset), seems_empty, jumped_from: place.jumped_from })
+        let subscription =
+            Subscription::start(connection, STREAM, Offset::from(begin.from), prefetch).await?;
+        Ok(Self {
+            subscription,
+            begin,
+            again,
+            reached: again.map(|mark| mark.offset),
+            seems_empty,
+            jumped_from: place.jumped_from,
+        })
     }
 
     /// The plan.
@@ -96,13 +112,16 @@ impl Log {
         self.begin.catch_up_to.is_none_or(|end| self.reached >= Some(end))
     }
 
-    /// The next message; the first may be the last one applied, once more. Nothing is lost where this is given up before it has one.
+    /// The next message; the first may be the last one applied, once more. Nothing is lost where this is
+    /// given up before it has one.
     ///
     /// # Errors
     /// The subscription has ended, or does not go on where it should.
     pub async fn next(&mut self) -> Result<(u64, Delivery), FeedError> {
         let (offset, delivery) = self.subscription.next().await?;
-        let is_another = |applied: Mark| applied.offset != offset || applied.body != Mark::new(offset, None, &delivery.data).body;
+        let is_another = |applied: Mark| {
+            applied.offset != offset || applied.body != Mark::new(offset, None, &delivery.data).body
+        };
         if self.again.take().is_some_and(is_another) {
             return Err(FeedError::Rewritten);
         }

@@ -1,4 +1,5 @@
-//! Reads the feed, applies what it says, and starts afresh whatever happens. What workers need of it to fold the log is public.
+//! Reads the feed, applies what it says, and starts afresh whatever happens. What workers need of it to fold
+//! the log is public.
 
 mod beats;
 mod begin;
@@ -34,10 +35,11 @@ pub use self::log::{Log, Place};
 pub use self::snapshot::{Latest, Parts, Snapshot, latest};
 pub use self::stream::{Offset, Subscription, ends};
 
-/// Most messages that the broker sends ahead of their acknowledgement. One of a mass revocation has about 100 kB, and all may lie in memory.
+/// Most messages that the broker sends ahead of their acknowledgement. One of a mass revocation has about 100
+/// kB, and all may lie in memory.
 const PREFETCH: u16 = 300;
-/// Heartbeats vouch only while the log itself says something: workers mark it every 15 s. It bounds how long a subscription that is stuck goes
-/// unnoticed, whatever heartbeats say.
+/// Heartbeats vouch only while the log itself says something: workers mark it every 15 s. It bounds how long
+/// a subscription that is stuck goes unnoticed, whatever heartbeats say.
 const LOG_HEARD_WITHIN: Duration = Duration::from_secs(20);
 
 /// How long until a log is looked for again that is not there: the first worker may be about to declare it.
@@ -57,7 +59,15 @@ pub(crate) struct Feed {
 
 impl Feed {
     pub(crate) fn new(shared: Arc<Shared>, address: Address, name: String, lifetime: Duration) -> Self {
-        Self { shared, address, name, lifetime, place: Place::default(), named: Named::new(), log_heard: Instant::now() }
+        Self {
+            shared,
+            address,
+            name,
+            lifetime,
+            place: Place::default(),
+            named: Named::new(),
+            log_heard: Instant::now(),
+        }
     }
 
     pub(crate) async fn run(mut self) {
@@ -74,7 +84,8 @@ impl Feed {
             self.shared.freshness.disconnected();
             count(&self.shared.counters.disconnects);
             self.place.ended(&error);
-            tracing::warn!(%error, broker = %self.address, "the denylist is stale: the feed is lost; trying again");
+            tracing::warn!(%error, broker = %self.address, "the denylist is stale: the feed is lost; trying \
+                again");
             let wait = wait.next().unwrap_or_default();
             tokio::time::sleep(if error.code() == Some(404) { wait.min(UNDECLARED) } else { wait }).await;
         }
@@ -88,7 +99,11 @@ impl Feed {
         ended
     }
 
-    async fn read(&mut self, connection: &Arc<Connection>, began: &mut impl FnMut()) -> Result<Infallible, FeedError> {
+    async fn read(
+        &mut self,
+        connection: &Arc<Connection>,
+        began: &mut impl FnMut(),
+    ) -> Result<Infallible, FeedError> {
         self.named.begin(OffsetDateTime::now_utc());
         let mut beats = Beats::follow(connection.clone());
         let ends = self.look(connection).await?;
@@ -120,7 +135,8 @@ impl Feed {
 
     fn announce(&mut self, begin: &Begin) {
         self.shared.freshness.connected();
-        tracing::info!(broker = %self.address, from = %begin.from, up_to = begin.catch_up_to, "reading the feed");
+        tracing::info!(broker = %self.address, from = %begin.from, up_to = begin.catch_up_to, "reading the \
+            feed");
         self.named.settle(OffsetDateTime::now_utc() - self.lifetime);
         if let Some(until) = begin.incomplete_until {
             self.doubt(until);
@@ -131,7 +147,8 @@ impl Feed {
         count(&self.shared.counters.truncations);
         self.shared.freshness.incomplete(until);
         self.named.settle(until - self.lifetime);
-        tracing::error!(%until, "the stream no longer holds everything that this verifier needs: the denylist is stale until then; \
+        tracing::error!(%until, "the stream no longer holds everything that this verifier needs: the \
+            denylist is stale until then; \
             make invalidation.stream_max_age at least the longest token lifetime");
     }
 
@@ -139,7 +156,11 @@ impl Feed {
         self.log_heard = Instant::now();
         self.shared.freshness.caught_up();
         self.shared.caught_up.send_replace(true);
-        tracing::info!(entries = self.shared.entries.len(), offset = self.place.offset(), "caught up with the feed");
+        tracing::info!(
+            entries = self.shared.entries.len(),
+            offset = self.place.offset(),
+            "caught up with the feed"
+        );
     }
 
     fn apply(&mut self, offset: u64, delivery: Delivery) {
@@ -163,7 +184,10 @@ impl Feed {
                 self.named.beat(sent, None, instant);
             }
             Incoming::Denials(targets) => {
-                self.unreadable(targets.iter().filter(|target| !self.deny(target, now)).count() as u64, offset);
+                self.unreadable(
+                    targets.iter().filter(|target| !self.deny(target, now)).count() as u64,
+                    offset,
+                );
             }
             Incoming::Snapshot(_) | Incoming::Other => {}
             Incoming::Unreadable => self.unreadable(1, offset),
@@ -178,7 +202,8 @@ impl Feed {
         entry(target).is_some_and(|entry| self.shared.entries.apply(&entry, now))
     }
 
-    /// A heartbeat from beside the log. One that does not say what was published vouches for nothing: older workers' do so in the log.
+    /// A heartbeat from beside the log. One that does not say what was published vouches for nothing: older
+    /// workers' do so in the log.
     fn hear(&mut self, delivery: &Delivery) {
         if let (Incoming::Heartbeat(sent, Some(progress)), _) = Incoming::parse(&delivery.data) {
             self.shared.freshness.beat_at(sent);
@@ -209,7 +234,11 @@ impl Feed {
     fn unreadable(&self, number: u64, offset: u64) {
         if number > 0 {
             self.shared.counters.unreadable.fetch_add(number, Ordering::Relaxed);
-            tracing::error!(number, offset, "denials that this release cannot read were skipped; is it older than the workers?");
+            tracing::error!(
+                number,
+                offset,
+                "denials that this release cannot read were skipped; is it older than the workers?"
+            );
         }
     }
 }

@@ -1,17 +1,22 @@
 //! What must have been read before a heartbeat vouches.
 //!
-//! Heartbeats lie beside the log, so that one that was read does not show that the log was read, too. Hence each worker numbers what it publishes
-//! to the log, in the order in which it lies there, and its heartbeats name the highest number that the broker has confirmed. A heartbeat vouches
-//! once this verifier has read as far, of its sender and of all whose heartbeats came before it. Then:
+//! Heartbeats lie beside the log, so that one that was read does not show that the log was read, too. Hence
+//! each worker numbers what it publishes to the log, in the order in which it lies there, and its heartbeats
+//! name the highest number that the broker has confirmed. A heartbeat vouches once this verifier has read as
+//! far, of its sender and of all whose heartbeats came before it. Then:
 //!
-//! - Of a worker that lives, everything is read that it had confirmed when it last sent a heartbeat. It sends one when it has confirmed something
-//!   that its last one did not name, at most one period (1 s) later, and one every 30 s in any case.
-//! - Of a worker that died before it could name its last messages, everything is read, too: the first heartbeat that another sends because all
-//!   are silent names a message in the log that its sender published after the dead one was last heard of, and the log is read in order.
+//! - Of a worker that lives, everything is read that it had confirmed when it last sent a heartbeat. It sends
+//!   one when it has confirmed something that its last one did not name, at most one period (1 s) later, and
+//!   one every 30 s in any case.
+//! - Of a worker that died before it could name its last messages, everything is read, too: the first
+//!   heartbeat that another sends because all are silent names a message in the log that its sender published
+//!   after the dead one was last heard of, and the log is read in order.
 //!
-//! A message that is named and does not come keeps every later heartbeat from vouching; where a later one of its publisher comes, it is missing
-//! for certain, and the verifier is in doubt until all that it could have named has expired. A publisher of which nothing was read is no exception,
-//! unless its last message was published before the moment from which this verifier has read, or at which it already doubts to be complete.
+//! A message that is named and does not come keeps every later heartbeat from vouching; where a later one of
+//! its publisher comes, it is missing for certain, and the verifier is in doubt until all that it could have
+//! named has expired. A publisher of which nothing was read is no exception, unless its last message was
+//! published before the moment from which this verifier has read, or at which it already doubts to be
+//! complete.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -22,7 +27,8 @@ use crate::message::{Progress, SnapshotEnd};
 
 /// More heartbeats than this wait only where something is badly wrong.
 const LONGEST_QUEUE: usize = 5000;
-/// So many publishers are remembered in any case, more only while they are heard of: each run of a worker's process is one.
+/// So many publishers are remembered in any case, more only while they are heard of: each run of a worker's
+/// process is one.
 const REMEMBERED: usize = 1000;
 /// A publisher that is not heard of for so long is forgotten.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(86_400);
@@ -33,10 +39,11 @@ pub(super) struct Named {
     waiting: VecDeque<Beat>,
     /// What was published before is read, matters no more, or is in doubt already.
     settled: OffsetDateTime,
-    /// When this session began, by the heartbeats' clocks. What was named before may have been lost with the broker, and is published again with
-    /// other numbers.
+    /// When this session began, by the heartbeats' clocks. What was named before may have been lost with the
+    /// broker, and is published again with other numbers.
     began: OffsetDateTime,
-    /// How far those are ahead of this one's, as the last session with heartbeats saw it, and as this one does.
+    /// How far those are ahead of this one's, as the last session with heartbeats saw it, and as this one
+    /// does.
     ahead: time::Duration,
     seen_ahead: Option<time::Duration>,
 }
@@ -90,8 +97,9 @@ impl Named {
         [end.publishers_since, end.complete_since].into_iter().flatten().for_each(|at| self.settle(at));
     }
 
-    /// A message of the log was read. Returns false where one before it is missing for certain: a heartbeat named it, so the broker had confirmed
-    /// it, and it does not lie where it should. Other gaps are attempts that failed.
+    /// A message of the log was read. Returns false where one before it is missing for certain: a heartbeat
+    /// named it, so the broker had confirmed it, and it does not lie where it should. Other gaps are attempts
+    /// that failed.
     pub(super) fn read(&mut self, publisher: &str, sequence: u64, now: Instant) -> bool {
         let Some(read) = self.read.get_mut(publisher) else {
             let is_whole = !self.lacks(publisher, 0, sequence);
@@ -108,7 +116,9 @@ impl Named {
         let of_session = self.waiting.iter().filter(|beat| beat.sent >= self.began);
         of_session.filter_map(|beat| beat.progress.as_ref()).any(|named| {
             let is_between = before < named.sequence && named.sequence < now;
-            is_between && named.publisher == publisher && named.published_at.is_none_or(|at| at > self.settled)
+            is_between
+                && named.publisher == publisher
+                && named.published_at.is_none_or(|at| at > self.settled)
         })
     }
 
@@ -120,7 +130,8 @@ impl Named {
         read.sequence = read.sequence.max(sequence);
     }
 
-    /// A heartbeat arrived. One that was read from the log itself asks for nothing beyond what came before it.
+    /// A heartbeat arrived. One that was read from the log itself asks for nothing beyond what came before
+    /// it.
     pub(super) fn beat(&mut self, sent: OffsetDateTime, progress: Option<Progress>, arrived: Instant) {
         if let Some(read) = progress.as_ref().and_then(|progress| self.read.get_mut(&progress.publisher)) {
             read.heard = arrived;
@@ -214,7 +225,11 @@ mod tests {
             named.begin(at(0));
             let (sent, publisher) = (1 - published_before, format!("p{published_before}"));
             beat(&mut named, &publisher, 9, sent);
-            assert_eq!(vouched(&mut named).is_some(), vouches, "published {published_before} s before reading began");
+            assert_eq!(
+                vouched(&mut named).is_some(),
+                vouches,
+                "published {published_before} s before reading began"
+            );
         }
     }
 
@@ -251,7 +266,10 @@ mod tests {
         beat(&mut named, "a", 9, 2);
         beat(&mut named, "a", 11, 2);
         beat(&mut named, "b", 10, 1);
-        assert!(named.read("a", 10, now) && named.read("a", 11, now) && named.read("a", 13, now), "all are there");
+        assert!(
+            named.read("a", 10, now) && named.read("a", 11, now) && named.read("a", 13, now),
+            "all are there"
+        );
         assert!(named.read("b", 12, now), "what b published last lies before the time that matters");
         beat(&mut named, "a", 15, 2);
         assert!(named.read("a", 14, now));
@@ -261,7 +279,10 @@ mod tests {
         beat(&mut named, "d", 1, 2);
         named.begin(at(3));
         beat(&mut named, "d", 1, 2);
-        assert!(named.read("d", 2, now), "what was named before the session may have been lost with the broker");
+        assert!(
+            named.read("d", 2, now),
+            "what was named before the session may have been lost with the broker"
+        );
     }
 
     #[test]
@@ -269,7 +290,10 @@ mod tests {
         for ahead in [0, 5, 300, 86_400] {
             let (mut named, now) = (Named::new(), Instant::now());
             named.read("a", 1, now);
-            [-7, ahead, ahead - 1].map(time::Duration::seconds).into_iter().for_each(|seen| named.is_ahead(seen));
+            [-7, ahead, ahead - 1]
+                .map(time::Duration::seconds)
+                .into_iter()
+                .for_each(|seen| named.is_ahead(seen));
             named.begin(at(10));
             beat(&mut named, "a", 2, 9 + ahead);
             assert!(named.read("a", 3, now), "{ahead} s ahead: named before the session");

@@ -1,8 +1,10 @@
-//! Snapshots: what the log held of live entries up to one of its messages, folded by a worker, so that a start is as long as what is live.
+//! Snapshots: what the log held of live entries up to one of its messages, folded by a worker, so that a
+//! start is as long as what is live.
 //!
-//! A snapshot is a run of parts and an end, possibly between the parts of another one that is made at the same time. Its end says how many parts
-//! and entries it has: a reader who finds fewer, or a gap, does not rely on it. Every part names the complete snapshot before its own, so that
-//! whoever finds an unfinished one goes back to that.
+//! A snapshot is a run of parts and an end, possibly between the parts of another one that is made at the
+//! same time. Its end says how many parts and entries it has: a reader who finds fewer, or a gap, does not
+//! rely on it. Every part names the complete snapshot before its own, so that whoever finds an unfinished one
+//! goes back to that.
 
 use lapin::Connection;
 use serde_json::value::RawValue;
@@ -84,7 +86,8 @@ async fn at(connection: &Connection, offset: u64) -> Result<Option<Snapshot>, Fe
 }
 
 impl Snapshot {
-    /// Begins to read its entries. They are true denials even where this fails later; only that nothing is missing is then not known.
+    /// Begins to read its entries. They are true denials even where this fails later; only that nothing is
+    /// missing is then not known.
     ///
     /// # Errors
     /// The stream cannot be read.
@@ -117,7 +120,8 @@ impl Parts<'_> {
             let next = tokio::time::timeout(DEADLINE, self.subscription.next()).await;
             let (offset, delivery) = next.map_err(|_| self.snapshot.unusable())??;
             if offset >= self.snapshot.offset {
-                let is_whole = (self.parts, self.entries) == (self.snapshot.end.parts, self.snapshot.end.entries);
+                let is_whole =
+                    (self.parts, self.entries) == (self.snapshot.end.parts, self.snapshot.end.entries);
                 return if is_whole { Ok(None) } else { Err(self.snapshot.unusable()) };
             }
             self.subscription.acknowledge(delivery.delivery_tag).await?;

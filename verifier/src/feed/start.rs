@@ -1,4 +1,5 @@
-//! How a verifier that knows nothing starts: from the latest snapshot, where that is worth it and can be relied on.
+//! How a verifier that knows nothing starts: from the latest snapshot, where that is worth it and can be
+//! relied on.
 
 use std::pin::pin;
 use std::time::{Duration, Instant};
@@ -10,11 +11,13 @@ use super::{Ends, Feed, FeedError, Latest, Place, Snapshot, begin, ends, latest}
 
 /// A log of fewer messages is read faster than a snapshot is found where there is none.
 const WORTH_A_SNAPSHOT: u64 = 1000;
-/// For each message of the log a snapshot is looked for so much longer: that there is none takes seconds to see, in which 100,000 are read.
+/// For each message of the log a snapshot is looked for so much longer: that there is none takes seconds to
+/// see, in which 100,000 are read.
 const LOOKED_FOR: Duration = Duration::from_micros(500);
 
 impl Feed {
-    /// The ends of the log. A verifier that knows nothing of it yet looks for a snapshot at the same time, and starts from that where it is worth it.
+    /// The ends of the log. A verifier that knows nothing of it yet looks for a snapshot at the same time,
+    /// and starts from that where it is worth it.
     pub(super) async fn look(&mut self, connection: &Connection) -> Result<Ends, FeedError> {
         self.log_heard = Instant::now();
         if self.place.offset().is_some() {
@@ -31,7 +34,9 @@ impl Feed {
             }
         };
         // Of a log that was cut, only a snapshot can hold the rest.
-        let is_whole = begin::plan(None, false, ends, self.lifetime, OffsetDateTime::now_utc()).incomplete_until.is_none();
+        let is_whole = begin::plan(None, false, ends, self.lifetime, OffsetDateTime::now_utc())
+            .incomplete_until
+            .is_none();
         let messages = ends.messages_since(None);
         if is_whole && messages < WORTH_A_SNAPSHOT {
             return Ok(ends);
@@ -39,44 +44,65 @@ impl Feed {
         let patience = LOOKED_FOR.saturating_mul(u32::try_from(messages).unwrap_or(u32::MAX));
         let latest = match found {
             Some(latest) => latest,
-            None if is_whole => tokio::time::timeout(patience, latest).await.unwrap_or_else(|_| Ok(Latest::default())),
+            None if is_whole => {
+                tokio::time::timeout(patience, latest).await.unwrap_or_else(|_| Ok(Latest::default()))
+            }
             None => latest.await,
         };
         match latest {
             Ok(Latest { complete: Some(snapshot), .. }) => self.start_from(connection, &snapshot).await?,
-            Ok(_) => tracing::info!("no snapshot is found: reading the log back to the longest lifetime of a token"),
+            Ok(_) => tracing::info!(
+                "no snapshot is found: reading the log back to the longest lifetime of a token"
+            ),
             Err(error) => {
-                tracing::warn!(%error, "no snapshot can be found: reading the log back to the longest lifetime of a token takes longer")
+                tracing::warn!(%error, "no snapshot can be found: reading the log back to the longest \
+                    lifetime of a token takes longer")
             }
         }
         Ok(ends)
     }
 
-    /// Reads a snapshot; where that fails, what it held is true all the same, and the log is read as if there were none.
+    /// Reads a snapshot; where that fails, what it held is true all the same, and the log is read as if there
+    /// were none.
     async fn start_from(&mut self, connection: &Connection, snapshot: &Snapshot) -> Result<(), FeedError> {
         let now = OffsetDateTime::now_utc();
         match self.read_parts(connection, snapshot, now).await {
             Ok(()) => {
-                tracing::info!(snapshot = snapshot.id, entries = snapshot.end.entries, offset = snapshot.mark.offset, "read a snapshot");
+                tracing::info!(
+                    snapshot = snapshot.id,
+                    entries = snapshot.end.entries,
+                    offset = snapshot.mark.offset,
+                    "read a snapshot"
+                );
                 self.place = Place::at(snapshot.mark);
                 self.named.folded(&snapshot.end, Instant::now());
-                if let Some(since) = snapshot.end.complete_since.filter(|since| *since > now - self.lifetime) {
+                if let Some(since) = snapshot.end.complete_since.filter(|since| *since > now - self.lifetime)
+                {
                     self.doubt(since + self.lifetime);
                 }
                 Ok(())
             }
             Err(error @ FeedError::Unusable(_)) => {
-                tracing::warn!(%error, "reading the log back to the longest lifetime of a token instead, which takes longer");
+                tracing::warn!(%error, "reading the log back to the longest lifetime of a token instead, \
+                    which takes longer");
                 Ok(())
             }
             Err(error) => Err(error),
         }
     }
 
-    async fn read_parts(&self, connection: &Connection, snapshot: &Snapshot, now: OffsetDateTime) -> Result<(), FeedError> {
+    async fn read_parts(
+        &self,
+        connection: &Connection,
+        snapshot: &Snapshot,
+        now: OffsetDateTime,
+    ) -> Result<(), FeedError> {
         let mut parts = snapshot.open(connection).await?;
         while let Some(targets) = parts.next().await? {
-            self.unreadable(targets.iter().filter(|target| !self.deny(target, now)).count() as u64, snapshot.mark.offset);
+            self.unreadable(
+                targets.iter().filter(|target| !self.deny(target, now)).count() as u64,
+                snapshot.mark.offset,
+            );
         }
         parts.end().await;
         Ok(())

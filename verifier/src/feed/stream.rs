@@ -17,7 +17,8 @@ use crate::message::STREAM;
 
 /// One acknowledgement for so many messages, or for a third of what may come ahead of it.
 const ACK_EVERY: u64 = 100;
-/// How long the first message of a stream may take to come before the stream seems empty; what is read later tells whether it was.
+/// How long the first message of a stream may take to come before the stream seems empty; what is read later
+/// tells whether it was.
 const EMPTY_AFTER: Duration = Duration::from_secs(3);
 /// A chunk, the unit in which a stream is stored and read, holds no more messages than this.
 const CHUNK: u16 = u16::MAX;
@@ -74,14 +75,26 @@ impl Subscription {
     ///
     /// # Errors
     /// The broker refuses, or does not answer.
-    pub async fn start(connection: &Connection, stream: &'static str, from: Offset, prefetch: u16) -> Result<Self, FeedError> {
+    pub async fn start(
+        connection: &Connection,
+        stream: &'static str,
+        from: Offset,
+        prefetch: u16,
+    ) -> Result<Self, FeedError> {
         let subscribed = async {
             let channel = connection.create_channel().await?;
             channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
             let mut arguments = FieldTable::default();
             arguments.insert("x-stream-offset".into(), from.argument());
-            let consumer = channel.basic_consume(stream.into(), "verifier".into(), BasicConsumeOptions::default(), arguments).await?;
-            Ok(Self { channel, consumer, unacknowledged: 0, ack_every: ACK_EVERY.min(u64::from(prefetch / 3)).max(1) })
+            let consumer = channel
+                .basic_consume(stream.into(), "verifier".into(), BasicConsumeOptions::default(), arguments)
+                .await?;
+            Ok(Self {
+                channel,
+                consumer,
+                unacknowledged: 0,
+                ack_every: ACK_EVERY.min(u64::from(prefetch / 3)).max(1),
+            })
         };
         match tokio::time::timeout(DEADLINE, subscribed).await {
             Ok(subscribed) => subscribed.map_err(FeedError::Lapin),
@@ -138,7 +151,10 @@ fn mark(offset: u64, body: &[u8]) -> Mark {
 /// The log cannot be read.
 pub async fn ends(connection: &Connection) -> Result<Ends, FeedError> {
     let mut last = None;
-    let (first, ()) = tokio::try_join!(first(connection), last_chunk(connection, STREAM, |offset, body| last = Some((offset, body))))?;
+    let (first, ()) = tokio::try_join!(
+        first(connection),
+        last_chunk(connection, STREAM, |offset, body| last = Some((offset, body)))
+    )?;
     Ok(Ends { first, last: last.map(|(offset, body)| mark(offset, &body)) })
 }
 
@@ -152,9 +168,13 @@ async fn first(connection: &Connection) -> Result<Option<Mark>, FeedError> {
     found
 }
 
-/// RabbitMQ begins at the last chunk, sends all of it in one go, and only then looks at the channel's next request: what arrived before that
-/// request's answer is the chunk.
-pub(super) async fn last_chunk(connection: &Connection, stream: &'static str, mut each: impl FnMut(u64, Vec<u8>)) -> Result<(), FeedError> {
+/// RabbitMQ begins at the last chunk, sends all of it in one go, and only then looks at the channel's next
+/// request: what arrived before that request's answer is the chunk.
+pub(super) async fn last_chunk(
+    connection: &Connection,
+    stream: &'static str,
+    mut each: impl FnMut(u64, Vec<u8>),
+) -> Result<(), FeedError> {
     let mut subscription = Subscription::start(connection, stream, Offset::Last, CHUNK).await?;
     if let Ok(next) = tokio::time::timeout(EMPTY_AFTER, subscription.next()).await {
         let (offset, delivery) = next?;

@@ -38,7 +38,9 @@ impl Answer {
     pub(super) fn to(headers: &HeaderMap, denylist: &Denylist) -> Self {
         match Credentials::of(headers) {
             Credentials::None => Self { verdict: "unauthenticated", refusal: Some(Refusal(None)) },
-            Credentials::Malformed(why) => Self::refused("unauthenticated", "invalid_request", why.to_owned()),
+            Credentials::Malformed(why) => {
+                Self::refused("unauthenticated", "invalid_request", why.to_owned())
+            }
             Credentials::Bearer(token) => Self::of(denylist.check(&TokenView::bearer(token))),
         }
     }
@@ -48,7 +50,9 @@ impl Answer {
             Verdict::Allowed => Self { verdict: "allowed", refusal: None },
             Verdict::Denied(denial) => Self::refused("denied", "invalid_token", denial.to_string()),
             Verdict::Stale { accepted: true, .. } => Self { verdict: "stale_accepted", refusal: None },
-            Verdict::Stale { accepted: false, .. } => Self::refused("stale_refused", "invalid_token", UNVERIFIABLE.to_owned()),
+            Verdict::Stale { accepted: false, .. } => {
+                Self::refused("stale_refused", "invalid_token", UNVERIFIABLE.to_owned())
+            }
         }
     }
 
@@ -76,10 +80,13 @@ impl Answer {
 impl Refusal {
     fn challenge(self, realm: Option<&Realm>) -> HeaderValue {
         let realm = realm.map(|Realm(realm)| format!("realm=\"{realm}\""));
-        let error = self.0.map(|(error, description)| format!("error=\"{error}\", error_description=\"{description}\""));
+        let error = self
+            .0
+            .map(|(error, description)| format!("error=\"{error}\", error_description=\"{description}\""));
         let parameters = [realm, error].into_iter().flatten().collect::<Vec<_>>().join(", ");
         // Realm and descriptions are printable ASCII, which a header holds.
-        HeaderValue::try_from(format!("Bearer {parameters}").trim_end()).unwrap_or(HeaderValue::from_static("Bearer"))
+        HeaderValue::try_from(format!("Bearer {parameters}").trim_end())
+            .unwrap_or(HeaderValue::from_static("Bearer"))
     }
 }
 
@@ -91,7 +98,9 @@ mod tests {
 
     fn headers(answer: Answer, realm: Option<&str>) -> (u16, String, Option<String>) {
         let response = answer.response(StatusCode::NO_CONTENT, realm.and_then(Realm::parse).as_ref());
-        let text = |name| response.headers().get(name).map(|value: &HeaderValue| value.to_str().expect("ASCII").to_owned());
+        let text = |name| {
+            response.headers().get(name).map(|value: &HeaderValue| value.to_str().expect("ASCII").to_owned())
+        };
         assert_eq!(text(CACHE_CONTROL).as_deref(), Some("no-store"));
         (response.status().as_u16(), text(VERDICT).unwrap_or_default(), text(WWW_AUTHENTICATE))
     }
@@ -99,7 +108,8 @@ mod tests {
     #[test]
     fn each_verdict_has_its_answer() {
         let why = Staleness::Silent;
-        let stale = r#"Bearer error="invalid_token", error_description="revocation cannot be checked at the moment""#;
+        let stale =
+            r#"Bearer error="invalid_token", error_description="revocation cannot be checked at the moment""#;
         let revoked = r#"Bearer error="invalid_token", error_description="the token was revoked""#;
         for (verdict, status, name, challenge) in [
             (Verdict::Allowed, 204, "allowed", None),
@@ -107,7 +117,10 @@ mod tests {
             (Verdict::Stale { accepted: true, why }, 204, "stale_accepted", None),
             (Verdict::Stale { accepted: false, why }, 401, "stale_refused", Some(stale)),
         ] {
-            assert_eq!(headers(Answer::of(verdict), None), (status, name.to_owned(), challenge.map(str::to_owned)));
+            assert_eq!(
+                headers(Answer::of(verdict), None),
+                (status, name.to_owned(), challenge.map(str::to_owned))
+            );
         }
     }
 
@@ -118,7 +131,10 @@ mod tests {
         assert_eq!(headers(bare(), Some("the shop")).2.as_deref(), Some(r#"Bearer realm="the shop""#));
         let malformed = Answer::refused("unauthenticated", "invalid_request", "why".to_owned());
         let challenge = headers(malformed, Some("shop")).2;
-        assert_eq!(challenge.as_deref(), Some(r#"Bearer realm="shop", error="invalid_request", error_description="why""#));
+        assert_eq!(
+            challenge.as_deref(),
+            Some(r#"Bearer realm="shop", error="invalid_request", error_description="why""#)
+        );
     }
 
     #[test]

@@ -12,14 +12,19 @@ use super::{GateError, log, run};
 const FAILED: u8 = 1;
 const WRONG: u8 = 2;
 
-/// Runs the program: everything is set in the environment. Exit codes: 0 done, 1 failed, 2 wrong usage or settings.
+/// Runs the program: everything is set in the environment. Exit codes: 0 done, 1 failed, 2 wrong usage or
+/// settings.
 pub fn main() -> ExitCode {
-    let arguments: Vec<_> = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect();
+    let arguments: Vec<_> =
+        std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => start(),
         ["--help" | "-h"] => print(help()),
         ["--version" | "-V"] => print(concat!("revocation-gate ", env!("CARGO_PKG_VERSION"), "\n")),
-        _ => complain(WRONG, "it takes no arguments but --help and --version; everything is set in the environment"),
+        _ => complain(
+            WRONG,
+            "it takes no arguments but --help and --version; everything is set in the environment",
+        ),
     }
 }
 
@@ -57,13 +62,17 @@ async fn either(terminate: &mut Signal, interrupt: &mut Signal) {
 }
 
 fn help() -> String {
-    let mut text = "revocation-gate answers a reverse proxy's question whether a request's bearer token was revoked.\n\
+    let mut text =
+        "revocation-gate answers a reverse proxy's question whether a request's bearer token was revoked.\n\
         GET /check: 2xx, or 401 with a challenge. GET /healthz, /readyz, /metrics: for operators.\n\
         It is set in the environment alone:\n\n"
-        .to_owned();
+            .to_owned();
     let lines = SETTINGS.iter().map(|(name, meaning)| format!("  {name:<24} {meaning}\n"));
     text.extend(lines);
-    text.push_str("\nUnknown GATE_ variables are refused. Kubernetes sets some for a Service named `gate`: give it another name.\n");
+    text.push_str(
+        "\nUnknown GATE_ variables are refused. Kubernetes sets some for a Service named `gate`: \
+        give it another name.\n",
+    );
     text.push_str("Exit codes: 0 ended by SIGTERM or SIGINT, 1 failed, 2 wrong settings.\n");
     text
 }

@@ -40,8 +40,8 @@ impl<'a> Credentials<'a> {
     }
 }
 
-/// RFC 6750 section 2.1: `1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="`. Some issuers pad each part of a JWT: what they put at the
-/// end of the token may stand before a dot, too.
+/// RFC 6750 section 2.1: `1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="`. Some issuers pad
+/// each part of a JWT: what they put at the end of the token may stand before a dot, too.
 fn is_b64token(token: &str) -> bool {
     token.bytes().any(|byte| byte != b'=') && token.split('.').all(is_padded)
 }

@@ -15,7 +15,8 @@ pub(super) async fn serve(listener: TcpListener, gate: Arc<Gate>, stop: impl Fut
 }
 
 fn reply(request: &Request, gate: &Gate) -> Reply {
-    let check = |accepted| Answer::to(request.headers(), &gate.denylist).response(accepted, gate.realm.as_ref());
+    let check =
+        |accepted| Answer::to(request.headers(), &gate.denylist).response(accepted, gate.realm.as_ref());
     match request.uri().path() {
         "/check" => check(StatusCode::NO_CONTENT),
         // Envoy appends the request's own path, and takes nothing but 200 for a yes.

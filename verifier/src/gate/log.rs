@@ -10,7 +10,8 @@ use crate::amqp::may_log;
 
 /// The filter where none is set.
 pub(super) const DEFAULT: &str = "info,lapin=error";
-/// The only source of lines that a filter can make chattier than warnings: libraries print message bodies and credentials below that.
+/// The only source of lines that a filter can make chattier than warnings: libraries print message bodies and
+/// credentials below that.
 const OWN: &str = env!("CARGO_CRATE_NAME");
 
 /// Which lines are written.
@@ -20,9 +21,14 @@ pub(super) fn filter(text: &str) -> Result<EnvFilter, ParseError> {
 
 /// From now on, for the whole process.
 pub(super) fn start(filter: EnvFilter) {
-    // A filter of its own: among directives the more particular target wins, so that `lapin::channel=trace` would undo a cap on `lapin`.
+    // A filter of its own: among directives the more particular target wins, so that `lapin::channel=trace`
+    // would undo a cap on `lapin`.
     let filter = filter.and(filter_fn(|metadata| is_within_cap(metadata.target(), *metadata.level())));
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stdout).json().flatten_event(true).with_current_span(false);
+    let layer = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stdout)
+        .json()
+        .flatten_event(true)
+        .with_current_span(false);
     tracing_subscriber::registry().with(layer.with_filter(filter)).init();
 }
 
@@ -42,6 +48,9 @@ mod tests {
         for target in ["hyper_util::server", "rustls", "revocation_verifier_other"] {
             assert!(is_within_cap(target, Level::WARN) && !is_within_cap(target, Level::INFO), "{target}");
         }
-        assert!(is_within_cap("revocation_verifier", Level::TRACE) && is_within_cap("revocation_verifier::gate", Level::TRACE));
+        assert!(
+            is_within_cap("revocation_verifier", Level::TRACE)
+                && is_within_cap("revocation_verifier::gate", Level::TRACE)
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! The gate: the denylist behind a reverse proxy, for services in any language. The proxy asks `/check` about each request and lets those
-//! through that it answers with 204.
+//! The gate: the denylist behind a reverse proxy, for services in any language. The proxy asks `/check` about
+//! each request and lets those through that it answers with 204.
 //!
 //! | question | file |
 //! |---|---|
@@ -70,9 +70,11 @@ pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> Result<(
     let service = options.service.clone();
     let denylist = Denylist::connect(options)?;
     let policy = denylist.staleness_policy().as_str();
-    tracing::info!(service, policy, listen = %address, version = env!("CARGO_PKG_VERSION"), "the gate is open");
+    tracing::info!(service, policy, listen = %address, version = env!("CARGO_PKG_VERSION"), "the gate is \
+        open");
     if !address.ip().is_loopback() {
-        tracing::warn!(listen = %address, "GATE_LISTEN is not a loopback address: whoever reaches it can ask whether a token is revoked");
+        tracing::warn!(listen = %address, "GATE_LISTEN is not a loopback address: whoever reaches it can ask \
+            whether a token is revoked");
     }
     let mut registry = Registry::default();
     denylist.register_metrics(&mut registry);
@@ -94,7 +96,9 @@ async fn watch(denylist: &Denylist) {
         let now = denylist.staleness();
         match now {
             _ if now == known => {}
-            Some(reason) => tracing::warn!(reason = reason.as_str(), "{}", consequence(denylist.staleness_policy())),
+            Some(reason) => {
+                tracing::warn!(reason = reason.as_str(), "{}", consequence(denylist.staleness_policy()))
+            }
             None => tracing::info!("the denylist is up to date"),
         }
         known = now;
@@ -103,7 +107,9 @@ async fn watch(denylist: &Denylist) {
 
 fn consequence(policy: StalenessPolicy) -> &'static str {
     match policy {
-        StalenessPolicy::FailOpen => "the denylist is stale: tokens that it does not know to be revoked are accepted all the same",
+        StalenessPolicy::FailOpen => {
+            "the denylist is stale: tokens that it does not know to be revoked are accepted all the same"
+        }
         StalenessPolicy::FailClosed => "the denylist is stale: every token is refused",
     }
 }

@@ -59,7 +59,8 @@ fn wrong(setting: impl Into<String>, problem: impl Into<String>) -> SettingError
 }
 
 impl Settings {
-    /// Reads the settings from an environment; variables that are not the gate's are left alone. An empty value counts as not set.
+    /// Reads the settings from an environment; variables that are not the gate's are left alone. An empty
+    /// value counts as not set.
     ///
     /// # Errors
     /// A setting is missing, unknown or cannot be used.
@@ -69,9 +70,14 @@ impl Settings {
         let given = Given::read(variables)?;
         let options = given.options()?;
         let listen = given.get(LISTEN).unwrap_or(DEFAULT_LISTEN);
-        let listen = listen.parse().map_err(|_| wrong(LISTEN, format!("{listen:?} is no address and port, such as {DEFAULT_LISTEN}")))?;
-        let realm = |text: &str| Realm::parse(text).ok_or_else(|| wrong(REALM, "must be printable ASCII without \" and \\"));
-        let log = log::filter(given.get(LOG).unwrap_or(log::DEFAULT)).map_err(|error| wrong(LOG, error.to_string()))?;
+        let listen = listen.parse().map_err(|_| {
+            wrong(LISTEN, format!("{listen:?} is no address and port, such as {DEFAULT_LISTEN}"))
+        })?;
+        let realm = |text: &str| {
+            Realm::parse(text).ok_or_else(|| wrong(REALM, "must be printable ASCII without \" and \\"))
+        };
+        let log = log::filter(given.get(LOG).unwrap_or(log::DEFAULT))
+            .map_err(|error| wrong(LOG, error.to_string()))?;
         Ok(Self { options, listen, realm: given.get(REALM).map(realm).transpose()?, log: Some(log) })
     }
 }
@@ -80,7 +86,9 @@ impl Settings {
 struct Given(BTreeMap<&'static str, String>);
 
 impl Given {
-    fn read<N: Into<OsString>, V: Into<OsString>>(variables: impl IntoIterator<Item = (N, V)>) -> Result<Self, SettingError> {
+    fn read<N: Into<OsString>, V: Into<OsString>>(
+        variables: impl IntoIterator<Item = (N, V)>,
+    ) -> Result<Self, SettingError> {
         let mut given = BTreeMap::new();
         for (name, value) in variables {
             let (name, value) = (name.into().to_string_lossy().into_owned(), value.into());
@@ -101,14 +109,18 @@ impl Given {
 
     fn options(&self) -> Result<Options, SettingError> {
         let (url, url_setting) = self.url()?;
-        let service = self.get(SERVICE).ok_or_else(|| wrong(SERVICE, "is required: the name of the service as operators are to see it"))?;
+        let service = self.get(SERVICE).ok_or_else(|| {
+            wrong(SERVICE, "is required: the name of the service as operators are to see it")
+        })?;
         let mut options = Options::new(url, service, self.policy()?);
         if let Some(instance) = self.get(INSTANCE) {
             options = options.instance(instance);
         }
         if let Some(lifetime) = self.get(LIFETIME) {
             let parsed = humantime::parse_duration(lifetime);
-            options = options.max_token_lifetime(parsed.map_err(|error| wrong(LIFETIME, format!("{error}; write it as in 30d or 12h")))?);
+            options = options.max_token_lifetime(
+                parsed.map_err(|error| wrong(LIFETIME, format!("{error}; write it as in 30d or 12h")))?,
+            );
         }
         if let Some(path) = self.get(AMQP_CA_FILE) {
             options = options.ca_pem(certificate(path)?);
@@ -126,16 +138,22 @@ impl Given {
     /// The broker's URL, and the setting that it came from.
     fn url(&self) -> Result<(String, &'static str), SettingError> {
         match (self.get(AMQP_URL), self.get(AMQP_URL_FILE)) {
-            (Some(_), Some(_)) => Err(wrong(AMQP_URL_FILE, format!("{AMQP_URL} is set, too; set one of them"))),
+            (Some(_), Some(_)) => {
+                Err(wrong(AMQP_URL_FILE, format!("{AMQP_URL} is set, too; set one of them")))
+            }
             (None, None) => Err(wrong(AMQP_URL, format!("is required, or {AMQP_URL_FILE}"))),
             (Some(url), None) => Ok((url.to_owned(), AMQP_URL)),
-            (None, Some(path)) => Ok((file(AMQP_URL_FILE, path)?.trim_end_matches(['\r', '\n']).to_owned(), AMQP_URL_FILE)),
+            (None, Some(path)) => {
+                Ok((file(AMQP_URL_FILE, path)?.trim_end_matches(['\r', '\n']).to_owned(), AMQP_URL_FILE))
+            }
         }
     }
 
     fn policy(&self) -> Result<StalenessPolicy, SettingError> {
-        let explained = "fail_open (a token revoked in the meantime goes on working) or fail_closed (nobody gets in); \
-            there is no default, because only the service's owner can choose what happens while revocations cannot be read";
+        let explained = "fail_open (a token revoked in the meantime goes on working) or fail_closed (nobody \
+            gets in); \
+            there is no default, because only the service's owner can choose what happens while revocations \
+            cannot be read";
         let given = self.get(POLICY).ok_or_else(|| wrong(POLICY, format!("is required: {explained}")))?;
         StalenessPolicy::parse(given).ok_or_else(|| wrong(POLICY, format!("{given:?} is not {explained}")))
     }

@@ -5,7 +5,8 @@ use time::OffsetDateTime;
 
 use super::{Kind, TokenTypeHint};
 
-/// What to deny. A member that does not apply to the kind is left out; `iss` of a wide entry is null where any issuer is meant.
+/// What to deny. A member that does not apply to the kind is left out; `iss` of a wide entry is null where
+/// any issuer is meant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Entry {
@@ -50,7 +51,8 @@ pub enum Entry {
         iss: Option<String>,
         /// Subject.
         sub: String,
-        /// Other claims that name the subject in tokens of `iss`, or of `claims_iss` where that is null; in no others.
+        /// Other claims that name the subject in tokens of `iss`, or of `claims_iss` where that is null; in
+        /// no others.
         #[serde(skip_serializing_if = "Vec::is_empty", default)]
         subject_claims: Vec<String>,
         /// Whose tokens `subject_claims` are claims of, where `iss` is null.
@@ -69,7 +71,8 @@ pub enum Entry {
         client_id: String,
         /// Issuer; null: any.
         iss: Option<String>,
-        /// Other claims that name the client in tokens of `iss`, or of `claims_iss` where that is null; in no others.
+        /// Other claims that name the client in tokens of `iss`, or of `claims_iss` where that is null; in no
+        /// others.
         #[serde(skip_serializing_if = "Vec::is_empty", default)]
         client_claims: Vec<String>,
         /// Whose tokens `client_claims` are claims of, where `iss` is null.

@@ -1,4 +1,5 @@
-//! What keeps the feed honest and short: heartbeats that name what must have been read, marks in the log, snapshots of it.
+//! What keeps the feed honest and short: heartbeats that name what must have been read, marks in the log,
+//! snapshots of it.
 
 use std::collections::BTreeMap;
 
@@ -12,19 +13,22 @@ pub const HEARTBEAT_KEY: &str = "heartbeat";
 /// Stream of the heartbeats, beside the log, so that they do not fill it.
 pub const BEATS_STREAM: &str = "auth.invalidations.beats";
 
-/// CloudEvents type of a mark: a message in the log that denies nothing. Who has read it has read all that lies before it.
+/// CloudEvents type of a mark: a message in the log that denies nothing. Who has read it has read all that
+/// lies before it.
 pub const MARK_TYPE: &str = "auth.invalidation.mark.v1";
 /// Routing key of a mark.
 pub const MARK_KEY: &str = "mark";
 
 /// CloudEvents type of a snapshot's messages.
 pub const SNAPSHOT_TYPE: &str = "auth.invalidation.snapshot.v1";
-/// Stream of the snapshots, and the exchange that leads to it alone: a queue that is bound to all of `auth.invalidations` gets no snapshots.
+/// Stream of the snapshots, and the exchange that leads to it alone: a queue that is bound to all of
+/// `auth.invalidations` gets no snapshots.
 pub const SNAPSHOTS_STREAM: &str = "auth.invalidations.snapshots";
 
 /// Header of every message in the log: the run of a worker's process that published it.
 pub const PUBLISHER_HEADER: &str = "x-publisher";
-/// Header beside it: its number among those that this publisher tried to publish, in the order in which they lie in the log.
+/// Header beside it: its number among those that this publisher tried to publish, in the order in which they
+/// lie in the log.
 pub const SEQUENCE_HEADER: &str = "x-sequence";
 
 /// Payload of a heartbeat.

@@ -1,4 +1,5 @@
-//! The file that an export becomes: written under a temporary name beside it, for its owner's eyes, and renamed when it is whole.
+//! The file that an export becomes: written under a temporary name beside it, for its owner's eyes, and
+//! renamed when it is whole.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -13,14 +14,16 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// At `out`, else under the incident's name in the current directory. Refuses to replace a file, unless told to.
+    /// At `out`, else under the incident's name in the current directory. Refuses to replace a file, unless
+    /// told to.
     pub(super) fn new(out: Option<&Path>, incident: &str, replaces: bool) -> Result<Self, String> {
         let path = out.map_or_else(|| PathBuf::from(format!("{}.tar", safe(incident))), Path::to_owned);
         if !replaces && path.symlink_metadata().is_ok() {
             return Err(exists(&path));
         }
         let name = path.file_name().ok_or_else(|| format!("write {}: it names no file", path.display()))?;
-        let temporary = path.with_file_name(format!(".{}.{}.part", name.to_string_lossy(), std::process::id()));
+        let temporary =
+            path.with_file_name(format!(".{}.{}.part", name.to_string_lossy(), std::process::id()));
         Ok(Self { path, temporary, replaces })
     }
 
@@ -49,7 +52,9 @@ impl Target {
             }
         }
         let renamed = fs::rename(&self.temporary, &self.path);
-        renamed.map_err(|error| format!("rename {} to {}: {error}", self.temporary.display(), self.path.display()))?;
+        renamed.map_err(|error| {
+            format!("rename {} to {}: {error}", self.temporary.display(), self.path.display())
+        })?;
         Ok(self.path.clone())
     }
 }
@@ -65,7 +70,8 @@ fn exists(path: &Path) -> String {
     format!("write {}: it exists; give another name with --out, or --force to replace it", path.display())
 }
 
-/// An incident's name as a file's name: nothing that a shell or a file system takes for more than a letter, and no hidden file.
+/// An incident's name as a file's name: nothing that a shell or a file system takes for more than a letter,
+/// and no hidden file.
 fn safe(incident: &str) -> String {
     let letter = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' };
     let name: String = incident.chars().take(200).map(letter).collect();

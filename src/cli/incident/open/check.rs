@@ -41,12 +41,22 @@ pub(super) struct Checker {
 impl Checker {
     /// # Errors
     /// What was ordered breaks a rule, whatever the targets.
-    pub(super) fn new(order: Arc<Order>, settings: &BrokerSettings, user: &str) -> Result<Self, CommandError> {
+    pub(super) fn new(
+        order: Arc<Order>,
+        settings: &BrokerSettings,
+        user: &str,
+    ) -> Result<Self, CommandError> {
         if let Some(flaw) = flaw(&order.incident) {
             return Err(CommandError::Usage(format!("NAME {flaw}")));
         }
         let mut rules = LocalRules::new(settings, user);
-        let event = order.event(LONGEST_ID, &now(), order.provider.as_deref(), &Whole::longest(), once(r#"{"sub":"any"}"#));
+        let event = order.event(
+            LONGEST_ID,
+            &now(),
+            order.provider.as_deref(),
+            &Whole::longest(),
+            once(r#"{"sub":"any"}"#),
+        );
         let refusal = rules.check(event.as_bytes()).err().map(|refusal| refusal.detail).unwrap_or_default();
         let flags = [
             ("incident", "NAME"),
@@ -66,7 +76,8 @@ impl Checker {
     /// A valid target, or a sentence that begins with the name of a member.
     pub(super) fn check(&mut self, written: Written) -> Result<Checked, String> {
         let named = written.provider.clone().or_else(|| self.order.provider.clone());
-        let event = self.order.event(LONGEST_ID, &now(), named.as_deref(), &self.whole, once(written.json.as_str()));
+        let event =
+            self.order.event(LONGEST_ID, &now(), named.as_deref(), &self.whole, once(written.json.as_str()));
         let mut event = self.rules.check(event.as_bytes()).map_err(|refusal| of_target(&refusal))?;
         let target = event.targets.pop().ok_or("names nothing to revoke")?;
         let (kind, fingerprint) = (target.selector.kind(), fingerprint(&target));
@@ -75,7 +86,8 @@ impl Checker {
     }
 }
 
-/// A token is itself, whatever is said beside it; all else is what it names. At another provider it is another target.
+/// A token is itself, whatever is said beside it; all else is what it names. At another provider it is
+/// another target.
 fn fingerprint(target: &Target) -> Fingerprint {
     let mut digest = Context::new(&SHA256);
     let mut part = |bytes: &[u8]| {
@@ -130,28 +142,45 @@ pub(super) mod tests {
         let later = "2999-01-01T00:00:00Z".to_owned();
         for (order, sentence) in [
             (Order { incident: "x".repeat(256), ..order() }, "NAME is longer than 255 bytes"),
-            (Order { incident: "leak\u{1b}[2J".to_owned(), ..order() }, "NAME has U+001B (escape), which does not show: remove it"),
+            (
+                Order { incident: "leak\u{1b}[2J".to_owned(), ..order() },
+                "NAME has U+001B (escape), which does not show: remove it",
+            ),
             (Order { incident: "leak\u{a0}7".to_owned(), ..order() }, "NAME has U+00A0 (a no-break space)"),
             (Order { incident: "leak ".to_owned(), ..order() }, "NAME ends with a blank"),
             (Order { reason: "x".repeat(1025), ..order() }, "--reason is longer than 1024 bytes"),
-            (Order { not_before: Some(later), ..order() }, "--not-before lies more than 5 minutes in the future"),
+            (
+                Order { not_before: Some(later), ..order() },
+                "--not-before lies more than 5 minutes in the future",
+            ),
             (
                 Order { not_before: Some("noon".to_owned()), ..order() },
                 "--not-before must be an RFC 3339 time such as 2026-11-20T22:30:00.123Z",
             ),
-            (Order { provider: Some("other".to_owned()), ..order() }, "--provider \"other\" is not configured; configured are: main"),
+            (
+                Order { provider: Some("other".to_owned()), ..order() },
+                "--provider \"other\" is not configured; configured are: main",
+            ),
         ] {
-            let refused = checker(order, &[("REVOCATION__PROVIDERS__MAIN__KIND", "baanx")]).err().map(|error| error.to_string());
+            let refused = checker(order, &[("REVOCATION__PROVIDERS__MAIN__KIND", "baanx")])
+                .err()
+                .map(|error| error.to_string());
             assert!(refused.as_ref().is_some_and(|why| why.starts_with(sentence)), "{refused:?}");
         }
     }
 
     #[test]
     fn lines_are_refused_in_their_own_words_and_no_value_is_shown() {
-        let mut checker =
-            checker(order(), &[("REVOCATION__PROVIDERS__MAIN__KIND", "baanx"), ("REVOCATION__PROVIDERS__CARD__KIND", "baanx")]).unwrap();
+        let mut checker = checker(
+            order(),
+            &[("REVOCATION__PROVIDERS__MAIN__KIND", "baanx"), ("REVOCATION__PROVIDERS__CARD__KIND", "baanx")],
+        )
+        .unwrap();
         for (line, sentence) in [
-            (r#"{"provider":"main","token":"t","token_type_hint":"secret"}"#, "token_type_hint must be access_token or refresh_token"),
+            (
+                r#"{"provider":"main","token":"t","token_type_hint":"secret"}"#,
+                "token_type_hint must be access_token or refresh_token",
+            ),
             (r#"{"provider":"main","token":"secret secret"}"#, "token must be visible ASCII"),
             (r#"{"provider":"main","token":7}"#, "token must be a string"),
             (r#"{"provider":"main","sub":"a","sub":"b"}"#, "sub is given twice"),
@@ -159,7 +188,10 @@ pub(super) mod tests {
             (r#"{"provider":"secret","sub":"u"}"#, "provider is not configured; configured are: card, main"),
             (r#"{"provider":"","sub":"u"}"#, "provider must not be empty"),
             (r#"{"sub":"u"}"#, "fits no provider: provider is absent"),
-            (r#"{"provider":"main","token":null,"client_id":"secret"}"#, "token is empty, and without it the line would mean everybody"),
+            (
+                r#"{"provider":"main","token":null,"client_id":"secret"}"#,
+                "token is empty, and without it the line would mean everybody",
+            ),
         ] {
             let why = check(&mut checker, line).err().unwrap();
             assert!(why.starts_with(sentence) && !why.contains("secret"), "{why}");
@@ -170,7 +202,11 @@ pub(super) mod tests {
     fn a_target_that_fits_into_no_message_is_refused() {
         let mut checker = checker(order(), &[("REVOCATION__LIMITS__MAX_MESSAGE_BYTES", "1024")]).unwrap();
         let why = check(&mut checker, &format!(r#"{{"token":"{}"}}"#, "t".repeat(1000))).err().unwrap();
-        assert!(why.starts_with("an event of this target alone has") && why.ends_with("limits.max_message_bytes is 1024"), "{why}");
+        assert!(
+            why.starts_with("an event of this target alone has")
+                && why.ends_with("limits.max_message_bytes is 1024"),
+            "{why}"
+        );
         assert!(check(&mut checker, r#"{"token":"t"}"#).is_ok());
     }
 
@@ -191,6 +227,9 @@ pub(super) mod tests {
     fn the_orders_provider_is_for_targets_that_name_none() {
         let mut checker = checker(Order { provider: Some("main".to_owned()), ..order() }, &[]).unwrap();
         assert_eq!(check(&mut checker, r#"{"sub":"u"}"#).unwrap().named.as_deref(), Some("main"));
-        assert_eq!(check(&mut checker, r#"{"sub":"u","provider":"card"}"#).unwrap().named.as_deref(), Some("card"));
+        assert_eq!(
+            check(&mut checker, r#"{"sub":"u","provider":"card"}"#).unwrap().named.as_deref(),
+            Some("card")
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Targets into events: one kind and one provider an event, and for each event an identity that the same command gives it again.
+//! Targets into events: one kind and one provider an event, and for each event an identity that the same
+//! command gives it again.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +12,12 @@ use super::order::{Order, Whole};
 use crate::config::LimitsConfig;
 use crate::target::Kind;
 
-/// Most targets of an event: enough to be quick, few enough that a worker that stops leaves little to do again.
+/// Most targets of an event: enough to be quick, few enough that a worker that stops leaves little to do
+/// again.
 const MOST_TARGETS: usize = 200;
 /// As long as an event's id can be: `<incident>-<kind>-<number>-<targets>`.
-pub(super) const LONGEST_ID: &str = "0123456789abcdef-session-18446744073709551615-0123456789abcdef0123456789abcdef";
+pub(super) const LONGEST_ID: &str =
+    "0123456789abcdef-session-18446744073709551615-0123456789abcdef0123456789abcdef";
 /// What `"provider":"",` adds to an event.
 const PROVIDER_BYTES: usize = 14;
 
@@ -28,7 +31,8 @@ pub(super) struct Chunk {
     bytes: usize,
 }
 
-/// The chunks that are being filled. The same targets in the same order fill the same chunks, whichever kinds are left out.
+/// The chunks that are being filled. The same targets in the same order fill the same chunks, whichever kinds
+/// are left out.
 pub(super) struct Chunker {
     most_targets: usize,
     /// Of the targets alone.
@@ -52,12 +56,22 @@ impl Chunker {
     /// Takes a target; gives back the chunk that had no room for it.
     pub(super) fn add(&mut self, target: Checked) -> Option<Chunk> {
         let group = (target.kind.as_str(), target.named.clone());
-        let room = self.room.saturating_sub(target.named.as_ref().map_or(0, |name| PROVIDER_BYTES + 2 * name.len())).min(self.most_bytes);
-        let empty = |number| Chunk { kind: target.kind, provider: target.named.clone(), number, targets: Vec::new(), bytes: 0 };
+        let room = self
+            .room
+            .saturating_sub(target.named.as_ref().map_or(0, |name| PROVIDER_BYTES + 2 * name.len()))
+            .min(self.most_bytes);
+        let empty = |number| Chunk {
+            kind: target.kind,
+            provider: target.named.clone(),
+            number,
+            targets: Vec::new(),
+            bytes: 0,
+        };
         let chunk = self.open.entry(group).or_insert_with(|| empty(1));
         let size = target.json.len() + 1;
         let is_full = chunk.targets.len() >= self.most_targets || chunk.bytes + size > room;
-        let full = (is_full && !chunk.targets.is_empty()).then(|| std::mem::replace(chunk, empty(chunk.number + 1)));
+        let full =
+            (is_full && !chunk.targets.is_empty()).then(|| std::mem::replace(chunk, empty(chunk.number + 1)));
         chunk.bytes += size;
         chunk.targets.push(target.json);
         full
@@ -70,13 +84,16 @@ impl Chunker {
 }
 
 impl Chunk {
-    /// The `id` of a chunk's event: it follows from the order's random part, the incident's name and the targets. A cutoff that was given is part of it, so that
-    /// another one is another event; one that was not is the first event's, as the worker drops the second.
+    /// The `id` of a chunk's event: it follows from the order's random part, the incident's name and the
+    /// targets. A cutoff that was given is part of it, so that another one is another event; one that was not
+    /// is the first event's, as the worker drops the second.
     pub(super) fn id(&self, order: &Order) -> String {
         let incident = hex(&digest([order.random.as_str(), &order.incident])[..8]);
-        let cutoff = if self.kind == Kind::Token { "" } else { order.not_before.as_deref().unwrap_or_default() };
+        let cutoff =
+            if self.kind == Kind::Token { "" } else { order.not_before.as_deref().unwrap_or_default() };
         let named = [order.random.as_str(), self.provider.as_deref().unwrap_or_default(), cutoff];
-        let targets = hex(&digest(named.into_iter().chain(self.targets.iter().map(|target| target.as_str())))[..16]);
+        let targets =
+            hex(&digest(named.into_iter().chain(self.targets.iter().map(|target| target.as_str())))[..16]);
         format!("{incident}-{}-{}-{targets}", self.kind.as_str(), self.number)
     }
 }
@@ -113,14 +130,27 @@ mod tests {
     }
 
     /// Every chunk's id and number of targets, in the order in which they are given out.
-    fn chunks(order: Order, limits: &LimitsConfig, targets: impl IntoIterator<Item = Checked>) -> Vec<(String, usize)> {
+    fn chunks(
+        order: Order,
+        limits: &LimitsConfig,
+        targets: impl IntoIterator<Item = Checked>,
+    ) -> Vec<(String, usize)> {
         let mut chunker = Chunker::new(&order, limits);
         let mut found = Vec::new();
         let mut give = |chunk: Chunk| {
             let id = chunk.id(&order);
-            let event =
-                order.event(&id, &now(), chunk.provider.as_deref(), &Whole::longest(), chunk.targets.iter().map(|target| target.as_str()));
-            assert!(event.len() <= limits.max_message_bytes && id.len() <= LONGEST_ID.len(), "{} bytes", event.len());
+            let event = order.event(
+                &id,
+                &now(),
+                chunk.provider.as_deref(),
+                &Whole::longest(),
+                chunk.targets.iter().map(|target| target.as_str()),
+            );
+            assert!(
+                event.len() <= limits.max_message_bytes && id.len() <= LONGEST_ID.len(),
+                "{} bytes",
+                event.len()
+            );
             found.push((id, chunk.targets.len()));
         };
         for target in targets {
@@ -146,8 +176,11 @@ mod tests {
     fn however_small_a_message_may_be_events_fit() {
         // Half of a message has room for two; beside the reason, the whole has not.
         let order = Order { reason: "r".repeat(300), ..order() };
-        let long = |number: usize| target(Kind::Token, Some("a-providers-name"), &format!(r#"{{"token":"{number:0200}"}}"#));
-        let sizes: Vec<usize> = chunks(order, &limits(1024, 1000), (0..10).map(long)).into_iter().map(|(_, size)| size).collect();
+        let long = |number: usize| {
+            target(Kind::Token, Some("a-providers-name"), &format!(r#"{{"token":"{number:0200}"}}"#))
+        };
+        let sizes: Vec<usize> =
+            chunks(order, &limits(1024, 1000), (0..10).map(long)).into_iter().map(|(_, size)| size).collect();
         assert_eq!(sizes, [1; 10]);
     }
 
@@ -169,15 +202,26 @@ mod tests {
     fn ids_follow_from_the_random_part_name_and_targets_alone() {
         let ids = |order: Order, targets: Vec<Checked>| chunks(order, &LimitsConfig::default(), targets);
         let first = ids(order(), tokens(450).collect());
-        assert_eq!(ids(Order { reason: "other".to_owned(), actor: "bob".to_owned(), ..order() }, tokens(450).collect()), first);
+        assert_eq!(
+            ids(
+                Order { reason: "other".to_owned(), actor: "bob".to_owned(), ..order() },
+                tokens(450).collect()
+            ),
+            first
+        );
         assert!(first[0].0.contains("-token-1-") && first[2].0.contains("-token-3-"), "{first:?}");
         let other = ids(Order { incident: "other".to_owned(), ..order() }, tokens(450).collect());
         assert!(other.iter().zip(&first).all(|(other, first)| other.0 != first.0));
         let guessed = ids(Order { random: "guessed".to_owned(), ..order() }, tokens(450).collect());
         let parts = |ids: &[(String, usize)]| {
-            ids.iter().flat_map(|(id, _)| [id[..16].to_owned(), id[id.len() - 32..].to_owned()]).collect::<Vec<_>>()
+            ids.iter()
+                .flat_map(|(id, _)| [id[..16].to_owned(), id[id.len() - 32..].to_owned()])
+                .collect::<Vec<_>>()
         };
-        assert!(parts(&guessed).iter().zip(parts(&first)).all(|(guessed, first)| *guessed != first), "no part can be computed without it");
+        assert!(
+            parts(&guessed).iter().zip(parts(&first)).all(|(guessed, first)| *guessed != first),
+            "no part can be computed without it"
+        );
         let fewer = ids(order(), tokens(449).collect());
         assert!(fewer[..2] == first[..2] && fewer[2] != first[2]);
         let at_provider = |provider| ids(order(), vec![target(Kind::Subject, provider, "{}")]);

@@ -1,4 +1,5 @@
-//! Targets in CSV (RFC 4180): a header that names the columns, then a target a line. No field may span lines: nothing that a target has does.
+//! Targets in CSV (RFC 4180): a header that names the columns, then a target a line. No field may span lines:
+//! nothing that a target has does.
 
 use csv_core::{ReadRecordResult, Reader};
 use zeroize::Zeroizing;
@@ -12,13 +13,15 @@ pub(super) struct Columns {
     parser: Reader,
 }
 
-const SEPARATOR_LINE: &str = "is a spreadsheet's note on its separator: remove the line, and separate cells by commas";
+const SEPARATOR_LINE: &str =
+    "is a spreadsheet's note on its separator: remove the line, and separate cells by commas";
 
 impl Columns {
     /// Reads the header.
     ///
     /// # Errors
-    /// It names a column that is not known, or one twice, or none: the file may have no header, so that nothing of it is shown.
+    /// It names a column that is not known, or one twice, or none: the file may have no header, so that
+    /// nothing of it is shown.
     pub(super) fn of_header(line: &[u8]) -> Result<Self, String> {
         if is_separator_line(line) {
             return Err(SEPARATOR_LINE.to_owned());
@@ -32,7 +35,9 @@ impl Columns {
         let mut names = Vec::with_capacity(given.len());
         for (place, name) in (1..).zip(given) {
             match MEMBERS.into_iter().find(|known| *known == name) {
-                None if name.is_empty() => return Err(format!("names no column in cell {place}: remove the comma, or name it")),
+                None if name.is_empty() => {
+                    return Err(format!("names no column in cell {place}: remove the comma, or name it"));
+                }
                 None => return Err(unknown("has a column", name, Some(place))),
                 Some(name) if names.contains(&name) => return Err(format!("names column {name} twice")),
                 Some(name) => names.push(name),
@@ -51,10 +56,16 @@ impl Columns {
         }
         let cells = cells(&mut self.parser, line)?;
         if cells.iter().map(|cell| cell.trim_matches(' ')).eq(self.names.iter().copied()) {
-            return Err("is the header once more: remove it, or give a target of that name as NDJSON".to_owned());
+            return Err(
+                "is the header once more: remove it, or give a target of that name as NDJSON".to_owned()
+            );
         }
         if cells.len() != self.names.len() {
-            return Err(format!("has {} where the header names {}", count(cells.len(), "cell"), count(self.names.len(), "column")));
+            return Err(format!(
+                "has {} where the header names {}",
+                count(cells.len(), "cell"),
+                count(self.names.len(), "column")
+            ));
         }
         let members = self.names.iter().copied().zip(cells.iter().map(|cell| cell.as_str()));
         let (vacant, given): (Vec<_>, Vec<_>) = members.partition(|(_, value)| value.is_empty());
@@ -70,9 +81,16 @@ fn is_separator_line(line: &[u8]) -> bool {
 
 fn no_header(given: &[&str]) -> String {
     let known = MEMBERS.join(", ");
-    let is_between = |separator: &char| given.iter().flat_map(|cell| cell.split(*separator)).any(|name| MEMBERS.contains(&name.trim()));
-    match [(';', "semicolons"), ('\t', "tabs"), ('|', "bars")].into_iter().find(|(separator, _)| is_between(separator)) {
-        Some((_, what)) => format!("has {what} between the columns: save the file with commas; known are {known}"),
+    let is_between = |separator: &char| {
+        given.iter().flat_map(|cell| cell.split(*separator)).any(|name| MEMBERS.contains(&name.trim()))
+    };
+    match [(';', "semicolons"), ('\t', "tabs"), ('|', "bars")]
+        .into_iter()
+        .find(|(separator, _)| is_between(separator))
+    {
+        Some((_, what)) => {
+            format!("has {what} between the columns: save the file with commas; known are {known}")
+        }
         None => format!("is no header: it must name the columns, with commas between; known are {known}"),
     }
 }
@@ -83,13 +101,16 @@ fn check_quotes(line: &str, cells: &[Zeroizing<String>]) -> Result<(), String> {
     for (place, cell) in (1..).zip(cells) {
         let quoted = Zeroizing::new(format!("\"{}\"", cell.replace('"', "\"\"")));
         let is_bare = !cell.contains(['"', ',']);
-        let after = rest.strip_prefix(quoted.as_str()).or_else(|| rest.strip_prefix(cell.as_str()).filter(|_| is_bare));
+        let after = rest
+            .strip_prefix(quoted.as_str())
+            .or_else(|| rest.strip_prefix(cell.as_str()).filter(|_| is_bare));
         rest = match after.map(|after| (after, after.strip_prefix(','))) {
             Some(("", _)) => "",
             Some((_, Some(next))) => next,
             _ => {
                 return Err(format!(
-                    "has a quote in cell {place} that neither begins nor ends it: put the whole cell in quotes, and write each quote in it twice"
+                    "has a quote in cell {place} that neither begins nor ends it: put the whole cell in \
+                        quotes, and write each quote in it twice"
                 ));
             }
         };
@@ -99,7 +120,9 @@ fn check_quotes(line: &str, cells: &[Zeroizing<String>]) -> Result<(), String> {
 
 fn cells(parser: &mut Reader, line: &[u8]) -> Result<Vec<Zeroizing<String>>, String> {
     if line.iter().filter(|byte| **byte == b'"').count() % 2 == 1 {
-        return Err("has a quote that is not closed on the same line (a quote inside a quoted field is written twice)".to_owned());
+        return Err("has a quote that is not closed on the same line (a quote inside a quoted field is \
+            written twice)"
+            .to_owned());
     }
     let input = Zeroizing::new([line, b"\n"].concat());
     let mut text = Zeroizing::new(vec![0; input.len()]);
@@ -131,7 +154,10 @@ mod tests {
     #[test]
     fn cells_become_members_and_empty_ones_none() {
         assert_eq!(target("token,sub", "t-1,u-1"), Ok((None, r#"{"token":"t-1","sub":"u-1"}"#.to_owned())));
-        assert_eq!(target("sub , token,provider", ",t-1,main"), Ok((Some("main".to_owned()), r#"{"token":"t-1"}"#.to_owned())));
+        assert_eq!(
+            target("sub , token,provider", ",t-1,main"),
+            Ok((Some("main".to_owned()), r#"{"token":"t-1"}"#.to_owned()))
+        );
         assert_eq!(target("\"sub\"", "\"a,\"\"b\"\"\""), Ok((None, r#"{"sub":"a,\"b\""}"#.to_owned())));
         assert_eq!(target("sub,sid", ","), Ok((None, "{}".to_owned())));
         assert_eq!(target("sub,sid", "ü,s t"), Ok((None, r#"{"sub":"ü","sid":"s t"}"#.to_owned())));
@@ -140,8 +166,15 @@ mod tests {
     #[test]
     fn a_header_must_name_what_is_known() {
         for (header, sentence) in [
-            ("sub,tokn", "has a column tokn that is not known; known are token, token_type_hint, sub, sid, client_id, iss, provider"),
-            ("sub,eyJhbGci.secret", "has a column (number 2; its name is not shown, as it may be a credential) that is not known"),
+            (
+                "sub,tokn",
+                "has a column tokn that is not known; known are token, token_type_hint, sub, sid, client_id, \
+                    iss, provider",
+            ),
+            (
+                "sub,eyJhbGci.secret",
+                "has a column (number 2; its name is not shown, as it may be a credential) that is not known",
+            ),
             ("sub,", "names no column in cell 2: remove the comma"),
             (",sub,,", "names no column in cell 1"),
             ("sub,\u{200b}token", "has a column (number 2;"),
@@ -165,16 +198,31 @@ mod tests {
     fn a_line_must_fit_the_header() {
         assert_eq!(target("sub,sid", "a").unwrap_err(), "has 1 cell where the header names 2 columns");
         for line in ["a,b", "a,", ",a", "sep,=", "\"a\",\"b\""] {
-            assert_eq!(target("sub", line).unwrap_err(), "has 2 cells where the header names 1 column", "{line}");
+            assert_eq!(
+                target("sub", line).unwrap_err(),
+                "has 2 cells where the header names 1 column",
+                "{line}"
+            );
         }
         assert!(target("sub", "\"secret").unwrap_err().starts_with("has a quote that is not closed"));
-        assert_eq!(Columns::of_header(b"sub").unwrap().target(b"\xff").err().as_deref(), Some("is not UTF-8: save the file as UTF-8"));
+        assert_eq!(
+            Columns::of_header(b"sub").unwrap().target(b"\xff").err().as_deref(),
+            Some("is not UTF-8: save the file as UTF-8")
+        );
     }
 
     #[test]
     fn quotes_stand_round_a_whole_cell_or_the_line_is_refused() {
-        for line in [r#"us"er"-1,s"#, r#""user"-1,s"#, r#" "user",s"#, r#""user" ,s"#, r#"a,b"""#, r#"a""b,s"#, r#""a"b"c",s"#, r#"a,"b" "#]
-        {
+        for line in [
+            r#"us"er"-1,s"#,
+            r#""user"-1,s"#,
+            r#" "user",s"#,
+            r#""user" ,s"#,
+            r#"a,b"""#,
+            r#"a""b,s"#,
+            r#""a"b"c",s"#,
+            r#"a,"b" "#,
+        ] {
             let why = target("sub,sid", line).unwrap_err();
             assert!(why.starts_with("has a quote in cell "), "{line}: {why}");
         }
@@ -202,14 +250,25 @@ mod tests {
         ] {
             assert!(target(header, line).unwrap_err().contains("remove"), "{line}");
         }
-        assert!(target("sub", "subs").is_ok() && target("sub,sid", "sid,sub").is_ok() && target("sub", "separate=").is_ok());
+        assert!(
+            target("sub", "subs").is_ok()
+                && target("sub,sid", "sid,sub").is_ok()
+                && target("sub", "separate=").is_ok()
+        );
     }
 
     #[test]
     fn a_hole_in_an_export_logs_nobody_out() {
         let mut columns = Columns::of_header(b"token,client_id").unwrap();
         assert!(columns.target(b",shop").unwrap().check_width(Kind::Client).is_err());
-        assert!(Columns::of_header(b"client_id").unwrap().target(b"shop").unwrap().check_width(Kind::Client).is_ok());
+        assert!(
+            Columns::of_header(b"client_id")
+                .unwrap()
+                .target(b"shop")
+                .unwrap()
+                .check_width(Kind::Client)
+                .is_ok()
+        );
     }
 
     #[test]

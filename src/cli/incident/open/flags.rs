@@ -1,4 +1,5 @@
-//! The targets that are named on the command line. What could be read in two ways is refused: the wider reading would log out everybody.
+//! The targets that are named on the command line. What could be read in two ways is refused: the wider
+//! reading would log out everybody.
 
 use clap::builder::NonEmptyStringValueParser as Word;
 
@@ -18,8 +19,8 @@ pub(super) struct Flags {
     /// EVERYBODY's tokens of an OAuth client, by its client_id. May be repeated
     #[arg(long = "client", visible_alias = "client-id", value_name = "CLIENT_ID", value_parser = Word::new())]
     clients: Vec<String>,
-    /// EVERYBODY's tokens of an issuer, as `iss` has it. May be repeated. Beside --sub or --sid it is no target: it says whose users or
-    /// sessions those are
+    /// EVERYBODY's tokens of an issuer, as `iss` has it. May be repeated. Beside --sub or --sid it is no
+    /// target: it says whose users or sessions those are
     #[arg(long = "iss", visible_alias = "issuer", value_name = "ISSUER", value_parser = Word::new())]
     issuers: Vec<String>,
 }
@@ -41,14 +42,17 @@ impl Flags {
             self.issuers.iter().map(|issuer| Written::of_members([("iss", issuer.as_str())])).collect()
         } else {
             let issuer = self.issuers.first().map(|issuer| ("iss", issuer.as_str()));
-            let each = named.into_iter().flat_map(|(member, values)| values.iter().map(move |value| (member, value.as_str())));
+            let each = named
+                .into_iter()
+                .flat_map(|(member, values)| values.iter().map(move |value| (member, value.as_str())));
             each.map(|target| Written::of_members([target].into_iter().chain(issuer))).collect()
         };
         written.map_err(|why| CommandError::Usage(format!("the target of the command line: {why}")))
     }
 
     fn check(&self, has_file: bool) -> Result<(), &'static str> {
-        let [subs, sids, clients, issuers] = [&self.subs, &self.sids, &self.clients, &self.issuers].map(|given: &Vec<String>| given.len());
+        let [subs, sids, clients, issuers] =
+            [&self.subs, &self.sids, &self.clients, &self.issuers].map(|given: &Vec<String>| given.len());
         match () {
             () if has_file && clients + issuers > 0 => Err(BESIDE_FILE),
             () if clients > 0 && subs + sids > 0 => Err(CLIENT_BESIDE_USER),
@@ -60,16 +64,24 @@ impl Flags {
     }
 }
 
-const BESIDE_FILE: &str = "--client or --iss beside FILE: a client or an issuer is a target of its own, which logs out everybody there, and does not \
-    narrow the lines of FILE. To narrow them, give them members (columns) client_id or iss; to have the whole client or issuer killed as well, \
+const BESIDE_FILE: &str = "--client or --iss beside FILE: a client or an issuer is a target of its own, \
+    which logs out everybody there, and does not \
+    narrow the lines of FILE. To narrow them, give them members (columns) client_id or iss; to have the \
+    whole client or issuer killed as well, \
     open the same incident once more without FILE";
-const CLIENT_BESIDE_USER: &str = "--client beside --sub or --sid: the client is a target of its own, which logs out everybody there, and no target \
-    is \"this user at this client\". To kill both, open the incident twice with the same NAME; for one user at one client, give a FILE with the tokens";
-const CLIENT_BESIDE_ISSUER: &str = "--client beside --iss: it is not clear whether the whole issuer is meant or only that client of it. To kill both, \
-    open the incident twice with the same NAME; for the client at that issuer, give --provider, or a FILE with one line that has client_id and iss";
-const SUB_BESIDE_SID: &str = "--sub beside --sid: it is not clear whether all of the user is meant or only that session. --sid alone kills the \
+const CLIENT_BESIDE_USER: &str = "--client beside --sub or --sid: the client is a target of its own, which \
+    logs out everybody there, and no target \
+    is \"this user at this client\". To kill both, open the incident twice with the same NAME; for one user \
+    at one client, give a FILE with the tokens";
+const CLIENT_BESIDE_ISSUER: &str = "--client beside --iss: it is not clear whether the whole issuer is meant \
+    or only that client of it. To kill both, \
+    open the incident twice with the same NAME; for the client at that issuer, give --provider, or a FILE \
+    with one line that has client_id and iss";
+const SUB_BESIDE_SID: &str = "--sub beside --sid: it is not clear whether all of the user is meant or only \
+    that session. --sid alone kills the \
     session, --sub alone kills all of the user; to kill both, open the incident twice with the same NAME";
-const ISSUERS_BESIDE_USER: &str = "several --iss beside --sub or --sid: it is not clear which user belongs to which issuer. Give one --iss, or a FILE \
+const ISSUERS_BESIDE_USER: &str = "several --iss beside --sub or --sid: it is not clear which user belongs \
+    to which issuer. Give one --iss, or a FILE \
     with one line a user that has sub and iss";
 
 #[cfg(test)]

@@ -51,7 +51,8 @@ impl Input {
             }
             Some(path) => of_file(path).map_err(failed)?,
         };
-        let extension = file.map(PathBuf::from).and_then(|path| Some(path.extension()?.to_str()?.to_ascii_lowercase()));
+        let extension =
+            file.map(PathBuf::from).and_then(|path| Some(path.extension()?.to_str()?.to_ascii_lowercase()));
         Ok(Self { name, size, extension, place })
     }
 
@@ -76,7 +77,8 @@ fn hold(mut input: impl Read, most: u64) -> io::Result<(u64, Place)> {
         piece.truncate(length);
         size += length as u64;
         if size > most {
-            let advice = "it has more than 1 GiB, which is not held in memory: write it to a file and name that as FILE";
+            let advice = "it has more than 1 GiB, which is not held in memory: write it to a file and name \
+                that as FILE";
             return Err(io::Error::new(ErrorKind::FileTooLarge, advice));
         }
         if length == 0 {

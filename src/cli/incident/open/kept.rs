@@ -1,7 +1,9 @@
-//! What an order that is given again needs to make the same events: a random part of their ids, and the cutoffs that were given by the clock.
+//! What an order that is given again needs to make the same events: a random part of their ids, and the
+//! cutoffs that were given by the clock.
 //!
-//! A file an incident in `$XDG_STATE_HOME/revocation-worker`, else `~/.local/state/revocation-worker`, which its owner alone reads. Whoever guesses
-//! name and targets cannot compute the ids. Files that were not written for 90 days are removed by the next order.
+//! A file an incident in `$XDG_STATE_HOME/revocation-worker`, else `~/.local/state/revocation-worker`, which
+//! its owner alone reads. Whoever guesses name and targets cannot compute the ids. Files that were not
+//! written for 90 days are removed by the next order.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -30,12 +32,15 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// What is kept of an incident at a broker; made, where it is the first time. Where nothing can be kept, a remark says so: the order goes out.
+    /// What is kept of an incident at a broker; made, where it is the first time. Where nothing can be kept,
+    /// a remark says so: the order goes out.
     pub(super) fn of(broker: &str, incident: &str) -> Self {
-        let opened = folder().ok_or_else(|| io::Error::new(ErrorKind::NotFound, "there is no home directory")).and_then(|folder| {
-            let opened = Self::in_folder(&folder, broker, incident);
-            opened.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", folder.display())))
-        });
+        let opened = folder()
+            .ok_or_else(|| io::Error::new(ErrorKind::NotFound, "there is no home directory"))
+            .and_then(|folder| {
+                let opened = Self::in_folder(&folder, broker, incident);
+                opened.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", folder.display())))
+            });
         opened.unwrap_or_else(|error| {
             remark(cannot_keep(&error));
             Self::nothing()
@@ -62,10 +67,17 @@ impl Kept {
             .ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "its first line is no random part"))?;
         let mut times = HashMap::new();
         // Two orders at once may both have written: the first counts.
-        for (id, time) in lines.filter_map(|line| line.split_once(' ')).filter(|(_, time)| humantime::parse_rfc3339(time).is_ok()) {
+        for (id, time) in lines
+            .filter_map(|line| line.split_once(' '))
+            .filter(|(_, time)| humantime::parse_rfc3339(time).is_ok())
+        {
             times.entry(id.to_owned()).or_insert_with(|| time.to_owned());
         }
-        Ok(Self { random: random.to_owned(), times, file: Some(OpenOptions::new().append(true).open(&path)?) })
+        Ok(Self {
+            random: random.to_owned(),
+            times,
+            file: Some(OpenOptions::new().append(true).open(&path)?),
+        })
     }
 
     /// The `time` of an event whose cutoff it is: that of the first order of this event.
@@ -75,7 +87,9 @@ impl Kept {
         }
         let time = time_by(clock);
         // The line's end comes first, so that a line which was cut short spoils no other.
-        if let Some(Err(error)) = self.file.as_mut().map(|file| file.write_all(format!("\n{id} {time}").as_bytes())) {
+        if let Some(Err(error)) =
+            self.file.as_mut().map(|file| file.write_all(format!("\n{id} {time}").as_bytes()))
+        {
             remark(cannot_keep(&error));
             self.file = None;
         }
@@ -85,7 +99,10 @@ impl Kept {
 }
 
 fn cannot_keep(error: &io::Error) -> String {
-    format!("cannot keep what the same command would go on by; given again, it orders everything once more: {error}")
+    format!(
+        "cannot keep what the same command would go on by; given again, it orders everything once more: \
+            {error}"
+    )
 }
 
 /// This moment, as events have it.
@@ -105,16 +122,20 @@ fn random() -> String {
 fn folder() -> Option<PathBuf> {
     let absolute = |path: OsString| Some(PathBuf::from(path)).filter(|path| path.is_absolute());
     let state = std::env::var_os("XDG_STATE_HOME").and_then(absolute);
-    state.or_else(|| Some(std::env::home_dir()?.join(".local/state"))).map(|state| state.join("revocation-worker"))
+    state
+        .or_else(|| Some(std::env::home_dir()?.join(".local/state")))
+        .map(|state| state.join("revocation-worker"))
 }
 
 /// Writes a random part, whole or not at all; that of another order which was quicker stays.
 fn begin(folder: &Path, path: &Path) -> io::Result<()> {
     let draft = folder.join(format!("{}.draft", random()));
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-    let linked = writeln!(file, "{}", random()).and_then(|()| file.sync_all()).and_then(|()| match fs::hard_link(&draft, path) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-        linked => linked,
+    let linked = writeln!(file, "{}", random()).and_then(|()| file.sync_all()).and_then(|()| {
+        match fs::hard_link(&draft, path) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+            linked => linked,
+        }
     });
     fs::remove_file(&draft)?;
     linked
@@ -124,11 +145,16 @@ fn begin(folder: &Path, path: &Path) -> io::Result<()> {
 fn forget(folder: &Path, now: SystemTime) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     let is_old = |path: &Path| {
-        fs::metadata(path).and_then(|about| about.modified()).is_ok_and(|at| now.duration_since(at).is_ok_and(|age| age > KEPT_FOR))
+        fs::metadata(path)
+            .and_then(|about| about.modified())
+            .is_ok_and(|at| now.duration_since(at).is_ok_and(|age| age > KEPT_FOR))
     };
     entries
         .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.extension().is_some_and(|extension| extension == SUFFIX || extension == "draft") && is_old(path))
+        .filter(|path| {
+            path.extension().is_some_and(|extension| extension == SUFFIX || extension == "draft")
+                && is_old(path)
+        })
         .for_each(|path| drop(fs::remove_file(path)));
 }
 
@@ -167,8 +193,12 @@ mod tests {
         let time = first.cutoff("id-1", &Clock::default());
         let mut again = folder.kept("broker/vhost", "leak");
         assert_eq!((again.cutoff("id-1", &Clock::default()), &again.random), (time, &first.random));
-        for (broker, incident) in [("broker/vhost", "leak-2"), ("broker/other", "leak"), ("broker", "vhostleak"), ("", "broker/vhostleak")]
-        {
+        for (broker, incident) in [
+            ("broker/vhost", "leak-2"),
+            ("broker/other", "leak"),
+            ("broker", "vhostleak"),
+            ("", "broker/vhostleak"),
+        ] {
             assert_ne!(folder.kept(broker, incident).random, first.random);
         }
     }
@@ -178,7 +208,10 @@ mod tests {
         let folder = Folder::new();
         folder.kept("b", "i");
         let mode = |path: &Path| fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
-        assert_eq!((mode(&folder.0), folder.files().iter().map(|file| mode(file)).collect::<Vec<_>>()), (0o700, vec![0o600]));
+        assert_eq!(
+            (mode(&folder.0), folder.files().iter().map(|file| mode(file)).collect::<Vec<_>>()),
+            (0o700, vec![0o600])
+        );
     }
 
     #[test]
@@ -188,7 +221,11 @@ mod tests {
         assert_eq!(one.random, other.random);
         let time = one.cutoff("id", &Clock::default());
         other.cutoff("id", &Clock::default());
-        OpenOptions::new().append(true).open(&folder.files()[0]).and_then(|mut file| file.write_all(b"\nhalf 2026-11-")).expect("write");
+        OpenOptions::new()
+            .append(true)
+            .open(&folder.files()[0])
+            .and_then(|mut file| file.write_all(b"\nhalf 2026-11-"))
+            .expect("write");
         let mut third = folder.kept("b", "i");
         let after = third.cutoff("after", &Clock::default());
         assert_eq!((third.cutoff("id", &Clock::default()), third.times.contains_key("half")), (time, false));

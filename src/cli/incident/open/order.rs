@@ -34,7 +34,13 @@ impl Whole {
     pub(super) fn of(kinds: impl IntoIterator<Item = (Kind, i64)>) -> Self {
         let kinds: Vec<_> = kinds.into_iter().collect();
         let targets = kinds.iter().fold(0_i64, |sum, (_, targets)| sum.saturating_add(*targets)).max(1);
-        Self { targets, kinds: kinds.into_iter().map(|(kind, targets)| (kind.as_str().to_owned(), targets.into())).collect() }
+        Self {
+            targets,
+            kinds: kinds
+                .into_iter()
+                .map(|(kind, targets)| (kind.as_str().to_owned(), targets.into()))
+                .collect(),
+        }
     }
 
     /// The longest that can be written.
@@ -45,7 +51,14 @@ impl Whole {
 
 impl Order {
     /// One event. `targets` are JSON objects; they are copied once, into memory that is wiped.
-    pub(super) fn event<'t, T>(&self, id: &str, time: &str, provider: Option<&str>, whole: &Whole, targets: T) -> Zeroizing<String>
+    pub(super) fn event<'t, T>(
+        &self,
+        id: &str,
+        time: &str,
+        provider: Option<&str>,
+        whole: &Whole,
+        targets: T,
+    ) -> Zeroizing<String>
     where
         T: Iterator<Item = &'t str> + Clone,
     {
@@ -107,7 +120,10 @@ mod tests {
             [r#"{"sub":"a"}"#, r#"{"sub":"b"}"#].into_iter(),
         );
         let event: Value = serde_json::from_str(&body).unwrap();
-        assert_eq!((&event["id"], &event["source"], &event["type"]), (&json!("id}"), &json!(SOURCE), &json!("auth.mass_revocation.v1")));
+        assert_eq!(
+            (&event["id"], &event["source"], &event["type"]),
+            (&json!("id}"), &json!(SOURCE), &json!("auth.mass_revocation.v1"))
+        );
         let expected = json!({
             "incident": "le\"ak}", "incident_targets": 7, "incident_kinds": { "subject": 7 }, "reason": "r}", "actor": "a", "provider": "p}",
             "not_before": "2026-11-20T22:30:00Z", "targets": [{ "sub": "a" }, { "sub": "b" }],

@@ -103,7 +103,11 @@ impl Publishing<'_> {
     ///
     /// # Errors
     /// The first failure; nothing is sent after it, but what is outstanding still counts.
-    pub(super) async fn run(&mut self, stages: &[Stage], mut seen: HashSet<Fingerprint>) -> Result<(), CommandError> {
+    pub(super) async fn run(
+        &mut self,
+        stages: &[Stage],
+        mut seen: HashSet<Fingerprint>,
+    ) -> Result<(), CommandError> {
         for stage in stages {
             let (sender, ready) = mpsc::channel(READ_AHEAD);
             let (plan, stage) = (self.plan.clone(), *stage);
@@ -144,7 +148,12 @@ impl Publishing<'_> {
         failure.map_or(Ok(()), |error: PublishError| Err(CommandError::failed(error)))
     }
 
-    fn settle(&mut self, targets: u64, confirmed: Result<(), PublishError>, failure: &mut Option<PublishError>) {
+    fn settle(
+        &mut self,
+        targets: u64,
+        confirmed: Result<(), PublishError>,
+        failure: &mut Option<PublishError>,
+    ) {
         match confirmed {
             Ok(()) => {
                 self.published.events += 1;
@@ -162,7 +171,12 @@ impl Publishing<'_> {
 }
 
 /// Walks over everything again and hands on the events of one stage. A receiver that went away ends it.
-fn read(plan: &Plan, stage: Stage, seen: &mut HashSet<Fingerprint>, ready: &mpsc::Sender<Ready>) -> Result<(), CommandError> {
+fn read(
+    plan: &Plan,
+    stage: Stage,
+    seen: &mut HashSet<Fingerprint>,
+    ready: &mpsc::Sender<Ready>,
+) -> Result<(), CommandError> {
     let mut checker = Checker::new(plan.order.clone(), &plan.settings, &plan.user)?;
     let mut chunker = Chunker::new(&plan.order, &plan.settings.limits);
     let mut rows = plan.source.rows();
@@ -193,7 +207,8 @@ impl Plan {
     fn event(&self, chunk: &Chunk) -> Ready {
         let id = chunk.id(&self.order);
         let targets = chunk.targets.iter().map(|target| target.as_str());
-        let body = self.order.event(&id, &self.time(chunk, &id), chunk.provider.as_deref(), &self.whole, targets);
+        let body =
+            self.order.event(&id, &self.time(chunk, &id), chunk.provider.as_deref(), &self.whole, targets);
         Ready { id, body, targets: chunk.targets.len() as u64 }
     }
 
@@ -208,7 +223,9 @@ impl Plan {
 }
 
 fn changed() -> CommandError {
-    CommandError::failed("the file changed while it was read, so that some of its targets may not have been published")
+    CommandError::failed(
+        "the file changed while it was read, so that some of its targets may not have been published",
+    )
 }
 
 #[cfg(test)]
@@ -230,10 +247,16 @@ mod tests {
         fn of(text: &str) -> Self {
             let path = std::env::temp_dir().join(format!("publish-{}.ndjson", uuid::Uuid::now_v7()));
             std::fs::write(&path, text).unwrap();
-            let (order, settings) = (Arc::new(order()), settings(&[("REVOCATION__LIMITS__MAX_TARGETS", "2")]));
-            let source = Source { flags: vec![], input: Some((Input::open(Some(&path)).unwrap(), Format::Ndjson)), limit: 1024 };
+            let (order, settings) =
+                (Arc::new(order()), settings(&[("REVOCATION__LIMITS__MAX_TARGETS", "2")]));
+            let source = Source {
+                flags: vec![],
+                input: Some((Input::open(Some(&path)).unwrap(), Format::Ndjson)),
+                limit: 1024,
+            };
             let mut checker = Checker::new(order.clone(), &settings, "soc").unwrap();
-            let (chunker, mut progress) = (Chunker::new(&order, &settings.limits), Progress::new(None, "valid", true));
+            let (chunker, mut progress) =
+                (Chunker::new(&order, &settings.limits), Progress::new(None, "valid", true));
             let mut survey = Survey::of(&source, &mut checker, chunker, &mut progress).unwrap();
             let (whole, digest) = (survey.whole(), survey.digest.take());
             Self {
@@ -292,7 +315,10 @@ mod tests {
         let mut scene = Scene::of(MIXED);
         std::fs::write(&scene.path, MIXED.replace("\"a\"", "\"x\"")).unwrap();
         let (cutoffs, ended) = scene.read(Stage::Cutoffs);
-        assert!(cutoffs.is_empty() && ended.err().is_some_and(|error| error.to_string().starts_with("the file changed")));
+        assert!(
+            cutoffs.is_empty()
+                && ended.err().is_some_and(|error| error.to_string().starts_with("the file changed"))
+        );
     }
 
     #[test]

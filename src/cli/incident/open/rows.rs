@@ -38,7 +38,9 @@ impl Format {
 }
 
 fn first_line(input: &Input, limit: usize) -> Result<Option<Line>, CommandError> {
-    Cutter::new(input.reading(), limit).next().map_err(|e| CommandError::failed(format!("read {}: {e}", input.name)))
+    Cutter::new(input.reading(), limit)
+        .next()
+        .map_err(|e| CommandError::failed(format!("read {}: {e}", input.name)))
 }
 
 fn by_content(first: Option<&Line>) -> Format {
@@ -129,13 +131,20 @@ impl Lines<'_> {
         let is_too_long = line.size > self.limit as u64;
         match (self.format, &mut self.columns) {
             (Format::Csv, columns @ None) => {
-                let wrong = |why| CommandError::Usage(format!("{}: line {} {why}; nothing was published", self.name, line.number));
+                let wrong = |why| {
+                    CommandError::Usage(format!(
+                        "{}: line {} {why}; nothing was published",
+                        self.name, line.number
+                    ))
+                };
                 line.flaw().map_or(Ok(()), |flaw| Err(wrong(flaw.to_owned())))?;
                 *columns = Some(Columns::of_header(body).map_err(wrong)?);
                 Ok(None)
             }
             _ if let Some(flaw) = line.flaw() => Ok(Some(Err(flaw.to_owned()))),
-            _ if is_too_long => Ok(Some(Err(format!("has {} bytes; limits.max_message_bytes is {}", line.size, self.limit)))),
+            _ if is_too_long => {
+                Ok(Some(Err(format!("has {} bytes; limits.max_message_bytes is {}", line.size, self.limit))))
+            }
             (Format::Csv, Some(columns)) => Ok(Some(columns.target(body))),
             (Format::Ndjson, _) => Ok(Some(Written::of_json(body))),
         }
@@ -155,7 +164,11 @@ mod tests {
         let input = Input::open(Some(&path)).unwrap();
         std::fs::remove_file(&path).unwrap();
         let format = Format::of(given, &input, 64)?;
-        let source = Source { flags: vec![Written::of_members([("sub", "flag")]).unwrap()], input: Some((input, format)), limit: 64 };
+        let source = Source {
+            flags: vec![Written::of_members([("sub", "flag")]).unwrap()],
+            input: Some((input, format)),
+            limit: 64,
+        };
         let mut rows = source.rows();
         let mut found = Vec::new();
         while let Some(row) = rows.next()? {
@@ -195,6 +208,10 @@ mod tests {
     #[test]
     fn an_unusable_header_ends_it() {
         let why = walk(".csv", "\nsub,tokn\nu,t", None).err().map(|error| error.to_string()).unwrap();
-        assert!(why.contains(".csv: line 2 has a column tokn that is not known") && why.ends_with("nothing was published"), "{why}");
+        assert!(
+            why.contains(".csv: line 2 has a column tokn that is not known")
+                && why.ends_with("nothing was published"),
+            "{why}"
+        );
     }
 }

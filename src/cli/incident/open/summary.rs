@@ -68,7 +68,12 @@ const FOUND_BY_WORKER: &str = "(by the worker)";
 
 impl Summary {
     /// What the first pass found.
-    pub(super) fn of(incident: &str, dry_run: bool, survey: &mut Survey, approval_reasons: Vec<String>) -> Self {
+    pub(super) fn of(
+        incident: &str,
+        dry_run: bool,
+        survey: &mut Survey,
+        approval_reasons: Vec<String>,
+    ) -> Self {
         Self {
             incident: incident.to_owned(),
             dry_run,
@@ -138,19 +143,36 @@ impl Summary {
 
     fn say_counts(&self) {
         say_table(["KIND", "PROVIDER", "TARGETS"], self.targets.table.iter().cloned());
-        let again = if self.named_again > 0 { format!(", {} named again and sent once", self.named_again) } else { String::new() };
-        say(format_args!("{} in {}{again}; nothing was published", count(self.targets.total, "target"), count(self.events, "event")));
+        let again = if self.named_again > 0 {
+            format!(", {} named again and sent once", self.named_again)
+        } else {
+            String::new()
+        };
+        say(format_args!(
+            "{} in {}{again}; nothing was published",
+            count(self.targets.total, "target"),
+            count(self.events, "event")
+        ));
         match self.approval_reasons.as_slice() {
             [] => say("by the settings here nobody has to approve it"),
-            reasons => say(format_args!("by the settings here a second person has to approve it: {}", reasons.join(", and "))),
+            reasons => say(format_args!(
+                "by the settings here a second person has to approve it: {}",
+                reasons.join(", and ")
+            )),
         }
     }
 
     fn say_published(&self) {
-        let skipped =
-            if self.skipped > 0 { format!("; {} of {} events were on record already", self.skipped, self.events) } else { String::new() };
+        let skipped = if self.skipped > 0 {
+            format!("; {} of {} events were on record already", self.skipped, self.events)
+        } else {
+            String::new()
+        };
         let next = match self.needs_approval {
-            true => format!("nothing is denied until a second person runs: {}", command("incident approve", "", &self.incident)),
+            true => format!(
+                "nothing is denied until a second person runs: {}",
+                command("incident approve", "", &self.incident)
+            ),
             false => format!("see how it goes: {}", command("incident watch", "", &self.incident)),
         };
         let (events, targets) = (count(self.published, "event"), count(self.published_targets, "target"));

@@ -47,14 +47,21 @@ impl Survey {
     ///
     /// # Errors
     /// The input cannot be read, or a target of the command line is not valid.
-    pub(super) fn of(source: &Source, checker: &mut Checker, mut chunker: Chunker, progress: &mut Progress) -> Result<Self, CommandError> {
+    pub(super) fn of(
+        source: &Source,
+        checker: &mut Checker,
+        mut chunker: Chunker,
+        progress: &mut Progress,
+    ) -> Result<Self, CommandError> {
         let mut survey = Self::default();
         let mut rows = source.rows();
         while let Some(row) = rows.next()? {
             survey.lines += u64::from(row.line > 0);
             let target = match row.written.and_then(|written| checker.check(written)) {
                 Ok(target) => target,
-                Err(why) if row.line == 0 => return Err(CommandError::Usage(format!("the target of the command line: {why}"))),
+                Err(why) if row.line == 0 => {
+                    return Err(CommandError::Usage(format!("the target of the command line: {why}")));
+                }
                 Err(why) => {
                     survey.refuse(row.line, why, row.end, progress);
                     continue;
@@ -88,12 +95,21 @@ impl Survey {
 
     /// The kinds that are there, narrowest first.
     pub(super) fn kinds(&self) -> Vec<Kind> {
-        Kind::ALL.into_iter().filter(|kind| self.counts.keys().any(|(place, _)| *place == rank(*kind))).collect()
+        Kind::ALL
+            .into_iter()
+            .filter(|kind| self.counts.keys().any(|(place, _)| *place == rank(*kind)))
+            .collect()
     }
 
     /// How much the incident is in all, for every event to say.
     pub(super) fn whole(&self) -> Whole {
-        let of = |kind| self.counts.iter().filter(|((place, _), _)| *place == rank(kind)).map(|(_, targets)| targets).sum::<u64>();
+        let of = |kind| {
+            self.counts
+                .iter()
+                .filter(|((place, _), _)| *place == rank(kind))
+                .map(|(_, targets)| targets)
+                .sum::<u64>()
+        };
         Whole::of(self.kinds().into_iter().map(|kind| (kind, i64::try_from(of(kind)).unwrap_or(i64::MAX))))
     }
 
@@ -104,9 +120,13 @@ impl Survey {
 
     /// Why a second person must approve this, by these rules; empty: nobody must.
     pub(super) fn approval(&self, rules: &ApprovalRules) -> Vec<String> {
-        let kinds = rules.kinds_asking(self.kinds()).into_iter().map(|kind| format!("it names a target of kind {}", kind.as_str()));
+        let kinds = rules
+            .kinds_asking(self.kinds())
+            .into_iter()
+            .map(|kind| format!("it names a target of kind {}", kind.as_str()));
         let targets = i64::try_from(self.targets()).unwrap_or(i64::MAX);
-        let many = rules.is_too_many(targets).then(|| format!("it has more than {} targets", rules.above_targets));
+        let many =
+            rules.is_too_many(targets).then(|| format!("it has more than {} targets", rules.above_targets));
         kinds.chain(many).collect()
     }
 }

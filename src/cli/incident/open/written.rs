@@ -35,7 +35,9 @@ impl Written {
     ///
     /// # Errors
     /// A value is not what a person sees of it.
-    pub(super) fn of_members<'a>(members: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, String> {
+    pub(super) fn of_members<'a>(
+        members: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Self, String> {
         let mut written = Self { provider: None, json: Zeroizing::new(String::new()), vacant: Vec::new() };
         for (name, value) in members {
             check_seen(name, value)?;
@@ -50,11 +52,15 @@ impl Written {
     /// A target of a line of NDJSON. A member that is given twice is left for the event's rules to refuse.
     ///
     /// # Errors
-    /// The line is no JSON object, has a member that is not known, without which the line could mean more than it says, or a value that is not what a
-    /// person sees of it.
+    /// The line is no JSON object, has a member that is not known, without which the line could mean more
+    /// than it says, or a value that is not what a person sees of it.
     pub(super) fn of_json(line: &[u8]) -> Result<Self, String> {
         let Members(members) = serde_json::from_slice(line).map_err(|error| not_an_object(&error))?;
-        let mut written = Self { provider: None, json: Zeroizing::new(String::with_capacity(line.len())), vacant: Vec::new() };
+        let mut written = Self {
+            provider: None,
+            json: Zeroizing::new(String::with_capacity(line.len())),
+            vacant: Vec::new(),
+        };
         let mut has_provider = false;
         for (name, value) in members {
             match MEMBERS.into_iter().find(|known| *known == name) {
@@ -62,7 +68,8 @@ impl Written {
                 Some(PROVIDER) if has_provider => return Err("provider is given twice".to_owned()),
                 Some(PROVIDER) => {
                     has_provider = true;
-                    written.provider = serde_json::from_str(value.get()).map_err(|_| "provider must be a string".to_owned())?;
+                    written.provider = serde_json::from_str(value.get())
+                        .map_err(|_| "provider must be a string".to_owned())?;
                     check_seen(PROVIDER, written.provider.as_deref().unwrap_or_default())?;
                 }
                 Some(name) if value.get() == "null" => written.vacant.push(name),
@@ -82,7 +89,8 @@ impl Written {
         Self { vacant, ..self }
     }
 
-    /// Refuses a client or an issuer that is a target only because a narrower member is empty: a hole in an export would log out everybody.
+    /// Refuses a client or an issuer that is a target only because a narrower member is empty: a hole in an
+    /// export would log out everybody.
     pub(super) fn check_width(&self, kind: Kind) -> Result<(), String> {
         let (wide, narrower) = match kind {
             Kind::Client => ("client_id", &NARROWER[..3]),
@@ -92,7 +100,8 @@ impl Written {
         match narrower.iter().find(|name| self.vacant.contains(name)) {
             None => Ok(()),
             Some(name) => Err(format!(
-                "{name} is empty, and without it the line would mean everybody at its {wide}; where that is meant, give it a file without {name}"
+                "{name} is empty, and without it the line would mean everybody at its {wide}; where that is \
+                    meant, give it a file without {name}"
             )),
         }
     }
@@ -112,11 +121,14 @@ impl Written {
     }
 }
 
-/// A name that nobody sees as it is would deny somebody else, or nobody. The event's own rule for tokens is narrower.
+/// A name that nobody sees as it is would deny somebody else, or nobody. The event's own rule for tokens is
+/// narrower.
 fn check_seen(name: &str, value: &str) -> Result<(), String> {
     match flaw(value).filter(|_| name != TOKEN) {
         None => Ok(()),
-        Some(flaw) => Err(format!("{name} {flaw}; where it is part of the name, publish the event with `submit`")),
+        Some(flaw) => {
+            Err(format!("{name} {flaw}; where it is part of the name, publish the event with `submit`"))
+        }
     }
 }
 
@@ -161,7 +173,9 @@ fn not_an_object(error: &serde_json::Error) -> String {
 pub(super) fn unknown(what: &str, name: &str, place: Option<usize>) -> String {
     let shown = match (is_plain(name), place) {
         (true, _) => format!("{what} {name}"),
-        (false, Some(place)) => format!("{what} (number {place}; its name is not shown, as it may be a credential)"),
+        (false, Some(place)) => {
+            format!("{what} (number {place}; its name is not shown, as it may be a credential)")
+        }
         (false, None) => format!("{what} (its name is not shown, as it may be a credential)"),
     };
     format!("{shown} that is not known; known are {}", MEMBERS.join(", "))
@@ -170,22 +184,32 @@ pub(super) fn unknown(what: &str, name: &str, place: Option<usize>) -> String {
 /// Whether this is a name and no credential: short, letters with separators, and not in a jumble of cases.
 fn is_plain(name: &str) -> bool {
     let is_word = name.chars().all(|c| c.is_ascii_alphabetic() || "_- ".contains(c));
-    let switches = name.as_bytes().windows(2).filter(|pair| pair[0].is_ascii_lowercase() && pair[1].is_ascii_uppercase()).count();
+    let switches = name
+        .as_bytes()
+        .windows(2)
+        .filter(|pair| pair[0].is_ascii_lowercase() && pair[1].is_ascii_uppercase())
+        .count();
     (1..=20).contains(&name.len()) && is_word && switches <= 2
 }
 
 /// The worker's refusal of an event, said of the one target in it.
 pub(super) fn of_target(refusal: &Refusal) -> String {
     match refusal.code {
-        RefusalCode::TooLarge => {
-            refusal.detail.replace("the body has", "an event of this target alone has").replace(": send several events", "")
-        }
+        RefusalCode::TooLarge => refusal
+            .detail
+            .replace("the body has", "an event of this target alone has")
+            .replace(": send several events", ""),
         // The name is not repeated: where two columns are swapped, it is a token.
         RefusalCode::UnknownProvider if refusal.detail.starts_with("data.provider") => {
-            let known = refusal.detail.rsplit_once("configured are: ").map(|(_, known)| known).unwrap_or_default();
+            let known =
+                refusal.detail.rsplit_once("configured are: ").map(|(_, known)| known).unwrap_or_default();
             format!("provider is not configured; configured are: {known}")
         }
-        _ => refusal.detail.replace("data.targets[0].", "").replace("data.targets[0] ", "").replace("data.provider", "provider"),
+        _ => refusal
+            .detail
+            .replace("data.targets[0].", "")
+            .replace("data.targets[0] ", "")
+            .replace("data.provider", "provider"),
     }
 }
 
@@ -200,9 +224,16 @@ mod tests {
     #[test]
     fn the_provider_is_taken_out_and_the_rest_stays_as_written() {
         assert_eq!(json(r#"{"sub":"u"}"#), Ok((None, r#"{"sub":"u"}"#.to_owned())));
-        assert_eq!(json(r#" { "provider" : "main", "sid":"s" , "sub":null}"#), Ok((Some("main".to_owned()), r#"{"sid":"s"}"#.to_owned())));
+        assert_eq!(
+            json(r#" { "provider" : "main", "sid":"s" , "sub":null}"#),
+            Ok((Some("main".to_owned()), r#"{"sid":"s"}"#.to_owned()))
+        );
         assert_eq!(json(r#"{"provider":null}"#), Ok((None, "{}".to_owned())));
-        assert_eq!(json(r#"{"sub":"a","sub":"b"}"#), Ok((None, r#"{"sub":"a","sub":"b"}"#.to_owned())), "for the event's rules to refuse");
+        assert_eq!(
+            json(r#"{"sub":"a","sub":"b"}"#),
+            Ok((None, r#"{"sub":"a","sub":"b"}"#.to_owned())),
+            "for the event's rules to refuse"
+        );
     }
 
     #[test]
@@ -214,8 +245,14 @@ mod tests {
             (r#"{"sub":"secret"#, "is not JSON: EOF while parsing a string at column 14"),
             (r#"{"provider":["secret"]}"#, "provider must be a string"),
             (r#"{"provider":"a","provider":"b"}"#, "provider is given twice"),
-            (r#"{"sub":"u","tokn":"secret"}"#, "has a member tokn that is not known; known are token, token_type_hint, sub,"),
-            (r#"{"eyJhbGciOi.secret":1}"#, "has a member (its name is not shown, as it may be a credential) that is not known"),
+            (
+                r#"{"sub":"u","tokn":"secret"}"#,
+                "has a member tokn that is not known; known are token, token_type_hint, sub,",
+            ),
+            (
+                r#"{"eyJhbGciOi.secret":1}"#,
+                "has a member (its name is not shown, as it may be a credential) that is not known",
+            ),
         ] {
             let why = json(line).unwrap_err();
             assert!(why.starts_with(sentence) && !why.contains("secret"), "{why}");
@@ -226,9 +263,15 @@ mod tests {
     fn an_empty_member_does_not_make_a_target_of_everybody() {
         let check = |line: &str, kind| Written::of_json(line.as_bytes()).unwrap().check_width(kind);
         let why = check(r#"{"token":null,"client_id":"c"}"#, Kind::Client).unwrap_err();
-        assert!(why.starts_with("token is empty, and without it the line would mean everybody at its client_id"), "{why}");
+        assert!(
+            why.starts_with("token is empty, and without it the line would mean everybody at its client_id"),
+            "{why}"
+        );
         let why = check(r#"{"client_id":null,"iss":"i"}"#, Kind::Issuer).unwrap_err();
-        assert!(why.starts_with("client_id is empty, and without it the line would mean everybody at its iss"), "{why}");
+        assert!(
+            why.starts_with("client_id is empty, and without it the line would mean everybody at its iss"),
+            "{why}"
+        );
         assert!(check(r#"{"sub":null,"iss":"i"}"#, Kind::Issuer).is_err());
         for (line, kind) in [
             (r#"{"client_id":"c","iss":null}"#, Kind::Client),
@@ -248,14 +291,28 @@ mod tests {
     #[test]
     fn every_name_is_what_a_person_sees_however_it_is_written() {
         for name in ["sub", "sid", "client_id", "iss", "provider"] {
-            for value in
-                ["u ", " u", "u\u{a0}", "u\u{200b}", "\u{feff}u", "u\u{2028}", "a\u{202e}b", "a\tb", "a\rb", "a\0b", "a\u{1b}[2Jb", " "]
-            {
+            for value in [
+                "u ",
+                " u",
+                "u\u{a0}",
+                "u\u{200b}",
+                "\u{feff}u",
+                "u\u{2028}",
+                "a\u{202e}b",
+                "a\tb",
+                "a\rb",
+                "a\0b",
+                "a\u{1b}[2Jb",
+                " ",
+            ] {
                 let escaped = value.chars().map(|c| format!("\\u{:04x}", u32::from(c))).collect::<String>();
                 let raw = serde_json::Value::from(value).to_string();
                 for line in [format!(r#"{{"{name}":{raw}}}"#), format!(r#"{{"{name}":"{escaped}"}}"#)] {
                     let why = json(&line).unwrap_err();
-                    assert!(why.starts_with(&format!("{name} ")) && why.contains("remove it"), "{line}: {why}");
+                    assert!(
+                        why.starts_with(&format!("{name} ")) && why.contains("remove it"),
+                        "{line}: {why}"
+                    );
                 }
                 assert!(Written::of_members([(name, value)]).is_err(), "{value:?}");
             }
@@ -267,6 +324,8 @@ mod tests {
     #[test]
     fn only_words_are_repeated() {
         assert!(["tokn", "Client ID", "tokenTypeHint", "access-token"].map(is_plain) == [true; 4]);
-        assert!(["", "a1", "sKxUvQrTyPmN", "abcdefghijklmnopqrstu", "tok\u{1b}[2J"].map(is_plain) == [false; 5]);
+        assert!(
+            ["", "a1", "sKxUvQrTyPmN", "abcdefghijklmnopqrstu", "tok\u{1b}[2J"].map(is_plain) == [false; 5]
+        );
     }
 }

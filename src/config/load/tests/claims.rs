@@ -3,7 +3,8 @@
 use super::*;
 use crate::config::ClaimNames;
 
-const GENERIC: &str = "kind = 'rfc7009'\nrevocation_endpoint = 'https://id.example.com/revoke'\nclient_id = 'a'\nclient_secret = 'b'\n";
+const GENERIC: &str = "kind = 'rfc7009'\nrevocation_endpoint = 'https://id.example.com/revoke'\nclient_id = \
+    'a'\nclient_secret = 'b'\n";
 const OKTA: &str = "kind = 'okta'\nbase_url = 'https://example.okta.com/'\napi_token = 't'\n";
 
 fn names(lines: &str) -> ClaimNames {
@@ -39,22 +40,36 @@ fn presets_of_products() {
         let expected = ClaimNames { twin, ..expected(&["oid"], &["appid"], Some(&issuer)) };
         assert_eq!(names(&format!("{GENERIC}issuer = '{issuer}'")), expected, "{issuer}");
     }
-    for issuer in
-        ["https://example.okta.com", "https://example.oktapreview.com/oauth2/default", "https://example.okta-emea.com/oauth2/aus1"]
-    {
-        assert_eq!(names(&format!("{GENERIC}issuer = '{issuer}'")), expected(&["uid"], &["cid"], Some(issuer)), "{issuer}");
+    for issuer in [
+        "https://example.okta.com",
+        "https://example.oktapreview.com/oauth2/default",
+        "https://example.okta-emea.com/oauth2/aus1",
+    ] {
+        assert_eq!(
+            names(&format!("{GENERIC}issuer = '{issuer}'")),
+            expected(&["uid"], &["cid"], Some(issuer)),
+            "{issuer}"
+        );
     }
 }
 
 #[test]
 fn others_have_no_preset() {
     assert_eq!(names(GENERIC), ClaimNames::default());
-    for issuer in
-        ["https://id.example.com", "https://login.microsoftonline.com.example.com/", "https://x/sts.windows.net/", "sts.windows.net"]
-    {
-        assert_eq!(names(&format!("{GENERIC}issuer = '{issuer}'")), expected(&[], &[], Some(issuer)), "{issuer}");
+    for issuer in [
+        "https://id.example.com",
+        "https://login.microsoftonline.com.example.com/",
+        "https://x/sts.windows.net/",
+        "sts.windows.net",
+    ] {
+        assert_eq!(
+            names(&format!("{GENERIC}issuer = '{issuer}'")),
+            expected(&[], &[], Some(issuer)),
+            "{issuer}"
+        );
     }
-    let keycloak = "kind = 'keycloak'\nbase_url = 'https://id.example.com'\nrealm = 'r'\nclient_id = 'a'\nclient_secret = 'b'\n";
+    let keycloak = "kind = 'keycloak'\nbase_url = 'https://id.example.com'\nrealm = 'r'\nclient_id = \
+        'a'\nclient_secret = 'b'\n";
     assert_eq!(names(keycloak), ClaimNames::default());
 }
 
@@ -62,13 +77,17 @@ fn others_have_no_preset() {
 fn settings_replace_presets_one_by_one() {
     let issuer = Some("https://example.okta.com");
     assert_eq!(names(&format!("{OKTA}subject_claims = []")), expected(&[], &["cid"], issuer));
-    assert_eq!(names(&format!("{OKTA}client_claims = []\nsubject_claims = ['uid', 'login']")), expected(&["uid", "login"], &[], issuer));
+    assert_eq!(
+        names(&format!("{OKTA}client_claims = []\nsubject_claims = ['uid', 'login']")),
+        expected(&["uid", "login"], &[], issuer)
+    );
     assert_eq!(
         names(&format!("{GENERIC}subject_claims = ['user_id']\nclient_claims = 'app, appid'")),
         expected(&["user_id"], &["app", "appid"], None)
     );
     let variable = [("REVOCATION__PROVIDERS__MAIN__SUBJECT_CLAIMS", "[]")];
-    let config = load_with(&format!("{BASE}\n[providers.main]\n{OKTA}"), &variable).unwrap_or_else(|error| panic!("{error}"));
+    let config = load_with(&format!("{BASE}\n[providers.main]\n{OKTA}"), &variable)
+        .unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(config.providers["main"].claims, expected(&[], &["cid"], issuer));
 }
 
@@ -89,7 +108,10 @@ fn names_that_cannot_be_meant() {
         for key in ["subject_claims", "client_claims"] {
             let found = problems(&format!("{BASE}\n[providers.main]\n{GENERIC}{key} = {names}"), &[]);
             let [problem] = &found[..] else { panic!("one problem with {names}: {found:#?}") };
-            assert!(problem.starts_with(&format!("providers.main.{key}: ")) && problem.contains(sentence), "{problem}");
+            assert!(
+                problem.starts_with(&format!("providers.main.{key}: ")) && problem.contains(sentence),
+                "{problem}"
+            );
         }
     }
     assert_eq!(names(&format!("{GENERIC}subject_claims = ['{}']", &long[1..])).subject.len(), 1);
@@ -103,12 +125,22 @@ fn all_providers_together_name_what_a_verifier_takes() {
     };
     let providers = |sections: u32, more: &str| {
         let section = |number: u32| {
-            format!("[providers.p{number}]\n{GENERIC}subject_claims = [{}]\nclient_claims = [{}]\n", listing(number * 8, 8), listing(0, 8))
+            format!(
+                "[providers.p{number}]\n{GENERIC}subject_claims = [{}]\nclient_claims = [{}]\n",
+                listing(number * 8, 8),
+                listing(0, 8)
+            )
         };
-        format!("{BASE}\n{}[providers.more]\n{GENERIC}subject_claims = [{more}]\n", (0..sections).map(section).collect::<String>())
+        format!(
+            "{BASE}\n{}[providers.more]\n{GENERIC}subject_claims = [{more}]\n",
+            (0..sections).map(section).collect::<String>()
+        )
     };
     assert_eq!(load(&providers(3, "'n0', 'n1'")).providers.len(), 4, "the same names count once");
     let found = problems(&providers(3, "'n0', 'one-more'"), &[]);
     let [problem] = &found[..] else { panic!("one problem: {found:#?}") };
-    assert!(problem.starts_with("providers: ") && problem.contains("list 33 different names; verifiers take 32"), "{problem}");
+    assert!(
+        problem.starts_with("providers: ") && problem.contains("list 33 different names; verifiers take 32"),
+        "{problem}"
+    );
 }

@@ -55,7 +55,11 @@ fn settings_out_of_range_or_of_the_wrong_type() {
         ("retry.resweep_every", "\"0s\"", "choose 1s to"),
         ("retry.retry_after_max", "\"0s\"", "choose 1s to"),
         ("retry.retry_after_max", "24", "must be a duration with its unit"),
-        ("verifiers.owners", "[\"shop-api\"]", "must hold a list of strings by name: { \"a\" = [\"b\", \"c\"] }"),
+        (
+            "verifiers.owners",
+            "[\"shop-api\"]",
+            "must hold a list of strings by name: { \"a\" = [\"b\", \"c\"] }",
+        ),
         ("verifiers.owners", "\"shop-api\"", "must hold a list of strings by name"),
         ("verifiers.owners.shop-api", "7", "must hold a list of strings by name"),
         ("verifiers.owners.shop-api", "[]", "names no broker user"),
@@ -112,7 +116,8 @@ fn addresses_of_broker_and_database() {
         ("amqp.url", "pass-word"),
         ("database.url", "mysql://pass-word@host"),
     ] {
-        let base = BASE.lines().filter(|line| !line.trim().starts_with(setting)).collect::<Vec<_>>().join("\n");
+        let base =
+            BASE.lines().filter(|line| !line.trim().starts_with(setting)).collect::<Vec<_>>().join("\n");
         let found = problems(&format!("{setting} = \"{wrong}\"\n{base}{MAIN}"), &[]);
         assert_only(&found, setting, "not a valid address: it must start with");
         assert!(!found[0].contains("pass-word"), "the message quotes the address");
@@ -128,7 +133,11 @@ fn sealing_keys_are_checked() {
         ("\"one,two\"", "entry 1 has no colon"),
         ("5", "must be a list of strings"),
     ] {
-        assert_only(&problems(&format!("sealing.keys = {keys}\n{without_keys}{MAIN}"), &[]), "sealing.keys", sentence);
+        assert_only(
+            &problems(&format!("sealing.keys = {keys}\n{without_keys}{MAIN}"), &[]),
+            "sealing.keys",
+            sentence,
+        );
     }
 }
 
@@ -139,33 +148,66 @@ fn providers_without_what_their_kind_needs() {
     let genauth = format!("kind = 'genauth'\napp_host = 'https://shop.genauth.ai'\n{client}");
     let baanx = "kind = 'baanx'\nbase_url = 'https://api.example.com'\nclient_key = 'k'\n";
     let cases = [
-        (String::new(), "kind", "choose rfc7009, genauth, baanx, global_token_revocation, keycloak, okta or hydra"),
+        (
+            String::new(),
+            "kind",
+            "choose rfc7009, genauth, baanx, global_token_revocation, keycloak, okta or hydra",
+        ),
         ("kind = 'auth0'".to_owned(), "kind", "must be one of `rfc7009`, `genauth`, `baanx`"),
         (format!("{rfc7009}client_secret = 'b'"), "client_id", "not set; give the id"),
         (format!("{rfc7009}client_id = ''\nclient_secret = 'b'"), "client_id", "not set; give the id"),
-        (format!("{rfc7009}client_id = 'a'"), "client_secret", "not set; set client_secret or client_secret_file"),
+        (
+            format!("{rfc7009}client_id = 'a'"),
+            "client_secret",
+            "not set; set client_secret or client_secret_file",
+        ),
         (format!("{rfc7009}client_id = 'a'\nclient_secret = ''"), "client_secret", "empty"),
-        (format!("{rfc7009}{client}client_auth = 'none'"), "client_secret", "superfluous with client_auth = \"none\""),
-        (format!("{rfc7009}{client}client_auth = 'private_key_jwt'"), "client_auth", "must be one of `client_secret_basic`"),
-        (format!("{rfc7009}{client}verify = 'introspect'"), "introspection_endpoint", "set issuer to have it discovered"),
-        (format!("{rfc7009}{client}app_host = 'https://a'"), "app_host", "without effect for kind = \"rfc7009\" (only for genauth)"),
+        (
+            format!("{rfc7009}{client}client_auth = 'none'"),
+            "client_secret",
+            "superfluous with client_auth = \"none\"",
+        ),
+        (
+            format!("{rfc7009}{client}client_auth = 'private_key_jwt'"),
+            "client_auth",
+            "must be one of `client_secret_basic`",
+        ),
+        (
+            format!("{rfc7009}{client}verify = 'introspect'"),
+            "introspection_endpoint",
+            "set issuer to have it discovered",
+        ),
+        (
+            format!("{rfc7009}{client}app_host = 'https://a'"),
+            "app_host",
+            "without effect for kind = \"rfc7009\" (only for genauth)",
+        ),
         (format!("{rfc7009}{client}issuer = ''"), "issuer", "empty"),
         (format!("{rfc7009}{client}secret = 'b'"), "secret", "unknown setting"),
         (format!("{rfc7009}{client}concurrency = 0"), "concurrency", "choose 1 to 1024"),
         (format!("{rfc7009}{client}timeout = '5ms'"), "timeout", "choose 10ms to 2m"),
-        (format!("{rfc7009}{client}timeout = '2s'\nconnect_timeout = '3s'"), "connect_timeout", "choose 10ms to 2s"),
+        (
+            format!("{rfc7009}{client}timeout = '2s'\nconnect_timeout = '3s'"),
+            "connect_timeout",
+            "choose 10ms to 2s",
+        ),
         (format!("{rfc7009}{client}token_ttl = '0s'"), "token_ttl", "choose 1s to"),
         (format!("kind = 'rfc7009'\n{client}"), "revocation_endpoint", "set issuer to have it discovered"),
         (format!("kind = 'rfc7009'\nissuer = 'id'\n{client}"), "issuer", "not a valid address"),
         (format!("kind = 'genauth'\n{client}"), "app_host", "not set"),
-        (format!("{genauth}us_env = true"), "us_env", "without effect for kind = \"genauth\" (only for baanx)"),
+        (
+            format!("{genauth}us_env = true"),
+            "us_env",
+            "without effect for kind = \"genauth\" (only for baanx)",
+        ),
         (format!("{genauth}basic_encoding = 'raw'"), "basic_encoding", "without effect"),
         ("kind = 'baanx'\nclient_key = 'k'".to_owned(), "base_url", "not set"),
         ("kind = 'baanx'\nbase_url = 'https://api.example.com'".to_owned(), "client_key", "not set"),
         (
             format!("{baanx}client_id = 'a'"),
             "client_id",
-            "without effect for kind = \"baanx\" (only for rfc7009, genauth, global_token_revocation, keycloak, okta and hydra)",
+            "without effect for kind = \"baanx\" (only for rfc7009, genauth, global_token_revocation, \
+                keycloak, okta and hydra)",
         ),
         (format!("{baanx}verify = 'introspect'"), "verify", "without effect"),
     ];
@@ -177,7 +219,8 @@ fn providers_without_what_their_kind_needs() {
 #[test]
 fn providers_of_users_without_what_their_kind_needs() {
     let client = "client_id = 'a'\nclient_secret = 'b'\n";
-    let management = "management_host = 'https://api.genauth.ai'\naccess_key_id = 'k'\naccess_key_secret = 's'\n";
+    let management =
+        "management_host = 'https://api.genauth.ai'\naccess_key_id = 'k'\naccess_key_secret = 's'\n";
     let genauth = format!("kind = 'genauth'\napp_host = 'https://shop.genauth.ai'\n{client}");
     let global = "kind = 'global_token_revocation'\n";
     let endpoint = "global_token_revocation_endpoint = 'https://id.example.com/gtr'\n";
@@ -186,32 +229,84 @@ fn providers_of_users_without_what_their_kind_needs() {
     let okta = "kind = 'okta'\nbase_url = 'https://example.okta.com'\n";
     let hydra = format!("kind = 'hydra'\nbase_url = 'https://id.example.com'\n{client}");
     let cases = [
-        (format!("{genauth}access_key_id = 'k'\naccess_key_secret = 's'\napp_ids = ['a']"), "management_host", "give it with"),
-        (format!("{genauth}management_host = 'https://a'\naccess_key_secret = 's'\napp_ids = ['a']"), "access_key_id", "give it with"),
-        (format!("{genauth}management_host = 'https://a'\naccess_key_id = 'k'\napp_ids = ['a']"), "access_key_secret", "or remove"),
+        (
+            format!("{genauth}access_key_id = 'k'\naccess_key_secret = 's'\napp_ids = ['a']"),
+            "management_host",
+            "give it with",
+        ),
+        (
+            format!("{genauth}management_host = 'https://a'\naccess_key_secret = 's'\napp_ids = ['a']"),
+            "access_key_id",
+            "give it with",
+        ),
+        (
+            format!("{genauth}management_host = 'https://a'\naccess_key_id = 'k'\napp_ids = ['a']"),
+            "access_key_secret",
+            "or remove",
+        ),
         (format!("{genauth}{management}"), "app_ids", "name 1 to 50 applications"),
         (format!("{genauth}{management}app_ids = []"), "app_ids", "name 1 to 50 applications"),
-        (format!("{genauth}{management}app_ids = '{}'", "a,".repeat(51)), "app_ids", "name 1 to 50 applications"),
-        (format!("{genauth}{management}app_ids = 'a'\nuser_id_type = 'uid'"), "user_id_type", "must be one of `user_id`, `external_id`"),
-        (format!("{global}bearer_token = 't'"), "global_token_revocation_endpoint", "or set issuer to have it discovered"),
+        (
+            format!("{genauth}{management}app_ids = '{}'", "a,".repeat(51)),
+            "app_ids",
+            "name 1 to 50 applications",
+        ),
+        (
+            format!("{genauth}{management}app_ids = 'a'\nuser_id_type = 'uid'"),
+            "user_id_type",
+            "must be one of `user_id`, `external_id`",
+        ),
+        (
+            format!("{global}bearer_token = 't'"),
+            "global_token_revocation_endpoint",
+            "or set issuer to have it discovered",
+        ),
         (format!("{global}bearer_token = 't'\nissuer = 'id'"), "issuer", "not a valid address"),
-        (format!("{global}{endpoint}"), "bearer_token", "set bearer_token or bearer_token_file, or token_endpoint and a client"),
+        (
+            format!("{global}{endpoint}"),
+            "bearer_token",
+            "set bearer_token or bearer_token_file, or token_endpoint and a client",
+        ),
         (format!("{grant}{client}bearer_token = 't'"), "bearer_token", "keep one way to authorize"),
         (format!("{global}{endpoint}{client}"), "token_endpoint", "not set"),
         (format!("{grant}client_secret = 'b'"), "client_id", "not set"),
         (format!("{grant}client_id = 'a'\nclient_auth = 'none'"), "client_auth", "none is not enough"),
-        (format!("{global}{endpoint}bearer_token = 't'\nscope = 'x'"), "scope", "without effect beside bearer_token"),
-        (format!("{global}{endpoint}bearer_token = 't'\nsubject_format = 'phone'"), "subject_format", "must be one of `opaque`"),
+        (
+            format!("{global}{endpoint}bearer_token = 't'\nscope = 'x'"),
+            "scope",
+            "without effect beside bearer_token",
+        ),
+        (
+            format!("{global}{endpoint}bearer_token = 't'\nsubject_format = 'phone'"),
+            "subject_format",
+            "must be one of `opaque`",
+        ),
         (format!("{global}{endpoint}bearer_token = 't'\nverify = 'introspect'"), "verify", "without effect"),
         (format!("kind = 'keycloak'\nrealm = 'shop'\n{client}"), "base_url", "not set"),
-        (format!("kind = 'keycloak'\nbase_url = 'https://id.example.com'\n{client}"), "realm", "not set; name the realm"),
+        (
+            format!("kind = 'keycloak'\nbase_url = 'https://id.example.com'\n{client}"),
+            "realm",
+            "not set; name the realm",
+        ),
         (keycloak.to_owned() + "client_id = 'a'", "client_secret", "not set"),
         (keycloak.to_owned() + "client_id = 'a'\nclient_auth = 'none'", "client_auth", "none is not enough"),
         (format!("{keycloak}{client}admin_url = 'https://a'"), "admin_url", "(only for hydra)"),
-        (format!("{okta}{client}authorization_server_id = 'a'\nrealm = 'shop'"), "realm", "(only for keycloak)"),
+        (
+            format!("{okta}{client}authorization_server_id = 'a'\nrealm = 'shop'"),
+            "realm",
+            "(only for keycloak)",
+        ),
         (format!("{okta}api_token = ''\n{client}"), "api_token", "empty"),
-        (format!("{okta}api_token = 't'\nauthorization_server_id = 'a'\nclient_secret = 'b'"), "client_id", "not set"),
-        (format!("{okta}api_token = 't'\nclient_auth = 'none'\nverify = 'introspect'"), "client_id", "not set"),
+        (
+            format!("{okta}api_token = 't'\nauthorization_server_id = 'a'\nclient_secret = 'b'"),
+            "client_id",
+            "not set",
+        ),
+        (
+            format!("{okta}api_token = 't'\nclient_auth = 'none'\nverify = 'introspect'"),
+            "client_id",
+            "not set",
+        ),
         (format!("{hydra}verify = 'introspect'"), "admin_url", "introspection is at the administrative port"),
         (format!("{hydra}admin_url = 'http://10.0.0.1:4445'"), "admin_url", "must start with https://"),
         (format!("{hydra}rate_per_s = 0"), "rate_per_s", "choose 1 to 100000"),
@@ -227,8 +322,11 @@ fn providers_of_users_without_what_their_kind_needs() {
 
 #[test]
 fn tokens_travel_over_https_only() {
-    let lines =
-        |url: &str, more: &str| format!("kind = 'rfc7009'\nrevocation_endpoint = '{url}'\nclient_id = 'a'\nclient_secret = 'b'\n{more}");
+    let lines = |url: &str, more: &str| {
+        format!(
+            "kind = 'rfc7009'\nrevocation_endpoint = '{url}'\nclient_id = 'a'\nclient_secret = 'b'\n{more}"
+        )
+    };
     for (url, sentence) in [
         ("http://id.example.com/revoke", "must start with https://, as tokens and secrets are sent there"),
         ("http://127.0.0.1.example.com/revoke", "must start with https://"),
@@ -242,7 +340,13 @@ fn tokens_travel_over_https_only() {
     ] {
         assert_only(&provider_problems(&lines(url, "")), "providers.main.revocation_endpoint", sentence);
     }
-    for url in ["http://localhost:1/r", "http://127.0.0.1/r", "http://127.9.9.9/r", "http://[::1]:1/r", "https://id.example.com/r?a=b"] {
+    for url in [
+        "http://localhost:1/r",
+        "http://127.0.0.1/r",
+        "http://127.9.9.9/r",
+        "http://[::1]:1/r",
+        "https://id.example.com/r?a=b",
+    ] {
         load(&format!("{BASE}\n[providers.main]\n{}", lines(url, "")));
     }
     load(&format!("{BASE}\n[providers.main]\n{}", lines("http://id.internal/revoke", "allow_http = true")));
@@ -252,7 +356,8 @@ fn tokens_travel_over_https_only() {
 fn origins_of_discovery_are_origins() {
     let lines = |origin: &str| {
         format!(
-            "kind = 'rfc7009'\nissuer = 'https://id.example.com'\nclient_id = 'a'\nclient_secret = 'b'\ndiscovery_origins = ['{origin}']"
+            "kind = 'rfc7009'\nissuer = 'https://id.example.com'\nclient_id = 'a'\nclient_secret = \
+                'b'\ndiscovery_origins = ['{origin}']"
         )
     };
     for (origin, sentence) in [
@@ -265,18 +370,31 @@ fn origins_of_discovery_are_origins() {
     ] {
         assert_only(&provider_problems(&lines(origin)), "providers.main.discovery_origins", sentence);
     }
-    let alone = "kind = 'rfc7009'\nrevocation_endpoint = 'https://id.example.com/r'\nclient_id = 'a'\nclient_secret = 'b'";
+    let alone = "kind = 'rfc7009'\nrevocation_endpoint = 'https://id.example.com/r'\nclient_id = \
+        'a'\nclient_secret = 'b'";
     let alone = provider_problems(&format!("{alone}\ndiscovery_origins = 'https://oauth.example.com'"));
     assert_only(&alone, "providers.main.discovery_origins", "no issuer to discover endpoints from");
     let baanx = "kind = 'baanx'\nbase_url = 'https://dev.api.baanx.com'\nclient_key = 'a'";
-    for (setting, key) in [("discovery_origins = ''", "discovery_origins"), ("allow_private_addresses = true", "allow_private_addresses")] {
-        assert_only(&provider_problems(&format!("{baanx}\n{setting}")), &format!("providers.main.{key}"), "without effect for kind");
+    for (setting, key) in [
+        ("discovery_origins = ''", "discovery_origins"),
+        ("allow_private_addresses = true", "allow_private_addresses"),
+    ] {
+        assert_only(
+            &provider_problems(&format!("{baanx}\n{setting}")),
+            &format!("providers.main.{key}"),
+            "without effect for kind",
+        );
     }
 }
 
 #[test]
 fn one_issuer_leads_to_one_provider() {
-    let provider = |name| format!("[providers.{name}]\n{}issuer = 'https://id.example.com'\n", MAIN.replace("[providers.main]", ""));
+    let provider = |name| {
+        format!(
+            "[providers.{name}]\n{}issuer = 'https://id.example.com'\n",
+            MAIN.replace("[providers.main]", "")
+        )
+    };
     let found = problems(&format!("{BASE}{}{}", provider("a"), provider("b")), &[]);
     assert_only(&found, "providers.b.issuer", "the same as providers.a.issuer");
 }
@@ -284,14 +402,20 @@ fn one_issuer_leads_to_one_provider() {
 #[test]
 fn provider_names_fit_into_routing_keys() {
     for name in ["a.b", "a b", "*", ""] {
-        let found = problems(&format!("{BASE}{}", MAIN.replace("providers.main", &format!("providers.\"{name}\""))), &[]);
+        let found = problems(
+            &format!("{BASE}{}", MAIN.replace("providers.main", &format!("providers.\"{name}\""))),
+            &[],
+        );
         assert_only(&found, &format!("providers.{name}"), "a provider's name has 1 to 64 of the characters");
     }
 }
 
 #[test]
 fn both_names_of_one_limit_are_refused() {
-    let found = problems(&format!("limits.max_message_bytes = 2048\namqp.max_message_bytes = 2048\n{BASE}{MAIN}"), &[]);
+    let found = problems(
+        &format!("limits.max_message_bytes = 2048\namqp.max_message_bytes = 2048\n{BASE}{MAIN}"),
+        &[],
+    );
     assert_only(&found, "limits.max_message_bytes", "given together with amqp.max_message_bytes");
 }
 
@@ -301,10 +425,14 @@ fn no_message_quotes_a_secret() {
     let texts = [
         format!("amqp = 'amqp://u:{MARK}@h'\ndatabase = '{MARK}'\nsealing = '{MARK}'\nproviders = '{MARK}'"),
         format!("amqp.url = ['{MARK}']\ndatabase.url = {{ a = '{MARK}' }}\nsealing.keys = [['{MARK}']]"),
-        format!("amqp.url = 'x, expected {MARK}'\nlog.format = '{MARK}'\ninstance = '{MARK} {MARK}'\nhttp.listen = '{MARK}'"),
+        format!(
+            "amqp.url = 'x, expected {MARK}'\nlog.format = '{MARK}'\ninstance = '{MARK} {MARK}'\nhttp.listen \
+                = '{MARK}'"
+        ),
         format!("providers.main = '{MARK}'\nproviders.other.client_secret = [1, '{MARK}']"),
         format!(
-            "providers.main.kind = '{MARK}'\nproviders.main.client_auth = '{MARK}, expected {MARK}'\nproviders.main.ca_file = ['{MARK}']"
+            "providers.main.kind = '{MARK}'\nproviders.main.client_auth = '{MARK}, expected \
+                {MARK}'\nproviders.main.ca_file = ['{MARK}']"
         ),
         format!("providers.main.client_secret = '{MARK}\nproviders.main.kind = 'rfc7009'"),
         format!("providers.main.client_secret = {MARK}"),
@@ -316,5 +444,9 @@ fn no_message_quotes_a_secret() {
         assert!(!found.contains(MARK), "text {place} leaks");
     }
     let number = problems(&format!("providers.main.client_secret = 7310073100\n{BASE}"), &[]).join("\n");
-    assert!(number.contains("providers.main.client_secret: must be a string in quotes") && !number.contains("73100"), "a number leaks");
+    assert!(
+        number.contains("providers.main.client_secret: must be a string in quotes")
+            && !number.contains("73100"),
+        "a number leaks"
+    );
 }

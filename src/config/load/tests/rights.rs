@@ -24,7 +24,11 @@ fn named(user: &str, rights: Rights) -> (String, Rights) {
 #[test]
 fn nothing_is_limited_by_default() {
     let authorization = load(&format!("{BASE}{MAIN}")).authorization;
-    assert!(authorization.users.is_empty() && authorization.operators.is_empty() && authorization.anonymous.is_none());
+    assert!(
+        authorization.users.is_empty()
+            && authorization.operators.is_empty()
+            && authorization.anonymous.is_none()
+    );
     assert_eq!(users("authorization.users.shop = {}", &[]), [named("shop", Rights::default())]);
 }
 
@@ -40,9 +44,15 @@ fn every_right_is_read_from_the_file() {
     assert_eq!(authorization.operators, ["ops"]);
     assert_eq!(authorization.anonymous, Some(Rights { kinds: Some(vec![]), ..Rights::default() }));
     let shop = &authorization.users["shop"];
-    assert_eq!(shop.sources.as_deref(), Some(["/apps/shop".to_owned(), "/apps/shop/*".to_owned()].as_slice()));
+    assert_eq!(
+        shop.sources.as_deref(),
+        Some(["/apps/shop".to_owned(), "/apps/shop/*".to_owned()].as_slice())
+    );
     assert_eq!(shop.kinds.as_deref(), Some([Kind::Token, Kind::Subject].as_slice()));
-    assert_eq!((shop.providers.as_deref(), shop.wide_targets_per_minute), (Some(["main".to_owned()].as_slice()), None));
+    assert_eq!(
+        (shop.providers.as_deref(), shop.wide_targets_per_minute),
+        (Some(["main".to_owned()].as_slice()), None)
+    );
     assert_eq!(authorization.users["bulk"], rate(0));
 }
 
@@ -52,7 +62,10 @@ fn names_of_every_form_can_be_said() {
         let plain = name.replace("\\\"", "\"");
         let quoted = format!("\"{name}\"");
         let table = format!("{{ {quoted} = {{ wide_targets_per_minute = 7 }} }}");
-        assert_eq!(users(&format!("authorization.users.{quoted}.wide_targets_per_minute = 7"), &[]), [named(&plain, rate(7))]);
+        assert_eq!(
+            users(&format!("authorization.users.{quoted}.wide_targets_per_minute = 7"), &[]),
+            [named(&plain, rate(7))]
+        );
         assert_eq!(users("", &[(USERS, &table)]), [named(&plain, rate(7))], "by a variable");
     }
 }
@@ -68,8 +81,14 @@ fn variables_speak_of_users_one_by_one_and_lie_over_the_file() {
     let table = r#"{ "a" = { wide_targets_per_minute = 1 }, "Shop-EU" = { kinds = ["token"] } }"#;
     let both = users("authorization.users.gone.kinds = []", &[(USERS, table), (shop, "9")]);
     let kinds = Some(vec![Kind::Token]);
-    assert_eq!(both, [named("Shop-EU", Rights { kinds, ..rate(9) }), named("a", rate(1))], "a table replaces the file's");
-    let anonymous = loaded("", &[("REVOCATION__AUTHORIZATION__ANONYMOUS__KINDS", "token, session")]).authorization.anonymous;
+    assert_eq!(
+        both,
+        [named("Shop-EU", Rights { kinds, ..rate(9) }), named("a", rate(1))],
+        "a table replaces the file's"
+    );
+    let anonymous = loaded("", &[("REVOCATION__AUTHORIZATION__ANONYMOUS__KINDS", "token, session")])
+        .authorization
+        .anonymous;
     assert_eq!(anonymous.and_then(|rights| rights.kinds), Some(vec![Kind::Token, Kind::Session]));
 }
 
@@ -79,14 +98,22 @@ type Variables = &'static [(&'static str, &'static str)];
 fn mistakes_are_named() {
     const ONE: &str = "REVOCATION__AUTHORIZATION__USERS__SHOP";
     let rows: [(&str, Variables, &str); 10] = [
-        ("authorization.users.shop.kinds = ['tokens']", &[], "authorization.users.shop.kinds: must list kinds of targets"),
+        (
+            "authorization.users.shop.kinds = ['tokens']",
+            &[],
+            "authorization.users.shop.kinds: must list kinds of targets",
+        ),
         (
             "authorization.users.shop.wide_targets_per_minute = -1",
             &[],
             "authorization.users.shop.wide_targets_per_minute: -1 is out of range",
         ),
         ("authorization.users.shop.wide = 1", &[], "authorization.users.shop.wide: unknown setting"),
-        ("authorization.users.shop.sources = 7", &[], "authorization.users.shop.sources: must be a list of strings"),
+        (
+            "authorization.users.shop.sources = 7",
+            &[],
+            "authorization.users.shop.sources: must be a list of strings",
+        ),
         ("authorization.users.\"\".kinds = []", &[], "the name of a broker user has 1 to 255 bytes"),
         ("authorization.users = ['shop']", &[], "authorization.users: must be"),
         ("authorization.anonymous.kind = 1", &[], "authorization.anonymous.kind: unknown setting"),

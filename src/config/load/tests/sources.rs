@@ -5,7 +5,10 @@ use super::*;
 const ENOUGH: [(&str, &str); 7] = [
     ("AMQP_URL", "amqps://broker"),
     ("DATABASE_URL", "postgresql://db/revocation"),
-    ("SEALING_KEYS", "new:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=, old:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE="),
+    (
+        "SEALING_KEYS",
+        "new:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=, old:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE=",
+    ),
     ("REVOCATION__PROVIDERS__MAIN__KIND", "rfc7009"),
     ("REVOCATION__PROVIDERS__MAIN__ISSUER", "https://id.example.com"),
     ("REVOCATION__PROVIDERS__MAIN__CLIENT_ID", "0123"),
@@ -27,7 +30,10 @@ fn refused(more: &[(&str, &str)]) -> String {
 #[test]
 fn the_environment_alone_is_enough() {
     let config = loaded(&[]);
-    assert!(config.amqp.url.expose() == "amqps://broker" && config.database.url.expose() == "postgresql://db/revocation");
+    assert!(
+        config.amqp.url.expose() == "amqps://broker"
+            && config.database.url.expose() == "postgresql://db/revocation"
+    );
     assert_eq!(config.sealing_keys.len(), 2);
     assert!(config.sealing_keys[0].expose().starts_with("new:"));
 }
@@ -61,7 +67,10 @@ fn variables_of_every_type() {
     assert_eq!(config.default_provider.as_deref(), Some("main"));
     assert_eq!(config.shutdown_grace, seconds(60));
     assert_eq!((config.amqp.prefetch, config.amqp.declare), (50, false));
-    assert_eq!(config.authorization.logout_users.as_deref(), Some(["shop".to_owned(), "portal".to_owned()].as_slice()));
+    assert_eq!(
+        config.authorization.logout_users.as_deref(),
+        Some(["shop".to_owned(), "portal".to_owned()].as_slice())
+    );
     assert_eq!(config.authorization.mass_revocation_users, ["soc", "a,b"]);
     assert_eq!(config.http_listen.to_string(), "0.0.0.0:9300");
     assert_eq!((config.retry.max, config.limits.max_targets), (seconds(7 * 86_400), 10));
@@ -72,21 +81,34 @@ fn variables_of_every_type() {
 #[test]
 fn unknown_and_contradicting_variables_are_refused() {
     let cases = [
-        ("REVOCATION__AMQP__PREFETSCH", "1", "amqp.prefetsch (from REVOCATION__AMQP__PREFETSCH): unknown setting"),
+        (
+            "REVOCATION__AMQP__PREFETSCH",
+            "1",
+            "amqp.prefetsch (from REVOCATION__AMQP__PREFETSCH): unknown setting",
+        ),
         ("REVOCATION__AMPQ__URL", "x", "ampq.url (from REVOCATION__AMPQ__URL): unknown setting"),
         ("REVOCATION__URL", "x", "url (from REVOCATION__URL): unknown setting"),
         ("REVOCATION__AMQP__URL__FILE", "x", "REVOCATION__AMQP__URL__FILE: names no setting"),
         ("REVOCATION__PROVIDERS__MAIN", "x", "REVOCATION__PROVIDERS__MAIN: names no setting"),
         ("REVOCATION__", "x", "REVOCATION__: names no setting"),
         ("REVOCATION__AMQP", "x", "amqp (from REVOCATION__AMQP): must be a section"),
-        ("REVOCATION__AMQP__PREFETCH", "0", "amqp.prefetch (from REVOCATION__AMQP__PREFETCH): 0 is out of range"),
+        (
+            "REVOCATION__AMQP__PREFETCH",
+            "0",
+            "amqp.prefetch (from REVOCATION__AMQP__PREFETCH): 0 is out of range",
+        ),
         ("REVOCATION__AMQP__URL", "amqp://b", "amqp.url (from AMQP_URL): also set by REVOCATION__AMQP__URL"),
         ("AMQP_URL_FILE", "/f", "amqp.url (from AMQP_URL): given together with amqp.url_file"),
-        ("SEALING_KEYS_FILE", "/f", "sealing.keys (from SEALING_KEYS): given together with sealing.keys_file"),
+        (
+            "SEALING_KEYS_FILE",
+            "/f",
+            "sealing.keys (from SEALING_KEYS): given together with sealing.keys_file",
+        ),
         (
             "REVOCATION__PROVIDERS__MAIN__CLIENT_SECRET_FILE",
             "/f",
-            "providers.main.client_secret (from REVOCATION__PROVIDERS__MAIN__CLIENT_SECRET): given together with",
+            "providers.main.client_secret (from REVOCATION__PROVIDERS__MAIN__CLIENT_SECRET): given together \
+                with",
         ),
     ];
     for (name, value, sentence) in cases {
@@ -104,7 +126,10 @@ fn an_empty_variable_is_not_set() {
 
 #[test]
 fn the_environment_overrides_the_file() {
-    let toml = format!("amqp.prefetch = 10\nlog.level = 'debug'\n{BASE}{}", MAIN.replace("providers.main", "providers.Main-IdP"));
+    let toml = format!(
+        "amqp.prefetch = 10\nlog.level = 'debug'\n{BASE}{}",
+        MAIN.replace("providers.main", "providers.Main-IdP")
+    );
     let variables = [
         ("REVOCATION__AMQP__PREFETCH", "20"),
         ("AMQP_URL", "amqp://other"),
@@ -149,7 +174,10 @@ fn secrets_by_file() {
     assert_eq!(config.sealing_keys.len(), 2);
     let KindConfig::Rfc7009(rfc7009) = &config.providers["main"].kind else { panic!("wrong kind") };
     let secret = rfc7009.client.secret.as_ref();
-    assert!(secret.is_some_and(|secret| secret.expose() == " 0123 "), "a byte order mark and the line's end are no part of it");
+    assert!(
+        secret.is_some_and(|secret| secret.expose() == " 0123 "),
+        "a byte order mark and the line's end are no part of it"
+    );
 }
 
 #[test]
@@ -167,16 +195,24 @@ fn a_variable_replaces_the_files_secret_file_and_the_other_way_round() {
 
 #[test]
 fn unreadable_files_are_named() {
-    let problems =
-        refused(&[("REVOCATION__PROVIDERS__CARD__KIND", "baanx"), ("REVOCATION__PROVIDERS__CARD__CLIENT_KEY_FILE", "/absent/key")]);
+    let problems = refused(&[
+        ("REVOCATION__PROVIDERS__CARD__KIND", "baanx"),
+        ("REVOCATION__PROVIDERS__CARD__CLIENT_KEY_FILE", "/absent/key"),
+    ]);
     let card: Vec<&str> = problems.lines().collect();
     assert_eq!(card.len(), 2, "{problems}");
-    assert!(
-        card[1].starts_with("providers.card.client_key_file (from REVOCATION__PROVIDERS__CARD__CLIENT_KEY_FILE): cannot read /absent/key")
-    );
+    assert!(card[1].starts_with(
+        "providers.card.client_key_file (from \
+            REVOCATION__PROVIDERS__CARD__CLIENT_KEY_FILE): cannot read /absent/key"
+    ));
 
-    let absent = Config::load(Some(Path::new("/absent/settings.toml")), &Environment::new(ENOUGH)).err().expect("it must be refused");
-    assert!(absent.to_string().starts_with("/absent/settings.toml: cannot read the configuration file"), "{absent}");
+    let absent = Config::load(Some(Path::new("/absent/settings.toml")), &Environment::new(ENOUGH))
+        .err()
+        .expect("it must be refused");
+    assert!(
+        absent.to_string().starts_with("/absent/settings.toml: cannot read the configuration file"),
+        "{absent}"
+    );
 }
 
 #[test]
@@ -204,8 +240,13 @@ fn logs_are_human_on_a_terminal_only() {
 
 #[test]
 fn migrate_needs_only_the_database() {
-    let variables = [("DATABASE_URL", "postgres://db/r"), ("AMQP_URL_FILE", "/absent"), ("REVOCATION__RETRY__MAX", "9000d")];
-    let settings = DatabaseSettings::load(None, &Environment::new(variables)).unwrap_or_else(|error| panic!("{error}"));
+    let variables = [
+        ("DATABASE_URL", "postgres://db/r"),
+        ("AMQP_URL_FILE", "/absent"),
+        ("REVOCATION__RETRY__MAX", "9000d"),
+    ];
+    let settings =
+        DatabaseSettings::load(None, &Environment::new(variables)).unwrap_or_else(|error| panic!("{error}"));
     assert!(settings.database.url.expose() == "postgres://db/r" && settings.log.filter == "info");
 
     let typo = variables.into_iter().chain([("REVOCATION__AMQP__PREFETSCH", "1")]);
@@ -218,7 +259,8 @@ fn migrate_needs_only_the_database() {
 #[test]
 fn submit_needs_only_the_broker() {
     let variables = [("AMQP_URL", "amqp://b"), ("REVOCATION__DEFAULT_PROVIDER", "main")];
-    let settings = BrokerSettings::load(None, &Environment::new(variables)).unwrap_or_else(|error| panic!("{error}"));
+    let settings =
+        BrokerSettings::load(None, &Environment::new(variables)).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!((settings.amqp.prefetch, settings.limits.max_targets), (300, 1000));
     assert!(settings.default_provider.as_deref() == Some("main") && settings.providers.is_empty());
 
@@ -227,35 +269,57 @@ fn submit_needs_only_the_broker() {
         ("REVOCATION__PROVIDERS__MAIN__ISSUER", "https://id"),
         ("REVOCATION__PROVIDERS__MAIN__CLIENT_SECRET_FILE", "/absent"),
     ];
-    let settings = BrokerSettings::load(None, &Environment::new(known)).unwrap_or_else(|error| panic!("{error}"));
+    let settings =
+        BrokerSettings::load(None, &Environment::new(known)).unwrap_or_else(|error| panic!("{error}"));
     let [rule] = settings.providers.as_slice() else { panic!("one provider expected") };
-    assert_eq!((&*rule.name, rule.issuer.as_deref(), rule.token_ttl), ("main", Some("https://id"), seconds(30 * 86_400)));
-    assert!(BrokerSettings::load(None, &Environment::default()).is_err_and(|error| error.problems().len() == 1));
+    assert_eq!(
+        (&*rule.name, rule.issuer.as_deref(), rule.token_ttl),
+        ("main", Some("https://id"), seconds(30 * 86_400))
+    );
+    assert!(
+        BrokerSettings::load(None, &Environment::default()).is_err_and(|error| error.problems().len() == 1)
+    );
 }
 
 #[test]
 fn secrets_that_others_can_read_are_told_and_no_secret_is() {
     use std::os::unix::fs::PermissionsExt;
     let scratch = Scratch::new();
-    let opened = |path: &std::path::Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    let opened = |path: &std::path::Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap()
+    };
     scratch.write("secret", "hunter2");
     let secret = scratch.0.join("secret");
-    let file = scratch
-        .write("settings.toml", &format!("database.url_file = '{}'\n{BASE}{MAIN}", secret.display()).replace("database.url = ", "# "));
+    let file = scratch.write(
+        "settings.toml",
+        &format!("database.url_file = '{}'\n{BASE}{MAIN}", secret.display()).replace("database.url = ", "# "),
+    );
     let load = || Config::load(Some(&file), &Environment::default());
     for (mode, wanted) in [(0o600, 0), (0o640, 0), (0o644, 1), (0o660, 1)] {
         scratch.write("secret", "postgres://u:hunter2@db/r");
         opened(&secret, mode);
         opened(&file, 0o600);
         let remarks = load().unwrap_or_else(|error| panic!("{error}")).remarks;
-        assert_eq!(remarks.iter().filter(|remark| remark.starts_with("database.url_file: ")).count(), wanted, "{mode:o}: {remarks:?}");
+        assert_eq!(
+            remarks.iter().filter(|remark| remark.starts_with("database.url_file: ")).count(),
+            wanted,
+            "{mode:o}: {remarks:?}"
+        );
         assert!(remarks.iter().all(|remark| !remark.contains("hunter2")));
     }
     opened(&secret, 0o666);
     let refused = load().err().map(|error| error.to_string()).unwrap_or_default();
-    assert!(refused.starts_with("database.url_file: ") && refused.contains("may be written by everybody"), "{refused}");
+    assert!(
+        refused.starts_with("database.url_file: ") && refused.contains("may be written by everybody"),
+        "{refused}"
+    );
     opened(&secret, 0o600);
     opened(&file, 0o644);
     let remarks = load().unwrap_or_else(|error| panic!("{error}")).remarks;
-    assert!(remarks.iter().any(|remark| remark.contains("settings.toml holds ") && remark.contains("sealing.keys")), "{remarks:?}");
+    assert!(
+        remarks
+            .iter()
+            .any(|remark| remark.contains("settings.toml holds ") && remark.contains("sealing.keys")),
+        "{remarks:?}"
+    );
 }

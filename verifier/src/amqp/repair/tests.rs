@@ -18,11 +18,27 @@ fn long(bytes: &[u8]) -> Vec<u8> {
 }
 
 fn deliver(tag: u64, key: &[u8]) -> Vec<u8> {
-    frame(METHOD, 3, &[&[0, 60, 0, 60][..], &short(b"queue"), &tag.to_be_bytes(), &[0], &short(b"auth.events"), &short(key)].concat())
+    frame(
+        METHOD,
+        3,
+        &[
+            &[0, 60, 0, 60][..],
+            &short(b"queue"),
+            &tag.to_be_bytes(),
+            &[0],
+            &short(b"auth.events"),
+            &short(key),
+        ]
+        .concat(),
+    )
 }
 
 fn got(tag: u64, key: &[u8]) -> Vec<u8> {
-    frame(METHOD, 3, &[&[0, 60, 0, 71][..], &tag.to_be_bytes(), &[0], &short(b""), &short(key), &[0; 4]].concat())
+    frame(
+        METHOD,
+        3,
+        &[&[0, 60, 0, 71][..], &tag.to_be_bytes(), &[0], &short(b""), &short(key), &[0; 4]].concat(),
+    )
 }
 
 fn returned(key: &[u8]) -> Vec<u8> {
@@ -70,9 +86,16 @@ fn every_short_string_that_is_not_utf8_is_repaired_and_named() {
         (&[0x80; 255], &[b'?'; 255]),
     ] {
         let body = frame(3, 3, b"\xff\xff");
-        let (bytes, unreadable) = repaired([deliver(7, bad), all(bad, b""), body.clone(), got(8, b"key"), all(bad, b"")].concat());
-        assert_eq!(bytes, [deliver(7, mended), all(mended, b""), body, got(8, b"key"), all(mended, b"")].concat());
-        assert_eq!(unreadable.take(3, 7).parts, std::iter::once("routing_key").chain(words.clone()).collect::<Vec<_>>());
+        let (bytes, unreadable) =
+            repaired([deliver(7, bad), all(bad, b""), body.clone(), got(8, b"key"), all(bad, b"")].concat());
+        assert_eq!(
+            bytes,
+            [deliver(7, mended), all(mended, b""), body, got(8, b"key"), all(mended, b"")].concat()
+        );
+        assert_eq!(
+            unreadable.take(3, 7).parts,
+            std::iter::once("routing_key").chain(words.clone()).collect::<Vec<_>>()
+        );
         assert_eq!(unreadable.take(3, 8).parts, words.clone().collect::<Vec<_>>());
         assert!(unreadable.take(3, 8) == Faults::default() && !unreadable.0.any.load(Ordering::Relaxed));
     }
@@ -105,10 +128,17 @@ fn what_the_client_reads_stays_as_it_is() {
     let entries = |values: &[(u8, &[u8])]| {
         values
             .iter()
-            .flat_map(|(kind, bytes)| [&short(&["né".as_bytes(), &[*kind]].concat()), &[*kind][..], bytes].concat())
+            .flat_map(|(kind, bytes)| {
+                [&short(&["né".as_bytes(), &[*kind]].concat()), &[*kind][..], bytes].concat()
+            })
             .collect::<Vec<_>>()
     };
-    let tables = [Vec::new(), entries(&values), nested(b'F', DEEPEST - 1), [short(b"a"), nested(b'A', DEEPEST - 1)].concat()];
+    let tables = [
+        Vec::new(),
+        entries(&values),
+        nested(b'F', DEEPEST - 1),
+        [short(b"a"), nested(b'A', DEEPEST - 1)].concat(),
+    ];
     for table in tables {
         let bytes = [deliver(1, "auth.é".as_bytes()), all("é\u{10ffff}".as_bytes(), &table)].concat();
         let (after, unreadable) = repaired(bytes.clone());
@@ -119,7 +149,9 @@ fn what_the_client_reads_stays_as_it_is() {
 
 #[test]
 fn headers_that_make_no_sense_are_read_as_bytes() {
-    let deep = |kind, depth| if kind == b'F' { nested(kind, depth) } else { [short(b"a"), nested(kind, depth)].concat() };
+    let deep = |kind, depth| {
+        if kind == b'F' { nested(kind, depth) } else { [short(b"a"), nested(kind, depth)].concat() }
+    };
     for table in [
         [short(b"\xff"), b"V".to_vec()].concat(),
         deep(b'F', DEEPEST),
@@ -173,12 +205,16 @@ fn the_largest_headers_are_left_out_of_a_frame_that_the_client_does_not_take() {
     ] {
         let limit = u32::try_from(frame_max).unwrap().to_be_bytes();
         let tune = frame(METHOD, 0, &[&[0, 10, 0, 30, 7, 255][..], &limit, &[0, 60]].concat());
-        let mut stream = [tune.clone(), deliver(1, b"k"), header(b""), deliver(2, b"k"), header(b"abcd")].concat();
+        let mut stream =
+            [tune.clone(), deliver(1, b"k"), header(b""), deliver(2, b"k"), header(b"abcd")].concat();
         let unreadable = Unreadable::default();
         let Advance { ready, removed } = Repair::new(Some(unreadable.clone()), 0).advance(&mut stream);
         stream.truncate(stream.len() - removed);
         assert_eq!(ready, stream.len());
-        assert_eq!(stream, [tune, deliver(1, b"k"), header(left_out), deliver(2, b"k"), header(b"abcd")].concat());
+        assert_eq!(
+            stream,
+            [tune, deliver(1, b"k"), header(left_out), deliver(2, b"k"), header(b"abcd")].concat()
+        );
         assert_eq!(unreadable.take(3, 1), Faults { left_out: left_out.len(), ..Faults::default() });
         assert_eq!(unreadable.take(3, 2), Faults::default());
     }
@@ -198,12 +234,19 @@ fn a_client_with_a_limit_of_its_own_is_held_to_it() {
 #[test]
 fn headers_to_be_kept_are_left_out_last() {
     let entry = |name: &[u8], bytes: usize| [&short(name), &b"S"[..], &long(&vec![b'v'; bytes])].concat();
-    let (own, small) = (entry(b"x-death", 3000), (0..3).map(|number| entry(&[b'a' + number], 2000)).collect::<Vec<_>>().concat());
+    let (own, small) = (
+        entry(b"x-death", 3000),
+        (0..3).map(|number| entry(&[b'a' + number], 2000)).collect::<Vec<_>>().concat(),
+    );
     for (own_limit, left_out, lost) in [(8192, 1, &[][..]), (4096, 3, &[])] {
         let unreadable = Unreadable::keeping(&["x-death"]);
         let mut stream = [deliver(1, b"k"), all(b"w", &[own.clone(), small.clone()].concat())].concat();
         Repair::new(Some(unreadable.clone()), own_limit).advance(&mut stream);
-        assert_eq!(unreadable.take(3, 1), Faults { left_out, lost: lost.to_vec(), ..Faults::default() }, "{own_limit}");
+        assert_eq!(
+            unreadable.take(3, 1),
+            Faults { left_out, lost: lost.to_vec(), ..Faults::default() },
+            "{own_limit}"
+        );
     }
     let unreadable = Unreadable::keeping(&["x-death"]);
     let mut stream = [deliver(1, b"k"), all(b"w", &[entry(b"x-death", 5000), small].concat())].concat();
@@ -213,7 +256,9 @@ fn headers_to_be_kept_are_left_out_last() {
 
 #[test]
 fn a_name_that_comes_twice_is_told_at_any_depth() {
-    let twice = |name: &[u8]| [short(name), b"V".to_vec(), short(b"z"), b"V".to_vec(), short(name), b"V".to_vec()].concat();
+    let twice = |name: &[u8]| {
+        [short(name), b"V".to_vec(), short(b"z"), b"V".to_vec(), short(name), b"V".to_vec()].concat()
+    };
     let within = |kind: u8, inner: &[u8]| [short(b"n"), vec![kind], long(inner)].concat();
     let in_array = within(b'A', &[&b"F"[..], &long(&twice(b"queue"))].concat());
     for (table, wanted) in [

@@ -9,7 +9,8 @@ pub(super) const DEEPEST: usize = 16;
 pub(super) struct Walk<'a> {
     pub(super) bytes: &'a mut [u8],
     pub(super) at: usize,
-    /// Whether a table has a name twice, or could not be read: readers differ in what they take for its value.
+    /// Whether a table has a name twice, or could not be read: readers differ in what they take for its
+    /// value.
     pub(super) is_ambiguous: bool,
 }
 

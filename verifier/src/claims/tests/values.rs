@@ -8,22 +8,48 @@ fn integers_are_names_by_their_decimal_text() {
         assert_eq!(sub(format!(r#"{{"sub":{number}}}"#)).as_deref(), Some(number));
     }
     assert_eq!(sub(r#"{"sub":-0}"#).as_deref(), Some("0"));
-    for other in ["1.0", "1e3", "1E3", "-", "0x10", "007", "+1", "NaN", "true", "null", "[1]", "{}", "1_0", "\"\"", "\"\\u0000\""] {
+    for other in [
+        "1.0",
+        "1e3",
+        "1E3",
+        "-",
+        "0x10",
+        "007",
+        "+1",
+        "NaN",
+        "true",
+        "null",
+        "[1]",
+        "{}",
+        "1_0",
+        "\"\"",
+        "\"\\u0000\"",
+    ] {
         assert_eq!(sub(format!(r#"{{"sub":{other}}}"#)), None, "{other}");
     }
     let claims = Claims::peek(&jwt(r#"{"jti":1,"iss":2,"sub":3,"sid":4,"client_id":5,"azp":6,"uid":7}"#));
-    let answer: Claims = serde_json::from_str(r#"{"jti":1,"iss":2,"sub":3,"sid":4,"client_id":5,"azp":6,"uid":7}"#).unwrap();
+    let answer: Claims =
+        serde_json::from_str(r#"{"jti":1,"iss":2,"sub":3,"sid":4,"client_id":5,"azp":6,"uid":7}"#).unwrap();
     assert_eq!(claims, answer);
-    assert_eq!((claims.jti.as_deref(), claims.azp.as_deref(), &*claims.others["uid"]), (Some("1"), Some("6"), "7"));
+    assert_eq!(
+        (claims.jti.as_deref(), claims.azp.as_deref(), &*claims.others["uid"]),
+        (Some("1"), Some("6"), "7")
+    );
 }
 
 #[test]
 fn a_name_that_cannot_be_stored_counts_as_missing() {
     let long = "x".repeat(MAX_NAME_BYTES + 1);
-    for (value, is_name) in [(&*long, false), (&long[1..], true), ("", false), ("a\\u0000b", false), ("a\\u0001b", true)] {
+    for (value, is_name) in
+        [(&*long, false), (&long[1..], true), ("", false), ("a\\u0000b", false), ("a\\u0001b", true)]
+    {
         let payload = format!(r#"{{"jti":"{value}","sub":"{value}","sid":"kept"}}"#);
         for claims in [Claims::peek(&jwt(&payload)), serde_json::from_str(&payload).unwrap()] {
-            assert_eq!([claims.jti.is_some(), claims.sub.is_some(), claims.sid.is_some()], [is_name, is_name, true], "{value}");
+            assert_eq!(
+                [claims.jti.is_some(), claims.sub.is_some(), claims.sid.is_some()],
+                [is_name, is_name, true],
+                "{value}"
+            );
         }
     }
 }
@@ -31,7 +57,8 @@ fn a_name_that_cannot_be_stored_counts_as_missing() {
 #[test]
 fn a_jti_or_an_issuer_that_is_not_exact_counts_as_missing() {
     for value in [&b"\\ud83d"[..], b"J\\udc00", b"\xe9", b"\xed\xa0\xbd"] {
-        let members = ["jti", "iss", "sub"].map(|claim| [b"\"", claim.as_bytes(), b"\":\"", value, b"\""].concat());
+        let members =
+            ["jti", "iss", "sub"].map(|claim| [b"\"", claim.as_bytes(), b"\":\"", value, b"\""].concat());
         let claims = Claims::from_json(&[b"{", &*members.join(&b','), b"}"].concat());
         assert!(claims.jti.is_none() && claims.iss.is_none(), "{value:?}");
         assert!(claims.sub.is_some_and(|sub| sub.contains('\u{fffd}')), "{value:?}");
@@ -54,7 +81,21 @@ fn a_name_in_a_form_that_json_does_not_have_makes_the_token_unreadable() {
             assert_sub(format!(r#"{{"{claim}":{value},"sub":"s"}}"#));
         }
     }
-    for no_name in ["1.0", "-0.5", "0e1", "1E3", "NaN", "Infinity", "-Infinity", "true", "false", "null", "[7]", "{\"a\":07}", "\"\""] {
+    for no_name in [
+        "1.0",
+        "-0.5",
+        "0e1",
+        "1E3",
+        "NaN",
+        "Infinity",
+        "-Infinity",
+        "true",
+        "false",
+        "null",
+        "[7]",
+        "{\"a\":07}",
+        "\"\"",
+    ] {
         let reading = read(&jwt(format!(r#"{{"sub":{no_name}}}"#)));
         assert!(!reading.is_unreadable && reading.claims.sub.is_none(), "{no_name}");
     }
@@ -63,7 +104,11 @@ fn a_name_in_a_form_that_json_does_not_have_makes_the_token_unreadable() {
 #[test]
 fn of_a_repeated_claim_the_last_counts() {
     assert_eq!(sub(r#"{"sub":"first","sub":"last"}"#).as_deref(), Some("last"));
-    for payload in [r#"{"sub":"first","sub":null}"#, r#"{"sub":"first","sub":[]}"#, r#"{"iat":5,"iat":"soon","uid":"u","uid":{}}"#] {
+    for payload in [
+        r#"{"sub":"first","sub":null}"#,
+        r#"{"sub":"first","sub":[]}"#,
+        r#"{"iat":5,"iat":"soon","uid":"u","uid":{}}"#,
+    ] {
         let claims = Claims::peek(&jwt(payload));
         assert!(claims.sub.is_none() && claims.iat.is_none() && claims.others.is_empty(), "{payload}");
     }
@@ -138,7 +183,21 @@ fn moments_are_rounded_so_that_no_denial_is_missed() {
 
 #[test]
 fn what_is_no_number_is_no_moment() {
-    for missing in ["null", "\"5\"", "true", "[5]", "{}", "NaN", "Infinity", "-Infinity", "1e400", "inf", "nan", "0x10", "5s"] {
+    for missing in [
+        "null",
+        "\"5\"",
+        "true",
+        "[5]",
+        "{}",
+        "NaN",
+        "Infinity",
+        "-Infinity",
+        "1e400",
+        "inf",
+        "nan",
+        "0x10",
+        "5s",
+    ] {
         assert_eq!([millis("iat", missing), millis("exp", missing)], [None, None], "{missing}");
     }
 }

@@ -65,15 +65,25 @@ fn of_client_by(client_id: &str, iss: Option<&str>, claims: &[&str], claims_iss:
 fn a_revoked_jwt_is_denied_however_it_is_spelled() {
     let jwt = token(RS256, r#"{"sub":"s"}"#);
     let held = holding(&[of_token(&jwt, None, TokenIssuer::NotSaid)]);
-    let spellings =
-        [format!("{jwt}="), format!("{jwt}=="), jwt.replace("c2ln", "c2lo"), jwt.replace("c2ln", "dHdpbg"), format!("{jwt}A"), jwt.clone()];
+    let spellings = [
+        format!("{jwt}="),
+        format!("{jwt}=="),
+        jwt.replace("c2ln", "c2lo"),
+        jwt.replace("c2ln", "dHdpbg"),
+        format!("{jwt}A"),
+        jwt.clone(),
+    ];
     for spelling in &spellings {
         assert_eq!(seen(&held, spelling), Some(Denial::Revoked(Kind::Token)), "{spelling}");
         let (claims, other) = (Claims::default(), token(RS256, r#"{"sub":"t"}"#));
         assert!(denial(&held, &TokenView::with_claims(spelling, &claims), NOW).is_some(), "{spelling}");
         assert_eq!(denial(&held, &TokenView::with_claims(&other, &claims), NOW), None);
     }
-    for other in [token(RS256, r#"{"sub":"t"}"#), token(r#"{"alg":"ES256"}"#, r#"{"sub":"s"}"#), jwt.replace(".c2ln", "")] {
+    for other in [
+        token(RS256, r#"{"sub":"t"}"#),
+        token(r#"{"alg":"ES256"}"#, r#"{"sub":"s"}"#),
+        jwt.replace(".c2ln", ""),
+    ] {
         assert_eq!(seen(&held, &other), None, "{other}");
     }
 }
@@ -82,7 +92,9 @@ fn a_revoked_jwt_is_denied_however_it_is_spelled() {
 fn tokens_that_only_share_their_first_parts_are_not_denied_together() {
     let jwe = |rest: &str| format!("{}..{rest}", URL_SAFE_NO_PAD.encode(r#"{"alg":"dir","enc":"A256GCM"}"#));
     let paseto = |rest: &str| format!("v4.public.{rest}");
-    let unsigned = |rest: &str| format!("{}.{}.{rest}", URL_SAFE_NO_PAD.encode(r#"{"alg":"none"}"#), URL_SAFE_NO_PAD.encode("{}"));
+    let unsigned = |rest: &str| {
+        format!("{}.{}.{rest}", URL_SAFE_NO_PAD.encode(r#"{"alg":"none"}"#), URL_SAFE_NO_PAD.encode("{}"))
+    };
     let opaque = |rest: &str| format!("tenant.region.{rest}");
     let pairs = [
         (jwe("aXY.Y2lwaGVy.dGFn"), jwe("aXY.b3RoZXI.dGFn")),
@@ -119,7 +131,11 @@ fn a_jti_denies_only_with_its_issuer() {
         (named("https://three"), [false, false, false, false, true]),
     ] {
         let held = holding(&[of_token("forged", Some("victim"), issuer.clone())]);
-        let claims = |iss: Option<&str>| Claims { jti: Some("victim".to_owned()), iss: iss.map(str::to_owned), ..Claims::default() };
+        let claims = |iss: Option<&str>| Claims {
+            jti: Some("victim".to_owned()),
+            iss: iss.map(str::to_owned),
+            ..Claims::default()
+        };
         let bearer = |iss: Option<&str>| {
             let iss = iss.map_or_else(String::new, |iss| format!(r#","iss":"{iss}""#));
             seen(&held, &token(RS256, format!(r#"{{"jti":"victim"{iss}}}"#))).is_some()
@@ -156,7 +172,13 @@ fn integers_are_hit_by_their_decimal_text() {
     let held = holding(&[
         of_subject(number, None),
         of_client_by(number, None, &["appid"], Some("https://one")),
-        Entry::Session { sid: number.to_owned(), sub: None, iss: None, not_before: at_millis(5000), expires_at: at_millis(60_000) },
+        Entry::Session {
+            sid: number.to_owned(),
+            sub: None,
+            iss: None,
+            not_before: at_millis(5000),
+            expires_at: at_millis(60_000),
+        },
         of_token("a", Some(number), TokenIssuer::None),
     ]);
     for claim in ["sub", "sid", "client_id", "azp", "jti"] {
@@ -179,7 +201,12 @@ fn of_claim(claim: &str, name: &str) -> Entry {
 
 #[test]
 fn names_in_iso_8859_1_are_hit_as_they_are_spelled_and_as_readers_of_utf_8_see_them() {
-    let names = [("José", &b"Jos\xe9"[..]), ("Å\"ß", b"\xc5\\\"\xdf"), ("ÿ/é", b"\xff\\/\\u00e9"), ("Ã ", b"\xc3\\u0020")];
+    let names = [
+        ("José", &b"Jos\xe9"[..]),
+        ("Å\"ß", b"\xc5\\\"\xdf"),
+        ("ÿ/é", b"\xff\\/\\u00e9"),
+        ("Ã ", b"\xc3\\u0020"),
+    ];
     for (name, latin1) in names {
         let member = |claim: &str| [b"\"", claim.as_bytes(), b"\":\"", latin1, b"\""].concat();
         let jwt = |members: &[&[u8]]| token(RS256, [b"{", &*members.join(&b','), b"}"].concat());
@@ -187,12 +214,23 @@ fn names_in_iso_8859_1_are_hit_as_they_are_spelled_and_as_readers_of_utf_8_see_t
         for claim in ["sub", "sid", "client_id", "azp", "iss"] {
             let jwt = jwt(&[&member(claim)]);
             assert!(seen(&holding(&[of_claim(claim, name)]), &jwt).is_some(), "{claim} {name}");
-            assert_eq!(seen(&holding(&[of_claim(claim, &lossy)]), &jwt).is_some(), claim != "iss", "{claim} {lossy}");
-            assert_eq!(seen(&holding(&["Jos", "José!", "t"].map(|other| of_claim(claim, other))), &jwt), None, "{claim} {name}");
+            assert_eq!(
+                seen(&holding(&[of_claim(claim, &lossy)]), &jwt).is_some(),
+                claim != "iss",
+                "{claim} {lossy}"
+            );
+            assert_eq!(
+                seen(&holding(&["Jos", "José!", "t"].map(|other| of_claim(claim, other))), &jwt),
+                None,
+                "{claim} {name}"
+            );
         }
         let held = holding(&[of_subject(name, None), of_subject("s", Some(name))]);
         assert_eq!(seen(&held, &jwt(&[&member("sub"), b"\"sub\":\"t\""])), None, "the last one counts");
-        assert!(seen(&held, &jwt(&[b"\"sub\":\"s\"", &member("iss")])).is_some(), "its issuer may be the one");
+        assert!(
+            seen(&held, &jwt(&[b"\"sub\":\"s\"", &member("iss")])).is_some(),
+            "its issuer may be the one"
+        );
     }
 }
 
@@ -201,7 +239,9 @@ fn no_unit_and_no_future_of_iat_outlives_a_cutoff() {
     let held = holding(&[of_subject("s", None)]);
     let second = BASE + 5;
     let of = |iat: String| seen(&held, &token(RS256, format!(r#"{{"sub":"s","iat":{iat}}}"#))).is_some();
-    for (unit, digits) in [("seconds", ""), ("milliseconds", "000"), ("microseconds", "000000"), ("nanoseconds", "000000000")] {
+    for (unit, digits) in
+        [("seconds", ""), ("milliseconds", "000"), ("microseconds", "000000"), ("nanoseconds", "000000000")]
+    {
         assert!(of(format!("{second}{digits}")), "{unit}, at the cutoff");
         assert!(!of(format!("{}{digits}", second + 1)), "{unit}, after it");
         assert!(!of(format!("{}{digits}", BASE + 6 + 300)), "{unit}, as far ahead as a clock may be");
@@ -218,9 +258,14 @@ fn no_unit_and_no_future_of_iat_outlives_a_cutoff() {
 fn a_slow_clock_locks_nobody_out_while_heartbeats_tell_the_time() {
     let (held, oddities) = (holding(&[of_subject("s", None)]), Oddities::default());
     let jwt = token(RS256, format!(r#"{{"iss":"https://one","sub":"s","iat":{}}}"#, BASE + 3600));
-    let is_denied = |last_beat: i64| held.denial(&TokenView::bearer(&jwt), At::new(at_millis(NOW), last_beat), &oddities).is_some();
+    let is_denied = |last_beat: i64| {
+        held.denial(&TokenView::bearer(&jwt), At::new(at_millis(NOW), last_beat), &oddities).is_some()
+    };
     let beat = |seconds: i64| (BASE + seconds) * 1000;
-    assert_eq!([i64::MIN, 0, beat(0), beat(3000), beat(3300), beat(7200)].map(is_denied), [true, true, true, true, false, false]);
+    assert_eq!(
+        [i64::MIN, 0, beat(0), beat(3000), beat(3300), beat(7200)].map(is_denied),
+        [true, true, true, true, false, false]
+    );
     assert_eq!(oddities.future_iat(), [("https://one".to_owned(), 4)]);
 }
 
@@ -238,19 +283,33 @@ fn other_claims_count_only_in_tokens_of_their_issuer() {
         let iss = iss.map_or_else(String::new, |iss| format!(r#""iss":"{iss}","#));
         let payload = format!(r#"{{{iss}"{claim}":"{value}","iat":{BASE}}}"#);
         let (jwt, claims) = (token(RS256, &payload), Claims::from_json(payload.as_bytes()));
-        let seen = [TokenView::bearer(&jwt), TokenView::with_claims(&jwt, &claims), TokenView::claims(&claims)]
-            .map(|view| denial(&held, &view, NOW));
+        let seen =
+            [TokenView::bearer(&jwt), TokenView::with_claims(&jwt, &claims), TokenView::claims(&claims)]
+                .map(|view| denial(&held, &view, NOW));
         assert!(seen.iter().all(|denial| *denial == seen[0]), "{payload}: {seen:?}");
         seen[0].is_some()
     };
-    for (iss, claim, value) in [(one, "uid", "00u1"), (one, "cid", "0oa1"), (two, "oid", "a-b-c"), (two, "appid", "d-e-f")] {
+    for (iss, claim, value) in
+        [(one, "uid", "00u1"), (one, "cid", "0oa1"), (two, "oid", "a-b-c"), (two, "appid", "d-e-f")]
+    {
         assert!(is_denied(iss, claim, value), "{claim}");
-        for (iss, value) in [(None, value), (Some("https://three"), value), (if iss == one { two } else { one }, value), (iss, "other")] {
+        for (iss, value) in [
+            (None, value),
+            (Some("https://three"), value),
+            (if iss == one { two } else { one }, value),
+            (iss, "other"),
+        ] {
             assert!(!is_denied(iss, claim, value), "{claim} {value} of {iss:?}");
         }
     }
-    assert!(!is_denied(one, "cid", "00u1") && !is_denied(one, "oid", "00u1"), "each claim names its own kind");
-    assert!(is_denied(two, "sub", "a-b-c") && !is_denied(two, "sub", "00u1"), "the usual claim counts as before");
+    assert!(
+        !is_denied(one, "cid", "00u1") && !is_denied(one, "oid", "00u1"),
+        "each claim names its own kind"
+    );
+    assert!(
+        is_denied(two, "sub", "a-b-c") && !is_denied(two, "sub", "00u1"),
+        "the usual claim counts as before"
+    );
 }
 
 #[test]
@@ -264,7 +323,9 @@ fn more_names_of_claims_than_providers_have_are_refused_and_the_rest_counts() {
         assert!(!held.apply(&entry(&[unusable, "claim-0"]), at_millis(0)), "{unusable}");
     }
     assert!(held.apply(&entry(&["claim-31"]), at_millis(0)));
-    let of = |claim: &str| seen(&held, &token(RS256, format!(r#"{{"iss":"https://one","{claim}":"s"}}"#))).is_some();
+    let of = |claim: &str| {
+        seen(&held, &token(RS256, format!(r#"{{"iss":"https://one","{claim}":"s"}}"#))).is_some()
+    };
     assert!(of("sub") && of("claim-0") && of("claim-31") && !of("one-more"));
 }
 
@@ -278,15 +339,27 @@ fn unreadable(more: &str) -> Vec<String> {
 #[test]
 fn a_jwt_that_cannot_be_read_is_denied_by_any_cutoff_that_may_mean_it() {
     let kinds = [
-        Entry::Session { sid: "d".to_owned(), sub: None, iss: None, not_before: at_millis(5000), expires_at: at_millis(60_000) },
+        Entry::Session {
+            sid: "d".to_owned(),
+            sub: None,
+            iss: None,
+            not_before: at_millis(5000),
+            expires_at: at_millis(60_000),
+        },
         of_subject("s", None),
         of_client_by("c", None, &[], None),
         of_subject("s", Some("https://one")),
-        Entry::Issuer { iss: "https://one".to_owned(), not_before: at_millis(5000), expires_at: at_millis(60_000) },
+        Entry::Issuer {
+            iss: "https://one".to_owned(),
+            not_before: at_millis(5000),
+            expires_at: at_millis(60_000),
+        },
     ];
     for (number, entry) in kinds.iter().enumerate() {
         let (held, oddities) = (holding(std::slice::from_ref(entry)), Oddities::default());
-        let check = |token: &str, now| held.denial(&TokenView::bearer(token), At::new(at_millis(now), i64::MIN), &oddities);
+        let check = |token: &str, now| {
+            held.denial(&TokenView::bearer(token), At::new(at_millis(now), i64::MIN), &oddities)
+        };
         for jwt in unreadable("") {
             assert_eq!(check(&jwt, NOW), Some(Denial::Unreadable), "{entry:?} {jwt}");
             assert_eq!(check(&jwt, 60_000), None, "nothing is in force any more");
@@ -306,9 +379,17 @@ fn what_is_readable_or_no_jwt_is_not_denied_for_others() {
     let held = holding(&[of_subject("s", None), of_token("a", Some("j"), TokenIssuer::None)]);
     let claims = Claims { sub: Some("t".to_owned()), ..Claims::default() };
     for jwt in unreadable("") {
-        assert_eq!(denial(&held, &TokenView::with_claims(&jwt, &claims), NOW), None, "the service knows its claims");
+        assert_eq!(
+            denial(&held, &TokenView::with_claims(&jwt, &claims), NOW),
+            None,
+            "the service knows its claims"
+        );
         assert_eq!(seen(&Entries::new(), &jwt), None, "nothing is in force");
-        assert_eq!(seen(&holding(&[of_token("a", None, TokenIssuer::None)]), &jwt), None, "no cutoff is in force");
+        assert_eq!(
+            seen(&holding(&[of_token("a", None, TokenIssuer::None)]), &jwt),
+            None,
+            "no cutoff is in force"
+        );
         assert_eq!(seen(&held, &format!("{jwt}.a.b")), None, "a JWE");
     }
     let others = [
