@@ -3,19 +3,19 @@ FROM rust:1.95-bookworm AS build
 WORKDIR /build
 # The dependencies first, with empty programs: this layer stays until one of them changes. (The manifests name benches, which must exist.)
 COPY Cargo.toml Cargo.lock LICENSE ./
-COPY verifier/Cargo.toml verifier/
+COPY crates/verifier/Cargo.toml crates/verifier/
 COPY benches benches
-COPY verifier/benches verifier/benches
-RUN mkdir -p src verifier/src/bin && touch src/lib.rs verifier/src/lib.rs && \
-  echo 'fn main() {}' | tee src/main.rs >verifier/src/bin/revocation-gate.rs && cargo build --locked --workspace --profile dist
+COPY crates/verifier/benches crates/verifier/benches
+RUN mkdir -p src crates/verifier/src/bin && touch src/lib.rs crates/verifier/src/lib.rs && \
+  echo 'fn main() {}' | tee src/main.rs >crates/verifier/src/bin/revocation-gate.rs && cargo build --locked --workspace --profile dist
 # .cargo makes sqlx check the queries against .sqlx instead of a database.
 COPY .cargo .cargo
 COPY .sqlx .sqlx
 COPY migrations migrations
-COPY verifier/src verifier/src
+COPY crates/verifier/src crates/verifier/src
 COPY src src
 # Copied files keep their times: cargo must see that they are newer than the empty ones.
-RUN touch src/lib.rs src/main.rs verifier/src/lib.rs verifier/src/bin/revocation-gate.rs && cargo build --locked --workspace --profile dist
+RUN touch src/lib.rs src/main.rs crates/verifier/src/lib.rs crates/verifier/src/bin/revocation-gate.rs && cargo build --locked --workspace --profile dist
 
 FROM debian:bookworm-slim
 # The authorities that providers' certificates are checked against; a private one goes into `ca_file`.

@@ -7,8 +7,8 @@
 //!
 //! A heartbeat that is sent because all are silent vouches for everybody, so it must name a message in the
 //! log that lies behind everything that another, who may be dead, has published. Where the sender has none,
-//! it marks the log first (`verifier/src/feed/named.rs` says why that is enough). A mark is due every 15 s in
-//! any case: readers of the log renew a subscription that says nothing.
+//! it marks the log first (`crates/verifier/src/feed/named.rs` says why that is enough). A mark is due every
+//! 15 s in any case: readers of the log renew a subscription that says nothing.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};

@@ -118,7 +118,7 @@ fn tests_wait_for_things_not_for_time() {
     let tests = folders
         .flat_map(|folder| files(folder, "rs"))
         .filter(|file| !MAY_SLEEP.contains(&file.path.as_str()));
-    let sources = ["src", "verifier/src"].into_iter().flat_map(|folder| files(folder, "rs"));
+    let sources = ["src", "crates/verifier/src"].into_iter().flat_map(|folder| files(folder, "rs"));
     let unit_tests = sources.filter(|file| file.path.contains("tests"));
     assert_none(
         "a test sleeps",
@@ -167,7 +167,7 @@ fn no_text_names_a_machine_or_an_unfinished_thing() {
         "CHANGELOG.md",
         "Cargo.toml",
         "deny.toml",
-        "verifier/Cargo.toml",
+        "crates/verifier/Cargo.toml",
         "Dockerfile",
         "docker-compose.yml",
         "dev",
@@ -198,10 +198,10 @@ fn no_text_names_a_machine_or_an_unfinished_thing() {
 
 #[test]
 fn each_dependency_says_what_it_is_for_and_is_used() {
-    let of_verifier: Vec<_> = rust().into_iter().filter(|file| file.path.starts_with("verifier/")).collect();
-    let of_worker: Vec<_> = rust().into_iter().filter(|file| !file.path.starts_with("verifier/")).collect();
+    let of_verifier: Vec<_> = rust().into_iter().filter(|file| file.path.starts_with("crates/verifier/")).collect();
+    let of_worker: Vec<_> = rust().into_iter().filter(|file| !file.path.starts_with("crates/verifier/")).collect();
     let (root, verifier) =
-        (dependencies(&manifest("Cargo.toml")), dependencies(&manifest("verifier/Cargo.toml")));
+        (dependencies(&manifest("Cargo.toml")), dependencies(&manifest("crates/verifier/Cargo.toml")));
     assert!(root.len() > 30 && verifier.len() > 10, "the dependencies were found");
     for dependency in root.iter().chain(&verifier) {
         assert!(
@@ -247,7 +247,7 @@ fn the_verifier_stays_small() {
     ];
     let optional =
         ["http-body-util", "humantime", "hyper", "hyper-util", "prometheus-client", "tracing-subscriber"];
-    for dependency in dependencies(&manifest("verifier/Cargo.toml")) {
+    for dependency in dependencies(&manifest("crates/verifier/Cargo.toml")) {
         let allowed: &[&str] = match dependency.section.as_str() {
             "[dev-dependencies]" => continue,
             _ if dependency.line.contains("optional = true") => &optional,

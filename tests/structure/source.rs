@@ -45,7 +45,7 @@ pub(crate) fn rust() -> Vec<File> {
 
 /// Those of the verifier's folders that are there.
 pub(crate) fn verifier_folders(names: &[&str]) -> Vec<&'static str> {
-    let all = ["verifier/src", "verifier/tests", "verifier/examples", "verifier/benches"];
+    let all = ["crates/verifier/src", "crates/verifier/tests", "crates/verifier/examples", "crates/verifier/benches"];
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     all.into_iter()
         .filter(|folder| names.iter().any(|name| folder.ends_with(name)) && root.join(folder).is_dir())
