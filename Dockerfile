@@ -1,21 +1,28 @@
 # The image of the worker, and of the gate: `docker run --entrypoint revocation-gate …`. It needs no BuildKit.
 FROM rust:1.95-bookworm AS build
 WORKDIR /build
-# The dependencies first, with empty programs: this layer stays until one of them changes. (The manifests name benches, which must exist.)
+# The dependencies first, with empty programs: this layer stays until one of them changes. (The manifests
+# name benches, which must exist.)
 COPY Cargo.toml Cargo.lock LICENSE ./
+COPY crates/evidence/Cargo.toml crates/evidence/
+COPY crates/gate/Cargo.toml crates/gate/
+COPY crates/http-server/Cargo.toml crates/http-server/
+COPY crates/sandbox/Cargo.toml crates/sandbox/
 COPY crates/verifier/Cargo.toml crates/verifier/
 COPY benches benches
 COPY crates/verifier/benches crates/verifier/benches
-RUN mkdir -p src crates/verifier/src/bin && touch src/lib.rs crates/verifier/src/lib.rs && \
-  echo 'fn main() {}' | tee src/main.rs >crates/verifier/src/bin/revocation-gate.rs && cargo build --locked --workspace --profile dist
+RUN for crate in . crates/*; do mkdir -p $crate/src && touch $crate/src/lib.rs; done && \
+  for program in . crates/evidence crates/gate; do echo 'fn main() {}' >$program/src/main.rs; done && \
+  cargo build --locked --profile dist -p revocation-worker -p revocation-gate
 # .cargo makes sqlx check the queries against .sqlx instead of a database.
 COPY .cargo .cargo
 COPY .sqlx .sqlx
 COPY migrations migrations
-COPY crates/verifier/src crates/verifier/src
+COPY crates crates
 COPY src src
 # Copied files keep their times: cargo must see that they are newer than the empty ones.
-RUN touch src/lib.rs src/main.rs crates/verifier/src/lib.rs crates/verifier/src/bin/revocation-gate.rs && cargo build --locked --workspace --profile dist
+RUN touch src/*.rs crates/*/src/*.rs && \
+  cargo build --locked --profile dist -p revocation-worker -p revocation-gate
 
 FROM debian:bookworm-slim
 # The authorities that providers' certificates are checked against; a private one goes into `ca_file`.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use revocation_verifier::server::{self, Reply, Request, StatusCode, openmetrics, text};
+use revocation_http_server::{self as server, Reply, Request, StatusCode, openmetrics, text};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Mutex, watch};

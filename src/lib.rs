@@ -45,13 +45,12 @@
 //! | every log field and metric | [`telemetry`] |
 //! | what do verifiers report, whose word counts | [`report`], `report/owners.rs`, `worker/reports.rs` |
 //! | how does an operator end a wait | `cli/provider.rs`, `worker/steer.rs` |
-//! | what does an auditor get | [`evidence`], `docs/evidence.md` |
+//! | what does an auditor get | `crates/evidence`, `docs/evidence.md` |
 //! | who wires it | [`app`] |
 //!
-//! Pure modules ([`approval`], [`authorization`], [`clock`], [`config`], [`event`], [`evidence`],
-//! [`invalidation`], [`outcome`], [`report`], [`retry`], [`seal`], [`target`], [`visible`]) import no
-//! adapter; only [`broker`] uses lapin, only [`provider`] reqwest, only [`store`] sqlx. The feature `sandbox`
-//! plays the world outside, and speaks to all three as that world does.
+//! Pure modules ([`approval`], [`authorization`], [`clock`], [`config`], [`event`], [`invalidation`],
+//! [`outcome`], [`report`], [`retry`], [`seal`], [`target`], [`visible`]) import no adapter;
+//! only [`broker`] uses lapin, only [`provider`] reqwest, only [`store`] sqlx.
 
 pub mod app;
 pub mod approval;
@@ -62,7 +61,6 @@ pub mod clock;
 pub mod config;
 pub mod core_dump;
 pub mod event;
-pub mod evidence;
 pub mod failpoint;
 pub mod http;
 pub mod invalidation;
@@ -70,8 +68,6 @@ pub mod outcome;
 pub mod provider;
 pub mod report;
 pub mod retry;
-#[cfg(feature = "sandbox")]
-pub mod sandbox;
 pub mod seal;
 pub mod store;
 pub mod target;

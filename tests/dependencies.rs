@@ -22,8 +22,8 @@ fn texts(value: &Value) -> BTreeSet<String> {
     value.as_array().into_iter().flatten().filter_map(|text| text.as_str().map(str::to_owned)).collect()
 }
 
-/// Name and licence of every crate that is in the programs or used by their tests, on this platform.
-fn licences() -> BTreeMap<String, String> {
+/// Every crate that is in the programs or used by their tests, on this platform.
+fn metadata() -> Value {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.current_dir(env!("CARGO_MANIFEST_DIR")).args([
         "metadata",
@@ -37,7 +37,12 @@ fn licences() -> BTreeMap<String, String> {
         .output()
         .expect("run cargo");
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
-    let metadata: Value = serde_json::from_slice(&ran.stdout).expect("JSON");
+    serde_json::from_slice(&ran.stdout).expect("JSON")
+}
+
+/// Name and licence of each of them.
+fn licences() -> BTreeMap<String, String> {
+    let metadata = metadata();
     let packages = metadata["packages"].as_array().expect("packages").iter();
     let licences = packages.map(|package| (text(&package["name"]), text(&package["license"])));
     licences.collect()
@@ -114,4 +119,37 @@ fn every_crate_comes_from_where_deny_toml_allows() {
             "{package}"
         );
     }
+}
+
+/// The crates, by their ids, that a package builds on: itself, what it depends on, and so on. Not for tests.
+fn built_on(metadata: &Value, package: &str) -> BTreeSet<String> {
+    let nodes = metadata["resolve"]["nodes"].as_array().expect("nodes");
+    let (mut found, mut next) = (BTreeSet::new(), vec![package.to_owned()]);
+    while let Some(id) = next.pop() {
+        let node = nodes.iter().find(|node| node["id"] == id.as_str()).expect("a node");
+        let needed = node["deps"].as_array().expect("dependencies").iter().filter(|dependency| {
+            let mut kinds = dependency["dep_kinds"].as_array().expect("kinds").iter();
+            kinds.any(|kind| kind["kind"] != "dev")
+        });
+        let needed: Vec<_> = needed.map(|dependency| text(&dependency["pkg"])).collect();
+        next.extend(needed.into_iter().filter(|id| !found.contains(id)));
+        found.insert(id);
+    }
+    found
+}
+
+/// Services embed it, and not all of them build with the newest compiler.
+#[test]
+fn the_verifier_asks_for_no_newer_compiler_than_its_dependencies_do() {
+    let metadata = metadata();
+    let packages = metadata["packages"].as_array().expect("packages");
+    let verifier = packages.iter().find(|package| package["name"] == "revocation-verifier").expect("it");
+    let mut needed = built_on(&metadata, &text(&verifier["id"]));
+    assert!(needed.remove(&text(&verifier["id"])) && needed.len() > 50, "the crates were found");
+    let version = |package: &Value| -> Vec<u32> {
+        let version = text(&package["rust_version"]);
+        version.split('.').take(2).filter_map(|part| part.parse().ok()).collect()
+    };
+    let of_others = packages.iter().filter(|package| needed.contains(&text(&package["id"])));
+    assert_eq!(Some(version(verifier)), of_others.map(version).max());
 }

@@ -14,9 +14,9 @@ use futures::{StreamExt, TryStreamExt, stream};
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Connection, ConnectionProperties};
+use revocation_sandbox::Token;
+use revocation_sandbox::{OidcProvider, SandboxError, Tokens};
 use revocation_worker::invalidation::Phase;
-use revocation_worker::sandbox::{OidcProvider, SandboxError, Tokens};
-use revocation_worker::target::Token;
 use sqlx::Row;
 
 use harness::{App, Feed, Stage, eventually, logout};

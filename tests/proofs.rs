@@ -9,8 +9,8 @@ mod harness;
 
 use std::sync::OnceLock;
 
-use revocation_worker::sandbox::OidcProvider;
-use revocation_worker::target::Token;
+use revocation_sandbox::OidcProvider;
+use revocation_sandbox::Token;
 use serde_json::{Value, json};
 
 use harness::{App, Setup, Stage, logout_of};

@@ -12,7 +12,7 @@ use std::{
 };
 
 use lapin::{BasicProperties, Connection, ConnectionProperties, options::*, types::FieldTable};
-use revocation_worker::sandbox::{Postgres, RabbitMq, SandboxError};
+use revocation_sandbox::{Postgres, RabbitMq, SandboxError};
 use sqlx::{ConnectOptions, Connection as _, PgConnection, postgres::PgConnectOptions};
 
 type Result<T = ()> = std::result::Result<T, Box<dyn Error + Send + Sync>>;

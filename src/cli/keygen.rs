@@ -2,7 +2,7 @@
 
 use super::CommandError;
 use super::output::{remark, say};
-use crate::evidence::SigningKey;
+use crate::config::signing_key;
 use crate::seal;
 
 /// Options of `keygen`.
@@ -27,7 +27,7 @@ pub(super) fn run(args: &Args) -> Result<(), CommandError> {
     let id = args.id.clone().unwrap_or_else(|| format!("{}-{:02}", now.year(), u8::from(now.month())));
     let key = seal::generate(&id).map_err(|e| CommandError::Usage(e.to_string()))?;
     if args.signing {
-        let signer = SigningKey::parse(&key).map_err(CommandError::failed)?.signer();
+        let signer = signing_key(&key).map_err(CommandError::failed)?.signer();
         remark(format_args!("public key  {}\nfingerprint {}", signer.public_key, signer.fingerprint));
     }
     say(key.expose());

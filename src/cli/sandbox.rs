@@ -6,15 +6,16 @@ mod screen;
 use std::time::Instant;
 
 use futures::{StreamExt, TryStreamExt, stream};
+use revocation_sandbox::{
+    Login, Observer, OidcProvider, Postgres, RabbitMq, SandboxError, Service, Surroundings, WorkerProcess,
+};
 use tokio::task::spawn_blocking;
 
 use self::figures::{Figures, Left};
 use self::screen::Screen;
 use super::CommandError;
 use super::interrupt::interruption;
-use crate::sandbox::{
-    Login, Observer, OidcProvider, Postgres, RabbitMq, SandboxError, Service, Surroundings, WorkerProcess,
-};
+use crate::seal;
 
 /// So many users are logged out one after another, so that the times are those of a single logout; more,
 /// [`AT_ONCE`] at a time.
@@ -116,8 +117,16 @@ async fn boot(screen: &Screen) -> Result<Parts, CommandError> {
         timed(screen, "PostgreSQL", Postgres::start, |postgres| screen::without_password(&postgres.url()));
     let (rabbitmq, postgres, oidc) = tokio::try_join!(rabbitmq, postgres, authorization_server(screen))?;
     let (amqp_url, database_url) = (rabbitmq.url(), postgres.url());
+    let program = std::env::current_exe().map_err(CommandError::failed)?;
+    let sealing_key = seal::generate("sandbox").map_err(CommandError::failed)?;
     let start = move || {
-        let surroundings = Surroundings { amqp_url: &amqp_url, database_url: &database_url, provider: &oidc };
+        let surroundings = Surroundings {
+            program: &program,
+            sealing_key: sealing_key.expose(),
+            amqp_url: &amqp_url,
+            database_url: &database_url,
+            provider: &oidc,
+        };
         WorkerProcess::start(&surroundings).map(|worker| (worker, oidc))
     };
     let (worker, oidc) = timed(screen, "worker", start, |(worker, _)| {

@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
+use revocation_evidence::{PublicKey, SigningKey};
+
 use super::environment::Environment;
 use super::findings::{ConfigError, Findings};
 use super::raw::{RawEvidence, RawSealing};
 use super::{DatabaseConfig, EvidenceConfig, Secret, sections, tree};
-use crate::evidence::{PublicKey, SigningKey};
+use crate::seal;
 
 const REMEDY: &str = "and sealing.keys, from whose first key one would be derived, is not set either; run \
     `revocation-worker keygen --signing` and put \
@@ -59,7 +61,7 @@ impl VerifySettings {
 /// `[evidence]`
 pub(super) fn evidence(raw: RawEvidence, findings: &mut Findings) -> EvidenceConfig {
     let entry = findings.secret("evidence.signing_key", raw.signing_key, raw.signing_key_file);
-    let key = entry.map(|entry| SigningKey::parse(&entry)).transpose();
+    let key = entry.map(|entry| signing_key(&entry)).transpose();
     let signing_key = key.unwrap_or_else(|problem| {
         findings.refuse(
             "evidence.signing_key",
@@ -76,8 +78,20 @@ fn signing_keys(raw: RawEvidence, sealing: RawSealing, findings: &mut Findings) 
     if is_given {
         return evidence(raw, findings).signing_key.into_iter().collect();
     }
-    let derived = |entry: &Secret| SigningKey::derived(entry).ok();
-    sections::sealing_if_set(sealing, findings).iter().filter_map(derived).collect()
+    sections::sealing_if_set(sealing, findings).iter().filter_map(|entry| derived(entry).ok()).collect()
+}
+
+/// The key of an entry of `evidence.signing_key`: `<id>:<base64 of 32 bytes>`.
+///
+/// # Errors
+/// What is wrong with it. Never its value.
+pub(crate) fn signing_key(entry: &Secret) -> Result<SigningKey, &'static str> {
+    seal::read_entry(entry).and_then(|(id, seed)| SigningKey::new(id, &seed))
+}
+
+/// The key that derives from an entry of `sealing.keys`.
+fn derived(entry: &Secret) -> Result<SigningKey, &'static str> {
+    seal::read_entry(entry).and_then(|(id, key)| SigningKey::derived(id, &key))
 }
 
 #[cfg(test)]
@@ -128,6 +142,20 @@ mod tests {
         let sentence = "evidence.signing_key: not set; and sealing.keys, from whose first key one would be \
             derived, is not set either";
         assert!(error.is_some_and(|error| error.to_string().starts_with(sentence)));
+    }
+
+    #[test]
+    fn a_bad_entry_is_refused_without_its_value() {
+        for (entry, why) in [
+            ("AAAA", "has no colon between id and key"),
+            ("a b:AAAA", "has a bad id: 1 to 32 of A-Z a-z 0-9 . _ - are allowed"),
+            ("a:AAAA", "has a key that is not 32 bytes long"),
+            ("a:????", "has a key that is not padded standard base64"),
+        ] {
+            for read in [signing_key, derived] {
+                assert_eq!(read(&Secret::new(entry.to_owned())).err(), Some(why));
+            }
+        }
     }
 
     #[test]

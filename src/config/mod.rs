@@ -17,6 +17,7 @@ mod sections;
 mod tree;
 
 pub use environment::Environment;
+pub(crate) use evidence::signing_key;
 pub use evidence::{ExportSettings, VerifySettings};
 pub use findings::ConfigError;
 pub use kinds::{
@@ -34,12 +35,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use revocation_evidence::SigningKey;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use crate::approval::ApprovalRules;
 use crate::authorization::{Authority, Rights};
-use crate::evidence::SigningKey;
 use crate::report::Owners;
 use crate::target::Kind;
 

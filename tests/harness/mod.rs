@@ -19,7 +19,7 @@ mod servers;
 
 use std::time::{Duration, Instant};
 
-use revocation_worker::sandbox::OidcProvider;
+use revocation_sandbox::OidcProvider;
 use sqlx::{PgPool, Row};
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 

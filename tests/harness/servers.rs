@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, OnceLock};
 
-use revocation_worker::sandbox::{Postgres, RabbitMq};
+use revocation_sandbox::{Postgres, RabbitMq};
 use serde_json::json;
 use sqlx::{Connection, Executor, PgConnection};
 use url::Url;

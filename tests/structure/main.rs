@@ -10,22 +10,17 @@ use source::*;
 
 const LONGEST_FILE: usize = 350;
 
-/// A library, the only folders of `src` that may name it, and why more than one.
-const ADAPTERS: [(&str, &[&str]); 3] = [
-    // The sandbox plays services and authorization servers of its own, and looks at the record from outside.
-    ("lapin", &["src/broker/", "src/sandbox/"]),
-    ("reqwest", &["src/provider/", "src/sandbox/"]),
-    ("sqlx", &["src/store/", "src/sandbox/"]),
-];
+/// A library, and the only folder of `src` that may name it.
+const ADAPTERS: [(&str, &str); 3] =
+    [("lapin", "src/broker/"), ("reqwest", "src/provider/"), ("sqlx", "src/store/")];
 
 /// Modules without I/O, which import each other only.
-const PURE: [&str; 13] = [
+const PURE: [&str; 12] = [
     "approval",
     "authorization",
     "clock",
     "config",
     "event",
-    "evidence",
     "invalidation",
     "outcome",
     "report",
@@ -57,16 +52,14 @@ const MAY_SLEEP: [&str; 1] = ["tests/scripted_idp/mod.rs"];
 
 #[test]
 fn only_its_adapter_names_a_library() {
-    for (library, folders) in ADAPTERS {
-        let foreign = files("src", "rs")
-            .into_iter()
-            .filter(|file| !folders.iter().any(|folder| file.path.starts_with(folder)));
+    for (library, folder) in ADAPTERS {
+        let foreign = files("src", "rs").into_iter().filter(|file| !file.path.starts_with(folder));
         let found: Vec<_> = foreign
             .flat_map(|file| {
                 [file.uses(&format!("{library}::")), file.uses(&format!("use {library}"))].concat()
             })
             .collect();
-        assert_none(&format!("{library} is for {} alone", folders.join(" and ")), found);
+        assert_none(&format!("{library} is for {} alone", folder), found);
     }
 }
 
@@ -114,18 +107,12 @@ fn only_the_clock_asks_what_time_it_is() {
 
 #[test]
 fn tests_wait_for_things_not_for_time() {
-    let folders = ["tests"].into_iter().chain(verifier_folders(&["tests"]));
-    let tests = folders
-        .flat_map(|folder| files(folder, "rs"))
-        .filter(|file| !MAY_SLEEP.contains(&file.path.as_str()));
-    let sources = ["src", "crates/verifier/src"].into_iter().flat_map(|folder| files(folder, "rs"));
-    let unit_tests = sources.filter(|file| file.path.contains("tests"));
+    let tests = rust()
+        .into_iter()
+        .filter(|file| file.path.contains("tests") && !MAY_SLEEP.contains(&file.path.as_str()));
     assert_none(
         "a test sleeps",
-        tests
-            .chain(unit_tests)
-            .flat_map(|file| [file.uses("sleep"), file.uses("sleep_until")].concat())
-            .collect(),
+        tests.flat_map(|file| [file.uses("sleep"), file.uses("sleep_until")].concat()).collect(),
     );
 }
 
@@ -161,13 +148,14 @@ fn no_text_names_a_machine_or_an_unfinished_thing() {
         texts.extend(files("docs", extension));
     }
     texts.extend(files("migrations", "sql"));
+    texts.extend(files("crates", "toml"));
+    texts.extend(files("crates", "md"));
     for name in [
         "README.md",
         "SECURITY.md",
         "CHANGELOG.md",
         "Cargo.toml",
         "deny.toml",
-        "crates/verifier/Cargo.toml",
         "Dockerfile",
         "docker-compose.yml",
         "dev",
@@ -198,31 +186,30 @@ fn no_text_names_a_machine_or_an_unfinished_thing() {
 
 #[test]
 fn each_dependency_says_what_it_is_for_and_is_used() {
-    let of_verifier: Vec<_> = rust().into_iter().filter(|file| file.path.starts_with("crates/verifier/")).collect();
-    let of_worker: Vec<_> = rust().into_iter().filter(|file| !file.path.starts_with("crates/verifier/")).collect();
-    let (root, verifier) =
-        (dependencies(&manifest("Cargo.toml")), dependencies(&manifest("crates/verifier/Cargo.toml")));
-    assert!(root.len() > 30 && verifier.len() > 10, "the dependencies were found");
-    for dependency in root.iter().chain(&verifier) {
+    let mut packages = packages();
+    assert!(packages.len() > 5, "the crates were found");
+    let root = packages[0].dependencies.clone();
+    let (shared, own): (Vec<_>, Vec<_>) =
+        root.into_iter().partition(|dependency| dependency.section == "[workspace.dependencies]");
+    assert!(shared.len() > 20 && own.len() > 20, "the dependencies were found");
+    packages[0].dependencies = own;
+    for dependency in packages.iter().flat_map(|package| &package.dependencies).chain(&shared) {
+        let name = &dependency.name;
+        assert!(dependency.is_explained(), "{name} has no comment above it that says what it is for");
+    }
+    for Package { folder, sources, dependencies } in &packages {
+        for dependency in dependencies {
+            assert!(dependency.is_used(sources), "{} is not used in {folder:?}", dependency.name);
+        }
+    }
+    for dependency in shared {
+        let mut all = packages.iter().flat_map(|package| &package.dependencies);
+        let is_inherited = |other: &Dependency| other.line.contains("workspace = true");
         assert!(
-            dependency.is_explained(),
-            "{} has no comment above it that says what it is for",
+            all.any(|other| other.name == dependency.name && is_inherited(other)),
+            "{} is not used by any crate",
             dependency.name
         );
-    }
-    let shared = root.iter().filter(|dependency| dependency.section == "[workspace.dependencies]");
-    for dependency in shared {
-        let users = root
-            .iter()
-            .chain(&verifier)
-            .filter(|other| other.name == dependency.name && other.line.contains("workspace = true"));
-        assert!(users.count() > 0, "{} is not used by any crate", dependency.name);
-    }
-    for dependency in root.iter().filter(|dependency| dependency.section != "[workspace.dependencies]") {
-        assert!(dependency.is_used(&of_worker), "{} is not used by the worker", dependency.name);
-    }
-    for dependency in &verifier {
-        assert!(dependency.is_used(&of_verifier), "{} is not used by the verifier", dependency.name);
     }
 }
 
@@ -245,14 +232,12 @@ fn the_verifier_stays_small() {
         "tracing",
         "uuid",
     ];
-    let optional =
-        ["http-body-util", "humantime", "hyper", "hyper-util", "prometheus-client", "tracing-subscriber"];
-    for dependency in dependencies(&manifest("crates/verifier/Cargo.toml")) {
-        let allowed: &[&str] = match dependency.section.as_str() {
-            "[dev-dependencies]" => continue,
-            _ if dependency.line.contains("optional = true") => &optional,
-            _ => &embedded,
-        };
+    let manifest = manifest("crates/verifier/Cargo.toml");
+    assert!(!manifest.contains("\ndefault ="), "the verifier has no features that one must turn off");
+    let services = |dependency: &Dependency| dependency.section == "[dependencies]";
+    for dependency in dependencies(&manifest).into_iter().filter(services) {
+        let is_optional = dependency.line.contains("optional = true");
+        let allowed = if is_optional { &["prometheus-client"][..] } else { &embedded };
         assert!(
             allowed.contains(&dependency.name.as_str()),
             "{} must not come with the verifier: {}",
@@ -260,12 +245,6 @@ fn the_verifier_stays_small() {
             dependency.line
         );
     }
-    let worker = dependencies(&manifest("Cargo.toml"));
-    let mut embeds = worker.iter().filter(|dependency| dependency.name == "revocation-verifier");
-    assert!(
-        embeds.all(|dependency| dependency.line.contains("default-features = false")),
-        "the worker does not take the gate"
-    );
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+#[derive(Clone)]
 pub(crate) struct File {
     /// From the package's root, with `/`.
     pub(crate) path: String,
@@ -33,23 +34,36 @@ pub(crate) fn relative(root: &Path, path: &Path) -> String {
     path.strip_prefix(root).expect("inside the package").to_string_lossy().replace('\\', "/")
 }
 
-/// The sources of the worker and of the verifier, which need not have every folder.
+/// The sources of the worker and of all crates.
 pub(crate) fn rust() -> Vec<File> {
-    let of_verifier = verifier_folders(&["src", "tests", "examples", "benches"]);
-    ["src", "tests", "benches"]
-        .into_iter()
-        .chain(of_verifier)
-        .flat_map(|folder| files(folder, "rs"))
-        .collect()
+    ["src", "tests", "benches", "crates"].into_iter().flat_map(|folder| files(folder, "rs")).collect()
 }
 
-/// Those of the verifier's folders that are there.
-pub(crate) fn verifier_folders(names: &[&str]) -> Vec<&'static str> {
-    let all = ["crates/verifier/src", "crates/verifier/tests", "crates/verifier/examples", "crates/verifier/benches"];
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    all.into_iter()
-        .filter(|folder| names.iter().any(|name| folder.ends_with(name)) && root.join(folder).is_dir())
-        .collect()
+/// The worker, or one of the crates.
+pub(crate) struct Package {
+    /// From the workspace's root; empty for the worker.
+    pub(crate) folder: String,
+    pub(crate) sources: Vec<File>,
+    pub(crate) dependencies: Vec<Dependency>,
+}
+
+/// All packages, the worker first.
+pub(crate) fn packages() -> Vec<Package> {
+    let manifests = files("crates", "toml").into_iter().map(|file| file.path);
+    let folders = manifests.filter_map(|path| path.strip_suffix("Cargo.toml").map(str::to_owned));
+    let (of_crates, of_worker): (Vec<_>, Vec<_>) =
+        rust().into_iter().partition(|file| file.path.starts_with("crates/"));
+    let crates = folders.map(|folder| {
+        let own = of_crates.iter().filter(|file| file.path.starts_with(&folder)).cloned();
+        let dependencies = dependencies(&manifest(&format!("{folder}Cargo.toml")));
+        Package { sources: own.collect(), dependencies, folder }
+    });
+    let worker = Package {
+        folder: String::new(),
+        sources: of_worker,
+        dependencies: dependencies(&manifest("Cargo.toml")),
+    };
+    std::iter::once(worker).chain(crates).collect()
 }
 
 pub(crate) fn manifest(path: &str) -> String {
@@ -57,6 +71,7 @@ pub(crate) fn manifest(path: &str) -> String {
 }
 
 /// A line of a manifest's dependencies.
+#[derive(Clone)]
 pub(crate) struct Dependency {
     pub(crate) section: String,
     pub(crate) name: String,

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use reqwest::Response;
 use reqwest::header::{AUTHORIZATION, HeaderMap};
-use revocation_verifier::gate::{self, Settings};
-use revocation_worker::sandbox::Nginx;
+use revocation_gate::{self as gate, Settings};
+use revocation_sandbox::Nginx;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 

@@ -75,6 +75,14 @@ impl Options {
         self
     }
 
+    /// Whether all options can be used, without connecting.
+    ///
+    /// # Errors
+    /// Which cannot, and why.
+    pub fn check(&self) -> Result<(), OptionsError> {
+        self.address().map(drop)
+    }
+
     /// Where the broker is, if all options can be used.
     pub(crate) fn address(&self) -> Result<Address, OptionsError> {
         let names = [("service", &self.service), ("instance", &self.instance)];

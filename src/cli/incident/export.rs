@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use futures::TryStreamExt;
 use indicatif::{ProgressBar, ProgressStyle};
+use revocation_evidence::{self as evidence, Archive, FORMAT, Hash, Manifest, SigningKey};
 use serde::Serialize;
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -19,7 +20,6 @@ use crate::cli::interrupt::interruption;
 use crate::cli::operator::{Operator, open_store};
 use crate::cli::output::{say, say_json};
 use crate::config::{Environment, ExportSettings};
-use crate::evidence::{self, Archive, FORMAT, Hash, Manifest, SigningKey};
 use crate::store::{Rows, Snapshot, Store};
 
 /// Options of `incident export`.

@@ -4,13 +4,12 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use revocation_evidence::{self as evidence, PublicKey, Report, Verified};
 use time::format_description::well_known::Rfc3339;
 
 use crate::cli::CommandError;
 use crate::cli::output::{count, printable, say, say_json};
 use crate::config::{Environment, VerifySettings};
-use crate::evidence::{self, Manifest, PublicKey, Verified};
 
 /// Options of `incident verify`.
 #[derive(clap::Args)]
@@ -27,28 +26,6 @@ pub(in crate::cli) struct Args {
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
-}
-
-/// The JSON that `--json` prints.
-#[derive(Serialize)]
-struct Report<'a> {
-    /// The signer of the manifest signed exactly this file.
-    intact: bool,
-    /// The signer is trusted.
-    signer_known: bool,
-    #[serde(flatten)]
-    manifest: Option<Said<'a>>,
-    findings: &'a [String],
-}
-
-/// What the file says of itself.
-#[derive(Serialize)]
-struct Said<'a> {
-    incident: &'a str,
-    #[serde(with = "time::serde::rfc3339")]
-    exported_at: time::OffsetDateTime,
-    signer: &'a evidence::Signer,
-    rows: std::collections::BTreeMap<&'a str, u64>,
 }
 
 fn public_key(text: &str) -> Result<PublicKey, &'static str> {
@@ -68,28 +45,11 @@ pub(super) fn run(path: Option<&Path>, args: &Args) -> Result<(), CommandError> 
     let verified =
         evidence::verify(file, &trusted).map_err(|e| CommandError::failed(format!("read {name}: {e}")))?;
     if args.json {
-        let manifest = verified.manifest.as_ref().map(Said::new);
-        say_json(&Report {
-            intact: verified.findings.is_empty(),
-            signer_known: verified.is_known,
-            manifest,
-            findings: &verified.findings,
-        });
+        say_json(&Report::of(&verified));
     } else {
         say_sentences(&verified);
     }
     verdict(&verified, args, trusted.is_empty())
-}
-
-impl<'a> Said<'a> {
-    fn new(manifest: &'a Manifest) -> Self {
-        Self {
-            incident: &manifest.incident,
-            exported_at: manifest.exported_at,
-            signer: &manifest.signer,
-            rows: manifest.members.iter().map(|member| (member.name.as_str(), member.rows)).collect(),
-        }
-    }
 }
 
 fn say_sentences(verified: &Verified) {

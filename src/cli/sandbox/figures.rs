@@ -6,7 +6,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 
 use super::AT_ONCE;
-use crate::sandbox::{Login, Observer, SandboxError, Timeline};
+use revocation_sandbox::{Login, Observer, SandboxError, Timeline, Token};
 
 /// What is still good for something.
 #[derive(Clone, Copy, Default, Serialize)]
@@ -139,8 +139,8 @@ impl Figures {
 }
 
 /// The first eight digits of a token's SHA-256: all that is ever shown of it.
-pub(super) fn short(token: &crate::target::Token) -> String {
-    token.fingerprint().to_string().chars().take(8).collect()
+pub(super) fn short(token: &Token) -> String {
+    token.fingerprint().chars().take(8).collect()
 }
 
 /// To a tenth.

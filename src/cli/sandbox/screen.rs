@@ -9,7 +9,7 @@ use url::Url;
 use super::Parts;
 use super::figures::{Figures, Left, Step, short};
 use crate::cli::output::{count, say, say_json};
-use crate::sandbox::{Login, SandboxError, Timeline, event};
+use revocation_sandbox::{Login, SandboxError, Timeline, event};
 
 /// So many users have a line of their own.
 const SHOWN: usize = 20;

@@ -1,0 +1,232 @@
+//! A small HTTP server, and what one connection and all of them may cost: nobody who connects and dawdles
+//! keeps others out.
+//!
+//! A connection waits for a request, then for the rest of its head, then for its answer to be read; each of
+//! these has its time. Where there are as many connections as may be, a new one takes the place of the one
+//! that has been waiting longest.
+//!
+//! The libraries have a part of it each: hyper a time for the head, tower-http one for the answer's making.
+//! Neither ends a connection whose answer nobody reads, nor lets a new connection take the place of an idle
+//! one.
+
+mod patience;
+
+use std::convert::Infallible;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::{TcpListener, TcpStream};
+
+use patience::{Patient, Phase, Talk};
+
+pub use hyper::StatusCode;
+
+/// A request; its body is never read.
+pub type Request = hyper::Request<Incoming>;
+/// An answer.
+pub type Reply = hyper::Response<Full<Bytes>>;
+
+/// Longest request head; a longer one is answered with 431.
+const LONGEST_HEAD: usize = 64 * 1024;
+/// Most connections at once, where the process may have enough open files.
+const MOST_CONNECTIONS: usize = 100;
+/// The part of the open files that the process may have which connections may take: the rest is for broker,
+/// database and providers.
+const SHARE_OF_FILES: usize = 4;
+/// How long the requests in hand may take at the end.
+const GRACE: Duration = Duration::from_secs(5);
+/// Pause after a failure to accept that says nothing of the client, such as a lack of file descriptors.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Serves until `stop` is ready and the requests in hand are answered.
+pub async fn serve<A>(
+    listener: TcpListener,
+    answer: impl Fn(Request) -> A + Clone + Send + 'static,
+    stop: impl Future<Output = ()>,
+) where
+    A: Future<Output = Reply> + Send + 'static,
+{
+    let (connections, mut stop) = (GracefulShutdown::new(), pin!(stop));
+    let mut talks = Talks { most: most_connections(), open: Vec::new() };
+    loop {
+        tokio::select! {
+            () = &mut stop => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    if let Some((talk, before)) = talks.admit() {
+                        // Its file is closed, so that there are never more open than may be.
+                        if let Some(before) = before {
+                            before.left().await;
+                        }
+                        converse(stream, talk, answer.clone(), &connections);
+                    }
+                }
+                Err(error) if is_of_the_client(&error) => {}
+                Err(error) => {
+                    tracing::error!(%error, "no connection can be accepted; trying again");
+                    drop(talks.evict());
+                    tokio::time::sleep(PAUSE).await;
+                }
+            },
+        }
+    }
+    drop(listener);
+    if tokio::time::timeout(GRACE, connections.shutdown()).await.is_err() {
+        tracing::warn!("connections were cut off: they took longer than {GRACE:?} to end");
+    }
+}
+
+fn is_of_the_client(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+/// As many as leave enough open files for the rest of the process.
+fn most_connections() -> usize {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    open_files(&limits).map_or(MOST_CONNECTIONS, |files| (files / SHARE_OF_FILES).clamp(1, MOST_CONNECTIONS))
+}
+
+/// The soft limit of `Max open files` in proc_pid_limits(5).
+fn open_files(limits: &str) -> Option<usize> {
+    limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"))?
+        .split_whitespace()
+        .next()?
+        .parse()
+        .ok()
+}
+
+/// The connections that are open.
+struct Talks {
+    most: usize,
+    open: Vec<Arc<Talk>>,
+}
+
+impl Talks {
+    /// A place for a new connection, and who has had to leave it; `None` where all are being answered.
+    fn admit(&mut self) -> Option<(Arc<Talk>, Option<Arc<Talk>>)> {
+        // One that has ended has let go of its talk.
+        self.open.retain(|talk| Arc::strong_count(talk) > 1);
+        let before = if self.open.len() < self.most { None } else { Some(self.evict()?) };
+        let talk = Arc::new(Talk::begin());
+        self.open.push(talk.clone());
+        Some((talk, before))
+    }
+
+    /// Ends the connection that has kept its place longest without use, if there is one.
+    fn evict(&mut self) -> Option<Arc<Talk>> {
+        let dispensable =
+            self.open.iter().enumerate().filter_map(|(place, talk)| Some((talk.dispensable_since()?, place)));
+        let (_, place) = dispensable.min()?;
+        let talk = self.open.swap_remove(place);
+        talk.end();
+        Some(talk)
+    }
+}
+
+/// Serves one connection in a task of its own.
+fn converse<A>(
+    stream: TcpStream,
+    talk: Arc<Talk>,
+    answer: impl Fn(Request) -> A + Send + 'static,
+    connections: &GracefulShutdown,
+) where
+    A: Future<Output = Reply> + Send + 'static,
+{
+    // Answers are one packet each; waiting for more to send would only delay them.
+    drop(stream.set_nodelay(true));
+    let stream = Patient::new(stream, talk.clone());
+    let asked = talk.clone();
+    let service = service_fn(move |request| {
+        asked.turn(Phase::Answer);
+        let (talk, answer) = (asked.clone(), answer(request));
+        async move {
+            let reply = answer.await;
+            talk.turn(Phase::Sent);
+            Ok::<_, Infallible>(reply)
+        }
+    });
+    let mut server = http1::Builder::new();
+    server.max_buf_size(LONGEST_HEAD);
+    let connection = connections.watch(server.serve_connection(TokioIo::new(stream), service));
+    tokio::spawn(async move {
+        {
+            let connection = pin!(connection);
+            tokio::select! {
+                // It fails when the client breaks it off, dawdles or speaks no HTTP: the client's affair.
+                _ = connection => {}
+                () = talk.ended() => {}
+            }
+        }
+        talk.leave();
+    });
+}
+
+/// A text.
+pub fn text(status: StatusCode, body: impl Into<Bytes>) -> Reply {
+    typed(status, "text/plain; charset=utf-8", body)
+}
+
+/// Metrics.
+pub fn openmetrics(body: String) -> Reply {
+    typed(StatusCode::OK, "application/openmetrics-text; version=1.0.0; charset=utf-8", body)
+}
+
+fn typed(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Reply {
+    let mut response = Reply::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_of_open_files_is_read() {
+        let limits = "Limit                     Soft Limit           Hard Limit           Units     \n\
+            Max processes             unlimited            unlimited            processes \n\
+            Max open files            1024                 524288               files     \n";
+        assert_eq!(open_files(limits), Some(1024));
+        for none in [
+            "",
+            "Max open files",
+            "Max open files            unlimited            unlimited            files",
+            "Max processes  7  8",
+        ] {
+            assert_eq!(open_files(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn the_one_that_waits_longest_makes_room_and_no_one_that_is_being_answered() {
+        let mut talks = Talks { most: 3, open: Vec::new() };
+        // As a connection's task does, the caller keeps its talk.
+        let [first, second, third] = std::array::from_fn(|_| talks.admit().expect("a place").0);
+        first.turn(Phase::Answer);
+        second.turn(Phase::Idle);
+        let (fourth, before) =
+            talks.admit().expect("the third's place: it waits for a request since before the second does");
+        assert!(before.is_some_and(|before| Arc::ptr_eq(&before, &third)));
+        let (fifth, before) = talks.admit().expect("the second's place");
+        assert!(before.is_some_and(|before| Arc::ptr_eq(&before, &second)));
+        for busy in [&fourth, &fifth] {
+            busy.turn(Phase::Answer);
+        }
+        assert!(talks.admit().is_none(), "all are being answered");
+        drop(fourth);
+        assert!(talks.admit().is_some_and(|(_, before)| before.is_none()), "one has gone");
+    }
+}

@@ -1,5 +1,0 @@
-//! The binary: everything is in the library.
-
-fn main() -> std::process::ExitCode {
-    revocation_verifier::gate::main()
-}
