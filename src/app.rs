@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::VERSION;
+use crate::admission::Admission;
 use crate::authorization::Rates;
 use crate::broker::{
     Beats, Broker, BrokerError, Intake, Publisher, QUEUES, Refusals, Reports, Sinks, Snapshots,
@@ -25,7 +26,7 @@ use crate::retry::Schedule;
 use crate::seal::{Keyring, SealError};
 use crate::store::{SchemaError, Store, StoreError};
 use crate::telemetry::Metrics;
-use crate::worker::{Channels, Gate, Held, Incidents, Recent, Steps, Unrecorded, Worker};
+use crate::worker::{Channels, InFlight, Incidents, Recent, Steps, Unrecorded, Worker};
 
 /// How long the last writes may take once the grace period is over.
 const LAST_WRITES: Duration = Duration::from_secs(5);
@@ -100,7 +101,7 @@ fn claim_names(config: &Config) -> BTreeMap<Arc<str>, ClaimNames> {
     config.providers.iter().map(|(name, provider)| (name.clone(), provider.claims.clone())).collect()
 }
 
-fn gates(config: &Config, clock: &Clock) -> Result<BTreeMap<Arc<str>, Gate>, ProviderSetupError> {
+fn gates(config: &Config, clock: &Clock) -> Result<BTreeMap<Arc<str>, Admission>, ProviderSetupError> {
     let limits = |provider: &Provider| {
         config.providers.get(provider.name()).map_or((1, None), |p| (p.concurrency, p.rate_per_s))
     };
@@ -108,7 +109,7 @@ fn gates(config: &Config, clock: &Clock) -> Result<BTreeMap<Arc<str>, Gate>, Pro
         .into_iter()
         .map(|p| (p.name().clone(), (limits(&p), p)))
         .map(|(n, ((concurrency, rate), p))| {
-            (n, Gate::new(p.by(clock.clone()), concurrency, rate.map(f64::from)))
+            (n, Admission::new(p.by(clock.clone()), concurrency, rate.map(f64::from)))
         })
         .map(|(n, gate)| {
             (
@@ -190,7 +191,7 @@ pub async fn run(config: Config, migrate: bool, stop: CancellationToken) -> Resu
         incidents: Incidents::default(),
         recent: Recent::default(),
         due: Notify::new(),
-        held: Held::default(),
+        in_flight: InFlight::default(),
         unrecorded: Unrecorded::default(),
         tasks: TaskTracker::new(),
         stop: stop.clone(),

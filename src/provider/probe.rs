@@ -19,7 +19,7 @@
 //! tells nothing, because it may come before the client is looked at. rauthy refuses every string that is
 //! none of its tokens, whoever asks; so a refusal that does not blame the client by its OAuth code is not
 //! plain, and is believed only of a server that is known to accept the probe. Doorkeeper before 5.5 answers
-//! 200 before it looks at the client; `worker/doubts.rs` is careful for that reason.
+//! 200 before it looks at the client; `admission/doubts.rs` is careful for that reason.
 
 use super::dialect::Dialect;
 use super::http::Http;

@@ -8,10 +8,10 @@ use futures::stream::FuturesUnordered;
 
 use time::OffsetDateTime;
 
-use super::doubts::Doubt;
 use super::job::{Context, Job};
 use super::record::{Finished, Note};
-use super::{Gate, Incident, Pass, Seat, Worker};
+use super::{Incident, Seat, Worker};
+use crate::admission::{Admission, CallPermit, Doubt};
 use crate::failpoint;
 use crate::outcome::{Answer, State, Verdict, settle};
 use crate::store::Cutoff;
@@ -109,7 +109,7 @@ async fn attempt(worker: &Worker, mut job: Job) -> Option<Finished> {
 /// holds up nobody else's call.
 async fn ruled(
     worker: &Worker,
-    gate: &Gate,
+    gate: &Admission,
     job: &Job,
     answer: Answer,
     (began, answered): (Instant, Instant),
@@ -126,7 +126,12 @@ async fn ruled(
 }
 
 /// Waits for the incident's turn and then for the provider's; an operator may stop the incident meanwhile.
-async fn enter(gate: &Gate, context: &Context, incident: Option<&Incident>, target: &Target) -> Option<Pass> {
+async fn enter(
+    gate: &Admission,
+    context: &Context,
+    incident: Option<&Incident>,
+    target: &Target,
+) -> Option<CallPermit> {
     let Context { lane, party, .. } = *context;
     let (wide, requests) = (target.token().is_none(), gate.provider.calls_per_attempt(target));
     let Some(incident) = incident else { return gate.enter(lane, party, wide, requests).await };
@@ -147,7 +152,7 @@ pub(super) fn finish(
     started_at: OffsetDateTime,
     took: Duration,
 ) -> Finished {
-    let bound = worker.gates.get(&job.target.provider).and_then(Gate::retry_after_max);
+    let bound = worker.gates.get(&job.target.provider).and_then(Admission::retry_after_max);
     let schedule =
         bound.map_or_else(|| worker.schedule.clone(), |bound| worker.schedule.honouring_at_most(bound));
     let settlement = settle(&answer, &job.standing, &schedule, worker.clock.now());
@@ -186,8 +191,8 @@ mod tests {
     use uuid::Uuid;
 
     use super::super::Incidents;
-    use super::super::gate::tests::{failed, gate};
     use super::*;
+    use crate::admission::tests::{failed, gate};
     use crate::event::{Lane, Party};
     use crate::invalidation::EventRef;
     use crate::store::ActiveIncident;

@@ -103,15 +103,15 @@ impl Ruling {
 
 /// An attempt whose answer is in doubt.
 #[derive(Clone, Copy)]
-pub(super) struct Doubt {
+pub(crate) struct Doubt {
     /// The target.
-    pub(super) id: TargetId,
+    pub(crate) id: TargetId,
     /// The attempt's number, from 1.
-    pub(super) attempt: u32,
+    pub(crate) attempt: u32,
     /// When its call began.
-    pub(super) began: Instant,
+    pub(crate) began: Instant,
     /// When its answer came.
-    pub(super) answered: Instant,
+    pub(crate) answered: Instant,
 }
 
 /// What is known of one credential.

@@ -3,21 +3,36 @@
 //! Wide calls, for anything but a token, have a breaker of their own (see `health`); slots, lanes and the
 //! rate are common to all.
 
+mod breaker;
+mod calls;
+mod doubts;
+mod fair_queue;
+mod health;
+mod lanes;
+mod probing;
+mod room;
+#[cfg(test)]
+pub(crate) mod tests;
+
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, oneshot};
 
-use self::probing::Probes;
-use super::breaker::Admission;
-use super::health::Healths;
-use super::lanes::{Call, Lanes, Next, index};
-use super::room::{Room, Window};
 use crate::event::{Lane, Party};
 use crate::outcome::Answer;
 use crate::provider::Provider;
 use crate::store::ProviderStatus;
+use breaker::Decision;
+use health::Healths;
+use lanes::{Call, Lanes, Next, index};
+use probing::Probes;
+use room::Window;
+
+pub(crate) use doubts::Doubt;
+pub(crate) use fair_queue::FairQueue;
+pub use room::Room;
 
 /// Most targets of one provider in memory, by lane. What does not fit waits in Postgres and is claimed when
 /// there is room.
@@ -33,7 +48,7 @@ const LEAST_AT_RATE: usize = 8;
 const LEAST_AT_PACE: usize = 64;
 
 /// The gate of one provider.
-pub struct Gate {
+pub struct Admission {
     /// The provider behind it.
     pub provider: Arc<Provider>,
     /// Room for targets in memory, by lane.
@@ -59,7 +74,7 @@ struct Core {
 
 struct State {
     health: Healths,
-    lanes: Lanes<oneshot::Sender<Pass>>,
+    lanes: Lanes<oneshot::Sender<CallPermit>>,
     /// Whether somebody will look again when the rate allows the next call.
     is_timed: bool,
     /// Whether somebody makes the provider's own probes, for tokens and for wide calls.
@@ -68,7 +83,7 @@ struct State {
 
 /// The right to make one call. Dropping it unused takes back a probe, and what the call would have cost of
 /// the rate.
-pub struct Pass {
+pub struct CallPermit {
     core: Arc<Core>,
     call: Call,
     probe: bool,
@@ -76,7 +91,7 @@ pub struct Pass {
     returned: bool,
 }
 
-impl Gate {
+impl Admission {
     /// Closed breakers, all slots free. With a rate, nothing goes through until the worker knows its share of
     /// it.
     pub fn new(provider: Provider, concurrency: usize, rate_per_s: Option<f64>) -> Self {
@@ -158,7 +173,7 @@ impl Gate {
 
     /// Waits for its turn to make a call of `requests` requests; `None` where the provider is to be left
     /// alone.
-    pub async fn enter(&self, lane: Lane, party: Party, wide: bool, requests: u32) -> Option<Pass> {
+    pub async fn enter(&self, lane: Lane, party: Party, wide: bool, requests: u32) -> Option<CallPermit> {
         let (turn, wait) = oneshot::channel();
         self.core.state().lanes.wait(Call { lane, party, wide, requests }, turn);
         dispatch(&self.core);
@@ -231,7 +246,7 @@ fn dispatch(core: &Arc<Core>) {
     }
 }
 
-fn hand(turn: oneshot::Sender<Pass>, pass: Pass) {
+fn hand(turn: oneshot::Sender<CallPermit>, pass: CallPermit) {
     if let Err(mut pass) = turn.send(pass) {
         // Gone this very moment. Dropping it would dispatch again from within, one call deeper for each that
         // is gone.
@@ -248,7 +263,7 @@ impl Core {
 
 impl State {
     /// Whoever's turn it is.
-    fn next(&mut self, core: &Arc<Core>) -> Option<(oneshot::Sender<Pass>, Pass)> {
+    fn next(&mut self, core: &Arc<Core>) -> Option<(oneshot::Sender<CallPermit>, CallPermit)> {
         let now = Instant::now();
         self.lanes.forget(oneshot::Sender::is_closed);
         for wide in [false, true] {
@@ -258,8 +273,8 @@ impl State {
         }
         match self.lanes.next(self.health.open_slots(core.slots, now), now) {
             Next::Call(call, turn) => {
-                let probe = self.health.breaker_mut(call.wide).admit(now) == Admission::Probe;
-                Some((turn, Pass { core: core.clone(), call, probe, reported: false, returned: false }))
+                let probe = self.health.breaker_mut(call.wide).admit(now) == Decision::Probe;
+                Some((turn, CallPermit { core: core.clone(), call, probe, reported: false, returned: false }))
             }
             Next::At(at) => {
                 if !std::mem::replace(&mut self.is_timed, true) {
@@ -280,7 +295,7 @@ fn look_again(core: Arc<Core>, at: Instant) {
     });
 }
 
-impl Pass {
+impl CallPermit {
     /// Tells the gate what came of the call. Returns whether such calls are to be left alone.
     pub fn report(mut self, answer: &Answer, took: Duration) -> bool {
         self.reported = true;
@@ -308,7 +323,7 @@ impl Pass {
     }
 }
 
-impl Drop for Pass {
+impl Drop for CallPermit {
     fn drop(&mut self) {
         if !self.returned {
             self.give_back();
@@ -316,7 +331,3 @@ impl Drop for Pass {
         }
     }
 }
-
-mod probing;
-#[cfg(test)]
-pub(super) mod tests;

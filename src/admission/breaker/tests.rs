@@ -15,17 +15,17 @@ fn half_of_twenty_failures_open_it_and_one_probe_closes_it() {
     let (mut breaker, mut calls, now) = (Breaker::default(), Calls::new(Instant::now()), Instant::now());
     for _ in 0..19 {
         fail(&mut breaker, &mut calls, Verdict::Transient, now);
-        assert_eq!(breaker.admit(now), Admission::Call);
+        assert_eq!(breaker.admit(now), Decision::Call);
     }
     fail(&mut breaker, &mut calls, Verdict::Transient, now);
-    assert!(matches!(breaker.admit(now), Admission::Wait(_)));
+    assert!(matches!(breaker.admit(now), Decision::Wait(_)));
     assert_eq!(breaker.appetite(now), 0);
     let later = now + FIRST_PROBE;
     assert_eq!(breaker.appetite(later), 1);
-    assert_eq!(breaker.admit(later), Admission::Probe);
-    assert!(matches!(breaker.admit(later), Admission::Wait(_)), "one probe at a time");
+    assert_eq!(breaker.admit(later), Decision::Probe);
+    assert!(matches!(breaker.admit(later), Decision::Wait(_)), "one probe at a time");
     breaker.report(&answer(Verdict::Done(Proof::Accepted)), &calls, later, 0.5);
-    assert_eq!(breaker.admit(later), Admission::Call);
+    assert_eq!(breaker.admit(later), Decision::Call);
 }
 
 #[test]
@@ -38,11 +38,11 @@ fn twenty_failures_in_a_row_open_it_after_any_number_of_successes() {
     (0..10_000).for_each(|_| succeed(&mut breaker, &mut calls));
     for _ in 0..100 {
         (0..19).for_each(|_| fail(&mut breaker, &mut calls, Verdict::Transient, now));
-        assert_eq!(breaker.admit(now), Admission::Call);
+        assert_eq!(breaker.admit(now), Decision::Call);
         succeed(&mut breaker, &mut calls);
     }
     (0..20).for_each(|_| fail(&mut breaker, &mut calls, Verdict::Transient, now));
-    assert!(matches!(breaker.admit(now), Admission::Wait(_)));
+    assert!(matches!(breaker.admit(now), Decision::Wait(_)));
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn calls_that_were_under_way_when_it_opened_do_not_lengthen_the_wait() {
         for _ in 0..52 {
             fail(&mut breaker, &mut calls, verdict, now);
         }
-        assert_eq!(breaker.admit(now + FIRST_PROBE), Admission::Probe, "{verdict:?}");
+        assert_eq!(breaker.admit(now + FIRST_PROBE), Decision::Probe, "{verdict:?}");
     }
 }
 
@@ -64,9 +64,9 @@ fn one_misconfigured_answer_opens_it_and_probes_space_out() {
         now += Duration::from_secs(expected);
         assert_eq!(
             breaker.admit(now - Duration::from_millis(1)),
-            Admission::Wait((now).max(now - Duration::from_millis(1) + FIRST_PROBE))
+            Decision::Wait((now).max(now - Duration::from_millis(1) + FIRST_PROBE))
         );
-        assert_eq!(breaker.admit(now), Admission::Probe, "after {expected} s");
+        assert_eq!(breaker.admit(now), Decision::Probe, "after {expected} s");
         fail(&mut breaker, &mut calls, Verdict::Misconfigured, now);
     }
 }
@@ -79,15 +79,15 @@ fn a_retry_after_holds_everything_back_and_a_late_success_does_not_shorten_it() 
     calls.note(now, Duration::from_millis(1), false);
     breaker.report(&throttled, &calls, now, 0.5);
     breaker.report(&answer(Verdict::Done(Proof::Accepted)), &calls, now, 0.5);
-    assert!(matches!(breaker.admit(now + Duration::from_secs(29)), Admission::Wait(_)));
-    assert_eq!(breaker.admit(now + Duration::from_secs(30)), Admission::Call);
+    assert!(matches!(breaker.admit(now + Duration::from_secs(29)), Decision::Wait(_)));
+    assert_eq!(breaker.admit(now + Duration::from_secs(30)), Decision::Call);
     breaker.report(&throttled, &calls, now, 0.5);
     breaker.report(&answer(Verdict::Misconfigured), &calls, now, 0.5);
     assert!(
-        matches!(breaker.admit(now + Duration::from_secs(29)), Admission::Wait(_)),
+        matches!(breaker.admit(now + Duration::from_secs(29)), Decision::Wait(_)),
         "nor does a failure of another kind"
     );
-    assert_eq!(breaker.admit(now + Duration::from_secs(30)), Admission::Probe);
+    assert_eq!(breaker.admit(now + Duration::from_secs(30)), Decision::Probe);
 }
 
 #[test]
@@ -99,14 +99,14 @@ fn a_failing_provider_that_names_a_time_is_probed_then_and_not_called_by_everyon
         calls.note(now, Duration::from_millis(1), false);
         breaker.report(&busy, &calls, now, 0.5);
     }
-    assert!(matches!(breaker.admit(now + Duration::from_secs(4)), Admission::Wait(_)));
+    assert!(matches!(breaker.admit(now + Duration::from_secs(4)), Decision::Wait(_)));
     let later = now + Duration::from_secs(5);
-    assert_eq!(breaker.admit(later), Admission::Probe);
+    assert_eq!(breaker.admit(later), Decision::Probe);
     calls.note(later, Duration::from_millis(1), false);
     breaker.report(&busy, &calls, later, 0.5);
     assert_eq!(
         breaker.admit(later + Duration::from_secs(5)),
-        Admission::Probe,
+        Decision::Probe,
         "a probe that is told to wait leads to the next probe"
     );
 }
@@ -128,15 +128,13 @@ fn opened_by_waits(seconds: u64, now: Instant) -> (Breaker, Calls) {
 #[test]
 fn a_very_long_retry_after_is_waited_in_full_up_to_a_day() {
     let now = Instant::now();
-    for (asked, first, admission) in [
-        (3600, 3600, Admission::Call),
-        (86_400, 86_400, Admission::Call),
-        (864_000, 86_400, Admission::Probe),
-    ] {
+    for (asked, first, admission) in
+        [(3600, 3600, Decision::Call), (86_400, 86_400, Decision::Call), (864_000, 86_400, Decision::Probe)]
+    {
         let (mut breaker, mut calls) = (Breaker::default(), Calls::new(now));
         told_to_wait(&mut breaker, &mut calls, asked, now);
         assert!(
-            matches!(breaker.admit(now + Duration::from_secs(first - 1)), Admission::Wait(_)),
+            matches!(breaker.admit(now + Duration::from_secs(first - 1)), Decision::Wait(_)),
             "{asked} s"
         );
         assert_eq!(breaker.held_for(now), Some(Duration::from_secs(first)), "{asked} s");
@@ -167,8 +165,8 @@ fn whoever_was_told_less_does_not_shorten_the_wait() {
     let (mut breaker, mut calls) = opened_by_waits(30, now);
     told_to_wait(&mut breaker, &mut calls, 1, now);
     assert_eq!(breaker.held_for(now), Some(Duration::from_secs(30)));
-    assert!(matches!(breaker.admit(now + Duration::from_secs(29)), Admission::Wait(_)));
-    assert_eq!(breaker.admit(now + Duration::from_secs(30)), Admission::Probe);
+    assert!(matches!(breaker.admit(now + Duration::from_secs(29)), Decision::Wait(_)));
+    assert_eq!(breaker.admit(now + Duration::from_secs(30)), Decision::Probe);
     let (mut breaker, mut calls, mut at) = (Breaker::default(), Calls::new(now), now);
     for wait in [2, 4, 8, 16] {
         fail(&mut breaker, &mut calls, Verdict::Misconfigured, at);
@@ -178,10 +176,10 @@ fn whoever_was_told_less_does_not_shorten_the_wait() {
     fail(&mut breaker, &mut calls, Verdict::Misconfigured, at);
     told_to_wait(&mut breaker, &mut calls, 1, at);
     assert!(
-        matches!(breaker.admit(at + Duration::from_secs(31)), Admission::Wait(_)),
+        matches!(breaker.admit(at + Duration::from_secs(31)), Decision::Wait(_)),
         "nor the spacing of probes"
     );
-    assert_eq!(breaker.admit(at + Duration::from_secs(32)), Admission::Probe);
+    assert_eq!(breaker.admit(at + Duration::from_secs(32)), Decision::Probe);
 }
 
 #[test]
@@ -192,9 +190,9 @@ fn another_workers_wait_holds_an_open_breaker_too() {
     breaker.hold(Duration::from_secs(30), now);
     breaker.hold(Duration::from_secs(10), now);
     assert_eq!(breaker.held_for(now), Some(Duration::from_secs(30)));
-    assert!(matches!(breaker.admit(now + Duration::from_secs(29)), Admission::Wait(_)));
+    assert!(matches!(breaker.admit(now + Duration::from_secs(29)), Decision::Wait(_)));
     let later = now + Duration::from_secs(30);
-    assert_eq!(breaker.admit(later), Admission::Probe);
+    assert_eq!(breaker.admit(later), Decision::Probe);
     breaker.hold(Duration::from_secs(30), later);
     fail(&mut breaker, &mut calls, Verdict::Misconfigured, later);
     assert_eq!(
@@ -202,7 +200,7 @@ fn another_workers_wait_holds_an_open_breaker_too() {
         Some(Duration::from_secs(30)),
         "nor does a probe that fails meanwhile shorten it"
     );
-    assert!(matches!(breaker.admit(later + Duration::from_secs(29)), Admission::Wait(_)));
+    assert!(matches!(breaker.admit(later + Duration::from_secs(29)), Decision::Wait(_)));
 }
 
 #[test]
@@ -210,8 +208,8 @@ fn a_success_that_was_under_way_ends_the_failing_but_not_the_wait() {
     let now = Instant::now();
     let (mut breaker, calls) = opened_by_waits(30, now);
     breaker.report(&answer(Verdict::Done(Proof::Accepted)), &calls, now, 0.5);
-    assert!(matches!(breaker.admit(now + Duration::from_secs(29)), Admission::Wait(_)));
-    assert_eq!(breaker.admit(now + Duration::from_secs(30)), Admission::Call);
+    assert!(matches!(breaker.admit(now + Duration::from_secs(29)), Decision::Wait(_)));
+    assert_eq!(breaker.admit(now + Duration::from_secs(30)), Decision::Call);
 }
 
 #[test]
@@ -219,9 +217,9 @@ fn a_withdrawn_probe_leaves_room_for_the_next() {
     let (mut breaker, mut calls, now) = (Breaker::default(), Calls::new(Instant::now()), Instant::now());
     fail(&mut breaker, &mut calls, Verdict::Misconfigured, now);
     let later = now + FIRST_PROBE;
-    assert_eq!(breaker.admit(later), Admission::Probe);
+    assert_eq!(breaker.admit(later), Decision::Probe);
     breaker.withdraw();
-    assert_eq!(breaker.admit(later), Admission::Probe);
+    assert_eq!(breaker.admit(later), Decision::Probe);
 }
 
 #[test]
@@ -234,7 +232,7 @@ fn while_a_person_has_to_mend_something_no_target_is_the_probe_where_the_provide
         at += Duration::from_secs(expected);
         assert_eq!(breaker.own_probe_at(), Some(at));
         assert_eq!(breaker.appetite(at + LAST_PROBE), 0, "no target is claimed");
-        assert!(matches!(breaker.admit(at + LAST_PROBE), Admission::Wait(_)), "nor admitted");
+        assert!(matches!(breaker.admit(at + LAST_PROBE), Decision::Wait(_)), "nor admitted");
         breaker.begin_own_probe();
         assert_eq!(breaker.name(), "half_open");
         fail(
@@ -252,7 +250,7 @@ fn while_a_person_has_to_mend_something_no_target_is_the_probe_where_the_provide
     );
     breaker.spare_targets(true);
     breaker.report(&answer(Verdict::Done(Proof::Accepted)), &calls, at, 0.5);
-    assert_eq!((breaker.own_probe_at(), breaker.admit(at)), (None, Admission::Call));
+    assert_eq!((breaker.own_probe_at(), breaker.admit(at)), (None, Decision::Call));
     assert_eq!(breaker.open_slots(32, at + RAMP / 2), 16, "with the usual ramp");
 }
 
@@ -273,7 +271,7 @@ fn after_two_targets_that_failed_as_the_probe_it_is_the_providers_own_where_it_h
         breaker.spare_targets(has_probe);
         (0..20).for_each(|_| fail(&mut breaker, &mut calls, Verdict::Transient, now));
         for seconds in [2, 6] {
-            assert_eq!(breaker.admit(now + Duration::from_secs(seconds)), Admission::Probe, "a target");
+            assert_eq!(breaker.admit(now + Duration::from_secs(seconds)), Decision::Probe, "a target");
             fail(&mut breaker, &mut calls, Verdict::Transient, now + Duration::from_secs(seconds));
         }
         let third = now + Duration::from_secs(14);
@@ -298,15 +296,15 @@ fn an_answer_in_doubt_opens_nothing_and_as_a_probe_it_only_waits_for_what_is_fou
     for _ in 0..100 {
         calls.note(now, Duration::from_millis(1), true);
         breaker.report(&answer(Verdict::Doubted), &calls, now, 0.5);
-        assert_eq!(breaker.admit(now), Admission::Call);
+        assert_eq!(breaker.admit(now), Decision::Call);
     }
     (0..100).for_each(|_| fail(&mut breaker, &mut calls, Verdict::Transient, now));
     let later = now + FIRST_PROBE;
-    assert_eq!(breaker.admit(later), Admission::Probe);
+    assert_eq!(breaker.admit(later), Decision::Probe);
     breaker.report(&answer(Verdict::Doubted), &calls, later, 0.5);
-    assert!(matches!(breaker.admit(later), Admission::Wait(_)));
+    assert!(matches!(breaker.admit(later), Decision::Wait(_)));
     breaker.report(&answer(Verdict::Done(Proof::Accepted)), &calls, later, 0.5);
-    assert_eq!(breaker.admit(later), Admission::Call, "the provider's own probe was accepted");
+    assert_eq!(breaker.admit(later), Decision::Call, "the provider's own probe was accepted");
 }
 
 #[test]
@@ -324,7 +322,7 @@ fn beyond_the_bound_for_retry_after_the_bound_holds() {
             assert_eq!(breaker.held_for(now), Some(Duration::from_secs(held)), "{asked} s");
         }
         let then = now + Duration::from_secs(held);
-        let first = if asked > bound { Admission::Probe } else { Admission::Call };
+        let first = if asked > bound { Decision::Probe } else { Decision::Call };
         assert_eq!(
             (breaker.appetite(then - Duration::from_millis(1)), breaker.admit(then)),
             (0, first),
@@ -338,10 +336,10 @@ fn an_operator_ends_a_wait_and_has_what_fails_probed_at_once() {
     let now = Instant::now();
     let (mut held, mut calls) = (Breaker::default(), Calls::new(now));
     assert!(!held.resume(now), "it waits for nothing");
-    assert_eq!(held.admit(now), Admission::Call);
+    assert_eq!(held.admit(now), Decision::Call);
     told_to_wait(&mut held, &mut calls, 3600, now);
     assert!(held.resume(now));
-    assert_eq!((held.held_for(now), held.admit(now)), (None, Admission::Call));
+    assert_eq!((held.held_for(now), held.admit(now)), (None, Decision::Call));
 
     let (mut told, _) = opened_by_waits(3600, now);
     let (mut failing, mut calls) = (Breaker::default(), Calls::new(now));
@@ -351,11 +349,11 @@ fn an_operator_ends_a_wait_and_has_what_fails_probed_at_once() {
         assert!(breaker.resume(now));
         assert_eq!(
             (breaker.held_for(now), breaker.appetite(now), breaker.admit(now)),
-            (None, 1, Admission::Probe)
+            (None, 1, Decision::Probe)
         );
         assert!(breaker.resume(now));
-        assert!(matches!(breaker.admit(now), Admission::Wait(_)), "still one probe at a time");
+        assert!(matches!(breaker.admit(now), Decision::Wait(_)), "still one probe at a time");
     }
     fail(&mut failing, &mut calls, Verdict::Misconfigured, now);
-    assert_eq!(failing.admit(now + FIRST_PROBE), Admission::Probe, "and then it begins anew");
+    assert_eq!(failing.admit(now + FIRST_PROBE), Decision::Probe, "and then it begins anew");
 }

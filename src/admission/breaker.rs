@@ -22,7 +22,7 @@ const ENOUGH_IN_RAMP: u64 = 5;
 
 /// What a call may do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Admission {
+pub(super) enum Decision {
     /// Go ahead.
     Call,
     /// Go ahead, alone: the answer decides whether others follow.
@@ -105,22 +105,22 @@ impl Default for Breaker {
 
 impl Breaker {
     /// Asks for admission; a `Probe` must be answered by `report` or `withdraw`.
-    pub(super) fn admit(&mut self, now: Instant) -> Admission {
+    pub(super) fn admit(&mut self, now: Instant) -> Decision {
         match &mut self.phase {
-            Phase::Closed | Phase::Ramping { .. } => Admission::Call,
-            Phase::Held { until } if now < *until => Admission::Wait(*until),
+            Phase::Closed | Phase::Ramping { .. } => Decision::Call,
+            Phase::Held { until } if now < *until => Decision::Wait(*until),
             Phase::Held { .. } => {
                 self.phase = Phase::Ramping { since: now, calls: 0, failures: 0 };
-                Admission::Call
+                Decision::Call
             }
             Phase::Open { probe_at, probing, why, .. }
                 if now < *probe_at || *probing || (self.spares_targets && why.is_spared()) =>
             {
-                Admission::Wait((*probe_at).max(now + FIRST_PROBE))
+                Decision::Wait((*probe_at).max(now + FIRST_PROBE))
             }
             Phase::Open { probing, .. } => {
                 *probing = true;
-                Admission::Probe
+                Decision::Probe
             }
         }
     }

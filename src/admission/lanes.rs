@@ -8,7 +8,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::shares::Shares;
+use super::fair_queue::FairQueue;
 use crate::event::{Lane, Party};
 
 /// Share of the slots that mass revocations never take, as a divisor.
@@ -49,7 +49,7 @@ pub(super) struct Call {
 pub(super) struct Lanes<W> {
     slots: usize,
     in_use: [[usize; 2]; 2],
-    waiting: [Shares<(Call, W), 2>; 2],
+    waiting: [FairQueue<(Call, W), 2>; 2],
     passed_over: u32,
     /// Requests a second; `None`: as many as the slots allow.
     rate: Option<f64>,

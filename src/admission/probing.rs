@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex;
 
-use super::{Core, Gate, dispatch};
+use super::doubts::{Doubt, Finding};
+use super::{Admission, Core, dispatch};
 use crate::outcome::{Answer, Verdict};
 use crate::provider::Provider;
-use crate::worker::doubts::{Doubt, Finding};
 
 /// Least time from one probe to the next: a crowd of answers in doubt shares one.
 const APART: Duration = Duration::from_millis(250);
@@ -33,16 +33,16 @@ impl Probes {
     }
 }
 
-impl Gate {
+impl Admission {
     /// The answer to a target's call, in doubt where it is a redirect that may be meant for this target
     /// alone.
-    pub(in crate::worker) fn redirect_in_doubt(&self, wide: bool, answer: Answer) -> Answer {
+    pub(crate) fn redirect_in_doubt(&self, wide: bool, answer: Answer) -> Answer {
         self.core.state().health.redirect_in_doubt(wide, answer)
     }
 
     /// Decides what an answer in doubt means, by a probe that begins after it, which all who wait share. The
     /// caller holds no slot.
-    pub(in crate::worker) async fn rule(&self, wide: bool, doubt: Doubt, answer: Answer) -> Answer {
+    pub(crate) async fn rule(&self, wide: bool, doubt: Doubt, answer: Answer) -> Answer {
         let _undecided = Undecided { core: &self.core, wide };
         if self.held_for().is_some() {
             return answer
@@ -55,7 +55,7 @@ impl Gate {
     }
 }
 
-impl Gate {
+impl Admission {
     /// Tries what is still left alone with the provider's own probe, so that it need not wait for a target.
     pub(super) fn probe_what_fails(&self) {
         for wide in [false, true] {

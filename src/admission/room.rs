@@ -85,7 +85,7 @@ impl Taken {
 
 impl Room {
     /// One of these places, for a target of `party`.
-    pub(super) fn split(&mut self, party: Party) -> Option<Self> {
+    pub(crate) fn split(&mut self, party: Party) -> Option<Self> {
         self.places = self.places.checked_sub(1)?;
         if self.party != Some(party) {
             let mut taken = self.window.lock();

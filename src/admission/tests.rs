@@ -6,10 +6,9 @@ use crate::config::{
 };
 use crate::outcome::{Proof, Verdict};
 use crate::target::TargetId;
-use crate::worker::doubts::Doubt;
 
 /// The gate of a provider that is never called; alone at its rate.
-pub(in crate::worker) fn gate(slots: usize, rate_per_s: Option<f64>) -> Gate {
+pub(crate) fn gate(slots: usize, rate_per_s: Option<f64>) -> Admission {
     let config = ProviderConfig {
         issuer: None,
         claims: ClaimNames::default(),
@@ -30,13 +29,13 @@ pub(in crate::worker) fn gate(slots: usize, rate_per_s: Option<f64>) -> Gate {
             basic_encoding: BasicEncoding::Rfc6749,
         }),
     };
-    let gate = Gate::new(Provider::new("main".into(), &config).expect("a provider"), slots, rate_per_s);
+    let gate = Admission::new(Provider::new("main".into(), &config).expect("a provider"), slots, rate_per_s);
     gate.share(1);
     gate
 }
 
 /// A failure with its `Retry-After` in seconds.
-pub(in crate::worker) fn failed(verdict: Verdict, retry_after: Option<u64>) -> Answer {
+pub(crate) fn failed(verdict: Verdict, retry_after: Option<u64>) -> Answer {
     Answer {
         retry_after: retry_after.map(Duration::from_secs),
         ..Answer::failed(verdict, None, format!("{verdict:?}"))
@@ -46,7 +45,7 @@ pub(in crate::worker) fn failed(verdict: Verdict, retry_after: Option<u64>) -> A
 const LANE: Lane = Lane::Interactive;
 const USER: Party = Party::UNNAMED;
 
-async fn pass(gate: &Gate, wide: bool) -> Pass {
+async fn pass(gate: &Admission, wide: bool) -> CallPermit {
     gate.enter(LANE, USER, wide, 1).await.expect("a pass")
 }
 
@@ -208,7 +207,7 @@ async fn so_much_is_claimed_of_mass_revocations_as_its_provider_takes_in_a_momen
 #[tokio::test]
 async fn an_order_is_followed_once_and_none_from_before_the_first_look() {
     let gate = gate(4, None);
-    let hold = async |gate: &Gate| {
+    let hold = async |gate: &Admission| {
         pass(gate, false).await.report(&failed(Verdict::Transient, Some(60)), Duration::ZERO)
     };
     hold(&gate).await;
