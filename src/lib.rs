@@ -11,7 +11,7 @@
 //!    tokens ([`seal`]) and commits event and targets to Postgres ([`store`]), already leased to this worker.
 //!    After both, it acknowledges. A mass revocation's targets wait for their incident's turn instead, and
 //!    where a second person must approve, its denial waits too.
-//! 4. Each target is revoked by its [`provider`], refresh tokens first, behind a gate that knows when to
+//! 4. Each target is revoked by its [`provider`], refresh tokens first, behind an [`admission`] that knows when to
 //!    leave the provider alone.
 //! 5. [`outcome::settle`] computes the target's next state, once: final, or due again by the schedule of
 //!    [`retry`].
@@ -32,10 +32,10 @@
 //! | what time is it | [`clock`] |
 //! | when does a second person have to approve | [`approval`] |
 //! | who may order what, and how much at once | [`authorization`] |
-//! | when is a provider left alone | `worker/health.rs`, `worker/breaker.rs` |
-//! | who calls a provider next | `worker/lanes.rs` |
-//! | whose turn is it among broker users | `worker/shares.rs`, `event/party.rs`, `store/claim.rs` |
-//! | who may have how many targets in memory | `worker/room.rs` |
+//! | when is a provider left alone | [`admission`], `admission/health.rs`, `admission/breaker.rs` |
+//! | who calls a provider next | `admission/lanes.rs` |
+//! | whose turn is it among broker users | `admission/fair_queue.rs`, `event/party.rs`, `store/claim.rs` |
+//! | who may have how many targets in memory | `admission/room.rs` |
 //! | what does a pause, a throttle or an approval do | `worker/incidents/`, `worker/steer.rs` |
 //! | who acknowledges | `worker/accept.rs` |
 //! | what is in the database | `migrations/`, [`store`] |
@@ -52,6 +52,7 @@
 //! [`outcome`], [`report`], [`retry`], [`seal`], [`target`], [`visible`]) import no adapter;
 //! only [`broker`] uses lapin, only [`provider`] reqwest, only [`store`] sqlx.
 
+pub mod admission;
 pub mod app;
 pub mod approval;
 pub mod authorization;

@@ -13,6 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
+use super::Worker;
 use super::copies::{age, is_second_copy};
 use super::correct::corrected;
 use super::early::{early, hand_back_after_long};
@@ -22,8 +23,7 @@ use super::job::{Context, Job};
 use super::prepare::{Prepared, prepare};
 use super::refuse::refuse;
 use super::revoke;
-use super::shares::Shares;
-use super::{Room, Worker};
+use crate::admission::{FairQueue, Room};
 use crate::broker::Received;
 use crate::event::{Lane, LogoutEvent, Party, Refusal, RefusalCode};
 use crate::failpoint;
@@ -47,7 +47,7 @@ fn commits(lane: Lane) -> usize {
 }
 /// Runs until the events of one lane end.
 pub(super) async fn run(worker: Arc<Worker>, lane: Lane, mut events: mpsc::UnboundedReceiver<Taken>) {
-    let (commits, mut waiting) = (Arc::new(Semaphore::new(commits(lane))), Shares::default());
+    let (commits, mut waiting) = (Arc::new(Semaphore::new(commits(lane))), FairQueue::default());
     let Some(early) = early(&worker, &mut events).await else { return };
     for taken in early {
         let targets = u32::try_from(taken.event.targets.len()).unwrap_or(u32::MAX);
@@ -69,7 +69,7 @@ pub(super) async fn run(worker: Arc<Worker>, lane: Lane, mut events: mpsc::Unbou
 /// What has arrived, as far as one commit takes it: of each user as many targets as of the others.
 async fn next(
     events: &mut mpsc::UnboundedReceiver<Taken>,
-    waiting: &mut Shares<Taken, 1>,
+    waiting: &mut FairQueue<Taken, 1>,
 ) -> Option<Vec<Taken>> {
     waiting.gather(events, |taken| (taken.party, taken.event.targets.len())).await?;
     Some(waiting.batch(BATCH, TARGETS))

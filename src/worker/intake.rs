@@ -19,7 +19,7 @@ use super::excess::{self, Excess, senders};
 use super::incidents::{Arrival, Ordered};
 use super::record::Note;
 use super::refuse::refuse;
-use super::shares::Shares;
+use crate::admission::FairQueue;
 use crate::approval::ApprovalRules;
 use crate::broker::{LOGOUT_QUEUE, Received};
 use crate::event::{self, Lane, LogoutEvent, Origin, Party};
@@ -94,7 +94,7 @@ impl Taken {
 /// Runs until the deliveries of one queue end.
 pub(super) async fn run(worker: Arc<Worker>, mut deliveries: mpsc::UnboundedReceiver<Received>, next: Next) {
     let (mut waiting, denials, aside) =
-        (Shares::default(), Arc::new(Semaphore::new(DENIALS)), Arc::new(Semaphore::new(1)));
+        (FairQueue::default(), Arc::new(Semaphore::new(DENIALS)), Arc::new(Semaphore::new(1)));
     loop {
         // Once stopped, what is not yet parsed stays unacknowledged, for the next worker.
         let (mut received, turn) = tokio::select! {
@@ -136,7 +136,7 @@ pub(super) async fn run(worker: Arc<Worker>, mut deliveries: mpsc::UnboundedRece
 /// not in front of everybody else's denials.
 async fn next_of(
     deliveries: &mut mpsc::UnboundedReceiver<Received>,
-    waiting: &mut Shares<Received, 1>,
+    waiting: &mut FairQueue<Received, 1>,
     denials: &Arc<Semaphore>,
 ) -> Option<(Received, OwnedSemaphorePermit)> {
     let turn = denials.clone().acquire_owned().await.ok()?;

@@ -8,10 +8,10 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::Worker;
-use super::held::Hold;
+use super::in_flight::InFlightGuard;
 use super::incidents::Seat;
 use super::record::Note;
-use super::room::Room;
+use crate::admission::Room;
 use crate::event::{Lane, Party};
 use crate::invalidation::EventRef;
 use crate::outcome::Standing;
@@ -44,7 +44,7 @@ pub struct HandBack {
     pub attempt: i32,
     /// When this worker took it on.
     pub since: Instant,
-    _hold: Hold,
+    _hold: InFlightGuard,
 }
 
 /// One leased target. Dropping it without settling hands it back: due now, for whoever claims it, its attempt
@@ -66,7 +66,7 @@ pub struct Job {
     pub moved: Option<Cutoff>,
     /// When this worker took it on.
     pub since: Instant,
-    hold: Option<Hold>,
+    hold: Option<InFlightGuard>,
     back: Option<mpsc::UnboundedSender<Note>>,
     _room: Room,
 }
@@ -81,7 +81,7 @@ impl Job {
         room: Room,
         worker: &Worker,
     ) -> Self {
-        let (hold, back) = (Some(worker.held.hold(id)), Some(worker.notes.clone()));
+        let (hold, back) = (Some(worker.in_flight.hold(id)), Some(worker.notes.clone()));
         let seat = context.incident.as_deref().map(|name| worker.incidents.of(name).seat());
         Self {
             id,

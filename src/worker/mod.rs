@@ -3,7 +3,7 @@
 //! 0. `enter`: find a usable schema, register
 //! 1. `intake`: parse, `refuse` bad input, publish the denial
 //! 2. `accept`: `prepare` the targets, their tokens sealed; commit event, targets and leases; acknowledge
-//! 3. `revoke`: call the provider, refresh tokens first, through its `gate`
+//! 3. `revoke`: call the provider, refresh tokens first, through its admission
 //! 4. `record`: publish the confirmation; commit attempts and results
 //!
 //! Beside it, `claim` takes up retries, what others left and what waits in incidents, `steer` follows what
@@ -13,31 +13,23 @@
 
 mod accept;
 mod beats;
-mod breaker;
-mod calls;
 mod claim;
 mod copies;
 mod correct;
-mod doubts;
 mod early;
 mod enter;
 mod excess;
 mod fold;
-mod gate;
-mod health;
-mod held;
+mod in_flight;
 mod incidents;
 mod intake;
 mod job;
-mod lanes;
 mod prepare;
 mod recent;
 mod record;
 mod refuse;
 mod reports;
 mod revoke;
-mod room;
-mod shares;
 mod steer;
 mod turn;
 mod upkeep;
@@ -52,6 +44,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::admission::Admission;
 use crate::approval::ApprovalRules;
 use crate::authorization::Rates;
 use crate::broker::{Beats, Publisher, QUEUES, Received, Refusals, Reports, Snapshots, Window};
@@ -65,14 +58,12 @@ use crate::seal::Keyring;
 use crate::store::{SchemaError, Store, WorkerNo};
 use crate::telemetry::Metrics;
 
-pub use gate::{Gate, Pass};
-pub use held::{Held, Hold};
+pub use in_flight::{InFlight, InFlightGuard};
 pub use incidents::{Incident, Incidents, Seat};
 pub use job::{Context, HandBack, Job};
 pub use recent::{Late, Recent};
 pub use record::{Finished, Note};
 pub use refuse::Unrecorded;
-pub use room::Room;
 
 /// What every step needs.
 pub struct Worker {
@@ -92,8 +83,8 @@ pub struct Worker {
     pub give_up_after: Duration,
     /// Period of the feed's heartbeat.
     pub heartbeat: Duration,
-    /// The providers' gates by name.
-    pub gates: BTreeMap<Arc<str>, Gate>,
+    /// The providers by name, each behind its admission.
+    pub gates: BTreeMap<Arc<str>, Admission>,
     /// The database.
     pub store: Store,
     /// The publishing connection.
@@ -129,7 +120,7 @@ pub struct Worker {
     /// Something may be due.
     pub due: Notify,
     /// The leased targets in memory.
-    pub held: Held,
+    pub in_flight: InFlight,
     /// Refused messages on their way to the record.
     pub unrecorded: Unrecorded,
     /// Work under way, to be waited for at shutdown.

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::Worker;
 use super::excess::{Excess, waiting};
 use super::intake::Taken;
-use super::{Room, Worker};
+use crate::admission::Room;
 use crate::event::{LogoutEvent, Party};
 use crate::seal::SealContext;
 use crate::store::{Approval, Disposition, NewEvent, NewTarget};

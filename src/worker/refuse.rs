@@ -15,7 +15,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use super::Worker;
 use super::intake::sha256;
-use super::shares::Shares;
+use crate::admission::FairQueue;
 use crate::broker::{PublishError, Received, Unplaced};
 use crate::event::Refusal;
 use crate::retry::Schedule;
@@ -32,7 +32,7 @@ const LOOK: Duration = Duration::from_secs(10);
 
 /// Refused messages that wait for their rows, and on their way to `revocation.dead`.
 pub struct Unrecorded {
-    waiting: Mutex<Shares<Refused, 1>>,
+    waiting: Mutex<FairQueue<Refused, 1>>,
     came: Notify,
     retried: Semaphore,
     /// Some message found its place in `revocation.dead`.
@@ -63,7 +63,7 @@ struct Refused {
 }
 
 impl Unrecorded {
-    fn lock(&self) -> MutexGuard<'_, Shares<Refused, 1>> {
+    fn lock(&self) -> MutexGuard<'_, FairQueue<Refused, 1>> {
         // Nothing under this lock can panic half-way.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }

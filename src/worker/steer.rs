@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use super::intake::note_denied;
 use super::upkeep::{publish, ticker};
-use super::{Gate, Late, Worker};
+use super::{Late, Worker};
+use crate::admission::Admission;
 use crate::invalidation::Phase;
 use crate::store::{Denial, StoreError};
 use crate::target::{Kind, TargetId};
@@ -100,7 +101,7 @@ async fn tell_holds(
     let is_news =
         |(name, until): (&Arc<str>, &Instant)| told.get(name).is_none_or(|known| *until > *known + LOOK);
     if followed || held.iter().any(is_news) {
-        let seen: Vec<_> = worker.gates.values().map(Gate::status).collect();
+        let seen: Vec<_> = worker.gates.values().map(Admission::status).collect();
         worker.store.report_providers(worker.number(), &seen).await?;
         *told = held;
     }

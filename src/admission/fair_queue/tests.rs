@@ -5,15 +5,15 @@ fn user(name: &str) -> Party {
 }
 
 /// One class; everyone is told by their user's name and a number.
-fn crowd(of: &[(&'static str, u32, u32)]) -> Shares<(&'static str, u32), 1> {
-    let mut shares = Shares::default();
+fn crowd(of: &[(&'static str, u32, u32)]) -> FairQueue<(&'static str, u32), 1> {
+    let mut shares = FairQueue::default();
     for (name, count, cost) in of {
         (0..*count).for_each(|number| shares.wait(0, user(name), *cost, (*name, number)));
     }
     shares
 }
 
-fn names(shares: &mut Shares<(&'static str, u32), 1>, count: usize) -> String {
+fn names(shares: &mut FairQueue<(&'static str, u32), 1>, count: usize) -> String {
     (0..count).map_while(|_| shares.take(0)).map(|(name, _)| name).collect()
 }
 
@@ -74,7 +74,7 @@ fn one_who_brings_the_next_only_when_the_last_is_served_does_not_keep_others_wai
 
 #[test]
 fn classes_are_kept_waiting_apart_and_paid_for_together() {
-    let mut shares = Shares::<u32, 2>::default();
+    let mut shares = FairQueue::<u32, 2>::default();
     (0..100).for_each(|number| shares.wait(0, user("a"), 1, number));
     (100..110).for_each(|number| shares.wait(1, user("b"), 1, number));
     (110..120).for_each(|number| shares.wait(0, user("c"), 1, number));
@@ -92,7 +92,7 @@ fn classes_are_kept_waiting_apart_and_paid_for_together() {
 
 #[test]
 fn of_one_user_the_first_to_come_goes_first_whatever_its_class() {
-    let mut shares = Shares::<u32, 2>::default();
+    let mut shares = FairQueue::<u32, 2>::default();
     let classes = [1, 0, 0, 1, 1, 0];
     (0..).zip(classes).for_each(|(number, class)| shares.wait(class, Party::UNNAMED, 1, number));
     let taken: Vec<_> =
@@ -102,7 +102,7 @@ fn of_one_user_the_first_to_come_goes_first_whatever_its_class() {
 
 #[test]
 fn who_could_not_be_let_in_for_long_does_not_have_all_the_turns_after_it() {
-    let mut shares = Shares::<&str, 2>::default();
+    let mut shares = FairQueue::<&str, 2>::default();
     (0..1000).for_each(|_| shares.wait(0, user("a"), 1, "a"));
     (0..1000).for_each(|_| shares.wait(1, user("b"), 1, "b"));
     assert!((0..500).all(|_| shares.take(1) == Some("b")));
@@ -121,7 +121,7 @@ fn those_who_are_gone_cost_their_user_nothing() {
 
 #[test]
 fn nothing_is_kept_of_users_who_neither_wait_nor_owe() {
-    let mut shares = Shares::<u32, 1>::default();
+    let mut shares = FairQueue::<u32, 1>::default();
     (0..20_000).for_each(|number| shares.wait(0, user("steady"), 1, number));
     for number in 0..10_000 {
         shares.wait(0, user(&format!("user-{number}")), 1, number);
@@ -140,7 +140,7 @@ fn nothing_is_kept_of_users_who_neither_wait_nor_owe() {
 #[test]
 fn a_batch_of_large_ones_has_room_for_everybody_elses_small_ones_first() {
     let mut shares = crowd(&[("a", 20, 1000), ("b", 30, 1), ("c", 30, 2)]);
-    let batch = |shares: &mut Shares<_, 1>| {
+    let batch = |shares: &mut FairQueue<_, 1>| {
         shares.batch(256, 1000).into_iter().map(|(name, _): (&str, u32)| name).collect::<String>()
     };
     let [first, second, third] = [batch(&mut shares), batch(&mut shares), batch(&mut shares)];
@@ -148,5 +148,5 @@ fn a_batch_of_large_ones_has_room_for_everybody_elses_small_ones_first() {
     assert_eq!(["b", "c"].map(|name| second.matches(name).count()), [30, 30]);
     assert_eq!(crowd(&[("a", 2, 5000)]).batch(256, 1000).len(), 1, "larger than a batch may be");
     assert_eq!(crowd(&[("a", 300, 1)]).batch(256, 1000).len(), 256);
-    assert!(Shares::<(), 1>::default().batch(256, 1000).is_empty());
+    assert!(FairQueue::<(), 1>::default().batch(256, 1000).is_empty());
 }

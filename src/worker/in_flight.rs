@@ -9,19 +9,19 @@ use crate::target::TargetId;
 /// The targets in memory; clones share them. Counted, because a target may be claimed again before all of its
 /// last hold is dropped.
 #[derive(Clone, Default)]
-pub struct Held(Arc<Mutex<HashMap<TargetId, u32>>>);
+pub struct InFlight(Arc<Mutex<HashMap<TargetId, u32>>>);
 
 /// As long as this lives, its target counts as held.
-pub struct Hold {
+pub struct InFlightGuard {
     id: TargetId,
-    held: Held,
+    held: InFlight,
 }
 
-impl Held {
+impl InFlight {
     /// Holds a target.
-    pub fn hold(&self, id: TargetId) -> Hold {
+    pub fn hold(&self, id: TargetId) -> InFlightGuard {
         *self.lock().entry(id).or_default() += 1;
-        Hold { id, held: self.clone() }
+        InFlightGuard { id, held: self.clone() }
     }
 
     /// Whether the target is in memory.
@@ -35,7 +35,7 @@ impl Held {
     }
 }
 
-impl Drop for Hold {
+impl Drop for InFlightGuard {
     fn drop(&mut self) {
         let mut held = self.held.lock();
         if let Some(count) = held.get_mut(&self.id) {
@@ -55,7 +55,7 @@ mod tests {
 
     #[test]
     fn a_target_is_held_until_its_last_hold_is_dropped() {
-        let (held, id) = (Held::default(), TargetId { event: Uuid::nil(), ordinal: 1 });
+        let (held, id) = (InFlight::default(), TargetId { event: Uuid::nil(), ordinal: 1 });
         let (first, second) = (held.hold(id), held.hold(id));
         drop(first);
         assert!(held.contains(id));

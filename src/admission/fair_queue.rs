@@ -13,7 +13,7 @@ use crate::event::Party;
 
 /// Who waits, in classes that may be kept waiting apart from each other. Within a class a user's go in the
 /// order in which they came.
-pub(super) struct Shares<T, const CLASSES: usize> {
+pub(crate) struct FairQueue<T, const CLASSES: usize> {
     users: HashMap<Party, User<T, CLASSES>>,
     /// By class, the users of whom somebody waits in it, whose turn is next first.
     turns: [BTreeSet<Turn>; CLASSES],
@@ -52,21 +52,21 @@ impl<T, const CLASSES: usize> User<T, CLASSES> {
     }
 }
 
-impl<T, const CLASSES: usize> Default for Shares<T, CLASSES> {
+impl<T, const CLASSES: usize> Default for FairQueue<T, CLASSES> {
     fn default() -> Self {
         let turns = std::array::from_fn(|_| BTreeSet::new());
         Self { users: HashMap::new(), turns, owing: BTreeSet::new(), level: 0, places: 0, waiting: 0 }
     }
 }
 
-impl<T, const CLASSES: usize> Shares<T, CLASSES> {
+impl<T, const CLASSES: usize> FairQueue<T, CLASSES> {
     /// Nobody waits.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.waiting == 0
     }
 
     /// Someone of `party` waits for a turn that costs so much.
-    pub(super) fn wait(&mut self, class: usize, party: Party, cost: u32, who: T) {
+    pub(crate) fn wait(&mut self, class: usize, party: Party, cost: u32, who: T) {
         self.places += 1;
         self.waiting += 1;
         let user = self.users.entry(party).or_insert_with(|| User::new(self.level));
@@ -79,7 +79,7 @@ impl<T, const CLASSES: usize> Shares<T, CLASSES> {
     }
 
     /// Of the `open` classes the one whose turn is next.
-    pub(super) fn next(&self, open: [bool; CLASSES]) -> Option<usize> {
+    pub(crate) fn next(&self, open: [bool; CLASSES]) -> Option<usize> {
         let next = |class: usize| {
             let (had, since, _) = self.turns[class].first()?;
             Some((*had, *since, self.first(class)?.place, class))
@@ -88,19 +88,19 @@ impl<T, const CLASSES: usize> Shares<T, CLASSES> {
     }
 
     /// Lets the next of a class have its turn.
-    pub(super) fn take(&mut self, class: usize) -> Option<T> {
+    pub(crate) fn take(&mut self, class: usize) -> Option<T> {
         let (had, ..) = *self.turns[class].first()?;
         self.level = self.level.max(had);
         self.remove(class, true)
     }
 
     /// Takes everyone who waits in a class.
-    pub(super) fn dismiss(&mut self, class: usize) -> Vec<T> {
+    pub(crate) fn dismiss(&mut self, class: usize) -> Vec<T> {
         std::iter::from_fn(|| self.remove(class, false)).collect()
     }
 
     /// Forgets those whose turn is next and who are gone; they have had nothing.
-    pub(super) fn forget(&mut self, is_gone: impl Fn(&T) -> bool) {
+    pub(crate) fn forget(&mut self, is_gone: impl Fn(&T) -> bool) {
         for class in 0..CLASSES {
             while self.first(class).is_some_and(|first| is_gone(&first.who)) {
                 self.remove(class, false);
@@ -147,10 +147,10 @@ impl<T, const CLASSES: usize> Shares<T, CLASSES> {
     }
 }
 
-impl<T> Shares<T, 1> {
+impl<T> FairQueue<T, 1> {
     /// Has everyone wait who has come; where nobody waits, comes back with the next. `of`: whose it is, and
     /// what its turn costs. `None`: nobody will come.
-    pub(super) async fn gather(
+    pub(crate) async fn gather(
         &mut self,
         from: &mut mpsc::UnboundedReceiver<T>,
         of: impl Fn(&T) -> (Party, usize),
@@ -170,7 +170,7 @@ impl<T> Shares<T, 1> {
 
     /// At most so many whose turns are next, and no more than cost so much together, unless the first alone
     /// does.
-    pub(super) fn batch(&mut self, most: usize, most_cost: u64) -> Vec<T> {
+    pub(crate) fn batch(&mut self, most: usize, most_cost: u64) -> Vec<T> {
         let (mut batch, mut cost) = (Vec::new(), 0);
         while batch.len() < most
             && let Some(next) = self.first(0)
