@@ -3,10 +3,9 @@
 //! An event that meets another one of its (`source`, `id`) is looked up: it is on record, or it means
 //! something else. Then it is inserted once more, under a key of its own beside the other.
 
-mod columns;
-mod insert;
+pub(super) mod columns;
+pub(super) mod insert;
 mod known;
-mod mass;
 
 use std::collections::{HashMap, HashSet};
 
@@ -15,7 +14,7 @@ use uuid::Uuid;
 
 use self::columns::Columns;
 use self::insert::{Inserted, insert};
-use self::mass::{Further, accept_mass};
+use super::incidents::accept::{Further, accept_mass};
 use super::{Store, StoreError, WorkerNo};
 use crate::event::{LogoutEvent, Party};
 use crate::seal::Sealed;
@@ -107,13 +106,13 @@ pub enum Entered {
 }
 
 /// An event on its way into the table.
-struct Line<'a> {
-    new: &'a NewEvent<'a>,
+pub(super) struct Line<'a> {
+    pub(super) new: &'a NewEvent<'a>,
     /// What stands in `id` instead of the event's own.
     key: Option<String>,
     identity_reused: bool,
     /// Where it waits for its sender's rate, if its own incident takes no more.
-    further: Option<Further>,
+    pub(super) further: Option<Further>,
 }
 
 impl<'a> Line<'a> {
@@ -126,7 +125,7 @@ impl<'a> Line<'a> {
         self.key.as_deref().unwrap_or(&self.new.event.id)
     }
 
-    fn incident(&self) -> Option<&str> {
+    pub(super) fn incident(&self) -> Option<&str> {
         self.further.as_ref().map(|further| &*further.name).or(self.new.event.incident.as_deref())
     }
 }

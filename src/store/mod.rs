@@ -28,17 +28,14 @@ macro_rules! within {
 }
 
 mod accept;
-mod active;
 mod cancel;
 mod claim;
 mod confirm;
-mod evidence;
 mod examine;
 mod incidents;
 pub mod jti_iss;
 mod lost;
 mod on_record;
-mod open;
 mod operate;
 mod providers;
 mod record;
@@ -46,7 +43,6 @@ mod rejected;
 mod schema;
 mod status;
 mod verifiers;
-mod withheld;
 mod workers;
 
 use std::str::FromStr;
@@ -58,13 +54,11 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgSslMode};
 use crate::config::DatabaseConfig;
 
 pub use accept::{Approval, Disposition, Entered, NewEvent, NewTarget};
-pub use active::{ActiveIncident, Fleet};
 pub use cancel::GivenUp;
 pub use claim::{Claimed, Kinds, Want};
 pub use confirm::{Denial, Unconfirmed};
-pub use evidence::{Rows, Snapshot};
 pub use examine::Findings;
-pub use incidents::{Order, Seen, Steered};
+pub use incidents::{ActiveIncident, Fleet, Order, Rows, Seen, Snapshot, Steered};
 pub use operate::{Backlog, RetryScope, Standing};
 pub use record::{Attempt, Closing, Cutoff};
 pub use rejected::Rejected;

@@ -4,8 +4,10 @@
 //! Looked up in Postgres a few times a second, so that a pause, a throttle or an approval takes effect on
 //! every worker within that time.
 
+pub(super) mod excess;
 mod fuse;
 mod incident;
+pub(super) mod poll;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

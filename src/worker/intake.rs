@@ -1,8 +1,8 @@
 //! Step 1: parse; hand bad input to `refuse`; publish the denial at once, whatever state Postgres and the
 //! provider are in.
 //!
-//! The denial of a mass revocation that needs a second person is withheld: step 2 records it, and `steer`
-//! publishes it once it is approved.
+//! The denial of a mass revocation that needs a second person is withheld: step 2 records it, and the poll
+//! of the incidents publishes it once it is approved.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::Worker;
-use super::excess::{self, Excess, senders};
+use super::incidents::excess::{self, Excess, senders};
 use super::incidents::{Arrival, Ordered};
 use super::record::Note;
 use super::refuse::refuse;

@@ -6,7 +6,7 @@
 //! 3. `revoke`: call the provider, refresh tokens first, through its `gate`
 //! 4. `record`: publish the confirmation; commit attempts and results
 //!
-//! Beside it, `claim` takes up retries, what others left and what waits in incidents, `steer` follows what
+//! Beside it, `claim` takes up retries, what others left and what waits in incidents, `incidents` follows what
 //! operators do with those, `upkeep` keeps leases, takeovers and confirmations going, and `reports` writes
 //! down what verifiers say of themselves. `beats` tells verifiers that the feed is alive, in its `turn` among
 //! the workers, and `fold` keeps their start short.
@@ -21,7 +21,6 @@ mod correct;
 mod doubts;
 mod early;
 mod enter;
-mod excess;
 mod fold;
 mod gate;
 mod health;
@@ -38,7 +37,6 @@ mod reports;
 mod revoke;
 mod room;
 mod shares;
-mod steer;
 mod turn;
 mod upkeep;
 
@@ -175,7 +173,7 @@ impl Worker {
             beats: tokio::spawn(beats::run(self.clone(), channels.beats)),
             fold: tokio::spawn(fold::run(self.clone(), channels.snapshots)),
             upkeep: self.once_entered(upkeep::run(self.clone())),
-            steer: self.once_entered(steer::run(self.clone())),
+            steer: self.once_entered(incidents::poll::run(self.clone())),
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::excess::{Excess, waiting};
+use super::incidents::excess::{Excess, waiting};
 use super::intake::Taken;
 use super::{Room, Worker};
 use crate::event::{LogoutEvent, Party};

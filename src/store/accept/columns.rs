@@ -11,7 +11,7 @@ use crate::target::{Kind, Target, TargetId};
 macro_rules! columns {
     ($name:ident { $($field:ident: $type:ty),* $(,)? }) => {
         #[derive(Default)]
-        pub(super) struct $name<'a> { $(pub(super) $field: Vec<$type>,)* }
+        pub(in crate::store) struct $name<'a> { $(pub(super) $field: Vec<$type>,)* }
     };
 }
 
@@ -31,14 +31,14 @@ columns!(TargetColumns {
 });
 
 #[derive(Default)]
-pub(super) struct Columns<'a> {
+pub(in crate::store) struct Columns<'a> {
     pub(super) events: EventColumns<'a>,
     pub(super) targets: TargetColumns<'a>,
 }
 
 impl<'a> Columns<'a> {
     /// In the order of the lines.
-    pub(super) fn collect(lines: impl IntoIterator<Item = &'a Line<'a>>) -> Self {
+    pub(in crate::store) fn collect(lines: impl IntoIterator<Item = &'a Line<'a>>) -> Self {
         let mut columns = Self::default();
         for line in lines {
             let new = line.new;

@@ -8,15 +8,15 @@ use super::columns::Columns;
 use crate::store::WorkerNo;
 
 /// An event that was inserted.
-pub(super) struct Inserted {
-    pub(super) row: Uuid,
+pub(in crate::store) struct Inserted {
+    pub(in crate::store) row: Uuid,
     /// Whether the leases were granted.
-    pub(super) leased: bool,
+    pub(in crate::store) leased: bool,
 }
 
 /// `IN … IS TRUE`: looked up in a hash; a join would compare every target with every event, since sessions do
 /// without hash joins (see `SESSION`).
-pub(super) async fn insert(
+pub(in crate::store) async fn insert(
     connection: &mut PgConnection,
     worker: WorkerNo,
     columns: &Columns<'_>,

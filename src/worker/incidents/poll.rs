@@ -6,12 +6,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::intake::note_denied;
-use super::upkeep::{publish, ticker};
-use super::{Gate, Late, Worker};
 use crate::invalidation::Phase;
 use crate::store::{Denial, StoreError};
 use crate::target::{Kind, TargetId};
+use crate::worker::intake::note_denied;
+use crate::worker::upkeep::{publish, ticker};
+use crate::worker::{Gate, Late, Worker};
 
 /// How often to look, and how soon again when there is reason to.
 const LOOK: Duration = Duration::from_millis(300);
@@ -28,7 +28,7 @@ const REMIND: Duration = Duration::from_secs(60);
 const SWEEP: i64 = 2000;
 
 /// Runs until aborted: what is in flight at the end is steered too.
-pub(super) async fn run(worker: Arc<Worker>) {
+pub(in crate::worker) async fn run(worker: Arc<Worker>) {
     tokio::join!(look(&worker), deny_approved(&worker), tend(&worker));
 }
 

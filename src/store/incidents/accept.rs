@@ -3,23 +3,23 @@
 use sqlx::{Acquire, PgConnection};
 use uuid::Uuid;
 
-use super::columns::Columns;
-use super::insert::{Inserted, insert};
-use super::{Line, NewEvent};
+use super::open::{NewIncident, open};
 use crate::event::EventType;
 use crate::store::WorkerNo;
-use crate::store::open::{NewIncident, open};
+use crate::store::accept::columns::Columns;
+use crate::store::accept::insert::{Inserted, insert};
+use crate::store::accept::{Line, NewEvent};
 
 /// One more incident of the same minute.
-pub(super) struct Further {
-    pub(super) name: String,
+pub(in crate::store) struct Further {
+    pub(in crate::store) name: String,
     number: u32,
 }
 
 /// Events and their incidents, wholly or not at all; once more without those that a cancelled incident bars,
 /// or with another incident for what waits for its sender's rate, which is rare. Returns those that are
 /// barred, too.
-pub(super) async fn accept_mass(
+pub(in crate::store) async fn accept_mass(
     connection: &mut PgConnection,
     worker: WorkerNo,
     lines: &mut [Line<'_>],

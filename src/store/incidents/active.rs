@@ -1,7 +1,7 @@
 //! What every worker looks at several times a second: which incidents are steered how, and how many workers
 //! share the work.
 
-use super::{Store, StoreError};
+use crate::store::{Store, StoreError};
 
 /// An incident that has not ended.
 pub struct ActiveIncident {

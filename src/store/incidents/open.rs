@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use super::accept::NewEvent;
+use crate::store::accept::NewEvent;
 
 /// What newly accepted events say of one incident.
-pub(super) struct NewIncident<'a> {
+pub(in crate::store) struct NewIncident<'a> {
     reason: Option<&'a str>,
     opened_by: &'a str,
     opened_via: Option<&'a str>,
@@ -27,7 +27,7 @@ pub(super) struct NewIncident<'a> {
 
 impl<'a> NewIncident<'a> {
     /// By incident; the first event of each tells who opened it and why.
-    pub(super) fn gather(
+    pub(in crate::store) fn gather(
         events: impl Iterator<Item = (Option<&'a str>, &'a NewEvent<'a>)>,
     ) -> BTreeMap<&'a str, Self> {
         let mut incidents: BTreeMap<&str, Self> = BTreeMap::new();
@@ -80,7 +80,7 @@ fn actor<'a>(new: &NewEvent<'a>) -> Option<&'a str> {
 
 /// Opens incidents, or adds to those that are open. One that then asks for more than was approved stops until
 /// it is approved; one that had ended goes on.
-pub(super) async fn open(
+pub(in crate::store) async fn open(
     connection: &mut PgConnection,
     incidents: BTreeMap<&str, NewIncident<'_>>,
 ) -> Result<Found, sqlx::Error> {
@@ -100,11 +100,11 @@ pub(super) async fn open(
 }
 
 /// What was met of these incidents.
-pub(super) struct Found {
+pub(in crate::store) struct Found {
     /// What is added to these is neither denied nor revoked.
-    pub(super) cancelled: Vec<String>,
+    pub(in crate::store) cancelled: Vec<String>,
     /// Those, and what somebody has approved, or what has finished.
-    pub(super) decided: Vec<String>,
+    pub(in crate::store) decided: Vec<String>,
 }
 
 /// An incident's row, locked.

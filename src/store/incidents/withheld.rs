@@ -3,7 +3,7 @@
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Denial, Store, StoreError, WorkerNo};
+use crate::store::{Denial, Store, StoreError, WorkerNo};
 use crate::target::TargetId;
 
 impl Store {
