@@ -44,7 +44,7 @@
 //! | who may read this process's memory | [`core_dump`] |
 //! | every log field and metric | [`telemetry`] |
 //! | what do verifiers report, whose word counts | [`report`], `report/owners.rs`, `worker/reports.rs` |
-//! | how does an operator end a wait | `cli/provider.rs`, `worker/incidents/poll.rs` |
+//! | how does an operator end a wait | `cli/provider.rs`, `worker/fleet.rs` |
 //! | what does an auditor get | [`evidence`], `docs/evidence.md` |
 //! | who wires it | [`app`] |
 //!

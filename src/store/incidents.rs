@@ -14,7 +14,7 @@ use sqlx::pool::PoolConnection;
 
 use super::{Store, StoreError};
 
-pub use active::{ActiveIncident, Fleet};
+pub use active::ActiveIncident;
 pub use evidence::{Rows, Snapshot};
 pub use order::{Order, Seen, Steered};
 

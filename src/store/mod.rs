@@ -27,11 +27,17 @@ macro_rules! within {
     }};
 }
 
+#[macro_use]
+mod composite;
+#[macro_use]
+mod denial;
+
 mod accept;
 mod cancel;
 mod claim;
 mod confirm;
 mod examine;
+mod fleet;
 mod incidents;
 pub mod jti_iss;
 mod lost;
@@ -56,9 +62,11 @@ use crate::config::DatabaseConfig;
 pub use accept::{Approval, Disposition, Entered, NewEvent, NewTarget};
 pub use cancel::GivenUp;
 pub use claim::{Claimed, Kinds, Want};
-pub use confirm::{Denial, Unconfirmed};
+pub use confirm::Unconfirmed;
+pub use denial::Denial;
 pub use examine::Findings;
-pub use incidents::{ActiveIncident, Fleet, Order, Rows, Seen, Snapshot, Steered};
+pub use fleet::Fleet;
+pub use incidents::{ActiveIncident, Order, Rows, Seen, Snapshot, Steered};
 pub use operate::{Backlog, RetryScope, Standing};
 pub use record::{Attempt, Closing, Cutoff};
 pub use rejected::Rejected;

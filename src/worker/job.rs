@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::Worker;
 use super::held::Hold;
-use super::incidents::Seat;
+use super::incidents::InFlight;
 use super::record::Note;
 use super::room::Room;
 use crate::event::{Lane, Party};
@@ -61,7 +61,7 @@ pub struct Job {
     /// The event.
     pub context: Arc<Context>,
     /// Its place in its incident, if it has one.
-    pub seat: Option<Seat>,
+    pub seat: Option<InFlight>,
     /// The later cutoff that its revocation brought about.
     pub moved: Option<Cutoff>,
     /// When this worker took it on.
@@ -82,7 +82,7 @@ impl Job {
         worker: &Worker,
     ) -> Self {
         let (hold, back) = (Some(worker.held.hold(id)), Some(worker.notes.clone()));
-        let seat = context.incident.as_deref().map(|name| worker.incidents.of(name).seat());
+        let seat = context.incident.as_deref().map(|name| worker.incidents.of(name).in_flight());
         Self {
             id,
             attempt,

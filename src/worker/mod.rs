@@ -6,7 +6,7 @@
 //! 3. `revoke`: call the provider, refresh tokens first, through its `gate`
 //! 4. `record`: publish the confirmation; commit attempts and results
 //!
-//! Beside it, `claim` takes up retries, what others left and what waits in incidents, `incidents` follows what
+//! Beside it, `claim` takes up retries, what others left and what waits in incidents, `fleet` follows what
 //! operators do with those, `upkeep` keeps leases, takeovers and confirmations going, and `reports` writes
 //! down what verifiers say of themselves. `beats` tells verifiers that the feed is alive, in its `turn` among
 //! the workers, and `fold` keeps their start short.
@@ -21,6 +21,7 @@ mod correct;
 mod doubts;
 mod early;
 mod enter;
+mod fleet;
 mod fold;
 mod gate;
 mod health;
@@ -65,7 +66,7 @@ use crate::telemetry::Metrics;
 
 pub use gate::{Gate, Pass};
 pub use held::{Held, Hold};
-pub use incidents::{Incident, Incidents, Seat};
+pub use incidents::{InFlight, Incident, Incidents};
 pub use job::{Context, HandBack, Job};
 pub use recent::{Late, Recent};
 pub use record::{Finished, Note};
@@ -173,7 +174,7 @@ impl Worker {
             beats: tokio::spawn(beats::run(self.clone(), channels.beats)),
             fold: tokio::spawn(fold::run(self.clone(), channels.snapshots)),
             upkeep: self.once_entered(upkeep::run(self.clone())),
-            steer: self.once_entered(incidents::poll::run(self.clone())),
+            steer: self.once_entered(fleet::run(self.clone())),
         }
     }
 

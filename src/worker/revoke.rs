@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use super::doubts::Doubt;
 use super::job::{Context, Job};
 use super::record::{Finished, Note};
-use super::{Gate, Incident, Pass, Seat, Worker};
+use super::{Gate, InFlight, Incident, Pass, Worker};
 use crate::failpoint;
 use crate::outcome::{Answer, State, Verdict, settle};
 use crate::store::Cutoff;
@@ -89,7 +89,7 @@ async fn attempt(worker: &Worker, mut job: Job) -> Option<Finished> {
     let pass = tokio::select! {
         biased;
         () = worker.stop.cancelled() => return None,
-        pass = enter(gate, &job.context, job.seat.as_ref().map(Seat::incident), &job.target) => pass?,
+        pass = enter(gate, &job.context, job.seat.as_ref().map(InFlight::incident), &job.target) => pass?,
     };
     failpoint!("sent");
     let (started_at, began) = (worker.clock.now(), Instant::now());
@@ -204,12 +204,13 @@ mod tests {
             incident: "leak".to_owned(),
             state: "running".to_owned(),
             throttle_per_s: Some(1),
-            approved_up_to: 100,
-            approved_asks: Vec::new(),
-            approved_asking: 0,
-            asking: 0,
+            above_targets: 100,
+            approved_targets: None,
+            approved_kinds: None,
+            approved_needing: None,
+            needing_approval: 0,
             received: 90,
-            hot: 0,
+            claimable: 0,
             providers: vec!["main".to_owned()],
             withheld: false,
         }

@@ -8,8 +8,10 @@ use time::OffsetDateTime;
 
 use crate::store::accept::NewEvent;
 
-/// What newly accepted events say of one incident.
+/// What newly accepted events say of one incident: `revocation.new_incident`.
+#[derive(sqlx::Encode)]
 pub(in crate::store) struct NewIncident<'a> {
+    incident: &'a str,
     reason: Option<&'a str>,
     opened_by: &'a str,
     opened_via: Option<&'a str>,
@@ -18,46 +20,50 @@ pub(in crate::store) struct NewIncident<'a> {
     contributors: Vec<&'a str>,
     /// How many targets these events have.
     targets: i64,
-    expected: Option<i64>,
-    asks: Vec<&'static str>,
-    asking: i64,
-    asking_expected: Option<i64>,
+    targets_expected: Option<i64>,
+    approval_kinds: Vec<&'static str>,
+    needing_approval: i64,
+    needing_approval_expected: Option<i64>,
     above_targets: i64,
 }
 
+composite!(NewIncident<'_>, "revocation.new_incident");
+
 impl<'a> NewIncident<'a> {
-    /// By incident; the first event of each tells who opened it and why.
+    /// In the order of their names; the first event of each tells who opened it and why.
     pub(in crate::store) fn gather(
         events: impl Iterator<Item = (Option<&'a str>, &'a NewEvent<'a>)>,
-    ) -> BTreeMap<&'a str, Self> {
+    ) -> Vec<Self> {
         let mut incidents: BTreeMap<&str, Self> = BTreeMap::new();
         for (name, new) in events {
             let (Some(name), Some(approval)) = (name, new.incident) else { continue };
-            let incident = incidents.entry(name).or_insert_with(|| Self::of(new));
+            let incident = incidents.entry(name).or_insert_with(|| Self::of(name, new));
             incident.contributors.extend([actor(new), new.broker_user].into_iter().flatten());
             incident.contributors.extend(approval.senders.iter().map(String::as_str));
             incident.targets += i64::try_from(new.event.targets.len()).unwrap_or(i64::MAX);
-            incident.expected = incident.expected.max(new.event.incident_targets);
-            incident.asks.extend(approval.asks.iter().map(|kind| kind.as_str()));
-            incident.asking += approval.asking;
-            incident.asking_expected = incident.asking_expected.max(approval.asking_expected);
+            incident.targets_expected = incident.targets_expected.max(new.event.incident_targets);
+            incident.approval_kinds.extend(approval.approval_kinds.iter().map(|kind| kind.as_str()));
+            incident.needing_approval += approval.needing_approval;
+            incident.needing_approval_expected =
+                incident.needing_approval_expected.max(approval.needing_approval_expected);
             incident.above_targets = approval.above_targets;
         }
-        incidents
+        incidents.into_values().collect()
     }
 
-    fn of(new: &'a NewEvent<'a>) -> Self {
+    fn of(incident: &'a str, new: &'a NewEvent<'a>) -> Self {
         Self {
+            incident,
             reason: if new.is_held_logout() { Some(OVER_RATE) } else { new.event.reason.as_deref() },
             opened_by: actor(new).or(new.broker_user).unwrap_or(UNNAMED),
             opened_via: new.broker_user,
             opened_at: new.event.received_at,
             contributors: Vec::new(),
             targets: 0,
-            expected: None,
-            asks: Vec::new(),
-            asking: 0,
-            asking_expected: None,
+            targets_expected: None,
+            approval_kinds: Vec::new(),
+            needing_approval: 0,
+            needing_approval_expected: None,
             above_targets: 0,
         }
     }
@@ -78,23 +84,19 @@ fn actor<'a>(new: &NewEvent<'a>) -> Option<&'a str> {
     new.event.actor.as_deref().filter(|actor| !actor.trim().is_empty())
 }
 
-/// Opens incidents, or adds to those that are open. One that then asks for more than was approved stops until
-/// it is approved; one that had ended goes on.
+/// Opens incidents, or adds to those that are open. One that then needs more than was approved stops until it
+/// is approved; one that had ended goes on.
 pub(in crate::store) async fn open(
     connection: &mut PgConnection,
-    incidents: BTreeMap<&str, NewIncident<'_>>,
+    mut incidents: Vec<NewIncident<'_>>,
 ) -> Result<Found, sqlx::Error> {
     let rows = lock(connection, &incidents).await?;
     let names = |is: fn(&&Row) -> bool| rows.iter().filter(is).map(|row| row.incident.clone()).collect();
     let found =
         Found { cancelled: names(|row| row.state == "cancelled"), decided: names(|row| row.is_decided) };
-    let added: BTreeMap<_, _> = incidents
-        .into_iter()
-        .filter_map(|(name, new)| Some((rows.iter().find(|row| row.incident == name && !row.is_new)?, new)))
-        .map(|(row, new)| (row.incident.as_str(), (row.was_finished, new)))
-        .collect();
-    if !added.is_empty() {
-        add(connection, &added).await?;
+    incidents.retain(|new| rows.iter().any(|row| row.incident == new.incident && !row.is_new));
+    if !incidents.is_empty() {
+        add(connection, &incidents, &names(|row| row.was_finished)).await?;
     }
     Ok(found)
 }
@@ -118,56 +120,45 @@ struct Row {
 
 /// Makes the rows that are not there, and locks all of them: nobody ends, steers or adds to one until this is
 /// committed. A trigger puts both on record.
-async fn lock(
-    connection: &mut PgConnection,
-    incidents: &BTreeMap<&str, NewIncident<'_>>,
-) -> Result<Vec<Row>, sqlx::Error> {
-    let names: Vec<_> = incidents.keys().copied().collect();
-    let of: Vec<_> = incidents.values().collect();
-    let reasons: Vec<_> = of.iter().map(|new| new.reason).collect();
-    let opened_by: Vec<_> = of.iter().map(|new| new.opened_by).collect();
-    let opened_via: Vec<_> = of.iter().map(|new| new.opened_via).collect();
-    let opened_at: Vec<_> = of.iter().map(|new| new.opened_at).collect();
-    let above: Vec<_> = of.iter().map(|new| new.above_targets).collect();
-    let expected: Vec<_> = of.iter().map(|new| new.expected).collect();
-    let asks: Vec<_> = of.iter().map(|new| new.asks.join(",")).collect();
-    let asking: Vec<_> = of.iter().map(|new| new.asking).collect();
-    let asking_expected: Vec<_> = of.iter().map(|new| new.asking_expected).collect();
-    let contributors: Vec<_> = of.iter().map(|new| new.contributors.join("\u{1f}")).collect();
+async fn lock(connection: &mut PgConnection, incidents: &[NewIncident<'_>]) -> Result<Vec<Row>, sqlx::Error> {
     sqlx::query_as!(
         Row,
         r#"WITH n AS MATERIALIZED (
-            SELECT n.incident, n.reason, n.opened_by, n.opened_via, n.opened_at, n.above, n.expected, n.asking, n.asking_expected,
-                ARRAY(SELECT DISTINCT unnest(string_to_array(n.asks, ',')) ORDER BY 1) AS asks,
-                ARRAY(SELECT DISTINCT revocation.person(who) FROM unnest(string_to_array(n.contributors, E'\x1f')) who) AS contributors,
-                (SELECT coalesce(sum(targets), 0) FROM revocation.incident_counts c WHERE c.incident = n.incident)::bigint AS received
-            FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::bigint[], $7::bigint[], $8::text[], $9::bigint[],
-                $10::bigint[], $11::text[])
-                AS n (incident, reason, opened_by, opened_via, opened_at, above, expected, asks, asking, asking_expected, contributors)
+            SELECT n.*,
+                ARRAY(SELECT DISTINCT unnest(n.asks) ORDER BY 1) AS kinds,
+                ARRAY(SELECT DISTINCT revocation.person(who) FROM unnest(n.contributors) who) AS persons,
+                (
+                    SELECT coalesce(sum(c.targets), 0)::bigint FROM revocation.incident_counts c
+                    WHERE c.incident = n.incident
+                ) AS received
+            FROM unnest($1::revocation.new_incident[]) AS n
         ), before AS MATERIALIZED (
-            SELECT i.incident FROM n JOIN revocation.incidents i ON i.incident = n.incident WHERE i.finished_at IS NOT NULL
+            SELECT i.incident FROM n JOIN revocation.incidents i ON i.incident = n.incident
+            WHERE i.finished_at IS NOT NULL
         )
-        INSERT INTO revocation.incidents AS i (incident, state, reason, opened_by, opened_via, opened_at, approval_above, targets_expected, asks,
+        INSERT INTO revocation.incidents AS i (
+            incident, state, reason, opened_by, opened_via, opened_at, approval_above, targets_expected, asks,
             asking, asking_expected, contributors)
-        SELECT n.incident, CASE WHEN EXISTS (SELECT FROM revocation.incidents i WHERE i.incident = n.incident) -- it keeps its own state
-                    OR n.asks <> '{}' OR greatest(n.asking, n.asking_expected) > 0 OR greatest(n.expected, n.received) > n.above
-                THEN 'awaiting_approval' ELSE 'running' END,
-            n.reason, n.opened_by, n.opened_via, n.opened_at, n.above, n.expected, n.asks, n.asking, n.asking_expected, n.contributors
+        SELECT
+            n.incident,
+            -- One that is there keeps its own state: a row that may not run would not even be proposed.
+            CASE
+                WHEN EXISTS (SELECT FROM revocation.incidents i WHERE i.incident = n.incident)
+                    OR revocation.needs_approval(
+                        n.kinds, greatest(n.asking, n.asking_expected), greatest(n.targets_expected, n.received),
+                        NULL, NULL, NULL, n.approval_above)
+                THEN 'awaiting_approval'
+                ELSE 'running'
+            END,
+            n.reason, n.opened_by, n.opened_via, n.opened_at, n.approval_above, n.targets_expected, n.kinds,
+            n.asking, n.asking_expected, n.persons
         FROM n ORDER BY n.incident
         ON CONFLICT (incident) DO UPDATE SET finished_at = NULL
-        RETURNING i.incident, i.state, i.xmax = 0 AS "is_new!", EXISTS (SELECT FROM before b WHERE b.incident = i.incident) AS "was_finished!",
-            i.state = 'cancelled' OR i.approved_by IS NOT NULL OR EXISTS (SELECT FROM before b WHERE b.incident = i.incident) AS "is_decided!""#,
-        &names as &[&str],
-        &reasons as &[Option<&str>],
-        &opened_by as &[&str],
-        &opened_via as &[Option<&str>],
-        &opened_at,
-        &above,
-        &expected as &[Option<i64>],
-        &asks,
-        &asking,
-        &asking_expected as &[Option<i64>],
-        &contributors
+        RETURNING i.incident, i.state, i.xmax = 0 AS "is_new!",
+            EXISTS (SELECT FROM before b WHERE b.incident = i.incident) AS "was_finished!",
+            i.state = 'cancelled' OR i.approved_by IS NOT NULL
+                OR EXISTS (SELECT FROM before b WHERE b.incident = i.incident) AS "is_decided!""#,
+        incidents as _
     )
     .fetch_all(connection)
     .await
@@ -180,43 +171,44 @@ async fn lock(
 /// each.
 async fn add(
     connection: &mut PgConnection,
-    incidents: &BTreeMap<&str, (bool, NewIncident<'_>)>,
+    incidents: &[NewIncident<'_>],
+    finished: &[String],
 ) -> Result<(), sqlx::Error> {
-    let names: Vec<_> = incidents.keys().copied().collect();
-    let was_finished: Vec<_> = incidents.values().map(|(was_finished, _)| *was_finished).collect();
-    let of: Vec<_> = incidents.values().map(|(_, new)| new).collect();
-    let expected: Vec<_> = of.iter().map(|new| new.expected).collect();
-    let asks: Vec<_> = of.iter().map(|new| new.asks.join(",")).collect();
-    let asking: Vec<_> = of.iter().map(|new| new.asking).collect();
-    let asking_expected: Vec<_> = of.iter().map(|new| new.asking_expected).collect();
-    let contributors: Vec<_> = of.iter().map(|new| new.contributors.join("\u{1f}")).collect();
-    let targets: Vec<_> = of.iter().map(|new| new.targets).collect();
-    let by: Vec<_> = of.iter().map(|new| new.opened_by).collect();
-    let via: Vec<_> = of.iter().map(|new| new.opened_via).collect();
-    let reasons: Vec<_> = of.iter().map(|new| new.reason).collect();
     sqlx::query!(
         r#"WITH n AS MATERIALIZED (
-            SELECT n.incident, n.was_finished, n.targets, n.by, n.via, n.reason,
-                greatest(i.targets_expected, n.expected) AS expected, i.asking + n.asking AS asking,
+            SELECT n.incident, n.targets, n.opened_by, n.opened_via, n.reason,
+                n.incident = ANY ($2) AS was_finished,
+                greatest(i.targets_expected, n.targets_expected) AS expected,
+                i.asking + n.asking AS asking,
                 greatest(i.asking_expected, n.asking_expected) AS asking_expected,
-                ARRAY(SELECT DISTINCT unnest(i.asks || string_to_array(n.asks, ',')) ORDER BY 1) AS asks,
-                ARRAY(SELECT DISTINCT revocation.person(who) FROM unnest(string_to_array(n.contributors, E'\x1f')) who) AS contributors,
-                (SELECT sum(targets) FROM revocation.incident_counts c WHERE c.incident = n.incident)::bigint AS received
-            FROM unnest($1::text[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::text[], $7::boolean[], $8::bigint[], $9::text[],
-                $10::text[], $11::text[])
-                AS n (incident, expected, asks, asking, asking_expected, contributors, was_finished, targets, by, via, reason)
+                ARRAY(SELECT DISTINCT unnest(i.asks || n.asks) ORDER BY 1) AS asks,
+                ARRAY(SELECT DISTINCT revocation.person(who) FROM unnest(n.contributors) who) AS contributors,
+                (
+                    SELECT sum(c.targets)::bigint FROM revocation.incident_counts c
+                    WHERE c.incident = n.incident
+                ) AS received
+            FROM unnest($1::revocation.new_incident[]) AS n
             JOIN revocation.incidents i ON i.incident = n.incident
         ), judged AS MATERIALIZED (
-            SELECT n.*, i.state <> 'cancelled' AND (NOT n.asks <@ coalesce(i.approved_asks, '{}')
-                    OR greatest(n.asking, n.asking_expected) > coalesce(i.approved_asking, 0)
-                    OR coalesce(greatest(n.expected, n.received), 0) > greatest(i.approval_above, i.approved_targets)) AS waits,
-                n.was_finished OR i.state = 'cancelled' OR n.received > coalesce(i.targets_expected, 0) OR NOT n.asks <@ i.asks
-                    OR n.asking > coalesce(i.asking_expected, 0) AND n.asking > i.asking OR NOT n.contributors <@ i.contributors
-                    OR n.expected > coalesce(i.targets_expected, 0) OR n.asking_expected > coalesce(i.asking_expected, 0) AS goes_beyond
+            SELECT n.*,
+                i.state <> 'cancelled' AND revocation.needs_approval(
+                    n.asks, greatest(n.asking, n.asking_expected), greatest(n.expected, n.received),
+                    i.approved_asks, i.approved_asking, i.approved_targets, i.approval_above) AS waits,
+                n.was_finished
+                    OR i.state = 'cancelled'
+                    OR NOT n.asks <@ i.asks
+                    OR NOT n.contributors <@ i.contributors
+                    OR n.received > coalesce(i.targets_expected, 0)
+                    OR n.expected > coalesce(i.targets_expected, 0)
+                    OR n.asking > coalesce(i.asking_expected, 0) AND n.asking > i.asking
+                    OR n.asking_expected > coalesce(i.asking_expected, 0) AS goes_beyond
             FROM n JOIN revocation.incidents i ON i.incident = n.incident
         ), added AS (
             UPDATE revocation.incidents i
-            SET targets_expected = n.expected, asks = n.asks, asking = n.asking, asking_expected = n.asking_expected,
+            SET targets_expected = n.expected,
+                asks = n.asks,
+                asking = n.asking,
+                asking_expected = n.asking_expected,
                 contributors = i.contributors || n.contributors,
                 state = CASE WHEN n.waits THEN 'awaiting_approval' ELSE i.state END,
                 was_paused = i.was_paused OR (n.waits AND i.state = 'paused')
@@ -224,20 +216,13 @@ async fn add(
             RETURNING i.incident, i.state
         )
         INSERT INTO revocation.operations (actor, action, incident, detail)
-        SELECT n.by, 'add', n.incident, jsonb_build_object('targets', n.targets, 'via', n.via, 'contributors', n.contributors, 'reason', n.reason,
+        SELECT n.opened_by, 'add', n.incident, jsonb_build_object(
+            'targets', n.targets, 'via', n.opened_via, 'contributors', n.contributors, 'reason', n.reason,
             'targets_expected', n.expected, 'targets_received', n.received, 'asks', n.asks, 'state', a.state)
-        FROM judged n JOIN added a ON a.incident = n.incident WHERE n.goes_beyond"#,
-        &names as &[&str],
-        &expected as &[Option<i64>],
-        &asks,
-        &asking,
-        &asking_expected as &[Option<i64>],
-        &contributors,
-        &was_finished,
-        &targets,
-        &by as &[&str],
-        &via as &[Option<&str>],
-        &reasons as &[Option<&str>]
+        FROM judged n JOIN added a ON a.incident = n.incident
+        WHERE n.goes_beyond"#,
+        incidents as _,
+        finished
     )
     .execute(connection)
     .await

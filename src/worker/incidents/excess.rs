@@ -9,6 +9,7 @@ use std::time::Instant;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::approval::senders;
 use crate::authorization::{Admitted, incident_name};
 use crate::event::{LogoutEvent, Origin};
 use crate::retry::Schedule;
@@ -84,9 +85,9 @@ fn excess(
 ) -> Excess {
     let kinds: Vec<Kind> = targets.iter().map(|target| target.selector.kind()).collect();
     let approval = Approval {
-        asks: Kind::ALL.into_iter().filter(|kind| kinds.contains(kind)).collect(),
-        asking: i64::try_from(targets.len()).unwrap_or(i64::MAX),
-        asking_expected: None,
+        approval_kinds: Kind::ALL.into_iter().filter(|kind| kinds.contains(kind)).collect(),
+        needing_approval: i64::try_from(targets.len()).unwrap_or(i64::MAX),
+        needing_approval_expected: None,
         above_targets: worker.approval.above_targets,
         withheld: true,
         is_excess: true,
@@ -109,11 +110,6 @@ fn excess(
         targets,
     };
     Excess { event, row: worker.clock.row_id(), approval }
-}
-
-/// Who sent a message, by name, and who put it back: an operator's word is all there is on who sent it first.
-pub(in crate::worker) fn senders(origin: &Origin) -> Vec<String> {
-    origin.senders.iter().flatten().chain(&origin.requeued_by).cloned().collect()
 }
 
 /// The alarm, at once: with Postgres away, nothing is on record yet that could tell. One line an incident, or
