@@ -36,6 +36,10 @@ BEGIN
         SELECT format('ALTER TABLE %I.%I OWNER TO revocation_owner', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE c.relkind IN ('r', 'p', 'v') AND (n.nspname IN ('revocation', 'audit') OR (n.nspname, c.relname) = ('public', '_sqlx_migrations'))
         UNION ALL
+        SELECT format('ALTER TYPE %I.%I OWNER TO revocation_owner', n.nspname, c.relname)
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.relkind = 'c' AND n.nspname = 'revocation'
+        UNION ALL
         SELECT format('ALTER ROUTINE %I.%I(%s) OWNER TO revocation_owner', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid))
         FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname IN ('revocation', 'audit')
     LOOP
@@ -55,7 +59,8 @@ ALTER DEFAULT PRIVILEGES FOR ROLE revocation_owner IN SCHEMA audit
     GRANT SELECT ON TABLES TO auditor, revocation_operator, revocation_worker, revocation_retention;
 -- What views compute with. Neither reads a table.
 GRANT EXECUTE ON FUNCTION revocation.revocation_id(uuid, smallint), revocation.stage(text, boolean), revocation.person(text),
-    revocation.standing(text, timestamptz) TO PUBLIC;
+    revocation.standing(text, timestamptz),
+    revocation.needs_approval(text[], bigint, bigint, text[], bigint, bigint, bigint) TO PUBLIC;
 
 GRANT USAGE ON SCHEMA revocation TO revocation_worker, revocation_operator, revocation_retention;
 GRANT EXECUTE ON FUNCTION revocation.steer_incident(text, text, integer, text, text), revocation.approve_incident(text, text[], bigint, bigint, text),

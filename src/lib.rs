@@ -36,7 +36,7 @@
 //! | who calls a provider next | `admission/lanes.rs` |
 //! | whose turn is it among broker users | `admission/fair_queue.rs`, `event/party.rs`, `store/claim.rs` |
 //! | who may have how many targets in memory | `admission/room.rs` |
-//! | what does a pause, a throttle or an approval do | `worker/incidents/`, `worker/steer.rs` |
+//! | what does a pause, a throttle or an approval do | `worker/incidents/`, `store/incidents/` |
 //! | who acknowledges | `worker/accept.rs` |
 //! | what is in the database | `migrations/`, [`store`] |
 //! | what is in the broker | `broker/topology.rs` |
@@ -44,7 +44,7 @@
 //! | who may read this process's memory | [`core_dump`] |
 //! | every log field and metric | [`telemetry`] |
 //! | what do verifiers report, whose word counts | [`report`], `report/owners.rs`, `worker/reports.rs` |
-//! | how does an operator end a wait | `cli/provider.rs`, `worker/steer.rs` |
+//! | how does an operator end a wait | `cli/provider.rs`, `worker/fleet.rs` |
 //! | what does an auditor get | `crates/evidence`, `docs/evidence.md` |
 //! | who wires it | [`app`] |
 //!

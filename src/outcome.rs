@@ -186,7 +186,7 @@ const SHORTEST_REST: Duration = Duration::from_secs(1);
 /// Longest rest of a target that met wrong credentials or the like.
 const LONGEST_PROBE_REST: Duration = Duration::from_secs(60);
 /// How long after its own end a token is still tried: clocks differ.
-const EXPIRY_LEEWAY: Duration = Duration::from_secs(60);
+pub const EXPIRY_LEEWAY: Duration = Duration::from_secs(60);
 
 /// The next state of a target after an answer. Pure but for the schedule's jitter.
 pub fn settle(answer: &Answer, standing: &Standing, schedule: &Schedule, now: OffsetDateTime) -> Settlement {

@@ -3,91 +3,21 @@
 //! An event that meets another one of its (`source`, `id`) is looked up: it is on record, or it means
 //! something else. Then it is inserted once more, under a key of its own beside the other.
 
-mod columns;
-mod insert;
+pub(super) mod insert;
 mod known;
-mod mass;
+pub(super) mod line;
+mod new_event;
 
 use std::collections::{HashMap, HashSet};
 
-use time::OffsetDateTime;
 use uuid::Uuid;
 
-use self::columns::Columns;
 use self::insert::{Inserted, insert};
-use self::mass::{Further, accept_mass};
+use self::line::Line;
+use super::incidents::accept::accept_mass;
 use super::{Store, StoreError, WorkerNo};
-use crate::event::{LogoutEvent, Party};
-use crate::seal::Sealed;
-use crate::target::{Fingerprint, Kind};
 
-/// An event about to be accepted.
-pub struct NewEvent<'a> {
-    /// Its row id: UUID version 7, made by this worker.
-    pub row: Uuid,
-    /// The event.
-    pub event: &'a LogoutEvent,
-    /// SHA-256 of the body.
-    pub body_sha256: [u8; 32],
-    /// SHA-256 of what the delivery means, as [`content`](crate::event::content) computes it; the same in all
-    /// rows of one delivery.
-    pub content_sha256: [u8; 32],
-    /// Row id of another event in the same call, of whose delivery this is a part (at most one): on record if
-    /// and only if that one is new, under the same identity.
-    pub beside: Option<Uuid>,
-    /// AMQP `user_id`.
-    pub broker_user: Option<&'a str>,
-    /// Whose share its targets are of.
-    pub party: Party,
-    /// What becomes of each target, in the event's order.
-    pub targets: &'a [NewTarget],
-    /// What approving its incident takes; `None` for an event without an incident.
-    pub incident: Option<&'a Approval>,
-}
-
-/// What an event of an incident asks of a second person.
-pub struct Approval {
-    /// Kinds among its incident's targets that need one.
-    pub asks: Vec<Kind>,
-    /// How many of its own targets are of such a kind, and how many of the whole incident's will be, where it
-    /// says so.
-    pub asking: i64,
-    /// See `asking`.
-    pub asking_expected: Option<i64>,
-    /// Most targets that one person may order: the fuse of an incident that this event opens.
-    pub above_targets: i64,
-    /// Its denial was not published, and waits for the approval.
-    pub withheld: bool,
-    /// It lies beyond a sender's rate.
-    pub is_excess: bool,
-    /// Who sent it, beside the broker user.
-    pub senders: Vec<String>,
-}
-
-/// How a target enters the table.
-pub struct NewTarget {
-    /// Its first state.
-    pub disposition: Disposition,
-    /// The sealed token; present exactly for open token targets.
-    pub sealed: Option<Sealed>,
-    /// When the budget runs out.
-    pub give_up_at: OffsetDateTime,
-}
-
-/// A target's first state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Disposition {
-    /// Pending, and leased to this worker: its first attempt is on record.
-    Lease,
-    /// Pending, due now, for whoever claims it.
-    Wait,
-    /// Pending, until its incident's turn comes to it.
-    Turn,
-    /// Final: the provider has no such call.
-    Unsupported,
-    /// Final: the token's lifetime had ended.
-    Expired,
-}
+pub use self::new_event::{Approval, Disposition, NewEvent, NewTarget};
 
 /// What became of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,45 +34,6 @@ pub enum Entered {
     Known(Uuid),
     /// It was ordered for a cancelled incident. Nothing of it is denied, and it is not on record.
     Barred,
-}
-
-/// An event on its way into the table.
-struct Line<'a> {
-    new: &'a NewEvent<'a>,
-    /// What stands in `id` instead of the event's own.
-    key: Option<String>,
-    identity_reused: bool,
-    /// Where it waits for its sender's rate, if its own incident takes no more.
-    further: Option<Further>,
-}
-
-impl<'a> Line<'a> {
-    fn of(new: &'a NewEvent<'a>, identity_reused: bool) -> Self {
-        let key = (identity_reused || new.beside.is_some()).then(|| new.key());
-        Self { new, key, identity_reused, further: None }
-    }
-
-    fn id(&self) -> &str {
-        self.key.as_deref().unwrap_or(&self.new.event.id)
-    }
-
-    fn incident(&self) -> Option<&str> {
-        self.further.as_ref().map(|further| &*further.name).or(self.new.event.incident.as_deref())
-    }
-}
-
-impl NewEvent<'_> {
-    /// The key of an event whose id is taken: longer than an id may be, so that no publisher can name it.
-    fn key(&self) -> String {
-        let content =
-            format!("{}{}", Fingerprint(self.content_sha256), if self.beside.is_some() { "+" } else { "" });
-        format!("{}\u{1f}{content:=<255}", self.event.id)
-    }
-
-    /// The event whose fate it shares: itself, or the one that it is a part of.
-    fn first(&self) -> Uuid {
-        self.beside.unwrap_or(self.row)
-    }
 }
 
 impl Store {
@@ -199,9 +90,7 @@ impl Store {
         lines.sort_unstable_by(|a, b| (&a.new.event.source, a.id()).cmp(&(&b.new.event.source, b.id())));
         let (inserted, barred) = within!(self, "accept events", |connection| {
             if lines.iter().all(|line| line.new.incident.is_none()) {
-                insert(connection, worker, &Columns::collect(&lines))
-                    .await
-                    .map(|inserted| (inserted, Vec::new()))
+                insert(connection, worker, lines.iter()).await.map(|inserted| (inserted, Vec::new()))
             } else {
                 accept_mass(connection, worker, &mut lines).await
             }

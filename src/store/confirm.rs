@@ -6,48 +6,8 @@ use std::ops::Range;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Store, StoreError, WorkerNo};
+use super::{Denial, Store, StoreError, WorkerNo};
 use crate::target::TargetId;
-
-/// A target of an invalidation message, as the database knows it.
-pub struct Denial {
-    /// The event's row.
-    pub event: Uuid,
-    /// Place in the event.
-    pub ordinal: i16,
-    /// CloudEvents `source`.
-    pub event_source: String,
-    /// CloudEvents `id`.
-    pub event_id: String,
-    /// Incident.
-    pub incident: Option<String>,
-    /// Provider.
-    pub provider: String,
-    /// The kind's name.
-    pub kind: String,
-    /// SHA-256 of the token.
-    pub sha256: Option<Vec<u8>>,
-    /// SHA-256 of its signed parts.
-    pub signed: Option<Vec<u8>>,
-    /// `access_token` or `refresh_token`.
-    pub hint: Option<String>,
-    /// JWT id.
-    pub jti: Option<String>,
-    /// The issuer beside it, as [`jti_iss`](super::jti_iss) reads it.
-    pub jti_iss: Option<String>,
-    /// Subject.
-    pub sub: Option<String>,
-    /// Session.
-    pub sid: Option<String>,
-    /// Client.
-    pub client_id: Option<String>,
-    /// Issuer.
-    pub iss: Option<String>,
-    /// Cutoff.
-    pub not_before: OffsetDateTime,
-    /// The denial's end.
-    pub deny_until: OffsetDateTime,
-}
 
 /// Which revocations count as unconfirmed.
 #[derive(Clone, Copy)]
@@ -73,37 +33,31 @@ impl Store {
         let after = after.unwrap_or(TargetId { event: Uuid::nil(), ordinal: -1 });
         within!(self, "look for unconfirmed revocations", |c| {
             match which {
-                    Unconfirmed::Missing => {
-                        sqlx::query_as!(
-                            Denial,
-                            r#"SELECT t.event_id AS event, t.ordinal, e.source AS event_source, coalesce(e.real_id, e.id) AS "event_id!", e.incident, t.provider, t.kind,
-                                 t.token_sha256 AS sha256, t.signed_sha256 AS signed, t.token_type_hint AS hint, t.jti, t.jti_iss, t.sub, t.sid, t.client_id, t.iss, coalesce(t.cutoff, e.not_before) AS "not_before!", t.deny_until
-                             FROM revocation.targets t JOIN revocation.events e USING (event_id)
-                             WHERE t.state = 'revoked' AND t.confirmed_at IS NULL AND t.finished_at < now() - interval '5 seconds'
-                             ORDER BY t.finished_at LIMIT $1"#,
-                            limit
-                        )
-                        .fetch_all(c)
-                        .await
-                    }
-                    Unconfirmed::Since(floor, worker) => {
-                        sqlx::query_as!(
-                            Denial,
-                            r#"SELECT t.event_id AS event, t.ordinal, e.source AS event_source, coalesce(e.real_id, e.id) AS "event_id!", e.incident, t.provider, t.kind,
-                                 t.token_sha256 AS sha256, t.signed_sha256 AS signed, t.token_type_hint AS hint, t.jti, t.jti_iss, t.sub, t.sid, t.client_id, t.iss, coalesce(t.cutoff, e.not_before) AS "not_before!", t.deny_until
-                             FROM revocation.targets t JOIN revocation.events e USING (event_id)
-                             WHERE t.event_id >= $1 AND (t.event_id, t.ordinal) > ($2, $3) AND e.accepted_by = $4 AND t.state = 'revoked'
-                             ORDER BY t.event_id, t.ordinal LIMIT $5"#,
-                            floor,
-                            after.event,
-                            after.ordinal,
-                            worker.0,
-                            limit
-                        )
-                        .fetch_all(c)
-                        .await
-                    }
+                Unconfirmed::Missing => {
+                    let missing = denials!(
+                        "FROM revocation.targets t JOIN revocation.events e USING (event_id)
+                         WHERE t.state = 'revoked' AND t.confirmed_at IS NULL
+                             AND t.finished_at < now() - interval '5 seconds'
+                         ORDER BY t.finished_at LIMIT $1",
+                        limit
+                    );
+                    missing.fetch_all(c).await
                 }
+                Unconfirmed::Since(floor, worker) => {
+                    let since = denials!(
+                        "FROM revocation.targets t JOIN revocation.events e USING (event_id)
+                         WHERE t.event_id >= $1 AND (t.event_id, t.ordinal) > ($2, $3)
+                             AND e.accepted_by = $4 AND t.state = 'revoked'
+                         ORDER BY t.event_id, t.ordinal LIMIT $5",
+                        floor,
+                        after.event,
+                        after.ordinal,
+                        worker.0,
+                        limit
+                    );
+                    since.fetch_all(c).await
+                }
+            }
         })
     }
 
@@ -123,25 +77,27 @@ impl Store {
     ) -> Result<Vec<Denial>, StoreError> {
         let after = after.unwrap_or(TargetId { event: Uuid::nil(), ordinal: -1 });
         within!(self, "look for denials to publish again", |c| {
-            sqlx::query_as!(
-                    Denial,
-                    r#"SELECT t.event_id AS event, t.ordinal, e.source AS event_source, coalesce(e.real_id, e.id) AS "event_id!", e.incident, t.provider, t.kind,
-                         t.token_sha256 AS sha256, t.signed_sha256 AS signed, t.token_type_hint AS hint, t.jti, t.jti_iss, t.sub, t.sid, t.client_id, t.iss, coalesce(t.cutoff, e.not_before) AS "not_before!", t.deny_until
-                     FROM revocation.events e JOIN revocation.targets t USING (event_id)
-                     WHERE e.event_id >= $1 AND e.event_id < $7 AND t.event_id >= $1 AND t.event_id < $7 AND (t.event_id, t.ordinal) > ($2, $3) AND e.accepted_by = $4
-                         AND (e.denied_at IS NULL OR NOT $5) AND e.deny_at IS NULL AND (t.state <> 'cancelled' OR e.denied_at IS NOT NULL OR NOT EXISTS (
-                             SELECT FROM revocation.incidents i WHERE i.incident = e.incident AND i.state = 'cancelled'))
-                     ORDER BY t.event_id, t.ordinal LIMIT $6"#,
-                    rows.start,
-                    after.event,
-                    after.ordinal,
-                    worker.0,
-                    undenied,
-                    limit,
-                    rows.end
-                )
-                .fetch_all(c)
-                .await
+            let again = denials!(
+                "FROM revocation.events e JOIN revocation.targets t USING (event_id)
+                 WHERE e.event_id >= $1 AND e.event_id < $7
+                     -- The same of the targets, for their own index.
+                     AND t.event_id >= $1 AND t.event_id < $7 AND (t.event_id, t.ordinal) > ($2, $3)
+                     AND e.accepted_by = $4
+                     AND (e.denied_at IS NULL OR NOT $5)
+                     AND e.deny_at IS NULL
+                     AND (t.state <> 'cancelled' OR e.denied_at IS NOT NULL OR NOT EXISTS (
+                         SELECT FROM revocation.incidents i
+                         WHERE i.incident = e.incident AND i.state = 'cancelled'))
+                 ORDER BY t.event_id, t.ordinal LIMIT $6",
+                rows.start,
+                after.event,
+                after.ordinal,
+                worker.0,
+                undenied,
+                limit,
+                rows.end
+            );
+            again.fetch_all(c).await
         })
     }
 

@@ -1,7 +1,12 @@
 //! Incidents: how they stand, as JSON for operators; what operators do to them; what workers do for them.
 
-mod steer;
+pub(super) mod accept;
+mod active;
+mod evidence;
+mod open;
+mod order;
 mod tend;
+mod withheld;
 
 use serde_json::Value;
 use sqlx::Postgres;
@@ -9,7 +14,9 @@ use sqlx::pool::PoolConnection;
 
 use super::{Store, StoreError};
 
-pub use steer::{Order, Seen, Steered};
+pub use active::ActiveIncident;
+pub use evidence::{Rows, Snapshot};
+pub use order::{Order, Seen, Steered};
 
 impl Store {
     /// `{"incidents": […], "hidden": n}`: the rows of `audit.incidents`, active ones first, the newest first

@@ -27,18 +27,21 @@ macro_rules! within {
     }};
 }
 
+#[macro_use]
+mod composite;
+#[macro_use]
+mod denial;
+
 mod accept;
-mod active;
 mod cancel;
 mod claim;
 mod confirm;
-mod evidence;
 mod examine;
+mod fleet;
 mod incidents;
 pub mod jti_iss;
 mod lost;
 mod on_record;
-mod open;
 mod operate;
 mod providers;
 mod record;
@@ -46,7 +49,6 @@ mod rejected;
 mod schema;
 mod status;
 mod verifiers;
-mod withheld;
 mod workers;
 
 use std::str::FromStr;
@@ -58,13 +60,13 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgSslMode};
 use crate::config::DatabaseConfig;
 
 pub use accept::{Approval, Disposition, Entered, NewEvent, NewTarget};
-pub use active::{ActiveIncident, Fleet};
 pub use cancel::GivenUp;
 pub use claim::{Claimed, Kinds, Want};
-pub use confirm::{Denial, Unconfirmed};
-pub use evidence::{Rows, Snapshot};
+pub use confirm::Unconfirmed;
+pub use denial::Denial;
 pub use examine::Findings;
-pub use incidents::{Order, Seen, Steered};
+pub use fleet::Fleet;
+pub use incidents::{ActiveIncident, Order, Rows, Seen, Snapshot, Steered};
 pub use operate::{Backlog, RetryScope, Standing};
 pub use record::{Attempt, Closing, Cutoff};
 pub use rejected::Rejected;

@@ -53,71 +53,57 @@ pub struct Cutoff {
     pub deny_until: OffsetDateTime,
 }
 
-#[derive(Default)]
-struct Columns<'a> {
-    event: Vec<Uuid>,
-    ordinal: Vec<i16>,
-    attempt: Vec<i32>,
-    started_at: Vec<OffsetDateTime>,
-    duration_ms: Vec<i32>,
-    outcome: Vec<&'a str>,
-    http_status: Vec<Option<i16>>,
-    error: Vec<Option<&'a str>>,
-    retry_after_ms: Vec<Option<i64>>,
-    state: Vec<&'a str>,
-    proof: Vec<Option<&'a str>>,
-    spent: Vec<bool>,
-    due_in: Vec<Option<f64>>,
-    revoked_at: Vec<Option<OffsetDateTime>>,
-    confirmed_at: Vec<Option<OffsetDateTime>>,
-    finished_at: Vec<Option<OffsetDateTime>>,
-    cutoff: Vec<Option<OffsetDateTime>>,
-    deny_until: Vec<Option<OffsetDateTime>>,
-    denied: Vec<Uuid>,
-    denied_at: Vec<OffsetDateTime>,
+/// `revocation.new_result`.
+#[derive(sqlx::Encode)]
+struct ResultRow<'a> {
+    event_id: Uuid,
+    ordinal: i16,
+    attempt: i32,
+    started_at: OffsetDateTime,
+    duration_ms: i32,
+    outcome: &'a str,
+    http_status: Option<i16>,
+    error: Option<&'a str>,
+    retry_after_ms: Option<i64>,
+    state: &'a str,
+    proof: Option<&'a str>,
+    spent: bool,
+    due_in: Option<f64>,
+    revoked_at: Option<OffsetDateTime>,
+    confirmed_at: Option<OffsetDateTime>,
+    finished_at: Option<OffsetDateTime>,
+    cutoff: Option<OffsetDateTime>,
+    deny_until: Option<OffsetDateTime>,
 }
 
-impl<'a> Columns<'a> {
-    /// Sorted by identity, so that two recorders never wait for each other in a circle.
-    fn collect(closings: &'a [Closing], denied: &[(Uuid, OffsetDateTime)]) -> Self {
-        let mut columns = Self::default();
-        let mut sorted: Vec<_> = closings.iter().collect();
-        sorted.sort_unstable_by_key(|closing| (closing.attempt.id, closing.attempt.number));
-        for closing in sorted {
-            columns.push_attempt(&closing.attempt);
-            columns.push_settlement(closing);
+composite!(ResultRow<'_>, "revocation.new_result");
+
+impl<'a> ResultRow<'a> {
+    fn of(closing: &'a Closing) -> Self {
+        let Closing { attempt, settlement, revoked_at, confirmed_at, moved } = closing;
+        let ended_at = attempt.started_at + attempt.duration;
+        Self {
+            event_id: attempt.id.event,
+            ordinal: attempt.id.ordinal,
+            attempt: attempt.number,
+            started_at: attempt.started_at,
+            duration_ms: i32::try_from(attempt.duration.as_millis()).unwrap_or(i32::MAX),
+            outcome: attempt.outcome,
+            http_status: attempt.http_status.and_then(|status| i16::try_from(status).ok()),
+            error: attempt.error.as_deref(),
+            retry_after_ms: attempt
+                .retry_after
+                .map(|wait| i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)),
+            state: settlement.state.as_str(),
+            proof: settlement.proof.map(|proof| proof.as_str()),
+            spent: settlement.spent,
+            due_in: settlement.due_in.map(|wait| wait.as_secs_f64()),
+            revoked_at: *revoked_at,
+            confirmed_at: *confirmed_at,
+            finished_at: settlement.state.is_final().then_some(ended_at),
+            cutoff: moved.map(|cutoff| cutoff.at),
+            deny_until: moved.map(|cutoff| cutoff.deny_until),
         }
-        let mut denied = denied.to_vec();
-        denied.sort_unstable();
-        (columns.denied, columns.denied_at) = denied.into_iter().unzip();
-        columns
-    }
-
-    fn push_attempt(&mut self, attempt: &'a Attempt) {
-        self.event.push(attempt.id.event);
-        self.ordinal.push(attempt.id.ordinal);
-        self.attempt.push(attempt.number);
-        self.started_at.push(attempt.started_at);
-        self.duration_ms.push(i32::try_from(attempt.duration.as_millis()).unwrap_or(i32::MAX));
-        self.outcome.push(attempt.outcome);
-        self.http_status.push(attempt.http_status.and_then(|status| i16::try_from(status).ok()));
-        self.error.push(attempt.error.as_deref());
-        self.retry_after_ms
-            .push(attempt.retry_after.map(|wait| i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)));
-    }
-
-    fn push_settlement(&mut self, closing: &'a Closing) {
-        let settlement = &closing.settlement;
-        let ended_at = closing.attempt.started_at + closing.attempt.duration;
-        self.state.push(settlement.state.as_str());
-        self.proof.push(settlement.proof.map(|proof| proof.as_str()));
-        self.spent.push(settlement.spent);
-        self.due_in.push(settlement.due_in.map(|wait| wait.as_secs_f64()));
-        self.revoked_at.push(closing.revoked_at);
-        self.confirmed_at.push(closing.confirmed_at);
-        self.finished_at.push(settlement.state.is_final().then_some(ended_at));
-        self.cutoff.push(closing.moved.map(|cutoff| cutoff.at));
-        self.deny_until.push(closing.moved.map(|cutoff| cutoff.deny_until));
     }
 }
 
@@ -134,68 +120,70 @@ impl Store {
         closings: &[Closing],
         denied: &[(Uuid, OffsetDateTime)],
     ) -> Result<Vec<TargetId>, StoreError> {
-        let columns = Columns::collect(closings, denied);
-        within!(self, "record results", |connection| write(connection, worker, &columns).await)
+        // Sorted by identity, so that two recorders never wait for each other in a circle.
+        let mut results: Vec<_> = closings.iter().map(ResultRow::of).collect();
+        results.sort_unstable_by_key(|row| (row.event_id, row.ordinal, row.attempt));
+        let mut denied = denied.to_vec();
+        denied.sort_unstable();
+        let (denied, denied_at): (Vec<_>, Vec<_>) = denied.into_iter().unzip();
+        within!(self, "record results", |connection| {
+            write(connection, worker, &results, (&denied, &denied_at)).await
+        })
     }
 }
 
-/// Owner and state are compared with columns, not with values: a value would let the planner take the small
-/// index of all that is leased and read it once a row, where the target's own key finds it at once.
 async fn write(
     connection: &mut PgConnection,
     worker: WorkerNo,
-    c: &Columns<'_>,
+    results: &[ResultRow<'_>],
+    (denied, denied_at): (&[Uuid], &[OffsetDateTime]),
 ) -> Result<Vec<TargetId>, sqlx::Error> {
     sqlx::query_as!(
         TargetId,
         r#"WITH r AS MATERIALIZED (
-            SELECT *, $1::integer AS owner, 'pending' AS open FROM unnest($2::uuid[], $3::smallint[], $4::integer[], $5::timestamptz[], $6::integer[], $7::text[], $8::smallint[],
-                $9::text[], $10::bigint[], $11::text[], $12::text[], $13::boolean[], $14::float8[], $15::timestamptz[], $16::timestamptz[],
-                $17::timestamptz[], $20::timestamptz[], $21::timestamptz[])
-                AS r (event_id, ordinal, attempt, started_at, duration_ms, outcome, http_status, error, retry_after_ms, state, proof, spent,
-                    due_in, revoked_at, confirmed_at, finished_at, cutoff, deny_until)
+            SELECT r.*, $1::integer AS owner, 'pending' AS open FROM unnest($2::revocation.new_result[]) AS r
         ), closed AS (
-            INSERT INTO revocation.attempts (event_id, ordinal, attempt, answered, worker_no, started_at, duration_ms, outcome, http_status,
+            INSERT INTO revocation.attempts (
+                event_id, ordinal, attempt, answered, worker_no, started_at, duration_ms, outcome, http_status,
                 error, retry_after_ms)
-            SELECT event_id, ordinal, attempt, true, $1, started_at, duration_ms, outcome, http_status, error, retry_after_ms FROM r
+            SELECT
+                event_id, ordinal, attempt, true, $1, started_at, duration_ms, outcome, http_status, error,
+                retry_after_ms
+            FROM r
             ON CONFLICT DO NOTHING
         ), denied AS (
             UPDATE revocation.events e SET denied_at = coalesce(e.denied_at, d.at), deny_at = NULL
-            FROM unnest($18::uuid[], $19::timestamptz[]) AS d (event_id, at)
+            FROM unnest($3::uuid[], $4::timestamptz[]) AS d (event_id, at)
             WHERE e.event_id = d.event_id
         )
         UPDATE revocation.targets t
-        SET state = r.state, proof = r.proof, failures = CASE WHEN r.spent THEN t.failures + 1 ELSE t.failures END,
+        SET state = r.state,
+            proof = r.proof,
+            failures = CASE WHEN r.spent THEN t.failures + 1 ELSE t.failures END,
             due_at = CASE WHEN r.finished_at IS NULL THEN now() + make_interval(secs => r.due_in) END,
-            lease_owner = NULL, leased_at = NULL, last_worker = $1,
-            last_outcome = r.outcome, last_http_status = r.http_status, last_error = r.error,
-            sealed = CASE WHEN r.finished_at IS NULL THEN t.sealed END, sealed_key = CASE WHEN r.finished_at IS NULL THEN t.sealed_key END,
-            revoked_at = r.revoked_at, confirmed_at = r.confirmed_at, finished_at = r.finished_at,
-            cutoff = coalesce(r.cutoff, t.cutoff), deny_until = coalesce(r.deny_until, t.deny_until)
+            lease_owner = NULL,
+            leased_at = NULL,
+            last_worker = $1,
+            last_outcome = r.outcome,
+            last_http_status = r.http_status,
+            last_error = r.error,
+            sealed = CASE WHEN r.finished_at IS NULL THEN t.sealed END,
+            sealed_key = CASE WHEN r.finished_at IS NULL THEN t.sealed_key END,
+            revoked_at = r.revoked_at,
+            confirmed_at = r.confirmed_at,
+            finished_at = r.finished_at,
+            cutoff = coalesce(r.cutoff, t.cutoff),
+            deny_until = coalesce(r.deny_until, t.deny_until)
         FROM r
-        WHERE t.event_id = r.event_id AND t.ordinal = r.ordinal AND t.lease_owner IS NOT DISTINCT FROM r.owner AND t.attempts = r.attempt AND t.state = r.open
+        WHERE t.event_id = r.event_id AND t.ordinal = r.ordinal AND t.attempts = r.attempt
+            -- Compared with columns, not with values: a value would let the planner take the small index of all
+            -- that is leased and read it once a row, where the target's own key finds it at once.
+            AND t.lease_owner IS NOT DISTINCT FROM r.owner AND t.state = r.open
         RETURNING t.event_id AS event, t.ordinal"#,
         worker.0,
-        &c.event,
-        &c.ordinal,
-        &c.attempt,
-        &c.started_at,
-        &c.duration_ms,
-        &c.outcome as &[&str],
-        &c.http_status as &[Option<i16>],
-        &c.error as &[Option<&str>],
-        &c.retry_after_ms as &[Option<i64>],
-        &c.state as &[&str],
-        &c.proof as &[Option<&str>],
-        &c.spent,
-        &c.due_in as &[Option<f64>],
-        &c.revoked_at as &[Option<OffsetDateTime>],
-        &c.confirmed_at as &[Option<OffsetDateTime>],
-        &c.finished_at as &[Option<OffsetDateTime>],
-        &c.denied,
-        &c.denied_at,
-        &c.cutoff as &[Option<OffsetDateTime>],
-        &c.deny_until as &[Option<OffsetDateTime>],
+        results as _,
+        denied,
+        denied_at,
     )
     .fetch_all(connection)
     .await

@@ -17,7 +17,7 @@ use super::Worker;
 use super::copies::{age, is_second_copy};
 use super::correct::corrected;
 use super::early::{early, hand_back_after_long};
-use super::excess::change_known;
+use super::incidents::excess::change_known;
 use super::intake::{Taken, note_denied};
 use super::job::{Context, Job};
 use super::prepare::{Prepared, prepare};

@@ -149,7 +149,7 @@ fn wants_of<'a>(
             kinds,
             incident,
             limit,
-            turns: if lets_in { limit } else { 0 },
+            max_waiting: if lets_in { limit } else { 0 },
             is_likely,
         }
     };

@@ -1,21 +1,25 @@
 //! What this worker knows of the incidents under way: how operators steer them, and how much of each it may
 //! do.
 //!
-//! Looked up in Postgres a few times a second, so that a pause, a throttle or an approval takes effect on
+//! Polled from Postgres a few times a second (`fleet`), so that a pause, a throttle or an approval takes effect on
 //! every worker within that time.
 
+pub(super) mod approval;
+pub(super) mod excess;
 mod fuse;
 mod incident;
+pub(super) mod tend;
+pub(super) mod withheld;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, SetOnce, watch};
 
-pub(super) use fuse::Ordered;
 pub(super) use incident::{Arrival, Share, Steering};
-pub use incident::{Incident, Seat};
+pub use incident::{Incident, IncidentGuard};
 
+use self::fuse::Ordered;
 use crate::store::ActiveIncident;
 
 /// All that are under way.
@@ -24,7 +28,7 @@ pub struct Incidents {
     known: Mutex<HashMap<String, Arc<Incident>>>,
     /// Set when Postgres was asked for the first time, whatever came of it.
     asked: SetOnce<()>,
-    /// Somebody has reason to look before it is time.
+    /// Somebody has reason to poll before it is time.
     changed: Notify,
     /// Whether an incident that may go on has denials that are not published.
     withheld: watch::Sender<bool>,
@@ -42,7 +46,7 @@ impl Incidents {
         drop(self.asked.set(()));
     }
 
-    /// Asks whoever looks to look at once.
+    /// Asks for a poll at once.
     pub fn hurry(&self) {
         self.changed.notify_one();
     }
@@ -66,9 +70,9 @@ impl Incidents {
         waiting.map(|incident| incident.name().to_owned()).collect()
     }
 
-    /// A look begins: what is committed from here on may not be in what it finds.
-    pub fn begin_look(&self) {
-        self.lock().values().for_each(|incident| incident.seen().fuse.begin_look());
+    /// A poll begins: what is committed from here on may not be in what it finds.
+    pub fn begin_poll(&self) {
+        self.lock().values().for_each(|incident| incident.polled().fuse.begin_poll());
     }
 
     /// Takes over what Postgres says; an incident that is not listed any more has ended.
@@ -82,9 +86,9 @@ impl Incidents {
         }
         // Not on record yet, or ended: more of it is on its way there.
         let arriving = known.drain().filter(|(_, incident)| {
-            let mut seen = incident.seen();
-            seen.fuse.settle();
-            seen.fuse.is_arriving()
+            let mut polled = incident.polled();
+            polled.fuse.settle();
+            polled.fuse.is_arriving()
         });
         now.extend(arriving);
         let withheld = now.values().any(|incident| incident.may_be_denied());
@@ -95,22 +99,22 @@ impl Incidents {
 
     /// Whether what is on record of it was read.
     pub fn is_known(&self, name: &str) -> bool {
-        self.lock().get(name).is_some_and(|incident| incident.seen().fuse.is_known())
+        self.lock().get(name).is_some_and(|incident| incident.polled().fuse.is_known())
     }
 
     /// Counts an event that has come. `found` is what was read for it where it was not known. See
     /// [`Incident::arrive`].
-    pub(super) fn arrive(
+    fn arrive(
         &self,
         name: &str,
         found: Option<ActiveIncident>,
         order: &Ordered,
         above: i64,
     ) -> (Arrival, bool) {
-        // Under the lock, so that no look forgets the incident meanwhile.
+        // Under the lock, so that no poll forgets the incident meanwhile.
         let mut known = self.lock();
         let incident = known.entry(name.to_owned()).or_insert_with(|| Incident::new(name));
-        if let Some(row) = found.filter(|_| !incident.seen().fuse.is_known()) {
+        if let Some(row) = found.filter(|_| !incident.polled().fuse.is_known()) {
             incident.update(row, 1);
         }
         incident.arrive(order, above)

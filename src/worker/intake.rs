@@ -1,12 +1,10 @@
 //! Step 1: parse; hand bad input to `refuse`; publish the denial at once, whatever state Postgres and the
 //! provider are in.
 //!
-//! The denial of a mass revocation that needs a second person is withheld: step 2 records it, and `steer`
-//! publishes it once it is approved.
+//! The denial of a mass revocation that needs a second person is withheld (see `incidents/approval`).
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use aws_lc_rs::digest;
 use time::OffsetDateTime;
@@ -15,20 +13,17 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::Worker;
-use super::excess::{self, Excess, senders};
-use super::incidents::{Arrival, Ordered};
+use super::incidents::Arrival;
+use super::incidents::approval;
+use super::incidents::excess::{self, Excess};
 use super::record::Note;
 use super::refuse::refuse;
 use crate::admission::FairQueue;
-use crate::approval::ApprovalRules;
 use crate::broker::{LOGOUT_QUEUE, Received};
-use crate::event::{self, Lane, LogoutEvent, Origin, Party};
+use crate::event::{self, Lane, LogoutEvent, Party};
 use crate::failpoint;
 use crate::invalidation::{EventRef, Outgoing, Phase, entry_of};
-use crate::store::{ActiveIncident, Approval};
-
-/// How long a mass revocation waits to learn, right after the start, whether its incident is known.
-const PATIENCE: Duration = Duration::from_secs(2);
+use crate::store::Approval;
 
 /// Most events of one queue whose denials are on their way at once: what is on its way is in nobody's turn
 /// any more. More than the broker confirms within its usual answer.
@@ -36,9 +31,6 @@ const DENIALS: usize = 1024;
 
 /// What any message costs of its user's share, in bytes of its body: empty ones are work, too.
 const LEAST_COST: usize = 1024;
-
-/// How long the look for an incident that is not known here may take.
-const FIND: Duration = Duration::from_millis(500);
 
 /// Where valid events go next, by lane.
 #[derive(Clone)]
@@ -150,7 +142,7 @@ async fn next_of(
 
 async fn take(worker: &Arc<Worker>, received: Received, mut event: LogoutEvent, turn: Turn) -> Taken {
     let content_sha256 = event::content(&event);
-    let (mut approval, arrival) = approval(worker, &received.origin, &event).await.unzip();
+    let (mut approval, arrival) = approval::judge(worker, &received.origin, &event).await.unzip();
     let is_withheld = approval.as_ref().is_some_and(|approval| approval.withheld);
     let mut excess = if is_withheld {
         None
@@ -162,8 +154,7 @@ async fn take(worker: &Arc<Worker>, received: Received, mut event: LogoutEvent, 
         (event, approval) =
             excess.take().map_or((event, approval), |excess| (excess.event, Some(excess.approval)));
     } else if excess.is_some() && approval.is_some() {
-        let order = ordered(&worker.approval, &event);
-        approval = Some(order.approval(worker.approval.above_targets, false, senders(&received.origin)));
+        approval = Some(approval::of_rest(worker, &received.origin, &event));
     }
     let denial = match &approval {
         Some(Approval { withheld: true, .. }) => None,
@@ -183,57 +174,6 @@ async fn take(worker: &Arc<Worker>, received: Received, mut event: LogoutEvent, 
         is_database_time: true,
         arrival,
         excess,
-    }
-}
-
-/// Whether a second person is needed. Postgres is asked where the incident is not known here, but not waited
-/// for: denials go out while it is away. It has the last word on what is revoked.
-async fn approval(worker: &Worker, origin: &Origin, event: &LogoutEvent) -> Option<(Approval, Arrival)> {
-    let name = event.incident.as_deref()?;
-    if tokio::time::timeout(PATIENCE, worker.incidents.known()).await.is_err() {
-        worker.incidents.note_asked();
-    }
-    let found = if worker.incidents.is_known(name) { None } else { find(worker, name).await };
-    let rules = &worker.approval;
-    let order = ordered(rules, event);
-    let (arrival, withheld) = worker.incidents.arrive(name, found, &order, rules.above_targets);
-    Some((order.approval(rules.above_targets, withheld, senders(origin)), arrival))
-}
-
-impl Ordered {
-    fn approval(self, above_targets: i64, withheld: bool, senders: Vec<String>) -> Approval {
-        let Self { asks, asking, asking_expected, .. } = self;
-        Approval { asks, asking, asking_expected, above_targets, withheld, is_excess: false, senders }
-    }
-}
-
-/// An incident as it is on record: one that has ended may have more to come.
-async fn find(worker: &Worker, name: &str) -> Option<ActiveIncident> {
-    if worker.number.get().is_none() || !worker.database_up.load(Ordering::Relaxed) {
-        return None;
-    }
-    match tokio::time::timeout(FIND, worker.store.incident_now(name)).await {
-        Ok(Ok(found)) => found,
-        _ => None,
-    }
-}
-
-/// What an event says of its incident, seen by the rules for approval.
-fn ordered(rules: &ApprovalRules, event: &LogoutEvent) -> Ordered {
-    let kinds = || event.targets.iter().map(|target| target.selector.kind());
-    let count = |targets: usize| i64::try_from(targets).unwrap_or(i64::MAX);
-    let declared = event
-        .incident_kinds
-        .iter()
-        .filter(|(kind, _)| rules.kinds.contains(kind))
-        .map(|(_, targets)| *targets);
-    let targets = count(event.targets.len());
-    Ordered {
-        asks: rules.kinds_asking(kinds().chain(event.incident_kinds.iter().map(|(kind, _)| *kind))),
-        asking: count(kinds().filter(|kind| rules.kinds.contains(kind)).count()),
-        asking_expected: Some(declared.fold(0, i64::saturating_add)).filter(|asking| *asking > 0),
-        targets,
-        declared: event.incident_targets.unwrap_or(0).max(targets),
     }
 }
 

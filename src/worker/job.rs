@@ -61,7 +61,7 @@ pub struct Job {
     /// The event.
     pub context: Arc<Context>,
     /// Its place in its incident, if it has one.
-    pub seat: Option<Seat>,
+    pub seat: Option<IncidentGuard>,
     /// The later cutoff that its revocation brought about.
     pub moved: Option<Cutoff>,
     /// When this worker took it on.
@@ -81,8 +81,8 @@ impl Job {
         room: Room,
         worker: &Worker,
     ) -> Self {
-        let (hold, back) = (Some(worker.in_flight.hold(id)), Some(worker.notes.clone()));
-        let seat = context.incident.as_deref().map(|name| worker.incidents.of(name).seat());
+        let (hold, back) = (Some(worker.held.hold(id)), Some(worker.notes.clone()));
+        let seat = context.incident.as_deref().map(|name| worker.incidents.of(name).guard());
         Self {
             id,
             attempt,

@@ -6,7 +6,7 @@
 //! 3. `revoke`: call the provider, refresh tokens first, through its admission
 //! 4. `record`: publish the confirmation; commit attempts and results
 //!
-//! Beside it, `claim` takes up retries, what others left and what waits in incidents, `steer` follows what
+//! Beside it, `claim` takes up retries, what others left and what waits in incidents, `fleet` follows what
 //! operators do with those, `upkeep` keeps leases, takeovers and confirmations going, and `reports` writes
 //! down what verifiers say of themselves. `beats` tells verifiers that the feed is alive, in its `turn` among
 //! the workers, and `fold` keeps their start short.
@@ -18,7 +18,7 @@ mod copies;
 mod correct;
 mod early;
 mod enter;
-mod excess;
+mod fleet;
 mod fold;
 mod in_flight;
 mod incidents;
@@ -30,7 +30,6 @@ mod record;
 mod refuse;
 mod reports;
 mod revoke;
-mod steer;
 mod turn;
 mod upkeep;
 
@@ -59,7 +58,7 @@ use crate::store::{SchemaError, Store, WorkerNo};
 use crate::telemetry::Metrics;
 
 pub use in_flight::{InFlight, InFlightGuard};
-pub use incidents::{Incident, Incidents, Seat};
+pub use incidents::{Incident, IncidentGuard, Incidents};
 pub use job::{Context, HandBack, Job};
 pub use recent::{Late, Recent};
 pub use record::{Finished, Note};
@@ -166,7 +165,7 @@ impl Worker {
             beats: tokio::spawn(beats::run(self.clone(), channels.beats)),
             fold: tokio::spawn(fold::run(self.clone(), channels.snapshots)),
             upkeep: self.once_entered(upkeep::run(self.clone())),
-            steer: self.once_entered(steer::run(self.clone())),
+            steer: self.once_entered(fleet::run(self.clone())),
         }
     }
 

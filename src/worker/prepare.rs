@@ -7,16 +7,14 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::Worker;
-use super::excess::{Excess, waiting};
+use super::incidents::excess::{Excess, waiting};
 use super::intake::Taken;
 use crate::admission::Room;
 use crate::event::{LogoutEvent, Party};
+use crate::outcome::EXPIRY_LEEWAY;
 use crate::seal::SealContext;
 use crate::store::{Approval, Disposition, NewEvent, NewTarget};
 use crate::target::{Target, TargetId};
-
-/// A token whose end lies further back than this is dead everywhere.
-const EXPIRY_LEEWAY: time::Duration = time::Duration::seconds(60);
 
 /// An event ready to be committed.
 pub(super) struct Prepared {

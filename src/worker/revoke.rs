@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 
 use super::job::{Context, Job};
 use super::record::{Finished, Note};
-use super::{Incident, Seat, Worker};
+use super::{Incident, IncidentGuard, Worker};
 use crate::admission::{Admission, Call, CallPermit, Doubt};
 use crate::failpoint;
 use crate::outcome::{Answer, State, Verdict, settle};
@@ -90,7 +90,7 @@ async fn attempt(worker: &Worker, mut job: Job) -> Option<Finished> {
     let permit = tokio::select! {
         biased;
         () = worker.stop.cancelled() => return None,
-        permit = enter(gate, &job.context, job.seat.as_ref().map(Seat::incident), &job.target) => permit?,
+        permit = enter(gate, &job.context, job.seat.as_ref().map(IncidentGuard::incident), &job.target) => permit?,
     };
     failpoint!("sent");
     let (started_at, began) = (worker.clock.now(), Instant::now());
@@ -213,12 +213,13 @@ mod tests {
             incident: "leak".to_owned(),
             state: "running".to_owned(),
             throttle_per_s: Some(1),
-            approved_up_to: 100,
-            approved_asks: Vec::new(),
-            approved_asking: 0,
-            asking: 0,
+            above_targets: 100,
+            approved_targets: None,
+            approved_kinds: None,
+            approved_needing: None,
+            needing_approval: 0,
             received: 90,
-            hot: 0,
+            claimable: 0,
             providers: vec!["main".to_owned()],
             withheld: false,
         }

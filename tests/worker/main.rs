@@ -2,6 +2,7 @@
 #![cfg(test)]
 #![cfg(feature = "sandbox")]
 
+mod approval_rule;
 mod beats;
 mod clocks;
 mod core_dumps;

@@ -221,8 +221,15 @@ async fn claim(
     limit: i64,
     kinds: Kinds,
 ) -> BTreeMap<(i16, bool), usize> {
-    let want =
-        Want { provider: "main", lane: "interactive", kinds, incident: "", limit, turns: 0, is_likely: true };
+    let want = Want {
+        provider: "main",
+        lane: "interactive",
+        kinds,
+        incident: "",
+        limit,
+        max_waiting: 0,
+        is_likely: true,
+    };
     let mut claimed = BTreeMap::new();
     for target in store.claim(*worker, &[want]).await.expect("a claim") {
         *claimed.entry((target.party, target.kind != "token")).or_default() += 1;

@@ -1,4 +1,4 @@
-//! One incident, as this worker last saw it.
+//! One incident, as this worker last polled it: its throttle, and how much of it may be claimed.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,8 +9,8 @@ use crate::store::ActiveIncident;
 
 /// Work of a throttled incident is taken on for this long ahead.
 const AHEAD: Duration = Duration::from_secs(1);
-/// Most targets of one incident in the hot index: beyond that, those that were tried come first.
-pub(super) const MOST_HOT: i64 = 20_000;
+/// Most targets of one incident that are claimable at once: beyond that, those that were tried come first.
+pub(super) const MOST_CLAIMABLE: i64 = 20_000;
 
 /// How an incident is steered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,25 +37,25 @@ impl Steering {
     }
 }
 
-/// One incident, as this worker last saw it.
+/// One incident, as this worker last polled it.
 pub struct Incident {
     name: String,
-    seen: Mutex<Seen>,
+    polled: Mutex<Polled>,
     /// Targets in memory.
-    in_memory: AtomicI64,
+    in_flight: AtomicI64,
 }
 
 #[derive(Default)]
-pub(super) struct Seen {
+pub(super) struct Polled {
     steering: Steering,
     pub(super) fuse: Fuse,
-    hot: i64,
+    claimable: i64,
     withheld: bool,
     providers: Vec<String>,
     /// This worker's part of the throttle.
     rate: Option<f64>,
-    /// When the calls made so far are paid for at that rate.
-    paid_until: Option<Instant>,
+    /// Token bucket: the calls made so far use up the rate until this instant.
+    used_until: Option<Instant>,
     /// Counts the changes of the rate.
     pub(super) era: u64,
 }
@@ -71,8 +71,8 @@ pub(in crate::worker) struct Arrival {
 #[derive(Clone, Copy)]
 pub struct Turn(pub(super) u64);
 
-/// One more target of an incident in memory, as long as it lives.
-pub struct Seat(Arc<Incident>);
+/// In-flight guard of an incident: one more of its targets is in memory as long as this lives.
+pub struct IncidentGuard(Arc<Incident>);
 
 /// How much of an incident to claim.
 pub struct Share {
@@ -82,13 +82,13 @@ pub struct Share {
     pub providers: Vec<String>,
     /// Most targets.
     pub most: usize,
-    /// Whether targets may be let in that still wait for their turn.
+    /// Whether targets may become claimable that still wait for their turn.
     pub lets_in: bool,
 }
 
 impl Incident {
     pub(super) fn new(name: &str) -> Arc<Self> {
-        Arc::new(Self { name: name.to_owned(), seen: Mutex::default(), in_memory: AtomicI64::new(0) })
+        Arc::new(Self { name: name.to_owned(), polled: Mutex::default(), in_flight: AtomicI64::new(0) })
     }
 
     /// Its name.
@@ -97,64 +97,64 @@ impl Incident {
     }
 
     pub(super) fn update(&self, row: ActiveIncident, workers: i64) {
-        let mut seen = self.seen();
-        seen.fuse.update(&row);
-        seen.steering = Steering::parse(&row.state);
-        seen.hot = row.hot;
-        seen.withheld = row.withheld;
-        seen.providers = row.providers;
+        let mut polled = self.polled();
+        polled.fuse.update(&row);
+        polled.steering = Steering::parse(&row.state);
+        polled.claimable = row.claimable;
+        polled.withheld = row.withheld;
+        polled.providers = row.providers;
         let rate = row.throttle_per_s.map(|rate| f64::from(rate) / workers.max(1) as f64);
-        if seen.rate != rate {
-            (seen.rate, seen.paid_until) = (rate, None);
-            seen.era += 1;
+        if polled.rate != rate {
+            (polled.rate, polled.used_until) = (rate, None);
+            polled.era += 1;
         }
     }
 
-    pub(super) fn seen(&self) -> MutexGuard<'_, Seen> {
+    pub(super) fn polled(&self) -> MutexGuard<'_, Polled> {
         // Nothing under this lock can panic half-way.
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+        self.polled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How it is steered.
     pub fn steering(&self) -> Steering {
-        self.seen().steering
+        self.polled().steering
     }
 
     /// Whether targets may be revoked now: it runs, and all that is on record of it is denied.
     pub fn may_be_revoked(&self) -> bool {
-        let seen = self.seen();
-        seen.steering == Steering::Running && !seen.withheld
+        let polled = self.polled();
+        polled.steering == Steering::Running && !polled.withheld
     }
 
     /// Whether denials that were withheld may be published now.
     pub(super) fn may_be_denied(&self) -> bool {
-        let seen = self.seen();
-        seen.withheld && matches!(seen.steering, Steering::Running | Steering::Paused)
+        let polled = self.polled();
+        polled.withheld && matches!(polled.steering, Steering::Running | Steering::Paused)
     }
 
     /// Counts an event that has come, where one person may order `above` targets. Returns whether its denial
     /// is withheld: it needs an approval, came behind one that does, or the incident is not to go on.
     pub(super) fn arrive(self: &Arc<Self>, order: &Ordered, above: i64) -> (Arrival, bool) {
-        let mut seen = self.seen();
+        let mut polled = self.polled();
         let goes_on =
-            !seen.fuse.is_doubted() && matches!(seen.steering, Steering::Running | Steering::Paused);
-        let (lacks, counted) = seen.fuse.arrive(order, above);
-        drop(seen);
+            !polled.fuse.is_doubted() && matches!(polled.steering, Steering::Running | Steering::Paused);
+        let (lacks, counted) = polled.fuse.arrive(order, above);
+        drop(polled);
         (Arrival { incident: self.clone(), counted: Some(counted) }, lacks || !goes_on)
     }
 
-    /// Takes a seat for a target in memory.
-    pub fn seat(self: &Arc<Self>) -> Seat {
-        self.in_memory.fetch_add(1, Ordering::Relaxed);
-        Seat(self.clone())
+    /// Counts a target in memory.
+    pub fn guard(self: &Arc<Self>) -> IncidentGuard {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        IncidentGuard(self.clone())
     }
 
     pub(super) fn share(self: Arc<Self>) -> Share {
-        let seen = self.seen();
-        let ahead = seen.rate.map_or(usize::MAX, |rate| (rate * AHEAD.as_secs_f64()).ceil() as usize);
-        let room = ahead.saturating_sub(usize::try_from(self.in_memory.load(Ordering::Relaxed)).unwrap_or(0));
-        let (providers, lets_in) = (seen.providers.clone(), seen.hot < MOST_HOT);
-        drop(seen);
+        let polled = self.polled();
+        let ahead = polled.rate.map_or(usize::MAX, |rate| (rate * AHEAD.as_secs_f64()).ceil() as usize);
+        let room = ahead.saturating_sub(usize::try_from(self.in_flight.load(Ordering::Relaxed)).unwrap_or(0));
+        let (providers, lets_in) = (polled.providers.clone(), polled.claimable < MOST_CLAIMABLE);
+        drop(polled);
         Share { incident: self, providers, most: room, lets_in }
     }
 
@@ -162,8 +162,8 @@ impl Incident {
     /// target may not be revoked then.
     pub async fn turn(&self) -> Option<Turn> {
         let (wait, era) = {
-            let mut seen = self.seen();
-            (seen.pay(Instant::now()), seen.era)
+            let mut polled = self.polled();
+            (polled.draw(Instant::now()), polled.era)
         };
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
@@ -174,7 +174,7 @@ impl Incident {
     /// Whether a target may still be revoked that has had its turn: it may have waited for the provider
     /// meanwhile.
     pub fn may_go_on(&self, Turn(era): Turn) -> bool {
-        self.may_be_revoked() && self.seen().era == era
+        self.may_be_revoked() && self.polled().era == era
     }
 }
 
@@ -186,7 +186,7 @@ impl Arrival {
 
     fn end(&mut self, is_new: bool) {
         if let Some(counted) = self.counted.take() {
-            self.incident.seen().fuse.land(counted, is_new);
+            self.incident.polled().fuse.land(counted, is_new);
         }
     }
 }
@@ -197,28 +197,28 @@ impl Drop for Arrival {
     }
 }
 
-impl Seen {
-    /// Pays for one call; returns how long to wait before it.
-    pub(super) fn pay(&mut self, now: Instant) -> Duration {
+impl Polled {
+    /// Draws one call from the token bucket; returns how long to wait before it.
+    pub(super) fn draw(&mut self, now: Instant) -> Duration {
         let Some(rate) = self.rate.filter(|rate| *rate > 0.0) else {
-            self.paid_until = None;
+            self.used_until = None;
             return Duration::ZERO;
         };
-        let at = self.paid_until.map_or(now, |paid| paid.max(now));
-        self.paid_until = Some(at + Duration::from_secs_f64((1.0 / rate).min(3600.0)));
+        let at = self.used_until.map_or(now, |until| until.max(now));
+        self.used_until = Some(at + Duration::from_secs_f64((1.0 / rate).min(3600.0)));
         at - now
     }
 }
 
-impl Seat {
+impl IncidentGuard {
     /// The incident.
     pub fn incident(&self) -> &Incident {
         &self.0
     }
 }
 
-impl Drop for Seat {
+impl Drop for IncidentGuard {
     fn drop(&mut self) {
-        self.0.in_memory.fetch_sub(1, Ordering::Relaxed);
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use super::incident::{MOST_HOT, Turn};
+use super::incident::{MOST_CLAIMABLE, Turn};
 use super::*;
 use crate::target::Kind;
 
@@ -9,12 +9,13 @@ fn row(state: &str) -> ActiveIncident {
         incident: "leak".to_owned(),
         state: state.to_owned(),
         throttle_per_s: None,
-        approved_up_to: 100,
-        approved_asks: vec!["client".to_owned()],
-        approved_asking: 3,
-        asking: 1,
+        above_targets: 10,
+        approved_targets: Some(100),
+        approved_kinds: Some(vec!["client".to_owned()]),
+        approved_needing: Some(3),
+        needing_approval: 1,
         received: 90,
-        hot: 0,
+        claimable: 0,
         providers: vec!["main".to_owned()],
         withheld: false,
     }
@@ -37,7 +38,13 @@ fn only_a_running_incident_whose_denials_are_out_is_worked_on() {
 }
 
 fn token() -> Ordered {
-    Ordered { asks: vec![], asking: 0, asking_expected: None, targets: 1, declared: 1 }
+    Ordered {
+        approval_kinds: vec![],
+        needing_approval: 0,
+        needing_approval_expected: None,
+        targets: 1,
+        declared: 1,
+    }
 }
 
 fn arrive(incidents: &Incidents, name: &str, order: &Ordered) -> (Arrival, bool) {
@@ -49,7 +56,7 @@ fn what_is_on_its_way_to_the_record_is_not_forgotten() {
     let incidents = Incidents::default();
     let (arrival, withheld) = arrive(&incidents, "new", &Ordered { targets: 10, ..token() });
     assert!(!withheld);
-    incidents.begin_look();
+    incidents.begin_poll();
     incidents.update(Vec::new(), 1);
     assert!(arrive(&incidents, "new", &token()).1, "the eleventh");
     assert!(!arrive(&incidents, "other", &token()).1);
@@ -76,15 +83,15 @@ fn an_incident_that_is_not_known_is_judged_by_what_was_found_of_it() {
 #[test]
 fn what_comes_behind_an_event_that_needs_an_approval_waits_with_it() {
     let incidents = Incidents::default();
-    let client = Ordered { asks: vec![Kind::Client], asking: 1, ..token() };
+    let client = Ordered { approval_kinds: vec![Kind::Client], needing_approval: 1, ..token() };
     let (arrival, withheld) = arrive(&incidents, "leak", &client);
     assert!(withheld);
-    incidents.begin_look();
+    incidents.begin_poll();
     incidents.update(vec![ActiveIncident { received: 1, ..row("running") }], 1);
     assert!(arrive(&incidents, "leak", &token()).1, "it is not on record yet");
     assert!(incidents.of("leak").may_be_revoked(), "what is on record goes by what Postgres says");
     arrival.land(true);
-    incidents.begin_look();
+    incidents.begin_poll();
     incidents.update(vec![ActiveIncident { received: 1, ..row("running") }], 1);
     assert!(!arrive(&incidents, "leak", &token()).1, "and Postgres says that it may go on");
     for (state, withheld) in
@@ -100,24 +107,24 @@ fn a_throttle_is_shared_and_work_is_taken_on_for_a_second() {
     let incidents = Incidents::default();
     incidents.update(vec![ActiveIncident { throttle_per_s: Some(20), ..row("running") }], 2);
     let leak = incidents.of("leak");
-    let seats: Vec<_> = (0..4).map(|_| leak.seat()).collect();
+    let guards: Vec<_> = (0..4).map(|_| leak.in_flight()).collect();
     assert_eq!(incidents.shares(100)[0].most, 6, "ten a second, and four are in memory");
-    drop(seats);
+    drop(guards);
     let now = Instant::now();
-    let waits: Vec<_> = (0..3).map(|_| leak.seen().pay(now).as_millis()).collect();
+    let waits: Vec<_> = (0..3).map(|_| leak.polled().draw(now).as_millis()).collect();
     assert_eq!(waits, [0, 100, 200]);
-    let era = leak.seen().era;
+    let era = leak.polled().era;
     assert!(leak.may_go_on(Turn(era)));
     incidents.update(vec![row("running")], 2);
     assert!(!leak.may_go_on(Turn(era)), "what has waited for its turn at another rate waits anew");
-    assert_eq!(leak.seen().pay(now), Duration::ZERO, "the throttle was taken off");
+    assert_eq!(leak.polled().draw(now), Duration::ZERO, "the throttle was taken off");
     assert_eq!(incidents.shares(100)[0].most, 100);
 }
 
 #[test]
-fn a_full_hot_index_lets_nothing_more_in() {
+fn nothing_more_is_let_in_where_much_is_claimable() {
     let incidents = Incidents::default();
-    incidents.update(vec![ActiveIncident { hot: MOST_HOT, ..row("running") }], 1);
+    incidents.update(vec![ActiveIncident { claimable: MOST_CLAIMABLE, ..row("running") }], 1);
     assert!(!incidents.shares(10)[0].lets_in);
 }
 

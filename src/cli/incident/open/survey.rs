@@ -121,7 +121,7 @@ impl Survey {
     /// Why a second person must approve this, by these rules; empty: nobody must.
     pub(super) fn approval(&self, rules: &ApprovalRules) -> Vec<String> {
         let kinds = rules
-            .kinds_asking(self.kinds())
+            .approval_kinds(self.kinds())
             .into_iter()
             .map(|kind| format!("it names a target of kind {}", kind.as_str()));
         let targets = i64::try_from(self.targets()).unwrap_or(i64::MAX);

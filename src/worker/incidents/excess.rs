@@ -9,23 +9,24 @@ use std::time::Instant;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::Worker;
+use super::approval::senders;
 use crate::authorization::{Admitted, incident_name};
 use crate::event::{LogoutEvent, Origin};
 use crate::retry::Schedule;
 use crate::store::{Approval, Disposition, NewTarget};
 use crate::target::{Kind, Target};
+use crate::worker::Worker;
 
 /// The part of an event that waits.
-pub(super) struct Excess {
-    pub(super) event: LogoutEvent,
-    pub(super) row: Uuid,
-    pub(super) approval: Approval,
+pub(in crate::worker) struct Excess {
+    pub(in crate::worker) event: LogoutEvent,
+    pub(in crate::worker) row: Uuid,
+    pub(in crate::worker) approval: Approval,
 }
 
 /// Takes the targets out of an event that lie beyond a sender's rate: never tokens, and the last ones first,
 /// so that a copy of the event loses no other. `content` tells copies.
-pub(super) fn take_out(
+pub(in crate::worker) fn take_out(
     worker: &Worker,
     origin: &Origin,
     event: &mut LogoutEvent,
@@ -54,7 +55,7 @@ fn split(event: &mut LogoutEvent, mut room: usize) -> Vec<Target> {
 
 impl Excess {
     /// The same part of the event as it was read again, whose other part is as large as before.
-    pub(super) fn of(self, event: &mut LogoutEvent, before: &LogoutEvent, row: Uuid) -> Self {
+    pub(in crate::worker) fn of(self, event: &mut LogoutEvent, before: &LogoutEvent, row: Uuid) -> Self {
         let targets = split(event, wide_of(before));
         let (received_at, not_before) = (event.received_at, event.not_before);
         Self { event: LogoutEvent { received_at, not_before, targets, ..self.event }, row, ..self }
@@ -84,9 +85,9 @@ fn excess(
 ) -> Excess {
     let kinds: Vec<Kind> = targets.iter().map(|target| target.selector.kind()).collect();
     let approval = Approval {
-        asks: Kind::ALL.into_iter().filter(|kind| kinds.contains(kind)).collect(),
-        asking: i64::try_from(targets.len()).unwrap_or(i64::MAX),
-        asking_expected: None,
+        approval_kinds: Kind::ALL.into_iter().filter(|kind| kinds.contains(kind)).collect(),
+        needing_approval: i64::try_from(targets.len()).unwrap_or(i64::MAX),
+        needing_approval_expected: None,
         above_targets: worker.approval.above_targets,
         withheld: true,
         is_excess: true,
@@ -111,11 +112,6 @@ fn excess(
     Excess { event, row: worker.clock.row_id(), approval }
 }
 
-/// Who sent a message, by name, and who put it back: an operator's word is all there is on who sent it first.
-pub(super) fn senders(origin: &Origin) -> Vec<String> {
-    origin.senders.iter().flatten().chain(&origin.requeued_by).cloned().collect()
-}
-
 /// The alarm, at once: with Postgres away, nothing is on record yet that could tell. One line an incident, or
 /// a flood would fill the log.
 fn tell(worker: &Worker, origin: &Origin, excess: &Excess) {
@@ -134,7 +130,7 @@ fn tell(worker: &Worker, origin: &Origin, excess: &Excess) {
 }
 
 /// The targets of an excess, none of them a token.
-pub(super) fn waiting(worker: &Worker, event: &LogoutEvent) -> Vec<NewTarget> {
+pub(in crate::worker) fn waiting(worker: &Worker, event: &LogoutEvent) -> Vec<NewTarget> {
     let give_up_at = event.received_at + worker.give_up_after;
     event
         .targets
@@ -145,7 +141,7 @@ pub(super) fn waiting(worker: &Worker, event: &LogoutEvent) -> Vec<NewTarget> {
 
 /// An event that was known may have been accepted with a denial that was never confirmed: now it waits. Or it
 /// waits for a second person, and a copy within its sender's rate was denied: now it waits no longer.
-pub(super) async fn change_known(worker: &Worker, row: Uuid, denied_at: Option<OffsetDateTime>) {
+pub(in crate::worker) async fn change_known(worker: &Worker, row: Uuid, denied_at: Option<OffsetDateTime>) {
     let (mut failures, schedule) = (0, Schedule::reconnecting());
     loop {
         let changed = match denied_at {

@@ -3,7 +3,7 @@
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Denial, Store, StoreError, WorkerNo};
+use crate::store::{Denial, Store, StoreError, WorkerNo};
 use crate::target::TargetId;
 
 impl Store {
@@ -23,14 +23,15 @@ impl Store {
             sqlx::query_scalar!(
                 "WITH due AS MATERIALIZED (
                      SELECT w.event_id FROM revocation.incidents i CROSS JOIN LATERAL (
-                         SELECT event_id, has_cutoff FROM revocation.events w WHERE w.incident = i.incident \
-                         AND w.deny_at <= now()
+                         SELECT w.event_id, w.has_cutoff FROM revocation.events w
+                         WHERE w.incident = i.incident AND w.deny_at <= now()
                          ORDER BY w.has_cutoff DESC, w.event_id LIMIT $2 FOR UPDATE SKIP LOCKED
                      ) w
-                     WHERE i.finished_at IS NULL AND i.state IN ('running', 'paused') ORDER BY w.has_cutoff \
-                     DESC, w.event_id LIMIT $2
+                     WHERE i.finished_at IS NULL AND i.state IN ('running', 'paused')
+                     ORDER BY w.has_cutoff DESC, w.event_id LIMIT $2
                  )
-                 UPDATE revocation.events e SET deny_at = now() + make_interval(secs => $3), accepted_by = $1
+                 UPDATE revocation.events e
+                 SET deny_at = now() + make_interval(secs => $3), accepted_by = $1
                  FROM due WHERE e.event_id = due.event_id RETURNING e.event_id",
                 worker.0,
                 limit,
@@ -48,8 +49,8 @@ impl Store {
     pub async fn withhold(&self, event: Uuid) -> Result<(), StoreError> {
         within!(self, "withhold a denial", |c| {
             sqlx::query!(
-                "UPDATE revocation.events SET deny_at = now() WHERE event_id = $1 AND incident IS NOT NULL \
-                    AND denied_at IS NULL AND deny_at IS NULL",
+                "UPDATE revocation.events SET deny_at = now()
+                 WHERE event_id = $1 AND incident IS NOT NULL AND denied_at IS NULL AND deny_at IS NULL",
                 event
             )
             .execute(c)
@@ -78,17 +79,13 @@ impl Store {
     /// See [`StoreError`].
     pub async fn denials_of(&self, events: &[Uuid]) -> Result<Vec<Denial>, StoreError> {
         within!(self, "read withheld denials", |c| {
-            sqlx::query_as!(
-                Denial,
-                r#"SELECT t.event_id AS event, t.ordinal, e.source AS event_source, coalesce(e.real_id, e.id) AS "event_id!", e.incident, t.provider, t.kind,
-                       t.token_sha256 AS sha256, t.signed_sha256 AS signed, t.token_type_hint AS hint, t.jti, t.jti_iss, t.sub, t.sid, t.client_id, t.iss,
-                       coalesce(t.cutoff, e.not_before) AS "not_before!", t.deny_until
-                   FROM revocation.events e JOIN revocation.targets t USING (event_id)
-                   WHERE e.event_id = ANY ($1) AND t.state <> 'expired' ORDER BY e.has_cutoff DESC, t.event_id, t.ordinal"#,
+            let denials = denials!(
+                "FROM revocation.events e JOIN revocation.targets t USING (event_id)
+                 WHERE e.event_id = ANY ($1) AND t.state <> 'expired'
+                 ORDER BY e.has_cutoff DESC, t.event_id, t.ordinal",
                 events
-            )
-            .fetch_all(c)
-            .await
+            );
+            denials.fetch_all(c).await
         })
     }
 
@@ -102,8 +99,8 @@ impl Store {
         within!(self, "end targets that no call revokes", |c| {
             sqlx::query!(
                 "UPDATE revocation.targets t
-                 SET state = 'unsupported', waiting = false, finished_at = now(), due_at = NULL, sealed = \
-                 NULL, sealed_key = NULL
+                 SET state = 'unsupported', waiting = false, finished_at = now(), due_at = NULL,
+                     sealed = NULL, sealed_key = NULL
                  FROM unnest($1::uuid[], $2::smallint[]) AS r (event_id, ordinal)
                  WHERE t.event_id = r.event_id AND t.ordinal = r.ordinal AND t.waiting",
                 &events,

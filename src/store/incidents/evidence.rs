@@ -6,7 +6,7 @@ use sqlx::Postgres;
 use sqlx::pool::PoolConnection;
 use time::OffsetDateTime;
 
-use super::{Store, StoreError};
+use crate::store::{Store, StoreError};
 
 const WHAT: &str = "read the incident's record";
 
