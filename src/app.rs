@@ -25,7 +25,7 @@ use crate::retry::Schedule;
 use crate::seal::{Keyring, SealError};
 use crate::store::{SchemaError, Store, StoreError};
 use crate::telemetry::Metrics;
-use crate::worker::{Channels, Gate, Held, Incidents, Recent, Steps, Unrecorded, Worker};
+use crate::worker::{Announcer, Channels, ForRecord, Gate, Held, Incidents, Steps, Unrecorded, Worker};
 
 /// How long the last writes may take once the grace period is over.
 const LAST_WRITES: Duration = Duration::from_secs(5);
@@ -164,6 +164,7 @@ pub async fn run(config: Config, migrate: bool, stop: CancellationToken) -> Resu
     let publisher =
         Publisher::start(broker.clone(), "publish", Schedule::reconnecting(), clock.clone(), hard.clone());
     let refusals = Refusals::start(broker.clone(), Schedule::reconnecting(), clock.clone(), hard.clone());
+    let composer = Composer::new(&config.instance).with_names(claim_names(&config)).by(clock.clone());
     let worker = Arc::new(Worker {
         number: SetOnce::new(),
         lease: config.lease,
@@ -174,9 +175,8 @@ pub async fn run(config: Config, migrate: bool, stop: CancellationToken) -> Resu
         heartbeat: config.invalidation.heartbeat,
         gates,
         store,
-        publisher,
+        verifiers: Announcer::new(publisher, composer.clone(), clock.clone()),
         refusals,
-        composer: Composer::new(&config.instance).with_names(claim_names(&config)).by(clock.clone()),
         clock,
         metrics: Metrics::new(VERSION),
         database_up: AtomicBool::new(true),
@@ -188,7 +188,6 @@ pub async fn run(config: Config, migrate: bool, stop: CancellationToken) -> Resu
         people: config.people,
         approval: config.authorization.approval(),
         incidents: Incidents::default(),
-        recent: Recent::default(),
         due: Notify::new(),
         held: Held::default(),
         unrecorded: Unrecorded::default(),
@@ -196,7 +195,7 @@ pub async fn run(config: Config, migrate: bool, stop: CancellationToken) -> Resu
         stop: stop.clone(),
         instance: config.instance,
     });
-    let mut running = start(worker, broker, listener, notes, hard, migrate);
+    let mut running = start(worker, broker, composer, listener, notes, hard, migrate);
     let ended = supervise(&mut running, &stop).await;
     finish(running, config.shutdown_grace).await;
     ended
@@ -205,8 +204,9 @@ pub async fn run(config: Config, migrate: bool, stop: CancellationToken) -> Resu
 fn start(
     worker: Arc<Worker>,
     broker: Arc<Broker>,
+    composer: Composer,
     listener: tokio::net::TcpListener,
-    notes: mpsc::UnboundedReceiver<crate::worker::Note>,
+    notes: mpsc::UnboundedReceiver<ForRecord>,
     hard: CancellationToken,
     migrate: bool,
 ) -> Running {
@@ -220,7 +220,7 @@ fn start(
     let reports = Reports { broker: broker.clone(), schedule: schedule.clone(), stop: stop.clone() };
     // Until the end: heartbeats go on while the last work is finished.
     let beats = Beats { broker: broker.clone(), schedule: schedule.clone(), stop: hard.clone() };
-    let snapshots = Snapshots { broker: broker.clone(), composer: worker.composer.clone() };
+    let snapshots = Snapshots { broker: broker.clone(), composer };
     let intake = Intake {
         broker,
         schedule,

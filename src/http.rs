@@ -108,7 +108,7 @@ impl Health {
         let worker = &self.worker;
         Snapshot {
             consuming: *self.consuming.borrow(),
-            publishing: worker.publisher.is_connected(),
+            publishing: worker.verifiers.is_connected(),
             in_hand: worker
                 .window
                 .in_hand()

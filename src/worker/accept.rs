@@ -17,7 +17,7 @@ use super::copies::{age, is_second_copy};
 use super::correct::corrected;
 use super::early::{early, hand_back_after_long};
 use super::excess::change_known;
-use super::intake::{Taken, note_denied};
+use super::intake::Taken;
 use super::job::{Context, Job};
 use super::prepare::{Prepared, prepare};
 use super::refuse::refuse;
@@ -177,7 +177,7 @@ async fn acknowledge(
     received.ack().await;
     failpoint!("acked");
     // Also of an event that was known: whoever accepted it may have died before this.
-    note_denied(worker, row, at);
+    worker.note_denied(row, at);
 }
 
 /// When the broker confirmed a denial; `None` if the worker stopped first.

@@ -11,7 +11,7 @@ use super::incidents::Share;
 use super::job::{Context, Job};
 use super::{Gate, Room, Worker, revoke};
 use crate::event::{Lane, Party};
-use crate::invalidation::{EventRef, Phase, entry_of};
+use crate::invalidation::{EventRef, Phase};
 use crate::outcome::{Answer, Standing, Verdict};
 use crate::seal::{SealContext, SealError, Sealed};
 use crate::store::{Claimed, Kinds, Store, StoreError, Want, jti_iss};
@@ -265,24 +265,11 @@ fn open(worker: &Worker, provider: &str, claimed: &Claimed) -> Result<Selector, 
 
 /// The worker that accepted this event may have died before the broker confirmed its denial.
 fn deny_again(worker: &Arc<Worker>, context: &Arc<Context>, jobs: &[Job]) {
-    let entries: Vec<_> = jobs
-        .iter()
-        .filter_map(|job| Some((job.target.provider.to_string(), entry_of(&job.target, context.not_before)?)))
-        .collect();
-    let messages = worker.composer.invalidations(
-        Phase::Requested,
-        &context.reference,
-        context.incident.as_deref(),
-        entries,
-    );
+    let Context { reference, incident, not_before, .. } = &**context;
+    let targets = jobs.iter().map(|job| (&job.target, *not_before));
+    let denial = worker.verifiers.of_targets(Phase::Requested, reference, incident.as_deref(), targets);
     let worker = worker.clone();
     // Not noted as denied: these are not all of the event's targets. Whoever takes over from its worker
     // denies, and notes, the whole event.
-    worker.clone().tasks.spawn(async move {
-        for message in &messages {
-            if worker.publisher.deliver(message).await.is_err() {
-                return;
-            }
-        }
-    });
+    worker.clone().tasks.spawn(async move { worker.verifiers.deliver(denial).await });
 }

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use tokio::task::JoinHandle;
 
 use super::Worker;
-use super::intake::{Taken, deliver, requested};
+use super::intake::Taken;
 use crate::clock::Offset;
 use crate::event::{self, LogoutEvent};
 
@@ -37,9 +37,9 @@ fn deny_again(
     event: &LogoutEvent,
     before: JoinHandle<Option<OffsetDateTime>>,
 ) -> JoinHandle<Option<OffsetDateTime>> {
-    let (worker, messages) = (worker.clone(), requested(worker, event));
+    let (worker, denial) = (worker.clone(), worker.verifiers.denial(event));
     tokio::spawn(async move {
         before.await.ok().flatten()?;
-        deliver(&worker, &messages).await
+        worker.verifiers.deliver(denial).await
     })
 }

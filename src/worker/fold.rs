@@ -51,7 +51,7 @@ async fn fold(worker: &Worker, snapshots: &Snapshots) {
 }
 
 async fn is_busy(worker: &Worker) -> bool {
-    let before = worker.publisher.standing().attempted;
+    let before = worker.verifiers.publisher().standing().attempted;
     tokio::time::sleep(SAMPLE).await;
-    worker.publisher.standing().attempted - before > BUSY
+    worker.verifiers.publisher().standing().attempted - before > BUSY
 }

@@ -17,14 +17,12 @@ use uuid::Uuid;
 use super::Worker;
 use super::excess::{self, Excess, senders};
 use super::incidents::{Arrival, Ordered};
-use super::record::Note;
 use super::refuse::refuse;
 use super::shares::Shares;
 use crate::approval::ApprovalRules;
 use crate::broker::{LOGOUT_QUEUE, Received};
 use crate::event::{self, Lane, LogoutEvent, Origin, Party};
 use crate::failpoint;
-use crate::invalidation::{EventRef, Outgoing, Phase, entry_of};
 use crate::store::{ActiveIncident, Approval};
 
 /// How long a mass revocation waits to learn, right after the start, whether its incident is known.
@@ -242,10 +240,10 @@ fn deny(
     event: &LogoutEvent,
     (turn, began): Turn,
 ) -> JoinHandle<Option<OffsetDateTime>> {
-    let messages = requested(worker, event);
+    let denial = worker.verifiers.denial(event);
     let worker = worker.clone();
     tokio::spawn(async move {
-        let at = deliver(&worker, &messages).await?;
+        let at = worker.verifiers.deliver(denial).await?;
         drop(turn);
         worker.metrics.denied(began.elapsed());
         failpoint!("denied");
@@ -253,35 +251,8 @@ fn deny(
     })
 }
 
-/// Publishes a denial; returns when the broker has confirmed it, `None` if the worker stopped first.
-pub(super) async fn deliver(worker: &Worker, messages: &[Outgoing]) -> Option<OffsetDateTime> {
-    for delivered in
-        futures::future::join_all(messages.iter().map(|message| worker.publisher.deliver(message))).await
-    {
-        delivered.ok()?;
-    }
-    Some(worker.clock.now())
-}
-
-pub(super) fn requested(worker: &Worker, event: &LogoutEvent) -> Vec<Outgoing> {
-    let entries = event
-        .targets
-        .iter()
-        .filter_map(|target| Some((target.provider.to_string(), entry_of(target, event.not_before)?)))
-        .collect();
-    let reference = EventRef { source: event.source.clone(), id: event.id.clone() };
-    worker.composer.invalidations(Phase::Requested, &reference, event.incident.as_deref(), entries)
-}
-
 pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
     let mut digest = [0; 32];
     digest.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
     digest
-}
-
-/// Notes for the record that an event's denial is confirmed.
-pub(super) fn note_denied(worker: &Worker, row: Uuid, at: OffsetDateTime) {
-    // No recorder: the process is ending; the next worker finds the event not known to be denied and denies
-    // it again.
-    drop(worker.notes.send(Note::Denied(row, at)));
 }

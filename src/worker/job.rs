@@ -1,7 +1,7 @@
 //! A target in memory, leased to this worker.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 use tokio::sync::mpsc;
@@ -10,11 +10,10 @@ use uuid::Uuid;
 use super::Worker;
 use super::held::Hold;
 use super::incidents::Seat;
-use super::record::Note;
 use super::room::Room;
 use crate::event::{Lane, Party};
 use crate::invalidation::EventRef;
-use crate::outcome::Standing;
+use crate::outcome::{Answer, Settlement, Standing};
 use crate::store::Cutoff;
 use crate::target::{Target, TargetId};
 
@@ -34,6 +33,30 @@ pub struct Context {
     pub not_before: OffsetDateTime,
     /// When it was received.
     pub received_at: OffsetDateTime,
+}
+
+/// Something for the record.
+pub enum ForRecord {
+    /// Attempts for one event, with their targets' next states.
+    Finished(Vec<Finished>),
+    /// An event's denial was confirmed by the broker.
+    Denied(Uuid, OffsetDateTime),
+    /// A leased target was not attempted.
+    HandBack(HandBack),
+}
+
+/// A finished attempt.
+pub struct Finished {
+    /// The job, settled.
+    pub job: Job,
+    /// The provider's answer.
+    pub answer: Answer,
+    /// The next state.
+    pub settlement: Settlement,
+    /// When the request began.
+    pub started_at: OffsetDateTime,
+    /// How long it took.
+    pub took: Duration,
 }
 
 /// A leased target that was not attempted.
@@ -67,7 +90,7 @@ pub struct Job {
     /// When this worker took it on.
     pub since: Instant,
     hold: Option<Hold>,
-    back: Option<mpsc::UnboundedSender<Note>>,
+    back: Option<mpsc::UnboundedSender<ForRecord>>,
     _room: Room,
 }
 
@@ -114,7 +137,7 @@ impl Drop for Job {
     fn drop(&mut self) {
         if let (Some(back), Some(hold)) = (self.back.take(), self.hold.take()) {
             // No recorder: the process is ending, and the lease is taken over.
-            drop(back.send(Note::HandBack(HandBack {
+            drop(back.send(ForRecord::HandBack(HandBack {
                 id: self.id,
                 attempt: self.attempt,
                 since: self.since,

@@ -12,12 +12,14 @@
 //! the workers, and `fold` keeps their start short.
 
 mod accept;
+mod announce;
 mod beats;
 mod breaker;
 mod calls;
 mod claim;
 mod copies;
 mod correct;
+mod counts;
 mod doubts;
 mod early;
 mod enter;
@@ -30,8 +32,8 @@ mod incidents;
 mod intake;
 mod job;
 mod lanes;
+mod owed;
 mod prepare;
-mod recent;
 mod record;
 mod refuse;
 mod reports;
@@ -39,6 +41,7 @@ mod revoke;
 mod room;
 mod shares;
 mod steer;
+mod ticker;
 mod turn;
 mod upkeep;
 
@@ -47,30 +50,30 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use time::OffsetDateTime;
 use tokio::sync::{Notify, SetOnce, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use uuid::Uuid;
 
 use crate::approval::ApprovalRules;
 use crate::authorization::Rates;
-use crate::broker::{Beats, Publisher, QUEUES, Received, Refusals, Reports, Snapshots, Window};
+use crate::broker::{Beats, QUEUES, Received, Refusals, Reports, Snapshots, Window};
 use crate::clock::{Clock, Reading, Turn};
 use crate::config::People;
 use crate::event::{Lane, Rules};
-use crate::invalidation::Composer;
 use crate::report::Owners;
 use crate::retry::Schedule;
 use crate::seal::Keyring;
 use crate::store::{SchemaError, Store, WorkerNo};
 use crate::telemetry::Metrics;
 
+pub use announce::Announcer;
 pub use gate::{Gate, Pass};
 pub use held::{Held, Hold};
 pub use incidents::{Incident, Incidents, Seat};
-pub use job::{Context, HandBack, Job};
-pub use recent::{Late, Recent};
-pub use record::{Finished, Note};
+pub use job::{Context, Finished, ForRecord, HandBack, Job};
 pub use refuse::Unrecorded;
 pub use room::Room;
 
@@ -96,12 +99,10 @@ pub struct Worker {
     pub gates: BTreeMap<Arc<str>, Gate>,
     /// The database.
     pub store: Store,
-    /// The publishing connection.
-    pub publisher: Publisher,
+    /// Tells verifiers.
+    pub verifiers: Announcer,
     /// The connection for refused messages.
     pub refusals: Refusals,
-    /// Makes messages.
-    pub composer: Composer,
     /// What time it is.
     pub clock: Clock,
     /// Metrics.
@@ -113,7 +114,7 @@ pub struct Worker {
     /// How often in a row what is in hand was to go back to the broker, because Postgres stayed away.
     pub returns: watch::Sender<u32>,
     /// Results on their way to the record.
-    pub notes: mpsc::UnboundedSender<Note>,
+    pub notes: mpsc::UnboundedSender<ForRecord>,
     /// Who may report for which service's verifiers.
     pub verifier_owners: Owners,
     /// How much each sender may order at once.
@@ -124,8 +125,6 @@ pub struct Worker {
     pub approval: ApprovalRules,
     /// The incidents under way.
     pub incidents: Incidents,
-    /// What was published in the last minute for older events.
-    pub recent: Recent,
     /// Something may be due.
     pub due: Notify,
     /// The leased targets in memory.
@@ -143,7 +142,7 @@ pub struct Channels {
     /// Deliveries from each of the broker's queues of events.
     pub deliveries: [mpsc::UnboundedReceiver<Received>; QUEUES.len()],
     /// Results for the recorder.
-    pub notes: mpsc::UnboundedReceiver<Note>,
+    pub notes: mpsc::UnboundedReceiver<ForRecord>,
     /// The session on the verifiers' reports, not yet running.
     pub reports: Reports,
     /// The session on the heartbeats, not yet running.
@@ -200,6 +199,13 @@ impl Worker {
     /// This worker's number, for steps that run once it is registered.
     fn number(&self) -> WorkerNo {
         self.number.get().copied().unwrap_or(WorkerNo(0))
+    }
+
+    /// Has it recorded that an event's denial is confirmed.
+    fn note_denied(&self, row: Uuid, at: OffsetDateTime) {
+        // No recorder: the process is ending; the next worker finds the event not known to be denied and
+        // denies it again.
+        drop(self.notes.send(ForRecord::Denied(row, at)));
     }
 
     /// Learns what time it is from a look at the database's clock; says so once when this machine's clock

@@ -9,11 +9,12 @@ use time::OffsetDateTime;
 use tokio::sync::{Semaphore, mpsc};
 use uuid::Uuid;
 
-use super::job::{HandBack, Job};
-use super::{Late, Worker};
+use super::Worker;
+use super::announce::Late;
+use super::job::{Context, Finished, ForRecord, HandBack, Job};
 use crate::failpoint;
-use crate::invalidation::{Phase, entry_of};
-use crate::outcome::{Answer, Settlement, State};
+use crate::invalidation::Phase;
+use crate::outcome::State;
 use crate::retry::Schedule;
 use crate::store::{Attempt, Closing, Release, StoreError};
 use crate::target::TargetId;
@@ -23,33 +24,6 @@ const BATCH: usize = 512;
 const COMMITS: usize = 2;
 /// How long a note that alone deserves no commit waits for company.
 const PATIENCE: Duration = Duration::from_millis(100);
-/// How long a result waits for the broker to confirm its `confirmed` message. Past that it is recorded
-/// without, and published again later.
-const CONFIRM_PATIENCE: Duration = Duration::from_secs(2);
-
-/// Something for the record.
-pub enum Note {
-    /// Attempts for one event, with their targets' next states.
-    Finished(Vec<Finished>),
-    /// An event's denial was confirmed by the broker.
-    Denied(Uuid, OffsetDateTime),
-    /// A leased target was not attempted.
-    HandBack(HandBack),
-}
-
-/// A finished attempt.
-pub struct Finished {
-    /// The job, settled.
-    pub job: Job,
-    /// The provider's answer.
-    pub answer: Answer,
-    /// The next state.
-    pub settlement: Settlement,
-    /// When the request began.
-    pub started_at: OffsetDateTime,
-    /// How long it took.
-    pub took: Duration,
-}
 
 #[derive(Default)]
 struct Batch {
@@ -59,13 +33,13 @@ struct Batch {
 }
 
 impl Batch {
-    fn sort(notes: Vec<Note>) -> Self {
+    fn sort(notes: Vec<ForRecord>) -> Self {
         let mut batch = Self::default();
         for note in notes {
             match note {
-                Note::Finished(finished) => batch.finished.extend(finished),
-                Note::Denied(row, at) => batch.denied.push((row, at)),
-                Note::HandBack(back) => batch.handed_back.push(back),
+                ForRecord::Finished(finished) => batch.finished.extend(finished),
+                ForRecord::Denied(row, at) => batch.denied.push((row, at)),
+                ForRecord::HandBack(back) => batch.handed_back.push(back),
             }
         }
         batch
@@ -73,7 +47,7 @@ impl Batch {
 }
 
 /// Runs until the worker has stopped and every task that could send a note has ended.
-pub(super) async fn run(worker: Arc<Worker>, mut notes: mpsc::UnboundedReceiver<Note>) {
+pub(super) async fn run(worker: Arc<Worker>, mut notes: mpsc::UnboundedReceiver<ForRecord>) {
     let commits = Arc::new(Semaphore::new(COMMITS));
     loop {
         let Ok(turn) = commits.clone().acquire_owned().await else { return };
@@ -89,7 +63,7 @@ pub(super) async fn run(worker: Arc<Worker>, mut notes: mpsc::UnboundedReceiver<
 
 /// What has arrived; waits a little longer where it is denials only. `None` when the worker has stopped and
 /// nothing is left.
-async fn next(notes: &mut mpsc::UnboundedReceiver<Note>, worker: &Worker) -> Option<Batch> {
+async fn next(notes: &mut mpsc::UnboundedReceiver<ForRecord>, worker: &Worker) -> Option<Batch> {
     let mut batch = Vec::with_capacity(BATCH);
     tokio::select! {
         biased;
@@ -99,7 +73,7 @@ async fn next(notes: &mut mpsc::UnboundedReceiver<Note>, worker: &Worker) -> Opt
     }
     let patience = tokio::time::sleep(PATIENCE);
     tokio::pin!(patience);
-    while batch.len() < BATCH && batch.iter().all(|note| matches!(note, Note::Denied(..))) {
+    while batch.len() < BATCH && batch.iter().all(|note| matches!(note, ForRecord::Denied(..))) {
         tokio::select! {
             received = notes.recv_many(&mut batch, BATCH) => { if received == 0 { break } }
             () = &mut patience => break,
@@ -129,32 +103,18 @@ async fn confirm(worker: &Worker, finished: &[Finished]) -> HashMap<TargetId, Of
         events.entry(done.job.context.row).or_default().push(&done.job);
     }
     let published = events.into_values().map(|jobs| async move {
-        let context = &jobs[0].context;
-        let entries = jobs
-            .iter()
-            .filter_map(|job| {
-                Some((job.target.provider.to_string(), entry_of(&job.target, job.not_before())?))
-            })
-            .collect();
-        let messages = worker.composer.invalidations(
-            Phase::Confirmed,
-            &context.reference,
-            context.incident.as_deref(),
-            entries,
-        );
-        let all =
-            futures::future::join_all(messages.iter().map(|message| worker.publisher.invalidate(message)));
-        match tokio::time::timeout(CONFIRM_PATIENCE, all).await {
-            Ok(results) if results.iter().all(Result::is_ok) => jobs,
-            _ => Vec::new(),
-        }
+        let Context { reference, incident, .. } = &*jobs[0].context;
+        let targets = jobs.iter().map(|job| (&job.target, job.not_before()));
+        let confirmed =
+            worker.verifiers.of_targets(Phase::Confirmed, reference, incident.as_deref(), targets);
+        if worker.verifiers.confirm(confirmed).await { jobs } else { Vec::new() }
     });
     let published = futures::future::join_all(published).await;
     let now = worker.clock.now();
     let confirmed = published.into_iter().flatten();
     let noted = confirmed.inspect(|job| {
         if job.moved.is_some() {
-            worker.recent.note(Late::Cutoff(job.id));
+            worker.verifiers.late.note(Late::Cutoff(job.id));
         }
     });
     noted.map(|job| (job.id, now)).collect()

@@ -9,8 +9,7 @@ use futures::stream::FuturesUnordered;
 use time::OffsetDateTime;
 
 use super::doubts::Doubt;
-use super::job::{Context, Job};
-use super::record::{Finished, Note};
+use super::job::{Context, Finished, ForRecord, Job};
 use super::{Gate, Incident, Pass, Seat, Worker};
 use crate::failpoint;
 use crate::outcome::{Answer, State, Verdict, settle};
@@ -177,7 +176,7 @@ fn move_cutoff(worker: &Worker, job: &mut Job, at: OffsetDateTime) {
 /// Gives results to the recorder.
 pub(super) fn hand_over(worker: &Worker, finished: Vec<Finished>) {
     // No recorder: the process is ending, and the attempts are closed as unknown by whoever takes over.
-    drop(worker.notes.send(Note::Finished(finished)));
+    drop(worker.notes.send(ForRecord::Finished(finished)));
 }
 
 #[cfg(test)]

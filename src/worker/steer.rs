@@ -6,9 +6,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::intake::note_denied;
-use super::upkeep::{publish, ticker};
-use super::{Gate, Late, Worker};
+use super::announce::Late;
+use super::ticker::ticker;
+use super::{Gate, Worker};
 use crate::invalidation::Phase;
 use crate::store::{Denial, StoreError};
 use crate::target::{Kind, TargetId};
@@ -169,13 +169,16 @@ async fn deny_some(worker: &Worker) -> Result<usize, StoreError> {
     let (cutoffs, tokens): (Vec<_>, Vec<_>) =
         denials.into_iter().partition(|denial| denial.kind != Kind::Token.as_str());
     // What is not published is taken again, by whoever looks first.
-    if publish(worker, Phase::Requested, cutoffs).await && publish(worker, Phase::Requested, tokens).await {
+    let verifiers = &worker.verifiers;
+    if verifiers.publish(Phase::Requested, &cutoffs).await
+        && verifiers.publish(Phase::Requested, &tokens).await
+    {
         if !unsupported.is_empty() {
             worker.store.end_unsupported(&unsupported).await?;
         }
         for row in &events {
-            worker.recent.note(Late::Denial(*row));
-            note_denied(worker, *row, worker.clock.now());
+            verifiers.late.note(Late::Denial(*row));
+            worker.note_denied(*row, worker.clock.now());
         }
         tracing::info!(events = events.len(), "denials published after their incident's approval");
     }
