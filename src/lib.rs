@@ -53,6 +53,7 @@
 //! adapter; only [`broker`] uses lapin, only [`provider`] reqwest, only [`store`] sqlx. The feature `sandbox`
 //! plays the world outside, and speaks to all three as that world does.
 
+pub mod again;
 pub mod app;
 pub mod approval;
 pub mod authorization;

@@ -24,12 +24,12 @@ use super::refuse::refuse;
 use super::revoke;
 use super::shares::Shares;
 use super::{Room, Worker};
+use crate::again::Again;
 use crate::broker::Received;
 use crate::event::{Lane, LogoutEvent, Party, Refusal, RefusalCode};
 use crate::failpoint;
 use crate::invalidation::EventRef;
 use crate::outcome::Standing;
-use crate::retry::Schedule;
 use crate::store::{Disposition, Entered, NewTarget, StoreError};
 use crate::target::{Kind, Target, TargetId};
 
@@ -194,7 +194,7 @@ struct Committed {
 /// Commits, again and again until it is done; `None` if the worker stops first. What the broker will deliver
 /// again is no longer held: it would be in memory twice.
 async fn commit(worker: &Worker, batch: &mut Vec<Prepared>) -> Option<Committed> {
-    let (mut failures, mut began, schedule) = (0, Instant::now(), Schedule::reconnecting());
+    let (mut began, mut again) = (Instant::now(), Again::until(&worker.stop).at_least(4));
     while !batch.is_empty() {
         match insert(worker, batch).await {
             Ok(committed) => {
@@ -202,16 +202,12 @@ async fn commit(worker: &Worker, batch: &mut Vec<Prepared>) -> Option<Committed>
                 return Some(committed);
             }
             Err(error) => {
-                failures += 1;
                 worker.note_database(false);
-                tracing::warn!(%error, failures, events = batch.len(), "events not committed; holding them");
+                tracing::warn!(%error, failures = again.failed(), events = batch.len(), "events not committed; holding them");
             }
         }
         hand_back_after_long(worker, &mut began);
-        tokio::select! {
-            () = tokio::time::sleep(schedule.delay(failures, None)) => {}
-            () = worker.stop.cancelled(), if failures > 3 => return None,
-        }
+        again.rest().await?;
         batch.retain(|prepared| !prepared.taken.received.is_stale());
     }
     None

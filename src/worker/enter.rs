@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use super::Worker;
 use crate::VERSION;
-use crate::retry::Schedule;
+use crate::again::Again;
 use crate::store::{OTHER_PEOPLE, Registration, SchemaError, WorkerNo};
 
 /// Registers; each failure that may pass is logged and tried again. Then waits for the stop.
 pub(super) async fn run(worker: Arc<Worker>, migrate: bool) -> Result<(), SchemaError> {
-    let (mut failures, schedule) = (0, Schedule::reconnecting());
+    let mut again = Again::until(&worker.stop);
     while !worker.stop.is_cancelled() {
         match register(&worker, migrate).await {
             Ok(number) => {
@@ -25,15 +25,11 @@ pub(super) async fn run(worker: Arc<Worker>, migrate: bool) -> Result<(), Schema
                 worker.stop.cancelled().await;
             }
             Err(SchemaError::Store(error)) if error.is_passing() => {
-                failures += 1;
                 worker.note_database(false);
                 // Denials of incidents must not wait for it.
                 worker.incidents.note_asked();
-                tracing::warn!(%error, failures, "database not ready; trying again");
-                tokio::select! {
-                    () = tokio::time::sleep(schedule.delay(failures, None)) => {}
-                    () = worker.stop.cancelled() => {}
-                }
+                tracing::warn!(%error, failures = again.failed(), "database not ready; trying again");
+                again.rest().await;
             }
             Err(error) => return Err(error),
         }

@@ -10,9 +10,9 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::Worker;
+use crate::again::Again;
 use crate::authorization::{Admitted, incident_name};
 use crate::event::{LogoutEvent, Origin};
-use crate::retry::Schedule;
 use crate::store::{Approval, Disposition, NewTarget};
 use crate::target::{Kind, Target};
 
@@ -146,18 +146,16 @@ pub(super) fn waiting(worker: &Worker, event: &LogoutEvent) -> Vec<NewTarget> {
 /// An event that was known may have been accepted with a denial that was never confirmed: now it waits. Or it
 /// waits for a second person, and a copy within its sender's rate was denied: now it waits no longer.
 pub(super) async fn change_known(worker: &Worker, row: Uuid, denied_at: Option<OffsetDateTime>) {
-    let (mut failures, schedule) = (0, Schedule::reconnecting());
+    let mut again = Again::until(&worker.stop);
     loop {
         let changed = match denied_at {
             None => worker.store.withhold(row).await,
             Some(at) => worker.store.let_go(row, at).await,
         };
         let Err(error) = changed else { return };
-        failures += 1;
-        tracing::debug!(%error, failures, "change a known event");
-        tokio::select! {
-            () = tokio::time::sleep(schedule.delay(failures, None)) => {}
-            () = worker.stop.cancelled() => return,
+        tracing::debug!(%error, failures = again.failed(), "change a known event");
+        if again.rest().await.is_none() {
+            return;
         }
     }
 }

@@ -12,10 +12,10 @@ use uuid::Uuid;
 use super::Worker;
 use super::announce::Late;
 use super::job::{Context, Finished, ForRecord, HandBack, Job};
+use crate::again::Again;
 use crate::failpoint;
 use crate::invalidation::Phase;
 use crate::outcome::State;
-use crate::retry::Schedule;
 use crate::store::{Attempt, Closing, Release, StoreError};
 use crate::target::TargetId;
 
@@ -179,7 +179,7 @@ async fn persist<T, F: Future<Output = Result<T, StoreError>>>(
     what: &str,
     write: impl Fn() -> F,
 ) -> Option<T> {
-    let (mut failures, schedule) = (0, Schedule::reconnecting());
+    let mut again = Again::until_it_works();
     loop {
         match write().await {
             Ok(done) => {
@@ -192,10 +192,9 @@ async fn persist<T, F: Future<Output = Result<T, StoreError>>>(
                 return None;
             }
             Err(error) => {
-                failures += 1;
                 worker.note_database(false);
-                tracing::warn!(%error, what, failures, "not recorded yet");
-                tokio::time::sleep(schedule.delay(failures, None)).await;
+                tracing::warn!(%error, what, failures = again.failed(), "not recorded yet");
+                again.rest().await;
             }
         }
     }

@@ -16,9 +16,9 @@ use tokio::sync::{Notify, Semaphore};
 use super::Worker;
 use super::intake::sha256;
 use super::shares::Shares;
+use crate::again::Again;
 use crate::broker::{PublishError, Received, Unplaced};
 use crate::event::Refusal;
-use crate::retry::Schedule;
 use crate::store::{Rejected, StoreError};
 
 /// Most rows a statement.
@@ -113,7 +113,7 @@ pub(super) async fn run(worker: Arc<Worker>) {
 
 /// Writes the rows, again and again until they are on record, then puts the messages away.
 async fn record(worker: &Arc<Worker>, mut batch: Vec<Refused>) {
-    let (mut failures, schedule) = (0, Schedule::reconnecting());
+    let mut again = Again::until(&worker.stop);
     loop {
         // What the broker delivers again is not this one's to record.
         batch.retain(|refused| !refused.received.is_stale());
@@ -124,8 +124,8 @@ async fn record(worker: &Arc<Worker>, mut batch: Vec<Refused>) {
             Err(_) => worker.note_database(false),
         };
         batch.iter_mut().for_each(|refused| refused.received.lay_down());
-        failures += 1;
-        if rest(worker, &schedule, failures).await.is_none() {
+        again.failed();
+        if again.rest().await.is_none() {
             return;
         }
     }
@@ -181,7 +181,7 @@ impl Refused {
 /// finds its place brings back two of the others.
 async fn put_away(worker: &Worker, received: Received, refusal: &Refusal, at: OffsetDateTime) -> Option<()> {
     let text = at.format(&Rfc3339).unwrap_or_default();
-    let (mut failures, mut tries, schedule, mut turn) = (0, 0, Schedule::reconnecting(), None);
+    let (mut failures, mut again, mut turn) = (0, Again::until(&worker.stop), None);
     loop {
         let origin = &received.origin;
         match worker.refusals.put(&received, refusal, &text, failures).await {
@@ -202,13 +202,12 @@ async fn put_away(worker: &Worker, received: Received, refusal: &Refusal, at: Of
                 return Some(());
             }
             Err(Unplaced::NotYet(error)) => {
-                tries += 1;
                 match error {
                     // Says nothing of the message.
                     PublishError::Nacked(_) => note_full(worker),
                     _ => failures += 1,
                 }
-                tracing::warn!(%error, failures = tries, queue = %origin.queue, routing_key = origin.routing_key,
+                tracing::warn!(%error, failures = again.failed(), queue = %origin.queue, routing_key = origin.routing_key,
                     event_source = refusal.event_source.as_deref(), event_id = refusal.event_id.as_deref(),
                     "refused message not in revocation.dead; trying again");
             }
@@ -218,7 +217,7 @@ async fn put_away(worker: &Worker, received: Received, refusal: &Refusal, at: Of
             set_aside(worker, received).await;
             return None;
         }
-        rest(worker, &schedule, tries).await?;
+        again.rest().await?;
     }
 }
 
@@ -258,13 +257,5 @@ fn note_full(worker: &Worker) {
              `revocation-worker dead list`, then `dead requeue` or `dead discard`, or raise the queue's \
              limit by a policy"
         );
-    }
-}
-
-/// `None`: the worker stops. What is not acknowledged, the broker keeps for the next worker.
-async fn rest(worker: &Worker, schedule: &Schedule, failures: u32) -> Option<()> {
-    tokio::select! {
-        () = tokio::time::sleep(schedule.delay(failures, None)) => Some(()),
-        () = worker.stop.cancelled() => None,
     }
 }
