@@ -7,9 +7,12 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::gate::Gate;
 use super::incidents::Share;
 use super::job::{Context, Job};
-use super::{Gate, Room, Worker, revoke};
+use super::parts::Worker;
+use super::revoke;
+use super::room::Room;
 use crate::event::{Lane, Party};
 use crate::invalidation::{EventRef, Phase};
 use crate::outcome::{Answer, Standing, Verdict};
@@ -31,21 +34,21 @@ const HANDFUL: i64 = 32;
 /// Runs until the worker stops.
 pub(super) async fn run(worker: Arc<Worker>) {
     let mut looks = 0_u32;
-    while !worker.stop.is_cancelled() {
+    while !worker.live.stop.is_cancelled() {
         looks = looks.wrapping_add(1);
         let is_more = match look(&worker, looks.is_multiple_of(SWEEP_EVERY)).await {
             Ok(is_more) => is_more,
             Err(error) => {
                 tracing::debug!(%error, "claim");
-                worker.note_database(false);
+                worker.live.postgres.note(false);
                 false
             }
         };
         if !is_more {
             tokio::select! {
                 () = tokio::time::sleep(IDLE) => {}
-                () = worker.due.notified() => {}
-                () = worker.stop.cancelled() => return,
+                () = worker.live.due.notified() => {}
+                () = worker.live.stop.cancelled() => return,
             }
         }
     }
@@ -56,9 +59,9 @@ async fn look(worker: &Arc<Worker>, sweep: bool) -> Result<bool, StoreError> {
     if sweep {
         expire(worker).await?;
     }
-    let shares = worker.incidents.shares(BATCH);
+    let shares = worker.live.incidents.shares(BATCH);
     let (mut wants, mut room) = (Vec::new(), HashMap::new());
-    for (name, gate) in &worker.gates {
+    for (name, gate) in &worker.ports.gates {
         for lane in Lane::ALL {
             let lane_wants = wants_of_lane(name, gate, lane, &shares);
             let most = lane_wants.iter().map(|want| usize::try_from(want.limit).unwrap_or(0)).sum();
@@ -71,8 +74,8 @@ async fn look(worker: &Arc<Worker>, sweep: bool) -> Result<bool, StoreError> {
     if wants.is_empty() {
         return Ok(false);
     }
-    let claimed = worker.store.claim(worker.number(), &wants).await?;
-    worker.note_database(true);
+    let claimed = worker.ports.store.claim(worker.number(), &wants).await?;
+    worker.live.postgres.note(true);
     let is_more = Lane::ALL.into_iter().any(|lane| is_more(lane.as_str(), &wants, &claimed));
     set_to_work(worker, claimed, room);
     Ok(is_more)
@@ -96,8 +99,8 @@ fn is_more(lane: &str, wants: &[Want<'_>], claimed: &[Claimed]) -> bool {
 /// Ends what died of age, all of it: a claim passes over what is not ended yet.
 async fn expire(worker: &Worker) -> Result<(), StoreError> {
     for _ in 0..SWEEPS {
-        let expired = worker.store.expire().await?;
-        worker.metrics.expired(expired);
+        let expired = worker.ports.store.expire().await?;
+        worker.ports.metrics.expired(expired);
         if expired < Store::EXPIRED_AT_ONCE {
             break;
         }
@@ -177,7 +180,7 @@ fn set_to_work(worker: &Arc<Worker>, claimed: Vec<Claimed>, mut room: HashMap<(A
         groups.entry((target.event, target.provider.clone())).or_default().push(target);
     }
     for ((_, provider), targets) in groups {
-        let Some((name, _)) = worker.gates.get_key_value(&*provider) else { continue };
+        let Some((name, _)) = worker.ports.gates.get_key_value(&*provider) else { continue };
         let context = context(&targets[0]);
         let Some(room) = room.get_mut(&(name.clone(), context.lane)) else { continue };
         let denied = targets[0].denied;
@@ -230,11 +233,12 @@ fn job(
     };
     let Claimed { sub, sid, client_id, iss, deny_until, .. } = claimed;
     let target = Target { provider: provider.clone(), selector, sub, sid, client_id, iss, deny_until };
-    let job = Job::new((id, attempt), target, standing, context.clone(), room, worker);
+    let guards = worker.guards(id, context.incident.as_deref(), room);
+    let job = Job::new((id, attempt), target, standing, context.clone(), guards, worker.live.record.clone());
     let Some(error) = problem else { return Some(job) };
     tracing::error!(revocation_id = %id, %error, "cannot open a sealed token; parked");
     let answer = Answer::failed(Verdict::Refused, None, format!("open the sealed token: {error}"));
-    let parked = revoke::finish(worker, job, answer, worker.clock.now(), Duration::ZERO);
+    let parked = revoke::finish(worker, job, answer, worker.ports.clock.now(), Duration::ZERO);
     revoke::hand_over(worker, vec![parked]);
     None
 }
@@ -250,7 +254,7 @@ fn open(worker: &Worker, provider: &str, claimed: &Claimed) -> Result<Selector, 
     };
     let id = TargetId { event: claimed.event, ordinal: claimed.ordinal };
     let sealed = Sealed { key_id: key_id.clone(), bytes: bytes.clone() };
-    let token: Token = worker.keyring.open(&SealContext { id, provider }, &sealed)?;
+    let token: Token = worker.ports.keyring.open(&SealContext { id, provider }, &sealed)?;
     let fingerprint: Fingerprint = token.fingerprint();
     Ok(Selector::Token(PresentedToken {
         token,
@@ -267,9 +271,9 @@ fn open(worker: &Worker, provider: &str, claimed: &Claimed) -> Result<Selector, 
 fn deny_again(worker: &Arc<Worker>, context: &Arc<Context>, jobs: &[Job]) {
     let Context { reference, incident, not_before, .. } = &**context;
     let targets = jobs.iter().map(|job| (&job.target, *not_before));
-    let denial = worker.verifiers.of_targets(Phase::Requested, reference, incident.as_deref(), targets);
+    let denial = worker.ports.verifiers.of_targets(Phase::Requested, reference, incident.as_deref(), targets);
     let worker = worker.clone();
     // Not noted as denied: these are not all of the event's targets. Whoever takes over from its worker
     // denies, and notes, the whole event.
-    worker.clone().tasks.spawn(async move { worker.verifiers.deliver(denial).await });
+    worker.clone().live.tasks.spawn(async move { worker.ports.verifiers.deliver(denial).await });
 }

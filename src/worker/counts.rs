@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Worker;
+use super::parts::Worker;
 use super::ticker::ticker;
 use crate::store::{StoreError, VerifierCount};
 
@@ -16,24 +16,24 @@ pub(super) async fn count(worker: &Worker) {
     let (mut ticker, mut many) = (ticker(COUNT), false);
     loop {
         ticker.tick().await;
-        if let Some(waiting) = worker.refusals.waiting().await {
+        if let Some(waiting) = worker.ports.refusals.waiting().await {
             many = note_dead(worker, waiting, many);
-            if let Err(error) = worker.store.note_dead(worker.number(), waiting, many).await {
+            if let Err(error) = worker.ports.store.note_dead(worker.number(), waiting, many).await {
                 tracing::debug!(%error, "note what waits in revocation.dead");
             }
         }
-        if let Ok(backlog) = worker.store.backlog().await {
-            worker.metrics.set_backlog(&backlog);
+        if let Ok(backlog) = worker.ports.store.backlog().await {
+            worker.ports.metrics.set_backlog(&backlog);
         }
         if let Ok(verifiers) = count_verifiers(worker).await {
-            worker.metrics.set_verifiers(verifiers);
+            worker.ports.metrics.set_verifiers(verifiers);
         }
     }
 }
 
 /// Tells of many refused messages once, until they are fewer again. Returns whether they are many.
 fn note_dead(worker: &Worker, waiting: u32, were_many: bool) -> bool {
-    worker.metrics.set_dead(waiting);
+    worker.ports.metrics.set_dead(waiting);
     let are_many = waiting >= MANY_DEAD;
     if are_many && !were_many {
         tracing::error!(
@@ -46,9 +46,9 @@ fn note_dead(worker: &Worker, waiting: u32, were_many: bool) -> bool {
 }
 
 async fn count_verifiers(worker: &Worker) -> Result<VerifierCount, StoreError> {
-    let forgotten = worker.store.forget_verifiers().await?;
+    let forgotten = worker.ports.store.forget_verifiers().await?;
     if forgotten > 0 {
         tracing::info!(verifiers = forgotten, "forgot verifiers that were not heard of for a day");
     }
-    worker.store.count_verifiers().await
+    worker.ports.store.count_verifiers().await
 }

@@ -9,7 +9,7 @@ use std::time::Instant;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::Worker;
+use super::parts::Worker;
 use crate::again::Again;
 use crate::authorization::{Admitted, incident_name};
 use crate::event::{LogoutEvent, Origin};
@@ -32,8 +32,9 @@ pub(super) fn take_out(
     content: [u8; 32],
 ) -> Option<Excess> {
     let wide = wide_of(event);
-    let (authority, now) = (&worker.rules.authority, Instant::now());
-    let admitted = worker.rates.admit_once(authority, origin, (&event.source, &event.id, content), wide, now);
+    let (authority, now) = (&worker.rules.events.authority, Instant::now());
+    let admitted =
+        worker.live.rates.admit_once(authority, origin, (&event.source, &event.id, content), wide, now);
     if admitted.targets >= wide {
         return None;
     }
@@ -87,7 +88,7 @@ fn excess(
         asks: Kind::ALL.into_iter().filter(|kind| kinds.contains(kind)).collect(),
         asking: i64::try_from(targets.len()).unwrap_or(i64::MAX),
         asking_expected: None,
-        above_targets: worker.approval.above_targets,
+        above_targets: worker.rules.approval.above_targets,
         withheld: true,
         is_excess: true,
         senders: senders(origin),
@@ -108,7 +109,7 @@ fn excess(
         incident_kinds: of.incident_kinds.clone(),
         targets,
     };
-    Excess { event, row: worker.clock.row_id(), approval }
+    Excess { event, row: worker.ports.clock.row_id(), approval }
 }
 
 /// Who sent a message, by name, and who put it back: an operator's word is all there is on who sent it first.
@@ -120,8 +121,8 @@ pub(super) fn senders(origin: &Origin) -> Vec<String> {
 /// a flood would fill the log.
 fn tell(worker: &Worker, origin: &Origin, excess: &Excess) {
     let Excess { event, .. } = excess;
-    worker.metrics.held_back(event.targets.len());
-    if worker.rates.is_news(event.incident.as_deref().unwrap_or_default()) {
+    worker.ports.metrics.held_back(event.targets.len());
+    if worker.live.rates.is_news(event.incident.as_deref().unwrap_or_default()) {
         tracing::error!(
             incident = event.incident,
             broker_user = origin.broker_user.as_deref(),
@@ -135,7 +136,7 @@ fn tell(worker: &Worker, origin: &Origin, excess: &Excess) {
 
 /// The targets of an excess, none of them a token.
 pub(super) fn waiting(worker: &Worker, event: &LogoutEvent) -> Vec<NewTarget> {
-    let give_up_at = event.received_at + worker.give_up_after;
+    let give_up_at = event.received_at + worker.rules.give_up_after;
     event
         .targets
         .iter()
@@ -146,11 +147,11 @@ pub(super) fn waiting(worker: &Worker, event: &LogoutEvent) -> Vec<NewTarget> {
 /// An event that was known may have been accepted with a denial that was never confirmed: now it waits. Or it
 /// waits for a second person, and a copy within its sender's rate was denied: now it waits no longer.
 pub(super) async fn change_known(worker: &Worker, row: Uuid, denied_at: Option<OffsetDateTime>) {
-    let mut again = Again::until(&worker.stop);
+    let mut again = Again::until(&worker.live.stop);
     loop {
         let changed = match denied_at {
-            None => worker.store.withhold(row).await,
-            Some(at) => worker.store.let_go(row, at).await,
+            None => worker.ports.store.withhold(row).await,
+            Some(at) => worker.ports.store.let_go(row, at).await,
         };
         let Err(error) = changed else { return };
         tracing::debug!(%error, failures = again.failed(), "change a known event");

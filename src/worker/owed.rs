@@ -8,8 +8,8 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::Worker;
 use super::announce::{Late, OVERLAP};
+use super::parts::Worker;
 use crate::invalidation::Phase;
 use crate::store::{StoreError, Unconfirmed, WorkerNo};
 use crate::target::TargetId;
@@ -33,7 +33,7 @@ pub(super) async fn deny_all_owed(
     settled.retain(|known| dead.contains(known));
     for dead in dead {
         if !settled.contains(dead)
-            && let Some(last_seen) = worker.store.last_seen(*dead).await?
+            && let Some(last_seen) = worker.ports.store.last_seen(*dead).await?
             && deny_owed(worker, *dead, floor(last_seen - AROUND)..floor(last_seen + AROUND)).await?
         {
             settled.insert(*dead);
@@ -53,13 +53,13 @@ fn floor(at: OffsetDateTime) -> Uuid {
 async fn deny_owed(worker: &Worker, dead: WorkerNo, rows: Range<Uuid>) -> Result<bool, StoreError> {
     let (mut after, mut all) = (None, true);
     loop {
-        let owed = worker.store.denials(dead, &rows, true, after, BATCH).await?;
+        let owed = worker.ports.store.denials(dead, &rows, true, after, BATCH).await?;
         let Some(last) = owed.last() else { return Ok(all) };
         after = Some(TargetId { event: last.event, ordinal: last.ordinal });
         let mut events: Vec<_> = owed.iter().map(|denial| denial.event).collect();
         events.dedup();
-        if worker.verifiers.publish(Phase::Requested, &owed).await {
-            events.into_iter().for_each(|row| worker.note_denied(row, worker.clock.now()));
+        if worker.ports.verifiers.publish(Phase::Requested, &owed).await {
+            events.into_iter().for_each(|row| worker.note_denied(row, worker.ports.clock.now()));
         } else {
             all = false;
         }
@@ -68,25 +68,25 @@ async fn deny_owed(worker: &Worker, dead: WorkerNo, rows: Range<Uuid>) -> Result
 
 pub(super) async fn confirm_owed(worker: &Worker) -> Result<(), StoreError> {
     loop {
-        let owed = worker.store.unconfirmed(Unconfirmed::Missing, None, BATCH).await?;
+        let owed = worker.ports.store.unconfirmed(Unconfirmed::Missing, None, BATCH).await?;
         if owed.is_empty() {
             return Ok(());
         }
         let ids: Vec<_> =
             owed.iter().map(|denial| TargetId { event: denial.event, ordinal: denial.ordinal }).collect();
-        if !worker.verifiers.publish(Phase::Confirmed, &owed).await {
+        if !worker.ports.verifiers.publish(Phase::Confirmed, &owed).await {
             return Ok(());
         }
-        worker.store.mark_confirmed(&ids, worker.clock.now()).await?;
+        worker.ports.store.mark_confirmed(&ids, worker.ports.clock.now()).await?;
     }
 }
 
 /// After each loss of the broker, publishes again what it had confirmed for the events of the last minute,
 /// until all of it is confirmed once more.
 pub(super) async fn republish(worker: &Worker) {
-    let mut losses = worker.verifiers.publisher().losses();
+    let mut losses = worker.ports.verifiers.publisher().losses();
     while losses.changed().await.is_ok() {
-        let floor = floor(worker.clock.now() - OVERLAP);
+        let floor = floor(worker.ports.clock.now() - OVERLAP);
         for phase in [Phase::Requested, Phase::Confirmed] {
             while !republish_phase(worker, phase, floor).await {
                 tokio::time::sleep(REST).await;
@@ -100,11 +100,11 @@ pub(super) async fn republish(worker: &Worker) {
 
 /// The same for what was published late: after an approval, or after a subject's revocation.
 async fn republish_late(worker: &Worker) -> bool {
-    let verifiers = &worker.verifiers;
+    let verifiers = &worker.ports.verifiers;
     let late: HashSet<_> = verifiers.late.all().into_iter().collect();
     let events: Vec<_> = late.iter().map(|late| late.event()).collect::<HashSet<_>>().into_iter().collect();
     for events in events.chunks(LATE_BATCH) {
-        let Ok(denials) = worker.store.denials_of(events).await else { return false };
+        let Ok(denials) = worker.ports.store.denials_of(events).await else { return false };
         let (mut requested, mut confirmed) = (Vec::new(), Vec::new());
         for denial in denials {
             if late.contains(&Late::Cutoff(TargetId { event: denial.event, ordinal: denial.ordinal })) {
@@ -128,17 +128,17 @@ async fn republish_phase(worker: &Worker, phase: Phase, floor: Uuid) -> bool {
     loop {
         let again = match phase {
             Phase::Requested => {
-                worker.store.denials(worker.number(), &(floor..Uuid::max()), false, after, BATCH).await
+                worker.ports.store.denials(worker.number(), &(floor..Uuid::max()), false, after, BATCH).await
             }
             Phase::Confirmed => {
-                worker.store.unconfirmed(Unconfirmed::Since(floor, worker.number()), after, BATCH).await
+                worker.ports.store.unconfirmed(Unconfirmed::Since(floor, worker.number()), after, BATCH).await
             }
         };
         match again {
             Ok(again) => {
                 let Some(last) = again.last() else { return true };
                 after = Some(TargetId { event: last.event, ordinal: last.ordinal });
-                if !worker.verifiers.publish(phase, &again).await {
+                if !worker.ports.verifiers.publish(phase, &again).await {
                     return false;
                 }
             }

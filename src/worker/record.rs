@@ -9,10 +9,9 @@ use time::OffsetDateTime;
 use tokio::sync::{Semaphore, mpsc};
 use uuid::Uuid;
 
-use super::Worker;
 use super::announce::Late;
 use super::job::{Context, Finished, ForRecord, HandBack, Job};
-use crate::again::Again;
+use super::parts::Worker;
 use crate::failpoint;
 use crate::invalidation::Phase;
 use crate::outcome::State;
@@ -69,7 +68,7 @@ async fn next(notes: &mut mpsc::UnboundedReceiver<ForRecord>, worker: &Worker) -
         biased;
         received = notes.recv_many(&mut batch, BATCH) => { if received == 0 { return None } }
         // Closed and empty: every task that could still send a note has ended.
-        () = worker.tasks.wait() => { notes.try_recv().ok().map(|note| batch.push(note))?; }
+        () = worker.live.tasks.wait() => { notes.try_recv().ok().map(|note| batch.push(note))?; }
     }
     let patience = tokio::time::sleep(PATIENCE);
     tokio::pin!(patience);
@@ -87,12 +86,13 @@ async fn write(worker: &Worker, batch: Batch) {
     failpoint!("confirmed");
     let closings: Vec<_> = batch.finished.iter().map(|finished| closing(finished, &confirmed)).collect();
     if !closings.is_empty() || !batch.denied.is_empty() {
-        let written = persist(worker, "results", || record(worker, &closings, &batch.denied)).await;
+        let written =
+            worker.live.postgres.persist("results", || record(worker, &closings, &batch.denied)).await;
         failpoint!("recorded");
         report(worker, &batch.finished, &written.unwrap_or_default());
     }
     if !batch.handed_back.is_empty() {
-        persist(worker, "targets handed back", || release(worker, &batch.handed_back)).await;
+        worker.live.postgres.persist("targets handed back", || release(worker, &batch.handed_back)).await;
     }
 }
 
@@ -106,15 +106,15 @@ async fn confirm(worker: &Worker, finished: &[Finished]) -> HashMap<TargetId, Of
         let Context { reference, incident, .. } = &*jobs[0].context;
         let targets = jobs.iter().map(|job| (&job.target, job.not_before()));
         let confirmed =
-            worker.verifiers.of_targets(Phase::Confirmed, reference, incident.as_deref(), targets);
-        if worker.verifiers.confirm(confirmed).await { jobs } else { Vec::new() }
+            worker.ports.verifiers.of_targets(Phase::Confirmed, reference, incident.as_deref(), targets);
+        if worker.ports.verifiers.confirm(confirmed).await { jobs } else { Vec::new() }
     });
     let published = futures::future::join_all(published).await;
-    let now = worker.clock.now();
+    let now = worker.ports.clock.now();
     let confirmed = published.into_iter().flatten();
     let noted = confirmed.inspect(|job| {
         if job.moved.is_some() {
-            worker.verifiers.late.note(Late::Cutoff(job.id));
+            worker.ports.verifiers.late.note(Late::Cutoff(job.id));
         }
     });
     noted.map(|job| (job.id, now)).collect()
@@ -149,7 +149,7 @@ async fn record(
     closings: &[Closing],
     denied: &[(Uuid, OffsetDateTime)],
 ) -> Result<Vec<TargetId>, StoreError> {
-    match worker.store.record(worker.number(), closings, denied).await {
+    match worker.ports.store.record(worker.number(), closings, denied).await {
         Err(error) if !error.is_passing() && closings.len() > 1 => {
             let (left, right) = closings.split_at(closings.len() / 2);
             let mut written = Box::pin(record(worker, left, denied)).await?;
@@ -169,35 +169,7 @@ async fn release(worker: &Worker, handed_back: &[HandBack]) -> Result<(), StoreE
     let release =
         |back: &HandBack| Release { id: back.id, attempt: back.attempt, held_for: back.since.elapsed() };
     let releases: Vec<_> = handed_back.iter().map(release).collect();
-    worker.store.release(worker.number(), &releases).await
-}
-
-/// Repeats a write until Postgres has taken it. What it refuses for good is given up with an alarm; `upkeep`
-/// frees its targets.
-async fn persist<T, F: Future<Output = Result<T, StoreError>>>(
-    worker: &Worker,
-    what: &str,
-    write: impl Fn() -> F,
-) -> Option<T> {
-    let mut again = Again::until_it_works();
-    loop {
-        match write().await {
-            Ok(done) => {
-                worker.note_database(true);
-                return Some(done);
-            }
-            Err(error) if !error.is_passing() => {
-                tracing::error!(%error, what, "the database refused a record; it is given up, and its \
-                    targets are tried again");
-                return None;
-            }
-            Err(error) => {
-                worker.note_database(false);
-                tracing::warn!(%error, what, failures = again.failed(), "not recorded yet");
-                again.rest().await;
-            }
-        }
-    }
+    worker.ports.store.release(worker.number(), &releases).await
 }
 
 /// The one log event and the metrics of each attempt.
@@ -205,9 +177,9 @@ fn report(worker: &Worker, finished: &[Finished], written: &[TargetId]) {
     let written: HashSet<_> = written.iter().collect();
     for Finished { job, answer, settlement, took, .. } in finished {
         let (provider, outcome) = (&job.target.provider, answer.verdict.outcome());
-        worker.metrics.attempted(provider, outcome);
+        worker.ports.metrics.attempted(provider, outcome);
         if settlement.state == State::Revoked {
-            worker.metrics.revoked(worker.clock.now() - job.context.received_at);
+            worker.ports.metrics.revoked(worker.ports.clock.now() - job.context.received_at);
         }
         tracing::info!(
             revocation_id = %job.id, event_source = job.context.reference.source, event_id = job.context.reference.id,

@@ -9,8 +9,10 @@ use futures::stream::FuturesUnordered;
 use time::OffsetDateTime;
 
 use super::doubts::Doubt;
+use super::gate::{Gate, Pass};
+use super::incidents::Incident;
 use super::job::{Context, Finished, ForRecord, Job};
-use super::{Gate, Incident, Pass, Seat, Worker};
+use super::parts::Worker;
 use crate::failpoint;
 use crate::outcome::{Answer, State, Verdict, settle};
 use crate::store::Cutoff;
@@ -22,7 +24,7 @@ const PATIENCE: Duration = Duration::from_millis(50);
 /// Sets off the work on jobs of one event and provider.
 pub(super) fn spawn(worker: &Arc<Worker>, jobs: Vec<Job>) {
     let task = revoke(worker.clone(), jobs);
-    worker.tasks.spawn(task);
+    worker.live.tasks.spawn(task);
 }
 
 async fn revoke(worker: Arc<Worker>, jobs: Vec<Job>) {
@@ -83,15 +85,15 @@ impl Drop for Gathered<'_> {
 /// One attempt. It is on record already; a job that may not call (breaker open, incident paused, worker
 /// stopping) is dropped and thereby handed back.
 async fn attempt(worker: &Worker, mut job: Job) -> Option<Finished> {
-    let gate = worker.gates.get(&job.target.provider)?;
+    let gate = worker.ports.gates.get(&job.target.provider)?;
     failpoint!("claimed");
     let pass = tokio::select! {
         biased;
-        () = worker.stop.cancelled() => return None,
-        pass = enter(gate, &job.context, job.seat.as_ref().map(Seat::incident), &job.target) => pass?,
+        () = worker.live.stop.cancelled() => return None,
+        pass = enter(gate, &job.context, job.incident(), &job.target) => pass?,
     };
     failpoint!("sent");
-    let (started_at, began) = (worker.clock.now(), Instant::now());
+    let (started_at, began) = (worker.ports.clock.now(), Instant::now());
     // On the heap: what a call needs would else be set aside for each of the thousands that wait for their
     // turn.
     let answer = Box::pin(gate.provider.revoke(&job.target)).await;
@@ -119,7 +121,7 @@ async fn ruled(
     let doubt = Doubt { id: job.id, attempt: job.standing.attempt, began, answered };
     tokio::select! {
         biased;
-        () = worker.stop.cancelled() => answer.clone(),
+        () = worker.live.stop.cancelled() => answer.clone(),
         ruled = Box::pin(gate.rule(job.target.token().is_none(), doubt, answer.clone())) => ruled,
     }
 }
@@ -146,10 +148,12 @@ pub(super) fn finish(
     started_at: OffsetDateTime,
     took: Duration,
 ) -> Finished {
-    let bound = worker.gates.get(&job.target.provider).and_then(Gate::retry_after_max);
-    let schedule =
-        bound.map_or_else(|| worker.schedule.clone(), |bound| worker.schedule.honouring_at_most(bound));
-    let settlement = settle(&answer, &job.standing, &schedule, worker.clock.now());
+    let bound = worker.ports.gates.get(&job.target.provider).and_then(Gate::retry_after_max);
+    let schedule = bound.map_or_else(
+        || worker.rules.schedule.clone(),
+        |bound| worker.rules.schedule.honouring_at_most(bound),
+    );
+    let settlement = settle(&answer, &job.standing, &schedule, worker.ports.clock.now());
     if settlement.state == State::Revoked {
         move_cutoff(worker, &mut job, started_at + took);
     }
@@ -163,7 +167,7 @@ fn move_cutoff(worker: &Worker, job: &mut Job, at: OffsetDateTime) {
     let is_incidents = job.context.incident.is_some()
         && matches!(job.target.selector, Selector::Session | Selector::Subject);
     if is_incidents && at > job.context.not_before {
-        let ttl = worker.rules.token_ttl(&job.target.provider);
+        let ttl = worker.rules.events.token_ttl(&job.target.provider);
         let deny_until = job
             .target
             .deny_until
@@ -176,7 +180,7 @@ fn move_cutoff(worker: &Worker, job: &mut Job, at: OffsetDateTime) {
 /// Gives results to the recorder.
 pub(super) fn hand_over(worker: &Worker, finished: Vec<Finished>) {
     // No recorder: the process is ending, and the attempts are closed as unknown by whoever takes over.
-    drop(worker.notes.send(ForRecord::Finished(finished)));
+    drop(worker.live.record.send(ForRecord::Finished(finished)));
 }
 
 #[cfg(test)]
@@ -184,8 +188,8 @@ mod tests {
     use futures::FutureExt;
     use uuid::Uuid;
 
-    use super::super::Incidents;
     use super::super::gate::tests::{failed, gate};
+    use super::super::incidents::Incidents;
     use super::*;
     use crate::event::{Lane, Party};
     use crate::invalidation::EventRef;

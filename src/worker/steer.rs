@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::announce::Late;
+use super::gate::Gate;
+use super::parts::Worker;
 use super::ticker::ticker;
-use super::{Gate, Worker};
 use crate::invalidation::Phase;
 use crate::store::{Denial, StoreError};
 use crate::target::{Kind, TargetId};
@@ -38,10 +39,10 @@ async fn look(worker: &Worker) {
         if let Err(error) = look_once(worker, began, &mut told).await {
             tracing::debug!(%error, "look at the incidents");
         }
-        worker.incidents.note_asked();
-        worker.due.notify_one();
+        worker.live.incidents.note_asked();
+        worker.live.due.notify_one();
         tokio::time::sleep(SOONEST).await;
-        drop(tokio::time::timeout(LOOK - SOONEST, worker.incidents.hurried()).await);
+        drop(tokio::time::timeout(LOOK - SOONEST, worker.live.incidents.hurried()).await);
     }
 }
 
@@ -50,19 +51,19 @@ async fn look_once(
     began: Instant,
     told: &mut HashMap<Arc<str>, Instant>,
 ) -> Result<(), StoreError> {
-    worker.incidents.begin_look();
-    let fleet = worker.store.fleet().await?;
+    worker.live.incidents.begin_look();
+    let fleet = worker.ports.store.fleet().await?;
     let followed = follow(worker, &fleet.orders, told);
     tell_holds(worker, told, followed).await?;
-    worker.rates.share(fleet.workers);
-    worker.incidents.update(worker.store.active_incidents().await?, fleet.workers);
-    for gate in worker.gates.values() {
+    worker.live.rates.share(fleet.workers);
+    worker.live.incidents.update(worker.ports.store.active_incidents().await?, fleet.workers);
+    for gate in worker.ports.gates.values() {
         if fleet.workers <= 1 || began.elapsed() >= NEWCOMER {
             gate.share(fleet.workers);
         }
     }
     for (provider, seconds) in fleet.held {
-        if let Some(gate) = worker.gates.get(&*provider) {
+        if let Some(gate) = worker.ports.gates.get(&*provider) {
             gate.hold(Duration::try_from_secs_f64(seconds).unwrap_or_default());
         }
     }
@@ -74,7 +75,7 @@ async fn look_once(
 /// there was such an order.
 fn follow(worker: &Worker, orders: &[(String, i64)], told: &mut HashMap<Arc<str>, Instant>) -> bool {
     let mut followed = false;
-    for (name, gate) in &worker.gates {
+    for (name, gate) in &worker.ports.gates {
         let latest = orders.iter().find(|(provider, _)| **provider == **name).map_or(0, |(_, order)| *order);
         if gate.follow(latest) {
             told.remove(name);
@@ -93,6 +94,7 @@ async fn tell_holds(
     followed: bool,
 ) -> Result<(), StoreError> {
     let held = worker
+        .ports
         .gates
         .iter()
         .filter_map(|(name, gate)| Some((name.clone(), Instant::now() + gate.held_for()?)));
@@ -100,8 +102,8 @@ async fn tell_holds(
     let is_news =
         |(name, until): (&Arc<str>, &Instant)| told.get(name).is_none_or(|known| *until > *known + LOOK);
     if followed || held.iter().any(is_news) {
-        let seen: Vec<_> = worker.gates.values().map(Gate::status).collect();
-        worker.store.report_providers(worker.number(), &seen).await?;
+        let seen: Vec<_> = worker.ports.gates.values().map(Gate::status).collect();
+        worker.ports.store.report_providers(worker.number(), &seen).await?;
         *told = held;
     }
     Ok(())
@@ -115,8 +117,8 @@ async fn tend(worker: &Worker) {
         if let Err(error) = tend_once(worker).await {
             tracing::debug!(%error, "tend the incidents");
         }
-        let waiting = worker.incidents.awaiting_approval();
-        worker.metrics.set_awaiting_approval(waiting.len());
+        let waiting = worker.live.incidents.awaiting_approval();
+        worker.ports.metrics.set_awaiting_approval(waiting.len());
         reminded.retain(|name, _| waiting.contains(name));
         for incident in waiting {
             if reminded.get(&incident).is_none_or(|last| last.elapsed() >= REMIND) {
@@ -132,14 +134,14 @@ async fn tend(worker: &Worker) {
 }
 
 async fn tend_once(worker: &Worker) -> Result<(), StoreError> {
-    for incident in worker.store.trip_fuses().await? {
+    for incident in worker.ports.store.trip_fuses().await? {
         tracing::error!(incident, "incident stopped: it has more targets than one person may order");
     }
-    while worker.store.sweep_cancelled(SWEEP).await? > 0 {}
-    for incident in worker.store.finish_incidents().await? {
+    while worker.ports.store.sweep_cancelled(SWEEP).await? > 0 {}
+    for incident in worker.ports.store.finish_incidents().await? {
         tracing::info!(incident, "incident finished");
     }
-    worker.store.sample_incidents().await
+    worker.ports.store.sample_incidents().await
 }
 
 async fn deny_approved(worker: &Worker) {
@@ -153,32 +155,32 @@ async fn deny_approved(worker: &Worker) {
                 tokio::time::sleep(LOOK).await;
             }
         }
-        worker.incidents.approved().await;
+        worker.live.incidents.approved().await;
     }
 }
 
 /// Publishes the denials of some events; returns of how many.
 async fn deny_some(worker: &Worker) -> Result<usize, StoreError> {
-    let events = worker.store.take_withheld(worker.number(), BATCH, MINE.as_secs_f64()).await?;
+    let events = worker.ports.store.take_withheld(worker.number(), BATCH, MINE.as_secs_f64()).await?;
     if events.is_empty() {
         return Ok(0);
     }
-    let denials = worker.store.denials_of(&events).await?;
+    let denials = worker.ports.store.denials_of(&events).await?;
     let unsupported: Vec<_> =
         denials.iter().filter(|denial| is_unsupported(worker, denial)).map(id).collect();
     let (cutoffs, tokens): (Vec<_>, Vec<_>) =
         denials.into_iter().partition(|denial| denial.kind != Kind::Token.as_str());
     // What is not published is taken again, by whoever looks first.
-    let verifiers = &worker.verifiers;
+    let verifiers = &worker.ports.verifiers;
     if verifiers.publish(Phase::Requested, &cutoffs).await
         && verifiers.publish(Phase::Requested, &tokens).await
     {
         if !unsupported.is_empty() {
-            worker.store.end_unsupported(&unsupported).await?;
+            worker.ports.store.end_unsupported(&unsupported).await?;
         }
         for row in &events {
             verifiers.late.note(Late::Denial(*row));
-            worker.note_denied(*row, worker.clock.now());
+            worker.note_denied(*row, worker.ports.clock.now());
         }
         tracing::info!(events = events.len(), "denials published after their incident's approval");
     }
@@ -193,6 +195,7 @@ fn id(denial: &Denial) -> TargetId {
 fn is_unsupported(worker: &Worker, denial: &Denial) -> bool {
     let kind = Kind::parse(&denial.kind);
     worker
+        .ports
         .gates
         .get(&*denial.provider)
         .is_some_and(|gate| kind.is_none_or(|kind| !gate.provider.supports_kind(kind)))

@@ -5,9 +5,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::Worker;
 use super::counts::count;
+use super::gate::Gate;
 use super::owed::{confirm_owed, deny_all_owed, republish};
+use super::parts::Worker;
 use super::ticker::ticker;
 use crate::store::{StoreError, WorkerNo};
 
@@ -28,27 +29,31 @@ pub(super) async fn run(worker: Arc<Worker>) {
 /// In between, only what is in flight is told, where that has changed: people who look must not see a peak
 /// that is long over.
 async fn renew(worker: &Worker) {
-    let (mut ticker, mut told, mut renewed_at) = (ticker((worker.lease / 6).min(TELL)), 0, None::<Instant>);
+    let (mut ticker, mut told, mut renewed_at) =
+        (ticker((worker.me.lease / 6).min(TELL)), 0, None::<Instant>);
     loop {
         ticker.tick().await;
-        let in_flight = worker.gates.values().map(super::Gate::in_flight).sum::<usize>();
-        if renewed_at.is_some_and(|at| at.elapsed() + TELL / 2 < worker.lease / 6) && in_flight == told {
+        let in_flight = worker.ports.gates.values().map(Gate::in_flight).sum::<usize>();
+        if renewed_at.is_some_and(|at| at.elapsed() + TELL / 2 < worker.me.lease / 6) && in_flight == told {
             continue;
         }
         (told, renewed_at) = (in_flight, Some(Instant::now()));
-        let seen: Vec<_> = worker.gates.values().map(super::Gate::status).collect();
+        let seen: Vec<_> = worker.ports.gates.values().map(Gate::status).collect();
         let renewed = async {
             let in_flight = i32::try_from(in_flight).unwrap_or(i32::MAX);
-            let reading =
-                worker.store.renew(worker.number(), worker.lease, in_flight, worker.clock.offset()).await?;
+            let reading = worker
+                .ports
+                .store
+                .renew(worker.number(), worker.me.lease, in_flight, worker.ports.clock.offset())
+                .await?;
             reading.into_iter().for_each(|reading| worker.learn_time(reading));
-            worker.store.report_providers(worker.number(), &seen).await
+            worker.ports.store.report_providers(worker.number(), &seen).await
         };
         match renewed.await {
-            Ok(()) => worker.note_database(true),
+            Ok(()) => worker.live.postgres.note(true),
             Err(error) => {
                 tracing::warn!(%error, "lease not renewed");
-                worker.note_database(false)
+                worker.live.postgres.note(false)
             }
         };
     }
@@ -62,6 +67,7 @@ async fn look_for_dead(worker: &Worker) {
         ticker.tick().await;
         let looked = async {
             let dead: Vec<_> = worker
+                .ports
                 .store
                 .dead_workers()
                 .await?
@@ -95,9 +101,9 @@ async fn look_for_lost(worker: &Worker) {
     loop {
         ticker.tick().await;
         let looked = async {
-            let mut lost = worker.store.leased(worker.number()).await?;
-            lost.retain(|(id, _)| !worker.held.contains(*id));
-            if lost.is_empty() { Ok(0) } else { worker.store.abandon(worker.number(), &lost).await }
+            let mut lost = worker.ports.store.leased(worker.number()).await?;
+            lost.retain(|(id, _)| !worker.live.held.contains(*id));
+            if lost.is_empty() { Ok(0) } else { worker.ports.store.abandon(worker.number(), &lost).await }
         };
         match looked.await {
             Ok(0) => {}
@@ -112,8 +118,8 @@ async fn look_for_lost(worker: &Worker) {
 
 async fn take_over(worker: &Worker, dead: &[WorkerNo]) -> Result<(), StoreError> {
     for dead in dead {
-        let taken = worker.store.take_over(*dead).await?;
-        worker.metrics.taken_over(taken);
+        let taken = worker.ports.store.take_over(*dead).await?;
+        worker.ports.metrics.taken_over(taken);
         if taken > 0 {
             tracing::warn!(dead_worker = dead.0, targets = taken, "took over from a worker that stopped");
         }

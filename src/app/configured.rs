@@ -1,0 +1,86 @@
+//! From the configuration to the parts that a worker is made of.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::clock::Clock;
+use crate::config::{ClaimNames, Config, ProviderConfig};
+use crate::event::{self, ProviderRule};
+use crate::provider::{Provider, ProviderSetupError};
+use crate::retry::Schedule;
+use crate::worker::{Gate, Rules};
+
+/// The clients of the configured providers, by name.
+///
+/// # Errors
+/// A setting of a provider cannot be used.
+pub fn providers(configs: &BTreeMap<Arc<str>, ProviderConfig>) -> Result<Vec<Provider>, ProviderSetupError> {
+    configs.iter().map(|(name, config)| Provider::new(name.clone(), config)).collect()
+}
+
+/// What the worker goes by.
+pub(super) fn rules(config: &Config) -> Rules {
+    Rules {
+        events: event_rules(config),
+        schedule: Schedule::new(&config.retry),
+        give_up_after: config.retry.give_up_after,
+        heartbeat: config.invalidation.heartbeat,
+        approval: config.authorization.approval(),
+        people: config.people.clone(),
+        verifier_owners: config.verifier_owners.clone(),
+    }
+}
+
+fn event_rules(config: &Config) -> event::Rules {
+    let rule = |(name, p): (&Arc<str>, &ProviderConfig)| ProviderRule {
+        name: name.clone(),
+        issuer: p.issuer.clone(),
+        token_ttl: p.token_ttl,
+    };
+    event::Rules {
+        max_message_bytes: config.limits.max_message_bytes,
+        max_targets: config.limits.max_targets,
+        max_token_bytes: config.limits.max_token_bytes,
+        default_provider: config.default_provider.clone(),
+        providers: config.providers.iter().map(rule).collect(),
+        authority: config.authorization.authority(),
+    }
+}
+
+/// The providers' own names of claims.
+pub(super) fn claim_names(config: &Config) -> BTreeMap<Arc<str>, ClaimNames> {
+    config.providers.iter().map(|(name, provider)| (name.clone(), provider.claims.clone())).collect()
+}
+
+/// The gates before the providers.
+pub(super) fn gates(config: &Config, clock: &Clock) -> Result<BTreeMap<Arc<str>, Gate>, ProviderSetupError> {
+    let limits = |provider: &Provider| {
+        config.providers.get(provider.name()).map_or((1, None), |p| (p.concurrency, p.rate_per_s))
+    };
+    Ok(providers(&config.providers)?
+        .into_iter()
+        .map(|p| (p.name().clone(), (limits(&p), p)))
+        .map(|(n, ((concurrency, rate), p))| {
+            (n, Gate::new(p.by(clock.clone()), concurrency, rate.map(f64::from)))
+        })
+        .map(|(n, gate)| {
+            (
+                n.clone(),
+                gate.honouring_at_most(
+                    config.providers.get(&n).map_or(config.retry.retry_after_max, |p| p.retry_after_max),
+                ),
+            )
+        })
+        .collect())
+}
+
+/// A verifier that starts reads the stream back to the longest denial: one that the stream has dropped by
+/// then would be accepted again.
+pub(super) fn warn_of_short_stream(config: &Config) {
+    let kept = config.invalidation.stream_max_age;
+    for (provider, longer) in config.providers.iter().filter(|(_, p)| p.token_ttl > kept) {
+        tracing::warn!(%provider, token_ttl_s = longer.token_ttl.as_secs(), stream_max_age_s = kept.as_secs(),
+            "invalidation.stream_max_age is shorter than the provider's token_ttl: a verifier that starts \
+                late misses denials that are still needed");
+    }
+}
