@@ -52,8 +52,8 @@ impl Again {
         self.pause(self.failures).await
     }
 
-    /// Waits before another session is begun, longer by a step than after a failure: one that was up and ended
-    /// is no failure, and yet no reason to come back at once.
+    /// Waits before another session is begun, longer by a step than after a failure: one that was up and
+    /// ended is no failure, and yet no reason to come back at once.
     pub async fn rest_between_sessions(&self) -> Option<()> {
         self.pause(self.failures.saturating_add(1)).await
     }

@@ -1,5 +1,5 @@
-//! The only wiring, in boot order: what is configured, the ports, the worker, its sessions with the broker; then
-//! an orderly end.
+//! The only wiring, in boot order: what is configured, the ports, the worker, its sessions with the broker;
+//! then an orderly end.
 
 mod configured;
 mod error;

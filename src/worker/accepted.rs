@@ -53,15 +53,22 @@ pub(super) fn follow(worker: &Arc<Worker>, prepared: Prepared, entered: Option<E
 /// Counts an event, and tells of one whose identity is on record with other content: a publisher's mistake,
 /// or somebody's try to have it dropped.
 fn note_entered(worker: &Worker, taken: &Taken, entered: Option<Entered>) {
-    let is_second_copy = matches!(entered, Some(Entered::Known(row)) if is_second_copy(&taken.received.origin, age(row, worker.ports.clock.now())));
+    let (origin, now) = (&taken.received.origin, worker.ports.clock.now());
+    let is_second_copy =
+        matches!(entered, Some(Entered::Known(row)) if is_second_copy(origin, age(row, now)));
     if !is_second_copy {
         worker.ports.metrics.accepted(taken.event.lane(), matches!(entered, Some(Entered::New { .. })));
     }
     if let Some(Entered::New { identity_reused: true, .. }) = entered {
         worker.ports.metrics.identity_reused();
-        tracing::warn!(event_source = taken.event.source, event_id = taken.event.id, broker_user = taken.received.origin.broker_user.as_deref(),
-            revocation_id = %TargetId { event: taken.row, ordinal: 0 }, targets = taken.event.targets.len(),
-            "an event with other content is on record under this identity; this one is an event of its own");
+        tracing::warn!(
+            event_source = taken.event.source,
+            event_id = taken.event.id,
+            broker_user = origin.broker_user.as_deref(),
+            revocation_id = %TargetId { event: taken.row, ordinal: 0 },
+            targets = taken.event.targets.len(),
+            "an event with other content is on record under this identity; this one is an event of its own"
+        );
     }
 }
 

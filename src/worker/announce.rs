@@ -3,7 +3,7 @@
 //!
 //! | message | when |
 //! |---|---|
-//! | `requested` | an event has been parsed, or its incident approved; again where nobody knows whether it was |
+//! | `requested` | an event was parsed, or its incident approved; again where it may not have gone out |
 //! | `confirmed` | a target is revoked at its provider |
 //! | both, again | the broker was lost, and may have lost what it had confirmed ([`republish`]) |
 //! | heartbeat, mark | about once a second, by one worker of the fleet |
@@ -76,8 +76,8 @@ impl Announcer {
         Announcement(self.composer.invalidations(phase, event, incident, entries.collect()))
     }
 
-    /// Publishes, again and again until the broker has confirmed all of it; returns when that was. `None`: the
-    /// worker stopped first.
+    /// Publishes, again and again until the broker has confirmed all of it; returns when that was. `None`:
+    /// the worker stopped first.
     pub(super) async fn deliver(&self, Announcement(messages): Announcement) -> Option<OffsetDateTime> {
         let delivered = messages.iter().map(|message| self.publisher.deliver(message));
         let delivered = futures::future::join_all(delivered).await;

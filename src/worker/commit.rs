@@ -1,5 +1,5 @@
-//! The commit of events: their tokens sealed, rows and leases written. Whatever has arrived while one commit was
-//! under way makes the next batch: many events share a commit, a lone one waits for nobody.
+//! The commit of events: their tokens sealed, rows and leases written. Whatever has arrived while one commit
+//! was under way makes the next batch: many events share a commit, a lone one waits for nobody.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -172,7 +172,8 @@ async fn insert_until_done(worker: &Worker, batch: &mut Vec<Member>) -> Option<O
             }
             Err(error) => {
                 worker.live.postgres.note(false);
-                tracing::warn!(%error, failures = again.failed(), events = batch.len(), "events not committed; holding them");
+                let (failures, events) = (again.failed(), batch.len());
+                tracing::warn!(%error, failures, events, "events not committed; holding them");
             }
         }
         worker.live.postgres.hand_back_after_long(&mut began);

@@ -1,5 +1,5 @@
-//! What verifiers are still owed: denials of workers that died, confirmations that never went out, and all that
-//! a broker confirmed shortly before it was lost.
+//! What verifiers are still owed: denials of workers that died, confirmations that never went out, and all
+//! that a broker confirmed shortly before it was lost.
 
 use std::collections::HashSet;
 use std::ops::Range;

@@ -2,11 +2,11 @@
 //!
 //! | what | then | where |
 //! |---|---|---|
-//! | denials | go on: they need the broker alone, until `amqp.bytes_in_hand` is used | `walk` |
+//! | denials | need the broker alone: they go on until `amqp.bytes_in_hand` is used | `walk` |
 //! | an incident that is not known here | is judged by what its event says | `intake` |
-//! | events | are held and their commit repeated; what is held for [`LONGEST_HOLD`] goes back to the broker, \
-//!   which delivers it again, at most so often in a row as `broker/intake.rs` says | here, `commit` |
-//! | refused messages | wait for their rows without their bodies; then the broker delivers them again | `refuse` |
+//! | events | are held, and their commit repeated | here, `commit` |
+//! | events that are held for long | go back to the broker, so often as `broker/intake.rs` says | here |
+//! | refused messages | wait without long bodies, for which they are delivered again later | `refuse` |
 //! | results and targets handed back | are written again and again; the work is not repeated | here |
 //! | targets that are due | stay in Postgres, and are looked for again | `claim` |
 //! | verifiers' reports | are dropped: the next one follows | `reports` |

@@ -182,11 +182,22 @@ fn report(worker: &Worker, finished: &[Finished], written: &[TargetId]) {
             worker.ports.metrics.revoked(worker.ports.clock.now() - job.context.received_at);
         }
         tracing::info!(
-            revocation_id = %job.id, event_source = job.context.reference.source, event_id = job.context.reference.id,
+            revocation_id = %job.id,
+            event_source = job.context.reference.source,
+            event_id = job.context.reference.id,
             incident = job.context.incident.as_deref(),
-            lane = job.context.lane.as_str(), %provider, kind = job.target.selector.kind().as_str(), attempt = job.attempt, outcome,
-            state = settlement.state.as_str(), proof = settlement.proof.map(|proof| proof.as_str()), http_status = answer.http_status,
-            duration_ms = took.as_millis(), error = answer.error.as_deref(), superseded = !written.contains(&job.id), "target"
+            lane = job.context.lane.as_str(),
+            %provider,
+            kind = job.target.selector.kind().as_str(),
+            attempt = job.attempt,
+            outcome,
+            state = settlement.state.as_str(),
+            proof = settlement.proof.map(|proof| proof.as_str()),
+            http_status = answer.http_status,
+            duration_ms = took.as_millis(),
+            error = answer.error.as_deref(),
+            superseded = !written.contains(&job.id),
+            "target"
         );
     }
 }

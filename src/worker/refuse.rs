@@ -28,8 +28,17 @@ const LOOK: Duration = Duration::from_secs(10);
 pub(super) fn refuse(worker: &Worker, mut refused: Refused) {
     let Refused { received, refusal, .. } = &mut refused;
     let origin = &received.origin;
-    tracing::warn!(queue = %origin.queue, routing_key = origin.routing_key, broker_user = origin.broker_user.as_deref(), requeued_by = origin.requeued_by.as_deref(), code = refusal.code.as_str(),
-        detail = refusal.detail, event_source = refusal.event_source.as_deref(), event_id = refusal.event_id.as_deref(), "event refused");
+    tracing::warn!(
+        queue = %origin.queue,
+        routing_key = origin.routing_key,
+        broker_user = origin.broker_user.as_deref(),
+        requeued_by = origin.requeued_by.as_deref(),
+        code = refusal.code.as_str(),
+        detail = refusal.detail,
+        event_source = refusal.event_source.as_deref(),
+        event_id = refusal.event_id.as_deref(),
+        "event refused"
+    );
     let party = origin.party();
     if !worker.live.postgres.is_up() {
         received.lay_down();
@@ -125,10 +134,17 @@ async fn put_away(worker: &Worker, received: Received, refusal: &Refusal, at: Of
                 return Some(());
             }
             Err(Unplaced::LeftToBroker(error)) => {
-                tracing::error!(%error, failures, queue = %origin.queue, routing_key = origin.routing_key, broker_user = origin.broker_user.as_deref(),
-                    event_source = refusal.event_source.as_deref(), event_id = refusal.event_id.as_deref(), body_bytes = received.body.bytes().len(),
+                tracing::error!(
+                    %error, failures,
+                    queue = %origin.queue,
+                    routing_key = origin.routing_key,
+                    broker_user = origin.broker_user.as_deref(),
+                    event_source = refusal.event_source.as_deref(),
+                    event_id = refusal.event_id.as_deref(),
+                    body_bytes = received.body.bytes().len(),
                     "refused message cannot be published to revocation.dead; the broker puts it there \
-                        without the reason in its headers");
+                        without the reason in its headers"
+                );
                 return Some(());
             }
             Err(Unplaced::NotYet(error)) => {
@@ -137,9 +153,15 @@ async fn put_away(worker: &Worker, received: Received, refusal: &Refusal, at: Of
                     PublishError::Nacked(_) => note_full(worker),
                     _ => failures += 1,
                 }
-                tracing::warn!(%error, failures = again.failed(), queue = %origin.queue, routing_key = origin.routing_key,
-                    event_source = refusal.event_source.as_deref(), event_id = refusal.event_id.as_deref(),
-                    "refused message not in revocation.dead; trying again");
+                tracing::warn!(
+                    %error,
+                    failures = again.failed(),
+                    queue = %origin.queue,
+                    routing_key = origin.routing_key,
+                    event_source = refusal.event_source.as_deref(),
+                    event_id = refusal.event_id.as_deref(),
+                    "refused message not in revocation.dead; trying again"
+                );
             }
         }
         turn = turn.or_else(|| worker.live.unrecorded.retried.try_acquire().ok());

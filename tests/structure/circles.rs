@@ -1,5 +1,5 @@
-//! Imports go one way: no file of `src` needs, by whatever way round, a file that needs it. What a file shares
-//! with the files of its own folder does not count: those are its parts.
+//! Imports go one way: no file of `src` needs, by whatever way round, a file that needs it. What a file
+//! shares with the files of its own folder does not count: those are its parts.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod circles;
+mod homes;
 mod source;
 
 use std::fs;

@@ -94,8 +94,12 @@ fn an_entry_of_a_provider_with_two_issuers_is_published_for_both() {
     let entries = |names: ClaimNames, iss: Option<&str>| {
         let composer = Composer::new("w").with_names(BTreeMap::from([("main".into(), names)]));
         let time = "1970-01-01T00:00:00Z";
-        let subject = serde_json::json!({ "kind": "subject", "sub": "u", "iss": iss, "not_before": time, "expires_at": time });
-        let client = serde_json::json!({ "kind": "client", "client_id": "c", "iss": iss, "not_before": time, "expires_at": time });
+        let wide = |kind: &str, member: &str| {
+            serde_json::json!({
+                "kind": kind, member: "u", "iss": iss, "not_before": time, "expires_at": time,
+            })
+        };
+        let (subject, client) = (wide("subject", "sub"), wide("client", "client_id"));
         let given =
             [subject, client].map(|entry| ("main".to_owned(), serde_json::from_value(entry).unwrap()));
         let messages = composer.invalidations(Phase::Requested, &event(), None, given.into());
@@ -154,8 +158,25 @@ fn the_wire_form_is_the_contracts() {
     got["time"] = "time".into();
     assert_eq!(
         got,
-        serde_json::json!({ "specversion": "1.0", "id": "id", "source": "/revocation-worker/pod-7", "type": "auth.invalidation.v1", "time": "time",
-            "data": { "phase": "confirmed", "provider": "main", "event": { "source": "/apps/shop", "id": "1" }, "incident": "leak", "targets": [
-                { "kind": "subject", "iss": null, "sub": "user-1", "not_before": "1970-01-01T00:00:00Z", "expires_at": "1970-01-01T00:00:00Z" }] } })
+        serde_json::json!({
+            "specversion": "1.0",
+            "id": "id",
+            "source": "/revocation-worker/pod-7",
+            "type": "auth.invalidation.v1",
+            "time": "time",
+            "data": {
+                "phase": "confirmed",
+                "provider": "main",
+                "event": { "source": "/apps/shop", "id": "1" },
+                "incident": "leak",
+                "targets": [{
+                    "kind": "subject",
+                    "iss": null,
+                    "sub": "user-1",
+                    "not_before": "1970-01-01T00:00:00Z",
+                    "expires_at": "1970-01-01T00:00:00Z",
+                }],
+            },
+        })
     );
 }
