@@ -19,7 +19,7 @@ use crate::failpoint;
 use crate::store::{Entered, StoreError};
 
 /// Most events a commit.
-const BATCH: usize = 256;
+const EVENTS: usize = 256;
 /// Most targets a commit, unless one event has more: others wait for it.
 const TARGETS: u64 = 1000;
 
@@ -114,7 +114,7 @@ async fn next(
     waiting: &mut Shares<Waiting, 1>,
 ) -> Option<Vec<Waiting>> {
     waiting.gather(events, |one| (one.taken.party, one.taken.event.targets.len())).await?;
-    Some(waiting.batch(BATCH, TARGETS))
+    Some(waiting.batch(EVENTS, TARGETS))
 }
 
 /// `None`: the broker delivers it again, or it cannot be sealed.

@@ -9,11 +9,11 @@ use crate::store::{StoreError, VerifierCount};
 /// So many refused messages in `revocation.dead` are an error in the log.
 const MANY_DEAD: u32 = 1000;
 /// How often to count.
-const COUNT: Duration = Duration::from_secs(15);
+const COUNT_EVERY: Duration = Duration::from_secs(15);
 
 /// Counts until aborted.
 pub(super) async fn count(worker: &Worker) {
-    let (mut ticker, mut many) = (ticker(COUNT), false);
+    let (mut ticker, mut many) = (ticker(COUNT_EVERY), false);
     loop {
         ticker.tick().await;
         if let Some(waiting) = worker.ports.refusals.waiting().await {

@@ -9,22 +9,22 @@ use crate::broker::Snapshots;
 
 /// When it is looked for the first time after the start, and how often then; up to half as much later, so
 /// that not all do so at once.
-const FIRST: Duration = Duration::from_secs(2);
-const LOOK: Duration = Duration::from_secs(60);
+const FIRST_CHECK: Duration = Duration::from_secs(2);
+const CHECK_EVERY: Duration = Duration::from_secs(60);
 /// Whether the worker is busy shows within this time: it publishes more than so many messages.
 const SAMPLE: Duration = Duration::from_secs(1);
 const BUSY: u64 = 100;
 
 /// Runs until stopped.
 pub(super) async fn run(worker: Arc<Worker>, snapshots: Snapshots) {
-    let mut wait = FIRST;
+    let mut wait = FIRST_CHECK;
     while !worker.live.stop.is_cancelled() {
         let look = async {
             tokio::time::sleep(wait.mul_f64(1.0 + rand::random::<f64>() / 2.0)).await;
             fold(&worker, &snapshots).await;
         };
         tokio::select! {
-            () = look => wait = LOOK,
+            () = look => wait = CHECK_EVERY,
             // Half a snapshot is none: nothing is lost with it.
             () = worker.live.stop.cancelled() => {}
         }

@@ -24,10 +24,10 @@ use crate::failpoint;
 use crate::store::{ActiveIncident, Approval};
 
 /// How long a mass revocation waits to learn, right after the start, whether its incident is known.
-const PATIENCE: Duration = Duration::from_secs(2);
+const KNOWN_WITHIN: Duration = Duration::from_secs(2);
 
 /// How long the look for an incident that is not known here may take.
-const FIND: Duration = Duration::from_millis(500);
+const FOUND_WITHIN: Duration = Duration::from_millis(500);
 
 /// Its place among the denials on their way, and when it was received.
 type Turn = (Option<OwnedSemaphorePermit>, Instant);
@@ -114,7 +114,7 @@ pub(super) async fn order(worker: &Worker, parsed: Parsed) -> Taken {
 /// for: denials go out while it is away. It has the last word on what is revoked.
 async fn approval(worker: &Worker, origin: &Origin, event: &LogoutEvent) -> Option<(Approval, Arrival)> {
     let name = event.incident.as_deref()?;
-    if tokio::time::timeout(PATIENCE, worker.live.incidents.known()).await.is_err() {
+    if tokio::time::timeout(KNOWN_WITHIN, worker.live.incidents.known()).await.is_err() {
         worker.live.incidents.note_asked();
     }
     let found = if worker.live.incidents.is_known(name) { None } else { find(worker, name).await };
@@ -136,7 +136,7 @@ async fn find(worker: &Worker, name: &str) -> Option<ActiveIncident> {
     if worker.me.number.get().is_none() || !worker.live.postgres.is_up() {
         return None;
     }
-    match tokio::time::timeout(FIND, worker.ports.store.incident_now(name)).await {
+    match tokio::time::timeout(FOUND_WITHIN, worker.ports.store.incident_now(name)).await {
         Ok(Ok(found)) => found,
         _ => None,
     }

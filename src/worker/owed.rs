@@ -17,9 +17,9 @@ use crate::target::TargetId;
 /// How long what could not be published again rests.
 const REST: Duration = Duration::from_secs(2);
 /// Most targets a query.
-const BATCH: i64 = 500;
+const TARGETS: i64 = 500;
 /// Most events a query that reads all targets of each.
-const LATE_BATCH: usize = 20;
+const EVENTS: usize = 20;
 /// How far from its last sign of life a dead worker's last events may lie. What is older it has noted, or the
 /// broker delivers again.
 const AROUND: time::Duration = time::Duration::minutes(2);
@@ -53,7 +53,7 @@ fn floor(at: OffsetDateTime) -> Uuid {
 async fn deny_owed(worker: &Worker, dead: WorkerNo, rows: Range<Uuid>) -> Result<bool, StoreError> {
     let (mut after, mut all) = (None, true);
     loop {
-        let owed = worker.ports.store.denials(dead, &rows, true, after, BATCH).await?;
+        let owed = worker.ports.store.denials(dead, &rows, true, after, TARGETS).await?;
         let Some(last) = owed.last() else { return Ok(all) };
         after = Some(TargetId { event: last.event, ordinal: last.ordinal });
         let mut events: Vec<_> = owed.iter().map(|denial| denial.event).collect();
@@ -68,7 +68,7 @@ async fn deny_owed(worker: &Worker, dead: WorkerNo, rows: Range<Uuid>) -> Result
 
 pub(super) async fn confirm_owed(worker: &Worker) -> Result<(), StoreError> {
     loop {
-        let owed = worker.ports.store.unconfirmed(Unconfirmed::Missing, None, BATCH).await?;
+        let owed = worker.ports.store.unconfirmed(Unconfirmed::Missing, None, TARGETS).await?;
         if owed.is_empty() {
             return Ok(());
         }
@@ -103,7 +103,7 @@ async fn republish_late(worker: &Worker) -> bool {
     let verifiers = &worker.ports.verifiers;
     let late: HashSet<_> = verifiers.late.all().into_iter().collect();
     let events: Vec<_> = late.iter().map(|late| late.event()).collect::<HashSet<_>>().into_iter().collect();
-    for events in events.chunks(LATE_BATCH) {
+    for events in events.chunks(EVENTS) {
         let Ok(denials) = worker.ports.store.denials_of(events).await else { return false };
         let (mut requested, mut confirmed) = (Vec::new(), Vec::new());
         for denial in denials {
@@ -128,10 +128,18 @@ async fn republish_phase(worker: &Worker, phase: Phase, floor: Uuid) -> bool {
     loop {
         let again = match phase {
             Phase::Requested => {
-                worker.ports.store.denials(worker.number(), &(floor..Uuid::max()), false, after, BATCH).await
+                worker
+                    .ports
+                    .store
+                    .denials(worker.number(), &(floor..Uuid::max()), false, after, TARGETS)
+                    .await
             }
             Phase::Confirmed => {
-                worker.ports.store.unconfirmed(Unconfirmed::Since(floor, worker.number()), after, BATCH).await
+                worker
+                    .ports
+                    .store
+                    .unconfirmed(Unconfirmed::Since(floor, worker.number()), after, TARGETS)
+                    .await
             }
         };
         match again {

@@ -19,10 +19,10 @@ use crate::store::{Attempt, Closing, Release, StoreError};
 use crate::target::TargetId;
 
 /// Most notes a commit, and most commits at once.
-const BATCH: usize = 512;
+const NOTES: usize = 512;
 const COMMITS: usize = 2;
 /// How long a note that alone deserves no commit waits for company.
-const PATIENCE: Duration = Duration::from_millis(100);
+const COMPANY_WITHIN: Duration = Duration::from_millis(100);
 
 #[derive(Default)]
 struct Batch {
@@ -63,18 +63,18 @@ pub(super) async fn run(worker: Arc<Worker>, mut notes: mpsc::UnboundedReceiver<
 /// What has arrived; waits a little longer where it is denials only. `None` when the worker has stopped and
 /// nothing is left.
 async fn next(notes: &mut mpsc::UnboundedReceiver<ForRecord>, worker: &Worker) -> Option<Batch> {
-    let mut batch = Vec::with_capacity(BATCH);
+    let mut batch = Vec::with_capacity(NOTES);
     tokio::select! {
         biased;
-        received = notes.recv_many(&mut batch, BATCH) => { if received == 0 { return None } }
+        received = notes.recv_many(&mut batch, NOTES) => { if received == 0 { return None } }
         // Closed and empty: every task that could still send a note has ended.
         () = worker.live.tasks.wait() => { notes.try_recv().ok().map(|note| batch.push(note))?; }
     }
-    let patience = tokio::time::sleep(PATIENCE);
+    let patience = tokio::time::sleep(COMPANY_WITHIN);
     tokio::pin!(patience);
-    while batch.len() < BATCH && batch.iter().all(|note| matches!(note, ForRecord::Denied(..))) {
+    while batch.len() < NOTES && batch.iter().all(|note| matches!(note, ForRecord::Denied(..))) {
         tokio::select! {
-            received = notes.recv_many(&mut batch, BATCH) => { if received == 0 { break } }
+            received = notes.recv_many(&mut batch, NOTES) => { if received == 0 { break } }
             () = &mut patience => break,
         }
     }

@@ -21,7 +21,7 @@ use crate::event::Refusal;
 use crate::store::StoreError;
 
 /// How often one that is set aside looks whether any of them is left.
-const LOOK: Duration = Duration::from_secs(10);
+const CHECK_EVERY: Duration = Duration::from_secs(10);
 
 /// Has a message refused. Until that is done it is not acknowledged: if the worker stops before, the broker
 /// keeps it for the next one.
@@ -181,7 +181,7 @@ async fn set_aside(worker: &Worker, mut received: Received) {
     loop {
         tokio::select! {
             () = unrecorded.placed.notified() => break,
-            () = tokio::time::sleep(LOOK) => if unrecorded.retried.available_permits() == RETRIED { break },
+            () = tokio::time::sleep(CHECK_EVERY) => if unrecorded.retried.available_permits() == RETRIED { break },
             () = worker.live.stop.cancelled() => return,
         }
     }

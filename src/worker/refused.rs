@@ -13,7 +13,7 @@ use crate::event::{Party, Refusal};
 use crate::store::Rejected;
 
 /// Most rows a statement.
-const BATCH: usize = 256;
+const ROWS: usize = 256;
 /// Most messages that are tried again and again, in hand. The others that `revocation.dead` does not take are
 /// set aside.
 pub(super) const RETRIED: usize = 256;
@@ -65,7 +65,7 @@ impl Unrecorded {
     /// Those whose turn it is; waits for the first.
     pub(super) async fn next(&self) -> Vec<Refused> {
         loop {
-            let batch = self.lock().batch(BATCH, u64::MAX);
+            let batch = self.lock().batch(ROWS, u64::MAX);
             if !batch.is_empty() {
                 return batch;
             }

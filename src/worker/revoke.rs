@@ -19,7 +19,7 @@ use crate::store::Cutoff;
 use crate::target::{Selector, Target};
 
 /// How long the first result of an event waits for the others.
-const PATIENCE: Duration = Duration::from_millis(50);
+const GATHER: Duration = Duration::from_millis(50);
 
 /// Sets off the work on jobs of one event and provider.
 pub(super) fn spawn(worker: &Arc<Worker>, jobs: Vec<Job>) {
@@ -53,7 +53,7 @@ impl Gathered<'_> {
         calls: &mut FuturesUnordered<impl Future<Output = Option<Finished>>>,
     ) -> Option<Option<Finished>> {
         if !self.finished.is_empty() {
-            let deadline = tokio::time::Instant::from_std(self.since + PATIENCE);
+            let deadline = tokio::time::Instant::from_std(self.since + GATHER);
             match tokio::time::timeout_at(deadline, calls.next()).await {
                 Ok(ended) => return ended,
                 Err(_) => self.hand_over(),

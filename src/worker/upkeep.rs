@@ -13,11 +13,11 @@ use super::ticker::ticker;
 use crate::store::{StoreError, WorkerNo};
 
 /// How often to look for dead workers, for confirmations owed, and for lost leases.
-const LOOK: Duration = Duration::from_secs(2);
+const SEARCH_EVERY: Duration = Duration::from_secs(2);
 /// How often to look whether what is in flight has changed.
-const TELL: Duration = Duration::from_secs(1);
+const TELL_EVERY: Duration = Duration::from_secs(1);
 /// Longest that denials owed may keep one look from its end.
-const LONGEST_LOOK: Duration = Duration::from_secs(10);
+const LONGEST_SEARCH: Duration = Duration::from_secs(10);
 
 /// Runs until aborted: the lease must be renewed while the last work is finished.
 pub(super) async fn run(worker: Arc<Worker>) {
@@ -30,11 +30,13 @@ pub(super) async fn run(worker: Arc<Worker>) {
 /// that is long over.
 async fn renew(worker: &Worker) {
     let (mut ticker, mut told, mut renewed_at) =
-        (ticker((worker.me.lease / 6).min(TELL)), 0, None::<Instant>);
+        (ticker((worker.me.lease / 6).min(TELL_EVERY)), 0, None::<Instant>);
     loop {
         ticker.tick().await;
         let in_flight = worker.ports.gates.values().map(Gate::in_flight).sum::<usize>();
-        if renewed_at.is_some_and(|at| at.elapsed() + TELL / 2 < worker.me.lease / 6) && in_flight == told {
+        if renewed_at.is_some_and(|at| at.elapsed() + TELL_EVERY / 2 < worker.me.lease / 6)
+            && in_flight == told
+        {
             continue;
         }
         (told, renewed_at) = (in_flight, Some(Instant::now()));
@@ -61,7 +63,7 @@ async fn renew(worker: &Worker) {
 
 /// Takeover waits for Postgres alone; the denials owed, which need the broker too, come after it.
 async fn look_for_dead(worker: &Worker) {
-    let mut ticker = ticker(LOOK);
+    let mut ticker = ticker(SEARCH_EVERY);
     let mut settled = HashSet::new();
     loop {
         ticker.tick().await;
@@ -76,7 +78,7 @@ async fn look_for_dead(worker: &Worker) {
                 .collect();
             take_over(worker, &dead).await?;
             // Without the broker this would take for ever; the next look tries again.
-            drop(tokio::time::timeout(LONGEST_LOOK, deny_all_owed(worker, &dead, &mut settled)).await);
+            drop(tokio::time::timeout(LONGEST_SEARCH, deny_all_owed(worker, &dead, &mut settled)).await);
             Ok::<_, StoreError>(())
         };
         if let Err(error) = looked.await {
@@ -86,7 +88,7 @@ async fn look_for_dead(worker: &Worker) {
 }
 
 async fn look_for_owed(worker: &Worker) {
-    let mut ticker = ticker(LOOK);
+    let mut ticker = ticker(SEARCH_EVERY);
     loop {
         ticker.tick().await;
         if let Err(error) = confirm_owed(worker).await {
@@ -97,7 +99,7 @@ async fn look_for_owed(worker: &Worker) {
 
 /// Frees what is leased to this worker and not in its memory: nobody else would, as long as it lives.
 async fn look_for_lost(worker: &Worker) {
-    let mut ticker = ticker(LOOK);
+    let mut ticker = ticker(SEARCH_EVERY);
     loop {
         ticker.tick().await;
         let looked = async {
