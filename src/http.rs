@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use revocation_http_server::{self as server, Reply, Request, StatusCode, openmetrics, text};
@@ -12,7 +11,6 @@ use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::telemetry::Snapshot;
 use crate::worker::Worker;
 
 /// How long an answer of Postgres holds for all who ask.
@@ -72,7 +70,7 @@ impl Ping {
         match &*last {
             Some((at, problem)) if at.elapsed() < PING_HOLDS => problem.clone(),
             _ => {
-                let problem = worker.store.ping().await.err().map(|error| error.to_string());
+                let problem = worker.ping().await;
                 *last = Some((Instant::now(), problem.clone()));
                 problem
             }
@@ -99,59 +97,15 @@ impl Health {
             }
             ("/healthz", _) => text(StatusCode::OK, ALIVE),
             ("/readyz", _) => self.ready().await,
-            ("/metrics", _) => openmetrics(self.worker.metrics.encode(&self.snapshot())),
+            ("/metrics", _) => openmetrics(self.worker.metrics(*self.consuming.borrow())),
             _ => text(StatusCode::NOT_FOUND, "not found\n"),
         }
     }
 
-    fn snapshot(&self) -> Snapshot {
-        let worker = &self.worker;
-        Snapshot {
-            consuming: *self.consuming.borrow(),
-            publishing: worker.publisher.is_connected(),
-            in_hand: worker
-                .window
-                .in_hand()
-                .map(|seen| (seen.queue, [seen.messages, seen.bytes, usize::from(seen.is_full)]))
-                .to_vec(),
-            database: worker.database_up.load(Ordering::Relaxed),
-            clock_offset: worker.clock.offset().map(|offset| offset.ahead.as_seconds_f64()),
-            providers: worker
-                .gates
-                .iter()
-                .map(|(name, gate)| (name.to_string(), gate.breaker(), gate.in_flight()))
-                .collect(),
-            probes: worker
-                .gates
-                .iter()
-                .flat_map(|(name, gate)| {
-                    gate.probes().map(|(result, count)| (name.to_string(), result, count))
-                })
-                .collect(),
-        }
-    }
-
-    /// 200 when broker, topology and database are reachable, the worker is registered and the worker is not
-    /// stopping; else 503 with a line for each that is not.
+    /// 200 when nothing keeps the worker from being ready; else 503 with a line for each thing that does.
     async fn ready(&self) -> Reply {
-        let seen = self.snapshot();
-        let database = match (seen.database, self.ping.problem(&self.worker).await) {
-            (_, Some(problem)) => Some(problem),
-            (false, None) => Some("the worker's last call to the database failed".to_owned()),
-            (true, None) if self.worker.number.get().is_none() => {
-                Some("not registered yet: the schema is being looked at".to_owned())
-            }
-            (true, None) => None,
-        };
-        let problems: Vec<_> = [
-            (!seen.consuming).then(|| "not consuming: broker or topology not reachable".to_owned()),
-            (!seen.publishing).then(|| "not publishing: broker or topology not reachable".to_owned()),
-            database,
-            self.worker.stop.is_cancelled().then(|| "stopping".to_owned()),
-        ]
-        .into_iter()
-        .flatten()
-        .collect();
+        let database = self.ping.problem(&self.worker).await;
+        let problems = self.worker.problems(*self.consuming.borrow(), database);
         match problems.is_empty() {
             true => text(StatusCode::OK, "ready\n"),
             false => text(StatusCode::SERVICE_UNAVAILABLE, problems.join("\n") + "\n"),

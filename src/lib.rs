@@ -3,23 +3,41 @@
 //!
 //! # One event's walk
 //!
+//! `worker/walk.rs` is this list as code; `worker/mod.rs` names the file of each step.
+//!
 //! 1. [`broker`] takes a delivery from `revocation.logout`, `revocation.mass` or `revocation.cutoff` and does
 //!    not acknowledge it yet.
 //! 2. [`event::parse`] turns its bytes into a valid [`event::LogoutEvent`], or into a [`event::Refusal`] that
 //!    goes to `revocation.dead` and `audit.rejected_events`.
-//! 3. [`worker`] publishes the denial ([`invalidation::Phase::Requested`]) and, side by side, seals the
-//!    tokens ([`seal`]) and commits event and targets to Postgres ([`store`]), already leased to this worker.
-//!    After both, it acknowledges. A mass revocation's targets wait for their incident's turn instead, and
-//!    where a second person must approve, its denial waits too.
-//! 4. Each target is revoked by its [`provider`], refresh tokens first, behind an [`admission`] that knows when to
-//!    leave the provider alone.
-//! 5. [`outcome::settle`] computes the target's next state, once: final, or due again by the schedule of
-//!    [`retry`].
-//! 6. The confirmation is published ([`invalidation::Phase::Confirmed`]), then attempt and state are
-//!    committed together.
+//! 3. Its denial is published ([`invalidation::Phase::Requested`]), without waiting for Postgres. Where a
+//!    second person must approve a mass revocation, its denial is withheld.
+//! 4. Beside that, the tokens are sealed ([`seal`]) and event and targets committed to Postgres ([`store`]),
+//!    already leased to this worker. A mass revocation's targets wait for their incident's turn instead.
+//! 5. After both, the delivery is acknowledged.
+//! 6. Each target is revoked by its [`provider`], refresh tokens first, unless the provider is to be left
+//!    alone. [`outcome::settle`] computes the target's next state, once: final, or due again by the schedule
+//!    of [`retry`].
+//! 7. The confirmation is published ([`invalidation::Phase::Confirmed`]), then attempt and state are
+//!    committed together, and the attempt is logged.
 //!
 //! Whatever stops in between, the event is in the broker or its targets are in Postgres, and a live worker
 //! goes on.
+//!
+//! # Words
+//!
+//! | word | meaning |
+//! |---|---|
+//! | target | what an event wants revoked: a token, or a session, subject, client or issuer |
+//! | wide | said of a target, or a call, that is for anything but a token |
+//! | denial | what verifiers are told of a target before it is revoked; one target in it is an entry |
+//! | cutoff | the moment up to which a wide target denies what was issued |
+//! | withheld | said of a denial that waits for a second person's approval |
+//! | lane | interactive for ordinary logouts, mass for mass revocations: neither waits behind the other |
+//! | party | the broker user whose share of the work it is |
+//! | turn | whose is next among those who wait: fair among parties, by rate within an incident |
+//! | lease | a target is one worker's for as long as that worker gives signs of life |
+//! | parked | said of a target that needs a person; it is tried again now and then |
+//! | incident | a mass revocation under a name, which operators steer |
 //!
 //! # The map
 //!
@@ -29,30 +47,36 @@
 //! | which characters a name may not have | [`visible`] |
 //! | what does an answer mean, what comes next | [`outcome`], and `classify` in each file of [`provider`] |
 //! | when is the next attempt | [`retry`] |
+//! | how is anything repeated that failed | [`again`] |
 //! | what time is it | [`clock`] |
 //! | when does a second person have to approve | [`approval`] |
 //! | who may order what, and how much at once | [`authorization`] |
+//! | what are verifiers told, and when | `worker/announce.rs`; the messages are made in [`invalidation`] |
+//! | who acknowledges | `worker/acknowledge.rs` |
+//! | what happens while Postgres is away | `worker/postgres.rs` |
 //! | when is a provider left alone | [`admission`], `admission/health.rs`, `admission/breaker.rs` |
 //! | who calls a provider next | `admission/lanes.rs` |
 //! | whose turn is it among broker users | `admission/fair_queue.rs`, `event/party.rs`, `store/claim.rs` |
 //! | who may have how many targets in memory | `admission/room.rs` |
 //! | what does a pause, a throttle or an approval do | `worker/incidents/`, `store/incidents/` |
-//! | who acknowledges | `worker/accept.rs` |
 //! | what is in the database | `migrations/`, [`store`] |
 //! | what is in the broker | `broker/topology.rs` |
 //! | every setting | [`config`] |
 //! | who may read this process's memory | [`core_dump`] |
-//! | every log field and metric | [`telemetry`] |
+//! | how is SIGTERM obeyed | `cli/run.rs` hears it, [`app`] ends in order by `worker/start.rs` |
+//! | the log line of an attempt, and its fields | `worker/record.rs` |
+//! | every metric | [`telemetry`] |
 //! | what do verifiers report, whose word counts | [`report`], `report/owners.rs`, `worker/reports.rs` |
 //! | how does an operator end a wait | `cli/provider.rs`, `worker/fleet.rs` |
 //! | what does an auditor get | `crates/evidence`, `docs/evidence.md` |
-//! | who wires it | [`app`] |
+//! | who wires it, in which order | [`app`] |
 //!
 //! Pure modules ([`approval`], [`authorization`], [`clock`], [`config`], [`event`], [`invalidation`],
 //! [`outcome`], [`report`], [`retry`], [`seal`], [`target`], [`visible`]) import no adapter;
 //! only [`broker`] uses lapin, only [`provider`] reqwest, only [`store`] sqlx.
 
 pub mod admission;
+pub mod again;
 pub mod app;
 pub mod approval;
 pub mod authorization;

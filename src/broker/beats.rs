@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::intake::broken;
 use super::{Broker, BrokerError};
+use crate::again::Again;
 use crate::invalidation::BEATS_STREAM;
 use crate::retry::Schedule;
 
@@ -44,23 +45,19 @@ impl Beats {
     /// Listens until stopped. Nothing that goes wrong here ends the worker: one that hears nobody sends every
     /// heartbeat itself.
     pub async fn run(self, sink: mpsc::Sender<Heard>) {
-        let mut failures = 0;
+        let mut again = Again::by(&self.schedule, &self.stop);
         while !self.stop.is_cancelled() {
-            let ended = self.session(&sink, &mut || failures = 0).await;
+            let ended = self.session(&sink, &mut || again.worked()).await;
             if self.stop.is_cancelled() || sink.send(Heard::Deaf).await.is_err() {
                 return;
             }
-            failures += 1;
             match ended {
                 Ok(never) => match never {},
                 Err(error) => {
-                    tracing::warn!(%error, failures, "session on the heartbeats failed; trying again")
+                    tracing::warn!(%error, failures = again.failed(), "session on the heartbeats failed; trying again")
                 }
             }
-            tokio::select! {
-                () = tokio::time::sleep(self.schedule.delay(failures, None)) => {}
-                () = self.stop.cancelled() => {}
-            }
+            again.rest().await;
         }
     }
 

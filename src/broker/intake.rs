@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::take::{Queue, Received};
 use super::{Broker, BrokerError, CUTOFF_QUEUE, LOGOUT_QUEUE, MASS_QUEUE, Window, original};
+use crate::again::Again;
 use crate::retry::Schedule;
 
 /// How long a failed session waits to learn the cause from its connection.
@@ -65,7 +66,7 @@ impl Intake {
     /// At start: the topology differs, or credentials are refused. Later: only a broker that accepts
     /// connections and never answers.
     pub async fn run(self) -> Result<(), BrokerError> {
-        let (mut failures, mut mute, mut was_up) = (0, 0, false);
+        let (mut again, mut mute, mut was_up) = (Again::by(&self.schedule, &self.stop), 0, false);
         loop {
             let ended = tokio::select! {
                 ended = self.session() => ended,
@@ -75,10 +76,10 @@ impl Intake {
             self.connected.send_replace(false);
             match ended {
                 Ok(Ended::Stopped) => return Ok(()),
-                Ok(Ended::Closed) => failures = 0,
+                Ok(Ended::Closed) => again.worked(),
                 Err(error) if error.is_refusal() && !was_up => return Err(error),
                 Err(error) => {
-                    failures += 1;
+                    let failures = again.failed();
                     mute = if error.is_mute() { mute + 1 } else { 0 };
                     if mute >= MAX_MUTE_CONNECTS {
                         return Err(error);
@@ -86,10 +87,7 @@ impl Intake {
                     tracing::warn!(%error, failures, "consuming session failed; trying again");
                 }
             }
-            tokio::select! {
-                () = tokio::time::sleep(self.schedule.delay(failures + 1, None)) => {}
-                () = self.stop.cancelled() => {}
-            }
+            again.rest_between_sessions().await;
         }
     }
 

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::connection::within;
 use super::ledger::{Ledger, Numbered, Standing};
 use super::{Broker, BrokerError, DEAD};
+use crate::again::Again;
 use crate::clock::Clock;
 use crate::invalidation::{EXCHANGE, Outgoing};
 use crate::retry::Schedule;
@@ -135,19 +136,16 @@ impl Publisher {
     /// Only [`PublishError::Stopping`] and [`PublishError::TooLong`]; every other failure is logged and tried
     /// again.
     pub async fn deliver(&self, message: &Outgoing) -> Result<(), PublishError> {
-        let mut failures = 0;
+        let mut again = Again::by(&self.schedule, &self.stop);
         loop {
             match self.invalidate(message).await {
                 Ok(()) => return Ok(()),
                 Err(e @ (PublishError::Stopping(_) | PublishError::TooLong(..))) => return Err(e),
                 Err(error) => {
-                    failures += 1;
-                    tracing::warn!(%error, failures, message_id = %message.id, "invalidation not confirmed; \
+                    tracing::warn!(%error, failures = again.failed(), message_id = %message.id, "invalidation not confirmed; \
                         trying again");
-                    tokio::select! {
-                        () = tokio::time::sleep(self.schedule.delay(failures, None)) => {}
-                        () = self.stop.cancelled() => return Err(PublishError::Stopping(EXCHANGE.to_owned())),
-                    }
+                    let stopping = || PublishError::Stopping(EXCHANGE.to_owned());
+                    again.rest().await.ok_or_else(stopping)?;
                 }
             }
         }
@@ -352,24 +350,20 @@ struct Supervisor {
 
 impl Supervisor {
     async fn run(self) {
-        let (mut failures, mut number) = (0, 0);
+        let (mut again, mut number) = (Again::by(&self.schedule, &self.stop), 0);
         while !self.stop.is_cancelled() {
             number += 1;
             match self.session(number).await {
                 Ok(()) => {
-                    failures = 0;
+                    again.worked();
                     self.losses.send_modify(|losses| *losses += 1);
                 }
                 Err(error) => {
-                    failures += 1;
-                    tracing::warn!(%error, failures, purpose = self.purpose, "publishing connection failed; \
+                    tracing::warn!(%error, failures = again.failed(), purpose = self.purpose, "publishing connection failed; \
                         trying again");
                 }
             }
-            tokio::select! {
-                () = tokio::time::sleep(self.schedule.delay(failures + 1, None)) => {}
-                () = self.stop.cancelled() => {}
-            }
+            again.rest_between_sessions().await;
         }
     }
 

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::intake::broken;
 use super::take::subscribe;
 use super::{Broker, BrokerError, VERIFIERS_QUEUE};
+use crate::again::Again;
 use crate::retry::Schedule;
 
 /// A report, not yet acknowledged.
@@ -51,20 +52,16 @@ impl Reports {
     /// Consumes until stopped. Nothing that goes wrong here ends the worker: without reports it does
     /// everything else.
     pub async fn run(self, sink: mpsc::Sender<Reported>) {
-        let mut failures = 0;
+        let mut again = Again::by(&self.schedule, &self.stop);
         while !self.stop.is_cancelled() {
-            match self.session(&sink, &mut || failures = 0).await {
+            match self.session(&sink, &mut || again.worked()).await {
                 Some(Err(error)) => {
-                    failures += 1;
-                    tracing::warn!(%error, failures, "session on the verifiers' reports failed; trying \
+                    tracing::warn!(%error, failures = again.failed(), "session on the verifiers' reports failed; trying \
                         again, everything else goes on");
                 }
                 None => return,
             }
-            tokio::select! {
-                () = tokio::time::sleep(self.schedule.delay(failures, None)) => {}
-                () = self.stop.cancelled() => {}
-            }
+            again.rest().await;
         }
     }
 

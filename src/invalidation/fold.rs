@@ -127,7 +127,8 @@ mod tests {
 
     fn entry(name: usize, minutes: i64) -> serde_json::Value {
         let expires_at = NOW + time::Duration::minutes(minutes);
-        json!({ "kind": "subject", "sub": name.to_string(), "unknown": [name], "expires_at": expires_at.format(&time::format_description::well_known::Rfc3339).unwrap() })
+        let expires_at = expires_at.format(&time::format_description::well_known::Rfc3339).unwrap();
+        json!({ "kind": "subject", "sub": name.to_string(), "unknown": [name], "expires_at": expires_at })
     }
 
     #[test]

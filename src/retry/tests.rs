@@ -101,7 +101,9 @@ fn retry_after_headers() {
 proptest! {
     #[test]
     fn delays_stay_in_bounds(
-        initial in 0..=u64::MAX, max in 0..=u64::MAX, failures in prop_oneof![0..80u32, any::<u32>(), Just(u32::MAX)],
+        initial in 0..=u64::MAX,
+        max in 0..=u64::MAX,
+        failures in prop_oneof![0..80u32, any::<u32>(), Just(u32::MAX)],
     ) {
         let schedule = schedule(Duration::from_millis(initial), Duration::from_millis(max));
         let ceiling = schedule.ceiling(failures);
@@ -111,7 +113,11 @@ proptest! {
     }
 
     #[test]
-    fn ceilings_double_up_to_the_maximum(initial in 1_000_000..=10_000_000_000_u64, extra in 0..=2_592_000_000_000_000_u64, failures: u32) {
+    fn ceilings_double_up_to_the_maximum(
+        initial in 1_000_000..=10_000_000_000_u64,
+        extra in 0..=2_592_000_000_000_000_u64,
+        failures: u32,
+    ) {
         let max = initial + extra;
         let schedule = schedule(Duration::from_nanos(initial), Duration::from_nanos(max));
         for failures in [failures, failures % 45] {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use revocation_verifier::feed::Incoming;
 use tokio::sync::mpsc;
 
-use super::Worker;
+use super::parts::Worker;
 use super::turn::{Turn, Turns};
 use crate::broker::{Beats, Heard};
 
@@ -25,12 +25,13 @@ pub(super) async fn run(worker: Arc<Worker>, beats: Beats) {
 }
 
 async fn take_turns(worker: &Worker, mut heard: mpsc::Receiver<Heard>) {
-    let mut turns = Turns::new(worker.publisher.name(), worker.heartbeat, Instant::now());
+    let mut turns =
+        Turns::new(worker.ports.verifiers.publisher().name(), worker.rules.heartbeat, Instant::now());
     loop {
         while let Ok(heard) = heard.try_recv() {
             note(&mut turns, heard);
         }
-        let done = match turns.turn(&worker.publisher.standing(), Instant::now()) {
+        let done = match turns.turn(&worker.ports.verifiers.publisher().standing(), Instant::now()) {
             Turn::Mark => mark(worker, &mut turns).await && beat(worker, &mut turns).await,
             Turn::Beat => beat(worker, &mut turns).await,
             Turn::Wait(until) => {
@@ -50,7 +51,7 @@ async fn take_turns(worker: &Worker, mut heard: mpsc::Receiver<Heard>) {
 
 /// Waits until something was published or confirmed, and a moment for more.
 async fn moved(worker: &Worker) {
-    worker.publisher.moved().await;
+    worker.ports.verifiers.publisher().moved().await;
     tokio::time::sleep(TOGETHER).await;
 }
 
@@ -69,35 +70,24 @@ fn note(turns: &mut Turns, heard: Heard) {
 
 /// Marks the log; returns whether the broker has confirmed it.
 async fn mark(worker: &Worker, turns: &mut Turns) -> bool {
-    let link = worker.publisher.standing().link;
-    let message = worker.composer.mark();
-    let marked = tokio::time::timeout(MARKED_WITHIN, worker.publisher.invalidate(&message))
-        .await
-        .is_ok_and(|marked| marked.is_ok());
-    if marked {
+    let link = worker.ports.verifiers.publisher().standing().link;
+    let is_marked = worker.ports.verifiers.mark(MARKED_WITHIN).await;
+    if is_marked {
         turns.marked(link, Instant::now());
     }
-    marked
+    is_marked
 }
 
 async fn beat(worker: &Worker, turns: &mut Turns) -> bool {
-    let (standing, now) = (worker.publisher.standing(), Instant::now());
-    let progress = standing.progress(worker.publisher.name(), Some(turns.mark_age(now)));
-    let message = worker.composer.beat(Some(progress));
+    let (standing, now) = (worker.ports.verifiers.publisher().standing(), Instant::now());
     turns.sent(standing, now);
-    // A heartbeat that is late is worth nothing; the next one follows.
-    tokio::time::timeout(worker.heartbeat, worker.publisher.beat(&message))
-        .await
-        .is_ok_and(|sent| sent.is_ok())
+    worker.ports.verifiers.beat(&standing, Some(turns.mark_age(now)), worker.rules.heartbeat).await
 }
 
 impl Worker {
     /// Says for the last time what was published, so that nobody has to wait for it to be found out.
-    pub async fn say_goodbye(&self) {
-        let progress = self.publisher.standing().progress(self.publisher.name(), None);
-        drop(
-            tokio::time::timeout(self.heartbeat, self.publisher.beat(&self.composer.beat(Some(progress))))
-                .await,
-        );
+    pub(super) async fn say_goodbye(&self) {
+        let standing = self.ports.verifiers.publisher().standing();
+        self.ports.verifiers.beat(&standing, None, self.rules.heartbeat).await;
     }
 }

@@ -3,11 +3,9 @@
 
 use std::sync::Arc;
 
-use time::OffsetDateTime;
-use tokio::task::JoinHandle;
-
-use super::Worker;
-use super::intake::{Taken, deliver, requested};
+use super::acknowledge::Denied;
+use super::intake::Taken;
+use super::parts::Worker;
 use crate::clock::Offset;
 use crate::event::{self, LogoutEvent};
 
@@ -17,29 +15,26 @@ pub(super) fn corrected(worker: &Arc<Worker>, taken: Taken) -> Taken {
     if taken.is_database_time {
         return taken;
     }
-    let Some(offset) = worker.clock.offset().filter(Offset::is_far) else { return taken };
+    let Some(offset) = worker.ports.clock.offset().filter(Offset::is_far) else { return taken };
     let (origin, received_at) = (&taken.received.origin, taken.event.received_at - offset.ahead);
     // One that is refused by the right time was taken by the wrong one, and denied: it stays as it is.
-    let Ok(mut event) = event::parse(taken.received.body.bytes(), origin, &worker.rules, received_at) else {
+    let Ok(mut event) = event::parse(taken.received.body.bytes(), origin, &worker.rules.events, received_at)
+    else {
         return taken;
     };
     tracing::info!(event_source = event.source, event_id = event.id, "an event's times were corrected");
     // What waits for its sender's rate is as before, in the incident as before.
-    let excess = taken.excess.map(|before| before.of(&mut event, &taken.event, worker.clock.row_id()));
+    let excess = taken.excess.map(|before| before.of(&mut event, &taken.event, worker.ports.clock.row_id()));
     event.incident = taken.event.incident;
     let denial = taken.denial.map(|before| deny_again(worker, &event, before));
-    Taken { event, denial, excess, row: worker.clock.row_id(), is_database_time: true, ..taken }
+    Taken { event, denial, excess, row: worker.ports.clock.row_id(), is_database_time: true, ..taken }
 }
 
 /// Publishes it after the denial before.
-fn deny_again(
-    worker: &Arc<Worker>,
-    event: &LogoutEvent,
-    before: JoinHandle<Option<OffsetDateTime>>,
-) -> JoinHandle<Option<OffsetDateTime>> {
-    let (worker, messages) = (worker.clone(), requested(worker, event));
+fn deny_again(worker: &Arc<Worker>, event: &LogoutEvent, before: Denied) -> Denied {
+    let (worker, denial) = (worker.clone(), worker.ports.verifiers.denial(event));
     tokio::spawn(async move {
         before.await.ok().flatten()?;
-        deliver(&worker, &messages).await
+        worker.ports.verifiers.deliver(denial).await
     })
 }

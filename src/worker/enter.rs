@@ -2,38 +2,34 @@
 
 use std::sync::Arc;
 
-use super::Worker;
+use super::parts::Worker;
 use crate::VERSION;
-use crate::retry::Schedule;
+use crate::again::Again;
 use crate::store::{OTHER_PEOPLE, Registration, SchemaError, WorkerNo};
 
 /// Registers; each failure that may pass is logged and tried again. Then waits for the stop.
 pub(super) async fn run(worker: Arc<Worker>, migrate: bool) -> Result<(), SchemaError> {
-    let (mut failures, schedule) = (0, Schedule::reconnecting());
-    while !worker.stop.is_cancelled() {
+    let mut again = Again::until(&worker.live.stop);
+    while !worker.live.stop.is_cancelled() {
         match register(&worker, migrate).await {
             Ok(number) => {
                 tracing::info!(
-                    instance = worker.instance,
+                    instance = worker.me.instance,
                     worker = number.0,
                     version = VERSION,
                     "worker started"
                 );
-                worker.note_database(true);
+                worker.live.postgres.note(true);
                 // Set once, here.
-                drop(worker.number.set(number));
-                worker.stop.cancelled().await;
+                drop(worker.me.number.set(number));
+                worker.live.stop.cancelled().await;
             }
             Err(SchemaError::Store(error)) if error.is_passing() => {
-                failures += 1;
-                worker.note_database(false);
+                worker.live.postgres.note(false);
                 // Denials of incidents must not wait for it.
-                worker.incidents.note_asked();
-                tracing::warn!(%error, failures, "database not ready; trying again");
-                tokio::select! {
-                    () = tokio::time::sleep(schedule.delay(failures, None)) => {}
-                    () = worker.stop.cancelled() => {}
-                }
+                worker.live.incidents.note_asked();
+                tracing::warn!(%error, failures = again.failed(), "database not ready; trying again");
+                again.rest().await;
             }
             Err(error) => return Err(error),
         }
@@ -43,8 +39,8 @@ pub(super) async fn run(worker: Arc<Worker>, migrate: bool) -> Result<(), Schema
 
 /// Approvals go by what the database was told. That is no reason to stay away.
 async fn compare_people(worker: &Worker) {
-    let Some(people) = &worker.people else { return };
-    match worker.store.is_told(people).await {
+    let Some(people) = &worker.rules.people else { return };
+    match worker.ports.store.is_told(people).await {
         Ok(true) => {}
         Ok(false) => tracing::warn!("{OTHER_PEOPLE}"),
         Err(error) => tracing::warn!(%error, "cannot tell whether [people] is what the database was told"),
@@ -53,12 +49,13 @@ async fn compare_people(worker: &Worker) {
 
 async fn register(worker: &Worker, migrate: bool) -> Result<WorkerNo, SchemaError> {
     if migrate {
-        worker.store.migrate(worker.people.as_ref()).await?;
+        worker.ports.store.migrate(worker.rules.people.as_ref()).await?;
     } else {
-        worker.store.check_schema().await?;
+        worker.ports.store.check_schema().await?;
     }
-    let registration = Registration { instance: &worker.instance, version: VERSION, lease: worker.lease };
-    let (number, reading) = worker.store.register(&registration).await?;
+    let registration =
+        Registration { instance: &worker.me.instance, version: VERSION, lease: worker.me.lease };
+    let (number, reading) = worker.ports.store.register(&registration).await?;
     worker.learn_time(reading);
     if !migrate {
         compare_people(worker).await;

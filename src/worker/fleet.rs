@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::incidents::tend::tend;
 use super::incidents::withheld::publish_approved;
-use super::Worker;
+use super::parts::Worker;
 use crate::admission::Admission;
 use crate::store::StoreError;
 
@@ -28,10 +28,10 @@ async fn poll(worker: &Worker) {
         if let Err(error) = poll_once(worker, began, &mut told).await {
             tracing::debug!(%error, "poll the incidents");
         }
-        worker.incidents.note_asked();
-        worker.due.notify_one();
+        worker.live.incidents.note_asked();
+        worker.live.due.notify_one();
         tokio::time::sleep(SOONEST).await;
-        drop(tokio::time::timeout(POLL_EVERY - SOONEST, worker.incidents.hurried()).await);
+        drop(tokio::time::timeout(POLL_EVERY - SOONEST, worker.live.incidents.hurried()).await);
     }
 }
 
@@ -40,19 +40,19 @@ async fn poll_once(
     began: Instant,
     told: &mut HashMap<Arc<str>, Instant>,
 ) -> Result<(), StoreError> {
-    worker.incidents.begin_poll();
-    let fleet = worker.store.fleet().await?;
+    worker.live.incidents.begin_poll();
+    let fleet = worker.ports.store.fleet().await?;
     let followed = follow(worker, &fleet.orders, told);
     tell_holds(worker, told, followed).await?;
-    worker.rates.share(fleet.workers);
-    worker.incidents.update(worker.store.active_incidents().await?, fleet.workers);
-    for gate in worker.gates.values() {
+    worker.live.rates.share(fleet.workers);
+    worker.live.incidents.update(worker.ports.store.active_incidents().await?, fleet.workers);
+    for gate in worker.ports.gates.values() {
         if fleet.workers <= 1 || began.elapsed() >= NEWCOMER {
             gate.share(fleet.workers);
         }
     }
     for (provider, seconds) in fleet.held {
-        if let Some(gate) = worker.gates.get(&*provider) {
+        if let Some(gate) = worker.ports.gates.get(&*provider) {
             gate.hold(Duration::try_from_secs_f64(seconds).unwrap_or_default());
         }
     }
@@ -64,7 +64,7 @@ async fn poll_once(
 /// there was such an order.
 fn follow(worker: &Worker, orders: &[(String, i64)], told: &mut HashMap<Arc<str>, Instant>) -> bool {
     let mut followed = false;
-    for (name, gate) in &worker.gates {
+    for (name, gate) in &worker.ports.gates {
         let latest = orders.iter().find(|(provider, _)| **provider == **name).map_or(0, |(_, order)| *order);
         if gate.follow(latest) {
             told.remove(name);
@@ -83,6 +83,7 @@ async fn tell_holds(
     followed: bool,
 ) -> Result<(), StoreError> {
     let held = worker
+        .ports
         .gates
         .iter()
         .filter_map(|(name, gate)| Some((name.clone(), Instant::now() + gate.held_for()?)));
@@ -91,8 +92,8 @@ async fn tell_holds(
         told.get(name).is_none_or(|known| *until > *known + POLL_EVERY)
     };
     if followed || held.iter().any(is_news) {
-        let seen: Vec<_> = worker.gates.values().map(Admission::status).collect();
-        worker.store.report_providers(worker.number(), &seen).await?;
+        let seen: Vec<_> = worker.ports.gates.values().map(Admission::status).collect();
+        worker.ports.store.report_providers(worker.number(), &seen).await?;
         *told = held;
     }
     Ok(())

@@ -4,29 +4,29 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Worker;
+use super::parts::Worker;
 use crate::broker::Snapshots;
 
 /// When it is looked for the first time after the start, and how often then; up to half as much later, so
 /// that not all do so at once.
-const FIRST: Duration = Duration::from_secs(2);
-const LOOK: Duration = Duration::from_secs(60);
+const FIRST_CHECK: Duration = Duration::from_secs(2);
+const CHECK_EVERY: Duration = Duration::from_secs(60);
 /// Whether the worker is busy shows within this time: it publishes more than so many messages.
 const SAMPLE: Duration = Duration::from_secs(1);
 const BUSY: u64 = 100;
 
 /// Runs until stopped.
 pub(super) async fn run(worker: Arc<Worker>, snapshots: Snapshots) {
-    let mut wait = FIRST;
-    while !worker.stop.is_cancelled() {
+    let mut wait = FIRST_CHECK;
+    while !worker.live.stop.is_cancelled() {
         let look = async {
             tokio::time::sleep(wait.mul_f64(1.0 + rand::random::<f64>() / 2.0)).await;
             fold(&worker, &snapshots).await;
         };
         tokio::select! {
-            () = look => wait = LOOK,
+            () = look => wait = CHECK_EVERY,
             // Half a snapshot is none: nothing is lost with it.
-            () = worker.stop.cancelled() => {}
+            () = worker.live.stop.cancelled() => {}
         }
     }
 }
@@ -35,7 +35,7 @@ async fn fold(worker: &Worker, snapshots: &Snapshots) {
     match snapshots.fold_if_due(is_busy(worker).await).await {
         Ok(None) => {}
         Ok(Some(folded)) => {
-            worker.metrics.folded(true);
+            worker.ports.metrics.folded(true);
             tracing::info!(
                 entries = folded.entries,
                 parts = folded.parts,
@@ -44,14 +44,14 @@ async fn fold(worker: &Worker, snapshots: &Snapshots) {
             );
         }
         Err(error) => {
-            worker.metrics.folded(false);
+            worker.ports.metrics.folded(false);
             tracing::warn!(%error, "the log was not folded; trying again in a minute");
         }
     }
 }
 
 async fn is_busy(worker: &Worker) -> bool {
-    let before = worker.publisher.standing().attempted;
+    let before = worker.ports.verifiers.publisher().standing().attempted;
     tokio::time::sleep(SAMPLE).await;
-    worker.publisher.standing().attempted - before > BUSY
+    worker.ports.verifiers.publisher().standing().attempted - before > BUSY
 }

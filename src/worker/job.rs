@@ -1,110 +1,131 @@
 //! A target in memory, leased to this worker.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::Worker;
 use super::in_flight::InFlightGuard;
-use super::incidents::Seat;
-use super::record::Note;
+use super::incidents::{Incident, IncidentGuard};
 use crate::admission::Room;
 use crate::event::{Lane, Party};
 use crate::invalidation::EventRef;
-use crate::outcome::Standing;
+use crate::outcome::{Answer, Settlement, Standing};
 use crate::store::Cutoff;
 use crate::target::{Target, TargetId};
 
 /// What the targets of one event share.
-pub struct Context {
+pub(super) struct Context {
     /// The event's row.
-    pub row: Uuid,
+    pub(super) row: Uuid,
     /// Its CloudEvents identity.
-    pub reference: EventRef,
+    pub(super) reference: EventRef,
     /// Its lane.
-    pub lane: Lane,
+    pub(super) lane: Lane,
     /// Whose it is.
-    pub party: Party,
+    pub(super) party: Party,
     /// Its incident.
-    pub incident: Option<String>,
+    pub(super) incident: Option<String>,
     /// Cutoff of wide targets.
-    pub not_before: OffsetDateTime,
+    pub(super) not_before: OffsetDateTime,
     /// When it was received.
-    pub received_at: OffsetDateTime,
+    pub(super) received_at: OffsetDateTime,
+}
+
+/// Something for the record.
+pub(super) enum ForRecord {
+    /// Attempts for one event, with their targets' next states.
+    Finished(Vec<Finished>),
+    /// An event's denial was confirmed by the broker.
+    Denied(Uuid, OffsetDateTime),
+    /// A leased target was not attempted.
+    HandBack(HandBack),
+}
+
+/// A finished attempt.
+pub(super) struct Finished {
+    /// The job, settled.
+    pub(super) job: Job,
+    /// The provider's answer.
+    pub(super) answer: Answer,
+    /// The next state.
+    pub(super) settlement: Settlement,
+    /// When the request began.
+    pub(super) started_at: OffsetDateTime,
+    /// How long it took.
+    pub(super) took: Duration,
+}
+
+/// What a target in memory occupies as long as it is there.
+pub(super) struct Guards {
+    /// Room in memory.
+    pub(super) _room: Room,
+    /// Its entry among the leased targets in memory.
+    pub(super) target: InFlightGuard,
+    /// Its entry among its incident's targets in memory, if it has one.
+    pub(super) incident: Option<IncidentGuard>,
 }
 
 /// A leased target that was not attempted.
-pub struct HandBack {
+pub(super) struct HandBack {
     /// Its identity.
-    pub id: TargetId,
+    pub(super) id: TargetId,
     /// The number of the attempt that did not take place.
-    pub attempt: i32,
+    pub(super) attempt: i32,
     /// When this worker took it on.
-    pub since: Instant,
-    _hold: InFlightGuard,
+    pub(super) since: Instant,
+    _guard: InFlightGuard,
 }
 
 /// One leased target. Dropping it without settling hands it back: due now, for whoever claims it, its attempt
 /// not counted.
-pub struct Job {
+pub(super) struct Job {
     /// Its identity.
-    pub id: TargetId,
+    pub(super) id: TargetId,
     /// The number of the attempt that is on record.
-    pub attempt: i32,
+    pub(super) attempt: i32,
     /// What to revoke. Its token lives as long as the job.
-    pub target: Target,
+    pub(super) target: Target,
     /// Failures and budget so far.
-    pub standing: Standing,
+    pub(super) standing: Standing,
     /// The event.
-    pub context: Arc<Context>,
-    /// Its place in its incident, if it has one.
-    pub seat: Option<IncidentGuard>,
+    pub(super) context: Arc<Context>,
     /// The later cutoff that its revocation brought about.
-    pub moved: Option<Cutoff>,
+    pub(super) moved: Option<Cutoff>,
     /// When this worker took it on.
-    pub since: Instant,
-    hold: Option<InFlightGuard>,
-    back: Option<mpsc::UnboundedSender<Note>>,
-    _room: Room,
+    pub(super) since: Instant,
+    guards: Option<Guards>,
+    back: Option<mpsc::UnboundedSender<ForRecord>>,
 }
 
 impl Job {
-    /// A job that returns to `worker`'s record if it is dropped unsettled.
-    pub fn new(
+    /// A job that returns to the `record` if it is dropped unsettled.
+    pub(super) fn new(
         (id, attempt): (TargetId, i32),
         target: Target,
         standing: Standing,
         context: Arc<Context>,
-        room: Room,
-        worker: &Worker,
+        guards: Guards,
+        record: mpsc::UnboundedSender<ForRecord>,
     ) -> Self {
-        let (hold, back) = (Some(worker.held.hold(id)), Some(worker.notes.clone()));
-        let seat = context.incident.as_deref().map(|name| worker.incidents.of(name).guard());
-        Self {
-            id,
-            attempt,
-            target,
-            standing,
-            context,
-            seat,
-            moved: None,
-            since: Instant::now(),
-            hold,
-            back,
-            _room: room,
-        }
+        let (guards, back, since) = (Some(guards), Some(record), Instant::now());
+        Self { id, attempt, target, standing, context, moved: None, since, guards, back }
+    }
+
+    /// Its incident, if it has one.
+    pub(super) fn incident(&self) -> Option<&Incident> {
+        self.guards.as_ref()?.incident.as_ref().map(IncidentGuard::incident)
     }
 
     /// The cutoff of a wide target: its event's, or the later one.
-    pub fn not_before(&self) -> OffsetDateTime {
+    pub(super) fn not_before(&self) -> OffsetDateTime {
         self.moved.map_or(self.context.not_before, |cutoff| cutoff.at)
     }
 
     /// From here on the job's end is recorded by the caller.
-    pub fn settled(mut self) -> Self {
+    pub(super) fn settled(mut self) -> Self {
         self.back = None;
         self
     }
@@ -112,13 +133,13 @@ impl Job {
 
 impl Drop for Job {
     fn drop(&mut self) {
-        if let (Some(back), Some(hold)) = (self.back.take(), self.hold.take()) {
+        if let (Some(back), Some(guards)) = (self.back.take(), self.guards.take()) {
             // No recorder: the process is ending, and the lease is taken over.
-            drop(back.send(Note::HandBack(HandBack {
+            drop(back.send(ForRecord::HandBack(HandBack {
                 id: self.id,
                 attempt: self.attempt,
                 since: self.since,
-                _hold: hold,
+                _guard: guards.target,
             })));
         }
     }

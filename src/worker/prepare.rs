@@ -1,4 +1,4 @@
-//! Before the commit of step 2: what becomes of each target, room in memory for those that are taken on at
+//! Before the commit: what becomes of each target, room in memory for those that are taken on at
 //! once, and tokens sealed.
 
 use std::collections::HashSet;
@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::Worker;
 use super::incidents::excess::{Excess, waiting};
 use super::intake::Taken;
+use super::parts::Worker;
 use crate::admission::Room;
 use crate::event::{LogoutEvent, Party};
 use crate::outcome::EXPIRY_LEEWAY;
@@ -35,7 +35,7 @@ pub(super) fn prepare(worker: &Worker, taken: Taken) -> Option<Prepared> {
         let context = SealContext { id, provider: &target.provider };
         let sealed = match (disposition, target.token()) {
             (Disposition::Lease | Disposition::Wait | Disposition::Turn, Some(token)) => {
-                match worker.keyring.seal(&context, &token.token) {
+                match worker.ports.keyring.seal(&context, &token.token) {
                     Ok(sealed) => Some(sealed),
                     Err(error) => {
                         // Left to the broker, which delivers it again when this session ends.
@@ -46,7 +46,8 @@ pub(super) fn prepare(worker: &Worker, taken: Taken) -> Option<Prepared> {
             }
             _ => None,
         };
-        let give_up_at = target.token_expires_at().unwrap_or(taken.event.received_at + worker.give_up_after);
+        let give_up_at =
+            target.token_expires_at().unwrap_or(taken.event.received_at + worker.rules.give_up_after);
         targets.push(NewTarget { disposition, sealed, give_up_at });
     }
     let excess = taken.excess.iter().flat_map(|excess| waiting(worker, &excess.event)).collect();
@@ -63,7 +64,7 @@ fn reserve(worker: &Worker, event: &LogoutEvent, party: Party) -> Vec<(Arc<str>,
     let mut seen = HashSet::new();
     for target in &event.targets {
         if seen.insert(target.provider.clone())
-            && let Some(gate) = worker.gates.get(&target.provider)
+            && let Some(gate) = worker.ports.gates.get(&target.provider)
             && let Some(permit) = gate.reserve(
                 event.lane(),
                 party,
@@ -77,7 +78,8 @@ fn reserve(worker: &Worker, event: &LogoutEvent, party: Party) -> Vec<(Arc<str>,
 }
 
 fn dispose(worker: &Worker, taken: &Taken, target: &Target, room: &[(Arc<str>, Room)]) -> Disposition {
-    let supported = worker.gates.get(&target.provider).is_some_and(|gate| gate.provider.supports(target));
+    let supported =
+        worker.ports.gates.get(&target.provider).is_some_and(|gate| gate.provider.supports(target));
     if target.token_expires_at().is_some_and(|end| end + EXPIRY_LEEWAY <= taken.event.received_at) {
         Disposition::Expired
     } else if taken.denial.is_none() {

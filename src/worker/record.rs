@@ -9,47 +9,20 @@ use time::OffsetDateTime;
 use tokio::sync::{Semaphore, mpsc};
 use uuid::Uuid;
 
-use super::job::{HandBack, Job};
-use super::{Late, Worker};
+use super::announce::Late;
+use super::job::{Context, Finished, ForRecord, HandBack, Job};
+use super::parts::Worker;
 use crate::failpoint;
-use crate::invalidation::{Phase, entry_of};
-use crate::outcome::{Answer, Settlement, State};
-use crate::retry::Schedule;
+use crate::invalidation::Phase;
+use crate::outcome::State;
 use crate::store::{Attempt, Closing, Release, StoreError};
 use crate::target::TargetId;
 
 /// Most notes a commit, and most commits at once.
-const BATCH: usize = 512;
+const NOTES: usize = 512;
 const COMMITS: usize = 2;
 /// How long a note that alone deserves no commit waits for company.
-const PATIENCE: Duration = Duration::from_millis(100);
-/// How long a result waits for the broker to confirm its `confirmed` message. Past that it is recorded
-/// without, and published again later.
-const CONFIRM_PATIENCE: Duration = Duration::from_secs(2);
-
-/// Something for the record.
-pub enum Note {
-    /// Attempts for one event, with their targets' next states.
-    Finished(Vec<Finished>),
-    /// An event's denial was confirmed by the broker.
-    Denied(Uuid, OffsetDateTime),
-    /// A leased target was not attempted.
-    HandBack(HandBack),
-}
-
-/// A finished attempt.
-pub struct Finished {
-    /// The job, settled.
-    pub job: Job,
-    /// The provider's answer.
-    pub answer: Answer,
-    /// The next state.
-    pub settlement: Settlement,
-    /// When the request began.
-    pub started_at: OffsetDateTime,
-    /// How long it took.
-    pub took: Duration,
-}
+const COMPANY_WITHIN: Duration = Duration::from_millis(100);
 
 #[derive(Default)]
 struct Batch {
@@ -59,13 +32,13 @@ struct Batch {
 }
 
 impl Batch {
-    fn sort(notes: Vec<Note>) -> Self {
+    fn sort(notes: Vec<ForRecord>) -> Self {
         let mut batch = Self::default();
         for note in notes {
             match note {
-                Note::Finished(finished) => batch.finished.extend(finished),
-                Note::Denied(row, at) => batch.denied.push((row, at)),
-                Note::HandBack(back) => batch.handed_back.push(back),
+                ForRecord::Finished(finished) => batch.finished.extend(finished),
+                ForRecord::Denied(row, at) => batch.denied.push((row, at)),
+                ForRecord::HandBack(back) => batch.handed_back.push(back),
             }
         }
         batch
@@ -73,7 +46,7 @@ impl Batch {
 }
 
 /// Runs until the worker has stopped and every task that could send a note has ended.
-pub(super) async fn run(worker: Arc<Worker>, mut notes: mpsc::UnboundedReceiver<Note>) {
+pub(super) async fn run(worker: Arc<Worker>, mut notes: mpsc::UnboundedReceiver<ForRecord>) {
     let commits = Arc::new(Semaphore::new(COMMITS));
     loop {
         let Ok(turn) = commits.clone().acquire_owned().await else { return };
@@ -89,19 +62,19 @@ pub(super) async fn run(worker: Arc<Worker>, mut notes: mpsc::UnboundedReceiver<
 
 /// What has arrived; waits a little longer where it is denials only. `None` when the worker has stopped and
 /// nothing is left.
-async fn next(notes: &mut mpsc::UnboundedReceiver<Note>, worker: &Worker) -> Option<Batch> {
-    let mut batch = Vec::with_capacity(BATCH);
+async fn next(notes: &mut mpsc::UnboundedReceiver<ForRecord>, worker: &Worker) -> Option<Batch> {
+    let mut batch = Vec::with_capacity(NOTES);
     tokio::select! {
         biased;
-        received = notes.recv_many(&mut batch, BATCH) => { if received == 0 { return None } }
+        received = notes.recv_many(&mut batch, NOTES) => { if received == 0 { return None } }
         // Closed and empty: every task that could still send a note has ended.
-        () = worker.tasks.wait() => { notes.try_recv().ok().map(|note| batch.push(note))?; }
+        () = worker.live.tasks.wait() => { notes.try_recv().ok().map(|note| batch.push(note))?; }
     }
-    let patience = tokio::time::sleep(PATIENCE);
+    let patience = tokio::time::sleep(COMPANY_WITHIN);
     tokio::pin!(patience);
-    while batch.len() < BATCH && batch.iter().all(|note| matches!(note, Note::Denied(..))) {
+    while batch.len() < NOTES && batch.iter().all(|note| matches!(note, ForRecord::Denied(..))) {
         tokio::select! {
-            received = notes.recv_many(&mut batch, BATCH) => { if received == 0 { break } }
+            received = notes.recv_many(&mut batch, NOTES) => { if received == 0 { break } }
             () = &mut patience => break,
         }
     }
@@ -113,12 +86,13 @@ async fn write(worker: &Worker, batch: Batch) {
     failpoint!("confirmed");
     let closings: Vec<_> = batch.finished.iter().map(|finished| closing(finished, &confirmed)).collect();
     if !closings.is_empty() || !batch.denied.is_empty() {
-        let written = persist(worker, "results", || record(worker, &closings, &batch.denied)).await;
+        let written =
+            worker.live.postgres.persist("results", || record(worker, &closings, &batch.denied)).await;
         failpoint!("recorded");
         report(worker, &batch.finished, &written.unwrap_or_default());
     }
     if !batch.handed_back.is_empty() {
-        persist(worker, "targets handed back", || release(worker, &batch.handed_back)).await;
+        worker.live.postgres.persist("targets handed back", || release(worker, &batch.handed_back)).await;
     }
 }
 
@@ -129,32 +103,18 @@ async fn confirm(worker: &Worker, finished: &[Finished]) -> HashMap<TargetId, Of
         events.entry(done.job.context.row).or_default().push(&done.job);
     }
     let published = events.into_values().map(|jobs| async move {
-        let context = &jobs[0].context;
-        let entries = jobs
-            .iter()
-            .filter_map(|job| {
-                Some((job.target.provider.to_string(), entry_of(&job.target, job.not_before())?))
-            })
-            .collect();
-        let messages = worker.composer.invalidations(
-            Phase::Confirmed,
-            &context.reference,
-            context.incident.as_deref(),
-            entries,
-        );
-        let all =
-            futures::future::join_all(messages.iter().map(|message| worker.publisher.invalidate(message)));
-        match tokio::time::timeout(CONFIRM_PATIENCE, all).await {
-            Ok(results) if results.iter().all(Result::is_ok) => jobs,
-            _ => Vec::new(),
-        }
+        let Context { reference, incident, .. } = &*jobs[0].context;
+        let targets = jobs.iter().map(|job| (&job.target, job.not_before()));
+        let confirmed =
+            worker.ports.verifiers.of_targets(Phase::Confirmed, reference, incident.as_deref(), targets);
+        if worker.ports.verifiers.confirm(confirmed).await { jobs } else { Vec::new() }
     });
     let published = futures::future::join_all(published).await;
-    let now = worker.clock.now();
+    let now = worker.ports.clock.now();
     let confirmed = published.into_iter().flatten();
     let noted = confirmed.inspect(|job| {
         if job.moved.is_some() {
-            worker.recent.note(Late::Cutoff(job.id));
+            worker.ports.verifiers.late.note(Late::Cutoff(job.id));
         }
     });
     noted.map(|job| (job.id, now)).collect()
@@ -189,7 +149,7 @@ async fn record(
     closings: &[Closing],
     denied: &[(Uuid, OffsetDateTime)],
 ) -> Result<Vec<TargetId>, StoreError> {
-    match worker.store.record(worker.number(), closings, denied).await {
+    match worker.ports.store.record(worker.number(), closings, denied).await {
         Err(error) if !error.is_passing() && closings.len() > 1 => {
             let (left, right) = closings.split_at(closings.len() / 2);
             let mut written = Box::pin(record(worker, left, denied)).await?;
@@ -209,36 +169,7 @@ async fn release(worker: &Worker, handed_back: &[HandBack]) -> Result<(), StoreE
     let release =
         |back: &HandBack| Release { id: back.id, attempt: back.attempt, held_for: back.since.elapsed() };
     let releases: Vec<_> = handed_back.iter().map(release).collect();
-    worker.store.release(worker.number(), &releases).await
-}
-
-/// Repeats a write until Postgres has taken it. What it refuses for good is given up with an alarm; `upkeep`
-/// frees its targets.
-async fn persist<T, F: Future<Output = Result<T, StoreError>>>(
-    worker: &Worker,
-    what: &str,
-    write: impl Fn() -> F,
-) -> Option<T> {
-    let (mut failures, schedule) = (0, Schedule::reconnecting());
-    loop {
-        match write().await {
-            Ok(done) => {
-                worker.note_database(true);
-                return Some(done);
-            }
-            Err(error) if !error.is_passing() => {
-                tracing::error!(%error, what, "the database refused a record; it is given up, and its \
-                    targets are tried again");
-                return None;
-            }
-            Err(error) => {
-                failures += 1;
-                worker.note_database(false);
-                tracing::warn!(%error, what, failures, "not recorded yet");
-                tokio::time::sleep(schedule.delay(failures, None)).await;
-            }
-        }
-    }
+    worker.ports.store.release(worker.number(), &releases).await
 }
 
 /// The one log event and the metrics of each attempt.
@@ -246,16 +177,27 @@ fn report(worker: &Worker, finished: &[Finished], written: &[TargetId]) {
     let written: HashSet<_> = written.iter().collect();
     for Finished { job, answer, settlement, took, .. } in finished {
         let (provider, outcome) = (&job.target.provider, answer.verdict.outcome());
-        worker.metrics.attempted(provider, outcome);
+        worker.ports.metrics.attempted(provider, outcome);
         if settlement.state == State::Revoked {
-            worker.metrics.revoked(worker.clock.now() - job.context.received_at);
+            worker.ports.metrics.revoked(worker.ports.clock.now() - job.context.received_at);
         }
         tracing::info!(
-            revocation_id = %job.id, event_source = job.context.reference.source, event_id = job.context.reference.id,
+            revocation_id = %job.id,
+            event_source = job.context.reference.source,
+            event_id = job.context.reference.id,
             incident = job.context.incident.as_deref(),
-            lane = job.context.lane.as_str(), %provider, kind = job.target.selector.kind().as_str(), attempt = job.attempt, outcome,
-            state = settlement.state.as_str(), proof = settlement.proof.map(|proof| proof.as_str()), http_status = answer.http_status,
-            duration_ms = took.as_millis(), error = answer.error.as_deref(), superseded = !written.contains(&job.id), "target"
+            lane = job.context.lane.as_str(),
+            %provider,
+            kind = job.target.selector.kind().as_str(),
+            attempt = job.attempt,
+            outcome,
+            state = settlement.state.as_str(),
+            proof = settlement.proof.map(|proof| proof.as_str()),
+            http_status = answer.http_status,
+            duration_ms = took.as_millis(),
+            error = answer.error.as_deref(),
+            superseded = !written.contains(&job.id),
+            "target"
         );
     }
 }

@@ -3,13 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
-use super::Worker;
+use super::parts::Worker;
 use crate::broker::{Reported, Reports};
 use crate::report::{Attested, Report};
 use crate::telemetry::ReportResult;
@@ -43,7 +42,7 @@ pub(super) async fn run(worker: Arc<Worker>, reports: Reports) {
             tokio::select! {
                 () = write(&worker, batch.latest) => batch.last.ack_all().await,
                 // Not acknowledged: another worker gets them.
-                () = worker.stop.cancelled() => return,
+                () = worker.live.stop.cancelled() => return,
             }
         }
     };
@@ -67,10 +66,10 @@ async fn gather(worker: &Worker, reported: &mut mpsc::Receiver<Reported>) -> Opt
 }
 
 fn read(worker: &Worker, Reported { body, user, .. }: &Reported, latest: &mut Latest) {
-    match Report::parse(body, worker.clock.now()) {
-        Some(report) => latest.add(worker.verifier_owners.attest(report, user.as_deref())),
+    match Report::parse(body, worker.ports.clock.now()) {
+        Some(report) => latest.add(worker.rules.verifier_owners.attest(report, user.as_deref())),
         None => {
-            worker.metrics.verifier_reported(ReportResult::Unreadable, 1);
+            worker.ports.metrics.verifier_reported(ReportResult::Unreadable, 1);
             tracing::debug!(bytes = body.len(), "a verifier's report cannot be read");
         }
     }
@@ -103,8 +102,9 @@ async fn write(worker: &Worker, latest: Latest) {
         return;
     }
     // While Postgres is away nothing waits for it here: reports are worth nothing when they are old.
-    let written = match worker.database_up.load(Ordering::Relaxed) {
+    let written = match worker.live.postgres.is_up() {
         true => worker
+            .ports
             .store
             .report_verifiers(&reports)
             .await
@@ -113,9 +113,9 @@ async fn write(worker: &Worker, latest: Latest) {
     };
     match written {
         Ok(crowded_out) => {
-            worker.metrics.verifier_reported(ReportResult::Written, number.saturating_sub(crowded_out));
-            worker.metrics.verifier_reported(ReportResult::CrowdedOut, crowded_out);
+            worker.ports.metrics.verifier_reported(ReportResult::Written, number.saturating_sub(crowded_out));
+            worker.ports.metrics.verifier_reported(ReportResult::CrowdedOut, crowded_out);
         }
-        Err(()) => worker.metrics.verifier_reported(ReportResult::Dropped, number),
+        Err(()) => worker.ports.metrics.verifier_reported(ReportResult::Dropped, number),
     }
 }

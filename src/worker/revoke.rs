@@ -9,9 +9,9 @@ use futures::stream::FuturesUnordered;
 
 use time::OffsetDateTime;
 
-use super::job::{Context, Job};
-use super::record::{Finished, Note};
-use super::{Incident, IncidentGuard, Worker};
+use super::incidents::Incident;
+use super::job::{Context, Finished, ForRecord, Job};
+use super::parts::Worker;
 use crate::admission::{Admission, Call, CallPermit, Doubt};
 use crate::failpoint;
 use crate::outcome::{Answer, State, Verdict, settle};
@@ -19,12 +19,12 @@ use crate::store::Cutoff;
 use crate::target::{Selector, Target};
 
 /// How long the first result of an event waits for the others.
-const PATIENCE: Duration = Duration::from_millis(50);
+const GATHER: Duration = Duration::from_millis(50);
 
 /// Sets off the work on jobs of one event and provider.
 pub(super) fn spawn(worker: &Arc<Worker>, jobs: Vec<Job>) {
     let task = revoke(worker.clone(), jobs);
-    worker.tasks.spawn(task);
+    worker.live.tasks.spawn(task);
 }
 
 async fn revoke(worker: Arc<Worker>, jobs: Vec<Job>) {
@@ -53,7 +53,7 @@ impl Gathered<'_> {
         calls: &mut FuturesUnordered<impl Future<Output = Option<Finished>>>,
     ) -> Option<Option<Finished>> {
         if !self.finished.is_empty() {
-            let deadline = tokio::time::Instant::from_std(self.since + PATIENCE);
+            let deadline = tokio::time::Instant::from_std(self.since + GATHER);
             match tokio::time::timeout_at(deadline, calls.next()).await {
                 Ok(ended) => return ended,
                 Err(_) => self.hand_over(),
@@ -85,15 +85,15 @@ impl Drop for Gathered<'_> {
 /// One attempt. It is on record already; a job that may not call (breaker open, incident paused, worker
 /// stopping) is dropped and thereby handed back.
 async fn attempt(worker: &Worker, mut job: Job) -> Option<Finished> {
-    let gate = worker.gates.get(&job.target.provider)?;
+    let gate = worker.ports.gates.get(&job.target.provider)?;
     failpoint!("claimed");
     let permit = tokio::select! {
         biased;
-        () = worker.stop.cancelled() => return None,
-        permit = enter(gate, &job.context, job.seat.as_ref().map(IncidentGuard::incident), &job.target) => permit?,
+        () = worker.live.stop.cancelled() => return None,
+        permit = enter(gate, &job.context, job.incident(), &job.target) => permit?,
     };
     failpoint!("sent");
-    let (started_at, began) = (worker.clock.now(), Instant::now());
+    let (started_at, began) = (worker.ports.clock.now(), Instant::now());
     // On the heap: what a call needs would else be set aside for each of the thousands that wait for their
     // turn.
     let answer = Box::pin(gate.provider.revoke(&job.target)).await;
@@ -121,7 +121,7 @@ async fn ruled(
     let doubt = Doubt { id: job.id, attempt: job.standing.attempt, began, answered };
     tokio::select! {
         biased;
-        () = worker.stop.cancelled() => answer.clone(),
+        () = worker.live.stop.cancelled() => answer.clone(),
         ruled = Box::pin(gate.rule(job.target.scope(), doubt, answer.clone())) => ruled,
     }
 }
@@ -155,10 +155,12 @@ pub(super) fn finish(
     started_at: OffsetDateTime,
     took: Duration,
 ) -> Finished {
-    let bound = worker.gates.get(&job.target.provider).map(Admission::retry_after_max);
-    let schedule =
-        bound.map_or_else(|| worker.schedule.clone(), |bound| worker.schedule.honouring_at_most(bound));
-    let settlement = settle(&answer, &job.standing, &schedule, worker.clock.now());
+    let bound = worker.ports.gates.get(&job.target.provider).map(Admission::retry_after_max);
+    let schedule = bound.map_or_else(
+        || worker.rules.schedule.clone(),
+        |bound| worker.rules.schedule.honouring_at_most(bound),
+    );
+    let settlement = settle(&answer, &job.standing, &schedule, worker.ports.clock.now());
     if settlement.state == State::Revoked {
         move_cutoff(worker, &mut job, started_at + took);
     }
@@ -172,7 +174,7 @@ fn move_cutoff(worker: &Worker, job: &mut Job, at: OffsetDateTime) {
     let is_incidents = job.context.incident.is_some()
         && matches!(job.target.selector, Selector::Session | Selector::Subject);
     if is_incidents && at > job.context.not_before {
-        let ttl = worker.rules.token_ttl(&job.target.provider);
+        let ttl = worker.rules.events.token_ttl(&job.target.provider);
         let deny_until = job
             .target
             .deny_until
@@ -185,7 +187,7 @@ fn move_cutoff(worker: &Worker, job: &mut Job, at: OffsetDateTime) {
 /// Gives results to the recorder.
 pub(super) fn hand_over(worker: &Worker, finished: Vec<Finished>) {
     // No recorder: the process is ending, and the attempts are closed as unknown by whoever takes over.
-    drop(worker.notes.send(Note::Finished(finished)));
+    drop(worker.live.record.send(ForRecord::Finished(finished)));
 }
 
 #[cfg(test)]
@@ -193,7 +195,7 @@ mod tests {
     use futures::FutureExt;
     use uuid::Uuid;
 
-    use super::super::Incidents;
+    use super::super::incidents::Incidents;
     use super::*;
     use crate::admission::tests::{admission, failed};
     use crate::event::{Lane, Party};

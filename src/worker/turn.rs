@@ -17,7 +17,7 @@ use crate::broker::Standing;
 use crate::invalidation::Progress;
 
 /// How much longer than a period those wait who are not the holder: at least, and at most so much more.
-const PATIENCE: Duration = Duration::from_millis(200);
+const BEYOND_PERIOD: Duration = Duration::from_millis(200);
 const SPREAD: Duration = Duration::from_millis(300);
 /// The longest period that a worker of the fleet may be set to: for so long after its last heartbeat it may
 /// have published unsaid.
@@ -25,7 +25,7 @@ const LONGEST_PERIOD: Duration = Duration::from_secs(2);
 /// How often the log is marked by anybody, by those who are not the holder a little later. Verifiers ask for
 /// 20 s.
 const MARK_EVERY: Duration = Duration::from_secs(15);
-const MARK_PATIENCE: Duration = Duration::from_secs(1);
+const BEYOND_MARK: Duration = Duration::from_secs(1);
 /// How often each worker says what it has published, if it has nothing new to say: for verifiers that have
 /// just started.
 const REPEAT_EVERY: Duration = Duration::from_secs(30);
@@ -161,7 +161,7 @@ impl Turns {
     }
 
     fn patience(&self) -> Duration {
-        if self.waits_for_another() { PATIENCE + SPREAD.mul_f64(self.luck) } else { Duration::ZERO }
+        if self.waits_for_another() { BEYOND_PERIOD + SPREAD.mul_f64(self.luck) } else { Duration::ZERO }
     }
 
     fn mark_due(&self, standing: &Standing, now: Instant) -> Instant {
@@ -171,7 +171,7 @@ impl Turns {
         }
         self.marked
             + MARK_EVERY
-            + if self.waits_for_another() { MARK_PATIENCE.mul_f64(1.0 + self.luck) } else { Duration::ZERO }
+            + if self.waits_for_another() { BEYOND_MARK.mul_f64(1.0 + self.luck) } else { Duration::ZERO }
     }
 
     /// When this worker has something to say that others cannot say for it.

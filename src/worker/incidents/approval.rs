@@ -3,7 +3,6 @@
 //! The denial of a mass revocation that needs a second person is withheld: step 2 records it, and `withheld`
 //! publishes it once it is approved.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Arrival;
@@ -11,7 +10,7 @@ use super::fuse::Ordered;
 use crate::approval::ApprovalRules;
 use crate::event::{LogoutEvent, Origin};
 use crate::store::{ActiveIncident, Approval};
-use crate::worker::Worker;
+use crate::worker::parts::Worker;
 
 /// How long a mass revocation waits to learn, right after the start, whether its incident is known.
 const FIRST_POLL: Duration = Duration::from_secs(2);
@@ -27,19 +26,19 @@ pub(in crate::worker) async fn judge(
     event: &LogoutEvent,
 ) -> Option<(Approval, Arrival)> {
     let name = event.incident.as_deref()?;
-    if tokio::time::timeout(FIRST_POLL, worker.incidents.known()).await.is_err() {
-        worker.incidents.note_asked();
+    if tokio::time::timeout(FIRST_POLL, worker.live.incidents.known()).await.is_err() {
+        worker.live.incidents.note_asked();
     }
-    let found = if worker.incidents.is_known(name) { None } else { find(worker, name).await };
-    let rules = &worker.approval;
+    let found = if worker.live.incidents.is_known(name) { None } else { find(worker, name).await };
+    let rules = &worker.rules.approval;
     let ordered = ordered(rules, event);
-    let (arrival, withheld) = worker.incidents.arrive(name, found, &ordered, rules.above_targets);
+    let (arrival, withheld) = worker.live.incidents.arrive(name, found, &ordered, rules.above_targets);
     Some((ordered.approval(rules.above_targets, withheld, senders(origin)), arrival))
 }
 
 /// The approval of what is left of an event after the targets were taken out that wait for its sender's rate.
 pub(in crate::worker) fn of_rest(worker: &Worker, origin: &Origin, event: &LogoutEvent) -> Approval {
-    let rules = &worker.approval;
+    let rules = &worker.rules.approval;
     ordered(rules, event).approval(rules.above_targets, false, senders(origin))
 }
 
@@ -60,10 +59,10 @@ impl Ordered {
 
 /// An incident as it is on record: one that has ended may have more to come.
 async fn find(worker: &Worker, name: &str) -> Option<ActiveIncident> {
-    if worker.number.get().is_none() || !worker.database_up.load(Ordering::Relaxed) {
+    if worker.me.number.get().is_none() || !worker.live.postgres.is_up() {
         return None;
     }
-    match tokio::time::timeout(FIND, worker.store.incident_now(name)).await {
+    match tokio::time::timeout(FIND, worker.ports.store.incident_now(name)).await {
         Ok(Ok(found)) => found,
         _ => None,
     }

@@ -10,12 +10,12 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::approval::senders;
+use crate::again::Again;
 use crate::authorization::{Admitted, incident_name};
 use crate::event::{LogoutEvent, Origin};
-use crate::retry::Schedule;
 use crate::store::{Approval, Disposition, NewTarget};
 use crate::target::{Kind, Target};
-use crate::worker::Worker;
+use crate::worker::parts::Worker;
 
 /// The part of an event that waits.
 pub(in crate::worker) struct Excess {
@@ -33,8 +33,9 @@ pub(in crate::worker) fn take_out(
     content: [u8; 32],
 ) -> Option<Excess> {
     let wide = wide_of(event);
-    let (authority, now) = (&worker.rules.authority, Instant::now());
-    let admitted = worker.rates.admit_once(authority, origin, (&event.source, &event.id, content), wide, now);
+    let (authority, now) = (&worker.rules.events.authority, Instant::now());
+    let admitted =
+        worker.live.rates.admit_once(authority, origin, (&event.source, &event.id, content), wide, now);
     if admitted.targets >= wide {
         return None;
     }
@@ -88,7 +89,7 @@ fn excess(
         approval_kinds: Kind::ALL.into_iter().filter(|kind| kinds.contains(kind)).collect(),
         needing_approval: i64::try_from(targets.len()).unwrap_or(i64::MAX),
         needing_approval_expected: None,
-        above_targets: worker.approval.above_targets,
+        above_targets: worker.rules.approval.above_targets,
         withheld: true,
         is_excess: true,
         senders: senders(origin),
@@ -109,15 +110,15 @@ fn excess(
         incident_kinds: of.incident_kinds.clone(),
         targets,
     };
-    Excess { event, row: worker.clock.row_id(), approval }
+    Excess { event, row: worker.ports.clock.row_id(), approval }
 }
 
 /// The alarm, at once: with Postgres away, nothing is on record yet that could tell. One line an incident, or
 /// a flood would fill the log.
 fn tell(worker: &Worker, origin: &Origin, excess: &Excess) {
     let Excess { event, .. } = excess;
-    worker.metrics.held_back(event.targets.len());
-    if worker.rates.is_news(event.incident.as_deref().unwrap_or_default()) {
+    worker.ports.metrics.held_back(event.targets.len());
+    if worker.live.rates.is_news(event.incident.as_deref().unwrap_or_default()) {
         tracing::error!(
             incident = event.incident,
             broker_user = origin.broker_user.as_deref(),
@@ -131,7 +132,7 @@ fn tell(worker: &Worker, origin: &Origin, excess: &Excess) {
 
 /// The targets of an excess, none of them a token.
 pub(in crate::worker) fn waiting(worker: &Worker, event: &LogoutEvent) -> Vec<NewTarget> {
-    let give_up_at = event.received_at + worker.give_up_after;
+    let give_up_at = event.received_at + worker.rules.give_up_after;
     event
         .targets
         .iter()
@@ -142,18 +143,16 @@ pub(in crate::worker) fn waiting(worker: &Worker, event: &LogoutEvent) -> Vec<Ne
 /// An event that was known may have been accepted with a denial that was never confirmed: now it waits. Or it
 /// waits for a second person, and a copy within its sender's rate was denied: now it waits no longer.
 pub(in crate::worker) async fn change_known(worker: &Worker, row: Uuid, denied_at: Option<OffsetDateTime>) {
-    let (mut failures, schedule) = (0, Schedule::reconnecting());
+    let mut again = Again::until(&worker.live.stop);
     loop {
         let changed = match denied_at {
-            None => worker.store.withhold(row).await,
-            Some(at) => worker.store.let_go(row, at).await,
+            None => worker.ports.store.withhold(row).await,
+            Some(at) => worker.ports.store.let_go(row, at).await,
         };
         let Err(error) = changed else { return };
-        failures += 1;
-        tracing::debug!(%error, failures, "change a known event");
-        tokio::select! {
-            () = tokio::time::sleep(schedule.delay(failures, None)) => {}
-            () = worker.stop.cancelled() => return,
+        tracing::debug!(%error, failures = again.failed(), "change a known event");
+        if again.rest().await.is_none() {
+            return;
         }
     }
 }

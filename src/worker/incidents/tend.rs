@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use crate::store::StoreError;
-use crate::worker::Worker;
-use crate::worker::upkeep::ticker;
+use crate::worker::parts::Worker;
+use crate::worker::ticker::ticker;
 
 /// How often to tend incidents, and how often to say again that one waits for approval.
 const TEND: Duration = Duration::from_secs(1);
@@ -22,8 +22,8 @@ pub(in crate::worker) async fn tend(worker: &Worker) {
         if let Err(error) = tend_once(worker).await {
             tracing::debug!(%error, "tend the incidents");
         }
-        let waiting = worker.incidents.awaiting_approval();
-        worker.metrics.set_awaiting_approval(waiting.len());
+        let waiting = worker.live.incidents.awaiting_approval();
+        worker.ports.metrics.set_awaiting_approval(waiting.len());
         reminded.retain(|name, _| waiting.contains(name));
         for incident in waiting {
             if reminded.get(&incident).is_none_or(|last| last.elapsed() >= REMIND) {
@@ -39,12 +39,12 @@ pub(in crate::worker) async fn tend(worker: &Worker) {
 }
 
 async fn tend_once(worker: &Worker) -> Result<(), StoreError> {
-    for incident in worker.store.trip_fuses().await? {
+    for incident in worker.ports.store.trip_fuses().await? {
         tracing::error!(incident, "incident stopped: it has more targets than one person may order");
     }
-    while worker.store.sweep_cancelled(SWEEP).await? > 0 {}
-    for incident in worker.store.finish_incidents().await? {
+    while worker.ports.store.sweep_cancelled(SWEEP).await? > 0 {}
+    for incident in worker.ports.store.finish_incidents().await? {
         tracing::info!(incident, "incident finished");
     }
-    worker.store.sample_incidents().await
+    worker.ports.store.sample_incidents().await
 }

@@ -5,9 +5,8 @@ use std::time::Duration;
 use crate::invalidation::Phase;
 use crate::store::{Denial, StoreError};
 use crate::target::{Kind, TargetId};
-use crate::worker::intake::note_denied;
-use crate::worker::upkeep::publish;
-use crate::worker::{Late, Worker};
+use crate::worker::announce::Late;
+use crate::worker::parts::Worker;
 
 /// Most events whose denials are published together, and how long they are this worker's.
 const BATCH: i64 = 20;
@@ -27,29 +26,32 @@ pub(in crate::worker) async fn publish_approved(worker: &Worker) {
                 tokio::time::sleep(IDLE).await;
             }
         }
-        worker.incidents.approved().await;
+        worker.live.incidents.approved().await;
     }
 }
 
 /// Publishes the denials of some events; returns of how many.
 async fn publish_some(worker: &Worker) -> Result<usize, StoreError> {
-    let events = worker.store.take_withheld(worker.number(), BATCH, MINE.as_secs_f64()).await?;
+    let events = worker.ports.store.take_withheld(worker.number(), BATCH, MINE.as_secs_f64()).await?;
     if events.is_empty() {
         return Ok(0);
     }
-    let denials = worker.store.denials_of(&events).await?;
+    let denials = worker.ports.store.denials_of(&events).await?;
     let unsupported: Vec<_> =
         denials.iter().filter(|denial| is_unsupported(worker, denial)).map(id).collect();
     let (cutoffs, tokens): (Vec<_>, Vec<_>) =
         denials.into_iter().partition(|denial| denial.kind != Kind::Token.as_str());
     // What is not published is taken again, by whoever looks first.
-    if publish(worker, Phase::Requested, cutoffs).await && publish(worker, Phase::Requested, tokens).await {
+    let verifiers = &worker.ports.verifiers;
+    if verifiers.publish(Phase::Requested, &cutoffs).await
+        && verifiers.publish(Phase::Requested, &tokens).await
+    {
         if !unsupported.is_empty() {
-            worker.store.end_unsupported(&unsupported).await?;
+            worker.ports.store.end_unsupported(&unsupported).await?;
         }
         for row in &events {
-            worker.recent.note(Late::Denial(*row));
-            note_denied(worker, *row, worker.clock.now());
+            verifiers.late.note(Late::Denial(*row));
+            worker.note_denied(*row, worker.ports.clock.now());
         }
         tracing::info!(events = events.len(), "denials published after their incident's approval");
     }
@@ -64,6 +66,7 @@ fn id(denial: &Denial) -> TargetId {
 fn is_unsupported(worker: &Worker, denial: &Denial) -> bool {
     let kind = Kind::parse(&denial.kind);
     worker
+        .ports
         .gates
         .get(&*denial.provider)
         .is_some_and(|gate| kind.is_none_or(|kind| !gate.provider.supports_kind(kind)))

@@ -1,5 +1,5 @@
-//! What was published in the last minute for events that are older than that: a broker that lost power may
-//! have lost it, and the look for what to publish again goes by the events' age.
+//! What was published in the last minute for events that are older than that. A broker that lost power may
+//! have lost it, and the query for what to publish again goes by the age of events.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -10,11 +10,11 @@ use uuid::Uuid;
 use crate::target::TargetId;
 
 /// What the broker confirmed this long before it was lost is published again: streams are not fsynced.
-pub(super) const OVERLAP: Duration = Duration::from_secs(60);
+pub(in crate::worker) const OVERLAP: Duration = Duration::from_secs(60);
 
-/// Something that was published late.
+/// Something that was published long after its event had come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Late {
+pub(in crate::worker) enum Late {
     /// The denial of this event, after its incident's approval.
     Denial(Uuid),
     /// The later cutoff of this target, with its confirmation.
@@ -23,7 +23,7 @@ pub enum Late {
 
 impl Late {
     /// The event that it belongs to.
-    pub fn event(self) -> Uuid {
+    pub(in crate::worker) fn event(self) -> Uuid {
         match self {
             Self::Denial(event) => event,
             Self::Cutoff(target) => target.event,
@@ -31,13 +31,13 @@ impl Late {
     }
 }
 
-/// The last minute's.
+/// The republish log: what was published late within the last minute.
 #[derive(Default)]
-pub struct Recent(Mutex<VecDeque<(Instant, Late)>>);
+pub(in crate::worker) struct RepublishLog(Mutex<VecDeque<(Instant, Late)>>);
 
-impl Recent {
+impl RepublishLog {
     /// It was published just now.
-    pub fn note(&self, late: Late) {
+    pub(in crate::worker) fn note(&self, late: Late) {
         self.note_at(late, Instant::now());
     }
 
@@ -51,7 +51,7 @@ impl Recent {
     }
 
     /// Everything that is kept, oldest first.
-    pub fn all(&self) -> Vec<Late> {
+    pub(in crate::worker) fn all(&self) -> Vec<Late> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|(_, late)| *late).collect()
     }
 }
@@ -62,12 +62,12 @@ mod tests {
 
     #[test]
     fn what_is_older_than_a_minute_is_dropped() {
-        let (recent, start) = (Recent::default(), Instant::now());
+        let (log, start) = (RepublishLog::default(), Instant::now());
         let late = |number| Late::Denial(Uuid::from_u128(number));
-        recent.note_at(late(1), start);
-        recent.note_at(late(2), start + OVERLAP);
-        assert_eq!(recent.all(), [late(1), late(2)]);
-        recent.note_at(late(3), start + OVERLAP + Duration::from_millis(1));
-        assert_eq!(recent.all(), [late(2), late(3)]);
+        log.note_at(late(1), start);
+        log.note_at(late(2), start + OVERLAP);
+        assert_eq!(log.all(), [late(1), late(2)]);
+        log.note_at(late(3), start + OVERLAP + Duration::from_millis(1));
+        assert_eq!(log.all(), [late(2), late(3)]);
     }
 }

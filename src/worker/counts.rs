@@ -1,0 +1,54 @@
+//! Counting for the metrics: the backlog, the verifiers, and what waits in `revocation.dead`.
+
+use std::time::Duration;
+
+use super::parts::Worker;
+use super::ticker::ticker;
+use crate::store::{StoreError, VerifierCount};
+
+/// So many refused messages in `revocation.dead` are an error in the log.
+const MANY_DEAD: u32 = 1000;
+/// How often to count.
+const COUNT_EVERY: Duration = Duration::from_secs(15);
+
+/// Counts until aborted.
+pub(super) async fn count(worker: &Worker) {
+    let (mut ticker, mut many) = (ticker(COUNT_EVERY), false);
+    loop {
+        ticker.tick().await;
+        if let Some(waiting) = worker.ports.refusals.waiting().await {
+            many = note_dead(worker, waiting, many);
+            if let Err(error) = worker.ports.store.note_dead(worker.number(), waiting, many).await {
+                tracing::debug!(%error, "note what waits in revocation.dead");
+            }
+        }
+        if let Ok(backlog) = worker.ports.store.backlog().await {
+            worker.ports.metrics.set_backlog(&backlog);
+        }
+        if let Ok(verifiers) = count_verifiers(worker).await {
+            worker.ports.metrics.set_verifiers(verifiers);
+        }
+    }
+}
+
+/// Tells of many refused messages once, until they are fewer again. Returns whether they are many.
+fn note_dead(worker: &Worker, waiting: u32, were_many: bool) -> bool {
+    worker.ports.metrics.set_dead(waiting);
+    let are_many = waiting >= MANY_DEAD;
+    if are_many && !were_many {
+        tracing::error!(
+            waiting,
+            "many refused messages wait in revocation.dead; `revocation-worker dead list` shows what is \
+                wrong with them"
+        );
+    }
+    are_many
+}
+
+async fn count_verifiers(worker: &Worker) -> Result<VerifierCount, StoreError> {
+    let forgotten = worker.ports.store.forget_verifiers().await?;
+    if forgotten > 0 {
+        tracing::info!(verifiers = forgotten, "forgot verifiers that were not heard of for a day");
+    }
+    worker.ports.store.count_verifiers().await
+}

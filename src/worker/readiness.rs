@@ -1,0 +1,60 @@
+//! What a worker shows of itself: to the metrics, and to whoever asks whether it is ready.
+
+use super::parts::Worker;
+use crate::telemetry::Snapshot;
+
+impl Worker {
+    /// The metrics, of a worker that consumes or does not.
+    pub fn metrics(&self, consuming: bool) -> String {
+        self.ports.metrics.encode(&self.snapshot(consuming))
+    }
+
+    fn snapshot(&self, consuming: bool) -> Snapshot {
+        let gates = || self.ports.gates.iter().map(|(name, gate)| (name.to_string(), gate));
+        let in_hand = self.live.window.in_hand();
+        Snapshot {
+            consuming,
+            publishing: self.ports.verifiers.is_connected(),
+            in_hand: in_hand
+                .map(|seen| (seen.queue, [seen.messages, seen.bytes, usize::from(seen.is_full)]))
+                .to_vec(),
+            database: self.live.postgres.is_up(),
+            clock_offset: self.ports.clock.offset().map(|offset| offset.ahead.as_seconds_f64()),
+            providers: gates().map(|(name, gate)| (name, gate.breaker(), gate.in_flight())).collect(),
+            probes: gates()
+                .flat_map(|(name, gate)| {
+                    gate.probes().map(move |(result, count)| (name.clone(), result, count))
+                })
+                .collect(),
+        }
+    }
+
+    /// What is wrong with Postgres right now; asks it.
+    pub async fn ping(&self) -> Option<String> {
+        self.ports.store.ping().await.err().map(|error| error.to_string())
+    }
+
+    /// What keeps this worker from being ready, where `database` is wrong with Postgres: broker, topology or
+    /// database are not reachable, the worker is not registered, or it stops.
+    pub fn problems(&self, consuming: bool, database: Option<String>) -> Vec<String> {
+        let database = database.or_else(|| {
+            if !self.live.postgres.is_up() {
+                Some("the worker's last call to the database failed".to_owned())
+            } else if self.me.number.get().is_none() {
+                Some("not registered yet: the schema is being looked at".to_owned())
+            } else {
+                None
+            }
+        });
+        let is_publishing = self.ports.verifiers.is_connected();
+        [
+            (!consuming).then(|| "not consuming: broker or topology not reachable".to_owned()),
+            (!is_publishing).then(|| "not publishing: broker or topology not reachable".to_owned()),
+            database,
+            self.live.stop.is_cancelled().then(|| "stopping".to_owned()),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+}

@@ -1,0 +1,97 @@
+//! One event's walk, as a list: from a delivery to its acknowledgement, and to the work on its targets.
+//!
+//! `next → parse → order → deny → commit → set to work → acknowledge`, then for each target
+//! `revoke → record` (`revoke.rs`, `record.rs`).
+//!
+//! Two things cut the list: what is on one queue goes one after the other up to its denial, so that nobody's
+//! turn is jumped, and a commit is shared by all events that arrive while the one before it is under way.
+
+use std::sync::Arc;
+
+use tokio::sync::{Semaphore, oneshot};
+
+use super::accepted::follow;
+use super::acknowledge;
+use super::commit::{Commits, Committed, Fate};
+use super::deliveries::{Deliveries, Delivery};
+use super::intake::{Parsed, Taken, deny, order};
+use super::parts::Worker;
+use super::refuse::refuse;
+use super::refused::Refused;
+use crate::broker::LOGOUT_QUEUE;
+use crate::event::{self, Refusal, RefusalCode};
+use crate::failpoint;
+
+/// Runs until the deliveries of one queue end.
+pub(super) async fn run(worker: Arc<Worker>, mut queue: Deliveries, commits: Commits) {
+    let aside = Arc::new(Semaphore::new(1));
+    while let Some(delivery) = queue.next(&worker.live.stop).await {
+        failpoint!("received");
+        match parse(&worker, delivery) {
+            Err(refused) => refuse(&worker, *refused),
+            Ok(parsed) if may_wait_for_postgres(&parsed) => {
+                walk_aside(worker.clone(), parsed, commits.clone(), aside.clone());
+            }
+            Ok(parsed) => walk(&worker, parsed, &commits).await,
+        }
+    }
+}
+
+/// The list.
+async fn walk(worker: &Arc<Worker>, parsed: Parsed, commits: &Commits) {
+    let ordered = order(worker, parsed).await;
+    let denied = deny(worker, ordered);
+    let committed = commits.join(denied);
+    worker.live.tasks.spawn(conclude(worker.clone(), committed));
+}
+
+/// The rest of the list, once the event is on record. Where it never will be, because the worker stops or the
+/// broker delivers it again, there is none.
+async fn conclude(worker: Arc<Worker>, committed: oneshot::Receiver<Committed>) {
+    let Ok(Committed { prepared, fate }) = committed.await else { return };
+    match fate {
+        Fate::Refused(code, detail) => refuse(&worker, unacceptable(&worker, prepared.taken, code, detail)),
+        Fate::OnRecord(entered) => {
+            let accepted = follow(&worker, prepared, entered);
+            // On the heap: thousands may wait for their commit.
+            Box::pin(acknowledge::accepted(&worker, accepted)).await;
+        }
+    }
+}
+
+/// Reads an event, or says why it is refused.
+fn parse(worker: &Worker, delivery: Delivery) -> Result<Parsed, Box<Refused>> {
+    let Delivery { mut received, place, began } = delivery;
+    let (events, clock) = (&worker.rules.events, &worker.ports.clock);
+    events.authority.attribute(&mut received.origin);
+    let is_database_time = clock.is_known();
+    match event::parse(received.body.bytes(), &received.origin, events, clock.now()) {
+        Ok(event) => {
+            received.weigh(event.targets.len());
+            Ok(Parsed { received, event, turn: (Some(place), began), is_database_time })
+        }
+        Err(refusal) => Err(Box::new(Refused { received, refusal, at: clock.now(), is_database_time })),
+    }
+}
+
+/// Whether nobody here may know its incident, on a queue where ordinary logouts would wait behind it.
+fn may_wait_for_postgres(parsed: &Parsed) -> bool {
+    parsed.event.incident.is_some() && *parsed.received.origin.queue == *LOGOUT_QUEUE
+}
+
+/// The list beside the queue: one such event after the other, and no logout behind it.
+fn walk_aside(worker: Arc<Worker>, parsed: Parsed, commits: Commits, aside: Arc<Semaphore>) {
+    let parsed = Parsed { turn: (None, parsed.turn.1), ..parsed };
+    worker.clone().live.tasks.spawn(async move {
+        let _one = aside.acquire().await;
+        walk(&worker, parsed, &commits).await;
+    });
+}
+
+/// An event that Postgres cannot hold, or that its incident does not take, is refused like any other bad
+/// input: waiting would hold up every event behind it.
+fn unacceptable(worker: &Worker, taken: Taken, code: RefusalCode, detail: String) -> Refused {
+    let Taken { received, event, .. } = taken;
+    let refusal = Refusal::new(code, detail).of_event(Some(event.source), Some(event.id));
+    Refused { received, refusal, at: worker.ports.clock.now(), is_database_time: true }
+}
