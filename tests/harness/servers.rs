@@ -45,8 +45,11 @@ impl Surroundings {
                 .map(|url| url.parse::<Url>().unwrap_or_else(|_| panic!("{name} is no URL")))
         };
         let (amqp, database) = (read("AMQP_URL")?, read("DATABASE_URL")?);
-        let management = read("RABBITMQ_MANAGEMENT_URL")
-            .unwrap_or_else(|| with_credentials("http://127.0.0.1:15672", &amqp, true));
+        let management = match read("RABBITMQ_MANAGEMENT_URL") {
+            Some(url) if !url.username().is_empty() => url,
+            Some(url) => with_credentials(url.as_str(), &amqp, false),
+            None => with_credentials("http://127.0.0.1:15672", &amqp, true),
+        };
         Some(Self { amqp, management, database })
     }
 

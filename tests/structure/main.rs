@@ -1,6 +1,8 @@
 //! The source keeps its shape: who may import what, how long files are, what must not appear.
 #![cfg(test)]
 
+mod dependencies;
+mod security;
 mod source;
 
 use std::fs;

@@ -17,6 +17,7 @@ mod identity;
 mod identity_parts;
 mod incident_schema;
 mod logout;
+mod messages;
 mod no_yes;
 mod outage;
 mod poison;

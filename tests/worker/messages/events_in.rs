@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::macros::datetime;
 
-use crate::schema::{Members, agrees, examples, names, resolved, schema, texts};
+use super::schema::{Members, agrees, examples, names, resolved, schema, texts};
 
 const NOW: OffsetDateTime = datetime!(2026-11-20 22:30:05 UTC);
 const MESSAGES: [(&str, EventType); 2] =

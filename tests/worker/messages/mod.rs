@@ -1,5 +1,4 @@
 //! docs/asyncapi.json says what the code does, member for member.
-#![cfg(test)]
 
 mod events_in;
 mod messages_out;

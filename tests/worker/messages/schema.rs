@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use serde_json::{Map, Value};
 
 static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
-    serde_json::from_str(include_str!("../../docs/asyncapi.json")).expect("docs/asyncapi.json is JSON")
+    serde_json::from_str(include_str!("../../../docs/asyncapi.json")).expect("docs/asyncapi.json is JSON")
 });
 
 /// Which members an object must have to agree with its schema.
