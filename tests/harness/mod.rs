@@ -2,6 +2,7 @@
 //! test, workers as child processes.
 
 mod broker;
+mod chance;
 mod clocks;
 mod crowd;
 mod events;
@@ -24,6 +25,7 @@ use sqlx::{PgPool, Row};
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 pub(crate) use broker::*;
+pub(crate) use chance::Chance;
 pub(crate) use crowd::{Dawdle, ask_once, closed};
 pub(crate) use events::*;
 pub(crate) use feed::{Feed, Seen};

@@ -20,7 +20,10 @@ const REVOKED: &str =
 const FLOOD: &str = "Flood \"EU\".1";
 
 async fn scene(per_minute: u32) -> Scene {
-    let users = json!({ FLOOD: { "wide_targets_per_minute": per_minute }, "other": { "wide_targets_per_minute": 1000 } }).to_string();
+    let users = json!({
+        FLOOD: { "wide_targets_per_minute": per_minute }, "other": { "wide_targets_per_minute": 1000 },
+    })
+    .to_string();
     // A TOML inline table, which has = where JSON has a colon.
     let scene = Scene::new(Duration::ZERO).await.at_okta();
     scene.provider.turns(|call| Some(Reply::status(if call.token.is_empty() { 204 } else { 200 })));

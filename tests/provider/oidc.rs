@@ -1,5 +1,5 @@
-//! The worker against a real authorization server, npm's `oidc-provider`. `USERS=1000 cargo test --all-features
-//! --test provider oidc` for the big round.
+//! The worker against a real authorization server, npm's `oidc-provider`. The big round: `USERS=1000 cargo
+//! test --all-features --test provider oidc`.
 
 use std::sync::OnceLock;
 use std::time::Instant;

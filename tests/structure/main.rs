@@ -1,6 +1,7 @@
 //! The source keeps its shape: who may import what, how long files are, what must not appear.
 #![cfg(test)]
 
+mod contract;
 mod dependencies;
 mod security;
 mod source;

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use futures::StreamExt;
 use futures::future::join_all;
 use lapin::options::{
-    BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions, ExchangeDeclareOptions,
-    QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
+    BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
+    QueueDeleteOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind};
@@ -25,7 +24,7 @@ use crate::harness::eventually;
 pub(crate) struct Source {
     channel: Channel,
     composer: Composer,
-    connection: Connection,
+    _connection: Connection,
 }
 
 impl Source {
@@ -73,7 +72,7 @@ impl Source {
         let declared =
             channel.exchange_declare(EXCHANGE.into(), ExchangeKind::Topic, durable, FieldTable::default());
         declared.await.expect("declare the exchange");
-        Self { channel, composer: Composer::new("test"), connection }
+        Self { channel, composer: Composer::new("test"), _connection: connection }
     }
 
     async fn declare_queue(&self, name: &str, mut arguments: FieldTable) {
@@ -150,22 +149,6 @@ impl Source {
         for some in messages.chunks(2000) {
             join_all(some.iter().map(|message| self.publish(message))).await;
         }
-    }
-
-    /// The offset of the oldest message that the stream still holds.
-    pub(crate) async fn first_offset(&self) -> i64 {
-        let channel = self.connection.create_channel().await.expect("open a channel");
-        channel.basic_qos(1, BasicQosOptions::default()).await.expect("set the prefetch");
-        let mut arguments = FieldTable::default();
-        arguments.insert("x-stream-offset".into(), AMQPValue::LongString("first".into()));
-        let consuming =
-            channel.basic_consume(STREAM.into(), "".into(), BasicConsumeOptions::default(), arguments);
-        let first = consuming.await.expect("read the stream").next().await;
-        let first = first.expect("a message").expect("read the stream");
-        let headers = first.properties.headers().as_ref().expect("headers");
-        let offset = headers.inner().get("x-stream-offset").and_then(AMQPValue::as_long_long_int);
-        channel.close(200, "seen".into()).await.expect("close the channel");
-        offset.expect("an offset")
     }
 
     /// Publishes a heartbeat.

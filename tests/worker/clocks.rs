@@ -243,7 +243,10 @@ async fn what_came_before_the_databases_clock_was_known_is_corrected() {
         let beyond = [
             timeless(
                 "2",
-                json!([{ "sub": "user-2" }, { "token": canary_token() }, { "sub": "user-3" }, { "sub": "user-4" }]),
+                json!([
+                    { "sub": "user-2" }, { "token": canary_token() },
+                    { "sub": "user-3" }, { "sub": "user-4" },
+                ]),
             ),
             timeless("3", json!([{ "sub": "user-5" }, { "sub": "user-6" }])),
         ];

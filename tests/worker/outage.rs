@@ -231,7 +231,8 @@ async fn mass_revocations_by_the_logouts_key_keep_no_logout_waiting_for_a_databa
     stage.wait_for_count(2, "audit.revocations WHERE state = 'revoked'").await;
     servers.database(|database| database.pause().expect("freeze"));
     for number in 0..40 {
-        let event = json!({ "specversion": "1.0", "id": format!("mass-{number}"), "source": "/soc", "type": "auth.mass_revocation.v1",
+        let event = json!({ "specversion": "1.0", "id": format!("mass-{number}"), "source": "/soc",
+            "type": "auth.mass_revocation.v1",
             "data": { "incident": format!("leak-{number}"), "targets": [{ "token": canary_token() }] } });
         let properties = lapin::BasicProperties::default().with_user_id("soc".into());
         soc.publish_raw("auth.logout", event.to_string().as_bytes(), properties).await;

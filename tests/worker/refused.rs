@@ -6,14 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use aws_lc_rs::digest::{SHA256, digest};
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable};
+use rand::Rng;
 use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
 use revocation_worker::event::RefusalCode;
 use revocation_worker::invalidation::{Entry, Phase};
 use serde_json::{Value, json};
 
 use crate::harness::{
-    App, CANARY, DeadLetter, Feed, Operator, Setup, Stage, Worker, canary_token, logout, logout_of,
+    App, CANARY, Chance, DeadLetter, Feed, Operator, Setup, Stage, Worker, canary_token, logout, logout_of,
 };
 use crate::scripted_idp::{Memory, ScriptedIdp};
 
@@ -407,7 +407,7 @@ async fn two_thousand_hostile_messages_are_each_refused_once() {
     let (_idp, setup) = scene(&stage, "soc").await;
     let mut worker = setup.start().await;
     let (app, operator, mut random) =
-        (App::connect(&stage.amqp_url).await, Operator::of(&stage).await, StdRng::seed_from_u64(2));
+        (App::connect(&stage.amqp_url).await, Operator::of(&stage).await, Chance::new());
 
     for number in 0..BAD {
         let key = if number % 3 == 0 { "auth.mass_revocation.hostile" } else { "auth.logout.hostile" };

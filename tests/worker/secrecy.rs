@@ -26,8 +26,10 @@ const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
 
 /// Everything at its loudest, also by the modules' own names, which are more particular than a cap on the
 /// library.
-const LOUDEST: &str = "trace,lapin=trace,lapin::io_loop=trace,lapin::channel=trace,lapin::channels=trace,lapin::frames=trace,lapin::buffer=trace,\
-    amq_protocol=trace,sqlx=trace,sqlx::query=trace,hyper=trace,hyper_util::client::legacy=trace,reqwest::connect=trace,rustls::client=trace";
+const LOUDEST: &str = "trace,lapin=trace,lapin::io_loop=trace,lapin::channel=trace,lapin::channels=trace,\
+    lapin::frames=trace,\
+    lapin::buffer=trace,amq_protocol=trace,sqlx=trace,sqlx::query=trace,hyper=trace,\
+    hyper_util::client::legacy=trace,reqwest::connect=trace,rustls::client=trace";
 
 /// A canary with characters that encodings change.
 fn odd_token() -> String {

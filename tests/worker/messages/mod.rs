@@ -1,5 +1,6 @@
-//! docs/asyncapi.json says what the code does, member for member.
+//! docs/asyncapi.json and docs/contract.md say what the code does.
 
+mod contract;
 mod events_in;
 mod messages_out;
 mod places;
