@@ -21,6 +21,15 @@ pub(crate) struct Surroundings {
     amqp: Url,
     management: Url,
     database: Url,
+    /// Whether they go on when this process ends.
+    outlive_us: bool,
+}
+
+/// A virtual host and a database on servers that go on. They must not stay: a broker gets slower by each.
+pub(super) struct Guest {
+    name: String,
+    management: Url,
+    database: Url,
 }
 
 /// What all tests of a binary share: the servers that AMQP_URL and DATABASE_URL name (and
@@ -50,7 +59,7 @@ impl Surroundings {
             Some(url) => with_credentials(url.as_str(), &amqp, false),
             None => with_credentials("http://127.0.0.1:15672", &amqp, true),
         };
-        Some(Self { amqp, management, database })
+        Some(Self { amqp, management, database, outlive_us: true })
     }
 
     /// The management interface.
@@ -63,8 +72,8 @@ impl Surroundings {
         put(&self.management, path, body).await;
     }
 
-    /// URLs of a new virtual host and a new, empty database.
-    pub(super) async fn fresh(&self) -> (String, String) {
+    /// URLs of a new virtual host and a new, empty database, and what removes them.
+    pub(super) async fn fresh(&self) -> (String, String, Option<Guest>) {
         let name = format!("t{}", Uuid::now_v7().simple());
         self.put(&format!("vhosts/{name}"), json!({})).await;
         self.put(
@@ -81,7 +90,23 @@ impl Surroundings {
         let (mut amqp, mut database) = (self.amqp.clone(), self.database.clone());
         amqp.set_path(&name);
         database.set_path(&name);
-        (amqp.to_string(), database.to_string())
+        let guest = Guest { name, management: self.management.clone(), database: self.database.clone() };
+        (amqp.to_string(), database.to_string(), self.outlive_us.then_some(guest))
+    }
+}
+
+impl Guest {
+    /// Removes both, as far as the servers let it; blocks.
+    pub(super) fn leave(self) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime").block_on(async {
+            let url = format!("{}api/vhosts/{}", self.management.as_str(), self.name);
+            drop(reqwest::Client::new().delete(url).send().await);
+            if let Ok(mut connection) = PgConnection::connect(self.database.as_str()).await {
+                let statement = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
+                drop(connection.execute(sqlx::AssertSqlSafe(statement)).await);
+            }
+        });
     }
 }
 
@@ -142,6 +167,6 @@ impl Servers {
             (self.rabbitmq.lock().expect("no panic"), self.postgres.lock().expect("no panic"));
         let amqp: Url = rabbitmq.url().parse().expect("a URL");
         let management = with_credentials(&rabbitmq.management_url(), &amqp, false);
-        Surroundings { amqp, management, database: postgres.url().parse().expect("a URL") }
+        Surroundings { amqp, management, database: postgres.url().parse().expect("a URL"), outlive_us: false }
     }
 }
