@@ -167,6 +167,7 @@ fn no_text_names_a_machine_or_an_unfinished_thing() {
     for name in [
         "README.md",
         "SECURITY.md",
+        "CONTRIBUTING.md",
         "CHANGELOG.md",
         "Cargo.toml",
         "deny.toml",
