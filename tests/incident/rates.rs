@@ -1,7 +1,7 @@
 //! What a broker user orders beyond its rate: on record before it is acknowledged, denied and revoked once a
 //! second person approves.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use revocation_worker::invalidation::{Entry, Phase};
 use serde_json::{Value, json};
@@ -89,6 +89,7 @@ async fn a_flood_is_denied_up_to_the_rate_and_the_rest_waits_for_a_second_person
     let [worker]: [Worker; 1] = scene.workers().await;
     let (feed, gateway) = (Feed::listen(&scene.stage.amqp_url).await, Gateway::of(&scene.stage).await);
     let tokens: Vec<String> = (0..11).map(|_| canary_token()).collect();
+    let began = Instant::now();
     for (number, token) in tokens.iter().enumerate() {
         let mut targets = subjects(&format!("u{number}"), 300);
         targets.insert(150, json!({ "token": token }));
@@ -104,7 +105,9 @@ async fn a_flood_is_denied_up_to_the_rate_and_the_rest_waits_for_a_second_person
         .await;
     let goes =
         scene.stage.count("audit.revocations WHERE target_kind = 'subject' AND incident IS NULL").await;
-    assert!((100..=130).contains(&goes), "a hundred, and what came in while they were published: {goes}");
+    // A hundred, and what the bucket gained while they were published.
+    let most = 100 + 100 * (began.elapsed().as_secs() + 1).cast_signed() / 60;
+    assert!((100..=most).contains(&goes), "{goes} of at most {most} went at once");
     scene.stage.wait_for_count(goes, &format!("{REVOKED} AND incident IS NULL")).await;
     let waiting = "audit.revocations WHERE incident LIKE 'rate-%' AND state = 'pending' AND attempts = 0 AND \
         denied_at IS NULL";

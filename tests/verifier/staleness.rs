@@ -14,7 +14,7 @@ use crate::source::{Source, denial, holds, verifier};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn three_seconds_without_a_heartbeat_are_silence() {
-    let stage = Stage::new().await;
+    let stage = Stage::alone().await;
     let source = Source::declare(&stage.amqp_url, None).await;
     let (open, closed) = (
         verifier(&stage.amqp_url, StalenessPolicy::FailOpen),
