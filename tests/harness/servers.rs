@@ -8,15 +8,16 @@ use sqlx::{Connection, Executor, PgConnection};
 use url::Url;
 use uuid::Uuid;
 
-/// A broker and a database of one's own.
+/// Servers of one's own.
 pub(crate) struct Servers {
-    /// The broker.
-    pub(crate) rabbitmq: Mutex<RabbitMq>,
+    /// The broker; `None`: the shared one.
+    rabbitmq: Option<Mutex<RabbitMq>>,
     /// The database.
     pub(crate) postgres: Mutex<Postgres>,
 }
 
 /// Where a test finds broker and database; the URLs hold the credentials.
+#[derive(Clone)]
 pub(crate) struct Surroundings {
     amqp: Url,
     management: Url,
@@ -134,9 +135,16 @@ impl Servers {
         tokio::task::spawn_blocking(Self::boot).await.expect("no panic")
     }
 
+    /// A database of the test's own beside the shared broker, which takes several times as long to boot.
+    pub(crate) async fn own_database() -> Self {
+        let booted = tokio::task::spawn_blocking(Postgres::start).await.expect("no panic");
+        Self { rabbitmq: None, postgres: Mutex::new(booted.expect("start PostgreSQL")) }
+    }
+
     /// Does something to the broker.
     pub(crate) fn broker<T>(&self, act: impl FnOnce(&mut RabbitMq) -> T) -> T {
-        tokio::task::block_in_place(|| act(&mut self.rabbitmq.lock().expect("no panic")))
+        let rabbitmq = self.rabbitmq.as_ref().expect("a broker of the test's own");
+        tokio::task::block_in_place(|| act(&mut rabbitmq.lock().expect("no panic")))
     }
 
     /// Does something to the database.
@@ -158,15 +166,16 @@ impl Servers {
             let postgres = Postgres::start().expect("start PostgreSQL");
             (rabbitmq.join().expect("no panic"), postgres)
         });
-        Self { rabbitmq: Mutex::new(rabbitmq), postgres: Mutex::new(postgres) }
+        Self { rabbitmq: Some(Mutex::new(rabbitmq)), postgres: Mutex::new(postgres) }
     }
 
     /// Where they are.
     pub(super) fn surroundings(&self) -> Surroundings {
-        let (rabbitmq, postgres) =
-            (self.rabbitmq.lock().expect("no panic"), self.postgres.lock().expect("no panic"));
+        let database: Url = self.postgres.lock().expect("no panic").url().parse().expect("a URL");
+        let Some(rabbitmq) = &self.rabbitmq else { return Surroundings { database, ..shared().clone() } };
+        let rabbitmq = rabbitmq.lock().expect("no panic");
         let amqp: Url = rabbitmq.url().parse().expect("a URL");
         let management = with_credentials(&rabbitmq.management_url(), &amqp, false);
-        Surroundings { amqp, management, database: postgres.url().parse().expect("a URL"), outlive_us: false }
+        Surroundings { amqp, management, database, outlive_us: false }
     }
 }

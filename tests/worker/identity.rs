@@ -248,7 +248,7 @@ async fn a_thousand_copies_of_four_contents_are_four_events() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn variants_that_come_while_postgres_is_away_are_denied_at_once_and_on_record_afterwards() {
-    let servers = Servers::private().await;
+    let servers = Servers::own_database().await;
     let scene = Scene::at(Stage::on(&servers).await).await;
     let mut worker = scene.setup.start().await;
     let feed = Feed::listen(&scene.stage.amqp_url).await;

@@ -72,7 +72,7 @@ async fn connections_and_queues_that_the_broker_takes_away_come_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn events_are_denied_while_postgres_is_away_and_handed_back_never() {
-    let servers = Servers::private().await;
+    let servers = Servers::own_database().await;
     let (stage, memory, logouts) = (Stage::on(&servers).await, Memory::default(), Logout::many(40));
     let idp = memory.serve().await;
     let mut worker = stage.worker(&format!("{}/revoke", idp.url())).start().await;
@@ -97,7 +97,7 @@ async fn events_are_denied_while_postgres_is_away_and_handed_back_never() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_is_killed_in_the_middle_of_everything() {
-    let servers = Servers::private().await;
+    let servers = Servers::own_database().await;
     let (stage, memory, logouts) = (Stage::on(&servers).await, Memory::default(), Logout::many(200));
     let idp = memory.serve().await;
     let mut worker = stage.worker(&format!("{}/revoke", idp.url())).start().await;
