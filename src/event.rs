@@ -1,4 +1,4 @@
-//! A logout event: bytes in, a valid [`LogoutEvent`] or a [`Refusal`] out (contract section 2).
+//! A logout event: bytes in, a valid [`LogoutEvent`] or a [`Refusal`] out (docs/contract.md, section 2).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,7 +60,7 @@ pub enum Lane {
     Mass,
 }
 
-/// A valid event. A value that exists satisfies every rule of contract section 2.
+/// A valid event. A value that exists satisfies every rule of docs/contract.md, section 2.
 pub struct LogoutEvent {
     /// CloudEvents `source`.
     pub source: String,

@@ -1,4 +1,4 @@
-//! Health and metrics (contract section 10). No endpoint changes anything.
+//! Health and metrics (docs/contract.md, section 10). No endpoint changes anything.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

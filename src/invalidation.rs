@@ -1,4 +1,4 @@
-//! Makes the messages to local verifiers (contract section 4). Their types are the verifiers' own.
+//! Makes the messages to local verifiers (docs/contract.md, section 4). Their types are the verifiers' own.
 
 mod compose;
 mod entry;

@@ -32,7 +32,7 @@ impl Proof {
     }
 }
 
-/// A target's state (contract section 3). The database holds the same list and refuses every other.
+/// A target's state (docs/contract.md, section 3). The database holds the same list and refuses every other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// Work to do.

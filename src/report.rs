@@ -1,5 +1,5 @@
-//! Reads what verifiers report of themselves (contract section 4). One that cannot be read, or could not be
-//! stored, is no report.
+//! Reads what verifiers report of themselves (docs/contract.md, section 4). One that cannot be read, or could
+//! not be stored, is no report.
 
 mod owners;
 

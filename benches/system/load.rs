@@ -40,8 +40,10 @@ pub(crate) fn refresh_token(number: u32) -> String {
 /// A token of three parts with the claims that identity providers send; the signature is filler.
 fn access_token(number: u32) -> String {
     let claims = serde_json::json!({
-        "iss": "https://id.bench.example/realms/main", "sub": opaque(36, number), "aud": ["shop-api", "account"], "azp": "shop",
-        "client_id": "shop", "sid": opaque(36, number), "jti": opaque(36, number), "iat": FAR_AHEAD - 2_300_000_000, "exp": FAR_AHEAD,
+        "iss": "https://id.bench.example/realms/main", "sub": opaque(36, number),
+        "aud": ["shop-api", "account"], "azp": "shop",
+        "client_id": "shop", "sid": opaque(36, number), "jti": opaque(36, number),
+        "iat": FAR_AHEAD - 2_300_000_000, "exp": FAR_AHEAD,
         "scope": "openid profile email offline_access",
     });
     let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"RS256","typ":"at+jwt","kid":"bench-2026"}"#);
@@ -61,8 +63,10 @@ pub(crate) fn event(number: u32) -> Vec<u8> {
 /// A logout event of these targets.
 pub(crate) fn event_of(id: &str, targets: &serde_json::Value) -> Vec<u8> {
     let event = serde_json::json!({
-        "specversion": "1.0", "id": id, "source": SOURCE, "type": "auth.logout.v1", "time": "2026-11-20T22:30:00.123Z",
-        "data": { "provider": "main", "reason": "user_logout", "actor": format!("user-{id}"), "targets": targets } });
+        "specversion": "1.0", "id": id, "source": SOURCE, "type": "auth.logout.v1",
+        "time": "2026-11-20T22:30:00.123Z",
+        "data": { "provider": "main", "reason": "user_logout", "actor": format!("user-{id}"),
+            "targets": targets } });
     event.to_string().into_bytes()
 }
 

@@ -132,7 +132,7 @@ async fn connect(url: &str) -> Result<PgPool> {
     Ok(PgPoolOptions::new().max_connections(1).connect(url).await?)
 }
 
-/// The part of the contract's section 5 that one lane touches; the worker declares the rest itself.
+/// The part of docs/contract.md, section 5 that one lane touches; the worker declares the rest itself.
 async fn declare_topology(channel: &Channel) -> Result {
     let exchanges = [
         ("auth.events", ExchangeKind::Topic),

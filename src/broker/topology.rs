@@ -1,4 +1,4 @@
-//! Exchanges, queues and bindings (contract section 5): one table, declared or checked.
+//! Exchanges, queues and bindings (docs/contract.md, section 5): one table, declared or checked.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The commands (contract section 8): one file each.
+//! The commands (docs/contract.md, section 8): one file each.
 
 mod check;
 mod dead;

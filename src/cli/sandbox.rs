@@ -10,11 +10,13 @@ use revocation_sandbox::{
     Login, Observer, OidcProvider, Postgres, RabbitMq, SandboxError, Service, Surroundings, WorkerProcess,
 };
 use tokio::task::spawn_blocking;
+use tokio_util::sync::CancellationToken;
 
 use self::figures::{Figures, Left};
 use self::screen::Screen;
 use super::CommandError;
 use super::interrupt::interruption;
+use super::output::say;
 use crate::seal;
 
 /// So many users are logged out one after another, so that the times are those of a single logout; more,
@@ -37,6 +39,10 @@ pub(super) struct Args {
     /// Print nothing but the figures, as JSON
     #[arg(long)]
     json: bool,
+    /// Only start RabbitMQ and PostgreSQL, print their addresses as shell assignments, and keep them until
+    /// Ctrl-C
+    #[arg(long, conflicts_with_all = ["users", "keep", "json"])]
+    servers: bool,
 }
 
 /// Everything that runs. Fields drop in this order: the servers last.
@@ -51,6 +57,9 @@ struct Parts {
 /// Whatever ends this, dropping the parts ends every process and removes every directory of theirs.
 pub(super) async fn run(args: &Args) -> Result<(), CommandError> {
     let interrupted = interruption()?;
+    if args.servers {
+        return hold_servers(&interrupted).await;
+    }
     let screen = Screen::new(args.json, args.keep);
     let (_parts, figures) = tokio::select! {
         ended = demonstrate(args, &screen) => ended?,
@@ -62,6 +71,22 @@ pub(super) async fn run(args: &Args) -> Result<(), CommandError> {
         screen.say("\nEnding and removing everything.");
     }
     figures.verdict().map_err(CommandError::Failed)
+}
+
+/// The last assignment says that both servers answer.
+async fn hold_servers(interrupted: &CancellationToken) -> Result<(), CommandError> {
+    let quiet = Screen::new(true, false);
+    let rabbitmq = timed(&quiet, "RabbitMQ", RabbitMq::start, RabbitMq::url);
+    let postgres = timed(&quiet, "PostgreSQL", Postgres::start, Postgres::url);
+    let (rabbitmq, postgres) = tokio::select! {
+        both = async { tokio::try_join!(rabbitmq, postgres) } => both?,
+        () = interrupted.cancelled() => return Err(CommandError::failed("interrupted while booting")),
+    };
+    say(format_args!("AMQP_URL='{}'", rabbitmq.url()));
+    say(format_args!("RABBITMQ_MANAGEMENT_URL='{}'", rabbitmq.management_url()));
+    say(format_args!("DATABASE_URL='{}'", postgres.url()));
+    interrupted.cancelled().await;
+    Ok(())
 }
 
 async fn demonstrate(args: &Args, screen: &Screen) -> Result<(Parts, Figures), CommandError> {

@@ -159,7 +159,7 @@ async fn before_the_first_run_missing_rights_are_named_too_and_nothing_is_declar
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_takes_no_writes_is_a_problem() {
-    let servers = Servers::private().await;
+    let servers = Servers::own_database().await;
     let stage = Stage::on(&servers).await;
     let name = Url::parse(&stage.database_url).expect("a URL").path().trim_start_matches('/').to_owned();
     stage.execute(&format!("ALTER DATABASE {name} SET default_transaction_read_only = on")).await;

@@ -84,7 +84,10 @@ impl Operator {
     /// Has the broker limit a queue by a policy, until another takes its place.
     pub(crate) async fn limit(&self, queue: &str, messages: u32) {
         let definition = json!({ "max-length": messages, "overflow": "reject-publish" });
-        let policy = json!({ "pattern": format!("^{}$", queue.replace('.', r"\.")), "definition": definition, "apply-to": "queues" });
+        let policy = json!({
+            "pattern": format!("^{}$", queue.replace('.', r"\.")), "definition": definition,
+            "apply-to": "queues",
+        });
         servers::put(&self.management, &format!("policies/{}/{queue}", self.vhost), policy).await;
     }
 

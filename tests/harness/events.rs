@@ -56,7 +56,8 @@ pub(crate) fn logout(id: &str, access: &str, refresh: &str) -> Value {
 /// A logout of these targets.
 pub(crate) fn logout_of(id: &str, targets: Value) -> Value {
     json!({
-        "specversion": "1.0", "id": id, "source": "/apps/shop", "type": "auth.logout.v1", "time": "2026-11-20T22:30:00.123Z",
+        "specversion": "1.0", "id": id, "source": "/apps/shop", "type": "auth.logout.v1",
+        "time": "2026-11-20T22:30:00.123Z",
         "data": { "reason": "user_logout", "actor": "user-1", "targets": targets },
     })
 }

@@ -1,7 +1,8 @@
-//! What integration tests share: real servers booted once a test binary, a fresh virtual host and database a
-//! test, workers as child processes.
+//! What integration tests share: real servers, given by the environment or booted once a test binary; a fresh
+//! virtual host and database a test; workers as child processes.
 
 mod broker;
+mod chance;
 mod clocks;
 mod crowd;
 mod events;
@@ -24,6 +25,7 @@ use sqlx::{PgPool, Row};
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 pub(crate) use broker::*;
+pub(crate) use chance::Chance;
 pub(crate) use crowd::{Dawdle, ask_once, closed};
 pub(crate) use events::*;
 pub(crate) use feed::{Feed, Seen};
@@ -62,10 +64,29 @@ enum Hold {
     Alone { _guard: RwLockWriteGuard<'static, ()> },
 }
 
+/// What ends with a test: its hold on the machine, and on servers that go on, what was made there for it.
+struct Stay {
+    hold: Option<Hold>,
+    guest: Option<servers::Guest>,
+}
+
+impl Drop for Stay {
+    /// Nobody waits for the clearing up but tests that measure time.
+    fn drop(&mut self) {
+        if let Some(guest) = self.guest.take() {
+            let hold = self.hold.take();
+            std::thread::spawn(move || {
+                guest.leave();
+                drop(hold);
+            });
+        }
+    }
+}
+
 /// One test's surroundings. A test has one at a time: a second would wait for one that measures time, which
 /// waits for the first.
 pub(crate) struct Stage {
-    _hold: Hold,
+    _stay: Stay,
     /// The broker's URL with this test's virtual host.
     pub(crate) amqp_url: String,
     /// This test's database.
@@ -102,9 +123,10 @@ impl Stage {
     }
 
     async fn empty_on(surroundings: &Surroundings, hold: Hold) -> Self {
-        let (amqp_url, database_url) = surroundings.fresh().await;
+        let (amqp_url, database_url, guest) = surroundings.fresh().await;
         let db = PgPool::connect(&database_url).await.expect("connect to the fresh database");
-        Self { _hold: hold, amqp_url, database_url, db, management: surroundings.management().clone() }
+        let (_stay, management) = (Stay { hold: Some(hold), guest }, surroundings.management().clone());
+        Self { _stay, amqp_url, database_url, db, management }
     }
 
     async fn migrated(self) -> Self {

@@ -8,17 +8,27 @@ use sqlx::{Connection, Executor, PgConnection};
 use url::Url;
 use uuid::Uuid;
 
-/// A broker and a database of one's own.
+/// Servers of one's own.
 pub(crate) struct Servers {
-    /// The broker.
-    pub(crate) rabbitmq: Mutex<RabbitMq>,
+    /// The broker; `None`: the shared one.
+    rabbitmq: Option<Mutex<RabbitMq>>,
     /// The database.
     pub(crate) postgres: Mutex<Postgres>,
 }
 
 /// Where a test finds broker and database; the URLs hold the credentials.
+#[derive(Clone)]
 pub(crate) struct Surroundings {
     amqp: Url,
+    management: Url,
+    database: Url,
+    /// Whether they go on when this process ends.
+    outlive_us: bool,
+}
+
+/// A virtual host and a database on servers that go on. They must not stay: a broker gets slower by each.
+pub(super) struct Guest {
+    name: String,
     management: Url,
     database: Url,
 }
@@ -45,9 +55,12 @@ impl Surroundings {
                 .map(|url| url.parse::<Url>().unwrap_or_else(|_| panic!("{name} is no URL")))
         };
         let (amqp, database) = (read("AMQP_URL")?, read("DATABASE_URL")?);
-        let management = read("RABBITMQ_MANAGEMENT_URL")
-            .unwrap_or_else(|| with_credentials("http://127.0.0.1:15672", &amqp, true));
-        Some(Self { amqp, management, database })
+        let management = match read("RABBITMQ_MANAGEMENT_URL") {
+            Some(url) if !url.username().is_empty() => url,
+            Some(url) => with_credentials(url.as_str(), &amqp, false),
+            None => with_credentials("http://127.0.0.1:15672", &amqp, true),
+        };
+        Some(Self { amqp, management, database, outlive_us: true })
     }
 
     /// The management interface.
@@ -60,8 +73,8 @@ impl Surroundings {
         put(&self.management, path, body).await;
     }
 
-    /// URLs of a new virtual host and a new, empty database.
-    pub(super) async fn fresh(&self) -> (String, String) {
+    /// URLs of a new virtual host and a new, empty database, and what removes them.
+    pub(super) async fn fresh(&self) -> (String, String, Option<Guest>) {
         let name = format!("t{}", Uuid::now_v7().simple());
         self.put(&format!("vhosts/{name}"), json!({})).await;
         self.put(
@@ -78,7 +91,23 @@ impl Surroundings {
         let (mut amqp, mut database) = (self.amqp.clone(), self.database.clone());
         amqp.set_path(&name);
         database.set_path(&name);
-        (amqp.to_string(), database.to_string())
+        let guest = Guest { name, management: self.management.clone(), database: self.database.clone() };
+        (amqp.to_string(), database.to_string(), self.outlive_us.then_some(guest))
+    }
+}
+
+impl Guest {
+    /// Removes both, as far as the servers let it; blocks.
+    pub(super) fn leave(self) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime").block_on(async {
+            let url = format!("{}api/vhosts/{}", self.management.as_str(), self.name);
+            drop(reqwest::Client::new().delete(url).send().await);
+            if let Ok(mut connection) = PgConnection::connect(self.database.as_str()).await {
+                let statement = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
+                drop(connection.execute(sqlx::AssertSqlSafe(statement)).await);
+            }
+        });
     }
 }
 
@@ -106,9 +135,16 @@ impl Servers {
         tokio::task::spawn_blocking(Self::boot).await.expect("no panic")
     }
 
+    /// A database of the test's own beside the shared broker, which takes several times as long to boot.
+    pub(crate) async fn own_database() -> Self {
+        let booted = tokio::task::spawn_blocking(Postgres::start).await.expect("no panic");
+        Self { rabbitmq: None, postgres: Mutex::new(booted.expect("start PostgreSQL")) }
+    }
+
     /// Does something to the broker.
     pub(crate) fn broker<T>(&self, act: impl FnOnce(&mut RabbitMq) -> T) -> T {
-        tokio::task::block_in_place(|| act(&mut self.rabbitmq.lock().expect("no panic")))
+        let rabbitmq = self.rabbitmq.as_ref().expect("a broker of the test's own");
+        tokio::task::block_in_place(|| act(&mut rabbitmq.lock().expect("no panic")))
     }
 
     /// Does something to the database.
@@ -130,15 +166,16 @@ impl Servers {
             let postgres = Postgres::start().expect("start PostgreSQL");
             (rabbitmq.join().expect("no panic"), postgres)
         });
-        Self { rabbitmq: Mutex::new(rabbitmq), postgres: Mutex::new(postgres) }
+        Self { rabbitmq: Some(Mutex::new(rabbitmq)), postgres: Mutex::new(postgres) }
     }
 
     /// Where they are.
     pub(super) fn surroundings(&self) -> Surroundings {
-        let (rabbitmq, postgres) =
-            (self.rabbitmq.lock().expect("no panic"), self.postgres.lock().expect("no panic"));
+        let database: Url = self.postgres.lock().expect("no panic").url().parse().expect("a URL");
+        let Some(rabbitmq) = &self.rabbitmq else { return Surroundings { database, ..shared().clone() } };
+        let rabbitmq = rabbitmq.lock().expect("no panic");
         let amqp: Url = rabbitmq.url().parse().expect("a URL");
         let management = with_credentials(&rabbitmq.management_url(), &amqp, false);
-        Surroundings { amqp, management, database: postgres.url().parse().expect("a URL") }
+        Surroundings { amqp, management, database, outlive_us: false }
     }
 }

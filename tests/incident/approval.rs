@@ -3,9 +3,10 @@
 
 use std::time::{Duration, Instant};
 
+use rand::Rng;
 use revocation_worker::invalidation::{Entry, Phase};
 
-use crate::harness::{App, Feed, Worker, eventually};
+use crate::harness::{App, Chance, Feed, Worker, eventually};
 use crate::scene::{A_CLIENT, LEAK, Scene, all_denied, targets, tokens};
 
 /// How soon denials follow an approval.
@@ -169,6 +170,7 @@ fn rounds() -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_denial_is_published_though_workers_are_killed_after_the_approval() {
+    let mut chance = Chance::new();
     for round in 0..rounds() {
         let (scene, tokens) = (Scene::new(Duration::from_millis(2)).await, tokens(12_000));
         let mut workers: [Worker; 3] = scene.workers().await;
@@ -176,7 +178,7 @@ async fn every_denial_is_published_though_workers_are_killed_after_the_approval(
         scene.open_with(&tokens, A_CLIENT);
         scene.wait_for(12_001, "state = 'pending'").await;
         scene.steer("approve", &[]);
-        let seen = 1 + rand::random::<usize>() % 50;
+        let seen = chance.gen_range(1..=50);
         eventually("some is denied", async || (published(&feed) >= seen || round % 3 == 2).then_some(()))
             .await;
         for worker in &mut workers {

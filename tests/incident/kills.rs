@@ -4,7 +4,9 @@
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use crate::harness::{Feed, Worker, eventually};
+use rand::Rng;
+
+use crate::harness::{Chance, Feed, Worker, eventually};
 use crate::scene::{Scene, TokenFile, all_denied, tokens};
 
 /// `KILLS=20` for more.
@@ -23,8 +25,8 @@ impl Fleet {
     }
 
     /// Kills any one; another starts, and is not waited for.
-    fn lose_one(&mut self, scene: &Scene) {
-        let worker = &mut self.workers[rand::random::<usize>() % 3];
+    fn lose_one(&mut self, scene: &Scene, chance: &mut Chance) {
+        let worker = &mut self.workers[chance.gen_range(0..3)];
         worker.kill();
         *worker = scene.worker().spawn();
     }
@@ -70,18 +72,18 @@ async fn wholly_revoked(scene: &Scene, feed: &Feed, tokens: &[String]) {
 async fn an_opening_that_is_killed_again_and_again_is_ended_by_the_same_command() {
     let (scene, tokens) =
         (Scene::new(Duration::from_millis(2)).await.approval_above(1_000_000), tokens(3000 + 2000 * kills()));
-    let mut fleet = Fleet::of(&scene).await;
+    let (mut fleet, mut chance) = (Fleet::of(&scene).await, Chance::new());
     let (feed, file) = (Feed::listen(&scene.stage.amqp_url).await, TokenFile::of(&tokens));
     let (order, mut killed) = (["open", "leak", "--reason", "theft", file.path()], 0);
     for _ in 0..kills() {
-        let (before, more) = (feed.seen().len(), 1 + rand::random::<usize>() % 8);
+        let (before, more) = (feed.seen().len(), chance.gen_range(1..=8));
         let mut command = start(&scene, &order);
         eventually("some is denied", async || {
             (feed.seen().len() >= before + more || command.try_wait().expect("look").is_some()).then_some(())
         })
         .await;
         killed += usize::from(kill(command));
-        fleet.lose_one(&scene);
+        fleet.lose_one(&scene, &mut chance);
     }
     println!("killed {killed} of {} times before its end", kills());
     assert!(killed > 0, "it was killed in the middle");
@@ -95,15 +97,15 @@ async fn an_opening_that_is_killed_again_and_again_is_ended_by_the_same_command(
 #[tokio::test(flavor = "multi_thread")]
 async fn pauses_that_are_killed_leave_one_state_or_the_other() {
     let (scene, tokens) = (Scene::new(Duration::from_millis(20)).await.slots(8), tokens(3000));
-    let mut fleet = Fleet::of(&scene).await;
+    let (mut fleet, mut chance) = (Fleet::of(&scene).await, Chance::new());
     let feed = Feed::listen(&scene.stage.amqp_url).await;
     scene.open(&tokens);
     for kill_number in 0..kills() {
-        let (before, more) = (scene.provider.count(), 1 + rand::random::<usize>() % 200);
+        let (before, more) = (scene.provider.count(), chance.gen_range(1..=200));
         eventually("it goes on", async || (scene.provider.count() >= before + more).then_some(())).await;
         for verb in ["pause", "resume"] {
             let command = start(&scene, &[verb, "leak"]);
-            fleet.lose_one(&scene);
+            fleet.lose_one(&scene, &mut chance);
             kill(command);
             let state = scene.row().await["state"].clone();
             assert!(state == "running" || state == "paused", "{state} after kill {kill_number}");
@@ -118,16 +120,16 @@ async fn pauses_that_are_killed_leave_one_state_or_the_other() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cancellation_whose_command_is_killed_is_ended_by_the_workers() {
     let (scene, tokens) = (Scene::new(Duration::from_millis(100)).await.slots(8), tokens(8000));
-    let mut fleet = Fleet::of(&scene).await;
+    let (mut fleet, mut chance) = (Fleet::of(&scene).await, Chance::new());
     let feed = Feed::listen(&scene.stage.amqp_url).await;
     scene.open(&tokens);
     all_denied(&feed, &tokens).await;
     scene.wait_for(tokens.len(), "true").await;
-    fleet.lose_one(&scene);
+    fleet.lose_one(&scene, &mut chance);
     let command = start(&scene, &["cancel", "leak", "--reason", "a mistake"]);
     eventually("it is cancelled", async || (scene.row().await["state"] == "cancelled").then_some(())).await;
     kill(command);
-    fleet.lose_one(&scene);
+    fleet.lose_one(&scene, &mut chance);
     let row = scene.ends("cancelled").await;
     let number = |member: &str| row[member].as_u64().expect("a number") as usize;
     assert_eq!(number("revoked") + number("cancelled"), tokens.len(), "{row}");

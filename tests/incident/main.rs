@@ -21,6 +21,7 @@ mod provider;
 mod publishers;
 mod put_back;
 mod rates;
+mod rates_of_a_fleet;
 mod retry_after;
 mod roles;
 mod scene;

@@ -16,7 +16,10 @@ use crate::scene::{LEAK, Scene};
 const COMMANDS: &str = "guest";
 
 async fn scene(operators: &str) -> Scene {
-    let shop = r#"{ "shop" = { sources = ["/apps/shop", "/apps/shop/*"], kinds = ["token", "session"], providers = ["main"] } }"#;
+    let shop = concat!(
+        r#"{ "shop" = { sources = ["/apps/shop", "/apps/shop/*"], "#,
+        r#"kinds = ["token", "session"], providers = ["main"] } }"#
+    );
     Scene::new(Duration::ZERO)
         .await
         .set("REVOCATION__AUTHORIZATION__USERS", shop)
@@ -198,7 +201,10 @@ async fn nobody_approves_what_he_put_back_in_somebody_elses_name() {
         .publish_for(Some("ops"), AMQPValue::LongString("soc".into()), &mass("made-up", LEAK, &clients))
         .await;
     scene.stage.wait_for_count(1, "audit.incidents WHERE state = 'awaiting_approval'").await;
-    let people = json!({ "alice": { "broker_users": ["soc"] }, "bob": { "broker_users": ["ops"], "database_roles": [session] } });
+    let people = json!({
+        "alice": { "broker_users": ["soc"] },
+        "bob": { "broker_users": ["ops"], "database_roles": [session] },
+    });
     scene.stage.people(&people).await;
     let refused = scene.incident("alice", &["approve", LEAK]);
     assert_eq!(
@@ -207,7 +213,10 @@ async fn nobody_approves_what_he_put_back_in_somebody_elses_name() {
         "{}",
         refused.stderr
     );
-    let people = json!({ "alice": { "broker_users": ["soc"] }, "bob": { "broker_users": ["ops"] }, "carol": { "database_roles": [session] } });
+    let people = json!({
+        "alice": { "broker_users": ["soc"] }, "bob": { "broker_users": ["ops"] },
+        "carol": { "database_roles": [session] },
+    });
     scene.stage.people(&people).await;
     assert_eq!(scene.incident("carol", &["approve", LEAK]).code, 0);
 }

@@ -1,26 +1,29 @@
 //! What a broker user orders beyond its rate: on record before it is acknowledged, denied and revoked once a
 //! second person approves.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use revocation_worker::invalidation::{Entry, Phase};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use crate::harness::{Feed, Loss, Operator, Proxy, Setup, Worker, canary_token, eventually, logout_of};
+use crate::harness::{Feed, Worker, canary_token, eventually, logout_of};
 use crate::program::feed as feed_program;
 use crate::publishers::{Gateway, mass, subjects};
 use crate::scene::Scene;
 use crate::scripted_idp::Reply;
 
 const USERS: &str = "REVOCATION__AUTHORIZATION__USERS";
-const REVOKED: &str =
+pub(crate) const REVOKED: &str =
     "audit.revocations WHERE target_kind = 'subject' AND state = 'revoked' AND denied_at IS NOT NULL";
 /// A name that no shell and no incident takes as it is.
-const FLOOD: &str = "Flood \"EU\".1";
+pub(crate) const FLOOD: &str = "Flood \"EU\".1";
 
-async fn scene(per_minute: u32) -> Scene {
-    let users = json!({ FLOOD: { "wide_targets_per_minute": per_minute }, "other": { "wide_targets_per_minute": 1000 } }).to_string();
+pub(crate) async fn scene(per_minute: u32) -> Scene {
+    let users = json!({
+        FLOOD: { "wide_targets_per_minute": per_minute }, "other": { "wide_targets_per_minute": 1000 },
+    })
+    .to_string();
     // A TOML inline table, which has = where JSON has a colon.
     let scene = Scene::new(Duration::ZERO).await.at_okta();
     scene.provider.turns(|call| Some(Reply::status(if call.token.is_empty() { 204 } else { 200 })));
@@ -40,7 +43,7 @@ async fn tell_people(scene: &Scene, person: &str) {
 }
 
 /// Names that are denied so far, in order.
-fn denied(feed: &Feed) -> Vec<String> {
+pub(crate) fn denied(feed: &Feed) -> Vec<String> {
     let entries = feed
         .seen()
         .into_iter()
@@ -55,7 +58,7 @@ fn denied(feed: &Feed) -> Vec<String> {
 }
 
 /// Everything was acknowledged.
-async fn ends(scene: &Scene, workers: &mut [Worker]) {
+pub(crate) async fn ends(scene: &Scene, workers: &mut [Worker]) {
     for worker in workers {
         assert!(worker.stop().await.success());
     }
@@ -63,7 +66,7 @@ async fn ends(scene: &Scene, workers: &mut [Worker]) {
 }
 
 /// The incidents that hold what was beyond a rate.
-async fn held(scene: &Scene) -> Vec<Value> {
+pub(crate) async fn held(scene: &Scene) -> Vec<Value> {
     scene
         .stage
         .rows(
@@ -73,7 +76,7 @@ async fn held(scene: &Scene) -> Vec<Value> {
         .await
 }
 
-async fn approve(scene: &Scene, incident: &Value) {
+pub(crate) async fn approve(scene: &Scene, incident: &Value) {
     let (name, targets) =
         (incident["incident"].as_str().expect("a name"), incident["targets_received"].to_string());
     let ran = scene.incident("bob", &["approve", name, "--targets", &targets]);
@@ -86,6 +89,7 @@ async fn a_flood_is_denied_up_to_the_rate_and_the_rest_waits_for_a_second_person
     let [worker]: [Worker; 1] = scene.workers().await;
     let (feed, gateway) = (Feed::listen(&scene.stage.amqp_url).await, Gateway::of(&scene.stage).await);
     let tokens: Vec<String> = (0..11).map(|_| canary_token()).collect();
+    let began = Instant::now();
     for (number, token) in tokens.iter().enumerate() {
         let mut targets = subjects(&format!("u{number}"), 300);
         targets.insert(150, json!({ "token": token }));
@@ -101,7 +105,9 @@ async fn a_flood_is_denied_up_to_the_rate_and_the_rest_waits_for_a_second_person
         .await;
     let goes =
         scene.stage.count("audit.revocations WHERE target_kind = 'subject' AND incident IS NULL").await;
-    assert!((100..=130).contains(&goes), "a hundred, and what came in while they were published: {goes}");
+    // A hundred, and what the bucket gained while they were published.
+    let most = 100 + 100 * (began.elapsed().as_secs() + 1).cast_signed() / 60;
+    assert!((100..=most).contains(&goes), "{goes} of at most {most} went at once");
     scene.stage.wait_for_count(goes, &format!("{REVOKED} AND incident IS NULL")).await;
     let waiting = "audit.revocations WHERE incident LIKE 'rate-%' AND state = 'pending' AND attempts = 0 AND \
         denied_at IS NULL";
@@ -326,97 +332,4 @@ async fn a_mass_revocation_beyond_the_rate_waits_in_its_own_incident_but_for_its
         .wait_for_count(6, "audit.revocations WHERE state = 'revoked' AND denied_at IS NOT NULL")
         .await;
     scene.stage.wait_for_count(1, "audit.incidents WHERE state = 'finished'").await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_limit_is_shared_among_live_workers_and_a_killed_one_loses_nothing() {
-    let scene = scene(100).await;
-    let mut workers: [Worker; 2] = scene.workers().await;
-    scene.stage.wait_for_count(2, "audit.workers").await;
-    let (feed, gateway) = (Feed::listen(&scene.stage.amqp_url).await, Gateway::of(&scene.stage).await);
-    // Each has looked at the fleet since the other has come.
-    scene.passes_a_logout(&feed, "before").await;
-    let operator = Operator::of(&scene.stage).await;
-    for number in 0..8 {
-        gateway
-            .publish(
-                Some(FLOOD),
-                &logout_of(&format!("f-{number}"), json!(subjects(&format!("u{number}"), 100))),
-            )
-            .await;
-        if number == 4 {
-            workers[0].kill();
-        }
-    }
-    operator.wait_for_ready(0, "revocation.logout").await;
-    scene.stage.wait_for_count(800, "audit.revocations WHERE target_kind = 'subject'").await;
-    let done =
-        scene.stage.count("audit.revocations WHERE target_kind = 'subject' AND incident IS NULL").await;
-    assert!((50..=200).contains(&done), "{done}");
-    for incident in held(&scene).await {
-        approve(&scene, &incident).await;
-    }
-    scene.stage.wait_for_count(800, REVOKED).await;
-    assert_eq!(denied(&feed).len(), 800);
-}
-
-/// 1 of 3 subjects goes, and a token.
-fn split(id: &str) -> Value {
-    logout_of(id, json!([{ "sub": "a" }, { "token": canary_token() }, { "sub": "b" }, { "sub": "c" }]))
-}
-
-async fn is_on_record_once(scene: &Scene, feed: &Feed, heir: Worker) {
-    scene
-        .stage
-        .wait_for_count(
-            2,
-            "audit.revocations WHERE incident IS NULL AND state = 'revoked' AND denied_at IS NOT NULL",
-        )
-        .await;
-    scene
-        .stage
-        .wait_for_count(
-            2,
-            "audit.revocations WHERE incident LIKE 'rate-%' AND state = 'pending' AND denied_at IS NULL",
-        )
-        .await;
-    ends(scene, &mut [heir]).await;
-    assert_eq!((denied(feed), scene.stage.count("audit.revocations").await), (vec!["a".to_owned()], 4));
-    assert_eq!(scene.stage.count("audit.incidents").await, 1);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_worker_killed_between_commit_and_ack_holds_nothing_twice() {
-    let scene = scene(1).await;
-    ends(&scene, &mut scene.workers::<1>().await).await;
-    let (feed, gateway, event) =
-        (Feed::listen(&scene.stage.amqp_url).await, Gateway::of(&scene.stage).await, split("one"));
-    for place in ["denied:1", "committed:1"] {
-        let mut doomed = scene.worker().clone().set("KILL_AT", place).spawn();
-        gateway.publish(Some(FLOOD), &event).await;
-        doomed.ended().await;
-    }
-    let [heir]: [Worker; 1] = scene.workers().await;
-    is_on_record_once(&scene, &feed, heir).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_rate_holds_while_postgres_is_away_and_no_denial_waits_for_it() {
-    let scene = scene(1).await;
-    let mut url: url::Url = scene.stage.database_url.parse().expect("a URL");
-    let proxy =
-        Proxy::before(format!("127.0.0.1:{}", url.port().expect("a port")), Loss::ToRequest("never asked"))
-            .await;
-    url.set_port(Some(proxy.port)).expect("a port");
-    let behind: Setup = scene.worker().clone().set("DATABASE_URL", url.as_str());
-    let mut cut_off = behind.start().await;
-    let (feed, gateway) = (Feed::listen(&scene.stage.amqp_url).await, Gateway::of(&scene.stage).await);
-    drop(proxy);
-    gateway.publish(Some(FLOOD), &split("one")).await;
-    feed.wait_for(Phase::Requested, "one").await;
-    cut_off.wait_for_log("more wide targets than this broker user may order in a minute").await;
-    assert_eq!((denied(&feed), scene.stage.count("audit.revocations").await), (vec!["a".to_owned()], 0));
-    cut_off.kill();
-    let [heir]: [Worker; 1] = scene.workers().await;
-    is_on_record_once(&scene, &feed, heir).await;
 }

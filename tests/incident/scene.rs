@@ -43,7 +43,11 @@ impl Scene {
     async fn at(stage: Stage, delay: Duration) -> Self {
         let provider = Provider::start(delay).await;
         let session = stage.text("SELECT session_user::text").await;
-        stage.people(&json!({ "alice": { "broker_users": [user(&stage)] }, "bob": { "database_roles": [session] } })).await;
+        stage
+            .people(&json!({
+                "alice": { "broker_users": [user(&stage)] }, "bob": { "database_roles": [session] },
+            }))
+            .await;
         let setup = stage
             .worker(&provider.endpoint())
             .set("REVOCATION__AUTHORIZATION__MASS_REVOCATION_USERS", &user(&stage))
@@ -115,7 +119,11 @@ impl Scene {
 
     /// This role is a person's, and the events are Alice's.
     pub(crate) async fn tell(&self, person: &str, role: &str) {
-        self.stage.people(&json!({ "alice": { "broker_users": [user(&self.stage)] }, person: { "database_roles": [role] } })).await;
+        self.stage
+            .people(&json!({
+                "alice": { "broker_users": [user(&self.stage)] }, person: { "database_roles": [role] },
+            }))
+            .await;
     }
 
     /// Steers the incident as Bob; it must be done.

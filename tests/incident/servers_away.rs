@@ -8,7 +8,7 @@ use crate::scene::{LEAK, Scene, TokenFile, all_denied, tokens};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tokens_are_denied_while_postgres_is_away() {
-    let servers = Servers::private().await;
+    let servers = Servers::own_database().await;
     let (scene, tokens) = (Scene::on(&servers, Duration::from_millis(5)).await, tokens(3000));
     let [mut worker] = scene.workers().await;
     let feed = Feed::listen(&scene.stage.amqp_url).await;

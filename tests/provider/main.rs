@@ -1,19 +1,23 @@
-//! The provider clients against a scripted provider on loopback: bytes on the wire, answers, faults, secrecy.
-
+//! The provider clients against a scripted provider on loopback: bytes on the wire, answers, faults, secrecy;
+//! and the worker at real authorization servers.
 #![cfg(test)]
+#![cfg(feature = "sandbox")]
 
 mod bearer;
 mod discovery;
 mod faults;
 mod global_token_revocation;
+#[path = "../harness/mod.rs"]
+#[expect(dead_code, unused_imports, reason = "each test binary uses its part of the harness")]
+mod harness;
 mod hydra;
 mod keycloak;
 mod kick_users;
 mod limits;
+mod oidc;
 mod okta;
 mod probe;
-#[path = "../scripted_idp/mod.rs"]
-mod scripted_idp;
+mod proofs;
 mod secrecy;
 mod settings;
 mod setup;
@@ -22,3 +26,5 @@ mod tls;
 mod verdicts;
 mod verify;
 mod wire;
+
+use harness::scripted_idp;

@@ -2,7 +2,10 @@
 #![cfg(test)]
 
 mod circles;
+mod contract;
+mod dependencies;
 mod homes;
+mod security;
 mod source;
 
 use std::fs;
@@ -158,6 +161,7 @@ fn no_text_names_a_machine_or_an_unfinished_thing() {
     for name in [
         "README.md",
         "SECURITY.md",
+        "CONTRIBUTING.md",
         "CHANGELOG.md",
         "Cargo.toml",
         "deny.toml",

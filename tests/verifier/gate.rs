@@ -202,7 +202,10 @@ async fn what_is_no_bearer_token_gets_no_further_than_nginx() {
     gate.wait_for_readiness(200, "ready").await;
     let front = Front::before(&gate).await;
     let bare = r#"Bearer realm="shop""#;
-    let malformed = r#"Bearer realm="shop", error="invalid_request", error_description="the token has characters that no token has""#;
+    let malformed = concat!(
+        r#"Bearer realm="shop", error="invalid_request", "#,
+        r#"error_description="the token has characters that no token has""#
+    );
     for (value, challenge) in
         [(None, bare), (Some("Basic c2hvcDpz"), bare), (Some("Bearer two words"), malformed)]
     {

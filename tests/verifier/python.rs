@@ -230,13 +230,18 @@ fn entries(not_before: i64) -> Vec<Entry> {
     let signed = compact_jws(&jwt).expect("a JWS").signed_sha256();
     let (one, two) = ("https://one", "https://two");
     let list = json!([
-        { "kind": "token", "token_sha256": "00".repeat(32), "signed_sha256": signed, "iss": null, "expires_at": until },
+        { "kind": "token", "token_sha256": "00".repeat(32), "signed_sha256": signed, "iss": null,
+          "expires_at": until },
         { "kind": "token", "token_sha256": "01".repeat(32), "jti": "old", "expires_at": until },
-        { "kind": "token", "token_sha256": "02".repeat(32), "jti": "nobody's", "iss": null, "expires_at": until },
+        { "kind": "token", "token_sha256": "02".repeat(32), "jti": "nobody's", "iss": null,
+          "expires_at": until },
         { "kind": "token", "token_sha256": "03".repeat(32), "jti": "one's", "iss": one, "expires_at": until },
-        { "kind": "session", "sid": "7", "sub": null, "iss": null, "not_before": cutoff, "expires_at": until },
-        { "kind": "client", "client_id": "app", "iss": one, "client_claims": ["cid"], "not_before": cutoff, "expires_at": until },
-        { "kind": "subject", "sub": "1000385", "iss": null, "subject_claims": ["oid"], "claims_iss": two, "not_before": cutoff, "expires_at": until },
+        { "kind": "session", "sid": "7", "sub": null, "iss": null, "not_before": cutoff,
+          "expires_at": until },
+        { "kind": "client", "client_id": "app", "iss": one, "client_claims": ["cid"],
+          "not_before": cutoff, "expires_at": until },
+        { "kind": "subject", "sub": "1000385", "iss": null, "subject_claims": ["oid"], "claims_iss": two,
+          "not_before": cutoff, "expires_at": until },
     ]);
     serde_json::from_value(list).expect("entries")
 }
@@ -271,9 +276,10 @@ fn tokens(not_before: i64) -> Vec<(String, bool)> {
     ];
     for unit in [1, 1000, 1_000_000] {
         let of = |seconds: i64| {
-            jwt(
-                &json!({ "sub": 1_000_385, "iat": (not_before + seconds) * unit, "exp": (not_before + 3600) * unit }),
-            )
+            jwt(&json!({
+                "sub": 1_000_385, "iat": (not_before + seconds) * unit,
+                "exp": (not_before + 3600) * unit,
+            }))
         };
         tokens.extend([(of(0), true), (of(1), false), (of(7200), true)]);
         tokens.push((jwt(&json!({ "exp": (not_before - 60) * unit })), true));

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rand::Rng;
 use revocation_verifier::{Denylist, Options, StalenessPolicy};
 use revocation_worker::broker::{Broker, Folded, Snapshots};
 use revocation_worker::config::{AmqpConfig, InvalidationConfig, Secret};
@@ -11,7 +12,7 @@ use revocation_worker::invalidation::{Composer, Entry};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use crate::harness::{Stage, eventually};
+use crate::harness::{Chance, Stage, eventually};
 use crate::source::{Source, denials, holds, tokens, verifier};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -41,40 +42,19 @@ async fn stage() -> (Stage, Source) {
     (stage, source)
 }
 
-/// Pseudo-random, from a seed that is printed.
-struct Dice(u64);
-
-impl Dice {
-    #[expect(clippy::print_stdout, reason = "a failed test shows its seed")]
-    fn thrown() -> Self {
-        let seed: u64 =
-            std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random);
-        println!("SEED={seed}");
-        Self(seed | 1)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        // xorshift64
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % bound
-    }
-}
-
-fn random_entry(dice: &mut Dice) -> Entry {
+fn random_entry(chance: &mut Chance) -> Entry {
     let now = OffsetDateTime::now_utc();
     let ago = |seconds: u64| now - Duration::from_secs(seconds);
-    let name = format!("n{}", dice.below(50));
-    let iss = (dice.below(2) == 0).then(|| format!("https://{}", dice.below(3)));
-    let not_before = ago(dice.below(5000));
+    let name = format!("n{}", chance.gen_range(0..50));
+    let iss = (chance.gen_range(0..2) == 0).then(|| format!("https://{}", chance.gen_range(0..3)));
+    let not_before = ago(chance.gen_range(0..5000));
     // Some have expired long ago, some live; none expires while the test looks.
-    let expires_at = if dice.below(4) == 0 {
-        ago(1000 + dice.below(9000))
+    let expires_at = if chance.gen_range(0..4) == 0 {
+        ago(1000 + chance.gen_range(0..9000))
     } else {
-        now + HOUR * (1 + u32::try_from(dice.below(9)).expect("small"))
+        now + HOUR * (1 + u32::try_from(chance.gen_range(0..9)).expect("small"))
     };
-    match dice.below(5) {
+    match chance.gen_range(0..5) {
         0 => Entry::Subject {
             iss,
             sub: name,
@@ -106,10 +86,10 @@ async fn ready(denylist: &Denylist) -> Vec<String> {
 async fn a_start_from_a_snapshot_is_a_start_from_the_whole_log() {
     let (stage, source) = stage().await;
     let steady = verifier(&stage.amqp_url, StalenessPolicy::FailClosed);
-    let mut dice = Dice::thrown();
+    let mut chance = Chance::new();
     let mut published = 0;
     for round in 0..3 {
-        let entries: Vec<_> = (0..1500).map(|_| random_entry(&mut dice)).collect();
+        let entries: Vec<_> = (0..1500).map(|_| random_entry(&mut chance)).collect();
         published += entries.len() as u64;
         source.deny(entries).await;
         if round < 2 {
@@ -141,14 +121,20 @@ async fn spoilt(spoil: impl AsyncFnOnce(&Source, &str)) -> Denylist {
 }
 
 fn message(data: &Value) -> Vec<u8> {
-    json!({ "specversion": "1.0", "id": "x", "source": "/test", "type": "auth.invalidation.snapshot.v1", "time": "2026-11-20T22:30:00Z", "data": data })
-        .to_string()
-        .into_bytes()
+    json!({
+        "specversion": "1.0", "id": "x", "source": "/test", "type": "auth.invalidation.snapshot.v1",
+        "time": "2026-11-20T22:30:00Z", "data": data,
+    })
+    .to_string()
+    .into_bytes()
 }
 
 /// An end that speaks of so many parts with an entry each, and of a message of the log.
 fn end(parts: u64, mark: &Value) -> Value {
-    json!({ "parts": parts, "entries": parts, "after": null, "mark": mark, "complete_since": null, "publishers": {}, "publishers_since": null })
+    json!({
+        "parts": parts, "entries": parts, "after": null, "mark": mark, "complete_since": null,
+        "publishers": {}, "publishers_since": null,
+    })
 }
 
 /// The log's last message as it lies there: a snapshot that names it leaves nothing to be read.

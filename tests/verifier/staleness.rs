@@ -14,7 +14,7 @@ use crate::source::{Source, denial, holds, verifier};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn three_seconds_without_a_heartbeat_are_silence() {
-    let stage = Stage::new().await;
+    let stage = Stage::alone().await;
     let source = Source::declare(&stage.amqp_url, None).await;
     let (open, closed) = (
         verifier(&stage.amqp_url, StalenessPolicy::FailOpen),
@@ -110,8 +110,11 @@ async fn what_cannot_be_read_spoils_nothing_else() {
     let denylist = verifier(&stage.amqp_url, StalenessPolicy::FailClosed);
     let known = serde_json::to_value(denial("dead")).expect("JSON");
     let message = |kind: &str, data: Value| {
-        json!({ "specversion": "1.0", "id": "x", "source": "/other", "type": kind, "time": "2026-11-20T22:30:00Z", "data": data })
-            .to_string()
+        json!({
+            "specversion": "1.0", "id": "x", "source": "/other", "type": kind,
+            "time": "2026-11-20T22:30:00Z", "data": data,
+        })
+        .to_string()
     };
     let bodies = [
         "not JSON".to_owned(),
@@ -120,7 +123,14 @@ async fn what_cannot_be_read_spoils_nothing_else() {
         message(TYPE, json!({ "targets": "none" })),
         message(
             TYPE,
-            json!({ "phase": "later", "targets": [{ "kind": "device", "device": "d" }, known, { "kind": "token", "token_sha256": "short", "expires_at": "2099-01-01T00:00:00Z" }] }),
+            json!({
+                "phase": "later",
+                "targets": [
+                    { "kind": "device", "device": "d" },
+                    known,
+                    { "kind": "token", "token_sha256": "short", "expires_at": "2099-01-01T00:00:00Z" },
+                ],
+            }),
         ),
     ];
     for body in &bodies {

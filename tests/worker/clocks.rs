@@ -229,7 +229,7 @@ async fn a_clock_that_is_stepped_while_the_worker_runs_moves_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_came_before_the_databases_clock_was_known_is_corrected() {
     for ahead in [-300, 600, 0] {
-        let servers = Servers::private().await;
+        let servers = Servers::own_database().await;
         let (stage, idp) = (Stage::on(&servers).await, Memory::default().serve().await);
         let setup = stage
             .worker(&format!("{}/revoke", idp.url()))
@@ -243,7 +243,10 @@ async fn what_came_before_the_databases_clock_was_known_is_corrected() {
         let beyond = [
             timeless(
                 "2",
-                json!([{ "sub": "user-2" }, { "token": canary_token() }, { "sub": "user-3" }, { "sub": "user-4" }]),
+                json!([
+                    { "sub": "user-2" }, { "token": canary_token() },
+                    { "sub": "user-3" }, { "sub": "user-4" },
+                ]),
             ),
             timeless("3", json!([{ "sub": "user-5" }, { "sub": "user-6" }])),
         ];
@@ -289,7 +292,7 @@ async fn what_came_before_the_databases_clock_was_known_is_corrected() {
 /// A cutoff that lies in the future of this machine alone is none that anybody may be refused for.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_refused_before_the_databases_clock_was_known_is_judged_again() {
-    let servers = Servers::private().await;
+    let servers = Servers::own_database().await;
     let (stage, idp) = (Stage::on(&servers).await, Memory::default().serve().await);
     let setup = stage.worker(&format!("{}/revoke", idp.url()));
     assert!(setup.start().await.stop().await.success(), "it declares");

@@ -129,7 +129,7 @@ async fn readiness_follows_the_topology() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_heartbeat_comes_about_once_a_second() {
-    let stage = Stage::new().await;
+    let stage = Stage::alone().await;
     let _worker = stage.worker("http://127.0.0.1:9/revoke").start().await;
     let feed = Feed::listen(&stage.amqp_url).await;
     let beats = async |count: usize| {

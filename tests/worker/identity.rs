@@ -7,29 +7,27 @@ use lapin::BasicProperties;
 use revocation_worker::invalidation::Phase;
 use revocation_worker::target::Token;
 use serde_json::{Value, json};
-use sqlx::Executor;
-use url::Url;
 
 use crate::harness::{App, Feed, Servers, Setup, Stage, Worker, canary_token, eventually, logout, logout_of};
 use crate::scripted_idp::{Memory, ScriptedIdp};
 
-const REUSED: &str = "revocation_events_identity_reused_total";
-const DUPLICATE: &str = "revocation_events_duplicate_total";
+pub(crate) const REUSED: &str = "revocation_events_identity_reused_total";
+pub(crate) const DUPLICATE: &str = "revocation_events_duplicate_total";
 
-struct Scene {
-    stage: Stage,
+pub(crate) struct Scene {
+    pub(crate) stage: Stage,
     memory: Memory,
-    idp: ScriptedIdp,
-    setup: Setup,
+    pub(crate) idp: ScriptedIdp,
+    pub(crate) setup: Setup,
     app: App,
 }
 
 impl Scene {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::at(Stage::new().await).await
     }
 
-    async fn at(stage: Stage) -> Self {
+    pub(crate) async fn at(stage: Stage) -> Self {
         let memory = Memory::default();
         let idp = memory.serve().await;
         let app = App::connect(&stage.amqp_url).await;
@@ -40,7 +38,7 @@ impl Scene {
         Self { stage, memory, idp, setup, app }
     }
 
-    async fn publish(&self, event: &Value) {
+    pub(crate) async fn publish(&self, event: &Value) {
         let key = if event["type"] == "auth.logout.v1" { "auth.logout" } else { "auth.mass_revocation" };
         let properties = BasicProperties::default()
             .with_content_type("application/json".into())
@@ -49,7 +47,7 @@ impl Scene {
     }
 
     /// Publishes the first event, waits until it is on record, then publishes the others.
-    async fn publish_in_order(&self, id: &str, events: &[Value]) {
+    pub(crate) async fn publish_in_order(&self, id: &str, events: &[Value]) {
         let (first, rest) = events.split_first().expect("events");
         self.publish(first).await;
         self.stage.wait_for_count(1, &format!("revocation.events_as_given WHERE id = '{id}'")).await;
@@ -58,7 +56,7 @@ impl Scene {
         }
     }
 
-    async fn wait_for_events(&self, id: &str, events: i64) {
+    pub(crate) async fn wait_for_events(&self, id: &str, events: i64) {
         self.stage
             .wait_for_count(
                 events,
@@ -67,7 +65,7 @@ impl Scene {
             .await;
     }
 
-    async fn is_revoked(&self, token: &str) {
+    pub(crate) async fn is_revoked(&self, token: &str) {
         let digest = Token::new(token.to_owned()).fingerprint();
         let done = "state = 'revoked' AND denied_at IS NOT NULL AND confirmed_at IS NOT NULL";
         self.stage
@@ -77,7 +75,7 @@ impl Scene {
     }
 }
 
-fn token(id: &str, token: &str) -> Value {
+pub(crate) fn token(id: &str, token: &str) -> Value {
     logout_of(id, json!([{ "token": token }]))
 }
 
@@ -250,7 +248,7 @@ async fn a_thousand_copies_of_four_contents_are_four_events() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn variants_that_come_while_postgres_is_away_are_denied_at_once_and_on_record_afterwards() {
-    let servers = Servers::private().await;
+    let servers = Servers::own_database().await;
     let scene = Scene::at(Stage::on(&servers).await).await;
     let mut worker = scene.setup.start().await;
     let feed = Feed::listen(&scene.stage.amqp_url).await;
@@ -267,68 +265,6 @@ async fn variants_that_come_while_postgres_is_away_are_denied_at_once_and_on_rec
     assert_eq!(scene.stage.count("audit.revocations WHERE identity_reused").await, 2);
     assert!(worker.stop().await.success());
     scene.stage.queues_are_empty().await;
-}
-
-/// How a worker from before writes an event: its columns and its way to find duplicates.
-const FROM_BEFORE: &str =
-    "INSERT INTO revocation.events (event_id, source, id, event_type, lane, received_at, not_before, \
-        body_sha256, targets, accepted_by)
-    SELECT gen_random_uuid(), '/apps/shop', id, 'auth.logout.v1', 'interactive', now(), now(), \
-    sha256(convert_to(body, 'UTF8')), 1, 0
-    FROM (VALUES (";
-
-#[tokio::test(flavor = "multi_thread")]
-async fn events_of_the_release_before_are_known_by_their_bytes() {
-    let scene = Scene::new().await;
-    let (known, tokens) = (canary_token(), [canary_token(), canary_token()]);
-    let event = token("known", &known);
-    for (id, body) in [("known", event.to_string()), ("taken", token("taken", &tokens[0]).to_string())] {
-        let insert =
-            format!("{FROM_BEFORE}'{id}', '{body}')) AS n (id, body) ON CONFLICT (source, id) DO NOTHING");
-        scene.stage.db.execute(sqlx::AssertSqlSafe(insert)).await.expect("the old statement works");
-    }
-    let mut worker = scene.setup.start().await;
-    scene.publish(&event).await;
-    scene.publish(&token("taken", &tokens[1])).await;
-    scene.is_revoked(&tokens[1]).await;
-    eventually("the known one is known", async || (worker.metric(DUPLICATE).await == 1.0).then_some(()))
-        .await;
-    assert_eq!(worker.metric(REUSED).await, 1.0);
-    let again = format!("{FROM_BEFORE}'taken', 'x')) AS n (id, body) ON CONFLICT (source, id) DO NOTHING");
-    assert_eq!(
-        scene.stage.db.execute(sqlx::AssertSqlSafe(again)).await.map(|done| done.rows_affected()).ok(),
-        Some(0)
-    );
-    assert!(worker.stop().await.success());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_delivery_that_comes_again_under_other_settings_is_the_same_event() {
-    let scene = Scene::new().await;
-    let event = logout_of("1", json!([{ "token": canary_token() }, { "sub": "user-1" }]));
-    let other = token("1", &canary_token());
-    let mut worker = scene.setup.start().await;
-    scene.publish_in_order("1", &[other.clone(), event.clone()]).await;
-    scene.wait_for_events("1", 2).await;
-    assert!(worker.stop().await.success());
-    let endpoint = Url::parse(&format!("{}/revoke", scene.idp.url())).expect("a URL");
-    let mut worker = scene
-        .setup
-        .clone()
-        .set("REVOCATION__DEFAULT_PROVIDER", "second")
-        .set("REVOCATION__PROVIDERS__SECOND__KIND", "rfc7009")
-        .set("REVOCATION__PROVIDERS__SECOND__REVOCATION_ENDPOINT", endpoint.as_str())
-        .set("REVOCATION__PROVIDERS__SECOND__CLIENT_ID", "shop")
-        .set("REVOCATION__PROVIDERS__SECOND__CLIENT_SECRET", "shop-secret-canary")
-        .set("REVOCATION__PROVIDERS__SECOND__TOKEN_TTL", "1h")
-        .start()
-        .await;
-    for event in [&event, &other, &event] {
-        scene.publish(event).await;
-    }
-    eventually("all are known", async || (worker.metric(DUPLICATE).await == 3.0).then_some(())).await;
-    scene.wait_for_events("1", 2).await;
-    assert!(worker.stop().await.success());
 }
 
 #[tokio::test(flavor = "multi_thread")]

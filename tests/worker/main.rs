@@ -14,10 +14,15 @@ mod full;
 #[path = "../harness/mod.rs"]
 #[expect(dead_code, reason = "each test binary uses its part of the harness")]
 mod harness;
+mod hostile;
 mod identity;
+mod identity_over_time;
 mod identity_parts;
 mod incident_schema;
+mod lifetimes;
 mod logout;
+mod messages;
+mod no_probe;
 mod no_yes;
 mod outage;
 mod poison;
@@ -35,6 +40,7 @@ mod sockets;
 mod tokens;
 mod topology;
 mod unreadable;
+mod unstorable;
 mod verifier_owners;
 mod verifiers;
 mod views;

@@ -72,7 +72,7 @@ async fn connections_and_queues_that_the_broker_takes_away_come_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn events_are_denied_while_postgres_is_away_and_handed_back_never() {
-    let servers = Servers::private().await;
+    let servers = Servers::own_database().await;
     let (stage, memory, logouts) = (Stage::on(&servers).await, Memory::default(), Logout::many(40));
     let idp = memory.serve().await;
     let mut worker = stage.worker(&format!("{}/revoke", idp.url())).start().await;
@@ -97,7 +97,7 @@ async fn events_are_denied_while_postgres_is_away_and_handed_back_never() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_is_killed_in_the_middle_of_everything() {
-    let servers = Servers::private().await;
+    let servers = Servers::own_database().await;
     let (stage, memory, logouts) = (Stage::on(&servers).await, Memory::default(), Logout::many(200));
     let idp = memory.serve().await;
     let mut worker = stage.worker(&format!("{}/revoke", idp.url())).start().await;
@@ -231,7 +231,8 @@ async fn mass_revocations_by_the_logouts_key_keep_no_logout_waiting_for_a_databa
     stage.wait_for_count(2, "audit.revocations WHERE state = 'revoked'").await;
     servers.database(|database| database.pause().expect("freeze"));
     for number in 0..40 {
-        let event = json!({ "specversion": "1.0", "id": format!("mass-{number}"), "source": "/soc", "type": "auth.mass_revocation.v1",
+        let event = json!({ "specversion": "1.0", "id": format!("mass-{number}"), "source": "/soc",
+            "type": "auth.mass_revocation.v1",
             "data": { "incident": format!("leak-{number}"), "targets": [{ "token": canary_token() }] } });
         let properties = lapin::BasicProperties::default().with_user_id("soc".into());
         soc.publish_raw("auth.logout", event.to_string().as_bytes(), properties).await;

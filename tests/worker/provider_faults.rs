@@ -4,8 +4,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use revocation_worker::config::{DatabaseConfig, Secret};
 use revocation_worker::invalidation::{Entry, Phase};
 use revocation_worker::store::{RetryScope, Store};
@@ -15,14 +13,14 @@ use crate::harness::{App, Feed, Logout, Setup, Stage, canary_token, eventually, 
 use crate::scripted_idp::{Memory, Reply, Request, ScriptedIdp};
 
 /// A provider that misbehaves until it is mended, and from then on remembers.
-struct Patient {
+pub(crate) struct Patient {
     idp: ScriptedIdp,
     memory: Memory,
     mended: Arc<AtomicBool>,
 }
 
 impl Patient {
-    async fn new(ill: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+    pub(crate) async fn new(ill: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
         let (memory, mended) = (Memory::default(), Arc::new(AtomicBool::new(false)));
         let (remembering, healthy) = (memory.clone(), mended.clone());
         let idp = ScriptedIdp::start(move |request| match healthy.load(Ordering::SeqCst) {
@@ -32,30 +30,30 @@ impl Patient {
         Self { idp: idp.await, memory, mended }
     }
 
-    fn mend(&self) {
+    pub(crate) fn mend(&self) {
         self.mended.store(true, Ordering::SeqCst);
     }
 
-    fn worker(&self, stage: &Stage) -> Setup {
+    pub(crate) fn worker(&self, stage: &Stage) -> Setup {
         stage.worker(&format!("{}/revoke", self.idp.url()))
     }
 
-    fn calls(&self) -> usize {
+    pub(crate) fn calls(&self) -> usize {
         self.idp.ledger().len()
     }
 
-    async fn wait_for_calls(&self, calls: usize) {
+    pub(crate) async fn wait_for_calls(&self, calls: usize) {
         eventually(&format!("{calls} calls"), async || (self.calls() >= calls).then_some(())).await;
     }
 }
 
 /// An access token alone.
-fn single(id: &str) -> Value {
+pub(crate) fn single(id: &str) -> Value {
     logout_of(id, json!([{ "token": canary_token(), "token_type_hint": "access_token" }]))
 }
 
 /// Every event is delivered twice.
-async fn publish_twice(app: &App, event: &Value) {
+pub(crate) async fn publish_twice(app: &App, event: &Value) {
     app.publish(event).await;
     app.publish(event).await;
 }
@@ -292,46 +290,6 @@ async fn introspection_verifies_and_contradicts() {
     patient.mend();
     stage.all_revoked(&logouts, &patient.memory).await;
     assert_eq!(stage.count("audit.revocations WHERE proof = 'verified'").await, 2);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_expired_token_is_denied_and_not_sent() {
-    let (stage, patient) = (Stage::new().await, Patient::new(|_| Reply::status(200)).await);
-    let _worker = patient.worker(&stage).start().await;
-    let feed = Feed::listen(&stage.amqp_url).await;
-    let part = |claims: Value| BASE64_URL_SAFE_NO_PAD.encode(claims.to_string());
-    let token = format!(
-        "{}.{}.c2ln",
-        part(json!({ "alg": "RS256" })),
-        part(json!({ "exp": 1_700_000_000, "sub": "user-1" }))
-    );
-    publish_twice(&App::connect(&stage.amqp_url).await, &logout_of("old", json!([{ "token": token }]))).await;
-    stage
-        .wait_for_count(
-            1,
-            "audit.revocations WHERE state = 'expired' AND denied_at IS NOT NULL AND attempts = 0",
-        )
-        .await;
-    feed.wait_for(Phase::Requested, "old").await;
-    assert_eq!(patient.calls(), 0);
-    stage.is_whole(1).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_opaque_token_is_parked_when_its_budget_ends_and_swept_again() {
-    let (stage, patient) = (Stage::new().await, Patient::new(|_| Reply::status(503)).await);
-    let setup = patient
-        .worker(&stage)
-        .set("REVOCATION__RETRY__GIVE_UP_AFTER", "1s")
-        .set("REVOCATION__RETRY__RESWEEP_EVERY", "1s");
-    let _worker = setup.start().await;
-    publish_twice(&App::connect(&stage.amqp_url).await, &single("opaque")).await;
-    stage.wait_for_count(1, "audit.revocations WHERE state = 'parked' AND last_outcome = 'transient'").await;
-    let calls = patient.calls();
-    patient.wait_for_calls(calls + 1).await;
-    patient.mend();
-    stage.wait_for_count(1, "audit.revocations WHERE state = 'revoked' AND confirmed_at IS NOT NULL").await;
-    stage.is_whole(1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,13 +1,11 @@
 //! Bad input: to `revocation.dead` with the reason, on record without its body, and out of the way of good
 //! events.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable};
-use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
 use revocation_worker::event::RefusalCode;
 use revocation_worker::invalidation::{Entry, Phase};
 use serde_json::{Value, json};
@@ -27,7 +25,7 @@ struct Bad {
     known: bool,
 }
 
-const JSON: &str = "application/json";
+pub(crate) const JSON: &str = "application/json";
 
 fn bad(code: &'static str, detail: &'static str, body: impl ToString) -> Bad {
     Bad { code, detail, content_type: JSON, body: body.to_string().into_bytes(), known: true }
@@ -39,7 +37,7 @@ fn changed(change: impl FnOnce(&mut Value)) -> Value {
     event
 }
 
-fn mass(id: &str) -> Value {
+pub(crate) fn mass(id: &str) -> Value {
     let mut event = logout_of(id, json!([{ "sub": "user-1" }]));
     event["type"] = "auth.mass_revocation.v1".into();
     event["data"]["incident"] = "leak".into();
@@ -101,7 +99,7 @@ fn bad_messages() -> Vec<Bad> {
     ]
 }
 
-fn properties(message_id: &str, content_type: &str) -> BasicProperties {
+pub(crate) fn properties(message_id: &str, content_type: &str) -> BasicProperties {
     BasicProperties::default().with_message_id(message_id.into()).with_content_type(content_type.into())
 }
 
@@ -119,7 +117,7 @@ fn dressed(message_id: &str, content_type: &str) -> BasicProperties {
 }
 
 /// A provider that says yes, and a worker that lets `users` order mass revocations.
-async fn scene(stage: &Stage, users: &str) -> (ScriptedIdp, Setup) {
+pub(crate) async fn scene(stage: &Stage, users: &str) -> (ScriptedIdp, Setup) {
     let idp = Memory::default().serve().await;
     let setup = stage
         .worker(&format!("{}/revoke", idp.url()))
@@ -127,7 +125,7 @@ async fn scene(stage: &Stage, users: &str) -> (ScriptedIdp, Setup) {
     (idp, setup)
 }
 
-async fn assert_alive_and_working(stage: &Stage, app: &App, worker: &mut Worker, id: &str) {
+pub(crate) async fn assert_alive_and_working(stage: &Stage, app: &App, worker: &mut Worker, id: &str) {
     app.publish(&logout(id, &canary_token(), &canary_token())).await;
     stage
         .wait_for_count(2, &format!("audit.revocations WHERE event_id = '{id}' AND state = 'revoked'"))
@@ -277,161 +275,4 @@ async fn only_listed_broker_users_order_mass_revocations() {
         feed.seen().iter().all(|seen| seen.data.event.id == "allowed"),
         "what was refused is denied nowhere"
     );
-}
-
-/// Postgres stores no NUL; AMQP carries it in a routing key, and in the `user_id` of a user who may
-/// impersonate others.
-#[tokio::test(flavor = "multi_thread")]
-async fn nul_outside_the_body_stops_nothing() {
-    let stage = Stage::new().await;
-    let operator = Operator::of(&stage).await;
-    let (_idp, setup) = scene(&stage, "soc").await;
-    let mut worker = setup.start().await;
-    let gateway = operator
-        .add_user(&stage, &format!("gateway-{}", stage.database_url.rsplit('/').next().unwrap()), true)
-        .await;
-    let app = App::connect(&gateway).await;
-    let with_nul = |id: &str| properties(id, JSON).with_user_id("so\0c".into());
-
-    let good = logout("nul", &canary_token(), &canary_token());
-    app.publish_raw("auth.logout.\0", good.to_string().as_bytes(), with_nul("good")).await;
-    app.publish_raw("auth.logout.\0", b"{", with_nul("bad")).await;
-    app.publish_raw("auth.mass_revocation.\0", mass("nul").to_string().as_bytes(), with_nul("worse")).await;
-
-    stage.wait_for_count(2, "audit.revocations WHERE event_id = 'nul' AND state = 'revoked'").await;
-    assert_eq!(stage.count("revocation.events WHERE broker_user = U&'so\\FFFDc'").await, 1);
-    for letter in operator.dead_letters(2).await {
-        let (code, key) = if letter.message_id() == "bad" {
-            ("not_json", "auth.logout.\0")
-        } else {
-            ("not_allowed", "auth.mass_revocation.\0")
-        };
-        assert_eq!(
-            (letter.header("x-refused-code").unwrap().as_str(), letter.routing_key.as_str()),
-            (code, key)
-        );
-        assert_eq!(letter.header("x-refused-user").unwrap(), "so\0c");
-    }
-    let rejected =
-        "audit.rejected_events WHERE broker_user = U&'so\\FFFDc' AND routing_key LIKE U&'auth.%.\\FFFD'";
-    assert_eq!(stage.count(rejected).await, 2);
-    assert_alive_and_working(&stage, &app, &mut worker, "after").await;
-}
-
-/// What Postgres refuses for its content, now or after a migration to come, is bad input: it must not hold up
-/// the events behind it.
-#[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_stored_is_refused_and_holds_up_nobody() {
-    let stage = Stage::new().await;
-    let (_idp, setup) = scene(&stage, "soc").await;
-    sqlx::raw_sql(
-        "ALTER TABLE revocation.events ADD CONSTRAINT no_such_reason CHECK (reason <> 'unstorable')",
-    )
-    .execute(&stage.db)
-    .await
-    .unwrap();
-    let operator = Operator::of(&stage).await;
-    let mut worker = setup.start().await;
-    assert!(worker.stop().await.success());
-    let app = App::connect(&stage.amqp_url).await;
-    for number in 0..20 {
-        let mut event = logout(&number.to_string(), &canary_token(), &canary_token());
-        if number % 7 == 3 {
-            event["data"]["reason"] = "unstorable".into();
-        }
-        app.publish(&event).await;
-    }
-
-    let _worker = setup.start().await;
-
-    stage.wait_for_count(2 * 17, "audit.revocations WHERE state = 'revoked' AND attempts = 1").await;
-    stage
-        .wait_for_count(
-            3,
-            "audit.rejected_events WHERE event_id IN ('3', '10', '17') AND event_source = '/apps/shop'",
-        )
-        .await;
-    for letter in operator.dead_letters(3).await {
-        assert_eq!(letter.header("x-refused-code").unwrap(), "invalid_field");
-        assert!(letter.header("x-refused-detail").unwrap().contains("no_such_reason"));
-    }
-    assert_eq!(operator.ready("revocation.logout").await, 0);
-}
-
-/// One hostile body of some class; never a valid event.
-fn hostile(random: &mut StdRng, number: usize) -> Vec<u8> {
-    let event = logout(&format!("hostile-{number}"), &canary_token(), &canary_token()).to_string();
-    let odd = [
-        json!(null),
-        json!(-1),
-        json!(1e300),
-        json!([]),
-        json!({ "a": 1 }),
-        json!(true),
-        json!(""),
-        json!("\0"),
-        json!("x".repeat(5000)),
-    ];
-    let replaced = |path: &[&str], value: Value| {
-        let mut event: Value = serde_json::from_str(&event).unwrap();
-        *path.iter().fold(&mut event, |at, member| match member.parse::<usize>() {
-            Ok(index) => &mut at[index],
-            Err(_) => &mut at[*member],
-        }) = value;
-        event.to_string().into_bytes()
-    };
-    let mut any = || odd[random.gen_range(0..odd.len())].clone();
-    match number % 9 {
-        0 => (0..random.gen_range(0..300)).map(|_| random.r#gen()).chain([0xff]).collect(),
-        1 => event.as_bytes()[..random.gen_range(0..event.len())].to_vec(),
-        2 => replaced(&["source"], any()),
-        3 => replaced(&["data"], any()),
-        4 => replaced(&["data", "targets"], any()),
-        5 => replaced(&["data", "targets", "0"], any()),
-        6 => replaced(
-            &["data", "targets", "1", "token"],
-            [json!("tok en"), json!("\u{1f600}"), json!(7), json!("t".repeat(16_385))][number % 4].clone(),
-        ),
-        7 => ["[", "{\"a\":", "\"", "\u{feff}{}", "NaN", "-", "[1e999999]"][number % 7]
-            .repeat(random.gen_range(1..50_000))
-            .into_bytes(),
-        _ => event.replacen("\"id\"", &format!("\"id\":{},\"id\"", number), 1).into_bytes(),
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn two_thousand_hostile_messages_are_each_refused_once() {
-    const BAD: usize = 2000;
-    const EVERY: usize = 20;
-    let stage = Stage::new().await;
-    let (_idp, setup) = scene(&stage, "soc").await;
-    let mut worker = setup.start().await;
-    let (app, operator, mut random) =
-        (App::connect(&stage.amqp_url).await, Operator::of(&stage).await, StdRng::seed_from_u64(2));
-
-    for number in 0..BAD {
-        let key = if number % 3 == 0 { "auth.mass_revocation.hostile" } else { "auth.logout.hostile" };
-        app.publish_raw(key, &hostile(&mut random, number), properties(&number.to_string(), JSON)).await;
-        if number % EVERY == 0 {
-            app.publish(&logout(&format!("good-{number}"), &canary_token(), &canary_token())).await;
-        }
-    }
-
-    let good = i64::try_from(2 * BAD / EVERY).unwrap();
-    stage.wait_for_count(good, "audit.revocations WHERE state = 'revoked'").await;
-    stage.wait_for_count(i64::try_from(BAD).unwrap(), "audit.rejected_events").await;
-    let mut copies = BTreeMap::new();
-    for letter in operator.dead_letters(BAD).await {
-        *copies.entry(letter.message_id()).or_insert(0) += 1;
-        assert!(RefusalCode::parse(&letter.header("x-refused-code").unwrap()).is_some());
-    }
-    assert_eq!(
-        (copies.len(), copies.values().max()),
-        (BAD, Some(&1)),
-        "each exactly once: none was delivered again"
-    );
-    assert_eq!(stage.count("audit.revocations").await, good);
-    assert_alive_and_working(&stage, &app, &mut worker, "after").await;
-    assert!(worker.stop().await.success());
-    assert!(!worker.log().contains(CANARY), "a token is in the log");
 }

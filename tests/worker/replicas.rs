@@ -95,7 +95,7 @@ async fn a_worker_that_is_told_to_stop_hands_back_what_it_has_not_begun_at_no_co
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_signal_ends_at_once() {
-    let (stage, logouts) = (Stage::new().await, Logout::many(1));
+    let (stage, logouts) = (Stage::alone().await, Logout::many(1));
     let idp = ScriptedIdp::start(|_| Reply::hang()).await;
     let mut worker = stage.worker(&format!("{}/revoke", idp.url())).start().await;
     App::connect(&stage.amqp_url).await.publish(&logouts[0].event()).await;

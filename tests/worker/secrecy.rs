@@ -26,8 +26,10 @@ const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
 
 /// Everything at its loudest, also by the modules' own names, which are more particular than a cap on the
 /// library.
-const LOUDEST: &str = "trace,lapin=trace,lapin::io_loop=trace,lapin::channel=trace,lapin::channels=trace,lapin::frames=trace,lapin::buffer=trace,\
-    amq_protocol=trace,sqlx=trace,sqlx::query=trace,hyper=trace,hyper_util::client::legacy=trace,reqwest::connect=trace,rustls::client=trace";
+const LOUDEST: &str = "trace,lapin=trace,lapin::io_loop=trace,lapin::channel=trace,lapin::channels=trace,\
+    lapin::frames=trace,\
+    lapin::buffer=trace,amq_protocol=trace,sqlx=trace,sqlx::query=trace,hyper=trace,\
+    hyper_util::client::legacy=trace,reqwest::connect=trace,rustls::client=trace";
 
 /// A canary with characters that encodings change.
 fn odd_token() -> String {
@@ -169,7 +171,7 @@ fn the_scanner_finds_a_secret_in_every_form() {
 /// On servers of its own: other tests' rows and logs are not to be searched.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_token_is_left_anywhere_in_any_form() {
-    let servers = tokio::task::spawn_blocking(Servers::boot).await.unwrap();
+    let servers = Servers::private().await;
     let stage = Stage::on(&servers).await;
     let count = std::sync::atomic::AtomicUsize::new(0);
     let idp = ScriptedIdp::start(move |request| {
@@ -233,7 +235,7 @@ async fn assert_nothing_on_disk(servers: &Servers, stage: &Stage, scanner: &Scan
         .await
         .unwrap();
     stage.db.execute("CHECKPOINT").await.unwrap();
-    let postgres = servers.postgres.lock().unwrap().data_dir();
+    let postgres = servers.database(|postgres| postgres.data_dir());
     let place = postgres.parent().unwrap();
     let (found, _) = Scanner::new(&[planted]).findings_in(place);
     for file in ["pg_wal/", "postgres.log"] {
@@ -245,7 +247,7 @@ async fn assert_nothing_on_disk(servers: &Servers, stage: &Stage, scanner: &Scan
     let (found, bytes) = scanner.findings_in(place);
     assert!(bytes > 20_000_000, "heap and WAL are searched");
     assert_eq!(found, [""; 0]);
-    let logs = servers.rabbitmq.lock().unwrap().log_dir();
+    let logs = servers.broker(|broker| broker.log_dir());
     let (found, bytes) = scanner.findings_in(&logs);
     assert!(bytes > 1000, "the broker's log is searched");
     assert_eq!(found, [""; 0]);

@@ -7,14 +7,19 @@ use serde_json::{Value, json};
 use crate::harness::{App, Operator, Setup, Stage, canary_token, logout, text};
 use crate::scripted_idp::Memory;
 
-/// Queue, kind, arguments (contract section 5). The stream is kept as long as a token may live: 30 days where
-/// nothing is set.
+/// Queue, kind, arguments (docs/contract.md, section 5). The stream is kept as long as a token may live: 30
+/// days where nothing is set.
 fn queues() -> Vec<(&'static str, &'static str, Value)> {
     let intake = json!({
-        "x-queue-type": "quorum", "x-dead-letter-exchange": "revocation.dead", "x-dead-letter-strategy": "at-least-once",
+        "x-queue-type": "quorum", "x-dead-letter-exchange": "revocation.dead",
+        "x-dead-letter-strategy": "at-least-once",
         "x-overflow": "reject-publish", "x-delivery-limit": 100,
     });
-    let stream = |bytes: u64, segment: u64| json!({ "x-queue-type": "stream", "x-max-length-bytes": bytes, "x-stream-max-segment-size-bytes": segment });
+    let stream = |bytes: u64, segment: u64| {
+        json!({
+            "x-queue-type": "stream", "x-max-length-bytes": bytes, "x-stream-max-segment-size-bytes": segment,
+        })
+    };
     vec![
         ("auth.invalidations.beats", "stream", stream(2_000_000, 500_000)),
         (
@@ -28,7 +33,8 @@ fn queues() -> Vec<(&'static str, &'static str, Value)> {
             "revocation.dead",
             "quorum",
             json!({
-                "x-queue-type": "quorum", "x-delivery-limit": 1_000_000, "x-max-length": 200_000, "x-max-length-bytes": 4_000_000_000_u64,
+                "x-queue-type": "quorum", "x-delivery-limit": 1_000_000, "x-max-length": 200_000,
+                "x-max-length-bytes": 4_000_000_000_u64,
                 "x-overflow": "reject-publish",
             }),
         ),

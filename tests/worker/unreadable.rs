@@ -49,7 +49,7 @@ async fn yes(stage: &Stage) -> (ScriptedIdp, Worker) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_cannot_be_read_is_refused_by_name_and_delays_nobody() {
-    let stage = Stage::new().await;
+    let stage = Stage::alone().await;
     let (_idp, mut worker) = yes(&stage).await;
     let (app, operator) = (App::connect(&stage.amqp_url).await, Operator::of(&stage).await);
     let body = logout("odd", &canary_token(), &canary_token()).to_string();

@@ -5,8 +5,8 @@ use sqlx::{AssertSqlSafe, Executor, Row};
 use crate::harness::Stage;
 use crate::schema::filled;
 
-/// The views of contract section 7 and their columns, in order.
-const VIEWS: [(&str, &str); 20] = [
+/// The views of docs/contract.md, section 7 and their columns, in order.
+pub(crate) const VIEWS: [(&str, &str); 20] = [
     (
         "attempts",
         "revocation_id attempt worker started_at duration_ms outcome http_status error retry_after_ms",

@@ -95,7 +95,7 @@ async fn wait_for_metric(worker: &Worker, name: &str, wanted: f64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn thousands_of_logouts_are_denied_while_postgres_is_away() {
-    let servers = Servers::private().await;
+    let servers = Servers::own_database().await;
     let (stage, idp, logouts) = (Stage::on(&servers).await, idp().await, Logout::many(3000));
     let mut worker = setup(&stage, &idp).start().await;
     let (feed, app, idle) = (
@@ -121,7 +121,7 @@ async fn thousands_of_logouts_are_denied_while_postgres_is_away() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_window_is_an_error_once_and_stops_no_other_queue() {
-    let servers = Servers::private().await;
+    let servers = Servers::own_database().await;
     let (stage, idp, logouts) = (Stage::on(&servers).await, idp().await, Logout::many(500));
     let worker = setup(&stage, &idp).set("REVOCATION__AMQP__BYTES_IN_HAND", "1048576").start().await;
     let (feed, app) = (Feed::listen(&stage.amqp_url).await, App::connect(&stage.amqp_url).await);

@@ -91,9 +91,14 @@ async fn publish(channel: &Channel, published: u32, count: u32) -> Result<u32> {
 
 /// A message of an incident of that many new tokens.
 fn message(number: u32) -> Vec<u8> {
-    let token = |place| serde_json::json!({ "token": refresh_token(number * TARGETS + place), "token_type_hint": "refresh_token" });
+    let token = |place| {
+        serde_json::json!({
+            "token": refresh_token(number * TARGETS + place), "token_type_hint": "refresh_token",
+        })
+    };
     let event = serde_json::json!({
-        "specversion": "1.0", "id": format!("backlog-{number}-{}", now_us()), "source": load::SOURCE, "type": "auth.mass_revocation.v1",
+        "specversion": "1.0", "id": format!("backlog-{number}-{}", now_us()), "source": load::SOURCE,
+        "type": "auth.mass_revocation.v1",
         "data": { "provider": "main", "incident": "backlog", "reason": "token_theft", "actor": "bench",
             "targets": (0..TARGETS).map(token).collect::<Vec<_>>() } });
     event.to_string().into_bytes()

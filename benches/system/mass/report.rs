@@ -29,7 +29,10 @@ pub(super) fn print(options: &Options, beside: &Beside, cutoffs: Option<&Cutoffs
         );
     }
     if *json {
-        let figures = json!({ "targets": targets, "rate": rate, "provider_ms": provider_ms, "seconds": seconds, "mass": beside, "cutoffs": cutoffs });
+        let figures = json!({
+            "targets": targets, "rate": rate, "provider_ms": provider_ms, "seconds": seconds,
+            "mass": beside, "cutoffs": cutoffs,
+        });
         println!("{figures}");
     }
 }

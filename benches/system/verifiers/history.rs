@@ -33,9 +33,10 @@ pub(crate) async fn run(servers: &mut Servers, messages: u32, live: u32) -> Resu
     let folded = Figures::measure(&feed).await?;
     worker.stop().await?;
     feed.strike(servers).await?;
-    Ok(
-        json!({ "history": messages, "live": live, "from_the_log": whole, "snapshot_after_s": folded_s, "from_the_snapshot": folded }),
-    )
+    Ok(json!({
+        "history": messages, "live": live, "from_the_log": whole, "snapshot_after_s": folded_s,
+        "from_the_snapshot": folded,
+    }))
 }
 
 /// Whether there is a complete snapshot. Before the worker has declared the stream there is none.

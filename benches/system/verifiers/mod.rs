@@ -59,7 +59,10 @@ pub(crate) async fn run(options: &Options) -> Result {
         let spread = live::run(&mut servers, options.verifiers, options.rate, options.seconds).await?;
         println!(
             "{}",
-            json!({ "verifiers": options.verifiers, "logouts_per_s": options.rate, "seconds": options.seconds, "publish_to_refusal_at_all": spread })
+            json!({
+                "verifiers": options.verifiers, "logouts_per_s": options.rate, "seconds": options.seconds,
+                "publish_to_refusal_at_all": spread,
+            })
         );
     }
     Ok(())

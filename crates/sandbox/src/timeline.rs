@@ -143,7 +143,7 @@ fn event_id(login: &Login) -> String {
     format!("logout-of-{}", login.sub)
 }
 
-/// The logout event of a user (contract section 2). It holds raw tokens.
+/// The logout event of a user (docs/contract.md, section 2). It holds raw tokens.
 pub fn event(login: &Login) -> Value {
     let target = |token: &Token, hint: &str| json!({ "token": token.expose(), "token_type_hint": hint, "sub": login.sub });
     let Tokens { access, refresh } = &login.tokens;

@@ -9,8 +9,8 @@ use time::OffsetDateTime;
 
 use crate::message::Staleness;
 
-/// How long a heartbeat vouches for what was published before it (contract section 4). Workers send one a
-/// second.
+/// How long a heartbeat vouches for what was published before it (docs/contract.md, section 4). Workers send
+/// one a second.
 const VOUCHED_FOR: Duration = Duration::from_secs(3);
 
 /// Shared between the feed, which writes, and every check, which reads.

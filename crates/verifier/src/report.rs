@@ -12,7 +12,7 @@ use crate::amqp::{Address, ConnectError, words};
 use crate::denylist::Shared;
 use crate::message::{Envelope, STATUS_TYPE, VERIFIERS_EXCHANGE};
 
-/// How often (contract section 4).
+/// How often (docs/contract.md, section 4).
 const PERIOD: Duration = Duration::from_secs(5);
 
 /// Has a connection of its own: an alarm in the broker blocks a connection that publishes, and must not block

@@ -1,4 +1,4 @@
-//! Whether a token is denied: the rules of the contract's section 4, in the order in which they are tried.
+//! Whether a token is denied: the rules of docs/contract.md, section 4, in the order in which they are tried.
 
 use std::sync::atomic::Ordering;
 

@@ -1,25 +1,18 @@
 //! The `sandbox` command as a newcomer runs it: it ends with every token dead, says so, and leaves nothing
 //! behind.
-#![cfg(test)]
-#![cfg(feature = "sandbox")]
 
 use std::{
     fs,
     io::{BufRead, BufReader, Read},
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    path::PathBuf,
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
 use serde_json::Value;
 
-type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
-
-fn demo(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_revocation-worker"));
-    command.arg("sandbox").args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
+use crate::Result;
+use crate::running::{Running, sandbox};
 
 /// A directory with every program of PATH but Node; it goes when dropped.
 struct WithoutNode(PathBuf);
@@ -48,64 +41,16 @@ impl Drop for WithoutNode {
     }
 }
 
-/// A demo that a failed test does not leave behind.
-struct Running(Child);
-
-impl Running {
-    fn start(mut command: Command) -> Result<Self> {
-        Ok(Self(command.spawn()?))
-    }
-
-    fn interrupt(&self) -> Result {
-        let sent = Command::new("kill").args(["-s", "INT", &self.0.id().to_string()]).status()?;
-        assert!(sent.success());
-        Ok(())
-    }
-
-    /// Directories of the demo's servers, which have its process id in their names, and processes that work
-    /// in one, removed or not.
-    fn left(&self) -> Result<Vec<String>> {
-        let own = format!("-{}-", self.0.id());
-        let is_own = |path: &Path| {
-            path.iter()
-                .skip_while(|part| !part.to_string_lossy().starts_with(BASE))
-                .any(|part| part.to_string_lossy().contains(&own))
-        };
-        let bases = fs::read_dir(std::env::temp_dir())?
-            .flatten()
-            .filter(|entry| entry.file_name().to_string_lossy().starts_with(BASE));
-        let places = bases
-            .filter_map(|base| fs::read_dir(base.path()).ok())
-            .flatten()
-            .flatten()
-            .map(|place| place.path());
-        let working = fs::read_dir("/proc")?
-            .flatten()
-            .filter_map(|process| fs::read_link(process.path().join("cwd")).ok());
-        Ok(places.chain(working).filter(|path| is_own(path)).map(|path| path.display().to_string()).collect())
-    }
-}
-
-/// Where the servers of all sandboxes live, in the temporary directory.
-const BASE: &str = "revocation-worker-sandbox-";
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
-
 #[test]
 fn every_token_dies_and_nothing_is_left_also_without_node() -> Result {
     let programs = WithoutNode::new()?;
-    let mut command = demo(&["--users", "3", "--json"]);
+    let mut command = sandbox(&["--users", "3", "--json"]);
     command.env("PATH", &programs.0);
     let mut demo = Running::start(command)?;
     let (mut output, mut error) = (String::new(), String::new());
-    demo.0.stdout.take().ok_or("no output")?.read_to_string(&mut output)?;
-    demo.0.stderr.take().ok_or("no errors")?.read_to_string(&mut error)?;
-    assert!(demo.0.wait()?.success(), "{error}");
+    demo.child.stdout.take().ok_or("no output")?.read_to_string(&mut output)?;
+    demo.child.stderr.take().ok_or("no errors")?.read_to_string(&mut error)?;
+    assert!(demo.child.wait()?.success(), "{error}");
     let figures: Value = serde_json::from_str(&output)?;
     assert_eq!(figures["authorization_server"], "built-in");
     assert_eq!(
@@ -118,7 +63,7 @@ fn every_token_dies_and_nothing_is_left_also_without_node() -> Result {
     assert!(timelines.iter().all(|user| {
         ["service_refuses_ms", "provider_inactive_ms", "on_record_ms"].iter().all(|ms| user[ms].is_f64())
     }));
-    assert_eq!(demo.left()?, [""; 0]);
+    assert!(demo.left()?.is_empty());
     Ok(())
 }
 
@@ -136,9 +81,9 @@ fn follow(lines: &[String], what: &str) -> Result<String> {
 
 #[test]
 fn kept_until_interrupted_then_all_gone() -> Result {
-    let mut demo = Running::start(demo(&["--users", "1", "--keep"]))?;
+    let mut demo = Running::start(sandbox(&["--users", "1", "--keep"]))?;
     // Kept open: the demo has a last word to say.
-    let mut output = BufReader::new(demo.0.stdout.take().ok_or("no output")?).lines();
+    let mut output = BufReader::new(demo.child.stdout.take().ok_or("no output")?).lines();
     let lines = output.by_ref().map_while(std::result::Result::ok);
     let lines: Vec<String> = lines.take_while(|line| !line.contains("until Ctrl-C")).collect();
     let seen = lines.join("\n");
@@ -158,26 +103,26 @@ fn kept_until_interrupted_then_all_gone() -> Result {
     }
     assert!(!demo.left()?.is_empty(), "the test does not see what runs");
     demo.interrupt()?;
-    assert!(demo.0.wait()?.success(), "{seen}");
+    assert!(demo.child.wait()?.success(), "{seen}");
     assert_eq!(
         output.map_while(std::result::Result::ok).last().as_deref(),
         Some("Ending and removing everything.")
     );
-    assert_eq!(demo.left()?, [""; 0]);
+    assert!(demo.left()?.is_empty());
     Ok(())
 }
 
 #[test]
 fn interrupted_while_booting_leaves_nothing() -> Result {
-    let mut demo = Running::start(demo(&[]))?;
+    let mut demo = Running::start(sandbox(&[]))?;
     let mut first = String::new();
-    BufReader::new(demo.0.stdout.take().ok_or("no output")?).read_line(&mut first)?;
+    BufReader::new(demo.child.stdout.take().ok_or("no output")?).read_line(&mut first)?;
     assert!(first.starts_with("Starting"), "{first}");
     demo.interrupt()?;
     let mut error = String::new();
-    demo.0.stderr.take().ok_or("no errors")?.read_to_string(&mut error)?;
-    assert_eq!(demo.0.wait()?.code(), Some(1), "{error}");
+    demo.child.stderr.take().ok_or("no errors")?.read_to_string(&mut error)?;
+    assert_eq!(demo.child.wait()?.code(), Some(1), "{error}");
     assert!(error.contains("interrupted"), "{error}");
-    assert_eq!(demo.left()?, [""; 0]);
+    assert!(demo.left()?.is_empty());
     Ok(())
 }

@@ -1,13 +1,9 @@
 //! The private servers: they serve, survive crashes with their data, and leave nothing behind.
-#![cfg(test)]
-#![cfg(feature = "sandbox")]
 
 use std::{
-    error::Error,
     fs,
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -15,7 +11,8 @@ use lapin::{BasicProperties, Connection, ConnectionProperties, options::*, types
 use revocation_sandbox::{Postgres, RabbitMq, SandboxError};
 use sqlx::{ConnectOptions, Connection as _, PgConnection, postgres::PgConnectOptions};
 
-type Result<T = ()> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+use crate::Result;
+use crate::running::{Running, sandbox};
 
 async fn sql(postgres: &Postgres, statement: &'static str) -> Result<i64> {
     let mut connection: PgConnection = postgres.url().parse::<PgConnectOptions>()?.connect().await?;
@@ -58,9 +55,9 @@ async fn get(url: &str, queue: &str) -> Result<Vec<u8>> {
 }
 
 /// A private server, or none on a machine whose tests use servers from elsewhere and that has no programs for
-/// its own.
-fn start<T>(server: fn() -> std::result::Result<T, SandboxError>) -> Result<Option<T>> {
-    match server() {
+/// its own. It is started from a thread that ends, which must not take the server along.
+fn start<T: Send + 'static>(server: fn() -> std::result::Result<T, SandboxError>) -> Result<Option<T>> {
+    match std::thread::spawn(server).join().map_err(|_| "the thread panicked")? {
         Err(SandboxError::Missing { .. }) if servers_are_elsewhere() => Ok(None),
         started => Ok(Some(started?)),
     }
@@ -152,58 +149,23 @@ async fn rabbitmq_keeps_messages_through_a_crash_and_leaves_nothing() -> Result 
     Ok(())
 }
 
-/// Not a test of its own: what `servers_die_with_a_killed_parent` kills. It holds two servers and says where
-/// they live.
-#[test]
-fn hold_servers() -> Result {
-    if std::env::var_os("SANDBOX_HOLD").is_none() {
-        return Ok(());
-    }
-    // From a thread that ends: the servers must outlive the thread that asked for them.
-    let servers = std::thread::spawn(|| {
-        Ok::<_, Box<dyn Error + Send + Sync>>((start(Postgres::start)?, start(RabbitMq::start)?))
-    });
-    let (Some(postgres), Some(rabbitmq)) = servers.join().map_err(|_| "the thread panicked")?? else {
-        return Ok(());
-    };
-    let mut out = std::io::stdout();
-    writeln!(
-        out,
-        "\nheld {}\nheld {}",
-        place(&postgres.data_dir()).display(),
-        place(&rabbitmq.data_dir()).display()
-    )?;
-    std::thread::park();
-    Ok(())
-}
-
 #[test]
 fn servers_die_with_a_killed_parent() -> Result {
-    let mut command = Command::new(std::env::current_exe()?);
-    command.args(["--exact", "hold_servers", "--nocapture"]).env("SANDBOX_HOLD", "1").stdout(Stdio::piped());
-    let mut parent = command.spawn()?;
-    let output = parent.stdout.take().ok_or("no output")?;
-    let held = BufReader::new(output).lines().map_while(std::result::Result::ok);
-    let held = held.filter_map(|line| line.strip_prefix("held ").map(PathBuf::from));
-    let places: Vec<PathBuf> = held.take(2).collect();
-    if places.is_empty() && servers_are_elsewhere() {
+    let mut parent = Running::start(sandbox(&["--servers"]))?;
+    let output = BufReader::new(parent.child.stdout.take().ok_or("no output")?).lines();
+    let addresses = output.map_while(std::result::Result::ok);
+    if addresses.take(3).count() < 3 && servers_are_elsewhere() {
         return Ok(());
     }
-    assert_eq!(places.len(), 2, "the holder did not boot its servers");
-    assert!(
-        places.iter().all(|place| processes_in(place).len() > 1),
-        "the servers went with the thread that started them"
-    );
+    let places = parent.places()?;
+    assert_eq!(places.len(), 2, "it did not boot its servers");
+    assert!(places.iter().all(|place| processes_in(place).len() > 1), "the test does not see them");
 
-    parent.kill()?;
-    parent.wait()?;
+    parent.child.kill()?;
+    parent.child.wait()?;
     let deadline = Instant::now() + Duration::from_secs(30);
-    while places.iter().any(|place| !processes_in(place).is_empty()) {
-        assert!(
-            Instant::now() < deadline,
-            "left running: {:?}",
-            places.iter().map(|place| processes_in(place)).collect::<Vec<_>>()
-        );
+    while !parent.working()?.is_empty() {
+        assert!(Instant::now() < deadline, "left running: {:?}", parent.working()?);
         std::thread::yield_now();
     }
     // The next start sweeps the directories.

@@ -1,11 +1,5 @@
-//! The worker against a real authorization server, npm's `oidc-provider`. `USERS=1000 cargo test --features
-//! sandbox --test oidc` for the big round.
-#![cfg(test)]
-#![cfg(feature = "sandbox")]
-
-#[path = "harness/mod.rs"]
-#[expect(dead_code, unused_imports, reason = "each test binary uses its part of the harness")]
-mod harness;
+//! The worker against a real authorization server, npm's `oidc-provider`. The big round: `USERS=1000 cargo
+//! test --all-features --test provider oidc`.
 
 use std::sync::OnceLock;
 use std::time::Instant;
@@ -19,7 +13,7 @@ use revocation_sandbox::{OidcProvider, SandboxError, Tokens};
 use revocation_worker::invalidation::Phase;
 use sqlx::Row;
 
-use harness::{App, Feed, Stage, eventually, logout};
+use crate::harness::{App, Feed, Stage, eventually, logout};
 
 /// Requests under way at once while tokens are issued or introspected.
 const AT_ONCE: usize = 8;
@@ -97,7 +91,7 @@ async fn stream_bodies(stage: &Stage, count: usize) -> String {
         text.push_str(std::str::from_utf8(&delivery.data).expect("UTF-8"));
         delivery.ack(BasicAckOptions::default()).await.map(|_| text)
     });
-    tokio::time::timeout(harness::PATIENCE, fold)
+    tokio::time::timeout(crate::harness::PATIENCE, fold)
         .await
         .expect("the stream holds what was published")
         .expect("read the stream")

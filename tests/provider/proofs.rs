@@ -1,11 +1,5 @@
 //! What a proof is worth, at two real authorization servers, npm's `oidc-provider` and Authlib's: no
 //! `revoked` without a success, no `verified` without two looks. Each test runs at both.
-#![cfg(test)]
-#![cfg(feature = "sandbox")]
-
-#[path = "harness/mod.rs"]
-#[expect(dead_code, unused_imports, reason = "each test binary uses its part of the harness")]
-mod harness;
 
 use std::sync::OnceLock;
 
@@ -13,7 +7,7 @@ use revocation_sandbox::OidcProvider;
 use revocation_sandbox::Token;
 use serde_json::{Value, json};
 
-use harness::{App, Setup, Stage, logout_of};
+use crate::harness::{App, Setup, Stage, logout_of};
 
 /// The servers that all tests share.
 fn servers() -> [&'static OidcProvider; 2] {
@@ -66,7 +60,7 @@ async fn a_random_string_is_never_verified() {
     for oidc in servers() {
         let stage = Stage::new().await;
         let _worker = verifying(&stage, oidc).start().await;
-        let random = Token::new(harness::canary_token());
+        let random = Token::new(crate::harness::canary_token());
         assert_eq!(proof(&stage, "random", &random, "revoked").await.as_deref(), Some("accepted"));
     }
 }

@@ -10,7 +10,7 @@ use revocation_worker::invalidation::{
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use crate::schema::{at, names, schema};
+use super::schema::{at, names, schema};
 
 fn amqp(channel: &str) -> &'static Value {
     at(&format!("/channels/{channel}/bindings/amqp"))

@@ -1,6 +1,5 @@
 //! What stands in deny.toml is true of the dependencies: as far as it can be seen without cargo-deny and its
 //! database.
-#![cfg(test)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -13,7 +13,7 @@ use revocation_worker::target::{Kind, TokenTypeHint};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use crate::schema::{Members, agrees, at, examples, names, schema, texts};
+use super::schema::{Members, agrees, at, examples, names, schema, texts};
 
 const THEN: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
 
@@ -218,7 +218,7 @@ fn the_examples_are_messages() {
 #[test]
 fn the_headers_of_refused_messages_are_those_that_are_set() {
     let source =
-        concat!(include_str!("../../src/broker/dead.rs"), include_str!("../../src/broker/original.rs"));
+        concat!(include_str!("../../../src/broker/dead.rs"), include_str!("../../../src/broker/original.rs"));
     let is_set = |text: &&str| {
         *text == "x-original-user" || text.strip_prefix("x-refused-").is_some_and(|name| !name.is_empty())
     };
@@ -232,7 +232,7 @@ fn the_headers_of_refused_messages_are_those_that_are_set() {
 
 #[test]
 fn the_page_for_service_teams_knows_every_kind_reason_and_policy() {
-    let page = include_str!("../../docs/verifiers.md");
+    let page = include_str!("../../../docs/verifiers.md");
     let policies = [StalenessPolicy::FailOpen, StalenessPolicy::FailClosed].map(StalenessPolicy::as_str);
     for word in
         Kind::ALL.map(Kind::as_str).iter().chain(&Staleness::ALL.map(Staleness::as_str)).chain(&policies)

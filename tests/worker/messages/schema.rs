@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use serde_json::{Map, Value};
 
 static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
-    serde_json::from_str(include_str!("../../docs/asyncapi.json")).expect("docs/asyncapi.json is JSON")
+    serde_json::from_str(include_str!("../../../docs/asyncapi.json")).expect("docs/asyncapi.json is JSON")
 });
 
 /// Which members an object must have to agree with its schema.
@@ -152,7 +152,10 @@ fn is_written_as(text: &str, form: &str) -> bool {
 
 #[test]
 fn the_comparison_sees_what_is_wrong() {
-    let target = serde_json::json!({ "kind": "issuer", "iss": "i", "not_before": "2026-11-20T22:30:00Z", "expires_at": "2026-11-20T22:30:00Z" });
+    let target = serde_json::json!({
+        "kind": "issuer", "iss": "i", "not_before": "2026-11-20T22:30:00Z",
+        "expires_at": "2026-11-20T22:30:00Z",
+    });
     let entry = schema("issuerEntry");
     assert_eq!(agrees(&target, entry, Members::All), Ok(()));
     for (name, value) in

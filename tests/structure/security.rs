@@ -1,5 +1,4 @@
 //! SECURITY.md names tests that are there.
-#![cfg(test)]
 
 use std::fs;
 use std::path::Path;

@@ -1,7 +1,0 @@
-//! docs/asyncapi.json says what the code does, member for member.
-#![cfg(test)]
-
-mod events_in;
-mod messages_out;
-mod places;
-mod schema;
