@@ -66,6 +66,7 @@ pub mod evidence;
 pub mod failpoint;
 pub mod http;
 pub mod invalidation;
+mod order;
 pub mod outcome;
 pub mod provider;
 pub mod report;

@@ -8,6 +8,7 @@ use comfy_table::presets::NOTHING;
 use serde::Serialize;
 use serde_json::Value;
 
+pub(super) use crate::visible::count;
 use crate::visible::{is_hidden, is_seen};
 
 /// See [`has_spoken`].
@@ -124,14 +125,6 @@ fn shell_word(name: &str) -> String {
         name.to_owned()
     } else {
         format!("'{}'", name.replace('\'', r"'\''"))
-    }
-}
-
-/// "1 message", "2 messages".
-pub(super) fn count(number: impl TryInto<u64>, what: &str) -> String {
-    match number.try_into().unwrap_or(u64::MAX) {
-        1 => format!("1 {what}"),
-        number => format!("{number} {what}s"),
     }
 }
 

@@ -1,8 +1,8 @@
-//! A target as a person wrote it, and sentences about it in that person's words. None of them quotes a value.
+//! A raw target: what a line or a flag names, not checked by the event's rules yet, and sentences about it in
+//! the words of whoever wrote it. None of them quotes a value.
 
 use std::fmt;
 
-use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::error::Category;
 use serde_json::value::RawValue;
@@ -13,7 +13,7 @@ use crate::target::Kind;
 use crate::visible::flaw;
 
 /// What a line may name: the members of the contract's targets, and the provider.
-pub(super) const MEMBERS: [&str; 7] = [TOKEN, "token_type_hint", "sub", "sid", "client_id", "iss", PROVIDER];
+pub(crate) const MEMBERS: [&str; 7] = [TOKEN, "token_type_hint", "sub", "sid", "client_id", "iss", PROVIDER];
 const PROVIDER: &str = "provider";
 const TOKEN: &str = "token";
 /// What names less than a client, and at last than an issuer.
@@ -21,32 +21,32 @@ const NARROWER: [&str; 4] = [TOKEN, "sid", "sub", "client_id"];
 
 /// A target whose names are what they look like, and that is not checked further yet.
 #[derive(Clone)]
-pub(super) struct Written {
+pub(crate) struct RawTarget {
     /// The provider that it names.
-    pub(super) provider: Option<String>,
+    pub(crate) provider: Option<String>,
     /// The target as the event will have it: a JSON object without `provider`.
-    pub(super) json: Zeroizing<String>,
+    pub(crate) json: Zeroizing<String>,
     /// Members that stand there without a value: null, or an empty cell.
     vacant: Vec<&'static str>,
 }
 
-impl Written {
+impl RawTarget {
     /// A target of these members, each at most once.
     ///
     /// # Errors
     /// A value is not what a person sees of it.
-    pub(super) fn of_members<'a>(
+    pub(crate) fn of_members<'a>(
         members: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<Self, String> {
-        let mut written = Self { provider: None, json: Zeroizing::new(String::new()), vacant: Vec::new() };
+        let mut raw = Self { provider: None, json: Zeroizing::new(String::new()), vacant: Vec::new() };
         for (name, value) in members {
             check_seen(name, value)?;
             match name {
-                PROVIDER => written.provider = Some(value.to_owned()),
-                name => written.push(name, &Zeroizing::new(serde_json::Value::from(value).to_string())),
+                PROVIDER => raw.provider = Some(value.to_owned()),
+                name => raw.push(name, &Zeroizing::new(serde_json::Value::from(value).to_string())),
             }
         }
-        Ok(written.ended())
+        Ok(raw.ended())
     }
 
     /// A target of a line of NDJSON. A member that is given twice is left for the event's rules to refuse.
@@ -54,9 +54,11 @@ impl Written {
     /// # Errors
     /// The line is no JSON object, has a member that is not known, without which the line could mean more
     /// than it says, or a value that is not what a person sees of it.
-    pub(super) fn of_json(line: &[u8]) -> Result<Self, String> {
-        let Members(members) = serde_json::from_slice(line).map_err(|error| not_an_object(&error))?;
-        let mut written = Self {
+    pub(crate) fn of_json(line: &[u8]) -> Result<Self, String> {
+        let mut reader = serde_json::Deserializer::from_slice(line);
+        let members = reader.deserialize_map(Members).and_then(|members| reader.end().map(|()| members));
+        let members = members.map_err(|error| not_an_object(&error))?;
+        let mut raw = Self {
             provider: None,
             json: Zeroizing::new(String::with_capacity(line.len())),
             vacant: Vec::new(),
@@ -68,30 +70,30 @@ impl Written {
                 Some(PROVIDER) if has_provider => return Err("provider is given twice".to_owned()),
                 Some(PROVIDER) => {
                     has_provider = true;
-                    written.provider = serde_json::from_str(value.get())
+                    raw.provider = serde_json::from_str(value.get())
                         .map_err(|_| "provider must be a string".to_owned())?;
-                    check_seen(PROVIDER, written.provider.as_deref().unwrap_or_default())?;
+                    check_seen(PROVIDER, raw.provider.as_deref().unwrap_or_default())?;
                 }
-                Some(name) if value.get() == "null" => written.vacant.push(name),
+                Some(name) if value.get() == "null" => raw.vacant.push(name),
                 Some(name) => {
                     // What is no text is left for the event's rules to refuse.
                     let text = serde_json::from_str(value.get()).map(Zeroizing::<String>::new);
                     text.map_or(Ok(()), |text| check_seen(name, &text))?;
-                    written.push(name, value.get());
+                    raw.push(name, value.get());
                 }
             }
         }
-        Ok(written.ended())
+        Ok(raw.ended())
     }
 
     /// The same target, of a file that has these members too, empty.
-    pub(super) fn with_vacant(self, vacant: Vec<&'static str>) -> Self {
+    pub(crate) fn with_vacant(self, vacant: Vec<&'static str>) -> Self {
         Self { vacant, ..self }
     }
 
     /// Refuses a client or an issuer that is a target only because a narrower member is empty: a hole in an
     /// export would log out everybody.
-    pub(super) fn check_width(&self, kind: Kind) -> Result<(), String> {
+    pub(crate) fn check_width(&self, kind: Kind) -> Result<(), String> {
         let (wide, narrower) = match kind {
             Kind::Client => ("client_id", &NARROWER[..3]),
             Kind::Issuer => ("iss", &NARROWER[..]),
@@ -132,19 +134,11 @@ fn check_seen(name: &str, value: &str) -> Result<(), String> {
     }
 }
 
-/// An object's members in the order given, repeated ones included.
-struct Members<'a>(Vec<(String, &'a RawValue)>);
+/// Reads an object's members in the order given, repeated ones included.
+struct Members;
 
-impl<'de> Deserialize<'de> for Members<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Reader)
-    }
-}
-
-struct Reader;
-
-impl<'de> Visitor<'de> for Reader {
-    type Value = Members<'de>;
+impl<'de> Visitor<'de> for Members {
+    type Value = Vec<(String, &'de RawValue)>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
@@ -155,7 +149,7 @@ impl<'de> Visitor<'de> for Reader {
         while let Some(member) = map.next_entry()? {
             members.push(member);
         }
-        Ok(Members(members))
+        Ok(members)
     }
 }
 
@@ -170,7 +164,7 @@ fn not_an_object(error: &serde_json::Error) -> String {
 }
 
 /// A refusal of a name that is none of [`MEMBERS`]; `place` stands for a name that may be a token.
-pub(super) fn unknown(what: &str, name: &str, place: Option<usize>) -> String {
+pub(crate) fn unknown(what: &str, name: &str, place: Option<usize>) -> String {
     let shown = match (is_plain(name), place) {
         (true, _) => format!("{what} {name}"),
         (false, Some(place)) => {
@@ -193,7 +187,7 @@ fn is_plain(name: &str) -> bool {
 }
 
 /// The worker's refusal of an event, said of the one target in it.
-pub(super) fn of_target(refusal: &Refusal) -> String {
+pub(crate) fn of_target(refusal: &Refusal) -> String {
     match refusal.code {
         RefusalCode::TooLarge => refusal
             .detail
@@ -214,118 +208,4 @@ pub(super) fn of_target(refusal: &Refusal) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn json(line: &str) -> Result<(Option<String>, String), String> {
-        Written::of_json(line.as_bytes()).map(|written| (written.provider, written.json.to_string()))
-    }
-
-    #[test]
-    fn the_provider_is_taken_out_and_the_rest_stays_as_written() {
-        assert_eq!(json(r#"{"sub":"u"}"#), Ok((None, r#"{"sub":"u"}"#.to_owned())));
-        assert_eq!(
-            json(r#" { "provider" : "main", "sid":"s" , "sub":null}"#),
-            Ok((Some("main".to_owned()), r#"{"sid":"s"}"#.to_owned()))
-        );
-        assert_eq!(json(r#"{"provider":null}"#), Ok((None, "{}".to_owned())));
-        assert_eq!(
-            json(r#"{"sub":"a","sub":"b"}"#),
-            Ok((None, r#"{"sub":"a","sub":"b"}"#.to_owned())),
-            "for the event's rules to refuse"
-        );
-    }
-
-    #[test]
-    fn a_line_is_one_object_with_known_members() {
-        for (line, sentence) in [
-            (r#"{"sub":"a"},{"iss":"i"}"#, "is not JSON: trailing characters at column 12"),
-            (r#"[{"sub":"secret"}]"#, "must be a JSON object, one a line"),
-            (r#""secret""#, "must be a JSON object, one a line"),
-            (r#"{"sub":"secret"#, "is not JSON: EOF while parsing a string at column 14"),
-            (r#"{"provider":["secret"]}"#, "provider must be a string"),
-            (r#"{"provider":"a","provider":"b"}"#, "provider is given twice"),
-            (
-                r#"{"sub":"u","tokn":"secret"}"#,
-                "has a member tokn that is not known; known are token, token_type_hint, sub,",
-            ),
-            (
-                r#"{"eyJhbGciOi.secret":1}"#,
-                "has a member (its name is not shown, as it may be a credential) that is not known",
-            ),
-        ] {
-            let why = json(line).unwrap_err();
-            assert!(why.starts_with(sentence) && !why.contains("secret"), "{why}");
-        }
-    }
-
-    #[test]
-    fn an_empty_member_does_not_make_a_target_of_everybody() {
-        let check = |line: &str, kind| Written::of_json(line.as_bytes()).unwrap().check_width(kind);
-        let why = check(r#"{"token":null,"client_id":"c"}"#, Kind::Client).unwrap_err();
-        assert!(
-            why.starts_with("token is empty, and without it the line would mean everybody at its client_id"),
-            "{why}"
-        );
-        let why = check(r#"{"client_id":null,"iss":"i"}"#, Kind::Issuer).unwrap_err();
-        assert!(
-            why.starts_with("client_id is empty, and without it the line would mean everybody at its iss"),
-            "{why}"
-        );
-        assert!(check(r#"{"sub":null,"iss":"i"}"#, Kind::Issuer).is_err());
-        for (line, kind) in [
-            (r#"{"client_id":"c","iss":null}"#, Kind::Client),
-            (r#"{"iss":"i"}"#, Kind::Issuer),
-            (r#"{"token":null,"sub":"u"}"#, Kind::Subject),
-        ] {
-            assert_eq!(check(line, kind), Ok(()), "{line}");
-        }
-    }
-
-    #[test]
-    fn values_are_quoted_as_json_quotes_them() {
-        let written = Written::of_members([("sub", "a\"b\\"), ("provider", "p")]).unwrap();
-        assert_eq!((written.provider.as_deref(), written.json.as_str()), (Some("p"), r#"{"sub":"a\"b\\"}"#));
-    }
-
-    #[test]
-    fn every_name_is_what_a_person_sees_however_it_is_written() {
-        for name in ["sub", "sid", "client_id", "iss", "provider"] {
-            for value in [
-                "u ",
-                " u",
-                "u\u{a0}",
-                "u\u{200b}",
-                "\u{feff}u",
-                "u\u{2028}",
-                "a\u{202e}b",
-                "a\tb",
-                "a\rb",
-                "a\0b",
-                "a\u{1b}[2Jb",
-                " ",
-            ] {
-                let escaped = value.chars().map(|c| format!("\\u{:04x}", u32::from(c))).collect::<String>();
-                let raw = serde_json::Value::from(value).to_string();
-                for line in [format!(r#"{{"{name}":{raw}}}"#), format!(r#"{{"{name}":"{escaped}"}}"#)] {
-                    let why = json(&line).unwrap_err();
-                    assert!(
-                        why.starts_with(&format!("{name} ")) && why.contains("remove it"),
-                        "{line}: {why}"
-                    );
-                }
-                assert!(Written::of_members([(name, value)]).is_err(), "{value:?}");
-            }
-        }
-        assert!(json(r#"{"sub":"John Smith","iss":"https://id.example.com/ü"}"#).is_ok());
-        assert!(json(r#"{"token":"a b"}"#).is_ok(), "for the event's rules to refuse");
-    }
-
-    #[test]
-    fn only_words_are_repeated() {
-        assert!(["tokn", "Client ID", "tokenTypeHint", "access-token"].map(is_plain) == [true; 4]);
-        assert!(
-            ["", "a1", "sKxUvQrTyPmN", "abcdefghijklmnopqrstu", "tok\u{1b}[2J"].map(is_plain) == [false; 5]
-        );
-    }
-}
+mod tests;

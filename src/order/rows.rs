@@ -5,14 +5,14 @@ use std::io::BufReader;
 use clap::ValueEnum;
 
 use super::csv::Columns;
+use super::error::OrderError;
 use super::input::{Input, Reading};
-use super::written::Written;
-use crate::cli::CommandError;
-use crate::cli::ndjson::{Cutter, Line};
+use super::lines::{Cutter, Line};
+use super::raw_target::RawTarget;
 
 /// How the input is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Format {
+pub(crate) enum Format {
     /// One JSON object a line
     Ndjson,
     /// A header that names the columns, then one target a line
@@ -24,7 +24,7 @@ impl Format {
     ///
     /// # Errors
     /// The input cannot be read.
-    pub(super) fn of(given: Option<Self>, input: &Input, limit: usize) -> Result<Self, CommandError> {
+    pub(crate) fn of(given: Option<Self>, input: &Input, limit: usize) -> Result<Self, OrderError> {
         let by_name = match input.extension.as_deref() {
             Some("csv") => Some(Self::Csv),
             Some("ndjson" | "jsonl" | "json") => Some(Self::Ndjson),
@@ -37,10 +37,10 @@ impl Format {
     }
 }
 
-fn first_line(input: &Input, limit: usize) -> Result<Option<Line>, CommandError> {
+fn first_line(input: &Input, limit: usize) -> Result<Option<Line>, OrderError> {
     Cutter::new(input.reading(), limit)
         .next()
-        .map_err(|e| CommandError::failed(format!("read {}: {e}", input.name)))
+        .map_err(|e| OrderError::failed(format!("read {}: {e}", input.name)))
 }
 
 fn by_content(first: Option<&Line>) -> Format {
@@ -49,42 +49,39 @@ fn by_content(first: Option<&Line>) -> Format {
 }
 
 /// Everything that is named. It can be walked again and again.
-pub(super) struct Source {
+pub(crate) struct Source {
     /// Of the command line.
-    pub(super) flags: Vec<Written>,
+    pub(crate) flags: Vec<RawTarget>,
     /// File or standard input.
-    pub(super) input: Option<(Input, Format)>,
+    pub(crate) input: Option<(Input, Format)>,
     /// Most bytes of a line.
-    pub(super) limit: usize,
+    pub(crate) limit: usize,
 }
 
 /// A target that is named, or why a line names none.
-pub(super) struct Row {
+pub(crate) struct Row {
     /// The input's line, from 1; 0: the command line.
-    pub(super) line: u64,
+    pub(crate) line: u64,
     /// Bytes of the input up to the end of this line.
-    pub(super) end: u64,
-    pub(super) written: Result<Written, String>,
+    pub(crate) end: u64,
+    pub(crate) raw: Result<RawTarget, String>,
 }
 
 impl Source {
     /// Begins a walk.
-    pub(super) fn rows(&self) -> Rows<'_> {
-        let lines = self.input.as_ref().map(|(input, format)| Lines {
-            name: &input.name,
-            cutter: Cutter::new(input.reading(), self.limit),
-            limit: self.limit,
-            format: *format,
-            columns: None,
-        });
-        Rows { flags: self.flags.iter(), lines }
+    pub(crate) fn rows(&self) -> Rows<'_> {
+        let cutter = self.input.as_ref().map(|(input, _)| Cutter::new(input.reading(), self.limit));
+        Rows { source: self, flags: self.flags.iter(), cutter, columns: None }
     }
 }
 
 /// A walk.
-pub(super) struct Rows<'s> {
-    flags: std::slice::Iter<'s, Written>,
-    lines: Option<Lines<'s>>,
+pub(crate) struct Rows<'s> {
+    source: &'s Source,
+    flags: std::slice::Iter<'s, RawTarget>,
+    cutter: Option<Cutter<BufReader<Reading>>>,
+    /// Of CSV, once the header was read.
+    columns: Option<Columns>,
 }
 
 impl Rows<'_> {
@@ -92,62 +89,52 @@ impl Rows<'_> {
     ///
     /// # Errors
     /// The input cannot be read, or its header cannot be understood.
-    pub(super) fn next(&mut self) -> Result<Option<Row>, CommandError> {
-        if let Some(written) = self.flags.next() {
-            return Ok(Some(Row { line: 0, end: 0, written: Ok(written.clone()) }));
+    pub(crate) fn next(&mut self) -> Result<Option<Row>, OrderError> {
+        if let Some(raw) = self.flags.next() {
+            return Ok(Some(Row { line: 0, end: 0, raw: Ok(raw.clone()) }));
         }
-        self.lines.as_mut().map_or(Ok(None), Lines::next)
+        let (Some((input, format)), Some(cutter)) = (&self.source.input, &mut self.cutter) else {
+            return Ok(None);
+        };
+        loop {
+            let line = cutter.next().map_err(|e| OrderError::failed(format!("read {}: {e}", input.name)))?;
+            let Some(line) = line else { return Ok(None) };
+            if *format == Format::Csv && self.columns.is_none() {
+                self.columns = Some(header(&input.name, &line)?);
+                continue;
+            }
+            let raw = read(&line, self.source.limit, self.columns.as_mut());
+            return Ok(Some(Row { line: line.number, end: line.end, raw }));
+        }
     }
 
     /// SHA-256 of what was read of the input.
-    pub(super) fn digest(&self) -> Option<Vec<u8>> {
-        self.lines.as_ref().map(|lines| lines.cutter.input().digest())
+    pub(crate) fn digest(&self) -> Option<Vec<u8>> {
+        self.cutter.as_ref().map(|cutter| cutter.input().digest())
     }
 }
 
-struct Lines<'s> {
-    name: &'s str,
-    cutter: Cutter<BufReader<Reading>>,
-    limit: usize,
-    format: Format,
-    /// Of CSV, once the header was read.
-    columns: Option<Columns>,
+fn header(input: &str, line: &Line) -> Result<Columns, OrderError> {
+    let columns = match line.flaw() {
+        Some(flaw) => Err(flaw.to_owned()),
+        None => Columns::of_header(&line.body),
+    };
+    columns.map_err(|why| {
+        OrderError::Usage(format!("{input}: line {} {why}; nothing was published", line.number))
+    })
 }
 
-impl Lines<'_> {
-    fn next(&mut self) -> Result<Option<Row>, CommandError> {
-        loop {
-            let failed = |e| CommandError::failed(format!("read {}: {e}", self.name));
-            let Some(line) = self.cutter.next().map_err(failed)? else { return Ok(None) };
-            if let Some(written) = self.read(&line)? {
-                return Ok(Some(Row { line: line.number, end: line.end, written }));
-            }
-        }
+/// The target of a line: a row of CSV where there are columns, else NDJSON.
+fn read(line: &Line, limit: usize, columns: Option<&mut Columns>) -> Result<RawTarget, String> {
+    if let Some(flaw) = line.flaw() {
+        return Err(flaw.to_owned());
     }
-
-    /// The target of a line; `None` for the header.
-    fn read(&mut self, line: &Line) -> Result<Option<Result<Written, String>>, CommandError> {
-        let body = &line.body;
-        let is_too_long = line.size > self.limit as u64;
-        match (self.format, &mut self.columns) {
-            (Format::Csv, columns @ None) => {
-                let wrong = |why| {
-                    CommandError::Usage(format!(
-                        "{}: line {} {why}; nothing was published",
-                        self.name, line.number
-                    ))
-                };
-                line.flaw().map_or(Ok(()), |flaw| Err(wrong(flaw.to_owned())))?;
-                *columns = Some(Columns::of_header(body).map_err(wrong)?);
-                Ok(None)
-            }
-            _ if let Some(flaw) = line.flaw() => Ok(Some(Err(flaw.to_owned()))),
-            _ if is_too_long => {
-                Ok(Some(Err(format!("has {} bytes; limits.max_message_bytes is {}", line.size, self.limit))))
-            }
-            (Format::Csv, Some(columns)) => Ok(Some(columns.target(body))),
-            (Format::Ndjson, _) => Ok(Some(Written::of_json(body))),
-        }
+    if line.size > limit as u64 {
+        return Err(format!("has {} bytes; limits.max_message_bytes is {limit}", line.size));
+    }
+    match columns {
+        Some(columns) => columns.target(&line.body),
+        None => RawTarget::of_json(&line.body),
     }
 }
 
@@ -158,26 +145,26 @@ mod tests {
     /// Lines, and the targets that they name.
     type Found = Vec<(u64, Result<String, String>)>;
 
-    fn walk(name: &str, text: &str, given: Option<Format>) -> Result<Found, CommandError> {
+    fn walk(name: &str, text: &str, given: Option<Format>) -> Result<Found, OrderError> {
         let path = std::env::temp_dir().join(format!("rows-{}{name}", uuid::Uuid::now_v7()));
         std::fs::write(&path, text).unwrap();
         let input = Input::open(Some(&path)).unwrap();
         std::fs::remove_file(&path).unwrap();
         let format = Format::of(given, &input, 64)?;
         let source = Source {
-            flags: vec![Written::of_members([("sub", "flag")]).unwrap()],
+            flags: vec![RawTarget::of_members([("sub", "flag")]).unwrap()],
             input: Some((input, format)),
             limit: 64,
         };
         let mut rows = source.rows();
         let mut found = Vec::new();
         while let Some(row) = rows.next()? {
-            found.push((row.line, row.written.map(|written| written.json.to_string())));
+            found.push((row.line, row.raw.map(|raw| raw.json.to_string())));
         }
         Ok(found)
     }
 
-    fn subs(found: Result<Found, CommandError>) -> Vec<(u64, String)> {
+    fn subs(found: Result<Found, OrderError>) -> Vec<(u64, String)> {
         found.unwrap().into_iter().map(|(line, json)| (line, json.unwrap())).collect()
     }
 

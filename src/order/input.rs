@@ -1,7 +1,7 @@
 //! What is read more than once: a file, or what came by a pipe, held in memory that is wiped.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, IsTerminal, Read};
+use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,8 +9,7 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{Context, SHA256};
 use zeroize::Zeroizing;
 
-use crate::cli::CommandError;
-use crate::cli::output::remark;
+use super::error::OrderError;
 
 /// The most that is taken from a pipe.
 const MOST_HELD: u64 = 1 << 30;
@@ -18,13 +17,13 @@ const MOST_HELD: u64 = 1 << 30;
 const PIECE: usize = 1 << 20;
 
 /// An input that can be read again from its start.
-pub(super) struct Input {
+pub(crate) struct Input {
     /// Its name in messages.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// Bytes.
-    pub(super) size: u64,
+    pub(crate) size: u64,
     /// What its name ends with, after the dot.
-    pub(super) extension: Option<String>,
+    pub(crate) extension: Option<String>,
     place: Place,
 }
 
@@ -39,16 +38,11 @@ impl Input {
     ///
     /// # Errors
     /// It cannot be read, or a pipe has more than 1 GiB.
-    pub(super) fn open(file: Option<&Path>) -> Result<Self, CommandError> {
+    pub(crate) fn open(file: Option<&Path>) -> Result<Self, OrderError> {
         let name = file.map_or("standard input".to_owned(), |path| path.display().to_string());
-        let failed = |e: io::Error| CommandError::failed(format!("read {name}: {e}"));
+        let failed = |e: io::Error| OrderError::failed(format!("read {name}: {e}"));
         let (size, place) = match file {
-            None => {
-                if io::stdin().is_terminal() {
-                    remark("reading targets from the terminal, one a line; Ctrl-D ends");
-                }
-                hold(io::stdin().lock(), MOST_HELD).map_err(failed)?
-            }
+            None => hold(io::stdin().lock(), MOST_HELD).map_err(failed)?,
             Some(path) => of_file(path).map_err(failed)?,
         };
         let extension =
@@ -57,7 +51,7 @@ impl Input {
     }
 
     /// Reads it from its start.
-    pub(super) fn reading(&self) -> Reading {
+    pub(crate) fn reading(&self) -> Reading {
         Reading { place: self.place.clone(), offset: 0, digest: Context::new(&SHA256) }
     }
 }
@@ -103,7 +97,7 @@ fn fill(input: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
 }
 
 /// One reading, which knows the digest of what it has read.
-pub(super) struct Reading {
+pub(crate) struct Reading {
     place: Place,
     offset: u64,
     digest: Context,
@@ -111,7 +105,7 @@ pub(super) struct Reading {
 
 impl Reading {
     /// SHA-256 of what was read so far.
-    pub(super) fn digest(&self) -> Vec<u8> {
+    pub(crate) fn digest(&self) -> Vec<u8> {
         self.digest.clone().finish().as_ref().to_vec()
     }
 }

@@ -2,13 +2,13 @@
 //! byte order mark at the start is no part of it, lines end with LF or CRLF, blank ones are passed over.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, IsTerminal, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 use tokio::sync::mpsc;
+use zeroize::Zeroizing;
 
-use super::CommandError;
-use super::output::remark;
+use super::error::OrderError;
 
 /// Some editors and spreadsheets begin a file with it.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -27,35 +27,33 @@ const FOREIGN: [(&[u8], &str); 6] = [
 const READ_AHEAD: usize = 64;
 
 /// One line that is not blank. It may hold raw tokens.
-pub(super) struct Line {
+pub(crate) struct Line {
     /// From 1, blank lines counted.
-    pub(super) number: u64,
+    pub(crate) number: u64,
     /// Without the line's end; cut after the limit.
-    pub(super) body: Vec<u8>,
+    pub(crate) body: Zeroizing<Vec<u8>>,
     /// Bytes of the whole line, also of what was cut.
-    pub(super) size: u64,
+    pub(crate) size: u64,
     /// Bytes of the input up to the end of this line.
-    pub(super) end: u64,
+    pub(crate) end: u64,
 }
 
 /// The lines of one input.
-pub(super) struct Lines {
+pub(crate) struct Lines {
     /// Bytes of the input, where they are known.
-    pub(super) total: Option<u64>,
+    pub(crate) total: Option<u64>,
     lines: mpsc::Receiver<io::Result<Line>>,
 }
 
 impl Lines {
-    /// Opens `file`; none or `-` is standard input. No more than `limit` bytes of a line are kept, and one to
-    /// tell that it is longer.
-    pub(super) fn open(file: Option<&Path>, limit: usize) -> Result<Self, CommandError> {
-        let Some(path) = file.filter(|path| *path != Path::new("-")) else {
-            if io::stdin().is_terminal() {
-                remark("reading events from the terminal, one a line; Ctrl-D ends");
-            }
-            return Ok(Self::read(io::stdin(), None, limit));
-        };
-        let failed = |e: io::Error| CommandError::failed(format!("read {}: {e}", path.display()));
+    /// Opens `file`; `None` is standard input. No more than `limit` bytes of a line are kept, and one to tell
+    /// that it is longer.
+    ///
+    /// # Errors
+    /// The file cannot be opened.
+    pub(crate) fn open(file: Option<&Path>, limit: usize) -> Result<Self, OrderError> {
+        let Some(path) = file else { return Ok(Self::read(io::stdin(), None, limit)) };
+        let failed = |e: io::Error| OrderError::failed(format!("read {}: {e}", path.display()));
         let opened = File::open(path).map_err(failed)?;
         let about = opened.metadata().map_err(failed)?;
         Ok(Self::read(opened, about.is_file().then_some(about.len()), limit))
@@ -80,14 +78,14 @@ impl Lines {
     ///
     /// # Errors
     /// The input cannot be read any further.
-    pub(super) async fn next(&mut self) -> Result<Option<Line>, CommandError> {
-        self.lines.recv().await.transpose().map_err(|e| CommandError::failed(format!("read the input: {e}")))
+    pub(crate) async fn next(&mut self) -> Result<Option<Line>, OrderError> {
+        self.lines.recv().await.transpose().map_err(|e| OrderError::failed(format!("read the input: {e}")))
     }
 }
 
 impl Line {
     /// What keeps this from being one line to everybody who looks at it, as the rest of a sentence.
-    pub(super) fn flaw(&self) -> Option<&'static str> {
+    pub(crate) fn flaw(&self) -> Option<&'static str> {
         let is_broken = self.body.contains(&b'\r');
         is_broken.then_some(
             "has a carriage return in it, where some programs end the line: end every line with LF or CRLF",
@@ -109,7 +107,7 @@ fn begin(body: &mut Vec<u8>) -> io::Result<u64> {
 }
 
 /// Cuts an input into lines.
-pub(super) struct Cutter<R> {
+pub(crate) struct Cutter<R> {
     input: R,
     limit: usize,
     number: u64,
@@ -118,12 +116,12 @@ pub(super) struct Cutter<R> {
 
 impl<R: Read> Cutter<BufReader<R>> {
     /// Keeps no more than `limit` bytes of a line, and a little to tell that it is longer.
-    pub(super) fn new(input: R, limit: usize) -> Self {
+    pub(crate) fn new(input: R, limit: usize) -> Self {
         Self { input: BufReader::with_capacity(1 << 16, input), limit, number: 0, end: 0 }
     }
 
     /// What the lines are cut from.
-    pub(super) fn input(&self) -> &R {
+    pub(crate) fn input(&self) -> &R {
         self.input.get_ref()
     }
 }
@@ -133,7 +131,7 @@ impl<R: BufRead> Cutter<R> {
     ///
     /// # Errors
     /// The input cannot be read, or is not UTF-8 from its first bytes on.
-    pub(super) fn next(&mut self) -> io::Result<Option<Line>> {
+    pub(crate) fn next(&mut self) -> io::Result<Option<Line>> {
         loop {
             let mut body = Vec::new();
             let Some(mut size) = self.cut(&mut body)? else { return Ok(None) };
@@ -146,7 +144,12 @@ impl<R: BufRead> Cutter<R> {
                 size -= 1;
             }
             if !body.trim_ascii().is_empty() {
-                return Ok(Some(Line { number: self.number, body, size, end: self.end }));
+                return Ok(Some(Line {
+                    number: self.number,
+                    body: Zeroizing::new(body),
+                    size,
+                    end: self.end,
+                }));
             }
         }
     }
@@ -186,7 +189,9 @@ mod tests {
         let mut cutter =
             Cutter { input: BufReader::with_capacity(3, text.as_bytes()), limit, number: 0, end: 0 };
         let lines = std::iter::from_fn(move || cutter.next().unwrap());
-        lines.map(|line| (line.number, String::from_utf8(line.body).unwrap(), line.size, line.end)).collect()
+        lines
+            .map(|line| (line.number, String::from_utf8(line.body.to_vec()).unwrap(), line.size, line.end))
+            .collect()
     }
 
     #[test]

@@ -1,14 +1,15 @@
 //! Targets in CSV (RFC 4180): a header that names the columns, then a target a line. No field may span lines:
-//! nothing that a target has does.
+//! nothing that a target has does. Of the `csv` crate only its core is used: its reader leaves copies of the
+//! tokens in buffers that nobody wipes.
 
 use csv_core::{ReadRecordResult, Reader};
 use zeroize::Zeroizing;
 
-use super::written::{MEMBERS, Written, unknown};
-use crate::cli::output::count;
+use super::raw_target::{MEMBERS, RawTarget, unknown};
+use crate::visible::count;
 
 /// The columns of one file.
-pub(super) struct Columns {
+pub(crate) struct Columns {
     names: Vec<&'static str>,
     parser: Reader,
 }
@@ -22,7 +23,7 @@ impl Columns {
     /// # Errors
     /// It names a column that is not known, or one twice, or none: the file may have no header, so that
     /// nothing of it is shown.
-    pub(super) fn of_header(line: &[u8]) -> Result<Self, String> {
+    pub(crate) fn of_header(line: &[u8]) -> Result<Self, String> {
         if is_separator_line(line) {
             return Err(SEPARATOR_LINE.to_owned());
         }
@@ -50,7 +51,7 @@ impl Columns {
     ///
     /// # Errors
     /// The line does not fit the header.
-    pub(super) fn target(&mut self, line: &[u8]) -> Result<Written, String> {
+    pub(crate) fn target(&mut self, line: &[u8]) -> Result<RawTarget, String> {
         if is_separator_line(line) {
             return Err(SEPARATOR_LINE.to_owned());
         }
@@ -69,7 +70,7 @@ impl Columns {
         }
         let members = self.names.iter().copied().zip(cells.iter().map(|cell| cell.as_str()));
         let (vacant, given): (Vec<_>, Vec<_>) = members.partition(|(_, value)| value.is_empty());
-        Ok(Written::of_members(given)?.with_vacant(vacant.into_iter().map(|(name, _)| name).collect()))
+        Ok(RawTarget::of_members(given)?.with_vacant(vacant.into_iter().map(|(name, _)| name).collect()))
     }
 }
 
@@ -148,7 +149,7 @@ mod tests {
 
     fn target(header: &str, line: &str) -> Result<(Option<String>, String), String> {
         let mut columns = Columns::of_header(header.as_bytes())?;
-        columns.target(line.as_bytes()).map(|written| (written.provider, written.json.to_string()))
+        columns.target(line.as_bytes()).map(|raw| (raw.provider, raw.json.to_string()))
     }
 
     #[test]

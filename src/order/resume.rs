@@ -13,8 +13,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::chunks::{digest, hex};
-use crate::cli::output::remark;
+use super::event::{digest, hex, time_by};
 use crate::clock::Clock;
 
 /// How long a file outlives its last order.
@@ -22,34 +21,33 @@ const KEPT_FOR: Duration = Duration::from_secs(90 * 86_400);
 const SUFFIX: &str = "incident";
 
 /// What is kept of one incident.
-pub(super) struct Kept {
+pub(crate) struct Resume {
     /// 32 hex digits, part of every id.
-    pub(super) random: String,
+    pub(crate) random: String,
     /// The `time` of events whose cutoff it is, by id.
     times: HashMap<String, String>,
     /// `None`: nothing can be kept here.
     file: Option<File>,
+    not_kept: Option<String>,
 }
 
-impl Kept {
-    /// What is kept of an incident at a broker; made, where it is the first time. Where nothing can be kept,
-    /// a remark says so: the order goes out.
-    pub(super) fn of(broker: &str, incident: &str) -> Self {
-        let opened = folder()
-            .ok_or_else(|| io::Error::new(ErrorKind::NotFound, "there is no home directory"))
-            .and_then(|folder| {
-                let opened = Self::in_folder(&folder, broker, incident);
-                opened.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", folder.display())))
-            });
-        opened.unwrap_or_else(|error| {
-            remark(cannot_keep(&error));
-            Self::nothing()
+impl Resume {
+    /// What is kept of an incident at a broker; made, where it is the first time.
+    ///
+    /// # Errors
+    /// A sentence: nothing can be kept here.
+    pub(crate) fn of(broker: &str, incident: &str) -> Result<Self, String> {
+        let folder = folder()
+            .ok_or_else(|| cannot_keep(&io::Error::new(ErrorKind::NotFound, "there is no home directory")))?;
+        let kept = Self::in_folder(&folder, broker, incident);
+        kept.map_err(|error| {
+            cannot_keep(&io::Error::new(error.kind(), format!("{}: {error}", folder.display())))
         })
     }
 
     /// Of an order that cannot be resumed.
-    pub(super) fn nothing() -> Self {
-        Self { random: random(), times: HashMap::new(), file: None }
+    pub(crate) fn nothing() -> Self {
+        Self { random: random(), times: HashMap::new(), file: None, not_kept: None }
     }
 
     fn in_folder(folder: &Path, broker: &str, incident: &str) -> io::Result<Self> {
@@ -77,11 +75,12 @@ impl Kept {
             random: random.to_owned(),
             times,
             file: Some(OpenOptions::new().append(true).open(&path)?),
+            not_kept: None,
         })
     }
 
     /// The `time` of an event whose cutoff it is: that of the first order of this event.
-    pub(super) fn cutoff(&mut self, id: &str, clock: &Clock) -> String {
+    pub(crate) fn cutoff(&mut self, id: &str, clock: &Clock) -> String {
         if let Some(time) = self.times.get(id) {
             return time.clone();
         }
@@ -90,11 +89,16 @@ impl Kept {
         if let Some(Err(error)) =
             self.file.as_mut().map(|file| file.write_all(format!("\n{id} {time}").as_bytes()))
         {
-            remark(cannot_keep(&error));
+            self.not_kept = Some(cannot_keep(&error));
             self.file = None;
         }
         self.times.insert(id.to_owned(), time.clone());
         time
+    }
+
+    /// Why a cutoff could not be kept, as a sentence.
+    pub(crate) fn not_kept(self) -> Option<String> {
+        self.not_kept
     }
 }
 
@@ -103,16 +107,6 @@ fn cannot_keep(error: &io::Error) -> String {
         "cannot keep what the same command would go on by; given again, it orders everything once more: \
             {error}"
     )
-}
-
-/// This moment, as events have it.
-pub(super) fn time_by(clock: &Clock) -> String {
-    humantime::format_rfc3339_millis(clock.now().into()).to_string()
-}
-
-/// The same by this machine's clock: for what is only as long as an event.
-pub(super) fn now() -> String {
-    time_by(&Clock::default())
 }
 
 fn random() -> String {
@@ -171,8 +165,8 @@ mod tests {
             Self(std::env::temp_dir().join(format!("kept-{}", random())).join("state"))
         }
 
-        fn kept(&self, broker: &str, incident: &str) -> Kept {
-            Kept::in_folder(&self.0, broker, incident).expect("it is kept")
+        fn resume(&self, broker: &str, incident: &str) -> Resume {
+            Resume::in_folder(&self.0, broker, incident).expect("it is kept")
         }
 
         fn files(&self) -> Vec<PathBuf> {
@@ -189,9 +183,9 @@ mod tests {
     #[test]
     fn the_same_order_finds_what_the_first_one_wrote_and_another_one_does_not() {
         let folder = Folder::new();
-        let mut first = folder.kept("broker/vhost", "leak");
+        let mut first = folder.resume("broker/vhost", "leak");
         let time = first.cutoff("id-1", &Clock::default());
-        let mut again = folder.kept("broker/vhost", "leak");
+        let mut again = folder.resume("broker/vhost", "leak");
         assert_eq!((again.cutoff("id-1", &Clock::default()), &again.random), (time, &first.random));
         for (broker, incident) in [
             ("broker/vhost", "leak-2"),
@@ -199,14 +193,14 @@ mod tests {
             ("broker", "vhostleak"),
             ("", "broker/vhostleak"),
         ] {
-            assert_ne!(folder.kept(broker, incident).random, first.random);
+            assert_ne!(folder.resume(broker, incident).random, first.random);
         }
     }
 
     #[test]
     fn only_its_owner_reads_it_and_no_draft_stays() {
         let folder = Folder::new();
-        folder.kept("b", "i");
+        folder.resume("b", "i");
         let mode = |path: &Path| fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
         assert_eq!(
             (mode(&folder.0), folder.files().iter().map(|file| mode(file)).collect::<Vec<_>>()),
@@ -217,7 +211,7 @@ mod tests {
     #[test]
     fn of_two_that_wrote_at_once_the_first_counts_and_half_a_line_does_not() {
         let folder = Folder::new();
-        let (mut one, mut other) = (folder.kept("b", "i"), folder.kept("b", "i"));
+        let (mut one, mut other) = (folder.resume("b", "i"), folder.resume("b", "i"));
         assert_eq!(one.random, other.random);
         let time = one.cutoff("id", &Clock::default());
         other.cutoff("id", &Clock::default());
@@ -226,19 +220,19 @@ mod tests {
             .open(&folder.files()[0])
             .and_then(|mut file| file.write_all(b"\nhalf 2026-11-"))
             .expect("write");
-        let mut third = folder.kept("b", "i");
+        let mut third = folder.resume("b", "i");
         let after = third.cutoff("after", &Clock::default());
         assert_eq!((third.cutoff("id", &Clock::default()), third.times.contains_key("half")), (time, false));
-        assert_eq!(folder.kept("b", "i").cutoff("after", &Clock::default()), after);
+        assert_eq!(folder.resume("b", "i").cutoff("after", &Clock::default()), after);
     }
 
     #[test]
     fn what_is_old_is_forgotten() {
         let folder = Folder::new();
-        let first = folder.kept("b", "i");
+        let first = folder.resume("b", "i");
         forget(&folder.0, SystemTime::now() + KEPT_FOR - Duration::from_secs(60));
-        assert_eq!(folder.kept("b", "i").random, first.random);
+        assert_eq!(folder.resume("b", "i").random, first.random);
         forget(&folder.0, SystemTime::now() + KEPT_FOR + Duration::from_secs(60));
-        assert_ne!(folder.kept("b", "i").random, first.random);
+        assert_ne!(folder.resume("b", "i").random, first.random);
     }
 }

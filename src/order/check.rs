@@ -6,83 +6,69 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{Context, SHA256};
 use zeroize::Zeroizing;
 
-use super::chunks::LONGEST_ID;
-use super::kept::now;
-use super::order::{Order, Whole};
-use super::written::{Written, of_target};
-use crate::cli::CommandError;
-use crate::cli::local_rules::LocalRules;
-use crate::config::BrokerSettings;
+use super::error::OrderError;
+use super::event::{LONGEST_ID, Order, now};
+use super::raw_target::{RawTarget, of_target};
+use super::rules::LocalRules;
 use crate::target::{Kind, Target};
 use crate::visible::flaw;
 
 /// What tells two targets apart: half of a SHA-256, as there may be millions.
-pub(super) type Fingerprint = [u8; 16];
+pub(crate) type Fingerprint = [u8; 16];
 
-/// A valid target.
-pub(super) struct Checked {
-    pub(super) kind: Kind,
+/// A target that the worker will accept.
+pub(crate) struct ValidTarget {
+    pub(crate) kind: Kind,
     /// The provider that the event names for it.
-    pub(super) named: Option<String>,
+    pub(crate) named: Option<String>,
     /// The provider as far as it is known here; empty: the worker finds it.
-    pub(super) provider: Arc<str>,
-    pub(super) fingerprint: Fingerprint,
+    pub(crate) provider: Arc<str>,
+    pub(crate) fingerprint: Fingerprint,
     /// As the event will have it.
-    pub(super) json: Zeroizing<String>,
+    pub(crate) json: Zeroizing<String>,
 }
 
-/// The rules, for the targets of one order.
-pub(super) struct Checker {
-    order: Arc<Order>,
-    rules: LocalRules,
-    whole: Whole,
-}
+/// What of an order breaks a rule by itself: the member, and how a person gave it.
+const FLAGS: [(&str, &str); 5] = [
+    ("incident", "NAME"),
+    ("reason", "--reason"),
+    ("actor", "--actor"),
+    ("provider", "--provider"),
+    ("not_before", "--not-before"),
+];
 
-impl Checker {
+impl Order {
+    /// Checks what was ordered, whatever the targets.
+    ///
     /// # Errors
-    /// What was ordered breaks a rule, whatever the targets.
-    pub(super) fn new(
-        order: Arc<Order>,
-        settings: &BrokerSettings,
-        user: &str,
-    ) -> Result<Self, CommandError> {
-        if let Some(flaw) = flaw(&order.incident) {
-            return Err(CommandError::Usage(format!("NAME {flaw}")));
+    /// A sentence that names the flag at fault.
+    pub(crate) fn check_words(&self, rules: &mut LocalRules) -> Result<(), OrderError> {
+        if let Some(flaw) = flaw(&self.incident) {
+            return Err(OrderError::Usage(format!("NAME {flaw}")));
         }
-        let mut rules = LocalRules::new(settings, user);
-        let event = order.event(
-            LONGEST_ID,
-            &now(),
-            order.provider.as_deref(),
-            &Whole::longest(),
-            once(r#"{"sub":"any"}"#),
-        );
+        let any = once(r#"{"sub":"any"}"#);
+        let event = self.with_longest_counts().event(LONGEST_ID, &now(), self.provider.as_deref(), any);
         let refusal = rules.check(event.as_bytes()).err().map(|refusal| refusal.detail).unwrap_or_default();
-        let flags = [
-            ("incident", "NAME"),
-            ("reason", "--reason"),
-            ("actor", "--actor"),
-            ("provider", "--provider"),
-            ("not_before", "--not-before"),
-        ];
-        for (member, flag) in flags {
+        for (member, flag) in FLAGS {
             if let Some(problem) = refusal.strip_prefix(&format!("data.{member} ")) {
-                return Err(CommandError::Usage(format!("{flag} {problem}")));
+                return Err(OrderError::Usage(format!("{flag} {problem}")));
             }
         }
-        Ok(Self { order, rules, whole: Whole::of([]) })
+        Ok(())
     }
 
-    /// A valid target, or a sentence that begins with the name of a member.
-    pub(super) fn check(&mut self, written: Written) -> Result<Checked, String> {
-        let named = written.provider.clone().or_else(|| self.order.provider.clone());
-        let event =
-            self.order.event(LONGEST_ID, &now(), named.as_deref(), &self.whole, once(written.json.as_str()));
-        let mut event = self.rules.check(event.as_bytes()).map_err(|refusal| of_target(&refusal))?;
+    /// A valid target.
+    ///
+    /// # Errors
+    /// A sentence that begins with the name of a member.
+    pub(crate) fn check(&self, rules: &mut LocalRules, raw: RawTarget) -> Result<ValidTarget, String> {
+        let named = raw.provider.clone().or_else(|| self.provider.clone());
+        let event = self.event(LONGEST_ID, &now(), named.as_deref(), once(raw.json.as_str()));
+        let mut event = rules.check(event.as_bytes()).map_err(|refusal| of_target(&refusal))?;
         let target = event.targets.pop().ok_or("names nothing to revoke")?;
         let (kind, fingerprint) = (target.selector.kind(), fingerprint(&target));
-        written.check_width(kind)?;
-        Ok(Checked { kind, named, provider: target.provider, fingerprint, json: written.json })
+        raw.check_width(kind)?;
+        Ok(ValidTarget { kind, named, provider: target.provider, fingerprint, json: raw.json })
     }
 }
 
@@ -108,9 +94,9 @@ fn fingerprint(target: &Target) -> Fingerprint {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
-    use crate::config::Environment;
+    use crate::config::{BrokerSettings, Environment};
 
     pub(crate) fn order() -> Order {
         let word = |word: &str| word.to_owned();
@@ -120,21 +106,19 @@ pub(super) mod tests {
             reason: word("test"),
             actor: word("alice"),
             provider: None,
+            counts: vec![],
             not_before: None,
         }
     }
 
-    pub(crate) fn settings(variables: &[(&str, &str)]) -> BrokerSettings {
+    pub(crate) fn rules(variables: &[(&str, &str)]) -> LocalRules {
         let variables = [("AMQP_URL", "amqp://soc@broker")].into_iter().chain(variables.iter().copied());
-        BrokerSettings::load(None, &Environment::new(variables)).unwrap()
+        let settings = BrokerSettings::load(None, &Environment::new(variables)).unwrap();
+        LocalRules::new(&settings, "soc")
     }
 
-    pub(crate) fn checker(order: Order, variables: &[(&str, &str)]) -> Result<Checker, CommandError> {
-        Checker::new(Arc::new(order), &settings(variables), "soc")
-    }
-
-    fn check(checker: &mut Checker, line: &str) -> Result<Checked, String> {
-        checker.check(Written::of_json(line.as_bytes())?)
+    fn check(order: &Order, rules: &mut LocalRules, line: &str) -> Result<ValidTarget, String> {
+        order.check(rules, RawTarget::of_json(line.as_bytes())?)
     }
 
     #[test]
@@ -162,20 +146,18 @@ pub(super) mod tests {
                 "--provider \"other\" is not configured; configured are: main",
             ),
         ] {
-            let refused = checker(order, &[("REVOCATION__PROVIDERS__MAIN__KIND", "baanx")])
-                .err()
-                .map(|error| error.to_string());
+            let mut rules = rules(&[("REVOCATION__PROVIDERS__MAIN__KIND", "baanx")]);
+            let refused = order.check_words(&mut rules).err().map(|error| error.to_string());
             assert!(refused.as_ref().is_some_and(|why| why.starts_with(sentence)), "{refused:?}");
         }
     }
 
     #[test]
     fn lines_are_refused_in_their_own_words_and_no_value_is_shown() {
-        let mut checker = checker(
-            order(),
-            &[("REVOCATION__PROVIDERS__MAIN__KIND", "baanx"), ("REVOCATION__PROVIDERS__CARD__KIND", "baanx")],
-        )
-        .unwrap();
+        let mut rules = rules(&[
+            ("REVOCATION__PROVIDERS__MAIN__KIND", "baanx"),
+            ("REVOCATION__PROVIDERS__CARD__KIND", "baanx"),
+        ]);
         for (line, sentence) in [
             (
                 r#"{"provider":"main","token":"t","token_type_hint":"secret"}"#,
@@ -193,27 +175,28 @@ pub(super) mod tests {
                 "token is empty, and without it the line would mean everybody",
             ),
         ] {
-            let why = check(&mut checker, line).err().unwrap();
+            let why = check(&order(), &mut rules, line).err().unwrap();
             assert!(why.starts_with(sentence) && !why.contains("secret"), "{why}");
         }
     }
 
     #[test]
     fn a_target_that_fits_into_no_message_is_refused() {
-        let mut checker = checker(order(), &[("REVOCATION__LIMITS__MAX_MESSAGE_BYTES", "1024")]).unwrap();
-        let why = check(&mut checker, &format!(r#"{{"token":"{}"}}"#, "t".repeat(1000))).err().unwrap();
+        let mut rules = rules(&[("REVOCATION__LIMITS__MAX_MESSAGE_BYTES", "1024")]);
+        let why =
+            check(&order(), &mut rules, &format!(r#"{{"token":"{}"}}"#, "t".repeat(1000))).err().unwrap();
         assert!(
             why.starts_with("an event of this target alone has")
                 && why.ends_with("limits.max_message_bytes is 1024"),
             "{why}"
         );
-        assert!(check(&mut checker, r#"{"token":"t"}"#).is_ok());
+        assert!(check(&order(), &mut rules, r#"{"token":"t"}"#).is_ok());
     }
 
     #[test]
     fn targets_are_the_same_when_they_name_the_same() {
-        let mut checker = checker(order(), &[]).unwrap();
-        let mut of = |line: &str| check(&mut checker, line).unwrap().fingerprint;
+        let mut rules = rules(&[]);
+        let mut of = |line: &str| check(&order(), &mut rules, line).unwrap().fingerprint;
         let token = of(r#"{"token":"t"}"#);
         assert_eq!(of(r#"{"token":"t","token_type_hint":"refresh_token","sub":"u"}"#), token);
         assert_ne!(of(r#"{"token":"t","provider":"main"}"#), token);
@@ -225,10 +208,10 @@ pub(super) mod tests {
 
     #[test]
     fn the_orders_provider_is_for_targets_that_name_none() {
-        let mut checker = checker(Order { provider: Some("main".to_owned()), ..order() }, &[]).unwrap();
-        assert_eq!(check(&mut checker, r#"{"sub":"u"}"#).unwrap().named.as_deref(), Some("main"));
+        let (order, mut rules) = (Order { provider: Some("main".to_owned()), ..order() }, rules(&[]));
+        assert_eq!(check(&order, &mut rules, r#"{"sub":"u"}"#).unwrap().named.as_deref(), Some("main"));
         assert_eq!(
-            check(&mut checker, r#"{"sub":"u","provider":"card"}"#).unwrap().named.as_deref(),
+            check(&order, &mut rules, r#"{"sub":"u","provider":"card"}"#).unwrap().named.as_deref(),
             Some("card")
         );
     }

@@ -6,14 +6,14 @@ use std::time::Duration;
 use serde::Deserialize;
 use time::OffsetDateTime;
 
+use super::lines::Line;
 use crate::authorization::Authority;
-use crate::cli::ndjson::Line;
 use crate::config::BrokerSettings;
 use crate::event::{self, LogoutEvent, Origin, ProviderRule, Refusal, RefusalCode, Rules};
 
 /// The rules as far as they are known here. Who may publish what is for the worker to say: its settings may
 /// differ.
-pub(super) struct LocalRules {
+pub(crate) struct LocalRules {
     rules: Rules,
     origin: Origin,
     knows_providers: bool,
@@ -21,7 +21,7 @@ pub(super) struct LocalRules {
 
 impl LocalRules {
     /// Rules for events that `user` publishes.
-    pub(super) fn new(settings: &BrokerSettings, user: &str) -> Self {
+    pub(crate) fn new(settings: &BrokerSettings, user: &str) -> Self {
         let knows_providers = !settings.providers.is_empty();
         let rules = Rules {
             max_message_bytes: settings.limits.max_message_bytes,
@@ -39,7 +39,7 @@ impl LocalRules {
     }
 
     /// The event of a line.
-    pub(super) fn check_line(&mut self, line: &Line) -> Result<LogoutEvent, Refusal> {
+    pub(crate) fn check_line(&mut self, line: &Line) -> Result<LogoutEvent, Refusal> {
         let limit = self.rules.max_message_bytes;
         if line.size > limit as u64 {
             let detail = format!(
@@ -56,7 +56,7 @@ impl LocalRules {
 
     /// The event of a body. Where no provider is configured, the provider of a target whose event names none
     /// is empty.
-    pub(super) fn check(&mut self, body: &[u8]) -> Result<LogoutEvent, Refusal> {
+    pub(crate) fn check(&mut self, body: &[u8]) -> Result<LogoutEvent, Refusal> {
         if !self.knows_providers {
             self.accept_provider_of(body);
         }

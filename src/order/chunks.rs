@@ -3,37 +3,33 @@
 
 use std::collections::BTreeMap;
 
-use aws_lc_rs::digest::{Context, SHA256};
 use zeroize::Zeroizing;
 
-use super::check::Checked;
-use super::kept::now;
-use super::order::{Order, Whole};
+use super::check::ValidTarget;
+
+use super::event::{LONGEST_ID, Order, digest, hex, now};
 use crate::config::LimitsConfig;
 use crate::target::Kind;
 
 /// Most targets of an event: enough to be quick, few enough that a worker that stops leaves little to do
 /// again.
 const MOST_TARGETS: usize = 200;
-/// As long as an event's id can be: `<incident>-<kind>-<number>-<targets>`.
-pub(super) const LONGEST_ID: &str =
-    "0123456789abcdef-session-18446744073709551615-0123456789abcdef0123456789abcdef";
 /// What `"provider":"",` adds to an event.
 const PROVIDER_BYTES: usize = 14;
 
 /// The targets of one event.
-pub(super) struct Chunk {
-    pub(super) kind: Kind,
-    pub(super) provider: Option<String>,
+pub(crate) struct Chunk {
+    pub(crate) kind: Kind,
+    pub(crate) provider: Option<String>,
     /// From 1, among the chunks of its kind and provider.
-    pub(super) number: u64,
-    pub(super) targets: Vec<Zeroizing<String>>,
+    pub(crate) number: u64,
+    pub(crate) targets: Vec<Zeroizing<String>>,
     bytes: usize,
 }
 
 /// The chunks that are being filled. The same targets in the same order fill the same chunks, whichever kinds
 /// are left out.
-pub(super) struct Chunker {
+pub(crate) struct Chunker {
     most_targets: usize,
     /// Of the targets alone.
     most_bytes: usize,
@@ -43,8 +39,9 @@ pub(super) struct Chunker {
 }
 
 impl Chunker {
-    pub(super) fn new(order: &Order, limits: &LimitsConfig) -> Self {
-        let frame = order.event(LONGEST_ID, &now(), None, &Whole::longest(), std::iter::empty()).len();
+    /// Chunks whose events are within the limits, whatever the counts in `order` come to be.
+    pub(crate) fn new(order: &Order, limits: &LimitsConfig) -> Self {
+        let frame = order.with_longest_counts().event(LONGEST_ID, &now(), None, std::iter::empty()).len();
         Self {
             most_targets: MOST_TARGETS.min(limits.max_targets),
             most_bytes: limits.max_message_bytes / 2,
@@ -54,7 +51,7 @@ impl Chunker {
     }
 
     /// Takes a target; gives back the chunk that had no room for it.
-    pub(super) fn add(&mut self, target: Checked) -> Option<Chunk> {
+    pub(crate) fn add(&mut self, target: ValidTarget) -> Option<Chunk> {
         let group = (target.kind.as_str(), target.named.clone());
         let room = self
             .room
@@ -78,7 +75,7 @@ impl Chunker {
     }
 
     /// The chunks that are not full.
-    pub(super) fn finish(self) -> impl Iterator<Item = Chunk> {
+    pub(crate) fn finish(self) -> impl Iterator<Item = Chunk> {
         self.open.into_values()
     }
 }
@@ -87,7 +84,7 @@ impl Chunk {
     /// The `id` of a chunk's event: it follows from the order's random part, the incident's name and the
     /// targets. A cutoff that was given is part of it, so that another one is another event; one that was not
     /// is the first event's, as the worker drops the second.
-    pub(super) fn id(&self, order: &Order) -> String {
+    pub(crate) fn id(&self, order: &Order) -> String {
         let incident = hex(&digest([order.random.as_str(), &order.incident])[..8]);
         let cutoff =
             if self.kind == Kind::Token { "" } else { order.not_before.as_deref().unwrap_or_default() };
@@ -96,19 +93,6 @@ impl Chunk {
             hex(&digest(named.into_iter().chain(self.targets.iter().map(|target| target.as_str())))[..16]);
         format!("{incident}-{}-{}-{targets}", self.kind.as_str(), self.number)
     }
-}
-
-pub(super) fn digest<'a>(parts: impl IntoIterator<Item = &'a str>) -> Vec<u8> {
-    let mut digest = Context::new(&SHA256);
-    for part in parts {
-        digest.update(&(part.len() as u64).to_be_bytes());
-        digest.update(part.as_bytes());
-    }
-    digest.finish().as_ref().to_vec()
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -120,12 +104,18 @@ mod tests {
         LimitsConfig { max_message_bytes, max_targets, ..LimitsConfig::default() }
     }
 
-    fn target(kind: Kind, provider: Option<&str>, json: &str) -> Checked {
+    fn target(kind: Kind, provider: Option<&str>, json: &str) -> ValidTarget {
         let json = Zeroizing::new(json.to_owned());
-        Checked { kind, named: provider.map(str::to_owned), provider: "".into(), fingerprint: [0; 16], json }
+        ValidTarget {
+            kind,
+            named: provider.map(str::to_owned),
+            provider: "".into(),
+            fingerprint: [0; 16],
+            json,
+        }
     }
 
-    fn tokens(count: usize) -> impl Iterator<Item = Checked> {
+    fn tokens(count: usize) -> impl Iterator<Item = ValidTarget> {
         (0..count).map(|number| target(Kind::Token, None, &format!(r#"{{"token":"{number:06}"}}"#)))
     }
 
@@ -133,17 +123,16 @@ mod tests {
     fn chunks(
         order: Order,
         limits: &LimitsConfig,
-        targets: impl IntoIterator<Item = Checked>,
+        targets: impl IntoIterator<Item = ValidTarget>,
     ) -> Vec<(String, usize)> {
         let mut chunker = Chunker::new(&order, limits);
         let mut found = Vec::new();
         let mut give = |chunk: Chunk| {
             let id = chunk.id(&order);
-            let event = order.event(
+            let event = order.with_longest_counts().event(
                 &id,
                 &now(),
                 chunk.provider.as_deref(),
-                &Whole::longest(),
                 chunk.targets.iter().map(|target| target.as_str()),
             );
             assert!(
@@ -160,7 +149,7 @@ mod tests {
         found
     }
 
-    fn sizes(limits: &LimitsConfig, targets: impl IntoIterator<Item = Checked>) -> Vec<usize> {
+    fn sizes(limits: &LimitsConfig, targets: impl IntoIterator<Item = ValidTarget>) -> Vec<usize> {
         chunks(order(), limits, targets).into_iter().map(|(_, size)| size).collect()
     }
 
@@ -200,7 +189,7 @@ mod tests {
 
     #[test]
     fn ids_follow_from_the_random_part_name_and_targets_alone() {
-        let ids = |order: Order, targets: Vec<Checked>| chunks(order, &LimitsConfig::default(), targets);
+        let ids = |order: Order, targets: Vec<ValidTarget>| chunks(order, &LimitsConfig::default(), targets);
         let first = ids(order(), tokens(450).collect());
         assert_eq!(
             ids(
