@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub(super) use crate::visible::count;
 use crate::visible::{is_hidden, is_seen};
@@ -43,9 +43,14 @@ pub(super) fn say_json(value: &impl Serialize) {
     say_raw(format!("{}\n", plain_json(&text)).as_bytes());
 }
 
-/// Prints one JSON value on a line of its own.
-pub(super) fn say_json_line(value: &Value) {
-    say_raw(format!("{}\n", plain_json(&value.to_string())).as_bytes());
+/// The same of a typed row, its members by name, as in the database's own JSON.
+pub(super) fn say_row(row: &impl Serialize) {
+    say_json(&json!(row));
+}
+
+/// Prints a typed row on a line of its own.
+pub(super) fn say_json_line(row: &impl Serialize) {
+    say_raw(format!("{}\n", plain_json(&json!(row).to_string())).as_bytes());
 }
 
 /// Columns without lines, so that `grep` and `awk` work on them.
@@ -56,11 +61,31 @@ pub(super) fn say_table<const N: usize>(head: [&str; N], rows: impl IntoIterator
     say(table.trim_fmt());
 }
 
-/// A title, and a table of these members of JSON rows under it.
-pub(super) fn section<const N: usize>(title: &str, rows: &Value, columns: [&str; N]) {
+/// A title, and a table under it.
+pub(super) fn section<const N: usize>(
+    title: &str,
+    head: [&str; N],
+    rows: impl IntoIterator<Item = [String; N]>,
+) {
     say(format_args!("\n{title}"));
-    let rows = rows.as_array().map(Vec::as_slice).unwrap_or_default();
-    say_table(columns, rows.iter().map(|row| columns.map(|column| cell(&row[column]))));
+    say_table(head, rows);
+}
+
+/// A value as people read it; a dash, where there is none.
+pub(super) fn or_dash(value: &Option<impl std::fmt::Display>) -> String {
+    value.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string)
+}
+
+/// So many names are told, then only how many more there are.
+const NAMES: usize = 5;
+
+/// The first few names, and how many more there are.
+pub(super) fn first_of(names: &[String]) -> String {
+    let first = names.iter().take(NAMES).cloned().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(NAMES) {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
 }
 
 /// A JSON value as people read it.

@@ -59,16 +59,24 @@ use crate::config::DatabaseConfig;
 
 pub use accept::{Approval, Disposition, Entered, NewEvent, NewTarget};
 pub use active::{ActiveIncident, Fleet};
-pub use cancel::GivenUp;
+pub use cancel::{CancelledTarget, GivenUp};
 pub use claim::{Claimed, Kinds, Want};
 pub use confirm::{Denial, Unconfirmed};
 pub use evidence::{Rows, Snapshot};
 pub use examine::Findings;
-pub use incidents::{Order, Seen, Steered};
-pub use operate::{Backlog, RetryScope, Standing};
+pub use incidents::{
+    Approved, Exposure, Incident, IncidentDetail, Incidents, KindCounts, Operation, ProviderCounts,
+    ResidualRisk, StateCounts, Steered, Steering,
+};
+pub use operate::{Backlog, RetryScope, TargetState};
+pub use providers::{ProviderBacklog, ProviderDetail, ProviderOperation, ProviderWorker, Resumed};
 pub use record::{Attempt, Closing, Cutoff};
 pub use rejected::Rejected;
 pub use schema::{OTHER_PEOPLE, SchemaError};
+pub use status::{
+    BacklogRow, DeadLetters, EventStatus, Propagation, ProviderRow, RevocationRow, Status, Undenied,
+    VerifierRow, WorkerRow,
+};
 pub use verifiers::VerifierCount;
 pub use workers::{ProviderStatus, Registration, Release, WorkerNo};
 

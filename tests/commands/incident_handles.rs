@@ -85,7 +85,7 @@ async fn parked_targets_are_tried_again() {
         (&operation["action"], &operation["actor"], &operation["detail"]["targets"]),
         (&json!("retry"), &json!("bob"), &json!(2))
     );
-    assert!(operation["detail"]["role"].is_string());
+    assert!(operation["detail"]["role"].is_string() && operation["detail"].get("pending").is_none());
     stage.steered(&["pause", "other"]);
     let paused = stage.steered(&["retry", "other"]);
     assert_eq!(paused, "incident other: 2 targets became due; they are tried after `incident resume`\n");

@@ -39,13 +39,15 @@ impl Store {
     pub async fn sample_incidents(&self) -> Result<(), StoreError> {
         within!(self, "note how far incidents are", |c| {
             sqlx::query!(
-                "WITH forgotten AS (DELETE FROM revocation.incident_samples WHERE at < now() - interval '10 \
-                    minutes')
+                "WITH forgotten AS (
+                     DELETE FROM revocation.incident_samples WHERE at < now() - interval '10 minutes'
+                 )
                  INSERT INTO revocation.incident_samples (incident, at, done)
-                 SELECT incident, now(), targets_received - pending - parked FROM audit.incidents a
+                 SELECT incident, now(), targets_received - pending - parked
+                 FROM audit.incidents a
                  WHERE finished_at IS NULL AND NOT EXISTS (
-                     SELECT FROM revocation.incident_samples s WHERE s.incident = a.incident AND s.at > \
-                     now() - interval '4 seconds')
+                     SELECT FROM revocation.incident_samples s
+                     WHERE s.incident = a.incident AND s.at > now() - interval '4 seconds')
                  ON CONFLICT DO NOTHING"
             )
             .execute(c)
@@ -62,12 +64,12 @@ impl Store {
     pub async fn trip_fuses(&self) -> Result<Vec<String>, StoreError> {
         within!(self, "stop incidents that need approval", |c| {
             sqlx::query_scalar!(
-                "UPDATE revocation.incidents i SET state = 'awaiting_approval', was_paused = i.state = \
-                    'paused'
-                 WHERE i.finished_at IS NULL AND i.state IN ('running', 'paused') AND \
-                 revocation.calls_for_approval(
-                     i, (SELECT sum(n.targets)::bigint FROM revocation.incident_counts n WHERE n.incident = \
-                     i.incident))
+                "UPDATE revocation.incidents i
+                 SET state = 'awaiting_approval', was_paused = i.state = 'paused'
+                 WHERE i.finished_at IS NULL AND i.state IN ('running', 'paused')
+                     AND revocation.calls_for_approval(i, (
+                         SELECT sum(n.targets)::bigint
+                         FROM revocation.incident_counts n WHERE n.incident = i.incident))
                  RETURNING i.incident"
             )
             .fetch_all(c)
