@@ -31,6 +31,7 @@
 //! | when is the next attempt | [`retry`] |
 //! | what time is it | [`clock`] |
 //! | when does a second person have to approve | [`approval`] |
+//! | how does a file become the events of a mass revocation | `order/mod.rs` |
 //! | who may order what, and how much at once | [`authorization`] |
 //! | when is a provider left alone | `worker/health.rs`, `worker/breaker.rs` |
 //! | who calls a provider next | `worker/lanes.rs` |

@@ -53,22 +53,22 @@ pub(super) fn say_json_line(row: &impl Serialize) {
     say_raw(format!("{}\n", plain_json(&json!(row).to_string())).as_bytes());
 }
 
+/// A column of a table: its head, and what a row has there.
+pub(super) type Column<R> = (&'static str, fn(&R) -> String);
+
 /// Columns without lines, so that `grep` and `awk` work on them.
-pub(super) fn say_table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Item = [String; N]>) {
+pub(super) fn say_table<'r, R: 'r>(columns: &[Column<R>], rows: impl IntoIterator<Item = &'r R>) {
+    let cells = |row| columns.iter().map(|(_, cell)| printable(&cell(row))).collect::<Vec<_>>();
     let mut table = Table::new();
-    table.load_style(NOTHING).set_header(head);
-    table.add_rows(rows.into_iter().map(|row| row.map(|cell| printable(&cell))));
+    table.load_style(NOTHING).set_header(columns.iter().map(|(head, _)| *head));
+    table.add_rows(rows.into_iter().map(cells));
     say(table.trim_fmt());
 }
 
 /// A title, and a table under it.
-pub(super) fn section<const N: usize>(
-    title: &str,
-    head: [&str; N],
-    rows: impl IntoIterator<Item = [String; N]>,
-) {
+pub(super) fn section<'r, R: 'r>(title: &str, columns: &[Column<R>], rows: impl IntoIterator<Item = &'r R>) {
     say(format_args!("\n{title}"));
-    say_table(head, rows);
+    say_table(columns, rows);
 }
 
 /// A value as people read it; a dash, where there is none.
@@ -136,7 +136,8 @@ pub(super) fn command(verb: &str, options: &str, name: &str) -> String {
     format!("revocation-worker {}", words.join(" "))
 }
 
-/// In `$'…'`, which shells with this form read back, where a character would not show.
+/// In `$'…'`, which shells with this form read back, where a character would not show: the crate `shlex`
+/// would print that character.
 fn shell_word(name: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
     if name.chars().any(|c| !is_seen(c)) {

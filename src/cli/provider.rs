@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::CommandError;
 use super::operator::{Operator, open_store};
-use super::output::{count, or_dash, printable, say, say_row, say_table, section};
+use super::output::{Column, count, or_dash, printable, say, say_row, say_table, section};
 use crate::config::{DatabaseSettings, Environment};
 use crate::store::{ProviderBacklog, ProviderDetail, ProviderOperation, ProviderWorker, Store};
 
@@ -71,16 +71,47 @@ struct Told {
     detail: Option<ProviderDetail>,
 }
 
-const COLUMNS: [&str; 9] = [
-    "provider",
-    "breaker",
-    "waits_for",
-    "waits_since",
-    "held_until",
-    "last_success_at",
-    "pending",
-    "parked",
-    "last_error",
+const COLUMNS: [Column<Told>; 9] = [
+    ("provider", |row| row.row.provider.clone()),
+    ("breaker", |row| or_dash(&row.row.breaker)),
+    ("waits_for", |row| row.waits_for.to_owned()),
+    ("waits_since", |row| or_dash(&row.row.waits_since)),
+    ("held_until", |row| or_dash(&row.row.held_until)),
+    ("last_success_at", |row| or_dash(&row.row.last_success_at)),
+    ("pending", |row| row.row.pending.to_string()),
+    ("parked", |row| row.row.parked.to_string()),
+    ("last_error", |row| or_dash(&row.row.last_error)),
+];
+
+const MEMBERS: [Column<ProviderBacklog>; 12] = [
+    ("breaker", |row| or_dash(&row.breaker)),
+    ("waits_since", |row| or_dash(&row.waits_since)),
+    ("held_until", |row| or_dash(&row.held_until)),
+    ("last_success_at", |row| or_dash(&row.last_success_at)),
+    ("last_failure_at", |row| or_dash(&row.last_failure_at)),
+    ("last_error", |row| or_dash(&row.last_error)),
+    ("calls_5m", |row| row.calls_5m.to_string()),
+    ("failures_5m", |row| row.failures_5m.to_string()),
+    ("pending", |row| row.pending.to_string()),
+    ("parked", |row| row.parked.to_string()),
+    ("oldest_received_at", |row| or_dash(&row.oldest_received_at)),
+    ("next_attempt_at", |row| or_dash(&row.next_attempt_at)),
+];
+
+const WORKERS: [Column<ProviderWorker>; 6] = [
+    ("worker", |row| row.worker.clone()),
+    ("breaker", |row| row.breaker.clone()),
+    ("waits_since", |row| or_dash(&row.waits_since)),
+    ("held_until", |row| or_dash(&row.held_until)),
+    ("last_success_at", |row| or_dash(&row.last_success_at)),
+    ("last_error", |row| or_dash(&row.last_error)),
+];
+
+const OPERATIONS: [Column<ProviderOperation>; 4] = [
+    ("at", |row| row.at.clone()),
+    ("actor", |row| row.actor.clone()),
+    ("action", |row| row.action.clone()),
+    ("role", |row| or_dash(&row.role)),
 ];
 
 /// So many names are told.
@@ -104,23 +135,9 @@ async fn list(store: &Store, args: &List) -> Result<(), CommandError> {
     } else if providers.is_empty() {
         say("no worker is running, and no target is open");
     } else {
-        say_table(COLUMNS, providers.iter().map(cells));
+        say_table(&COLUMNS, &providers);
     }
     Ok(())
-}
-
-fn cells(Told { row, waits_for, .. }: &Told) -> [String; 9] {
-    [
-        row.provider.clone(),
-        or_dash(&row.breaker),
-        (*waits_for).to_owned(),
-        or_dash(&row.waits_since),
-        or_dash(&row.held_until),
-        or_dash(&row.last_success_at),
-        row.pending.to_string(),
-        row.parked.to_string(),
-        or_dash(&row.last_error),
-    ]
 }
 
 async fn show(store: &Store, args: &Show) -> Result<(), CommandError> {
@@ -135,38 +152,12 @@ async fn show(store: &Store, args: &Show) -> Result<(), CommandError> {
         return Ok(());
     }
     say(printable(&format!("provider {name}: {}", provider.waits_for)));
-    let row = &provider.row;
-    for (member, value) in [
-        ("breaker", or_dash(&row.breaker)),
-        ("waits_since", or_dash(&row.waits_since)),
-        ("held_until", or_dash(&row.held_until)),
-        ("last_success_at", or_dash(&row.last_success_at)),
-        ("last_failure_at", or_dash(&row.last_failure_at)),
-        ("last_error", or_dash(&row.last_error)),
-        ("calls_5m", row.calls_5m.to_string()),
-        ("failures_5m", row.failures_5m.to_string()),
-        ("pending", row.pending.to_string()),
-        ("parked", row.parked.to_string()),
-        ("oldest_received_at", or_dash(&row.oldest_received_at)),
-        ("next_attempt_at", or_dash(&row.next_attempt_at)),
-    ] {
-        say(printable(&format!("{member}: {value}")));
+    for (member, value) in &MEMBERS {
+        say(printable(&format!("{member}: {}", value(&provider.row))));
     }
-    say_detail(&detail);
+    section("workers", &WORKERS, &detail.workers);
+    section("operations", &OPERATIONS, &detail.operations);
     Ok(())
-}
-
-fn say_detail(detail: &ProviderDetail) {
-    let worker = |row: &ProviderWorker| {
-        let [since, until, success, error] =
-            [&row.waits_since, &row.held_until, &row.last_success_at, &row.last_error].map(or_dash);
-        [row.worker.clone(), row.breaker.clone(), since, until, success, error]
-    };
-    let head = ["worker", "breaker", "waits_since", "held_until", "last_success_at", "last_error"];
-    section("workers", head, detail.workers.iter().map(worker));
-    let operation =
-        |row: &ProviderOperation| [row.at.clone(), row.actor.clone(), row.action.clone(), or_dash(&row.role)];
-    section("operations", ["at", "actor", "action", "role"], detail.operations.iter().map(operation));
 }
 
 async fn resume(store: &Store, args: &Resume) -> Result<(), CommandError> {

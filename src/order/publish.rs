@@ -1,4 +1,5 @@
-//! Publishes events with some of them unconfirmed at a time: the loop that `submit` and `incident open` share.
+//! Publishes events with some of them unconfirmed at a time: the loop that `submit` and `incident open`
+//! share.
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;

@@ -283,9 +283,9 @@ const APPROVALS: [Approval; 21] = [
 async fn one_rule_says_who_approves() {
     let stage = Stage::new().await;
     let of = |users: &[&str]| json!({ "broker_users": users, "database_roles": [] });
-    stage
-        .people(&json!({ "alice": of(&["soc", "soc-2"]), "bob": of(&["bob", "shared"]), "carol": of(&["shared"]), "robot": of(&["app"]) }))
-        .await;
+    let (alice, bob) = (of(&["soc", "soc-2"]), of(&["bob", "shared"]));
+    let people = json!({ "alice": alice, "bob": bob, "carol": of(&["shared"]), "robot": of(&["app"]) });
+    stage.people(&people).await;
     for (approver, by, users, expected) in APPROVALS {
         let rule = sqlx::query_scalar::<_, Option<String>>(
             "SELECT revocation.approval_fault($1, ARRAY[revocation.person($2)], $3)",

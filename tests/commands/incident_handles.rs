@@ -33,7 +33,10 @@ async fn pause_and_resume() {
         "repeats leave no row"
     );
     let role = stage.text("SELECT session_user::text").await;
-    let detail = json!({ "role": role, "from": "running", "to": "paused", "targets_expected": null, "targets_received": 3, "denied": 0, "pending": 3, "parked": 0, "revoked": 0 });
+    let detail = json!({
+        "role": role, "from": "running", "to": "paused", "targets_expected": null, "targets_received": 3,
+        "denied": 0, "pending": 3, "parked": 0, "revoked": 0,
+    });
     assert_eq!(operations[0]["detail"], detail);
 }
 

@@ -84,13 +84,18 @@ async fn everything_of_an_incident_is_on_one_screen() {
     assert_eq!(
         json["residual_risk"],
         json!({
-            "undenied": 2, "live_verifiers": 4, "unverified_verifiers": 0, "verifiers_behind": ["shop-api/pod-2", "shop-api/pod-3", "shop-api/pod-4"], "not_revoked": 5,
-            "not_revoked_until": "2100-01-02T03:09:05+00:00", "not_revoked_by_state": { "unsupported": 1, "parked": 1, "pending": 3 },
+            "undenied": 2, "live_verifiers": 4, "unverified_verifiers": 0,
+            "verifiers_behind": ["shop-api/pod-2", "shop-api/pod-3", "shop-api/pod-4"],
+            "not_revoked": 5, "not_revoked_until": "2100-01-02T03:09:05+00:00",
+            "not_revoked_by_state": { "unsupported": 1, "parked": 1, "pending": 3 },
         })
     );
     let counts = |name: &str, value: &str, numbers: [u64; 6]| {
         let [pending, revoked, unsupported, expired, parked, cancelled] = numbers;
-        json!({ name: value, "pending": pending, "revoked": revoked, "unsupported": unsupported, "expired": expired, "parked": parked, "cancelled": cancelled })
+        json!({
+            name: value, "pending": pending, "revoked": revoked, "unsupported": unsupported,
+            "expired": expired, "parked": parked, "cancelled": cancelled,
+        })
     };
     assert_eq!(
         json["providers"],

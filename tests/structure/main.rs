@@ -38,8 +38,9 @@ const PURE: [&str; 13] = [
 const IMPURE_LIBRARIES: [&str; 6] = ["lapin", "reqwest", "sqlx", "axum", "tokio", "futures"];
 
 /// Module, and which others of the crate it may import beside the pure ones.
-const IMPORTS: [(&str, &[&str]); 6] = [
+const IMPORTS: [(&str, &[&str]); 7] = [
     ("broker", &[]),
+    ("order", &["broker"]),
     ("provider", &[]),
     ("store", &[]),
     // The backlog is shown as it was counted.

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::broker::{BrokerError, DeadMessage, DeadQueue};
 use crate::cli::CommandError;
-use crate::cli::output::{count, or_dash, remark, say, say_row, say_table};
+use crate::cli::output::{Column, count, or_dash, remark, say, say_row, say_table};
 
 /// Options of `dead list`.
 #[derive(clap::Args)]
@@ -32,8 +32,17 @@ pub(super) struct Listed {
     message_id: Option<String>,
 }
 
-const HEAD: [&str; 9] =
-    ["PLACE", "CODE", "DETAIL", "QUEUE", "ROUTING KEY", "USER", "REFUSED AT", "BYTES", "MESSAGE ID"];
+const COLUMNS: [Column<Listed>; 9] = [
+    ("PLACE", |row| row.place.to_string()),
+    ("CODE", |row| row.code.clone()),
+    ("DETAIL", |row| row.detail.clone()),
+    ("QUEUE", |row| row.queue.clone()),
+    ("ROUTING KEY", |row| row.routing_key.clone()),
+    ("USER", |row| or_dash(&row.user)),
+    ("REFUSED AT", |row| or_dash(&row.refused_at)),
+    ("BYTES", |row| row.bytes.to_string()),
+    ("MESSAGE ID", |row| or_dash(&row.message_id)),
+];
 
 impl Listed {
     pub(super) fn new(m: &DeadMessage) -> Self {
@@ -50,19 +59,9 @@ impl Listed {
         }
     }
 
-    /// In the order of the table's columns.
-    pub(super) fn cells(&self) -> [String; 9] {
-        [
-            self.place.to_string(),
-            self.code.clone(),
-            self.detail.clone(),
-            self.queue.clone(),
-            self.routing_key.clone(),
-            or_dash(&self.user),
-            or_dash(&self.refused_at),
-            self.bytes.to_string(),
-            or_dash(&self.message_id),
-        ]
+    /// Each member by its name in JSON.
+    pub(super) fn members(&self) -> impl Iterator<Item = (String, String)> {
+        COLUMNS.iter().map(|(head, cell)| (head.to_lowercase().replace(' ', "_"), cell(self)))
     }
 }
 
@@ -79,7 +78,7 @@ pub(super) async fn run(mut queue: DeadQueue, args: &Args) -> Result<(), Command
         if listed.len() < waiting {
             remark(format_args!("the first {} of {}:", listed.len(), count(waiting, "message")));
         }
-        say_table(HEAD, listed.iter().map(Listed::cells));
+        say_table(&COLUMNS, &listed);
     }
     closed.map_err(CommandError::failed)
 }

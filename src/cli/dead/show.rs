@@ -93,15 +93,9 @@ async fn find(queue: &mut DeadQueue, place: usize) -> Result<DeadMessage, Comman
     }
 }
 
-/// What `list` shows, as the members of its JSON are called.
-const FIELDS: [&str; 9] =
-    ["place", "code", "detail", "queue", "routing_key", "user", "refused_at", "bytes", "message_id"];
-
 fn print(shown: &Shown, body: Option<&[u8]>) {
     let line = |name: &str, value: &str| say(format_args!("{:<20} {}", printable(name), printable(value)));
-    for (field, value) in FIELDS.into_iter().zip(shown.listed.cells()) {
-        line(field, &value);
-    }
+    shown.listed.members().for_each(|(name, value)| line(&name, &value));
     shown.properties.iter().for_each(|(name, value)| line(name, value));
     shown.headers.iter().for_each(|(name, value)| line(name, value.as_deref().unwrap_or("-")));
     if let Some(body) = body {

@@ -2,7 +2,7 @@
 
 use super::words::utc;
 use crate::cli::CommandError;
-use crate::cli::output::{count, or_dash, remark, say, say_row, say_table};
+use crate::cli::output::{Column, count, or_dash, remark, say, say_row, say_table};
 use crate::store::{Incident, Store};
 
 /// Options of `incident list`.
@@ -16,21 +16,21 @@ pub(in crate::cli) struct Args {
     json: bool,
 }
 
-const HEAD: [&str; 14] = [
-    "incident",
-    "state",
-    "opened_by",
-    "opened_at",
-    "targets_expected",
-    "targets_received",
-    "denied",
-    "pending",
-    "revoked",
-    "unsupported",
-    "expired",
-    "parked",
-    "cancelled",
-    "finished_at",
+const COLUMNS: [Column<Incident>; 14] = [
+    ("incident", |row| row.incident.clone()),
+    ("state", |row| row.state.clone()),
+    ("opened_by", |row| or_dash(&row.opened_by)),
+    ("opened_at", |row| utc(row.opened_at.as_deref())),
+    ("targets_expected", |row| or_dash(&row.targets_expected)),
+    ("targets_received", |row| row.targets_received.to_string()),
+    ("denied", |row| row.denied.to_string()),
+    ("pending", |row| row.counts.pending.to_string()),
+    ("revoked", |row| row.counts.revoked.to_string()),
+    ("unsupported", |row| row.counts.unsupported.to_string()),
+    ("expired", |row| row.counts.expired.to_string()),
+    ("parked", |row| row.counts.parked.to_string()),
+    ("cancelled", |row| row.counts.cancelled.to_string()),
+    ("finished_at", |row| utc(row.finished_at.as_deref())),
 ];
 
 pub(super) async fn run(store: &Store, args: &Args) -> Result<(), CommandError> {
@@ -43,34 +43,11 @@ pub(super) async fn run(store: &Store, args: &Args) -> Result<(), CommandError> 
     if listed.incidents.is_empty() {
         say("no incident is active, and none finished within 7 days");
     } else {
-        say_table(HEAD, listed.incidents.iter().map(row));
+        say_table(&COLUMNS, &listed.incidents);
     }
     if listed.hidden > 0 {
         let hidden = count(listed.hidden, "incident");
         remark(format_args!("{hidden} that finished more than 7 days ago not shown: --all"));
     }
     Ok(())
-}
-
-fn row(i: &Incident) -> [String; 14] {
-    let c = &i.counts;
-    let [received, denied, pending, revoked, unsupported, expired, parked, cancelled] =
-        [i.targets_received, i.denied, c.pending, c.revoked, c.unsupported, c.expired, c.parked, c.cancelled]
-            .map(|number| number.to_string());
-    [
-        i.incident.clone(),
-        i.state.clone(),
-        or_dash(&i.opened_by),
-        utc(i.opened_at.as_deref()),
-        or_dash(&i.targets_expected),
-        received,
-        denied,
-        pending,
-        revoked,
-        unsupported,
-        expired,
-        parked,
-        cancelled,
-        utc(i.finished_at.as_deref()),
-    ]
 }

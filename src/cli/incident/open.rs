@@ -31,33 +31,7 @@ use crate::order::rows::{Format, Source};
 use crate::order::rules::LocalRules;
 use crate::order::second_pass::{Published, SecondPass};
 
-const EXAMPLES: &str = r#"Examples:
-  200,000 stolen tokens, one a line below the header "token"; look first, then do it:
-    revocation-worker incident open leak-2026-11 --reason token_theft --dry-run tokens.csv
-    revocation-worker incident open leak-2026-11 --reason token_theft tokens.csv
-  One client, for everybody who uses it:
-    revocation-worker incident open kill-shop --reason secret_leaked --client shop
-  All that two users had before noon:
-    revocation-worker incident open takeover-7 --reason account_takeover --sub u-1 --sub u-2 --not-before 2026-11-20T12:00:00Z
-
-FILE:
-  NDJSON  {"token": "eyJ…", "token_type_hint": "access_token"}     one token
-          {"sid": "s-1"}   {"sub": "u-1", "iss": "https://id"}     a session; a user
-          {"client_id": "shop"}   {"iss": "https://id"}            a client; an issuer: both log out everybody there
-  CSV     the same names in its first line: token, token_type_hint, sub, sid, client_id, iss, provider; an empty cell is an absent member
-  A line is as wide as the narrowest thing that it names: beside a token, sub and the others are context. `provider` may stand in every line.
-  UTF-8, one target a line, lines end with LF or CRLF. What is not what it looks like is refused: blanks around a name, characters that do not show.
-  A client or an issuer with an empty token, sid or sub beside it is refused: a hole in an export must not log out everybody.
-  Bad lines are listed by number and do not stop the good ones; the exit code is then 1. A target that is named twice is sent once.
-
-Safe to repeat:
-  The same NAME with the same input makes the same events, and the worker drops those that it has: after an interruption (Ctrl-C) or a
-  failure run the same command again, as the same user of the same machine. What it goes on by is kept for 90 days in
-  $XDG_STATE_HOME/revocation-worker (~/.local/state/revocation-worker); without that, all is ordered once more. Cutoffs (everything but tokens) are published and confirmed before the first token.
-  An incident that was cancelled takes nothing more: the command refuses, and so does the worker.
-  The cutoff of an event that is on record stays as it was, unless --not-before gives another one.
-
-Exit code: 0 all published; 1 lines were refused, or it broke off; 2 wrong usage or configuration, nothing was published."#;
+const HELP: &str = include_str!("open/help.txt");
 
 /// Orders a mass revocation: all targets are denied everywhere within moments and then revoked at their
 /// providers.
@@ -67,7 +41,7 @@ Exit code: 0 all published; 1 lines were refused, or it broke off; 2 wrong usage
 /// published all the same (--dry-run first tells). Where the worker's settings ask for it, nothing is denied
 /// until a second person approves the incident.
 #[derive(clap::Args)]
-#[command(after_long_help = EXAMPLES)]
+#[command(after_long_help = HELP)]
 pub(in crate::cli) struct Args {
     /// The incident's name: a new one, or one that is open, which then has more targets
     #[arg(value_parser = Word::new())]

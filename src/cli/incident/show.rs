@@ -1,10 +1,10 @@
 //! `incident show`: everything about one, what it waits for first.
 
-use super::words::{call_for_action, count_cells, openers, pace, residual_risk, states, utc};
+use super::words::{call_for_action, openers, pace, residual_risk, states, utc};
 use super::{Name, find};
 use crate::cli::CommandError;
-use crate::cli::output::{cell, count, or_dash, printable, say, say_row, say_table, section};
-use crate::store::{IncidentDetail, Operation, ResidualRisk, Store};
+use crate::cli::output::{Column, cell, count, or_dash, printable, say, say_row, say_table, section};
+use crate::store::{IncidentDetail, Operation, ResidualRisk, StateCounts, Store};
 
 /// So many operations are shown; `--json` has them all.
 const OPERATIONS: usize = 12;
@@ -84,11 +84,23 @@ fn say_counts(incident: &IncidentDetail) {
     let held = incident.in_flight;
     say(format_args!("received {received}{expected}, denied {denied} of {received}, held by workers {held}"));
     say(format_args!("{}; {}", states(&incident.row.counts), pace(&incident.row)));
-    let head = |name| [name, "pending", "revoked", "unsupported", "expired", "parked", "cancelled"];
-    let providers = incident.providers.iter().map(|row| count_cells(&row.provider, &row.counts));
-    section("providers", head("provider"), providers);
-    let kinds = incident.kinds.iter().flatten().map(|row| count_cells(&row.kind, &row.counts));
-    section("kinds", head("kind"), kinds);
+    let providers = incident.providers.iter().map(|row| (row.provider.as_str(), &row.counts));
+    say_counts_by("providers", "provider", &providers.collect::<Vec<_>>());
+    let kinds = incident.kinds.iter().flatten().map(|row| (row.kind.as_str(), &row.counts));
+    say_counts_by("kinds", "kind", &kinds.collect::<Vec<_>>());
+}
+
+fn say_counts_by(title: &str, name: &'static str, rows: &[(&str, &StateCounts)]) {
+    let columns: [Column<(&str, &StateCounts)>; 7] = [
+        (name, |(name, _)| (*name).to_owned()),
+        ("pending", |(_, counts)| counts.pending.to_string()),
+        ("revoked", |(_, counts)| counts.revoked.to_string()),
+        ("unsupported", |(_, counts)| counts.unsupported.to_string()),
+        ("expired", |(_, counts)| counts.expired.to_string()),
+        ("parked", |(_, counts)| counts.parked.to_string()),
+        ("cancelled", |(_, counts)| counts.cancelled.to_string()),
+    ];
+    section(title, &columns, rows);
 }
 
 fn say_risk(risk: &ResidualRisk) {
@@ -107,11 +119,15 @@ fn say_operations(all: &[Operation]) {
         earlier => format!("operations, after {earlier} earlier ones"),
     };
     say(format_args!("\n{title}"));
-    let row = |operation: &Operation| {
-        let detail = operation.detail.iter().filter(|(name, _)| !NUMBERS.contains(&name.as_str()));
-        let detail: Vec<_> = detail.map(|(name, value)| format!("{name} {}", cell(value))).collect();
-        let Operation { at, actor, action, .. } = operation;
-        [utc(Some(at)), actor.clone(), action.clone(), detail.join(", ")]
-    };
-    say_table(["at", "actor", "action", "detail"], shown.iter().map(row));
+    say_table(&COLUMNS, shown);
 }
+
+const COLUMNS: [Column<Operation>; 4] = [
+    ("at", |row| utc(Some(&row.at))),
+    ("actor", |row| row.actor.clone()),
+    ("action", |row| row.action.clone()),
+    ("detail", |row| {
+        let detail = row.detail.iter().filter(|(name, _)| !NUMBERS.contains(&name.as_str()));
+        detail.map(|(name, value)| format!("{name} {}", cell(value))).collect::<Vec<_>>().join(", ")
+    }),
+];

@@ -107,13 +107,6 @@ pub(super) fn states(counts: &StateCounts) -> String {
     if some.is_empty() { "none".to_owned() } else { some.join(", ") }
 }
 
-/// A row of a table: a name, and the counts.
-pub(super) fn count_cells(name: &str, c: &StateCounts) -> [String; 7] {
-    let counts = [c.pending, c.revoked, c.unsupported, c.expired, c.parked, c.cancelled];
-    let [pending, revoked, unsupported, expired, parked, cancelled] = counts.map(|n| n.to_string());
-    [name.to_owned(), pending, revoked, unsupported, expired, parked, cancelled]
-}
-
 /// "12 min": a whole number of the unit that suits.
 fn span(seconds: u64) -> String {
     match seconds {
@@ -152,8 +145,8 @@ mod tests {
 
     #[test]
     fn what_waits_says_for_whom_and_what_to_type() {
-        let waiting = json!({ "incident": "it's late", "state": "awaiting_approval", "targets_expected": 200_000,
-            "targets_received": 3, "waits_s": 740 });
+        let waiting = json!({ "incident": "it's late", "state": "awaiting_approval",
+            "targets_expected": 200_000, "targets_received": 3, "waits_s": 740 });
         let wanted = "200000 targets wait for a second person's approval since 12 min: revocation-worker \
             incident approve 'it'\\''s late'";
         assert_eq!(call(waiting).as_deref(), Some(wanted));

@@ -8,61 +8,42 @@ use serde_json::{Map, Number, Value};
 
 /// Targets by state.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the states, which `outcome` says")]
 pub struct StateCounts {
-    /// Work to do.
     pub pending: u64,
-    /// The provider accepted.
     pub revoked: u64,
-    /// The provider has no such call.
     pub unsupported: u64,
-    /// The token's own lifetime ended.
     pub expired: u64,
-    /// A person is needed.
     pub parked: u64,
-    /// An operator gave them up.
     pub cancelled: u64,
 }
 
 /// A row of `audit.incidents`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the columns of the view, which says what they are")]
 pub struct Incident {
-    /// Its name.
     pub incident: String,
     /// As people name it: `finished`, where a running one has ended.
     pub state: String,
-    /// Why it was opened.
     pub reason: Option<String>,
-    /// Who opened it.
     pub opened_by: Option<String>,
-    /// When.
     pub opened_at: Option<String>,
-    /// Who approved it last.
     pub approved_by: Option<String>,
-    /// When.
     pub approved_at: Option<String>,
-    /// What calls for a second person.
     #[serde(default)]
     pub approval_for: Vec<String>,
-    /// How many targets were announced.
+    /// How many were announced.
     pub targets_expected: Option<u64>,
-    /// How many came.
     pub targets_received: u64,
-    /// How many of these are denied.
     pub denied: u64,
-    /// Where these stand.
+    /// Where those that were received stand.
     #[serde(flatten)]
     pub counts: StateCounts,
-    /// Targets finished a second, over the last minute.
     pub rate_per_s: Option<Number>,
-    /// How long the rest takes at that rate.
     pub eta_seconds: Option<Number>,
-    /// Most targets a second, over all workers.
     pub throttle_per_s: Option<u64>,
-    /// Who cancelled it.
     pub cancelled_by: Option<String>,
-    /// Why.
     pub cancel_reason: Option<String>,
-    /// When nothing was left to do.
     pub finished_at: Option<String>,
     /// Targets, received or expected, whichever is more; where it was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -70,7 +51,6 @@ pub struct Incident {
     /// Seconds since it was opened; where it was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits_s: Option<i64>,
-    /// Further columns of the view.
     #[serde(flatten)]
     pub further: Map<String, Value>,
 }

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::cli::CommandError;
-use crate::cli::output::{command, count, say, say_json, say_table};
+use crate::cli::output::{Column, command, count, say, say_json, say_table};
 use crate::order::first_pass::{FirstPass, RefusedLine};
 use crate::order::second_pass::Published;
 use crate::target::Kind;
@@ -60,6 +60,12 @@ impl Targets {
         Self { total: found.targets(), by_kind, by_provider, table }
     }
 }
+
+const COLUMNS: [Column<[String; 3]>; 3] = [
+    ("KIND", |[kind, ..]| kind.clone()),
+    ("PROVIDER", |[_, provider, _]| provider.clone()),
+    ("TARGETS", |[.., targets]| targets.clone()),
+];
 
 const REMEDY: &str = "the same command with the same input goes on from there";
 
@@ -142,7 +148,7 @@ impl Summary {
     }
 
     fn say_counts(&self) {
-        say_table(["KIND", "PROVIDER", "TARGETS"], self.targets.table.iter().cloned());
+        say_table(&COLUMNS, &self.targets.table);
         let again = if self.named_again > 0 {
             format!(", {} named again and sent once", self.named_again)
         } else {
