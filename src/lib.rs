@@ -50,6 +50,7 @@
 //! | how is anything repeated that failed | [`again`] |
 //! | what time is it | [`clock`] |
 //! | when does a second person have to approve | [`approval`] |
+//! | how does a file become the events of a mass revocation | `order/mod.rs` |
 //! | who may order what, and how much at once | [`authorization`] |
 //! | what are verifiers told, and when | `worker/announce.rs`; the messages are made in [`invalidation`] |
 //! | who acknowledges | `worker/acknowledge.rs` |
@@ -89,6 +90,7 @@ pub mod event;
 pub mod failpoint;
 pub mod http;
 pub mod invalidation;
+mod order;
 pub mod outcome;
 pub mod provider;
 pub mod report;

@@ -1,6 +1,14 @@
 //! What a person sees of a text: two names that look the same must be the same, and none may write over what
 //! stands around it.
 
+/// "1 message", "2 messages".
+pub fn count(number: impl TryInto<u64>, what: &str) -> String {
+    match number.try_into().unwrap_or(u64::MAX) {
+        1 => format!("1 {what}"),
+        number => format!("{number} {what}s"),
+    }
+}
+
 /// What is wrong with a name that people read and copy, as the rest of a sentence that begins with the name's
 /// place; `None`: it is what it looks like.
 pub fn flaw(name: &str) -> Option<String> {

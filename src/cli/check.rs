@@ -63,7 +63,7 @@ impl Finding {
 
 pub(super) async fn run(path: Option<&Path>, args: &Args) -> Result<(), CommandError> {
     let findings = match Config::load(path, &Environment::of_process()) {
-        Ok(config) => look(&config).await,
+        Ok(config) => examine_all(&config).await,
         Err(error) => refused(&error),
     };
     let is_ok = findings.iter().all(|finding| finding.ok);
@@ -102,7 +102,7 @@ fn refused(error: &ConfigError) -> Vec<Finding> {
 }
 
 /// Everything at once: one thing that hangs costs its own deadline, not the sum.
-async fn look(config: &Config) -> Vec<Finding> {
+async fn examine_all(config: &Config) -> Vec<Finding> {
     let providers = join_all(config.providers.iter().map(|(name, config)| async move {
         let found = provider(name.clone(), config).await;
         Finding { notes: remarks(config), ..Finding::new(format!("provider {name}"), found) }

@@ -1,7 +1,8 @@
 //! `dead`: the messages that were refused, or that the broker gave up.
 
-mod look;
+mod list;
 mod settle;
+mod show;
 
 use std::path::Path;
 
@@ -16,16 +17,16 @@ use crate::event::RefusalCode;
 #[derive(clap::Subcommand)]
 pub(super) enum Command {
     /// List them, without their bodies
-    List(look::List),
+    List(list::Args),
     /// Show one message's properties, and its body where asked for
-    Show(look::Show),
+    Show(show::Args),
     /// Publish messages to auth.events again, as the user of amqp.url, and remove them here
     Requeue(settle::Requeue),
     /// Remove messages for good
     Discard(settle::Discard),
 }
 
-/// The messages that an order is for.
+/// The messages that a command is for.
 #[derive(clap::Args)]
 #[group(skip)]
 #[command(group(clap::ArgGroup::new("which").required(true).args(["places", "all"])))]
@@ -54,9 +55,9 @@ fn code(text: &str) -> Result<String, String> {
     }
 }
 
-/// Options of the orders that change the queue.
+/// Options of the commands that change the queue.
 #[derive(clap::Args)]
-struct Order {
+struct Settlement {
     #[command(flatten)]
     selection: Selection,
     #[command(flatten)]
@@ -68,8 +69,8 @@ struct Order {
 
 pub(super) async fn run(path: Option<&Path>, command: &Command) -> Result<(), CommandError> {
     match command {
-        Command::List(args) => look::list(open(path).await?, args).await,
-        Command::Show(args) => look::show(open(path).await?, args).await,
+        Command::List(args) => list::run(open(path).await?, args).await,
+        Command::Show(args) => show::run(open(path).await?, args).await,
         Command::Requeue(args) => settle::requeue(path, args).await,
         Command::Discard(args) => settle::discard(path, args).await,
     }

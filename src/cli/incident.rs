@@ -1,10 +1,15 @@
 //! `incident`: mass revocations, from the order to the end.
 
+mod approve;
 mod cancel;
 mod export;
-mod look;
+mod list;
 mod open;
-mod steer;
+mod pause;
+mod retry;
+mod show;
+mod steering;
+mod throttle;
 mod verify;
 mod watch;
 mod words;
@@ -17,9 +22,9 @@ use super::CommandError;
 use super::operator::{Operator, open_store};
 use super::output::printable;
 use crate::config::{DatabaseSettings, Environment};
-use crate::store::Store;
+use crate::store::{IncidentDetail, Store};
 
-pub(super) use steer::retryable;
+pub(super) use retry::retryable;
 pub(super) use words::call_for_action;
 
 /// What to do.
@@ -29,23 +34,23 @@ pub(super) enum Command {
     /// revoked
     Open(open::Args),
     /// List them, active ones first
-    List(look::List),
+    List(list::Args),
     /// Show everything about one, what it waits for first
-    Show(look::Show),
+    Show(show::Args),
     /// Follow one until it is finished
     Watch(watch::Args),
     /// Let one run that waits for a second person
-    Approve(steer::Approve),
+    Approve(approve::Args),
     /// Start nothing more of it until `resume`
-    Pause(Order),
+    Pause(Change),
     /// Go on after `pause`
-    Resume(Order),
+    Resume(Change),
     /// Limit how many of its targets are revoked a second
-    Throttle(steer::Throttle),
+    Throttle(throttle::Args),
     /// Give up what is not done; what is denied stays denied
     Cancel(cancel::Args),
     /// Make its parked targets due now
-    Retry(Order),
+    Retry(Change),
     /// Write everything that is on record of one to one signed file, for auditors
     Export(export::Args),
     /// Check such a file: whatever was changed, removed or added is found
@@ -62,7 +67,7 @@ pub(super) struct Name {
 
 /// Arguments of every command that changes an incident.
 #[derive(clap::Args)]
-pub(super) struct Order {
+pub(super) struct Change {
     #[command(flatten)]
     incident: Name,
     #[command(flatten)]
@@ -75,15 +80,15 @@ pub(super) struct Order {
 pub(super) async fn run(path: Option<&Path>, command: &Command) -> Result<(), CommandError> {
     match command {
         Command::Open(args) => open::run(path, args).await,
-        Command::List(args) => look::list(&open(path).await?, args).await,
-        Command::Show(args) => look::show(&open(path).await?, args).await,
+        Command::List(args) => list::run(&open(path).await?, args).await,
+        Command::Show(args) => show::run(&open(path).await?, args).await,
         Command::Watch(args) => watch::run(&open(path).await?, args).await,
-        Command::Approve(args) => steer::approve(&open(path).await?, args).await,
-        Command::Pause(args) => steer::pause(&open(path).await?, args).await,
-        Command::Resume(args) => steer::resume(&open(path).await?, args).await,
-        Command::Throttle(args) => steer::throttle(&open(path).await?, args).await,
+        Command::Approve(args) => approve::run(&open(path).await?, args).await,
+        Command::Pause(args) => pause::pause(&open(path).await?, args).await,
+        Command::Resume(args) => pause::resume(&open(path).await?, args).await,
+        Command::Throttle(args) => throttle::run(&open(path).await?, args).await,
         Command::Cancel(args) => cancel::run(&open(path).await?, args).await,
-        Command::Retry(args) => steer::retry(path, args).await,
+        Command::Retry(args) => retry::run(path, args).await,
         Command::Export(args) => export::run(path, args).await,
         Command::Verify(args) => verify::run(path, args),
     }
@@ -99,4 +104,9 @@ fn unknown(name: &str) -> CommandError {
         "incident {name} is not on record; it may still be in the broker, or was refused (revocation-worker \
             dead list)"
     )))
+}
+
+/// An incident that is on record.
+async fn find(store: &Store, name: &str) -> Result<IncidentDetail, CommandError> {
+    store.incident(name).await.map_err(CommandError::failed)?.ok_or_else(|| unknown(name))
 }

@@ -5,9 +5,7 @@ mod dead;
 mod incident;
 mod interrupt;
 mod keygen;
-mod local_rules;
 mod migrate;
-mod ndjson;
 mod operator;
 mod output;
 mod progress;
@@ -27,6 +25,7 @@ use clap::{Parser, Subcommand};
 
 use crate::app::AppError;
 use crate::config::ConfigError;
+use crate::order::error::OrderError;
 
 /// Revokes OAuth tokens everywhere after a logout.
 #[derive(Parser)]
@@ -86,6 +85,15 @@ pub enum CommandError {
 impl From<ConfigError> for CommandError {
     fn from(error: ConfigError) -> Self {
         Self::Usage(error.to_string())
+    }
+}
+
+impl From<OrderError> for CommandError {
+    fn from(error: OrderError) -> Self {
+        match error {
+            OrderError::Usage(why) => Self::Usage(why),
+            OrderError::Failed(why) => Self::Failed(why),
+        }
     }
 }
 

@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+pub(super) use crate::visible::count;
 use crate::visible::{is_hidden, is_seen};
 
 /// See [`has_spoken`].
@@ -42,24 +43,49 @@ pub(super) fn say_json(value: &impl Serialize) {
     say_raw(format!("{}\n", plain_json(&text)).as_bytes());
 }
 
-/// Prints one JSON value on a line of its own.
-pub(super) fn say_json_line(value: &Value) {
-    say_raw(format!("{}\n", plain_json(&value.to_string())).as_bytes());
+/// The same of a typed row, its members by name, as in the database's own JSON.
+pub(super) fn say_row(row: &impl Serialize) {
+    say_json(&json!(row));
 }
 
+/// Prints a typed row on a line of its own.
+pub(super) fn say_json_line(row: &impl Serialize) {
+    say_raw(format!("{}\n", plain_json(&json!(row).to_string())).as_bytes());
+}
+
+/// A column of a table: its head, and what a row has there.
+pub(super) type Column<R> = (&'static str, fn(&R) -> String);
+
 /// Columns without lines, so that `grep` and `awk` work on them.
-pub(super) fn say_table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Item = [String; N]>) {
+pub(super) fn say_table<'r, R: 'r>(columns: &[Column<R>], rows: impl IntoIterator<Item = &'r R>) {
+    let cells = |row| columns.iter().map(|(_, cell)| printable(&cell(row))).collect::<Vec<_>>();
     let mut table = Table::new();
-    table.load_style(NOTHING).set_header(head);
-    table.add_rows(rows.into_iter().map(|row| row.map(|cell| printable(&cell))));
+    table.load_style(NOTHING).set_header(columns.iter().map(|(head, _)| *head));
+    table.add_rows(rows.into_iter().map(cells));
     say(table.trim_fmt());
 }
 
-/// A title, and a table of these members of JSON rows under it.
-pub(super) fn section<const N: usize>(title: &str, rows: &Value, columns: [&str; N]) {
+/// A title, and a table under it.
+pub(super) fn section<'r, R: 'r>(title: &str, columns: &[Column<R>], rows: impl IntoIterator<Item = &'r R>) {
     say(format_args!("\n{title}"));
-    let rows = rows.as_array().map(Vec::as_slice).unwrap_or_default();
-    say_table(columns, rows.iter().map(|row| columns.map(|column| cell(&row[column]))));
+    say_table(columns, rows);
+}
+
+/// A value as people read it; a dash, where there is none.
+pub(super) fn or_dash(value: &Option<impl std::fmt::Display>) -> String {
+    value.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string)
+}
+
+/// So many names are told, then only how many more there are.
+const NAMES: usize = 5;
+
+/// The first few names, and how many more there are.
+pub(super) fn first_of(names: &[String]) -> String {
+    let first = names.iter().take(NAMES).cloned().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(NAMES) {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
 }
 
 /// A JSON value as people read it.
@@ -110,7 +136,8 @@ pub(super) fn command(verb: &str, options: &str, name: &str) -> String {
     format!("revocation-worker {}", words.join(" "))
 }
 
-/// In `$'…'`, which shells with this form read back, where a character would not show.
+/// In `$'…'`, which shells with this form read back, where a character would not show: the crate `shlex`
+/// would print that character.
 fn shell_word(name: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
     if name.chars().any(|c| !is_seen(c)) {
@@ -124,14 +151,6 @@ fn shell_word(name: &str) -> String {
         name.to_owned()
     } else {
         format!("'{}'", name.replace('\'', r"'\''"))
-    }
-}
-
-/// "1 message", "2 messages".
-pub(super) fn count(number: impl TryInto<u64>, what: &str) -> String {
-    match number.try_into().unwrap_or(u64::MAX) {
-        1 => format!("1 {what}"),
-        number => format!("{number} {what}s"),
     }
 }
 

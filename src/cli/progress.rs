@@ -1,12 +1,12 @@
 //! What a person sees while a command works through its input: a bar on a terminal's standard error, and
 //! every refused line.
 
-use std::fmt::Display;
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::output::remark;
+use crate::order::observer::Observer;
 
 /// With the whole known, its share and the time left; else only the count.
 const KNOWN: &str = "{wide_bar} {percent:>3} %  {msg}  {eta} left";
@@ -35,22 +35,6 @@ impl Progress {
         Self { bar, started: Instant::now(), done: 0, verb, refused: 0, furthest: 0, lists_refusals: !json }
     }
 
-    /// So many good pieces are done, the last of them at `position`.
-    pub(super) fn done(&mut self, pieces: u64, position: u64) {
-        self.done += pieces;
-        self.passed(position);
-    }
-
-    /// So many good pieces are done, at the end of all that is done so far.
-    pub(super) fn advanced(&mut self, pieces: u64) {
-        self.done(pieces, self.furthest + pieces);
-    }
-
-    /// So many pieces were done before.
-    pub(super) fn skipped(&mut self, pieces: u64) {
-        self.passed(self.furthest + pieces);
-    }
-
     fn passed(&mut self, position: u64) {
         self.furthest = self.furthest.max(position);
         self.bar.set_position(self.furthest);
@@ -62,17 +46,31 @@ impl Progress {
         }
     }
 
-    /// A line was refused; it ends at `position`.
-    pub(super) fn refused(&mut self, line: u64, why: impl Display, position: u64) {
+    /// Takes the bar away.
+    pub(super) fn end(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+impl Observer for Progress {
+    fn done(&mut self, pieces: u64, position: u64) {
+        self.done += pieces;
+        self.passed(position);
+    }
+
+    fn advanced(&mut self, pieces: u64) {
+        self.done(pieces, self.furthest + pieces);
+    }
+
+    fn skipped(&mut self, pieces: u64) {
+        self.passed(self.furthest + pieces);
+    }
+
+    fn refused(&mut self, line: u64, why: &str, position: u64) {
         self.refused += 1;
         if self.lists_refusals {
             self.bar.suspend(|| remark(format_args!("line {line} refused: {why}")));
         }
         self.passed(position);
-    }
-
-    /// Takes the bar away.
-    pub(super) fn end(&self) {
-        self.bar.finish_and_clear();
     }
 }

@@ -3,13 +3,14 @@
 use std::path::Path;
 
 use clap::builder::NonEmptyStringValueParser;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 
 use super::CommandError;
 use super::operator::{Operator, open_store};
-use super::output::{cell, count, printable, say, say_json, say_table, section};
+use super::output::{Column, count, or_dash, printable, say, say_row, say_table, section};
 use crate::config::{DatabaseSettings, Environment};
-use crate::store::Store;
+use crate::store::{ProviderBacklog, ProviderDetail, ProviderOperation, ProviderWorker, Store};
 
 /// What to do.
 #[derive(clap::Subcommand)]
@@ -60,16 +61,57 @@ struct Name {
     name: String,
 }
 
-const COLUMNS: [&str; 9] = [
-    "provider",
-    "breaker",
-    "waits_for",
-    "waits_since",
-    "held_until",
-    "last_success_at",
-    "pending",
-    "parked",
-    "last_error",
+/// A provider as it is on record, with a sentence on what it waits for.
+#[derive(Serialize)]
+struct Told {
+    #[serde(flatten)]
+    row: ProviderBacklog,
+    waits_for: &'static str,
+    #[serde(flatten)]
+    detail: Option<ProviderDetail>,
+}
+
+const COLUMNS: [Column<Told>; 9] = [
+    ("provider", |row| row.row.provider.clone()),
+    ("breaker", |row| or_dash(&row.row.breaker)),
+    ("waits_for", |row| row.waits_for.to_owned()),
+    ("waits_since", |row| or_dash(&row.row.waits_since)),
+    ("held_until", |row| or_dash(&row.row.held_until)),
+    ("last_success_at", |row| or_dash(&row.row.last_success_at)),
+    ("pending", |row| row.row.pending.to_string()),
+    ("parked", |row| row.row.parked.to_string()),
+    ("last_error", |row| or_dash(&row.row.last_error)),
+];
+
+const MEMBERS: [Column<ProviderBacklog>; 12] = [
+    ("breaker", |row| or_dash(&row.breaker)),
+    ("waits_since", |row| or_dash(&row.waits_since)),
+    ("held_until", |row| or_dash(&row.held_until)),
+    ("last_success_at", |row| or_dash(&row.last_success_at)),
+    ("last_failure_at", |row| or_dash(&row.last_failure_at)),
+    ("last_error", |row| or_dash(&row.last_error)),
+    ("calls_5m", |row| row.calls_5m.to_string()),
+    ("failures_5m", |row| row.failures_5m.to_string()),
+    ("pending", |row| row.pending.to_string()),
+    ("parked", |row| row.parked.to_string()),
+    ("oldest_received_at", |row| or_dash(&row.oldest_received_at)),
+    ("next_attempt_at", |row| or_dash(&row.next_attempt_at)),
+];
+
+const WORKERS: [Column<ProviderWorker>; 6] = [
+    ("worker", |row| row.worker.clone()),
+    ("breaker", |row| row.breaker.clone()),
+    ("waits_since", |row| or_dash(&row.waits_since)),
+    ("held_until", |row| or_dash(&row.held_until)),
+    ("last_success_at", |row| or_dash(&row.last_success_at)),
+    ("last_error", |row| or_dash(&row.last_error)),
+];
+
+const OPERATIONS: [Column<ProviderOperation>; 4] = [
+    ("at", |row| row.at.clone()),
+    ("actor", |row| row.actor.clone()),
+    ("action", |row| row.action.clone()),
+    ("role", |row| or_dash(&row.role)),
 ];
 
 /// So many names are told.
@@ -89,91 +131,68 @@ pub(super) async fn run(path: Option<&Path>, command: &Command) -> Result<(), Co
 async fn list(store: &Store, args: &List) -> Result<(), CommandError> {
     let providers = told(store, None).await?;
     if args.json {
-        say_json(&json!({ "providers": providers }));
+        say_row(&json!({ "providers": providers }));
     } else if providers.is_empty() {
         say("no worker is running, and no target is open");
     } else {
-        say_table(COLUMNS, providers.iter().map(|provider| COLUMNS.map(|column| cell(&provider[column]))));
+        say_table(&COLUMNS, &providers);
     }
     Ok(())
 }
 
 async fn show(store: &Store, args: &Show) -> Result<(), CommandError> {
     let name = &args.provider.name;
-    let provider = told(store, Some(name)).await?.pop();
-    let Some(mut provider) = provider else { return Err(unknown(store, name).await) };
+    let Some(mut provider) = told(store, Some(name)).await?.pop() else {
+        return Err(unknown(store, name).await);
+    };
     let detail = store.provider_detail(name).await.map_err(CommandError::failed)?;
-    for member in ["workers", "operations"] {
-        provider[member] = detail[member].clone();
-    }
     if args.json {
-        say_json(&provider);
+        provider.detail = Some(detail);
+        say_row(&provider);
         return Ok(());
     }
-    say(printable(&format!("provider {name}: {}", cell(&provider["waits_for"]))));
-    for member in [
-        "breaker",
-        "waits_since",
-        "held_until",
-        "last_success_at",
-        "last_failure_at",
-        "last_error",
-        "calls_5m",
-        "failures_5m",
-        "pending",
-        "parked",
-        "oldest_received_at",
-        "next_attempt_at",
-    ] {
-        say(printable(&format!("{member}: {}", cell(&provider[member]))));
+    say(printable(&format!("provider {name}: {}", provider.waits_for)));
+    for (member, value) in &MEMBERS {
+        say(printable(&format!("{member}: {}", value(&provider.row))));
     }
-    section(
-        "workers",
-        &provider["workers"],
-        ["worker", "breaker", "waits_since", "held_until", "last_success_at", "last_error"],
-    );
-    section("operations", &provider["operations"], ["at", "actor", "action", "role"]);
+    section("workers", &WORKERS, &detail.workers);
+    section("operations", &OPERATIONS, &detail.operations);
     Ok(())
 }
 
 async fn resume(store: &Store, args: &Resume) -> Result<(), CommandError> {
     let name = &args.provider.name;
     let resumed = store.resume_provider(&args.operator.name(), name).await.map_err(CommandError::failed)?;
-    let Some(mut resumed) = resumed else { return Err(unknown(store, name).await) };
+    let Some(resumed) = resumed else { return Err(unknown(store, name).await) };
     if args.json {
-        (resumed["provider"], resumed["effective_within_s"]) = (name.as_str().into(), 2.into());
-        say_json(&resumed);
+        let mut row = json!(resumed);
+        (row["provider"], row["effective_within_s"]) = (name.as_str().into(), 2.into());
+        say_row(&row);
         return Ok(());
     }
-    let was = match resumed["held_until"].as_str() {
+    let was = match &resumed.held_until {
         Some(until) => format!("it had asked to be left alone until {until}"),
-        None => format!("its breaker was {}", cell(&resumed["breaker"])),
+        None => format!("its breaker was {}", or_dash(&resumed.breaker)),
     };
     say(printable(&format!("provider {name}: called again within 2 s, by all workers; {was}")));
-    say(format_args!(
-        "due now that waited for another attempt: {}",
-        count(resumed["due"].as_u64().unwrap_or(0), "target")
-    ));
+    say(format_args!("due now that waited for another attempt: {}", count(resumed.due, "target")));
     Ok(())
 }
 
-/// The providers as they are on record, each with a sentence on what it waits for.
-async fn told(store: &Store, name: Option<&str>) -> Result<Vec<Value>, CommandError> {
-    let mut providers = store.providers(name).await.map_err(CommandError::failed)?;
-    for provider in &mut providers {
-        provider["waits_for"] = waits_for(provider).into();
-    }
-    Ok(providers)
+async fn told(store: &Store, name: Option<&str>) -> Result<Vec<Told>, CommandError> {
+    let providers = store.providers(name).await.map_err(CommandError::failed)?;
+    let told = |row: ProviderBacklog| Told { waits_for: waits_for(&row), row, detail: None };
+    Ok(providers.into_iter().map(told).collect())
 }
 
 /// What has to happen before it is called again.
-fn waits_for(provider: &Value) -> &'static str {
-    match (provider["breaker"].as_str(), provider["held_until"].is_null()) {
+fn waits_for(provider: &ProviderBacklog) -> &'static str {
+    match (provider.breaker.as_deref(), provider.held_until.is_some()) {
         (None, _) => "a worker that has it configured",
-        (Some(_), false) => "its Retry-After to pass",
-        (Some("open"), true) => "a probe to be answered",
-        (Some("half_open"), true) => "the answer to a probe",
-        (Some(_), true) => "nothing",
+        (Some(_), true) => "its Retry-After to pass",
+        (Some("open"), false) => "a probe to be answered",
+        (Some("half_open"), false) => "the answer to a probe",
+        (Some(_), false) => "nothing",
     }
 }
 
@@ -188,7 +207,7 @@ pub(super) async fn check_known(store: &Store, name: &str) -> Result<(), Command
 
 async fn unknown(store: &Store, name: &str) -> CommandError {
     let known = store.providers(None).await.unwrap_or_default();
-    let names: Vec<_> = known.iter().take(NAMES).map(|provider| cell(&provider["provider"])).collect();
+    let names: Vec<_> = known.into_iter().take(NAMES).map(|row| row.provider).collect();
     let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
     let advice = "revocation-worker provider list shows those that are known";
     CommandError::failed(printable(&format!(

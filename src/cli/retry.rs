@@ -86,11 +86,11 @@ async fn retry(
 
 /// Refuses one target by name where trying it again is not possible.
 async fn check_open(store: &Store, id: TargetId) -> Result<(), CommandError> {
-    match store.standing(id).await.map_err(CommandError::failed)? {
+    match store.target_state(id).await.map_err(CommandError::failed)? {
         None => Err(CommandError::failed(format!("retry {id}: audit.revocations has no such revocation_id"))),
-        Some(standing) if standing.is_final => Err(CommandError::failed(format!(
+        Some(target) if target.is_final => Err(CommandError::failed(format!(
             "retry {id}: it is {}, which is final; nothing is left to try",
-            standing.state
+            target.state
         ))),
         Some(_) => Ok(()),
     }

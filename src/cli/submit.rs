@@ -1,22 +1,26 @@
 //! `submit`: publishes events from NDJSON, each checked here as the worker will check it.
 
+use std::io::{IsTerminal, stdin};
 use std::path::{Path, PathBuf};
 
-use futures::StreamExt;
-use futures::stream::FuturesUnordered;
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 
 use super::CommandError;
-use super::local_rules::LocalRules;
-use super::ndjson::{Line, Lines};
-use super::output::{count, say, say_json};
+use super::output::{count, remark, say, say_json};
 use super::progress::Progress;
 use crate::broker::{Broker, EventPublisher, PublishError};
 use crate::config::{BrokerSettings, Environment, InvalidationConfig};
 use crate::event::LogoutEvent;
+use crate::order::error::OrderError;
+use crate::order::first_pass::RefusedLine;
+use crate::order::lines::{Line, Lines};
+use crate::order::observer::Observer;
+use crate::order::publish::{Event, Outlet, Publication, publish};
+use crate::order::rules::LocalRules;
 
-/// Events that are sent and not confirmed yet.
-const WINDOW: usize = 256;
+/// Most events that are sent and not confirmed.
+const UNCONFIRMED: usize = 256;
 
 /// Options of `submit`.
 #[derive(clap::Args)]
@@ -44,75 +48,69 @@ struct Summary {
     error: Option<String>,
 }
 
-#[derive(Serialize)]
-struct RefusedLine {
-    line: u64,
-    code: &'static str,
-    detail: String,
-}
-
 struct Submission {
+    lines: Lines,
     rules: LocalRules,
     progress: Progress,
     summary: Summary,
 }
 
+/// A line by its number, and where it ends.
+type Place = (u64, u64);
+
 pub(super) async fn run(path: Option<&Path>, args: &Args) -> Result<(), CommandError> {
     let settings = BrokerSettings::load(path, &Environment::of_process())?;
     let broker =
         Broker::new(&settings.amqp, &InvalidationConfig::default(), "submit").map_err(CommandError::Usage)?;
-    let mut lines = Lines::open(args.file.as_deref(), settings.limits.max_message_bytes)?;
+    let file = args.file.as_deref().filter(|file| *file != Path::new("-"));
+    if file.is_none() && stdin().is_terminal() {
+        remark("reading events from the terminal, one a line; Ctrl-D ends");
+    }
+    let lines = Lines::open(file, settings.limits.max_message_bytes)?;
     let progress = Progress::new(lines.total, if args.dry_run { "valid" } else { "published" }, args.json);
     let summary = Summary { dry_run: args.dry_run, ..Summary::default() };
-    let mut submission = Submission { rules: LocalRules::new(&settings, broker.user()), progress, summary };
-    let ended = if args.dry_run {
-        submission.check_all(&mut lines).await
-    } else {
-        submission.publish_all(&broker, &mut lines).await
-    };
+    let rules = LocalRules::new(&settings, broker.user());
+    let mut submission = Submission { lines, rules, progress, summary };
+    let ended = submission.publish(&broker).await;
     submission.finish(ended, args.json)
 }
 
+impl Publication for Submission {
+    type KnownAs = Place;
+
+    async fn next(&mut self) -> Result<Option<Event<Place>>, OrderError> {
+        while let Some(line) = self.lines.next().await? {
+            if let Some(event) = self.check(&line) {
+                return Ok(Some(Event {
+                    routing_key: event.event_type.routing_key(),
+                    id: event.id,
+                    body: line.body,
+                    known_as: (line.number, line.end),
+                }));
+            }
+        }
+        Ok(None)
+    }
+
+    fn confirmed(&mut self, (_, end): &Place) {
+        self.summary.published += u64::from(!self.summary.dry_run);
+        self.progress.done(1, *end);
+    }
+
+    fn failure(&self, (line, _): &Place, error: &PublishError) -> OrderError {
+        OrderError::failed(format!("line {line}: {error}"))
+    }
+}
+
 impl Submission {
-    async fn check_all(&mut self, lines: &mut Lines) -> Result<(), CommandError> {
-        while let Some(line) = lines.next().await? {
-            if self.check(&line).is_some() {
-                self.progress.done(1, line.end);
-            }
-        }
-        Ok(())
-    }
-
-    async fn publish_all(&mut self, broker: &Broker, lines: &mut Lines) -> Result<(), CommandError> {
-        let publisher = EventPublisher::open(broker).await.map_err(CommandError::failed)?;
-        let ended = self.publish(&publisher, lines).await;
-        publisher.close().await;
-        ended
-    }
-
-    /// Keeps up to [`WINDOW`] events outstanding. After the first failure nothing more is sent, but what is
-    /// outstanding still counts.
-    async fn publish(&mut self, publisher: &EventPublisher, lines: &mut Lines) -> Result<(), CommandError> {
-        let mut window = FuturesUnordered::new();
-        let (mut failure, mut is_open) = (None, true);
-        while is_open || !window.is_empty() {
-            tokio::select! {
-                Some((line, confirmed)) = window.next(), if !window.is_empty() => self.settle(&line, confirmed, &mut failure),
-                line = lines.next(), if is_open && window.len() < WINDOW => match line {
-                    Ok(Some(line)) => {
-                        let Some(event) = self.check(&line) else { continue };
-                        match publisher.send(event.event_type.routing_key(), &event.id, &line.body).await {
-                            Ok(sent) => window.push(async move { (line, sent.confirmed().await) }),
-                            Err(error) => self.settle(&line, Err(error), &mut failure),
-                        }
-                    }
-                    Ok(None) => is_open = false,
-                    Err(error) => failure = failure.or(Some(error)),
-                },
-            }
-            is_open &= failure.is_none();
-        }
-        failure.map_or(Ok(()), Err)
+    async fn publish(&mut self, broker: &Broker) -> Result<(), CommandError> {
+        let outlet = match self.summary.dry_run {
+            true => Outlet::DryRun,
+            false => Outlet::Broker(EventPublisher::open(broker).await.map_err(CommandError::failed)?),
+        };
+        let ended = publish(self, &outlet, UNCONFIRMED, &CancellationToken::new()).await;
+        outlet.close().await;
+        Ok(ended.map(drop)?)
     }
 
     /// The event of a valid line; a bad one goes on the list.
@@ -124,30 +122,10 @@ impl Submission {
                 Some(event)
             }
             Err(refusal) => {
-                self.progress.refused(line.number, &refusal, line.end);
-                self.summary.refused.push(RefusedLine {
-                    line: line.number,
-                    code: refusal.code.as_str(),
-                    detail: refusal.detail,
-                });
+                self.progress.refused(line.number, &refusal.to_string(), line.end);
+                let (line, code) = (line.number, Some(refusal.code.as_str()));
+                self.summary.refused.push(RefusedLine { line, code, detail: refusal.detail });
                 None
-            }
-        }
-    }
-
-    fn settle(
-        &mut self,
-        line: &Line,
-        confirmed: Result<(), PublishError>,
-        failure: &mut Option<CommandError>,
-    ) {
-        match confirmed {
-            Ok(()) => {
-                self.summary.published += 1;
-                self.progress.done(1, line.end);
-            }
-            Err(error) => {
-                failure.get_or_insert_with(|| CommandError::failed(format!("line {}: {error}", line.number)));
             }
         }
     }

@@ -3,21 +3,21 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::interval;
 
 use super::CommandError;
 use super::operator::{Operator, open_store};
-use super::output::{cell, count, printable, remark, say, say_json};
+use super::output::{count, or_dash, printable, remark, say, say_json};
 use super::retry::target_id;
 use crate::config::{DatabaseSettings, Environment};
-use crate::store::{GivenUp, Store, StoreError};
+use crate::store::{CancelledTarget, GivenUp, Store, StoreError};
 use crate::target::TargetId;
 
-/// How often to look whether a worker has settled what it holds.
-const LOOK: Duration = Duration::from_millis(100);
+/// How often to ask whether a worker has settled what it holds.
+const POLL: Duration = Duration::from_millis(100);
 /// How long to wait for that: a provider call ends within its timeout, by default 10 s.
-const PATIENCE: Duration = Duration::from_secs(12);
+const LONGEST_WAIT: Duration = Duration::from_secs(12);
 
 /// What to do.
 #[derive(clap::Subcommand)]
@@ -76,11 +76,11 @@ pub(super) async fn run(path: Option<&Path>, command: &Command) -> Result<(), Co
 
 /// Gives one target up. One that a worker holds is given time to be settled; then it is taken from the
 /// worker.
-async fn cancel(store: &Store, args: &Cancel, id: TargetId) -> Result<Value, String> {
-    let (began, mut ticker) = (Instant::now(), interval(LOOK));
+async fn cancel(store: &Store, args: &Cancel, id: TargetId) -> Result<CancelledTarget, String> {
+    let (began, mut ticker) = (Instant::now(), interval(POLL));
     loop {
         ticker.tick().await;
-        let is_late = began.elapsed() > PATIENCE;
+        let is_late = began.elapsed() > LONGEST_WAIT;
         let given_up = store.give_up(&args.operator.name(), id, &args.reason, is_late).await;
         match given_up.map_err(|error: StoreError| error.to_string())? {
             GivenUp::Done(given_up) => return Ok(given_up),
@@ -93,19 +93,16 @@ async fn cancel(store: &Store, args: &Cancel, id: TargetId) -> Result<Value, Str
     }
 }
 
-fn say_cancelled(cancelled: &[Value]) {
+fn say_cancelled(cancelled: &[CancelledTarget]) {
     for target in cancelled {
-        let member = |name: &str| cell(&target[name]);
-        let denial = match target["withheld"] == true {
+        let denial = match target.withheld {
             true => "once its incident is approved, verifiers deny it all the same",
             false => "verifiers deny it all the same",
         };
-        let what = format!(
-            "{}: cancelled; provider {} is not asked again",
-            member("revocation_id"),
-            member("provider")
-        );
-        say(printable(&format!("{what}, {denial}, until {}", member("denied_until"))));
+        let (id, provider, until) = (&target.revocation_id, &target.provider, or_dash(&target.denied_until));
+        say(printable(&format!(
+            "{id}: cancelled; provider {provider} is not asked again, {denial}, until {until}"
+        )));
     }
 }
 

@@ -1,6 +1,7 @@
 //! Giving up one target, as an operator orders.
 
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
+use sqlx::types::Json;
 
 use super::{Store, StoreError};
 use crate::target::TargetId;
@@ -8,15 +9,27 @@ use crate::target::TargetId;
 /// What became of the order to give up a target.
 #[derive(Debug)]
 pub enum GivenUp {
-    /// It is done and on record: `{"revocation_id", "provider", "denied_until", "withheld"}`, the last where
-    /// its denial waits for its incident's approval.
-    Done(Value),
+    /// It is done and on record.
+    Done(CancelledTarget),
     /// A worker holds it: it is being tried, or about to be.
     Leased,
     /// It is in this state, which is final.
     Final(String),
     /// It is not on record.
     Unknown,
+}
+
+/// A target that was given up.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct CancelledTarget {
+    /// Its id in `audit.revocations`.
+    pub revocation_id: String,
+    /// The provider that is not asked again.
+    pub provider: String,
+    /// Until when verifiers deny it, as Postgres writes times in JSON.
+    pub denied_until: Option<String>,
+    /// Its denial waits for its incident's approval.
+    pub withheld: bool,
 }
 
 impl Store {
@@ -36,7 +49,8 @@ impl Store {
     ) -> Result<GivenUp, StoreError> {
         let given_up = within!(self, "give up a target", |c| {
             sqlx::query_scalar!(
-                "SELECT revocation.give_up_target($1, $2, $3, $4, $5)",
+                r#"SELECT revocation.give_up_target($1, $2, $3, $4, $5)
+                       AS "given_up: Json<CancelledTarget>""#,
                 target.event,
                 target.ordinal,
                 reason,
@@ -47,10 +61,10 @@ impl Store {
             .await
         })?;
         match given_up {
-            Some(given_up) => Ok(GivenUp::Done(given_up)),
-            None => Ok(match self.standing(target).await? {
+            Some(Json(given_up)) => Ok(GivenUp::Done(given_up)),
+            None => Ok(match self.target_state(target).await? {
                 None => GivenUp::Unknown,
-                Some(standing) if standing.is_final => GivenUp::Final(standing.state),
+                Some(target) if target.is_final => GivenUp::Final(target.state),
                 Some(_) => GivenUp::Leased,
             }),
         }

@@ -80,11 +80,21 @@ impl Store {
         within!(self, "look at the database", |c| {
             sqlx::query_as!(
                 Session,
-                r#"SELECT pg_is_in_recovery() AS "is_standby!", current_setting('transaction_read_only') = 'on' AS "is_read_only!",
-                       coalesce((SELECT bool_and(has_schema_privilege(n.oid, 'USAGE')) FROM pg_namespace n WHERE n.nspname IN ('revocation', 'audit')), true) AS "may_enter!",
-                       least(nullif(r.rolconnlimit, -1), nullif(d.datconnlimit, -1),
-                             current_setting('max_connections')::integer - current_setting('superuser_reserved_connections')::integer) AS "connections!"
-                   FROM pg_roles r, pg_database d WHERE r.rolname = current_user AND d.datname = current_database()"#
+                r#"SELECT pg_is_in_recovery() AS "is_standby!",
+                          current_setting('transaction_read_only') = 'on' AS "is_read_only!",
+                          coalesce((
+                              SELECT bool_and(has_schema_privilege(n.oid, 'USAGE'))
+                              FROM pg_namespace n WHERE n.nspname IN ('revocation', 'audit')
+                          ), true) AS "may_enter!",
+                          -- The strictest of the limits of the role, the database and the server.
+                          least(
+                              nullif(r.rolconnlimit, -1),
+                              nullif(d.datconnlimit, -1),
+                              current_setting('max_connections')::integer
+                                  - current_setting('superuser_reserved_connections')::integer
+                          ) AS "connections!"
+                   FROM pg_roles r, pg_database d
+                   WHERE r.rolname = current_user AND d.datname = current_database()"#
             )
             .fetch_one(c)
             .await
@@ -98,12 +108,17 @@ impl Store {
         let (tables, rights): (Vec<_>, Vec<_>) = needed().unzip();
         within!(self, "look at the role's rights", |c| {
             sqlx::query_scalar!(
-                r#"SELECT n.right || ' on revocation.' || n.relation AS "denied!" FROM unnest($1::text[], $2::text[]) AS n (relation, "right")
-                   JOIN pg_class t ON t.relname = n.relation JOIN pg_namespace s ON s.oid = t.relnamespace AND s.nspname = 'revocation'
-                   WHERE NOT has_table_privilege(t.oid, n.right) AND NOT has_any_column_privilege(t.oid, n.right)
+                r#"SELECT n.right || ' on revocation.' || n.relation AS "denied!"
+                   FROM unnest($1::text[], $2::text[]) AS n (relation, "right")
+                   JOIN pg_class t ON t.relname = n.relation
+                   JOIN pg_namespace s ON s.oid = t.relnamespace AND s.nspname = 'revocation'
+                   WHERE NOT has_table_privilege(t.oid, n.right)
+                       AND NOT has_any_column_privilege(t.oid, n.right)
                    UNION ALL
-                   SELECT 'EXECUTE on function ' || p.oid::regprocedure FROM pg_proc p
-                   WHERE p.pronamespace = to_regnamespace('revocation') AND p.proname = ANY ($3) AND NOT has_function_privilege(p.oid, 'EXECUTE')
+                   SELECT 'EXECUTE on function ' || p.oid::regprocedure
+                   FROM pg_proc p
+                   WHERE p.pronamespace = to_regnamespace('revocation') AND p.proname = ANY ($3)
+                       AND NOT has_function_privilege(p.oid, 'EXECUTE')
                    ORDER BY 1 DESC"#,
                 &tables as &[&str],
                 &rights as &[&str],
@@ -117,9 +132,12 @@ impl Store {
     async fn sealed_with(&self) -> Result<Vec<String>, StoreError> {
         within!(self, "look which keys are in use", |c| {
             sqlx::query_scalar!(
-                r#"SELECT DISTINCT sealed_key AS "key!" FROM (
-                       SELECT sealed_key FROM revocation.targets WHERE lease_owner IS NULL AND finished_at IS NULL LIMIT $1
-                   ) sample WHERE sealed_key IS NOT NULL ORDER BY 1"#,
+                r#"SELECT DISTINCT sealed_key AS "key!"
+                   FROM (
+                       SELECT sealed_key FROM revocation.targets
+                       WHERE lease_owner IS NULL AND finished_at IS NULL LIMIT $1
+                   ) sample
+                   WHERE sealed_key IS NOT NULL ORDER BY 1"#,
                 SAMPLE
             )
             .fetch_all(c)

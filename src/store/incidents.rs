@@ -1,121 +1,147 @@
-//! Incidents: how they stand, as JSON for operators; what operators do to them; what workers do for them.
+//! Incidents: how they stand, for operators; what operators do to them; what workers do for them.
 
 pub(super) mod accept;
 mod active;
 mod evidence;
 mod open;
 mod order;
+mod row;
 mod tend;
 mod withheld;
 
-use serde_json::Value;
 use sqlx::Postgres;
 use sqlx::pool::PoolConnection;
+use sqlx::types::Json;
 
 use super::{Store, StoreError};
 
 pub use active::ActiveIncident;
 pub use evidence::{Rows, Snapshot};
-pub use order::{Order, Seen, Steered};
+pub use order::{Approved, Steered, Steering};
+pub use row::{
+    Exposure, Incident, IncidentDetail, Incidents, KindCounts, Operation, ProviderCounts, ResidualRisk,
+    StateCounts,
+};
 
 impl Store {
-    /// `{"incidents": […], "hidden": n}`: the rows of `audit.incidents`, active ones first, the newest first
-    /// among them. Unless `all`, those that finished more than 7 days ago are hidden.
+    /// The rows of `audit.incidents`. Unless `all`, those that finished more than 7 days ago are hidden.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn incidents(&self, all: bool) -> Result<Value, StoreError> {
+    pub async fn incidents(&self, all: bool) -> Result<Incidents, StoreError> {
         within!(self, "list the incidents", |c| {
-            sqlx::query_scalar!(
+            let listed = sqlx::query_scalar!(
                 r#"SELECT jsonb_build_object(
-                       'incidents', (SELECT coalesce(jsonb_agg(i ORDER BY i.finished_at IS NOT NULL, i.opened_at DESC, i.incident), '[]')
-                           FROM audit.incidents i WHERE $1 OR i.finished_at IS NULL OR i.finished_at > now() - interval '7 days'),
-                       'hidden', (SELECT count(*) FROM audit.incidents
-                           WHERE NOT $1 AND finished_at <= now() - interval '7 days')) AS "incidents!""#,
+                       'incidents', (
+                           SELECT coalesce(jsonb_agg(i ORDER BY
+                               i.finished_at IS NOT NULL, i.opened_at DESC, i.incident), '[]')
+                           FROM audit.incidents i
+                           WHERE $1 OR i.finished_at IS NULL OR i.finished_at > now() - interval '7 days'),
+                       'hidden', (
+                           SELECT count(*) FROM audit.incidents
+                           WHERE NOT $1 AND finished_at <= now() - interval '7 days')
+                   ) AS "incidents!: Json<Incidents>""#,
                 all
-            )
-            .fetch_one(c)
-            .await
+            );
+            listed.fetch_one(c).await.map(|Json(incidents)| incidents)
         })
     }
 
-    /// An incident's row of `audit.incidents` with what else is on record of it: how it was opened and
-    /// approved, `targets` (received or expected, whichever is more), `in_flight`, `waits_s` (seconds since
-    /// it was opened), `providers` (counts by provider) and `operations`. Only counts and single rows are
-    /// read, however large it is. `None`: it is not on record.
+    /// An incident with what is on record of it, but for what only reading every target tells (see
+    /// [`Store::exposure`]). Only counts and single rows are read, however large it is. `None`: it is not on
+    /// record.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn incident(&self, name: &str) -> Result<Option<Value>, StoreError> {
+    pub async fn incident(&self, name: &str) -> Result<Option<IncidentDetail>, StoreError> {
         within!(self, "read an incident", |c| {
-            sqlx::query_scalar!(
+            let incident = sqlx::query_scalar!(
                 r#"SELECT to_jsonb(a) || jsonb_build_object(
-                       'opened_via', i.opened_via, 'asks', i.asks, 'approval_above', i.approval_above, 'approved_role', i.approved_role,
-                       'approved_asks', i.approved_asks, 'approved_targets', i.approved_targets, 'contributors', i.contributors, 'asking', i.asking,
+                       'opened_via', i.opened_via,
+                       'asks', i.asks,
+                       'asking', i.asking,
+                       'approval_above', i.approval_above,
+                       'approved_role', i.approved_role,
+                       'approved_asks', i.approved_asks,
+                       'approved_targets', i.approved_targets,
+                       'contributors', i.contributors,
                        'targets', greatest(a.targets_expected, a.targets_received),
                        'waits_s', round(extract(epoch FROM now() - a.opened_at)),
-                       'in_flight', (SELECT count(*) FROM audit.targets t WHERE t.in_flight AND t.incident = a.incident),
-                       'providers', (SELECT coalesce(jsonb_agg(to_jsonb(p) - 'incident' ORDER BY p.provider), '[]')
+                       'in_flight', (
+                           SELECT count(*) FROM audit.targets t
+                           WHERE t.in_flight AND t.incident = a.incident),
+                       'providers', (
+                           SELECT coalesce(jsonb_agg(to_jsonb(p) - 'incident' ORDER BY p.provider), '[]')
                            FROM audit.incident_providers p WHERE p.incident = a.incident),
-                       'operations', (SELECT coalesce(jsonb_agg(o ORDER BY o.at), '[]') FROM (
-                           SELECT at, actor, action, detail FROM audit.operations WHERE incident = a.incident) o)) AS "incident!"
-                   FROM audit.incident_approvals i JOIN audit.incidents a USING (incident) WHERE i.incident = $1"#,
+                       'operations', (
+                           SELECT coalesce(jsonb_agg(o ORDER BY o.at), '[]')
+                           FROM (SELECT at, actor, action, detail
+                                 FROM audit.operations WHERE incident = a.incident) o)
+                   ) AS "incident!: Json<IncidentDetail>"
+                   FROM audit.incident_approvals i JOIN audit.incidents a USING (incident)
+                   WHERE i.incident = $1"#,
                 name
-            )
-            .fetch_optional(c)
-            .await
+            );
+            incident.fetch_optional(c).await.map(|found| found.map(|Json(incident)| incident))
         })
     }
 
-    /// What may still get through, and counts by kind, of an incident: `{"kinds": […], "residual_risk":
-    /// {"undenied", "live_verifiers", "unverified_verifiers", "verifiers_behind", "not_revoked",
-    /// "not_revoked_until", "not_revoked_by_state"}}`. `undenied`: neither denied nor expired.
-    /// `live_verifiers`: the verified ones. `verifiers_behind`: of those, who are not up to date or have not
-    /// applied the incident's last denial. `unverified_verifiers`: live ones for which no owner reports.
-    /// `not_revoked`: denied, not expired, and not confirmed by the provider, so that nothing but verifiers
-    /// keeps them out. Reads every target of the incident once.
+    /// What may still get through of an incident, and counts by kind. Reads every target of it once.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn incident_risk(&self, name: &str) -> Result<Value, StoreError> {
+    pub async fn exposure(&self, name: &str) -> Result<Exposure, StoreError> {
         const WHAT: &str = "look for what an incident leaves open";
         let mut connection = self.patient(WHAT).await?;
         let work = sqlx::query_scalar!(
             r#"WITH event AS MATERIALIZED (
-                SELECT event_row, denied_at IS NOT NULL AS denied, denied_at FROM audit.events WHERE incident = $1
-            ), part AS MATERIALIZED (
-                SELECT t.kind, t.state, e.denied, count(*) AS targets,
-                       count(*) FILTER (WHERE t.deny_until > now() AND t.state <> 'expired') AS live,
-                       max(t.deny_until) FILTER (WHERE t.state <> 'expired') AS until
-                FROM event e JOIN audit.targets t USING (event_row) WHERE t.incident = $1 GROUP BY t.kind, t.state, e.denied
-            ), verifier AS MATERIALIZED (
-                SELECT v.service || '/' || v.instance AS name, NOT (v.up_to_date AND (last.denied_at IS NULL OR coalesce(v.applied_time >= last.denied_at, false))) AS behind
-                FROM audit.verifiers v CROSS JOIN (SELECT max(denied_at) AS denied_at FROM event) last WHERE v.live AND v.verified
-            ), open AS (
-                SELECT state, sum(live)::bigint AS targets, max(until) AS until FROM part
-                WHERE denied AND live > 0 AND state <> 'revoked' GROUP BY state
-            )
-            SELECT jsonb_build_object(
-                'kinds', (SELECT coalesce(jsonb_agg(k ORDER BY k.kind), '[]') FROM (
-                    SELECT kind, coalesce(sum(targets) FILTER (WHERE state = 'pending'), 0) AS pending,
-                           coalesce(sum(targets) FILTER (WHERE state = 'revoked'), 0) AS revoked,
-                           coalesce(sum(targets) FILTER (WHERE state = 'unsupported'), 0) AS unsupported,
-                           coalesce(sum(targets) FILTER (WHERE state = 'expired'), 0) AS expired,
-                           coalesce(sum(targets) FILTER (WHERE state = 'parked'), 0) AS parked,
-                           coalesce(sum(targets) FILTER (WHERE state = 'cancelled'), 0) AS cancelled
-                    FROM part GROUP BY kind) k),
-                'residual_risk', jsonb_build_object(
-                    'undenied', (SELECT coalesce(sum(live), 0) FROM part WHERE NOT denied),
-                    'live_verifiers', (SELECT count(*) FROM verifier),
-                    'unverified_verifiers', (SELECT count(*) FROM audit.verifiers v WHERE v.live AND NOT v.verified),
-                    'verifiers_behind', (SELECT coalesce(jsonb_agg(name ORDER BY name), '[]') FROM verifier WHERE behind),
-                    'not_revoked', (SELECT coalesce(sum(targets), 0) FROM open),
-                    'not_revoked_until', (SELECT max(until) FROM open),
-                    'not_revoked_by_state', (SELECT coalesce(jsonb_object_agg(state, targets), '{}') FROM open))) AS "risk!""#,
+                   SELECT event_row, denied_at IS NOT NULL AS denied, denied_at
+                   FROM audit.events WHERE incident = $1
+               ), part AS MATERIALIZED (
+                   SELECT t.kind, t.state, e.denied, count(*) AS targets,
+                          count(*) FILTER (WHERE t.deny_until > now() AND t.state <> 'expired') AS live,
+                          max(t.deny_until) FILTER (WHERE t.state <> 'expired') AS until
+                   FROM event e JOIN audit.targets t USING (event_row)
+                   WHERE t.incident = $1
+                   GROUP BY t.kind, t.state, e.denied
+               ), verifier AS MATERIALIZED (
+                   -- Behind: not up to date, or nothing applied that was made after the last denial.
+                   SELECT v.service || '/' || v.instance AS name,
+                          NOT (v.up_to_date AND (last.denied_at IS NULL
+                               OR coalesce(v.applied_time >= last.denied_at, false))) AS behind
+                   FROM audit.verifiers v CROSS JOIN (SELECT max(denied_at) AS denied_at FROM event) last
+                   WHERE v.live AND v.verified
+               ), open AS (
+                   SELECT state, sum(live)::bigint AS targets, max(until) AS until
+                   FROM part WHERE denied AND live > 0 AND state <> 'revoked'
+                   GROUP BY state
+               ), kinds AS (
+                   SELECT kind, coalesce(sum(targets) FILTER (WHERE state = 'pending'), 0) AS pending,
+                          coalesce(sum(targets) FILTER (WHERE state = 'revoked'), 0) AS revoked,
+                          coalesce(sum(targets) FILTER (WHERE state = 'unsupported'), 0) AS unsupported,
+                          coalesce(sum(targets) FILTER (WHERE state = 'expired'), 0) AS expired,
+                          coalesce(sum(targets) FILTER (WHERE state = 'parked'), 0) AS parked,
+                          coalesce(sum(targets) FILTER (WHERE state = 'cancelled'), 0) AS cancelled
+                   FROM part GROUP BY kind
+               )
+               SELECT jsonb_build_object(
+                   'kinds', (SELECT coalesce(jsonb_agg(k ORDER BY k.kind), '[]') FROM kinds k),
+                   'residual_risk', jsonb_build_object(
+                       'undenied', (SELECT coalesce(sum(live), 0) FROM part WHERE NOT denied),
+                       'live_verifiers', (SELECT count(*) FROM verifier),
+                       'unverified_verifiers', (
+                           SELECT count(*) FROM audit.verifiers v WHERE v.live AND NOT v.verified),
+                       'verifiers_behind', (
+                           SELECT coalesce(jsonb_agg(name ORDER BY name), '[]') FROM verifier WHERE behind),
+                       'not_revoked', (SELECT coalesce(sum(targets), 0) FROM open),
+                       'not_revoked_until', (SELECT max(until) FROM open),
+                       'not_revoked_by_state', (
+                           SELECT coalesce(jsonb_object_agg(state, targets), '{}') FROM open))
+               ) AS "exposure!: Json<Exposure>""#,
             name
         )
         .fetch_one(&mut *connection);
-        work.await.map_err(|e| StoreError::new(WHAT, e))
+        work.await.map(|Json(exposure)| exposure).map_err(|e| StoreError::new(WHAT, e))
     }
 
     /// A connection for a question about very many rows, closed afterwards: the limits of a worker's session

@@ -60,17 +60,25 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgSslMode};
 use crate::config::DatabaseConfig;
 
 pub use accept::{Approval, Disposition, Entered, NewEvent, NewTarget};
-pub use cancel::GivenUp;
+pub use cancel::{CancelledTarget, GivenUp};
 pub use claim::{Claimed, Kinds, Want};
 pub use confirm::Unconfirmed;
 pub use denial::Denial;
 pub use examine::Findings;
 pub use fleet::Fleet;
-pub use incidents::{ActiveIncident, Order, Rows, Seen, Snapshot, Steered};
-pub use operate::{Backlog, RetryScope, Standing};
+pub use incidents::{
+    ActiveIncident, Approved, Exposure, Incident, IncidentDetail, Incidents, KindCounts, Operation, ProviderCounts,
+    ResidualRisk, Rows, Snapshot, StateCounts, Steered, Steering,
+};
+pub use operate::{Backlog, RetryScope, TargetState};
+pub use providers::{ProviderBacklog, ProviderDetail, ProviderOperation, ProviderWorker, Resumed};
 pub use record::{Attempt, Closing, Cutoff};
 pub use rejected::Rejected;
 pub use schema::{OTHER_PEOPLE, SchemaError};
+pub use status::{
+    BacklogRow, DeadLetters, EventStatus, Propagation, ProviderRow, RevocationRow, Status, Undenied,
+    VerifierRow, WorkerRow,
+};
 pub use verifiers::VerifierCount;
 pub use workers::{ProviderStatus, Registration, Release, WorkerNo};
 

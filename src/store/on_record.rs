@@ -1,7 +1,6 @@
 //! Which events of an incident are on record: what a publisher that was interrupted need not send again.
 
 use std::collections::HashSet;
-
 use std::time::Instant;
 
 use super::{Store, StoreError};
@@ -47,7 +46,8 @@ impl Store {
     ) -> Result<HashSet<String>, StoreError> {
         let ids = within!(self, "look for an incident's events", |c| {
             sqlx::query_scalar!(
-                r#"SELECT event_id AS "id!" FROM audit.events WHERE event_source = $1 AND incident = $2 AND broker_user = $3"#,
+                r#"SELECT event_id AS "id!" FROM audit.events
+                   WHERE event_source = $1 AND incident = $2 AND broker_user = $3"#,
                 source,
                 incident,
                 user

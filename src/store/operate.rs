@@ -31,7 +31,7 @@ pub struct Backlog {
 }
 
 /// Where a target stands.
-pub struct Standing {
+pub struct TargetState {
     /// Its state.
     pub state: String,
     /// Whether that state is final.
@@ -48,14 +48,18 @@ impl Store {
         within!(self, "count the backlog", |c| {
             sqlx::query_as!(
                 Backlog,
-                r#"SELECT provider AS "provider!", lane AS "lane!", state AS "state!", sum(targets)::bigint AS "targets!"
+                r#"SELECT provider AS "provider!", lane AS "lane!", state AS "state!",
+                          sum(targets)::bigint AS "targets!"
                    FROM (
-                       SELECT provider, lane, state, count(*) AS targets FROM revocation.targets
-                       WHERE lease_owner IS NULL AND finished_at IS NULL AND NOT waiting GROUP BY provider, lane, state
+                       SELECT provider, lane, state, count(*) AS targets
+                       FROM revocation.targets
+                       WHERE lease_owner IS NULL AND finished_at IS NULL AND NOT waiting
+                       GROUP BY provider, lane, state
                        UNION ALL
                        SELECT c.provider, 'mass', 'pending', sum(c.targets)
                        FROM revocation.incidents i JOIN revocation.incident_counts c USING (incident)
-                       WHERE i.finished_at IS NULL AND c.stage = 'waiting' GROUP BY c.provider
+                       WHERE i.finished_at IS NULL AND c.stage = 'waiting'
+                       GROUP BY c.provider
                    ) part
                    GROUP BY provider, lane, state HAVING sum(targets) > 0"#
             )
@@ -91,11 +95,12 @@ impl Store {
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn standing(&self, target: TargetId) -> Result<Option<Standing>, StoreError> {
+    pub async fn target_state(&self, target: TargetId) -> Result<Option<TargetState>, StoreError> {
         within!(self, "look for a target", |c| {
             sqlx::query_as!(
-                Standing,
-                r#"SELECT state AS "state!", finished_at IS NOT NULL AS "is_final!" FROM audit.targets WHERE event_row = $1 AND ordinal = $2"#,
+                TargetState,
+                r#"SELECT state AS "state!", finished_at IS NOT NULL AS "is_final!"
+                   FROM audit.targets WHERE event_row = $1 AND ordinal = $2"#,
                 target.event,
                 target.ordinal
             )

@@ -101,7 +101,8 @@ async fn what_users_go_by_is_noted_and_is_no_problem() {
         run(command.env("REVOCATION__PROVIDERS__MAIN__SUBJECT_CLAIMS", "user_id"), &["check", "--json"])
             .json();
     let of = |what: &str| {
-        report["checks"].as_array().expect("a list").iter().find(|check| check["what"] == what).expect(what)["notes"].clone()
+        let checks = report["checks"].as_array().expect("a list");
+        checks.iter().find(|check| check["what"] == what).expect(what)["notes"].clone()
     };
     assert!(of("provider main")[0].as_str().is_some_and(|note| note.contains("user_id")), "{report}");
     assert_eq!((of("broker"), &report["ok"]), (Value::Null, &json!(true)), "only where there are any");

@@ -67,8 +67,11 @@ async fn looking_shows_everything_but_the_body_and_keeps_the_order() {
             .is_some_and(|detail| detail.contains("data.targets[1].token_type_hint"))
     );
     assert!(first["bytes"].take().as_u64().is_some_and(|bytes| bytes > 100));
-    let rest = json!({ "place": 1, "code": "invalid_field", "detail": null, "queue": "revocation.logout", "routing_key": "auth.logout",
-                       "user": "guest", "refused_at": null, "bytes": null, "message_id": "m-1" });
+    let rest = json!({
+        "place": 1, "code": "invalid_field", "detail": null, "queue": "revocation.logout",
+        "routing_key": "auth.logout", "user": "guest", "refused_at": null, "bytes": null,
+        "message_id": "m-1",
+    });
     assert_eq!(first, rest);
     assert_eq!(messages[1]["code"], "not_json");
 

@@ -118,8 +118,11 @@ async fn an_archive_holds_what_the_views_show_and_no_token() {
     let operations = stage
         .count("audit.operations WHERE incident = 'leak' AND detail->>'phase' IS DISTINCT FROM 'written'")
         .await;
-    let rows = json!({ "incident.json": 1, "revocations.ndjson": 13, "attempts.ndjson": 13, "operations.ndjson": operations, "verifiers.ndjson": 1,
-                       "propagation.ndjson": 2, "README.txt": result["rows"]["README.txt"] });
+    let rows = json!({
+        "incident.json": 1, "revocations.ndjson": 13, "attempts.ndjson": 13,
+        "operations.ndjson": operations, "verifiers.ndjson": 1, "propagation.ndjson": 2,
+        "README.txt": result["rows"]["README.txt"],
+    });
     assert_eq!((&result["rows"], &result["file"]), (&rows, &json!(file)));
 
     let bytes = std::fs::read(&file).expect("read the archive");

@@ -1,6 +1,6 @@
 //! `incident approve`: a second person, and for what that person saw.
 
-use revocation_worker::store::{Order, Seen, Steered};
+use revocation_worker::store::{Approved, Steered, Steering};
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, Executor};
 
@@ -112,7 +112,11 @@ async fn an_approval_is_for_what_was_seen() {
     assert_eq!((ran.code, ran.stderr), (1, format!("revocation-worker: {grown}\n")));
     let store = stage.store();
     let seen = |asks: &[&str], targets| {
-        Order::Approve(Seen { asks: asks.iter().map(ToString::to_string).collect(), asking: 2, targets })
+        Steering::Approve(Approved {
+            asks: asks.iter().map(ToString::to_string).collect(),
+            asking: 2,
+            targets,
+        })
     };
     assert_eq!(store.steer("bob", "leak", &seen(&["client"], 40)).await.expect("steer"), Steered::Grown);
     assert_eq!(
@@ -120,7 +124,7 @@ async fn an_approval_is_for_what_was_seen() {
         Steered::Grown,
         "another kind"
     );
-    let fewer = Order::Approve(Seen { asks: vec!["client".to_owned()], asking: 1, targets: 41 });
+    let fewer = Steering::Approve(Approved { asks: vec!["client".to_owned()], asking: 1, targets: 41 });
     assert_eq!(
         store.steer("bob", "leak", &fewer).await.expect("steer"),
         Steered::Grown,
@@ -141,7 +145,7 @@ async fn an_approval_is_for_what_was_seen() {
         )
         .await;
     stage.execute("UPDATE revocation.incidents SET state = 'awaiting_approval', asking = 3").await;
-    let again = Order::Approve(Seen { asks: vec!["client".to_owned()], asking: 3, targets: 41 });
+    let again = Steering::Approve(Approved { asks: vec!["client".to_owned()], asking: 3, targets: 41 });
     assert_eq!(store.steer("carol", "leak", &again).await.expect("steer"), Steered::SamePerson);
     let carol = stage.operator("carol", &[]).await;
     let ran = run(&mut bare(&[("DATABASE_URL", &carol)]), &["incident", "approve", "leak"]);
@@ -180,8 +184,8 @@ async fn an_approval_misses_nothing_that_is_being_accepted() {
     acceptance.execute(growth).await.expect("as a trigger would");
     let store = stage.store();
     let approval = tokio::spawn(async move {
-        let seen = Seen { asks: vec!["client".to_owned()], asking: 2, targets: 40 };
-        store.steer("bob", "leak", &Order::Approve(seen)).await
+        let approved = Approved { asks: vec!["client".to_owned()], asking: 2, targets: 40 };
+        store.steer("bob", "leak", &Steering::Approve(approved)).await
     });
     stage
         .wait_for_count(1, "pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
@@ -279,9 +283,9 @@ const APPROVALS: [Approval; 21] = [
 async fn one_rule_says_who_approves() {
     let stage = Stage::new().await;
     let of = |users: &[&str]| json!({ "broker_users": users, "database_roles": [] });
-    stage
-        .people(&json!({ "alice": of(&["soc", "soc-2"]), "bob": of(&["bob", "shared"]), "carol": of(&["shared"]), "robot": of(&["app"]) }))
-        .await;
+    let (alice, bob) = (of(&["soc", "soc-2"]), of(&["bob", "shared"]));
+    let people = json!({ "alice": alice, "bob": bob, "carol": of(&["shared"]), "robot": of(&["app"]) });
+    stage.people(&people).await;
     for (approver, by, users, expected) in APPROVALS {
         let rule = sqlx::query_scalar::<_, Option<String>>(
             "SELECT revocation.approval_fault($1, ARRAY[revocation.person($2)], $3)",

@@ -94,7 +94,8 @@ fn tokens(count: usize) -> String {
 
 #[test]
 fn a_dry_run_counts_by_kind_and_provider_and_reaches_no_broker() {
-    let csv = "\u{feff}token,token_type_hint,sub,provider\r\n\"t-1\",access_token,u-1,main\r\nt-2,,,card\r\nt-1,,,main\r\n,,u-2,main\r\n";
+    let csv = "\u{feff}token,token_type_hint,sub,provider\r\n\"t-1\",access_token,u-1,main\r\n\
+        t-2,,,card\r\nt-1,,,main\r\n,,u-2,main\r\n";
     let file = Input::new(".csv", csv);
     let ran = open(&mut bare(&NO_BROKER), &["--dry-run", file.path()]);
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
@@ -141,7 +142,8 @@ fn approval_follows_the_settings() {
 #[test]
 fn bad_lines_are_listed_by_number_and_no_value_is_shown() {
     let lines = format!(
-        "{{\"token\":\"{CANARY}\"}}\n\n{{\"token\":\"{CANARY}\",\"token_type_hint\":\"{CANARY}\"}}\n{CANARY}\n{{\"{CANARY}\":1}}\n{{\"token\":\"x {CANARY}\"}}\n"
+        "{{\"token\":\"{CANARY}\"}}\n\n{{\"token\":\"{CANARY}\",\"token_type_hint\":\"{CANARY}\"}}\n{CANARY}\n\
+            {{\"{CANARY}\":1}}\n{{\"token\":\"x {CANARY}\"}}\n"
     );
     let ran = feed(&mut bare(&NO_BROKER), &[&OPEN[..], &["--dry-run", "-"]].concat(), &lines);
     assert_eq!(ran.code, 1);

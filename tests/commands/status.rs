@@ -28,10 +28,42 @@ async fn an_idle_system_says_what_is_missing() {
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     assert!(ran.stdout.starts_with("no worker is running\n"), "{}", ran.stdout);
     let json = run(&mut command(&stage), &["status", "--json"]).json();
-    assert_eq!(
-        json,
-        serde_json::json!({ "incidents": [], "backlog": [], "providers": [], "workers": [], "dead_letters": [], "verifiers": [], "wrong": ["no worker is running"] })
-    );
+    let expected = serde_json::json!({
+        "incidents": [], "backlog": [], "providers": [], "workers": [], "dead_letters": [], "verifiers": [],
+        "wrong": ["no worker is running"],
+    });
+    assert_eq!(json, expected);
+}
+
+/// With a long lease, a worker is silent for long between two renewals; with a short one it is not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_is_dead_once_its_own_lease_is_over() {
+    let stage = Stage::new().await;
+    for (instance, lease_s, silent_s) in [("short", 2, 5), ("usual", 30, 20), ("long", 600, 100)] {
+        let statement = format!(
+            "INSERT INTO revocation.workers (instance, version, last_seen_at, lease_until)
+             VALUES ('{instance}', '1', now() - make_interval(secs => {silent_s}),
+                 now() + make_interval(secs => {lease_s} - {silent_s}))"
+        );
+        execute(&stage, &statement).await;
+    }
+    let status = || run(&mut command(&stage), &["status", "--json"]).json();
+    let dead = |wrong: &serde_json::Value| {
+        let sentences = wrong.as_array().cloned().unwrap_or_default();
+        sentences.iter().map(|sentence| sentence.as_str().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+    };
+    let json = status();
+    let live: Vec<_> =
+        json["workers"].as_array().into_iter().flatten().map(|w| (&w["instance"], &w["live"])).collect();
+    let [long, short, usual] = ["long", "short", "usual"].map(|name| serde_json::json!(name));
+    let [yes, no] = [true, false].map(|is_live| serde_json::json!(is_live));
+    assert_eq!(live, [(&long, &yes), (&short, &no), (&usual, &yes)]);
+    let wrong = dead(&json["wrong"]);
+    assert_eq!(wrong.len(), 1, "{wrong:?}");
+    assert!(wrong[0].starts_with("worker short: silent for "), "{wrong:?}");
+    execute(&stage, "UPDATE revocation.workers SET lease_until = now()").await;
+    let wrong = dead(&status()["wrong"]);
+    assert_eq!((wrong.len(), wrong[3].as_str()), (4, "no worker is running"), "{wrong:?}");
 }
 
 /// What no owner vouches for is named, whoever it is by, and counts among nothing else.

@@ -38,10 +38,11 @@ const PURE: [&str; 12] = [
 const IMPURE_LIBRARIES: [&str; 6] = ["lapin", "reqwest", "sqlx", "axum", "tokio", "futures"];
 
 /// Module, and which others of the crate it may import beside the pure ones.
-const IMPORTS: [(&str, &[&str]); 7] = [
+const IMPORTS: [(&str, &[&str]); 8] = [
     // A library beside the worker, which it knows nothing of.
     ("admission", &["provider", "store"]),
     ("broker", &["again"]),
+    ("order", &["broker"]),
     ("provider", &[]),
     ("store", &[]),
     // The backlog is shown as it was counted.

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::Serialize;
 use serde_json::json;
 
-use super::{Order, Selection, no_such_place, open};
+use super::{Selection, Settlement, no_such_place, open};
 use crate::broker::{DeadMessage, DeadQueue};
 use crate::cli::CommandError;
 use crate::cli::operator::open_store;
@@ -19,14 +19,14 @@ use crate::store::Store;
 #[derive(clap::Args)]
 pub(in crate::cli) struct Requeue {
     #[command(flatten)]
-    order: Order,
+    settlement: Settlement,
 }
 
 /// Options of `dead discard`.
 #[derive(clap::Args)]
 pub(in crate::cli) struct Discard {
     #[command(flatten)]
-    order: Order,
+    settlement: Settlement,
     /// Yes, for good: neither the messages nor the logouts in them come back
     #[arg(long)]
     yes: bool,
@@ -71,7 +71,7 @@ struct Settled {
 }
 
 pub(super) async fn requeue(path: Option<&Path>, args: &Requeue) -> Result<(), CommandError> {
-    run(path, Action::Requeue, &args.order).await
+    run(path, Action::Requeue, &args.settlement).await
 }
 
 pub(super) async fn discard(path: Option<&Path>, args: &Discard) -> Result<(), CommandError> {
@@ -80,20 +80,20 @@ pub(super) async fn discard(path: Option<&Path>, args: &Discard) -> Result<(), C
             command with --yes";
         return Err(CommandError::Usage(why.to_owned()));
     }
-    run(path, Action::Discard, &args.order).await
+    run(path, Action::Discard, &args.settlement).await
 }
 
 /// The database comes first: where one is configured, nothing is done that could not be recorded.
-async fn run(path: Option<&Path>, action: Action, order: &Order) -> Result<(), CommandError> {
+async fn run(path: Option<&Path>, action: Action, settlement: &Settlement) -> Result<(), CommandError> {
     let store = match DatabaseSettings::load_if_set(path, &Environment::of_process())? {
         Some(settings) => Some(open_store(&settings.database).await?),
         None => None,
     };
     let mut queue = open(path).await?;
-    let (settled, ended) = settle(&mut queue, action, &order.selection).await;
+    let (settled, ended) = settle(&mut queue, action, &settlement.selection).await;
     let closed = queue.close().await.map_err(CommandError::failed);
-    let recorded = record(store, action, order, &settled).await;
-    tell(action, order.json, &settled, recorded.as_ref().is_ok_and(|recorded| *recorded));
+    let recorded = record(store, action, settlement, &settled).await;
+    tell(action, settlement.json, &settled, recorded.as_ref().is_ok_and(|recorded| *recorded));
     ended.and(closed)?;
     recorded.map(drop)
 }
@@ -147,7 +147,7 @@ impl Selection {
 async fn record(
     store: Option<Store>,
     action: Action,
-    order: &Order,
+    settlement: &Settlement,
     settled: &[Settled],
 ) -> Result<bool, CommandError> {
     let Some(store) = store else {
@@ -158,12 +158,12 @@ async fn record(
     for message in settled {
         *codes.entry(message.code.as_str()).or_insert(0_u64) += 1;
     }
-    let Selection { places, code, .. } = &order.selection;
+    let Selection { places, code, .. } = &settlement.selection;
     let detail = json!({ "places": places, "code": code, "messages": settled.len(), "codes": codes });
     let noted = if settled.is_empty() {
         Ok(())
     } else {
-        store.note_operation(&order.operator.name(), action.name(), &detail).await
+        store.note_operation(&settlement.operator.name(), action.name(), &detail).await
     };
     store.close().await;
     match noted {

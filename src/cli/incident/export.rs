@@ -177,8 +177,9 @@ async fn progress(snapshot: &mut Snapshot) -> Result<ProgressBar, CommandError> 
 fn say_written(file: &Path, written: &Written, json: bool) {
     let Written { manifest, bytes, sha256 } = written;
     if json {
+        let (rows, signer) = (rows(manifest), &manifest.signer);
         return say_json(
-            &json!({ "file": file, "bytes": bytes, "sha256": sha256, "rows": rows(manifest), "signer": manifest.signer }),
+            &json!({ "file": file, "bytes": bytes, "sha256": sha256, "rows": rows, "signer": signer }),
         );
     }
     let lines = manifest.members.iter().map(|member| format!("{} {}", member.rows, member.name));

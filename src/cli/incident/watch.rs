@@ -4,17 +4,16 @@ use std::io::{IsTerminal, stdout};
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use serde_json::Value;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::words::{call_for_action, pace, residual_risk, states};
 use super::{Name, unknown};
 use crate::cli::CommandError;
-use crate::cli::output::{cell, printable, remark, say, say_json_line};
-use crate::store::{Store, StoreError};
+use crate::cli::output::{printable, remark, say, say_json_line};
+use crate::store::{IncidentDetail, ResidualRisk, Store, StoreError};
 
-/// What is left open is looked for at most so often: that reads every target.
-const LOOK_FOR_RISK: Duration = Duration::from_secs(10);
+/// The residual risk is read at most so often: that reads every target.
+const RISK_EVERY: Duration = Duration::from_secs(10);
 
 /// Options of `incident watch`.
 #[derive(clap::Args)]
@@ -51,10 +50,10 @@ async fn follow(store: &Store, args: &Args, screen: &mut Screen) -> Result<(), C
     ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticker.tick().await;
-        match look(store, &args.incident.name, &mut risk, screen).await {
+        match poll(store, &args.incident.name, &mut risk, screen).await {
             Ok(Some(incident)) => {
                 screen.show(&incident);
-                if !incident["finished_at"].is_null() {
+                if incident.row.finished_at.is_some() {
                     return Ok(());
                 }
             }
@@ -65,31 +64,29 @@ async fn follow(store: &Store, args: &Args, screen: &mut Screen) -> Result<(), C
     }
 }
 
-/// The last look at what is left open, and when that was.
+/// The residual risk as it was read last, and when that was.
 #[derive(Default)]
 struct Risk {
-    found: Option<(Instant, Value)>,
+    found: Option<(Instant, ResidualRisk)>,
 }
 
-/// The incident with its `residual_risk`, which is fresh where the incident has ended. A terminal does not
-/// wait for that.
-async fn look(
+/// The incident with its residual risk, which is fresh where the incident has ended. A terminal does not wait
+/// for that.
+async fn poll(
     store: &Store,
     name: &str,
     risk: &mut Risk,
     screen: &Screen,
-) -> Result<Option<Value>, StoreError> {
+) -> Result<Option<IncidentDetail>, StoreError> {
     let Some(mut incident) = store.incident(name).await? else { return Ok(None) };
-    if let Some(members) = incident.as_object_mut() {
-        members.remove("operations");
-    }
-    incident["residual_risk"] = risk.found.as_ref().map(|(_, risk)| risk.clone()).into();
-    let is_fresh = risk.found.as_ref().is_some_and(|(at, _)| at.elapsed() < LOOK_FOR_RISK);
-    if !is_fresh || !incident["finished_at"].is_null() {
+    incident.operations = None;
+    incident.residual_risk = risk.found.as_ref().map(|(_, risk)| risk.clone());
+    let is_fresh = risk.found.as_ref().is_some_and(|(at, _)| at.elapsed() < RISK_EVERY);
+    if !is_fresh || incident.row.finished_at.is_some() {
         screen.preview(&incident);
-        let found = store.incident_risk(name).await?["residual_risk"].take();
+        let found = store.exposure(name).await?.residual_risk;
         risk.found = Some((Instant::now(), found.clone()));
-        incident["residual_risk"] = found;
+        incident.residual_risk = Some(found);
     }
     Ok(Some(incident))
 }
@@ -106,7 +103,7 @@ impl Screen {
         Self { bars: (!json && stdout().is_terminal()).then(Bars::new), json, is_away: false }
     }
 
-    fn show(&mut self, incident: &Value) {
+    fn show(&mut self, incident: &IncidentDetail) {
         if std::mem::take(&mut self.is_away) {
             remark("the database is back");
         }
@@ -117,7 +114,7 @@ impl Screen {
         }
     }
 
-    fn preview(&self, incident: &Value) {
+    fn preview(&self, incident: &IncidentDetail) {
         if let Some(bars) = &self.bars {
             bars.show(incident);
         }
@@ -142,16 +139,16 @@ impl Screen {
 }
 
 /// All of it in one line.
-fn line(incident: &Value) -> String {
-    let (received, denied) = (&incident["targets_received"], &incident["denied"]);
-    let mut parts =
-        vec![format!("{}: denied {denied} of {received}", head(incident)), states(incident), pace(incident)];
-    parts.extend(residual_risk(&incident["residual_risk"]));
+fn line(incident: &IncidentDetail) -> String {
+    let row = &incident.row;
+    let denied = format!("{}: denied {} of {}", head(incident), row.denied, row.targets_received);
+    let mut parts = vec![denied, states(&row.counts), pace(row)];
+    parts.extend(incident.residual_risk.iter().flat_map(residual_risk));
     parts.join("; ")
 }
 
-fn head(incident: &Value) -> String {
-    format!("incident {} {}", cell(&incident["incident"]), cell(&incident["state"]))
+fn head(incident: &IncidentDetail) -> String {
+    format!("incident {} {}", incident.row.incident, incident.row.state)
 }
 
 /// The screen on a terminal.
@@ -180,24 +177,25 @@ impl Bars {
         Self { all, head, denied, finished, pace, risk }
     }
 
-    fn show(&self, incident: &Value) {
-        let number = |member: &str| incident[member].as_u64().unwrap_or(0);
-        let call =
-            call_for_action(incident).map(|call| format!("\n>>> {}", printable(&call))).unwrap_or_default();
+    fn show(&self, incident: &IncidentDetail) {
+        let row = &incident.row;
+        let call = call_for_action(row).map(|call| format!("\n>>> {}", printable(&call))).unwrap_or_default();
         self.head.set_message(format!("{}{call}", printable(&head(incident))));
-        let (received, open) = (number("targets_received"), number("pending") + number("parked"));
-        for (bar, done) in [(&self.denied, number("denied")), (&self.finished, received.saturating_sub(open))]
-        {
-            bar.set_length(number("targets").max(received));
+        let (received, open) = (row.targets_received, row.counts.pending + row.counts.parked);
+        let targets = u64::try_from(row.targets.unwrap_or(0)).unwrap_or(0);
+        for (bar, done) in [(&self.denied, row.denied), (&self.finished, received.saturating_sub(open))] {
+            bar.set_length(targets.max(received));
             bar.set_position(done);
         }
-        self.pace.set_message(format!("{}\n{}", pace(incident), states(incident)));
-        let risk = &incident["residual_risk"];
-        let open: Vec<_> = residual_risk(risk).iter().map(|sentence| printable(sentence)).collect();
-        self.risk.set_message(match open.len() {
-            0 if risk.is_null() => "residual risk: being looked for".to_owned(),
-            0 => "residual risk: none".to_owned(),
-            _ => format!("residual risk: {}", open.join("\n")),
+        self.pace.set_message(format!("{}\n{}", pace(row), states(&row.counts)));
+        let open = incident.residual_risk.as_ref().map(residual_risk);
+        self.risk.set_message(match open.as_deref() {
+            None => "residual risk: being looked for".to_owned(),
+            Some([]) => "residual risk: none".to_owned(),
+            Some(open) => {
+                let open: Vec<_> = open.iter().map(|sentence| printable(sentence)).collect();
+                format!("residual risk: {}", open.join("\n"))
+            }
         });
         if self.all.is_hidden() {
             self.all.set_draw_target(ProgressDrawTarget::stdout());

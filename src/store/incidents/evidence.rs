@@ -51,9 +51,12 @@ impl Store {
         connection.close_on_drop();
         let work = async {
             sqlx::raw_sql(LIMITS).execute(&mut *connection).await?;
-            sqlx::query!(r#"SELECT now() AS "at!", row_to_json(i)::text AS "row!" FROM audit.incidents i WHERE incident = $1"#, incident)
-                .fetch_optional(&mut *connection)
-                .await
+            let found = sqlx::query!(
+                r#"SELECT now() AS "at!", row_to_json(i)::text AS "row!"
+                   FROM audit.incidents i WHERE incident = $1"#,
+                incident
+            );
+            found.fetch_optional(&mut *connection).await
         };
         let found = work.await.map_err(|e| StoreError::new(WHAT, e))?;
         Ok(found.map(|row| Snapshot { connection, name: incident.to_owned(), at: row.at, incident: row.row }))
@@ -98,8 +101,11 @@ impl Snapshot {
             // all of it.
             Rows::Revocations => sqlx::query_scalar!(
                 r#"SELECT row_to_json(r)::text AS "row!"
-                    FROM audit.events e JOIN LATERAL (SELECT * FROM audit.revocations r
-                        WHERE (r.event_source, r.event_id) = (e.event_source, e.event_id) AND left(r.revocation_id, 36) = e.event_row::text) r ON true
+                    FROM audit.events e JOIN LATERAL (
+                        SELECT * FROM audit.revocations r
+                        WHERE (r.event_source, r.event_id) = (e.event_source, e.event_id)
+                            AND left(r.revocation_id, 36) = e.event_row::text
+                    ) r ON true
                     WHERE e.incident = $1 ORDER BY e.event_row, length(r.revocation_id), r.revocation_id"#,
                 name
             )
@@ -108,31 +114,39 @@ impl Snapshot {
             Rows::Attempts => sqlx::query_scalar!(
                 r#"SELECT row_to_json(r)::text AS "row!"
                     FROM audit.events e JOIN LATERAL (
-                        SELECT a.revocation_id, a.attempt, a.worker, a.started_at, a.duration_ms, a.outcome, a.http_status, a.error, a.retry_after_ms
+                        SELECT a.revocation_id, a.attempt, a.worker, a.started_at, a.duration_ms, a.outcome,
+                               a.http_status, a.error, a.retry_after_ms
                         FROM audit.event_attempts a WHERE a.event_row = e.event_row
                         UNION ALL
-                        SELECT a.revocation_id, a.attempt, a.worker, a.started_at, NULL, NULL, NULL, NULL, NULL
+                        SELECT a.revocation_id, a.attempt, a.worker, a.started_at,
+                               NULL, NULL, NULL, NULL, NULL
                         FROM audit.event_attempts_under_way a WHERE a.event_row = e.event_row
                     ) r ON true
-                    WHERE e.incident = $1 ORDER BY e.event_row, length(r.revocation_id), r.revocation_id, r.attempt"#,
+                    WHERE e.incident = $1
+                    ORDER BY e.event_row, length(r.revocation_id), r.revocation_id, r.attempt"#,
                 name
             )
             .fetch(&mut **c),
             Rows::Operations => sqlx::query_scalar!(
                 r#"SELECT row_to_json(o)::text AS "row!" FROM audit.operations o
-                    WHERE o.incident = $1 ORDER BY o.at, o.actor COLLATE "C", o.action COLLATE "C", o.detail"#,
+                    WHERE o.incident = $1
+                    ORDER BY o.at, o.actor COLLATE "C", o.action COLLATE "C", o.detail"#,
                 name
             )
             .fetch(&mut **c),
             Rows::Verifiers => sqlx::query_scalar!(
-                r#"SELECT row_to_json(v)::text AS "row!" FROM audit.verifiers v ORDER BY v.service COLLATE "C", v.instance COLLATE "C", v.broker_user COLLATE "C""#
+                r#"SELECT row_to_json(v)::text AS "row!" FROM audit.verifiers v
+                    ORDER BY v.service COLLATE "C", v.instance COLLATE "C", v.broker_user COLLATE "C""#
             )
             .fetch(&mut **c),
             Rows::Propagation => sqlx::query_scalar!(
                 r#"SELECT row_to_json(p)::text AS "row!"
-                    FROM audit.events e JOIN LATERAL (SELECT * FROM audit.propagation p
-                        WHERE (p.event_source, p.event_id) = (e.event_source, e.event_id) AND p.incident = e.incident
-                            AND p.denied_at IS NOT DISTINCT FROM e.denied_at LIMIT 1) p ON true
+                    FROM audit.events e JOIN LATERAL (
+                        SELECT * FROM audit.propagation p
+                        WHERE (p.event_source, p.event_id) = (e.event_source, e.event_id)
+                            AND p.incident = e.incident AND p.denied_at IS NOT DISTINCT FROM e.denied_at
+                        LIMIT 1
+                    ) p ON true
                     WHERE e.incident = $1 ORDER BY e.event_row"#,
                 name
             )

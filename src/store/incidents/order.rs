@@ -1,17 +1,17 @@
-//! What operators order of an incident. Functions of the database judge it and write its row of
+//! What operators steering of an incident. Functions of the database judge it and write its row of
 //! `audit.operations` (migration 0012).
 
 use serde::Deserialize;
-use serde_json::Value;
 use sqlx::PgConnection;
+use sqlx::types::Json;
 
 use crate::store::{Store, StoreError};
 
 /// An order to an incident.
 #[derive(Debug)]
-pub enum Order {
+pub enum Steering {
     /// Let it run, as a second person.
-    Approve(Seen),
+    Approve(Approved),
     /// Start nothing more of it.
     Pause,
     /// Go on.
@@ -24,7 +24,7 @@ pub enum Order {
 
 /// What a person saw of an incident and approves.
 #[derive(Debug)]
-pub struct Seen {
+pub struct Approved {
     /// Kinds that call for approval.
     pub asks: Vec<String>,
     /// How many targets of them there are, or are announced.
@@ -60,11 +60,11 @@ pub enum Steered {
         /// These broker users.
         users: Vec<String>,
     },
-    /// It has more targets, or other kinds, than were seen.
+    /// It has more targets, or other kinds, than were approved.
     Grown,
 }
 
-impl Order {
+impl Steering {
     /// Its name in `audit.operations`.
     pub fn action(&self) -> &'static str {
         match self {
@@ -84,13 +84,16 @@ impl Store {
     /// # Errors
     /// See [`StoreError`]; nothing was changed, or the outcome is unknown and the same order may be given
     /// again.
-    pub async fn steer(&self, note: &str, incident: &str, order: &Order) -> Result<Steered, StoreError> {
-        const WHAT: &str = "steer an incident";
-        let outcome = within!(self, WHAT, |c| match order {
-            Order::Approve(seen) => approve(c, note, incident, seen).await,
-            _ => steer(c, note, incident, order).await,
-        })?;
-        serde_json::from_value(outcome).map_err(|e| StoreError::Refused(WHAT, e.to_string()))
+    pub async fn steer(
+        &self,
+        note: &str,
+        incident: &str,
+        steering: &Steering,
+    ) -> Result<Steered, StoreError> {
+        within!(self, "steer an incident", |c| match steering {
+            Steering::Approve(approved) => approve(c, note, incident, approved).await,
+            _ => steer(c, note, incident, steering).await,
+        })
     }
 }
 
@@ -98,39 +101,41 @@ async fn steer(
     c: &mut PgConnection,
     note: &str,
     incident: &str,
-    order: &Order,
-) -> Result<Value, sqlx::Error> {
-    let (rate, reason) = match order {
-        Order::Throttle(rate) => (*rate, None),
-        Order::Cancel(reason) => (None, Some(reason.as_str())),
+    steering: &Steering,
+) -> Result<Steered, sqlx::Error> {
+    let (rate, reason) = match steering {
+        Steering::Throttle(rate) => (*rate, None),
+        Steering::Cancel(reason) => (None, Some(reason.as_str())),
         _ => (None, None),
     };
     sqlx::query_scalar!(
-        r#"SELECT revocation.steer_incident($1, $2, $3, $4, $5) AS "outcome!""#,
+        r#"SELECT revocation.steer_incident($1, $2, $3, $4, $5) AS "outcome!: Json<Steered>""#,
         incident,
-        order.action(),
+        steering.action(),
         rate,
         reason,
         note
     )
     .fetch_one(c)
     .await
+    .map(|Json(steered)| steered)
 }
 
 async fn approve(
     c: &mut PgConnection,
     note: &str,
     incident: &str,
-    seen: &Seen,
-) -> Result<Value, sqlx::Error> {
+    approved: &Approved,
+) -> Result<Steered, sqlx::Error> {
     sqlx::query_scalar!(
-        r#"SELECT revocation.approve_incident($1, $2, $3, $4, $5) AS "outcome!""#,
+        r#"SELECT revocation.approve_incident($1, $2, $3, $4, $5) AS "outcome!: Json<Steered>""#,
         incident,
-        &seen.asks,
-        seen.asking,
-        seen.targets,
+        &approved.asks,
+        approved.asking,
+        approved.targets,
         note
     )
     .fetch_one(c)
     .await
+    .map(|Json(steered)| steered)
 }

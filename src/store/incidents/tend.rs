@@ -43,7 +43,8 @@ impl Store {
                      DELETE FROM revocation.incident_samples WHERE at < now() - interval '10 minutes'
                  )
                  INSERT INTO revocation.incident_samples (incident, at, done)
-                 SELECT incident, now(), targets_received - pending - parked FROM audit.incidents a
+                 SELECT incident, now(), targets_received - pending - parked
+                 FROM audit.incidents a
                  WHERE finished_at IS NULL AND NOT EXISTS (
                      SELECT FROM revocation.incident_samples s
                      WHERE s.incident = a.incident AND s.at > now() - interval '4 seconds')
@@ -67,8 +68,8 @@ impl Store {
                  SET state = 'awaiting_approval', was_paused = i.state = 'paused'
                  WHERE i.finished_at IS NULL AND i.state IN ('running', 'paused')
                      AND revocation.calls_for_approval(i, (
-                         SELECT sum(n.targets)::bigint FROM revocation.incident_counts n
-                         WHERE n.incident = i.incident))
+                         SELECT sum(n.targets)::bigint
+                         FROM revocation.incident_counts n WHERE n.incident = i.incident))
                  RETURNING i.incident"
             )
             .fetch_all(c)

@@ -3,8 +3,8 @@
 
 use clap::builder::NonEmptyStringValueParser as Word;
 
-use super::written::Written;
 use crate::cli::CommandError;
+use crate::order::raw_target::RawTarget;
 
 /// Options that name wide targets.
 #[derive(clap::Args)]
@@ -35,19 +35,19 @@ impl Flags {
     ///
     /// # Errors
     /// A sentence, where the flags can be read in two ways.
-    pub(super) fn targets(&self, has_file: bool) -> Result<Vec<Written>, CommandError> {
+    pub(super) fn targets(&self, has_file: bool) -> Result<Vec<RawTarget>, CommandError> {
         self.check(has_file).map_err(|why| CommandError::Usage(why.to_owned()))?;
         let named = [("sub", &self.subs), ("sid", &self.sids), ("client_id", &self.clients)];
-        let written: Result<_, String> = if named.iter().all(|(_, values)| values.is_empty()) {
-            self.issuers.iter().map(|issuer| Written::of_members([("iss", issuer.as_str())])).collect()
+        let raw: Result<_, String> = if named.iter().all(|(_, values)| values.is_empty()) {
+            self.issuers.iter().map(|issuer| RawTarget::of_members([("iss", issuer.as_str())])).collect()
         } else {
             let issuer = self.issuers.first().map(|issuer| ("iss", issuer.as_str()));
             let each = named
                 .into_iter()
                 .flat_map(|(member, values)| values.iter().map(move |value| (member, value.as_str())));
-            each.map(|target| Written::of_members([target].into_iter().chain(issuer))).collect()
+            each.map(|target| RawTarget::of_members([target].into_iter().chain(issuer))).collect()
         };
-        written.map_err(|why| CommandError::Usage(format!("the target of the command line: {why}")))
+        raw.map_err(|why| CommandError::Usage(format!("the target of the command line: {why}")))
     }
 
     fn check(&self, has_file: bool) -> Result<(), &'static str> {

@@ -3,10 +3,10 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::publish::Published;
-use super::survey::{RefusedLine, Survey};
 use crate::cli::CommandError;
-use crate::cli::output::{command, count, say, say_json, say_table};
+use crate::cli::output::{Column, command, count, say, say_json, say_table};
+use crate::order::first_pass::{FirstPass, RefusedLine};
+use crate::order::second_pass::Published;
 use crate::target::Kind;
 
 /// The JSON that `--json` prints.
@@ -46,9 +46,9 @@ struct Targets {
 }
 
 impl Targets {
-    fn of(survey: &Survey) -> Self {
+    fn of(found: &FirstPass) -> Self {
         let (mut by_kind, mut by_provider, mut table) = (Map::new(), Map::new(), Vec::new());
-        for ((place, provider), number) in &survey.counts {
+        for ((place, provider), number) in &found.counts {
             let kind = Kind::ALL[*place].as_str();
             let shown = if provider.is_empty() { FOUND_BY_WORKER } else { provider };
             for (sums, name) in [(&mut by_kind, kind), (&mut by_provider, shown)] {
@@ -57,9 +57,15 @@ impl Targets {
             }
             table.push([kind.to_owned(), shown.to_owned(), number.to_string()]);
         }
-        Self { total: survey.targets(), by_kind, by_provider, table }
+        Self { total: found.targets(), by_kind, by_provider, table }
     }
 }
+
+const COLUMNS: [Column<[String; 3]>; 3] = [
+    ("KIND", |[kind, ..]| kind.clone()),
+    ("PROVIDER", |[_, provider, _]| provider.clone()),
+    ("TARGETS", |[.., targets]| targets.clone()),
+];
 
 const REMEDY: &str = "the same command with the same input goes on from there";
 
@@ -71,21 +77,21 @@ impl Summary {
     pub(super) fn of(
         incident: &str,
         dry_run: bool,
-        survey: &mut Survey,
+        found: &mut FirstPass,
         approval_reasons: Vec<String>,
     ) -> Self {
         Self {
             incident: incident.to_owned(),
             dry_run,
-            targets: Targets::of(survey),
-            named_again: survey.named_again,
-            events: survey.events,
+            targets: Targets::of(found),
+            named_again: found.named_again,
+            events: found.events,
             published: 0,
             published_targets: 0,
             skipped: 0,
-            lines: survey.lines,
-            refused_lines: survey.refused_lines,
-            refused: std::mem::take(&mut survey.refused),
+            lines: found.lines,
+            refused_lines: found.refused_lines,
+            refused: std::mem::take(&mut found.refused),
             needs_approval: !approval_reasons.is_empty(),
             approval_reasons,
             interrupted: false,
@@ -142,7 +148,7 @@ impl Summary {
     }
 
     fn say_counts(&self) {
-        say_table(["KIND", "PROVIDER", "TARGETS"], self.targets.table.iter().cloned());
+        say_table(&COLUMNS, &self.targets.table);
         let again = if self.named_again > 0 {
             format!(", {} named again and sent once", self.named_again)
         } else {

@@ -1,0 +1,104 @@
+//! `dead show`: one message's properties, and its body where asked for. It goes back to the queue.
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+
+use super::list::Listed;
+use super::no_such_place;
+use crate::broker::{DeadMessage, DeadQueue};
+use crate::cli::CommandError;
+use crate::cli::output::{printable, remark, say, say_raw, say_row};
+
+/// Options of `dead show`.
+#[derive(clap::Args)]
+pub(in crate::cli) struct Args {
+    /// The message's place, as `dead list` shows it
+    #[arg(value_name = "PLACE", value_parser = clap::value_parser!(u32).range(1..))]
+    place: u32,
+    /// Print its body and the values of its publisher's headers too; they may hold raw tokens
+    #[arg(long)]
+    body: bool,
+    /// Print the body alone, byte by byte, for a file: to a terminal it may do anything
+    #[arg(long, requires = "body", conflicts_with = "json")]
+    raw: bool,
+    /// Print the message as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// A message with what its publisher said of it.
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    listed: Listed,
+    properties: BTreeMap<&'static str, String>,
+    /// Their values only where asked for.
+    headers: BTreeMap<String, Option<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body: Option<String>,
+    /// Instead, of a body that is not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body_base64: Option<String>,
+}
+
+impl Shown {
+    /// Header values and the body only `openly`.
+    fn new(message: &DeadMessage, openly: bool) -> Self {
+        let headers = message.headers().into_iter();
+        let text = std::str::from_utf8(message.body()).ok();
+        Self {
+            listed: Listed::new(message),
+            properties: message.properties().into_iter().collect(),
+            headers: headers.map(|(name, value)| (name, openly.then_some(value))).collect(),
+            body: text.filter(|_| openly).map(str::to_owned),
+            body_base64: (openly && text.is_none()).then(|| STANDARD.encode(message.body())),
+        }
+    }
+}
+
+pub(super) async fn run(mut queue: DeadQueue, args: &Args) -> Result<(), CommandError> {
+    let place = args.place as usize;
+    let found = find(&mut queue, place).await;
+    let closed = queue.close().await.map_err(CommandError::failed);
+    let message = found?;
+    closed?;
+    if args.body {
+        remark("the body and the headers may hold raw tokens: mind where this output goes");
+    }
+    let shown = Shown::new(&message, args.body);
+    if args.raw {
+        say_raw(message.body());
+    } else if args.json {
+        say_row(&shown);
+    } else {
+        print(&shown, args.body.then(|| message.body()));
+    }
+    Ok(())
+}
+
+async fn find(queue: &mut DeadQueue, place: usize) -> Result<DeadMessage, CommandError> {
+    let waiting = queue.waiting().await.map_err(CommandError::failed)?;
+    if place > waiting {
+        return Err(no_such_place(place, waiting));
+    }
+    loop {
+        match queue.take().await.map_err(CommandError::failed)? {
+            Some(message) if message.place == place => return Ok(message),
+            Some(_) => {}
+            None => return Err(no_such_place(place, waiting)),
+        }
+    }
+}
+
+fn print(shown: &Shown, body: Option<&[u8]>) {
+    let line = |name: &str, value: &str| say(format_args!("{:<20} {}", printable(name), printable(value)));
+    shown.listed.members().for_each(|(name, value)| line(&name, &value));
+    shown.properties.iter().for_each(|(name, value)| line(name, value));
+    shown.headers.iter().for_each(|(name, value)| line(name, value.as_deref().unwrap_or("-")));
+    if let Some(body) = body {
+        say(format_args!("\n{}", String::from_utf8_lossy(body)));
+    }
+}
