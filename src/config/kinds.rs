@@ -106,7 +106,7 @@ fn rows() -> Vec<Row> {
         let is_known = value.as_str().is_some_and(|word| words().contains(&word));
         is_known.then_some(()).ok_or_else(|| format!("must be {}", one_of(&words())))
     };
-    let kind = Rule::new(Shape::Plain(is_kind), |_, _| ()).form("see below").default("must be set");
+    let kind = Rule::new(Shape::Plain(is_kind), |_, _| ()).form("see below").default("no default");
     let mut rows = kind.rows("kind", "What the provider is.");
     for row in KINDS.iter().flat_map(|kind| (kind.rows)()) {
         if rows.iter().all(|known| known.key != row.key) {

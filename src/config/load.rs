@@ -14,7 +14,7 @@ use super::setting::Settings;
 use super::table::{
     AmqpConfig, AuthorizationConfig, Config, DatabaseConfig, LimitsConfig, LogConfig, RetryConfig,
 };
-use super::{Environment, rules, tree};
+use super::{Environment, checks, tree};
 use crate::approval::ApprovalRules;
 use crate::event::ProviderRule;
 
@@ -94,7 +94,7 @@ impl BrokerSettings {
             amqp: part("amqp", top),
             limits: part("limits", top),
             log: part("log", top),
-            default_provider: rules::default_provider().read("default_provider", top),
+            default_provider: checks::default_provider().read("default_provider", top),
             providers: provider_rules(top),
             approval: part::<AuthorizationConfig>("authorization", top).approval(),
         })

@@ -4,6 +4,7 @@
 //! [`Config::load`] reads a TOML file, then the environment over it, and answers with a valid value or with
 //! everything that is wrong.
 
+mod checks;
 mod environment;
 mod evidence;
 mod findings;
@@ -16,7 +17,6 @@ mod providers;
 mod quantity;
 mod reference;
 mod rule;
-mod rules;
 mod secret_file;
 mod section;
 mod setting;
@@ -26,11 +26,7 @@ mod tree;
 pub use environment::Environment;
 pub use evidence::{ExportSettings, VerifySettings};
 pub use findings::ConfigError;
-pub use kinds::{
-    BaanxConfig, BasicEncoding, BearerConfig, ClientAuth, ClientConfig, GenauthConfig,
-    GenauthManagementConfig, GenauthProtocol, GlobalTokenRevocationConfig, GrantConfig, HydraConfig,
-    KeycloakConfig, KindConfig, OktaConfig, Rfc7009Config, SubjectFormat, UserIdType,
-};
+pub use kinds::*;
 pub use load::{BrokerSettings, DatabaseSettings, RetrySettings};
 pub use people::{People, Person};
 pub use providers::{ClaimNames, DiscoveryConfig, ProviderConfig, Verify, is_entra};

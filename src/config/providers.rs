@@ -10,11 +10,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::kinds::{self, KindConfig, listed};
-use super::quantity::{ranged, within};
+use super::quantity::{DAY, SECOND, YEAR, ranged, within};
 use super::rule::{Rule, beside, choice, flag, optional};
 use super::section::Section;
 use super::setting::{Settings, Shape, choices, settings};
-use super::table::{DAY, SECOND, YEAR, retry_after_max};
+use super::table::retry_after_max;
 use crate::event::ProviderRule;
 
 pub(super) use address::{base, endpoint, optional_base, required_endpoint};

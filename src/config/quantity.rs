@@ -6,6 +6,12 @@ use std::time::Duration;
 use super::form::Form;
 use super::rule::{Rule, optional};
 
+pub(super) const MILLISECOND: Duration = Duration::from_millis(1);
+pub(super) const SECOND: Duration = Duration::from_secs(1);
+pub(super) const MINUTE: Duration = Duration::from_secs(60);
+pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+pub(super) const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// What has a range.
 pub(super) trait Quantity: Copy + PartialOrd + 'static {
     /// What it is read as.
@@ -44,8 +50,13 @@ impl Quantity for Duration {
         Some(given)
     }
 
+    /// Whole days as such: months and years have no fixed length.
     fn shown(self) -> String {
-        humantime::format_duration(self).to_string()
+        let (seconds, day) = (self.as_secs(), DAY.as_secs());
+        match seconds / day {
+            days if days > 1 && self.subsec_nanos() == 0 && seconds % day == 0 => format!("{days}days"),
+            _ => humantime::format_duration(self).to_string(),
+        }
     }
 
     fn shown_given(given: Self) -> String {

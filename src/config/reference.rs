@@ -14,10 +14,11 @@ const HEAD: &str = "# Settings
 
 Settings come from a TOML file (`--config FILE`, by default `revocation-worker.toml` if it is there), then \
 from the environment, which wins: `REVOCATION__SECTION__KEY`, for instance \
-`REVOCATION__PROVIDERS__MAIN__CLIENT_ID`, and the variables that are named below. In a variable, a name of the \
-operator's own is written in upper case, with `_` for `-` and `.`. Any secret can also be given by the file \
-that it is in, as `<key>_file`. A duration has its unit: `500ms`, `10m`, `24h`, `7d`. A list is an array, or \
-its words with commas between. An unknown or misspelt setting is an error, and a secret is never printed.
+`REVOCATION__PROVIDERS__MAIN__CLIENT_ID`, and the variables that are named below. In a variable, a name of \
+the operator's own is written in upper case, with `_` for `-` and `.`. Any secret can also be given by the \
+file that it is in, as `<key>_file`. A duration has its unit: `500ms`, `10m`, `24h`, `7d`. A list is an \
+array, or its words with commas between. An unknown or misspelt setting is an error, and a secret is never \
+printed.
 ";
 
 /// The page.
@@ -67,7 +68,7 @@ fn setting(row: &Row, path: &str, page: &mut String) {
     let file = if *is_secret { format!(" (or `{key}_file`)") } else { String::new() };
     let default = match default.as_str() {
         "" => String::new(),
-        "must be set" => "; must be set".to_owned(),
+        "no default" => "; no default".to_owned(),
         default => format!("; default: {default}"),
     };
     let full = format!("{path}{key}");

@@ -123,7 +123,7 @@ pub(super) fn choice<T: Choice>(default: T) -> Rule<T> {
 
 /// A text that must be there. `remedy`: what to do where it is not.
 pub(super) fn required(remedy: &'static str) -> Rule<String> {
-    optional::<String>().default("must be set").then(move |given, key, section| {
+    optional::<String>().default("no default").then(move |given, key, section| {
         let text = given.filter(|text| !text.is_empty());
         if text.is_none() {
             section.missing(key, remedy);
@@ -139,7 +139,7 @@ pub(super) fn secret() -> Rule<Option<Secret>> {
 
 /// A secret that must be there.
 pub(super) fn required_secret(remedy: &'static str) -> Rule<Secret> {
-    secret().default("must be set").then(move |secret, key, section| {
+    secret().default("no default").then(move |secret, key, section| {
         if secret.is_none() {
             section.missing(key, remedy);
         }

@@ -7,21 +7,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::providers::{ProviderConfig, providers};
-use super::quantity::{ranged, within};
+use super::quantity::{DAY, MILLISECOND, MINUTE, SECOND, YEAR, ranged, within};
 use super::rule::{Rule, flag, list, optional, optional_section, or, required_secret, secret, section};
 use super::section::defaults;
 use super::setting::{choices, settings};
-use super::{People, Secret, people, rules};
+use super::{People, Secret, checks, people};
 use crate::authorization::Rights;
 use crate::evidence::SigningKey;
 use crate::report::Owners;
 use crate::target::Kind;
-
-const MILLISECOND: Duration = Duration::from_millis(1);
-pub(super) const SECOND: Duration = Duration::from_secs(1);
-const MINUTE: Duration = Duration::from_secs(60);
-pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-pub(super) const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
@@ -30,19 +24,19 @@ settings! {
     /// The whole configuration, valid.
     pub struct Config {
         /// Provider of events that name none, and whose targets' `iss` leads to none.
-        pub default_provider: Option<Arc<str>> = rules::default_provider(),
+        pub default_provider: Option<Arc<str>> = checks::default_provider(),
         /// Name of this worker in audit rows and messages: 1 to 128 of the characters A-Z a-z 0-9 - . _ ~.
-        pub instance: String = optional().default("host name and process id").then(rules::instance),
+        pub instance: String = optional().default("host name and process id").then(checks::instance),
         /// How long `run` finishes what is in flight after SIGTERM.
         pub shutdown_grace: Duration = within(10 * SECOND, Duration::ZERO..=10 * MINUTE),
         /// How long a worker's work stays its own without a sign of life; then others take it over.
         pub lease: Duration = within(30 * SECOND, 2 * SECOND..=10 * MINUTE),
         /// The broker.
-        pub amqp: AmqpConfig = section().rows_of(rules::amqp_rows),
+        pub amqp: AmqpConfig = section().rows_of(checks::amqp_rows),
         /// The database.
         pub database: DatabaseConfig = section(),
         /// The keys that tokens are stored sealed with.
-        pub sealing_keys as "sealing": Vec<Secret> = section::<Sealing>().then(rules::some_keys),
+        pub sealing_keys as "sealing": Vec<Secret> = section::<Sealing>().then(checks::some_keys),
         /// What signs the archives of incidents.
         pub evidence: EvidenceConfig = section(),
         /// When an attempt that failed is made again.
@@ -54,13 +48,13 @@ settings! {
         /// Whose word counts on verifiers.
         pub verifier_owners as "verifiers": Owners =
             section::<Verifiers>().then(|verifiers, _, _| verifiers.owners),
-        /// Whose broker users and database roles are whose, so that two persons are two; `migrate` tells the
+        /// Which broker users and database roles are whose, so that two persons are two; `migrate` tells the
         /// database. Without any such section it keeps what it was told last: at first nobody, and then
         /// nobody can approve an incident.
         pub people: Option<People> = people::people(),
         /// How large an event may be.
         pub limits: LimitsConfig = section(),
-        /// Health, metrics and the page.
+        /// Health and metrics.
         pub http_listen as "http": SocketAddr = section::<Http>().then(|http, _, _| http.listen),
         /// The logs.
         pub log: LogConfig = section(),
@@ -68,16 +62,16 @@ settings! {
         pub providers: BTreeMap<Arc<str>, ProviderConfig> = providers(),
         /// What is no fault and should be mended all the same, each a sentence: secrets that stand open to
         /// others on this machine.
-        pub remarks: Vec<String> = rules::remarks(),
+        pub remarks: Vec<String> = checks::remarks(),
     }
-    check rules::operators_are_people
+    check checks::operators_are_people
 }
 
 settings! {
     /// `[amqp]`
     pub struct AmqpConfig {
         /// Address of the broker: `amqp://` or `amqps://`.
-        pub url: Secret = required_secret(rules::AMQP_REMEDY).then(rules::amqp_address),
+        pub url: Secret = required_secret(checks::AMQP_REMEDY).then(checks::amqp_address),
         /// PEM roots trusted in addition to the system's.
         pub ca_file: Option<PathBuf> = optional(),
         /// Most deliveries that are asked for at a time.
@@ -93,7 +87,7 @@ settings! {
     /// `[database]`
     pub struct DatabaseConfig {
         /// Address of the database: `postgres://` or `postgresql://`.
-        pub url: Secret = required_secret(rules::DATABASE_REMEDY).then(rules::database_address),
+        pub url: Secret = required_secret(checks::DATABASE_REMEDY).then(checks::database_address),
         /// Most connections of the pool.
         pub max_connections: u32 = within(8, 4..=1000),
     }
@@ -103,7 +97,7 @@ settings! {
     /// `[sealing]`
     pub(super) struct Sealing {
         /// `<id>:<base64 of 32 bytes>` each, as `keygen` prints them; the first seals, all open.
-        pub(super) keys: Vec<Secret> = rules::sealing_keys().default("must be set"),
+        pub(super) keys: Vec<Secret> = checks::sealing_keys().default("no default"),
     }
 }
 
@@ -113,7 +107,7 @@ settings! {
         /// `<id>:<base64 of 32 bytes>`, as `keygen --signing` prints it: the Ed25519 seed that signs what
         /// `incident export` writes, and whose archives `incident verify` knows. Without it, one that is
         /// derived from the first of `sealing.keys` signs, and those of all are known.
-        pub signing_key: Option<SigningKey> = secret().then(rules::signing_key),
+        pub signing_key: Option<SigningKey> = secret().then(checks::signing_key),
     }
 }
 
@@ -133,7 +127,7 @@ settings! {
         /// have its own.
         pub retry_after_max: Duration = retry_after_max(),
     }
-    check rules::initial_is_no_longer_than_max
+    check checks::initial_is_no_longer_than_max
 }
 
 settings! {
@@ -162,12 +156,12 @@ settings! {
         /// first; what others put back needs their own, too.
         pub operators: Vec<String> = list(),
         /// What a broker user may order; what is absent is not limited.
-        pub users: BTreeMap<String, Rights> = rules::users(),
+        pub users: BTreeMap<String, Rights> = checks::users(),
         /// What events without the property `user_id` may order. Without it, what every one of `users` may.
         pub anonymous: Option<Rights> = optional_section(),
         /// Target kinds of which one is enough for a mass revocation to wait until a second person approves
         /// it: `token`, `session`, `subject`, `client`, `issuer`; or `none`.
-        pub approval_required_for: Vec<Kind> = rules::kinds_or(&[Kind::Client, Kind::Issuer]),
+        pub approval_required_for: Vec<Kind> = checks::kinds_or(&[Kind::Client, Kind::Issuer]),
         /// An incident of more targets than this waits for approval, whatever their kinds.
         pub approval_above_targets: i64 = within(10_000, 0..=1_000_000_000),
     }
@@ -178,7 +172,7 @@ settings! {
         /// CloudEvents sources; a star at the end stands for any ending.
         sources: Option<Vec<String>> = optional().default("any"),
         /// Kinds of targets, or `none`.
-        kinds: Option<Vec<Kind>> = rules::kinds().default("any"),
+        kinds: Option<Vec<Kind>> = checks::kinds().default("any"),
         /// Names of providers.
         providers: Option<Vec<String>> = optional().default("any"),
         /// How many targets that are no tokens go at once, within a minute, over all workers. What comes
@@ -192,7 +186,7 @@ settings! {
     struct Verifiers {
         /// Services, and the broker users whose reports count for each service's verifiers:
         /// `{ "shop-api" = ["shop"] }`.
-        owners: Owners = optional().default("whoever reported first").then(rules::owners),
+        owners: Owners = optional().default("whoever reported first").then(checks::owners),
     }
 }
 
@@ -212,7 +206,7 @@ settings! {
     /// `[http]`
     struct Http {
         /// Address and port of `/healthz`, `/readyz` and `/metrics`.
-        listen: SocketAddr = rules::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 9300))),
+        listen: SocketAddr = checks::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 9300))),
     }
 }
 
@@ -221,9 +215,9 @@ settings! {
     pub struct LogConfig {
         /// How a line is written. `human` is for terminals.
         pub json as "format": bool =
-            optional().default("`human` on a terminal, else `json`").then(rules::is_json),
+            optional().default("`human` on a terminal, else `json`").then(checks::is_json),
         /// A tracing filter, such as `info,revocation_worker=debug`.
-        pub filter as "level": String = or("info".to_owned(), "`info`").then(rules::filter),
+        pub filter as "level": String = or("info".to_owned(), "`info`").then(checks::filter),
     }
 }
 

@@ -110,6 +110,26 @@ fn adapters_know_nothing_of_each_other() {
     }
 }
 
+/// What there is to say of a kind of provider is in two files of its own: its settings, and its calls with a
+/// pure function that says what their answers mean.
+#[test]
+fn each_kind_of_provider_has_its_two_files() {
+    let sources = files("src", "rs");
+    let text = |path: &str| {
+        let file = sources.iter().find(|file| file.path == path);
+        file.map(|file| file.text.as_str()).unwrap_or_default()
+    };
+    let rows = text("src/config/kinds.rs").split("\nkinds! {\n").nth(1).expect("the list of kinds");
+    let rows = rows.split("\n}").next().unwrap_or_default();
+    let kinds: Vec<_> = rows.lines().filter_map(|row| row.split('"').nth(1)).collect();
+    assert!(kinds.contains(&"keycloak") && kinds.len() > 5, "the kinds were found: {kinds:?}");
+    for kind in kinds {
+        assert!(text(&format!("src/config/kinds/{kind}.rs")).contains("settings! {"), "{kind}'s settings");
+        let calls = text(&format!("src/provider/{kind}.rs"));
+        assert!(calls.contains("fn classify(") && calls.contains("impl Dialect for"), "{kind}'s calls");
+    }
+}
+
 /// A worker's own clock may be wrong: times are the database's.
 #[test]
 fn only_the_clock_asks_what_time_it_is() {

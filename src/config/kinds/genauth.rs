@@ -82,7 +82,7 @@ fn posting(client: ClientConfig, _: &str, section: &mut Section<'_>) -> ClientCo
 
 fn app_ids() -> Rule<Vec<String>> {
     const REMEDY: &str = "name 1 to 50 applications that users are logged out of";
-    optional::<Vec<String>>().default("must be set").then(|given, key, section| {
+    optional::<Vec<String>>().default("no default").then(|given, key, section| {
         match &given {
             None => section.missing(key, REMEDY),
             Some(ids) if !(1..=50).contains(&ids.len()) || ids.iter().any(String::is_empty) => {

@@ -202,7 +202,8 @@ pub(super) fn owners(
 
 /// `http.listen`
 pub(super) fn listen(default: SocketAddr) -> Rule<SocketAddr> {
-    optional::<String>().default(format!("`{default}`")).then(move |given, key, section| {
+    let rule = optional::<String>().form("address and port").default(format!("`{default}`"));
+    rule.then(move |given, key, section| {
         let Some(listen) = given else { return default };
         listen.parse().unwrap_or_else(|_| {
             let why = "must be an IP address and a port, such as 127.0.0.1:9300 or [::]:9300";
