@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+
+use super::machine;
 
 /// Prefix of the variables that name a setting: `REVOCATION__SECTION__KEY`.
 pub(super) const PREFIX: &str = "REVOCATION__";
@@ -49,9 +50,8 @@ impl Environment {
 
     /// The environment of this process; logs are taken to go to standard error.
     pub fn of_process() -> Self {
-        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
-        let terminal = std::io::stderr().is_terminal();
-        Self { host, terminal, ..Self::from_os(std::env::vars_os()).with_directory(".") }
+        let (host, terminal) = (machine::host(), machine::is_terminal());
+        Self { host, terminal, ..Self::from_os(machine::variables()).with_directory(".") }
     }
 
     /// Keeps the variables that are ours, and notes those whose values are not UTF-8.
@@ -102,7 +102,7 @@ impl Environment {
         self.directory
             .as_ref()
             .map(|directory| directory.join("revocation-worker.toml"))
-            .filter(|file| file.exists())
+            .filter(|file| machine::exists(file))
     }
 
     pub(super) fn host(&self) -> &str {
@@ -120,36 +120,4 @@ fn is_ours(name: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::ffi::OsStringExt;
-
-    use super::*;
-
-    #[test]
-    fn only_our_variables_are_kept_and_bad_bytes_are_noted() {
-        let bad = || OsString::from_vec(vec![0xff]);
-        let variables = [
-            ("AMQP_URL".into(), "amqp://b".into()),
-            ("HOME".into(), "/root".into()),
-            ("REVOCATION__HTTP__LISTEN".into(), bad()),
-            ("PATH".into(), bad()),
-            (bad(), "x".into()),
-        ];
-        let environment = Environment::from_os(variables.into_iter());
-        assert_eq!(environment.variables.keys().collect::<Vec<_>>(), ["AMQP_URL"]);
-        assert_eq!(environment.unreadable(), ["REVOCATION__HTTP__LISTEN"]);
-        let problems =
-            super::super::DatabaseSettings::load(None, &environment).err().map(|error| error.to_string());
-        assert!(problems.is_some_and(|problems| {
-            problems.starts_with("REVOCATION__HTTP__LISTEN: the value of this environment variable")
-        }));
-    }
-
-    #[test]
-    fn the_hosts_own_name_comes_first() {
-        let named =
-            Environment { host: Some("node-1\n".into()), ..Environment::new([("HOSTNAME", "other")]) };
-        assert_eq!(named.host(), "node-1");
-        assert_eq!(Environment { host: Some("\n".into()), ..named }.host(), "other");
-    }
-}
+mod tests;

@@ -2,14 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
-use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use thiserror::Error;
 use url::Url;
 
-use super::raw::{Number, Span};
 use super::{Secret, secret_file};
 
 /// Everything that is wrong with the configuration, one problem a line. It never quotes a secret.
@@ -69,61 +66,9 @@ impl Findings {
         self.refused.contains(setting) || self.refused.contains(&format!("{setting}_file"))
     }
 
-    /// `given` within `range`, else `default`.
-    pub(super) fn number<T>(
-        &mut self,
-        setting: &str,
-        given: Option<Number>,
-        default: T,
-        range: RangeInclusive<T>,
-    ) -> T
-    where
-        T: TryFrom<i64> + PartialOrd + Display + Copy,
-    {
-        let Some(Number(number)) = given else { return default };
-        match T::try_from(number).ok().filter(|number| range.contains(number)) {
-            Some(number) => number,
-            None => {
-                self.refuse(
-                    setting,
-                    format_args!("{number} is out of range; choose {} to {}", range.start(), range.end()),
-                );
-                default
-            }
-        }
-    }
-
-    /// `given` within `range`, else `default`.
-    pub(super) fn span(
-        &mut self,
-        setting: &str,
-        given: Option<Span>,
-        default: Duration,
-        range: RangeInclusive<Duration>,
-    ) -> Duration {
-        let Some(Span(span)) = given else { return default };
-        if range.contains(&span) {
-            return span;
-        }
-        let [given, least, most] =
-            [&span, range.start(), range.end()].map(|span| humantime::format_duration(*span));
-        self.refuse(setting, format_args!("{given} is out of range; choose {least} to {most}"));
-        default
-    }
-
-    /// [`Self::secret`] that must be there; an empty stand-in where it is not.
-    pub(super) fn required_secret(
-        &mut self,
-        setting: &str,
-        value: Option<Secret>,
-        file: Option<PathBuf>,
-        remedy: &str,
-    ) -> Secret {
-        let secret = self.secret(setting, value, file);
-        if secret.is_none() {
-            self.missing(setting, remedy);
-        }
-        secret.unwrap_or_else(|| Secret::new(String::new()))
+    /// Whether a complaint about a setting whose name begins so stands.
+    pub(super) fn has_refused_any(&self, prefix: &str) -> bool {
+        self.refused.iter().any(|setting| setting.starts_with(prefix))
     }
 
     /// A secret given as itself or by file; at most one of the two. `None`: neither, or refused.
@@ -197,12 +142,10 @@ impl Findings {
     }
 
     /// `value`, if nothing is wrong. Stand-ins for what was refused never get out.
-    pub(super) fn finish<T>(self, value: T) -> Result<T, ConfigError> {
-        if self.problems.is_empty() { Ok(value) } else { Err(self.fail()) }
-    }
-
-    /// What is wrong, where something is.
-    pub(super) fn fail(self) -> ConfigError {
-        ConfigError { problems: self.problems }
+    pub(super) fn finish<T>(self, value: Option<T>) -> Result<T, ConfigError> {
+        match value {
+            Some(value) if self.problems.is_empty() => Ok(value),
+            _ => Err(ConfigError { problems: self.problems }),
+        }
     }
 }

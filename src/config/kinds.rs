@@ -1,226 +1,144 @@
-//! `kind` of a provider and the settings that only it has.
+//! `kind` of a provider. Each kind has its settings in a file of its own; the list of kinds below is the only
+//! other place in this module that a new one touches.
 
-use serde::Deserialize;
+mod baanx;
+mod bearer;
+mod client;
+mod genauth;
+mod global_token_revocation;
+mod hydra;
+mod keycloak;
+mod okta;
+mod rfc7009;
 
-use super::Secret;
+pub use baanx::BaanxConfig;
+pub use bearer::{BearerConfig, GrantConfig};
+pub use client::{ClientAuth, ClientConfig};
+pub use genauth::{GenauthConfig, GenauthManagementConfig, GenauthProtocol, UserIdType};
+pub use global_token_revocation::{GlobalTokenRevocationConfig, SubjectFormat};
+pub use hydra::HydraConfig;
+pub use keycloak::KeycloakConfig;
+pub use okta::OktaConfig;
+pub use rfc7009::{BasicEncoding, Rfc7009Config};
 
-/// The settings of one provider kind.
-pub enum KindConfig {
-    /// `kind = "rfc7009"`
-    Rfc7009(Rfc7009Config),
-    /// `kind = "genauth"`
-    Genauth(GenauthConfig),
-    /// `kind = "baanx"`
-    Baanx(BaanxConfig),
-    /// `kind = "global_token_revocation"`
-    GlobalTokenRevocation(GlobalTokenRevocationConfig),
-    /// `kind = "keycloak"`
-    Keycloak(KeycloakConfig),
-    /// `kind = "okta"`
-    Okta(OktaConfig),
-    /// `kind = "hydra"`
-    Hydra(HydraConfig),
-}
+use toml::Value;
 
-/// `kind = "rfc7009"`
-pub struct Rfc7009Config {
-    /// `revocation_endpoint`; absent: discovered from `issuer`.
-    pub revocation_endpoint: Option<String>,
-    /// `introspection_endpoint`; absent: discovered from `issuer` where `verify = "introspect"`.
-    pub introspection_endpoint: Option<String>,
-    /// Client credentials.
-    pub client: ClientConfig,
-    /// `basic_encoding`: `rfc6749` (default) or `raw`.
-    pub basic_encoding: BasicEncoding,
-}
+use super::form::one_of;
+use super::rule::Rule;
+use super::section::Section;
+use super::setting::{Row, Settings, Shape};
 
-/// OAuth client credentials of a provider.
-pub struct ClientConfig {
-    /// `client_id`
-    pub id: String,
-    /// `client_secret`, `client_secret_file`; absent only with `client_auth = "none"`.
-    pub secret: Option<Secret>,
-    /// `client_auth`. Default: `client_secret_basic` (`genauth`: `client_secret_post`).
-    pub auth: ClientAuth,
-}
+const DISCOVERS: &[&str] = &["discovery_origins", "allow_private_addresses"];
+const VERIFIES: &[&str] = &["verify"];
 
-/// OAuth client authentication methods.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-pub enum ClientAuth {
-    /// `client_secret_basic`
-    #[serde(rename = "client_secret_basic")]
-    SecretBasic,
-    /// `client_secret_post`
-    #[serde(rename = "client_secret_post")]
-    SecretPost,
-    /// `none`: a public client
-    #[serde(rename = "none")]
-    None,
-}
+macro_rules! kinds {
+    ($( $variant:ident($config:ty) = $word:literal, $shares:expr; )+) => {
+        /// The settings of one provider kind.
+        pub enum KindConfig { $(
+            #[doc = concat!("`kind = \"", $word, "\"`")]
+            $variant($config),
+        )+ }
 
-/// How id and secret enter the `Authorization: Basic` header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum BasicEncoding {
-    /// Form-encoded before base64 (RFC 6749 section 2.3.1).
-    Rfc6749,
-    /// As they are.
-    Raw,
-}
+        /// Every kind, in the order in which they are offered.
+        pub(super) const KINDS: &[Kind] = &[$(
+            Kind { word: $word, rows: <$config>::rows, shares: $shares },
+        )+];
 
-/// `kind = "genauth"`
-pub struct GenauthConfig {
-    /// `app_host`, such as `https://shop.genauth.ai`.
-    pub app_host: String,
-    /// `protocol`: `oidc` (default) or `oauth`.
-    pub protocol: GenauthProtocol,
-    /// `client_id` (the app id), `client_secret`, `client_auth`.
-    pub client: ClientConfig,
-    /// What whole users are logged out with. All of its settings or none; none: subjects are unsupported.
-    pub management: Option<GenauthManagementConfig>,
-}
-
-/// The settings of kick-users, GenAuth's management call.
-pub struct GenauthManagementConfig {
-    /// `management_host`, such as `https://api.genauth.ai`.
-    pub host: String,
-    /// `access_key_id`
-    pub access_key_id: String,
-    /// `access_key_secret`, `access_key_secret_file`
-    pub access_key_secret: Secret,
-    /// `app_ids`: the applications that users are logged out of, 1 to 50.
-    pub app_ids: Vec<String>,
-    /// `user_id_type`: what the `sub` of events is. Default `user_id`.
-    pub user_id_type: UserIdType,
-}
-
-/// The names that GenAuth gives to kinds of user ids.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum UserIdType {
-    /// `user_id`
-    UserId,
-    /// `external_id`
-    ExternalId,
-    /// `phone`
-    Phone,
-    /// `email`
-    Email,
-    /// `username`
-    Username,
-    /// `identity`
-    Identity,
-    /// `sync_relation`
-    SyncRelation,
-    /// `custom_field`
-    CustomField,
-}
-
-impl UserIdType {
-    /// Its name on the wire, and as a setting.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::UserId => "user_id",
-            Self::ExternalId => "external_id",
-            Self::Phone => "phone",
-            Self::Email => "email",
-            Self::Username => "username",
-            Self::Identity => "identity",
-            Self::SyncRelation => "sync_relation",
-            Self::CustomField => "custom_field",
+        impl KindConfig {
+            /// The settings of the kind `word`. A section without a known kind was refused before.
+            fn read(word: &str, section: &mut Section<'_>) -> Self {
+                match word {
+                    $( $word => Self::$variant(Settings::read(section)), )+
+                    _ => Self::Rfc7009(Settings::read(section)),
+                }
+            }
         }
+    };
+}
+
+kinds! {
+    Rfc7009(Rfc7009Config) = "rfc7009", &[VERIFIES, DISCOVERS];
+    Genauth(GenauthConfig) = "genauth", &[VERIFIES];
+    Baanx(BaanxConfig) = "baanx", &[];
+    GlobalTokenRevocation(GlobalTokenRevocationConfig) = "global_token_revocation", &[DISCOVERS];
+    Keycloak(KeycloakConfig) = "keycloak", &[VERIFIES];
+    Okta(OktaConfig) = "okta", &[VERIFIES];
+    Hydra(HydraConfig) = "hydra", &[VERIFIES];
+}
+
+/// What is to be known of a kind without a provider of it.
+pub(super) struct Kind {
+    pub(super) word: &'static str,
+    /// The settings that are its own, or that it has in common with some other kinds.
+    pub(super) rows: fn() -> Vec<Row>,
+    /// Which of the settings that are read for every provider have an effect here and not with every kind.
+    shares: &'static [&'static [&'static str]],
+}
+
+impl Kind {
+    /// Whether a setting that not every kind has is one of this kind's.
+    fn has(&self, key: &str) -> bool {
+        self.shares(key) || (self.rows)().iter().any(|row| row.key == key)
+    }
+
+    /// Whether it is one of those that are read for every provider.
+    pub(super) fn shares(&self, key: &str) -> bool {
+        self.shares.concat().contains(&key)
     }
 }
 
-/// The application protocol chosen in GenAuth's console; it decides the paths.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum GenauthProtocol {
-    /// `/oidc/token/revocation`
-    Oidc,
-    /// `/oauth/token/revocation`
-    Oauth,
+/// `kind`, and the settings that it decides on.
+pub(super) fn kind() -> Rule<KindConfig> {
+    Rule::new(Shape::Beside(rows), |key, section| {
+        let word = section.given::<String>(key).unwrap_or_default();
+        KindConfig::read(&word, section)
+    })
 }
 
-/// `kind = "baanx"`
-pub struct BaanxConfig {
-    /// `base_url`, such as `https://dev.api.baanx.com`.
-    pub base_url: String,
-    /// `client_key`, `client_key_file`: the `x-client-key` header.
-    pub client_key: Secret,
-    /// `us_env`: the `x-us-env` header; absent: not sent.
-    pub us_env: Option<bool>,
+/// The names of all kinds.
+pub(super) fn words() -> Vec<&'static str> {
+    KINDS.iter().map(|kind| kind.word).collect()
 }
 
-/// `kind = "global_token_revocation"` (draft-parecki-oauth-global-token-revocation)
-pub struct GlobalTokenRevocationConfig {
-    /// `global_token_revocation_endpoint`; absent: discovered from `issuer`.
-    pub endpoint: Option<String>,
-    /// `subject_format`; absent: `iss_sub` where the target or the provider has an issuer, else `opaque`.
-    pub subject_format: Option<SubjectFormat>,
-    /// `bearer_token`, or a client that is granted one.
-    pub bearer: BearerConfig,
+/// `kind`, and every setting that some kind has.
+fn rows() -> Vec<Row> {
+    let is_kind = |value: &Value| {
+        let is_known = value.as_str().is_some_and(|word| words().contains(&word));
+        is_known.then_some(()).ok_or_else(|| format!("must be {}", one_of(&words())))
+    };
+    let kind = Rule::new(Shape::Plain(is_kind), |_, _| ()).form("see below").default("no default");
+    let mut rows = kind.rows("kind", "What the provider is.");
+    for row in KINDS.iter().flat_map(|kind| (kind.rows)()) {
+        if rows.iter().all(|known| known.key != row.key) {
+            rows.push(row);
+        }
+    }
+    rows
 }
 
-/// How `sub_id` names the user (RFC 9493 section 3.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SubjectFormat {
-    /// The target's `sub` as `id`.
-    Opaque,
-    /// The target's `sub`, and its `iss`, else the provider's `issuer`.
-    IssSub,
-    /// The target's `sub` as `email`.
-    Email,
+/// Refuses what other kinds have and this one does not: it would be without effect here.
+pub(super) fn refuse_foreign(section: &mut Section<'_>) {
+    let given = section.given::<String>("kind");
+    let Some(kind) = KINDS.iter().find(|kind| given.as_deref() == Some(kind.word)) else { return };
+    let shared = DISCOVERS.iter().chain(VERIFIES).copied();
+    let mut keys: Vec<&str> = shared.chain(rows().iter().map(|row| row.key)).collect();
+    keys.retain(|key| *key != "kind" && !kind.has(key) && section.has(key));
+    keys.retain(|key| *key != "verify" || section.is("verify", "introspect"));
+    for key in keys {
+        let owners: Vec<_> = KINDS.iter().filter(|kind| kind.has(key)).map(|kind| kind.word).collect();
+        let why = format!(
+            "without effect for kind = \"{}\" (only for {}); remove it",
+            kind.word,
+            listed(&owners, "and")
+        );
+        section.refuse(key, why);
+    }
 }
 
-/// What administrative calls are authorized with.
-pub enum BearerConfig {
-    /// `bearer_token`, `bearer_token_file`
-    Fixed(Secret),
-    /// A token of the client's own.
-    Granted(GrantConfig),
-}
-
-/// An OAuth client that asks for a token of its own (RFC 6749 section 4.4).
-pub struct GrantConfig {
-    /// `token_endpoint`
-    pub token_endpoint: String,
-    /// `client_id`, `client_secret`, `client_auth`
-    pub client: ClientConfig,
-    /// `scope`; absent: the server's default.
-    pub scope: Option<String>,
-}
-
-/// `kind = "keycloak"`
-pub struct KeycloakConfig {
-    /// `base_url`, such as `https://id.example.com` (or `…/auth` for Keycloak 16 and older).
-    pub base_url: String,
-    /// `realm`
-    pub realm: String,
-    /// `client_id`, `client_secret`, `client_auth`: for sessions and subjects a service account with the role
-    /// manage-users of realm-management.
-    pub client: ClientConfig,
-}
-
-/// `kind = "okta"`
-pub struct OktaConfig {
-    /// `base_url` of the organisation, such as `https://example.okta.com`.
-    pub base_url: String,
-    /// `authorization_server_id`: a custom one, whose tokens are revoked; absent: the organisation's own.
-    pub authorization_server_id: Option<String>,
-    /// `client_id`, `client_secret`, `client_auth`; absent: tokens are unsupported.
-    pub client: Option<ClientConfig>,
-    /// `api_token`, `api_token_file`; absent: subjects are unsupported.
-    pub api_token: Option<Secret>,
-}
-
-/// `kind = "hydra"`
-pub struct HydraConfig {
-    /// `base_url` of the public port.
-    pub base_url: String,
-    /// `client_id`, `client_secret`, `client_auth`
-    pub client: ClientConfig,
-    /// `admin_url` of the administrative port; absent: subjects are unsupported.
-    pub admin_url: Option<String>,
+/// `a`, `a and b`, `a, b and c`.
+pub(super) fn listed(words: &[&str], last: &str) -> String {
+    match words.split_last() {
+        Some((end, others)) if !others.is_empty() => format!("{} {last} {end}", others.join(", ")),
+        _ => words.concat(),
+    }
 }

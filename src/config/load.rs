@@ -6,14 +6,15 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::environment::Environment;
 use super::findings::{ConfigError, Findings};
-use super::people::{self, People};
-use super::raw::RawConfig;
-use super::{
-    AmqpConfig, Config, DatabaseConfig, LimitsConfig, LogConfig, RetryConfig, authorization, evidence,
-    providers, sections, tree,
+use super::people::{People, people};
+use super::providers::provider_rules;
+use super::section::Section;
+use super::setting::Settings;
+use super::table::{
+    AmqpConfig, AuthorizationConfig, Config, DatabaseConfig, LimitsConfig, LogConfig, RetryConfig,
 };
+use super::{Environment, checks, tree};
 use crate::approval::ApprovalRules;
 use crate::event::ProviderRule;
 
@@ -57,82 +58,31 @@ impl Config {
     /// Reads everything: the file at `path` (else `revocation-worker.toml` where it is present), then the
     /// environment over it.
     pub fn load(path: Option<&Path>, environment: &Environment) -> Result<Self, ConfigError> {
-        let mut findings = Findings::default();
-        let mut raw = tree::read(path, environment, &mut findings);
-        let max_message_bytes = raw.amqp.max_message_bytes.take();
-        let retry = sections::retry(raw.retry, &mut findings);
-        let config = Self {
-            instance: sections::instance(raw.instance, environment, &mut findings),
-            shutdown_grace: sections::shutdown_grace(raw.shutdown_grace, &mut findings),
-            lease: sections::lease(raw.lease, &mut findings),
-            amqp: sections::amqp(raw.amqp, &mut findings),
-            database: sections::database(raw.database, &mut findings),
-            sealing_keys: sections::sealing(raw.sealing, &mut findings),
-            evidence: evidence::evidence(raw.evidence, &mut findings),
-            invalidation: sections::invalidation(raw.invalidation, &mut findings),
-            authorization: authorization::authorization(raw.authorization, &mut findings),
-            verifier_owners: sections::verifier_owners(raw.verifiers, &mut findings),
-            people: people::people(raw.people, &mut findings),
-            limits: sections::limits(raw.limits, max_message_bytes, &mut findings),
-            http_listen: sections::http_listen(raw.http, &mut findings),
-            log: sections::log(raw.log, environment, &mut findings),
-            default_provider: providers::default_provider(
-                raw.default_provider,
-                raw.providers.keys(),
-                &mut findings,
-            ),
-            providers: providers::providers(raw.providers, retry.retry_after_max, &mut findings),
-            retry,
-            // After all that reads secrets.
-            remarks: findings.remarks(),
-        };
-        people::refuse_nobodys_operators(
-            config.people.as_ref(),
-            &config.authorization.operators,
-            &mut findings,
-        );
-        findings.finish(config)
+        load(path, environment, Self::read)
     }
 }
 
 impl DatabaseSettings {
     /// Reads `[database]`, `[people]` and `[log]`, from the same places as [`Config::load`].
     pub fn load(path: Option<&Path>, environment: &Environment) -> Result<Self, ConfigError> {
-        let mut findings = Findings::default();
-        let raw = tree::read(path, environment, &mut findings);
-        let settings = Self::from_raw(raw, environment, &mut findings);
-        findings.finish(settings)
+        load(path, environment, Self::of)
     }
 
     /// The same for commands that work without a database: `None` where neither `database.url` nor its file
     /// is set.
     pub fn load_if_set(path: Option<&Path>, environment: &Environment) -> Result<Option<Self>, ConfigError> {
-        let mut findings = Findings::default();
-        let raw = tree::read(path, environment, &mut findings);
-        let is_set = raw.database.url.is_some() || raw.database.url_file.is_some();
-        let settings = is_set.then(|| Self::from_raw(raw, environment, &mut findings));
-        findings.finish(settings)
+        load(path, environment, |top| top.within("database").has("url").then(|| Self::of(top)))
     }
 
-    fn from_raw(raw: RawConfig, environment: &Environment, findings: &mut Findings) -> Self {
-        Self {
-            database: sections::database(raw.database, findings),
-            people: people::people(raw.people, findings),
-            log: sections::log(raw.log, environment, findings),
-        }
+    fn of(top: &mut Section<'_>) -> Self {
+        Self { database: part("database", top), people: people().read("people", top), log: part("log", top) }
     }
 }
 
 impl RetrySettings {
     /// Reads `[database]` and `[retry]`, from the same places as [`Config::load`].
     pub fn load(path: Option<&Path>, environment: &Environment) -> Result<Self, ConfigError> {
-        let mut findings = Findings::default();
-        let raw = tree::read(path, environment, &mut findings);
-        let settings = Self {
-            database: sections::database(raw.database, &mut findings),
-            retry: sections::retry(raw.retry, &mut findings),
-        };
-        findings.finish(settings)
+        load(path, environment, |top| Self { database: part("database", top), retry: part("retry", top) })
     }
 }
 
@@ -140,23 +90,41 @@ impl BrokerSettings {
     /// Reads `[amqp]`, `[limits]`, `[authorization]`, `[log]` and what is said of providers' names, from the
     /// same places as [`Config::load`].
     pub fn load(path: Option<&Path>, environment: &Environment) -> Result<Self, ConfigError> {
-        let mut findings = Findings::default();
-        let mut raw = tree::read(path, environment, &mut findings);
-        let max_message_bytes = raw.amqp.max_message_bytes.take();
-        let settings = Self {
-            amqp: sections::amqp(raw.amqp, &mut findings),
-            limits: sections::limits(raw.limits, max_message_bytes, &mut findings),
-            log: sections::log(raw.log, environment, &mut findings),
-            default_provider: providers::default_provider(
-                raw.default_provider,
-                raw.providers.keys(),
-                &mut findings,
-            ),
-            providers: providers::rules(raw.providers, &mut findings),
-            approval: authorization::authorization(raw.authorization, &mut findings).approval(),
-        };
-        findings.finish(settings)
+        load(path, environment, |top| Self {
+            amqp: part("amqp", top),
+            limits: part("limits", top),
+            log: part("log", top),
+            default_provider: checks::default_provider().read("default_provider", top),
+            providers: provider_rules(top),
+            approval: part::<AuthorizationConfig>("authorization", top).approval(),
+        })
     }
+}
+
+/// What `read` makes of the configuration, where it refuses nothing.
+pub(super) fn load<T>(
+    path: Option<&Path>,
+    environment: &Environment,
+    read: impl FnOnce(&mut Section<'_>) -> T,
+) -> Result<T, ConfigError> {
+    load_if_read(path, environment, |top| Some(read(top)))
+}
+
+/// The same where `read` has no stand-in for what it refuses.
+pub(super) fn load_if_read<T>(
+    path: Option<&Path>,
+    environment: &Environment,
+    read: impl FnOnce(&mut Section<'_>) -> Option<T>,
+) -> Result<T, ConfigError> {
+    let mut findings = Findings::default();
+    let tree = tree::read(path, environment, &mut findings);
+    let value = read(&mut Section::top_of(&tree, environment, &mut findings));
+    findings.finish(value)
+}
+
+/// One section.
+pub(super) fn part<T: Settings>(key: &str, top: &mut Section<'_>) -> T {
+    T::read(&mut top.within(key))
 }
 
 #[cfg(test)]

@@ -1,265 +1,164 @@
-//! The rules of `[providers.<name>]`.
+//! `[providers.<name>]`: the settings that are read for every kind, and the rules between providers.
 
 mod address;
 mod claims;
 mod discovery;
-mod foreign;
-mod subjects;
-mod tokens;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::findings::Findings;
-use super::raw::{RawKind, RawProvider, Span};
-use super::{ClientAuth, ClientConfig, DAY, KindConfig, ProviderConfig, Secret, Verify};
+use super::kinds::{self, KindConfig, listed};
+use super::quantity::{DAY, SECOND, YEAR, ranged, within};
+use super::rule::{Rule, beside, choice, flag, optional};
+use super::section::Section;
+use super::setting::{Settings, Shape, choices, settings};
+use super::table::retry_after_max;
 use crate::event::ProviderRule;
 
-pub use claims::is_entra;
+pub(super) use address::{base, endpoint, optional_base, required_endpoint};
+pub use claims::{ClaimNames, is_entra};
+pub use discovery::DiscoveryConfig;
 
-const SECOND: Duration = Duration::from_secs(1);
 const LEAST_TIMEOUT: Duration = Duration::from_millis(10);
 
-/// One provider being read: its raw settings and where it stands.
-struct Reader<'a> {
-    section: String,
-    raw: RawProvider,
-    retry_after_max: Duration,
-    findings: &'a mut Findings,
+settings! {
+    /// `[providers.<name>]`: what every kind has.
+    pub struct ProviderConfig {
+        /// The exact `iss` of its tokens. It leads targets that name no provider here, and is what endpoints
+        /// that are left out are discovered from.
+        pub issuer: Option<String> = optional().then(is_not_empty),
+        /// What its tokens call user and client.
+        pub claims: ClaimNames = claims::claim_names(),
+        /// How long a denial lasts where the token's end is unknown or lies beyond reason.
+        pub token_ttl: Duration = token_ttl(),
+        /// Longest time to connect; never longer than `timeout`.
+        pub connect_timeout: Duration = connect_timeout(),
+        /// Longest time of one call, body included.
+        pub timeout: Duration = timeout(),
+        /// Most calls at once from one worker.
+        pub concurrency: usize = within(32, 1..=1024),
+        /// Most calls a second from the whole fleet.
+        pub rate_per_s: Option<u32> = ranged(1..=100_000).default("no limit"),
+        /// Longest that its `Retry-After` is waited.
+        pub retry_after_max: Duration =
+            ranged(SECOND..=YEAR).default("that of `[retry]`").then(or_that_of_retry),
+        /// Whether plain http is allowed to hosts other than loopback.
+        pub allow_http: bool = flag(false),
+        /// PEM roots trusted instead of the system's.
+        pub ca_file: Option<PathBuf> = optional(),
+        /// Where endpoints that metadata names may lie.
+        pub discovery: DiscoveryConfig = beside(),
+        /// `introspect`: ask the introspection endpoint before each revocation of a token and after each
+        /// accepted one.
+        pub verify: Verify = choice(Verify::Off),
+        /// The kind and its own settings.
+        pub kind: KindConfig = kinds::kind(),
+    }
 }
 
-/// Every provider, and the rules between them. `retry_after_max`: that of `[retry]`.
-pub(super) fn providers(
-    raw: BTreeMap<String, RawProvider>,
-    retry_after_max: Duration,
-    findings: &mut Findings,
-) -> BTreeMap<Arc<str>, ProviderConfig> {
-    if raw.is_empty() {
-        findings.missing(
-            "providers",
-            "add a section [providers.<name>] or REVOCATION__PROVIDERS__<NAME>__KIND and its other settings",
-        );
+choices! {
+    /// `verify`
+    pub enum Verify {
+        /// The provider's yes is enough.
+        Off = "off",
+        /// RFC 7662 introspection must not answer `active:true` afterwards; whether it answered so before
+        /// decides how far the end is proven.
+        Introspect = "introspect",
     }
-    issuers_differ(&raw, findings);
-    let mut valid = BTreeMap::new();
-    for (name, raw) in raw {
-        let mut reader = Reader { section: format!("providers.{name}"), raw, retry_after_max, findings };
-        reader.check_name(&name);
-        if let Some(provider) = reader.provider() {
-            valid.insert(name.into(), provider);
+}
+
+/// Every provider, and the rules between them.
+pub(super) fn providers() -> Rule<BTreeMap<Arc<str>, ProviderConfig>> {
+    Rule::new(Shape::ByName(ProviderConfig::rows), |key, section| {
+        let names = names(section);
+        if names.is_empty() {
+            let remedy = "add a section [providers.<name>] or REVOCATION__PROVIDERS__<NAME>__KIND and its \
+                other settings";
+            section.missing(key, remedy);
         }
-    }
-    claims::check_sum(&valid, findings);
-    valid
+        let mut section = section.within(key);
+        let read = |name: String| Some((name.as_str().into(), provider(&mut section.within(&name))?));
+        let providers = names.into_iter().filter_map(read).collect();
+        claims::check_sum(&providers, &mut section);
+        providers
+    })
 }
 
 /// What sending events needs to know of the providers: no secrets, no endpoints.
-pub(super) fn rules(raw: BTreeMap<String, RawProvider>, findings: &mut Findings) -> Vec<ProviderRule> {
-    issuers_differ(&raw, findings);
-    let rule = |(name, raw): (String, RawProvider)| {
-        let token_ttl = token_ttl(&format!("providers.{name}.token_ttl"), raw.token_ttl, findings);
-        ProviderRule { name: name.into(), issuer: raw.issuer, token_ttl }
+pub(super) fn provider_rules(section: &mut Section<'_>) -> Vec<ProviderRule> {
+    let names = names(section);
+    let mut section = section.within("providers");
+    let rule = |name: String| {
+        let mut section = section.within(&name);
+        let (issuer, token_ttl) = (section.given("issuer"), token_ttl().read("token_ttl", &mut section));
+        ProviderRule { name: name.into(), issuer, token_ttl }
     };
-    raw.into_iter().map(rule).collect()
+    names.into_iter().map(rule).collect()
 }
 
-fn token_ttl(setting: &str, given: Option<Span>, findings: &mut Findings) -> Duration {
-    findings.span(setting, given, Duration::from_secs(30 * DAY), SECOND..=Duration::from_secs(3650 * DAY))
-}
-
-/// `default_provider`, which must be one of `names`.
-pub(super) fn default_provider<'a>(
-    given: Option<String>,
-    names: impl Iterator<Item = &'a String>,
-    findings: &mut Findings,
-) -> Option<Arc<str>> {
-    let names: Vec<&str> = names.map(String::as_str).collect();
-    let given = given?;
-    if !names.is_empty() && !names.contains(&given.as_str()) {
-        findings.refuse(
-            "default_provider",
-            format_args!("no provider has the name {given:?}; configured: {}", names.join(", ")),
-        );
-    }
-    Some(given.into())
-}
-
-fn issuers_differ(raw: &BTreeMap<String, RawProvider>, findings: &mut Findings) {
-    let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
-    for (name, provider) in raw {
-        let Some(issuer) = provider.issuer.as_deref() else { continue };
-        match seen.get(issuer) {
-            Some(first) => {
-                let why = format!(
-                    "the same as providers.{first}.issuer; a token's iss must lead to one provider, so \
-                        remove one of the two"
-                );
-                findings.refuse(&format!("providers.{name}.issuer"), why);
-            }
-            None => drop(seen.insert(issuer, name)),
-        }
-    }
-}
-
-impl Reader<'_> {
-    fn setting(&self, key: &str) -> String {
-        format!("{}.{key}", self.section)
-    }
-
-    fn refuse(&mut self, key: &str, why: &str) {
-        let setting = self.setting(key);
-        self.findings.refuse(&setting, why);
-    }
-
-    fn missing(&mut self, key: &str, remedy: &str) {
-        let setting = self.setting(key);
-        self.findings.missing(&setting, remedy);
-    }
-
-    /// The name is one word of routing keys (docs/contract.md, section 4).
-    fn check_name(&mut self, name: &str) {
-        if !(1..=64).contains(&name.len())
-            || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
-        {
-            let section = self.section.clone();
-            self.findings.refuse(&section, "a provider's name has 1 to 64 of the characters A-Z a-z 0-9 - _");
-        }
-    }
-
-    fn provider(mut self) -> Option<ProviderConfig> {
-        let Some(kind) = self.raw.kind else {
-            self.missing("kind", &format!("choose {}", RawKind::NAMES));
-            return None;
-        };
-        self.refuse_foreign(kind);
-        if self.raw.issuer.as_deref() == Some("") {
-            self.refuse("issuer", "empty; remove it or give the exact iss of the provider's tokens");
-        }
-        let kind = match kind {
-            RawKind::Rfc7009 => self.rfc7009().map(KindConfig::Rfc7009),
-            RawKind::Genauth => self.genauth().map(KindConfig::Genauth),
-            RawKind::Baanx => self.baanx().map(KindConfig::Baanx),
-            RawKind::GlobalTokenRevocation => {
-                self.global_token_revocation().map(KindConfig::GlobalTokenRevocation)
-            }
-            RawKind::Keycloak => self.keycloak().map(KindConfig::Keycloak),
-            RawKind::Okta => self.okta().map(KindConfig::Okta),
-            RawKind::Hydra => self.hydra().map(KindConfig::Hydra),
-        };
-        self.with_kind(kind)
-    }
-
-    /// The settings that every kind has; read, and checked, even where those of the kind are wrong.
-    fn with_kind(mut self, kind: Option<KindConfig>) -> Option<ProviderConfig> {
-        let discovery = self.discovery();
-        let mut raw = std::mem::take(&mut self.raw);
-        let claims = self.claim_names(&mut raw, kind.as_ref());
-        let timeout = self.span("timeout", raw.timeout, 10 * SECOND, LEAST_TIMEOUT, 120 * SECOND);
-        let connect_timeout = self.span(
-            "connect_timeout",
-            raw.connect_timeout,
-            timeout.min(3 * SECOND),
-            LEAST_TIMEOUT,
-            timeout,
-        );
-        let token_ttl = token_ttl(&self.setting("token_ttl"), raw.token_ttl, self.findings);
-        let concurrency = self.findings.number(&self.setting("concurrency"), raw.concurrency, 32, 1..=1024);
-        let retry_after_max = self.span(
-            "retry_after_max",
-            raw.retry_after_max,
-            self.retry_after_max,
-            SECOND,
-            Duration::from_secs(365 * DAY),
-        );
-        let limited = raw.rate_per_s.is_some();
-        let rate_per_s = limited
-            .then(|| self.findings.number(&self.setting("rate_per_s"), raw.rate_per_s, 1, 1..=100_000));
-        Some(ProviderConfig {
-            issuer: raw.issuer,
-            claims,
-            token_ttl,
-            connect_timeout,
-            timeout,
-            concurrency,
-            rate_per_s,
-            retry_after_max,
-            allow_http: raw.allow_http.is_some_and(|flag| flag.0),
-            ca_file: raw.ca_file,
-            discovery,
-            verify: raw.verify.unwrap_or(Verify::Off),
-            kind: kind?,
-        })
-    }
-
-    fn span(
-        &mut self,
-        key: &str,
-        given: Option<Span>,
-        default: Duration,
-        least: Duration,
-        most: Duration,
-    ) -> Duration {
-        self.findings.span(&self.setting(key), given, default, least..=most)
-    }
-
-    fn client(&mut self, default: ClientAuth) -> Option<ClientConfig> {
-        let auth = self.raw.client_auth.unwrap_or(default);
-        let id = self.raw.client_id.take();
-        let id =
-            self.text("client_id", id, "give the id that this worker has at the provider as an OAuth client");
-        let is_public = auth == ClientAuth::None;
-        if is_public && (self.raw.client_secret.is_some() || self.raw.client_secret_file.is_some()) {
-            let why = "superfluous with client_auth = \"none\"; remove it, or choose client_secret_basic or \
-                client_secret_post";
-            self.refuse("client_secret", why);
-            return None;
-        }
-        let secret =
-            self.secret("client_secret", |raw| (raw.client_secret.take(), raw.client_secret_file.take()));
-        if !is_public && secret.is_none() {
-            self.missing(
-                "client_secret",
-                "set client_secret or client_secret_file, or client_auth = \"none\" for a public client",
+/// The names of all providers, no two of which have the same issuer.
+fn names(section: &mut Section<'_>) -> Vec<String> {
+    let mut section = section.within("providers");
+    let names = section.names().unwrap_or_default();
+    let mut seen: BTreeMap<String, &str> = BTreeMap::new();
+    for name in &names {
+        let mut section = section.within(name);
+        let Some(issuer) = section.given::<String>("issuer") else { continue };
+        if let Some(first) = seen.get(&issuer) {
+            let why = format!(
+                "the same as providers.{first}.issuer; a token's iss must lead to one provider, so remove \
+                    one of the two"
             );
-        }
-        Some(ClientConfig { id: id?, secret, auth })
-    }
-
-    fn secret(
-        &mut self,
-        key: &str,
-        take: impl FnOnce(&mut RawProvider) -> (Option<Secret>, Option<PathBuf>),
-    ) -> Option<Secret> {
-        let (value, file) = take(&mut self.raw);
-        self.findings.secret(&self.setting(key), value, file)
-    }
-
-    /// A text that must be there.
-    fn text(&mut self, key: &str, given: Option<String>, remedy: &str) -> Option<String> {
-        let text = given.filter(|text| !text.is_empty());
-        if text.is_none() {
-            self.missing(key, remedy);
-        }
-        text
-    }
-
-    /// An address that must be there and that paths are appended to.
-    fn base(&mut self, key: &str, given: Option<String>, remedy: &str) -> Option<String> {
-        let address = self.text(key, given, remedy)?;
-        self.endpoint(key, address).map(|address| address.trim_end_matches('/').to_owned())
-    }
-
-    /// An address that tokens and client secrets are sent to.
-    fn endpoint(&mut self, key: &str, address: String) -> Option<String> {
-        let allows_http = self.raw.allow_http.as_ref().is_some_and(|flag| flag.0);
-        match address::check(&address, allows_http) {
-            Ok(()) => Some(address),
-            Err(why) => {
-                self.refuse(key, why);
-                None
-            }
+            section.refuse("issuer", why);
+        } else {
+            seen.insert(issuer, name);
         }
     }
+    names
+}
+
+fn provider(section: &mut Section<'_>) -> Option<ProviderConfig> {
+    let name = section.last_name();
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    // It is one word of routing keys (docs/contract.md, section 4).
+    if !(1..=64).contains(&name.len()) || !name.bytes().all(fits) {
+        section.refuse_all("a provider's name has 1 to 64 of the characters A-Z a-z 0-9 - _");
+    }
+    if !section.has("kind") {
+        section.missing("kind", format_args!("choose {}", listed(&kinds::words(), "or")));
+        return None;
+    }
+    kinds::refuse_foreign(section);
+    Some(ProviderConfig::read(section))
+}
+
+fn is_not_empty(issuer: Option<String>, key: &str, section: &mut Section<'_>) -> Option<String> {
+    if issuer.as_deref() == Some("") {
+        section.refuse(key, "empty; remove it or give the exact iss of the provider's tokens");
+    }
+    issuer
+}
+
+fn token_ttl() -> Rule<Duration> {
+    within(30 * DAY, SECOND..=10 * YEAR)
+}
+
+fn timeout() -> Rule<Duration> {
+    within(10 * SECOND, LEAST_TIMEOUT..=120 * SECOND)
+}
+
+fn connect_timeout() -> Rule<Duration> {
+    let form = format!("duration, {} to `timeout`", humantime::format_duration(LEAST_TIMEOUT));
+    let usual = 3 * SECOND;
+    let default = format!("{}, or `timeout` where that is less", humantime::format_duration(usual));
+    optional::<Duration>().form(form).default(default).then(move |_, key, section| {
+        let timeout = timeout().read("timeout", section);
+        within(timeout.min(usual), LEAST_TIMEOUT..=timeout).read(key, section)
+    })
+}
+
+fn or_that_of_retry(given: Option<Duration>, _: &str, section: &mut Section<'_>) -> Duration {
+    given.unwrap_or_else(|| retry_after_max().read("retry_after_max", &mut section.elsewhere("retry")))
 }

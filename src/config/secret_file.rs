@@ -1,12 +1,11 @@
 //! Files that hold secrets: read as people see them, and as closed to others as a secret should be.
 
-use std::fs::Metadata;
 use std::io::ErrorKind;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use zeroize::Zeroizing;
 
+use super::machine;
 use crate::visible::{described, is_seen};
 
 /// Where container engines mount secrets, for everybody in the container to read.
@@ -19,11 +18,11 @@ const ENGINE_SECRETS: &str = "/run/secrets";
 /// sentence never quotes the secret.
 pub(super) fn read(file: &Path, is_list: bool) -> Result<Zeroizing<String>, String> {
     let shown = file.display();
-    let text = std::fs::read_to_string(file).map(Zeroizing::new).map_err(|error| match error.kind() {
+    let text = machine::text(file).map(Zeroizing::new).map_err(|error| match error.kind() {
         ErrorKind::InvalidData => format!("{shown} is not UTF-8 text: save it as UTF-8"),
         _ => format!("cannot read {shown}: {error}; check the path and its permissions"),
     })?;
-    if regular(file).is_some_and(|about| about.permissions().mode() & 0o002 != 0) {
+    if machine::mode(file).is_some_and(|mode| mode & 0o002 != 0) {
         return Err(format!(
             "{shown} may be written by everybody on this machine: chmod 600 it, and replace the secret"
         ));
@@ -52,7 +51,7 @@ pub(super) fn problem(secret: &str, is_list: bool) -> Option<String> {
 /// Who else may read a file, or write it, as the rest of a sentence. Its group may read: that is how
 /// containers are given secrets.
 pub(super) fn exposure(file: &Path) -> Option<&'static str> {
-    let mode = regular(file)?.permissions().mode();
+    let mode = machine::mode(file)?;
     match () {
         () if mode & 0o002 != 0 => Some("may be written by everybody on this machine: chmod 600 it"),
         () if mode & 0o020 != 0 => Some("may be written by its group: chmod 600 it, or 640"),
@@ -63,128 +62,12 @@ pub(super) fn exposure(file: &Path) -> Option<&'static str> {
     }
 }
 
-fn regular(file: &Path) -> Option<Metadata> {
-    std::fs::metadata(file).ok().filter(Metadata::is_file)
-}
-
 /// Whether a container engine or Kubernetes put it there, which choose its mode and keep others out by other
 /// means.
 fn is_mounted(file: &Path) -> bool {
     file.starts_with(ENGINE_SECRETS)
-        || file.parent().is_some_and(|directory| directory.join("..data").is_symlink())
+        || file.parent().is_some_and(|directory| machine::is_symlink(&directory.join("..data")))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A file of a test's own in a folder of its own, removed at its end.
-    struct Secret(std::path::PathBuf);
-
-    impl Secret {
-        fn new(bytes: &[u8], mode: u32) -> Self {
-            let folder = std::env::temp_dir().join(format!("secret-{}", uuid::Uuid::now_v7()));
-            std::fs::create_dir(&folder).unwrap();
-            let file = folder.join("secret");
-            std::fs::write(&file, bytes).unwrap();
-            std::fs::set_permissions(&file, PermissionsExt::from_mode(mode)).unwrap();
-            Self(file)
-        }
-    }
-
-    impl Drop for Secret {
-        fn drop(&mut self) {
-            std::fs::remove_dir_all(self.0.parent().unwrap()).unwrap();
-        }
-    }
-
-    fn read_bytes(bytes: &[u8]) -> Result<String, String> {
-        read(&Secret::new(bytes, 0o600).0, false).map(|secret| secret.to_string())
-    }
-
-    #[test]
-    fn a_secret_is_what_an_editor_shows_of_its_file() {
-        for bytes in ["hunter2", "hunter2\n", "hunter2\r\n", "\u{feff}hunter2", "\u{feff}hunter2\r\n"] {
-            assert_eq!(read_bytes(bytes.as_bytes()).as_deref(), Ok("hunter2"), "{bytes:?}");
-        }
-        for text in ["pass word", "pässwörd", "-----BEGIN PRIVATE KEY-----\nabc\n-----END PRIVATE KEY-----"]
-        {
-            assert_eq!(read_bytes(format!("{text}\n").as_bytes()).as_deref(), Ok(text));
-        }
-    }
-
-    #[test]
-    fn blanks_around_a_secret_are_kept_and_told() {
-        for secret in [" hunter2", "hunter2 ", " "] {
-            assert!(
-                read_bytes(format!("{secret}\n").as_bytes()).as_deref() == Ok(secret)
-                    && oddity(secret).is_some()
-            );
-        }
-        assert_eq!(oddity("pass word"), None);
-    }
-
-    #[test]
-    fn a_list_has_lines() {
-        let list =
-            |text: &str| read(&Secret::new(text.as_bytes(), 0o600).0, true).map(|list| list.to_string());
-        assert_eq!(list("\u{feff}a:x\r\nb:y\r\n").as_deref(), Ok("a:x\r\nb:y"));
-        assert!(list("a:x\n\u{200b}b:y").is_err_and(|why| why.contains("U+200B")));
-    }
-
-    #[test]
-    fn what_does_not_show_is_refused_by_name_and_the_secret_is_not_told() {
-        let utf_16: Vec<u8> = "hunter2".encode_utf16().flat_map(u16::to_le_bytes).collect();
-        let marked: Vec<u8> = [b"\xff\xfe", &utf_16[..]].concat();
-        for (bytes, sentence) in [
-            (utf_16.as_slice(), "UTF-16"),
-            (&marked, "is not UTF-8 text"),
-            ("hunter2\n\n".as_bytes(), "U+000A (a line feed)"),
-            ("hunter2\nhunter3\n".as_bytes(), "U+000A"),
-            ("\nhunter2".as_bytes(), "U+000A"),
-            ("hunter2\r\r\n".as_bytes(), "U+000D"),
-            ("hunter2\t".as_bytes(), "U+0009"),
-            ("hun\u{feff}ter2".as_bytes(), "U+FEFF"),
-            ("hunter2\u{200b}".as_bytes(), "U+200B"),
-            ("hunter2\u{a0}".as_bytes(), "U+00A0"),
-            ("hunter2\u{202e}".as_bytes(), "U+202E"),
-            (b"hunter2\xe4", "is not UTF-8 text"),
-        ] {
-            let why = read_bytes(bytes).unwrap_err();
-            assert!(why.contains(sentence) && !why.contains("hunter2"), "{why}");
-        }
-    }
-
-    #[test]
-    fn others_have_no_business_with_a_secret() {
-        for (mode, exposed) in [
-            (0o600, None),
-            (0o400, None),
-            (0o640, None),
-            (0o440, None),
-            (0o644, Some("read by everybody")),
-            (0o604, Some("read by")),
-        ] {
-            let secret = Secret::new(b"x", mode);
-            assert_eq!(
-                exposure(&secret.0).map(|why| why.contains(exposed.unwrap_or("?"))),
-                exposed.map(|_| true),
-                "{mode:o}"
-            );
-            assert!(read(&secret.0, false).is_ok(), "{mode:o}");
-        }
-        assert!(exposure(&Secret::new(b"x", 0o660).0).is_some_and(|why| why.contains("its group")));
-        for mode in [0o666, 0o602, 0o622, 0o777] {
-            let why = read(&Secret::new(b"x", mode).0, false).unwrap_err();
-            assert!(why.contains("may be written by everybody"), "{mode:o}: {why}");
-        }
-    }
-
-    #[test]
-    fn what_kubernetes_mounts_is_as_it_must_be() {
-        let secret = Secret::new(b"x", 0o644);
-        std::os::unix::fs::symlink(".", secret.0.parent().unwrap().join("..data")).unwrap();
-        assert_eq!(exposure(&secret.0), None);
-        assert!(is_mounted(Path::new("/run/secrets/shop")) && !is_mounted(Path::new("/run/secrets2/shop")));
-    }
-}
+mod tests;

@@ -1,28 +1,29 @@
-//! File and environment laid over each other, and read into [`RawConfig`] setting by setting so that every
-//! mistake shows at once.
+//! File and environment laid over each other, and checked setting by setting so that every mistake shows at
+//! once.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::environment::{CONVENTIONAL, Environment, PREFIX, RUST_LOG};
 use super::findings::Findings;
-use super::raw::RawConfig;
+use super::form::{Form, one_of};
+use super::setting::{Row, Settings, Shape};
+use super::{Config, machine};
 
 /// Reads the file, lays the environment over it, and refuses unknown keys and wrong types into `findings`.
-pub(super) fn read(path: Option<&Path>, environment: &Environment, findings: &mut Findings) -> RawConfig {
+pub(super) fn read(path: Option<&Path>, environment: &Environment, findings: &mut Findings) -> Table {
     let file = path.map(Path::to_owned).or_else(|| environment.default_file());
     let mut tree = file.as_deref().map(|file| read_file(file, findings)).unwrap_or_default();
     findings.file = file;
     overlay(&mut tree, environment, findings);
-    sift(&tree, findings)
+    sift(&mut tree, &Config::rows(), &[], findings);
+    tree
 }
 
 fn read_file(file: &Path, findings: &mut Findings) -> Table {
     let name = file.display().to_string();
-    let text =
-        std::fs::read_to_string(file).map_err(|error| format!("cannot read the configuration file: {error}"));
+    let text = machine::text(file).map_err(|error| format!("cannot read the configuration file: {error}"));
     let parsed = text.and_then(|text| text.parse().map_err(|error| syntax(&text, &error)));
     parsed.unwrap_or_else(|problem| {
         findings.refuse(&name, problem);
@@ -148,61 +149,64 @@ fn remove(tree: &mut Table, path: &[String]) {
     }
 }
 
-/// Keeps the settings that are known and of the right type.
-fn sift(tree: &Table, findings: &mut Findings) -> RawConfig {
-    let mut good = Table::new();
-    for (path, value) in leaves(tree) {
-        let mut alone = Table::new();
-        insert(&mut alone, &path, value.clone());
-        match RawConfig::deserialize(alone) {
-            Ok(_) => insert(&mut good, &path, value.clone()),
-            Err(error) => {
-                findings.refuse(&path.join("."), without_value(error.message()));
-                keep_provider(&mut good, &path);
+/// Keeps the settings that are known and have the right form.
+fn sift(table: &mut Table, rows: &[Row], path: &[&str], findings: &mut Findings) {
+    table.retain(|key, value| {
+        let path = [path, &[key]].concat();
+        match rows.iter().find(|row| row.is_named(key)) {
+            Some(row) => fits(row, value, &path, findings),
+            None => {
+                refuse_all(value, &path, &unknown(rows), findings);
+                false
             }
         }
-    }
-    RawConfig::deserialize(good).unwrap_or_else(|error| {
-        findings.refuse("configuration", without_value(error.message()));
-        RawConfig::default()
-    })
+    });
 }
 
-/// A provider whose only settings were refused is still configured: no second complaint that it is not.
-fn keep_provider(good: &mut Table, path: &[String]) {
-    if let [section, name, _, ..] = path
-        && section == "providers"
-        && good.get(section).is_none_or(|providers| providers.get(name).is_none())
-    {
-        insert(good, &[section.clone(), name.clone()], Value::Table(Table::new()));
-    }
-}
-
-/// Every value with its path; an empty section counts as a value, so that a misspelt one is seen.
-fn leaves(tree: &Table) -> Vec<(Vec<String>, &Value)> {
-    let mut found = Vec::new();
-    collect(tree, &mut Vec::new(), &mut found);
-    found
-}
-
-fn collect<'a>(tree: &'a Table, path: &mut Vec<String>, found: &mut Vec<(Vec<String>, &'a Value)>) {
-    for (key, value) in tree {
-        path.push(key.clone());
-        match value {
-            Value::Table(section) if !section.is_empty() => collect(section, path, found),
-            _ => found.push((path.clone(), value)),
+fn fits(row: &Row, value: &mut Value, path: &[&str], findings: &mut Findings) -> bool {
+    let problem = match (row.shape, value) {
+        (Shape::Plain(check), value) => {
+            let is_file = path.last().is_some_and(|key| row.is_file(key));
+            let checked = if is_file {
+                PathBuf::parse(value).map(drop).ok_or_else(PathBuf::wanted)
+            } else {
+                check(value)
+            };
+            let Err(problem) = checked else { return true };
+            refuse_all(value, path, &problem, findings);
+            return false;
         }
-        path.pop();
+        (Shape::Section(rows), Value::Table(section)) => {
+            sift(section, &rows(), path, findings);
+            return true;
+        }
+        (Shape::ByName(rows), Value::Table(sections)) => {
+            let one = Row { shape: Shape::Section(rows), ..row.clone() };
+            sections.retain(|name, section| fits(&one, section, &[path, &[name]].concat(), findings));
+            return true;
+        }
+        (Shape::ByName(_), _) => "must be a section for each name",
+        _ => "must be a section",
+    };
+    findings.refuse(&path.join("."), problem);
+    false
+}
+
+/// Refuses each value below: a misspelt section is told by what stands in it.
+fn refuse_all(value: &Value, path: &[&str], problem: &str, findings: &mut Findings) {
+    match value {
+        Value::Table(section) if !section.is_empty() => {
+            for (key, value) in section {
+                refuse_all(value, &[path, &[key]].concat(), problem, findings);
+            }
+        }
+        _ => findings.refuse(&path.join("."), problem),
     }
 }
 
-/// What serde says, without the value that it quotes: it may be a secret.
-fn without_value(message: &str) -> String {
-    match message.rsplit_once(", expected ") {
-        Some((what, expected)) if what.starts_with("unknown field") => {
-            format!("unknown setting; expected {expected}")
-        }
-        Some((_, expected)) => format!("must be {expected}"),
-        None => message.to_owned(),
-    }
+fn unknown(rows: &[Row]) -> String {
+    let files: Vec<_> = rows.iter().map(|row| row.is_secret.then(|| format!("{}_file", row.key))).collect();
+    let known: Vec<&str> =
+        rows.iter().zip(&files).flat_map(|(row, file)| [Some(row.key), file.as_deref()]).flatten().collect();
+    format!("unknown setting; expected {}", one_of(&known))
 }

@@ -26,7 +26,8 @@ pub enum RefusalCode {
     TooManyTargets,
     /// The publisher may not order this.
     NotAllowed,
-    /// A signed input whose signature does not verify.
+    /// A signed input whose signature does not verify. Reserved: no signed input is taken yet, so nothing is
+    /// refused by it.
     BadSignature,
 }
 

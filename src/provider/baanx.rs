@@ -1,9 +1,9 @@
 //! `kind = "baanx"`: the token to be ended is the bearer of the call that ends it.
 //!
-//! | token | call | why |
-//! |---|---|---|
-//! | access | `POST /v1/auth/logout` | ends exactly the access token it bears; the event named no other |
-//! | refresh | `DELETE /v1/auth/oauth/revoke` | the only call that ends refresh tokens: all tokens of this client for the user |
+//! - An access token: `POST /v1/auth/logout`, which ends exactly the access token that it bears; the event
+//!   named no other.
+//! - A refresh token: `DELETE /v1/auth/oauth/revoke`, the only call that ends refresh tokens: all tokens of
+//!   this client for the user.
 //!
 //! A token without a hint goes by its prefix (`refresh_token_…`), else as an access token. A refresh token is
 //! never exchanged for an access token to revoke with: that would create a credential in order to end one.
@@ -16,12 +16,13 @@ use zeroize::Zeroizing;
 
 use super::call::Call;
 use super::client_auth::sensitive_header;
+use super::dialect::{Attempt, Dialect};
 use super::http::Http;
 use super::reply::Reply;
 use super::setup::{ProviderSetupError, Setup};
 use crate::config::{BaanxConfig, Secret};
 use crate::outcome::{Answer, Proof, Verdict};
-use crate::target::{PresentedToken, TokenTypeHint};
+use crate::target::{Kind, PresentedToken, TokenTypeHint};
 
 const CLIENT_KEY: HeaderName = HeaderName::from_static("x-client-key");
 const US_ENV: HeaderName = HeaderName::from_static("x-us-env");
@@ -50,8 +51,7 @@ impl Baanx {
         })
     }
 
-    /// One call.
-    pub(super) async fn revoke(&self, http: &Http, token: &PresentedToken) -> Answer {
+    async fn call(&self, http: &Http, token: &PresentedToken) -> Answer {
         let kind = kind_of(token);
         let bearer = Zeroizing::new(format!("Bearer {}", token.token.expose()));
         let Some(bearer) = sensitive_header(&bearer) else {
@@ -68,10 +68,19 @@ impl Baanx {
         let call = call.secrets([token.token.expose(), self.client_key.expose()]);
         http.send(call).await.map_or_else(|failure| failure, |reply| classify(&reply, kind))
     }
+}
 
-    /// Where tokens are sent.
-    pub(super) fn configured(&self) -> &Url {
-        &self.logout
+impl Dialect for Baanx {
+    fn calls(&self, kind: Kind) -> u32 {
+        u32::from(kind == Kind::Token)
+    }
+
+    fn addresses(&self) -> Vec<&Url> {
+        vec![&self.logout]
+    }
+
+    fn revoke<'a>(&'a self, http: &'a Http, token: &'a PresentedToken) -> Attempt<'a> {
+        Some(Box::pin(self.call(http, token)))
     }
 }
 
@@ -81,7 +90,7 @@ fn kind_of(token: &PresentedToken) -> TokenTypeHint {
 }
 
 /// What Baanx's answer means. 498 and 499 are its own: invalid and missing client key.
-pub(super) fn classify(reply: &Reply<'_>, kind: TokenTypeHint) -> Answer {
+fn classify(reply: &Reply<'_>, kind: TokenTypeHint) -> Answer {
     if let Some(answer) = reply.status_answer() {
         return answer;
     }

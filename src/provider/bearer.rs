@@ -9,9 +9,9 @@ use reqwest::header::{AUTHORIZATION, HeaderValue};
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::access_key::AccessKey;
 use super::call::Call;
 use super::client_auth::sensitive_header;
+use super::genauth::AccessKey;
 use super::grant::Grant;
 use super::http::Http;
 use super::reply::Reply;

@@ -15,188 +15,45 @@ const MAX_DEPTH: usize = 4;
 
 /// Beside every name that begins with one of [`ERROR_BEGINNINGS`] or ends with one of [`ERROR_ENDINGS`]:
 /// whatever is said there is an error.
-const ERRORS: [&str; 25] = [
-    "isfailed",
-    "isfailure",
-    "faultstring",
-    "faultcode",
-    "stacktrace",
-    "problem",
-    "problems",
-    "blocked",
-    "isblocked",
-    "requestblocked",
-    "notrevoked",
-    "denied",
-    "accessdenied",
-    "rejected",
-    "forbidden",
-    "unauthorized",
-    "throttled",
-    "challenge",
-    "captcha",
-    "captcharequired",
-    "loginrequired",
-    "requireslogin",
-    "authenticationrequired",
-    "invalid",
-    "active",
-];
-const ERROR_BEGINNINGS: [&str; 3] = ["err", "fail", "exception"];
-const ERROR_ENDINGS: [&str; 6] = ["error", "errors", "exception", "fault", "failure", "failures"];
+const ERRORS: &str = "\
+    isfailed isfailure faultstring faultcode stacktrace problem problems blocked isblocked requestblocked \
+    notrevoked denied accessdenied rejected forbidden unauthorized throttled challenge captcha \
+    captcharequired loginrequired requireslogin authenticationrequired invalid active";
+const ERROR_BEGINNINGS: &str = "err fail exception";
+const ERROR_ENDINGS: &str = "error errors exception fault failure failures";
 /// A no here is a failure.
-const SUCCESSES: [&str; 16] = [
-    "success",
-    "successful",
-    "succeeded",
-    "succeed",
-    "issuccess",
-    "issuccessful",
-    "wassuccessful",
-    "ok",
-    "isok",
-    "revoked",
-    "isrevoked",
-    "acknowledged",
-    "accepted",
-    "done",
-    "completed",
-    "succes",
-];
+const SUCCESSES: &str = "\
+    success successful succeeded succeed issuccess issuccessful wassuccessful ok isok revoked isrevoked \
+    acknowledged accepted done completed succes";
 /// Words and numbers here may tell of a failure.
-const STATES: [&str; 30] = [
-    "status",
-    "state",
-    "stat",
-    "result",
-    "outcome",
-    "response",
-    "responsestatus",
-    "code",
-    "statuscode",
-    "statustext",
-    "httpstatus",
-    "httpcode",
-    "httpstatuscode",
-    "responsecode",
-    "resultcode",
-    "returncode",
-    "resultstatus",
-    "statusmessage",
-    "statusdescription",
-    "responsemessage",
-    "resultmessage",
-    "message",
-    "msg",
-    "detail",
-    "title",
-    "reason",
-    "ret",
-    "retcode",
-    "rc",
-    "type",
-];
+const STATES: &str = "\
+    status state stat result outcome response responsestatus code statuscode statustext httpstatus httpcode \
+    httpstatuscode responsecode resultcode returncode resultstatus statusmessage statusdescription \
+    responsemessage resultmessage message msg detail title reason ret retcode rc type";
 /// Where the answer itself may lie.
-const ENVELOPES: [&str; 22] = [
-    "data",
-    "result",
-    "results",
-    "response",
-    "responses",
-    "responsemetadata",
-    "revocation",
-    "revoke",
-    "items",
-    "body",
-    "payload",
-    "meta",
-    "metadata",
-    "header",
-    "head",
-    "return",
-    "d",
-    "content",
-    "output",
-    "status",
-    "reply",
-    "envelope",
-];
+const ENVELOPES: &str = "\
+    data result results response responses responsemetadata revocation revoke items body payload meta \
+    metadata header head return d content output status reply envelope";
 /// A state that begins like this is a failure.
-const BAD_BEGINNINGS: [&str; 9] =
-    ["err", "fail", "denied", "forbid", "unauthor", "reject", "block", "exception", "fault"];
+const BAD_BEGINNINGS: &str = "err fail denied forbid unauthor reject block exception fault";
 /// So is one that is exactly this.
-const BAD_WORDS: [&str; 28] = [
-    "err",
-    "ko",
-    "nok",
-    "notok",
-    "no",
-    "false",
-    "invalid",
-    "accessdenied",
-    "badrequest",
-    "unavailable",
-    "serviceunavailable",
-    "badgateway",
-    "gatewaytimeout",
-    "timeout",
-    "internalerror",
-    "internalservererror",
-    "toomanyrequests",
-    "aborted",
-    "bad",
-    "ng",
-    "notfound",
-    "unsuccessful",
-    "unauthenticated",
-    "invalidrequest",
-    "invalidclient",
-    "challenge",
-    "captcha",
-    "loginrequired",
-];
+const BAD_WORDS: &str = "\
+    err ko nok notok no false invalid accessdenied badrequest unavailable serviceunavailable badgateway \
+    gatewaytimeout timeout internalerror internalservererror toomanyrequests aborted bad ng notfound \
+    unsuccessful unauthenticated invalidrequest invalidclient challenge captcha loginrequired";
 /// So is one that ends like this.
-const BAD_ENDINGS: [&str; 6] = ["error", "exception", "failed", "failure", "denied", "blocked"];
+const BAD_ENDINGS: &str = "error exception failed failure denied blocked";
 /// So is a message that ends or begins like this.
-const PROSE_ENDINGS: [&str; 3] = ["failed", "denied", "blocked"];
-const BAD_PROSE: [&str; 33] = [
-    "error",
-    "fail",
-    "denied",
-    "accessdenied",
-    "permissiondenied",
-    "forbidden",
-    "unauthorized",
-    "notauthorized",
-    "rejected",
-    "blocked",
-    "requestblocked",
-    "badrequest",
-    "badgateway",
-    "internalservererror",
-    "serviceunavailable",
-    "toomanyrequests",
-    "missingauthenticationtoken",
-    "endpointrequesttimedout",
-    "limitexceeded",
-    "userisnotauthorized",
-    "anerror",
-    "notfound",
-    "notauthenticated",
-    "unauthenticated",
-    "authenticationrequired",
-    "authenticationcredentials",
-    "authorizationhasbeendenied",
-    "loginrequired",
-    "invalidclient",
-    "invalidcredentials",
-    "invalidapikey",
-    "noroutematched",
-    "apiratelimitexceeded",
-];
+const PROSE_ENDINGS: &str = "failed denied blocked";
+const BAD_PROSE: &str = "\
+    error fail denied accessdenied permissiondenied forbidden unauthorized notauthorized rejected blocked \
+    requestblocked badrequest badgateway internalservererror serviceunavailable toomanyrequests \
+    missingauthenticationtoken endpointrequesttimedout limitexceeded userisnotauthorized anerror notfound \
+    notauthenticated unauthenticated authenticationrequired authenticationcredentials \
+    authorizationhasbeendenied loginrequired invalidclient invalidcredentials invalidapikey noroutematched \
+    apiratelimitexceeded";
 /// Words of an error member that say that there is none.
-const NO_ERROR: [&str; 11] =
-    ["", "false", "no", "none", "null", "nil", "ok", "success", "succeeded", "na", "noerror"];
+const NO_ERROR: &str = "false no none null nil ok success succeeded na noerror";
 
 /// What the body says against a 2xx, in words of our own.
 pub(super) fn of(body: &Body) -> Option<&'static str> {
@@ -222,8 +79,7 @@ fn within(value: &Value, depth: usize) -> Option<&'static str> {
 }
 
 fn deeper(members: &Map<String, Value>, depth: usize) -> Option<&'static str> {
-    let envelopes =
-        members.iter().filter(|(name, _)| depth < MAX_DEPTH && ENVELOPES.contains(&joined(name).as_str()));
+    let envelopes = members.iter().filter(|(name, _)| depth < MAX_DEPTH && is_in(ENVELOPES, &joined(name)));
     envelopes.into_iter().find_map(|(_, value)| match value {
         // Lambda's proxies hand a body on as text.
         Value::String(text) if text.trim_start().starts_with(['{', '[']) => {
@@ -243,16 +99,16 @@ fn member(name: &str, value: &Value) -> Option<&'static str> {
     if is_error(name) && says_something(value) {
         return Some("an error");
     }
-    if SUCCESSES.contains(&name) && is_no(value) {
+    if is_in(SUCCESSES, name) && is_no(value) {
         return Some("a false success");
     }
-    (STATES.contains(&name) && is_bad(name, value)).then_some("a status of failure")
+    (is_in(STATES, name) && is_bad(name, value)).then_some("a status of failure")
 }
 
 fn is_error(name: &str) -> bool {
-    let begins = || ERROR_BEGINNINGS.iter().any(|beginning| name.starts_with(beginning));
-    let ends = || ERROR_ENDINGS.iter().any(|ending| name.ends_with(ending));
-    ERRORS.contains(&name) || (!matches!(name, "noerror" | "failover") && (begins() || ends()))
+    let begins = || words(ERROR_BEGINNINGS).any(|beginning| name.starts_with(beginning));
+    let ends = || words(ERROR_ENDINGS).any(|ending| name.ends_with(ending));
+    is_in(ERRORS, name) || (!matches!(name, "noerror" | "failover") && (begins() || ends()))
 }
 
 fn says_something(value: &Value) -> bool {
@@ -261,9 +117,7 @@ fn says_something(value: &Value) -> bool {
         Value::Bool(flag) => *flag,
         Value::Number(number) => !matches!(number.as_f64(), Some(0.0 | 200.0)),
         Value::String(text) => {
-            !NO_ERROR.contains(&joined(text).as_str())
-                && !text.bytes().all(|byte| byte == b'0')
-                && text.trim() != "200"
+            !says_none(&joined(text)) && !text.bytes().all(|byte| byte == b'0') && text.trim() != "200"
         }
         Value::Array(values) => values.iter().any(says_something),
         // A "no" in it is a message, and not the word that there is no error.
@@ -293,8 +147,8 @@ fn is_bad(name: &str, value: &Value) -> bool {
         // Of prose only the beginning counts; AWS names its errors in a type.
         Value::String(text) if is_prose(name) => {
             let text = joined(text);
-            BAD_PROSE.iter().any(|beginning| text.starts_with(beginning))
-                || PROSE_ENDINGS.iter().any(|ending| text.ends_with(ending))
+            words(BAD_PROSE).any(|beginning| text.starts_with(beginning))
+                || words(PROSE_ENDINGS).any(|ending| text.ends_with(ending))
         }
         Value::String(text) if name == "type" => {
             ["exception", "error", "fault"].iter().any(|ending| joined(text).ends_with(ending))
@@ -312,13 +166,26 @@ fn is_prose(name: &str) -> bool {
 }
 
 fn is_bad_word(word: &str) -> bool {
-    BAD_WORDS.contains(&word)
-        || BAD_BEGINNINGS.iter().any(|beginning| word.starts_with(beginning))
-        || BAD_ENDINGS.iter().any(|ending| word.ends_with(ending) && !NO_ERROR.contains(&word))
+    is_in(BAD_WORDS, word)
+        || words(BAD_BEGINNINGS).any(|beginning| word.starts_with(beginning))
+        || words(BAD_ENDINGS).any(|ending| word.ends_with(ending) && !says_none(word))
 }
 
 fn is_failing_status(number: u64) -> bool {
     (400..600).contains(&number)
+}
+
+fn words(list: &'static str) -> impl Iterator<Item = &'static str> {
+    list.split(' ')
+}
+
+fn is_in(list: &'static str, word: &str) -> bool {
+    words(list).any(|listed| listed == word)
+}
+
+/// Whether a word of an error member says that there is no error.
+fn says_none(word: &str) -> bool {
+    word.is_empty() || is_in(NO_ERROR, word)
 }
 
 /// Letters and digits alone, small.
@@ -327,5 +194,4 @@ fn joined(name: &str) -> String {
 }
 
 #[cfg(test)]
-#[path = "failure_tests.rs"]
 mod tests;

@@ -4,31 +4,36 @@
 //! `hint`, and whether the endpoint accepts either is not documented. RFC 7009 section 2.1 has the server
 //! search all token types without it.
 
+mod access_key;
+mod kick_users;
+
 use serde_json::Value;
 use url::Url;
 
 use super::body::Body;
 use super::client_auth::Client;
+use super::dialect::{Attempt, Dialect};
 use super::http::Http;
-use super::introspect::{self, Look};
-use super::kick_users::KickUsers;
+use super::probe::{self, Probed};
 use super::reply::Reply;
-use super::rfc7009;
+use super::rfc7009::{self, Rfc7009};
 use super::setup::{ProviderSetupError, Setup};
-use crate::config::{BasicEncoding, GenauthConfig, GenauthProtocol, Verify};
+use crate::config::{BasicEncoding, GenauthConfig, GenauthProtocol};
 use crate::outcome::{Answer, Verdict};
-use crate::target::PresentedToken;
+use crate::target::Kind;
+
+pub(super) use self::access_key::AccessKey;
+use self::kick_users::KickUsers;
 
 /// A GenAuth application.
 pub(super) struct Genauth {
-    client: Client,
-    revocation: Url,
-    introspection: Url,
+    tokens: Rfc7009,
     kick_users: Option<KickUsers>,
 }
 
 impl Genauth {
-    /// The application of `config`. Basic credentials go raw, as the SDKs send them.
+    /// The application of `config`. Basic credentials go raw, as the SDKs send them. The introspection
+    /// endpoint documents `token_type_hint`, so it gets one.
     pub(super) fn new(setup: &Setup<'_>, config: &GenauthConfig) -> Result<Self, ProviderSetupError> {
         let protocol = match config.protocol {
             GenauthProtocol::Oidc => "oidc",
@@ -38,42 +43,50 @@ impl Genauth {
             |call: &str| setup.url_under("app_host", &config.app_host, &format!("/{protocol}/token/{call}"));
         let (revocation, introspection) = (endpoint("revocation")?, endpoint("introspection")?);
         let client = Client::new(setup, &config.client, BasicEncoding::Raw)?;
+        let tokens = Rfc7009::at(client, revocation, Some(introspection)).unhinted(classify);
         let kick_users =
             config.management.as_ref().map(|config| KickUsers::new(setup, config)).transpose()?;
-        Ok(Self { client, revocation, introspection, kick_users })
+        Ok(Self { tokens, kick_users })
+    }
+}
+
+impl Dialect for Genauth {
+    fn calls(&self, kind: Kind) -> u32 {
+        match kind {
+            Kind::Token => 1,
+            Kind::Subject => u32::from(self.kick_users.is_some()),
+            _ => 0,
+        }
     }
 
-    /// One revocation request.
-    pub(super) async fn revoke(&self, http: &Http, token: &PresentedToken) -> Answer {
-        let reply = http.send(self.client.call(&self.revocation, token, None)).await;
-        reply.map_or_else(|failure| failure, |reply| classify(&reply))
+    fn addresses(&self) -> Vec<&Url> {
+        self.tokens
+            .configured()
+            .into_iter()
+            .chain(self.kick_users.as_ref().map(KickUsers::endpoint))
+            .collect()
     }
 
-    /// Shows the client with a token that nobody holds; `verify`: at the introspection endpoint too.
-    pub(super) async fn try_client(&self, http: &Http, verify: Verify, unknown: &PresentedToken) -> Answer {
-        let answer = self.revoke(http, unknown).await;
-        introspect::try_client(answer, verify, self.look(http, unknown)).await
+    fn tokens(&self) -> Option<&Rfc7009> {
+        Some(&self.tokens)
     }
 
-    /// See [`introspect::look`]. The introspection endpoint documents `token_type_hint`, so it gets one.
-    pub(super) async fn look(&self, http: &Http, token: &PresentedToken) -> Look {
-        introspect::look(http, &self.client, &self.introspection, token).await
+    fn log_out<'a>(&'a self, http: &'a Http, sub: &'a str, _: Option<&'a str>) -> Attempt<'a> {
+        Some(Box::pin(self.kick_users.as_ref()?.log_out(http, sub)))
     }
 
-    /// What whole users are logged out with, where its settings are given.
-    pub(super) fn kick_users(&self) -> Option<&KickUsers> {
-        self.kick_users.as_ref()
+    fn knows_unknown_tokens(&self) -> bool {
+        false
     }
 
-    /// Where tokens are sent.
-    pub(super) fn configured(&self) -> &Url {
-        &self.revocation
+    fn read_admin(&self, answer: Answer) -> Probed {
+        probe::read(answer, "check the access key and app_ids", true, probe::is_no_user)
     }
 }
 
 /// What GenAuth's answer means: the body's `statusCode` speaks where the HTTP status says 2xx, and its
 /// throttling where it says 4xx.
-pub(super) fn classify(reply: &Reply<'_>) -> Answer {
+fn classify(reply: &Reply<'_>) -> Answer {
     let body = reply.json();
     let number = |name: &str| body.as_ref().and_then(|body| body.get(name)?.as_u64());
     match (reply.is_success(), number("statusCode")) {
@@ -105,7 +118,7 @@ fn coded(reply: &Reply<'_>, code: u64, api_code: Option<u64>, body: Option<&Valu
 }
 
 /// Throttling, server faults, and 601 to 603: faults of third parties and pipelines behind it.
-pub(super) fn is_transient(code: u64) -> bool {
+fn is_transient(code: u64) -> bool {
     matches!(code, 408 | 425 | 429 | 500 | 502..=504 | 601..=603)
 }
 

@@ -11,12 +11,15 @@ use url::Url;
 
 use super::bearer::{Bearer, Bearers, Source};
 use super::call::Call;
+use super::dialect::{Attempt, Description, Dialect};
 use super::discovery::{Discovery, Endpoint};
 use super::http::Http;
+use super::probe::{self, Probed};
 use super::reply::Reply;
 use super::setup::{ProviderSetupError, Setup};
-use crate::config::{GlobalTokenRevocationConfig, SubjectFormat};
+use crate::config::{GlobalTokenRevocationConfig, SubjectFormat, Verify};
 use crate::outcome::{Answer, Verdict};
+use crate::target::Kind;
 
 /// A server with a global token revocation endpoint.
 pub(super) struct GlobalTokenRevocation {
@@ -47,7 +50,7 @@ impl GlobalTokenRevocation {
 
     /// Ends everything of the user `sub` of `iss`. Metadata that led to a failure a person has to mend is
     /// read again next time.
-    pub(super) async fn log_out(&self, http: &Http, sub: &str, iss: Option<&str>) -> Answer {
+    async fn end_all(&self, http: &Http, sub: &str, iss: Option<&str>) -> Answer {
         let Some(sub_id) = sub_id(self.format, sub, iss.or(self.issuer.as_deref())) else {
             return nameless();
         };
@@ -63,8 +66,8 @@ impl GlobalTokenRevocation {
 
     /// Shows the bearer with a user that is not there. Metadata that led to a refusal is read again next
     /// time.
-    pub(super) async fn try_bearer(&self, http: &Http, unknown: &str) -> Answer {
-        let answer = self.log_out(http, unknown, None).await;
+    async fn try_bearer(&self, http: &Http, unknown: &str) -> Answer {
+        let answer = self.end_all(http, unknown, None).await;
         if let (Verdict::Doubted, Place::Discovered(discovery)) = (answer.verdict, &self.place) {
             discovery.forget();
         }
@@ -79,8 +82,7 @@ impl GlobalTokenRevocation {
         Ok(classify(&bearer.send(http, Call::new(Method::POST, &url).json(body).secrets([sub])).await?))
     }
 
-    /// Where metadata is needed: one sentence on what it says.
-    pub(super) async fn describe(&self, http: &Http) -> Option<Result<String, Answer>> {
+    async fn metadata(&self, http: &Http) -> Option<Result<String, Answer>> {
         match &self.place {
             Place::Given(_) => None,
             Place::Discovered(discovery) => {
@@ -88,14 +90,35 @@ impl GlobalTokenRevocation {
             }
         }
     }
+}
 
-    /// The addresses that are configured.
-    pub(super) fn configured(&self) -> Vec<&Url> {
+impl Dialect for GlobalTokenRevocation {
+    fn calls(&self, kind: Kind) -> u32 {
+        u32::from(kind == Kind::Subject)
+    }
+
+    fn addresses(&self) -> Vec<&Url> {
         let place = match &self.place {
             Place::Given(url) => Some(url),
             Place::Discovered(_) => None,
         };
         place.into_iter().chain(self.bearers.endpoint()).collect()
+    }
+
+    fn log_out<'a>(&'a self, http: &'a Http, sub: &'a str, iss: Option<&'a str>) -> Attempt<'a> {
+        Some(Box::pin(self.end_all(http, sub, iss)))
+    }
+
+    fn describe<'a>(&'a self, http: &'a Http, _: Verify) -> Description<'a> {
+        Box::pin(self.metadata(http))
+    }
+
+    fn try_admin<'a>(&'a self, http: &'a Http, nobody: &'a str) -> Attempt<'a> {
+        Some(Box::pin(self.try_bearer(http, nobody)))
+    }
+
+    fn read_admin(&self, answer: Answer) -> Probed {
+        probe::read(answer, "check the endpoint, the bearer and its scope", false, probe::is_no_user)
     }
 }
 

@@ -10,12 +10,15 @@ use url::Url;
 
 use super::call::Call;
 use super::client_auth::Client;
+use super::dialect::{Attempt, Dialect};
 use super::http::Http;
+use super::probe::{self, Probed};
 use super::reply::Reply;
 use super::rfc7009::Rfc7009;
 use super::setup::{ProviderSetupError, Setup};
 use crate::config::{BasicEncoding, HydraConfig};
 use crate::outcome::{Answer, Proof, Verdict};
+use crate::target::Kind;
 
 /// A Hydra.
 pub(super) struct Hydra {
@@ -24,7 +27,7 @@ pub(super) struct Hydra {
 }
 
 /// Its administrative port.
-pub(super) struct Admin {
+struct Admin {
     consent: Url,
     login: Url,
 }
@@ -45,26 +48,38 @@ impl Hydra {
             admin: sessions.0.zip(sessions.1).map(|(consent, login)| Admin { consent, login }),
         })
     }
+}
 
-    /// The OAuth endpoints.
-    pub(super) fn tokens(&self) -> &Rfc7009 {
-        &self.tokens
+impl Dialect for Hydra {
+    fn calls(&self, kind: Kind) -> u32 {
+        match kind {
+            Kind::Token => 1,
+            Kind::Subject if self.admin.is_some() => 2,
+            _ => 0,
+        }
     }
 
-    /// The administrative port, where it is known.
-    pub(super) fn admin(&self) -> Option<&Admin> {
-        self.admin.as_ref()
+    fn addresses(&self) -> Vec<&Url> {
+        let admin = self.admin.as_ref().map(|admin| &admin.consent);
+        self.tokens.configured().into_iter().chain(admin).collect()
+    }
+
+    fn tokens(&self) -> Option<&Rfc7009> {
+        Some(&self.tokens)
+    }
+
+    fn log_out<'a>(&'a self, http: &'a Http, sub: &'a str, _: Option<&'a str>) -> Attempt<'a> {
+        Some(Box::pin(self.admin.as_ref()?.log_out(http, sub)))
+    }
+
+    fn read_admin(&self, answer: Answer) -> Probed {
+        probe::read(answer, "check admin_url", true, probe::is_accepted)
     }
 }
 
 impl Admin {
-    /// An address at the port.
-    pub(super) fn url(&self) -> &Url {
-        &self.consent
-    }
-
     /// Revokes the consent sessions, with their tokens, and the login sessions of `sub`.
-    pub(super) async fn log_out(&self, http: &Http, sub: &str) -> Answer {
+    async fn log_out(&self, http: &Http, sub: &str) -> Answer {
         let consent = self.delete(http, &self.consent, &[("subject", sub), ("all", "true")]).await;
         if consent.verdict != Verdict::Done(Proof::Accepted) {
             return consent;

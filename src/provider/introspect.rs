@@ -112,5 +112,4 @@ fn denied(reply: &Reply<'_>) -> Look {
 }
 
 #[cfg(test)]
-#[path = "introspect_tests.rs"]
 mod tests;

@@ -1,9 +1,10 @@
 //! `kind = "keycloak"`: a realm's tokens by RFC 7009, its sessions and users by the admin REST API.
 //!
-//! | target | calls, each of which may come twice |
-//! |---|---|
-//! | session | `DELETE …/sessions/{id}`, then the same with `?isOffline=true` |
-//! | subject | `POST …/users/{id}/logout`, `GET …/users/{id}/consents`, and `DELETE …/users/{id}/consents/{client}` for each client with offline tokens |
+//! Each of these calls may come twice:
+//!
+//! - a session: `DELETE …/sessions/{id}`, then the same with `?isOffline=true`;
+//! - a subject: `POST …/users/{id}/logout`, `GET …/users/{id}/consents`, and for each client with offline
+//!   tokens `DELETE …/users/{id}/consents/{client}`.
 //!
 //! Offline tokens outlive both a session's end and a user's logout. A session that was taken offline keeps
 //! its id, so both stores are asked for it. Of a user, only the consents name the clients that hold offline
@@ -11,6 +12,8 @@
 //! takes one call more for each, and needs `isOffline`: Keycloak before 24 passes over it, so a 404 there
 //! proves nothing of an offline session. The price is that a user is asked for consent again by a client that
 //! requires it.
+
+use std::sync::Arc;
 
 use reqwest::Method;
 use serde_json::Value;
@@ -20,13 +23,16 @@ use super::address::{Address, segment};
 use super::bearer::{Bearer, Bearers, Source};
 use super::call::Call;
 use super::client_auth::Client;
+use super::dialect::{Attempt, Dialect};
 use super::grant::Grant;
 use super::http::Http;
+use super::probe::{self, Probed};
 use super::reply::Reply;
 use super::rfc7009::Rfc7009;
 use super::setup::{ProviderSetupError, Setup};
 use crate::config::{BasicEncoding, KeycloakConfig};
 use crate::outcome::{Answer, Proof, Verdict};
+use crate::target::Kind;
 
 const CONSENTS: &str = "/users/{}/consents";
 
@@ -52,24 +58,8 @@ impl Keycloak {
         })
     }
 
-    /// The realm's OAuth endpoints.
-    pub(super) fn tokens(&self) -> &Rfc7009 {
-        &self.tokens
-    }
-
-    /// Ends the session `sid`, online and offline.
-    pub(super) async fn end_session(&self, http: &Http, sid: &str) -> Answer {
-        self.bearers.lend(http, |bearer| async move { self.delete_session(http, &bearer, sid).await }).await
-    }
-
-    /// Ends the sessions of the user `sub`, online and offline.
-    pub(super) async fn log_out(&self, http: &Http, sub: &str) -> Answer {
-        self.bearers
-            .lend(http, |bearer| async move { self.log_out_everywhere(http, &bearer, sub).await })
-            .await
-    }
-
     async fn delete_session(&self, http: &Http, bearer: &Bearer, sid: &str) -> Result<Answer, Answer> {
+        let session = |reply: &Reply<'_>| classify(Ask::Session, reply);
         let online = self.act(http, bearer, Method::DELETE, "/sessions/{}", &[sid], session).await?;
         let offline =
             self.act(http, bearer, Method::DELETE, "/sessions/{}?isOffline=true", &[sid], session).await?;
@@ -77,15 +67,17 @@ impl Keycloak {
     }
 
     async fn log_out_everywhere(&self, http: &Http, bearer: &Bearer, sub: &str) -> Result<Answer, Answer> {
+        let user = |reply: &Reply<'_>| classify(Ask::User, reply);
+        let consent = |reply: &Reply<'_>| classify(Ask::Consent, reply);
         let logged_out = self.act(http, bearer, Method::POST, "/users/{}/logout", &[sub], user).await?;
         for client in self.act(http, bearer, Method::GET, CONSENTS, &[sub], offline_clients).await? {
-            self.act(http, bearer, Method::DELETE, &format!("{CONSENTS}/{{}}"), &[sub, &client], consent)
-                .await?;
+            let path = format!("{CONSENTS}/{{}}");
+            self.act(http, bearer, Method::DELETE, &path, &[sub, &client], consent).await?;
         }
         Ok(logged_out)
     }
 
-    /// One call of the admin API.
+    /// One call of the admin API, and what `read` makes of its answer.
     async fn act<T>(
         &self,
         http: &Http,
@@ -93,40 +85,91 @@ impl Keycloak {
         method: Method,
         path: &str,
         ids: &[&str],
-        classify: fn(&Reply<'_>) -> Result<T, Answer>,
+        read: fn(&Reply<'_>) -> Result<T, Answer>,
     ) -> Result<T, Answer> {
         let address = Address::new(&self.admin, path, ids)?;
-        let reply = bearer.send(http, Call::to(method, &address).secrets(ids.iter().copied())).await?;
-        classify(&reply)
+        read(&bearer.send(http, Call::to(method, &address).secrets(ids.iter().copied())).await?)
     }
 }
 
-/// The end of a session. Only Keycloak's own word for it makes a 404 a dead session: a proxy before the admin
-/// API answers 404 too.
-fn session(reply: &Reply<'_>) -> Result<Answer, Answer> {
-    match reply.status {
-        200..=299 => yes(reply),
+impl Dialect for Keycloak {
+    fn calls(&self, kind: Kind) -> u32 {
+        match kind {
+            Kind::Token => 1,
+            Kind::Session | Kind::Subject => 2,
+            Kind::Client | Kind::Issuer => 0,
+        }
+    }
+
+    fn addresses(&self) -> Vec<&Url> {
+        self.tokens.configured().into_iter().collect()
+    }
+
+    fn tokens(&self) -> Option<&Rfc7009> {
+        Some(&self.tokens)
+    }
+
+    fn end_session<'a>(&'a self, http: &'a Http, sid: &'a str) -> Attempt<'a> {
+        let end = move |bearer: Arc<Bearer>| async move { self.delete_session(http, &bearer, sid).await };
+        Some(Box::pin(self.bearers.lend(http, end)))
+    }
+
+    fn log_out<'a>(&'a self, http: &'a Http, sub: &'a str, _: Option<&'a str>) -> Attempt<'a> {
+        let end = move |bearer: Arc<Bearer>| async move { self.log_out_everywhere(http, &bearer, sub).await };
+        Some(Box::pin(self.bearers.lend(http, end)))
+    }
+
+    fn try_admin<'a>(&'a self, http: &'a Http, nobody: &'a str) -> Attempt<'a> {
+        self.end_session(http, nobody)
+    }
+
+    fn read_admin(&self, answer: Answer) -> Probed {
+        const ADVICE: &str = "check base_url, realm, and that the client's service account has the role \
+            manage-users of realm-management";
+        probe::read(answer, ADVICE, true, probe::is_accepted)
+    }
+
+    fn has_admin_unasked(&self) -> bool {
+        true
+    }
+}
+
+/// What a call asks for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ask {
+    /// The end of a session.
+    Session,
+    /// The logout of a user, or that user's consents.
+    User,
+    /// The end of one client's offline tokens.
+    Consent,
+}
+
+/// What the admin API's answer means; an `Err` where no other call may follow. Only Keycloak's own word for
+/// it makes a 404 a dead session: a proxy before the admin API answers 404, too.
+fn classify(ask: Ask, reply: &Reply<'_>) -> Result<Answer, Answer> {
+    Err(match (ask, reply.status) {
+        // A body that says no is no yes, so that no call follows one that was not made.
+        (_, 200..=299) => return reply.no_yes().map_or_else(|| Ok(reply.done(Proof::Accepted)), Err),
         // Keycloak writes it with three s.
-        404 if says(reply, "ssion not found") => Ok(reply.done(Proof::AlreadyInvalid)),
-        _ => Err(denied(reply)),
-    }
-}
-
-/// A 2xx; an `Err` where its body says no, so that no call follows one that was not made.
-fn yes(reply: &Reply<'_>) -> Result<Answer, Answer> {
-    reply.no_yes().map_or_else(|| Ok(reply.done(Proof::Accepted)), Err)
-}
-
-fn user(reply: &Reply<'_>) -> Result<Answer, Answer> {
-    if reply.is_success() { yes(reply) } else { Err(denied(reply)) }
+        (Ask::Session, 404) if says(reply, "ssion not found") => return Ok(reply.done(Proof::AlreadyInvalid)),
+        // That a client holds none any more is as good.
+        (Ask::Consent, 404) if says(reply, "offline token not found") || says(reply, "Client not found") => {
+            return Ok(reply.done(Proof::AlreadyInvalid));
+        }
+        (_, 401 | 403) => reply.doubted(),
+        (_, 404) if says(reply, "User not found") => {
+            reply.fails(Verdict::Refused, "no such user: sub must be the user's id in this realm")
+        }
+        _ => reply
+            .status_answer()
+            .unwrap_or_else(|| reply.fails(Verdict::Refused, "see Keycloak's log, then retry or cancel")),
+    })
 }
 
 /// The clients, by `clientId`, that hold offline tokens of a user.
 fn offline_clients(reply: &Reply<'_>) -> Result<Vec<String>, Answer> {
-    if !reply.is_success() {
-        return Err(denied(reply));
-    }
-    yes(reply)?;
+    classify(Ask::User, reply)?;
     let Some(Value::Array(consents)) = reply.json() else { return Err(reply.transient()) };
     let offline = consents.iter().filter(|consent| {
         let grants = consent.get("additionalGrants").and_then(Value::as_array);
@@ -138,31 +181,9 @@ fn offline_clients(reply: &Reply<'_>) -> Result<Vec<String>, Answer> {
     offline.map(|consent| named(consent).ok_or_else(|| reply.transient())).collect()
 }
 
-/// The end of one client's offline tokens; that it holds none any more is as good.
-fn consent(reply: &Reply<'_>) -> Result<(), Answer> {
-    match reply.status {
-        200..=299 => yes(reply).map(drop),
-        404 if says(reply, "offline token not found") || says(reply, "Client not found") => Ok(()),
-        _ => Err(denied(reply)),
-    }
-}
-
-fn denied(reply: &Reply<'_>) -> Answer {
-    match reply.status {
-        401 | 403 => reply.doubted(),
-        404 if says(reply, "User not found") => {
-            reply.fails(Verdict::Refused, "no such user: sub must be the user's id in this realm")
-        }
-        _ => reply
-            .status_answer()
-            .unwrap_or_else(|| reply.fails(Verdict::Refused, "see Keycloak's log, then retry or cancel")),
-    }
-}
-
 fn says(reply: &Reply<'_>, words: &str) -> bool {
     !reply.body.is_broken() && reply.oauth_error().is_some_and(|error| error.contains(words))
 }
 
 #[cfg(test)]
-#[path = "keycloak_tests.rs"]
 mod tests;

@@ -257,5 +257,4 @@ fn number(word: &str) -> Option<Value> {
 }
 
 #[cfg(test)]
-#[path = "lenient_tests.rs"]
 mod tests;

@@ -178,7 +178,8 @@ mod tests {
             ("<r><status><![CDATA[error]]></status></r>", "status", json!("error")),
             ("<Error><Code>AccessDenied</Code></Error>", "failure", json!(true)),
             (
-                "<soap:Envelope><soap:Body><soap:Fault><faultcode>x</faultcode></soap:Fault></soap:Body></soap:Envelope>",
+                "<soap:Envelope><soap:Body><soap:Fault><faultcode>x</faultcode></soap:Fault></soap:Body>\
+                    </soap:Envelope>",
                 "failure",
                 json!(true),
             ),

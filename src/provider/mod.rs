@@ -1,7 +1,6 @@
-//! Identity providers: the only user of reqwest. One file per kind, each with a pure `classify` from response
-//! to [`Answer`].
+//! Identity providers: the only user of reqwest. One file a kind, with a pure `classify` from response to
+//! [`Answer`] and its `Dialect`; GenAuth's management API has a folder beside it.
 
-mod access_key;
 mod address;
 mod baanx;
 mod bearer;
@@ -19,7 +18,6 @@ mod http;
 mod hydra;
 mod introspect;
 mod keycloak;
-mod kick_users;
 mod lenient;
 mod markup;
 mod normal;
@@ -43,7 +41,7 @@ pub use self::remarks::remarks;
 pub use self::setup::ProviderSetupError;
 
 use self::call::Call;
-use self::dialect::Dialect;
+use self::dialect::{Dialect, dialect};
 use self::http::Http;
 use self::setup::Setup;
 use self::unreadable::Unreadable;
@@ -56,7 +54,7 @@ use crate::target::{Kind, PresentedToken, Scope, Selector, Target};
 pub struct Provider {
     name: Arc<str>,
     http: Http,
-    dialect: Dialect,
+    dialect: Box<dyn Dialect>,
     verify: Verify,
     unreadable: Unreadable,
 }
@@ -66,7 +64,7 @@ impl Provider {
     /// (`providers.main.client_secret`).
     pub fn new(name: Arc<str>, config: &ProviderConfig) -> Result<Provider, ProviderSetupError> {
         let setup = Setup { name: &name, config };
-        let dialect = Dialect::new(&setup)?;
+        let dialect = dialect(&setup)?;
         let http = Http::new(&setup)?;
         Ok(Provider { name, http, dialect, verify: config.verify, unreadable: Unreadable::default() })
     }
@@ -118,7 +116,7 @@ impl Provider {
     pub async fn revoke(&self, target: &Target) -> Answer {
         let answer = match (self.verify, &target.selector) {
             (Verify::Introspect, Selector::Token(token)) => self.revoke_between_looks(target, token).await,
-            _ => self.dialect.revoke(&self.http, target).await,
+            _ => self.dialect.end(&self.http, target).await,
         };
         let answer = answer.unwrap_or_else(|| unsupported(target.selector.kind()));
         self.unreadable.count(target, answer)
@@ -133,7 +131,7 @@ impl Provider {
     /// Whatever the first look brings, the revocation is sent.
     async fn revoke_between_looks(&self, target: &Target, token: &PresentedToken) -> Option<Answer> {
         let before = introspect::first(self.dialect.look(&self.http, token)).await;
-        let answer = self.dialect.revoke(&self.http, target).await?;
+        let answer = self.dialect.end(&self.http, target).await?;
         if answer.verdict != Verdict::Done(Proof::Accepted) {
             return Some(answer);
         }

@@ -4,6 +4,8 @@
 //! tokens issued to the user. `forgetDevices` is left to the organisation's default, which in Identity Engine
 //! forgets the devices. Sessions that applications keep by themselves are not ended.
 
+use std::sync::Arc;
+
 use reqwest::Method;
 use url::Url;
 
@@ -11,12 +13,15 @@ use super::address::{Address, segment};
 use super::bearer::{Bearer, Bearers, Source};
 use super::call::Call;
 use super::client_auth::Client;
+use super::dialect::{Attempt, Dialect};
 use super::http::Http;
+use super::probe::{self, Probed};
 use super::reply::Reply;
 use super::rfc7009::Rfc7009;
 use super::setup::{ProviderSetupError, Setup};
 use crate::config::{BasicEncoding, OktaConfig};
 use crate::outcome::{Answer, Verdict};
+use crate::target::Kind;
 
 /// An Okta organisation.
 pub(super) struct Okta {
@@ -36,29 +41,37 @@ impl Okta {
         Ok(Self { base, tokens: tokens(setup, config)?, bearers })
     }
 
-    /// The address of the organisation.
-    pub(super) fn base(&self) -> &Url {
-        &self.base
-    }
-
-    /// The OAuth endpoints, where there is a client.
-    pub(super) fn tokens(&self) -> Option<&Rfc7009> {
-        self.tokens.as_ref()
-    }
-
-    /// What users are logged out with, where there is an API token.
-    pub(super) fn bearers(&self) -> Option<&Bearers> {
-        self.bearers.as_ref()
-    }
-
-    /// Ends the sessions and tokens of the user `sub`.
-    pub(super) async fn log_out(&self, http: &Http, bearers: &Bearers, sub: &str) -> Answer {
-        bearers.lend(http, |bearer| async move { self.clear(http, &bearer, sub).await }).await
-    }
-
     async fn clear(&self, http: &Http, bearer: &Bearer, sub: &str) -> Result<Answer, Answer> {
         let address = Address::new(&self.base, "/api/v1/users/{}/sessions?oauthTokens=true", &[sub])?;
         Ok(classify(&bearer.send(http, Call::to(Method::DELETE, &address).secrets([sub])).await?))
+    }
+}
+
+impl Dialect for Okta {
+    fn calls(&self, kind: Kind) -> u32 {
+        match kind {
+            Kind::Token => u32::from(self.tokens.is_some()),
+            Kind::Subject => u32::from(self.bearers.is_some()),
+            _ => 0,
+        }
+    }
+
+    fn addresses(&self) -> Vec<&Url> {
+        vec![&self.base]
+    }
+
+    fn tokens(&self) -> Option<&Rfc7009> {
+        self.tokens.as_ref()
+    }
+
+    fn log_out<'a>(&'a self, http: &'a Http, sub: &'a str, _: Option<&'a str>) -> Attempt<'a> {
+        let bearers = self.bearers.as_ref()?;
+        let clear = move |bearer: Arc<Bearer>| async move { self.clear(http, &bearer, sub).await };
+        Some(Box::pin(bearers.lend(http, clear)))
+    }
+
+    fn read_admin(&self, answer: Answer) -> Probed {
+        probe::read(answer, "check api_token and network zones", true, probe::is_no_user)
     }
 }
 

@@ -3,6 +3,7 @@
 use url::Url;
 
 use super::client_auth::Client;
+use super::dialect::{Description, Dialect};
 use super::discovery::{Discovery, Endpoint};
 use super::http::Http;
 use super::introspect::{self, Look};
@@ -10,7 +11,7 @@ use super::reply::Reply;
 use super::setup::{ProviderSetupError, Setup};
 use crate::config::{Rfc7009Config, Verify};
 use crate::outcome::{Answer, Proof, Verdict};
-use crate::target::PresentedToken;
+use crate::target::{Kind, PresentedToken};
 
 /// An OAuth server.
 pub(super) struct Rfc7009 {
@@ -18,6 +19,9 @@ pub(super) struct Rfc7009 {
     revocation: Option<Url>,
     introspection: Option<Url>,
     discovery: Option<Discovery>,
+    /// Whether a revocation says what type of token it is about.
+    sends_hints: bool,
+    classify: fn(&Reply<'_>) -> Answer,
 }
 
 impl Rfc7009 {
@@ -35,12 +39,18 @@ impl Rfc7009 {
         };
         let discovery = wanted.map(|endpoint| Discovery::new(setup, endpoint)).transpose()?;
         let client = Client::new(setup, &config.client, config.basic_encoding)?;
-        Ok(Self { client, revocation, introspection, discovery })
+        Ok(Self { client, revocation, introspection, discovery, sends_hints: true, classify })
     }
 
     /// The server of a product whose endpoints are known.
     pub(super) fn at(client: Client, revocation: Url, introspection: Option<Url>) -> Self {
-        Self { client, revocation: Some(revocation), introspection, discovery: None }
+        let revocation = Some(revocation);
+        Self { client, revocation, introspection, discovery: None, sends_hints: true, classify }
+    }
+
+    /// The same for a product that wants no hints with revocations, and answers them in its own way.
+    pub(super) fn unhinted(self, classify: fn(&Reply<'_>) -> Answer) -> Self {
+        Self { sends_hints: false, classify, ..self }
     }
 
     /// One revocation request. Metadata that led to a failure a person has to mend is read again next time:
@@ -50,8 +60,9 @@ impl Rfc7009 {
             Ok(url) => url,
             Err(answer) => return self.reconsidered(answer),
         };
-        let reply = http.send(self.client.call(&url, token, token.hint)).await;
-        self.reconsidered(reply.map_or_else(|failure| failure, |reply| classify(&reply)))
+        let hint = token.hint.filter(|_| self.sends_hints);
+        let reply = http.send(self.client.call(&url, token, hint)).await;
+        self.reconsidered(reply.map_or_else(|failure| failure, |reply| (self.classify)(&reply)))
     }
 
     /// See [`introspect::look`]. Metadata that names no endpoint to look at proves nothing; one that lies
@@ -88,8 +99,7 @@ impl Rfc7009 {
         self.introspection.is_some() || self.discovery.is_some()
     }
 
-    /// Where metadata is needed: one sentence on what it says.
-    pub(super) async fn describe(&self, http: &Http, verify: Verify) -> Option<Result<String, Answer>> {
+    async fn metadata(&self, http: &Http, verify: Verify) -> Option<Result<String, Answer>> {
         let discovery = self.discovery.as_ref()?;
         let needs_introspection = verify == Verify::Introspect && self.introspection.is_none();
         let revocation = match &self.revocation {
@@ -127,6 +137,28 @@ impl Rfc7009 {
             discovery.forget();
         }
         answer
+    }
+}
+
+impl Dialect for Rfc7009 {
+    fn calls(&self, kind: Kind) -> u32 {
+        u32::from(kind == Kind::Token)
+    }
+
+    fn addresses(&self) -> Vec<&Url> {
+        self.configured().into_iter().collect()
+    }
+
+    fn tokens(&self) -> Option<&Rfc7009> {
+        Some(self)
+    }
+
+    fn describe<'a>(&'a self, http: &'a Http, verify: Verify) -> Description<'a> {
+        Box::pin(self.metadata(http, verify))
+    }
+
+    fn knows_unknown_tokens(&self) -> bool {
+        false
     }
 }
 
@@ -182,91 +214,4 @@ fn blames_the_token(reply: &Reply<'_>) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::reply::tests::reply;
-    use super::*;
-
-    const ACCEPTED: Verdict = Verdict::Done(Proof::Accepted);
-    const ALREADY_INVALID: Verdict = Verdict::Done(Proof::AlreadyInvalid);
-
-    #[test]
-    fn every_row_of_the_table() {
-        let rows = [
-            (200, "", ACCEPTED),
-            (200, "{}", ACCEPTED),
-            (200, "revoked", ACCEPTED),
-            (200, r#"{"status":"ok"}"#, ACCEPTED),
-            (200, "<html>anything</html>", Verdict::Transient),
-            (200, r#"{"error":{"code":401}}"#, Verdict::Transient),
-            (200, r#"{"errors":[{"message":"no"}]}"#, Verdict::Transient),
-            (200, r#"{"success":false}"#, Verdict::Transient),
-            (200, r#"{"status":"error"}"#, Verdict::Transient),
-            (200, r#"{"error":"blocked_by_policy"}"#, Verdict::Transient),
-            (200, r#"{"error":"invalid_token","error":null}"#, Verdict::Transient),
-            (200, r#"{"error":"invalid_request"}"#, Verdict::Refused),
-            (200, r#"{"error":"invalid_token""#, Verdict::Transient),
-            (400, r#"{"error":"invalid_token""#, Verdict::Refused),
-            (200, "error=invalid_token", ALREADY_INVALID),
-            (400, "error=unsupported_token_type&error_description=x", Verdict::Unsupported),
-            (400, r#"[{"error":"unsupported_token_type"}]"#, Verdict::Unsupported),
-            (400, r#"[{"errorCode":"INVALID_SESSION_ID","message":"x"}]"#, Verdict::Refused),
-            (400, r#"{"error":"invalid_token","load":NaN}"#, ALREADY_INVALID),
-            (400, "<OAuth><error>unsupported_token_type</error></OAuth>", Verdict::Unsupported),
-            (400, "error=invalid_token&error=server_error", Verdict::Refused),
-            (204, "", ACCEPTED),
-            (200, r#"{"error":"invalid_token"}"#, ALREADY_INVALID),
-            (
-                400,
-                r#"{"error":"invalid_token","error_description":"Token expired or revoked"}"#,
-                ALREADY_INVALID,
-            ),
-            (200, r#"{"error":"unsupported_token_type"}"#, Verdict::Unsupported),
-            (400, r#"{"error":"unsupported_token_type"}"#, Verdict::Unsupported),
-            (401, r#"{"error":"unsupported_token_type"}"#, Verdict::Unsupported),
-            (400, r#"{"error":"invalid_request"}"#, Verdict::Refused),
-            (400, r#"{"error":"invalid_grant"}"#, Verdict::Refused),
-            (400, "", Verdict::Refused),
-            (413, "", Verdict::Refused),
-            (422, r#"{"message":"no"}"#, Verdict::Refused),
-            (
-                401,
-                r#"{"error":"invalid_client","error_description":"token was not issued for this client"}"#,
-                Verdict::Refused,
-            ),
-            (401, r#"{"error":"invalid_client"}"#, Verdict::Doubted),
-            (401, r#"{"error":"invalid_token"}"#, Verdict::Doubted),
-            (401, "", Verdict::Doubted),
-            (403, r#"{"error":"unauthorized_client"}"#, Verdict::Doubted),
-            (403, "<html>blocked</html>", Verdict::Doubted),
-            (400, r#"{"error":"invalid_client"}"#, Verdict::Doubted),
-            (400, r#"{"error":"unauthorized_client"}"#, Verdict::Doubted),
-            (400, r#"{"error":"temporarily_unavailable"}"#, Verdict::Transient),
-            (200, r#"{"error":"server_error"}"#, Verdict::Transient),
-        ];
-        for (status, body, verdict) in rows {
-            assert_eq!(classify(&reply(status, body)).verdict, verdict, "{status} {body}");
-        }
-    }
-
-    #[test]
-    fn statuses_that_decide_alone() {
-        let rows = [
-            (Verdict::Transient, [408, 425, 429, 500, 501, 502, 503, 504, 599].as_slice()),
-            (Verdict::Misconfigured, &[301, 302, 303, 304, 307, 308]),
-            (Verdict::Doubted, &[404, 405, 407, 410]),
-        ];
-        for (verdict, statuses) in rows {
-            for status in statuses {
-                // The body must not be able to change it.
-                let answer = classify(&reply(*status, r#"{"error":"invalid_token"}"#));
-                assert_eq!((answer.verdict, answer.http_status), (verdict, Some(*status)));
-            }
-        }
-    }
-
-    #[test]
-    fn success_carries_no_error_and_failure_does() {
-        assert_eq!(classify(&reply(200, "")).error, None);
-        assert!(classify(&reply(400, "")).error.is_some());
-    }
-}
+mod tests;

@@ -187,7 +187,9 @@ async fn led_to(origin: &str, origins: &[&str], allow_private_addresses: bool) -
     let endpoint = format!("{origin}/revoke");
     let idp = ScriptedIdp::start(move |request| {
         let issuer = issuer(&base(request));
-        Reply::json(200, format!(r#"{{"issuer":"{issuer}","revocation_endpoint":"{endpoint}","introspection_endpoint":"{endpoint}"}}"#))
+        let endpoints =
+            format!(r#""revocation_endpoint":"{endpoint}","introspection_endpoint":"{endpoint}""#);
+        Reply::json(200, format!(r#"{{"issuer":"{issuer}",{endpoints}}}"#))
     })
     .await;
     let origins = origins.iter().map(|origin| (*origin).to_owned()).collect();

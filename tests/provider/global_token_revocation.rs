@@ -90,7 +90,8 @@ async fn a_client_is_granted_the_bearer() {
         calls(&idp),
         ["POST /token", "POST /global-token-revocation", "POST /global-token-revocation"]
     );
-    let form = "client_id=APP%2FID&client_secret=s%25c%3A%2B%2F%3D&grant_type=client_credentials&scope=global+revoke";
+    let form = "client_id=APP%2FID&client_secret=s%25c%3A%2B%2F%3D&grant_type=client_credentials\
+        &scope=global+revoke";
     assert_eq!(idp.ledger()[0].body, form);
     assert_eq!(idp.ledger()[1].header("authorization"), Some("Bearer granted"));
 }

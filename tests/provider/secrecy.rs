@@ -124,7 +124,8 @@ fn administrative(base: &str) -> [ProviderConfig; 5] {
 
 /// The bearer, granted as OAuth servers and as GenAuth do.
 fn grant() -> Reply {
-    let body = serde_json::json!({ "access_token": TOKEN, "statusCode": 200, "data": { "access_token": TOKEN, "expires_in": 300 } });
+    let data = serde_json::json!({ "access_token": TOKEN, "expires_in": 300 });
+    let body = serde_json::json!({ "access_token": TOKEN, "statusCode": 200, "data": data });
     Reply::json(200, body.to_string())
 }
 

@@ -24,7 +24,8 @@ fn yes(request: &Request) -> Reply {
         }
         _ => Reply::json(
             200,
-            r#"{"success":true,"statusCode":200,"data":{"success":true,"access_token":"t","expires_in":300},"access_token":"t"}"#,
+            r#"{"success":true,"statusCode":200,"access_token":"t",
+                "data":{"success":true,"access_token":"t","expires_in":300}}"#,
         ),
     }
 }

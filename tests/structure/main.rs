@@ -36,6 +36,10 @@ const PURE: [&str; 12] = [
 ];
 /// Nothing that does I/O or needs a runtime.
 const IMPURE_LIBRARIES: [&str; 6] = ["lapin", "reqwest", "sqlx", "axum", "tokio", "futures"];
+/// What does I/O in the standard library, and the one file of pure modules that may.
+const IMPURE_CALLS: [&str; 6] =
+    ["std::fs", "std::env", "io::stdin", "io::stderr", "read_to_string(", "File::open"];
+const READS_THE_MACHINE: &str = "src/config/machine.rs";
 
 /// Module, and which others of the crate it may import beside the pure ones.
 const IMPORTS: [(&str, &[&str]); 8] = [
@@ -84,6 +88,10 @@ fn pure_modules_import_each_other_only() {
         );
         let libraries = IMPURE_LIBRARIES.iter().flat_map(|library| file.uses(&format!("{library}::")));
         assert_none("a pure module uses a library with I/O", libraries.collect());
+        if file.path != READS_THE_MACHINE && !file.path.contains("tests") {
+            let calls = IMPURE_CALLS.iter().flat_map(|call| file.uses(call));
+            assert_none("a pure module does I/O", calls.collect());
+        }
     }
 }
 
@@ -101,6 +109,26 @@ fn adapters_know_nothing_of_each_other() {
             &format!("{module} imports more than it may"),
             foreign.map(|(import, place)| format!("{place} {import}")).collect(),
         );
+    }
+}
+
+/// What there is to say of a kind of provider is in two files of its own: its settings, and its calls with a
+/// pure function that says what their answers mean.
+#[test]
+fn each_kind_of_provider_has_its_two_files() {
+    let sources = files("src", "rs");
+    let text = |path: &str| {
+        let file = sources.iter().find(|file| file.path == path);
+        file.map(|file| file.text.as_str()).unwrap_or_default()
+    };
+    let rows = text("src/config/kinds.rs").split("\nkinds! {\n").nth(1).expect("the list of kinds");
+    let rows = rows.split("\n}").next().unwrap_or_default();
+    let kinds: Vec<_> = rows.lines().filter_map(|row| row.split('"').nth(1)).collect();
+    assert!(kinds.contains(&"keycloak") && kinds.len() > 5, "the kinds were found: {kinds:?}");
+    for kind in kinds {
+        assert!(text(&format!("src/config/kinds/{kind}.rs")).contains("settings! {"), "{kind}'s settings");
+        let calls = text(&format!("src/provider/{kind}.rs"));
+        assert!(calls.contains("fn classify(") && calls.contains("impl Dialect for"), "{kind}'s calls");
     }
 }
 

@@ -6,10 +6,40 @@ use std::sync::Arc;
 
 use url::{Host, Url};
 
-use super::Reader;
-use crate::config::findings::Findings;
-use crate::config::raw::{RawProvider, Words};
-use crate::config::{ClaimNames, KindConfig, OktaConfig, ProviderConfig};
+use super::ProviderConfig;
+use crate::config::rule::{Rule, beside, optional};
+use crate::config::section::Section;
+use crate::config::setting::settings;
+
+/// What a provider's tokens call user and client, beside `sub`, and `client_id` and `azp`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClaimNames {
+    /// `subject_claims`, else the preset of the product.
+    pub subject: Vec<String>,
+    /// `client_claims`, else the preset of the product.
+    pub client: Vec<String>,
+    /// In whose tokens they count where a target names no issuer: `issuer`, else what follows from `base_url`
+    /// and `authorization_server_id` of kind `okta`.
+    pub issuer: Option<String>,
+    /// The other issuer of the same tokens: each tenant of Entra has one for version 1 tokens and one for
+    /// version 2, and an application may get either.
+    pub twin: Option<String>,
+}
+
+settings! {
+    /// The names as they are given.
+    struct Given {
+        /// What its tokens call the user, beside `sub`: up to 8 claims, none a standard one.
+        subject as "subject_claims": Option<Vec<String>> = optional()
+            .default("`uid` for kind `okta` and Okta's issuers, `oid` for Entra's issuers, else none")
+            .then(checked),
+        /// What its tokens call the client, beside `client_id` and `azp`: up to 8 claims, none a standard
+        /// one.
+        client as "client_claims": Option<Vec<String>> = optional()
+            .default("`cid` for kind `okta` and Okta's issuers, `appid` for Entra's issuers, else none")
+            .then(checked),
+    }
+}
 
 /// Most names a list.
 const MAX_NAMES: usize = 8;
@@ -68,20 +98,21 @@ enum Product {
 }
 
 /// The table of presets: the names of a subject, then those of a client.
-fn preset(product: Product) -> (&'static [&'static str], &'static [&'static str]) {
+fn preset(product: Option<Product>) -> (&'static [&'static str], &'static [&'static str]) {
     match product {
-        Product::Okta => (&["uid"], &["cid"]),
-        Product::Entra => (&["oid"], &["appid"]),
+        Some(Product::Okta) => (&["uid"], &["cid"]),
+        Some(Product::Entra) => (&["oid"], &["appid"]),
+        None => (&[], &[]),
     }
 }
 
 /// The product that the settings speak of, by the issuer whatever the kind: its tokens may be revoked by
 /// plain RFC 7009, too.
-fn product(kind: Option<&KindConfig>, issuer: Option<&str>) -> Option<Product> {
+fn product(is_okta: bool, issuer: Option<&str>) -> Option<Product> {
     match issuer {
         Some(issuer) if ENTRA.issue(issuer) => Some(Product::Entra),
         Some(issuer) if OKTA.issue(issuer) => Some(Product::Okta),
-        _ => matches!(kind, Some(KindConfig::Okta(_))).then_some(Product::Okta),
+        _ => is_okta.then_some(Product::Okta),
     }
 }
 
@@ -108,15 +139,15 @@ pub fn is_entra(issuer: &str) -> bool {
 
 /// <https://developer.okta.com/docs/concepts/auth-servers/>: a custom server's issuer has its id, the
 /// organisation's own is the bare address.
-fn okta_issuer(config: &OktaConfig) -> String {
-    match &config.authorization_server_id {
-        Some(id) => format!("{}/oauth2/{id}", config.base_url),
-        None => config.base_url.clone(),
-    }
+fn okta_issuer(section: &Section<'_>) -> Option<String> {
+    let base = section.given::<String>("base_url")?;
+    let base = base.trim_end_matches('/');
+    let server = section.given::<String>("authorization_server_id");
+    Some(server.map_or_else(|| base.to_owned(), |id| format!("{base}/oauth2/{id}")))
 }
 
 /// Refuses more names than a verifier takes in, which would leave out those that it hears of last.
-pub(super) fn check_sum(providers: &BTreeMap<Arc<str>, ProviderConfig>, findings: &mut Findings) {
+pub(super) fn check_sum(providers: &BTreeMap<Arc<str>, ProviderConfig>, section: &mut Section<'_>) {
     let names: BTreeSet<(bool, &str)> = providers
         .values()
         .flat_map(|provider| [(true, &provider.claims.subject), (false, &provider.claims.client)])
@@ -128,45 +159,42 @@ pub(super) fn check_sum(providers: &BTreeMap<Arc<str>, ProviderConfig>, findings
                 {MAX_NAMES_OF_ALL}: remove some",
             names.len()
         );
-        findings.refuse("providers", why);
+        section.refuse_all(why);
     }
 }
 
-impl Reader<'_> {
-    /// `subject_claims` and `client_claims`; one that is given, be it empty, replaces its preset.
-    pub(super) fn claim_names(&mut self, raw: &mut RawProvider, kind: Option<&KindConfig>) -> ClaimNames {
-        let (subject, client) = product(kind, raw.issuer.as_deref()).map_or((&[][..], &[][..]), preset);
-        let issuer = raw.issuer.clone().or_else(|| match kind {
-            Some(KindConfig::Okta(config)) => Some(okta_issuer(config)),
-            _ => None,
-        });
+/// `subject_claims` and `client_claims`; one that is given, be it empty, replaces its preset.
+pub(super) fn claim_names() -> Rule<ClaimNames> {
+    beside::<Given>().then(|given, _, section| {
+        let is_okta = section.is("kind", "okta");
+        let stated: Option<String> = section.given("issuer");
+        let (subject, client) = preset(product(is_okta, stated.as_deref()));
+        let issuer = stated.or_else(|| okta_issuer(section).filter(|_| is_okta));
+        let names = |preset: &[&str]| preset.iter().map(|name| (*name).to_owned()).collect();
         ClaimNames {
-            subject: self.names("subject_claims", raw.subject_claims.take(), subject),
-            client: self.names("client_claims", raw.client_claims.take(), client),
+            subject: given.subject.unwrap_or_else(|| names(subject)),
+            client: given.client.unwrap_or_else(|| names(client)),
             twin: issuer.as_deref().and_then(twin),
             issuer,
         }
-    }
+    })
+}
 
-    fn names(&mut self, key: &str, given: Option<Words>, preset: &[&str]) -> Vec<String> {
-        let Some(Words(names)) = given else { return preset.iter().map(|name| (*name).to_owned()).collect() };
-        if names.len() > MAX_NAMES
-            || names.iter().any(|name| !(1..=MAX_NAME_BYTES).contains(&name.len()) || name.contains('\0'))
-        {
-            self.refuse(
-                key,
-                &format!(
-                    "must list at most {MAX_NAMES} names of claims, each of 1 to {MAX_NAME_BYTES} bytes"
-                ),
-            );
-        }
-        if let Some(standard) = names.iter().find(|name| STANDARD.contains(&name.as_str())) {
-            let why = format!(
-                "{standard} is a standard claim with a meaning of its own; list only what the provider's \
-                    tokens have beside those"
-            );
-            self.refuse(key, &why);
-        }
-        names
+/// Names that can be meant.
+fn checked(given: Option<Vec<String>>, key: &str, section: &mut Section<'_>) -> Option<Vec<String>> {
+    let names = given?;
+    let fits = |name: &String| (1..=MAX_NAME_BYTES).contains(&name.len()) && !name.contains('\0');
+    if names.len() > MAX_NAMES || !names.iter().all(fits) {
+        let why =
+            format!("must list at most {MAX_NAMES} names of claims, each of 1 to {MAX_NAME_BYTES} bytes");
+        section.refuse(key, why);
     }
+    if let Some(standard) = names.iter().find(|name| STANDARD.contains(&name.as_str())) {
+        let why = format!(
+            "{standard} is a standard claim with a meaning of its own; list only what the provider's tokens \
+                have beside those"
+        );
+        section.refuse(key, why);
+    }
+    Some(names)
 }

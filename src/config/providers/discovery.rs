@@ -1,46 +1,51 @@
-//! Where endpoints that metadata names may lie.
+//! Where endpoints that an issuer's metadata names may lie.
 
 use url::Url;
 
-use super::{Reader, address};
-use crate::config::DiscoveryConfig;
+use super::address;
+use crate::config::rule::{flag, list};
+use crate::config::section::Section;
+use crate::config::setting::settings;
 
 /// Issuers whose endpoints lie at origins of their own, which are as good as theirs.
 const KNOWN: [(&str, &[&str]); 1] = [("https://accounts.google.com", &["https://oauth2.googleapis.com"])];
 
-impl Reader<'_> {
-    /// `discovery_origins`, with those that are known of the issuer, and `allow_private_addresses`.
-    pub(super) fn discovery(&mut self) -> DiscoveryConfig {
-        let given = self.raw.discovery_origins.take().map(|words| words.0).unwrap_or_default();
-        let known = KNOWN
-            .iter()
-            .filter(|(issuer, _)| self.raw.issuer.as_deref() == Some(*issuer))
-            .flat_map(|(_, origins)| *origins);
-        let known: Vec<String> = known.map(|origin| (*origin).to_owned()).collect();
-        let given: Vec<String> = given.into_iter().filter_map(|text| self.origin(&text)).collect();
-        if self.raw.issuer.is_none() && !given.is_empty() {
-            self.refuse(
-                "discovery_origins",
-                "without effect where there is no issuer to discover endpoints from; set issuer or remove it",
-            );
-        }
-        let allow_private_addresses = self.raw.allow_private_addresses.take().is_some_and(|flag| flag.0);
-        DiscoveryConfig { origins: known.into_iter().chain(given).collect(), allow_private_addresses }
+settings! {
+    /// Where endpoints that an issuer's metadata names may lie.
+    #[derive(Clone, Debug, Default)]
+    pub struct DiscoveryConfig {
+        /// Origins beside the issuer's own.
+        pub origins as "discovery_origins": Vec<String> =
+            list().default("none; for Google's issuer, `https://oauth2.googleapis.com`").then(origins),
+        /// Whether hosts that only `discovery_origins` names may lead to loopback, private and link-local
+        /// addresses.
+        pub allow_private_addresses: bool = flag(false),
     }
+}
 
-    fn origin(&mut self, text: &str) -> Option<String> {
-        let allows_http = self.raw.allow_http.as_ref().is_some_and(|flag| flag.0);
-        let problem = match (address::check(text, allows_http), Url::parse(text)) {
-            (Ok(()), Ok(url)) if url.path() == "/" && url.query().is_none() => {
-                return Some(url.origin().ascii_serialization());
-            }
-            (Ok(()), _) => {
-                "each is an origin: scheme and host, a port where it is another than the scheme's, and no \
-                    path"
-            }
-            (Err(problem), _) => problem,
-        };
-        self.refuse("discovery_origins", problem);
-        None
+/// The origins that are given, after those that are known of the issuer.
+fn origins(given: Vec<String>, key: &str, section: &mut Section<'_>) -> Vec<String> {
+    let issuer: Option<String> = section.given("issuer");
+    if issuer.is_none() && !given.is_empty() {
+        let why =
+            "without effect where there is no issuer to discover endpoints from; set issuer or remove it";
+        section.refuse(key, why);
     }
+    let known = KNOWN.iter().filter(|(known, _)| issuer.as_deref() == Some(*known));
+    let known = known.flat_map(|(_, origins)| *origins).map(|origin| (*origin).to_owned());
+    known.chain(given.iter().filter_map(|text| origin(text, key, section))).collect()
+}
+
+fn origin(text: &str, key: &str, section: &mut Section<'_>) -> Option<String> {
+    let problem = match (address::check(text, section), Url::parse(text)) {
+        (Ok(()), Ok(url)) if url.path() == "/" && url.query().is_none() => {
+            return Some(url.origin().ascii_serialization());
+        }
+        (Ok(()), _) => {
+            "each is an origin: scheme and host, a port where it is another than the scheme's, and no path"
+        }
+        (Err(problem), _) => problem,
+    };
+    section.refuse(key, problem);
+    None
 }

@@ -37,7 +37,9 @@ fn every_right_is_read_from_the_file() {
     let toml = r#"
         authorization.operators = ["ops"]
         authorization.anonymous.kinds = []
-        authorization.users.shop = { sources = ["/apps/shop", "/apps/shop/*"], kinds = ["token", "subject"], providers = ["main"] }
+        authorization.users.shop.sources = ["/apps/shop", "/apps/shop/*"]
+        authorization.users.shop.kinds = ["token", "subject"]
+        authorization.users.shop.providers = ["main"]
         authorization.users.bulk.wide_targets_per_minute = 0
     "#;
     let authorization = load(&format!("{toml}\n{BASE}{MAIN}")).authorization;

@@ -10,14 +10,14 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::access_key::AccessKey;
-use super::bearer::{Bearer, Bearers, Source};
-use super::call::Call;
-use super::genauth::is_transient;
-use super::http::Http;
-use super::reply::Reply;
-use super::setup::{ProviderSetupError, Setup};
+use super::is_transient;
 use crate::config::{GenauthManagementConfig, UserIdType};
 use crate::outcome::{Answer, Verdict};
+use crate::provider::bearer::{Bearer, Bearers, Source};
+use crate::provider::call::Call;
+use crate::provider::http::Http;
+use crate::provider::reply::Reply;
+use crate::provider::setup::{ProviderSetupError, Setup};
 
 const USER_POOL: HeaderName = HeaderName::from_static("x-authing-userpool-id");
 
@@ -113,9 +113,9 @@ fn classify(reply: &Reply<'_>) -> Answer {
 
 #[cfg(test)]
 mod tests {
-    use super::super::reply::tests::reply;
     use super::*;
     use crate::outcome::Proof;
+    use crate::provider::reply::tests::reply;
 
     #[test]
     fn every_row_of_the_table() {

@@ -6,6 +6,18 @@ const NO_USER: &str = r#"{"error":"User not found"}"#;
 const NO_REALM: &str = r#"{"error":"Realm not found."}"#;
 const NO_CONSENT: &str = r#"{"error":"Consent nor offline token not found"}"#;
 
+fn session(reply: &Reply<'_>) -> Result<Answer, Answer> {
+    classify(Ask::Session, reply)
+}
+
+fn user(reply: &Reply<'_>) -> Result<Answer, Answer> {
+    classify(Ask::User, reply)
+}
+
+fn consent(reply: &Reply<'_>) -> Result<Answer, Answer> {
+    classify(Ask::Consent, reply)
+}
+
 fn verdict<T>(result: Result<T, Answer>) -> Verdict {
     result.err().expect("a failure").verdict
 }
@@ -84,7 +96,8 @@ fn an_unknown_user_is_for_a_person() {
 fn clients_with_offline_tokens_are_found() {
     let body = r#"[
         {"clientId":"web","grantedClientScopes":["email"],"additionalGrants":[]},
-        {"clientId":"app 1","grantedClientScopes":[],"createdDate":null,"additionalGrants":[{"client":"5f2c","key":"Offline Token"}]},
+        {"clientId":"app 1","grantedClientScopes":[],"createdDate":null,
+         "additionalGrants":[{"client":"5f2c","key":"Offline Token"}]},
         {"clientId":"old"}
     ]"#;
     assert_eq!(offline_clients(&reply(200, body)).unwrap(), ["app 1"]);

@@ -4,16 +4,16 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::bearer::{Bearer, lifetime, unpresentable};
-use super::call::Call;
-use super::http::Http;
-use super::reply::Reply;
-use super::setup::{ProviderSetupError, Setup};
 use crate::config::{GenauthManagementConfig, Secret};
 use crate::outcome::{Answer, Verdict};
+use crate::provider::bearer::{Bearer, lifetime, unpresentable};
+use crate::provider::call::Call;
+use crate::provider::http::Http;
+use crate::provider::reply::Reply;
+use crate::provider::setup::{ProviderSetupError, Setup};
 
 /// An access key at the endpoint that gives tokens for it.
-pub(super) struct AccessKey {
+pub(in crate::provider) struct AccessKey {
     endpoint: Url,
     id: String,
     secret: Secret,
@@ -30,7 +30,7 @@ impl AccessKey {
     }
 
     /// One request for a token.
-    pub(super) async fn ask(&self, http: &Http) -> Result<Bearer, Answer> {
+    pub(in crate::provider) async fn ask(&self, http: &Http) -> Result<Bearer, Answer> {
         let body = json!({ "accessKeyId": self.id, "accessKeySecret": self.secret.expose() });
         let reply = http
             .send(Call::new(Method::POST, &self.endpoint).json(&body).secrets([self.secret.expose()]))
@@ -62,8 +62,8 @@ fn classify(reply: &Reply<'_>) -> Result<(String, Option<u64>), Answer> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::reply::tests::reply;
     use super::*;
+    use crate::provider::reply::tests::reply;
 
     #[test]
     fn every_refusal_is_the_keys_or_passes() {

@@ -75,7 +75,12 @@ fn plain_text_is_no_json() {
 
 proptest! {
     #[test]
-    fn json_is_read_as_a_strict_parser_reads_it(name in "[a-z]{1,5}", text in any::<String>(), number in any::<i64>(), flag in any::<bool>()) {
+    fn json_is_read_as_a_strict_parser_reads_it(
+        name in "[a-z]{1,5}",
+        text in any::<String>(),
+        number in any::<i64>(),
+        flag in any::<bool>(),
+    ) {
         let written = json!({ name: { "text": text, "list": [number, flag, null, 1.5] } });
         let document = parse(&written.to_string()).unwrap();
         prop_assert!(document.is_whole);

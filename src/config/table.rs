@@ -1,0 +1,249 @@
+//! Every setting but those of providers: its sentence, unit, default and range, once (contract section 9).
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::providers::{ProviderConfig, providers};
+use super::quantity::{DAY, MILLISECOND, MINUTE, SECOND, YEAR, ranged, within};
+use super::rule::{Rule, flag, list, optional, optional_section, or, required_secret, secret, section};
+use super::section::defaults;
+use super::setting::{choices, settings};
+use super::{People, Secret, checks, people};
+use crate::authorization::Rights;
+use crate::evidence::SigningKey;
+use crate::report::Owners;
+use crate::target::Kind;
+
+const KIB: usize = 1024;
+const MIB: usize = 1024 * KIB;
+
+settings! {
+    /// The whole configuration, valid.
+    pub struct Config {
+        /// Provider of events that name none, and whose targets' `iss` leads to none.
+        pub default_provider: Option<Arc<str>> = checks::default_provider(),
+        /// Name of this worker in audit rows and messages: 1 to 128 of the characters A-Z a-z 0-9 - . _ ~.
+        pub instance: String = optional().default("host name and process id").then(checks::instance),
+        /// How long `run` finishes what is in flight after SIGTERM.
+        pub shutdown_grace: Duration = within(10 * SECOND, Duration::ZERO..=10 * MINUTE),
+        /// How long a worker's work stays its own without a sign of life; then others take it over.
+        pub lease: Duration = within(30 * SECOND, 2 * SECOND..=10 * MINUTE),
+        /// The broker.
+        pub amqp: AmqpConfig = section().rows_of(checks::amqp_rows),
+        /// The database.
+        pub database: DatabaseConfig = section(),
+        /// The keys that tokens are stored sealed with.
+        pub sealing_keys as "sealing": Vec<Secret> = section::<Sealing>().then(checks::some_keys),
+        /// What signs the archives of incidents.
+        pub evidence: EvidenceConfig = section(),
+        /// When an attempt that failed is made again.
+        pub retry: RetryConfig = section(),
+        /// The messages to verifiers.
+        pub invalidation: InvalidationConfig = section(),
+        /// Who may order what, and when a second person is needed.
+        pub authorization: AuthorizationConfig = section(),
+        /// Whose word counts on verifiers.
+        pub verifier_owners as "verifiers": Owners =
+            section::<Verifiers>().then(|verifiers, _, _| verifiers.owners),
+        /// Which broker users and database roles are whose, so that two persons are two; `migrate` tells the
+        /// database. Without any such section it keeps what it was told last: at first nobody, and then
+        /// nobody can approve an incident.
+        pub people: Option<People> = people::people(),
+        /// How large an event may be.
+        pub limits: LimitsConfig = section(),
+        /// Health and metrics.
+        pub http_listen as "http": SocketAddr = section::<Http>().then(|http, _, _| http.listen),
+        /// The logs.
+        pub log: LogConfig = section(),
+        /// The identity providers. A name has 1 to 64 of the characters A-Z a-z 0-9 - _.
+        pub providers: BTreeMap<Arc<str>, ProviderConfig> = providers(),
+        /// What is no fault and should be mended all the same, each a sentence: secrets that stand open to
+        /// others on this machine.
+        pub remarks: Vec<String> = checks::remarks(),
+    }
+    check checks::operators_are_people
+}
+
+settings! {
+    /// `[amqp]`
+    pub struct AmqpConfig {
+        /// Address of the broker: `amqp://` or `amqps://`.
+        pub url: Secret = required_secret(checks::AMQP_REMEDY).then(checks::amqp_address),
+        /// PEM roots trusted in addition to the system's.
+        pub ca_file: Option<PathBuf> = optional(),
+        /// Most deliveries that are asked for at a time.
+        pub prefetch: u16 = within(300, 1..=2000),
+        /// What unacknowledged deliveries may take in memory, in bytes.
+        pub bytes_in_hand: usize = within(64 * MIB, 64 * KIB..=16 * KIB * MIB),
+        /// Whether to declare the topology, or only to check that it is there.
+        pub declare: bool = flag(true),
+    }
+}
+
+settings! {
+    /// `[database]`
+    pub struct DatabaseConfig {
+        /// Address of the database: `postgres://` or `postgresql://`.
+        pub url: Secret = required_secret(checks::DATABASE_REMEDY).then(checks::database_address),
+        /// Most connections of the pool.
+        pub max_connections: u32 = within(8, 4..=1000),
+    }
+}
+
+settings! {
+    /// `[sealing]`
+    pub(super) struct Sealing {
+        /// `<id>:<base64 of 32 bytes>` each, as `keygen` prints them; the first seals, all open.
+        pub(super) keys: Vec<Secret> = checks::sealing_keys().default("no default"),
+    }
+}
+
+settings! {
+    /// `[evidence]`
+    pub struct EvidenceConfig {
+        /// `<id>:<base64 of 32 bytes>`, as `keygen --signing` prints it: the Ed25519 seed that signs what
+        /// `incident export` writes, and whose archives `incident verify` knows. Without it, one that is
+        /// derived from the first of `sealing.keys` signs, and those of all are known.
+        pub signing_key: Option<SigningKey> = secret().then(checks::signing_key),
+    }
+}
+
+settings! {
+    /// `[retry]`
+    #[derive(Clone, Debug)]
+    pub struct RetryConfig {
+        /// Ceiling of the first delay.
+        pub initial: Duration = within(500 * MILLISECOND, MILLISECOND..=7 * DAY),
+        /// Ceiling of every delay.
+        pub max: Duration = within(10 * MINUTE, MILLISECOND..=7 * DAY),
+        /// Budget of a target whose lifetime is unknown.
+        pub give_up_after: Duration = within(DAY, SECOND..=YEAR),
+        /// How often parked targets are tried again.
+        pub resweep_every: Duration = within(DAY, SECOND..=YEAR),
+        /// Longest that a provider's `Retry-After` is waited; what it asks beyond that is not. A provider may
+        /// have its own.
+        pub retry_after_max: Duration = retry_after_max(),
+    }
+    check checks::initial_is_no_longer_than_max
+}
+
+settings! {
+    /// `[invalidation]`
+    #[derive(Clone, Debug)]
+    pub struct InvalidationConfig {
+        /// Retention of the stream: at least the longest token lifetime.
+        pub stream_max_age: Duration = within(30 * DAY, MINUTE..=10 * YEAR),
+        /// Disk guard of the stream, in bytes.
+        pub stream_max_length_bytes: u64 = within(5_000_000_000, 1_000_000..=1_000_000_000_000_000),
+        /// Period of the heartbeats. A verifier calls itself stale after 3 s of silence, hence the upper end.
+        pub heartbeat: Duration = within(SECOND, 100 * MILLISECOND..=2 * SECOND),
+        /// Whether heartbeats are kept in the log, too, for verifiers of releases that look for them there.
+        pub heartbeats_in_log: bool = flag(false),
+    }
+}
+
+settings! {
+    /// `[authorization]`
+    pub struct AuthorizationConfig {
+        /// Broker users that may publish `auth.logout.v1`.
+        pub logout_users: Option<Vec<String>> = optional().default("any"),
+        /// Broker users that may publish `auth.mass_revocation.v1`.
+        pub mass_revocation_users: Vec<String> = list(),
+        /// Broker users of those who run `dead requeue`. What they put back has the rights of who sent it
+        /// first; what others put back needs their own, too.
+        pub operators: Vec<String> = list(),
+        /// What a broker user may order; what is absent is not limited.
+        pub users: BTreeMap<String, Rights> = checks::users(),
+        /// What events without the property `user_id` may order. Without it, what every one of `users` may.
+        pub anonymous: Option<Rights> = optional_section(),
+        /// Target kinds of which one is enough for a mass revocation to wait until a second person approves
+        /// it: `token`, `session`, `subject`, `client`, `issuer`; or `none`.
+        pub approval_required_for: Vec<Kind> = checks::kinds_or(&[Kind::Client, Kind::Issuer]),
+        /// An incident of more targets than this waits for approval, whatever their kinds.
+        pub approval_above_targets: i64 = within(10_000, 0..=1_000_000_000),
+    }
+}
+
+settings! {
+    impl Rights {
+        /// CloudEvents sources; a star at the end stands for any ending.
+        sources: Option<Vec<String>> = optional().default("any"),
+        /// Kinds of targets, or `none`.
+        kinds: Option<Vec<Kind>> = checks::kinds().default("any"),
+        /// Names of providers.
+        providers: Option<Vec<String>> = optional().default("any"),
+        /// How many targets that are no tokens go at once, within a minute, over all workers. What comes
+        /// beyond that waits for a second person.
+        wide_targets_per_minute: Option<u32> = ranged(0..=1_000_000).default("no limit"),
+    }
+}
+
+settings! {
+    /// `[verifiers]`
+    struct Verifiers {
+        /// Services, and the broker users whose reports count for each service's verifiers:
+        /// `{ "shop-api" = ["shop"] }`.
+        owners: Owners = optional().default("whoever reported first").then(checks::owners),
+    }
+}
+
+settings! {
+    /// `[limits]`
+    pub struct LimitsConfig {
+        /// Largest message, in bytes; RabbitMQ 4 takes 16 MiB. Also accepted as `amqp.max_message_bytes`.
+        pub max_message_bytes: usize = within(MIB, KIB..=16 * MIB).also_in("amqp"),
+        /// Most targets of an event.
+        pub max_targets: usize = within(1000, 1..=1000),
+        /// Longest token, in bytes.
+        pub max_token_bytes: usize = within(16 * KIB, 64..=MIB),
+    }
+}
+
+settings! {
+    /// `[http]`
+    struct Http {
+        /// Address and port of `/healthz`, `/readyz` and `/metrics`.
+        listen: SocketAddr = checks::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 9300))),
+    }
+}
+
+settings! {
+    /// `[log]`
+    pub struct LogConfig {
+        /// How a line is written. `human` is for terminals.
+        pub json as "format": bool =
+            optional().default("`human` on a terminal, else `json`").then(checks::is_json),
+        /// A tracing filter, such as `info,revocation_worker=debug`.
+        pub filter as "level": String = or("info".to_owned(), "`info`").then(checks::filter),
+    }
+}
+
+choices! {
+    /// `log.format`
+    pub(super) enum LogFormat {
+        /// A JSON object a line.
+        Json = "json",
+        /// For people.
+        Human = "human",
+    }
+}
+
+/// A provider that has none of its own goes by it.
+pub(super) fn retry_after_max() -> Rule<Duration> {
+    within(DAY, SECOND..=YEAR)
+}
+
+/// Tests and commands without a configuration go by what holds where nothing is given.
+macro_rules! default_settings {
+    ($($name:ident)+) => { $(
+        impl Default for $name {
+            fn default() -> Self {
+                defaults()
+            }
+        }
+    )+ };
+}
+default_settings!(RetryConfig InvalidationConfig LimitsConfig);
