@@ -47,10 +47,10 @@ impl Environment {
         Self { variables, ..Self::default() }
     }
 
-    /// The environment of this process; logs are taken to go to standard error.
+    /// The environment of this process; logs go to standard output.
     pub fn of_process() -> Self {
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
-        let terminal = std::io::stderr().is_terminal();
+        let terminal = std::io::stdout().is_terminal();
         Self { host, terminal, ..Self::from_os(std::env::vars_os()).with_directory(".") }
     }
 
