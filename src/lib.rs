@@ -42,7 +42,8 @@
 //! | what is in the broker | `broker/topology.rs` |
 //! | every setting | [`config`] |
 //! | who may read this process's memory | [`core_dump`] |
-//! | every log field and metric | [`telemetry`] |
+//! | every log field | `docs/logging.md` |
+//! | every metric | [`telemetry`] |
 //! | what do verifiers report, whose word counts | [`report`], `report/owners.rs`, `worker/reports.rs` |
 //! | how does an operator end a wait | `cli/provider.rs`, `worker/steer.rs` |
 //! | what does an auditor get | [`evidence`], `docs/evidence.md` |

@@ -1,6 +1,7 @@
 //! The source keeps its shape: who may import what, how long files are, what must not appear.
 #![cfg(test)]
 
+mod claims;
 mod source;
 
 use std::fs;
