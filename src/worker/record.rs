@@ -241,13 +241,15 @@ async fn persist<T, F: Future<Output = Result<T, StoreError>>>(
     }
 }
 
-/// The one log event and the metrics of each attempt.
+/// The one log event and the metrics of each attempt. Of a target that another worker has taken over meanwhile,
+/// or whose result Postgres refused, only the call counts: it was made.
 fn report(worker: &Worker, finished: &[Finished], written: &[TargetId]) {
     let written: HashSet<_> = written.iter().collect();
     for Finished { job, answer, settlement, took, .. } in finished {
         let (provider, outcome) = (&job.target.provider, answer.verdict.outcome());
+        let superseded = !written.contains(&job.id);
         worker.metrics.attempted(provider, outcome);
-        if settlement.state == State::Revoked {
+        if settlement.state == State::Revoked && !superseded {
             worker.metrics.revoked(worker.clock.now() - job.context.received_at);
         }
         tracing::info!(
@@ -255,7 +257,7 @@ fn report(worker: &Worker, finished: &[Finished], written: &[TargetId]) {
             incident = job.context.incident.as_deref(),
             lane = job.context.lane.as_str(), %provider, kind = job.target.selector.kind().as_str(), attempt = job.attempt, outcome,
             state = settlement.state.as_str(), proof = settlement.proof.map(|proof| proof.as_str()), http_status = answer.http_status,
-            duration_ms = took.as_millis(), error = answer.error.as_deref(), superseded = !written.contains(&job.id), "target"
+            duration_ms = took.as_millis(), error = answer.error.as_deref(), superseded, "target"
         );
     }
 }
