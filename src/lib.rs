@@ -65,7 +65,8 @@
 //! | every setting | [`config`] |
 //! | who may read this process's memory | [`core_dump`] |
 //! | how is SIGTERM obeyed | `cli/run.rs` hears it, [`app`] ends in order by `worker/start.rs` |
-//! | the log line of an attempt, and its fields | `worker/record.rs` |
+//! | the log line of an attempt | `worker/record.rs` |
+//! | every log field | `docs/logging.md` |
 //! | every metric | [`telemetry`] |
 //! | what do verifiers report, whose word counts | [`report`], `report/owners.rs`, `worker/reports.rs` |
 //! | how does an operator end a wait | `cli/provider.rs`, `worker/fleet.rs` |

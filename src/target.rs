@@ -10,6 +10,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+use revocation_verifier::Claims;
 use revocation_verifier::claims::compact_jws;
 pub use revocation_verifier::message::{Kind, TokenIssuer, TokenTypeHint};
 pub use scope::{PerScope, Scope};
@@ -29,6 +30,11 @@ impl Token {
     /// The token itself. Only the sealing code and the provider's request may call this.
     pub fn expose(&self) -> &str {
         &self.0
+    }
+
+    /// What it says of itself where it is a JWT; none of it is verified.
+    pub fn claims(&self) -> Claims {
+        Claims::peek_known(&self.0)
     }
 
     /// The token's SHA-256, which may be stored and published.

@@ -1,4 +1,4 @@
-//! Logs and metrics: every name once.
+//! Where logs go, and every metric. The fields of the log are in `docs/logging.md`.
 
 mod labels;
 
@@ -271,7 +271,7 @@ impl Metrics {
         self.denial.observe(took.as_secs_f64());
     }
 
-    /// An attempt is on record.
+    /// A provider was called, whether or not the result could be recorded.
     pub fn attempted(&self, provider: &str, outcome: &'static str) {
         self.attempts.get_or_create(&AttemptLabels { provider: provider.to_owned(), outcome }).inc();
     }

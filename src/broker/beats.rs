@@ -2,6 +2,7 @@
 //! which cannot hold up publishing.
 
 use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
 
 use lapin::Connection;
@@ -71,9 +72,11 @@ impl Beats {
             connected = self.broker.connect("heartbeats") => connected?,
             () = self.stop.cancelled() => return Err(BrokerError::ended(HEAR)),
         };
+        // It has a channel, which must outlive the connection: see `close`.
+        let mut listening = pin!(self.listen(&connection, sink, began));
         let ended = tokio::select! {
             error = broken(&connection) => Err(error),
-            ended = self.listen(&connection, sink, began) => ended,
+            ended = &mut listening => ended,
             () = self.stop.cancelled() => Err(BrokerError::ended(HEAR)),
         };
         close(&connection).await;

@@ -100,9 +100,10 @@ impl Intake {
         let unreadable = Unreadable::keeping(&original::SAY_WHO);
         let connection = self.broker.connect_noting("consume", &unreadable).await?;
         let mut broken = pin!(broken(&connection));
+        let mut queues = Vec::with_capacity(QUEUES.len());
         let ended = tokio::select! {
             error = &mut broken => Err(error),
-            ended = self.consume(&connection, &unreadable) => match ended {
+            ended = self.consume(&connection, &unreadable, &mut queues) => match ended {
                 // What the connection says of its end is the cause; what a step of ours saw of it may be a
                 // mere consequence.
                 Err(seen) => Err(tokio::time::timeout(CAUSE_PATIENCE, &mut broken).await.unwrap_or(seen)),
@@ -113,9 +114,14 @@ impl Intake {
         ended
     }
 
-    async fn consume(&self, connection: &Connection, unreadable: &Unreadable) -> Result<Ended, BrokerError> {
+    /// Leaves the `queues` to its caller: their channels must outlive the connection (see `close`).
+    async fn consume<'a>(
+        &'a self,
+        connection: &Connection,
+        unreadable: &'a Unreadable,
+        queues: &mut Vec<Queue<'a>>,
+    ) -> Result<Ended, BrokerError> {
         self.broker.ensure_topology(connection).await?;
-        let mut queues = Vec::with_capacity(QUEUES.len());
         for ((name, sink), share) in QUEUES.into_iter().zip(&self.sinks).zip(self.window.shares()) {
             queues.push(Queue::open(connection, name, share, sink, unreadable).await?);
         }

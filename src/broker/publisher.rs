@@ -393,7 +393,8 @@ impl Supervisor {
             () = self.stop.cancelled() => {}
         }
         self.ledger.link(0);
-        self.link.send_replace(None);
+        // Its channel must outlive the connection: see `close`.
+        let _link = self.link.send_replace(None);
         close(&connection).await;
         Ok(())
     }

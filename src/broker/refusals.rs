@@ -116,11 +116,13 @@ impl Refusals {
         let _turn = self.alone.lock().await;
         let connection = self.broker.connect("refuse one").await?;
         let what = "publish to revocation.dead";
+        // Out here, because the channel must outlive the connection: see `close`.
+        let mut channel = None;
         let published = async {
-            let channel = Broker::confirming_channel(&connection).await?;
+            let channel = channel.insert(Broker::confirming_channel(&connection).await?);
             let properties = dressed(received, refusal, at, connection.configuration().frame_max());
             let confirm =
-                publish_once(&channel, DEAD, &received.origin.routing_key, received.body.bytes(), properties);
+                publish_once(channel, DEAD, &received.origin.routing_key, received.body.bytes(), properties);
             match tokio::time::timeout(CONFIRM_TIMEOUT, confirm).await {
                 Ok(confirmation) => confirmation.map_err(|error| BrokerError::new(what, error)),
                 Err(_) => Err(BrokerError::timeout(what, CONFIRM_TIMEOUT)),

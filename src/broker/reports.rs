@@ -2,6 +2,7 @@
 //! however broken, disturbs the events.
 
 use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
 
 use futures::StreamExt;
@@ -78,9 +79,11 @@ impl Reports {
             },
             () = self.stop.cancelled() => return None,
         };
+        // It has a channel, which must outlive the connection: see `close`.
+        let mut consuming = pin!(self.consume(&connection, sink, began));
         let ended = tokio::select! {
             error = broken(&connection) => Some(Err(error)),
-            ended = self.consume(&connection, sink, began) => Some(ended),
+            ended = &mut consuming => Some(ended),
             () = self.stop.cancelled() => None,
         };
         close(&connection).await;

@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use revocation_evidence::SigningKey;
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
-use super::Secret;
+use super::{Secret, evidence};
 use super::rule::{Rule, by_name, optional};
 use super::section::Section;
 use super::setting::{Row, Settings, Shape};
 use super::table::{AmqpConfig, AuthorizationConfig, Config, LogFormat, RetryConfig, Sealing};
 use crate::approval::ApprovalRules;
 use crate::authorization::{Authority, Rights};
-use crate::evidence::SigningKey;
 use crate::report::Owners;
 use crate::seal::{Keyring, SealError};
 use crate::target::Kind;
@@ -58,7 +58,7 @@ pub(super) fn default_provider() -> Rule<Option<Arc<str>>> {
     })
 }
 
-/// `instance`, else host name and process id. It becomes part of a URI reference (contract section 4).
+/// `instance`, else host name and process id. It becomes part of a URI reference (docs/contract.md, section 4).
 pub(super) fn instance(given: Option<String>, key: &str, section: &mut Section<'_>) -> String {
     let fits = |byte: char| byte.is_ascii_alphanumeric() || "-._~".contains(byte);
     let Some(name) = given else {
@@ -123,7 +123,7 @@ pub(super) fn some_keys(sealing: Sealing, _: &str, section: &mut Section<'_>) ->
 
 /// `evidence.signing_key`
 pub(super) fn signing_key(given: Option<Secret>, key: &str, section: &mut Section<'_>) -> Option<SigningKey> {
-    SigningKey::parse(&given?)
+    evidence::signing_key(&given?)
         .inspect_err(|problem| {
             let why = format!("{problem}; `revocation-worker keygen --signing` prints a valid one");
             section.refuse(key, why);

@@ -48,7 +48,7 @@ impl Environment {
         Self { variables, ..Self::default() }
     }
 
-    /// The environment of this process; logs are taken to go to standard error.
+    /// The environment of this process; logs go to standard output.
     pub fn of_process() -> Self {
         let (host, terminal) = (machine::host(), machine::is_terminal());
         Self { host, terminal, ..Self::from_os(machine::variables()).with_directory(".") }

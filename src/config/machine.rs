@@ -32,7 +32,7 @@ pub(super) fn variables() -> impl Iterator<Item = (OsString, OsString)> {
 
 /// Whether the logs of this process are read at a terminal.
 pub(super) fn is_terminal() -> bool {
-    io::stderr().is_terminal()
+    io::stdout().is_terminal()
 }
 
 /// The machine's own name.

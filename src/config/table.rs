@@ -1,4 +1,4 @@
-//! Every setting but those of providers: its sentence, unit, default and range, once (contract section 9).
+//! Every setting but those of providers: its sentence, unit, default and range, once (docs/contract.md, section 9).
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -13,7 +13,6 @@ use super::section::defaults;
 use super::setting::{choices, settings};
 use super::{People, Secret, checks, people};
 use crate::authorization::Rights;
-use crate::evidence::SigningKey;
 use crate::report::Owners;
 use crate::target::Kind;
 

@@ -82,7 +82,7 @@ fn target(
     let token = token(&mut members, frame.rules.max_token_bytes)?;
     let hint = hint(&mut members, token.is_some())?;
     let names = Names::read(&mut members)?;
-    let mut claims = token.as_ref().map(|token| Claims::peek_known(token.expose())).unwrap_or_default();
+    let mut claims = token.as_ref().map(Token::claims).unwrap_or_default();
     let presented = token.map(|token| presented(token, hint, &mut claims));
     let mut selector = selector(presented, &names).ok_or_else(|| no_kind(index))?;
     check_kind(selector.kind(), frame.event_type, &members)?;

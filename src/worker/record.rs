@@ -172,13 +172,15 @@ async fn release(worker: &Worker, handed_back: &[HandBack]) -> Result<(), StoreE
     worker.ports.store.release(worker.number(), &releases).await
 }
 
-/// The one log event and the metrics of each attempt.
+/// The one log event and the metrics of each attempt. Of a target that another worker has taken over meanwhile,
+/// or whose result Postgres refused, only the call counts: it was made.
 fn report(worker: &Worker, finished: &[Finished], written: &[TargetId]) {
     let written: HashSet<_> = written.iter().collect();
     for Finished { job, answer, settlement, took, .. } in finished {
         let (provider, outcome) = (&job.target.provider, answer.verdict.outcome());
+        let superseded = !written.contains(&job.id);
         worker.ports.metrics.attempted(provider, outcome);
-        if settlement.state == State::Revoked {
+        if settlement.state == State::Revoked && !superseded {
             worker.ports.metrics.revoked(worker.ports.clock.now() - job.context.received_at);
         }
         tracing::info!(
@@ -196,7 +198,7 @@ fn report(worker: &Worker, finished: &[Finished], written: &[TargetId]) {
             http_status = answer.http_status,
             duration_ms = took.as_millis(),
             error = answer.error.as_deref(),
-            superseded = !written.contains(&job.id),
+            superseded,
             "target"
         );
     }

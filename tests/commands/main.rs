@@ -20,6 +20,7 @@ mod incident_shown;
 mod incident_upkeep;
 mod incident_watch;
 mod input;
+mod log_format;
 mod program;
 mod provider;
 mod queue;

@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod circles;
+mod claims;
 mod contract;
 mod dependencies;
 mod homes;

@@ -144,3 +144,24 @@ async fn a_frozen_workers_late_answer_is_kept_and_overwrites_nothing() {
     assert_eq!(stage.count(&format!("{refresh} AND attempt = 2 AND outcome = 'revoked'")).await, 1);
     stage.is_whole(1).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_that_comes_too_late_is_no_revocation_on_record() {
+    let (stage, memory) = (Stage::new().await, Memory::default());
+    let idp = memory.serve().await;
+    let setup = stage.worker(&format!("{}/revoke", idp.url()));
+    let frozen = setup.clone().set("PAUSE_AT", "responded:1").start().await;
+    App::connect(&stage.amqp_url).await.publish(&Logout::many(1)[0].event()).await;
+    frozen.frozen().await;
+
+    let heir = setup.start().await;
+    stage.wait_for_count(2, "audit.revocations WHERE state = 'revoked'").await;
+    frozen.signal("CONT");
+    frozen.wait_for_log(r#""superseded":true"#).await;
+    let revocations = "revocation_revocation_seconds_count";
+    eventually("the heir's are counted", async || (heir.metric(revocations).await == 2.0).then_some(()))
+        .await;
+    assert_eq!(frozen.metric(revocations).await, 0.0, "neither of them is on record by this worker");
+    let calls = r#"revocation_attempts_total{provider="main",outcome="revoked"}"#;
+    assert!(frozen.metric(calls).await >= 1.0, "its calls were made");
+}

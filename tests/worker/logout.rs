@@ -40,6 +40,7 @@ async fn both_tokens_die_everywhere_and_the_record_tells_it() {
     assert_eq!(stage.count("audit.attempts WHERE outcome = 'revoked' AND http_status = 200").await, 2);
     assert_eq!(stage.count("revocation.targets WHERE sealed IS NOT NULL").await, 0);
     assert!(worker.stop().await.success());
+    assert!(!worker.log().contains(r#""level":"ERROR""#), "a clean day has no error, its end included");
     assert!(!worker.log().contains(CANARY), "no token in the log");
     assert!(!worker.log().contains("shop-secret-canary"), "no secret in the log");
 }

@@ -122,7 +122,8 @@ pub fn words(error: &lapin::Error) -> String {
 }
 
 /// Closes a connection, which hands its unacknowledged deliveries back; a dead one is left to itself after a
-/// second.
+/// second. Its channels should be dropped afterwards: lapin closes a dropped one by itself, meets the closing
+/// connection, and logs that as an error of the connection.
 pub async fn close(connection: &Connection) {
     drop(tokio::time::timeout(Duration::from_secs(1), connection.close(200, "goodbye".into())).await);
 }
