@@ -63,7 +63,7 @@ struct Running {
 /// connected to by whoever needs them first; the worker waits for neither.
 async fn boot(config: Config, migrate: bool, stop: CancellationToken) -> Result<Running, AppError> {
     let (keyring, clock) = (Keyring::parse(&config.sealing_keys)?, Clock::default());
-    let gates = configured::admissions(&config, &clock)?;
+    let admissions = configured::admissions(&config, &clock)?;
     let broker = Broker::new(&config.amqp, &config.invalidation, &config.instance);
     let broker = Arc::new(broker.map_err(AppError::Setting)?);
     let store = Store::new(&config.database).map_err(|e| AppError::Setting(e.to_string()))?;
@@ -78,7 +78,7 @@ async fn boot(config: Config, migrate: bool, stop: CancellationToken) -> Result<
         store,
         verifiers: Announcer::new(publisher, composer.clone(), clock.clone()),
         refusals: Refusals::start(broker.clone(), reconnecting(), clock.clone(), hard.clone()),
-        gates,
+        admissions,
         keyring,
         clock,
         metrics: Metrics::new(VERSION),

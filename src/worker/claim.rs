@@ -55,11 +55,11 @@ async fn poll(worker: &Arc<Worker>, sweep: bool) -> Result<bool, StoreError> {
     }
     let shares = worker.live.incidents.shares(TARGETS);
     let (mut wants, mut room) = (Vec::new(), HashMap::new());
-    for (name, gate) in &worker.ports.gates {
+    for (name, admission) in &worker.ports.admissions {
         for lane in Lane::ALL {
-            let lane_wants = wants_of_lane(name, gate, lane, &shares);
+            let lane_wants = wants_of_lane(name, admission, lane, &shares);
             let most = lane_wants.iter().map(|want| usize::try_from(want.limit).unwrap_or(0)).sum();
-            if let Some(permits) = (!lane_wants.is_empty()).then(|| gate.room(lane, most)).flatten() {
+            if let Some(permits) = (!lane_wants.is_empty()).then(|| admission.room(lane, most)).flatten() {
                 wants.extend(lane_wants);
                 room.insert((name.clone(), lane), permits);
             }

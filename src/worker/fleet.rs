@@ -46,14 +46,14 @@ async fn poll_once(
     tell_holds(worker, told, followed).await?;
     worker.live.rates.share(fleet.workers);
     worker.live.incidents.update(worker.ports.store.active_incidents().await?, fleet.workers);
-    for gate in worker.ports.gates.values() {
+    for admission in worker.ports.admissions.values() {
         if fleet.workers <= 1 || began.elapsed() >= NEWCOMER {
-            gate.share(fleet.workers);
+            admission.share(fleet.workers);
         }
     }
     for (provider, seconds) in fleet.held {
-        if let Some(gate) = worker.ports.gates.get(&*provider) {
-            gate.hold(Duration::try_from_secs_f64(seconds).unwrap_or_default());
+        if let Some(admission) = worker.ports.admissions.get(&*provider) {
+            admission.hold(Duration::try_from_secs_f64(seconds).unwrap_or_default());
         }
     }
     Ok(())
@@ -64,9 +64,9 @@ async fn poll_once(
 /// there was such an order.
 fn follow(worker: &Worker, orders: &[(String, i64)], told: &mut HashMap<Arc<str>, Instant>) -> bool {
     let mut followed = false;
-    for (name, gate) in &worker.ports.gates {
+    for (name, admission) in &worker.ports.admissions {
         let latest = orders.iter().find(|(provider, _)| **provider == **name).map_or(0, |(_, order)| *order);
-        if gate.follow(latest) {
+        if admission.follow(latest) {
             told.remove(name);
             followed = true;
         }
@@ -84,15 +84,15 @@ async fn tell_holds(
 ) -> Result<(), StoreError> {
     let held = worker
         .ports
-        .gates
+        .admissions
         .iter()
-        .filter_map(|(name, gate)| Some((name.clone(), Instant::now() + gate.held_for()?)));
+        .filter_map(|(name, admission)| Some((name.clone(), Instant::now() + admission.held_for()?)));
     let held: HashMap<_, _> = held.collect();
     let is_news = |(name, until): (&Arc<str>, &Instant)| {
         told.get(name).is_none_or(|known| *until > *known + POLL_EVERY)
     };
     if followed || held.iter().any(is_news) {
-        let seen: Vec<_> = worker.ports.gates.values().map(Admission::status).collect();
+        let seen: Vec<_> = worker.ports.admissions.values().map(Admission::status).collect();
         worker.ports.store.report_providers(worker.number(), &seen).await?;
         *told = held;
     }

@@ -28,7 +28,7 @@ pub(super) fn set_to_work(
         groups.entry((target.event, target.provider.clone())).or_default().push(target);
     }
     for ((_, provider), targets) in groups {
-        let Some((name, _)) = worker.ports.gates.get_key_value(&*provider) else { continue };
+        let Some((name, _)) = worker.ports.admissions.get_key_value(&*provider) else { continue };
         let context = context(&targets[0]);
         let Some(room) = room.get_mut(&(name.clone(), context.lane)) else { continue };
         let denied = targets[0].denied;

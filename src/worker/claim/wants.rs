@@ -11,11 +11,11 @@ use crate::worker::incidents::Share;
 /// else of either what is taken.
 pub(super) fn wants_of_lane<'a>(
     provider: &'a str,
-    gate: &Admission,
+    admission: &Admission,
     lane: Lane,
     shares: &'a [Share],
 ) -> Vec<Want<'a>> {
-    match Scope::ALL.map(|scope| gate.wanted(lane, scope).min(TARGETS)) {
+    match Scope::ALL.map(|scope| admission.wanted(lane, scope).min(TARGETS)) {
         [tokens, wide] if tokens == wide => {
             wants_of(provider, lane, tokens, Kinds { tokens: true, wide: true }, shares)
         }

@@ -67,7 +67,7 @@ fn is_unsupported(worker: &Worker, denial: &Denial) -> bool {
     let kind = Kind::parse(&denial.kind);
     worker
         .ports
-        .gates
+        .admissions
         .get(&*denial.provider)
-        .is_some_and(|gate| kind.is_none_or(|kind| !gate.provider.supports_kind(kind)))
+        .is_some_and(|admission| kind.is_none_or(|kind| !admission.provider.supports_kind(kind)))
 }
