@@ -47,6 +47,7 @@
 //! | how does an operator end a wait | `cli/provider.rs`, `worker/steer.rs` |
 //! | what does an auditor get | `crates/evidence`, `docs/evidence.md` |
 //! | who wires it | [`app`] |
+//! | what lives beside the worker: verifier, gate, HTTP server, archives, private servers | `crates/` |
 //!
 //! Pure modules ([`approval`], [`authorization`], [`clock`], [`config`], [`event`], [`invalidation`],
 //! [`outcome`], [`report`], [`retry`], [`seal`], [`target`], [`visible`]) import no adapter;
