@@ -29,13 +29,14 @@ FROM debian:bookworm-slim
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build /build/LICENSE /usr/share/doc/revocation-worker/
 COPY --from=build /build/target/dist/revocation-worker /build/target/dist/revocation-gate /usr/local/bin/
-# revocation-worker.toml is read from here when it is mounted. Nothing is ever written: the root file system may be read-only.
+# revocation-worker.toml is read from here when it is mounted. Nothing is ever written: the root file system
+# may be read-only.
 WORKDIR /etc/revocation-worker
 # Files of secrets (`…_FILE`) must be readable by this user.
 USER 65532:65532
 STOPSIGNAL SIGTERM
-# Ready: broker, topology and database are reachable. The answer names what is not. It asks the port of `http.listen`'s default;
-# a container with the gate needs a check of its own (port 9310).
+# Ready: broker, topology and database are reachable. The answer names what is not. It asks the port of
+# `http.listen`'s default; a container with the gate needs a check of its own (port 9310).
 HEALTHCHECK --interval=5s --timeout=5s --start-period=60s --retries=3 CMD ["bash", "-c", \
   "exec 3<>/dev/tcp/127.0.0.1/9300 && printf 'GET /readyz HTTP/1.0\\r\\n\\r\\n' >&3 && answer=$(cat <&3) && echo \"$answer\" && [[ $answer == 'HTTP/1.'?' 200 '* ]]"]
 ENTRYPOINT ["revocation-worker"]

@@ -72,6 +72,7 @@
 //! | how does an operator end a wait | `cli/provider.rs`, `worker/fleet.rs` |
 //! | what does an auditor get | `crates/evidence`, `docs/evidence.md` |
 //! | who wires it, in which order | [`app`] |
+//! | what lives beside the worker: verifier, gate, HTTP server, archives, private servers | `crates/` |
 //!
 //! Pure modules ([`approval`], [`authorization`], [`clock`], [`config`], [`event`], [`invalidation`],
 //! [`outcome`], [`report`], [`retry`], [`seal`], [`target`], [`visible`]) import no adapter;

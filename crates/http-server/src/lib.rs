@@ -9,7 +9,8 @@
 //! Neither ends a connection whose answer nobody reads, nor lets a new connection take the place of an idle
 //! one.
 
-mod patience;
+mod slot;
+mod timed_stream;
 
 use std::convert::Infallible;
 use std::io;
@@ -24,9 +25,11 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
+use rustix::process::{Resource, getrlimit};
 use tokio::net::{TcpListener, TcpStream};
 
-use patience::{Patient, Phase, Talk};
+use slot::{Phase, Slot};
+use timed_stream::TimedStream;
 
 pub use hyper::StatusCode;
 
@@ -56,24 +59,24 @@ pub async fn serve<A>(
     A: Future<Output = Reply> + Send + 'static,
 {
     let (connections, mut stop) = (GracefulShutdown::new(), pin!(stop));
-    let mut talks = Talks { most: most_connections(), open: Vec::new() };
+    let mut slots = Slots { most: most_connections(), open: Vec::new() };
     loop {
         tokio::select! {
             () = &mut stop => break,
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    if let Some((talk, before)) = talks.admit() {
+                    if let Some((slot, before)) = slots.admit() {
                         // Its file is closed, so that there are never more open than may be.
                         if let Some(before) = before {
-                            before.left().await;
+                            before.closed().await;
                         }
-                        converse(stream, talk, answer.clone(), &connections);
+                        serve_connection(stream, slot, answer.clone(), &connections);
                     }
                 }
                 Err(error) if is_of_the_client(&error) => {}
                 Err(error) => {
                     tracing::error!(%error, "no connection can be accepted; trying again");
-                    drop(talks.evict());
+                    drop(slots.evict());
                     tokio::time::sleep(PAUSE).await;
                 }
             },
@@ -92,53 +95,42 @@ fn is_of_the_client(error: &io::Error) -> bool {
 
 /// As many as leave enough open files for the rest of the process.
 fn most_connections() -> usize {
-    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
-    open_files(&limits).map_or(MOST_CONNECTIONS, |files| (files / SHARE_OF_FILES).clamp(1, MOST_CONNECTIONS))
-}
-
-/// The soft limit of `Max open files` in proc_pid_limits(5).
-fn open_files(limits: &str) -> Option<usize> {
-    limits
-        .lines()
-        .find_map(|line| line.strip_prefix("Max open files"))?
-        .split_whitespace()
-        .next()?
-        .parse()
-        .ok()
+    let files = getrlimit(Resource::Nofile).current.and_then(|files| usize::try_from(files).ok());
+    files.map_or(MOST_CONNECTIONS, |files| (files / SHARE_OF_FILES).clamp(1, MOST_CONNECTIONS))
 }
 
 /// The connections that are open.
-struct Talks {
+struct Slots {
     most: usize,
-    open: Vec<Arc<Talk>>,
+    open: Vec<Arc<Slot>>,
 }
 
-impl Talks {
+impl Slots {
     /// A place for a new connection, and who has had to leave it; `None` where all are being answered.
-    fn admit(&mut self) -> Option<(Arc<Talk>, Option<Arc<Talk>>)> {
-        // One that has ended has let go of its talk.
-        self.open.retain(|talk| Arc::strong_count(talk) > 1);
+    fn admit(&mut self) -> Option<(Arc<Slot>, Option<Arc<Slot>>)> {
+        // One that has ended has let go of its slot.
+        self.open.retain(|slot| Arc::strong_count(slot) > 1);
         let before = if self.open.len() < self.most { None } else { Some(self.evict()?) };
-        let talk = Arc::new(Talk::begin());
-        self.open.push(talk.clone());
-        Some((talk, before))
+        let slot = Arc::new(Slot::begin());
+        self.open.push(slot.clone());
+        Some((slot, before))
     }
 
     /// Ends the connection that has kept its place longest without use, if there is one.
-    fn evict(&mut self) -> Option<Arc<Talk>> {
+    fn evict(&mut self) -> Option<Arc<Slot>> {
         let dispensable =
-            self.open.iter().enumerate().filter_map(|(place, talk)| Some((talk.dispensable_since()?, place)));
+            self.open.iter().enumerate().filter_map(|(place, slot)| Some((slot.dispensable_since()?, place)));
         let (_, place) = dispensable.min()?;
-        let talk = self.open.swap_remove(place);
-        talk.end();
-        Some(talk)
+        let slot = self.open.swap_remove(place);
+        slot.evict();
+        Some(slot)
     }
 }
 
 /// Serves one connection in a task of its own.
-fn converse<A>(
+fn serve_connection<A>(
     stream: TcpStream,
-    talk: Arc<Talk>,
+    slot: Arc<Slot>,
     answer: impl Fn(Request) -> A + Send + 'static,
     connections: &GracefulShutdown,
 ) where
@@ -146,14 +138,14 @@ fn converse<A>(
 {
     // Answers are one packet each; waiting for more to send would only delay them.
     drop(stream.set_nodelay(true));
-    let stream = Patient::new(stream, talk.clone());
-    let asked = talk.clone();
+    let stream = TimedStream::new(stream, slot.clone());
+    let asked = slot.clone();
     let service = service_fn(move |request| {
-        asked.turn(Phase::Answer);
-        let (talk, answer) = (asked.clone(), answer(request));
+        asked.enter(Phase::Answer);
+        let (slot, answer) = (asked.clone(), answer(request));
         async move {
             let reply = answer.await;
-            talk.turn(Phase::Sent);
+            slot.enter(Phase::Sent);
             Ok::<_, Infallible>(reply)
         }
     });
@@ -166,10 +158,10 @@ fn converse<A>(
             tokio::select! {
                 // It fails when the client breaks it off, dawdles or speaks no HTTP: the client's affair.
                 _ = connection => {}
-                () = talk.ended() => {}
+                () = slot.evicted() => {}
             }
         }
-        talk.leave();
+        slot.close();
     });
 }
 
@@ -191,42 +183,4 @@ fn typed(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_limit_of_open_files_is_read() {
-        let limits = "Limit                     Soft Limit           Hard Limit           Units     \n\
-            Max processes             unlimited            unlimited            processes \n\
-            Max open files            1024                 524288               files     \n";
-        assert_eq!(open_files(limits), Some(1024));
-        for none in [
-            "",
-            "Max open files",
-            "Max open files            unlimited            unlimited            files",
-            "Max processes  7  8",
-        ] {
-            assert_eq!(open_files(none), None, "{none}");
-        }
-    }
-
-    #[test]
-    fn the_one_that_waits_longest_makes_room_and_no_one_that_is_being_answered() {
-        let mut talks = Talks { most: 3, open: Vec::new() };
-        // As a connection's task does, the caller keeps its talk.
-        let [first, second, third] = std::array::from_fn(|_| talks.admit().expect("a place").0);
-        first.turn(Phase::Answer);
-        second.turn(Phase::Idle);
-        let (fourth, before) =
-            talks.admit().expect("the third's place: it waits for a request since before the second does");
-        assert!(before.is_some_and(|before| Arc::ptr_eq(&before, &third)));
-        let (fifth, before) = talks.admit().expect("the second's place");
-        assert!(before.is_some_and(|before| Arc::ptr_eq(&before, &second)));
-        for busy in [&fourth, &fifth] {
-            busy.turn(Phase::Answer);
-        }
-        assert!(talks.admit().is_none(), "all are being answered");
-        drop(fourth);
-        assert!(talks.admit().is_some_and(|(_, before)| before.is_none()), "one has gone");
-    }
-}
+mod tests;

@@ -100,7 +100,7 @@ impl SandboxError {
 }
 
 /// How long a server may take to boot or to shut down on a machine with busy cores.
-const PATIENCE: Duration = Duration::from_secs(120);
+const DEADLINE: Duration = Duration::from_secs(120);
 
 /// How often a condition that nothing announces is looked at.
 const POLL: Duration = Duration::from_millis(20);

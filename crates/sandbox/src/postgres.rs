@@ -1,7 +1,7 @@
 //! A private PostgreSQL.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs,
     os::unix::fs::chown,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -18,6 +18,7 @@ use super::{
 
 const PACKAGE: &str = "postgresql";
 const SUPERUSER: &str = "postgres";
+const LOG: &str = "postgres.log";
 
 /// Durability stays as shipped: `fsync` on. Unix sockets are off.
 const SETTINGS: [&str; 5] = [
@@ -89,7 +90,7 @@ impl Postgres {
     }
 
     fn log(&self) -> PathBuf {
-        self.place.path().join("postgres.log")
+        self.place.path().join(LOG)
     }
 
     fn create_cluster(&self) -> Result<(), SandboxError> {
@@ -120,12 +121,7 @@ impl Postgres {
     }
 
     fn boot(&mut self) -> Result<(), SandboxError> {
-        let path = self.log();
-        let open = |file: &Path| -> std::io::Result<(File, File)> {
-            let log = OpenOptions::new().create(true).append(true).open(file)?;
-            Ok((log.try_clone()?, log))
-        };
-        let (out, err) = open(&path).map_err(SandboxError::io(format!("open {}", path.display())))?;
+        let (path, out, err) = self.place.log(LOG)?;
         let mut server =
             Server::start("PostgreSQL", &self.programs.join("postgres"), self.account, |command| {
                 command.arg("-D").arg(self.data_dir()).arg("-p").arg(self.port.number().to_string());

@@ -91,7 +91,12 @@ async fn token(State(logins): State<Arc<Logins>>, headers: HeaderMap, body: Stri
     let [access, refresh] = logins.log_in();
     answer(
         StatusCode::OK,
-        &json!({ "access_token": access, "refresh_token": refresh, "token_type": "Bearer", "expires_in": 3600 }),
+        &json!({
+            "access_token": access,
+            "refresh_token": refresh,
+            "token_type": "Bearer",
+            "expires_in": 3600,
+        }),
     )
 }
 

@@ -11,7 +11,7 @@ use std::{
     time::Instant,
 };
 
-use super::{PATIENCE, POLL, SandboxError, find};
+use super::{DEADLINE, POLL, SandboxError, find};
 
 /// Who a server runs as when it refuses to run as root.
 #[derive(Clone, Copy)]
@@ -54,13 +54,13 @@ impl Server {
         log: &Path,
         mut ready: impl FnMut() -> bool,
     ) -> Result<(), SandboxError> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + DEADLINE;
         while !ready() {
             if let Some(status) = self.ended()? {
                 return Err(self.not_ready(log, format!("ended with {status}")));
             }
             if Instant::now() > deadline {
-                return Err(self.not_ready(log, format!("did not answer within {} s", PATIENCE.as_secs())));
+                return Err(self.not_ready(log, format!("did not answer within {} s", DEADLINE.as_secs())));
             }
             thread::sleep(POLL);
         }
@@ -91,12 +91,12 @@ impl Server {
         let children = family(self.child.id());
         self.resume()?;
         signal(name, &[self.child.id()])?;
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + DEADLINE;
         while self.ended()?.is_none() || children.iter().any(Member::lives) {
             if Instant::now() > deadline {
                 return Err(self.not_ready(
                     log,
-                    format!("did not shut down within {} s of SIG{name}", PATIENCE.as_secs()),
+                    format!("did not shut down within {} s of SIG{name}", DEADLINE.as_secs()),
                 ));
             }
             thread::sleep(POLL);
@@ -128,7 +128,7 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = signal("KILL", &children.iter().map(|member| member.pid).collect::<Vec<_>>());
         let _ = self.child.wait();
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + DEADLINE;
         while children.iter().any(Member::lives) && Instant::now() < deadline {
             thread::sleep(POLL);
         }

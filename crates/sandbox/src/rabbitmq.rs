@@ -1,7 +1,6 @@
 //! A private RabbitMQ, with a name server (epmd) of its own.
 
 use std::{
-    fs::OpenOptions,
     io::{self, Read, Write},
     net::{Ipv4Addr, TcpStream},
     path::{Path, PathBuf},
@@ -26,6 +25,8 @@ const DEBIAN_PROGRAMS: &str = "/usr/lib/rabbitmq/bin";
 
 /// Each server has its own name server, so all can have the same name.
 const NODE: &str = "rabbit@localhost";
+
+const LOG: &str = "log/console.log";
 
 /// Base64 of `guest:guest`.
 const GUEST: &str = "Z3Vlc3Q6Z3Vlc3Q=";
@@ -150,17 +151,11 @@ impl RabbitMq {
     }
 
     fn log(&self) -> PathBuf {
-        self.log_dir().join("console.log")
+        self.place.path().join(LOG)
     }
 
     fn boot(&mut self) -> Result<(), SandboxError> {
-        let path = self.log();
-        let opened = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&path)
-            .and_then(|log| Ok((log.try_clone()?, log)));
-        let (out, err) = opened.map_err(SandboxError::io(format!("open {}", path.display())))?;
+        let (path, out, err) = self.place.log(LOG)?;
         let mut server = Server::start("RabbitMQ", &self.program, None, |command| {
             environment(command, &self.place, &self.ports);
             command.stdout(out).stderr(err);

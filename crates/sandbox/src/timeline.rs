@@ -9,7 +9,7 @@ use sqlx::{PgPool, Row};
 use super::{OidcProvider, SandboxError, Service, application::Application, oidc::Tokens, token::Token};
 
 /// Longest that a step is waited for.
-const PATIENCE: Duration = Duration::from_secs(30);
+const LONGEST_STEP: Duration = Duration::from_secs(30);
 
 /// Pause between two looks, and so the resolution of the times.
 const POLL: Duration = Duration::from_millis(2);
@@ -57,7 +57,7 @@ impl<'a> Observer<'a> {
         let audit = PgPool::connect(database_url)
             .await
             .map_err(|error| failed("the auditor's connection", &error))?;
-        let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build();
+        let http = reqwest::Client::builder().no_proxy().timeout(LONGEST_STEP).build();
         let http = http.map_err(|error| failed("the set-up of an HTTP client", &error))?;
         // Ready to deny comes before ready to record: the worker brings up the schema while it already
         // consumes.
@@ -130,7 +130,7 @@ async fn when(
     started: Instant,
     mut has_happened: impl AsyncFnMut() -> Result<bool, SandboxError>,
 ) -> Result<Option<Duration>, SandboxError> {
-    while started.elapsed() < PATIENCE {
+    while started.elapsed() < LONGEST_STEP {
         if has_happened().await? {
             return Ok(Some(started.elapsed()));
         }
@@ -145,7 +145,10 @@ fn event_id(login: &Login) -> String {
 
 /// The logout event of a user (docs/contract.md, section 2). It holds raw tokens.
 pub fn event(login: &Login) -> Value {
-    let target = |token: &Token, hint: &str| json!({ "token": token.expose(), "token_type_hint": hint, "sub": login.sub });
+    let target = |token: &Token, hint: &str| {
+        let sub = &login.sub;
+        json!({ "token": token.expose(), "token_type_hint": hint, "sub": sub })
+    };
     let Tokens { access, refresh } = &login.tokens;
     json!({
         "specversion": "1.0", "id": event_id(login), "source": SOURCE, "type": "auth.logout.v1",

@@ -20,7 +20,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use super::{POLL, SandboxError, token::Token};
 
 /// How long the denylist may take to read the stream and to hear of the worker.
-const PATIENCE: Duration = Duration::from_secs(30);
+const LONGEST_START: Duration = Duration::from_secs(30);
 
 /// The running service; it ends when dropped.
 pub struct Service {
@@ -81,13 +81,13 @@ impl Verifier {
 
 /// The stream read to its end, and a worker heard of since: until then `fail_closed` refuses every token.
 async fn up_to_date(denylist: &Denylist) -> Result<(), SandboxError> {
-    let deadline = Instant::now() + PATIENCE;
-    drop(tokio::time::timeout(PATIENCE, denylist.ready()).await);
+    let deadline = Instant::now() + LONGEST_START;
+    drop(tokio::time::timeout(LONGEST_START, denylist.ready()).await);
     while let Some(why) = denylist.staleness() {
         if Instant::now() >= deadline {
             return Err(failed(&format_args!(
                 "it was not up to date within {} s: {}",
-                PATIENCE.as_secs(),
+                LONGEST_START.as_secs(),
                 why.as_str()
             )));
         }

@@ -58,7 +58,14 @@ static DENYLIST: LazyLock<Denylist> = LazyLock::new(|| {
 static JWT: LazyLock<String> = LazyLock::new(|| {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
     let claims = format!(
-        r#"{{"iss":"{ISSUER}","sub":"7a1f1c1e-4be0-4c53-9d1b-3f2b8a1b9c55","aud":["shop-api","account"],"azp":"shop","client_id":"shop","sid":"0f8fad5b-d9cb-469f-a165-70867728950e","jti":"6fa459ea-ee8a-3ca4-894e-db77e160355e","iat":{now},"exp":{},"scope":"openid profile email"}}"#,
+        concat!(
+            r#"{{"iss":"{}","sub":"7a1f1c1e-4be0-4c53-9d1b-3f2b8a1b9c55","aud":["shop-api","account"],"#,
+            r#""azp":"shop","client_id":"shop","sid":"0f8fad5b-d9cb-469f-a165-70867728950e","#,
+            r#""jti":"6fa459ea-ee8a-3ca4-894e-db77e160355e","iat":{},"exp":{},"#,
+            r#""scope":"openid profile email"}}"#,
+        ),
+        ISSUER,
+        now,
         now + 3600
     );
     format!(

@@ -1,5 +1,7 @@
 //! The handle that a service holds.
 
+mod options;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -8,7 +10,6 @@ use time::OffsetDateTime;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::amqp::Address;
 use crate::entries::{At, Entries};
 use crate::feed::Feed;
 use crate::freshness::Freshness;
@@ -18,97 +19,12 @@ use crate::report::Reporter;
 use crate::token::TokenView;
 use crate::verdict::Verdict;
 
+pub use options::{Options, OptionsError};
+
 /// How often what is over is looked for.
 const TICK: Duration = Duration::from_secs(1);
 /// One in so many looks goes through all entries.
 const TICKS_PER_EXPIRY: u64 = 5;
-
-/// What a denylist needs to know. No `Debug`: the URL holds a password.
-pub struct Options {
-    amqp_url: String,
-    ca_pem: Option<String>,
-    pub(crate) service: String,
-    pub(crate) instance: String,
-    staleness_policy: StalenessPolicy,
-    max_token_lifetime: Duration,
-}
-
-impl Options {
-    /// The broker's `amqp://` or `amqps://` URL, the name of the service as operators know it, and what to do
-    /// with tokens that cannot be judged.
-    pub fn new(
-        amqp_url: impl Into<String>,
-        service: impl Into<String>,
-        staleness_policy: StalenessPolicy,
-    ) -> Self {
-        let instance = format!("{}-{}", host_name(), std::process::id());
-        let max_token_lifetime = Duration::from_secs(30 * 86_400);
-        Self {
-            amqp_url: amqp_url.into(),
-            ca_pem: None,
-            service: service.into(),
-            instance,
-            staleness_policy,
-            max_token_lifetime,
-        }
-    }
-
-    /// The name of this process among those of its service. By default host name and process id.
-    #[must_use]
-    pub fn instance(mut self, instance: impl Into<String>) -> Self {
-        self.instance = instance.into();
-        self
-    }
-
-    /// The longest lifetime of the tokens that this service accepts, by default 30 days: how far back the
-    /// stream is read at the start. Must not be shorter than the true one: older denials are not known then.
-    #[must_use]
-    pub fn max_token_lifetime(mut self, lifetime: Duration) -> Self {
-        self.max_token_lifetime = lifetime;
-        self
-    }
-
-    /// The certificate, in PEM, of a private authority that signed the broker's.
-    #[must_use]
-    pub fn ca_pem(mut self, pem: impl Into<String>) -> Self {
-        self.ca_pem = Some(pem.into());
-        self
-    }
-
-    /// Whether all options can be used, without connecting.
-    ///
-    /// # Errors
-    /// Which cannot, and why.
-    pub fn check(&self) -> Result<(), OptionsError> {
-        self.address().map(drop)
-    }
-
-    /// Where the broker is, if all options can be used.
-    pub(crate) fn address(&self) -> Result<Address, OptionsError> {
-        let names = [("service", &self.service), ("instance", &self.instance)];
-        if let Some((what, _)) = names.into_iter().find(|(_, name)| !(1..=200).contains(&name.len())) {
-            return Err(OptionsError::Name(what));
-        }
-        if !(Duration::from_secs(1)..=Duration::from_secs(3650 * 86_400)).contains(&self.max_token_lifetime) {
-            return Err(OptionsError::Lifetime);
-        }
-        Address::parse(&self.amqp_url, self.ca_pem.clone()).ok_or(OptionsError::Url)
-    }
-}
-
-/// Options that cannot be used.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum OptionsError {
-    /// The broker's URL.
-    #[error("the broker's URL is not an amqp:// or amqps:// URL")]
-    Url,
-    /// `service` or `instance` is empty or does not fit a routing key.
-    #[error("{0} must have 1 to 200 bytes")]
-    Name(&'static str),
-    /// A lifetime that no calendar holds.
-    #[error("max_token_lifetime must be 1 s to 10 years")]
-    Lifetime,
-}
 
 /// How far the feed is applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -341,11 +257,4 @@ async fn forget(shared: Arc<Shared>) {
             shared.entries.expire(now);
         }
     }
-}
-
-fn host_name() -> String {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
-    name.map(|name| name.trim().to_owned())
-        .filter(|name| !name.is_empty())
-        .unwrap_or_else(|| "verifier".to_owned())
 }

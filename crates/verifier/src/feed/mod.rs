@@ -128,7 +128,9 @@ impl Feed {
                     log.acknowledge(tag).await?;
                 }
                 beat = beats.next() => self.hear(&beat),
-                () = tokio::time::sleep_until((self.log_heard + LONGEST_SILENCE).into()) => return Err(FeedError::Silence),
+                () = tokio::time::sleep_until((self.log_heard + LONGEST_SILENCE).into()) => {
+                    return Err(FeedError::Silence);
+                }
             }
         }
     }

@@ -97,7 +97,7 @@ fn every_short_string_that_is_not_utf8_is_repaired_and_named() {
             std::iter::once("routing_key").chain(words.clone()).collect::<Vec<_>>()
         );
         assert_eq!(unreadable.take(3, 8).parts, words.clone().collect::<Vec<_>>());
-        assert!(unreadable.take(3, 8) == Faults::default() && !unreadable.0.any.load(Ordering::Relaxed));
+        assert!(unreadable.take(3, 8) == Faults::default() && !unreadable.has_any());
     }
     let (bytes, unreadable) = repaired([returned(b"k\xff"), all(b"\xff", b"")].concat());
     assert_eq!(bytes, [returned(b"k?"), all(b"?", b"")].concat());
@@ -187,74 +187,6 @@ fn an_opaque_table_is_one_the_client_knows() {
 }
 
 #[test]
-fn the_largest_headers_are_left_out_of_a_frame_that_the_client_does_not_take() {
-    let entry = |name: u8, bytes: usize| [&short(&[name]), &b"S"[..], &long(&vec![name; bytes])].concat();
-    let sizes = [(b'a', 10), (b'b', 110), (b'c', 60), (b'd', 20)];
-    let header = |left_out: &[u8]| {
-        let kept = sizes.iter().filter(|(name, _)| !left_out.contains(name));
-        all(b"word", &kept.flat_map(|(name, bytes)| entry(*name, *bytes)).collect::<Vec<_>>())
-    };
-    let length = |left_out| header(left_out).len();
-    for (frame_max, left_out) in [
-        (length(b""), &b""[..]),
-        (length(b"") - 1, b"b"),
-        (length(b"b"), b"b"),
-        (length(b"b") - 1, b"bc"),
-        (length(b"bcd") - 1, b"abcd"),
-        (0, b""),
-    ] {
-        let limit = u32::try_from(frame_max).unwrap().to_be_bytes();
-        let tune = frame(METHOD, 0, &[&[0, 10, 0, 30, 7, 255][..], &limit, &[0, 60]].concat());
-        let mut stream =
-            [tune.clone(), deliver(1, b"k"), header(b""), deliver(2, b"k"), header(b"abcd")].concat();
-        let unreadable = Unreadable::default();
-        let Advance { ready, removed } = Repair::new(Some(unreadable.clone()), 0).advance(&mut stream);
-        stream.truncate(stream.len() - removed);
-        assert_eq!(ready, stream.len());
-        assert_eq!(
-            stream,
-            [tune, deliver(1, b"k"), header(left_out), deliver(2, b"k"), header(b"abcd")].concat()
-        );
-        assert_eq!(unreadable.take(3, 1), Faults { left_out: left_out.len(), ..Faults::default() });
-        assert_eq!(unreadable.take(3, 2), Faults::default());
-    }
-}
-
-#[test]
-fn a_client_with_a_limit_of_its_own_is_held_to_it() {
-    let headers = |bytes: usize| all(b"word", &[&short(b"a"), &b"S"[..], &long(&vec![b'a'; bytes])].concat());
-    let tune = frame(METHOD, 0, &[0, 10, 0, 30, 7, 255, 0, 2, 0, 0, 0, 60]);
-    for (own, kept) in [(0, true), (8192, false), (1, false), (65_536, true), (1 << 20, true)] {
-        let mut stream = [tune.clone(), headers(20_000)].concat();
-        let advance = Repair::new(None, own).advance(&mut stream);
-        assert_eq!(advance.removed == 0, kept, "{own}");
-    }
-}
-
-#[test]
-fn headers_to_be_kept_are_left_out_last() {
-    let entry = |name: &[u8], bytes: usize| [&short(name), &b"S"[..], &long(&vec![b'v'; bytes])].concat();
-    let (own, small) = (
-        entry(b"x-death", 3000),
-        (0..3).map(|number| entry(&[b'a' + number], 2000)).collect::<Vec<_>>().concat(),
-    );
-    for (own_limit, left_out, lost) in [(8192, 1, &[][..]), (4096, 3, &[])] {
-        let unreadable = Unreadable::keeping(&["x-death"]);
-        let mut stream = [deliver(1, b"k"), all(b"w", &[own.clone(), small.clone()].concat())].concat();
-        Repair::new(Some(unreadable.clone()), own_limit).advance(&mut stream);
-        assert_eq!(
-            unreadable.take(3, 1),
-            Faults { left_out, lost: lost.to_vec(), ..Faults::default() },
-            "{own_limit}"
-        );
-    }
-    let unreadable = Unreadable::keeping(&["x-death"]);
-    let mut stream = [deliver(1, b"k"), all(b"w", &[entry(b"x-death", 5000), small].concat())].concat();
-    Repair::new(Some(unreadable.clone()), 4096).advance(&mut stream);
-    assert_eq!(unreadable.take(3, 1), Faults { left_out: 4, lost: vec!["x-death"], ..Faults::default() });
-}
-
-#[test]
 fn a_name_that_comes_twice_is_told_at_any_depth() {
     let twice = |name: &[u8]| {
         [short(name), b"V".to_vec(), short(b"z"), b"V".to_vec(), short(name), b"V".to_vec()].concat()
@@ -302,13 +234,20 @@ fn no_cut_of_the_stream_makes_a_difference() {
 
 proptest! {
     #[test]
-    fn no_bytes_end_it(mut bytes in proptest::collection::vec(any::<u8>(), 0..400), kind in 0_u8..4, flags in any::<u16>()) {
+    fn no_bytes_end_it(
+        mut bytes in proptest::collection::vec(any::<u8>(), 0..400),
+        kind in 0_u8..4,
+        flags in any::<u16>(),
+    ) {
         let before = bytes.len();
         let Advance { ready, removed } = Repair::new(None, 0).advance(&mut bytes);
         prop_assert!(ready <= before && removed == 0);
-        let mut stream = [deliver(1, b"k"), header(flags, &bytes), frame(kind, 3, &bytes), frame(8, 0, b"")].concat();
+        let frames = [deliver(1, b"k"), header(flags, &bytes), frame(kind, 3, &bytes), frame(8, 0, b"")];
+        let mut stream = frames.concat();
         let (kept, length) = (stream.clone(), stream.len());
         prop_assert_eq!(Repair::new(Some(Unreadable::default()), 0).advance(&mut stream).ready, length);
         prop_assert_eq!(stream.last(), kept.last(), "framing is kept");
     }
 }
+
+mod limits;
