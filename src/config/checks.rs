@@ -8,11 +8,11 @@ use revocation_evidence::SigningKey;
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
-use super::{Secret, evidence};
 use super::rule::{Rule, by_name, optional};
 use super::section::Section;
 use super::setting::{Row, Settings, Shape};
 use super::table::{AmqpConfig, AuthorizationConfig, Config, LogFormat, RetryConfig, Sealing};
+use super::{Secret, evidence};
 use crate::approval::ApprovalRules;
 use crate::authorization::{Authority, Rights};
 use crate::report::Owners;

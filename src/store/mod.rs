@@ -67,8 +67,8 @@ pub use denial::Denial;
 pub use examine::Findings;
 pub use fleet::Fleet;
 pub use incidents::{
-    ActiveIncident, Approved, Exposure, Incident, IncidentDetail, Incidents, KindCounts, Operation, ProviderCounts,
-    ResidualRisk, Rows, Snapshot, StateCounts, Steered, Steering,
+    ActiveIncident, Approved, Exposure, Incident, IncidentDetail, Incidents, KindCounts, Operation,
+    ProviderCounts, ResidualRisk, Rows, Snapshot, StateCounts, Steered, Steering,
 };
 pub use operate::{Backlog, RetryScope, TargetState};
 pub use providers::{ProviderBacklog, ProviderDetail, ProviderOperation, ProviderWorker, Resumed};

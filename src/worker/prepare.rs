@@ -78,8 +78,11 @@ fn reserve(worker: &Worker, event: &LogoutEvent, party: Party) -> Vec<(Arc<str>,
 }
 
 fn dispose(worker: &Worker, taken: &Taken, target: &Target, room: &[(Arc<str>, Room)]) -> Disposition {
-    let supported =
-        worker.ports.admissions.get(&target.provider).is_some_and(|admission| admission.provider.supports(target));
+    let supported = worker
+        .ports
+        .admissions
+        .get(&target.provider)
+        .is_some_and(|admission| admission.provider.supports(target));
     if target.token_expires_at().is_some_and(|end| end + EXPIRY_LEEWAY <= taken.event.received_at) {
         Disposition::Expired
     } else if taken.denial.is_none() {

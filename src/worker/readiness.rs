@@ -10,7 +10,8 @@ impl Worker {
     }
 
     fn snapshot(&self, consuming: bool) -> Snapshot {
-        let admissions = || self.ports.admissions.iter().map(|(name, admission)| (name.to_string(), admission));
+        let admissions =
+            || self.ports.admissions.iter().map(|(name, admission)| (name.to_string(), admission));
         let in_hand = self.live.window.in_hand();
         Snapshot {
             consuming,
@@ -20,7 +21,9 @@ impl Worker {
                 .to_vec(),
             database: self.live.postgres.is_up(),
             clock_offset: self.ports.clock.offset().map(|offset| offset.ahead.as_seconds_f64()),
-            providers: admissions().map(|(name, admission)| (name, admission.breaker(), admission.in_flight())).collect(),
+            providers: admissions()
+                .map(|(name, admission)| (name, admission.breaker(), admission.in_flight()))
+                .collect(),
             probes: admissions()
                 .flat_map(|(name, admission)| {
                     admission.probes().map(move |(result, count)| (name.clone(), result, count))

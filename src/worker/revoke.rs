@@ -243,7 +243,8 @@ mod tests {
                 deny_until: OffsetDateTime::UNIX_EPOCH,
             },
         );
-        admission.permit(Call { lane: Lane::Mass, party: Party::UNNAMED, scope: Scope::Wide, requests: 1 })
+        admission
+            .permit(Call { lane: Lane::Mass, party: Party::UNNAMED, scope: Scope::Wide, requests: 1 })
             .await
             .unwrap()
             .report(&failed(Verdict::Misconfigured, None), Duration::ZERO);
