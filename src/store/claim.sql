@@ -41,8 +41,8 @@ WITH want AS MATERIALIZED (
         GROUP BY first.party ORDER BY random() LIMIT want.n
     ) due
 ), due AS MATERIALIZED (
-    -- Of each party as many as of the others, the oldest first. The conditions on lease, end and turn are those
-    -- of the index targets_shares.
+    -- Of each party as many as of the others, the oldest first. The conditions on lease, end and turn are
+    -- those of the index targets_shares.
     SELECT d.*, share.no, share.quota FROM share CROSS JOIN LATERAL (
         SELECT t.* FROM kind CROSS JOIN LATERAL (
             SELECT t.event_id, t.ordinal FROM revocation.targets t
