@@ -1,9 +1,9 @@
--- One rule for when a mass revocation needs a second person; types for the rows that workers write many of.
+-- One rule for when a mass revocation needs a second person; types for rows that workers write many of.
 
 -- Whether what an incident orders goes beyond what it may have without a further approval: kinds of targets
 -- that need one, how many targets are of such kinds, and how many there are in all. approved_*: what a second
--- person approved, null before that; above_targets: the incident's own limit. It is the rule of src/approval.rs,
--- and a test compares the two.
+-- person approved, null before that; above_targets: the incident's own limit. It is the rule of
+-- src/approval.rs, and a test compares the two.
 CREATE FUNCTION revocation.needs_approval(
     kinds text[], of_kinds bigint, targets bigint,
     approved_kinds text[], approved_of_kinds bigint, approved_targets bigint, above_targets bigint
@@ -105,8 +105,8 @@ LEFT JOIN LATERAL (
 ) r ON i.finished_at IS NULL;
 
 -- Rows that workers write, many in one statement: one array of such values instead of an array a column.
--- A type is never altered, since a worker from before would go on sending the fields that it knows of: whoever
--- adds a column makes a type with one field more, beside this one.
+-- A type is never altered, since a worker from before would go on sending the fields that it knows of:
+-- whoever adds a column makes a type with one field more, beside this one.
 CREATE TYPE revocation.new_event AS (
     event_id         uuid,
     source           text,
@@ -195,4 +195,32 @@ CREATE TYPE revocation.new_incident AS (
     asking           bigint,
     asking_expected  bigint,
     approval_above   bigint
+);
+
+CREATE TYPE revocation.new_rejection AS (
+    rejected_at  timestamptz,
+    queue        text,
+    routing_key  text,
+    broker_user  text,
+    code         text,
+    detail       text,
+    body_sha256  bytea,
+    body_bytes   bigint,
+    event_source text,
+    event_id     text
+);
+
+-- What a verifier said of itself.
+CREATE TYPE revocation.new_report AS (
+    service          text,
+    instance         text,
+    broker_user      text,
+    verified         boolean,
+    reported_at      timestamptz,
+    applied_offset   bigint,
+    applied_time     timestamptz,
+    entries          bigint,
+    stale            boolean,
+    stale_reason     text,
+    staleness_policy text
 );

@@ -122,16 +122,4 @@ impl Store {
             .map(drop)
         })
     }
-
-    /// A worker's last sign of life: its events lie before it.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    pub async fn last_seen(&self, worker: WorkerNo) -> Result<Option<OffsetDateTime>, StoreError> {
-        within!(self, "look up a worker", |c| {
-            sqlx::query_scalar!("SELECT last_seen_at FROM revocation.workers WHERE worker_no = $1", worker.0)
-                .fetch_optional(c)
-                .await
-        })
-    }
 }

@@ -43,7 +43,8 @@ pub struct Denial {
     pub deny_until: OffsetDateTime,
 }
 
-/// Queries targets as [`Denial`]s: `denials!("FROM … WHERE …", parameters)`, of an event `e` and its target `t`.
+/// Queries targets as [`Denial`]s: `denials!("FROM … WHERE …", parameters)`, of an event `e` and its target
+/// `t`.
 macro_rules! denials {
     ($from:literal, $($parameter:expr),+ $(,)?) => {
         sqlx::query_as!(

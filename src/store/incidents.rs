@@ -3,6 +3,7 @@
 pub(super) mod accept;
 mod active;
 mod evidence;
+mod on_record;
 mod open;
 mod order;
 mod row;

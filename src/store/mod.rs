@@ -1,4 +1,5 @@
-//! Postgres: the only user of sqlx. One file a question that the worker or an operator asks.
+//! Postgres: the only user of sqlx. One file a question that the worker or an operator asks; a long statement
+//! stands in an `.sql` file beside its function.
 
 /// Runs one piece of work on a pooled connection, within [`CALL_TIMEOUT`]: `within!(store, "what",
 /// |connection| async expression)`.
@@ -36,18 +37,18 @@ mod accept;
 mod cancel;
 mod claim;
 mod confirm;
+mod error;
 mod examine;
 mod fleet;
 mod incidents;
 pub mod jti_iss;
-mod lost;
-mod on_record;
 mod operate;
 mod providers;
 mod record;
 mod rejected;
 mod schema;
 mod status;
+mod takeover;
 mod verifiers;
 mod workers;
 
@@ -57,6 +58,7 @@ use std::time::Duration;
 use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgSslMode};
 
+use self::error::ensure_affected_rows;
 use crate::config::DatabaseConfig;
 
 pub use accept::{Approval, Disposition, Entered, NewEvent, NewTarget};
@@ -64,8 +66,9 @@ pub use cancel::{CancelledTarget, GivenUp};
 pub use claim::{Claimed, Kinds, Want};
 pub use confirm::Unconfirmed;
 pub use denial::Denial;
+pub use error::StoreError;
 pub use examine::Findings;
-pub use fleet::Fleet;
+pub use fleet::{Fleet, ProviderStatus};
 pub use incidents::{
     ActiveIncident, Approved, Exposure, Incident, IncidentDetail, Incidents, KindCounts, Operation,
     ProviderCounts, ResidualRisk, Rows, Snapshot, StateCounts, Steered, Steering,
@@ -79,8 +82,9 @@ pub use status::{
     BacklogRow, DeadLetters, EventStatus, Propagation, ProviderRow, RevocationRow, Status, Undenied,
     VerifierRow, WorkerRow,
 };
+pub use takeover::Release;
 pub use verifiers::VerifierCount;
-pub use workers::{ProviderStatus, Registration, Release, WorkerNo};
+pub use workers::{Registration, WorkerNo};
 
 /// A query that has not come back after this long never will: its connection is given up (see `within!`).
 const CALL_TIMEOUT: Duration = Duration::from_secs(8);
@@ -114,76 +118,6 @@ const SESSION: [(&str, &str); 9] = [
 pub struct Store {
     pool: PgPool,
     options: PgConnectOptions,
-}
-
-/// Why a call to Postgres failed.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The server did not answer in time; the connection was given up.
-    #[error("{0}: Postgres did not answer within {seconds} s", seconds = .1.as_secs())]
-    Timeout(&'static str, Duration),
-    /// Postgres could not be reached, or the connection broke.
-    #[error("{0}: Postgres cannot be reached: {1}")]
-    Unreachable(&'static str, sqlx::Error),
-    /// Postgres is there and says that it cannot do this now: it starts, is a standby or out of connections,
-    /// another transaction is in the way.
-    #[error("{0}: {1}")]
-    NotNow(&'static str, String),
-    /// No connection of the pool became free, and no new one came about, in time.
-    #[error("{0}: no connection to Postgres within {seconds} s: it does not answer, or all that this process \
-        may have are in use", seconds = .1.as_secs())]
-    NoConnection(&'static str, Duration),
-    /// What Postgres answered is not what this program understands.
-    #[error("{0}: {1}")]
-    Unexpected(&'static str, sqlx::Error),
-    /// Postgres refused the statement.
-    #[error("{0}: {1}")]
-    Refused(&'static str, String),
-    /// Postgres refused what was to be written: it cannot be stored as it is, however often it is tried.
-    #[error("{0}: {1}")]
-    Unstorable(&'static str, String),
-}
-
-impl StoreError {
-    fn new(what: &'static str, error: sqlx::Error) -> Self {
-        match &error {
-            sqlx::Error::Database(e) => Self::said(what, e.message(), e.code().as_deref()),
-            sqlx::Error::PoolTimedOut => Self::NoConnection(what, ACQUIRE_TIMEOUT),
-            sqlx::Error::Io(_)
-            | sqlx::Error::Tls(_)
-            | sqlx::Error::PoolClosed
-            | sqlx::Error::WorkerCrashed => Self::Unreachable(what, error),
-            _ => Self::Unexpected(what, error),
-        }
-    }
-
-    /// The server's own words. The primary message only: DETAIL may print a whole row.
-    fn said(what: &'static str, message: &str, code: Option<&str>) -> Self {
-        let reason = format!("{message} (SQLSTATE {})", code.unwrap_or("unknown"));
-        match code {
-            _ if is_passing(code) => Self::NotNow(what, reason),
-            _ if is_unstorable(code) => Self::Unstorable(what, reason),
-            _ => Self::Refused(what, reason),
-        }
-    }
-
-    /// Whether the same statement may succeed later.
-    pub fn is_passing(&self) -> bool {
-        !matches!(self, Self::Refused(..) | Self::Unstorable(..))
-    }
-}
-
-/// SQLSTATE of a value that Postgres cannot hold: class 22 (data exception), 54 (too long for an index), a
-/// violated CHECK.
-fn is_unstorable(code: Option<&str>) -> bool {
-    code.is_some_and(|code| ["22", "54"].iter().any(|class| code.starts_with(class)) || code == "23514")
-}
-
-/// SQLSTATE classes that say "later": connection, resources, operator intervention, system; serialisation,
-/// deadlock, lock timeout, read-only standby.
-fn is_passing(code: Option<&str>) -> bool {
-    const PASSING: [&str; 9] = ["08", "53", "57", "58", "XX", "40001", "40P01", "55P03", "25006"];
-    code.is_some_and(|code| PASSING.iter().any(|class| code.starts_with(class)))
 }
 
 impl Store {
@@ -243,61 +177,5 @@ impl Store {
     pub async fn close(&self) {
         // Whatever is still checked out after that dies with the process.
         drop(tokio::time::timeout(Duration::from_secs(1), self.pool.close()).await);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_server_is_quoted_and_only_a_lost_connection_is_called_unreachable() {
-        for (code, is_passing) in [
-            ("53300", true),
-            ("57P03", true),
-            ("25006", true),
-            ("40001", true),
-            ("55P03", true),
-            ("08006", true),
-            ("53100", true),
-            ("58030", true),
-            ("XX000", true),
-            ("57014", true),
-            ("28P01", false),
-            ("3D000", false),
-            ("42501", false),
-            ("42P01", false),
-            ("23505", false),
-            ("22021", false),
-            ("54000", false),
-            ("23514", false),
-            ("", false),
-            ("ü", false),
-        ] {
-            let error = StoreError::said("do it", "in its words", Some(code));
-            assert_eq!(
-                (error.to_string(), error.is_passing()),
-                (format!("do it: in its words (SQLSTATE {code})"), is_passing)
-            );
-        }
-        let io = |kind: std::io::ErrorKind| StoreError::new("do it", sqlx::Error::Io(kind.into()));
-        for error in [
-            io(std::io::ErrorKind::ConnectionRefused),
-            io(std::io::ErrorKind::UnexpectedEof),
-            io(std::io::ErrorKind::TimedOut),
-        ] {
-            assert!(
-                error.to_string().starts_with("do it: Postgres cannot be reached: ") && error.is_passing(),
-                "{error}"
-            );
-        }
-        assert_eq!(
-            StoreError::new("do it", sqlx::Error::PoolTimedOut).to_string().split(':').nth(1),
-            Some(" no connection to Postgres within 3 s")
-        );
-        assert_eq!(
-            StoreError::Timeout("do it", PING_TIMEOUT).to_string(),
-            "do it: Postgres did not answer within 3 s"
-        );
     }
 }

@@ -108,11 +108,15 @@ impl Store {
         within!(self, "ask who owns the schema", |c| {
             sqlx::query_as!(
                 Ownership,
-                r#"SELECT pg_get_userbyid(o.owner)::text AS "owner!", session_user::text AS "role!", o.is_member AS "is_member!"
-                   FROM (SELECT nspowner AS owner, pg_has_role(nspowner, 'USAGE') AS is_member, 1 AS preference
-                         FROM pg_namespace WHERE nspname = 'revocation'
-                         UNION ALL
-                         SELECT datdba, has_database_privilege(oid, 'CREATE'), 2 FROM pg_database WHERE datname = current_database()) o
+                r#"SELECT pg_get_userbyid(o.owner)::text AS "owner!", session_user::text AS "role!",
+                       o.is_member AS "is_member!"
+                   FROM (
+                       SELECT nspowner AS owner, pg_has_role(nspowner, 'USAGE') AS is_member, 1 AS preference
+                       FROM pg_namespace WHERE nspname = 'revocation'
+                       UNION ALL
+                       SELECT datdba, has_database_privilege(oid, 'CREATE'), 2
+                       FROM pg_database WHERE datname = current_database()
+                   ) o
                    ORDER BY o.preference LIMIT 1"#
             )
             .fetch_one(c)

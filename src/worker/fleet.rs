@@ -1,5 +1,6 @@
-//! Beside the events: what workers learn of each other and of operators, polled a few times a second: how many
-//! they are, which provider asked to be left alone or is to be called again, how each incident is steered.
+//! Beside the events: what workers learn of each other and of operators, polled a few times a second: how
+//! many they are, which provider asked to be left alone or is to be called again, how each incident is
+//! steered.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! What this worker knows of the incidents under way: how operators steer them, and how much of each it may
 //! do.
 //!
-//! Polled from Postgres a few times a second (`fleet`), so that a pause, a throttle or an approval takes effect on
-//! every worker within that time.
+//! Polled from Postgres a few times a second (`fleet`), so that a pause, a throttle or an approval takes
+//! effect on every worker within that time.
 
 pub(super) mod approval;
 pub(super) mod excess;

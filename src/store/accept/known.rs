@@ -26,12 +26,15 @@ impl Store {
             sqlx::query_as!(
                 Found,
                 r#"SELECT n.row AS "row!", e.event_id AS "on_record!", e.identity_reused AS "identity_reused!"
-                   FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::bytea[]) AS n (row, source, id, key, content, body)
+                   FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::bytea[])
+                       AS n (row, source, id, key, content, body)
                    CROSS JOIN LATERAL (
                        SELECT event_id, identity_reused FROM revocation.events
-                       WHERE source = n.source AND id = n.id AND (content_sha256 = n.content OR body_sha256 = n.body)
+                       WHERE source = n.source AND id = n.id
+                           AND (content_sha256 = n.content OR body_sha256 = n.body)
                        UNION ALL
-                       SELECT event_id, identity_reused FROM revocation.events WHERE source = n.source AND id = n.key
+                       SELECT event_id, identity_reused FROM revocation.events
+                       WHERE source = n.source AND id = n.key
                        UNION ALL
                        SELECT event_id, identity_reused FROM revocation.events
                        WHERE source = n.source AND real_id = n.id AND body_sha256 = n.body AND beside IS NULL

@@ -121,47 +121,7 @@ struct Row {
 /// Makes the rows that are not there, and locks all of them: nobody ends, steers or adds to one until this is
 /// committed. A trigger puts both on record.
 async fn lock(connection: &mut PgConnection, incidents: &[NewIncident<'_>]) -> Result<Vec<Row>, sqlx::Error> {
-    sqlx::query_as!(
-        Row,
-        r#"WITH n AS MATERIALIZED (
-            SELECT n.*,
-                ARRAY(SELECT DISTINCT unnest(n.asks) ORDER BY 1) AS kinds,
-                ARRAY(SELECT DISTINCT revocation.person(who) FROM unnest(n.contributors) who) AS persons,
-                (
-                    SELECT coalesce(sum(c.targets), 0)::bigint FROM revocation.incident_counts c
-                    WHERE c.incident = n.incident
-                ) AS received
-            FROM unnest($1::revocation.new_incident[]) AS n
-        ), before AS MATERIALIZED (
-            SELECT i.incident FROM n JOIN revocation.incidents i ON i.incident = n.incident
-            WHERE i.finished_at IS NOT NULL
-        )
-        INSERT INTO revocation.incidents AS i (
-            incident, state, reason, opened_by, opened_via, opened_at, approval_above, targets_expected, asks,
-            asking, asking_expected, contributors)
-        SELECT
-            n.incident,
-            -- One that is there keeps its own state: a row that may not run would not even be proposed.
-            CASE
-                WHEN EXISTS (SELECT FROM revocation.incidents i WHERE i.incident = n.incident)
-                    OR revocation.needs_approval(
-                        n.kinds, greatest(n.asking, n.asking_expected), greatest(n.targets_expected, n.received),
-                        NULL, NULL, NULL, n.approval_above)
-                THEN 'awaiting_approval'
-                ELSE 'running'
-            END,
-            n.reason, n.opened_by, n.opened_via, n.opened_at, n.approval_above, n.targets_expected, n.kinds,
-            n.asking, n.asking_expected, n.persons
-        FROM n ORDER BY n.incident
-        ON CONFLICT (incident) DO UPDATE SET finished_at = NULL
-        RETURNING i.incident, i.state, i.xmax = 0 AS "is_new!",
-            EXISTS (SELECT FROM before b WHERE b.incident = i.incident) AS "was_finished!",
-            i.state = 'cancelled' OR i.approved_by IS NOT NULL
-                OR EXISTS (SELECT FROM before b WHERE b.incident = i.incident) AS "is_decided!""#,
-        incidents as _
-    )
-    .fetch_all(connection)
-    .await
+    sqlx::query_file_as!(Row, "src/store/incidents/open.sql", incidents as _).fetch_all(connection).await
 }
 
 /// A statement of its own: it sees the counts of whoever held the rows before.
@@ -174,57 +134,8 @@ async fn add(
     incidents: &[NewIncident<'_>],
     finished: &[String],
 ) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        r#"WITH n AS MATERIALIZED (
-            SELECT n.incident, n.targets, n.opened_by, n.opened_via, n.reason,
-                n.incident = ANY ($2) AS was_finished,
-                greatest(i.targets_expected, n.targets_expected) AS expected,
-                i.asking + n.asking AS asking,
-                greatest(i.asking_expected, n.asking_expected) AS asking_expected,
-                ARRAY(SELECT DISTINCT unnest(i.asks || n.asks) ORDER BY 1) AS asks,
-                ARRAY(SELECT DISTINCT revocation.person(who) FROM unnest(n.contributors) who) AS contributors,
-                (
-                    SELECT sum(c.targets)::bigint FROM revocation.incident_counts c
-                    WHERE c.incident = n.incident
-                ) AS received
-            FROM unnest($1::revocation.new_incident[]) AS n
-            JOIN revocation.incidents i ON i.incident = n.incident
-        ), judged AS MATERIALIZED (
-            SELECT n.*,
-                i.state <> 'cancelled' AND revocation.needs_approval(
-                    n.asks, greatest(n.asking, n.asking_expected), greatest(n.expected, n.received),
-                    i.approved_asks, i.approved_asking, i.approved_targets, i.approval_above) AS waits,
-                n.was_finished
-                    OR i.state = 'cancelled'
-                    OR NOT n.asks <@ i.asks
-                    OR NOT n.contributors <@ i.contributors
-                    OR n.received > coalesce(i.targets_expected, 0)
-                    OR n.expected > coalesce(i.targets_expected, 0)
-                    OR n.asking > coalesce(i.asking_expected, 0) AND n.asking > i.asking
-                    OR n.asking_expected > coalesce(i.asking_expected, 0) AS goes_beyond
-            FROM n JOIN revocation.incidents i ON i.incident = n.incident
-        ), added AS (
-            UPDATE revocation.incidents i
-            SET targets_expected = n.expected,
-                asks = n.asks,
-                asking = n.asking,
-                asking_expected = n.asking_expected,
-                contributors = i.contributors || n.contributors,
-                state = CASE WHEN n.waits THEN 'awaiting_approval' ELSE i.state END,
-                was_paused = i.was_paused OR (n.waits AND i.state = 'paused')
-            FROM judged n WHERE i.incident = n.incident
-            RETURNING i.incident, i.state
-        )
-        INSERT INTO revocation.operations (actor, action, incident, detail)
-        SELECT n.opened_by, 'add', n.incident, jsonb_build_object(
-            'targets', n.targets, 'via', n.opened_via, 'contributors', n.contributors, 'reason', n.reason,
-            'targets_expected', n.expected, 'targets_received', n.received, 'asks', n.asks, 'state', a.state)
-        FROM judged n JOIN added a ON a.incident = n.incident
-        WHERE n.goes_beyond"#,
-        incidents as _,
-        finished
-    )
-    .execute(connection)
-    .await
-    .map(drop)
+    sqlx::query_file!("src/store/incidents/add.sql", incidents as _, finished)
+        .execute(connection)
+        .await
+        .map(drop)
 }

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::time::Instant;
 
-use super::{Store, StoreError};
 use crate::clock::Reading;
+use crate::store::{Store, StoreError};
 
 impl Store {
     /// The state of an incident as `audit.incidents` names it; `None`: it is not on record.
