@@ -8,7 +8,7 @@ use super::acknowledge::Accepted;
 use super::copies::{age, is_second_copy};
 use super::intake::Taken;
 use super::job::{Context, Job};
-use super::parts::Worker;
+use super::parts::{Ports, Worker};
 use super::prepare::Prepared;
 use super::revoke;
 use super::room::Room;
@@ -21,7 +21,7 @@ use crate::target::{Kind, Target, TargetId};
 /// Sets off the work of an event that is on record, and tells incidents of it. What is left is to acknowledge
 /// it.
 pub(super) fn follow(worker: &Arc<Worker>, prepared: Prepared, entered: Option<Entered>) -> Accepted {
-    note_entered(worker, &prepared.taken, entered);
+    note_entered(&worker.ports, &prepared.taken, entered);
     let Prepared {
         taken: Taken { received, event, party, row, denial, arrival, excess, .. },
         targets,
@@ -52,15 +52,15 @@ pub(super) fn follow(worker: &Arc<Worker>, prepared: Prepared, entered: Option<E
 
 /// Counts an event, and tells of one whose identity is on record with other content: a publisher's mistake,
 /// or somebody's try to have it dropped.
-fn note_entered(worker: &Worker, taken: &Taken, entered: Option<Entered>) {
-    let (origin, now) = (&taken.received.origin, worker.ports.clock.now());
+fn note_entered(ports: &Ports, taken: &Taken, entered: Option<Entered>) {
+    let (origin, now) = (&taken.received.origin, ports.clock.now());
     let is_second_copy =
         matches!(entered, Some(Entered::Known(row)) if is_second_copy(origin, age(row, now)));
     if !is_second_copy {
-        worker.ports.metrics.accepted(taken.event.lane(), matches!(entered, Some(Entered::New { .. })));
+        ports.metrics.accepted(taken.event.lane(), matches!(entered, Some(Entered::New { .. })));
     }
     if let Some(Entered::New { identity_reused: true, .. }) = entered {
-        worker.ports.metrics.identity_reused();
+        ports.metrics.identity_reused();
         tracing::warn!(
             event_source = taken.event.source,
             event_id = taken.event.id,

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use revocation_verifier::feed::Incoming;
 use tokio::sync::mpsc;
 
+use super::announce::Announcer;
 use super::parts::Worker;
 use super::turn::{Turn, Turns};
 use crate::broker::{Beats, Heard};
@@ -32,12 +33,12 @@ async fn take_turns(worker: &Worker, mut heard: mpsc::Receiver<Heard>) {
             note(&mut turns, heard);
         }
         let done = match turns.turn(&worker.ports.verifiers.publisher().standing(), Instant::now()) {
-            Turn::Mark => mark(worker, &mut turns).await && beat(worker, &mut turns).await,
+            Turn::Mark => mark(&worker.ports.verifiers, &mut turns).await && beat(worker, &mut turns).await,
             Turn::Beat => beat(worker, &mut turns).await,
             Turn::Wait(until) => {
                 tokio::select! {
                     () = tokio::time::sleep_until(until.into()) => {}
-                    () = moved(worker) => {}
+                    () = moved(&worker.ports.verifiers) => {}
                     Some(heard) = heard.recv() => note(&mut turns, heard),
                 }
                 true
@@ -50,8 +51,8 @@ async fn take_turns(worker: &Worker, mut heard: mpsc::Receiver<Heard>) {
 }
 
 /// Waits until something was published or confirmed, and a moment for more.
-async fn moved(worker: &Worker) {
-    worker.ports.verifiers.publisher().moved().await;
+async fn moved(verifiers: &Announcer) {
+    verifiers.publisher().moved().await;
     tokio::time::sleep(TOGETHER).await;
 }
 
@@ -69,9 +70,9 @@ fn note(turns: &mut Turns, heard: Heard) {
 }
 
 /// Marks the log; returns whether the broker has confirmed it.
-async fn mark(worker: &Worker, turns: &mut Turns) -> bool {
-    let link = worker.ports.verifiers.publisher().standing().link;
-    let is_marked = worker.ports.verifiers.mark(MARKED_WITHIN).await;
+async fn mark(verifiers: &Announcer, turns: &mut Turns) -> bool {
+    let link = verifiers.publisher().standing().link;
+    let is_marked = verifiers.mark(MARKED_WITHIN).await;
     if is_marked {
         turns.marked(link, Instant::now());
     }

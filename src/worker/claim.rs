@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use self::reopen::set_to_work;
 use self::wants::wants_of_lane;
-use super::parts::Worker;
+use super::parts::{Ports, Worker};
 use crate::event::Lane;
 use crate::store::{Claimed, Store, StoreError, Want};
 
@@ -51,7 +51,7 @@ pub(super) async fn run(worker: Arc<Worker>) {
 /// Returns whether there is likely more to be had at once.
 async fn poll(worker: &Arc<Worker>, sweep: bool) -> Result<bool, StoreError> {
     if sweep {
-        expire(worker).await?;
+        expire(&worker.ports).await?;
     }
     let shares = worker.live.incidents.shares(TARGETS);
     let (mut wants, mut room) = (Vec::new(), HashMap::new());
@@ -91,10 +91,10 @@ fn is_more(lane: &str, wants: &[Want<'_>], claimed: &[Claimed]) -> bool {
 }
 
 /// Ends what died of age, all of it: a claim passes over what is not ended yet.
-async fn expire(worker: &Worker) -> Result<(), StoreError> {
+async fn expire(ports: &Ports) -> Result<(), StoreError> {
     for _ in 0..SWEEPS {
-        let expired = worker.ports.store.expire().await?;
-        worker.ports.metrics.expired(expired);
+        let expired = ports.store.expire().await?;
+        ports.metrics.expired(expired);
         if expired < Store::EXPIRED_AT_ONCE {
             break;
         }

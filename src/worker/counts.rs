@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::parts::Worker;
+use super::parts::{Ports, Worker};
 use super::ticker::ticker;
 use crate::store::{StoreError, VerifierCount};
 
@@ -17,7 +17,7 @@ pub(super) async fn count(worker: &Worker) {
     loop {
         ticker.tick().await;
         if let Some(waiting) = worker.ports.refusals.waiting().await {
-            many = note_dead(worker, waiting, many);
+            many = note_dead(&worker.ports, waiting, many);
             if let Err(error) = worker.ports.store.note_dead(worker.number(), waiting, many).await {
                 tracing::debug!(%error, "note what waits in revocation.dead");
             }
@@ -25,15 +25,15 @@ pub(super) async fn count(worker: &Worker) {
         if let Ok(backlog) = worker.ports.store.backlog().await {
             worker.ports.metrics.set_backlog(&backlog);
         }
-        if let Ok(verifiers) = count_verifiers(worker).await {
+        if let Ok(verifiers) = count_verifiers(&worker.ports).await {
             worker.ports.metrics.set_verifiers(verifiers);
         }
     }
 }
 
 /// Tells of many refused messages once, until they are fewer again. Returns whether they are many.
-fn note_dead(worker: &Worker, waiting: u32, were_many: bool) -> bool {
-    worker.ports.metrics.set_dead(waiting);
+fn note_dead(ports: &Ports, waiting: u32, were_many: bool) -> bool {
+    ports.metrics.set_dead(waiting);
     let are_many = waiting >= MANY_DEAD;
     if are_many && !were_many {
         tracing::error!(
@@ -45,10 +45,10 @@ fn note_dead(worker: &Worker, waiting: u32, were_many: bool) -> bool {
     are_many
 }
 
-async fn count_verifiers(worker: &Worker) -> Result<VerifierCount, StoreError> {
-    let forgotten = worker.ports.store.forget_verifiers().await?;
+async fn count_verifiers(ports: &Ports) -> Result<VerifierCount, StoreError> {
+    let forgotten = ports.store.forget_verifiers().await?;
     if forgotten > 0 {
         tracing::info!(verifiers = forgotten, "forgot verifiers that were not heard of for a day");
     }
-    worker.ports.store.count_verifiers().await
+    ports.store.count_verifiers().await
 }

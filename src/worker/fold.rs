@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::parts::Worker;
+use super::announce::Announcer;
+use super::parts::{Ports, Worker};
 use crate::broker::Snapshots;
 
 /// When it is looked for the first time after the start, and how often then; up to half as much later, so
@@ -21,7 +22,7 @@ pub(super) async fn run(worker: Arc<Worker>, snapshots: Snapshots) {
     while !worker.live.stop.is_cancelled() {
         let look = async {
             tokio::time::sleep(wait.mul_f64(1.0 + rand::random::<f64>() / 2.0)).await;
-            fold(&worker, &snapshots).await;
+            fold(&worker.ports, &snapshots).await;
         };
         tokio::select! {
             () = look => wait = CHECK_EVERY,
@@ -31,11 +32,11 @@ pub(super) async fn run(worker: Arc<Worker>, snapshots: Snapshots) {
     }
 }
 
-async fn fold(worker: &Worker, snapshots: &Snapshots) {
-    match snapshots.fold_if_due(is_busy(worker).await).await {
+async fn fold(ports: &Ports, snapshots: &Snapshots) {
+    match snapshots.fold_if_due(is_busy(&ports.verifiers).await).await {
         Ok(None) => {}
         Ok(Some(folded)) => {
-            worker.ports.metrics.folded(true);
+            ports.metrics.folded(true);
             tracing::info!(
                 entries = folded.entries,
                 parts = folded.parts,
@@ -44,14 +45,14 @@ async fn fold(worker: &Worker, snapshots: &Snapshots) {
             );
         }
         Err(error) => {
-            worker.ports.metrics.folded(false);
+            ports.metrics.folded(false);
             tracing::warn!(%error, "the log was not folded; trying again in a minute");
         }
     }
 }
 
-async fn is_busy(worker: &Worker) -> bool {
-    let before = worker.ports.verifiers.publisher().standing().attempted;
+async fn is_busy(verifiers: &Announcer) -> bool {
+    let before = verifiers.publisher().standing().attempted;
     tokio::time::sleep(SAMPLE).await;
-    worker.ports.verifiers.publisher().standing().attempted - before > BUSY
+    verifiers.publisher().standing().attempted - before > BUSY
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::incidents::excess::{Excess, waiting};
 use super::intake::Taken;
-use super::parts::Worker;
+use super::parts::{Ports, Worker};
 use crate::admission::Room;
 use crate::event::{LogoutEvent, Party};
 use crate::outcome::EXPIRY_LEEWAY;
@@ -27,10 +27,10 @@ pub(super) struct Prepared {
 
 /// Plans what becomes of each target, and seals the tokens; `None` where that failed.
 pub(super) fn prepare(worker: &Worker, taken: Taken) -> Option<Prepared> {
-    let room = reserve(worker, &taken.event, taken.party);
+    let room = reserve(&worker.ports, &taken.event, taken.party);
     let mut targets = Vec::with_capacity(taken.event.targets.len());
     for (ordinal, target) in (0..).zip(&taken.event.targets) {
-        let disposition = dispose(worker, &taken, target, &room);
+        let disposition = dispose(&worker.ports, &taken, target, &room);
         let id = TargetId { event: taken.row, ordinal };
         let context = SealContext { id, provider: &target.provider };
         let sealed = match (disposition, target.token()) {
@@ -56,7 +56,7 @@ pub(super) fn prepare(worker: &Worker, taken: Taken) -> Option<Prepared> {
 
 /// Room in memory for the event's targets, provider by provider: all of a provider's or none, so that refresh
 /// tokens stay first. An incident's wait for their turn.
-fn reserve(worker: &Worker, event: &LogoutEvent, party: Party) -> Vec<(Arc<str>, Room)> {
+fn reserve(ports: &Ports, event: &LogoutEvent, party: Party) -> Vec<(Arc<str>, Room)> {
     let mut room: Vec<(Arc<str>, Room)> = Vec::new();
     if event.incident.is_some() {
         return room;
@@ -64,7 +64,7 @@ fn reserve(worker: &Worker, event: &LogoutEvent, party: Party) -> Vec<(Arc<str>,
     let mut seen = HashSet::new();
     for target in &event.targets {
         if seen.insert(target.provider.clone())
-            && let Some(admission) = worker.ports.admissions.get(&target.provider)
+            && let Some(admission) = ports.admissions.get(&target.provider)
             && let Some(permit) = admission.reserve(
                 event.lane(),
                 party,
@@ -77,12 +77,8 @@ fn reserve(worker: &Worker, event: &LogoutEvent, party: Party) -> Vec<(Arc<str>,
     room
 }
 
-fn dispose(worker: &Worker, taken: &Taken, target: &Target, room: &[(Arc<str>, Room)]) -> Disposition {
-    let supported = worker
-        .ports
-        .admissions
-        .get(&target.provider)
-        .is_some_and(|admission| admission.provider.supports(target));
+fn dispose(ports: &Ports, taken: &Taken, target: &Target, room: &[(Arc<str>, Room)]) -> Disposition {
+    let supported = ports.admissions.get(&target.provider).is_some_and(|admission| admission.provider.supports(target));
     if target.token_expires_at().is_some_and(|end| end + EXPIRY_LEEWAY <= taken.event.received_at) {
         Disposition::Expired
     } else if taken.denial.is_none() {

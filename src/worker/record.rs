@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::announce::Late;
 use super::job::{Context, Finished, ForRecord, HandBack, Job};
-use super::parts::Worker;
+use super::parts::{Ports, Worker};
 use crate::failpoint;
 use crate::invalidation::Phase;
 use crate::outcome::State;
@@ -82,14 +82,14 @@ async fn next(notes: &mut mpsc::UnboundedReceiver<ForRecord>, worker: &Worker) -
 }
 
 async fn write(worker: &Worker, batch: Batch) {
-    let confirmed = confirm(worker, &batch.finished).await;
+    let confirmed = confirm(&worker.ports, &batch.finished).await;
     failpoint!("confirmed");
     let closings: Vec<_> = batch.finished.iter().map(|finished| closing(finished, &confirmed)).collect();
     if !closings.is_empty() || !batch.denied.is_empty() {
         let written =
             worker.live.postgres.persist("results", || record(worker, &closings, &batch.denied)).await;
         failpoint!("recorded");
-        report(worker, &batch.finished, &written.unwrap_or_default());
+        report(&worker.ports, &batch.finished, &written.unwrap_or_default());
     }
     if !batch.handed_back.is_empty() {
         worker.live.postgres.persist("targets handed back", || release(worker, &batch.handed_back)).await;
@@ -97,7 +97,7 @@ async fn write(worker: &Worker, batch: Batch) {
 }
 
 /// Publishes what was revoked, a message an event; returns when the broker confirmed which targets.
-async fn confirm(worker: &Worker, finished: &[Finished]) -> HashMap<TargetId, OffsetDateTime> {
+async fn confirm(ports: &Ports, finished: &[Finished]) -> HashMap<TargetId, OffsetDateTime> {
     let mut events: HashMap<Uuid, Vec<&Job>> = HashMap::new();
     for done in finished.iter().filter(|f| f.settlement.state == State::Revoked) {
         events.entry(done.job.context.row).or_default().push(&done.job);
@@ -105,16 +105,15 @@ async fn confirm(worker: &Worker, finished: &[Finished]) -> HashMap<TargetId, Of
     let published = events.into_values().map(|jobs| async move {
         let Context { reference, incident, .. } = &*jobs[0].context;
         let targets = jobs.iter().map(|job| (&job.target, job.not_before()));
-        let confirmed =
-            worker.ports.verifiers.of_targets(Phase::Confirmed, reference, incident.as_deref(), targets);
-        if worker.ports.verifiers.confirm(confirmed).await { jobs } else { Vec::new() }
+        let confirmed = ports.verifiers.of_targets(Phase::Confirmed, reference, incident.as_deref(), targets);
+        if ports.verifiers.confirm(confirmed).await { jobs } else { Vec::new() }
     });
     let published = futures::future::join_all(published).await;
-    let now = worker.ports.clock.now();
+    let now = ports.clock.now();
     let confirmed = published.into_iter().flatten();
     let noted = confirmed.inspect(|job| {
         if job.moved.is_some() {
-            worker.ports.verifiers.late.note(Late::Cutoff(job.id));
+            ports.verifiers.late.note(Late::Cutoff(job.id));
         }
     });
     noted.map(|job| (job.id, now)).collect()
@@ -174,14 +173,14 @@ async fn release(worker: &Worker, handed_back: &[HandBack]) -> Result<(), StoreE
 
 /// The one log event and the metrics of each attempt. Of a target that another worker has taken over meanwhile,
 /// or whose result Postgres refused, only the call counts: it was made.
-fn report(worker: &Worker, finished: &[Finished], written: &[TargetId]) {
+fn report(ports: &Ports, finished: &[Finished], written: &[TargetId]) {
     let written: HashSet<_> = written.iter().collect();
     for Finished { job, answer, settlement, took, .. } in finished {
         let (provider, outcome) = (&job.target.provider, answer.verdict.outcome());
         let superseded = !written.contains(&job.id);
-        worker.ports.metrics.attempted(provider, outcome);
+        ports.metrics.attempted(provider, outcome);
         if settlement.state == State::Revoked && !superseded {
-            worker.ports.metrics.revoked(worker.ports.clock.now() - job.context.received_at);
+            ports.metrics.revoked(ports.clock.now() - job.context.received_at);
         }
         tracing::info!(
             revocation_id = %job.id,

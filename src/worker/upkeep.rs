@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::counts::count;
 use super::owed::{confirm_owed, deny_all_owed, republish};
-use super::parts::Worker;
+use super::parts::{Ports, Worker};
 use super::ticker::ticker;
 use crate::store::{StoreError, WorkerNo};
 
@@ -75,7 +75,7 @@ async fn look_for_dead(worker: &Worker) {
                 .into_iter()
                 .filter(|dead| *dead != worker.number())
                 .collect();
-            take_over(worker, &dead).await?;
+            take_over(&worker.ports, &dead).await?;
             // Without the broker this would take for ever; the next look tries again.
             drop(tokio::time::timeout(LONGEST_SEARCH, deny_all_owed(worker, &dead, &mut settled)).await);
             Ok::<_, StoreError>(())
@@ -117,10 +117,10 @@ async fn look_for_lost(worker: &Worker) {
     }
 }
 
-async fn take_over(worker: &Worker, dead: &[WorkerNo]) -> Result<(), StoreError> {
+async fn take_over(ports: &Ports, dead: &[WorkerNo]) -> Result<(), StoreError> {
     for dead in dead {
-        let taken = worker.ports.store.take_over(*dead).await?;
-        worker.ports.metrics.taken_over(taken);
+        let taken = ports.store.take_over(*dead).await?;
+        ports.metrics.taken_over(taken);
         if taken > 0 {
             tracing::warn!(dead_worker = dead.0, targets = taken, "took over from a worker that stopped");
         }
