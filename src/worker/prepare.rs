@@ -78,7 +78,8 @@ fn reserve(ports: &Ports, event: &LogoutEvent, party: Party) -> Vec<(Arc<str>, R
 }
 
 fn dispose(ports: &Ports, taken: &Taken, target: &Target, room: &[(Arc<str>, Room)]) -> Disposition {
-    let supported = ports.admissions.get(&target.provider).is_some_and(|admission| admission.provider.supports(target));
+    let supported =
+        ports.admissions.get(&target.provider).is_some_and(|admission| admission.provider.supports(target));
     if target.token_expires_at().is_some_and(|end| end + EXPIRY_LEEWAY <= taken.event.received_at) {
         Disposition::Expired
     } else if taken.denial.is_none() {
