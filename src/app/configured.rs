@@ -57,7 +57,7 @@ pub(super) fn claim_names(config: &Config) -> BTreeMap<Arc<str>, ClaimNames> {
 pub(super) fn admissions(
     config: &Config,
     clock: &Clock,
-) -> Result<BTreeMap<Arc<str>, Admission>, ProviderSetupError> {
+) -> Result<BTreeMap<Arc<str>, Arc<Admission>>, ProviderSetupError> {
     let limits = |name: &str| {
         config.providers.get(name).map(|provider| Limits {
             concurrency: provider.concurrency,

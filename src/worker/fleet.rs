@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use super::incidents::tend::tend;
 use super::incidents::withheld::publish_approved;
 use super::parts::Worker;
-use crate::admission::Admission;
 use crate::store::StoreError;
 
 /// How often to poll, and how soon again when there is reason to.
@@ -93,7 +92,7 @@ async fn tell_holds(
         told.get(name).is_none_or(|known| *until > *known + POLL_EVERY)
     };
     if followed || held.iter().any(is_news) {
-        let seen: Vec<_> = worker.ports.admissions.values().map(Admission::status).collect();
+        let seen: Vec<_> = worker.ports.admissions.values().map(|admission| admission.status()).collect();
         worker.ports.store.report_providers(worker.number(), &seen).await?;
         *told = held;
     }

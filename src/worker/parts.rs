@@ -83,7 +83,7 @@ pub struct Ports {
     /// The connection for refused messages.
     pub refusals: Refusals,
     /// The providers by name, each behind its admission.
-    pub admissions: BTreeMap<Arc<str>, Admission>,
+    pub admissions: BTreeMap<Arc<str>, Arc<Admission>>,
     /// Seals and opens tokens.
     pub keyring: Keyring,
     /// What time it is.

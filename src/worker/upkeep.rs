@@ -32,14 +32,14 @@ async fn renew(worker: &Worker) {
         (ticker((worker.me.lease / 6).min(TELL_EVERY)), 0, None::<Instant>);
     loop {
         ticker.tick().await;
-        let in_flight = worker.ports.admissions.values().map(Admission::in_flight).sum::<usize>();
+        let in_flight = worker.ports.admissions.values().map(|admission| admission.in_flight()).sum::<usize>();
         if renewed_at.is_some_and(|at| at.elapsed() + TELL_EVERY / 2 < worker.me.lease / 6)
             && in_flight == told
         {
             continue;
         }
         (told, renewed_at) = (in_flight, Some(Instant::now()));
-        let seen: Vec<_> = worker.ports.admissions.values().map(Admission::status).collect();
+        let seen: Vec<_> = worker.ports.admissions.values().map(|admission| admission.status()).collect();
         let renewed = async {
             let in_flight = i32::try_from(in_flight).unwrap_or(i32::MAX);
             let reading = worker
