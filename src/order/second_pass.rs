@@ -13,11 +13,11 @@ use super::error::OrderError;
 use super::event::{Order, time_by};
 use super::first_pass::FirstPass;
 use super::observer::Observer;
-use super::publish::{Event, Outlet, Publication, publish};
+use super::publish::{Event, Publication, publish};
 use super::resume::Resume;
 use super::rows::Source;
 use super::rules::LocalRules;
-use crate::broker::PublishError;
+use crate::broker::{EventPublisher, PublishError};
 use crate::clock::Clock;
 use crate::config::LimitsConfig;
 use crate::event::{CUTOFF_ROUTING_KEY, EventType};
@@ -93,7 +93,7 @@ impl SecondPass {
     /// still counts.
     pub(crate) async fn publish(
         self,
-        outlet: &Outlet,
+        publisher: &EventPublisher,
         known: &HashSet<String>,
         stop: &CancellationToken,
         observer: &mut impl Observer,
@@ -111,7 +111,7 @@ impl SecondPass {
         let mut sent = Ok(false);
         for ready in stages {
             let mut sending = Sending { ready, known, observer, published: &mut published };
-            sent = publish(&mut sending, outlet, UNCONFIRMED, stop).await;
+            sent = publish(&mut sending, Some(publisher), UNCONFIRMED, stop).await;
             if !matches!(sent, Ok(false)) {
                 break;
             }
@@ -120,7 +120,7 @@ impl SecondPass {
         published.not_kept = not_kept;
         published.is_interrupted = matches!(sent, Ok(true));
         let is_interrupted = published.is_interrupted;
-        (published, sent.and_then(|_| if is_interrupted { Ok(()) } else { read }))
+        (published, sent.and(if is_interrupted { Ok(()) } else { read }))
     }
 
     /// Reads the input once a stage. Returns what could not be kept, and how it ended.

@@ -25,7 +25,6 @@ use crate::config::{BrokerSettings, DatabaseSettings, Environment, InvalidationC
 use crate::order::event::Order;
 use crate::order::first_pass::FirstPass;
 use crate::order::input::Input;
-use crate::order::publish::Outlet;
 use crate::order::resume::Resume;
 use crate::order::rows::{Format, Source};
 use crate::order::rules::LocalRules;
@@ -177,10 +176,9 @@ async fn publish(
         (_, Err(error)) => return (Published::default(), Err(CommandError::failed(error))),
     };
     let mut progress = Progress::new(Some(pass.found.targets()), "published", json);
-    let outlet = Outlet::Broker(publisher);
-    let (published, ended) = pass.publish(&outlet, known, &stop, &mut progress).await;
+    let (published, ended) = pass.publish(&publisher, known, &stop, &mut progress).await;
     progress.end();
-    outlet.close().await;
+    publisher.close().await;
     published.not_kept.iter().for_each(remark);
     (published, ended.map_err(CommandError::from))
 }
