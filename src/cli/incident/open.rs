@@ -95,7 +95,7 @@ pub(super) async fn run(path: Option<&Path>, args: &Args) -> Result<(), CommandE
         remark(why);
         Resume::nothing()
     });
-    (order.random, order.counts) = (resume.random.clone(), found.by_kind());
+    order.random.clone_from(&resume.random);
     let pass = SecondPass { order, source, rules, limits: settings.limits, clock, resume, found };
     let (published, ended) = publish(&broker, pass, &known, args.json).await;
     summary.add(&published);
@@ -111,7 +111,6 @@ impl Args {
             actor: self.operator.name(),
             provider: self.provider.clone(),
             not_before: self.not_before.clone(),
-            counts: Vec::new(),
         }
     }
 
