@@ -16,7 +16,7 @@ use crate::order::error::OrderError;
 use crate::order::first_pass::RefusedLine;
 use crate::order::lines::{Line, Lines};
 use crate::order::observer::Observer;
-use crate::order::publish::{Event, Outlet, Publication, publish};
+use crate::order::publish::{Event, Publication, publish};
 use crate::order::rules::LocalRules;
 
 /// Most events that are sent and not confirmed.
@@ -104,12 +104,14 @@ impl Publication for Submission {
 
 impl Submission {
     async fn publish(&mut self, broker: &Broker) -> Result<(), CommandError> {
-        let outlet = match self.summary.dry_run {
-            true => Outlet::DryRun,
-            false => Outlet::Broker(EventPublisher::open(broker).await.map_err(CommandError::failed)?),
+        let publisher = match self.summary.dry_run {
+            true => None,
+            false => Some(EventPublisher::open(broker).await.map_err(CommandError::failed)?),
         };
-        let ended = publish(self, &outlet, UNCONFIRMED, &CancellationToken::new()).await;
-        outlet.close().await;
+        let ended = publish(self, publisher.as_ref(), UNCONFIRMED, &CancellationToken::new()).await;
+        if let Some(publisher) = publisher {
+            publisher.close().await;
+        }
         Ok(ended.map(drop)?)
     }
 

@@ -7,7 +7,7 @@ use aws_lc_rs::digest::{Context, SHA256};
 use zeroize::Zeroizing;
 
 use super::error::OrderError;
-use super::event::{LONGEST_ID, Order, now};
+use super::event::{LONGEST_COUNTS, LONGEST_ID, Order, now};
 use super::raw_target::{RawTarget, of_target};
 use super::rules::LocalRules;
 use crate::target::{Kind, Target};
@@ -46,8 +46,8 @@ impl Order {
         if let Some(flaw) = flaw(&self.incident) {
             return Err(OrderError::Usage(format!("NAME {flaw}")));
         }
-        let any = once(r#"{"sub":"any"}"#);
-        let event = self.with_longest_counts().event(LONGEST_ID, &now(), self.provider.as_deref(), any);
+        let (provider, any) = (self.provider.as_deref(), once(r#"{"sub":"any"}"#));
+        let event = self.event(LONGEST_ID, &now(), provider, &LONGEST_COUNTS, any);
         let refusal = rules.check(event.as_bytes()).err().map(|refusal| refusal.detail).unwrap_or_default();
         for (member, flag) in FLAGS {
             if let Some(problem) = refusal.strip_prefix(&format!("data.{member} ")) {
@@ -63,7 +63,7 @@ impl Order {
     /// A sentence that begins with the name of a member.
     pub(crate) fn check(&self, rules: &mut LocalRules, raw: RawTarget) -> Result<ValidTarget, String> {
         let named = raw.provider.clone().or_else(|| self.provider.clone());
-        let event = self.event(LONGEST_ID, &now(), named.as_deref(), once(raw.json.as_str()));
+        let event = self.event(LONGEST_ID, &now(), named.as_deref(), &[], once(raw.json.as_str()));
         let mut event = rules.check(event.as_bytes()).map_err(|refusal| of_target(&refusal))?;
         let target = event.targets.pop().ok_or("names nothing to revoke")?;
         let (kind, fingerprint) = (target.selector.kind(), fingerprint(&target));
@@ -106,7 +106,6 @@ pub(crate) mod tests {
             reason: word("test"),
             actor: word("alice"),
             provider: None,
-            counts: vec![],
             not_before: None,
         }
     }

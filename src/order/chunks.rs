@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::check::ValidTarget;
 
-use super::event::{LONGEST_ID, Order, digest, hex, now};
+use super::event::{LONGEST_COUNTS, LONGEST_ID, Order, digest, hex, now};
 use crate::config::LimitsConfig;
 use crate::target::Kind;
 
@@ -39,9 +39,9 @@ pub(crate) struct Chunker {
 }
 
 impl Chunker {
-    /// Chunks whose events are within the limits, whatever the counts in `order` come to be.
+    /// Chunks whose events are within the limits, whatever the counts in them come to be.
     pub(crate) fn new(order: &Order, limits: &LimitsConfig) -> Self {
-        let frame = order.with_longest_counts().event(LONGEST_ID, &now(), None, std::iter::empty()).len();
+        let frame = order.event(LONGEST_ID, &now(), None, &LONGEST_COUNTS, std::iter::empty()).len();
         Self {
             most_targets: MOST_TARGETS.min(limits.max_targets),
             most_bytes: limits.max_message_bytes / 2,
@@ -129,10 +129,11 @@ mod tests {
         let mut found = Vec::new();
         let mut give = |chunk: Chunk| {
             let id = chunk.id(&order);
-            let event = order.with_longest_counts().event(
+            let event = order.event(
                 &id,
                 &now(),
                 chunk.provider.as_deref(),
+                &LONGEST_COUNTS,
                 chunk.targets.iter().map(|target| target.as_str()),
             );
             assert!(

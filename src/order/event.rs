@@ -16,7 +16,6 @@ pub(crate) const LONGEST_ID: &str =
     "0123456789abcdef-session-18446744073709551615-0123456789abcdef0123456789abcdef";
 
 /// What was ordered, apart from the targets.
-#[derive(Clone)]
 pub(crate) struct Order {
     /// Part of every id; see [`Resume`](super::resume::Resume).
     pub(crate) random: String,
@@ -25,24 +24,30 @@ pub(crate) struct Order {
     pub(crate) actor: String,
     /// Of targets that name none; absent, the worker finds it.
     pub(crate) provider: Option<String>,
-    /// Targets of each kind in the whole incident, for every event to say.
-    pub(crate) counts: Vec<(Kind, i64)>,
     /// As given. Absent, each event's `time` is its cutoff, by the database's clock where that can be asked.
     pub(crate) not_before: Option<String>,
 }
 
-impl Order {
-    /// The same with the longest counts that can be written.
-    pub(crate) fn with_longest_counts(&self) -> Self {
-        Self { counts: Kind::ALL.map(|kind| (kind, i64::MAX)).to_vec(), ..self.clone() }
+/// Counts that take as many bytes as any can.
+pub(crate) const LONGEST_COUNTS: [(Kind, i64); Kind::ALL.len()] = {
+    let mut counts = [(Kind::Token, i64::MAX); Kind::ALL.len()];
+    let mut place = 0;
+    while place < counts.len() {
+        counts[place].0 = Kind::ALL[place];
+        place += 1;
     }
+    counts
+};
 
-    /// One event. `targets` are JSON objects; they are copied once, into memory that is wiped.
+impl Order {
+    /// One event. `counts`: targets of each kind in the whole incident, for every event to say. `targets` are
+    /// JSON objects; they are copied once, into memory that is wiped.
     pub(crate) fn event<'t, T>(
         &self,
         id: &str,
         time: &str,
         provider: Option<&str>,
+        counts: &[(Kind, i64)],
         targets: T,
     ) -> Zeroizing<String>
     where
@@ -52,10 +57,10 @@ impl Order {
             "specversion": "1.0", "id": id, "source": SOURCE, "type": EventType::MassRevocation.as_str(),
             "time": time,
         });
-        let kinds = self.counts.iter().map(|(kind, targets)| (kind.as_str().to_owned(), (*targets).into()));
+        let kinds = counts.iter().map(|(kind, targets)| (kind.as_str().to_owned(), (*targets).into()));
         let mut data = json!({
             "incident": self.incident,
-            "incident_targets": self.counts.iter().fold(0_i64, |sum, (_, n)| sum.saturating_add(*n)).max(1),
+            "incident_targets": counts.iter().fold(0_i64, |sum, (_, n)| sum.saturating_add(*n)).max(1),
             "incident_kinds": kinds.collect::<Map<String, Value>>(),
             "reason": self.reason,
             "actor": self.actor,
@@ -113,7 +118,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    fn order(targets: i64, provider: Option<&str>, not_before: Option<&str>) -> Order {
+    fn order(provider: Option<&str>, not_before: Option<&str>) -> Order {
         let word = |word: &str| word.to_owned();
         Order {
             random: word("random"),
@@ -121,17 +126,17 @@ mod tests {
             reason: word("r}"),
             actor: word("a"),
             provider: provider.map(word),
-            counts: vec![(Kind::Subject, targets)],
             not_before: not_before.map(word),
         }
     }
 
     #[test]
     fn an_event_has_what_was_ordered_and_the_targets_as_they_are() {
-        let body = order(7, None, Some("2026-11-20T22:30:00Z")).event(
+        let body = order(None, Some("2026-11-20T22:30:00Z")).event(
             "id}",
             "2026-11-20T22:30:01.000Z",
             Some("p}"),
+            &[(Kind::Subject, 7)],
             [r#"{"sub":"a"}"#, r#"{"sub":"b"}"#].into_iter(),
         );
         let event: Value = serde_json::from_str(&body).unwrap();
@@ -150,10 +155,11 @@ mod tests {
 
     #[test]
     fn what_is_not_given_is_left_to_the_worker() {
-        let body = order(1, Some("of targets that name none"), None).event(
+        let body = order(Some("of targets that name none"), None).event(
             "id",
             "2026-11-20T22:30:01.000Z",
             None,
+            &[(Kind::Subject, 1)],
             [r#"{"sub":"a"}"#].into_iter(),
         );
         let event: Value = serde_json::from_str(&body).unwrap();

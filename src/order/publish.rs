@@ -39,22 +39,15 @@ pub(crate) trait Publication {
     fn failure(&self, event: &Self::KnownAs, error: &PublishError) -> OrderError;
 }
 
-/// Where events go. A dry run takes the same way up to here.
-pub(crate) enum Outlet {
-    /// To the broker.
-    Broker(EventPublisher),
-    /// Nowhere.
-    DryRun,
-}
-
-/// Publishes all events, with up to `window` of them unconfirmed. After the first failure, or once `stop` is
-/// cancelled, nothing more is sent, but what is unconfirmed still counts. Returns whether it was stopped.
+/// Publishes all events, with up to `window` of them unconfirmed; without a publisher it is a dry run, which
+/// takes the same way up to the sending. After the first failure, or once `stop` is cancelled, nothing more is
+/// sent, but what is unconfirmed still counts. Returns whether it was stopped.
 ///
 /// # Errors
 /// The first failure.
 pub(crate) async fn publish<P: Publication>(
     publication: &mut P,
-    outlet: &Outlet,
+    publisher: Option<&EventPublisher>,
     window: usize,
     stop: &CancellationToken,
 ) -> Result<bool, OrderError> {
@@ -68,7 +61,7 @@ pub(crate) async fn publish<P: Publication>(
             },
             () = stop.cancelled(), if is_open => (is_open, is_stopped) = (false, true),
             event = publication.next(), if is_open && unconfirmed.len() < window => match event {
-                Ok(Some(event)) => match outlet.send(&event).await {
+                Ok(Some(event)) => match send(publisher, &event).await {
                     Ok(sent) => unconfirmed.push(async { (event.known_as, confirmation(sent).await) }),
                     Err(error) => failure = Some(publication.failure(&event.known_as, &error)),
                 },
@@ -88,20 +81,12 @@ async fn confirmation(sent: Option<Unconfirmed>) -> Result<(), PublishError> {
     }
 }
 
-impl Outlet {
-    async fn send<T>(&self, event: &Event<T>) -> Result<Option<Unconfirmed>, PublishError> {
-        match self {
-            Self::Broker(publisher) => {
-                publisher.send(event.routing_key, &event.id, &event.body).await.map(Some)
-            }
-            Self::DryRun => Ok(None),
-        }
-    }
-
-    /// Closes the connection, where there is one.
-    pub(crate) async fn close(self) {
-        if let Self::Broker(publisher) = self {
-            publisher.close().await;
-        }
+async fn send<T>(
+    publisher: Option<&EventPublisher>,
+    event: &Event<T>,
+) -> Result<Option<Unconfirmed>, PublishError> {
+    match publisher {
+        Some(publisher) => publisher.send(event.routing_key, &event.id, &event.body).await.map(Some),
+        None => Ok(None),
     }
 }

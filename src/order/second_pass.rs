@@ -13,11 +13,11 @@ use super::error::OrderError;
 use super::event::{Order, time_by};
 use super::first_pass::FirstPass;
 use super::observer::Observer;
-use super::publish::{Event, Outlet, Publication, publish};
+use super::publish::{Event, Publication, publish};
 use super::resume::Resume;
 use super::rows::Source;
 use super::rules::LocalRules;
-use crate::broker::PublishError;
+use crate::broker::{EventPublisher, PublishError};
 use crate::clock::Clock;
 use crate::config::LimitsConfig;
 use crate::event::{CUTOFF_ROUTING_KEY, EventType};
@@ -93,7 +93,7 @@ impl SecondPass {
     /// still counts.
     pub(crate) async fn publish(
         self,
-        outlet: &Outlet,
+        publisher: &EventPublisher,
         known: &HashSet<String>,
         stop: &CancellationToken,
         observer: &mut impl Observer,
@@ -111,7 +111,7 @@ impl SecondPass {
         let mut sent = Ok(false);
         for ready in stages {
             let mut sending = Sending { ready, known, observer, published: &mut published };
-            sent = publish(&mut sending, outlet, UNCONFIRMED, stop).await;
+            sent = publish(&mut sending, Some(publisher), UNCONFIRMED, stop).await;
             if !matches!(sent, Ok(false)) {
                 break;
             }
@@ -120,7 +120,7 @@ impl SecondPass {
         published.not_kept = not_kept;
         published.is_interrupted = matches!(sent, Ok(true));
         let is_interrupted = published.is_interrupted;
-        (published, sent.and_then(|_| if is_interrupted { Ok(()) } else { read }))
+        (published, sent.and(if is_interrupted { Ok(()) } else { read }))
     }
 
     /// Reads the input once a stage. Returns what could not be kept, and how it ended.
@@ -142,7 +142,8 @@ impl SecondPass {
         let mut chunker = Chunker::new(&self.order, &self.limits);
         let mut rows = self.source.rows();
         let (order, resume, clock) = (&self.order, &mut self.resume, &self.clock);
-        let mut make = |chunk: &Chunk| event(order, resume, clock, stage, chunk);
+        let counts = self.found.by_kind();
+        let mut make = |chunk: &Chunk| event(order, &counts, resume, clock, stage, chunk);
         while let Some(row) = rows.next()? {
             // The first pass has told what is wrong with the others.
             let target = row.raw.and_then(|raw| order.check(&mut self.rules, raw));
@@ -169,14 +170,21 @@ impl SecondPass {
 }
 
 /// The event of a chunk. Where its time is its cutoff, that is the same every time.
-fn event(order: &Order, resume: &mut Resume, clock: &Clock, stage: Stage, chunk: &Chunk) -> Event<u64> {
+fn event(
+    order: &Order,
+    counts: &[(Kind, i64)],
+    resume: &mut Resume,
+    clock: &Clock,
+    stage: Stage,
+    chunk: &Chunk,
+) -> Event<u64> {
     let id = chunk.id(order);
     let time = match stage {
         Stage::Cutoffs if order.not_before.is_none() => resume.cutoff(&id, clock),
         _ => time_by(clock),
     };
     let targets = chunk.targets.iter().map(|target| target.as_str());
-    let mut body = order.event(&id, &time, chunk.provider.as_deref(), targets);
+    let mut body = order.event(&id, &time, chunk.provider.as_deref(), counts, targets);
     let body = Zeroizing::new(std::mem::take(&mut *body).into_bytes());
     Event { routing_key: stage.routing_key(), id, body, known_as: chunk.targets.len() as u64 }
 }

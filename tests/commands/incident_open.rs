@@ -142,8 +142,8 @@ fn approval_follows_the_settings() {
 #[test]
 fn bad_lines_are_listed_by_number_and_no_value_is_shown() {
     let lines = format!(
-        "{{\"token\":\"{CANARY}\"}}\n\n{{\"token\":\"{CANARY}\",\"token_type_hint\":\"{CANARY}\"}}\n{CANARY}\n\
-            {{\"{CANARY}\":1}}\n{{\"token\":\"x {CANARY}\"}}\n"
+        "{{\"token\":\"{CANARY}\"}}\n\n{{\"token\":\"{CANARY}\",\"token_type_hint\":\"{CANARY}\"}}\n\
+            {CANARY}\n{{\"{CANARY}\":1}}\n{{\"token\":\"x {CANARY}\"}}\n"
     );
     let ran = feed(&mut bare(&NO_BROKER), &[&OPEN[..], &["--dry-run", "-"]].concat(), &lines);
     assert_eq!(ran.code, 1);

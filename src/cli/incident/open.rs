@@ -25,7 +25,6 @@ use crate::config::{BrokerSettings, DatabaseSettings, Environment, InvalidationC
 use crate::order::event::Order;
 use crate::order::first_pass::FirstPass;
 use crate::order::input::Input;
-use crate::order::publish::Outlet;
 use crate::order::resume::Resume;
 use crate::order::rows::{Format, Source};
 use crate::order::rules::LocalRules;
@@ -96,7 +95,7 @@ pub(super) async fn run(path: Option<&Path>, args: &Args) -> Result<(), CommandE
         remark(why);
         Resume::nothing()
     });
-    (order.random, order.counts) = (resume.random.clone(), found.by_kind());
+    order.random.clone_from(&resume.random);
     let pass = SecondPass { order, source, rules, limits: settings.limits, clock, resume, found };
     let (published, ended) = publish(&broker, pass, &known, args.json).await;
     summary.add(&published);
@@ -112,7 +111,6 @@ impl Args {
             actor: self.operator.name(),
             provider: self.provider.clone(),
             not_before: self.not_before.clone(),
-            counts: Vec::new(),
         }
     }
 
@@ -177,10 +175,9 @@ async fn publish(
         (_, Err(error)) => return (Published::default(), Err(CommandError::failed(error))),
     };
     let mut progress = Progress::new(Some(pass.found.targets()), "published", json);
-    let outlet = Outlet::Broker(publisher);
-    let (published, ended) = pass.publish(&outlet, known, &stop, &mut progress).await;
+    let (published, ended) = pass.publish(&publisher, known, &stop, &mut progress).await;
     progress.end();
-    outlet.close().await;
+    publisher.close().await;
     published.not_kept.iter().for_each(remark);
     (published, ended.map_err(CommandError::from))
 }

@@ -1,5 +1,6 @@
 use super::super::check::tests::{order, rules};
 use super::super::input::Input;
+use super::super::raw_target::RawTarget;
 use super::super::rows::Format;
 use super::*;
 
@@ -54,6 +55,24 @@ fn each_target_is_in_one_event_of_its_stage() {
     assert!(ended.is_ok() && cutoffs == [1, 1], "a client and a subject: {cutoffs:?}");
     let (tokens, ended) = scene.read(Stage::Tokens);
     assert!(ended.is_ok() && tokens == [2, 1], "{tokens:?}");
+    assert!(scene.pass.found.seen.is_empty());
+}
+
+/// Its event has counts, which the check of the first pass does not know yet.
+#[test]
+fn what_just_fits_a_message_is_published() {
+    let variables = [("REVOCATION__LIMITS__MAX_MESSAGE_BYTES", "1024")];
+    let (order, mut rules) = (order(), rules(&variables));
+    let line = |length: usize| format!(r#"{{"token":"{}"}}"#, "t".repeat(length));
+    let mut fits = |length| {
+        let raw = RawTarget::of_json(line(length).as_bytes());
+        raw.and_then(|raw| order.check(&mut rules, raw)).is_ok()
+    };
+    let longest = (1..1024).rev().find(|length| fits(*length)).unwrap();
+    let mut scene = Scene::of(&line(longest));
+    (scene.pass.rules, scene.pass.limits.max_message_bytes) = (rules, 1024);
+    let (tokens, ended) = scene.read(Stage::Tokens);
+    assert!(ended.is_ok() && tokens == [1], "{tokens:?}");
     assert!(scene.pass.found.seen.is_empty());
 }
 
