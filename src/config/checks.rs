@@ -78,26 +78,21 @@ pub(super) fn amqp_rows() -> Vec<Row> {
     AmqpConfig::rows().into_iter().chain(other).collect()
 }
 
-pub(super) fn amqp_address(url: Secret, key: &str, section: &mut Section<'_>) -> Secret {
-    address(url, ["amqp", "amqps"], key, section)
-}
-
-pub(super) fn database_address(url: Secret, key: &str, section: &mut Section<'_>) -> Secret {
-    address(url, ["postgres", "postgresql"], key, section)
-}
-
-fn address(address: Secret, schemes: [&str; 2], key: &str, section: &mut Section<'_>) -> Secret {
-    let is_valid = Url::parse(address.expose())
-        .is_ok_and(|url| schemes.contains(&url.scheme()) && !url.cannot_be_a_base());
-    if !is_valid {
-        let [one, other] = schemes;
-        let why = format!(
-            "not a valid address: it must start with {one}:// or {other}://, with special characters in its \
-                password percent-encoded"
-        );
-        section.unless_refused(key, why);
+/// An address with one of two schemes. `schemes`: the one to be recommended first.
+pub(super) fn address(schemes: [&'static str; 2]) -> impl Fn(Secret, &str, &mut Section<'_>) -> Secret {
+    move |address, key, section| {
+        let is_valid = Url::parse(address.expose())
+            .is_ok_and(|url| schemes.contains(&url.scheme()) && !url.cannot_be_a_base());
+        if !is_valid {
+            let [one, other] = schemes;
+            let why = format!(
+                "not a valid address: it must start with {one}:// or {other}://, with special characters in \
+                    its password percent-encoded"
+            );
+            section.unless_refused(key, why);
+        }
+        address
     }
-    address
 }
 
 /// `sealing.keys`: a list, or a file that holds one. Each is valid; there may be none.

@@ -2,6 +2,7 @@
 //! text, so every form can be written as text, too.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -112,7 +113,7 @@ fn words<T: Choice>() -> Vec<&'static str> {
 }
 
 /// `` `a` ``, `` `a` or `b` ``, `` one of `a`, `b`, `c` ``.
-pub(super) fn one_of(words: &[&str]) -> String {
+pub(super) fn one_of(words: &[impl Display]) -> String {
     let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
     match words.len() {
         0..=2 => quoted.join(" or "),

@@ -15,8 +15,11 @@ pub(super) struct Rule<V> {
     form: String,
     default: String,
     is_secret: bool,
-    read: Box<dyn Fn(&str, &mut Section<'_>) -> V>,
+    read: Read<V>,
 }
+
+/// Reads the setting of a name in a section.
+type Read<V> = Box<dyn Fn(&str, &mut Section<'_>) -> V>;
 
 impl<V: 'static> Rule<V> {
     pub(super) fn new(shape: Shape, read: impl Fn(&str, &mut Section<'_>) -> V + 'static) -> Self {

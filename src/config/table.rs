@@ -70,7 +70,7 @@ settings! {
     /// `[amqp]`
     pub struct AmqpConfig {
         /// Address of the broker: `amqp://` or `amqps://`.
-        pub url: Secret = required_secret(checks::AMQP_REMEDY).then(checks::amqp_address),
+        pub url: Secret = required_secret(checks::AMQP_REMEDY).then(checks::address(["amqp", "amqps"])),
         /// PEM roots trusted in addition to the system's.
         pub ca_file: Option<PathBuf> = optional(),
         /// Most deliveries that are asked for at a time.
@@ -86,7 +86,8 @@ settings! {
     /// `[database]`
     pub struct DatabaseConfig {
         /// Address of the database: `postgres://` or `postgresql://`.
-        pub url: Secret = required_secret(checks::DATABASE_REMEDY).then(checks::database_address),
+        pub url: Secret = required_secret(checks::DATABASE_REMEDY)
+            .then(checks::address(["postgres", "postgresql"])),
         /// Most connections of the pool.
         pub max_connections: u32 = within(8, 4..=1000),
     }

@@ -93,16 +93,24 @@ fn configured(name: &str, names: Option<&Table>) -> Option<String> {
 }
 
 fn set(tree: &mut Table, setting: &[String], variable: &str, value: &str, findings: &mut Findings) {
+    let Some((key, path)) = setting.split_last() else { return };
     let name = setting.join(".");
     if findings.origins.get(&name).is_some_and(|earlier| earlier != RUST_LOG) {
         return findings.refuse(&name, format_args!("also set by {variable}; keep one of the two variables"));
     }
-    let twin = twin(setting);
-    if !findings.origins.contains_key(&twin.join(".")) {
-        remove(tree, &twin);
+    findings.origins.insert(name.clone(), variable.to_owned());
+    // Where the file has a plain value in a section's place, that is the mistake to report.
+    let Some(section) = path.iter().try_fold(tree, |tree, key| {
+        tree.entry(key.clone()).or_insert_with(|| Value::Table(Table::new())).as_table_mut()
+    }) else {
+        return;
+    };
+    // The other way to give the same secret: a variable replaces both ways of the file.
+    let twin = name.strip_suffix("_file").map_or_else(|| format!("{name}_file"), str::to_owned);
+    if let Some((_, key)) = twin.rsplit_once('.').filter(|_| !findings.origins.contains_key(&twin)) {
+        section.remove(key);
     }
-    findings.origins.insert(name, variable.to_owned());
-    insert(tree, setting, value_of(setting, value));
+    section.insert(key.clone(), value_of(setting, value));
 }
 
 /// The broker users' rights may come as one table, since no variable can name every user; what other
@@ -111,42 +119,6 @@ fn value_of(setting: &[String], text: &str) -> Value {
     let is_table = setting == ["authorization", "users"];
     let table = is_table.then(|| text.trim().parse().ok()).flatten().filter(Value::is_table);
     table.unwrap_or_else(|| Value::String(text.to_owned()))
-}
-
-/// The other way to give the same secret: a variable replaces both ways of the file.
-fn twin(setting: &[String]) -> Vec<String> {
-    let mut twin = setting.to_vec();
-    if let Some(key) = twin.last_mut() {
-        *key = key.strip_suffix("_file").map_or_else(|| format!("{key}_file"), str::to_owned);
-    }
-    twin
-}
-
-fn insert(tree: &mut Table, path: &[String], value: Value) {
-    match path {
-        [] => {}
-        [key] => drop(tree.insert(key.clone(), value)),
-        [section, rest @ ..] => {
-            // Where the file has a plain value in a section's place, that is the mistake to report.
-            if let Value::Table(section) =
-                tree.entry(section.clone()).or_insert_with(|| Value::Table(Table::new()))
-            {
-                insert(section, rest, value);
-            }
-        }
-    }
-}
-
-fn remove(tree: &mut Table, path: &[String]) {
-    match path {
-        [] => {}
-        [key] => drop(tree.remove(key)),
-        [section, rest @ ..] => {
-            if let Some(Value::Table(section)) = tree.get_mut(section) {
-                remove(section, rest);
-            }
-        }
-    }
 }
 
 /// Keeps the settings that are known and have the right form.
@@ -205,8 +177,8 @@ fn refuse_all(value: &Value, path: &[&str], problem: &str, findings: &mut Findin
 }
 
 fn unknown(rows: &[Row]) -> String {
-    let files: Vec<_> = rows.iter().map(|row| row.is_secret.then(|| format!("{}_file", row.key))).collect();
-    let known: Vec<&str> =
-        rows.iter().zip(&files).flat_map(|(row, file)| [Some(row.key), file.as_deref()]).flatten().collect();
+    let file = |row: &Row| row.is_secret.then(|| format!("{}_file", row.key));
+    let known: Vec<String> =
+        rows.iter().flat_map(|row| [Some(row.key.to_owned()), file(row)]).flatten().collect();
     format!("unknown setting; expected {}", one_of(&known))
 }

@@ -7,62 +7,10 @@ use super::lenient::insert;
 use super::normal::entities;
 
 /// Elements that pages, and parts of pages, begin with.
-const PAGE: [&str; 54] = [
-    "html",
-    "head",
-    "body",
-    "title",
-    "meta",
-    "script",
-    "style",
-    "link",
-    "base",
-    "div",
-    "span",
-    "center",
-    "font",
-    "pre",
-    "b",
-    "strong",
-    "em",
-    "h1",
-    "h2",
-    "h3",
-    "p",
-    "br",
-    "hr",
-    "img",
-    "ul",
-    "table",
-    "form",
-    "iframe",
-    "frameset",
-    "noscript",
-    "main",
-    "section",
-    "a",
-    "i",
-    "u",
-    "tt",
-    "small",
-    "big",
-    "h4",
-    "h5",
-    "h6",
-    "ol",
-    "dl",
-    "nav",
-    "header",
-    "footer",
-    "article",
-    "aside",
-    "button",
-    "input",
-    "label",
-    "svg",
-    "template",
-    "blockquote",
-];
+const PAGE: &str = "\
+    html head body title meta script style link base div span center font pre b strong em h1 h2 h3 p br hr \
+    img ul table form iframe frameset noscript main section a i u tt small big h4 h5 h6 ol dl nav header \
+    footer article aside button input label svg template blockquote";
 /// Elements whose mere presence tells of a failure.
 const FAILURES: [&str; 5] = ["error", "errors", "fault", "exception", "failure"];
 
@@ -107,14 +55,14 @@ fn element<'a>(piece: &'a str, is_first: bool, members: &mut Map<String, Value>)
     let (tag, text) = piece.split_once('>').unwrap_or((piece, ""));
     let name = tag.split(|c: char| c.is_whitespace() || c == '/').next().unwrap_or_default();
     let name = name.rsplit(':').next().unwrap_or_default();
-    if is_first && PAGE.contains(&name.to_ascii_lowercase().as_str()) {
+    if is_first && PAGE.split(' ').any(|tag| name.eq_ignore_ascii_case(tag)) {
         return None;
     }
     attributes(tag).for_each(|(name, value)| insert(members, name, value.into()));
     let text = entities(text.trim());
     if !text.is_empty() {
         insert(members, name.to_owned(), text.into());
-    } else if FAILURES.contains(&name.to_ascii_lowercase().as_str()) {
+    } else if FAILURES.iter().any(|tag| name.eq_ignore_ascii_case(tag)) {
         members.entry("failure").or_insert(Value::Bool(true));
     }
     Some(name)

@@ -14,53 +14,14 @@ const SHORTEST: usize = 4;
 /// How often a text is decoded: encodings lie within each other.
 const ROUNDS: usize = 6;
 
-/// The names of ASCII's characters in HTML.
-const NAMES: [(&str, char); 44] = [
-    ("Tab", '\t'),
-    ("NewLine", '\n'),
-    ("nbsp", ' '),
-    ("excl", '!'),
-    ("quot", '"'),
-    ("QUOT", '"'),
-    ("num", '#'),
-    ("dollar", '$'),
-    ("percnt", '%'),
-    ("amp", '&'),
-    ("AMP", '&'),
-    ("apos", '\''),
-    ("lpar", '('),
-    ("rpar", ')'),
-    ("ast", '*'),
-    ("midast", '*'),
-    ("plus", '+'),
-    ("comma", ','),
-    ("period", '.'),
-    ("sol", '/'),
-    ("colon", ':'),
-    ("semi", ';'),
-    ("lt", '<'),
-    ("LT", '<'),
-    ("equals", '='),
-    ("gt", '>'),
-    ("GT", '>'),
-    ("quest", '?'),
-    ("commat", '@'),
-    ("lsqb", '['),
-    ("lbrack", '['),
-    ("bsol", '\\'),
-    ("rsqb", ']'),
-    ("rbrack", ']'),
-    ("Hat", '^'),
-    ("lowbar", '_'),
-    ("UnderBar", '_'),
-    ("grave", '`'),
-    ("lcub", '{'),
-    ("lbrace", '{'),
-    ("verbar", '|'),
-    ("rcub", '}'),
-    ("rbrace", '}'),
-    ("hyphen", '-'),
+/// The names of ASCII's characters in HTML, the character behind each.
+const NAMES: [&str; 3] = [
+    r#"excl! quot" QUOT" num# dollar$ percnt% amp& AMP& apos' lpar( rpar) ast* midast* plus+ comma, period."#,
+    r#"sol/ colon: semi; lt< LT< equals= gt> GT> quest? commat@ lsqb[ lbrack[ bsol\ rsqb] rbrack] Hat^"#,
+    r#"lowbar_ UnderBar_ grave` lcub{ lbrace{ verbar| rcub} rbrace} hyphen-"#,
 ];
+/// Those of its blanks.
+const BLANKS: [&str; 3] = ["Tab", "NewLine", "nbsp"];
 
 /// Whether `text` holds a secret, or eight characters of one in a row, in any spelling.
 pub(super) fn tells(text: &str, secrets: &[&str]) -> bool {
@@ -141,9 +102,13 @@ pub(super) fn entities(text: &str) -> String {
             Some(hex) => number_of(hex, 16).map(|(c, length)| (c, length + 2)),
             None => number_of(number, 10).map(|(c, length)| (c, length + 1)),
         },
-        None => NAMES
-            .iter()
-            .find_map(|(name, c)| rest.strip_prefix(name)?.starts_with(';').then_some((*c, name.len() + 1))),
+        None => {
+            let (name, _) = rest.split_once(';')?;
+            let named = |word: &&str| word.strip_prefix(name).is_some_and(|c| c.len() == 1);
+            let word = NAMES.iter().flat_map(|words| words.split(' ')).find(named);
+            let blank = || BLANKS.contains(&name).then_some(' ');
+            Some((word.and_then(|word| word.chars().last()).or_else(blank)?, name.len() + 1))
+        }
     })
 }
 

@@ -11,6 +11,16 @@ fn the_settings_reference_is_what_the_tables_say() {
     assert!(written == page, "docs/settings.md is old: RENEW_DOCS=1 cargo test --lib settings_reference");
 }
 
+/// A value is checked before it is known which kind it is for.
+#[test]
+fn a_setting_that_several_kinds_have_has_one_form() {
+    let mut forms = std::collections::BTreeMap::new();
+    for row in KINDS.iter().flat_map(|kind| (kind.rows)()) {
+        let first = forms.entry(row.key).or_insert_with(|| (row.form.clone(), row.is_secret)).clone();
+        assert_eq!(first, (row.form, row.is_secret), "{}", row.key);
+    }
+}
+
 #[test]
 fn every_setting_has_a_sentence() {
     fn check(rows: &[Row]) {
