@@ -154,7 +154,8 @@ pub(super) async fn change_known(worker: &Worker, row: Uuid, denied_at: Option<O
             Some(at) => worker.ports.store.let_go(row, at).await,
         };
         let Err(error) = changed else { return };
-        tracing::debug!(%error, failures = again.failed(), "change a known event");
+        let failures = again.failed();
+        tracing::debug!(%error, failures, "change a known event");
         if again.rest().await.is_none() {
             return;
         }
