@@ -36,7 +36,8 @@ impl Again {
         Self { heeds_stop_after: failures, ..self }
     }
 
-    /// Counts a failure; returns how many there were in a row.
+    /// Counts a failure; returns how many there were in a row. Not to be called within a log line, which is
+    /// not evaluated where nobody reads it.
     pub fn failed(&mut self) -> u32 {
         self.failures = self.failures.saturating_add(1);
         self.failures

@@ -55,7 +55,8 @@ impl Beats {
             match ended {
                 Ok(never) => match never {},
                 Err(error) => {
-                    tracing::warn!(%error, failures = again.failed(), "session on the heartbeats failed; trying again")
+                    let failures = again.failed();
+                    tracing::warn!(%error, failures, "session on the heartbeats failed; trying again")
                 }
             }
             again.rest().await;

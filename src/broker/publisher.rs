@@ -142,7 +142,8 @@ impl Publisher {
                 Ok(()) => return Ok(()),
                 Err(e @ (PublishError::Stopping(_) | PublishError::TooLong(..))) => return Err(e),
                 Err(error) => {
-                    tracing::warn!(%error, failures = again.failed(), message_id = %message.id, "invalidation not confirmed; \
+                    let failures = again.failed();
+                    tracing::warn!(%error, failures, message_id = %message.id, "invalidation not confirmed; \
                         trying again");
                     let stopping = || PublishError::Stopping(EXCHANGE.to_owned());
                     again.rest().await.ok_or_else(stopping)?;
@@ -359,7 +360,8 @@ impl Supervisor {
                     self.losses.send_modify(|losses| *losses += 1);
                 }
                 Err(error) => {
-                    tracing::warn!(%error, failures = again.failed(), purpose = self.purpose, "publishing connection failed; \
+                    let failures = again.failed();
+                    tracing::warn!(%error, failures, purpose = self.purpose, "publishing connection failed; \
                         trying again");
                 }
             }

@@ -57,7 +57,8 @@ impl Reports {
         while !self.stop.is_cancelled() {
             match self.session(&sink, &mut || again.worked()).await {
                 Some(Err(error)) => {
-                    tracing::warn!(%error, failures = again.failed(), "session on the verifiers' reports failed; trying \
+                    let failures = again.failed();
+                    tracing::warn!(%error, failures, "session on the verifiers' reports failed; trying \
                         again, everything else goes on");
                 }
                 None => return,

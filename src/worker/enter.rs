@@ -28,7 +28,8 @@ pub(super) async fn run(worker: Arc<Worker>, migrate: bool) -> Result<(), Schema
                 worker.live.postgres.note(false);
                 // Denials of incidents must not wait for it.
                 worker.live.incidents.note_asked();
-                tracing::warn!(%error, failures = again.failed(), "database not ready; trying again");
+                let failures = again.failed();
+                tracing::warn!(%error, failures, "database not ready; trying again");
                 again.rest().await;
             }
             Err(error) => return Err(error),

@@ -128,7 +128,8 @@ impl Postgres {
                 }
                 Err(error) => {
                     self.note(false);
-                    tracing::warn!(%error, what, failures = again.failed(), "not recorded yet");
+                    let failures = again.failed();
+                    tracing::warn!(%error, what, failures, "not recorded yet");
                     again.rest().await;
                 }
             }

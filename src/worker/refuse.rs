@@ -153,9 +153,10 @@ async fn put_away(worker: &Worker, received: Received, refusal: &Refusal, at: Of
                     PublishError::Nacked(_) => note_full(worker),
                     _ => failures += 1,
                 }
+                let tries = again.failed();
                 tracing::warn!(
                     %error,
-                    failures = again.failed(),
+                    failures = tries,
                     queue = %origin.queue,
                     routing_key = origin.routing_key,
                     event_source = refusal.event_source.as_deref(),

@@ -27,3 +27,10 @@ fn what_has_one_home_is_done_nowhere_else() {
         assert_none(&format!("{what} belongs into {}", homes.join(" and ")), found.collect());
     }
 }
+
+/// A log line that nobody reads is not evaluated: what it counted would not be counted.
+#[test]
+fn failures_are_counted_outside_of_log_lines() {
+    let found = files("src", "rs").into_iter().flat_map(|file| file.uses("= again.failed(),"));
+    assert_none("a failure is counted within a log line", found.collect());
+}

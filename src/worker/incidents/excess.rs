@@ -150,7 +150,8 @@ pub(in crate::worker) async fn change_known(worker: &Worker, row: Uuid, denied_a
             Some(at) => worker.ports.store.let_go(row, at).await,
         };
         let Err(error) = changed else { return };
-        tracing::debug!(%error, failures = again.failed(), "change a known event");
+        let failures = again.failed();
+        tracing::debug!(%error, failures, "change a known event");
         if again.rest().await.is_none() {
             return;
         }
