@@ -155,7 +155,8 @@ pub(super) fn finish(
     started_at: OffsetDateTime,
     took: Duration,
 ) -> Finished {
-    let bound = worker.ports.admissions.get(&job.target.provider).map(|admission| admission.retry_after_max());
+    let bound =
+        worker.ports.admissions.get(&job.target.provider).map(|admission| admission.retry_after_max());
     let schedule = bound.map_or_else(
         || worker.rules.schedule.clone(),
         |bound| worker.rules.schedule.honouring_at_most(bound),

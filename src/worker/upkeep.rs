@@ -32,7 +32,8 @@ async fn renew(worker: &Worker) {
         (ticker((worker.me.lease / 6).min(TELL_EVERY)), 0, None::<Instant>);
     loop {
         ticker.tick().await;
-        let in_flight = worker.ports.admissions.values().map(|admission| admission.in_flight()).sum::<usize>();
+        let in_flight =
+            worker.ports.admissions.values().map(|admission| admission.in_flight()).sum::<usize>();
         if renewed_at.is_some_and(|at| at.elapsed() + TELL_EVERY / 2 < worker.me.lease / 6)
             && in_flight == told
         {
