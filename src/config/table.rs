@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use revocation_evidence::SigningKey;
+
 use super::providers::{ProviderConfig, providers};
 use super::quantity::{DAY, MILLISECOND, MINUTE, SECOND, YEAR, ranged, within};
 use super::rule::{Rule, flag, list, optional, optional_section, or, required_secret, secret, section};

@@ -11,7 +11,7 @@ use super::job::{Context, Job};
 use super::parts::{Ports, Worker};
 use super::prepare::Prepared;
 use super::revoke;
-use super::room::Room;
+use crate::admission::Room;
 use crate::event::{LogoutEvent, Party};
 use crate::invalidation::EventRef;
 use crate::outcome::Standing;

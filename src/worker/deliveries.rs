@@ -7,6 +7,7 @@ use aws_lc_rs::digest;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use crate::admission::FairQueue;
 use crate::broker::Received;
 
 /// Most events of one queue whose denials are on their way at once: what is on its way is in nobody's turn

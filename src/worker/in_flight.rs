@@ -9,23 +9,23 @@ use crate::target::TargetId;
 /// The targets in memory; clones share them. Counted, because a target may be claimed again before all of its
 /// last hold is dropped.
 #[derive(Clone, Default)]
-pub struct InFlight(Arc<Mutex<HashMap<TargetId, u32>>>);
+pub(super) struct InFlight(Arc<Mutex<HashMap<TargetId, u32>>>);
 
 /// As long as this lives, its target counts as held.
-pub struct InFlightGuard {
+pub(super) struct InFlightGuard {
     id: TargetId,
     held: InFlight,
 }
 
 impl InFlight {
     /// Holds a target.
-    pub fn hold(&self, id: TargetId) -> InFlightGuard {
+    pub(super) fn hold(&self, id: TargetId) -> InFlightGuard {
         *self.lock().entry(id).or_default() += 1;
         InFlightGuard { id, held: self.clone() }
     }
 
     /// Whether the target is in memory.
-    pub fn contains(&self, id: TargetId) -> bool {
+    pub(super) fn contains(&self, id: TargetId) -> bool {
         self.lock().contains_key(&id)
     }
 

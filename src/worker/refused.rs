@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 use tokio::sync::{Notify, Semaphore};
 
 use super::deliveries::body_sha256;
+use crate::admission::FairQueue;
 use crate::broker::Received;
 use crate::event::{Party, Refusal};
 use crate::store::Rejected;
