@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::VERSION;
-use crate::admission::Admission;
+use crate::admission::{Admission, Limits};
 use crate::authorization::Rates;
 use crate::broker::{
     Beats, Broker, BrokerError, Intake, Publisher, QUEUES, Refusals, Reports, Sinks, Snapshots,
@@ -101,25 +101,20 @@ fn claim_names(config: &Config) -> BTreeMap<Arc<str>, ClaimNames> {
     config.providers.iter().map(|(name, provider)| (name.clone(), provider.claims.clone())).collect()
 }
 
-fn gates(config: &Config, clock: &Clock) -> Result<BTreeMap<Arc<str>, Admission>, ProviderSetupError> {
-    let limits = |provider: &Provider| {
-        config.providers.get(provider.name()).map_or((1, None), |p| (p.concurrency, p.rate_per_s))
+fn admissions(config: &Config, clock: &Clock) -> Result<BTreeMap<Arc<str>, Admission>, ProviderSetupError> {
+    let limits = |name: &str| {
+        config.providers.get(name).map(|provider| Limits {
+            concurrency: provider.concurrency,
+            rate_per_s: provider.rate_per_s.map(f64::from),
+            retry_after_max: provider.retry_after_max,
+        })
     };
-    Ok(providers(&config.providers)?
-        .into_iter()
-        .map(|p| (p.name().clone(), (limits(&p), p)))
-        .map(|(n, ((concurrency, rate), p))| {
-            (n, Admission::new(p.by(clock.clone()), concurrency, rate.map(f64::from)))
-        })
-        .map(|(n, gate)| {
-            (
-                n.clone(),
-                gate.honouring_at_most(
-                    config.providers.get(&n).map_or(config.retry.retry_after_max, |p| p.retry_after_max),
-                ),
-            )
-        })
-        .collect())
+    let providers = providers(&config.providers)?.into_iter();
+    let admission = |provider: Provider| {
+        let (name, limits) = (provider.name().clone(), limits(provider.name())?);
+        Some((name, Admission::new(provider.by(clock.clone()), limits)))
+    };
+    Ok(providers.filter_map(admission).collect())
 }
 
 /// A verifier that starts reads the stream back to the longest denial: one that the stream has dropped by
@@ -154,7 +149,7 @@ pub async fn run(config: Config, migrate: bool, stop: CancellationToken) -> Resu
     warn_of_short_stream(&config);
     let keyring = Keyring::parse(&config.sealing_keys)?;
     let clock = Clock::default();
-    let gates = gates(&config, &clock)?;
+    let gates = admissions(&config, &clock)?;
     let broker = Arc::new(
         Broker::new(&config.amqp, &config.invalidation, &config.instance).map_err(AppError::Setting)?,
     );

@@ -1,5 +1,7 @@
 //! What a logout event names: one token, or everything of a session, subject, client or issuer.
 
+mod scope;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -10,6 +12,7 @@ use zeroize::Zeroizing;
 
 use revocation_verifier::claims::compact_jws;
 pub use revocation_verifier::message::{Kind, TokenIssuer, TokenTypeHint};
+pub use scope::{PerScope, Scope};
 
 /// A raw access or refresh token.
 ///
@@ -142,6 +145,11 @@ impl Target {
             Selector::Token(token) => Some(token),
             _ => None,
         }
+    }
+
+    /// What a call for this target is for.
+    pub fn scope(&self) -> Scope {
+        if self.token().is_some() { Scope::Token } else { Scope::Wide }
     }
 
     /// The token's own end of life, where it is known.

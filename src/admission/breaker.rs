@@ -1,20 +1,39 @@
-//! When a provider is left alone: pure decisions over the calls of the last minutes.
+//! When a provider is left alone: a circuit breaker, pure decisions over the answers to the calls that are
+//! made with one credential.
+//!
+//! It watches two signals, because each alone misses what the other catches. A *run of failures* shows a
+//! provider that has gone away: at the twentieth failure, whatever there was before, while the share of
+//! failures reaches one half only when there have been as many failures as successes in the last half minute.
+//! The *share of failures* shows a provider of which one replica in two is broken: every other call succeeds
+//! and ends the run, but half of the calls of the last half minute have failed.
+//!
+//! | state | who calls | what ends it |
+//! |---|---|---|
+//! | closed | everyone | one of the two signals, a `Retry-After`, an answer that a person has to mend |
+//! | ramping | everyone, slot by slot for 10 s | the same, and half of at least 5 calls that failed |
+//! | held | nobody, as `Retry-After` says | its time: then ramping |
+//! | open | nobody | the time of the next probe: then half-open |
+//! | half-open | one probe | its answer: a success leads to ramping, a failure back to open |
+//!
+//! The waits before probes are 2, 4, 8, 16, 32, 60, 60 … s, each times a jitter of 0.75 to 1.25: the first
+//! probe follows after 1.5 to 2.5 s, and two of a long outage are 45 to 75 s apart.
+
+#[cfg(test)]
+mod tests;
+mod waits;
 
 use std::time::{Duration, Instant};
 
 use super::calls::Calls;
 use crate::outcome::{Answer, Verdict};
 
-/// A provider is left alone when so many calls in a row failed, however many had succeeded before, and when
-/// at least half of at least so many calls failed within [`Calls::RECENT`].
+/// So many failures in a row open the breaker, however many calls had succeeded before; and so does half of at
+/// least so many calls that failed within [`Calls::RECENT`].
 const ENOUGH_CALLS: u64 = 20;
 /// First wait before a probe; doubles with every failed one.
 const FIRST_PROBE: Duration = Duration::from_secs(2);
-/// Longest wait between probes.
+/// Longest wait between probes, before jitter.
 const LAST_PROBE: Duration = Duration::from_secs(60);
-/// Longest that a `Retry-After` holds back a whole provider before one probe is made, unless it is set
-/// otherwise (`retry_after_max`). A longer one is rather a wrong clock than a wish.
-const LONGEST_HOLD: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long it takes, once a probe was answered, until all slots are open again.
 const RAMP: Duration = Duration::from_secs(10);
 /// While they open, this many calls are enough to judge by.
@@ -27,32 +46,63 @@ pub(super) enum Decision {
     Call,
     /// Go ahead, alone: the answer decides whether others follow.
     Probe,
-    /// Leave the provider alone until then.
-    Wait(Instant),
+    /// Leave the provider alone.
+    Reject,
+}
+
+/// What an answer says of the provider.
+#[derive(Clone, Copy)]
+pub(super) enum Signal {
+    /// It decided about the target: it is there.
+    Answers,
+    /// It did not.
+    Fails,
+    /// It asks to be left alone for so long.
+    AsksToWait(Duration),
+    /// A person has to mend something.
+    Misconfigured,
+    /// It is being found out whom the answer is about.
+    Doubted,
+}
+
+impl Signal {
+    pub(super) fn of(answer: &Answer) -> Self {
+        match (answer.verdict, answer.retry_after) {
+            (Verdict::Transient, Some(wait)) if !wait.is_zero() => Self::AsksToWait(wait),
+            (Verdict::Transient, _) => Self::Fails,
+            (Verdict::Misconfigured, _) => Self::Misconfigured,
+            (Verdict::Doubted, _) => Self::Doubted,
+            _ => Self::Answers,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Phase {
+enum State {
     Closed,
-    /// Answering again: slots open one after the other.
-    Ramping {
-        since: Instant,
-        calls: u64,
-        failures: u64,
-    },
-    /// Told to come back later; then closed again.
-    Held {
-        until: Instant,
-    },
-    /// Failing: until when it was told to wait (now or earlier: it was not), the next probe's time, which is
-    /// never before that, the wait after the probe should it fail, and whether one is under way.
-    Open {
-        until: Instant,
-        probe_at: Instant,
-        wait: Duration,
-        probing: bool,
-        why: Why,
-    },
+    Ramping(Ramp),
+    Held { until: Instant },
+    Open(Pause),
+    HalfOpen(Pause),
+}
+
+/// The calls since the slots began to open again.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Ramp {
+    since: Instant,
+    calls: u64,
+    failures: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Pause {
+    /// Until when the provider asked to be left alone. Now or earlier: it did not.
+    until: Instant,
+    /// When the next probe is due, never before `until`.
+    probe_at: Instant,
+    /// The wait after that probe, should it fail, before jitter.
+    wait: Duration,
+    why: Why,
 }
 
 /// Why it is open.
@@ -69,257 +119,175 @@ enum Why {
     Misconfigured,
 }
 
-impl Why {
-    /// Whether no target is to be the probe, if the provider has one of its own.
-    fn is_spared(self) -> bool {
-        matches!(self, Self::Persisting | Self::Misconfigured)
-    }
-
-    /// Why it is still open after a probe that failed.
-    fn after_probe(self) -> Self {
-        match self {
-            Self::Failing => Self::ProbeFailed,
-            Self::ProbeFailed => Self::Persisting,
-            other => other,
-        }
-    }
-}
-
-/// One provider's breaker, as this worker sees it.
+/// The breaker of one credential, as this worker sees it.
 pub(super) struct Breaker {
-    phase: Phase,
+    state: State,
     /// Failures since the last success.
     in_a_row: u64,
-    /// Whether no target is the probe while a person has to mend something, or while targets that were it
-    /// failed: the provider's own probe is.
+    /// Whether the provider's own probe is made in place of a target while a person has to mend something, or
+    /// after targets that were the probe failed.
     spares_targets: bool,
-    /// `retry_after_max`
+    /// Longest that a `Retry-After` holds the provider back before one probe is made (`retry_after_max`). A
+    /// longer one is rather a wrong clock than a wish.
     longest_hold: Duration,
 }
 
-impl Default for Breaker {
-    fn default() -> Self {
-        Self { phase: Phase::Closed, in_a_row: 0, spares_targets: false, longest_hold: LONGEST_HOLD }
-    }
+/// An answer that is reported, and what it is judged by.
+struct Report<'a> {
+    signal: Signal,
+    calls: &'a Calls,
+    now: Instant,
+    /// 0 to 1.
+    jitter: f64,
 }
 
 impl Breaker {
-    /// Asks for admission; a `Probe` must be answered by `report` or `withdraw`.
-    pub(super) fn admit(&mut self, now: Instant) -> Decision {
-        match &mut self.phase {
-            Phase::Closed | Phase::Ramping { .. } => Decision::Call,
-            Phase::Held { until } if now < *until => Decision::Wait(*until),
-            Phase::Held { .. } => {
-                self.phase = Phase::Ramping { since: now, calls: 0, failures: 0 };
-                Decision::Call
-            }
-            Phase::Open { probe_at, probing, why, .. }
-                if now < *probe_at || *probing || (self.spares_targets && why.is_spared()) =>
-            {
-                Decision::Wait((*probe_at).max(now + FIRST_PROBE))
-            }
-            Phase::Open { probing, .. } => {
-                *probing = true;
-                Decision::Probe
-            }
+    /// Closed.
+    pub(super) fn new(longest_hold: Duration) -> Self {
+        Self { state: State::Closed, in_a_row: 0, spares_targets: false, longest_hold }
+    }
+
+    /// What a call that asks now may do.
+    pub(super) fn decide(&self, now: Instant) -> Decision {
+        match self.state {
+            State::Closed | State::Ramping(_) => Decision::Call,
+            State::Held { until } if now >= until => Decision::Call,
+            State::Open(pause) if now >= pause.probe_at && !self.spares_targets_of(pause) => Decision::Probe,
+            State::Held { .. } | State::Open(_) | State::HalfOpen(_) => Decision::Reject,
         }
     }
 
+    /// The same for a call that goes ahead if it may. A `Probe` must be answered by `report` or `withdraw`.
+    pub(super) fn admit(&mut self, now: Instant) -> Decision {
+        let decision = self.decide(now);
+        match (decision, self.state) {
+            (Decision::Call, State::Held { .. }) => self.state = State::ramping(now),
+            (Decision::Probe, State::Open(pause)) => self.state = State::HalfOpen(pause),
+            _ => {}
+        }
+        decision
+    }
+
     /// How many targets are worth claiming for this provider: all, one for a probe, none.
-    pub(super) fn appetite(&self, now: Instant) -> usize {
-        match self.phase {
-            Phase::Closed | Phase::Ramping { .. } => usize::MAX,
-            Phase::Held { until } => {
-                if now < until {
-                    0
-                } else {
-                    usize::MAX
-                }
-            }
-            Phase::Open { why, .. } if self.spares_targets && why.is_spared() => 0,
-            Phase::Open { probe_at, probing, .. } => usize::from(!probing && now >= probe_at),
+    pub(super) fn wanted(&self, now: Instant) -> usize {
+        match self.decide(now) {
+            Decision::Call => usize::MAX,
+            Decision::Probe => 1,
+            Decision::Reject => 0,
         }
     }
 
     /// How many of `slots` are open.
     pub(super) fn open_slots(&self, slots: usize, now: Instant) -> usize {
-        match self.phase {
-            Phase::Ramping { since, .. } => {
-                let share = now.saturating_duration_since(since).as_secs_f64() / RAMP.as_secs_f64();
-                ((slots as f64 * share) as usize).clamp(1, slots)
-            }
-            Phase::Closed | Phase::Held { .. } | Phase::Open { .. } => slots,
-        }
+        let State::Ramping(ramp) = self.state else { return slots };
+        let share = now.saturating_duration_since(ramp.since).as_secs_f64() / RAMP.as_secs_f64();
+        ((slots as f64 * share) as usize).clamp(1, slots)
     }
 
-    /// Another worker was told to come back in `wait`.
-    pub(super) fn hold(&mut self, wait: Duration, now: Instant) {
-        let until = now + wait.min(self.longest_hold);
-        match &mut self.phase {
-            Phase::Closed | Phase::Ramping { .. } => self.phase = Phase::Held { until },
-            Phase::Held { until: known } => *known = until.max(*known),
-            Phase::Open { until: known, probe_at, .. } => {
-                *known = until.max(*known);
-                *probe_at = until.max(*probe_at);
-            }
-        }
-    }
-
-    /// For how long the provider asked to be left alone, if it did.
-    pub(super) fn held_for(&self, now: Instant) -> Option<Duration> {
-        match self.phase {
-            Phase::Held { until } | Phase::Open { until, .. } => {
-                Some(until.saturating_duration_since(now)).filter(|wait| !wait.is_zero())
-            }
-            Phase::Closed | Phase::Ramping { .. } => None,
-        }
-    }
-
-    /// Whether targets are spared from being probes.
-    pub(super) fn spare_targets(&mut self, spares: bool) {
-        self.spares_targets = spares;
-    }
-
-    /// When the provider's own probe is to be made, if it is the one that decides.
-    pub(super) fn own_probe_at(&self) -> Option<Instant> {
-        match self.phase {
-            Phase::Open { probe_at, why, .. } if self.spares_targets && why.is_spared() => Some(probe_at),
-            _ => None,
-        }
-    }
-
-    /// Whether calls are left alone until a target is the probe.
-    pub(super) fn is_unwatched(&self) -> bool {
-        matches!(self.phase, Phase::Open { .. }) && self.own_probe_at().is_none()
-    }
-
-    /// The provider's own probe is about to be made. It must be answered by `report`, or by `withdraw` where
-    /// it tells nothing.
-    pub(super) fn begin_own_probe(&mut self) {
-        if let (Some(_), Phase::Open { probing, .. }) = (self.own_probe_at(), &mut self.phase) {
-            *probing = true;
-        }
-    }
-
-    /// A probe that was admitted and not made.
-    pub(super) fn withdraw(&mut self) {
-        if let Phase::Open { probing, .. } = &mut self.phase {
-            *probing = false;
-        }
-    }
-
-    /// Learns from an answer. `calls` already counts it. Returns whether the phase's name changed.
+    /// Learns from an answer. `calls` already counts it; `jitter` is 0 to 1. Returns whether the state's name
+    /// changed.
     pub(super) fn report(&mut self, answer: &Answer, calls: &Calls, now: Instant, jitter: f64) -> bool {
-        let before = self.name();
-        self.in_a_row = match (answer.verdict, answer.retry_after) {
-            (Verdict::Transient, None) => self.in_a_row + 1,
-            // Asked to come back later, it is held; that says nothing of its health. Nor does an answer that
-            // is not understood yet.
-            (Verdict::Transient, Some(_)) | (Verdict::Doubted, _) => self.in_a_row,
-            _ => 0,
+        let (before, signal) = (self.name(), Signal::of(answer));
+        self.in_a_row = match signal {
+            Signal::Answers | Signal::Misconfigured => 0,
+            Signal::Fails if answer.retry_after.is_none() => self.in_a_row + 1,
+            // A provider that says when to come back is held; that says nothing of its health. Nor does an
+            // answer that is not understood yet.
+            Signal::Fails | Signal::AsksToWait(_) | Signal::Doubted => self.in_a_row,
         };
-        self.phase = self.next(answer, calls, now, jitter);
+        let report = Report { signal, calls, now, jitter };
+        self.state = match self.state {
+            State::Closed => self.closed(&report),
+            State::Ramping(ramp) => self.ramping(ramp, &report),
+            State::Held { until } => self.held(until, &report),
+            State::Open(pause) => self.open(pause, &report),
+            State::HalfOpen(pause) => self.half_open(pause, &report),
+        };
         self.name() != before
     }
 
-    fn next(&self, answer: &Answer, calls: &Calls, now: Instant, jitter: f64) -> Phase {
-        let open = |wait: Duration, why: Why| Phase::Open {
-            until: self.held_until(now),
-            probe_at: (now + wait.mul_f64(0.75 + jitter / 2.0)).max(self.held_until(now)),
-            wait: (wait * 2).min(LAST_PROBE),
-            probing: false,
-            why,
-        };
-        match (answer.verdict, self.phase) {
-            // What it means is being found out. Should it have been a probe, the next one waits as after a
-            // failure, unless this finds the provider well.
-            (Verdict::Doubted, Phase::Open { wait, probing: true, why, .. }) => open(wait, why),
-            (Verdict::Doubted, phase) => phase,
-            // A call from before it opened: only a probe's failure makes the wait longer.
-            (Verdict::Misconfigured, Phase::Open { probing: false, why: Why::Misconfigured, .. }) => {
-                self.phase
+    fn closed(&self, report: &Report<'_>) -> State {
+        match report.signal {
+            Signal::Fails if self.in_a_row >= ENOUGH_CALLS || report.half_of_calls_failed() => {
+                report.pause(FIRST_PROBE, Why::Failing, report.now)
             }
-            (Verdict::Misconfigured, Phase::Open { probing: false, until, probe_at, wait, .. }) => {
-                Phase::Open { until, probe_at, wait, probing: false, why: Why::Misconfigured }
-            }
-            (Verdict::Misconfigured, Phase::Open { wait, .. }) => open(wait, Why::Misconfigured),
-            (Verdict::Misconfigured, _) => open(FIRST_PROBE, Why::Misconfigured),
-            (Verdict::Transient, phase) => match (answer.retry_after, phase) {
-                (Some(floor), phase) if !floor.is_zero() => {
-                    let until = self.held_until(now).max(now + floor.min(self.longest_hold));
-                    match (phase, open(FIRST_PROBE, Why::Failing)) {
-                        // A provider that fails is probed when its time has come, not called by everyone.
-                        // Whoever was told less does not hasten that.
-                        (Phase::Open { probe_at, wait, why, .. }, _) => {
-                            Phase::Open { until, probe_at: probe_at.max(until), wait, probing: false, why }
-                        }
-                        (_, Phase::Open { wait, why, .. })
-                            if floor > self.longest_hold || failing(calls, now) =>
-                        {
-                            Phase::Open { until, probe_at: until, wait, probing: false, why }
-                        }
-                        _ => Phase::Held { until },
-                    }
-                }
-                (_, Phase::Open { wait, probing: true, why, .. }) => open(wait, why.after_probe()),
-                (_, Phase::Closed) if self.in_a_row >= ENOUGH_CALLS || failing(calls, now) => {
-                    open(FIRST_PROBE, Why::Failing)
-                }
-                (_, Phase::Ramping { since, calls, failures }) => match (calls + 1, failures + 1) {
-                    (calls, failures) if calls >= ENOUGH_IN_RAMP && failures * 2 >= calls => {
-                        open(FIRST_PROBE, Why::Persisting)
-                    }
-                    (calls, failures) => Phase::Ramping { since, calls, failures },
-                },
-                (_, phase) => phase,
-            },
-            (_, Phase::Held { until } | Phase::Open { until, .. }) if now < until => Phase::Held { until },
-            // The provider decided about the target: it is there.
-            (_, Phase::Open { .. }) => Phase::Ramping { since: now, calls: 0, failures: 0 },
-            (_, Phase::Ramping { since, calls, failures }) if now < since + RAMP => {
-                Phase::Ramping { since, calls: calls + 1, failures }
-            }
-            _ => Phase::Closed,
+            Signal::Fails | Signal::Answers | Signal::Doubted => State::Closed,
+            Signal::AsksToWait(wait) => self.told_to_wait(wait, report.now, report),
+            Signal::Misconfigured => report.pause(FIRST_PROBE, Why::Misconfigured, report.now),
         }
     }
 
-    fn held_until(&self, now: Instant) -> Instant {
-        match self.phase {
-            Phase::Held { until } | Phase::Open { until, .. } => until.max(now),
-            Phase::Closed | Phase::Ramping { .. } => now,
+    fn ramping(&self, mut ramp: Ramp, report: &Report<'_>) -> State {
+        ramp.calls += 1;
+        match report.signal {
+            Signal::Answers if report.now < ramp.since + RAMP => State::Ramping(ramp),
+            Signal::Fails => {
+                ramp.failures += 1;
+                if ramp.calls >= ENOUGH_IN_RAMP && ramp.failures * 2 >= ramp.calls {
+                    report.pause(FIRST_PROBE, Why::Persisting, report.now)
+                } else {
+                    State::Ramping(ramp)
+                }
+            }
+            Signal::Doubted => self.state,
+            Signal::Answers | Signal::AsksToWait(_) | Signal::Misconfigured => self.closed(report),
+        }
+    }
+
+    /// Held: an answer that comes now is to a call from before.
+    fn held(&self, until: Instant, report: &Report<'_>) -> State {
+        match report.signal {
+            Signal::Answers if report.now >= until => State::Closed,
+            Signal::Answers | Signal::Fails | Signal::Doubted => self.state,
+            Signal::AsksToWait(wait) => self.told_to_wait(wait, until, report),
+            Signal::Misconfigured => report.pause(FIRST_PROBE, Why::Misconfigured, until),
+        }
+    }
+
+    /// Open: an answer that comes now is to a call from before, and only a probe's failure makes the wait
+    /// longer.
+    fn open(&self, pause: Pause, report: &Report<'_>) -> State {
+        match report.signal {
+            Signal::Answers if report.now < pause.until => State::Held { until: pause.until },
+            Signal::Answers => State::ramping(report.now),
+            Signal::Fails | Signal::Doubted => State::Open(pause),
+            Signal::Misconfigured => State::Open(Pause { why: Why::Misconfigured, ..pause }),
+            // Whoever was told to wait less does not hasten the probe.
+            Signal::AsksToWait(wait) => {
+                let until = pause.until.max(report.now + wait.min(self.longest_hold));
+                State::Open(Pause { until, probe_at: pause.probe_at.max(until), ..pause })
+            }
+        }
+    }
+
+    /// Half-open: the answer is taken for the probe's.
+    fn half_open(&self, pause: Pause, report: &Report<'_>) -> State {
+        match report.signal {
+            Signal::Fails => report.pause(pause.wait, pause.why.after_probe(), pause.until),
+            Signal::Misconfigured => report.pause(pause.wait, Why::Misconfigured, pause.until),
+            // The next probe waits as after a failure, unless what is found out shows the provider well.
+            Signal::Doubted => report.pause(pause.wait, pause.why, pause.until),
+            Signal::Answers | Signal::AsksToWait(_) => self.open(pause, report),
+        }
+    }
+
+    /// Held; or open, where the provider fails as well or names a time beyond reason: then one probe is made
+    /// before everyone calls.
+    fn told_to_wait(&self, wait: Duration, until: Instant, report: &Report<'_>) -> State {
+        let until = until.max(report.now + wait.min(self.longest_hold));
+        if wait > self.longest_hold || report.half_of_calls_failed() {
+            State::Open(Pause { until, probe_at: until, wait: FIRST_PROBE * 2, why: Why::Failing })
+        } else {
+            State::Held { until }
         }
     }
 
     /// `closed`, `open` or `half_open`, as in `audit.providers`.
     pub(super) fn name(&self) -> &'static str {
-        match self.phase {
-            Phase::Closed | Phase::Ramping { .. } => "closed",
-            Phase::Held { .. } | Phase::Open { probing: false, .. } => "open",
-            Phase::Open { probing: true, .. } => "half_open",
+        match self.state {
+            State::Closed | State::Ramping(_) => "closed",
+            State::Held { .. } | State::Open(_) => "open",
+            State::HalfOpen(_) => "half_open",
         }
     }
-
-    /// The longest that a `Retry-After` holds the provider back.
-    pub(super) fn set_longest_hold(&mut self, longest: Duration) {
-        self.longest_hold = longest;
-    }
-
-    /// An operator ends the wait: what was held goes on, slot by slot; what fails is probed at once. Returns
-    /// whether there was a wait.
-    pub(super) fn resume(&mut self, now: Instant) -> bool {
-        match &mut self.phase {
-            Phase::Closed | Phase::Ramping { .. } => return false,
-            Phase::Held { .. } => self.phase = Phase::Ramping { since: now, calls: 0, failures: 0 },
-            Phase::Open { until, probe_at, wait, .. } => (*until, *probe_at, *wait) = (now, now, FIRST_PROBE),
-        }
-        true
-    }
 }
-
-fn failing(calls: &Calls, now: Instant) -> bool {
-    let recent = calls.recent(now);
-    recent.calls >= ENOUGH_CALLS && recent.failures * 2 >= recent.calls
-}
-
-#[cfg(test)]
-mod tests;

@@ -1,5 +1,6 @@
 //! The last five minutes of calls to one provider: counts and durations, in constant memory.
 
+use std::iter::Sum;
 use std::time::{Duration, Instant};
 
 const SLOTS: usize = 30;
@@ -28,6 +29,15 @@ pub(super) struct Count {
     pub(super) calls: u64,
     /// Those that failed.
     pub(super) failures: u64,
+}
+
+impl Sum for Count {
+    fn sum<I: Iterator<Item = Self>>(counts: I) -> Self {
+        counts.fold(Self::default(), |sum, count| Self {
+            calls: sum.calls + count.calls,
+            failures: sum.failures + count.failures,
+        })
+    }
 }
 
 /// Ring of ten-second slots.
@@ -85,15 +95,16 @@ impl Calls {
     }
 
     fn count(&self, now: Instant, slots: u64) -> Count {
-        self.within(now, slots).fold(Count::default(), |sum, slot| Count {
-            calls: sum.calls + slot.calls,
-            failures: sum.failures + slot.failures,
-        })
+        self.within(now, slots).map(|slot| Count { calls: slot.calls, failures: slot.failures }).sum()
     }
 
     /// The duration, ms, that a share of all records' calls of the last five minutes did not exceed; exact to
     /// a quarter. `None` without calls.
-    pub(super) fn quantile_ms(records: [&Self; 2], now: Instant, share: f64) -> Option<f64> {
+    pub(super) fn quantile_ms<'a>(
+        records: impl IntoIterator<Item = &'a Self>,
+        now: Instant,
+        share: f64,
+    ) -> Option<f64> {
         let mut sum = [0_u64; CLASSES];
         for slot in records.into_iter().flat_map(|calls| calls.within(now, SLOTS as u64)) {
             sum.iter_mut().zip(slot.durations).for_each(|(sum, count)| *sum += u64::from(count));
@@ -115,43 +126,4 @@ fn class(took: Duration) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn counts_leave_after_five_minutes() {
-        let start = Instant::now();
-        let mut calls = Calls::new(start);
-        for second in 0..100 {
-            calls.note(start + Duration::from_secs(second), Duration::from_millis(5), second % 2 == 0);
-        }
-        let end = start + Duration::from_secs(99);
-        assert_eq!(calls.all(end), Count { calls: 100, failures: 50 });
-        assert_eq!(calls.recent(end), Count { calls: 30, failures: 15 });
-        assert_eq!(calls.busy(end), Duration::from_millis(30 * 5));
-        assert_eq!(calls.all(end + Duration::from_secs(300)), Count::default());
-    }
-
-    #[test]
-    fn quantiles_are_exact_to_a_quarter() {
-        let start = Instant::now();
-        let (mut calls, mut others) = (Calls::new(start), Calls::new(start));
-        assert_eq!(Calls::quantile_ms([&calls, &others], start, 0.5), None);
-        for ms in 1..=100 {
-            if ms % 2 == 0 { &mut calls } else { &mut others }.note(start, Duration::from_millis(ms), true);
-        }
-        let quantile = |share| Calls::quantile_ms([&calls, &others], start, share).unwrap();
-        let (p50, p95) = (quantile(0.5), quantile(0.95));
-        assert!((50.0..=62.5).contains(&p50), "{p50}");
-        assert!((95.0..=118.8).contains(&p95), "{p95}");
-    }
-
-    #[test]
-    fn extreme_durations_have_a_class() {
-        let mut calls = Calls::new(Instant::now());
-        for took in [Duration::ZERO, Duration::from_nanos(1), Duration::MAX] {
-            calls.note(Instant::now(), took, true);
-        }
-        assert_eq!(calls.all(Instant::now()).calls, 3);
-    }
-}
+mod tests;

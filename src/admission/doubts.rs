@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::outcome::{Answer, Verdict};
 use crate::provider::Probed;
-use crate::target::TargetId;
+use crate::target::{Scope, TargetId};
 
 /// So many events' targets in doubt without a success since the first: it is us, where no probe tells
 /// otherwise.
@@ -63,22 +63,22 @@ pub(super) enum Ruling {
 
 impl Ruling {
     /// The answer with what it means, and what follows from that.
-    pub(super) fn applied(&self, answer: Answer, wide: bool) -> Answer {
-        let (verdict, follows) = match (self, wide) {
-            (Self::Target { by_probe: true }, false) => (
+    pub(super) fn applied(&self, answer: Answer, scope: Scope) -> Answer {
+        let (verdict, follows) = match (self, scope) {
+            (Self::Target { by_probe: true }, Scope::Token) => (
                 Verdict::Refused,
                 "a probe that names no token is accepted: revoke it as the client that it was issued to, or \
                     cancel it",
             ),
-            (Self::Target { by_probe: true }, true) => (
+            (Self::Target { by_probe: true }, Scope::Wide) => (
                 Verdict::Refused,
                 "a probe that names nobody is accepted: see the provider's log, then retry or cancel it",
             ),
-            (Self::Target { by_probe: false }, false) => (
+            (Self::Target { by_probe: false }, Scope::Token) => (
                 Verdict::Refused,
                 "other tokens are accepted: revoke it as the client that it was issued to, or cancel it",
             ),
-            (Self::Target { by_probe: false }, true) => {
+            (Self::Target { by_probe: false }, Scope::Wide) => {
                 (Verdict::Refused, "others are accepted: see the provider's log, then retry or cancel it")
             }
             (Self::Us { by_probe: true }, _) => {

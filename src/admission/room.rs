@@ -1,17 +1,39 @@
-//! Places for targets in memory, of which no broker user takes all.
+//! Memory for targets: how many of a provider's a worker holds, by lane, so that what does not fit waits in
+//! Postgres; and that no broker user takes all of it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use crate::event::Party;
+use crate::event::{Lane, Party};
 
+/// Most targets of one provider in memory that ordinary logouts have.
+pub(super) const INTERACTIVE: usize = 8192;
+/// And mass revocations.
+const MASS: usize = 1024;
+/// Of the places of ordinary logouts a quarter is for those that arrive now, however much there is to claim in
+/// Postgres.
+pub(super) const KEPT: usize = INTERACTIVE / 4;
+/// Mass revocations, which an operator may pause and which wait for each other, have no more targets in memory
+/// than are revoked within this time,
+const AHEAD: Duration = Duration::from_secs(2);
+/// but at least so many where the provider's rate is limited,
+const LEAST_AT_RATE: usize = 8;
+/// and so many where it is not.
+const LEAST_AT_PACE: usize = 64;
 /// A user has at most so many times the places that are left free: three quarters of them where nobody else
 /// has any, and there is room for whoever comes next, however many users have all that they may (dynamic
 /// thresholds: Choudhury, Hahne, 1998).
 const TIMES_FREE: usize = 3;
 
-/// The places of one provider and lane.
-pub(super) struct Window {
+/// The memory for one provider's targets.
+pub(super) struct Memory {
+    interactive: Arc<Places>,
+    mass: Arc<Places>,
+}
+
+/// The places of one lane.
+pub(super) struct Places {
     size: usize,
     taken: Mutex<Taken>,
 }
@@ -23,15 +45,54 @@ struct Taken {
     by: HashMap<Party, usize>,
 }
 
-/// Places that were taken; free again on drop.
+/// Places for targets in memory; free again on drop.
 pub struct Room {
-    window: Arc<Window>,
+    places: Arc<Places>,
+    count: usize,
     /// `None`: nobody's yet.
     party: Option<Party>,
-    places: usize,
 }
 
-impl Window {
+impl Memory {
+    /// All free.
+    pub(super) fn new() -> Self {
+        Self { interactive: Places::new(INTERACTIVE), mass: Places::new(MASS) }
+    }
+
+    /// The places of a lane.
+    pub(super) fn places(&self, lane: Lane) -> &Arc<Places> {
+        match lane {
+            Lane::Interactive => &self.interactive,
+            Lane::Mass => &self.mass,
+        }
+    }
+
+    /// How many places are taken.
+    pub(super) fn taken(&self) -> usize {
+        self.interactive.taken() + self.mass.taken()
+    }
+
+    /// How many places a claim may fill. This worker's share of the provider's rate and the pace that its slots
+    /// allow are calls a second, as far as they are limited and known.
+    pub(super) fn wanted(&self, lane: Lane, rate: Option<f64>, pace: Option<f64>) -> usize {
+        let free = self.places(lane).free();
+        match lane {
+            // However full it is, a retry of one user comes in beside the floods of others.
+            Lane::Interactive => free.saturating_sub(KEPT).max(free / 4),
+            Lane::Mass => free.saturating_sub(MASS - most_mass(rate, pace)),
+        }
+    }
+}
+
+/// Most targets of mass revocations in memory.
+pub(super) fn most_mass(rate: Option<f64>, pace: Option<f64>) -> usize {
+    let work = |per_s: f64, least| ((per_s * AHEAD.as_secs_f64()) as usize).clamp(least, MASS);
+    let at_rate = rate.map(|rate| work(rate, LEAST_AT_RATE));
+    let at_pace = pace.map(|pace| work(pace, LEAST_AT_PACE));
+    at_rate.into_iter().chain(at_pace).min().unwrap_or(LEAST_AT_PACE)
+}
+
+impl Places {
     /// All free.
     pub(super) fn new(size: usize) -> Arc<Self> {
         Arc::new(Self { size, taken: Mutex::default() })
@@ -48,22 +109,22 @@ impl Window {
     }
 
     /// Room for targets of a user, if that leaves the others theirs.
-    pub(super) fn take_for(self: &Arc<Self>, party: Party, places: usize) -> Option<Room> {
+    pub(super) fn take_for(self: &Arc<Self>, party: Party, count: usize) -> Option<Room> {
         let mut taken = self.lock();
-        let free = self.size.checked_sub(taken.places + places)?;
-        let theirs = taken.by.get(&party).copied().unwrap_or(0) + places;
+        let free = self.size.checked_sub(taken.places + count)?;
+        let theirs = taken.by.get(&party).copied().unwrap_or(0) + count;
         (theirs <= free.saturating_mul(TIMES_FREE)).then(|| {
-            taken.places += places;
+            taken.places += count;
             taken.by.insert(party, theirs);
-            Room { window: self.clone(), party: Some(party), places }
+            Room { places: self.clone(), count, party: Some(party) }
         })
     }
 
     /// Room for targets of whoever is shared it out to.
-    pub(super) fn take(self: &Arc<Self>, places: usize) -> Option<Room> {
+    pub(super) fn take(self: &Arc<Self>, count: usize) -> Option<Room> {
         let mut taken = self.lock();
-        taken.places = Some(taken.places + places).filter(|places| *places <= self.size)?;
-        Some(Room { window: self.clone(), party: None, places })
+        taken.places = Some(taken.places + count).filter(|places| *places <= self.size)?;
+        Some(Room { places: self.clone(), count, party: None })
     }
 
     fn lock(&self) -> MutexGuard<'_, Taken> {
@@ -73,9 +134,9 @@ impl Window {
 }
 
 impl Taken {
-    fn give_back(&mut self, party: Party, places: usize) {
+    fn give_back(&mut self, party: Party, count: usize) {
         if let Some(theirs) = self.by.get_mut(&party) {
-            *theirs -= places;
+            *theirs -= count;
             if *theirs == 0 {
                 self.by.remove(&party);
             }
@@ -86,96 +147,27 @@ impl Taken {
 impl Room {
     /// One of these places, for a target of `party`.
     pub(crate) fn split(&mut self, party: Party) -> Option<Self> {
-        self.places = self.places.checked_sub(1)?;
+        self.count = self.count.checked_sub(1)?;
         if self.party != Some(party) {
-            let mut taken = self.window.lock();
+            let mut taken = self.places.lock();
             *taken.by.entry(party).or_default() += 1;
             if let Some(before) = self.party {
                 taken.give_back(before, 1);
             }
         }
-        Some(Self { window: self.window.clone(), party: Some(party), places: 1 })
+        Some(Self { places: self.places.clone(), count: 1, party: Some(party) })
     }
 }
 
 impl Drop for Room {
     fn drop(&mut self) {
-        let mut taken = self.window.lock();
-        taken.places -= self.places;
+        let mut taken = self.places.lock();
+        taken.places -= self.count;
         if let Some(party) = self.party {
-            taken.give_back(party, self.places);
+            taken.give_back(party, self.count);
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn user(name: &str) -> Party {
-        Party::of(Some(name))
-    }
-
-    #[test]
-    fn one_user_alone_takes_three_quarters_and_whoever_comes_finds_room() {
-        let window = Window::new(8192);
-        let flood: Vec<_> = std::iter::from_fn(|| window.take_for(user("flood"), 1)).collect();
-        assert_eq!((flood.len(), window.free()), (6144, 2048));
-        for (name, places) in [("one", 1), ("large", 1000), ("none", 0)] {
-            assert!(window.take_for(user(name), places).is_some(), "{name}");
-        }
-        assert!(window.take_for(Party::UNNAMED, 1).is_some(), "without a name");
-        assert!(window.take_for(user("flood"), 1).is_none());
-    }
-
-    #[test]
-    fn hundreds_of_users_who_take_what_they_can_leave_room_for_the_next() {
-        let window = Window::new(8192);
-        let mut rooms = Vec::new();
-        for number in 0..200 {
-            let party = user(&format!("user-{number}"));
-            let taken: Vec<_> = std::iter::from_fn(|| window.take_for(party, 1)).collect();
-            assert!(number > 3 || !taken.is_empty(), "{number}");
-            rooms.extend(taken);
-        }
-        assert!(window.free() > 0);
-    }
-
-    #[test]
-    fn an_event_of_a_thousand_targets_has_room_for_all_or_none() {
-        let window = Window::new(1024);
-        assert!(window.take_for(user("a"), 1000).is_none(), "more than three quarters");
-        let room = window.take_for(user("a"), 700).expect("room");
-        assert!(window.take_for(user("a"), 100).is_none());
-        assert_eq!(window.taken(), 700);
-        drop(room);
-        assert_eq!((window.taken(), window.lock().by.len()), (0, 0));
-    }
-
-    #[test]
-    fn what_is_claimed_counts_as_its_users_once_that_is_known() {
-        let window = Window::new(100);
-        let mut claimed = window.take(60).expect("room");
-        assert!(window.take(41).is_none());
-        assert!(claimed.split(user("c")).is_some_and(|room| room.places == 1));
-        let jobs: Vec<_> = (0..59).map_while(|_| claimed.split(user("a"))).collect();
-        assert!(claimed.split(user("a")).is_none(), "there were sixty");
-        assert_eq!((jobs.len(), window.taken()), (59, 59));
-        assert!(window.take_for(user("a"), 17).is_none(), "76 are more than three times 24");
-        assert!(window.take_for(user("b"), 17).is_some());
-        drop((claimed, jobs));
-        assert_eq!((window.taken(), window.lock().by.len()), (0, 0), "nothing is kept of who has none");
-    }
-
-    #[test]
-    fn places_change_hands_with_their_counts() {
-        let window = Window::new(10);
-        let mut room = window.take_for(user("a"), 2).expect("room");
-        let split = room.split(user("b")).expect("a place");
-        assert_eq!(window.lock().by, HashMap::from([(user("a"), 1), (user("b"), 1)]));
-        drop(room);
-        assert_eq!(window.lock().by, HashMap::from([(user("b"), 1)]));
-        drop(split);
-        assert_eq!(window.free(), 10);
-    }
-}
+mod tests;

@@ -50,7 +50,7 @@ use self::unreadable::Unreadable;
 use crate::clock::Clock;
 use crate::config::{ProviderConfig, Verify};
 use crate::outcome::{Answer, Proof, Verdict};
-use crate::target::{Kind, PresentedToken, Selector, Target};
+use crate::target::{Kind, PresentedToken, Scope, Selector, Target};
 
 /// One configured provider, with its own connections and credentials. It cannot be printed.
 pub struct Provider {
@@ -141,16 +141,16 @@ impl Provider {
     }
 
     /// Whether [`Self::try_credentials`] has a request to make.
-    pub fn has_probe(&self, wide: bool) -> bool {
-        self.dialect.has_probe(wide)
+    pub fn has_probe(&self, scope: Scope) -> bool {
+        self.dialect.has_probe(scope)
     }
 
     /// Tries the credentials of calls for tokens, or of wide ones, with a request that names no target and
     /// changes nothing; `None` where the kind has none.
     ///
     /// Bounded as an attempt is. It is not among [`Self::calls_per_attempt`].
-    pub async fn try_credentials(&self, wide: bool) -> Option<Probed> {
-        self.dialect.try_credentials(&self.http, self.verify, wide).await
+    pub async fn try_credentials(&self, scope: Scope) -> Option<Probed> {
+        self.dialect.try_credentials(&self.http, self.verify, scope).await
     }
 
     /// For `check`: reaches the provider and tries the credentials, without changing anything there. One
@@ -165,21 +165,26 @@ impl Provider {
                 sentences.push(self.reach(url).await.map_err(told)?);
             }
         }
-        for (wide, calls) in [(false, "tokens"), (true, "sessions and subjects")] {
-            sentences.extend(self.tried(wide, calls).await?);
+        for (scope, calls) in [(Scope::Token, "tokens"), (Scope::Wide, "sessions and subjects")] {
+            sentences.extend(self.tried(scope, calls).await?);
         }
         Ok(sentences.join("; "))
     }
 
     /// What came of trying the credentials of calls for tokens, or of wide ones; `None` where there are none.
-    async fn tried(&self, wide: bool, calls: &str) -> Result<Option<String>, String> {
-        let kinds: &[Kind] = if wide { &[Kind::Session, Kind::Subject] } else { &[Kind::Token] };
+    async fn tried(&self, scope: Scope, calls: &str) -> Result<Option<String>, String> {
+        let kinds: &[Kind] = match scope {
+            Scope::Token => &[Kind::Token],
+            Scope::Wide => &[Kind::Session, Kind::Subject],
+        };
         if !kinds.iter().any(|kind| self.supports_kind(*kind)) {
             return Ok(None);
         }
-        match self.try_credentials(wide).await {
+        match self.try_credentials(scope).await {
             Some(Probed::Accepted) => Ok(Some(format!("the credentials for {calls} are accepted"))),
-            Some(Probed::Refused { answer, .. }) if wide && self.dialect.has_admin_unasked() => {
+            Some(Probed::Refused { answer, .. })
+                if scope == Scope::Wide && self.dialect.has_admin_unasked() =>
+            {
                 Ok(Some(format!("{calls} cannot be ended: {}", told(answer))))
             }
             Some(Probed::Refused { answer, plainly: true }) => Err(told(answer)),

@@ -25,7 +25,7 @@ use super::dialect::Dialect;
 use super::http::Http;
 use crate::config::Verify;
 use crate::outcome::{Answer, Verdict};
-use crate::target::{PresentedToken, Token, TokenIssuer, TokenTypeHint};
+use crate::target::{PresentedToken, Scope, Token, TokenIssuer, TokenTypeHint};
 
 /// What a probe showed of our credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,52 +47,54 @@ pub enum Probed {
 
 impl Dialect {
     /// Whether there is a request that names no target, for wide calls or for tokens.
-    pub(super) fn has_probe(&self, wide: bool) -> bool {
-        match (self, wide) {
-            (Self::Baanx(_) | Self::GlobalTokenRevocation(_), false) => false,
-            (Self::Genauth(_), false) => true,
-            (_, false) => self.tokens().is_some(),
-            (_, true) => self.has_admin(),
+    pub(super) fn has_probe(&self, scope: Scope) -> bool {
+        match (self, scope) {
+            (Self::Baanx(_) | Self::GlobalTokenRevocation(_), Scope::Token) => false,
+            (Self::Genauth(_), Scope::Token) => true,
+            (_, Scope::Token) => self.tokens().is_some(),
+            (_, Scope::Wide) => self.has_admin(),
         }
     }
 
     /// Makes that request; changes nothing at the provider. `None` where there is none.
-    pub(super) async fn try_credentials(&self, http: &Http, verify: Verify, wide: bool) -> Option<Probed> {
+    pub(super) async fn try_credentials(&self, http: &Http, verify: Verify, scope: Scope) -> Option<Probed> {
         let (token, nobody) = (unknown_token(), unknown_name());
-        Some(match (self, wide) {
-            (Self::Baanx(_), _) | (Self::GlobalTokenRevocation(_), false) => return None,
-            (Self::Genauth(application), false) => {
+        Some(match (self, scope) {
+            (Self::Baanx(_), _) | (Self::GlobalTokenRevocation(_), Scope::Token) => return None,
+            (Self::Genauth(application), Scope::Token) => {
                 by_code(application.try_client(http, verify, &token).await, CLIENT)
             }
-            (Self::Rfc7009(server), false) => by_code(server.try_client(http, verify, &token).await, CLIENT),
-            (_, false) => {
+            (Self::Rfc7009(server), Scope::Token) => {
+                by_code(server.try_client(http, verify, &token).await, CLIENT)
+            }
+            (_, Scope::Token) => {
                 read(self.tokens()?.try_client(http, verify, &token).await, CLIENT, true, is_accepted)
             }
-            (Self::Keycloak(realm), true) => {
+            (Self::Keycloak(realm), Scope::Wide) => {
                 read(realm.end_session(http, &nobody).await, KEYCLOAK, true, is_accepted)
             }
-            (Self::Genauth(application), true) => read(
+            (Self::Genauth(application), Scope::Wide) => read(
                 application.kick_users()?.log_out(http, &nobody).await,
                 "check the access key and app_ids",
                 true,
                 is_no_user,
             ),
-            (Self::Okta(organisation), true) => read(
+            (Self::Okta(organisation), Scope::Wide) => read(
                 organisation.log_out(http, organisation.bearers()?, &nobody).await,
                 "check api_token and network zones",
                 true,
                 is_no_user,
             ),
-            (Self::Hydra(server), true) => {
+            (Self::Hydra(server), Scope::Wide) => {
                 read(server.admin()?.log_out(http, &nobody).await, "check admin_url", true, is_accepted)
             }
-            (Self::GlobalTokenRevocation(server), true) => read(
+            (Self::GlobalTokenRevocation(server), Scope::Wide) => read(
                 server.try_bearer(http, &nobody).await,
                 "check the endpoint, the bearer and its scope",
                 false,
                 is_no_user,
             ),
-            (Self::Rfc7009(_), true) => return None,
+            (Self::Rfc7009(_), Scope::Wide) => return None,
         })
     }
 }

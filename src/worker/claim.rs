@@ -16,7 +16,9 @@ use crate::invalidation::{EventRef, Phase, entry_of};
 use crate::outcome::{Answer, Standing, Verdict};
 use crate::seal::{SealContext, SealError, Sealed};
 use crate::store::{Claimed, Kinds, Store, StoreError, Want, jti_iss};
-use crate::target::{Fingerprint, Kind, PresentedToken, Selector, Target, TargetId, Token, TokenTypeHint};
+use crate::target::{
+    Fingerprint, Kind, PresentedToken, Scope, Selector, Target, TargetId, Token, TokenTypeHint,
+};
 
 /// Most targets a statement.
 const BATCH: usize = 500;
@@ -109,7 +111,7 @@ async fn expire(worker: &Worker) -> Result<(), StoreError> {
 /// What to claim of a provider and lane: of everything where calls for tokens and wider ones are taken alike,
 /// else of either what is taken.
 fn wants_of_lane<'a>(provider: &'a str, gate: &Admission, lane: Lane, shares: &'a [Share]) -> Vec<Want<'a>> {
-    match [false, true].map(|wide| gate.appetite(lane, wide).min(BATCH)) {
+    match Scope::ALL.map(|scope| gate.wanted(lane, scope).min(BATCH)) {
         [tokens, wide] if tokens == wide => {
             wants_of(provider, lane, tokens, Kinds { tokens: true, wide: true }, shares)
         }

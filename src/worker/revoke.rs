@@ -1,4 +1,5 @@
-//! Step 3: call the provider. Refresh tokens first, then the rest; both are always attempted.
+//! Step 3: call the provider. Refresh tokens first, then the rest, whatever came of the first. Whom the
+//! provider's breaker rejects waits: neither is attempted then.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,7 +12,7 @@ use time::OffsetDateTime;
 use super::job::{Context, Job};
 use super::record::{Finished, Note};
 use super::{Incident, Seat, Worker};
-use crate::admission::{Admission, CallPermit, Doubt};
+use crate::admission::{Admission, Call, CallPermit, Doubt};
 use crate::failpoint;
 use crate::outcome::{Answer, State, Verdict, settle};
 use crate::store::Cutoff;
@@ -86,19 +87,19 @@ impl Drop for Gathered<'_> {
 async fn attempt(worker: &Worker, mut job: Job) -> Option<Finished> {
     let gate = worker.gates.get(&job.target.provider)?;
     failpoint!("claimed");
-    let pass = tokio::select! {
+    let permit = tokio::select! {
         biased;
         () = worker.stop.cancelled() => return None,
-        pass = enter(gate, &job.context, job.seat.as_ref().map(Seat::incident), &job.target) => pass?,
+        permit = enter(gate, &job.context, job.seat.as_ref().map(Seat::incident), &job.target) => permit?,
     };
     failpoint!("sent");
     let (started_at, began) = (worker.clock.now(), Instant::now());
     // On the heap: what a call needs would else be set aside for each of the thousands that wait for their
     // turn.
     let answer = Box::pin(gate.provider.revoke(&job.target)).await;
-    let answer = gate.redirect_in_doubt(job.target.token().is_none(), answer);
+    let answer = gate.redirect_in_doubt(job.target.scope(), answer);
     let took = began.elapsed();
-    job.standing.is_outage = pass.report(&answer, took);
+    job.standing.is_outage = permit.report(&answer, took);
     job.standing.is_unreadable = gate.provider.is_unreadable(&job.target);
     failpoint!("responded");
     let answer = ruled(worker, gate, &job, answer, (began, began + took)).await;
@@ -121,7 +122,7 @@ async fn ruled(
     tokio::select! {
         biased;
         () = worker.stop.cancelled() => answer.clone(),
-        ruled = Box::pin(gate.rule(job.target.token().is_none(), doubt, answer.clone())) => ruled,
+        ruled = Box::pin(gate.rule(job.target.scope(), doubt, answer.clone())) => ruled,
     }
 }
 
@@ -133,15 +134,17 @@ async fn enter(
     target: &Target,
 ) -> Option<CallPermit> {
     let Context { lane, party, .. } = *context;
-    let (wide, requests) = (target.token().is_none(), gate.provider.calls_per_attempt(target));
-    let Some(incident) = incident else { return gate.enter(lane, party, wide, requests).await };
-    // Whom the provider's gate would send away takes no turn: an outage must not use up the incident's rate.
-    if !gate.takes_calls(wide) {
+    let (scope, requests) = (target.scope(), gate.provider.calls_per_attempt(target));
+    let call = Call { lane, party, scope, requests };
+    let Some(incident) = incident else { return gate.permit(call).await };
+    // Check the breaker before the incident's throttle: a target that an open breaker rejects must not spend
+    // one of the incident's slots per second.
+    if gate.rejects(scope) {
         return None;
     }
     let turn = incident.turn().await?;
-    let pass = gate.enter(lane, party, wide, requests).await?;
-    incident.may_go_on(turn).then_some(pass)
+    let permit = gate.permit(call).await?;
+    incident.may_go_on(turn).then_some(permit)
 }
 
 /// Computes the outcome, once.
@@ -152,7 +155,7 @@ pub(super) fn finish(
     started_at: OffsetDateTime,
     took: Duration,
 ) -> Finished {
-    let bound = worker.gates.get(&job.target.provider).and_then(Admission::retry_after_max);
+    let bound = worker.gates.get(&job.target.provider).map(Admission::retry_after_max);
     let schedule =
         bound.map_or_else(|| worker.schedule.clone(), |bound| worker.schedule.honouring_at_most(bound));
     let settlement = settle(&answer, &job.standing, &schedule, worker.clock.now());
@@ -192,10 +195,11 @@ mod tests {
 
     use super::super::Incidents;
     use super::*;
-    use crate::admission::tests::{failed, gate};
+    use crate::admission::tests::{admission, failed};
     use crate::event::{Lane, Party};
     use crate::invalidation::EventRef;
     use crate::store::ActiveIncident;
+    use crate::target::Scope;
 
     fn context() -> Context {
         let (epoch, reference) =
@@ -221,8 +225,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn targets_that_the_gate_sends_away_use_up_nothing_of_their_incidents_rate() {
-        let (gate, incidents, context) = (gate(4, None), Incidents::default(), context());
+    async fn targets_that_the_breaker_rejects_use_up_nothing_of_their_incidents_rate() {
+        let (gate, incidents, context) = (admission(4, None), Incidents::default(), context());
         incidents.update(vec![throttled()], 1);
         let (incident, user) = (
             incidents.of("leak"),
@@ -236,7 +240,7 @@ mod tests {
                 deny_until: OffsetDateTime::UNIX_EPOCH,
             },
         );
-        gate.enter(Lane::Mass, Party::UNNAMED, true, 1)
+        gate.permit(Call { lane: Lane::Mass, party: Party::UNNAMED, scope: Scope::Wide, requests: 1 })
             .await
             .unwrap()
             .report(&failed(Verdict::Misconfigured, None), Duration::ZERO);

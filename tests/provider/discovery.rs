@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use revocation_worker::config::{DiscoveryConfig, KindConfig, ProviderConfig, Verify};
 use revocation_worker::outcome::{Answer, Proof, Verdict};
 use revocation_worker::provider::Probed;
+use revocation_worker::target::Scope;
 
 use crate::scripted_idp::{Memory, Reply, Request, ScriptedIdp};
 use crate::settings::{TOKEN, config, oauth_server, provider, revoke, token};
@@ -85,7 +86,7 @@ async fn an_endpoint_that_moved_is_found_again() {
         assert_eq!(provider.revoke(&token(TOKEN, None)).await.verdict, verdict);
     }
     // A token of somebody else may be answered so, too: the metadata is in doubt only once a probe is.
-    assert!(matches!(provider.try_credentials(false).await, Some(Probed::Refused { .. })));
+    assert!(matches!(provider.try_credentials(Scope::Token).await, Some(Probed::Refused { .. })));
     assert_eq!(provider.revoke(&token(TOKEN, None)).await.verdict, Verdict::Done(Proof::Accepted));
     assert_eq!(paths(&idp), [OPENID, "/revoke", "/revoke", "/revoke", OPENID, "/revoke"]);
 }

@@ -6,7 +6,7 @@ use revocation_worker::config::{
 };
 use revocation_worker::outcome::{Proof, Verdict};
 use revocation_worker::provider::Probed;
-use revocation_worker::target::Target;
+use revocation_worker::target::{Scope, Target};
 
 use crate::scripted_idp::{Reply, ScriptedIdp};
 use crate::settings::{TOKEN, calls, client, global_token_revocation, provider, session, subject, token};
@@ -112,7 +112,7 @@ async fn the_endpoint_is_found_in_the_issuers_metadata_and_read_again_after_a_fa
     let provider = provider(&ProviderConfig { issuer: Some(idp.url().to_owned()), ..config });
     for _ in 0..2 {
         assert_eq!(provider.revoke(&subject("u")).await.verdict, Verdict::Doubted);
-        assert!(matches!(provider.try_credentials(true).await, Some(Probed::Refused { .. })));
+        assert!(matches!(provider.try_credentials(Scope::Wide).await, Some(Probed::Refused { .. })));
     }
     let (metadata, order) = ("GET /.well-known/openid-configuration", "POST /gtr");
     assert_eq!(calls(&idp), [metadata, order, order, metadata, order, order]);

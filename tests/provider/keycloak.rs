@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use revocation_worker::config::{ClientAuth, KindConfig, ProviderConfig, Verify};
 use revocation_worker::outcome::{Answer, Proof, Verdict};
 use revocation_worker::provider::Probed;
-use revocation_worker::target::{Target, TokenTypeHint};
+use revocation_worker::target::{Scope, Target, TokenTypeHint};
 
 use crate::scripted_idp::{Reply, Request, ScriptedIdp};
 use crate::settings::{TOKEN, calls, client, keycloak, provider, session, subject, token};
@@ -158,7 +158,7 @@ async fn an_unknown_user_is_refused_and_a_lacking_role_named() {
     let idp = realm(|_| Reply::json(403, r#"{"error":"HTTP 403 Forbidden"}"#)).await;
     assert_eq!(attempt(&idp, &subject("u")).await.verdict, Verdict::Doubted);
     let Some(Probed::Refused { answer, plainly: true }) =
-        provider(&keycloak(idp.url())).try_credentials(true).await
+        provider(&keycloak(idp.url())).try_credentials(Scope::Wide).await
     else {
         panic!("refused")
     };

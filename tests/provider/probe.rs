@@ -3,6 +3,7 @@
 
 use revocation_worker::config::{ClientAuth, GenauthProtocol, KindConfig, ProviderConfig, Verify};
 use revocation_worker::provider::Probed;
+use revocation_worker::target::Scope;
 
 use crate::scripted_idp::{Reply, Request, ScriptedIdp};
 use crate::settings::{
@@ -130,8 +131,8 @@ async fn each_kind_knows_its_healthy_answer_to_a_call_for_nobody() {
     for (kind, config, status, body, meaning) in rows {
         let idp = server(status, body).await;
         let provider = provider(&config(idp.url()));
-        let found = provider.try_credentials(true).await;
-        assert_eq!(provider.has_probe(true), found.is_some(), "{kind}");
+        let found = provider.try_credentials(Scope::Wide).await;
+        assert_eq!(provider.has_probe(Scope::Wide), found.is_some(), "{kind}");
         assert_eq!(word(found), meaning, "{kind}: {status} {body}");
         assert!(
             idp.ledger()
@@ -160,9 +161,9 @@ async fn where_tokens_are_introspected_the_client_must_be_let_in_there_too() {
         .await;
         for config in [rfc7009, |base: &str| genauth(base, GenauthProtocol::Oidc, ClientAuth::None)] {
             let verifying = ProviderConfig { verify: Verify::Introspect, ..config(idp.url()) };
-            let found = word(provider(&verifying).try_credentials(false).await);
+            let found = word(provider(&verifying).try_credentials(Scope::Token).await);
             assert_eq!(found, meaning, "{status} {body}");
-            let found = word(provider(&config(idp.url())).try_credentials(false).await);
+            let found = word(provider(&config(idp.url())).try_credentials(Scope::Token).await);
             assert_eq!(found, "accepted", "it is not asked there where nothing is verified");
         }
     }
@@ -173,7 +174,7 @@ async fn no_two_probes_name_the_same_and_none_names_a_target() {
     let idp = ScriptedIdp::start(|_| Reply::status(200)).await;
     let provider = provider(&rfc7009(idp.url()));
     for _ in 0..3 {
-        provider.try_credentials(false).await;
+        provider.try_credentials(Scope::Token).await;
     }
     let tokens: std::collections::BTreeSet<_> =
         idp.ledger().iter().map(|request| request.field("token").unwrap()).collect();

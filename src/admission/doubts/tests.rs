@@ -95,7 +95,7 @@ fn a_refused_probe_blames_us_and_an_unanswered_one_nobody() {
     let finding = probe(&mut doubts, &clock, Probed::Unanswered(busy.clone()), 13);
     let ruling = doubts.rule(doubt(&clock, 1, 3, 12), finding);
     assert_eq!(ruling, Ruling::Nobody(busy));
-    let answer = ruling.applied(Answer::failed(Verdict::Doubted, Some(403), "x"), false);
+    let answer = ruling.applied(Answer::failed(Verdict::Doubted, Some(403), "x"), Scope::Token);
     assert_eq!(
         (answer.verdict, answer.http_status, answer.retry_after),
         (Verdict::Transient, Some(403), Some(Duration::from_secs(7)))
@@ -223,10 +223,10 @@ fn every_ruling_is_told_after_the_targets_own_answer() {
         (Ruling::Open, Verdict::Doubted),
     ];
     for (ruling, verdict) in rows {
-        for wide in [false, true] {
+        for scope in Scope::ALL {
             let answer = ruling.applied(
                 Answer::failed(Verdict::Doubted, Some(403), "POST https://a/revoke answered 403"),
-                wide,
+                scope,
             );
             assert_eq!(answer.verdict, verdict);
             let error = answer.error.unwrap();

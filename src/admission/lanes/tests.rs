@@ -1,14 +1,18 @@
 use super::*;
 
 fn token(lane: Lane) -> Call {
-    Call { lane, party: Party::UNNAMED, wide: false, requests: 1 }
+    Call { lane, party: Party::UNNAMED, scope: Scope::Token, requests: 1 }
 }
 
 fn wide(lane: Lane) -> Call {
-    Call { wide: true, ..token(lane) }
+    Call { scope: Scope::Wide, ..token(lane) }
 }
 
-fn take_calls(lanes: &mut Lanes<u32>, open: [usize; 2], now: Instant) -> Vec<Call> {
+fn both(open: usize) -> PerScope<usize> {
+    PerScope { token: open, wide: open }
+}
+
+fn take_calls(lanes: &mut Lanes<u32>, open: PerScope<usize>, now: Instant) -> Vec<Call> {
     let calls = std::iter::from_fn(|| match lanes.next(open, now) {
         Next::Call(call, _) => Some(call),
         Next::At(_) | Next::Idle => None,
@@ -17,7 +21,7 @@ fn take_calls(lanes: &mut Lanes<u32>, open: [usize; 2], now: Instant) -> Vec<Cal
 }
 
 fn take(lanes: &mut Lanes<u32>, open: usize, now: Instant) -> Vec<Lane> {
-    take_calls(lanes, [open; 2], now).into_iter().map(|call| call.lane).collect()
+    take_calls(lanes, both(open), now).into_iter().map(|call| call.lane).collect()
 }
 
 fn fill(lanes: &mut Lanes<u32>, lane: Lane, calls: u32) {
@@ -59,7 +63,7 @@ fn a_mass_revocation_alone_waits_for_nobody() {
     let mut lanes = Lanes::new(4, now);
     fill(&mut lanes, Lane::Mass, 1);
     assert_eq!(take(&mut lanes, 4, now), [Lane::Mass]);
-    assert_eq!(lanes.next([4; 2], now), Next::Idle);
+    assert_eq!(lanes.next(both(4), now), Next::Idle);
 }
 
 #[test]
@@ -100,7 +104,7 @@ fn a_call_of_several_requests_pays_for_each() {
     lanes.set_rate(Some(10.0));
     (0..2).for_each(|number| lanes.wait(Call { requests: 5, ..token(Lane::Mass) }, number));
     assert_eq!(take(&mut lanes, 10, start).len(), 1);
-    assert!(matches!(lanes.next([10; 2], start), Next::At(at) if at == start + Duration::from_millis(480)));
+    assert!(matches!(lanes.next(both(10), start), Next::At(at) if at == start + Duration::from_millis(480)));
 }
 
 #[test]
@@ -109,7 +113,7 @@ fn a_worker_without_a_share_calls_nobody_and_looks_again() {
     let mut lanes = Lanes::new(4, now);
     lanes.set_rate(Some(0.0));
     fill(&mut lanes, Lane::Interactive, 1);
-    assert_eq!(lanes.next([4; 2], now), Next::At(now + LOOK));
+    assert_eq!(lanes.next(both(4), now), Next::At(now + WITHOUT_SHARE));
     lanes.set_rate(Some(1000.0));
     assert_eq!(take(&mut lanes, 4, now), [Lane::Interactive]);
 }
@@ -122,10 +126,10 @@ fn whoever_waits_can_be_sent_away_and_others_stay() {
     fill(&mut lanes, Lane::Interactive, 2);
     lanes.wait(wide(Lane::Mass), 1);
     lanes.wait(wide(Lane::Interactive), 2);
-    assert_eq!(lanes.dismiss(true).len(), 2);
+    assert_eq!(lanes.dismiss(Scope::Wide).len(), 2);
     assert_eq!(take(&mut lanes, 1, now), [Lane::Interactive]);
-    assert_eq!(lanes.dismiss(false).len(), 4);
-    assert_eq!(lanes.next([8; 2], now), Next::Idle);
+    assert_eq!(lanes.dismiss(Scope::Token).len(), 4);
+    assert_eq!(lanes.next(both(8), now), Next::Idle);
 }
 
 #[test]
@@ -136,9 +140,9 @@ fn whoever_is_gone_gets_no_slot_and_costs_nothing() {
     (0..10_000).for_each(|number| lanes.wait(token(Lane::Mass), number));
     (10_000..20_000).for_each(|number| lanes.wait(wide(Lane::Mass), number));
     lanes.forget(|number| *number != 15_000);
-    assert!(matches!(lanes.next([2; 2], now), Next::Call(Call { wide: true, .. }, 15_000)));
+    assert!(matches!(lanes.next(both(2), now), Next::Call(Call { scope: Scope::Wide, .. }, 15_000)));
     lanes.forget(|_| true);
-    assert_eq!(lanes.next([2; 2], now), Next::Idle);
+    assert_eq!(lanes.next(both(2), now), Next::Idle);
 }
 
 #[test]
@@ -147,7 +151,7 @@ fn whoever_came_first_goes_first_whatever_the_call_is_for() {
     let mut lanes = Lanes::new(8, now);
     let calls = [wide(Lane::Mass), token(Lane::Mass), token(Lane::Mass), wide(Lane::Mass)];
     (0..).zip(calls).for_each(|(number, call)| lanes.wait(call, number));
-    assert_eq!(take_calls(&mut lanes, [8; 2], now), calls);
+    assert_eq!(take_calls(&mut lanes, both(8), now), calls);
 }
 
 #[test]
@@ -156,7 +160,7 @@ fn slots_are_shared_and_those_that_are_not_open_to_wide_calls_are_left_to_tokens
     let mut lanes = Lanes::new(4, now);
     (0..10).for_each(|number| lanes.wait(wide(Lane::Interactive), number));
     fill(&mut lanes, Lane::Interactive, 10);
-    let taken = take_calls(&mut lanes, [4, 1], now);
+    let taken = take_calls(&mut lanes, PerScope { token: 4, wide: 1 }, now);
     assert_eq!(
         taken,
         [
@@ -167,11 +171,15 @@ fn slots_are_shared_and_those_that_are_not_open_to_wide_calls_are_left_to_tokens
         ]
     );
     taken.into_iter().for_each(|call| lanes.release(call));
-    assert_eq!(take_calls(&mut lanes, [4, 4], now).len(), 4);
+    assert_eq!(take_calls(&mut lanes, both(4), now).len(), 4);
     let mut lanes = Lanes::new(4, now);
     fill(&mut lanes, Lane::Mass, 10);
     (0..10).for_each(|number| lanes.wait(wide(Lane::Mass), number));
-    assert_eq!(take_calls(&mut lanes, [1, 4], now).len(), 3, "both together leave a quarter free");
+    assert_eq!(
+        take_calls(&mut lanes, PerScope { token: 1, wide: 4 }, now).len(),
+        3,
+        "both together leave a quarter free"
+    );
 }
 
 #[test]
@@ -195,7 +203,7 @@ fn user(name: &str, call: Call) -> Call {
 }
 
 /// The users' names in the order of their calls, one at a time.
-fn turns(lanes: &mut Lanes<char>, calls: usize, open: [usize; 2], now: Instant) -> String {
+fn turns(lanes: &mut Lanes<char>, calls: usize, open: PerScope<usize>, now: Instant) -> String {
     let mut next = || match lanes.next(open, now) {
         Next::Call(call, name) => {
             lanes.release(call);
@@ -219,7 +227,7 @@ fn in_every_lane_and_kind_users_take_turns() {
         let mut lanes = Lanes::new(1, now);
         crowd(&mut lanes, call, &[('a', 20_000), ('b', 2), ('c', 1)]);
         lanes.wait(call, '-');
-        assert_eq!(turns(&mut lanes, 9, [1; 2], now), "abc-abaaa", "{call:?}");
+        assert_eq!(turns(&mut lanes, 9, both(1), now), "abc-abaaa", "{call:?}");
     }
 }
 
@@ -232,12 +240,12 @@ fn a_users_tokens_do_not_keep_another_users_wide_calls_waiting_nor_the_other_way
         let mut lanes = Lanes::new(1, now);
         crowd(&mut lanes, crowded, &[('a', 20_000)]);
         crowd(&mut lanes, other, &[('b', 3)]);
-        assert_eq!(turns(&mut lanes, 8, [1; 2], now), "abababaa");
+        assert_eq!(turns(&mut lanes, 8, both(1), now), "abababaa");
         // The breaker of what `b` has lets nothing through, then it does again.
         crowd(&mut lanes, other, &[('b', 2)]);
-        let closed = if other.wide { [1, 0] } else { [0, 1] };
+        let closed = PerScope::new(|scope| usize::from(scope != other.scope));
         assert_eq!(turns(&mut lanes, 50, closed, now), "a".repeat(50));
-        assert_eq!(turns(&mut lanes, 4, [1; 2], now).matches('b').count(), 2);
+        assert_eq!(turns(&mut lanes, 4, both(1), now).matches('b').count(), 2);
     }
 }
 
@@ -249,7 +257,7 @@ fn calls_of_several_requests_are_so_many_turns_at_a_rate_too() {
     crowd(&mut lanes, Call { requests: 4, ..token(Lane::Interactive) }, &[('a', 1000)]);
     crowd(&mut lanes, token(Lane::Interactive), &[('b', 1000)]);
     let made: String =
-        (0..100).map(|ms| turns(&mut lanes, 100, [4; 2], start + Duration::from_millis(ms))).collect();
+        (0..100).map(|ms| turns(&mut lanes, 100, both(4), start + Duration::from_millis(ms))).collect();
     let [a, b] = ['a', 'b'].map(|name| made.matches(name).count());
     assert!((4 * a).abs_diff(b) <= 4 && b >= 50, "as many requests for each: {a} calls of four, {b} of one");
 }
@@ -260,5 +268,5 @@ fn a_users_logouts_come_before_its_own_and_others_mass_revocations() {
     let mut lanes = Lanes::new(1, now);
     crowd(&mut lanes, token(Lane::Mass), &[('m', 100), ('b', 100)]);
     crowd(&mut lanes, token(Lane::Interactive), &[('a', 100), ('b', 2)]);
-    assert_eq!(turns(&mut lanes, 24, [1; 2], now), "ababaaamaaaaaaabaaaaaaam");
+    assert_eq!(turns(&mut lanes, 24, both(1), now), "ababaaamaaaaaaabaaaaaaam");
 }
