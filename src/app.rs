@@ -149,7 +149,7 @@ pub async fn run(config: Config, migrate: bool, stop: CancellationToken) -> Resu
     warn_of_short_stream(&config);
     let keyring = Keyring::parse(&config.sealing_keys)?;
     let clock = Clock::default();
-    let gates = admissions(&config, &clock)?;
+    let admissions = admissions(&config, &clock)?;
     let broker = Arc::new(
         Broker::new(&config.amqp, &config.invalidation, &config.instance).map_err(AppError::Setting)?,
     );
@@ -168,7 +168,7 @@ pub async fn run(config: Config, migrate: bool, stop: CancellationToken) -> Resu
         schedule: Schedule::new(&config.retry),
         give_up_after: config.retry.give_up_after,
         heartbeat: config.invalidation.heartbeat,
-        gates,
+        admissions,
         store,
         publisher,
         refusals,

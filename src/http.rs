@@ -117,15 +117,15 @@ impl Health {
             database: worker.database_up.load(Ordering::Relaxed),
             clock_offset: worker.clock.offset().map(|offset| offset.ahead.as_seconds_f64()),
             providers: worker
-                .gates
+                .admissions
                 .iter()
-                .map(|(name, gate)| (name.to_string(), gate.breaker(), gate.in_flight()))
+                .map(|(name, admission)| (name.to_string(), admission.breaker(), admission.in_flight()))
                 .collect(),
             probes: worker
-                .gates
+                .admissions
                 .iter()
-                .flat_map(|(name, gate)| {
-                    gate.probes().map(|(result, count)| (name.to_string(), result, count))
+                .flat_map(|(name, admission)| {
+                    admission.probes().map(|(result, count)| (name.to_string(), result, count))
                 })
                 .collect(),
         }

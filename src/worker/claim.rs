@@ -61,11 +61,11 @@ async fn look(worker: &Arc<Worker>, sweep: bool) -> Result<bool, StoreError> {
     }
     let shares = worker.incidents.shares(BATCH);
     let (mut wants, mut room) = (Vec::new(), HashMap::new());
-    for (name, gate) in &worker.gates {
+    for (name, admission) in &worker.admissions {
         for lane in Lane::ALL {
-            let lane_wants = wants_of_lane(name, gate, lane, &shares);
+            let lane_wants = wants_of_lane(name, admission, lane, &shares);
             let most = lane_wants.iter().map(|want| usize::try_from(want.limit).unwrap_or(0)).sum();
-            if let Some(permits) = (!lane_wants.is_empty()).then(|| gate.room(lane, most)).flatten() {
+            if let Some(permits) = (!lane_wants.is_empty()).then(|| admission.room(lane, most)).flatten() {
                 wants.extend(lane_wants);
                 room.insert((name.clone(), lane), permits);
             }
@@ -110,8 +110,13 @@ async fn expire(worker: &Worker) -> Result<(), StoreError> {
 
 /// What to claim of a provider and lane: of everything where calls for tokens and wider ones are taken alike,
 /// else of either what is taken.
-fn wants_of_lane<'a>(provider: &'a str, gate: &Admission, lane: Lane, shares: &'a [Share]) -> Vec<Want<'a>> {
-    match Scope::ALL.map(|scope| gate.wanted(lane, scope).min(BATCH)) {
+fn wants_of_lane<'a>(
+    provider: &'a str,
+    admission: &Admission,
+    lane: Lane,
+    shares: &'a [Share],
+) -> Vec<Want<'a>> {
+    match Scope::ALL.map(|scope| admission.wanted(lane, scope).min(BATCH)) {
         [tokens, wide] if tokens == wide => {
             wants_of(provider, lane, tokens, Kinds { tokens: true, wide: true }, shares)
         }
@@ -180,7 +185,7 @@ fn set_to_work(worker: &Arc<Worker>, claimed: Vec<Claimed>, mut room: HashMap<(A
         groups.entry((target.event, target.provider.clone())).or_default().push(target);
     }
     for ((_, provider), targets) in groups {
-        let Some((name, _)) = worker.gates.get_key_value(&*provider) else { continue };
+        let Some((name, _)) = worker.admissions.get_key_value(&*provider) else { continue };
         let context = context(&targets[0]);
         let Some(room) = room.get_mut(&(name.clone(), context.lane)) else { continue };
         let denied = targets[0].denied;

@@ -65,8 +65,8 @@ fn reserve(worker: &Worker, event: &LogoutEvent, party: Party) -> Vec<(Arc<str>,
     let mut seen = HashSet::new();
     for target in &event.targets {
         if seen.insert(target.provider.clone())
-            && let Some(gate) = worker.gates.get(&target.provider)
-            && let Some(permit) = gate.reserve(
+            && let Some(admission) = worker.admissions.get(&target.provider)
+            && let Some(permit) = admission.reserve(
                 event.lane(),
                 party,
                 event.targets.iter().filter(|t| t.provider == target.provider).count(),
@@ -79,7 +79,8 @@ fn reserve(worker: &Worker, event: &LogoutEvent, party: Party) -> Vec<(Arc<str>,
 }
 
 fn dispose(worker: &Worker, taken: &Taken, target: &Target, room: &[(Arc<str>, Room)]) -> Disposition {
-    let supported = worker.gates.get(&target.provider).is_some_and(|gate| gate.provider.supports(target));
+    let supported =
+        worker.admissions.get(&target.provider).is_some_and(|admission| admission.provider.supports(target));
     if target.token_expires_at().is_some_and(|end| end + EXPIRY_LEEWAY <= taken.event.received_at) {
         Disposition::Expired
     } else if taken.denial.is_none() {

@@ -85,24 +85,24 @@ impl Drop for Gathered<'_> {
 /// One attempt. It is on record already; a job that may not call (breaker open, incident paused, worker
 /// stopping) is dropped and thereby handed back.
 async fn attempt(worker: &Worker, mut job: Job) -> Option<Finished> {
-    let gate = worker.gates.get(&job.target.provider)?;
+    let admission = worker.admissions.get(&job.target.provider)?;
     failpoint!("claimed");
     let permit = tokio::select! {
         biased;
         () = worker.stop.cancelled() => return None,
-        permit = enter(gate, &job.context, job.seat.as_ref().map(Seat::incident), &job.target) => permit?,
+        permit = enter(admission, &job.context, job.seat.as_ref().map(Seat::incident), &job.target) => permit?,
     };
     failpoint!("sent");
     let (started_at, began) = (worker.clock.now(), Instant::now());
     // On the heap: what a call needs would else be set aside for each of the thousands that wait for their
     // turn.
-    let answer = Box::pin(gate.provider.revoke(&job.target)).await;
-    let answer = gate.redirect_in_doubt(job.target.scope(), answer);
+    let answer = Box::pin(admission.provider.revoke(&job.target)).await;
+    let answer = admission.redirect_in_doubt(job.target.scope(), answer);
     let took = began.elapsed();
     job.standing.is_outage = permit.report(&answer, took);
-    job.standing.is_unreadable = gate.provider.is_unreadable(&job.target);
+    job.standing.is_unreadable = admission.provider.is_unreadable(&job.target);
     failpoint!("responded");
-    let answer = ruled(worker, gate, &job, answer, (began, began + took)).await;
+    let answer = ruled(worker, admission, &job, answer, (began, began + took)).await;
     Some(finish(worker, job, answer, started_at, took))
 }
 
@@ -110,7 +110,7 @@ async fn attempt(worker: &Worker, mut job: Job) -> Option<Finished> {
 /// holds up nobody else's call.
 async fn ruled(
     worker: &Worker,
-    gate: &Admission,
+    admission: &Admission,
     job: &Job,
     answer: Answer,
     (began, answered): (Instant, Instant),
@@ -122,28 +122,28 @@ async fn ruled(
     tokio::select! {
         biased;
         () = worker.stop.cancelled() => answer.clone(),
-        ruled = Box::pin(gate.rule(job.target.scope(), doubt, answer.clone())) => ruled,
+        ruled = Box::pin(admission.rule(job.target.scope(), doubt, answer.clone())) => ruled,
     }
 }
 
 /// Waits for the incident's turn and then for the provider's; an operator may stop the incident meanwhile.
 async fn enter(
-    gate: &Admission,
+    admission: &Admission,
     context: &Context,
     incident: Option<&Incident>,
     target: &Target,
 ) -> Option<CallPermit> {
     let Context { lane, party, .. } = *context;
-    let (scope, requests) = (target.scope(), gate.provider.calls_per_attempt(target));
+    let (scope, requests) = (target.scope(), admission.provider.calls_per_attempt(target));
     let call = Call { lane, party, scope, requests };
-    let Some(incident) = incident else { return gate.permit(call).await };
+    let Some(incident) = incident else { return admission.permit(call).await };
     // Check the breaker before the incident's throttle: a target that an open breaker rejects must not spend
     // one of the incident's slots per second.
-    if gate.rejects(scope) {
+    if admission.rejects(scope) {
         return None;
     }
     let turn = incident.turn().await?;
-    let permit = gate.permit(call).await?;
+    let permit = admission.permit(call).await?;
     incident.may_go_on(turn).then_some(permit)
 }
 
@@ -155,7 +155,7 @@ pub(super) fn finish(
     started_at: OffsetDateTime,
     took: Duration,
 ) -> Finished {
-    let bound = worker.gates.get(&job.target.provider).map(Admission::retry_after_max);
+    let bound = worker.admissions.get(&job.target.provider).map(Admission::retry_after_max);
     let schedule =
         bound.map_or_else(|| worker.schedule.clone(), |bound| worker.schedule.honouring_at_most(bound));
     let settlement = settle(&answer, &job.standing, &schedule, worker.clock.now());
@@ -226,7 +226,7 @@ mod tests {
 
     #[tokio::test]
     async fn targets_that_the_breaker_rejects_use_up_nothing_of_their_incidents_rate() {
-        let (gate, incidents, context) = (admission(4, None), Incidents::default(), context());
+        let (admission, incidents, context) = (admission(4, None), Incidents::default(), context());
         incidents.update(vec![throttled()], 1);
         let (incident, user) = (
             incidents.of("leak"),
@@ -240,13 +240,14 @@ mod tests {
                 deny_until: OffsetDateTime::UNIX_EPOCH,
             },
         );
-        gate.permit(Call { lane: Lane::Mass, party: Party::UNNAMED, scope: Scope::Wide, requests: 1 })
+        admission
+            .permit(Call { lane: Lane::Mass, party: Party::UNNAMED, scope: Scope::Wide, requests: 1 })
             .await
             .unwrap()
             .report(&failed(Verdict::Misconfigured, None), Duration::ZERO);
         for _ in 0..100 {
             assert!(
-                enter(&gate, &context, Some(&incident), &user)
+                enter(&admission, &context, Some(&incident), &user)
                     .now_or_never()
                     .expect("sent away at once")
                     .is_none()

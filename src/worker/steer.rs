@@ -57,14 +57,14 @@ async fn look_once(
     tell_holds(worker, told, followed).await?;
     worker.rates.share(fleet.workers);
     worker.incidents.update(worker.store.active_incidents().await?, fleet.workers);
-    for gate in worker.gates.values() {
+    for admission in worker.admissions.values() {
         if fleet.workers <= 1 || began.elapsed() >= NEWCOMER {
-            gate.share(fleet.workers);
+            admission.share(fleet.workers);
         }
     }
     for (provider, seconds) in fleet.held {
-        if let Some(gate) = worker.gates.get(&*provider) {
-            gate.hold(Duration::try_from_secs_f64(seconds).unwrap_or_default());
+        if let Some(admission) = worker.admissions.get(&*provider) {
+            admission.hold(Duration::try_from_secs_f64(seconds).unwrap_or_default());
         }
     }
     Ok(())
@@ -75,9 +75,9 @@ async fn look_once(
 /// there was such an order.
 fn follow(worker: &Worker, orders: &[(String, i64)], told: &mut HashMap<Arc<str>, Instant>) -> bool {
     let mut followed = false;
-    for (name, gate) in &worker.gates {
+    for (name, admission) in &worker.admissions {
         let latest = orders.iter().find(|(provider, _)| **provider == **name).map_or(0, |(_, order)| *order);
-        if gate.follow(latest) {
+        if admission.follow(latest) {
             told.remove(name);
             followed = true;
         }
@@ -94,14 +94,14 @@ async fn tell_holds(
     followed: bool,
 ) -> Result<(), StoreError> {
     let held = worker
-        .gates
+        .admissions
         .iter()
-        .filter_map(|(name, gate)| Some((name.clone(), Instant::now() + gate.held_for()?)));
+        .filter_map(|(name, admission)| Some((name.clone(), Instant::now() + admission.held_for()?)));
     let held: HashMap<_, _> = held.collect();
     let is_news =
         |(name, until): (&Arc<str>, &Instant)| told.get(name).is_none_or(|known| *until > *known + LOOK);
     if followed || held.iter().any(is_news) {
-        let seen: Vec<_> = worker.gates.values().map(Admission::status).collect();
+        let seen: Vec<_> = worker.admissions.values().map(Admission::status).collect();
         worker.store.report_providers(worker.number(), &seen).await?;
         *told = held;
     }
@@ -191,7 +191,7 @@ fn id(denial: &Denial) -> TargetId {
 fn is_unsupported(worker: &Worker, denial: &Denial) -> bool {
     let kind = Kind::parse(&denial.kind);
     worker
-        .gates
+        .admissions
         .get(&*denial.provider)
-        .is_some_and(|gate| kind.is_none_or(|kind| !gate.provider.supports_kind(kind)))
+        .is_some_and(|admission| kind.is_none_or(|kind| !admission.provider.supports_kind(kind)))
 }
