@@ -101,7 +101,10 @@ fn claim_names(config: &Config) -> BTreeMap<Arc<str>, ClaimNames> {
     config.providers.iter().map(|(name, provider)| (name.clone(), provider.claims.clone())).collect()
 }
 
-fn admissions(config: &Config, clock: &Clock) -> Result<BTreeMap<Arc<str>, Admission>, ProviderSetupError> {
+fn admissions(
+    config: &Config,
+    clock: &Clock,
+) -> Result<BTreeMap<Arc<str>, Arc<Admission>>, ProviderSetupError> {
     let limits = |name: &str| {
         config.providers.get(name).map(|provider| Limits {
             concurrency: provider.concurrency,

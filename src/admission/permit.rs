@@ -1,5 +1,6 @@
 //! Permits: each is the right to make one call to a provider, and they are given out in turn.
 
+use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -8,18 +9,39 @@ use tokio::sync::{Notify, oneshot};
 use super::breaker::Decision;
 use super::health::Health;
 use super::lanes::{Call, Lanes, Next};
-use super::probing::{self, Probes};
+use super::probing::Probes;
+use super::room::{Memory, Room};
+use crate::event::{Lane, Party};
 use crate::outcome::Answer;
+use crate::provider::Provider;
 use crate::target::{PerScope, Scope};
 
-/// What gives out one provider's permits; shared with the permits that are out and with the probes.
-pub(super) struct Permits {
+/// What a provider's settings allow.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Most calls of this worker at once.
+    pub concurrency: usize,
+    /// Most requests a second of all workers together; `None`: as many as the calls at once make.
+    pub rate_per_s: Option<f64>,
+    /// Longest that the provider's `Retry-After` is waited.
+    pub retry_after_max: Duration,
+}
+
+/// One provider and who may call it.
+pub struct Admission {
+    /// The provider.
+    pub provider: Provider,
+    pub(super) limits: Limits,
+    pub(super) memory: Memory,
     state: Mutex<State>,
     pub(super) probes: Probes,
     /// An operator has ended a wait.
     pub(super) resumed: Notify,
+    /// The last of operators' orders that was followed; negative: none was looked for yet.
+    pub(super) followed: AtomicI64,
 }
 
+/// What calls change, under one lock.
 pub(super) struct State {
     pub(super) health: Health,
     pub(super) lanes: Lanes<oneshot::Sender<CallPermit>>,
@@ -32,35 +54,71 @@ pub(super) struct State {
 /// The right to make one call. Dropping it unused takes back a probe, and what the call would have cost of
 /// the rate.
 pub struct CallPermit {
-    permits: Arc<Permits>,
+    admission: Arc<Admission>,
     call: Call,
     is_probe: bool,
     is_reported: bool,
     is_returned: bool,
 }
 
-impl Permits {
-    /// None out.
-    pub(super) fn new(
-        health: Health,
-        lanes: Lanes<oneshot::Sender<CallPermit>>,
-        probes: Probes,
-    ) -> Arc<Self> {
+impl Admission {
+    /// Closed breakers, all slots free. With a rate, no call is admitted until the worker knows its share of
+    /// it.
+    pub fn new(provider: Provider, limits: Limits) -> Arc<Self> {
+        let now = Instant::now();
+        let mut lanes = Lanes::new(limits.concurrency, now);
+        lanes.set_rate(limits.rate_per_s.map(|_| 0.0));
+        let has_probe = PerScope::new(|scope| provider.has_probe(scope));
+        let health = Health::new(provider.name().clone(), has_probe, limits.retry_after_max, now);
         let state = State { health, lanes, is_timed: false, is_watched: PerScope::default() };
-        Arc::new(Self { state: Mutex::new(state), probes, resumed: Notify::new() })
+        Arc::new(Self {
+            provider,
+            limits,
+            memory: Memory::new(),
+            state: Mutex::new(state),
+            probes: Probes::default(),
+            resumed: Notify::new(),
+            followed: AtomicI64::new(-1),
+        })
+    }
+
+    /// How many targets to claim: what memory has room for, or one for a probe, or none.
+    pub fn wanted(&self, lane: Lane, scope: Scope) -> usize {
+        let (state, now) = (self.lock(), Instant::now());
+        let (rate, pace) = (state.lanes.rate(), state.health.pace(self.limits.concurrency, now));
+        self.memory.wanted(lane, rate, pace).min(state.health.breaker(scope).wanted(now))
+    }
+
+    /// Room for `targets` that are claimed, if there is any.
+    pub fn room(&self, lane: Lane, targets: usize) -> Option<Room> {
+        self.memory.places(lane).take(targets)
+    }
+
+    /// Room for `targets` of a user that have just arrived, if that leaves others theirs and the breaker of
+    /// calls for tokens lets so many through.
+    pub fn reserve(&self, lane: Lane, party: Party, targets: usize) -> Option<Room> {
+        if self.lock().health.breaker(Scope::Token).wanted(Instant::now()) < targets {
+            return None;
+        }
+        self.memory.places(lane).take_for(party, targets)
+    }
+
+    /// Whether the breaker would send such a call away now.
+    pub fn rejects(&self, scope: Scope) -> bool {
+        self.lock().health.breaker(scope).decide(Instant::now()) == Decision::Reject
+    }
+
+    /// Waits for a call's turn; `None` where the breaker rejects it.
+    pub async fn permit(self: &Arc<Self>, call: Call) -> Option<CallPermit> {
+        let (turn, permit) = oneshot::channel();
+        self.lock().lanes.wait(call, turn);
+        self.dispatch();
+        permit.await.ok()
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing under this lock can panic half-way.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits for the turn of a call; `None` where its breaker rejects it.
-    pub(super) async fn wait(self: &Arc<Self>, call: Call) -> Option<CallPermit> {
-        let (turn, permit) = oneshot::channel();
-        self.lock().lanes.wait(call, turn);
-        self.dispatch();
-        permit.await.ok()
     }
 
     /// Gives permits to whoever's turn it is, and sends those away whom a breaker rejects.
@@ -76,8 +134,8 @@ impl Permits {
         match state.next(now) {
             Next::Call(call, turn) => {
                 let is_probe = state.health.breaker_mut(call.scope).admit(now) == Decision::Probe;
-                let permits = self.clone();
-                Some((turn, CallPermit { permits, call, is_probe, is_reported: false, is_returned: false }))
+                let admission = self.clone();
+                Some((turn, CallPermit { admission, call, is_probe, is_reported: false, is_returned: false }))
             }
             Next::At(at) => {
                 if !std::mem::replace(&mut state.is_timed, true) {
@@ -103,10 +161,10 @@ impl State {
     }
 }
 
-async fn dispatch_at(permits: Arc<Permits>, at: Instant) {
+async fn dispatch_at(admission: Arc<Admission>, at: Instant) {
     tokio::time::sleep_until(at.into()).await;
-    permits.lock().is_timed = false;
-    permits.dispatch();
+    admission.lock().is_timed = false;
+    admission.dispatch();
 }
 
 pub(super) fn hand(turn: oneshot::Sender<CallPermit>, permit: CallPermit) {
@@ -123,12 +181,12 @@ impl CallPermit {
         self.is_reported = true;
         let scope = self.call.scope;
         let is_left_alone = {
-            let mut state = self.permits.lock();
+            let mut state = self.admission.lock();
             state.health.report(scope, answer, took);
             state.health.breaker(scope).name() != "closed"
         };
         if is_left_alone {
-            probing::watch(&self.permits, scope);
+            self.admission.watch(scope);
         }
         is_left_alone
     }
@@ -136,7 +194,7 @@ impl CallPermit {
     /// Gives its slot back, to be given to the next by whoever dispatches.
     fn give_back(&mut self) {
         self.is_returned = true;
-        let mut state = self.permits.lock();
+        let mut state = self.admission.lock();
         if !self.is_reported {
             state.lanes.refund(self.call.requests);
             if self.is_probe {
@@ -151,7 +209,7 @@ impl Drop for CallPermit {
     fn drop(&mut self) {
         if !self.is_returned {
             self.give_back();
-            self.permits.dispatch();
+            self.admission.dispatch();
         }
     }
 }

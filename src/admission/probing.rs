@@ -9,9 +9,7 @@ use tokio::sync::Mutex;
 
 use super::Admission;
 use super::doubts::{Doubt, Finding};
-use super::permit::Permits;
 use crate::outcome::{Answer, Verdict};
-use crate::provider::Provider;
 use crate::target::{PerScope, Scope};
 
 /// Least time from one probe to the next: a crowd of answers in doubt shares one.
@@ -21,8 +19,8 @@ const APART: Duration = Duration::from_millis(250);
 const RESULTS: [&str; 4] = ["accepted", "refused", "unanswered", "nothing"];
 
 /// One probe at a time, with either credential.
+#[derive(Default)]
 pub(super) struct Probes {
-    provider: Arc<Provider>,
     last: PerScope<Mutex<Option<Made>>>,
     /// How many came to each of [`RESULTS`].
     counts: [AtomicU64; RESULTS.len()],
@@ -35,16 +33,6 @@ struct Made {
 }
 
 impl Probes {
-    /// None made yet.
-    pub(super) fn of(provider: Arc<Provider>) -> Self {
-        Self { provider, last: PerScope::default(), counts: Default::default() }
-    }
-
-    /// How many came to what.
-    pub(super) fn results(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        RESULTS.into_iter().zip(self.counts.iter().map(|count| count.load(Ordering::Relaxed)))
-    }
-
     fn count(&self, finding: &Finding) {
         let place = match finding {
             Finding::Accepted => 0,
@@ -57,32 +45,37 @@ impl Probes {
 }
 
 impl Admission {
+    /// How many probes came to what.
+    pub fn probes(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        RESULTS.into_iter().zip(self.probes.counts.iter().map(|count| count.load(Ordering::Relaxed)))
+    }
+
     /// The answer to a target's call, in doubt where it is a redirect that may be meant for this target
     /// alone.
     pub(crate) fn redirect_in_doubt(&self, scope: Scope, answer: Answer) -> Answer {
-        self.permits.lock().health.redirect_in_doubt(scope, answer)
+        self.lock().health.redirect_in_doubt(scope, answer)
     }
 
     /// Decides what an answer in doubt means, by a probe that begins after it, which all who wait share. The
     /// caller holds no permit.
-    pub(crate) async fn rule(&self, scope: Scope, doubt: Doubt, answer: Answer) -> Answer {
-        let _undecided = Undecided { permits: &self.permits, scope };
+    pub(crate) async fn rule(self: &Arc<Self>, scope: Scope, doubt: Doubt, answer: Answer) -> Answer {
+        let _undecided = Undecided { admission: self, scope };
         if self.held_for().is_some() {
             return answer
                 .ruled(Verdict::Doubted, "the provider asked to be left alone: it is tried again then");
         }
-        let finding = self.permits.probe(scope, doubt.answered).await;
-        let answer = self.permits.lock().health.rule(scope, doubt, answer, finding);
-        watch(&self.permits, scope);
+        let finding = self.probe(scope, doubt.answered).await;
+        let answer = self.lock().health.rule(scope, doubt, answer, finding);
+        self.watch(scope);
         answer
     }
 
     /// Tries what is still left alone with the provider's own probe, so that it need not wait for a target.
-    pub(super) fn probe_what_fails(&self) {
+    pub(super) fn probe_what_fails(self: &Arc<Self>) {
         for scope in Scope::ALL {
-            if self.permits.lock().health.breaker(scope).waits_for_target() {
-                let permits = self.permits.clone();
-                tokio::spawn(async move { permits.probe(scope, Instant::now()).await });
+            if self.lock().health.breaker(scope).waits_for_target() {
+                let admission = self.clone();
+                tokio::spawn(async move { admission.probe(scope, Instant::now()).await });
             }
         }
     }
@@ -90,37 +83,36 @@ impl Admission {
 
 /// As long as this lives, an answer is in doubt.
 struct Undecided<'a> {
-    permits: &'a Arc<Permits>,
+    admission: &'a Arc<Admission>,
     scope: Scope,
 }
 
 impl Drop for Undecided<'_> {
     fn drop(&mut self) {
-        self.permits.lock().health.decided(self.scope);
-        self.permits.dispatch();
+        self.admission.lock().health.decided(self.scope);
+        self.admission.dispatch();
     }
 }
 
-impl Permits {
+impl Admission {
     /// What a probe means that began after `after`.
     async fn probe(self: &Arc<Self>, scope: Scope, after: Instant) -> Finding {
-        let Probes { provider, last, .. } = &self.probes;
-        if !provider.has_probe(scope) {
+        if !self.provider.has_probe(scope) {
             return Finding::Nothing;
         }
-        let mut last = last[scope].lock().await;
+        let mut last = self.probes.last[scope].lock().await;
         match &*last {
             Some(made) if made.began > after => return made.finding.clone(),
             Some(made) => tokio::time::sleep_until((made.began + APART).into()).await,
             None => {}
         }
         let began = Instant::now();
-        let Some(probed) = provider.try_credentials(scope).await else { return Finding::Nothing };
+        let Some(probed) = self.provider.try_credentials(scope).await else { return Finding::Nothing };
         let finding = self.lock().health.probed(scope, probed, began);
         self.probes.count(&finding);
         *last = Some(Made { began, finding: finding.clone() });
         drop(last);
-        watch(self, scope);
+        self.watch(scope);
         self.dispatch();
         finding
     }
@@ -143,31 +135,31 @@ impl Permits {
         }
         is_due
     }
+
+    /// Probes a provider that a person has to mend, or that targets alone may fail at, until it is well, or until
+    /// a target has to be the probe.
+    pub(super) fn watch(self: &Arc<Self>, scope: Scope) {
+        if std::mem::replace(&mut self.lock().is_watched[scope], true) {
+            return;
+        }
+        if self.next_probe_at(scope).is_some() {
+            tokio::spawn(probe_while_paused(self.clone(), scope));
+        }
+    }
 }
 
-/// Probes a provider that a person has to mend, or that targets alone may fail at, until it is well, or until
-/// a target has to be the probe.
-pub(super) fn watch(permits: &Arc<Permits>, scope: Scope) {
-    if std::mem::replace(&mut permits.lock().is_watched[scope], true) {
-        return;
-    }
-    if permits.next_probe_at(scope).is_some() {
-        tokio::spawn(probe_while_paused(permits.clone(), scope));
-    }
-}
-
-async fn probe_while_paused(permits: Arc<Permits>, scope: Scope) {
+async fn probe_while_paused(admission: Arc<Admission>, scope: Scope) {
     loop {
         // Before the next probe's time is read: an operator who ends the wait now is not missed.
-        let resumed = permits.resumed.notified();
-        let Some(at) = permits.next_probe_at(scope) else { return };
+        let resumed = admission.resumed.notified();
+        let Some(at) = admission.next_probe_at(scope) else { return };
         tokio::select! {
             () = tokio::time::sleep_until(at.into()) => {}
             () = resumed => continue,
         }
-        if permits.begin_probe(scope, at) {
+        if admission.begin_probe(scope, at) {
             // One that began earlier may have been learnt from before this one was announced.
-            permits.probe(scope, Instant::now()).await;
+            admission.probe(scope, Instant::now()).await;
         }
     }
 }

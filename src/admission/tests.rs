@@ -1,5 +1,8 @@
 mod memory;
 
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
 use futures::FutureExt;
 use tokio::sync::oneshot;
 
@@ -9,11 +12,13 @@ use super::*;
 use crate::config::{
     BasicEncoding, ClaimNames, ClientAuth, ClientConfig, KindConfig, ProviderConfig, Rfc7009Config, Verify,
 };
+use crate::event::{Lane, Party};
 use crate::outcome::{Answer, Proof, Verdict};
-use crate::target::TargetId;
+use crate::provider::Provider;
+use crate::target::{Scope, TargetId};
 
 /// The admission of a provider that is never called; alone at its rate.
-pub(crate) fn admission(slots: usize, rate_per_s: Option<f64>) -> Admission {
+pub(crate) fn admission(slots: usize, rate_per_s: Option<f64>) -> Arc<Admission> {
     let config = ProviderConfig {
         issuer: None,
         claims: ClaimNames::default(),
@@ -55,7 +60,7 @@ fn call(party: Party, scope: Scope) -> Call {
     Call { lane: LANE, party, scope, requests: 1 }
 }
 
-async fn permit(admission: &Admission, scope: Scope) -> CallPermit {
+async fn permit(admission: &Arc<Admission>, scope: Scope) -> CallPermit {
     admission.permit(call(USER, scope)).await.expect("a permit")
 }
 
@@ -172,8 +177,8 @@ async fn those_who_gave_up_waiting_are_forgotten() {
         let mut waiting: Vec<_> = (0..9216).map(|_| Box::pin(admission.permit(call(USER, scope)))).collect();
         assert!(waiting.iter_mut().all(|turn| turn.now_or_never().is_none()));
     }
-    admission.permits.dispatch();
-    assert_eq!(Scope::ALL.map(|scope| admission.permits.lock().lanes.dismiss(scope).len()), [0; 2]);
+    admission.dispatch();
+    assert_eq!(Scope::ALL.map(|scope| admission.lock().lanes.dismiss(scope).len()), [0; 2]);
     drop(only);
     drop(permit(&admission, Scope::Token).await);
 }
@@ -188,14 +193,14 @@ async fn a_permit_for_someone_who_has_just_gone_frees_its_slot_and_lets_nobody_i
     drop(gone);
     hand(turn, only);
     assert!((&mut next).now_or_never().is_none(), "that is left to whoever dispatches");
-    admission.permits.dispatch();
+    admission.dispatch();
     assert!(next.now_or_never().expect("the slot is free").is_some());
 }
 
 #[tokio::test]
 async fn an_order_is_followed_once_and_none_from_before_the_first_look() {
     let admission = admission(4, None);
-    let hold = async |admission: &Admission| {
+    let hold = async |admission: &Arc<Admission>| {
         permit(admission, Scope::Token).await.report(&failed(Verdict::Transient, Some(60)), Duration::ZERO)
     };
     hold(&admission).await;
@@ -227,7 +232,7 @@ async fn while_nothing_but_doubt_comes_back_no_crowd_follows() {
     let under_way = [permit(&admission, Scope::Wide).await, permit(&admission, Scope::Wide).await];
     assert!(admission.permit(call(USER, Scope::Wide)).now_or_never().is_none(), "two of four slots are left");
     assert!(admission.permit(call(USER, Scope::Token)).now_or_never().is_some(), "tokens are not meant");
-    admission.permits.lock().health.decided(Scope::Wide);
+    admission.lock().health.decided(Scope::Wide);
     let third = admission
         .permit(call(USER, Scope::Wide))
         .now_or_never()

@@ -84,7 +84,7 @@ pub struct Worker {
     /// Period of the feed's heartbeat.
     pub heartbeat: Duration,
     /// The providers by name, each behind its admission.
-    pub admissions: BTreeMap<Arc<str>, Admission>,
+    pub admissions: BTreeMap<Arc<str>, Arc<Admission>>,
     /// The database.
     pub store: Store,
     /// The publishing connection.

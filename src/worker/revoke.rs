@@ -110,7 +110,7 @@ async fn attempt(worker: &Worker, mut job: Job) -> Option<Finished> {
 /// holds up nobody else's call.
 async fn ruled(
     worker: &Worker,
-    admission: &Admission,
+    admission: &Arc<Admission>,
     job: &Job,
     answer: Answer,
     (began, answered): (Instant, Instant),
@@ -128,7 +128,7 @@ async fn ruled(
 
 /// Waits for the incident's turn and then for the provider's; an operator may stop the incident meanwhile.
 async fn enter(
-    admission: &Admission,
+    admission: &Arc<Admission>,
     context: &Context,
     incident: Option<&Incident>,
     target: &Target,
@@ -155,7 +155,7 @@ pub(super) fn finish(
     started_at: OffsetDateTime,
     took: Duration,
 ) -> Finished {
-    let bound = worker.admissions.get(&job.target.provider).map(Admission::retry_after_max);
+    let bound = worker.admissions.get(&job.target.provider).map(|admission| admission.retry_after_max());
     let schedule =
         bound.map_or_else(|| worker.schedule.clone(), |bound| worker.schedule.honouring_at_most(bound));
     let settlement = settle(&answer, &job.standing, &schedule, worker.clock.now());

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use super::intake::note_denied;
 use super::upkeep::{publish, ticker};
 use super::{Late, Worker};
-use crate::admission::Admission;
 use crate::invalidation::Phase;
 use crate::store::{Denial, StoreError};
 use crate::target::{Kind, TargetId};
@@ -101,7 +100,7 @@ async fn tell_holds(
     let is_news =
         |(name, until): (&Arc<str>, &Instant)| told.get(name).is_none_or(|known| *until > *known + LOOK);
     if followed || held.iter().any(is_news) {
-        let seen: Vec<_> = worker.admissions.values().map(Admission::status).collect();
+        let seen: Vec<_> = worker.admissions.values().map(|admission| admission.status()).collect();
         worker.store.report_providers(worker.number(), &seen).await?;
         *told = held;
     }

@@ -13,7 +13,6 @@ use uuid::Uuid;
 use super::intake::note_denied;
 use super::recent::OVERLAP;
 use super::{Late, Worker};
-use crate::admission::Admission;
 use crate::invalidation::{Entry, EventRef, Outgoing, Phase};
 use crate::store::{Denial, StoreError, Unconfirmed, VerifierCount, WorkerNo, jti_iss};
 use crate::target::{Fingerprint, Kind, TargetId, TokenTypeHint};
@@ -55,12 +54,12 @@ async fn renew(worker: &Worker) {
     let (mut ticker, mut told, mut renewed_at) = (ticker((worker.lease / 6).min(TELL)), 0, None::<Instant>);
     loop {
         ticker.tick().await;
-        let in_flight = worker.admissions.values().map(Admission::in_flight).sum::<usize>();
+        let in_flight = worker.admissions.values().map(|admission| admission.in_flight()).sum::<usize>();
         if renewed_at.is_some_and(|at| at.elapsed() + TELL / 2 < worker.lease / 6) && in_flight == told {
             continue;
         }
         (told, renewed_at) = (in_flight, Some(Instant::now()));
-        let seen: Vec<_> = worker.admissions.values().map(Admission::status).collect();
+        let seen: Vec<_> = worker.admissions.values().map(|admission| admission.status()).collect();
         let renewed = async {
             let in_flight = i32::try_from(in_flight).unwrap_or(i32::MAX);
             let reading =

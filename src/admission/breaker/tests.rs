@@ -116,7 +116,7 @@ fn while_a_person_has_to_mend_something_no_target_is_the_probe_where_the_provide
     breaker.spare_targets(true);
     breaker.report(&answer(Verdict::Done(Proof::Accepted)), &calls, at, 0.5);
     assert_eq!((breaker.own_probe_at(), breaker.admit(at)), (None, Decision::Call));
-    assert_eq!(breaker.open_slots(32, at + RAMP / 2), 16, "with the usual ramp");
+    assert_eq!(breaker.open_slots(32, at + Duration::from_secs(5)), 16, "with the usual ramp");
 }
 
 #[test]
