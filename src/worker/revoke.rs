@@ -90,7 +90,9 @@ async fn attempt(worker: &Worker, mut job: Job) -> Option<Finished> {
     let permit = tokio::select! {
         biased;
         () = worker.stop.cancelled() => return None,
-        permit = enter(admission, &job.context, job.seat.as_ref().map(Seat::incident), &job.target) => permit?,
+        permit = enter(admission, &job.context, job.seat.as_ref().map(Seat::incident), &job.target) => {
+            permit?
+        }
     };
     failpoint!("sent");
     let (started_at, began) = (worker.clock.now(), Instant::now());
