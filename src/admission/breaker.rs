@@ -27,8 +27,8 @@ use std::time::{Duration, Instant};
 use super::calls::Calls;
 use crate::outcome::{Answer, Verdict};
 
-/// So many failures in a row open the breaker, however many calls had succeeded before; and so does half of at
-/// least so many calls that failed within [`Calls::RECENT`].
+/// So many failures in a row open the breaker, however many calls had succeeded before; and so does half of
+/// at least so many calls that failed within [`Calls::RECENT`].
 const ENOUGH_CALLS: u64 = 20;
 /// First wait before a probe; doubles with every failed one.
 const FIRST_PROBE: Duration = Duration::from_secs(2);

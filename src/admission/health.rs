@@ -38,8 +38,8 @@ struct Credential {
 }
 
 impl Health {
-    /// Closed breakers, no calls. `has_probe`: whether the provider has a probe of its own; `longest_hold`: the
-    /// longest that a `Retry-After` holds it back.
+    /// Closed breakers, no calls. `has_probe`: whether the provider has a probe of its own; `longest_hold`:
+    /// the longest that a `Retry-After` holds it back.
     pub(super) fn new(
         provider: Arc<str>,
         has_probe: PerScope<bool>,
@@ -69,8 +69,8 @@ impl Health {
         &mut self.credentials[scope].breaker
     }
 
-    /// How many of `slots` are open. While nothing but doubt comes back, no crowd follows those who are in it;
-    /// a few do, because one of them may be the success that says that it is not us.
+    /// How many of `slots` are open. While nothing but doubt comes back, no crowd follows those who are in
+    /// it; a few do, because one of them may be the success that says that it is not us.
     pub(super) fn open_slots(&self, slots: usize, now: Instant) -> PerScope<usize> {
         PerScope::new(|scope| {
             let credential = &self.credentials[scope];

@@ -118,8 +118,8 @@ impl<W> Lanes<W> {
         self.rate.refund(requests);
     }
 
-    /// What is to be done; a call counts as under way from here on. `open`: so many slots, of those that there
-    /// are, are open for either scope.
+    /// What is to be done; a call counts as under way from here on. `open`: so many slots, of all, are open
+    /// to either scope.
     pub(super) fn next(&mut self, open: PerScope<usize>, now: Instant) -> Next<W> {
         let open = PerScope::new(|scope| open[scope].min(self.slots));
         let Some((lane, scope)) = self.choose(open) else { return Next::Idle };

@@ -4,7 +4,7 @@
 //!
 //! 1. *Memory.* Before a target is claimed from Postgres, [`Admission::wanted`] says how many are worth it:
 //!    none while a breaker is open, one when a probe is due, else as many as there is memory for. A logout
-//!    that has just arrived asks [`Admission::reserve`] instead, and waits in Postgres if it gets no [`Room`].
+//!    that has just arrived asks [`Admission::reserve`] instead, and waits there if it gets no [`Room`].
 //! 2. *Breaker.* [`Admission::rejects`] tells whether a call would be sent away, before it spends anything
 //!    else, such as one of its incident's slots per second.
 //! 3. *Turn.* [`Admission::permit`] puts the [`Call`] into its lane. It waits until a slot is open to calls

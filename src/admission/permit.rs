@@ -169,8 +169,8 @@ async fn dispatch_at(admission: Arc<Admission>, at: Instant) {
 
 pub(super) fn hand(turn: oneshot::Sender<CallPermit>, permit: CallPermit) {
     if let Err(mut permit) = turn.send(permit) {
-        // Gone this very moment. Dropping the permit would dispatch again from within, one call deeper for each
-        // that is gone.
+        // Gone this very moment. Dropping the permit would dispatch again from within, one call deeper for
+        // each that is gone.
         permit.give_back();
     }
 }

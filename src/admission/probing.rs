@@ -136,8 +136,8 @@ impl Admission {
         is_due
     }
 
-    /// Probes a provider that a person has to mend, or that targets alone may fail at, until it is well, or until
-    /// a target has to be the probe.
+    /// Probes a provider that a person has to mend, or that targets alone may fail at, until it is well, or
+    /// until a target has to be the probe.
     pub(super) fn watch(self: &Arc<Self>, scope: Scope) {
         if std::mem::replace(&mut self.lock().is_watched[scope], true) {
             return;

@@ -11,11 +11,11 @@ use crate::event::{Lane, Party};
 pub(super) const INTERACTIVE: usize = 8192;
 /// And mass revocations.
 const MASS: usize = 1024;
-/// Of the places of ordinary logouts a quarter is for those that arrive now, however much there is to claim in
-/// Postgres.
+/// Of the places of ordinary logouts a quarter is for those that arrive now, however much there is to claim
+/// in Postgres.
 pub(super) const KEPT: usize = INTERACTIVE / 4;
-/// Mass revocations, which an operator may pause and which wait for each other, have no more targets in memory
-/// than are revoked within this time,
+/// Mass revocations, which an operator may pause and which wait for each other, have no more targets in
+/// memory than are revoked within this time,
 const AHEAD: Duration = Duration::from_secs(2);
 /// but at least so many where the provider's rate is limited,
 const LEAST_AT_RATE: usize = 8;
@@ -72,8 +72,8 @@ impl Memory {
         self.interactive.taken() + self.mass.taken()
     }
 
-    /// How many places a claim may fill. This worker's share of the provider's rate and the pace that its slots
-    /// allow are calls a second, as far as they are limited and known.
+    /// How many places a claim may fill. This worker's share of the provider's rate and the pace that its
+    /// slots allow are calls a second, as far as they are limited and known.
     pub(super) fn wanted(&self, lane: Lane, rate: Option<f64>, pace: Option<f64>) -> usize {
         let free = self.places(lane).free();
         match lane {

@@ -2,8 +2,8 @@
 
 use std::ops::{Index, IndexMut};
 
-/// What a call is for. Tokens are revoked as the OAuth client; everything wider mostly with an administrator's
-/// credentials.
+/// What a call is for. Tokens are revoked as the OAuth client; everything wider mostly with an
+/// administrator's credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// One token.
