@@ -4,6 +4,7 @@
 #![cfg(feature = "sandbox")]
 
 mod approval;
+mod approval_rule;
 mod bounds;
 mod cancelled;
 mod cutoffs;

@@ -2,7 +2,6 @@
 #![cfg(test)]
 #![cfg(feature = "sandbox")]
 
-mod approval_rule;
 mod beats;
 mod clocks;
 mod core_dumps;
