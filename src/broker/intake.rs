@@ -12,8 +12,8 @@ use revocation_verifier::amqp::{Unreadable, close};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::take::{Queue, Received};
-use super::{Broker, BrokerError, CUTOFF_QUEUE, LOGOUT_QUEUE, MASS_QUEUE, Window, original};
+use super::take::Queue;
+use super::{Broker, BrokerError, CUTOFF_QUEUE, LOGOUT_QUEUE, MASS_QUEUE, Received, Window, original};
 use crate::again::Again;
 use crate::retry::Schedule;
 
@@ -94,7 +94,11 @@ impl Intake {
     async fn session(&self) -> Result<Ended, BrokerError> {
         let mut returns = self.returns.clone();
         tokio::select! {
-            few = returns.wait_for(|returns| *returns < MOST_RETURNS) => { if few.is_err() { return Ok(Ended::Stopped) } }
+            few = returns.wait_for(|returns| *returns < MOST_RETURNS) => {
+                if few.is_err() {
+                    return Ok(Ended::Stopped);
+                }
+            }
             () = self.stop.cancelled() => return Ok(Ended::Stopped),
         }
         let unreadable = Unreadable::keeping(&original::SAY_WHO);
