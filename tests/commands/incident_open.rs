@@ -1,5 +1,7 @@
 //! `incident open`
 
+mod unpublished;
+
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -90,125 +92,6 @@ fn ids(seen: &[Seen]) -> Vec<&str> {
 
 fn tokens(count: usize) -> String {
     (0..count).map(|_| format!("{}\n", json!({ "token": canary_token() }))).collect()
-}
-
-#[test]
-fn a_dry_run_counts_by_kind_and_provider_and_reaches_no_broker() {
-    let csv = "\u{feff}token,token_type_hint,sub,provider\r\n\"t-1\",access_token,u-1,main\r\n\
-        t-2,,,card\r\nt-1,,,main\r\n,,u-2,main\r\n";
-    let file = Input::new(".csv", csv);
-    let ran = open(&mut bare(&NO_BROKER), &["--dry-run", file.path()]);
-    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
-    let lines: Vec<Vec<&str>> = ran.stdout.lines().map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(
-        lines[..4],
-        [
-            vec!["KIND", "PROVIDER", "TARGETS"],
-            vec!["token", "card", "1"],
-            vec!["token", "main", "1"],
-            vec!["subject", "main", "1"]
-        ]
-    );
-    assert!(ran.stdout.ends_with(
-        "3 targets in 3 events, 1 named again and sent once; nothing was published\nby the settings here \
-            nobody has to approve it\n"
-    ));
-
-    let ran = open(&mut bare(&NO_BROKER), &["--dry-run", "--json", "--client-id", "shop"]);
-    let summary = ran.json();
-    assert_eq!(
-        (ran.code, &summary["targets"]["by_kind"], &summary["events"]),
-        (0, &json!({ "client": 1 }), &json!(1))
-    );
-    assert_eq!(
-        (&summary["needs_approval"], &summary["approval_reasons"]),
-        (&json!(true), &json!(["it names a target of kind client"]))
-    );
-}
-
-#[test]
-fn approval_follows_the_settings() {
-    let file = Input::new(".ndjson", &tokens(3));
-    let asks = |variables: &[(&str, &str)]| {
-        let ran = open(bare(&NO_BROKER).envs(variables.iter().copied()), &["--dry-run", file.path()]);
-        ran.stdout.contains("a second person has to approve it: it ")
-    };
-    assert!(!asks(&[]));
-    assert!(asks(&[("REVOCATION__AUTHORIZATION__APPROVAL_ABOVE_TARGETS", "2")]));
-    assert!(!asks(&[("REVOCATION__AUTHORIZATION__APPROVAL_ABOVE_TARGETS", "3")]));
-    assert!(asks(&[("REVOCATION__AUTHORIZATION__APPROVAL_REQUIRED_FOR", "token")]));
-}
-
-#[test]
-fn bad_lines_are_listed_by_number_and_no_value_is_shown() {
-    let lines = format!(
-        "{{\"token\":\"{CANARY}\"}}\n\n{{\"token\":\"{CANARY}\",\"token_type_hint\":\"{CANARY}\"}}\n\
-            {CANARY}\n{{\"{CANARY}\":1}}\n{{\"token\":\"x {CANARY}\"}}\n"
-    );
-    let ran = feed(&mut bare(&NO_BROKER), &[&OPEN[..], &["--dry-run", "-"]].concat(), &lines);
-    assert_eq!(ran.code, 1);
-    let expected = [
-        "line 3 refused: token_type_hint must be access_token or refresh_token",
-        "line 4 refused: is not JSON: expected value at column 1",
-        "line 5 refused: has a member (its name is not shown, as it may be a credential) that is not known; \
-            known are token, token_type_hint, sub, sid, client_id, iss, provider",
-        "line 6 refused: token must be visible ASCII without spaces: send what follows \"Bearer \"",
-        "revocation-worker: 4 of 5 lines refused; the others are valid",
-    ];
-    assert_eq!(ran.stderr.lines().collect::<Vec<_>>(), expected);
-    assert!(!format!("{}{}", ran.stdout, ran.stderr).contains(CANARY));
-}
-
-#[test]
-fn a_thousand_bad_lines_are_listed_and_the_rest_is_counted() {
-    let ran = feed(
-        &mut bare(&NO_BROKER),
-        &[&OPEN[..], &["--json", "--format", "ndjson"]].concat(),
-        &"bad\n".repeat(1500),
-    );
-    let summary = ran.json();
-    assert_eq!((ran.code, &summary["refused_lines"]), (1, &json!(1500)));
-    assert_eq!(summary["refused"].as_array().map(Vec::len), Some(1000));
-    assert_eq!(
-        summary["error"],
-        "1500 of 1500 lines refused (the first 1000 are listed); nothing was published"
-    );
-}
-
-#[test]
-fn what_is_wrong_or_could_be_read_in_two_ways_is_refused_before_anything_else() {
-    let file = Input::new(".csv", "sub,tokn\nu,t\n");
-    let cases: [(&[&str], &str); 10] = [
-        (&["--client", "shop", "--sub", "u"], "--client beside --sub"),
-        (&["--client", "shop", file.path()], "--client or --iss beside FILE"),
-        (&["--sub", "u", "--iss", "a", "--issuer", "b"], "several --iss beside --sub"),
-        (&["--sub", "u", "--sid", "s"], "--sub beside --sid"),
-        (
-            &["--sub", "u", "--not-before", "2999-01-01T00:00:00Z"],
-            "--not-before lies more than 5 minutes in the future",
-        ),
-        (
-            &["--sub", "u", "--provider", "other"],
-            "--provider \"other\" is not configured; configured are: main",
-        ),
-        (&["--sub", ""], "--sub"),
-        (&["-"], "nothing to revoke: name a FILE"),
-        (&[], "nothing to revoke: name a FILE"),
-        (&[file.path()], "line 1 has a column tokn that is not known; known are token, token_type_hint, sub"),
-    ];
-    for (arguments, sentence) in cases {
-        let ran = open(bare(&NO_BROKER).env("REVOCATION__PROVIDERS__MAIN__KIND", "baanx"), arguments);
-        assert_eq!((ran.code, ran.stderr.contains(sentence)), (2, true), "{arguments:?}: {}", ran.stderr);
-    }
-    let ran = run(&mut bare(&NO_BROKER), &["incident", "open", "leak", "--sub", "u"]);
-    assert_eq!((ran.code, ran.stderr.contains("--reason <REASON>")), (2, true), "{}", ran.stderr);
-    let ran = open(&mut bare(&NO_BROKER), &["--sub", "u"]);
-    assert_eq!(
-        (ran.code, ran.stderr.contains("reach the broker at amqp://127.0.0.1:1")),
-        (1, true),
-        "{}",
-        ran.stderr
-    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
