@@ -13,7 +13,6 @@ use uuid::Uuid;
 
 use super::acknowledge::Denied;
 use super::announce::Announcement;
-use super::deliveries::body_sha256;
 use super::excess::{self, Excess, senders};
 use super::incidents::{Arrival, Ordered};
 use super::parts::Worker;
@@ -48,7 +47,6 @@ pub(super) struct Taken {
     /// Whose share it is.
     pub(super) party: Party,
     pub(super) row: Uuid,
-    pub(super) body_sha256: [u8; 32],
     pub(super) content_sha256: [u8; 32],
     /// Its turn, until its denial is on its way.
     pub(super) turn: Option<Turn>,
@@ -92,14 +90,12 @@ pub(super) async fn order(worker: &Worker, parsed: Parsed) -> Taken {
         approval =
             Some(order.approval(worker.rules.approval.above_targets, false, senders(&received.origin)));
     }
-    let body_sha256 = body_sha256(&received);
     let (party, row) = (received.origin.party(), worker.ports.clock.row_id());
     Taken {
         received,
         event,
         party,
         row,
-        body_sha256,
         content_sha256,
         turn: Some(turn),
         denial: None,

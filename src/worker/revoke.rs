@@ -1,4 +1,4 @@
-//! Step 3: call the provider. Refresh tokens first, then the rest; both are always attempted.
+//! Calls the provider: for refresh tokens first, then for the rest, whatever came of the former.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -131,7 +131,8 @@ async fn enter(gate: &Gate, context: &Context, incident: Option<&Incident>, targ
     let Context { lane, party, .. } = *context;
     let (wide, requests) = (target.token().is_none(), gate.provider.calls_per_attempt(target));
     let Some(incident) = incident else { return gate.enter(lane, party, wide, requests).await };
-    // Whom the provider's gate would send away takes no turn: an outage must not use up the incident's rate.
+    // The provider's breaker is asked before the incident's throttle: a target that an open breaker rejects
+    // must not spend one of the incident's slots per second.
     if !gate.takes_calls(wide) {
         return None;
     }
