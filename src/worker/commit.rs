@@ -9,6 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use uuid::Uuid;
 
 use super::correct::corrected;
+use super::deliveries::body_sha256;
 use super::intake::Taken;
 use super::parts::Worker;
 use super::prepare::{Prepared, prepare};
@@ -42,6 +43,7 @@ pub(super) struct Commits {
 /// committed: the worker stops, or the broker delivers it again.
 pub(super) struct Waiting {
     taken: Taken,
+    body_sha256: [u8; 32],
     asks: oneshot::Sender<Committed>,
 }
 
@@ -80,9 +82,11 @@ impl Commits {
             Lane::Interactive => &self.interactive,
             Lane::Mass => &self.mass,
         };
+        // Here, when its denial is on its way: that waits for no digest of a long body.
+        let body_sha256 = body_sha256(&taken.received);
         failpoint!("parsed");
         // Nobody there: the worker is stopping, and the event stays with the broker.
-        drop(lane.send(Waiting { taken, asks }));
+        drop(lane.send(Waiting { taken, body_sha256, asks }));
         committed
     }
 }
@@ -118,9 +122,10 @@ async fn next(
 }
 
 /// `None`: the broker delivers it again, or it cannot be sealed.
-fn member(worker: &Arc<Worker>, Waiting { taken, asks }: Waiting) -> Option<Member> {
+fn member(worker: &Arc<Worker>, waiting: Waiting) -> Option<Member> {
+    let Waiting { taken, body_sha256, asks } = waiting;
     let is_of_use = worker.live.postgres.is_up() || !taken.received.is_stale();
-    let prepared = is_of_use.then(|| prepare(worker, corrected(worker, taken)))??;
+    let prepared = is_of_use.then(|| prepare(worker, corrected(worker, taken), body_sha256))??;
     Some(Member { prepared, asks })
 }
 

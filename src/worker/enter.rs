@@ -1,4 +1,4 @@
-//! Step 0: find a usable schema and register. Denials do not wait for it; everything that writes does.
+//! Finds a usable schema and registers. Denials do not wait for it; everything that writes does.
 
 use std::sync::Arc;
 

@@ -12,9 +12,14 @@ use uuid::Uuid;
 
 use super::acknowledge::Denied;
 use super::announce::Announcement;
+<<<<<<< HEAD
 use super::deliveries::body_sha256;
 use super::incidents::excess::{self, Excess};
 use super::incidents::{Arrival, approval};
+=======
+use super::excess::{self, Excess, senders};
+use super::incidents::{Arrival, Ordered};
+>>>>>>> steps
 use super::parts::Worker;
 use crate::broker::Received;
 use crate::event::{self, Lane, LogoutEvent, Party};
@@ -40,7 +45,6 @@ pub(super) struct Taken {
     /// Whose share it is.
     pub(super) party: Party,
     pub(super) row: Uuid,
-    pub(super) body_sha256: [u8; 32],
     pub(super) content_sha256: [u8; 32],
     /// Its turn, until its denial is on its way.
     pub(super) turn: Option<Turn>,
@@ -82,14 +86,12 @@ pub(super) async fn order(worker: &Worker, parsed: Parsed) -> Taken {
     } else if excess.is_some() && approval.is_some() {
         approval = Some(approval::of_rest(worker, &received.origin, &event));
     }
-    let body_sha256 = body_sha256(&received);
     let (party, row) = (received.origin.party(), worker.ports.clock.row_id());
     Taken {
         received,
         event,
         party,
         row,
-        body_sha256,
         content_sha256,
         turn: Some(turn),
         denial: None,

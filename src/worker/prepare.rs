@@ -19,6 +19,7 @@ use crate::target::{Target, TargetId};
 /// An event ready to be committed.
 pub(super) struct Prepared {
     pub(super) taken: Taken,
+    body_sha256: [u8; 32],
     pub(super) targets: Vec<NewTarget>,
     /// Those of its excess.
     pub(super) excess: Vec<NewTarget>,
@@ -26,7 +27,7 @@ pub(super) struct Prepared {
 }
 
 /// Plans what becomes of each target, and seals the tokens; `None` where that failed.
-pub(super) fn prepare(worker: &Worker, taken: Taken) -> Option<Prepared> {
+pub(super) fn prepare(worker: &Worker, taken: Taken, body_sha256: [u8; 32]) -> Option<Prepared> {
     let room = reserve(&worker.ports, &taken.event, taken.party);
     let mut targets = Vec::with_capacity(taken.event.targets.len());
     for (ordinal, target) in (0..).zip(&taken.event.targets) {
@@ -51,7 +52,7 @@ pub(super) fn prepare(worker: &Worker, taken: Taken) -> Option<Prepared> {
         targets.push(NewTarget { disposition, sealed, give_up_at });
     }
     let excess = taken.excess.iter().flat_map(|excess| waiting(worker, &excess.event)).collect();
-    Some(Prepared { taken, targets, excess, room })
+    Some(Prepared { taken, body_sha256, targets, excess, room })
 }
 
 /// Room in memory for the event's targets, provider by provider: all of a provider's or none, so that refresh
@@ -114,8 +115,8 @@ impl Prepared {
         targets: &'a [NewTarget],
         incident: Option<&'a Approval>,
     ) -> NewEvent<'a> {
-        let Taken { received, party, body_sha256, content_sha256, .. } = &self.taken;
-        let (party, body_sha256, content_sha256) = (*party, *body_sha256, *content_sha256);
+        let Taken { received, party, content_sha256, .. } = &self.taken;
+        let (party, body_sha256, content_sha256) = (*party, self.body_sha256, *content_sha256);
         let broker_user = received.origin.broker_user.as_deref();
         NewEvent { row, event, body_sha256, content_sha256, beside, broker_user, party, targets, incident }
     }

@@ -1,5 +1,5 @@
-//! Step 4: tell verifiers what is confirmed, then commit attempts and results. Many share one commit; a
-//! failed commit repeats the writing, never the work.
+//! The record of what came of attempts: tells verifiers what is revoked, then commits attempts and results,
+//! then logs each attempt. Many share one commit; a failed commit repeats the writing, never the work.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

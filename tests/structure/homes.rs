@@ -16,7 +16,7 @@ const HOMES: [(&str, &str, &str, &[&str]); 5] = [
 fn what_has_one_home_is_done_nowhere_else() {
     for (what, call, folder, homes) in HOMES {
         let sources = files(folder, "rs");
-        let is_home = |path: &str| homes.iter().any(|home| path == *home);
+        let is_home = |path: &str| homes.contains(&path);
         let at_home = sources.iter().filter(|file| is_home(&file.path));
         assert_eq!(at_home.filter(|file| file.text.contains(call)).count(), homes.len(), "{what}: {call}");
         let away = sources.iter().filter(|file| !is_home(&file.path) && !file.path.contains("tests"));

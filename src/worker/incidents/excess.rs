@@ -1,4 +1,4 @@
-//! Beside step 1: what a sender orders beyond its rate goes on record and waits for a second person; whatever
+//! What a sender orders beyond its rate goes on record and waits for a second person; whatever
 //! else the event orders goes on.
 //!
 //! Of a logout it waits in an incident of the sender's, `rate-<user>-<minute>`; of a mass revocation in its
