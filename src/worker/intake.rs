@@ -12,14 +12,9 @@ use uuid::Uuid;
 
 use super::acknowledge::Denied;
 use super::announce::Announcement;
-<<<<<<< HEAD
 use super::deliveries::body_sha256;
 use super::incidents::excess::{self, Excess};
 use super::incidents::{Arrival, approval};
-=======
-use super::excess::{self, Excess, senders};
-use super::incidents::{Arrival, Ordered};
->>>>>>> steps
 use super::parts::Worker;
 use crate::broker::Received;
 use crate::event::{self, Lane, LogoutEvent, Party};

@@ -1,9 +1,5 @@
-<<<<<<< HEAD
-//! Step 3: call the provider. Refresh tokens first, then the rest, whatever came of the first. Whom the
+//! Calls the provider: for refresh tokens first, then for the rest, whatever came of the former. Whom the
 //! provider's breaker rejects waits: neither is attempted then.
-=======
-//! Calls the provider: for refresh tokens first, then for the rest, whatever came of the former.
->>>>>>> steps
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -138,20 +134,12 @@ async fn enter(
     target: &Target,
 ) -> Option<CallPermit> {
     let Context { lane, party, .. } = *context;
-<<<<<<< HEAD
     let (scope, requests) = (target.scope(), admission.provider.calls_per_attempt(target));
     let call = Call { lane, party, scope, requests };
     let Some(incident) = incident else { return admission.permit(call).await };
     // Check the breaker before the incident's throttle: a target that an open breaker rejects must not spend
     // one of the incident's slots per second.
     if admission.rejects(scope) {
-=======
-    let (wide, requests) = (target.token().is_none(), gate.provider.calls_per_attempt(target));
-    let Some(incident) = incident else { return gate.enter(lane, party, wide, requests).await };
-    // The provider's breaker is asked before the incident's throttle: a target that an open breaker rejects
-    // must not spend one of the incident's slots per second.
-    if !gate.takes_calls(wide) {
->>>>>>> steps
         return None;
     }
     let turn = incident.turn().await?;
