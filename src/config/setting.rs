@@ -25,7 +25,7 @@ macro_rules! settings {
             $(
                 $(#[doc = $about])+
                 ///
-                #[doc = concat!("As a setting: `", stringify!($rule), "`.")]
+                #[doc = concat!("As a setting: `` ", stringify!($rule), " ``.")]
                 $field_visible $field: $type,
             )*
         }
