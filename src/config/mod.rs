@@ -1,4 +1,4 @@
-//! Every setting, its unit, its default and its refusal (docs/contract.md, section 9).
+//! Every setting, its unit, its default and its refusal (contract section 9).
 //!
 //! [`Config::load`] reads a TOML file, then the environment over it, and answers with a valid value or with
 //! everything that is wrong.

@@ -118,7 +118,7 @@ impl Reader<'_> {
         self.findings.missing(&setting, remedy);
     }
 
-    /// The name is one word of routing keys (docs/contract.md, section 4).
+    /// The name is one word of routing keys (contract section 4).
     fn check_name(&mut self, name: &str) {
         if !(1..=64).contains(&name.len())
             || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))

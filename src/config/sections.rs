@@ -137,7 +137,7 @@ pub(super) fn retry(raw: RawRetry, findings: &mut Findings) -> RetryConfig {
 /// `[invalidation]`
 pub(super) fn invalidation(raw: RawInvalidation, findings: &mut Findings) -> InvalidationConfig {
     let default = InvalidationConfig::default();
-    // A verifier calls itself stale after 3 s of silence (docs/contract.md, section 4), hence the upper end.
+    // A verifier calls itself stale after 3 s of silence (contract section 4), hence the upper end.
     let beat = Duration::from_millis(100)..=2 * SECOND;
     let ages = Duration::from_secs(MINUTE)..=10 * YEAR;
     let lengths = 1_000_000..=1_000_000_000_000_000;
@@ -247,7 +247,7 @@ pub(super) fn shutdown_grace(given: Option<Span>, findings: &mut Findings) -> Du
     findings.span("shutdown_grace", given, 10 * SECOND, Duration::ZERO..=600 * SECOND)
 }
 
-/// `instance`, else host name and process id. It is part of a URI reference (docs/contract.md, section 4).
+/// `instance`, else host name and process id. It becomes part of a URI reference (contract section 4).
 pub(super) fn instance(given: Option<String>, environment: &Environment, findings: &mut Findings) -> String {
     let fits = |byte: char| byte.is_ascii_alphanumeric() || "-._~".contains(byte);
     let Some(name) = given else {
