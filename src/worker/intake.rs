@@ -12,7 +12,6 @@ use uuid::Uuid;
 
 use super::acknowledge::Denied;
 use super::announce::Announcement;
-use super::deliveries::body_sha256;
 use super::incidents::excess::{self, Excess};
 use super::incidents::{Arrival, approval};
 use super::parts::Worker;

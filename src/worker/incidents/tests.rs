@@ -107,7 +107,7 @@ fn a_throttle_is_shared_and_work_is_taken_on_for_a_second() {
     let incidents = Incidents::default();
     incidents.update(vec![ActiveIncident { throttle_per_s: Some(20), ..row("running") }], 2);
     let leak = incidents.of("leak");
-    let guards: Vec<_> = (0..4).map(|_| leak.in_flight()).collect();
+    let guards: Vec<_> = (0..4).map(|_| leak.guard()).collect();
     assert_eq!(incidents.shares(100)[0].most, 6, "ten a second, and four are in memory");
     drop(guards);
     let now = Instant::now();
