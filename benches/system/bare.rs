@@ -29,6 +29,8 @@ use crate::Result;
 const PREFETCH: u16 = 300;
 /// Events at the provider at once; the worker's own default of `providers.<name>.concurrency`.
 const CONCURRENCY: usize = 32;
+/// Larger messages are dropped unread, bytes.
+const LARGEST: usize = 1 << 20;
 /// Most events of one insert.
 const BATCH: usize = 100;
 /// 30 days, the default of `providers.<name>.token_ttl`.
@@ -96,6 +98,10 @@ async fn consume(channel: &Channel, revoke_url: Arc<str>, revoked: mpsc::Unbound
             Some(done) = tasks.join_next() => { done??; continue }
             _ = terminate.recv() => break,
         };
+        if delivery.data.len() > LARGEST {
+            delivery.ack(BasicAckOptions::default()).await?;
+            continue;
+        }
         let received_at = OffsetDateTime::now_utc();
         let slot = slots.clone().acquire_owned().await?;
         let (http, revoke_url, revoked) = (http.clone(), revoke_url.clone(), revoked.clone());

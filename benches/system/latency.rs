@@ -90,13 +90,13 @@ const OTHER_USER: &str = "other";
 pub(crate) async fn in_turns<B: Beside>(
     servers: &mut Servers,
     rounds: u32,
-    (rate, seconds): (u32, u32),
+    (contender, rate, seconds): (Contender, u32, u32),
     beside: impl Fn() -> B,
 ) -> Result<[Vec<Latency>; 2]> {
     let mut measured = [Vec::new(), Vec::new()];
     for round in 1..=rounds {
-        measured[0].push(run(servers, Contender::Worker, rate, seconds).await?);
-        measured[1].push(run_beside(servers, Contender::Worker, rate, seconds, &beside()).await?);
+        measured[0].push(run(servers, contender, rate, seconds).await?);
+        measured[1].push(run_beside(servers, contender, rate, seconds, &beside()).await?);
         println!("round {round} of {rounds} done");
     }
     Ok(measured)

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::client::Client;
+use crate::client::{Client, Contender};
 use crate::latency::{self, Beside};
 use crate::load::Producer;
 use crate::stage::{Servers, Stage};
@@ -96,8 +96,13 @@ pub(crate) async fn run(options: &Options) -> Result {
     let mut servers = Servers::boot(options.provider_ms).await?;
     let poison =
         || Poison { events: (0..options.tokens).map(event).collect(), per_s: f64::from(options.per_s) };
-    let [idle, beside] =
-        latency::in_turns(&mut servers, options.rounds, (options.rate, options.seconds), poison).await?;
+    let [idle, beside] = latency::in_turns(
+        &mut servers,
+        options.rounds,
+        (Contender::Worker, options.rate, options.seconds),
+        poison,
+    )
+    .await?;
     let Options { tokens, per_s, rate, .. } = options;
     println!("\n{tokens} poison tokens, {per_s} a second and all parked, beside {rate} logouts a second:\n");
     report::compare("beside the poison", &idle, &beside);

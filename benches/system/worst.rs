@@ -9,7 +9,7 @@ use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable};
 use serde_json::{Value, json};
 
-use crate::client::Client;
+use crate::client::{Client, Contender};
 use crate::latency::{self, Beside};
 use crate::load::{Producer, WINDOW, all_at_once, at_rate_with, event_of};
 use crate::stage::{Servers, Stage, queue};
@@ -51,6 +51,9 @@ pub(crate) struct Options {
     /// Publishes all of it as fast as the broker takes it, part by part, instead of spread over the seconds.
     #[arg(long)]
     at_once: bool,
+    /// Who takes the logouts; the bare loop drops what is no event, and says what the broker alone costs.
+    #[arg(long, default_value = "worker")]
+    contender: Contender,
     /// Milliseconds that the pretend provider takes to answer.
     #[arg(long, default_value_t = 20)]
     provider_ms: u64,
@@ -71,8 +74,8 @@ const FEW: usize = 8;
 #[tokio::main]
 pub(crate) async fn run(options: &Options) -> Result {
     let mut servers = Servers::boot(options.provider_ms).await?;
-    let [idle, beside] =
-        latency::in_turns(&mut servers, options.rounds, (options.rate, options.seconds), || options).await?;
+    let load = (options.contender, options.rate, options.seconds);
+    let [idle, beside] = latency::in_turns(&mut servers, options.rounds, load, || options).await?;
     println!("\n{} logouts a second, beside one publisher's worst minute:\n", options.rate);
     report::compare("beside it", &idle, &beside);
     if options.json {
@@ -136,6 +139,9 @@ impl Beside for &Options {
 
     /// Waits until everything is on record: refused, revoked or parked.
     async fn settle(&self, stage: &Stage, client: &mut Client) -> Result {
+        if self.contender == Contender::Bare {
+            return Ok(());
+        }
         let start = Instant::now();
         let (refused, tokens) = (i64::from(self.refused()), i64::from(self.tokens()));
         while stage.count(REFUSED).await? < refused || stage.count(SETTLED).await? < tokens {

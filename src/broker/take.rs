@@ -18,7 +18,6 @@ use lapin::{Acker, BasicProperties, Channel, Connection, Consumer};
 use revocation_verifier::amqp::{Faults, Unreadable};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use zeroize::Zeroizing;
 
 use super::connection::within;
 use super::window::{Outlook, Place, Share};
@@ -31,12 +30,23 @@ const SLACK: usize = 64 * 1024;
 const LONG: usize = 16 * 1024;
 
 /// A message's body. It holds raw tokens: no `Debug`, wiped on drop.
-pub struct Body(Zeroizing<Vec<u8>>);
+#[derive(Default)]
+pub struct Body(Vec<u8>);
 
 impl Body {
     /// The bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.0
+    }
+}
+
+/// Wipes at the speed of memory. The crate `zeroize` writes byte after byte, which takes a runtime thread some
+/// 10 ms for a body of 16 MiB, and others wait for that thread.
+impl Drop for Body {
+    fn drop(&mut self) {
+        self.0.fill(0);
+        // The optimizer must believe that somebody reads the zeros.
+        std::hint::black_box(&self.0);
     }
 }
 
@@ -80,7 +90,7 @@ impl Received {
     /// meanwhile.
     pub fn lay_down(&mut self) {
         if !self.is_laid_down && self.body.bytes().len() >= LONG {
-            self.body = Body(Zeroizing::default());
+            self.body = Body::default();
             self.place.lay_down();
             self.is_laid_down = true;
         }
@@ -89,7 +99,7 @@ impl Received {
     /// Lets go of all that takes memory, for as long as others wait that came before it.
     pub fn set_aside(&mut self) {
         (self.body, self.properties, self.origin) =
-            (Body(Zeroizing::default()), BasicProperties::default(), Origin::default());
+            (Body::default(), BasicProperties::default(), Origin::default());
         self.place.set_aside();
         self.is_laid_down = true;
     }
@@ -216,7 +226,7 @@ impl<'a> Queue<'a> {
             Some(place) => drop(self.sink.send(self.received(delivery, place))),
             None => {
                 self.unreadable.take(self.channel.id(), delivery.delivery_tag);
-                wipe(delivery.data);
+                drop(Body(delivery.data));
                 returned.push(delivery.acker);
             }
         }
@@ -238,7 +248,7 @@ impl<'a> Queue<'a> {
         if delivery.data.capacity() - delivery.data.len() >= SLACK {
             delivery.data.shrink_to_fit();
         }
-        let body = Body(Zeroizing::new(delivery.data));
+        let body = Body(delivery.data);
         Received {
             body,
             origin,
@@ -283,12 +293,6 @@ async fn cancel(channel: &Channel, consumer: &Consumer) -> Result<(), BrokerErro
     // A channel that is already gone needs no cancelling.
     drop(channel.basic_cancel(consumer.tag(), BasicCancelOptions::default()).await);
     Ok(())
-}
-
-/// Wipes a body at the speed of memory: while many come that do not fit, lapin reads on.
-fn wipe(mut body: Vec<u8>) {
-    body.fill(0);
-    std::hint::black_box(&body);
 }
 
 fn what(queue: &str) -> String {

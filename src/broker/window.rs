@@ -96,8 +96,11 @@ struct State {
     messages: usize,
     bytes: usize,
     is_full: bool,
-    /// Whether a message is held for which there was no room.
-    has_oversized: bool,
+    /// What the one message takes that is held although there was no room for it; 0: there is none. It uses up
+    /// nobody's room: what others publish meanwhile is taken beside it.
+    oversized: usize,
+    /// Another such message has come meanwhile and went back to the head of the queue: nothing passes it.
+    is_blocked: bool,
     /// Consumers so far: each asks for its number of deliveries.
     consumer: u64,
     /// Of the present consumer: how many it asked for, and how many of them the broker regards as
@@ -125,7 +128,7 @@ impl Place {
         let more = targets.saturating_sub(FEW_TARGETS).saturating_mul(PER_TARGET);
         if more > 0 {
             self.cost += more;
-            self.share.lock().grow(more, self.cost);
+            self.share.lock().grow(more, self);
         }
     }
 
@@ -141,10 +144,10 @@ impl Place {
 
     fn keep(&mut self, cost: usize) {
         let mut state = self.share.lock();
-        state.bytes -= self.cost.saturating_sub(cost);
-        state.has_oversized &= !std::mem::take(&mut self.is_oversized);
+        state.free(self);
+        (self.cost, self.is_oversized) = (self.cost.min(cost), false);
+        state.bytes += self.cost;
         drop(state);
-        self.cost = self.cost.min(cost);
         self.share.freed.notify_one();
     }
 }
@@ -153,8 +156,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut state = self.share.lock();
         state.messages -= 1;
-        state.bytes -= self.cost;
-        state.has_oversized &= !self.is_oversized;
+        state.free(self);
         if state.consumer == self.consumer {
             state.outstanding = state.outstanding.saturating_sub(1);
         }
@@ -230,13 +232,18 @@ impl Share {
         state.outstanding += 1;
         let is_oversized = state.bytes.saturating_add(cost) > self.budget;
         if is_oversized && !state.takes_oversized(self.budget, cost) {
+            state.is_blocked |= state.oversized > 0 && cost > self.budget / 8;
             return (None, Outlook::TooMuch);
         }
-        state.has_oversized |= is_oversized;
         state.messages += 1;
-        state.bytes += cost;
+        if is_oversized {
+            state.oversized = cost;
+        } else {
+            state.bytes += cost;
+        }
         let place = Place { share: self.clone(), consumer: state.consumer, cost, is_oversized };
-        let (outlook, was_full) = (state.outlook(self.budget), std::mem::replace(&mut state.is_full, false));
+        let outlook = if is_oversized { Outlook::TooMuch } else { state.outlook(self.budget) };
+        let was_full = std::mem::replace(&mut state.is_full, false);
         drop(state);
         if was_full {
             tracing::info!(queue = self.queue, "there is room for deliveries again");
@@ -248,7 +255,7 @@ impl Share {
     fn note_full(&self) {
         let mut state = self.lock();
         let (was_full, deliveries, bytes) =
-            (std::mem::replace(&mut state.is_full, true), state.messages, state.bytes);
+            (std::mem::replace(&mut state.is_full, true), state.messages, state.held());
         drop(state);
         if !was_full {
             tracing::error!(
@@ -264,7 +271,7 @@ impl Share {
 
     fn in_hand(&self) -> InHand {
         let state = self.lock();
-        InHand { queue: self.queue, messages: state.messages, bytes: state.bytes, is_full: state.is_full }
+        InHand { queue: self.queue, messages: state.messages, bytes: state.held(), is_full: state.is_full }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -281,11 +288,14 @@ impl State {
     /// How many more deliveries fit, if those to come are no larger than the largest of late; `None` if not
     /// even one does.
     fn grant(&self, budget: usize, most: u16) -> Option<u16> {
+        if self.is_blocked {
+            return None;
+        }
         // An eighth is left for messages that are a little larger.
         let room = (budget - budget / 8).saturating_sub(self.bytes);
         let trusted = (self.seen * TRUST).max(FIRST).min(usize::from(most));
         match room / self.costliest() {
-            0 if !self.takes_oversized(budget, self.costliest()) => None,
+            0 if self.messages > 0 && self.costliest() <= budget / 8 => None,
             fitting => Some(u16::try_from(fitting.clamp(1, trusted)).unwrap_or(most)),
         }
     }
@@ -294,7 +304,7 @@ impl State {
     /// small ones that fill the window: who sends a single huge message while Postgres is away must not end
     /// the denials of others.
     fn takes_oversized(&self, budget: usize, cost: usize) -> bool {
-        self.messages == 0 || !self.has_oversized && cost > budget / 8
+        self.messages == 0 || self.oversized == 0 && cost > budget / 8
     }
 
     fn outlook(&self, budget: usize) -> Outlook {
@@ -321,10 +331,24 @@ impl State {
         }
     }
 
-    /// An event in hand turned out to take `more`, `cost` altogether.
-    fn grow(&mut self, more: usize, cost: usize) {
-        self.bytes += more;
-        self.costliest[1] = self.costliest[1].max(cost);
+    /// What all that is in hand takes.
+    fn held(&self) -> usize {
+        self.bytes + self.oversized
+    }
+
+    /// The event of this place turned out to take `more` than was counted.
+    fn grow(&mut self, more: usize, place: &Place) {
+        *if place.is_oversized { &mut self.oversized } else { &mut self.bytes } += more;
+        self.costliest[1] = self.costliest[1].max(place.cost);
+    }
+
+    /// What this place takes is free again.
+    fn free(&mut self, place: &Place) {
+        if place.is_oversized {
+            (self.oversized, self.is_blocked) = (0, false);
+        } else {
+            self.bytes -= place.cost;
+        }
     }
 }
 

@@ -76,6 +76,26 @@ fn a_huge_message_is_taken_beside_small_ones_one_at_a_time_until_it_is_laid_down
 }
 
 #[test]
+fn a_huge_message_in_hand_keeps_no_small_one_waiting() {
+    let share = share(64 * MIB);
+    drop(take(&share, 100, 1000));
+    share.begin(300);
+    let (huge, outlook) = share.place(16 * MIB);
+    assert_eq!((outlook, grant(&share)), (Outlook::TooMuch, Some(1)), "the next consumer is asked for one");
+    share.begin(1);
+    for _ in 0..100 {
+        let (small, outlook) = share.place(1000);
+        assert!(small.is_some() && outlook == Outlook::Spent);
+    }
+    assert!(
+        share.place(16 * MIB).0.is_none() && grant(&share).is_none(),
+        "another waits, and what is behind it"
+    );
+    drop(huge);
+    assert!(grant(&share).is_some());
+}
+
+#[test]
 fn many_targets_weigh_more_than_their_text() {
     let share = share(64 * MIB);
     let mut places = take(&share, 1, 12_000);
