@@ -8,9 +8,11 @@ use time::OffsetDateTime;
 use crate::authorization::{Authority, Original, Sender};
 use crate::target::{Kind, Target};
 
+mod cloudevents;
 mod content;
 mod data;
 mod envelope;
+mod formats;
 mod json;
 mod lifetime;
 mod members;
@@ -38,9 +40,6 @@ pub use names::CUTOFF_ROUTING_KEY;
 pub use party::Party;
 pub(crate) use refusal::quoted;
 pub use refusal::{Refusal, RefusalCode};
-
-use json::Json;
-use members::Members;
 
 /// The two event types of the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,64 +166,16 @@ pub struct ProviderRule {
     pub token_ttl: Duration,
 }
 
-/// Reads one delivery. `received_at` is this worker's clock.
+/// Reads one delivery in the format that its media type names. `received_at` is this worker's clock.
 ///
-/// The refusal of the first broken rule carries the event's `source` and `id` where those two could be read.
+/// # Errors
+/// The refusal of the first broken rule. It carries the event's `source` and `id` where those two could be read.
 pub fn parse(
     body: &[u8],
     origin: &Origin,
     rules: &Rules,
     received_at: OffsetDateTime,
 ) -> Result<LogoutEvent, Refusal> {
-    envelope::check_readable(origin)?;
-    envelope::check_size(body, rules)?;
-    envelope::check_content_type(origin)?;
-    let mut event = Members::event(Json::read(body)?)?;
-    let source = event.required_word("source", envelope::MAX_SOURCE_BYTES);
-    let id = event.required_word("id", envelope::MAX_ID_BYTES);
-    let (known_source, known_id) = (source.as_ref().ok().cloned(), id.as_ref().ok().cloned());
-    let identity = Identity { source, id };
-    read(event, identity, origin, rules, received_at)
-        .map_err(|refusal| refusal.of_event(known_source, known_id))
-}
-
-/// `source` and `id`, read ahead of everything else but judged in their turn.
-struct Identity {
-    source: Result<String, Refusal>,
-    id: Result<String, Refusal>,
-}
-
-/// The walk from the outside in: version and type, identity, who may, then `data`.
-fn read(
-    mut event: Members<'_>,
-    identity: Identity,
-    origin: &Origin,
-    rules: &Rules,
-    received_at: OffsetDateTime,
-) -> Result<LogoutEvent, Refusal> {
-    envelope::check_version(&mut event)?;
-    let event_type = envelope::event_type(&mut event)?;
-    let (source, id) = (identity.source?, identity.id?);
-    let limits = envelope::authorise(event_type, &source, origin, rules)?;
-    let occurred_at = event.time("time")?;
-    let received_at = members::as_stored(received_at);
-
-    let mut data = event.data()?;
-    let cutoff = data::cutoff(&mut data, event_type, occurred_at, received_at)?;
-    let incident = data::incident(&mut data, event_type)?;
-    Ok(LogoutEvent {
-        source,
-        id,
-        event_type,
-        occurred_at,
-        received_at,
-        not_before: cutoff.effective,
-        asked_not_before: cutoff.asked,
-        reason: data.text("reason", data::MAX_REASON_BYTES)?,
-        actor: data.text("actor", data::MAX_ACTOR_BYTES)?,
-        incident: incident.name,
-        incident_targets: incident.targets,
-        incident_kinds: incident.kinds,
-        targets: targets::read(&mut data, &targets::Frame { rules, limits, event_type, received_at })?,
-    })
+    let format = formats::of(body, origin, rules)?;
+    (format.read)(body, &formats::Receipt { origin, rules, at: received_at })
 }

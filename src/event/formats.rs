@@ -1,0 +1,77 @@
+//! The formats that an event may come in, by media type: one row and one file a format.
+
+use super::refusal::quoted;
+use super::{LogoutEvent, Origin, Refusal, RefusalCode, Rules, cloudevents};
+use time::OffsetDateTime;
+
+/// One way of writing an event down.
+pub(super) struct Format {
+    /// The media types that say so, without parameters; the empty one is for a message that names none.
+    media_types: &'static [&'static str],
+    /// Reads a body.
+    pub(super) read: fn(&[u8], &Receipt<'_>) -> Result<LogoutEvent, Refusal>,
+}
+
+/// What a format's reader is told beside the body.
+pub(super) struct Receipt<'a> {
+    pub(super) origin: &'a Origin,
+    pub(super) rules: &'a Rules,
+    /// When the delivery was received.
+    pub(super) at: OffsetDateTime,
+}
+
+const FORMATS: [Format; 1] = [Format {
+    media_types: &["application/cloudevents+json", "application/json", ""],
+    read: cloudevents::read,
+}];
+
+/// Inputs that the contract plans, and that nobody shall believe to be taken.
+const SIGNED: [&str; 2] = ["application/secevent+jwt", "application/logout+jwt"];
+
+/// The format of a delivery whose properties and size allow to read it at all.
+pub(super) fn of(body: &[u8], origin: &Origin, rules: &Rules) -> Result<&'static Format, Refusal> {
+    check_readable(origin)?;
+    check_size(body, rules)?;
+    let given = origin.content_type.as_deref().unwrap_or_default();
+    let media = given.split(';').next().unwrap_or_default().trim();
+    let is_one_of = |known: &[&str]| known.iter().any(|known| known.eq_ignore_ascii_case(media));
+    FORMATS.iter().find(|format| is_one_of(format.media_types)).ok_or_else(|| {
+        let problem = if is_one_of(&SIGNED) {
+            "is a signed input, which this worker does not take"
+        } else {
+            "is not known"
+        };
+        let known: Vec<_> = FORMATS
+            .iter()
+            .flat_map(|format| format.media_types)
+            .filter(|media| !media.is_empty())
+            .copied()
+            .collect();
+        let detail = format!("content_type {} {problem}; send {}", quoted(media), known.join(" or "));
+        Refusal::new(RefusalCode::UnknownType, detail)
+    })
+}
+
+/// Whoever publishes what cannot be read is to hear of it, even where the body could do without.
+fn check_readable(origin: &Origin) -> Result<(), Refusal> {
+    if origin.unreadable.is_empty() {
+        return Ok(());
+    }
+    let names = origin.unreadable.join(", ");
+    Err(Refusal::new(
+        RefusalCode::InvalidField,
+        format!("AMQP {names}: not UTF-8, or nested too deep; what cannot be read is shown as ?"),
+    ))
+}
+
+/// Before anything is parsed: parsing costs several times the body's size in memory.
+fn check_size(body: &[u8], rules: &Rules) -> Result<(), Refusal> {
+    if body.len() <= rules.max_message_bytes {
+        return Ok(());
+    }
+    let (size, limit) = (body.len(), rules.max_message_bytes);
+    Err(Refusal::new(
+        RefusalCode::TooLarge,
+        format!("the body has {size} bytes; limits.max_message_bytes is {limit}: send several events"),
+    ))
+}
