@@ -1,69 +1,26 @@
 //! The queue of refused messages: looked at, put back or thrown away by operators.
 
+mod message;
+
 use std::collections::BTreeSet;
 
-use aws_lc_rs::digest;
 use lapin::message::Delivery;
 use lapin::options::{
     BasicAckOptions, BasicGetOptions, BasicNackOptions, BasicPublishOptions, QueueDeclareOptions,
 };
-use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
-use lapin::{BasicProperties, Channel, Connection};
-use revocation_verifier::amqp::{Faults, Unreadable, close};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
+use lapin::{Channel, Connection};
+use revocation_verifier::amqp::{Unreadable, close};
 
+use super::confirm::verdict;
 use super::connection::within;
 use super::fit::fitted;
-use super::publisher::verdict;
 use super::{Broker, BrokerError, DEAD, EVENTS_EXCHANGE, PublishError, original};
 use crate::event::CUTOFF_ROUTING_KEY;
+use message::strip;
 
-pub(super) const CODE: &str = "x-refused-code";
-pub(super) const DETAIL: &str = "x-refused-detail";
-pub(super) const QUEUE: &str = "x-refused-queue";
-pub(super) const KEY: &str = "x-refused-routing-key";
-pub(super) const USER: &str = "x-refused-user";
-pub(super) const AT: &str = "x-refused-at";
-
-/// `BasicProperties` has no way to unset one.
-pub(super) fn without_user(from: &BasicProperties) -> BasicProperties {
-    let mut to = BasicProperties::default();
-    macro_rules! keep {
-        ($($get:ident => $set:ident),* $(,)?) => { $(if let Some(value) = from.$get().clone() { to = to.$set(value); })* };
-    }
-    keep!(
-        content_type => with_content_type, content_encoding => with_content_encoding, priority => with_priority,
-        correlation_id => with_correlation_id, reply_to => with_reply_to, message_id => with_message_id,
-        timestamp => with_timestamp, kind => with_type, app_id => with_app_id, cluster_id => with_cluster_id,
-    );
-    to
-}
-
-/// What `dead list` shows of a message: never the body.
-pub struct DeadMessage {
-    /// Place in the queue, from 1.
-    pub place: usize,
-    /// Refusal code, or why the broker dead-lettered it (`delivery_limit`).
-    pub code: String,
-    /// The sentence.
-    pub detail: String,
-    /// The queue it was in.
-    pub queue: String,
-    /// The routing key it was published with.
-    pub routing_key: String,
-    /// Who published it.
-    pub user: Option<String>,
-    /// When it was refused, RFC 3339.
-    pub at: Option<String>,
-    /// Size of the body, bytes.
-    pub bytes: usize,
-    /// AMQP `message_id`.
-    pub message_id: Option<String>,
-    properties: BasicProperties,
-    body: Vec<u8>,
-    tag: u64,
-    /// Whether its headers may hide what the broker or a worker says of its sender.
-    may_hide_sender: bool,
-}
+pub use message::DeadMessage;
+pub(super) use message::{AT, CODE, DETAIL, KEY, QUEUE, USER, header, without, without_user};
 
 /// The dead-letter queue, open on a connection of its own. What is taken and not settled returns, in order,
 /// when it is closed.
@@ -212,109 +169,5 @@ impl DeadQueue {
         }
         // A question after them: its answer says that they were read, which neither ack nor nack does.
         self.waiting().await.map(drop)
-    }
-}
-
-/// The headers without those that the refusal and the broker's dead-lettering added.
-fn strip(headers: FieldTable) -> FieldTable {
-    let added =
-        ["x-refused-", original::HEADER, "x-death", "x-first-death", "x-last-death", "x-delivery-count"];
-    without(headers, |name| added.iter().any(|added| name.starts_with(added)))
-}
-
-pub(super) fn without(headers: FieldTable, is_dropped: impl Fn(&str) -> bool) -> FieldTable {
-    let mut kept = FieldTable::default();
-    for (name, value) in headers.inner().iter().filter(|(name, _)| !is_dropped(name.as_str())) {
-        kept.insert(name.clone(), value.clone());
-    }
-    kept
-}
-
-pub(super) fn header(properties: &BasicProperties, name: &str) -> Option<String> {
-    match properties.headers().as_ref()?.inner().get(name)? {
-        AMQPValue::LongString(text) => Some(LongString::to_string(text)),
-        AMQPValue::ShortString(text) => Some(text.to_string()),
-        _ => None,
-    }
-}
-
-/// A header's value in words.
-fn plain(value: &AMQPValue) -> String {
-    match value {
-        AMQPValue::LongString(text) => LongString::to_string(text),
-        AMQPValue::ShortString(text) => text.to_string(),
-        AMQPValue::Boolean(flag) => flag.to_string(),
-        AMQPValue::ShortShortInt(number) => number.to_string(),
-        AMQPValue::ShortInt(number) => number.to_string(),
-        AMQPValue::LongInt(number) => number.to_string(),
-        AMQPValue::LongLongInt(number) => number.to_string(),
-        AMQPValue::Timestamp(seconds) => seconds.to_string(),
-        _ => "(not text)".to_owned(),
-    }
-}
-
-impl DeadMessage {
-    fn new(
-        place: usize,
-        routing_key: &str,
-        properties: BasicProperties,
-        body: Vec<u8>,
-        tag: u64,
-        faults: &Faults,
-    ) -> Self {
-        let text = |name| header(&properties, name);
-        Self {
-            place,
-            code: text(CODE).or_else(|| text("x-first-death-reason")).unwrap_or_else(|| "unknown".to_owned()),
-            detail: text(DETAIL).unwrap_or_else(|| match &faults.parts[..] {
-                [] => "the broker dead-lettered it".to_owned(),
-                names => format!(
-                    "the broker dead-lettered it; AMQP {}: not UTF-8, or nested too deep",
-                    names.join(", ")
-                ),
-            }),
-            queue: text(QUEUE).or_else(|| text("x-first-death-queue")).unwrap_or_default(),
-            routing_key: text(KEY).unwrap_or_else(|| routing_key.to_owned()),
-            user: text(USER),
-            at: text(AT),
-            bytes: body.len(),
-            message_id: properties.message_id().as_ref().map(ToString::to_string),
-            properties,
-            body,
-            tag,
-            may_hide_sender: faults.is_ambiguous || !faults.lost.is_empty(),
-        }
-    }
-
-    /// What it has in common with its copy from another queue.
-    fn twin(&self) -> ([u8; 32], AMQPValue) {
-        let mut digest = [0; 32];
-        digest.copy_from_slice(digest::digest(&digest::SHA256, &self.body).as_ref());
-        (digest, original::of_dead(&self.properties, self.may_hide_sender))
-    }
-
-    /// The properties that its publisher set, by their AMQP names.
-    pub fn properties(&self) -> Vec<(&'static str, String)> {
-        let p = &self.properties;
-        let words = [
-            ("content_type", p.content_type()),
-            ("content_encoding", p.content_encoding()),
-            ("correlation_id", p.correlation_id()),
-            ("type", p.kind()),
-            ("app_id", p.app_id()),
-        ];
-        words.into_iter().filter_map(|(name, word)| Some((name, word.as_ref()?.to_string()))).collect()
-    }
-
-    /// The headers that its publisher set, without those of the refusal. A value may hold anything, raw
-    /// tokens too.
-    pub fn headers(&self) -> Vec<(String, String)> {
-        let headers = strip(self.properties.headers().clone().unwrap_or_default());
-        headers.inner().iter().map(|(name, value)| (name.to_string(), plain(value))).collect()
-    }
-
-    /// The message's body, for an operator who asks to see it. It may hold raw tokens.
-    pub fn body(&self) -> &[u8] {
-        &self.body
     }
 }

@@ -5,8 +5,8 @@ use lapin::types::{FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Connection, ExchangeKind, PublisherConfirm};
 use revocation_verifier::amqp::close;
 
+use super::confirm::{CONFIRM_TIMEOUT, verdict};
 use super::connection::within;
-use super::publisher::{CONFIRM_TIMEOUT, verdict};
 use super::{Broker, BrokerError, EVENTS_EXCHANGE, PublishError};
 
 /// A connection that publishes events as the user of `amqp.url`.

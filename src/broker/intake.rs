@@ -12,8 +12,8 @@ use revocation_verifier::amqp::{Unreadable, close};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::take::{Queue, Received};
-use super::{Broker, BrokerError, CUTOFF_QUEUE, LOGOUT_QUEUE, MASS_QUEUE, Window, original};
+use super::take::Queue;
+use super::{Broker, BrokerError, CUTOFF_QUEUE, LOGOUT_QUEUE, MASS_QUEUE, Received, Window, original};
 use crate::retry::Schedule;
 
 /// How long a failed session waits to learn the cause from its connection.

@@ -5,6 +5,7 @@
 //! into a snapshot, one publishes a single refused message, one compares the dead-letter queue.
 
 mod beats;
+mod confirm;
 mod connection;
 mod dead;
 mod events;
@@ -15,6 +16,7 @@ mod intake;
 mod ledger;
 mod original;
 mod publisher;
+mod received;
 mod refusals;
 mod reports;
 mod take;
@@ -27,6 +29,7 @@ use revocation_verifier::amqp::{Address, ConnectError, words};
 use revocation_verifier::feed::FeedError;
 
 pub use beats::{Beats, Heard};
+pub use confirm::PublishError;
 pub use connection::Broker;
 pub use dead::{DeadMessage, DeadQueue};
 pub use events::{EventPublisher, Unconfirmed};
@@ -34,10 +37,10 @@ pub use examine::Examined;
 pub use fold::{FoldError, Folded, Snapshots};
 pub use intake::{Intake, QUEUES, Sinks};
 pub use ledger::Standing;
-pub use publisher::{PublishError, Publisher};
+pub use publisher::Publisher;
+pub use received::{Body, Received};
 pub use refusals::{Refusals, Unplaced};
 pub use reports::{Reported, Reports};
-pub use take::{Body, Received};
 pub use topology::{CUTOFF_QUEUE, DEAD, EVENTS_EXCHANGE, LOGOUT_QUEUE, MASS_QUEUE, VERIFIERS_QUEUE};
 pub use window::{InHand, Window};
 

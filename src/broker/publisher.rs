@@ -1,10 +1,11 @@
 //! Publishing: persistent, mandatory, confirmed. Published means that the broker said so and did not return
 //! it.
 
+mod supervisor;
+
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
 
 use lapin::options::{BasicPublishOptions, QueueDeclareOptions};
 use lapin::types::{FieldTable, ShortString};
@@ -12,36 +13,14 @@ use lapin::{BasicProperties, Channel, Confirmation, PublisherConfirm};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::confirm::{CONFIRM_TIMEOUT, properties_of, short, verdict};
 use super::connection::within;
 use super::ledger::{Ledger, Numbered, Standing};
-use super::{Broker, BrokerError, DEAD};
+use super::{Broker, BrokerError, DEAD, PublishError};
 use crate::clock::Clock;
 use crate::invalidation::{EXCHANGE, Outgoing};
 use crate::retry::Schedule;
-use revocation_verifier::amqp::close;
-
-/// How long a confirm may take before the connection counts as lost.
-pub(super) const CONFIRM_TIMEOUT: Duration = Duration::from_secs(15);
-
-/// Why a message does not count as published.
-#[derive(Debug, thiserror::Error)]
-pub enum PublishError {
-    /// A routing key or property does not fit AMQP's 255 bytes.
-    #[error("publish to {0}: {1} is longer than 255 bytes")]
-    TooLong(String, &'static str),
-    /// No queue is bound for it.
-    #[error("publish to {0}: no queue takes it (is one bound there?)")]
-    Returned(String),
-    /// The broker refused it.
-    #[error("publish to {0}: the broker refused it (queue full or unavailable)")]
-    Nacked(String),
-    /// The connection was lost; whether the message arrived is not known.
-    #[error("{0}")]
-    Lost(#[from] BrokerError),
-    /// The process is ending.
-    #[error("publish to {0}: given up, the worker is stopping")]
-    Stopping(String),
-}
+use supervisor::Supervisor;
 
 /// A channel and its place in the succession of channels: only the failures of the present one count against
 /// it.
@@ -293,115 +272,9 @@ impl Publisher {
     }
 }
 
-/// What the broker's answer to a mandatory message means.
-pub(super) fn verdict(confirmation: &Confirmation, exchange: &str) -> Result<(), PublishError> {
-    match confirmation {
-        Confirmation::Ack(None) => Ok(()),
-        Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_)) => {
-            Err(PublishError::Returned(exchange.to_owned()))
-        }
-        Confirmation::Nack(None) | Confirmation::NotRequested => {
-            Err(PublishError::Nacked(exchange.to_owned()))
-        }
-    }
-}
-
 /// Polls once, with the context of the caller.
 async fn poll_once<T>(poll: impl FnOnce(&mut std::task::Context<'_>) -> T) -> T {
     let mut poll = Some(poll);
     // `poll_fn` asks once, as it is answered at once.
     poll_fn(|context| poll.take().map_or(Poll::Pending, |poll| Poll::Ready(poll(context)))).await
-}
-
-/// Publishes on a channel that nothing else is on, and waits for the confirm.
-pub(super) async fn publish_once(
-    channel: &Channel,
-    exchange: &str,
-    key: &str,
-    body: &[u8],
-    properties: BasicProperties,
-) -> Result<Confirmation, lapin::Error> {
-    let options = BasicPublishOptions { mandatory: true, ..Default::default() };
-    channel.basic_publish(exchange.into(), key.into(), options, body, properties).await?.await
-}
-
-fn short(exchange: &str, key: &str) -> Result<ShortString, PublishError> {
-    ShortString::try_new(key).map_err(|_| PublishError::TooLong(exchange.to_owned(), "its routing key"))
-}
-
-/// The properties of a message for verifiers.
-pub(super) fn properties_of(message: &Outgoing) -> BasicProperties {
-    BasicProperties::default()
-        .with_content_type("application/cloudevents+json".into())
-        .with_delivery_mode(2)
-        .with_message_id(message.id.to_string().into())
-        .with_type(message.kind.into())
-        .with_app_id("revocation-worker".into())
-}
-
-struct Supervisor {
-    broker: Arc<Broker>,
-    purpose: &'static str,
-    schedule: Schedule,
-    link: watch::Sender<Option<Link>>,
-    losses: watch::Sender<u64>,
-    ledger: Arc<Ledger>,
-    suspect: Arc<watch::Sender<u64>>,
-    stop: CancellationToken,
-}
-
-impl Supervisor {
-    async fn run(self) {
-        let (mut failures, mut number) = (0, 0);
-        while !self.stop.is_cancelled() {
-            number += 1;
-            match self.session(number).await {
-                Ok(()) => {
-                    failures = 0;
-                    self.losses.send_modify(|losses| *losses += 1);
-                }
-                Err(error) => {
-                    failures += 1;
-                    tracing::warn!(%error, failures, purpose = self.purpose, "publishing connection failed; \
-                        trying again");
-                }
-            }
-            tokio::select! {
-                () = tokio::time::sleep(self.schedule.delay(failures + 1, None)) => {}
-                () = self.stop.cancelled() => {}
-            }
-        }
-    }
-
-    /// One connection's life; `Ok` once it was up, however it ended.
-    async fn session(&self, number: u64) -> Result<(), BrokerError> {
-        let connection = self.broker.connect(self.purpose).await?;
-        let ready = async {
-            self.broker.ensure_topology(&connection).await?;
-            Broker::confirming_channel(&connection).await
-        };
-        let channel = match ready.await {
-            Ok(channel) => channel,
-            Err(error) => {
-                close(&connection).await;
-                return Err(error);
-            }
-        };
-        self.ledger.link(number);
-        self.link.send_replace(Some(Link {
-            number,
-            channel,
-            frame_max: connection.configuration().frame_max(),
-        }));
-        let mut suspect = self.suspect.subscribe();
-        tokio::select! {
-            _ = suspect.wait_for(|suspect| *suspect >= number) => tracing::warn!(purpose = self.purpose, "publishing connection lost"),
-            () = self.stop.cancelled() => {}
-        }
-        self.ledger.link(0);
-        // Its channel must outlive the connection: see `close`.
-        let _link = self.link.send_replace(None);
-        close(&connection).await;
-        Ok(())
-    }
 }

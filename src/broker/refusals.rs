@@ -10,9 +10,9 @@ use revocation_verifier::amqp::close;
 use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use super::confirm::{CONFIRM_TIMEOUT, publish_once, verdict};
 use super::dead::{self, without, without_user};
 use super::fit::fitted;
-use super::publisher::{CONFIRM_TIMEOUT, publish_once, verdict};
 use super::{Broker, BrokerError, DEAD, PublishError, Publisher, Received, original};
 use crate::clock::Clock;
 use crate::event::Refusal;
@@ -26,7 +26,7 @@ const TRIES: u32 = 5;
 const TOGETHER: usize = 256;
 /// How long one waits to be on its way: where the queue is not there, and somebody else declares it, there is
 /// no connection.
-const PATIENCE: Duration = Duration::from_secs(10);
+const CONNECTION_WITHIN: Duration = Duration::from_secs(10);
 
 /// Why a refused message is not in `revocation.dead`.
 pub enum Unplaced {
@@ -102,9 +102,10 @@ impl Refusals {
         at: &str,
     ) -> Result<(), PublishError> {
         let ready = async { (self.on_the_way.acquire().await, self.publisher.frame_max().await) };
-        let ready = tokio::time::timeout(PATIENCE, ready).await;
-        let (_on_the_way, frame_max) =
-            ready.map_err(|_| BrokerError::timeout("wait for a connection to revocation.dead", PATIENCE))?;
+        let ready = tokio::time::timeout(CONNECTION_WITHIN, ready).await;
+        let (_on_the_way, frame_max) = ready.map_err(|_| {
+            BrokerError::timeout("wait for a connection to revocation.dead", CONNECTION_WITHIN)
+        })?;
         let properties = dressed(received, refusal, at, frame_max?);
         self.publisher.publish(DEAD, &received.origin.routing_key, received.body.bytes(), properties).await
     }

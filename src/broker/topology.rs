@@ -1,17 +1,20 @@
 //! Exchanges, queues and bindings (contract section 5): one table, declared or checked.
 
+mod declare;
+mod look;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::ExchangeKind;
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::{Channel, Connection, ExchangeKind};
 
-use super::examine::CONFIGURE;
-use super::{BrokerError, Examined};
 use crate::config::InvalidationConfig;
 use crate::event::CUTOFF_ROUTING_KEY;
 use crate::invalidation;
+
+pub(super) use declare::{declare_dead, ensure, ensure_reports, lacks_limit};
+pub(super) use look::look;
 
 /// Exchange that applications publish events to.
 pub const EVENTS_EXCHANGE: &str = "auth.events";
@@ -198,178 +201,9 @@ pub(super) fn how_to_limit(vhost: &str) -> String {
     )
 }
 
-/// Declares everything but the queue of verifiers' reports, or checks that it is there. A dead-letter queue
-/// without a limit has been compared before.
-///
-/// # Errors
-/// What is missing, or which argument of an existing queue differs, in the broker's words. The channel is
-/// spent after an error.
-pub(super) async fn ensure(
-    connection: &Connection,
-    stream: &InvalidationConfig,
-    declare: bool,
-    limit: Limit,
-) -> Result<(), BrokerError> {
-    let channel = connection.create_channel().await.map_err(|e| BrokerError::new("open a channel", e))?;
-    for (name, kind) in EXCHANGES {
-        ensure_exchange(&channel, name, kind, declare).await?;
-    }
-    for queue in queues(stream) {
-        let is_as_it_was = queue.name == DEAD && limit == Limit::Unset;
-        ensure_queue(&channel, &queue, declare && !is_as_it_was).await?;
-    }
-    if declare {
-        for binding in BINDINGS {
-            bind(&channel, binding).await?;
-        }
-        bind_heartbeats(&channel, stream.heartbeats_in_log).await?;
-    }
-    channel.close(200, "done".into()).await.map_err(|e| BrokerError::new("close a channel", e))
-}
-
-/// Declares the dead-letter queue, with a limit or as older releases did.
-///
-/// # Errors
-/// As [`ensure`]. The channel is spent, and with it, for whoever watches it, the connection.
-pub(super) async fn declare_dead(connection: &Connection, limit: Limit) -> Result<(), BrokerError> {
-    let channel = connection.create_channel().await.map_err(|e| BrokerError::new("open a channel", e))?;
-    ensure_queue(
-        &channel,
-        &if limit == Limit::Set { dead_queue() } else { without_limits(&dead_queue()) },
-        true,
-    )
-    .await?;
-    channel.close(200, "done".into()).await.map_err(|e| BrokerError::new("close a channel", e))
-}
-
-/// Whether the dead-letter queue is there, but without a limit.
-pub(super) fn lacks_limit(error: &BrokerError) -> bool {
-    LIMITS.iter().any(|argument| error.lacks(argument))
-}
-
-/// Declares what reading the verifiers' reports takes, or checks that it is there.
-///
-/// # Errors
-/// As [`ensure`]; besides, the node that has the queue may be away.
-pub(super) async fn ensure_reports(connection: &Connection, declare: bool) -> Result<(), BrokerError> {
-    let channel = connection.create_channel().await.map_err(|e| BrokerError::new("open a channel", e))?;
-    let exchange = EXCHANGES.into_iter().filter(|(name, _)| *name == REPORTS_BINDING.0);
-    for (name, kind) in exchange {
-        ensure_exchange(&channel, name, kind, declare).await?;
-    }
-    ensure_queue(&channel, &reports_queue(), declare).await?;
-    if declare {
-        bind(&channel, REPORTS_BINDING).await?;
-    }
-    channel.close(200, "done".into()).await.map_err(|e| BrokerError::new("close a channel", e))
-}
-
-async fn ensure_exchange(
-    channel: &Channel,
-    name: &str,
-    kind: ExchangeKind,
-    declare: bool,
-) -> Result<(), BrokerError> {
-    let options = ExchangeDeclareOptions { passive: !declare, durable: true, ..Default::default() };
-    let declared = channel.exchange_declare(name.into(), kind, options, FieldTable::default()).await;
-    declared.map_err(|e| BrokerError::new(format!("declare exchange {name}"), e))
-}
-
-async fn ensure_queue(channel: &Channel, queue: &QueueSpec, declare: bool) -> Result<(), BrokerError> {
-    let options = QueueDeclareOptions { passive: !declare, durable: true, ..Default::default() };
-    let declared = channel.queue_declare(queue.name.into(), options, queue.arguments.clone()).await;
-    declared.map(drop).map_err(|e| BrokerError::new(format!("declare queue {}", queue.name), e))
-}
-
 /// Whether one of the queues has this name.
 pub(super) fn is_queue(name: &str) -> bool {
     BINDINGS.iter().chain([&REPORTS_BINDING]).any(|(_, _, queue)| *queue == name)
-}
-
-/// Finds out what is not there, and where the worker declares (`declare`) which argument of something that is
-/// there differs, in the broker's words. Changes nothing.
-pub(super) async fn look(
-    connection: &Connection,
-    stream: &InvalidationConfig,
-    declare: bool,
-    examined: &mut Examined,
-) {
-    for (name, kind) in EXCHANGES {
-        let ensure = async |channel: &Channel, passive: bool| {
-            ensure_exchange(channel, name, kind.clone(), !passive).await
-        };
-        let found = find(connection, name, ensure, declare, examined).await;
-        examined.note(found, CONFIGURE, &format!("exchange {name}"));
-    }
-    for queue in queues(stream).into_iter().chain([reports_queue()]) {
-        let ensure = async |channel: &Channel, passive: bool| ensure_queue(channel, &queue, !passive).await;
-        // That one is compared on a connection of its own.
-        let found = find(connection, queue.name, ensure, declare && queue.name != DEAD, examined).await;
-        examined.note(found, CONFIGURE, &format!("queue {}", queue.name));
-    }
-}
-
-async fn find(
-    connection: &Connection,
-    name: &'static str,
-    ensure: impl AsyncFn(&Channel, bool) -> Result<(), BrokerError>,
-    declare: bool,
-    examined: &mut Examined,
-) -> Result<(), BrokerError> {
-    if !is_there(connection, name, ensure, declare).await? && !examined.missing.contains(&name) {
-        examined.missing.push(name);
-    }
-    Ok(())
-}
-
-/// Looks first; only what is there is then declared, which compares its arguments and creates nothing.
-async fn is_there(
-    connection: &Connection,
-    name: &str,
-    ensure: impl AsyncFn(&Channel, bool) -> Result<(), BrokerError>,
-    compare: bool,
-) -> Result<bool, BrokerError> {
-    // A channel of its own: the broker closes it where something is not there.
-    let channel = connection
-        .create_channel()
-        .await
-        .map_err(|e| BrokerError::new(format!("open a channel for {name}"), e))?;
-    match ensure(&channel, true).await {
-        Err(error) if error.is_missing() => return Ok(false),
-        found => found?,
-    }
-    if compare {
-        ensure(&channel, false).await?;
-    }
-    channel.close(200, "done".into()).await.map_err(|e| BrokerError::new("close a channel", e))?;
-    Ok(true)
-}
-
-async fn bind(channel: &Channel, (exchange, key, queue): (&str, &str, &str)) -> Result<(), BrokerError> {
-    let bound = channel.queue_bind(
-        queue.into(),
-        exchange.into(),
-        key.into(),
-        QueueBindOptions::default(),
-        FieldTable::default(),
-    );
-    bound.await.map_err(|e| BrokerError::new(format!("bind queue {queue} to exchange {exchange}"), e))
-}
-
-/// Puts heartbeats into the log, too, or keeps them out. What older releases bound goes last, so that there
-/// is no gap.
-async fn bind_heartbeats(channel: &Channel, in_log: bool) -> Result<(), BrokerError> {
-    let (exchange, stream, key) = (invalidation::EXCHANGE, invalidation::STREAM, invalidation::HEARTBEAT_KEY);
-    if in_log {
-        bind(channel, (exchange, key, stream)).await?;
-    }
-    for key in [Some(OLD_LOG_KEY), (!in_log).then_some(key)].into_iter().flatten() {
-        let unbound =
-            channel.queue_unbind(stream.into(), exchange.into(), key.into(), FieldTable::default()).await;
-        unbound
-            .map_err(|e| BrokerError::new(format!("unbind queue {stream} from exchange {exchange}"), e))?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 //!
 //! Each queue of events has a share of `amqp.bytes_in_hand` of its own, so that none can stop another.
 
+mod state;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +12,9 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::{LOGOUT_QUEUE, QUEUES};
+use state::State;
+
+pub(super) use state::Outlook;
 
 /// What a held event takes beside its bytes: its parsed form's frame, its properties and the task that waits
 /// for its denial.
@@ -22,12 +27,6 @@ const PER_BYTE: usize = 2;
 /// What a target takes beside its text; the first few are within [`PER_MESSAGE`].
 const PER_TARGET: usize = 512;
 const FEW_TARGETS: usize = 4;
-/// How many deliveries in a row make a picture of what is published at present.
-const PICTURE: u32 = 32;
-/// So many deliveries are asked for before anything is known of the messages in a queue...
-const FIRST: usize = 2;
-/// ...and then so many for each that has come.
-const TRUST: usize = 8;
 /// A consumer that has all it asked for, and of whose deliveries none was acknowledged for so long, is not
 /// waited for.
 const STALLED_AFTER: Duration = Duration::from_millis(300);
@@ -91,29 +90,6 @@ pub(super) struct Share {
     freed: Notify,
 }
 
-#[derive(Default)]
-struct State {
-    messages: usize,
-    bytes: usize,
-    is_full: bool,
-    /// What the one message takes that is held although there was no room for it; 0: there is none. It uses up
-    /// nobody's room: what others publish meanwhile is taken beside it.
-    oversized: usize,
-    /// Another such message has come meanwhile and went back to the head of the queue: nothing passes it.
-    is_blocked: bool,
-    /// Consumers so far: each asks for its number of deliveries.
-    consumer: u64,
-    /// Of the present consumer: how many it asked for, and how many of them the broker regards as
-    /// outstanding.
-    count: usize,
-    outstanding: usize,
-    /// The costliest delivery of the last picture and of this one, which has so many.
-    costliest: [usize; 2],
-    pictured: u32,
-    /// Deliveries so far.
-    seen: usize,
-}
-
 /// A delivery's place in the window. Dropping it frees the place.
 pub(super) struct Place {
     share: Arc<Share>,
@@ -163,17 +139,6 @@ impl Drop for Place {
         drop(state);
         self.share.freed.notify_one();
     }
-}
-
-/// What a consumer may do after a delivery.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outlook {
-    /// Go on.
-    More,
-    /// All it asked for is outstanding: nothing comes before something is acknowledged.
-    Spent,
-    /// What is still to come might not fit.
-    TooMuch,
 }
 
 /// What a message of `bytes` takes in memory while it is held.
@@ -276,79 +241,6 @@ impl Share {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    /// Whether the present consumer is spent, and whether there is room for another.
-    fn standstill(&self, budget: usize) -> (bool, bool) {
-        (self.outstanding >= self.count, self.grant(budget, 1).is_some())
-    }
-
-    /// How many more deliveries fit, if those to come are no larger than the largest of late; `None` if not
-    /// even one does.
-    fn grant(&self, budget: usize, most: u16) -> Option<u16> {
-        if self.is_blocked {
-            return None;
-        }
-        // An eighth is left for messages that are a little larger.
-        let room = (budget - budget / 8).saturating_sub(self.bytes);
-        let trusted = (self.seen * TRUST).max(FIRST).min(usize::from(most));
-        match room / self.costliest() {
-            0 if self.messages > 0 && self.costliest() <= budget / 8 => None,
-            fitting => Some(u16::try_from(fitting.clamp(1, trusted)).unwrap_or(most)),
-        }
-    }
-
-    /// Whether a message that does not fit is taken all the same. One at a time, where it is not the many
-    /// small ones that fill the window: who sends a single huge message while Postgres is away must not end
-    /// the denials of others.
-    fn takes_oversized(&self, budget: usize, cost: usize) -> bool {
-        self.messages == 0 || self.oversized == 0 && cost > budget / 8
-    }
-
-    fn outlook(&self, budget: usize) -> Outlook {
-        let to_come = self.count.saturating_sub(self.outstanding);
-        match to_come {
-            0 => Outlook::Spent,
-            _ if self.bytes.saturating_add(self.costliest().saturating_mul(to_come)) > budget => {
-                Outlook::TooMuch
-            }
-            _ => Outlook::More,
-        }
-    }
-
-    fn costliest(&self) -> usize {
-        self.costliest[0].max(self.costliest[1]).max(PER_MESSAGE)
-    }
-
-    fn picture(&mut self, cost: usize) {
-        self.costliest[1] = self.costliest[1].max(cost);
-        (self.seen, self.pictured) =
-            (self.seen.saturating_add(1).min(usize::from(u16::MAX)), self.pictured + 1);
-        if self.pictured == PICTURE {
-            (self.costliest, self.pictured) = ([self.costliest[1], 0], 0);
-        }
-    }
-
-    /// What all that is in hand takes.
-    fn held(&self) -> usize {
-        self.bytes + self.oversized
-    }
-
-    /// The event of this place turned out to take `more` than was counted.
-    fn grow(&mut self, more: usize, place: &Place) {
-        *if place.is_oversized { &mut self.oversized } else { &mut self.bytes } += more;
-        self.costliest[1] = self.costliest[1].max(place.cost);
-    }
-
-    /// What this place takes is free again.
-    fn free(&mut self, place: &Place) {
-        if place.is_oversized {
-            (self.oversized, self.is_blocked) = (0, false);
-        } else {
-            self.bytes -= place.cost;
-        }
     }
 }
 

@@ -1,3 +1,4 @@
+use super::state::PICTURE;
 use super::*;
 
 const MIB: usize = 1 << 20;
