@@ -33,6 +33,8 @@ mod equal_targets_tests;
 #[cfg(test)]
 mod hostile_input_tests;
 #[cfg(test)]
+mod rights_tests;
+#[cfg(test)]
 mod tests;
 
 pub use content::content;
@@ -169,7 +171,7 @@ pub struct ProviderRule {
 /// Reads one delivery in the format that its media type names. `received_at` is this worker's clock.
 ///
 /// # Errors
-/// The refusal of the first broken rule. It carries the event's `source` and `id` where those two could be read.
+/// The refusal of the first broken rule. It carries the event's `source` and `id` where those could be read.
 pub fn parse(
     body: &[u8],
     origin: &Origin,

@@ -96,7 +96,11 @@ impl Intake {
     async fn session(&self) -> Result<Ended, BrokerError> {
         let mut returns = self.returns.clone();
         tokio::select! {
-            few = returns.wait_for(|returns| *returns < MOST_RETURNS) => { if few.is_err() { return Ok(Ended::Stopped) } }
+            few = returns.wait_for(|returns| *returns < MOST_RETURNS) => {
+                if few.is_err() {
+                    return Ok(Ended::Stopped);
+                }
+            }
             () = self.stop.cancelled() => return Ok(Ended::Stopped),
         }
         let unreadable = Unreadable::keeping(&original::SAY_WHO);

@@ -128,7 +128,8 @@ impl BrokerError {
     /// Whether a queue or stream is there, and no node leads it.
     fn is_leaderless(&self) -> bool {
         let Why::Lapin(error) = &self.why else { return false };
-        matches!(error.kind(), lapin::ErrorKind::ProtocolError(amqp) if amqp.get_message().as_str().contains(NO_LEADER))
+        let lapin::ErrorKind::ProtocolError(amqp) = error.kind() else { return false };
+        amqp.get_message().as_str().contains(NO_LEADER)
     }
 
     /// Whether something accepted the connection and then never spoke AMQP.

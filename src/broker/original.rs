@@ -105,8 +105,8 @@ fn died_here(headers: &FieldTable) -> bool {
     let Some(AMQPValue::FieldArray(deaths)) = headers.inner().get(DEATHS) else { return false };
     deaths.as_slice().iter().any(|death| match death {
         AMQPValue::FieldTable(death) => {
-            let queue = death.inner().get("queue");
-            matches!(queue, Some(AMQPValue::LongString(queue)) if QUEUES.iter().any(|ours| queue.as_bytes() == ours.as_bytes()))
+            let Some(AMQPValue::LongString(queue)) = death.inner().get("queue") else { return false };
+            QUEUES.iter().any(|ours| queue.as_bytes() == ours.as_bytes())
         }
         _ => false,
     })

@@ -265,7 +265,8 @@ impl Publisher {
         let mut link = self.link.clone();
         tokio::select! {
             found = link.wait_for(Option::is_some) => {
-                found.ok().and_then(|link| link.clone()).ok_or_else(|| PublishError::Stopping(exchange.to_owned()))
+                let link = found.ok().and_then(|link| link.clone());
+                link.ok_or_else(|| PublishError::Stopping(exchange.to_owned()))
             }
             () = self.stop.cancelled() => Err(PublishError::Stopping(exchange.to_owned())),
         }

@@ -8,7 +8,7 @@ use super::{LogoutEvent, Refusal, data, envelope, targets};
 /// Reads a body.
 ///
 /// # Errors
-/// The refusal of the first broken rule. It carries the event's `source` and `id` where those two could be read.
+/// The refusal of the first broken rule. It carries the event's `source` and `id` where those could be read.
 pub(super) fn read(body: &[u8], receipt: &Receipt<'_>) -> Result<LogoutEvent, Refusal> {
     let mut event = Members::event(Json::read(body)?)?;
     let source = event.required_word("source", envelope::MAX_SOURCE_BYTES);

@@ -18,10 +18,13 @@ pub(in crate::broker) const AT: &str = "x-refused-at";
 pub(in crate::broker) fn without_user(from: &BasicProperties) -> BasicProperties {
     let mut to = BasicProperties::default();
     macro_rules! keep {
-        ($($get:ident => $set:ident),* $(,)?) => { $(if let Some(value) = from.$get().clone() { to = to.$set(value); })* };
+        ($($get:ident => $set:ident),* $(,)?) => {
+            $(if let Some(value) = from.$get().clone() { to = to.$set(value); })*
+        };
     }
     keep!(
-        content_type => with_content_type, content_encoding => with_content_encoding, priority => with_priority,
+        content_type => with_content_type, content_encoding => with_content_encoding,
+        priority => with_priority,
         correlation_id => with_correlation_id, reply_to => with_reply_to, message_id => with_message_id,
         timestamp => with_timestamp, kind => with_type, app_id => with_app_id, cluster_id => with_cluster_id,
     );

@@ -68,7 +68,9 @@ impl Supervisor {
         }));
         let mut suspect = self.suspect.subscribe();
         tokio::select! {
-            _ = suspect.wait_for(|suspect| *suspect >= number) => tracing::warn!(purpose = self.purpose, "publishing connection lost"),
+            _ = suspect.wait_for(|suspect| *suspect >= number) => {
+                tracing::warn!(purpose = self.purpose, "publishing connection lost");
+            }
             () = self.stop.cancelled() => {}
         }
         self.ledger.link(0);

@@ -26,8 +26,8 @@ pub(super) struct State {
     pub(super) messages: usize,
     pub(super) bytes: usize,
     pub(super) is_full: bool,
-    /// What the one message takes that is held although there was no room for it; 0: there is none. It uses up
-    /// nobody's room: what others publish meanwhile is taken beside it.
+    /// What the one message takes that is held although there was no room for it; 0: there is none. It uses
+    /// up nobody's room: what others publish meanwhile is taken beside it.
     pub(super) oversized: usize,
     /// Another such message has come meanwhile and went back to the head of the queue: nothing passes it.
     pub(super) is_blocked: bool,

@@ -1,0 +1,61 @@
+//! What `/metrics` answers: what was counted, and the state of things at this moment.
+
+use std::sync::atomic::Ordering;
+
+use prometheus_client::encoding::text;
+
+use super::super::labels::{ProbeLabels, ProviderLabel, SideLabel};
+use super::Metrics;
+
+/// The state of things that is read when `/metrics` is asked for.
+pub struct Snapshot {
+    /// Whether the consuming session is up.
+    pub consuming: bool,
+    /// Whether the publishing connection is up.
+    pub publishing: bool,
+    /// Whether the last call to Postgres succeeded.
+    pub database: bool,
+    /// Queue; its deliveries in hand, what they take in bytes, 1 if its window is full.
+    pub in_hand: Vec<(&'static str, [usize; 3])>,
+    /// By how many seconds this machine's clock is ahead of the database's, once that is known.
+    pub clock_offset: Option<f64>,
+    /// Provider, breaker, targets in memory.
+    pub providers: Vec<(String, &'static str, usize)>,
+    /// Provider, what its probes came to, how many so far.
+    pub probes: Vec<(String, &'static str, u64)>,
+}
+
+impl Metrics {
+    /// OpenMetrics text.
+    pub fn encode(&self, snapshot: &Snapshot) -> String {
+        for (side, up) in [("consume", snapshot.consuming), ("publish", snapshot.publishing)] {
+            self.broker_up.get_or_create(&SideLabel { side }).set(i64::from(up));
+        }
+        self.database_up.set(i64::from(snapshot.database));
+        for (queue, values) in &snapshot.in_hand {
+            for (family, value) in self.in_hand.iter().zip(values) {
+                family.get_or_create(&[("queue", *queue)]).set(i64::try_from(*value).unwrap_or(i64::MAX));
+            }
+        }
+        self.clock_offset.set(snapshot.clock_offset.unwrap_or(f64::NAN));
+        for (provider, breaker, in_flight) in &snapshot.providers {
+            let label = ProviderLabel { provider: provider.clone() };
+            self.breaker
+                .get_or_create(&label)
+                .set(["closed", "half_open"].iter().position(|state| state == breaker).unwrap_or(2) as i64);
+            self.in_flight.get_or_create(&label).set(i64::try_from(*in_flight).unwrap_or(i64::MAX));
+        }
+        for (provider, result, count) in &snapshot.probes {
+            self.probes
+                .get_or_create(&ProbeLabels { provider: provider.clone(), result })
+                .inner()
+                .store(*count, Ordering::Relaxed);
+        }
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        if text::encode(&mut text, &self.registry).is_err() {
+            text.clear();
+        }
+        text
+    }
+}
