@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::Contender;
-use crate::client::Client;
+use crate::client::{Client, Contender};
 use crate::latency::{self, Beside};
 use crate::load::Producer;
 use crate::stage::{Servers, Stage};

@@ -20,8 +20,8 @@ impl Body {
     }
 }
 
-/// Wipes at the speed of memory: the crate `zeroize` writes byte after byte, and a body of 16 MiB would keep a
-/// runtime thread from others for so long.
+/// Wipes at the speed of memory: the crate `zeroize` writes byte after byte, and a body of 16 MiB would keep
+/// a runtime thread from others for so long.
 impl Drop for Body {
     fn drop(&mut self) {
         self.0.fill(0);

@@ -3,6 +3,9 @@
 mod declare;
 mod look;
 
+mod declare;
+mod look;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -197,7 +200,8 @@ pub(super) fn how_to_limit(vhost: &str) -> String {
         "queue {DEAD} was declared by an older release, without a limit, and is used as it is; unless a \
             policy limits it already, set one: \
          rabbitmqctl set_policy -p '{vhost}' --apply-to queues {DEAD} '^revocation\\.dead$' \
-         '{{\"max-length\":{DEAD_MESSAGES},\"max-length-bytes\":{DEAD_BYTES},\"overflow\":\"reject-publish\"}}'"
+         '{{\"max-length\":{DEAD_MESSAGES},\"max-length-bytes\":{DEAD_BYTES},\
+         \"overflow\":\"reject-publish\"}}'"
     )
 }
 

@@ -188,9 +188,9 @@ fn target_members() {
 #[test]
 fn the_longest_of_everything_is_accepted() {
     let text = |bytes: usize| json!("x".repeat(bytes));
-    let mut event = mass(
-        json!({ "token": text(16 << 10), "sub": text(1024), "sid": text(1024), "client_id": text(1024), "iss": text(1024) }),
-    );
+    let mut event =
+        mass(json!({ "token": text(16 << 10), "sub": text(1024), "sid": text(1024), "client_id": text(1024),
+            "iss": text(1024) }));
     for (pointer, bytes) in [
         ("/id", 255),
         ("/source", 1024),

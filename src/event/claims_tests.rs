@@ -11,7 +11,8 @@ use crate::target::TokenIssuer;
 fn integers_are_names_and_one_odd_claim_hides_no_other() {
     for payload in [
         r#"{"jti":12,"iss":3,"sub":1000385,"sid":-4,"azp":77}"#,
-        r#"{"jti":"12","iss":"3","name":"J\ud83d","sub":"1000385","sid":"-4","client_id":"77","azp":"other"}"#,
+        r#"{"jti":"12","iss":"3","name":"J\ud83d","sub":"1000385","sid":"-4","client_id":"77",
+            "azp":"other"}"#,
         r#"{"balance":1e400,"jti":"12","iss":"3","sub":"1000385","sid":"-4","client_id":77}"#,
         "\u{feff}{\"jti\":\"12\",\"iss\":\"3\",\"x\":NaN,\"sub\":\"1000385\",\"sid\":\"-4\",\"azp\":\"77\"}",
     ] {

@@ -40,12 +40,10 @@ fn one_meaning_has_one_digest_however_it_is_spelled() {
     let spelled = [
         targets(json!([{ "sid": "s" }, { "token": "t" }, user])),
         targets(json!([user, { "token": "t" }, user, { "sid": "s" }, { "token": "t" }, { "sid": "s" }])),
-        targets(
-            json!([{ "iss": "https://id.example.com", "sub": "u-1", "token": null }, { "token": "t" }, { "sid": "s", "client_id": "c" }]),
-        ),
-        targets(
-            json!([{ "sub": "u-1", "iss": "https://id.example.com", "client_id": "context" }, { "token": "t", "sub": "context" }, { "sid": "s", "extra": [1] }]),
-        ),
+        targets(json!([{ "iss": "https://id.example.com", "sub": "u-1", "token": null }, { "token": "t" },
+                { "sid": "s", "client_id": "c" }])),
+        targets(json!([{ "sub": "u-1", "iss": "https://id.example.com", "client_id": "context" },
+                { "token": "t", "sub": "context" }, { "sid": "s", "extra": [1] }])),
         with(with(plain(), "reason", json!("password_change")), "actor", json!("admin")),
         with(plain(), "unknown", json!({ "a": 1 })),
         attribute(plain(), "datacontenttype", json!("application/json")),
@@ -58,7 +56,8 @@ fn one_meaning_has_one_digest_however_it_is_spelled() {
         assert_eq!(of(event), of(&plain()), "{event}");
     }
     let (escaped, accent) = (
-        r#"{"type":"auth.logout.v1","data":{"targets":[{"sub":"\u00e9"}],"provider":"main"},"source":"s","specversion":"1.0","id":"i"}"#,
+        r#"{"type":"auth.logout.v1","data":{"targets":[{"sub":"\u00e9"}],"provider":"main"},"source":"s",
+            "specversion":"1.0","id":"i"}"#,
         "é",
     );
     let escaped = parse(escaped.as_bytes(), &tests::origin(), &rules(), NOW)

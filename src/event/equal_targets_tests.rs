@@ -21,12 +21,14 @@ fn targets_that_mean_the_same_are_one() {
     for same in [
         json!([{ "token": "a" }, { "token": "a" }]),
         json!([{ "token": "a" }, { "token": "a", "token_type_hint": "refresh_token" }]),
-        json!([{ "token": "a", "token_type_hint": "access_token" }, { "token": "a", "token_type_hint": "refresh_token" }]),
+        json!([{ "token": "a", "token_type_hint": "access_token" }, { "token": "a",
+            "token_type_hint": "refresh_token" }]),
         json!([{ "token": "a", "sub": "u" }, { "token": "a", "sub": "v", "sid": "s", "client_id": "c" }]),
         json!([{ "token": token }, { "token": token, "sub": "u" }]),
         json!([{ "sub": "u" }, { "sub": "u" }]),
         json!([{ "sub": "u", "client_id": "c" }, { "sub": "u", "client_id": "d" }]),
-        json!([{ "sub": "u", "iss": "https://id.example.com" }, { "iss": "https://id.example.com", "sub": "u" }]),
+        json!([{ "sub": "u", "iss": "https://id.example.com" }, { "iss": "https://id.example.com",
+            "sub": "u" }]),
         json!([{ "sid": "s" }, { "sid": "s", "client_id": "c" }]),
         json!([{ "sid": "s", "sub": "u" }, { "sub": "u", "sid": "s" }]),
     ] {
@@ -75,7 +77,8 @@ fn targets_that_differ_in_anything_that_counts_are_two() {
 #[test]
 fn the_first_has_its_place_and_its_word_and_the_others_fill_in_what_it_does_not_say() {
     let all = targets(&json!([
-        { "token": "a", "sub": "first" }, { "token": "b" }, { "sub": "u" }, { "token": "a", "sub": "second", "sid": "s" }, { "token": "b", "sub": "late" },
+        { "token": "a", "sub": "first" }, { "token": "b" }, { "sub": "u" }, { "token": "a", "sub": "second",
+            "sid": "s" }, { "token": "b", "sub": "late" },
         { "sub": "u", "client_id": "c" }, { "sub": "w" },
     ]));
     let told: Vec<_> = all

@@ -38,7 +38,8 @@ fn valid() -> Value {
     let token = jwt(&json!({ "sub": "u", "exp": 1_800_000_000, "iss": "https://id.example.com" }));
     logout(json!({
         "provider": "main", "reason": "user_logout", "actor": "a", "not_before": "2026-11-20T22:00:00Z",
-        "targets": [{ "token": MARKER, "token_type_hint": "refresh_token", "sub": "u" }, { "token": token }, { "sid": "s" }]
+        "targets": [{ "token": MARKER, "token_type_hint": "refresh_token", "sub": "u" }, { "token": token },
+            { "sid": "s" }]
     }))
 }
 
@@ -47,7 +48,8 @@ fn any_json() -> impl Strategy<Value = Value> {
     let word = prop_oneof![
         3 => Just(MARKER.to_owned()),
         1 => ".{0,20}",
-        2 => prop::sample::select(vec!["access_token", "1.0", "main", "", "\0", "0000-01-01T00:00:00+23:59", "9999-12-31T23:59:60-23:59"])
+        2 => prop::sample::select(vec!["access_token", "1.0", "main", "", "\0", "0000-01-01T00:00:00+23:59",
+            "9999-12-31T23:59:60-23:59"])
             .prop_map(str::to_owned),
     ];
     let name = prop::sample::select(vec![
@@ -83,7 +85,8 @@ proptest! {
     }
 
     #[test]
-    fn edited_bytes_of_a_valid_event(edits in vec((any::<prop::sample::Index>(), any::<u8>(), 0..3_u8), 1..6)) {
+    fn edited_bytes_of_a_valid_event(edits in vec((any::<prop::sample::Index>(), any::<u8>(), 0..3_u8),
+        1..6)) {
         let mut body = valid().to_string().into_bytes();
         for (place, byte, edit) in edits {
             let place = place.index(body.len());
@@ -106,8 +109,10 @@ proptest! {
     #[test]
     fn any_member_replaced(
         pointer in prop::sample::select(vec![
-            "/specversion", "/id", "/source", "/time", "/data", "/data/reason", "/data/actor", "/data/not_before", "/data/targets",
-            "/data/targets/0", "/data/targets/0/token", "/data/targets/0/token_type_hint", "/data/targets/0/sub", "/data/targets/2/sid",
+            "/specversion", "/id", "/source", "/time", "/data", "/data/reason", "/data/actor",
+                "/data/not_before", "/data/targets",
+            "/data/targets/0", "/data/targets/0/token", "/data/targets/0/token_type_hint",
+                "/data/targets/0/sub", "/data/targets/2/sid",
         ]),
         value in any_json(),
     ) {
@@ -124,11 +129,13 @@ proptest! {
     }
 
     #[test]
-    fn any_claims(claims in any_json(), exp in any::<f64>(), name in prop::sample::select(vec!["exp", "sub", "iss", "azp"])) {
+    fn any_claims(claims in any_json(), exp in any::<f64>(), name in prop::sample::select(vec!["exp", "sub",
+        "iss", "azp"])) {
         for claims in [json!({ "exp": exp }), json!({ name: claims.clone() }), claims] {
             let event = logout(json!({ "provider": "main", "targets": [{ "token": jwt(&claims) }] }));
             judge(event.to_string().as_bytes())?;
-            prop_assert!(parse(event.to_string().as_bytes(), &origin(), &rules(), NOW).is_ok(), "no claim may refuse an event");
+            prop_assert!(parse(event.to_string().as_bytes(), &origin(), &rules(), NOW).is_ok(),
+                "no claim may refuse an event");
         }
     }
 }

@@ -39,7 +39,8 @@ pub(super) fn origin() -> Origin {
 /// An `auth.logout.v1` with this `data`.
 pub(super) fn logout(data: Value) -> Value {
     json!({
-        "specversion": "1.0", "id": "e-1", "source": "/apps/shop", "type": "auth.logout.v1", "time": "2026-11-20T22:30:00.123Z",
+        "specversion": "1.0", "id": "e-1", "source": "/apps/shop", "type": "auth.logout.v1",
+            "time": "2026-11-20T22:30:00.123Z",
         "data": data
     })
 }
@@ -77,12 +78,12 @@ pub(super) fn only(target: Value) -> Target {
 #[test]
 fn the_contracts_example_is_read_whole() {
     let exp = NOW.unix_timestamp() + 900;
-    let access = jwt(
-        &json!({ "exp": exp, "jti": "j-1", "sub": "user-1", "sid": "s-1", "azp": "shop", "iss": "https://id.example.com" }),
-    );
+    let access = jwt(&json!({ "exp": exp, "jti": "j-1", "sub": "user-1", "sid": "s-1", "azp": "shop",
+            "iss": "https://id.example.com" }));
     let event = accepted(&logout(json!({
         "provider": "main", "reason": "user_logout", "actor": "user-1",
-        "targets": [{ "token": access, "token_type_hint": "access_token" }, { "token": "8xLO-opaque", "token_type_hint": "refresh_token" }]
+        "targets": [{ "token": access, "token_type_hint": "access_token" }, { "token": "8xLO-opaque",
+            "token_type_hint": "refresh_token" }]
     })));
     assert_eq!(
         (event.source.as_str(), event.id.as_str(), event.event_type),

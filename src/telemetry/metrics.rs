@@ -123,8 +123,8 @@ impl Metrics {
             verifiers: add(
                 r,
                 "verifiers",
-                "Verifiers in Postgres: up_to_date, stale, or gone for 15 s to a day; live ones whose reports \
-                    nobody vouches for: unverified",
+                "Verifiers in Postgres: up_to_date, stale, or gone for 15 s to a day; live ones whose \
+                    reports nobody vouches for: unverified",
             ),
             verifier_reports: add(r, "verifier_reports", "Verifiers' reports, by what became of them"),
             snapshots: add(

@@ -15,7 +15,7 @@ const EXPOSING: [&str; 8] = [
     "src/store/mod.rs",
     "src/cli/keygen.rs",
     // Plays the applications and services that have tokens.
-    "src/sandbox/",
+    "crates/sandbox/",
     "src/cli/sandbox/",
 ];
 
