@@ -3,9 +3,6 @@
 mod declare;
 mod look;
 
-mod declare;
-mod look;
-
 use std::collections::BTreeMap;
 use std::time::Duration;
 
