@@ -185,14 +185,19 @@ mod tests {
 
     #[test]
     fn what_a_later_release_adds_is_no_obstacle() {
-        let body = json!({ "service": "s", "instance": "i", "entries": 0, "stale": true, "stale_reason": "asleep", "mood": [1] });
+        let body = json!({
+            "service": "s", "instance": "i", "entries": 0, "stale": true, "stale_reason": "asleep", "mood": [1]
+        });
         let report = Report::parse(body.to_string().as_bytes(), NOW).expect("a report");
         assert_eq!((report.stale_reason.as_deref(), report.applied_time), (Some("asleep"), None));
     }
 
     #[test]
     fn what_cannot_be_stored_is_no_report() {
-        let good = json!({ "service": "s", "instance": "i", "applied_offset": 1, "applied_time": "2026-11-20T22:30:00Z", "entries": 0, "stale": false });
+        let good = json!({
+            "service": "s", "instance": "i", "applied_offset": 1, "applied_time": "2026-11-20T22:30:00Z",
+            "entries": 0, "stale": false
+        });
         assert!(Report::parse(good.to_string().as_bytes(), NOW).is_some());
         for (member, value) in [
             ("service", json!("")),

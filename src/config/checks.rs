@@ -58,7 +58,8 @@ pub(super) fn default_provider() -> Rule<Option<Arc<str>>> {
     })
 }
 
-/// `instance`, else host name and process id. It becomes part of a URI reference (docs/contract.md, section 4).
+/// `instance`, else host name and process id. It becomes part of a URI reference (docs/contract.md, section
+/// 4).
 pub(super) fn instance(given: Option<String>, key: &str, section: &mut Section<'_>) -> String {
     let fits = |byte: char| byte.is_ascii_alphanumeric() || "-._~".contains(byte);
     let Some(name) = given else {

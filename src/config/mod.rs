@@ -1,5 +1,5 @@
-//! Every setting, its unit, its default and its refusal (docs/contract.md, section 9): `table.rs`, `providers.rs` and
-//! a file a kind in `kinds/` list them, `docs/settings.md` shows them.
+//! Every setting, its unit, its default and its refusal (docs/contract.md, section 9): `table.rs`,
+//! `providers.rs` and a file a kind in `kinds/` list them, `docs/settings.md` shows them.
 //!
 //! [`Config::load`] reads a TOML file, then the environment over it, and answers with a valid value or with
 //! everything that is wrong.

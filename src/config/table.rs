@@ -1,4 +1,5 @@
-//! Every setting but those of providers: its sentence, unit, default and range, once (docs/contract.md, section 9).
+//! Every setting but those of providers: its sentence, unit, default and range, once (docs/contract.md,
+//! section 9).
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -40,8 +40,8 @@ pub(crate) trait Publication {
 }
 
 /// Publishes all events, with up to `window` of them unconfirmed; without a publisher it is a dry run, which
-/// takes the same way up to the sending. After the first failure, or once `stop` is cancelled, nothing more is
-/// sent, but what is unconfirmed still counts. Returns whether it was stopped.
+/// takes the same way up to the sending. After the first failure, or once `stop` is cancelled, nothing more
+/// is sent, but what is unconfirmed still counts. Returns whether it was stopped.
 ///
 /// # Errors
 /// The first failure.

@@ -33,9 +33,12 @@ fn parse_refusal(entries: &[&str]) -> String {
 
 proptest! {
     #[test]
-    fn what_is_sealed_opens_again(raw in ".*", provider in ".*", event in any::<u128>(), ordinal in any::<i16>()) {
+    fn what_is_sealed_opens_again(
+        raw in ".*", provider in ".*", event in any::<u128>(), ordinal in any::<i16>()
+    ) {
         let keys = keyring(&["a"]);
-        let context = SealContext { id: TargetId { event: Uuid::from_u128(event), ordinal }, provider: &provider };
+        let id = TargetId { event: Uuid::from_u128(event), ordinal };
+        let context = SealContext { id, provider: &provider };
         let sealed = keys.seal(&context, &Token::new(raw.clone())).unwrap();
         prop_assert_eq!(sealed.bytes.len(), HEADER_LEN + raw.len() + TAG_LEN);
         prop_assert!(keys.open(&context, &sealed).is_ok_and(|token| token.expose() == raw));
@@ -47,7 +50,10 @@ proptest! {
         let mut sealed = sealed(&keys);
         let place = place.index(sealed.bytes.len());
         sealed.bytes[place] ^= 1_u8 << bit;
-        let expected = if place == 0 { SealError::UnknownLayout("a".into()) } else { SealError::NotAuthentic("a".into()) };
+        let expected = match place {
+            0 => SealError::UnknownLayout("a".into()),
+            _ => SealError::NotAuthentic("a".into()),
+        };
         prop_assert_eq!(refusal(&keys, &context(), &sealed), expected);
     }
 

@@ -95,9 +95,9 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Longest that [`Store::ping`] takes.
 const PING_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What every session is set to. The server gives a statement up before [`CALL_TIMEOUT`] does. Every query of the
-/// worker is a lookup by index: a plan that was cached while the tables were empty must not scan them when they
-/// have grown.
+/// What every session is set to. The server gives a statement up before [`CALL_TIMEOUT`] does. Every query of
+/// the worker is a lookup by index: a plan that was cached while the tables were empty must not scan them
+/// when they have grown.
 const SESSION: [(&str, &str); 9] = [
     // Not the default's "$user": for a user called revocation that is our schema, and the table of migrations
     // would be looked for there.

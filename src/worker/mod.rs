@@ -12,7 +12,7 @@
 //! | commit event, targets and leases | `commit` (with `prepare`, `correct`) |
 //! | set to work, or change what it repeats | `accepted` (with `copies`) |
 //! | acknowledge | `acknowledge` |
-//! | revoke at the provider, refresh tokens first | `revoke`, behind its `admission`; `job` is a target in memory |
+//! | revoke at the provider, refresh tokens first | `revoke`, by `admission`; `job` is a target in memory |
 //! | confirm, record, log | `record` |
 //!
 //! # Beside it

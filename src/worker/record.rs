@@ -171,8 +171,8 @@ async fn release(worker: &Worker, handed_back: &[HandBack]) -> Result<(), StoreE
     worker.ports.store.release(worker.number(), &releases).await
 }
 
-/// The one log event and the metrics of each attempt. Of a target that another worker has taken over meanwhile,
-/// or whose result Postgres refused, only the call counts: it was made.
+/// The one log event and the metrics of each attempt. Of a target that another worker has taken over
+/// meanwhile, or whose result Postgres refused, only the call counts: it was made.
 fn report(ports: &Ports, finished: &[Finished], written: &[TargetId]) {
     let written: HashSet<_> = written.iter().collect();
     for Finished { job, answer, settlement, took, .. } in finished {

@@ -182,7 +182,11 @@ async fn set_aside(worker: &Worker, mut received: Received) {
     loop {
         tokio::select! {
             () = unrecorded.placed.notified() => break,
-            () = tokio::time::sleep(CHECK_EVERY) => if unrecorded.retried.available_permits() == RETRIED { break },
+            () = tokio::time::sleep(CHECK_EVERY) => {
+                if unrecorded.retried.available_permits() == RETRIED {
+                    break;
+                }
+            }
             () = worker.live.stop.cancelled() => return,
         }
     }

@@ -19,8 +19,8 @@ const SETTINGS: [(&str, &str); 11] = [
     ("REVOCATION__HTTP__LISTEN", "192.0.2.1:9"),
 ];
 
-/// Its log when all of its streams are a terminal, made by script(1), but for what the shell redirects; `$LOG`
-/// is a file whose content comes behind what the terminal shows.
+/// Its log when all of its streams are a terminal, made by script(1), but for what the shell redirects;
+/// `$LOG` is a file whose content comes behind what the terminal shows.
 fn logged(redirection: &str) -> String {
     let log = std::env::temp_dir().join(format!("worker-{}.log", Uuid::now_v7()));
     let run = format!("{} run {redirection}", env!("CARGO_BIN_EXE_revocation-worker"));

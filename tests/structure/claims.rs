@@ -90,7 +90,8 @@ fn every_field_of_the_log_is_in_its_document_and_the_other_way_round() {
 
 #[test]
 fn the_search_for_fields_finds_them() {
-    let text = "tracing::warn!(%error, a_b = f(x, \"y, z\").g(), ?id,\n c.d, \"failed, \\\"so\\\"; \\\n again\"); tracing::info!(n = 1, \"x\")";
+    let text = "tracing::warn!(%error, a_b = f(x, \"y, z\").g(), ?id,\n c.d, \"failed, \\\"so\\\"; \\\n \
+        again\"); tracing::info!(n = 1, \"x\")";
     let file = File { path: "src/event/x.rs".to_owned(), text: text.to_owned() };
     let found: Vec<_> = events(&file).iter().flat_map(|event| fields(event).collect::<Vec<_>>()).collect();
     assert_eq!(found, ["error", "a_b", "id", "n"]);

@@ -15,9 +15,9 @@ use crate::source::{Source, denials, holds, tokens, verifier};
 
 const SEGMENT: Option<i32> = Some(20_000);
 
-/// Publishes 2000 denials, and waits until the older half is gone: RabbitMQ drops old segments some time after
-/// it has confirmed what displaces them. It may drop all, where the last denial filled a segment; then there
-/// is nothing to read until the next message, which the heartbeats are.
+/// Publishes 2000 denials, and waits until the older half is gone: RabbitMQ drops old segments some time
+/// after it has confirmed what displaces them. It may drop all, where the last denial filled a segment; then
+/// there is nothing to read until the next message, which the heartbeats are.
 async fn overflow(source: &Source, amqp_url: &str) {
     for batch in 0..20 {
         source.deny(denials(&tokens(&format!("overflow-{batch}"), 100))).await;
