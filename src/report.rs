@@ -186,7 +186,8 @@ mod tests {
     #[test]
     fn what_a_later_release_adds_is_no_obstacle() {
         let body = json!({
-            "service": "s", "instance": "i", "entries": 0, "stale": true, "stale_reason": "asleep", "mood": [1]
+            "service": "s", "instance": "i", "entries": 0, "stale": true, "stale_reason": "asleep",
+            "mood": [1]
         });
         let report = Report::parse(body.to_string().as_bytes(), NOW).expect("a report");
         assert_eq!((report.stale_reason.as_deref(), report.applied_time), (Some("asleep"), None));

@@ -82,7 +82,8 @@ mod tests {
         {
             assert_eq!(flaw(name), None, "{name}");
         }
-        let hidden = "\0\t\n\r\u{1b}\u{7f}\u{85}\u{9b}\u{a0}\u{ad}\u{61c}\u{115f}\u{1680}\u{180e}\u{2003}\u{200b}\u{200d}\u{200f}\u{2028}\u{2029}\
+        let hidden = "\0\t\n\r\u{1b}\u{7f}\u{85}\u{9b}\u{a0}\u{ad}\u{61c}\u{115f}\
+             \u{1680}\u{180e}\u{2003}\u{200b}\u{200d}\u{200f}\u{2028}\u{2029}\
             \u{202e}\u{202f}\u{2060}\u{2066}\u{2800}\u{3000}\u{3164}\u{fe0f}\u{feff}\u{fffd}\u{e0041}";
         for c in hidden.chars() {
             for name in [format!("{c}user"), format!("us{c}er"), format!("user{c}"), c.to_string()] {
