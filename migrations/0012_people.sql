@@ -147,7 +147,7 @@ BEGIN
     INSERT INTO revocation.operations (actor, action, incident, detail)
     SELECT actor, action, a.incident, coalesce(nullif(current_setting('revocation.detail', true), '')::jsonb, '{}')
         || CASE action WHEN 'open' THEN jsonb_build_object('reason', NEW.reason, 'asks', NEW.asks, 'state', after)
-                WHEN 'stop' THEN jsonb_build_object('reason', 'it has more targets than one person may order')
+                WHEN 'stop' THEN jsonb_build_object('reason', 'it needs an approval that it does not have')
                 WHEN 'throttle' THEN jsonb_build_object('throttle_per_s', NEW.throttle_per_s, 'before', OLD.throttle_per_s)
                 WHEN 'cancel' THEN jsonb_build_object('reason', NEW.cancel_reason, 'state', before) ELSE '{}' END
         || jsonb_build_object('role', session_user, 'from', before, 'to', after, 'targets_expected', a.targets_expected,

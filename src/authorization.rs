@@ -1,7 +1,7 @@
 //! Who may order what: the rules of `[authorization]`, for whoever sent an event.
 //!
-//! A right is never won by saying less or more of oneself: an event that names no sender has the rights of
-//! all listed users together, unless `[authorization.anonymous]` says otherwise, and one that says who sent
+//! A right is never won by saying less or more of oneself: an event that names no sender may only
+//! what every listed user may, unless `[authorization.anonymous]` says otherwise, and one that says who sent
 //! it first, without coming from an operator, needs the rights of both.
 
 mod rate;

@@ -42,7 +42,7 @@ pub struct Offset {
 
 /// Whether the log has something to say after a reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Turn {
+pub enum Swing {
     /// The own clock was right and is off now.
     WentOff,
     /// It was off and is right again.
@@ -116,12 +116,12 @@ impl Clock {
     }
 
     /// Learns from a reading, and how this machine's own clock stands to it.
-    pub fn learn(&self, reading: Reading) -> Option<Turn> {
+    pub fn learn(&self, reading: Reading) -> Option<Swing> {
         self.learn_beside(reading, OffsetDateTime::now_utc(), Instant::now())
     }
 
     /// The same for what the own clock says at `now`.
-    fn learn_beside(&self, reading: Reading, own: OffsetDateTime, now: Instant) -> Option<Turn> {
+    fn learn_beside(&self, reading: Reading, own: OffsetDateTime, now: Instant) -> Option<Swing> {
         let since = |at: Instant| at.saturating_duration_since(self.0.origin);
         let mut known = self.0.known.lock().unwrap_or_else(PoisonError::into_inner);
         let (sent, received) = (since(reading.sent), since(reading.received));
@@ -133,8 +133,8 @@ impl Clock {
         let was_off = known.is_off;
         known.is_off = offset.is_off(was_off);
         match (was_off, known.is_off) {
-            (false, true) => Some(Turn::WentOff),
-            (true, false) => Some(Turn::CameBack),
+            (false, true) => Some(Swing::WentOff),
+            (true, false) => Some(Swing::CameBack),
             _ => None,
         }
     }

@@ -9,10 +9,11 @@
 //!    not acknowledge it yet.
 //! 2. [`event::parse`] turns its bytes into a valid [`event::LogoutEvent`], or into a [`event::Refusal`] that
 //!    goes to `revocation.dead` and `audit.rejected_events`.
-//! 3. Its denial is published ([`invalidation::Phase::Requested`]), without waiting for Postgres. Where a
-//!    second person must approve a mass revocation, its denial is withheld.
+//! 3. Its denial is published ([`invalidation::Phase::Requested`]), without waiting for Postgres; a mass
+//!    revocation's waits half a second at most to learn of its incident (2 s right after a start), and where a
+//!    second person must approve it, its denial is withheld.
 //! 4. Beside that, the tokens are sealed ([`seal`]) and event and targets committed to Postgres ([`store`]),
-//!    already leased to this worker. A mass revocation's targets wait for their incident's turn instead.
+//!    leased to this worker as far as it has room. A mass revocation's targets wait for their incident's turn instead.
 //! 5. After both, the delivery is acknowledged.
 //! 6. Each target is revoked by its [`provider`], refresh tokens first, unless the provider is to be left
 //!    alone. [`outcome::settle`] computes the target's next state, once: final, or due again by the schedule
@@ -38,6 +39,10 @@
 //! | lease | a target is one worker's for as long as that worker gives signs of life |
 //! | parked | said of a target that needs a person; it is tried again now and then |
 //! | incident | a mass revocation under a name, which operators steer |
+//! | fuse | stops an incident that has come to need an approval that it does not have |
+//! | excess | what a broker user orders beyond its rate; it waits for a second person |
+//! | mark | a message that denies nothing, by which verifiers see how far they have read |
+//! | snapshot | what the stream still denies, folded into a few messages, so that verifiers start fast |
 //!
 //! # The map
 //!
@@ -50,16 +55,19 @@
 //! | how is anything repeated that failed | [`again`] |
 //! | what time is it | [`clock`] |
 //! | when does a second person have to approve | [`approval`] |
+//! | who may approve it | `revocation.approval_fault` (migration 0012), called by `approve_incident` (0015) |
 //! | how does a file become the events of a mass revocation | `order/mod.rs` |
 //! | who may order what, and how much at once | [`authorization`] |
 //! | what are verifiers told, and when | `worker/announce.rs`; the messages are made in [`invalidation`] |
+//! | what is published again after the broker was lost | `worker/owed.rs` |
+//! | how are bytes read; a new format of events | `event/formats.rs` |
 //! | who acknowledges | `worker/acknowledge.rs` |
 //! | what happens while Postgres is away | `worker/postgres.rs` |
 //! | when is a provider left alone | [`admission`], `admission/health.rs`, `admission/breaker.rs` |
 //! | who calls a provider next | `admission/lanes.rs` |
 //! | whose turn is it among broker users | `admission/fair_queue.rs`, `event/party.rs`, `store/claim.rs` |
 //! | who may have how many targets in memory | `admission/room.rs` |
-//! | what does a pause, a throttle or an approval do | `worker/incidents/`, `store/incidents/` |
+//! | what does a pause, a throttle or an approval do | `store/incidents/order.rs` writes it, `worker/fleet.rs` learns it, `worker/incidents/` and `worker/revoke.rs` obey |
 //! | what is in the database | `migrations/`, [`store`] |
 //! | what is in the broker | `broker/topology.rs` |
 //! | every setting | [`config`] |

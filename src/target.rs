@@ -27,7 +27,7 @@ impl Token {
         Self(Zeroizing::new(raw))
     }
 
-    /// The token itself. Only the sealing code and the provider's request may call this.
+    /// The token itself. Sealing and the provider's request call this: `tests/structure/claims.rs` has the list.
     pub fn expose(&self) -> &str {
         &self.0
     }

@@ -1,4 +1,4 @@
-//! Where logs go, and every metric. The fields of the log are in `docs/logging.md`.
+//! Where logs go; every metric is in `telemetry/metrics.rs`. The fields of the log are in `docs/logging.md`.
 
 mod labels;
 mod metrics;

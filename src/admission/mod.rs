@@ -21,7 +21,7 @@
 //! | `room` | how many targets are in memory, and how many of them one broker user may have |
 //! | `permit` | hands the permits out and takes them back: the only lock, and where calls wait |
 //! | `lanes` | whose call is next: slots, lanes, rate |
-//! | `fair_queue` | whose turn it is among broker users; intake and accept use it, too |
+//! | `fair_queue` | whose turn it is among broker users; deliveries, commits and refusals go by it, too |
 //! | `health` | joins what is known of both credentials; what `audit.providers` shows |
 //! | `breaker` | when a provider is left alone, and when it is tried again |
 //! | `calls` | how many calls failed lately, and how long they took |
@@ -29,7 +29,7 @@
 //! | `probing` | makes the provider's own probes when breaker or doubts need one |
 //! | `fleet` | what other workers and operators change, and what they are shown; no call comes by |
 //!
-//! Nothing here knows of incidents, of the database or of the broker.
+//! Nothing here calls the database or the broker, or knows of incidents.
 
 mod breaker;
 mod calls;

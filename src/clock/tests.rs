@@ -89,7 +89,7 @@ fn clock() -> (Clock, Instant) {
 }
 
 /// A quick reading at `at` after the origin beside an own clock that is `ahead`.
-fn learn(clock: &Clock, at: Duration, rtt: Duration, ahead: time::Duration) -> Option<Turn> {
+fn learn(clock: &Clock, at: Duration, rtt: Duration, ahead: time::Duration) -> Option<Swing> {
     let (sent, received) = (clock.0.origin + at, clock.0.origin + at + rtt);
     let database = BEGAN + at + rtt / 2;
     clock.learn_beside(Reading { sent, database, received }, BEGAN + at + rtt + ahead, received)
@@ -133,7 +133,7 @@ fn row_ids_ascend() {
 
 #[test]
 fn an_episode_is_told_once() {
-    use Turn::{CameBack, WentOff};
+    use Swing::{CameBack, WentOff};
     let quick = ms(2);
     for (steps, told) in [
         // Off from the start, either way; then an NTP step mends it.

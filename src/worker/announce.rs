@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `requested` | an event was parsed, or its incident approved; again where it may not have gone out |
 //! | `confirmed` | a target is revoked at its provider |
-//! | both, again | the broker was lost, and may have lost what it had confirmed ([`republish`]) |
+//! | both, again | the broker was lost, and may have lost what it had confirmed (`owed`, by [`republish`]) |
 //! | heartbeat, mark | about once a second, by one worker of the fleet |
 
 mod republish;

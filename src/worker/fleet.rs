@@ -26,7 +26,7 @@ async fn poll(worker: &Worker) {
     let (began, mut told) = (Instant::now(), HashMap::new());
     loop {
         if let Err(error) = poll_once(worker, began, &mut told).await {
-            tracing::debug!(%error, "poll the incidents");
+            tracing::debug!(%error, "poll the fleet");
         }
         worker.live.incidents.note_asked();
         worker.live.due.notify_one();

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, SetOnce, watch};
 
-pub(super) use incident::{Arrival, Share, Steering};
+pub(super) use incident::{Arrival, IncidentState, Share};
 pub use incident::{Incident, IncidentGuard};
 
 use self::fuse::Ordered;
@@ -66,7 +66,7 @@ impl Incidents {
     /// The names of those that wait for a second person.
     pub fn awaiting_approval(&self) -> Vec<String> {
         let known = self.lock();
-        let waiting = known.values().filter(|incident| incident.steering() == Steering::AwaitingApproval);
+        let waiting = known.values().filter(|incident| incident.state() == IncidentState::AwaitingApproval);
         waiting.map(|incident| incident.name().to_owned()).collect()
     }
 

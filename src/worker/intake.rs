@@ -63,7 +63,7 @@ impl Taken {
 }
 
 /// Decides what of an event goes on and what waits for a second person.
-pub(super) async fn order(worker: &Worker, parsed: Parsed) -> Taken {
+pub(super) async fn judge(worker: &Worker, parsed: Parsed) -> Taken {
     let Parsed { received, mut event, turn, is_database_time } = parsed;
     let content_sha256 = event::content(&event);
     let (mut approval, arrival) = approval::judge(worker, &received.origin, &event).await.unzip();

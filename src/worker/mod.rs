@@ -10,7 +10,7 @@
 //! | who must approve it; what of it is too much | `intake`, `incidents/approval`, `incidents/excess` |
 //! | deny: tell verifiers | `announce` |
 //! | commit event, targets and leases | `commit` (with `prepare`, `correct`) |
-//! | set to work, or change what it repeats | `accepted` (with `copies`) |
+//! | set to work, or change what it repeats | `follow` (with `copies`) |
 //! | acknowledge | `acknowledge` |
 //! | revoke at the provider, refresh tokens first | `revoke`, by `admission`; `job` is a target in memory |
 //! | confirm, record, log | `record` |
@@ -31,7 +31,6 @@
 //! | what happens while Postgres is away | `postgres` |
 //! | what all of it works with; how it starts and ends | `parts`, `start` |
 
-mod accepted;
 mod acknowledge;
 mod announce;
 mod beats;
@@ -44,6 +43,7 @@ mod deliveries;
 mod enter;
 mod fleet;
 mod fold;
+mod follow;
 mod in_flight;
 mod incidents;
 mod intake;

@@ -21,7 +21,7 @@ use crate::admission::{Admission, Room};
 use crate::approval::ApprovalRules;
 use crate::authorization::Rates;
 use crate::broker::{Refusals, Window};
-use crate::clock::{Clock, Reading, Turn};
+use crate::clock::{Clock, Reading, Swing};
 use crate::config::People;
 use crate::event;
 use crate::report::Owners;
@@ -172,12 +172,12 @@ impl Worker {
         let Some(offset) = self.ports.clock.offset() else { return };
         let ahead_ms = offset.millis();
         match turn {
-            Some(Turn::WentOff) => tracing::error!(
+            Some(Swing::WentOff) => tracing::error!(
                 ahead_ms,
                 "this machine's clock differs from the database's; times are taken from the database, but \
                     its time service needs a look"
             ),
-            Some(Turn::CameBack) => {
+            Some(Swing::CameBack) => {
                 tracing::info!(ahead_ms, "this machine's clock agrees with the database's again")
             }
             None => {}

@@ -105,7 +105,7 @@ impl Idle {
             beats: step("beats", beats::run(worker.clone(), beats)),
             lasting: [
                 once_entered(&worker, "upkeep", upkeep::run(worker.clone())),
-                once_entered(&worker, "steer", fleet::run(worker.clone())),
+                once_entered(&worker, "fleet", fleet::run(worker.clone())),
             ],
             worker,
         }

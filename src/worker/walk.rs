@@ -1,6 +1,6 @@
 //! One event's walk, as a list: from a delivery to its acknowledgement, and to the work on its targets.
 //!
-//! `next → parse → order → deny → commit → set to work → acknowledge`, then for each target
+//! `next → parse → judge → deny → commit → set to work → acknowledge`, then for each target
 //! `revoke → record` (`revoke.rs`, `record.rs`).
 //!
 //! Two things cut the list: what is on one queue goes one after the other up to its denial, so that nobody's
@@ -10,11 +10,11 @@ use std::sync::Arc;
 
 use tokio::sync::{Semaphore, oneshot};
 
-use super::accepted::follow;
 use super::acknowledge;
 use super::commit::{Commits, Committed, Fate};
 use super::deliveries::{Deliveries, Delivery};
-use super::intake::{Parsed, Taken, deny, order};
+use super::follow::follow;
+use super::intake::{Parsed, Taken, deny, judge};
 use super::parts::Worker;
 use super::refuse::refuse;
 use super::refused::Refused;
@@ -39,7 +39,7 @@ pub(super) async fn run(worker: Arc<Worker>, mut queue: Deliveries, commits: Com
 
 /// The list.
 async fn walk(worker: &Arc<Worker>, parsed: Parsed, commits: &Commits) {
-    let ordered = order(worker, parsed).await;
+    let ordered = judge(worker, parsed).await;
     let denied = deny(worker, ordered);
     let committed = commits.join(denied);
     worker.live.tasks.spawn(conclude(worker.clone(), committed));

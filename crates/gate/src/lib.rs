@@ -1,5 +1,5 @@
 //! The gate: the denylist behind a reverse proxy, for services in any language. The proxy asks `/check` about
-//! each request and lets those through that it answers with 204.
+//! each request and lets those through that it answers with 204, or 200 below `/check/`.
 //!
 //! | question | file |
 //! |---|---|

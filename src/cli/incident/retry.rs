@@ -1,4 +1,4 @@
-//! `incident retry`: makes an incident's parked targets due now.
+//! `incident retry`: makes an incident's parked and waiting targets due now.
 
 use std::path::Path;
 

@@ -1,5 +1,5 @@
 //! What operators steering of an incident. Functions of the database judge it and write its row of
-//! `audit.operations` (migration 0012).
+//! `audit.operations` (`steer_incident` in migration 0012, `approve_incident` in 0015).
 
 use serde::Deserialize;
 use sqlx::PgConnection;

@@ -1,7 +1,7 @@
-//! Whether an event of an incident may be denied at once: part of step 1.
+//! Whether an event of an incident may be denied at once, asked before its denial.
 //!
-//! The denial of a mass revocation that needs a second person is withheld: step 2 records it, and `withheld`
-//! publishes it once it is approved.
+//! The denial of a mass revocation that needs a second person is withheld: the commit records it, and
+//! `withheld` publishes it once it is approved.
 
 use std::time::Duration;
 

@@ -14,7 +14,7 @@ pub(super) const MOST_CLAIMABLE: i64 = 20_000;
 
 /// How an incident is steered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Steering {
+pub enum IncidentState {
     /// Its targets are revoked.
     #[default]
     Running,
@@ -26,7 +26,7 @@ pub enum Steering {
     Cancelled,
 }
 
-impl Steering {
+impl IncidentState {
     fn parse(state: &str) -> Self {
         match state {
             "running" => Self::Running,
@@ -47,7 +47,7 @@ pub struct Incident {
 
 #[derive(Default)]
 pub(super) struct Polled {
-    steering: Steering,
+    state: IncidentState,
     pub(super) fuse: Fuse,
     claimable: i64,
     withheld: bool,
@@ -99,7 +99,7 @@ impl Incident {
     pub(super) fn update(&self, row: ActiveIncident, workers: i64) {
         let mut polled = self.polled();
         polled.fuse.update(&row);
-        polled.steering = Steering::parse(&row.state);
+        polled.state = IncidentState::parse(&row.state);
         polled.claimable = row.claimable;
         polled.withheld = row.withheld;
         polled.providers = row.providers;
@@ -116,28 +116,28 @@ impl Incident {
     }
 
     /// How it is steered.
-    pub fn steering(&self) -> Steering {
-        self.polled().steering
+    pub fn state(&self) -> IncidentState {
+        self.polled().state
     }
 
     /// Whether targets may be revoked now: it runs, and all that is on record of it is denied.
     pub fn may_be_revoked(&self) -> bool {
         let polled = self.polled();
-        polled.steering == Steering::Running && !polled.withheld
+        polled.state == IncidentState::Running && !polled.withheld
     }
 
     /// Whether denials that were withheld may be published now.
     pub(super) fn may_be_denied(&self) -> bool {
         let polled = self.polled();
-        polled.withheld && matches!(polled.steering, Steering::Running | Steering::Paused)
+        polled.withheld && matches!(polled.state, IncidentState::Running | IncidentState::Paused)
     }
 
     /// Counts an event that has come, where one person may order `above` targets. Returns whether its denial
     /// is withheld: it needs an approval, came behind one that does, or the incident is not to go on.
     pub(super) fn arrive(self: &Arc<Self>, order: &Ordered, above: i64) -> (Arrival, bool) {
         let mut polled = self.polled();
-        let goes_on =
-            !polled.fuse.is_doubted() && matches!(polled.steering, Steering::Running | Steering::Paused);
+        let goes_on = !polled.fuse.is_doubted()
+            && matches!(polled.state, IncidentState::Running | IncidentState::Paused);
         let (lacks, counted) = polled.fuse.arrive(order, above);
         drop(polled);
         (Arrival { incident: self.clone(), counted: Some(counted) }, lacks || !goes_on)

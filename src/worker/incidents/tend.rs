@@ -40,7 +40,7 @@ pub(in crate::worker) async fn tend(worker: &Worker) {
 
 async fn tend_once(worker: &Worker) -> Result<(), StoreError> {
     for incident in worker.ports.store.trip_fuses().await? {
-        tracing::error!(incident, "incident stopped: it has more targets than one person may order");
+        tracing::error!(incident, "incident stopped: it needs an approval that it does not have");
     }
     while worker.ports.store.sweep_cancelled(SWEEP).await? > 0 {}
     for incident in worker.ports.store.finish_incidents().await? {

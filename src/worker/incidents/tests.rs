@@ -133,5 +133,5 @@ fn an_incident_that_has_ended_is_forgotten() {
     let incidents = Incidents::default();
     incidents.update(vec![row("paused")], 1);
     incidents.update(Vec::new(), 1);
-    assert_eq!(incidents.of("leak").steering(), Steering::Running);
+    assert_eq!(incidents.of("leak").state(), IncidentState::Running);
 }
