@@ -19,6 +19,7 @@ mod members;
 mod names;
 mod party;
 mod provider;
+mod receipt;
 mod refusal;
 mod targets;
 
@@ -179,5 +180,5 @@ pub fn parse(
     received_at: OffsetDateTime,
 ) -> Result<LogoutEvent, Refusal> {
     let format = formats::of(body, origin, rules)?;
-    (format.read)(body, &formats::Receipt { origin, rules, at: received_at })
+    (format.read)(body, &receipt::Receipt { origin, rules, at: received_at })
 }

@@ -10,10 +10,11 @@
 //! 2. [`event::parse`] turns its bytes into a valid [`event::LogoutEvent`], or into a [`event::Refusal`] that
 //!    goes to `revocation.dead` and `audit.rejected_events`.
 //! 3. Its denial is published ([`invalidation::Phase::Requested`]), without waiting for Postgres; a mass
-//!    revocation's waits half a second at most to learn of its incident (2 s right after a start), and where a
-//!    second person must approve it, its denial is withheld.
+//!    revocation's waits half a second at most to learn of its incident (2 s right after a start), and where
+//!    a second person must approve it, its denial is withheld.
 //! 4. Beside that, the tokens are sealed ([`seal`]) and event and targets committed to Postgres ([`store`]),
-//!    leased to this worker as far as it has room. A mass revocation's targets wait for their incident's turn instead.
+//!    leased to this worker as far as it has room. A mass revocation's targets wait for their incident's turn
+//!    instead.
 //! 5. After both, the delivery is acknowledged.
 //! 6. Each target is revoked by its [`provider`], refresh tokens first, unless the provider is to be left
 //!    alone. [`outcome::settle`] computes the target's next state, once: final, or due again by the schedule
@@ -67,7 +68,8 @@
 //! | who calls a provider next | `admission/lanes.rs` |
 //! | whose turn is it among broker users | `admission/fair_queue.rs`, `event/party.rs`, `store/claim.rs` |
 //! | who may have how many targets in memory | `admission/room.rs` |
-//! | what does a pause, a throttle or an approval do | `store/incidents/order.rs` writes it, `worker/fleet.rs` learns it, `worker/incidents/` and `worker/revoke.rs` obey |
+//! | how do operators pause, throttle, approve | `store/incidents/order.rs` |
+//! | how do workers learn of it, and what obeys | `worker/fleet.rs`; `worker/incidents/`, `worker/revoke.rs` |
 //! | what is in the database | `migrations/`, [`store`] |
 //! | what is in the broker | `broker/topology.rs` |
 //! | every setting | [`config`] |

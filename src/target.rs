@@ -27,7 +27,8 @@ impl Token {
         Self(Zeroizing::new(raw))
     }
 
-    /// The token itself. Sealing and the provider's request call this: `tests/structure/claims.rs` has the list.
+    /// The token itself. Sealing and the provider's request call this: `tests/structure/claims.rs` has the
+    /// list.
     pub fn expose(&self) -> &str {
         &self.0
     }

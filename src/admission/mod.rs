@@ -26,6 +26,7 @@
 //! | `breaker` | when a provider is left alone, and when it is tried again |
 //! | `calls` | how many calls failed lately, and how long they took |
 //! | `doubts` | whose fault an answer is that reads like bad credentials |
+//! | `probes` | the last probe, and how many came to what |
 //! | `probing` | makes the provider's own probes when breaker or doubts need one |
 //! | `fleet` | what other workers and operators change, and what they are shown; no call comes by |
 //!
@@ -39,6 +40,7 @@ mod fleet;
 mod health;
 mod lanes;
 mod permit;
+mod probes;
 mod probing;
 mod room;
 #[cfg(test)]

@@ -9,7 +9,7 @@ use tokio::sync::{Notify, oneshot};
 use super::breaker::Decision;
 use super::health::Health;
 use super::lanes::{Call, Lanes, Next};
-use super::probing::Probes;
+use super::probes::Probes;
 use super::room::{Memory, Room};
 use crate::event::{Lane, Party};
 use crate::outcome::Answer;

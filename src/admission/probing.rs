@@ -2,52 +2,22 @@
 //! pauses the provider is mended.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-
-use tokio::sync::Mutex;
 
 use super::Admission;
 use super::doubts::{Doubt, Finding};
+use super::probes::Made;
 use crate::outcome::{Answer, Verdict};
-use crate::target::{PerScope, Scope};
+use crate::provider::Probed;
+use crate::target::Scope;
 
 /// Least time from one probe to the next: a crowd of answers in doubt shares one.
 const APART: Duration = Duration::from_millis(250);
 
-/// What probes come to.
-const RESULTS: [&str; 4] = ["accepted", "refused", "unanswered", "nothing"];
-
-/// One probe at a time, with either credential.
-#[derive(Default)]
-pub(super) struct Probes {
-    last: PerScope<Mutex<Option<Made>>>,
-    /// How many came to each of [`RESULTS`].
-    counts: [AtomicU64; RESULTS.len()],
-}
-
-/// A probe, and what it meant.
-struct Made {
-    began: Instant,
-    finding: Finding,
-}
-
-impl Probes {
-    fn count(&self, finding: &Finding) {
-        let place = match finding {
-            Finding::Accepted => 0,
-            Finding::Refused { .. } => 1,
-            Finding::Unanswered(_) => 2,
-            Finding::Nothing => 3,
-        };
-        self.counts[place].fetch_add(1, Ordering::Relaxed);
-    }
-}
-
 impl Admission {
     /// How many probes came to what.
     pub fn probes(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        RESULTS.into_iter().zip(self.probes.counts.iter().map(|count| count.load(Ordering::Relaxed)))
+        self.probes.counts()
     }
 
     /// The answer to a target's call, in doubt where it is a redirect that may be meant for this target
@@ -107,7 +77,7 @@ impl Admission {
             None => {}
         }
         let began = Instant::now();
-        let Some(probed) = self.provider.try_credentials(scope).await else { return Finding::Nothing };
+        let probed = self.provider.try_credentials(scope).await.unwrap_or(Probed::Nothing);
         let finding = self.lock().health.probed(scope, probed, began);
         self.probes.count(&finding);
         *last = Some(Made { began, finding: finding.clone() });

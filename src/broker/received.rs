@@ -27,6 +27,7 @@ impl Drop for Body {
         self.0.fill(0);
         // The optimizer must believe that somebody reads the zeros.
         std::hint::black_box(&self.0);
+        std::sync::atomic::compiler_fence(std::sync::atomic::Ordering::SeqCst);
     }
 }
 

@@ -1,8 +1,8 @@
 //! CloudEvents 1.0 as JSON, structured mode: the event and its attributes are one object.
 
-use super::formats::Receipt;
 use super::json::Json;
 use super::members::{Members, as_stored};
+use super::receipt::Receipt;
 use super::{LogoutEvent, Refusal, data, envelope, targets};
 
 /// Reads a body.

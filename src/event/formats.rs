@@ -1,8 +1,8 @@
 //! The formats that an event may come in, by media type: one row and one file a format.
 
+use super::receipt::Receipt;
 use super::refusal::quoted;
 use super::{LogoutEvent, Origin, Refusal, RefusalCode, Rules, cloudevents};
-use time::OffsetDateTime;
 
 /// One way of writing an event down.
 pub(super) struct Format {
@@ -10,14 +10,6 @@ pub(super) struct Format {
     media_types: &'static [&'static str],
     /// Reads a body.
     pub(super) read: fn(&[u8], &Receipt<'_>) -> Result<LogoutEvent, Refusal>,
-}
-
-/// What a format's reader is told beside the body.
-pub(super) struct Receipt<'a> {
-    pub(super) origin: &'a Origin,
-    pub(super) rules: &'a Rules,
-    /// When the delivery was received.
-    pub(super) at: OffsetDateTime,
 }
 
 const FORMATS: [Format; 1] = [Format {

@@ -44,7 +44,7 @@ pub(super) struct Commits {
 pub(super) struct Waiting {
     taken: Taken,
     body_sha256: [u8; 32],
-    asks: oneshot::Sender<Committed>,
+    asks: oneshot::Sender<Box<Committed>>,
 }
 
 /// An event and what became of it.
@@ -64,7 +64,7 @@ pub(super) enum Fate {
 /// A member of a batch.
 struct Member {
     prepared: Prepared,
-    asks: oneshot::Sender<Committed>,
+    asks: oneshot::Sender<Box<Committed>>,
 }
 
 impl Commits {
@@ -76,7 +76,7 @@ impl Commits {
     }
 
     /// Has an event share its lane's next commit.
-    pub(super) fn join(&self, taken: Taken) -> oneshot::Receiver<Committed> {
+    pub(super) fn join(&self, taken: Taken) -> oneshot::Receiver<Box<Committed>> {
         let (asks, committed) = oneshot::channel();
         let lane = match taken.lane() {
             Lane::Interactive => &self.interactive,
@@ -134,10 +134,14 @@ async fn commit(worker: &Worker, mut batch: Vec<Member>, turn: OwnedSemaphorePer
     let Some(mut outcome) = insert_until_done(worker, &mut batch).await else { return };
     drop(turn);
     failpoint!("committed");
-    for Member { prepared, asks } in batch {
+    for Member { mut prepared, asks } in batch {
         let fate = outcome.fate(&prepared.taken);
+        if let Some(arrival) = prepared.taken.arrival.take() {
+            // At once: a poll that has seen the commit must not count the event twice.
+            arrival.land(matches!(fate, Fate::OnRecord(Some(Entered::New { .. }))));
+        }
         // Whoever asked is gone with the process.
-        drop(asks.send(Committed { prepared, fate }));
+        drop(asks.send(Box::new(Committed { prepared, fate })));
     }
 }
 

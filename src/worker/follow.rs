@@ -22,21 +22,14 @@ use crate::target::{Kind, Target, TargetId};
 /// it.
 pub(super) fn follow(worker: &Arc<Worker>, prepared: Prepared, entered: Option<Entered>) -> Accepted {
     note_entered(&worker.ports, &prepared.taken, entered);
-    let Prepared {
-        taken: Taken { received, event, party, row, denial, arrival, excess, .. },
-        targets,
-        room,
-        ..
-    } = prepared;
+    let Prepared { taken: Taken { received, event, party, row, denial, excess, .. }, targets, room, .. } =
+        prepared;
     let is_wide_logout =
         event.incident.is_none() && event.targets.iter().any(|target| target.selector.kind() != Kind::Token);
     let known = match entered {
         Some(Entered::Known(on_record)) => Some(on_record),
         _ => None,
     };
-    if let Some(arrival) = arrival {
-        arrival.land(matches!(entered, Some(Entered::New { .. })));
-    }
     match entered {
         Some(Entered::New { .. }) if event.incident.is_some() => worker.live.incidents.hurry(),
         Some(Entered::New { leased: true, .. }) => set_to_work(worker, event, (row, party), &targets, room),

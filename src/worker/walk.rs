@@ -47,8 +47,9 @@ async fn walk(worker: &Arc<Worker>, parsed: Parsed, commits: &Commits) {
 
 /// The rest of the list, once the event is on record. Where it never will be, because the worker stops or the
 /// broker delivers it again, there is none.
-async fn conclude(worker: Arc<Worker>, committed: oneshot::Receiver<Committed>) {
-    let Ok(Committed { prepared, fate }) = committed.await else { return };
+async fn conclude(worker: Arc<Worker>, committed: oneshot::Receiver<Box<Committed>>) {
+    let Ok(committed) = committed.await else { return };
+    let Committed { prepared, fate } = *committed;
     match fate {
         Fate::Refused(code, detail) => refuse(&worker, unacceptable(&worker, prepared.taken, code, detail)),
         Fate::OnRecord(entered) => {

@@ -16,7 +16,7 @@ const EXPOSING: [&str; 8] = [
     "src/cli/keygen.rs",
     // Plays the applications and services that have tokens.
     "crates/sandbox/",
-    "src/cli/sandbox/",
+    "src/cli/sandbox",
 ];
 
 #[test]

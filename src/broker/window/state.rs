@@ -60,7 +60,8 @@ impl State {
         let room = (budget - budget / 8).saturating_sub(self.bytes);
         let trusted = (self.seen * TRUST).max(FIRST).min(usize::from(most));
         match room / self.costliest() {
-            0 if self.messages > 0 && self.costliest() <= budget / 8 => None,
+            // Without room, what comes goes back at once, and each return counts towards the delivery limit.
+            0 if self.messages > 0 && (room == 0 || self.costliest() <= budget / 8) => None,
             fitting => Some(u16::try_from(fitting.clamp(1, trusted)).unwrap_or(most)),
         }
     }

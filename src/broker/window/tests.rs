@@ -97,6 +97,22 @@ fn a_huge_message_in_hand_keeps_no_small_one_waiting() {
 }
 
 #[test]
+fn what_has_no_room_is_not_asked_for_again_and_again() {
+    for (bytes, targets) in [(900_000, 1000), (1_000_000, 500), (MIB, 1000)] {
+        let mass = Window::new(64 * MIB, 300).shares()[2].clone();
+        mass.begin(u16::MAX);
+        let mut held = Vec::new();
+        while let Some(mut place) = mass.place(bytes).0 {
+            place.weigh(targets);
+            held.push(place);
+        }
+        assert_eq!(grant(&mass), None, "it would come and go back, over and over");
+        held.pop();
+        assert!(grant(&mass).is_some());
+    }
+}
+
+#[test]
 fn many_targets_weigh_more_than_their_text() {
     let share = share(64 * MIB);
     let mut places = take(&share, 1, 12_000);

@@ -56,8 +56,8 @@ impl Store {
         })
     }
 
-    /// Stops incidents that need an approval that they do not have, by number of targets or by kind: they wait
-    /// for it. Returns their names.
+    /// Stops incidents that need an approval that they do not have, by number of targets or by kind: they
+    /// wait for it. Returns their names.
     ///
     /// # Errors
     /// See [`StoreError`].
