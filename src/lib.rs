@@ -69,7 +69,7 @@
 //! | whose turn is it among broker users | `admission/fair_queue.rs`, `event/party.rs`, `store/claim.rs` |
 //! | who may have how many targets in memory | `admission/room.rs` |
 //! | how do operators pause, throttle, approve | `store/incidents/order.rs` |
-//! | how do workers learn of it, and what obeys | `worker/fleet.rs`; `worker/incidents/`, `worker/revoke.rs` |
+//! | how do workers learn and obey | `worker/fleet.rs`; `worker/incidents/`, `worker/revoke.rs` |
 //! | what is in the database | `migrations/`, [`store`] |
 //! | what is in the broker | `broker/topology.rs` |
 //! | every setting | [`config`] |
