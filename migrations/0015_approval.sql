@@ -3,8 +3,9 @@
 -- Whether what an incident orders goes beyond what it may have without a further approval: kinds of targets
 -- that need one, how many targets are of such kinds, and how many there are in all. approved_*: what a second
 -- person approved, null before that; above_targets: the incident's own limit. It is the rule of
--- src/approval.rs, and a test compares the two.
-CREATE FUNCTION revocation.needs_approval(
+-- src/approval.rs, and a test compares the two. In schema audit, whose functions no roles.sql takes from
+-- anybody: that of an older release may run again after this.
+CREATE FUNCTION audit.needs_approval(
     kinds text[], of_kinds bigint, targets bigint,
     approved_kinds text[], approved_of_kinds bigint, approved_targets bigint, above_targets bigint
 ) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN
@@ -14,7 +15,7 @@ CREATE FUNCTION revocation.needs_approval(
 
 -- The rule for an incident's row, and for the targets of it that are on record.
 CREATE OR REPLACE FUNCTION revocation.calls_for_approval(i revocation.incidents, received bigint)
-    RETURNS boolean LANGUAGE sql STABLE RETURN revocation.needs_approval(
+    RETURNS boolean LANGUAGE sql STABLE RETURN audit.needs_approval(
         i.asks, greatest(i.asking, i.asking_expected), greatest(i.targets_expected, received),
         i.approved_asks, i.approved_asking, i.approved_targets, i.approval_above);
 
@@ -45,7 +46,7 @@ BEGIN
     -- Read after the lock was got, so that no target is missed.
     SELECT coalesce(sum(targets), 0) INTO received FROM revocation.incident_counts WHERE incident = name;
     -- Who says null has seen nothing.
-    IF num_nulls(seen_asks, seen_asking, seen_targets) > 0 OR revocation.needs_approval(
+    IF num_nulls(seen_asks, seen_asking, seen_targets) > 0 OR audit.needs_approval(
         i.asks, greatest(i.asking, i.asking_expected), greatest(i.targets_expected, received),
         seen_asks, seen_asking, seen_targets, seen_targets)
     THEN
@@ -76,7 +77,7 @@ SELECT i.incident,
            / nullif(r.rate_per_s, 0)) AS eta_seconds,
        i.finished_at, i.approved_at, i.throttle_per_s, i.cancelled_by, i.cancel_reason,
        i.asks || CASE
-           WHEN revocation.needs_approval(
+           WHEN audit.needs_approval(
                '{}', 0, greatest(i.targets_expected, c.received), NULL, NULL, NULL, i.approval_above)
            THEN ARRAY[greatest(i.targets_expected, c.received) || ' targets']
            ELSE '{}' END AS approval_for

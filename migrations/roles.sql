@@ -59,8 +59,7 @@ ALTER DEFAULT PRIVILEGES FOR ROLE revocation_owner IN SCHEMA audit
     GRANT SELECT ON TABLES TO auditor, revocation_operator, revocation_worker, revocation_retention;
 -- What views compute with. Neither reads a table.
 GRANT EXECUTE ON FUNCTION revocation.revocation_id(uuid, smallint), revocation.stage(text, boolean), revocation.person(text),
-    revocation.standing(text, timestamptz),
-    revocation.needs_approval(text[], bigint, bigint, text[], bigint, bigint, bigint) TO PUBLIC;
+    revocation.standing(text, timestamptz) TO PUBLIC;
 
 GRANT USAGE ON SCHEMA revocation TO revocation_worker, revocation_operator, revocation_retention;
 GRANT EXECUTE ON FUNCTION revocation.steer_incident(text, text, integer, text, text), revocation.approve_incident(text, text[], bigint, bigint, text),

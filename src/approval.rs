@@ -1,6 +1,6 @@
 //! When a mass revocation waits for a second person: because of what it names, or because of how much.
 //!
-//! [`Allowance::covers`] is the rule. Migration 0015 has it as `revocation.needs_approval`, which all other
+//! [`Allowance::covers`] is the rule. Migration 0015 has it as `audit.needs_approval`, which all other
 //! SQL calls: the database has the last word on what runs, and a worker must know sooner what it may deny.
 
 use crate::target::Kind;

@@ -43,6 +43,9 @@ impl StoreError {
             | sqlx::Error::Tls(_)
             | sqlx::Error::PoolClosed
             | sqlx::Error::WorkerCrashed => Self::Unreachable(what, error),
+            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
+                Self::Refused(what, error.to_string())
+            }
             _ => Self::Unexpected(what, error),
         }
     }

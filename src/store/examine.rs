@@ -21,8 +21,8 @@ const NEEDED: [(&str, &[&str]); 14] = [
 ];
 
 /// What a worker has done by functions.
-const FUNCTIONS: [&str; 6] =
-    ["are_people", "calls_for_approval", "finish_incidents", "let_go", "needs_approval", "sweep_cancelled"];
+const FUNCTIONS: [&str; 5] =
+    ["are_people", "calls_for_approval", "finish_incidents", "let_go", "sweep_cancelled"];
 
 /// Open targets that are looked at for the keys that they are sealed with.
 const SAMPLE: i64 = 10_000;

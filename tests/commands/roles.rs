@@ -1,6 +1,7 @@
 //! What each role of `migrations/roles.sql` may do, and what it may not.
 
 mod forbidden;
+mod older;
 
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Executor};

@@ -53,7 +53,7 @@ async fn the_worker_and_the_database_have_one_rule_for_who_may_order_how_much() 
             needs_approval,
             "the worker: {ordered:?}, approved {approved:?}"
         );
-        let in_sql: bool = sqlx::query_scalar("SELECT revocation.needs_approval($1, $2, $3, $4, $5, $6, $7)")
+        let in_sql: bool = sqlx::query_scalar("SELECT audit.needs_approval($1, $2, $3, $4, $5, $6, $7)")
             .bind(names(ordered.0))
             .bind(ordered.1)
             .bind(ordered.2)
@@ -72,7 +72,7 @@ async fn the_worker_and_the_database_have_one_rule_for_who_may_order_how_much() 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_known_needs_no_approval() {
     let stage = Stage::new().await;
-    let unknown = "SELECT revocation.needs_approval('{}', NULL, NULL, NULL, NULL, NULL, 10)";
+    let unknown = "SELECT audit.needs_approval('{}', NULL, NULL, NULL, NULL, NULL, 10)";
     let needs_approval: bool = sqlx::query_scalar(unknown).fetch_one(&stage.db).await.expect("ask");
     assert!(!needs_approval);
 }

@@ -191,6 +191,16 @@ fn lines_fit_beside_another_file() {
     assert_none("a line is too long", rust().into_iter().flat_map(of_file).collect());
 }
 
+/// clap breaks help at 100 columns: a longer line leaves a word alone on the next.
+#[test]
+fn help_is_broken_where_it_says() {
+    let long = files("src", "txt").into_iter().flat_map(|file| {
+        let long = file.text.lines().filter(|line| line.chars().count() > 98).count();
+        (long > 0).then(|| format!("{}: {long} lines", file.path))
+    });
+    assert_none("clap breaks lines again", long.collect());
+}
+
 #[test]
 fn no_text_names_a_machine_or_an_unfinished_thing() {
     let mut texts = rust();

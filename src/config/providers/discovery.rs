@@ -26,14 +26,15 @@ settings! {
 /// The origins that are given, after those that are known of the issuer.
 fn origins(given: Vec<String>, key: &str, section: &mut Section<'_>) -> Vec<String> {
     let issuer: Option<String> = section.given("issuer");
+    let origins: Vec<_> = given.iter().filter_map(|text| origin(text, key, section)).collect();
     if issuer.is_none() && !given.is_empty() {
         let why =
             "without effect where there is no issuer to discover endpoints from; set issuer or remove it";
-        section.refuse(key, why);
+        section.unless_refused(key, why);
     }
     let known = KNOWN.iter().filter(|(known, _)| issuer.as_deref() == Some(*known));
     let known = known.flat_map(|(_, origins)| *origins).map(|origin| (*origin).to_owned());
-    known.chain(given.iter().filter_map(|text| origin(text, key, section))).collect()
+    known.chain(origins).collect()
 }
 
 fn origin(text: &str, key: &str, section: &mut Section<'_>) -> Option<String> {

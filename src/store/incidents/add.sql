@@ -14,7 +14,7 @@ WITH n AS MATERIALIZED (
     JOIN revocation.incidents i ON i.incident = n.incident
 ), judged AS MATERIALIZED (
     SELECT n.*,
-        i.state <> 'cancelled' AND revocation.needs_approval(
+        i.state <> 'cancelled' AND audit.needs_approval(
             n.asks, greatest(n.asking, n.asking_expected), greatest(n.expected, n.received),
             i.approved_asks, i.approved_asking, i.approved_targets, i.approval_above) AS waits,
         n.was_finished

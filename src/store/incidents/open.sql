@@ -19,7 +19,7 @@ SELECT
     -- One that is there keeps its own state: a row that may not run would not even be proposed.
     CASE
         WHEN EXISTS (SELECT FROM revocation.incidents i WHERE i.incident = n.incident)
-            OR revocation.needs_approval(
+            OR audit.needs_approval(
                 n.kinds, greatest(n.asking, n.asking_expected),
                 greatest(n.targets_expected, n.received), NULL, NULL, NULL, n.approval_above)
         THEN 'awaiting_approval'
