@@ -89,7 +89,7 @@ impl Store {
         // other.
         lines.sort_unstable_by(|a, b| (&a.new.event.source, a.id()).cmp(&(&b.new.event.source, b.id())));
         let (inserted, barred) = within!(self, "accept events", |connection| {
-            if lines.iter().all(|line| line.new.incident.is_none()) {
+            if lines.iter().all(|line| line.new.incident.is_none() && line.new.beside.is_none()) {
                 insert(connection, worker, lines.iter()).await.map(|inserted| (inserted, Vec::new()))
             } else {
                 accept_mass(connection, worker, &mut lines).await

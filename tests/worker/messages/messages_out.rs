@@ -217,8 +217,10 @@ fn the_examples_are_messages() {
 
 #[test]
 fn the_headers_of_refused_messages_are_those_that_are_set() {
-    let source =
-        concat!(include_str!("../../../src/broker/dead.rs"), include_str!("../../../src/broker/original.rs"));
+    let source = concat!(
+        include_str!("../../../src/broker/dead/message.rs"),
+        include_str!("../../../src/broker/original.rs")
+    );
     let is_set = |text: &&str| {
         *text == "x-original-user" || text.strip_prefix("x-refused-").is_some_and(|name| !name.is_empty())
     };
