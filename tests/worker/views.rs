@@ -73,7 +73,7 @@ pub(crate) const VIEWS: [(&str, &str); 20] = [
             staleness_policy applied_time live \
          broker_user verified",
     ),
-    ("workers", "instance version started_at last_seen_at in_flight clock_offset_ms"),
+    ("workers", "instance version started_at last_seen_at in_flight clock_offset_ms lease_until"),
 ];
 
 #[tokio::test(flavor = "multi_thread")]
