@@ -50,6 +50,7 @@ mod tests {
         for target in ["lapin", "lapin::channel", "amq_protocol::frame::parsing"] {
             assert!(is_within_cap(target, Level::ERROR) && !is_within_cap(target, Level::WARN), "{target}");
         }
+        assert!(!is_within_cap("lapin::channels", Level::ERROR), "its owner says that a connection ended");
         for target in ["sqlx::query", "hyper_util::client", "rustls", "revocation_worker_other"] {
             assert!(is_within_cap(target, Level::WARN) && !is_within_cap(target, Level::INFO), "{target}");
         }

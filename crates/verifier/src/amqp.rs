@@ -17,6 +17,9 @@ pub use repair::{Faults, Unreadable};
 
 /// Libraries whose warnings print message bodies and credentials: lapin's show a returned message.
 const ERRORS_ONLY: [&str; 2] = ["lapin", "amq_protocol"];
+/// Where lapin says that a connection ended, as an error even where we end it. Whoever has the connection hears
+/// of it, and says so.
+const NEVER: &str = "lapin::channels";
 
 /// Whether a line from `target` may be logged, whatever a filter says: all of the crate `own`, warnings of
 /// other libraries, which print bodies and credentials below that, and only errors of those that do so in
@@ -24,6 +27,7 @@ const ERRORS_ONLY: [&str; 2] = ["lapin", "amq_protocol"];
 pub fn may_log(own: &str, target: &str, level: Level) -> bool {
     match target.split("::").next().unwrap_or_default() {
         source if source == own => true,
+        _ if target == NEVER => false,
         library if ERRORS_ONLY.contains(&library) => level == Level::ERROR,
         _ => level <= Level::WARN,
     }
