@@ -1,22 +1,15 @@
-//! The bearer of administrative calls: kept until shortly before its end, and got anew, once an attempt,
-//! where the provider refuses it.
+//! A bearer of administrative calls: how long it is good, and what a refusal makes of it.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use reqwest::header::{AUTHORIZATION, HeaderValue};
-use url::Url;
 use zeroize::Zeroizing;
 
 use super::call::Call;
 use super::client_auth::sensitive_header;
-use super::genauth::AccessKey;
-use super::grant::Grant;
 use super::http::Http;
 use super::reply::Reply;
-use super::setup::{ProviderSetupError, Setup};
-use crate::config::{BearerConfig, Secret};
 use crate::outcome::{Answer, Verdict};
 
 /// Lifetime of a token that comes without one (RFC 6749 section 5.1 recommends to say it).
@@ -62,11 +55,13 @@ impl Bearer {
         self.denied.store(true, Relaxed);
     }
 
-    fn is_denied(&self) -> bool {
+    /// Whether the provider has refused it.
+    pub(super) fn is_denied(&self) -> bool {
         self.denied.load(Relaxed)
     }
 
-    fn is_good(&self) -> bool {
+    /// Whether it is neither refused nor at its end.
+    pub(super) fn is_good(&self) -> bool {
         !self.is_denied() && self.until.is_none_or(|until| Instant::now() < until)
     }
 }
@@ -80,103 +75,6 @@ fn usable(lifetime: Duration) -> Duration {
 pub(super) fn lifetime(expires_in: Option<u64>) -> Duration {
     // A year at most: no clock overflows.
     expires_in.map_or(UNSAID_LIFETIME, |seconds| Duration::from_secs(seconds.min(365 * 24 * 60 * 60)))
-}
-
-/// Where bearers come from.
-pub(super) enum Source {
-    /// The settings.
-    Fixed(Arc<Bearer>),
-    /// The token endpoint, by client credentials.
-    Grant(Grant),
-    /// GenAuth's management API, by access key.
-    AccessKey(AccessKey),
-}
-
-impl Source {
-    /// The source that the settings name.
-    pub(super) fn new(setup: &Setup<'_>, config: &BearerConfig) -> Result<Self, ProviderSetupError> {
-        match config {
-            BearerConfig::Fixed(token) => Self::fixed(setup, "bearer_token", "Bearer", token),
-            BearerConfig::Granted(config) => Ok(Self::Grant(Grant::new(setup, config)?)),
-        }
-    }
-
-    /// A token that does not end.
-    pub(super) fn fixed(
-        setup: &Setup<'_>,
-        setting: &str,
-        scheme: &str,
-        token: &Secret,
-    ) -> Result<Self, ProviderSetupError> {
-        let bearer = Bearer::new(scheme, token.expose().to_owned(), None);
-        let bearer = bearer.ok_or_else(|| setup.refuse(setting, "cannot stand in an HTTP header"))?;
-        Ok(Self::Fixed(Arc::new(bearer)))
-    }
-}
-
-/// The bearer of one provider's administrative calls.
-pub(super) struct Bearers {
-    source: Source,
-    kept: RwLock<Option<Arc<Bearer>>>,
-}
-
-impl Bearers {
-    /// None is got before it is needed.
-    pub(super) fn new(source: Source) -> Self {
-        Self { source, kept: RwLock::new(None) }
-    }
-
-    /// Runs `attempt` with the bearer; once more with a new one where the provider refused one that had been
-    /// kept.
-    ///
-    /// All of the attempt is repeated, so each of its calls must be one that may come twice.
-    pub(super) async fn lend<F: Future<Output = Result<Answer, Answer>>>(
-        &self,
-        http: &Http,
-        attempt: impl Fn(Arc<Bearer>) -> F,
-    ) -> Answer {
-        self.attempt_twice(http, attempt).await.unwrap_or_else(|failure| failure)
-    }
-
-    async fn attempt_twice<F: Future<Output = Result<Answer, Answer>>>(
-        &self,
-        http: &Http,
-        attempt: impl Fn(Arc<Bearer>) -> F,
-    ) -> Result<Answer, Answer> {
-        let kept = self.kept();
-        let first = self.or_new(http, kept.clone()).await?;
-        let answer = attempt(Arc::clone(&first)).await;
-        if kept.is_none() || !first.is_denied() {
-            return answer;
-        }
-        attempt(self.or_new(http, self.kept()).await?).await
-    }
-
-    /// Where bearers are got, if that is elsewhere.
-    pub(super) fn endpoint(&self) -> Option<&Url> {
-        match &self.source {
-            Source::Grant(grant) => Some(grant.endpoint()),
-            Source::Fixed(_) | Source::AccessKey(_) => None,
-        }
-    }
-
-    fn kept(&self) -> Option<Arc<Bearer>> {
-        let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner).clone();
-        kept.filter(|bearer| bearer.is_good())
-    }
-
-    /// `kept`, else a new one. No lock is held meanwhile: attempts that come together each ask.
-    async fn or_new(&self, http: &Http, kept: Option<Arc<Bearer>>) -> Result<Arc<Bearer>, Answer> {
-        let bearer = match (kept, &self.source) {
-            (Some(bearer), _) => return Ok(bearer),
-            (None, Source::Fixed(bearer)) => return Ok(Arc::clone(bearer)),
-            (None, Source::Grant(grant)) => grant.ask(http).await?,
-            (None, Source::AccessKey(key)) => key.ask(http).await?,
-        };
-        let bearer = Arc::new(bearer);
-        *self.kept.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&bearer));
-        Ok(bearer)
-    }
 }
 
 /// The answer where a granted token holds what no header may.

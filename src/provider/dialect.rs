@@ -4,45 +4,19 @@
 use futures::future::BoxFuture;
 use url::Url;
 
-use super::baanx::Baanx;
-use super::genauth::Genauth;
-use super::global_token_revocation::GlobalTokenRevocation;
 use super::http::Http;
-use super::hydra::Hydra;
 use super::introspect::Look;
-use super::keycloak::Keycloak;
-use super::okta::Okta;
+use super::oauth::Rfc7009;
 use super::probe::{self, Probed};
-use super::rfc7009::Rfc7009;
-use super::setup::{ProviderSetupError, Setup};
-use crate::config::{KindConfig, Verify};
+use crate::config::Verify;
 use crate::outcome::Answer;
-use crate::target::{Kind, PresentedToken, Selector, Target};
+use crate::target::{Kind, PresentedToken, Scope, Selector, Target};
 
 /// A call that is made; `None` where there is none.
 pub(super) type Attempt<'a> = Option<BoxFuture<'a, Answer>>;
 
 /// What the provider's metadata says, in a sentence; `None` where none is needed.
 pub(super) type Description<'a> = BoxFuture<'a, Option<Result<String, Answer>>>;
-
-/// The dialect of the provider's kind.
-pub(super) fn dialect(setup: &Setup<'_>) -> Result<Box<dyn Dialect>, ProviderSetupError> {
-    let dialect: Box<dyn Dialect> = match &setup.config.kind {
-        KindConfig::Rfc7009(kind) => Box::new(Rfc7009::new(setup, kind)?),
-        KindConfig::Genauth(kind) => Box::new(Genauth::new(setup, kind)?),
-        KindConfig::Baanx(kind) => Box::new(Baanx::new(setup, kind)?),
-        KindConfig::GlobalTokenRevocation(kind) => Box::new(GlobalTokenRevocation::new(setup, kind)?),
-        KindConfig::Keycloak(kind) => Box::new(Keycloak::new(setup, kind)?),
-        KindConfig::Okta(kind) => Box::new(Okta::new(setup, kind)?),
-        KindConfig::Hydra(kind) => Box::new(Hydra::new(setup, kind)?),
-    };
-    let can_introspect = dialect.tokens().is_some_and(Rfc7009::can_introspect);
-    if setup.config.verify == Verify::Introspect && !can_introspect {
-        let problem = r#"is "introspect", but there is no introspection with these settings; remove it"#;
-        return Err(setup.refuse("verify", problem));
-    }
-    Ok(dialect)
-}
 
 /// How a provider is spoken to.
 pub(super) trait Dialect: Send + Sync {
@@ -119,5 +93,24 @@ impl dyn Dialect {
             Some(server) => server.look(http, token).await,
             None => Look::Nothing,
         }
+    }
+
+    /// Whether there is a request that names no target, for wide calls or for tokens.
+    pub(super) fn has_probe(&self, scope: Scope) -> bool {
+        match scope {
+            Scope::Token => self.tokens().is_some(),
+            Scope::Wide => self.calls(Kind::Subject) > 0,
+        }
+    }
+
+    /// Makes that request; changes nothing at the provider. `None` where there is none.
+    pub(super) async fn try_credentials(&self, http: &Http, verify: Verify, scope: Scope) -> Option<Probed> {
+        if scope == Scope::Wide {
+            let nobody = probe::unknown_name();
+            return Some(self.read_admin(self.try_admin(http, &nobody)?.await));
+        }
+        let answer = self.tokens()?.try_client(http, verify, &probe::unknown_token()).await;
+        let plainly = self.knows_unknown_tokens() || probe::blames_client(&answer);
+        Some(probe::read(answer, probe::CLIENT, plainly, probe::is_accepted))
     }
 }

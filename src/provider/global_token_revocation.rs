@@ -9,7 +9,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::bearer::{Bearer, Bearers, Source};
+use super::bearer::Bearer;
+use super::bearers::{Bearers, Source};
 use super::call::Call;
 use super::dialect::{Attempt, Description, Dialect};
 use super::discovery::{Discovery, Endpoint};

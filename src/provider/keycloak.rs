@@ -20,15 +20,16 @@ use serde_json::Value;
 use url::Url;
 
 use super::address::{Address, segment};
-use super::bearer::{Bearer, Bearers, Source};
+use super::bearer::Bearer;
+use super::bearers::{Bearers, Source};
 use super::call::Call;
 use super::client_auth::Client;
 use super::dialect::{Attempt, Dialect};
 use super::grant::Grant;
 use super::http::Http;
+use super::oauth::Rfc7009;
 use super::probe::{self, Probed};
 use super::reply::Reply;
-use super::rfc7009::Rfc7009;
 use super::setup::{ProviderSetupError, Setup};
 use crate::config::{BasicEncoding, KeycloakConfig};
 use crate::outcome::{Answer, Proof, Verdict};

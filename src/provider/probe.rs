@@ -26,11 +26,8 @@
 //! plain, and is believed only of a server that is known to accept the probe. Doorkeeper before 5.5 answers
 //! 200 before it looks at the client; `admission/doubts.rs` is careful for that reason.
 
-use super::dialect::Dialect;
-use super::http::Http;
-use crate::config::Verify;
 use crate::outcome::{Answer, Verdict};
-use crate::target::{Kind, PresentedToken, Scope, Token, TokenIssuer, TokenTypeHint};
+use crate::target::{PresentedToken, Token, TokenIssuer, TokenTypeHint};
 
 /// What a probe showed of our credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,31 +47,11 @@ pub enum Probed {
     Nothing,
 }
 
-impl dyn Dialect {
-    /// Whether there is a request that names no target, for wide calls or for tokens.
-    pub(super) fn has_probe(&self, scope: Scope) -> bool {
-        match scope {
-            Scope::Token => self.tokens().is_some(),
-            Scope::Wide => self.calls(Kind::Subject) > 0,
-        }
-    }
-
-    /// Makes that request; changes nothing at the provider. `None` where there is none.
-    pub(super) async fn try_credentials(&self, http: &Http, verify: Verify, scope: Scope) -> Option<Probed> {
-        if scope == Scope::Wide {
-            let nobody = unknown_name();
-            return Some(self.read_admin(self.try_admin(http, &nobody)?.await));
-        }
-        let answer = self.tokens()?.try_client(http, verify, &unknown_token()).await;
-        let plainly = self.knows_unknown_tokens() || blames_client(&answer);
-        Some(read(answer, CLIENT, plainly, is_accepted))
-    }
-}
-
-const CLIENT: &str = "check the endpoint, client_id, client_secret and client_auth";
+/// What to check where the client is refused.
+pub(super) const CLIENT: &str = "check the endpoint, client_id, client_secret and client_auth";
 
 /// A token of nobody, of a shape that tells it apart in the provider's log.
-fn unknown_token() -> PresentedToken {
+pub(super) fn unknown_token() -> PresentedToken {
     let token = Token::new(unknown_name());
     PresentedToken {
         fingerprint: token.fingerprint(),
@@ -88,12 +65,12 @@ fn unknown_token() -> PresentedToken {
 }
 
 /// An id of nobody.
-fn unknown_name() -> String {
+pub(super) fn unknown_name() -> String {
     format!("probe-{:032x}", rand::random::<u128>())
 }
 
 /// What no server that refuses all tokens it does not know says of the probe alone.
-fn blames_client(answer: &Answer) -> bool {
+pub(super) fn blames_client(answer: &Answer) -> bool {
     let codes = [" invalid_client", " unauthorized_client"];
     answer.error.as_ref().is_some_and(|error| codes.iter().any(|code| error.contains(code)))
 }
