@@ -4,12 +4,12 @@ use std::path::Path;
 
 use revocation_evidence::{PublicKey, SigningKey};
 
+use super::Environment;
 use super::findings::ConfigError;
 use super::load::{load, load_if_read, part};
 use super::section::Section;
+use super::signing::derived;
 use super::table::{DatabaseConfig, EvidenceConfig, Sealing};
-use super::{Environment, Secret};
-use crate::seal;
 
 const REMEDY: &str = "and sealing.keys, from whose first key one would be derived, is not set either; run \
     `revocation-worker keygen --signing` and put \
@@ -60,19 +60,6 @@ fn signing_keys(top: &mut Section<'_>) -> Vec<SigningKey> {
     }
     let keys = part::<Sealing>("sealing", top).keys;
     keys.iter().filter_map(|entry| derived(entry).ok()).collect()
-}
-
-/// The key of an entry of `evidence.signing_key`: `<id>:<base64 of 32 bytes>`.
-///
-/// # Errors
-/// What is wrong with it. Never its value.
-pub(crate) fn signing_key(entry: &Secret) -> Result<SigningKey, &'static str> {
-    seal::read_entry(entry).and_then(|(id, seed)| SigningKey::new(id, &seed))
-}
-
-/// The key that derives from an entry of `sealing.keys`.
-fn derived(entry: &Secret) -> Result<SigningKey, &'static str> {
-    seal::read_entry(entry).and_then(|(id, key)| SigningKey::derived(id, &key))
 }
 
 #[cfg(test)]

@@ -6,14 +6,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::authorization::AuthorizationConfig;
 use super::findings::{ConfigError, Findings};
 use super::people::{People, people};
 use super::providers::provider_rules;
 use super::section::Section;
 use super::setting::Settings;
-use super::table::{
-    AmqpConfig, AuthorizationConfig, Config, DatabaseConfig, LimitsConfig, LogConfig, RetryConfig,
-};
+use super::table::{AmqpConfig, Config, DatabaseConfig, LimitsConfig, LogConfig, RetryConfig};
 use super::{Environment, checks, tree};
 use crate::approval::ApprovalRules;
 use crate::event::ProviderRule;

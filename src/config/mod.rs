@@ -1,9 +1,10 @@
 //! Every setting, its unit, its default and its refusal (docs/contract.md, section 9): `table.rs`,
-//! `providers.rs` and a file a kind in `kinds/` list them, `docs/settings.md` shows them.
+//! `authorization.rs`, `providers.rs` and a file a kind in `kinds/` list them, `docs/settings.md` shows them.
 //!
 //! [`Config::load`] reads a TOML file, then the environment over it, and answers with a valid value or with
 //! everything that is wrong.
 
+mod authorization;
 mod checks;
 mod environment;
 mod evidence;
@@ -20,11 +21,12 @@ mod rule;
 mod secret_file;
 mod section;
 mod setting;
+mod signing;
 mod table;
 mod tree;
 
+pub use authorization::AuthorizationConfig;
 pub use environment::Environment;
-pub(crate) use evidence::signing_key;
 pub use evidence::{ExportSettings, VerifySettings};
 pub use findings::ConfigError;
 pub use kinds::*;
@@ -32,9 +34,10 @@ pub use load::{BrokerSettings, DatabaseSettings, RetrySettings};
 pub use people::{People, Person};
 pub use providers::{ClaimNames, DiscoveryConfig, ProviderConfig, Verify, is_entra};
 pub use reference::settings_reference;
+pub(crate) use signing::signing_key;
 pub use table::{
-    AmqpConfig, AuthorizationConfig, Config, DatabaseConfig, EvidenceConfig, InvalidationConfig,
-    LimitsConfig, LogConfig, RetryConfig,
+    AmqpConfig, Config, DatabaseConfig, EvidenceConfig, InvalidationConfig, LimitsConfig, LogConfig,
+    RetryConfig,
 };
 
 use zeroize::Zeroizing;

@@ -14,7 +14,6 @@ use super::quantity::{DAY, SECOND, YEAR, ranged, within};
 use super::rule::{Rule, beside, choice, flag, optional};
 use super::section::Section;
 use super::setting::{Settings, Shape, choices, settings};
-use super::table::retry_after_max;
 use crate::event::ProviderRule;
 
 pub(super) use address::{base, endpoint, optional_base, required_endpoint};
@@ -157,6 +156,11 @@ fn connect_timeout() -> Rule<Duration> {
         let timeout = timeout().read("timeout", section);
         within(timeout.min(usual), LEAST_TIMEOUT..=timeout).read(key, section)
     })
+}
+
+/// `retry.retry_after_max`: a provider that has none of its own goes by it.
+pub(super) fn retry_after_max() -> Rule<Duration> {
+    within(DAY, SECOND..=YEAR)
 }
 
 fn or_that_of_retry(given: Option<Duration>, _: &str, section: &mut Section<'_>) -> Duration {

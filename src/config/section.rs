@@ -7,7 +7,6 @@ use toml::Table;
 
 use super::findings::Findings;
 use super::form::{Form, split_list};
-use super::setting::Settings;
 use super::{Environment, Secret};
 
 /// One section of a configuration in which every value has the form of its setting.
@@ -135,9 +134,4 @@ impl<'a> Section<'a> {
     pub(super) fn remarks(&mut self) -> Vec<String> {
         self.findings.remarks()
     }
-}
-
-/// The settings where nothing is given.
-pub(super) fn defaults<T: Settings>() -> T {
-    T::read(&mut Section::top_of(&Table::new(), &Environment::default(), &mut Findings::default()))
 }

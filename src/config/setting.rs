@@ -1,8 +1,10 @@
 //! How a table of settings is written: a struct whose fields say their sentence, type, default and range
 //! once. Reading, refusals, rustdoc and `docs/settings.md` all come from that one line a setting.
 
-use toml::Value;
+use toml::{Table, Value};
 
+use super::Environment;
+use super::findings::Findings;
 use super::section::Section;
 
 /// Declares a struct of settings, one field a setting, and implements [`Settings`] for it. A field's doc
@@ -105,8 +107,13 @@ pub(super) trait Settings: Sized + 'static {
     fn rows() -> Vec<Row>;
 
     /// The settings of a section. What is refused gets a stand-in, which never leaves this module, as
-    /// [`Findings::finish`](super::findings::Findings::finish) hands out nothing then.
+    /// [`Findings::finish`] hands out nothing then.
     fn read(section: &mut Section<'_>) -> Self;
+}
+
+/// The settings where nothing is given.
+pub(super) fn defaults<T: Settings>() -> T {
+    T::read(&mut Section::top_of(&Table::new(), &Environment::default(), &mut Findings::default()))
 }
 
 /// What is to be known of a setting without reading it.

@@ -9,15 +9,14 @@ use std::time::Duration;
 
 use revocation_evidence::SigningKey;
 
-use super::providers::{ProviderConfig, providers};
-use super::quantity::{DAY, MILLISECOND, MINUTE, SECOND, YEAR, ranged, within};
-use super::rule::{Rule, flag, list, optional, optional_section, or, required_secret, secret, section};
-use super::section::defaults;
-use super::setting::{choices, settings};
+use super::authorization::AuthorizationConfig;
+use super::providers::{ProviderConfig, providers, retry_after_max};
+use super::quantity::{DAY, MILLISECOND, MINUTE, SECOND, YEAR, within};
+use super::rule::{flag, optional, or, required_secret, secret, section};
+use super::section::Section;
+use super::setting::{Row, Settings, choices, defaults, settings};
 use super::{People, Secret, checks, people};
-use crate::authorization::Rights;
 use crate::report::Owners;
-use crate::target::Kind;
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
@@ -34,11 +33,11 @@ settings! {
         /// How long a worker's work stays its own without a sign of life; then others take it over.
         pub lease: Duration = within(30 * SECOND, 2 * SECOND..=10 * MINUTE),
         /// The broker.
-        pub amqp: AmqpConfig = section().rows_of(checks::amqp_rows),
+        pub amqp: AmqpConfig = section().rows_of(amqp_rows),
         /// The database.
         pub database: DatabaseConfig = section(),
         /// The keys that tokens are stored sealed with.
-        pub sealing_keys as "sealing": Vec<Secret> = section::<Sealing>().then(checks::some_keys),
+        pub sealing_keys as "sealing": Vec<Secret> = section::<Sealing>().then(some_keys),
         /// What signs the archives of incidents.
         pub evidence: EvidenceConfig = section(),
         /// When an attempt that failed is made again.
@@ -66,7 +65,7 @@ settings! {
         /// others on this machine.
         pub remarks: Vec<String> = checks::remarks(),
     }
-    check checks::operators_are_people
+    check operators_are_people
 }
 
 settings! {
@@ -130,7 +129,7 @@ settings! {
         /// have its own.
         pub retry_after_max: Duration = retry_after_max(),
     }
-    check checks::initial_is_no_longer_than_max
+    check initial_is_no_longer_than_max
 }
 
 settings! {
@@ -145,42 +144,6 @@ settings! {
         pub heartbeat: Duration = within(SECOND, 100 * MILLISECOND..=2 * SECOND),
         /// Whether heartbeats are kept in the log, too, for verifiers of releases that look for them there.
         pub heartbeats_in_log: bool = flag(false),
-    }
-}
-
-settings! {
-    /// `[authorization]`
-    pub struct AuthorizationConfig {
-        /// Broker users that may publish `auth.logout.v1`.
-        pub logout_users: Option<Vec<String>> = optional().default("any"),
-        /// Broker users that may publish `auth.mass_revocation.v1`.
-        pub mass_revocation_users: Vec<String> = list(),
-        /// Broker users of those who run `dead requeue`. What they put back has the rights of who sent it
-        /// first; what others put back needs their own, too.
-        pub operators: Vec<String> = list(),
-        /// What a broker user may order; what is absent is not limited.
-        pub users: BTreeMap<String, Rights> = checks::users(),
-        /// What events without the property `user_id` may order. Without it, what every one of `users` may.
-        pub anonymous: Option<Rights> = optional_section(),
-        /// Target kinds of which one is enough for a mass revocation to wait until a second person approves
-        /// it: `token`, `session`, `subject`, `client`, `issuer`; or `none`.
-        pub approval_required_for: Vec<Kind> = checks::kinds_or(&[Kind::Client, Kind::Issuer]),
-        /// An incident of more targets than this waits for approval, whatever their kinds.
-        pub approval_above_targets: i64 = within(10_000, 0..=1_000_000_000),
-    }
-}
-
-settings! {
-    impl Rights {
-        /// CloudEvents sources; a star at the end stands for any ending.
-        sources: Option<Vec<String>> = optional().default("any"),
-        /// Kinds of targets, or `none`.
-        kinds: Option<Vec<Kind>> = checks::kinds().default("any"),
-        /// Names of providers.
-        providers: Option<Vec<String>> = optional().default("any"),
-        /// How many targets that are no tokens go at once, within a minute, over all workers. What comes
-        /// beyond that waits for a second person.
-        wide_targets_per_minute: Option<u32> = ranged(0..=1_000_000).default("no limit"),
     }
 }
 
@@ -218,7 +181,7 @@ settings! {
     pub struct LogConfig {
         /// How a line is written. `human` is for terminals.
         pub json as "format": bool =
-            optional().default("`human` on a terminal, else `json`").then(checks::is_json),
+            optional().default("`human` on a terminal, else `json`").then(is_json),
         /// A tracing filter, such as `info,revocation_worker=debug`.
         pub filter as "level": String = or("info".to_owned(), "`info`").then(checks::filter),
     }
@@ -234,9 +197,42 @@ choices! {
     }
 }
 
-/// A provider that has none of its own goes by it.
-pub(super) fn retry_after_max() -> Rule<Duration> {
-    within(DAY, SECOND..=YEAR)
+/// `[amqp]` also takes what `[limits]` reads.
+fn amqp_rows() -> Vec<Row> {
+    let other = optional::<i64>().rows("max_message_bytes", "The same as `limits.max_message_bytes`.");
+    AmqpConfig::rows().into_iter().chain(other).collect()
+}
+
+/// The sealing keys where there must be one.
+fn some_keys(sealing: Sealing, _: &str, section: &mut Section<'_>) -> Vec<Secret> {
+    if sealing.keys.is_empty() {
+        let remedy = "run `revocation-worker keygen` and put its output into sealing.keys or SEALING_KEYS";
+        section.missing("sealing.keys", remedy);
+    }
+    sealing.keys
+}
+
+fn initial_is_no_longer_than_max(retry: &RetryConfig, section: &mut Section<'_>) {
+    if retry.initial > retry.max {
+        let [initial, max] = [retry.initial, retry.max].map(humantime::format_duration);
+        let why = format!("{initial} is longer than retry.max, {max}; lower the one or raise the other");
+        section.refuse("initial", why);
+    }
+}
+
+/// With `[people]`, an operator's word is who sent first what he puts back: where he is nobody, he could
+/// order in another's name and approve it.
+fn operators_are_people(config: &Config, section: &mut Section<'_>) {
+    let Some(people) = &config.people else { return };
+    for user in config.authorization.operators.iter().filter(|user| !people.have_broker_user(user)) {
+        let why = format!("{user} is in nobody's people.<name>.broker_users: list whose broker user that is");
+        section.refuse("authorization.operators", why);
+    }
+}
+
+/// `log.format`
+fn is_json(given: Option<LogFormat>, _: &str, section: &mut Section<'_>) -> bool {
+    given.map_or(!section.environment().is_terminal(), |format| format == LogFormat::Json)
 }
 
 /// Tests and commands without a configuration go by what holds where nothing is given.
