@@ -15,12 +15,12 @@ use revocation_verifier::amqp::{Unreadable, close};
 use super::confirm::verdict;
 use super::connection::within;
 use super::fit::fitted;
+use super::headers::without_user;
 use super::{Broker, BrokerError, DEAD, EVENTS_EXCHANGE, PublishError, original};
 use crate::event::CUTOFF_ROUTING_KEY;
 use message::strip;
 
 pub use message::DeadMessage;
-pub(super) use message::{AT, CODE, DETAIL, KEY, QUEUE, USER, header, without, without_user};
 
 /// The dead-letter queue, open on a connection of its own. What is taken and not settled returns, in order,
 /// when it is closed.

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::take::Queue;
-use super::{Broker, BrokerError, CUTOFF_QUEUE, LOGOUT_QUEUE, MASS_QUEUE, Received, Window, original};
+use super::{Broker, BrokerError, QUEUES, Received, Window, original};
 use crate::again::Again;
 use crate::retry::Schedule;
 
@@ -25,9 +25,6 @@ const MOST_RETURNS: u32 = 40;
 /// Connects that neither succeed nor fail leave a thread behind each: after this many in a row the process
 /// had better start afresh.
 const MAX_MUTE_CONNECTS: u32 = 10;
-
-/// The queues of events.
-pub const QUEUES: [&str; 3] = [LOGOUT_QUEUE, CUTOFF_QUEUE, MASS_QUEUE];
 
 /// Where the deliveries of each of [`QUEUES`] go.
 pub type Sinks = [mpsc::UnboundedSender<Received>; QUEUES.len()];

@@ -12,6 +12,7 @@ mod events;
 mod examine;
 mod fit;
 mod fold;
+mod headers;
 mod intake;
 mod ledger;
 mod original;
@@ -35,13 +36,13 @@ pub use dead::{DeadMessage, DeadQueue};
 pub use events::{EventPublisher, Unconfirmed};
 pub use examine::Examined;
 pub use fold::{FoldError, Folded, Snapshots};
-pub use intake::{Intake, QUEUES, Sinks};
+pub use intake::{Intake, Sinks};
 pub use ledger::Standing;
 pub use publisher::Publisher;
 pub use received::{Body, Received};
 pub use refusals::{Refusals, Unplaced};
 pub use reports::{Reported, Reports};
-pub use topology::{CUTOFF_QUEUE, DEAD, EVENTS_EXCHANGE, LOGOUT_QUEUE, MASS_QUEUE, VERIFIERS_QUEUE};
+pub use topology::{CUTOFF_QUEUE, DEAD, EVENTS_EXCHANGE, LOGOUT_QUEUE, MASS_QUEUE, QUEUES, VERIFIERS_QUEUE};
 pub use window::{InHand, Window};
 
 /// How RabbitMQ says, under code 404, that a queue is there and has no leader yet: it has just started.

@@ -7,7 +7,7 @@
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldArray, FieldTable};
 
-use super::{QUEUES, dead};
+use super::{QUEUES, headers};
 use crate::authorization::{MAX_SENDERS, Original};
 use crate::event::Origin;
 
@@ -16,7 +16,7 @@ pub(super) const HEADER: &str = "x-original-user";
 const MAX_USER: usize = 255;
 
 /// The headers that say whose a message is. Of a frame that is too large they are left out last.
-pub(super) const SAY_WHO: [&str; 4] = [HEADER, dead::CODE, dead::USER, DEATHS];
+pub(super) const SAY_WHO: [&str; 4] = [HEADER, headers::CODE, headers::USER, DEATHS];
 /// Where the broker says out of which queue it took a message.
 const DEATHS: &str = "x-death";
 
@@ -91,10 +91,10 @@ pub(super) fn of_dead(properties: &BasicProperties, may_hide: bool) -> AMQPValue
         }
     };
     let has = |name| headers.is_some_and(|headers| headers.inner().contains_key(name));
-    if has(dead::CODE) {
-        add(dead::header(properties, dead::USER));
+    if has(headers::CODE) {
+        add(headers::header(properties, headers::USER));
     }
-    if !has(dead::CODE) || headers.is_some_and(died_here) {
+    if !has(headers::CODE) || headers.is_some_and(died_here) {
         add(properties.user_id().as_ref().map(ToString::to_string));
     }
     write(senders.iter().map(Option::as_deref))
@@ -189,11 +189,11 @@ mod tests {
             )]))]))
         };
         let (code, died, elsewhere) = (
-            (dead::CODE, text("not_allowed")),
+            (headers::CODE, text("not_allowed")),
             ("x-death", death("revocation.mass")),
             ("x-death", death("retry")),
         );
-        let (own, claimed) = (|name| (dead::USER, text(name)), |name| (HEADER, text(name)));
+        let (own, claimed) = (|name| (headers::USER, text(name)), |name| (HEADER, text(name)));
         let rows = [
             (vec![code.clone(), own("shop")], None, vec!["shop"]),
             (vec![code.clone()], None, vec![""]),

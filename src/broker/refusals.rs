@@ -11,8 +11,8 @@ use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::confirm::{CONFIRM_TIMEOUT, publish_once, verdict};
-use super::dead::{self, without, without_user};
 use super::fit::fitted;
+use super::headers::{self, without, without_user};
 use super::{Broker, BrokerError, DEAD, PublishError, Publisher, Received, original};
 use crate::clock::Clock;
 use crate::event::Refusal;
@@ -140,22 +140,23 @@ fn dressed(received: &Received, refusal: &Refusal, at: &str, frame_max: u32) -> 
     let origin = &received.origin;
     let detail: String = refusal.detail.chars().take(LONGEST_DETAIL).collect();
     let words = [
-        (dead::CODE, refusal.code.as_str()),
-        (dead::DETAIL, &detail),
-        (dead::QUEUE, &origin.queue),
-        (dead::KEY, &origin.routing_key),
-        (dead::AT, at),
+        (headers::CODE, refusal.code.as_str()),
+        (headers::DETAIL, &detail),
+        (headers::QUEUE, &origin.queue),
+        (headers::KEY, &origin.routing_key),
+        (headers::AT, at),
     ];
     let mut own = FieldTable::default();
     // The broker accepts a user_id only from that very user, so it moves into a header.
-    for (name, value) in words.into_iter().chain(origin.broker_user.as_deref().map(|user| (dead::USER, user)))
+    for (name, value) in
+        words.into_iter().chain(origin.broker_user.as_deref().map(|user| (headers::USER, user)))
     {
         own.insert(name.into(), AMQPValue::LongString(value.into()));
     }
     let given = received.properties.headers().clone().unwrap_or_default();
     own.insert(original::HEADER.into(), original::of_refused(origin, &given));
     // One that its publisher made up must not stand where there is none.
-    let foreign = without(given, |name| name == dead::USER);
+    let foreign = without(given, |name| name == headers::USER);
     fitted(
         without_user(&received.properties).with_delivery_mode(2),
         own,

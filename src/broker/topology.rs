@@ -25,6 +25,8 @@ pub const MASS_QUEUE: &str = "revocation.mass";
 /// Queue of mass revocations that name a session, a subject, a client or an issuer: short, so that a cutoff
 /// waits behind no backlog of tokens.
 pub const CUTOFF_QUEUE: &str = "revocation.cutoff";
+/// The queues of events.
+pub const QUEUES: [&str; 3] = [LOGOUT_QUEUE, CUTOFF_QUEUE, MASS_QUEUE];
 /// Exchange and queue of refused messages.
 pub const DEAD: &str = "revocation.dead";
 /// Queue of verifiers' reports.

@@ -5,31 +5,8 @@ use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, LongString};
 use revocation_verifier::amqp::Faults;
 
+use crate::broker::headers::{AT, CODE, DETAIL, KEY, QUEUE, USER, header, without};
 use crate::broker::original;
-
-pub(in crate::broker) const CODE: &str = "x-refused-code";
-pub(in crate::broker) const DETAIL: &str = "x-refused-detail";
-pub(in crate::broker) const QUEUE: &str = "x-refused-queue";
-pub(in crate::broker) const KEY: &str = "x-refused-routing-key";
-pub(in crate::broker) const USER: &str = "x-refused-user";
-pub(in crate::broker) const AT: &str = "x-refused-at";
-
-/// `BasicProperties` has no way to unset one.
-pub(in crate::broker) fn without_user(from: &BasicProperties) -> BasicProperties {
-    let mut to = BasicProperties::default();
-    macro_rules! keep {
-        ($($get:ident => $set:ident),* $(,)?) => {
-            $(if let Some(value) = from.$get().clone() { to = to.$set(value); })*
-        };
-    }
-    keep!(
-        content_type => with_content_type, content_encoding => with_content_encoding,
-        priority => with_priority,
-        correlation_id => with_correlation_id, reply_to => with_reply_to, message_id => with_message_id,
-        timestamp => with_timestamp, kind => with_type, app_id => with_app_id, cluster_id => with_cluster_id,
-    );
-    to
-}
 
 /// What `dead list` shows of a message: never the body.
 pub struct DeadMessage {
@@ -63,22 +40,6 @@ pub(super) fn strip(headers: FieldTable) -> FieldTable {
     let added =
         ["x-refused-", original::HEADER, "x-death", "x-first-death", "x-last-death", "x-delivery-count"];
     without(headers, |name| added.iter().any(|added| name.starts_with(added)))
-}
-
-pub(in crate::broker) fn without(headers: FieldTable, is_dropped: impl Fn(&str) -> bool) -> FieldTable {
-    let mut kept = FieldTable::default();
-    for (name, value) in headers.inner().iter().filter(|(name, _)| !is_dropped(name.as_str())) {
-        kept.insert(name.clone(), value.clone());
-    }
-    kept
-}
-
-pub(in crate::broker) fn header(properties: &BasicProperties, name: &str) -> Option<String> {
-    match properties.headers().as_ref()?.inner().get(name)? {
-        AMQPValue::LongString(text) => Some(LongString::to_string(text)),
-        AMQPValue::ShortString(text) => Some(text.to_string()),
-        _ => None,
-    }
 }
 
 /// A header's value in words.

@@ -218,7 +218,7 @@ fn the_examples_are_messages() {
 #[test]
 fn the_headers_of_refused_messages_are_those_that_are_set() {
     let source = concat!(
-        include_str!("../../../src/broker/dead/message.rs"),
+        include_str!("../../../src/broker/headers.rs"),
         include_str!("../../../src/broker/original.rs")
     );
     let is_set = |text: &&str| {
