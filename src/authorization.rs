@@ -9,16 +9,10 @@ mod remarks;
 
 use std::collections::BTreeMap;
 
-use crate::event::{EventType, Origin, quoted};
+use crate::event::{EventType, Origin, Original, Sender, quoted};
 use crate::target::Kind;
 
 pub use rate::{Admitted, Bucket, Rates, incident_name};
-
-/// Most senders that the header of a message may name; beyond that it is unreadable.
-pub const MAX_SENDERS: usize = 8;
-
-/// Who sent an event: a broker user, or nobody whom it names.
-pub type Sender<'a> = Option<&'a str>;
 
 /// What one sender may order. What is absent is not limited.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,19 +41,6 @@ pub struct Authority {
     pub users: BTreeMap<String, Rights>,
     /// What events that name no sender may; `None`: what each of `users` may.
     pub anonymous: Option<Rights>,
-}
-
-/// Who sent a message first, as its header says.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Original {
-    /// It says nothing: whoever published it.
-    #[default]
-    NotSaid,
-    /// These, `None` being one whom it did not name. Several where it was put back by users that are no
-    /// operators.
-    Senders(Vec<Option<String>>),
-    /// The header is of another form.
-    Unreadable,
 }
 
 /// One of the limits that an event is held to.

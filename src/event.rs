@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use crate::authorization::{Authority, Original, Sender};
+use crate::authorization::Authority;
 use crate::target::{Kind, Target};
 
 mod cloudevents;
@@ -17,6 +17,7 @@ mod json;
 mod lifetime;
 mod members;
 mod names;
+mod origin;
 mod party;
 mod provider;
 mod receipt;
@@ -39,28 +40,11 @@ mod rights_tests;
 mod tests;
 
 pub use content::content;
-pub use names::CUTOFF_ROUTING_KEY;
+pub use names::{CUTOFF_ROUTING_KEY, EventType, Lane};
+pub use origin::{MAX_SENDERS, Origin, Original, Sender};
 pub use party::Party;
 pub(crate) use refusal::quoted;
 pub use refusal::{Refusal, RefusalCode};
-
-/// The two event types of the contract.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EventType {
-    /// `auth.logout.v1`
-    Logout,
-    /// `auth.mass_revocation.v1`
-    MassRevocation,
-}
-
-/// Which lane an event's work runs in. It follows the event's type, not the queue it came by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Lane {
-    /// Ordinary logouts.
-    Interactive,
-    /// Mass revocations.
-    Mass,
-}
 
 /// A valid event. A value that exists satisfies every rule of docs/contract.md, section 2.
 pub struct LogoutEvent {
@@ -91,45 +75,6 @@ pub struct LogoutEvent {
     pub incident_kinds: Vec<(Kind, i64)>,
     /// 1 to `max_targets` targets.
     pub targets: Vec<Target>,
-}
-
-/// What the broker says of a delivery, for authorisation and for the record of refusals.
-#[derive(Clone, Default)]
-pub struct Origin {
-    /// Queue it came by.
-    pub queue: Arc<str>,
-    /// Routing key it was published with.
-    pub routing_key: String,
-    /// The AMQP `user_id` property, validated by RabbitMQ; of a message that an operator put back, who sent
-    /// it first.
-    pub broker_user: Option<String>,
-    /// Who sent it first, as the header of a message that was put back says. Empty once that is judged: see
-    /// [`Authority::attribute`].
-    pub original: Original,
-    /// Whose rights it needs, all of them; empty: those of `broker_user`.
-    pub senders: Vec<Option<String>>,
-    /// The operator who put it back.
-    pub requeued_by: Option<String>,
-    /// The AMQP `content_type` property.
-    pub content_type: Option<String>,
-    /// AMQP names of the properties, `routing_key` among them, that were not UTF-8 or, of headers, nested too
-    /// deep.
-    pub unreadable: Vec<&'static str>,
-}
-
-impl Origin {
-    /// Whose share of the work this is.
-    pub fn party(&self) -> Party {
-        Party::of(self.broker_user.as_deref())
-    }
-}
-
-impl Origin {
-    /// Whose rights the message needs, all of them.
-    pub fn senders(&self) -> impl Iterator<Item = Sender<'_>> {
-        let own = self.senders.is_empty().then_some(self.broker_user.as_deref());
-        own.into_iter().chain(self.senders.iter().map(Option::as_deref))
-    }
 }
 
 /// The rules that a deployment adds to the contract's.

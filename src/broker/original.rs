@@ -8,8 +8,7 @@ use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldArray, FieldTable};
 
 use super::{QUEUES, headers};
-use crate::authorization::{MAX_SENDERS, Original};
-use crate::event::Origin;
+use crate::event::{MAX_SENDERS, Origin, Original};
 
 pub(super) const HEADER: &str = "x-original-user";
 /// Longest name of a broker user, bytes.

@@ -1,10 +1,28 @@
 //! The words of the contract for event types and lanes, each written once.
 
-use super::{EventType, Lane, LogoutEvent};
+use super::LogoutEvent;
 
 /// The routing key of a mass revocation's wide targets. It matches `auth.mass_revocation.#` too, and a queue
 /// of its own: a cutoff must not wait behind a backlog of tokens.
 pub const CUTOFF_ROUTING_KEY: &str = "auth.mass_revocation.cutoff";
+
+/// The two event types of the contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventType {
+    /// `auth.logout.v1`
+    Logout,
+    /// `auth.mass_revocation.v1`
+    MassRevocation,
+}
+
+/// Which lane an event's work runs in. It follows the event's type, not the queue it came by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Lane {
+    /// Ordinary logouts.
+    Interactive,
+    /// Mass revocations.
+    Mass,
+}
 
 impl EventType {
     /// Every type of the contract.
