@@ -17,8 +17,8 @@ pub use repair::{Faults, Unreadable};
 
 /// Libraries whose warnings print message bodies and credentials: lapin's show a returned message.
 const ERRORS_ONLY: [&str; 2] = ["lapin", "amq_protocol"];
-/// Where lapin says that a connection ended, as an error even where we end it. Whoever has the connection hears
-/// of it, and says so.
+/// Where lapin says that a connection ended, as an error even where we end it. Whoever has the connection
+/// hears of it, and says so.
 const NEVER: &str = "lapin::channels";
 
 /// Whether a line from `target` may be logged, whatever a filter says: all of the crate `own`, warnings of
