@@ -98,7 +98,7 @@ fn a_huge_message_in_hand_keeps_no_small_one_waiting() {
 
 #[test]
 fn what_has_no_room_is_not_asked_for_again_and_again() {
-    for (bytes, targets) in [(900_000, 1000), (1_000_000, 500), (MIB, 1000)] {
+    for (bytes, targets) in [(900_000, 1000), (1_000_000, 500), (1_040_000, 200)] {
         let mass = Window::new(64 * MIB, 300).shares()[2].clone();
         mass.begin(u16::MAX);
         let mut held = Vec::new();
@@ -107,7 +107,7 @@ fn what_has_no_room_is_not_asked_for_again_and_again() {
             held.push(place);
         }
         assert_eq!(grant(&mass), None, "it would come and go back, over and over");
-        held.drain(..2);
+        drop(held.remove(0));
         assert!(grant(&mass).is_some());
     }
 }
