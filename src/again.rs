@@ -1,4 +1,4 @@
-//! Again until it works or the process stops: the one way in which anything here is repeated.
+//! What failed, again until it works or the process stops. What is polled anyway has a period of its own.
 
 use std::time::Duration;
 

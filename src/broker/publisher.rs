@@ -115,12 +115,14 @@ impl Publisher {
     /// Only [`PublishError::Stopping`] and [`PublishError::TooLong`]; every other failure is logged and tried
     /// again.
     pub async fn deliver(&self, message: &Outgoing) -> Result<(), PublishError> {
-        let mut again = Again::by(&self.schedule, &self.stop);
+        // Made at the first failure: each denial comes by here.
+        let mut again = None;
         loop {
             match self.invalidate(message).await {
                 Ok(()) => return Ok(()),
                 Err(e @ (PublishError::Stopping(_) | PublishError::TooLong(..))) => return Err(e),
                 Err(error) => {
+                    let again = again.get_or_insert_with(|| Again::by(&self.schedule, &self.stop));
                     let failures = again.failed();
                     tracing::warn!(%error, failures, message_id = %message.id, "invalidation not confirmed; \
                         trying again");
