@@ -7,7 +7,6 @@ use futures::StreamExt;
 use lapin::options::{BasicConsumeOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use lapin::{Channel, Connection, ConnectionProperties, Consumer};
-use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use crate::client::{Client, Contender};
@@ -223,8 +222,13 @@ pub(crate) struct Message {
 #[derive(Deserialize)]
 pub(crate) struct MessageData {
     pub(crate) phase: String,
-    pub(crate) event: EventRef,
-    pub(crate) targets: Vec<IgnoredAny>,
+    pub(crate) events: Vec<EventRef>,
+    pub(crate) targets: Vec<OfEvent>,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct OfEvent {
+    pub(crate) event: usize,
 }
 
 #[derive(Deserialize)]
@@ -236,9 +240,11 @@ async fn note_all(mut consumer: Consumer, seen: Arc<Mutex<Seen>>) {
     while let Some(Ok(delivery)) = consumer.next().await {
         // A heartbeat has no phase.
         let Ok(Message { data }) = serde_json::from_slice(&delivery.data) else { continue };
-        let Ok(number) = data.event.id.parse() else { continue };
         let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
         let phase = if data.phase == "requested" { &mut seen.requested } else { &mut seen.confirmed };
-        phase.note(number, data.targets.len());
+        for (place, event) in data.events.iter().enumerate() {
+            let Ok(number) = event.id.parse() else { continue };
+            phase.note(number, data.targets.iter().filter(|target| target.event == place).count());
+        }
     }
 }

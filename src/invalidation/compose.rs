@@ -1,4 +1,4 @@
-//! Composing: which targets share a message, and which names of claims an entry carries.
+//! Composing: a message's members, and which names of claims an entry carries.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,13 +8,13 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use revocation_verifier::message::{
-    Entry, Envelope, EventRef, HEARTBEAT_KEY, HEARTBEAT_TYPE, Heartbeat, Invalidation, MARK_KEY, MARK_TYPE,
-    MAX_TARGETS, Marking, Phase, Progress, SNAPSHOT_TYPE, SnapshotPart, TYPE,
+    Entry, Envelope, EventOf, EventRef, HEARTBEAT_KEY, HEARTBEAT_TYPE, Heartbeat, MARK_KEY, MARK_TYPE,
+    Marking, Phase, Progress, SNAPSHOT_TYPE, SnapshotPart, TYPE, TargetOf,
 };
 
+use super::gather::{Gathered, Gathering};
 use crate::clock::Clock;
 use crate::config::ClaimNames;
-use crate::target::Kind;
 
 /// A message ready to be published.
 #[derive(Clone)]
@@ -63,48 +63,41 @@ impl Composer {
         self.clock.now()
     }
 
-    /// The messages of one event in one phase: a message a provider and kind, split at [`MAX_TARGETS`].
+    /// The messages on several events in one phase.
     pub fn invalidations(
         &self,
         phase: Phase,
-        event: &EventRef,
-        incident: Option<&str>,
-        entries: Vec<(String, Entry)>,
+        events: impl IntoIterator<Item = (EventOf, Vec<(Arc<str>, Entry)>)>,
     ) -> Vec<Outgoing> {
-        let mut groups: Vec<(String, Kind, Vec<Entry>)> = Vec::new();
-        for (provider, entry) in entries.into_iter().flat_map(|(provider, entry)| self.named(provider, entry))
-        {
-            let kind = entry.kind();
-            match groups
-                .iter_mut()
-                .rev()
-                .find(|(p, k, g)| *p == provider && *k == kind && g.len() < MAX_TARGETS)
-            {
-                Some((_, _, group)) => group.push(entry),
-                None => groups.push((provider, kind, vec![entry])),
-            }
+        let mut gathering = Gathering::default();
+        for (event, entries) in events {
+            gathering.add(&Arc::new(event), self.named(entries), &());
         }
-        groups
-            .into_iter()
-            .map(|(provider, kind, targets)| {
-                let routing_key = format!("invalidation.{provider}.{}", kind.as_str());
-                let data = Invalidation {
-                    phase,
-                    provider,
-                    event: event.clone(),
-                    incident: incident.map(str::to_owned),
-                    targets,
-                };
-                self.outgoing(routing_key, TYPE, data)
-            })
+        std::iter::from_fn(|| gathering.take())
+            .filter_map(|gathered| self.message(phase, &gathered))
             .collect()
     }
 
-    /// The entry with the provider's names of claims; and again for the twin of the provider's issuer, where
-    /// it means that issuer's tokens.
-    fn named(&self, provider: String, mut entry: Entry) -> impl Iterator<Item = (String, Entry)> + use<> {
-        let twin = self.name_claims(&provider, &mut entry).map(|twin| (provider.clone(), twin));
-        std::iter::once((provider, entry)).chain(twin)
+    /// The message that says what was gathered, by [`named`](Self::named) entries; `None` where that is
+    /// nothing.
+    pub fn message<W>(&self, phase: Phase, gathered: &Gathered<W>) -> Option<Outgoing> {
+        let Gathered { provider, kind, events, targets, .. } = gathered;
+        let EventOf { event, incident } = &**events.first()?;
+        let events = events.iter().map(|event| &**event).collect();
+        let data = Data { phase, provider, event, incident, events, targets };
+        Some(self.outgoing(format!("invalidation.{provider}.{}", kind.as_str()), TYPE, data))
+    }
+
+    /// Entries with their providers' names of claims; and again for the twin of a provider's issuer, where
+    /// they mean that issuer's tokens.
+    pub fn named(
+        &self,
+        entries: impl IntoIterator<Item = (Arc<str>, Entry)>,
+    ) -> impl Iterator<Item = (Arc<str>, Entry)> {
+        entries.into_iter().flat_map(|(provider, mut entry)| {
+            let twin = self.name_claims(&provider, &mut entry).map(|twin| (provider.clone(), twin));
+            std::iter::once((provider, entry)).chain(twin)
+        })
     }
 
     /// The names count in tokens of the target's issuer, else of the provider's; with neither they are left
@@ -154,6 +147,17 @@ impl Composer {
         let envelope = Envelope::at(self.now(), self.source.clone(), kind, data);
         Outgoing { routing_key, id: envelope.id, kind, body: envelope.to_json() }
     }
+}
+
+/// [`Invalidation`](revocation_verifier::message::Invalidation), borrowed.
+#[derive(Serialize)]
+struct Data<'a> {
+    phase: Phase,
+    provider: &'a str,
+    event: &'a EventRef,
+    incident: &'a Option<String>,
+    events: Vec<&'a EventOf>,
+    targets: &'a [TargetOf],
 }
 
 /// An entry's issuer, the provider's names of claims for its kind, and where they and the issuer of theirs

@@ -2,7 +2,7 @@
 //! broker, which delivers it again.
 
 use time::OffsetDateTime;
-use tokio::task::JoinHandle;
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::incidents::excess::change_known;
@@ -10,8 +10,8 @@ use super::parts::Worker;
 use crate::broker::Received;
 use crate::failpoint;
 
-/// When the broker confirmed a denial; `None` if the worker stopped first.
-pub(super) type Denied = JoinHandle<Option<OffsetDateTime>>;
+/// When the broker confirmed a denial; nothing if the worker stopped first.
+pub(super) type Denied = oneshot::Receiver<OffsetDateTime>;
 
 /// An event that is on record.
 pub(super) struct Accepted {
@@ -32,9 +32,9 @@ pub(super) async fn accepted(worker: &Worker, event: Accepted) {
     let denied_at = match denial {
         None => None,
         Some(denial) => match denial.await {
-            Ok(Some(at)) => Some(at),
+            Ok(at) => Some(at),
             // Not denied: the worker is stopping. The broker keeps the event for the next one.
-            _ => return,
+            Err(_) => return,
         },
     };
     if is_known && (denied_at.is_none() || is_within_rate) {

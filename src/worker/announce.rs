@@ -8,18 +8,21 @@
 //! | both, again | the broker was lost, and may have lost what it had confirmed (`owed`, by [`republish`]) |
 //! | heartbeat, mark | about once a second, by one worker of the fleet |
 
+mod outbox;
 mod republish;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use time::OffsetDateTime;
 
+use self::outbox::{Heard, Outbox};
 pub(super) use republish::{Late, OVERLAP, RepublishLog};
 
 use crate::broker::{Publisher, Standing};
 use crate::clock::Clock;
-use crate::event::LogoutEvent;
-use crate::invalidation::{Composer, Entry, EventRef, Named, Outgoing, Phase, Progress, TokenNames};
+use crate::event::{Lane, LogoutEvent};
+use crate::invalidation::{Composer, Entry, EventOf, EventRef, Named, Outgoing, Phase, Progress, TokenNames};
 use crate::store::{Denial, jti_iss};
 use crate::target::{Fingerprint, Kind, Target, TokenTypeHint};
 
@@ -31,18 +34,19 @@ const CONFIRMED_WITHIN: Duration = Duration::from_secs(2);
 pub struct Announcer {
     publisher: Publisher,
     composer: Composer,
-    clock: Clock,
+    logouts: Arc<Outbox>,
+    cutoffs: Arc<Outbox>,
+    mass: Arc<Outbox>,
     /// What was published late.
     pub(super) late: RepublishLog,
 }
 
-/// Messages that are composed and not yet published.
-pub(super) struct Announcement(Vec<Outgoing>);
-
 impl Announcer {
     /// Publishes by `publisher` what `composer` makes.
     pub fn new(publisher: Publisher, composer: Composer, clock: Clock) -> Self {
-        Self { publisher, composer, clock, late: RepublishLog::default() }
+        let outbox = || Arc::new(Outbox::new(publisher.clone(), composer.clone(), clock.clone()));
+        let ([logouts, cutoffs, mass], late) = ([outbox(), outbox(), outbox()], RepublishLog::default());
+        Self { publisher, composer, logouts, cutoffs, mass, late }
     }
 
     /// Whether the publishing connection is up.
@@ -55,52 +59,59 @@ impl Announcer {
         &self.publisher
     }
 
-    /// The denial of everything that an event names.
-    pub(super) fn denial(&self, event: &LogoutEvent) -> Announcement {
+    /// Has everything that an event names denied, by as many messages as it takes, again and again until the
+    /// broker has confirmed all of them. It shares them with what else is due in its lane, and waits for
+    /// nothing while nothing there is on its way. `heard` is called when that is done, and never where the
+    /// worker stops first.
+    pub(super) fn deny(&self, event: &LogoutEvent, heard: impl FnOnce(OffsetDateTime) + Send + 'static) {
         let reference = EventRef { source: event.source.clone(), id: event.id.clone() };
+        let event_of = EventOf { event: reference, incident: event.incident.clone() };
         let targets = event.targets.iter().map(|target| (target, event.not_before));
-        self.of_targets(Phase::Requested, &reference, event.incident.as_deref(), targets)
+        self.deny_targets(event.lane(), event_of, targets, Box::new(heard));
     }
 
-    /// The message in one phase on targets of one event, each with its cutoff.
-    pub(super) fn of_targets<'a>(
+    /// The same for some of an event's targets, each with its cutoff.
+    pub(super) fn deny_targets<'a>(
         &self,
-        phase: Phase,
-        event: &EventRef,
-        incident: Option<&str>,
+        lane: Lane,
+        event: EventOf,
         targets: impl Iterator<Item = (&'a Target, OffsetDateTime)>,
-    ) -> Announcement {
-        let entries = targets.filter_map(|(target, not_before)| {
-            Some((target.provider.to_string(), Named::of(target, not_before).entry()?))
-        });
-        Announcement(self.composer.invalidations(phase, event, incident, entries.collect()))
+        heard: Heard,
+    ) {
+        let mut entries = targets.filter_map(entry_of).peekable();
+        let outbox = match (lane, entries.peek()) {
+            (Lane::Interactive, _) => &self.logouts,
+            (Lane::Mass, Some((_, Entry::Token { .. })) | None) => &self.mass,
+            // One of them stops more than a list of tokens does.
+            (Lane::Mass, Some(_)) => &self.cutoffs,
+        };
+        outbox.deny(event, entries, heard);
     }
 
-    /// Publishes, again and again until the broker has confirmed all of it; returns when that was. `None`:
-    /// the worker stopped first.
-    pub(super) async fn deliver(&self, Announcement(messages): Announcement) -> Option<OffsetDateTime> {
-        let delivered = messages.iter().map(|message| self.publisher.deliver(message));
-        let delivered = futures::future::join_all(delivered).await;
-        delivered.into_iter().all(|delivered| delivered.is_ok()).then(|| self.clock.now())
-    }
-
-    /// Publishes the `confirmed` messages of a result; returns whether the broker has confirmed them in time.
-    pub(super) async fn confirm(&self, announcement: Announcement) -> bool {
-        tokio::time::timeout(CONFIRMED_WITHIN, self.publish_once(announcement)).await.unwrap_or(false)
+    /// Publishes the `confirmed` messages of results, shared by their events; returns whether the broker has
+    /// confirmed all of them in time.
+    pub(super) async fn confirm<'a, T>(&self, events: impl IntoIterator<Item = (EventOf, T)>) -> bool
+    where
+        T: Iterator<Item = (&'a Target, OffsetDateTime)>,
+    {
+        let events =
+            events.into_iter().map(|(event, targets)| (event, targets.filter_map(entry_of).collect()));
+        let messages = self.composer.invalidations(Phase::Confirmed, events);
+        tokio::time::timeout(CONFIRMED_WITHIN, self.publish_once(messages)).await.unwrap_or(false)
     }
 
     /// Publishes what the record says; returns whether the broker confirmed all of it.
     pub(super) async fn publish(&self, phase: Phase, denials: &[Denial]) -> bool {
-        let events = denials.chunk_by(|a, b| a.event == b.event);
-        let messages = events.flat_map(|event| {
+        let events = denials.chunk_by(|a, b| a.event == b.event).map(|event| {
             let reference = EventRef { source: event[0].event_source.clone(), id: event[0].event_id.clone() };
-            let entries = event.iter().filter_map(|denial| Some((denial.provider.clone(), entry(denial)?)));
-            self.composer.invalidations(phase, &reference, event[0].incident.as_deref(), entries.collect())
+            let entries =
+                event.iter().filter_map(|denial| Some((denial.provider.as_str().into(), entry(denial)?)));
+            (EventOf { event: reference, incident: event[0].incident.clone() }, entries.collect())
         });
-        self.publish_once(Announcement(messages.collect())).await
+        self.publish_once(self.composer.invalidations(phase, events)).await
     }
 
-    async fn publish_once(&self, Announcement(messages): Announcement) -> bool {
+    async fn publish_once(&self, messages: Vec<Outgoing>) -> bool {
         let published = messages.iter().map(|message| self.publisher.invalidate(message));
         futures::future::join_all(published).await.iter().all(Result::is_ok)
     }
@@ -124,6 +135,11 @@ impl Announcer {
         let message = self.composer.beat(Some(progress));
         tokio::time::timeout(within, self.publisher.beat(&message)).await.is_ok_and(|sent| sent.is_ok())
     }
+}
+
+/// The entry of a target in memory, and whose it is.
+fn entry_of((target, not_before): (&Target, OffsetDateTime)) -> Option<(Arc<str>, Entry)> {
+    Some((target.provider.clone(), Named::of(target, not_before).entry()?))
 }
 
 /// The entry of a target that is on record.

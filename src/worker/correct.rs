@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use tokio::sync::oneshot;
+
 use super::acknowledge::Denied;
 use super::intake::Taken;
 use super::parts::Worker;
@@ -30,11 +32,14 @@ pub(super) fn corrected(worker: &Arc<Worker>, taken: Taken) -> Taken {
     Taken { event, denial, excess, row: worker.ports.clock.row_id(), is_database_time: true, ..taken }
 }
 
-/// Publishes it after the denial before.
+/// Denied once both are: of two cutoffs the later one counts.
 fn deny_again(worker: &Arc<Worker>, event: &LogoutEvent, before: Denied) -> Denied {
-    let (worker, denial) = (worker.clone(), worker.ports.verifiers.denial(event));
+    let ((again, second), (tell, denied)) = (oneshot::channel(), oneshot::channel());
+    worker.ports.verifiers.deny(event, |at| _ = again.send(at));
     tokio::spawn(async move {
-        before.await.ok().flatten()?;
-        worker.ports.verifiers.deliver(denial).await
-    })
+        if let (Ok(_), Ok(at)) = (before.await, second.await) {
+            _ = tell.send(at);
+        }
+    });
+    denied
 }

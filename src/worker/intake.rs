@@ -6,12 +6,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use time::OffsetDateTime;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use uuid::Uuid;
 
 use super::acknowledge::Denied;
-use super::announce::Announcement;
 use super::incidents::excess::{self, Excess};
 use super::incidents::{Arrival, approval};
 use super::parts::Worker;
@@ -100,18 +98,18 @@ pub(super) async fn judge(worker: &Worker, parsed: Parsed) -> Taken {
 pub(super) fn deny(worker: &Arc<Worker>, mut taken: Taken) -> Taken {
     let turn = taken.turn.take();
     if !matches!(&taken.approval, Some(Approval { withheld: true, .. })) {
-        let denial = worker.ports.verifiers.denial(&taken.event);
-        taken.denial = Some(tokio::spawn(publish(worker.clone(), denial, turn)));
+        let (tell, denied) = oneshot::channel();
+        let hears = worker.clone();
+        worker.ports.verifiers.deny(&taken.event, move |at| {
+            if let Some((place, began)) = turn {
+                drop(place);
+                hears.ports.metrics.denied(began.elapsed());
+            }
+            failpoint!("denied");
+            // Nobody asks any more: the event is with the broker again.
+            _ = tell.send(at);
+        });
+        taken.denial = Some(denied);
     }
     taken
-}
-
-async fn publish(worker: Arc<Worker>, denial: Announcement, turn: Option<Turn>) -> Option<OffsetDateTime> {
-    let at = worker.ports.verifiers.deliver(denial).await?;
-    if let Some((place, began)) = turn {
-        drop(place);
-        worker.ports.metrics.denied(began.elapsed());
-    }
-    failpoint!("denied");
-    Some(at)
 }

@@ -13,7 +13,7 @@ use super::announce::Late;
 use super::job::{Context, Finished, ForRecord, HandBack, Job};
 use super::parts::{Ports, Worker};
 use crate::failpoint;
-use crate::invalidation::Phase;
+use crate::invalidation::EventOf;
 use crate::outcome::State;
 use crate::store::{Attempt, Closing, Release, StoreError};
 use crate::target::TargetId;
@@ -96,22 +96,23 @@ async fn write(worker: &Worker, batch: Batch) {
     }
 }
 
-/// Publishes what was revoked, a message an event; returns when the broker confirmed which targets.
+/// Publishes what was revoked, in messages that all events of the commit share; returns when the broker
+/// confirmed which targets.
 async fn confirm(ports: &Ports, finished: &[Finished]) -> HashMap<TargetId, OffsetDateTime> {
     let mut events: HashMap<Uuid, Vec<&Job>> = HashMap::new();
     for done in finished.iter().filter(|f| f.settlement.state == State::Revoked) {
         events.entry(done.job.context.row).or_default().push(&done.job);
     }
-    let published = events.into_values().map(|jobs| async move {
+    let of_events = events.values().map(|jobs| {
         let Context { reference, incident, .. } = &*jobs[0].context;
-        let targets = jobs.iter().map(|job| (&job.target, job.not_before()));
-        let confirmed = ports.verifiers.of_targets(Phase::Confirmed, reference, incident.as_deref(), targets);
-        if ports.verifiers.confirm(confirmed).await { jobs } else { Vec::new() }
+        let event = EventOf { event: reference.clone(), incident: incident.clone() };
+        (event, jobs.iter().map(|job| (&job.target, job.not_before())))
     });
-    let published = futures::future::join_all(published).await;
+    if events.is_empty() || !ports.verifiers.confirm(of_events).await {
+        return HashMap::new();
+    }
     let now = ports.clock.now();
-    let confirmed = published.into_iter().flatten();
-    let noted = confirmed.inspect(|job| {
+    let noted = events.into_values().flatten().inspect(|job| {
         if job.moved.is_some() {
             ports.verifiers.late.note(Late::Cutoff(job.id));
         }

@@ -7,26 +7,50 @@ use futures::StreamExt;
 use lapin::options::{BasicConsumeOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use lapin::{Connection, ConnectionProperties};
-use revocation_worker::invalidation::{Entry, Envelope, Heartbeat, Invalidation, Phase};
+use revocation_worker::invalidation::{Entry, Envelope, EventOf, EventRef, Heartbeat, Invalidation, Phase};
 
 use super::eventually;
 
-/// An invalidation as it was seen.
+/// What an invalidation says of one event.
+#[derive(Clone)]
+pub(crate) struct Said {
+    pub(crate) phase: Phase,
+    pub(crate) event: EventRef,
+    pub(crate) incident: Option<String>,
+    pub(crate) targets: Vec<Entry>,
+}
+
+/// An invalidation as it was seen, as far as it is about one event.
 #[derive(Clone)]
 pub(crate) struct Seen {
     /// When it arrived.
     pub(crate) at: Instant,
     /// Its routing key.
     pub(crate) routing_key: String,
-    /// Its payload.
-    pub(crate) data: Invalidation,
+    /// Of its payload, what is about the event.
+    pub(crate) data: Said,
     /// The message's raw body, for scans.
     pub(crate) body: String,
+}
+
+/// What a message says of each of its events. The first of them is named twice, and each target names one.
+fn said(message: Invalidation) -> impl Iterator<Item = Said> {
+    let Invalidation { phase, event, incident, events, targets, .. } = message;
+    let first = events.first().map(|first| (&first.event, &first.incident));
+    assert_eq!(first, Some((&event, &incident)));
+    assert!(targets.iter().all(|target| target.event < events.len()), "a target of no event");
+    events.into_iter().enumerate().map(move |(place, EventOf { event, incident })| {
+        let its = targets.iter().filter(|target| target.event == place);
+        let targets: Vec<_> = its.map(|target| target.entry.clone()).collect();
+        assert!(!targets.is_empty(), "an event without a target");
+        Said { phase, event, incident, targets }
+    })
 }
 
 /// A live listener.
 pub(crate) struct Feed {
     seen: Arc<Mutex<Vec<Seen>>>,
+    messages: Arc<Mutex<usize>>,
     heartbeats: Arc<Mutex<usize>>,
     last_heartbeat: Arc<Mutex<Option<String>>>,
     _connection: Connection,
@@ -56,10 +80,12 @@ impl Feed {
             .basic_consume(name, "feed".into(), options, FieldTable::default())
             .await
             .expect("consume");
-        let (seen, heartbeats) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(0)));
+        let (messages, heartbeats) = (Arc::new(Mutex::new(0)), Arc::new(Mutex::new(0)));
+        let seen = Arc::new(Mutex::new(Vec::new()));
         let last = Arc::new(Mutex::new(None));
         let feed = Self {
             seen: seen.clone(),
+            messages: messages.clone(),
             heartbeats: heartbeats.clone(),
             last_heartbeat: last.clone(),
             _connection: connection,
@@ -79,12 +105,16 @@ impl Feed {
                 let envelope: Envelope<Invalidation> =
                     serde_json::from_slice(&delivery.data).expect("an invalidation");
                 let body = String::from_utf8(delivery.data).expect("UTF-8");
-                seen.lock().expect("no panic").push(Seen {
+                let routing_key = delivery.routing_key.as_str();
+                let of_events = said(envelope.data);
+                let of_events = of_events.map(|data| Seen {
                     at,
-                    routing_key: delivery.routing_key.to_string(),
-                    data: envelope.data,
-                    body,
+                    routing_key: routing_key.to_owned(),
+                    data,
+                    body: body.clone(),
                 });
+                seen.lock().expect("no panic").extend(of_events);
+                *messages.lock().expect("no panic") += 1;
             }
         });
         feed
@@ -93,6 +123,11 @@ impl Feed {
     /// Everything seen so far.
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().expect("no panic").clone()
+    }
+
+    /// Messages so far, which tell of one event or more.
+    pub(crate) fn messages(&self) -> usize {
+        *self.messages.lock().expect("no panic")
     }
 
     /// Heartbeats so far.

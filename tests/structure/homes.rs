@@ -3,10 +3,11 @@
 use crate::source::{assert_none, files};
 
 /// What is done there, the call that does it, where it is looked for, and the only files that make it.
-const HOMES: [(&str, &str, &str, &[&str]); 5] = [
+const HOMES: [(&str, &str, &str, &[&str]); 6] = [
     ("acknowledging a delivery", ".ack()", "src/worker", &["src/worker/acknowledge.rs"]),
     ("composing what verifiers are told", ".invalidations(", "src/worker", &["src/worker/announce.rs"]),
     ("publishing what verifiers are told", ".invalidate(", "src/worker", &["src/worker/announce.rs"]),
+    ("publishing denials", ".deliver(", "src/worker", &["src/worker/announce/outbox.rs"]),
     ("which members an entry has", "Entry::Session { sid", "src", &["src/invalidation/entry.rs"]),
     // The pure outcome says when a target is tried again.
     ("waiting between tries", ".delay(", "src", &["src/again.rs", "src/outcome.rs"]),

@@ -12,8 +12,8 @@ use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, Exchange
 use revocation_verifier::message::{PUBLISHER_HEADER, SEQUENCE_HEADER};
 use revocation_verifier::{Denylist, Options, StalenessPolicy};
 use revocation_worker::invalidation::{
-    BEATS_STREAM, Composer, EXCHANGE, Entry, Envelope, EventRef, HEARTBEAT_KEY, HEARTBEAT_TYPE, Heartbeat,
-    MARK_KEY, Outgoing, Phase, Progress, SNAPSHOTS_STREAM, STREAM, TokenIssuer,
+    BEATS_STREAM, Composer, EXCHANGE, Entry, Envelope, EventOf, EventRef, HEARTBEAT_KEY, HEARTBEAT_TYPE,
+    Heartbeat, MARK_KEY, Outgoing, Phase, Progress, SNAPSHOTS_STREAM, STREAM, TokenIssuer,
 };
 use revocation_worker::target::Token;
 use time::OffsetDateTime;
@@ -139,13 +139,15 @@ impl Source {
             .expect("delete the stream");
     }
 
+    fn denial(&self, entry: Entry) -> Vec<Outgoing> {
+        let event = EventRef { source: "/test".to_owned(), id: "1".to_owned() };
+        let said = (EventOf { event, incident: None }, vec![("main".into(), entry)]);
+        self.composer.invalidations(Phase::Requested, [said])
+    }
+
     /// Publishes one message an entry; returns when the broker has confirmed all.
     pub(crate) async fn deny(&self, entries: Vec<Entry>) {
-        let event = EventRef { source: "/test".to_owned(), id: "1".to_owned() };
-        let message = |entry| {
-            self.composer.invalidations(Phase::Requested, &event, None, vec![("main".to_owned(), entry)])
-        };
-        let messages: Vec<_> = entries.into_iter().flat_map(message).collect();
+        let messages: Vec<_> = entries.into_iter().flat_map(|entry| self.denial(entry)).collect();
         for some in messages.chunks(2000) {
             join_all(some.iter().map(|message| self.publish(message))).await;
         }
@@ -173,11 +175,7 @@ impl Source {
 
     /// Publishes a denial with a publisher's number.
     pub(crate) async fn deny_as(&self, publisher: &str, sequence: i64, entry: Entry) {
-        let event = EventRef { source: "/test".to_owned(), id: "1".to_owned() };
-        let message = self
-            .composer
-            .invalidations(Phase::Requested, &event, None, vec![("main".to_owned(), entry)])
-            .remove(0);
+        let message = self.denial(entry).remove(0);
         let mut headers = FieldTable::default();
         headers.insert(PUBLISHER_HEADER.into(), AMQPValue::LongString(publisher.into()));
         headers.insert(SEQUENCE_HEADER.into(), AMQPValue::LongLongInt(sequence));

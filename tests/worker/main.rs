@@ -34,6 +34,7 @@ mod reports_away;
 mod retry_after;
 mod schema;
 mod secrecy;
+mod shared;
 mod shares;
 mod sockets;
 mod tokens;

@@ -274,9 +274,8 @@ async fn claim_names_travel_from_the_settings_each_time() {
         for (number, (provider, target, expected)) in rows.iter().enumerate() {
             let of_event = feed.seen().into_iter().filter(|seen| seen.data.event.id == number.to_string());
             for seen in of_event {
-                let body: Value = serde_json::from_str(&seen.body).expect("JSON");
                 assert_eq!(
-                    names(&body["data"]["targets"][0]),
+                    names(&json!(seen.data.targets[0])),
                     *expected,
                     "{provider} {target} {:?}",
                     seen.data.phase

@@ -57,8 +57,11 @@ async fn note_all(mut consumer: Consumer, denied: Arc<Mutex<Denied>>) {
         let Ok(Message { data }) = serde_json::from_slice(&delivery.data) else { continue };
         if data.phase == "requested" {
             let mut denied = denied.lock().unwrap_or_else(PoisonError::into_inner);
-            let (targets, latest) = denied.entry(data.event.id).or_default();
-            (*targets, *latest) = (*targets + data.targets.len(), at);
+            for target in &data.targets {
+                let Some(event) = data.events.get(target.event) else { continue };
+                let (targets, latest) = denied.entry(event.id.clone()).or_default();
+                (*targets, *latest) = (*targets + 1, at);
+            }
         }
     }
 }

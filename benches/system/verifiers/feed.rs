@@ -7,7 +7,9 @@ use futures::future::join_all;
 use lapin::options::BasicPublishOptions;
 use lapin::{BasicProperties, Confirmation};
 use revocation_verifier::{Denylist, Options, StalenessPolicy};
-use revocation_worker::invalidation::{Composer, EXCHANGE, Entry, EventRef, Outgoing, Phase, TokenIssuer};
+use revocation_worker::invalidation::{
+    Composer, EXCHANGE, Entry, EventOf, EventRef, Outgoing, Phase, TokenIssuer,
+};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -90,12 +92,8 @@ impl Feed {
             iss: TokenIssuer::NotSaid,
             expires_at,
         };
-        self.composer.invalidations(
-            Phase::Requested,
-            &event,
-            None,
-            (0..targets).map(|_| ("main".to_owned(), entry())).collect(),
-        )
+        let entries = (0..targets).map(|_| ("main".into(), entry())).collect();
+        self.composer.invalidations(Phase::Requested, [(EventOf { event, incident: None }, entries)])
     }
 
     async fn publish(

@@ -140,19 +140,44 @@ impl<T: Serialize> Envelope<T> {
     }
 }
 
-/// Payload of an invalidation.
+/// Payload of an invalidation. Events share one: those whose denials, or confirmations, gathered while others
+/// were on their way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Invalidation {
     /// Phase.
     pub phase: Phase,
     /// Provider.
     pub provider: String,
-    /// The logout event that it follows from.
+    /// The first of [`events`](Self::events), for those who know only that.
     pub event: EventRef,
-    /// Incident, where the event is part of one.
+    /// The first event's incident, where it is part of one.
     pub incident: Option<String>,
-    /// 1 to [`MAX_TARGETS`] entries.
-    pub targets: Vec<Entry>,
+    /// The logout events that the targets follow from; none where an older worker sent it.
+    #[serde(default)]
+    pub events: Vec<EventOf>,
+    /// 1 to [`MAX_TARGETS`].
+    pub targets: Vec<TargetOf>,
+}
+
+/// An event that shares an invalidation.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct EventOf {
+    /// Its identity.
+    #[serde(flatten)]
+    pub event: EventRef,
+    /// Its incident, where it is part of one.
+    pub incident: Option<String>,
+}
+
+/// An entry and its event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetOf {
+    /// What to deny.
+    #[serde(flatten)]
+    pub entry: Entry,
+    /// Its place among the message's events, from 0.
+    #[serde(default)]
+    pub event: usize,
 }
 
 /// Identity of a logout event.

@@ -2,10 +2,10 @@ use revocation_verifier::message::TokenIssuer;
 
 use super::*;
 
-fn entry(n: usize) -> (String, Entry) {
+fn entry(n: usize) -> (Arc<str>, Entry) {
     let expires_at = OffsetDateTime::UNIX_EPOCH;
     (
-        "main".to_owned(),
+        "main".into(),
         Entry::Token {
             token_sha256: format!("{n:064x}"),
             token_type_hint: None,
@@ -17,8 +17,8 @@ fn entry(n: usize) -> (String, Entry) {
     )
 }
 
-fn event() -> EventRef {
-    EventRef { source: "/apps/shop".to_owned(), id: "1".to_owned() }
+fn event(id: &str) -> EventOf {
+    EventOf { event: EventRef { source: "/apps/shop".to_owned(), id: id.to_owned() }, incident: None }
 }
 
 #[test]
@@ -32,8 +32,8 @@ fn a_message_a_provider_and_kind_of_at_most_500() {
         not_before: OffsetDateTime::UNIX_EPOCH,
         expires_at: OffsetDateTime::UNIX_EPOCH,
     };
-    entries.insert(3, ("main".to_owned(), wide));
-    let messages = Composer::new("w").invalidations(Phase::Requested, &event(), None, entries);
+    entries.insert(3, ("main".into(), wide));
+    let messages = Composer::new("w").invalidations(Phase::Requested, [(event("1"), entries)]);
     let keys: Vec<_> = messages.iter().map(|m| &*m.routing_key).collect();
     assert_eq!(keys, ["invalidation.main.token", "invalidation.main.subject", "invalidation.main.token"]);
 }
@@ -47,9 +47,8 @@ fn names(subject: &[&str], client: &[&str], issuer: Option<&str>) -> ClaimNames 
 fn named(names: ClaimNames, provider: &str, entry: serde_json::Value) -> serde_json::Value {
     let composer = Composer::new("w").with_names(BTreeMap::from([("main".into(), names)]));
     let entry = serde_json::from_value(entry).unwrap();
-    let message = composer
-        .invalidations(Phase::Requested, &event(), None, vec![(provider.to_owned(), entry)])
-        .remove(0);
+    let message =
+        composer.invalidations(Phase::Requested, [(event("1"), vec![(provider.into(), entry)])]).remove(0);
     let body: serde_json::Value = serde_json::from_slice(&message.body).unwrap();
     let entry = &body["data"]["targets"][0];
     serde_json::json!([entry["subject_claims"], entry["client_claims"], entry["claims_iss"]])
@@ -100,9 +99,8 @@ fn an_entry_of_a_provider_with_two_issuers_is_published_for_both() {
             })
         };
         let (subject, client) = (wide("subject", "sub"), wide("client", "client_id"));
-        let given =
-            [subject, client].map(|entry| ("main".to_owned(), serde_json::from_value(entry).unwrap()));
-        let messages = composer.invalidations(Phase::Requested, &event(), None, given.into());
+        let given = [subject, client].map(|entry| ("main".into(), serde_json::from_value(entry).unwrap()));
+        let messages = composer.invalidations(Phase::Requested, [(event("1"), given.into())]);
         let bodies = messages
             .iter()
             .map(|message| serde_json::from_slice::<serde_json::Value>(&message.body).unwrap());
@@ -147,12 +145,18 @@ fn the_wire_form_is_the_contracts() {
         not_before: OffsetDateTime::UNIX_EPOCH,
         expires_at: OffsetDateTime::UNIX_EPOCH,
     };
+    let (incident, other) = (Some("leak".to_owned()), ("main".into(), wide.clone()));
     let messages = Composer::new("pod-7").invalidations(
         Phase::Confirmed,
-        &event(),
-        Some("leak"),
-        vec![("main".to_owned(), wide)],
+        [(EventOf { incident, ..event("1") }, vec![("main".into(), wide)]), (event("2"), vec![other])],
     );
+    assert_eq!(messages.len(), 1);
+    let subject = |event| {
+        let time = "1970-01-01T00:00:00Z";
+        serde_json::json!({
+            "kind": "subject", "event": event, "iss": null, "sub": "user-1", "not_before": time, "expires_at": time,
+        })
+    };
     let mut got: serde_json::Value = serde_json::from_slice(&messages[0].body).unwrap();
     got["id"] = "id".into();
     got["time"] = "time".into();
@@ -169,13 +173,11 @@ fn the_wire_form_is_the_contracts() {
                 "provider": "main",
                 "event": { "source": "/apps/shop", "id": "1" },
                 "incident": "leak",
-                "targets": [{
-                    "kind": "subject",
-                    "iss": null,
-                    "sub": "user-1",
-                    "not_before": "1970-01-01T00:00:00Z",
-                    "expires_at": "1970-01-01T00:00:00Z",
-                }],
+                "events": [
+                    { "source": "/apps/shop", "id": "1", "incident": "leak" },
+                    { "source": "/apps/shop", "id": "2", "incident": null },
+                ],
+                "targets": [subject(0), subject(1)],
             },
         })
     );

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::admission::Room;
 use crate::event::{Lane, Party};
-use crate::invalidation::{EventRef, Phase};
+use crate::invalidation::{EventOf, EventRef};
 use crate::outcome::{Answer, Standing, Verdict};
 use crate::seal::{SealContext, SealError, Sealed};
 use crate::store::{Claimed, jti_iss};
@@ -116,12 +116,11 @@ fn open(worker: &Worker, provider: &str, claimed: &Claimed) -> Result<Selector, 
 }
 
 /// The worker that accepted this event may have died before the broker confirmed its denial.
-fn deny_again(worker: &Arc<Worker>, context: &Arc<Context>, jobs: &[Job]) {
-    let Context { reference, incident, not_before, .. } = &**context;
+fn deny_again(worker: &Worker, context: &Context, jobs: &[Job]) {
+    let Context { reference, incident, not_before, lane, .. } = context;
+    let event = EventOf { event: reference.clone(), incident: incident.clone() };
     let targets = jobs.iter().map(|job| (&job.target, *not_before));
-    let denial = worker.ports.verifiers.of_targets(Phase::Requested, reference, incident.as_deref(), targets);
-    let worker = worker.clone();
     // Not noted as denied: these are not all of the event's targets. Whoever takes over from its worker
     // denies, and notes, the whole event.
-    worker.clone().live.tasks.spawn(async move { worker.ports.verifiers.deliver(denial).await });
+    worker.ports.verifiers.deny_targets(*lane, event, targets, Box::new(drop));
 }

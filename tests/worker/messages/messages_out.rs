@@ -6,8 +6,8 @@ use revocation_verifier::message::{LogMark, STATUS_TYPE, Status, TokenIssuer};
 use revocation_verifier::{Staleness, StalenessPolicy};
 use revocation_worker::event::RefusalCode;
 use revocation_worker::invalidation::{
-    Composer, Entry, Envelope, EventRef, Heartbeat, Invalidation, MAX_TARGETS, Outgoing, Phase, Progress,
-    Reached, SnapshotEnd, SnapshotPart,
+    Composer, Entry, Envelope, EventOf, EventRef, Heartbeat, Invalidation, MAX_TARGETS, Outgoing, Phase,
+    Progress, Reached, SnapshotEnd, SnapshotPart, TargetOf,
 };
 use revocation_worker::target::{Kind, TokenTypeHint};
 use serde_json::{Value, json};
@@ -103,9 +103,14 @@ fn part(full: bool) -> SnapshotPart<Entry> {
 }
 
 fn invalidation(phase: Phase, full: bool) -> Outgoing {
-    let event = EventRef { source: "/apps/shop".to_owned(), id: "1".to_owned() };
-    let entries = vec![("main".to_owned(), entry(Kind::Token, full))];
-    Composer::new("pod-1").invalidations(phase, &event, full.then_some("leak"), entries).remove(0)
+    let events = ["1", "2"].map(|id| {
+        let event = EventRef { source: "/apps/shop".to_owned(), id: id.to_owned() };
+        let incident = full.then(|| "leak".to_owned());
+        (EventOf { event, incident }, vec![("main".into(), entry(Kind::Token, full))])
+    });
+    let messages = Composer::new("pod-1").invalidations(phase, events);
+    let [message] = &messages[..] else { panic!("one message for both") };
+    message.clone()
 }
 
 fn json(body: &[u8]) -> Value {
@@ -152,22 +157,22 @@ fn every_message_has_exactly_the_members_of_its_schema() {
 fn a_message_takes_as_many_entries_of_every_kind_as_the_schema_says() {
     let targets = &schema("invalidation")["properties"]["data"]["properties"]["targets"];
     assert_eq!(targets["maxItems"], json!(MAX_TARGETS));
-    let all: Vec<_> =
-        Kind::ALL.into_iter().flat_map(|kind| [entry(kind, true), entry(kind, false)]).collect();
-    assert_agrees(&json!(all), targets, Members::Known);
-    let listed: BTreeSet<_> = targets["items"]["oneOf"]
-        .as_array()
-        .expect("kinds")
-        .iter()
-        .map(|kind| kind["$ref"].to_string())
-        .collect();
+    let both = |kind| [entry(kind, true), entry(kind, false)];
+    let all = Kind::ALL.into_iter().flat_map(both).map(|entry| TargetOf { entry, event: 1 });
+    assert_agrees(&json!(all.collect::<Vec<_>>()), targets, Members::Known);
+    let [entry, of_event] = &targets["items"]["allOf"].as_array().expect("parts")[..] else {
+        panic!("an entry, and its event")
+    };
+    assert_eq!(of_event["$ref"], "#/components/schemas/ofEvent");
+    let listed: BTreeSet<_> =
+        entry["oneOf"].as_array().expect("kinds").iter().map(|kind| kind["$ref"].to_string()).collect();
     let kinds: BTreeSet<_> =
         Kind::ALL.iter().map(|kind| format!("\"#/components/schemas/{}Entry\"", kind.as_str())).collect();
     assert_eq!(listed, kinds);
     let part = &schema("snapshot")["properties"]["data"]["properties"]["targets"];
     assert_eq!(
         (&part["maxItems"], &part["items"]),
-        (&targets["maxItems"], &targets["items"]),
+        (&targets["maxItems"], entry),
         "a part takes what a message takes"
     );
 }

@@ -4,8 +4,8 @@ use revocation_verifier::message::STATUS_TYPE;
 use revocation_worker::broker::{DEAD, EVENTS_EXCHANGE, LOGOUT_QUEUE, MASS_QUEUE};
 use revocation_worker::event::EventType;
 use revocation_worker::invalidation::{
-    BEATS_STREAM, Composer, EXCHANGE, Entry, EventRef, HEARTBEAT_KEY, HEARTBEAT_TYPE, MARK_KEY, MARK_TYPE,
-    Phase, SNAPSHOT_TYPE, SNAPSHOTS_STREAM, STREAM, TYPE, VERIFIERS_EXCHANGE,
+    BEATS_STREAM, Composer, EXCHANGE, Entry, EventOf, EventRef, HEARTBEAT_KEY, HEARTBEAT_TYPE, MARK_KEY,
+    MARK_TYPE, Phase, SNAPSHOT_TYPE, SNAPSHOTS_STREAM, STREAM, TYPE, VERIFIERS_EXCHANGE,
 };
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -59,13 +59,14 @@ fn exchanges_queues_and_keys_are_the_codes() {
 #[test]
 fn an_invalidation_is_routed_as_its_channel_says() {
     let event = EventRef { source: "s".to_owned(), id: "1".to_owned() };
+    let event = EventOf { event, incident: None };
     let entry = Entry::Issuer {
         iss: "i".to_owned(),
         not_before: OffsetDateTime::UNIX_EPOCH,
         expires_at: OffsetDateTime::UNIX_EPOCH,
     };
     let message = Composer::new("w")
-        .invalidations(Phase::Requested, &event, None, vec![("{provider}".to_owned(), entry)])
+        .invalidations(Phase::Requested, [(event, vec![("{provider}".into(), entry)])])
         .remove(0);
     assert_eq!(message.routing_key.replace("issuer", "{kind}"), *at("/channels/invalidations/address"));
 }

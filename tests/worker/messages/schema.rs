@@ -81,6 +81,7 @@ pub(crate) fn agrees(value: &Value, schema: &'static Value, members: Members) ->
                     .iter()
                     .try_for_each(|item| agrees(item, rule, members));
             }
+            "allOf" => return agrees_with_all(value, rule.as_array().expect("an array"), members),
             "oneOf" => choices(value, rule, members) == 1,
             "anyOf" => choices(value, rule, members) >= 1,
             "minLength" => value.as_str().is_none_or(|text| text.len() as u64 >= number(rule)),
@@ -97,6 +98,18 @@ pub(crate) fn agrees(value: &Value, schema: &'static Value, members: Members) ->
         };
         if holds { Ok(()) } else { Err(format!("{keyword} {rule} does not hold for {value}")) }
     })
+}
+
+/// Of an object, each part tells of members of its own: the last ones by name, the first of all others.
+fn agrees_with_all(value: &Value, parts: &'static [Value], members: Members) -> Result<(), String> {
+    let (first, named) = parts.split_first().ok_or("no parts")?;
+    let mut rest = value.as_object().ok_or("no object")?.clone();
+    for part in named {
+        let own = names(&resolved(part)["properties"]);
+        let own: Map<_, _> = own.iter().filter_map(|name| rest.remove_entry(*name)).collect();
+        agrees(&own.into(), part, members)?;
+    }
+    agrees(&rest.into(), first, members)
 }
 
 fn agree(value: &Map<String, Value>, schema: &'static Value, members: Members) -> Result<(), String> {
