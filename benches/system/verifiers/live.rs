@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use revocation_verifier::{Claims, Denylist, Options, StalenessPolicy, TokenView, Verdict};
 use serde_json::Value;
 
-use crate::client::{Client, Contender};
+use crate::client::Client;
+use crate::contender::Contender;
 use crate::latency::{Spread, spread};
 use crate::measure::now_us;
 use crate::stage::{Servers, Stage};
@@ -17,6 +18,7 @@ use crate::{Result, load};
 pub(crate) async fn run(servers: &mut Servers, verifiers: usize, rate: u32, seconds: u32) -> Result<Spread> {
     let stage = Stage::raise(servers).await?;
     Contender::Worker.prepare(&stage).await?;
+    let reader = stage.reader().await?;
     servers.provider.reset().await?;
     let mut client = Client::start(Contender::Worker, &stage, &servers.provider.url)?;
     let bodies = load::events(rate * (seconds + 1));
@@ -42,6 +44,7 @@ pub(crate) async fn run(servers: &mut Servers, verifiers: usize, rate: u32, seco
         refused.iter_mut().zip(seen).for_each(|(latest, at)| *latest = at.max(*latest));
     }
     client.stop().await?;
+    reader.stop().await?;
     stage.strike(servers).await?;
     Ok(spread(&published, &refused, rate as usize))
 }
