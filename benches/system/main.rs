@@ -19,6 +19,7 @@ mod peer;
 mod poison;
 mod provider;
 mod report;
+mod sizing;
 mod stage;
 mod verifiers;
 mod worst;

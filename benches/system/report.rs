@@ -3,11 +3,11 @@
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::{Value, json};
 
-use crate::Options;
 use crate::contender::Contender;
 use crate::drain::Drain;
 use crate::latency::Latency;
 use crate::measure::{median, median_ratio};
+use crate::{Options, sizing};
 
 /// A figure of a run, for the median over the runs.
 type Figure<T> = fn(&T) -> f64;
@@ -57,6 +57,13 @@ pub(crate) fn print(options: &Options, drains: &[Drain], latencies: &[Latency]) 
         println!("\nThe same drains, for each event\n");
         println!("{}", table(&COST, &of, |run| run.contender));
     }
+    let shipped = options.latency.first();
+    let worker = drains.iter().filter(|run| run.contender == Contender::Worker);
+    let worker: Vec<_> = worker.filter(|run| shipped.is_some_and(|ms| run.load.latency_ms == *ms)).collect();
+    if !worker.is_empty() {
+        println!("\nThe worker's first of these drains, times so many logouts of 2 tokens a second\n");
+        println!("{}", sizing::table(&worker));
+    }
     for rate in &options.rate {
         let of: Vec<&Latency> = latencies.iter().filter(|run| run.rate == *rate).collect();
         if !of.is_empty() {
@@ -104,7 +111,7 @@ fn table<T>(figures: &[(&str, Figure<T>)], runs: &[&T], contender: fn(&T) -> Con
 /// Three or four significant digits.
 pub(crate) fn number(value: f64) -> String {
     match value {
-        value if value.is_nan() => "-".to_owned(),
+        value if !value.is_finite() => "-".to_owned(),
         value if value.abs() >= 100.0 => format!("{value:.0}"),
         value if value.abs() >= 10.0 => format!("{value:.1}"),
         value => format!("{value:.2}"),
