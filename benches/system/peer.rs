@@ -20,11 +20,13 @@ pub(crate) fn program() -> Result<&'static Path, &'static str> {
 }
 
 fn build() -> Result<PathBuf, String> {
-    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("peer-go");
+    let place = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let program = place.join("peer-go");
     let mut go = Command::new("go");
     go.args(["build", "-o"]).arg(&program).arg("main.go");
     go.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peer-go"));
-    let built = go.env("GO111MODULE", "off").env("GOPATH", LIBRARIES).output();
+    let built =
+        go.env("GO111MODULE", "off").env("GOPATH", LIBRARIES).env("GOCACHE", place.join("go-cache")).output();
     match built {
         Ok(output) if output.status.success() => Ok(program),
         Ok(output) if output.stderr.windows(20).any(|words| words == b"cannot find package ") => {

@@ -25,7 +25,7 @@ pub(crate) struct Options {
     /// Events of a drain.
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
     events: u32,
-    /// Seconds of events at 200 a second, of verifiers, and a half of it at 2,000 a second.
+    /// Seconds of events at 200 a second, with verifiers too; half as many at 2,000 a second.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..))]
     seconds: u32,
     /// Seconds of the overload.
