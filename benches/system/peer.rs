@@ -5,9 +5,9 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 /// Its only table.
-pub(crate) const SCHEMA: &str = "CREATE TABLE logouts (source text NOT NULL, id text NOT NULL, token_sha256 \
-    text NOT NULL, token_type_hint text NOT NULL, received_at timestamptz NOT NULL, revoked_at timestamptz NOT \
-    NULL, PRIMARY KEY (source, id, token_sha256))";
+pub(crate) const SCHEMA: &str = "CREATE TABLE logouts (source text NOT NULL, id text NOT NULL, \
+    token_sha256 text NOT NULL, token_type_hint text NOT NULL, received_at timestamptz NOT NULL, \
+    revoked_at timestamptz NOT NULL, PRIMARY KEY (source, id, token_sha256))";
 
 /// Where Debian's packages of Go libraries lie.
 const LIBRARIES: &str = "/usr/share/gocode";

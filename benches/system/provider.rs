@@ -1,6 +1,6 @@
 //! The pretend provider: a process of its own, so that its cost is counted apart, that answers every request
-//! with 200, but for poison and for first requests that it is told to fail. It keeps count, by the event number that both tokens of an event end in, and
-//! answers questions on its standard input.
+//! with 200, but for poison and for first requests that it is told to fail. It keeps count, by the event
+//! number that both tokens of an event end in, and answers questions on its standard input.
 
 use std::collections::HashSet;
 use std::io::{self, BufRead, Write};

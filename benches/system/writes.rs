@@ -41,7 +41,8 @@ impl Writes {
                 coalesce(sum(n_tup_upd), 0)::float8 AS updates, \
                 coalesce(sum(n_tup_hot_upd), 0)::float8 AS hot_updates, \
                 coalesce(sum(n_dead_tup), 0)::float8 AS dead_rows, \
-                (SELECT xact_commit FROM pg_stat_database WHERE datname = current_database())::float8 AS commits \
+                (SELECT xact_commit FROM pg_stat_database WHERE datname = current_database())::float8 \
+                    AS commits \
             FROM pg_stat_user_tables";
         Ok(sqlx::query_as(totals).fetch_one(&stage.database).await?)
     }
