@@ -82,7 +82,7 @@ pub(crate) fn print(options: &Options, drains: &[Drain], latencies: &[Latency]) 
 /// The medians of each contender, and the worker's ratio to each other one.
 fn table<T>(figures: &[(&str, Figure<T>)], runs: &[&T], contender: fn(&T) -> Contender) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::NOTHING);
+    table.load_style(presets::ASCII_MARKDOWN);
     table.set_header([""].into_iter().chain(figures.iter().map(|(name, _)| *name)));
     let of = |wanted: Contender, figure: Figure<T>| {
         runs.iter().filter(|run| contender(run) == wanted).map(|run| figure(run)).collect::<Vec<_>>()
@@ -126,7 +126,7 @@ fn as_json(options: &Options, drains: &[Drain], latencies: &[Latency]) -> Value 
 /// Prints logouts alone, those beside something else, and the ratio of the two.
 pub(crate) fn compare(name: &str, idle: &[Latency], beside: &[Latency]) {
     let mut table = Table::new();
-    table.load_style(presets::NOTHING);
+    table.load_style(presets::ASCII_MARKDOWN);
     table.set_header(["ms, medians of the rounds", "denied p50", "denied p99", "revoked p50", "revoked p99"]);
     let figures: [fn(&Latency) -> f64; 4] = [
         |run| run.denied.p50_ms,

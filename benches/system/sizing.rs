@@ -32,7 +32,7 @@ const QUANTITIES: [(&str, Quantity); 9] = [
 pub(crate) fn table(drains: &[&Drain]) -> Table {
     let of = |figure: fn(&Drain) -> f64| median(&drains.iter().map(|run| figure(run)).collect::<Vec<_>>());
     let mut table = Table::new();
-    table.load_style(presets::NOTHING);
+    table.load_style(presets::ASCII_MARKDOWN);
     table.set_header(["logouts/s".to_owned()].into_iter().chain(RATES.map(|rate| format!("{rate}"))));
     for (name, quantity) in QUANTITIES {
         table.add_row([name.to_owned()].into_iter().chain(RATES.map(|rate| number(quantity(rate, &of)))));

@@ -65,7 +65,7 @@ impl Line {
 
 pub(super) fn table(lines: &[Line]) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::NOTHING);
+    table.load_style(presets::ASCII_MARKDOWN);
     table.set_header(["goal", "measured", "must", "aim", "", "from"]);
     for line in lines {
         let limit = |limit: Option<Limit>| limit.map(Limit::text).unwrap_or_default();
