@@ -11,7 +11,7 @@ use crate::contender::Contender;
 use crate::load::Producer;
 use crate::measure::{Cpu, memory_mib, percentile};
 use crate::stage::{Servers, Stage};
-use crate::writes::Writes;
+use crate::writes::writing_commits;
 use crate::{Result, load};
 
 /// Median, 99th percentile and maximum in milliseconds.
@@ -32,8 +32,8 @@ pub(crate) struct Latency {
     pub(crate) idle_mib: f64,
     /// Seconds for 1,000 events, from the first one published on.
     pub(crate) cpu: Cpu,
-    /// For each event, the contender's start included.
-    pub(crate) writes: Writes,
+    /// Transactions that wrote, for each event, from the first one published on.
+    pub(crate) writing_commits: f64,
     /// From publishing to the invalidation of phase `requested`; the only one of those that do not confirm.
     pub(crate) denied: Spread,
     /// From publishing to the provider's receipt of the second token.
@@ -106,12 +106,11 @@ async fn run_beside(
     let reader = stage.reader().await?;
     stage.calm().await?;
     servers.provider.reset().await?;
-    let written = Writes::now(&stage).await?;
 
     let mut client = Client::start(contender, &stage, &servers.provider.url)?;
     let idle_mib = idle(&mut client, &stage).await?;
     let bodies = load::events(events);
-    let before = Cpu::now([client.pid], servers.provider.pid);
+    let (before, written) = (Cpu::now([client.pid], servers.provider.pid), writing_commits(&stage).await?);
     let publish_beside = async {
         tokio::time::sleep(Duration::from_secs(1)).await;
         beside.publish(&other).await
@@ -119,11 +118,11 @@ async fn run_beside(
     let (published, ()) = tokio::try_join!(load::at_rate(&stage.producer, &bodies, rate), publish_beside)?;
     wait_for_the_end(servers, &mut client, contender, &reader, events).await?;
     let cpu = Cpu::now([client.pid], servers.provider.pid).per_thousand(before, events);
+    let writing_commits = (writing_commits(&stage).await? - written) as f64 / f64::from(events);
     beside.settle(&stage, &mut client).await?;
 
     let revoked = servers.provider.latest_us().await?;
     client.stop().await?;
-    let writes = Writes::now(&stage).await?.per_event(written, events);
     let (requested_us, confirmed_us) = {
         let told = reader.told();
         let confirmed = contender.confirms().then(|| told.confirmed.all_us(0..events));
@@ -137,7 +136,7 @@ async fn run_beside(
         rate,
         idle_mib,
         cpu,
-        writes,
+        writing_commits,
         denied: spread(&requested_us),
         revoked: spread(&revoked),
         confirmed: confirmed_us.as_deref().map(spread),

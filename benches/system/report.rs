@@ -41,7 +41,7 @@ const LATENCY: [(&str, Figure<Latency>); 9] = [
     ("confirmed p50", |run| run.confirmed.map_or(f64::NAN, |spread| spread.p50_ms)),
     ("p99", |run| run.confirmed.map_or(f64::NAN, |spread| spread.p99_ms)),
     ("Postgres CPU", |run| run.cpu.postgres),
-    ("commits", |run| run.writes.commits),
+    ("writing commits", |run| run.writing_commits),
     ("idle MiB", |run| run.idle_mib),
 ];
 

@@ -65,3 +65,9 @@ impl Writes {
         self.hot_updates / self.updates
     }
 }
+
+/// Transactions of the server that have written, up to now: each has a number, and unlike the other totals
+/// this one waits for no report.
+pub(crate) async fn writing_commits(stage: &Stage) -> Result<i64> {
+    stage.count("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint").await
+}
