@@ -1,6 +1,6 @@
 //! The bare loop: what a good engineer writes when only the happy path counts. It consumes, posts twice,
 //! inserts in batches, publishes once and acknowledges. It holds no durable state, seals nothing and keeps no
-//! audit: a crash repeats, and a failure ends it.
+//! audit: a crash repeats, a failed call is tried again after a pause, and any other failure ends it.
 
 use std::env;
 use std::sync::Arc;
@@ -27,10 +27,10 @@ use crate::Result;
 
 /// The worker's own default of `amqp.prefetch`.
 const PREFETCH: u16 = 300;
-/// Events at the provider at once; the worker's own default of `providers.<name>.concurrency`.
-const CONCURRENCY: usize = 32;
 /// Larger messages are dropped unread, bytes.
 const LARGEST: usize = 1 << 20;
+/// Before a failed call is tried again.
+const PAUSE: Duration = Duration::from_millis(100);
 /// Most events of one insert.
 const BATCH: usize = 100;
 /// 30 days, the default of `providers.<name>.token_ttl`.
@@ -71,19 +71,25 @@ struct Revoked {
 pub(crate) async fn run() -> Result {
     let (amqp_url, database_url, revoke_url) =
         (env::var("AMQP_URL")?, env::var("DATABASE_URL")?, env::var("REVOKE_URL")?);
+    let concurrency = env::var("CONCURRENCY")?.parse()?;
     let connection = Connection::connect(&amqp_url, ConnectionProperties::default()).await?;
     let (intake, output) = (connection.create_channel().await?, connection.create_channel().await?);
     output.confirm_select(ConfirmSelectOptions::default()).await?;
     let database = PgPoolOptions::new().max_connections(4).connect(&database_url).await?;
     let (revoked_tx, revoked_rx) = mpsc::unbounded_channel();
     let recorder = tokio::spawn(record(revoked_rx, database, output.clone()));
-    consume(&intake, revoke_url.into(), revoked_tx).await?;
+    consume(&intake, revoke_url.into(), concurrency, revoked_tx).await?;
     recorder.await??;
     Ok(connection.close(200, "done".into()).await?)
 }
 
 /// Takes events, and has each revoked in a task of its own.
-async fn consume(channel: &Channel, revoke_url: Arc<str>, revoked: mpsc::UnboundedSender<Revoked>) -> Result {
+async fn consume(
+    channel: &Channel,
+    revoke_url: Arc<str>,
+    concurrency: usize,
+    revoked: mpsc::UnboundedSender<Revoked>,
+) -> Result {
     let http = reqwest::Client::builder().no_proxy().build()?;
     let mut terminate = signal(SignalKind::terminate())?;
     channel.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
@@ -91,7 +97,7 @@ async fn consume(channel: &Channel, revoke_url: Arc<str>, revoked: mpsc::Unbound
     let mut consumer = channel
         .basic_consume("revocation.logout".into(), "bare".into(), options, FieldTable::default())
         .await?;
-    let (slots, mut tasks) = (Arc::new(Semaphore::new(CONCURRENCY)), JoinSet::new());
+    let (slots, mut tasks) = (Arc::new(Semaphore::new(concurrency)), JoinSet::new());
     loop {
         let delivery = tokio::select! {
             delivery = consumer.next() => delivery.ok_or("the broker ended the consumer")??,
@@ -124,8 +130,16 @@ async fn consume(channel: &Channel, revoke_url: Arc<str>, revoked: mpsc::Unbound
 async fn revoke(http: &reqwest::Client, url: &str, event: &Event) -> Result {
     for target in event.data.targets.iter().rev() {
         let form = [("token", &target.token), ("token_type_hint", &target.token_type_hint)];
-        let response = http.post(url).basic_auth("bench", Some("bench-secret")).form(&form).send().await?;
-        response.error_for_status()?.bytes().await?;
+        loop {
+            let response =
+                http.post(url).basic_auth("bench", Some("bench-secret")).form(&form).send().await?;
+            let accepted = response.status().is_success();
+            response.bytes().await?;
+            if accepted {
+                break;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
     }
     Ok(())
 }

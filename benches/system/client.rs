@@ -1,106 +1,26 @@
-//! The two contenders: how each is prepared, started, watched and stopped.
+//! Processes of the contenders: how they are started, watched and stopped.
 
 use std::env;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::Serialize;
-use sqlx::Executor;
 use tokio::process::{Child, Command};
 
+use crate::contender::Contender;
 use crate::stage::{STREAM_SETTINGS, Stage};
-use crate::{Result, bare, measure};
+use crate::{Result, measure, peer};
 
 /// The worker, built in the same profile as this benchmark.
 const WORKER: &str = env!("CARGO_BIN_EXE_revocation-worker");
-/// Calls at once; the worker's default, and the bare loop's.
-const CONCURRENCY: &str = "32";
 /// The broker user of everybody here.
 pub(crate) const USER: &str = "guest";
 /// How long anything that is waited for may take.
 const PATIENCE: Duration = Duration::from_secs(300);
-
-/// What drains the queue.
-#[derive(Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Contender {
-    /// The bare loop of this benchmark.
-    Bare,
-    /// revocation-worker.
-    Worker,
-}
-
-impl Contender {
-    /// Its name in the report.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Bare => "bare",
-            Self::Worker => "worker",
-        }
-    }
-
-    /// Brings the empty database up to date.
-    pub(crate) async fn prepare(self, stage: &Stage) -> Result {
-        match self {
-            Self::Bare => stage.database.execute(bare::SCHEMA).await.map(drop)?,
-            Self::Worker => {
-                let output = worker("migrate", stage, "http://127.0.0.1/unused").output().await?;
-                if !output.status.success() {
-                    return Err(format!(
-                        "`{WORKER} migrate` failed: {}",
-                        String::from_utf8_lossy(&output.stderr)
-                    )
-                    .into());
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether everything is on record of `events` whose tokens have all reached the provider.
-    pub(crate) async fn has_recorded(self, stage: &Stage, events: u32) -> Result<bool> {
-        Ok(match self {
-            Self::Bare => self.count(stage).await? == i64::from(events),
-            Self::Worker => {
-                let open = "SELECT EXISTS (SELECT FROM revocation.targets WHERE state <> 'revoked' OR \
-                    confirmed_at IS NULL)";
-                !sqlx::query_scalar::<_, bool>(open).fetch_one(&stage.database).await?
-            }
-        })
-    }
-
-    /// What it has on record as revoked: events (bare loop) or tokens (worker).
-    pub(crate) async fn count(self, stage: &Stage) -> Result<i64> {
-        let statement = match self {
-            Self::Bare => "SELECT count(*) FROM logouts",
-            Self::Worker => "SELECT count(*) FROM audit.revocations WHERE state = 'revoked'",
-        };
-        Ok(sqlx::query_scalar(statement).fetch_one(&stage.database).await?)
-    }
-
-    /// What [`Self::count`] must be after `events`.
-    pub(crate) fn expected(self, events: u32) -> i64 {
-        match self {
-            Self::Bare => i64::from(events),
-            Self::Worker => 2 * i64::from(events),
-        }
-    }
-
-    /// When it took the first event, in microseconds since 1970.
-    pub(crate) async fn first_taken_us(self, stage: &Stage) -> Result<i64> {
-        let statement = match self {
-            Self::Bare => "SELECT (extract(epoch FROM min(received_at)) * 1000000)::bigint FROM logouts",
-            Self::Worker => {
-                "SELECT (extract(epoch FROM min(received_at)) * 1000000)::bigint FROM revocation.events"
-            }
-        };
-        Ok(sqlx::query_scalar(statement).fetch_one(&stage.database).await?)
-    }
-}
 
 /// A running contender. Dropping it kills it.
 pub(crate) struct Client {
@@ -115,10 +35,11 @@ impl Client {
     /// Starts it.
     pub(crate) fn start(contender: Contender, stage: &Stage, revoke_url: &str) -> Result<Self> {
         let mut command = match contender {
-            Contender::Bare => bare_loop(stage, revoke_url)?,
+            Contender::Bare => own_program(&env::current_exe()?, &["bare"], stage, revoke_url),
+            Contender::Go => own_program(peer::program()?, &[], stage, revoke_url),
             Contender::Worker => worker("run", stage, revoke_url),
         };
-        let log = Log::new(contender.name());
+        let log = Log::new();
         let (out, err) = (File::create(&log.0)?, File::options().append(true).open(&log.0)?);
         command.stdin(Stdio::null()).stdout(out).stderr(err).kill_on_drop(true);
         let started_us = measure::now_us();
@@ -160,14 +81,24 @@ impl Client {
     }
 }
 
-fn bare_loop(stage: &Stage, revoke_url: &str) -> Result<Command> {
-    let mut command = launcher(&env::current_exe()?);
+fn own_program(program: &Path, arguments: &[&str], stage: &Stage, revoke_url: &str) -> Command {
+    let mut command = launcher(program);
     command
-        .arg("bare")
+        .args(arguments)
         .env("AMQP_URL", &stage.amqp_url)
         .env("DATABASE_URL", &stage.database_url)
-        .env("REVOKE_URL", revoke_url);
-    Ok(command)
+        .env("REVOKE_URL", revoke_url)
+        .env("CONCURRENCY", stage.concurrency.to_string());
+    command
+}
+
+/// `revocation-worker migrate`.
+pub(crate) async fn migrate(stage: &Stage) -> Result {
+    let output = worker("migrate", stage, "http://127.0.0.1/unused").output().await?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!("`{WORKER} migrate` failed: {}", String::from_utf8_lossy(&output.stderr)).into())
 }
 
 /// One of the worker's commands, in the surroundings of this run.
@@ -175,13 +106,14 @@ pub(crate) fn worker(verb: &str, stage: &Stage, revoke_url: &str) -> Command {
     let mut command = launcher(Path::new(WORKER));
     command.arg(verb).env("AMQP_URL", &stage.amqp_url).env("DATABASE_URL", &stage.database_url);
     command.env("SEALING_KEYS", format!("bench:{}", STANDARD.encode([7; 32])));
+    let concurrency = stage.concurrency.to_string();
     let settings = [
         ("DEFAULT_PROVIDER", "main"),
         ("PROVIDERS__MAIN__KIND", "rfc7009"),
         ("PROVIDERS__MAIN__REVOCATION_ENDPOINT", revoke_url),
         ("PROVIDERS__MAIN__CLIENT_ID", "bench"),
         ("PROVIDERS__MAIN__CLIENT_SECRET", "bench-secret"),
-        ("PROVIDERS__MAIN__CONCURRENCY", CONCURRENCY),
+        ("PROVIDERS__MAIN__CONCURRENCY", &concurrency),
         ("AUTHORIZATION__MASS_REVOCATION_USERS", USER),
         ("PEOPLE__OPENER__BROKER_USERS", USER),
         ("PEOPLE__APPROVER__DATABASE_ROLES", "postgres"),
@@ -208,8 +140,10 @@ fn launcher(program: &Path) -> Command {
 struct Log(PathBuf);
 
 impl Log {
-    fn new(name: &str) -> Self {
-        Self(env::temp_dir().join(format!("revocation-bench-{}-{name}.log", std::process::id())))
+    fn new() -> Self {
+        static LOGS: AtomicU32 = AtomicU32::new(0);
+        let number = LOGS.fetch_add(1, Ordering::Relaxed);
+        Self(env::temp_dir().join(format!("revocation-bench-{}-{number}.log", std::process::id())))
     }
 
     fn tail(&self) -> String {

@@ -142,6 +142,25 @@ pub(crate) async fn at_rate<B: AsRef<[u8]>>(
     at_rate_with(producer, bodies, &producer.properties(), rate.into()).await
 }
 
+/// Publishes new events, `rate` a second or as fast as the broker confirms them. Returns how many.
+pub(crate) async fn steadily(producer: &Producer, rate: f64, seconds: u32) -> Result<u32> {
+    let (start, mut open, mut number) = (Instant::now(), VecDeque::new(), 0);
+    while start.elapsed() < Duration::from_secs(seconds.into()) {
+        tokio::time::sleep_until(start + Duration::from_secs_f64(f64::from(number) / rate)).await;
+        if open.len() >= WINDOW
+            && let Some(oldest) = open.pop_front()
+        {
+            confirmed(oldest).await?;
+        }
+        open.push_back(producer.publish(&event(number), producer.properties()).await?);
+        number += 1;
+    }
+    for confirm in open {
+        confirmed(confirm).await?;
+    }
+    Ok(number)
+}
+
 /// The same with these properties.
 pub(crate) async fn at_rate_with<B: AsRef<[u8]>>(
     producer: &Producer,

@@ -18,7 +18,7 @@ pub(crate) fn now_us() -> i64 {
 /// Processor time, user and system, in seconds.
 #[derive(Clone, Copy, Default, Serialize)]
 pub(crate) struct Cpu {
-    /// The worker or the bare loop.
+    /// The worker, or whoever takes the events in its place.
     pub(crate) client: f64,
     /// RabbitMQ's Erlang machine.
     pub(crate) broker: f64,
@@ -30,10 +30,11 @@ pub(crate) struct Cpu {
 
 impl Cpu {
     /// Totals up to now. A process that is not there counts as zero.
-    pub(crate) fn now(client: Option<u32>, provider: u32) -> Self {
+    pub(crate) fn now(clients: impl IntoIterator<Item = u32>, provider: u32) -> Self {
         let family = descendants(std::process::id());
-        let of =
-            |pid: u32| family.iter().filter(|process| process.pid == pid).map(|process| process.own).sum();
+        let of = |pid: u32| {
+            family.iter().filter(|process| process.pid == pid).map(|process| process.own).sum::<f64>()
+        };
         let named = |name: &str| {
             family.iter().filter(|process| process.name == name).map(|process| process.own).sum::<f64>()
         };
@@ -44,7 +45,7 @@ impl Cpu {
             .map(|process| process.ended_children)
             .sum();
         Self {
-            client: client.map_or(0.0, of),
+            client: clients.into_iter().map(of).sum(),
             broker: named("beam.smp"),
             postgres: named("postgres") + ended,
             provider: of(provider),
@@ -118,6 +119,11 @@ pub(crate) fn median(values: &[f64]) -> f64 {
     sorted.sort_unstable_by(f64::total_cmp);
     let at = |index: usize| sorted.get(index).copied().unwrap_or(f64::NAN);
     (at(sorted.len() / 2) + at(sorted.len().saturating_sub(1) / 2)) / 2.0
+}
+
+/// The median of the rounds' ratios, so that what disturbs a round disturbs both sides of its ratio.
+pub(crate) fn median_ratio(values: &[f64], of: &[f64]) -> f64 {
+    median(&values.iter().zip(of).map(|(value, of)| value / of).collect::<Vec<_>>())
 }
 
 struct Process {

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::client::{Client, Contender};
+use crate::client::Client;
+use crate::contender::Contender;
 use crate::latency::{self, Beside};
 use crate::load::Producer;
 use crate::stage::{Servers, Stage};

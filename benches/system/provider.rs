@@ -1,7 +1,8 @@
 //! The pretend provider: a process of its own, so that its cost is counted apart, that answers every request
-//! with 200, but for poison. It keeps count, by the event number that both tokens of an event end in, and
-//! answers questions on its standard input.
+//! with 200, but for poison and for first requests that it is told to fail. It keeps count, by the event
+//! number that both tokens of an event end in, and answers questions on its standard input.
 
+use std::collections::HashSet;
 use std::io::{self, BufRead, Write};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,21 +18,49 @@ use crate::measure::now_us;
 use crate::poison;
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+const FAILURE: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n";
 
 /// What the provider has received since the last reset.
 #[derive(Default)]
 struct Ledger {
+    /// Without those that failed.
     posts: u64,
     /// By event number: when the event's latest token came, in microseconds since 1970.
     latest_us: Vec<i64>,
     /// By event number: how often its access token came, and its refresh token.
     times: Vec<[u8; 2]>,
+    /// Tokens whose first request failed: event number, and whether it is the refresh token.
+    failed: HashSet<(usize, bool)>,
+}
+
+/// How it answers from now on.
+#[derive(Clone, Copy)]
+struct Manner {
+    delay: Duration,
+    /// The share (0 to 1) of tokens whose first request fails with 503.
+    failing: f64,
+}
+
+impl Manner {
+    /// From `delay_ms failing`.
+    fn parse(text: &str) -> Option<Self> {
+        let (delay_ms, failing) = text.split_once(' ')?;
+        Some(Self { delay: Duration::from_millis(delay_ms.parse().ok()?), failing: failing.parse().ok()? })
+    }
 }
 
 impl Ledger {
-    fn note(&mut self, form: &[u8]) {
+    /// Returns whether the request fails.
+    fn note(&mut self, form: &[u8], failing: f64) -> bool {
+        let event = event_number(form);
+        if let Some(event) = event
+            && is_chosen(event, is_refresh(form), failing)
+            && self.failed.insert((event, is_refresh(form)))
+        {
+            return true;
+        }
         self.posts += 1;
-        let Some(event) = event_number(form) else { return };
+        let Some(event) = event else { return false };
         if self.latest_us.len() <= event {
             self.latest_us.resize(event + 1, 0);
             self.times.resize(event + 1, [0; 2]);
@@ -39,6 +68,7 @@ impl Ledger {
         self.latest_us[event] = now_us();
         let times = &mut self.times[event][usize::from(is_refresh(form))];
         *times = times.saturating_add(1);
+        false
     }
 
     fn reply(&mut self, question: &str) -> String {
@@ -54,30 +84,44 @@ impl Ledger {
     }
 }
 
+/// Whether a token is among the share that fails at first: the same ones in each run, spread evenly.
+fn is_chosen(event: usize, is_refresh: bool, share: f64) -> bool {
+    let golden = (2 * event + usize::from(is_refresh)) as f64 * 0.618_033_988_749_895;
+    golden.fract() < share
+}
+
 /// The provider's process: prints its port, then a line for each line it reads; ends with its standard input.
 #[tokio::main(flavor = "current_thread")]
 pub(crate) async fn serve(delay: Duration) -> Result {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     println!("{}", listener.local_addr()?.port());
-    let ledger = Arc::new(Mutex::new(Ledger::default()));
-    let asked = ledger.clone();
+    let ledger: Arc<Mutex<Ledger>> = Arc::default();
+    let manner = Arc::new(Mutex::new(Manner { delay, failing: 0.0 }));
+    let (asked, told) = (ledger.clone(), manner.clone());
     let (ended_tx, mut ended) = tokio::sync::oneshot::channel::<()>();
     std::thread::spawn(move || {
         let _ended = ended_tx;
-        answer_questions(&asked)
+        answer_questions(&asked, &told)
     });
     loop {
         let stream = tokio::select! {
             accepted = listener.accept() => accepted?.0,
             _ = &mut ended => return Ok(()),
         };
-        tokio::spawn(answer_requests(stream, ledger.clone(), delay));
+        tokio::spawn(answer_requests(stream, ledger.clone(), manner.clone()));
     }
 }
 
-fn answer_questions(ledger: &Mutex<Ledger>) -> io::Result<()> {
+fn answer_questions(ledger: &Mutex<Ledger>, manner: &Mutex<Manner>) -> io::Result<()> {
     for question in io::stdin().lock().lines() {
-        let reply = ledger.lock().unwrap_or_else(PoisonError::into_inner).reply(&question?);
+        let question = question?;
+        let reply = match Manner::parse(&question) {
+            Some(new) => {
+                *manner.lock().unwrap_or_else(PoisonError::into_inner) = new;
+                question
+            }
+            None => ledger.lock().unwrap_or_else(PoisonError::into_inner).reply(&question),
+        };
         let mut stdout = io::stdout().lock();
         writeln!(stdout, "{reply}")?;
         stdout.flush()?;
@@ -88,7 +132,7 @@ fn answer_questions(ledger: &Mutex<Ledger>) -> io::Result<()> {
 async fn answer_requests(
     mut stream: TcpStream,
     ledger: Arc<Mutex<Ledger>>,
-    delay: Duration,
+    manner: Arc<Mutex<Manner>>,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut buffer = Vec::with_capacity(8192);
@@ -99,8 +143,9 @@ async fn answer_requests(
             }
             continue;
         };
-        ledger.lock().unwrap_or_else(PoisonError::into_inner).note(&buffer[head..end]);
-        let refusal = poison::answer(&buffer[head..end]);
+        let Manner { delay, failing } = *manner.lock().unwrap_or_else(PoisonError::into_inner);
+        let fails = ledger.lock().unwrap_or_else(PoisonError::into_inner).note(&buffer[head..end], failing);
+        let refusal = if fails { Some(FAILURE.to_vec()) } else { poison::answer(&buffer[head..end]) };
         buffer.drain(..end);
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;
@@ -159,7 +204,12 @@ impl Provider {
         Ok(Self { pid, url: format!("http://127.0.0.1:{port}/revoke"), questions, replies, _child: child })
     }
 
-    /// Requests received.
+    /// From now on answers after `delay_ms`, and fails the first request of that share of tokens.
+    pub(crate) async fn behave(&mut self, delay_ms: u64, failing: f64) -> Result {
+        self.ask(&format!("{delay_ms} {failing}")).await.map(drop)
+    }
+
+    /// Requests received, without those that failed.
     pub(crate) async fn posts(&mut self) -> Result<u64> {
         Ok(self.ask("posts").await?.parse()?)
     }

@@ -8,10 +8,10 @@ use sqlx::postgres::{PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Executor};
 use url::Url;
 
-use crate::Result;
+use crate::bound::{Bound, Reader};
 use crate::load::Producer;
-use crate::measure;
 use crate::provider::Provider;
+use crate::{Result, measure};
 
 const INTAKE: &str = "revocation.logout";
 /// Retention of the stream, in RabbitMQ's notation and in the worker's; 30 days.
@@ -21,11 +21,18 @@ const STREAM_MAX_LENGTH_BYTES: i64 = 5_000_000_000;
 pub(crate) const STREAM_SETTINGS: [(&str, &str); 2] =
     [("INVALIDATION__STREAM_MAX_AGE", "30d"), ("INVALIDATION__STREAM_MAX_LENGTH_BYTES", "5000000000")];
 
+/// The worker's own default of `providers.<name>.concurrency`.
+pub(crate) const CONCURRENCY: u32 = 32;
+
 /// The servers of all runs.
 pub(crate) struct Servers {
     pub(crate) rabbitmq: RabbitMq,
     pub(crate) postgres: Postgres,
     pub(crate) provider: Provider,
+    /// What is bound to the invalidations of each run.
+    pub(crate) bound: Bound,
+    /// Events (bare loop, Go) or calls (worker) at the provider at once; the worker's own default.
+    pub(crate) concurrency: u32,
     stages: u32,
 }
 
@@ -36,8 +43,16 @@ impl Servers {
             rabbitmq: RabbitMq::start()?,
             postgres: Postgres::start()?,
             provider: Provider::start(provider_ms).await?,
+            bound: Bound::Quorum,
+            concurrency: CONCURRENCY,
             stages: 0,
         })
+    }
+
+    /// From now on as the worker is shipped, at a provider that answers at once.
+    pub(crate) async fn at_once(&mut self) -> Result {
+        self.concurrency = CONCURRENCY;
+        self.provider.behave(0, 0.0).await
     }
 }
 
@@ -47,6 +62,8 @@ pub(crate) struct Stage {
     pub(crate) amqp_url: String,
     pub(crate) database_url: String,
     pub(crate) database: PgPool,
+    pub(crate) concurrency: u32,
+    bound: Bound,
     /// An application with the worker's own user.
     pub(crate) producer: Producer,
     connections: Vec<Connection>,
@@ -67,7 +84,14 @@ impl Stage {
         let amqp_url = servers.rabbitmq.vhost(&name)?;
         let (connection, producer) = produce(&amqp_url).await?;
         declare_topology(&producer.channel).await?;
-        Ok(Self { name, amqp_url, database_url, database, producer, connections: vec![connection] })
+        servers.bound.declare(&producer.channel).await?;
+        let (concurrency, bound, connections) = (servers.concurrency, servers.bound, vec![connection]);
+        Ok(Self { name, amqp_url, database_url, database, concurrency, bound, producer, connections })
+    }
+
+    /// Reads what verifiers are told.
+    pub(crate) async fn reader(&self) -> Result<Reader> {
+        Reader::start(self.bound, &self.amqp_url).await
     }
 
     /// Another application, with a broker user of its own.

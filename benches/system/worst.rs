@@ -9,7 +9,8 @@ use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable};
 use serde_json::{Value, json};
 
-use crate::client::{Client, Contender};
+use crate::client::Client;
+use crate::contender::Contender;
 use crate::latency::{self, Beside};
 use crate::load::{Producer, WINDOW, all_at_once, at_rate_with, event_of};
 use crate::stage::{Servers, Stage, queue};
@@ -139,7 +140,7 @@ impl Beside for &Options {
 
     /// Waits until everything is on record: refused, revoked or parked.
     async fn settle(&self, stage: &Stage, client: &mut Client) -> Result {
-        if self.contender == Contender::Bare {
+        if self.contender != Contender::Worker {
             return Ok(());
         }
         let start = Instant::now();

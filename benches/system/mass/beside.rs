@@ -8,10 +8,11 @@ use serde::Serialize;
 
 use super::command::{INCIDENT, TokenFile, done, open};
 use super::incident::Incident;
-use super::observer::Observer;
 use super::samples::{Course, Sample, course, until_revoked};
 use super::{Options, accounts};
-use crate::client::{Client, Contender};
+use crate::bound::Reader;
+use crate::client::Client;
+use crate::contender::Contender;
 use crate::latency::{Spread, idle, spread};
 use crate::load::Producer;
 use crate::measure::{Cpu, memory_mib, now_us};
@@ -61,7 +62,7 @@ struct Incidence {
 struct Run<'r> {
     options: &'r Options,
     stage: Stage,
-    observer: Observer,
+    reader: Reader,
     client: Client,
     url: String,
     provider_pid: u32,
@@ -85,7 +86,7 @@ pub(super) async fn run(servers: &mut Servers, options: &Options) -> Result<Besi
     let latest_us = servers.provider.latest_us().await?;
     let incident = Incident::of(
         &run.stage,
-        &run.observer,
+        &run.reader,
         incidence.opened_us,
         options.targets,
         incidence.cpu,
@@ -108,14 +109,14 @@ impl<'r> Run<'r> {
     async fn begin(servers: &mut Servers, options: &'r Options) -> Result<Self> {
         let stage = Stage::raise(servers).await?;
         Contender::Worker.prepare(&stage).await?;
-        let observer = Observer::start(&stage.amqp_url).await?;
+        let reader = stage.reader().await?;
         stage.calm().await?;
         servers.provider.reset().await?;
         let client = Client::start(Contender::Worker, &stage, &servers.provider.url)?;
         Ok(Self {
             options,
             stage,
-            observer,
+            reader,
             client,
             url: servers.provider.url.clone(),
             provider_pid: servers.provider.pid,
@@ -153,7 +154,7 @@ impl<'r> Run<'r> {
     async fn settle(&mut self, servers: &mut Servers, logouts: usize) -> Result {
         let tokens = self.options.targets as usize + 2 * logouts;
         let start = Instant::now();
-        while self.observer.targets() < tokens
+        while self.reader.told().denied < tokens as u64
             || servers.provider.posts().await? < tokens as u64
             || !Contender::Worker.has_recorded(&self.stage, 0).await?
         {
@@ -167,8 +168,7 @@ impl<'r> Run<'r> {
     fn figures(&self, stream: &Stream, latest_us: &[i64], until_us: i64) -> Result<Logouts> {
         let published = stream.published_us.partition_point(|at| *at <= until_us);
         let (from, warm_up) = (&stream.published_us[..published], self.options.rate as usize);
-        let denied_us =
-            self.observer.denied_us((stream.first..stream.end()).map(|number| number.to_string()))?;
+        let denied_us = self.reader.told().requested.all_us(stream.first..stream.end())?;
         let revoked_us = latest_us
             .get(stream.first as usize..stream.end() as usize)
             .ok_or("a logout did not reach the provider")?;
@@ -181,12 +181,12 @@ impl<'r> Run<'r> {
     }
 
     fn cpu(&self) -> Cpu {
-        Cpu::now(Some(self.client.pid), self.provider_pid)
+        Cpu::now([self.client.pid], self.provider_pid)
     }
 
     async fn end(self, servers: &Servers) -> Result {
         self.client.stop().await?;
-        self.observer.stop().await?;
+        self.reader.stop().await?;
         self.stage.strike(servers).await
     }
 }

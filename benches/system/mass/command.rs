@@ -12,17 +12,17 @@ use crate::stage::Stage;
 use crate::{Result, load};
 
 /// The incident that is measured.
-pub(super) const INCIDENT: &str = "leak";
+pub(crate) const INCIDENT: &str = "leak";
 /// Who opens an incident, and who approves it.
 const OPENER: &str = "soc-1";
 const APPROVER: &str = "soc-2";
 
 /// Refresh tokens in NDJSON, removed on drop.
-pub(super) struct TokenFile(PathBuf);
+pub(crate) struct TokenFile(PathBuf);
 
 impl TokenFile {
     /// Tokens 0 to `targets`.
-    pub(super) fn write(targets: u32) -> Result<Self> {
+    pub(crate) fn write(targets: u32) -> Result<Self> {
         let file = Self(std::env::temp_dir().join(format!("revocation-bench-{}.ndjson", std::process::id())));
         let mut lines = BufWriter::new(File::create(&file.0)?);
         for number in 0..targets {
@@ -36,7 +36,7 @@ impl TokenFile {
         Ok(file)
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 }
@@ -49,21 +49,21 @@ impl Drop for TokenFile {
 }
 
 /// `incident open` of what the caller adds.
-pub(super) fn open(stage: &Stage, url: &str, name: &str) -> Command {
+pub(crate) fn open(stage: &Stage, url: &str, name: &str) -> Command {
     let mut command = worker("incident", stage, url);
     command.args(["open", name, "--reason", "token_theft", "--actor", OPENER, "--json"]);
     command
 }
 
 /// `incident approve` by somebody else.
-pub(super) fn approve(stage: &Stage, url: &str, name: &str) -> Command {
+pub(crate) fn approve(stage: &Stage, url: &str, name: &str) -> Command {
     let mut command = worker("incident", stage, url);
     command.args(["approve", name, "--actor", APPROVER, "--json"]);
     command
 }
 
 /// Runs it to its end.
-pub(super) async fn done(mut command: Command) -> Result {
+pub(crate) async fn done(mut command: Command) -> Result {
     let output = command.stdin(Stdio::null()).kill_on_drop(true).output().await?;
     let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
     match output.status.success() {

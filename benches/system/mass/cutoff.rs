@@ -13,7 +13,8 @@ use super::Options;
 use super::backlog::Backlog;
 use super::command::{approve, done, open};
 use crate::Result;
-use crate::client::{Client, Contender};
+use crate::client::Client;
+use crate::contender::Contender;
 use crate::latency::idle;
 use crate::measure::{median, now_us, percentile};
 use crate::stage::{Servers, Stage};
@@ -55,6 +56,7 @@ struct Run {
 pub(super) async fn run(servers: &mut Servers, options: &Options) -> Result<Cutoffs> {
     let stage = Stage::raise(servers).await?;
     Contender::Worker.prepare(&stage).await?;
+    let reader = stage.reader().await?;
     servers.provider.reset().await?;
     let url = servers.provider.url.clone();
     let mut client = Client::start(Contender::Worker, &stage, &url)?;
@@ -77,6 +79,7 @@ pub(super) async fn run(servers: &mut Servers, options: &Options) -> Result<Cuto
     let backlog = backlog.end().await?;
     drop(run.denylist);
     drop(client);
+    reader.stop().await?;
     run.stage.strike(servers).await?;
     Ok(Cutoffs {
         backlog,

@@ -3,9 +3,9 @@
 use serde::Serialize;
 
 use super::command::INCIDENT;
-use super::observer::Observer;
 use super::samples::Sample;
 use crate::Result;
+use crate::bound::Reader;
 use crate::latency::{Spread, spread};
 use crate::measure::Cpu;
 use crate::stage::Stage;
@@ -31,14 +31,17 @@ impl Incident {
     /// `cpu`: spent on all of it.
     pub(super) async fn of(
         stage: &Stage,
-        observer: &Observer,
+        reader: &Reader,
         opened_us: i64,
         targets: u32,
         cpu: Cpu,
         samples: &[Sample],
     ) -> Result<Self> {
         let (ids, published_us) = events(stage).await?;
-        let denied_us = observer.denied_us(&ids)?;
+        let denied_us = {
+            let told = reader.told();
+            ids.iter().map(|id| told.other_us(id)).collect::<Result<Vec<_>>>()?
+        };
         let since = |until_us: i64| (until_us - opened_us) as f64 / 1e6;
         let seconds = since(last_revoked_us(stage).await?);
         let largest = |index: usize| samples.iter().map(|sample| sample.index_mib[index]).fold(0.0, f64::max);

@@ -4,10 +4,9 @@
 mod accounts;
 mod backlog;
 mod beside;
-mod command;
+pub(crate) mod command;
 mod cutoff;
 mod incident;
-mod observer;
 mod report;
 mod samples;
 

@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use super::feed::Feed;
 use super::process::Figures;
 use crate::Result;
-use crate::client::{Client, Contender};
+use crate::client::Client;
+use crate::contender::Contender;
 use crate::stage::Servers;
 
 /// Live entries a message.

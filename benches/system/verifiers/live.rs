@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use revocation_verifier::{Claims, Denylist, Options, StalenessPolicy, TokenView, Verdict};
 use serde_json::Value;
 
-use crate::client::{Client, Contender};
+use crate::client::Client;
+use crate::contender::Contender;
 use crate::latency::{Spread, spread};
 use crate::measure::now_us;
 use crate::stage::{Servers, Stage};
@@ -17,6 +18,7 @@ use crate::{Result, load};
 pub(crate) async fn run(servers: &mut Servers, verifiers: usize, rate: u32, seconds: u32) -> Result<Spread> {
     let stage = Stage::raise(servers).await?;
     Contender::Worker.prepare(&stage).await?;
+    let reader = stage.reader().await?;
     servers.provider.reset().await?;
     let mut client = Client::start(Contender::Worker, &stage, &servers.provider.url)?;
     let bodies = load::events(rate * (seconds + 1));
@@ -38,10 +40,12 @@ pub(crate) async fn run(servers: &mut Servers, verifiers: usize, rate: u32, seco
     let published = load::at_rate(&stage.producer, &bodies, rate).await?;
     let mut refused = vec![0; published.len()];
     for watch in watches {
-        let seen = tokio::time::timeout(Duration::from_secs(60), watch).await??;
+        let watched = tokio::time::timeout(Duration::from_secs(60), watch).await;
+        let seen = watched.map_err(|_| "a verifier does not refuse every token")??;
         refused.iter_mut().zip(seen).for_each(|(latest, at)| *latest = at.max(*latest));
     }
     client.stop().await?;
+    reader.stop().await?;
     stage.strike(servers).await?;
     Ok(spread(&published, &refused, rate as usize))
 }
@@ -54,8 +58,7 @@ fn access_token(event: &[u8]) -> Result<(String, Claims)> {
 
 /// Returns when the verifier refused each token, in microseconds since 1970.
 async fn watch(denylist: Denylist, tokens: Arc<Vec<(String, Claims)>>) -> Vec<i64> {
-    /// How many tokens after the first that is still accepted are looked at: events overtake each other by
-    /// less.
+    /// How many accepted tokens a look passes over: events overtake each other by less.
     const AHEAD: usize = 5;
     let (mut refused, mut position) = (vec![0; tokens.len()], denylist.position());
     let mut open: BTreeMap<usize, &(String, Claims)> = tokens.iter().enumerate().collect();
@@ -63,12 +66,16 @@ async fn watch(denylist: Denylist, tokens: Arc<Vec<(String, Claims)>>) -> Vec<i6
         let is_denied = |(token, claims): &(String, Claims)| {
             matches!(denylist.check(&TokenView::with_claims(token, claims)), Verdict::Denied(_))
         };
-        let denied: Vec<usize> = open
-            .iter()
-            .take(AHEAD)
-            .filter(|(_, token)| is_denied(token))
-            .map(|(number, _)| *number)
-            .collect();
+        let (mut denied, mut accepted) = (Vec::new(), 0);
+        for (number, token) in &open {
+            if is_denied(token) {
+                denied.push(*number);
+            } else if accepted == AHEAD {
+                break;
+            } else {
+                accepted += 1;
+            }
+        }
         for number in denied {
             refused[number] = now_us();
             open.remove(&number);

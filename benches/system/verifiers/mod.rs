@@ -3,12 +3,13 @@
 
 mod feed;
 mod history;
-mod live;
+pub(crate) mod live;
 pub(crate) mod process;
 
 use serde_json::json;
 
 use crate::Result;
+use crate::bound::Bound;
 use crate::stage::Servers;
 use feed::Feed;
 
@@ -39,6 +40,8 @@ pub(crate) struct Options {
 #[tokio::main]
 pub(crate) async fn run(options: &Options) -> Result {
     let mut servers = Servers::boot(0).await?;
+    // Nobody would read what fills the feeds.
+    servers.bound = Bound::None;
     for (name, entries, a_message) in [
         ("missed", options.missed, 1),
         ("live, two a message", options.entries, 2),
@@ -56,6 +59,7 @@ pub(crate) async fn run(options: &Options) -> Result {
         println!("{}", history::run(&mut servers, options.history, 100_000).await?);
     }
     if options.seconds > 0 {
+        servers.bound = Bound::Quorum;
         let spread = live::run(&mut servers, options.verifiers, options.rate, options.seconds).await?;
         println!(
             "{}",
