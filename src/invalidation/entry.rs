@@ -90,3 +90,16 @@ impl Named {
         })
     }
 }
+
+/// Bytes of an entry's texts of any length.
+pub(super) fn texts(entry: &Entry) -> usize {
+    let optional = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    match entry {
+        Entry::Token { jti, iss: TokenIssuer::Named(iss), .. } => optional(jti) + iss.len(),
+        Entry::Token { jti, .. } => optional(jti),
+        Entry::Session { sid, sub, iss, .. } => sid.len() + optional(sub) + optional(iss),
+        Entry::Subject { sub, iss, .. } => sub.len() + optional(iss),
+        Entry::Client { client_id, iss, .. } => client_id.len() + optional(iss),
+        Entry::Issuer { iss, .. } => iss.len(),
+    }
+}

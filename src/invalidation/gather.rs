@@ -4,8 +4,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use revocation_verifier::message::{Entry, EventOf, MAX_TARGETS, TargetOf, TokenIssuer};
+use revocation_verifier::message::{Entry, EventOf, MAX_TARGETS, TargetOf};
 
+use super::entry::texts;
 use crate::target::Kind;
 
 /// A message takes no more once its entries are this long, bytes of JSON, about.
@@ -92,19 +93,6 @@ impl<W> Gathered<W> {
     }
 }
 
-/// Bytes of an entry's texts of any length.
-fn texts(entry: &Entry) -> usize {
-    let optional = |text: &Option<String>| text.as_ref().map_or(0, String::len);
-    match entry {
-        Entry::Token { jti, iss: TokenIssuer::Named(iss), .. } => optional(jti) + iss.len(),
-        Entry::Token { jti, .. } => optional(jti),
-        Entry::Session { sid, sub, iss, .. } => sid.len() + optional(sub) + optional(iss),
-        Entry::Subject { sub, iss, .. } => sub.len() + optional(iss),
-        Entry::Client { client_id, iss, .. } => client_id.len() + optional(iss),
-        Entry::Issuer { iss, .. } => iss.len(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use revocation_verifier::message::EventRef;
@@ -125,14 +113,13 @@ mod tests {
         (provider.into(), entry)
     }
 
-    fn session(provider: &str) -> (Arc<str>, Entry) {
+    fn issuer(provider: &str) -> (Arc<str>, Entry) {
         let (not_before, expires_at) = (OffsetDateTime::UNIX_EPOCH, OffsetDateTime::UNIX_EPOCH);
-        let entry = Entry::Session { sid: "s".to_owned(), sub: None, iss: None, not_before, expires_at };
+        let entry = Entry::Issuer { iss: "i".to_owned(), not_before, expires_at };
         (provider.into(), entry)
     }
 
-    /// Each message: how many targets, the events by id, and to which of them each target belongs where those
-    /// are few.
+    /// Each message: how many targets, its events by id, and who waits for it.
     fn taken(gathering: &mut Gathering<char>) -> Vec<(usize, Vec<String>, Vec<char>)> {
         let taken = std::iter::from_fn(|| gathering.take());
         let ids = |one: &Gathered<char>| one.events.iter().map(|event| event.event.id.clone()).collect();
@@ -143,7 +130,7 @@ mod tests {
     fn events_share_a_message_by_provider_and_kind() {
         let mut gathering = Gathering::default();
         assert_eq!(gathering.add(&event("1"), [of("a", "u"), of("b", "u"), of("a", "v")], &'x'), 2);
-        assert_eq!(gathering.add(&event("2"), [of("a", "w"), session("a")], &'y'), 2);
+        assert_eq!(gathering.add(&event("2"), [of("a", "w"), issuer("a")], &'y'), 2);
         assert_eq!(gathering.add(&event("3"), [], &'z'), 0);
         let first = gathering.first().expect("one waits");
         assert_eq!(first.targets.iter().map(|target| target.event).collect::<Vec<_>>(), [0, 0, 1]);

@@ -38,8 +38,8 @@ async fn revoke(worker: Arc<Worker>, jobs: Vec<Job>) {
     }
 }
 
-/// Results of one event on their way to the record. Together they need one commit, so they wait a little for each
-/// other; whatever is left is handed over on drop.
+/// Results of one event on their way to the record. Together they need one commit, so they wait a little for
+/// each other; whatever is left is handed over on drop.
 struct Gathered<'a> {
     worker: &'a Worker,
     finished: Vec<Finished>,

@@ -154,7 +154,8 @@ fn the_wire_form_is_the_contracts() {
     let subject = |event| {
         let time = "1970-01-01T00:00:00Z";
         serde_json::json!({
-            "kind": "subject", "event": event, "iss": null, "sub": "user-1", "not_before": time, "expires_at": time,
+            "kind": "subject", "event": event, "iss": null, "sub": "user-1", "not_before": time,
+            "expires_at": time,
         })
     };
     let mut got: serde_json::Value = serde_json::from_slice(&messages[0].body).unwrap();

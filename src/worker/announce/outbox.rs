@@ -130,8 +130,7 @@ mod tests {
         let waiting = Arc::new(Waiting { messages: AtomicUsize::new(1), heard: Mutex::new(None) });
         let entry = |_| {
             let (not_before, expires_at) = (OffsetDateTime::UNIX_EPOCH, OffsetDateTime::UNIX_EPOCH);
-            let (sid, sub, iss) = ("s".to_owned(), None, None);
-            ("main".into(), Entry::Session { sid, sub, iss, not_before, expires_at })
+            ("main".into(), Entry::Issuer { iss: "i".to_owned(), not_before, expires_at })
         };
         state.gathering.add(&Arc::new(EventOf { event, incident: None }), (0..targets).map(entry), &waiting);
     }
