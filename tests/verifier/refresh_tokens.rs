@@ -1,7 +1,8 @@
 //! Verifiers that are told to hold no refresh tokens, from the log, from snapshots, at the gate and in Python.
 
+use revocation_verifier::message::TokenTypeHint;
 use revocation_verifier::{Denylist, Options, StalenessPolicy, TokenView, Verdict};
-use revocation_worker::invalidation::{Entry, TokenTypeHint};
+use revocation_worker::invalidation::Entry;
 
 use crate::gate::Gate;
 use crate::harness::{App, Stage, canary_token, eventually, logout};
