@@ -15,6 +15,10 @@ use revocation_worker::target::{PresentedToken, TargetId, Token};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+/// The worker's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     divan::main();
 }
