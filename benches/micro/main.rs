@@ -11,7 +11,7 @@ use revocation_worker::event::{LogoutEvent, content, parse};
 use revocation_worker::invalidation::{Composer, EventRef, Named, Phase};
 use revocation_worker::provider::classify;
 use revocation_worker::seal::{Keyring, SealContext, Sealed, generate};
-use revocation_worker::target::{PresentedToken, TargetId, Token};
+use revocation_worker::target::{TargetId, Token};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -26,10 +26,6 @@ fn main() {
 fn parsed() -> LogoutEvent {
     let (body, origin, rules) = (event::body(), event::origin(), event::rules());
     parse(&body, &origin, &rules, OffsetDateTime::now_utc()).unwrap_or_else(|refusal| panic!("{refusal}"))
-}
-
-fn tokens(event: &LogoutEvent) -> impl Iterator<Item = &PresentedToken> {
-    event.targets.iter().filter_map(|target| target.token())
 }
 
 /// From the bytes of a delivery to a valid event, claims and fingerprints included.

@@ -1,4 +1,4 @@
-//! Verifiers that are told to hold no refresh tokens, from the log, from snapshots, at the gate and in Python.
+//! Verifiers that are told to hold no refresh tokens: of the log, of snapshots, at the gate and in Python.
 
 use revocation_verifier::message::TokenTypeHint;
 use revocation_verifier::{Denylist, Options, StalenessPolicy, TokenView, Verdict};

@@ -51,8 +51,8 @@ impl Expected {
         let period = humantime::format_duration(std::time::Duration::from_secs(self.sampled_seconds));
         let (all, rest) = (&self.all, &self.without_refresh_tokens);
         format!(
-            "at the rate and lifetimes of the last {period} of logouts, each holds about {} entries in {} MiB, \
-             or {} in {} MiB where it is told to skip refresh tokens",
+            "at the rate and lifetimes of the last {period} of logouts, each holds about {} entries in {} \
+             MiB, or {} in {} MiB where it is told to skip refresh tokens",
             all.entries, all.mib, rest.entries, rest.mib
         )
     }

@@ -52,9 +52,9 @@ impl Options {
         self
     }
 
-    /// Whether to hold no entries of tokens hinted `refresh_token`, by default false. Refresh tokens are shown
-    /// to the authorization server alone, yet fill memory until they expire. The hint is the publisher's word:
-    /// an access token that was hinted so by mistake or in bad faith stays accepted. What
+    /// Whether to hold no entries of tokens hinted `refresh_token`, by default false. Refresh tokens are
+    /// shown to the authorization server alone, yet fill memory until they expire. The hint is the
+    /// publisher's word: an access token that was hinted so by mistake or in bad faith stays accepted. What
     /// [`deny`](crate::Denylist::deny) is given is held whatever its hint.
     #[must_use]
     pub fn skip_refresh_tokens(mut self, skip: bool) -> Self {
