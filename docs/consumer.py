@@ -7,7 +7,8 @@ EXTRA = [("subject", "subject_claims"), ("client", "client_claims")]
 ANY = ("any", "cutoff")
 def seconds(text): return datetime.fromisoformat(text).timestamp()
 class Denylist:
-    def __init__(self, amqp_url, max_token_lifetime):
+    def __init__(self, amqp_url, max_token_lifetime, skip_refresh_tokens=False):
+        self.skip_refresh_tokens = skip_refresh_tokens  # what is hinted so: the hint is the publisher's word
         self.url, self.denied, self.extra, self.heartbeat, self.clock = amqp_url, {}, set(), 0, 0
         self.read, self.waiting = {}, []  # the last number read of each publisher; heartbeats that name more than that
         self.since = datetime.now(timezone.utc) - max_token_lifetime  # what was published before that matters no more
@@ -42,6 +43,7 @@ class Denylist:
     def _deny(self, kind, target):
         cutoff, until = math.inf if kind == "token" else seconds(target["not_before"]), seconds(target["expires_at"])
         if kind == "token":
+            if self.skip_refresh_tokens and target.get("token_type_hint") == "refresh_token": return
             keys = [(name, target[name]) for name in ("token_sha256", "signed_sha256") if target.get(name)]
             if target.get("jti"): keys.append(("jti", target["jti"], target.get("iss", "*")))  # "*": an older worker does not say whose
         else:
@@ -83,5 +85,5 @@ def claims_of(token):  # None: a JWT whose claims cannot be read, which any cuto
     claims = decoded(token.split(".")[1]) if token.count(".") == 2 else {}
     return claims if isinstance(claims, dict) else None if is_jws(token) else {}
 if __name__ == "__main__":
-    denylist = Denylist(os.environ["AMQP_URL"], timedelta(days=float(os.environ.get("MAX_TOKEN_LIFETIME_DAYS", 30))))
+    denylist = Denylist(os.environ["AMQP_URL"], timedelta(days=float(os.environ.get("MAX_TOKEN_LIFETIME_DAYS", 30))), os.environ.get("SKIP_REFRESH_TOKENS") == "true")
     for token in map(str.strip, sys.stdin): print(denylist.check(token, claims_of(token)), flush=True)

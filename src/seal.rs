@@ -206,10 +206,12 @@ fn associated_data(key_id: &str, context: &SealContext<'_>) -> Vec<u8> {
     let ordinal = context.id.ordinal.to_be_bytes();
     let parts: [&[u8]; 5] =
         [&[VERSION], key_id.as_bytes(), context.provider.as_bytes(), context.id.event.as_bytes(), &ordinal];
-    parts
-        .into_iter()
-        .flat_map(|part| (part.len() as u64).to_be_bytes().into_iter().chain(part.iter().copied()))
-        .collect()
+    let mut bytes = Vec::with_capacity(parts.iter().map(|part| size_of::<u64>() + part.len()).sum());
+    for part in parts {
+        bytes.extend((part.len() as u64).to_be_bytes());
+        bytes.extend(part);
+    }
+    bytes
 }
 
 #[cfg(test)]

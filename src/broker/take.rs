@@ -138,9 +138,9 @@ impl<'a> Queue<'a> {
             self.unreadable.take(self.channel.id(), delivery.delivery_tag);
         let origin = Origin {
             queue: self.label.clone(),
-            routing_key: delivery.routing_key.to_string(),
-            broker_user: delivery.properties.user_id().as_ref().map(ToString::to_string),
-            content_type: delivery.properties.content_type().as_ref().map(ToString::to_string),
+            routing_key: delivery.routing_key.as_str().to_owned(),
+            broker_user: delivery.properties.user_id().as_ref().map(|user| user.as_str().to_owned()),
+            content_type: delivery.properties.content_type().as_ref().map(|media| media.as_str().to_owned()),
             unreadable: parts,
             original: original::read(delivery.properties.headers().as_ref(), &lost),
             ..Origin::default()

@@ -1,5 +1,7 @@
 //! `check`: is everything there that the worker needs, and are its credentials accepted? It changes nothing.
 
+mod expected;
+
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -8,6 +10,7 @@ use futures::future::join_all;
 use serde::Serialize;
 use serde_json::json;
 
+use self::expected::Expected;
 use super::CommandError;
 use super::output::{count, printable, say, say_json};
 use crate::broker::{Broker, Examined, Window};
@@ -62,15 +65,22 @@ impl Finding {
 }
 
 pub(super) async fn run(path: Option<&Path>, args: &Args) -> Result<(), CommandError> {
-    let findings = match Config::load(path, &Environment::of_process()) {
+    let (findings, expected) = match Config::load(path, &Environment::of_process()) {
         Ok(config) => examine_all(&config).await,
-        Err(error) => refused(&error),
+        Err(error) => (refused(&error), None),
     };
     let is_ok = findings.iter().all(|finding| finding.ok);
     if args.json {
-        say_json(&json!({ "ok": is_ok, "checks": findings }));
+        let mut report = json!({ "ok": is_ok, "checks": findings });
+        if let Some(expected) = expected {
+            report["verifiers"] = json!(expected);
+        }
+        say_json(&report);
     } else {
         findings.iter().for_each(show);
+        if let Some(expected) = expected {
+            say(format_args!("note     verifiers: {}", expected.sentence()));
+        }
     }
     conclude(&findings)
 }
@@ -102,18 +112,18 @@ fn refused(error: &ConfigError) -> Vec<Finding> {
 }
 
 /// Everything at once: one thing that hangs costs its own deadline, not the sum.
-async fn examine_all(config: &Config) -> Vec<Finding> {
+async fn examine_all(config: &Config) -> (Vec<Finding>, Option<Expected>) {
     let providers = join_all(config.providers.iter().map(|(name, config)| async move {
         let found = provider(name.clone(), config).await;
         Finding { notes: remarks(config), ..Finding::new(format!("provider {name}"), found) }
     }));
-    let (mut configuration, mut broker, database, providers) =
+    let (mut configuration, mut broker, (database, expected), providers) =
         tokio::join!(configuration(config), broker(config), database(config), providers);
     configuration.notes.extend(rights(config));
     broker.notes.extend(sizes(config));
     let sealing = Finding::new("sealing keys", sealing(config));
     let near = [configuration, sealing, broker, database];
-    near.into_iter().chain(providers).collect()
+    (near.into_iter().chain(providers).collect(), expected)
 }
 
 /// Whether the window has room for what the limits allow.
@@ -211,10 +221,11 @@ fn judge(config: &Config, broker: &Broker, examined: Examined) -> Result<String,
     }
 }
 
-async fn database(config: &Config) -> Finding {
+/// And what verifiers will have to hold, where the record tells.
+async fn database(config: &Config) -> (Finding, Option<Expected>) {
     let store = match Store::new(&config.database) {
         Ok(store) => store,
-        Err(error) => return Finding::new("database", Err(Problem::Setting(error.to_string()))),
+        Err(error) => return (Finding::new("database", Err(Problem::Setting(error.to_string()))), None),
     };
     let found = examine(config, &store).await;
     let notes = match (&found, &config.people) {
@@ -223,8 +234,9 @@ async fn database(config: &Config) -> Finding {
         }
         _ => Vec::new(),
     };
+    let arrivals = if found.is_ok() { store.arrivals().await.ok() } else { None };
     store.close().await;
-    Finding { notes, ..Finding::new("database", found) }
+    (Finding { notes, ..Finding::new("database", found) }, arrivals.as_ref().and_then(Expected::of))
 }
 
 async fn examine(config: &Config, store: &Store) -> Result<String, Problem> {

@@ -1,5 +1,7 @@
 //! One request as it is about to be sent.
 
+use std::fmt;
+
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Request};
 use serde_json::Value;
@@ -8,12 +10,26 @@ use url::Url;
 use super::address::Address;
 use super::setup::place;
 
-/// One request, and what it carries that must not be repeated in an error text.
-pub(super) struct Call<'a> {
+/// What is tried, on what: `POST https://id.example.com/revoke`. Spelled only where an error text needs it.
+pub(super) struct What<'a> {
     method: Method,
     url: &'a Url,
     /// How error texts name the URL, where its path holds an id.
     shown: Option<&'a str>,
+}
+
+impl fmt::Display for What<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.shown {
+            Some(shown) => write!(f, "{} {shown}", self.method),
+            None => write!(f, "{} {}", self.method, place(self.url)),
+        }
+    }
+}
+
+/// One request, and what it carries that must not be repeated in an error text.
+pub(super) struct Call<'a> {
+    what: What<'a>,
     headers: HeaderMap,
     body: Option<String>,
     secrets: Vec<&'a str>,
@@ -23,12 +39,13 @@ impl<'a> Call<'a> {
     /// A request without a body.
     pub(super) fn new(method: Method, url: &'a Url) -> Self {
         let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))]);
-        Self { method, url, shown: None, headers, body: None, secrets: Vec::new() }
+        Self { what: What { method, url, shown: None }, headers, body: None, secrets: Vec::new() }
     }
 
     /// A request without a body to an address that holds ids.
     pub(super) fn to(method: Method, address: &'a Address) -> Self {
-        Self { shown: Some(address.shown()), ..Self::new(method, address.url()) }
+        let what = What { method: method.clone(), url: address.url(), shown: Some(address.shown()) };
+        Self { what, ..Self::new(method, address.url()) }
     }
 
     /// With a header.
@@ -55,17 +72,11 @@ impl<'a> Call<'a> {
         self
     }
 
-    /// What is tried, on what.
-    pub(super) fn what(&self) -> String {
-        let place = self.shown.map_or_else(|| place(self.url), str::to_owned);
-        format!("{} {place}", self.method)
-    }
-
-    /// The request, and what it carries that no error text may repeat.
-    pub(super) fn into_parts(self) -> (Request, Vec<&'a str>) {
-        let mut request = Request::new(self.method, self.url.clone());
+    /// What is tried, the request, and what it carries that no error text may repeat.
+    pub(super) fn into_parts(self) -> (What<'a>, Request, Vec<&'a str>) {
+        let mut request = Request::new(self.what.method.clone(), self.what.url.clone());
         *request.headers_mut() = self.headers;
         *request.body_mut() = self.body.map(Into::into);
-        (request, self.secrets)
+        (self.what, request, self.secrets)
     }
 }

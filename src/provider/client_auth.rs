@@ -14,6 +14,10 @@ use super::setup::{ProviderSetupError, Setup};
 use crate::config::{BasicEncoding, ClientAuth, ClientConfig, Secret};
 use crate::target::{PresentedToken, TokenTypeHint};
 
+/// What a form takes beside the values of its fields: their names and the client. What has to be escaped, no
+/// character of a JWT, takes more.
+const FORM_BYTES: usize = 256;
+
 /// An OAuth client as it shows itself to the provider.
 pub(super) struct Client {
     id: String,
@@ -74,7 +78,11 @@ impl Client {
         self.post(url, [("grant_type", "client_credentials")].into_iter().chain(scope))
     }
 
-    fn post<'a>(&'a self, url: &'a Url, fields: impl Iterator<Item = (&'a str, &'a str)>) -> Call<'a> {
+    fn post<'a>(
+        &'a self,
+        url: &'a Url,
+        fields: impl Iterator<Item = (&'a str, &'a str)> + Clone,
+    ) -> Call<'a> {
         let call = Call::new(Method::POST, url).form(self.form(fields));
         match &self.proof {
             Proof::Basic { header, encoded, secret } => {
@@ -85,8 +93,10 @@ impl Client {
         }
     }
 
-    fn form<'a>(&'a self, fields: impl Iterator<Item = (&'a str, &'a str)>) -> String {
-        let mut form = Serializer::new(String::new());
+    /// Sized once: growing would leave copies of a token behind.
+    fn form<'a>(&'a self, fields: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> String {
+        let form_bytes = FORM_BYTES + fields.clone().map(|(_, value)| value.len()).sum::<usize>();
+        let mut form = Serializer::new(String::with_capacity(form_bytes));
         match &self.proof {
             Proof::Basic { .. } => {}
             Proof::Post(secret) => {

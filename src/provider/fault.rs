@@ -6,6 +6,7 @@ use std::iter;
 
 use rustls::{AlertDescription, Error as TlsError};
 
+use super::call::What;
 use super::private::PrivateAddress;
 use super::scrub::{limit, printable, scrub};
 use crate::outcome::{Answer, Verdict};
@@ -23,7 +24,12 @@ pub(super) const UNREADABLE: &str =
     "the answer is no readable HTTP and the call may have worked; it will be tried again";
 
 /// The answer to a call that failed below HTTP, or in the middle of a response with `status`.
-pub(super) fn answer(what: &str, error: &reqwest::Error, status: Option<u16>, secrets: &[&str]) -> Answer {
+pub(super) fn answer(
+    what: &What<'_>,
+    error: &reqwest::Error,
+    status: Option<u16>,
+    secrets: &[&str],
+) -> Answer {
     let (verdict, why) = classify(error);
     let why = scrub(&why, secrets);
     let verdict = if is_unreadable(error) { Verdict::Unreadable } else { verdict };

@@ -94,8 +94,7 @@ impl Http {
 
     /// Sends the request once. `Err` where no complete response came back within the timeouts.
     pub(super) async fn send<'a>(&self, call: Call<'a>) -> Result<Reply<'a>, Answer> {
-        let what = call.what();
-        let (request, secrets) = call.into_parts();
+        let (what, request, secrets) = call.into_parts();
         let mut response = self
             .client
             .execute(request)
@@ -123,9 +122,10 @@ impl Http {
     }
 
     fn retry_after(&self, status: u16, headers: &HeaderMap) -> Option<Duration> {
-        let now = sent_at(headers).unwrap_or_else(|| self.clock.now().into());
-        let named = header(headers, RETRY_AFTER.as_str()).and_then(|value| parse_retry_after(value, now));
-        named.or_else(|| (self.resets_by_time && status == 429).then(|| until_reset(headers, now)).flatten())
+        let now = || sent_at(headers).unwrap_or_else(|| self.clock.now().into());
+        let named = header(headers, RETRY_AFTER.as_str()).and_then(|value| parse_retry_after(value, now()));
+        named
+            .or_else(|| (self.resets_by_time && status == 429).then(|| until_reset(headers, now())).flatten())
     }
 }
 
@@ -153,7 +153,7 @@ async fn read_body(response: &mut Response) -> Result<Vec<u8>, reqwest::Error> {
     while body.len() < most
         && let Some(chunk) = response.chunk().await?
     {
-        body.extend(chunk.iter().take(most - body.len()));
+        body.extend_from_slice(&chunk[..chunk.len().min(most - body.len())]);
     }
     Ok(body)
 }

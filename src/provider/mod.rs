@@ -43,10 +43,12 @@ pub use self::probe::Probed;
 pub use self::remarks::remarks;
 pub use self::setup::ProviderSetupError;
 
+use self::body::Body;
 use self::call::Call;
 use self::dialect::Dialect;
 use self::http::Http;
 use self::kinds::dialect;
+use self::reply::Reply;
 use self::setup::Setup;
 use self::unreadable::Unreadable;
 use crate::clock::Clock;
@@ -212,6 +214,14 @@ impl Provider {
         let reply = self.http.send(Call::new(Method::HEAD, &root)).await?;
         Ok(format!("{} answered {}: the host is reached", reply.what, reply.status))
     }
+}
+
+/// What an OAuth server's response to a revocation means (`kind = "rfc7009"`), for benchmarks.
+#[doc(hidden)]
+pub fn classify(endpoint: &Url, status: u16, content_type: Option<&str>, body: &[u8]) -> Answer {
+    let (what, _, secrets) = Call::new(Method::POST, endpoint).into_parts();
+    let body = Body::read(body, content_type, None);
+    rfc7009::classify(&Reply { what, status, body, location: None, retry_after: None, secrets })
 }
 
 fn told(failure: Answer) -> String {

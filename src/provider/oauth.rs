@@ -1,5 +1,7 @@
 //! An OAuth server: where its endpoints are, and how it is asked to revoke a token and what it thinks of one.
 
+use std::borrow::Cow;
+
 use url::Url;
 
 use super::client_auth::Client;
@@ -90,15 +92,15 @@ impl Rfc7009 {
         self.revocation.as_ref()
     }
 
-    async fn endpoint(&self, http: &Http, endpoint: Endpoint) -> Result<Url, Answer> {
+    async fn endpoint(&self, http: &Http, endpoint: Endpoint) -> Result<Cow<'_, Url>, Answer> {
         let given = match endpoint {
             Endpoint::Revocation => &self.revocation,
             Endpoint::Introspection => &self.introspection,
             Endpoint::GlobalTokenRevocation => &None,
         };
         match (given, &self.discovery) {
-            (Some(url), _) => Ok(url.clone()),
-            (None, Some(discovery)) => discovery.endpoint(http, endpoint).await,
+            (Some(url), _) => Ok(Cow::Borrowed(url)),
+            (None, Some(discovery)) => discovery.endpoint(http, endpoint).await.map(Cow::Owned),
             (None, None) => Err(unconfigured(endpoint)),
         }
     }

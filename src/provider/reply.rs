@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::body::Body;
+use super::call::What;
 use super::failure;
 use super::normal::{is_part, tells};
 use super::scrub::{REDACTED, limit, scrub, shorten};
@@ -33,8 +34,8 @@ const WORDS: [&str; 10] = [
 
 /// A complete response.
 pub(super) struct Reply<'a> {
-    /// What was tried, on what: `POST https://id.example.com/revoke`.
-    pub(super) what: String,
+    /// What was tried.
+    pub(super) what: What<'a>,
     /// HTTP status.
     pub(super) status: u16,
     /// The first 64 KiB of the body, decoded.

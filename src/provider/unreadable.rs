@@ -2,7 +2,8 @@
 //! person is told.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::fault::UNREADABLE;
 use crate::outcome::{Answer, Verdict};
@@ -15,16 +16,21 @@ const MOST: usize = 10_000;
 
 /// How many attempts in a row ended so, by target. Kept in memory: a restart at worst tells the person later.
 #[derive(Default)]
-pub(super) struct Unreadable(Mutex<HashMap<String, u32>>);
+pub(super) struct Unreadable {
+    /// Whether there are any: most attempts need no more than that, and no lock.
+    any: AtomicBool,
+    counts: Mutex<HashMap<String, u32>>,
+}
 
 impl Unreadable {
     /// Counts the attempt that `answer` ended. For everybody else an unreadable answer is a transient one.
     pub(super) fn count(&self, target: &Target, answer: Answer) -> Answer {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if answer.verdict != Verdict::Unreadable {
-            counts.remove(&key(target));
+            self.forget(target);
             return answer;
         }
+        let mut counts = self.lock();
+        self.any.store(true, Ordering::Release);
         if counts.len() >= MOST {
             counts.clear();
         }
@@ -40,11 +46,20 @@ impl Unreadable {
 
     /// Whether a person has to look at this target.
     pub(super) fn is_enough(&self, target: &Target) -> bool {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&key(target))
-            .is_some_and(|count| *count >= ENOUGH)
+        self.any.load(Ordering::Acquire)
+            && self.lock().get(&key(target)).is_some_and(|count| *count >= ENOUGH)
+    }
+
+    fn forget(&self, target: &Target) {
+        if self.any.load(Ordering::Acquire) {
+            let mut counts = self.lock();
+            counts.remove(&key(target));
+            self.any.store(!counts.is_empty(), Ordering::Release);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, u32>> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -4,6 +4,7 @@
 #![cfg(feature = "sandbox")]
 
 mod check;
+mod check_expected;
 mod check_servers;
 mod dead;
 mod evidence;

@@ -26,18 +26,23 @@ pub(crate) struct Gate {
 
 impl Gate {
     pub(crate) fn start(stage: &Stage, policy: &str) -> Self {
+        Self::start_with(stage, policy, &[])
+    }
+
+    pub(crate) fn start_with(stage: &Stage, policy: &str, more: &[(&str, &str)]) -> Self {
         let address = TcpListener::bind("127.0.0.1:0")
             .expect("a free port")
             .local_addr()
             .expect("its address")
             .to_string();
-        let settings = Settings::from_environment([
+        let settings = [
             ("AMQP_URL", stage.amqp_url.as_str()),
             ("GATE_SERVICE", "shop-api"),
             ("GATE_STALENESS_POLICY", policy),
             ("GATE_LISTEN", &address),
             ("GATE_REALM", "shop"),
-        ]);
+        ];
+        let settings = Settings::from_environment(settings.into_iter().chain(more.iter().copied()));
         let settings = settings.unwrap_or_else(|error| panic!("{error}"));
         let (stop, stopped) = oneshot::channel();
         let ended = tokio::spawn(gate::run(settings, async { drop(stopped.await) }));

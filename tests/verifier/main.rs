@@ -17,6 +17,7 @@ mod kinds;
 mod lost_history;
 mod permissions;
 mod python;
+mod refresh_tokens;
 mod roles;
 mod snapshots;
 mod sockets;

@@ -25,10 +25,15 @@ pub(crate) struct Consumer {
 
 impl Consumer {
     pub(crate) fn start(amqp_url: &str) -> Self {
+        Self::start_with(amqp_url, &[])
+    }
+
+    pub(crate) fn start_with(amqp_url: &str, variables: &[(&str, &str)]) -> Self {
         let program = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/consumer.py");
         let mut child = Command::new(python())
             .arg(program)
             .env("AMQP_URL", amqp_url)
+            .envs(variables.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())

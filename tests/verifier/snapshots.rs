@@ -30,12 +30,12 @@ fn folder(amqp_url: &str) -> Snapshots {
     Snapshots { broker: Arc::new(broker), composer: Composer::new("folder") }
 }
 
-async fn fold(amqp_url: &str) -> Folded {
+pub(crate) async fn fold(amqp_url: &str) -> Folded {
     folder(amqp_url).fold_when(|_, _| true).await.expect("it folds").expect("there is something to fold")
 }
 
 /// A stage with everything that a worker declares, and no worker.
-async fn stage() -> (Stage, Source) {
+pub(crate) async fn stage() -> (Stage, Source) {
     let stage = Stage::new().await;
     assert!(stage.worker("http://127.0.0.1:9/revoke").start().await.stop().await.success());
     let source = Source::attach(&stage.amqp_url).await;

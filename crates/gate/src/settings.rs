@@ -18,13 +18,14 @@ const INSTANCE: &str = "GATE_INSTANCE";
 const POLICY: &str = "GATE_STALENESS_POLICY";
 const LISTEN: &str = "GATE_LISTEN";
 const LIFETIME: &str = "GATE_MAX_TOKEN_LIFETIME";
+const SKIP_REFRESH_TOKENS: &str = "GATE_SKIP_REFRESH_TOKENS";
 const REALM: &str = "GATE_REALM";
 const LOG: &str = "GATE_LOG";
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:9310";
 
 /// Every setting and what it means, as `--help` shows them.
-pub(super) const SETTINGS: [(&str, &str); 10] = [
+pub(super) const SETTINGS: [(&str, &str); 11] = [
     (AMQP_URL, "the broker, amqp:// or amqps://; required, or:"),
     (AMQP_URL_FILE, "a file that holds it"),
     (AMQP_CA_FILE, "the certificate (PEM) of a private authority that signed the broker's"),
@@ -33,6 +34,7 @@ pub(super) const SETTINGS: [(&str, &str); 10] = [
     (POLICY, "while revocations cannot be read: fail_open (accept) or fail_closed (refuse); required"),
     (LISTEN, "address and port; default 127.0.0.1:9310"),
     (LIFETIME, "the longest lifetime of the tokens that the service accepts; default 30d"),
+    (SKIP_REFRESH_TOKENS, "true: hold no tokens that publishers hinted as refresh_token; default false"),
     (REALM, "the realm of challenges; default: none"),
     (LOG, "what is logged, as a level or a filter; default info,lapin=error"),
 ];
@@ -119,6 +121,12 @@ impl Given {
             let parsed = humantime::parse_duration(lifetime);
             options = options.max_token_lifetime(
                 parsed.map_err(|error| wrong(LIFETIME, format!("{error}; write it as in 30d or 12h")))?,
+            );
+        }
+        if let Some(skip) = self.get(SKIP_REFRESH_TOKENS) {
+            let parsed = skip.parse();
+            options = options.skip_refresh_tokens(
+                parsed.map_err(|_| wrong(SKIP_REFRESH_TOKENS, format!("{skip:?} is not true or false")))?,
             );
         }
         if let Some(path) = self.get(AMQP_CA_FILE) {

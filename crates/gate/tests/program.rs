@@ -14,7 +14,7 @@ use base64::engine::general_purpose::URL_SAFE;
 const NO_BROKER: &str = "amqp://guest:pa55canary@127.0.0.1:1/%2f";
 const PATIENCE: Duration = Duration::from_secs(60);
 
-const SETTINGS: [&str; 10] = [
+const SETTINGS: [&str; 11] = [
     "AMQP_URL",
     "AMQP_URL_FILE",
     "AMQP_CA_FILE",
@@ -23,6 +23,7 @@ const SETTINGS: [&str; 10] = [
     "GATE_STALENESS_POLICY",
     "GATE_LISTEN",
     "GATE_MAX_TOKEN_LIFETIME",
+    "GATE_SKIP_REFRESH_TOKENS",
     "GATE_REALM",
     "GATE_LOG",
 ];
@@ -151,6 +152,10 @@ fn what_cannot_be_used_is_refused_by_name_and_without_secrets() {
     assert_refused(
         &[("GATE_MAX_TOKEN_LIFETIME", "0s")],
         &["GATE_MAX_TOKEN_LIFETIME: must be 1 s to 10 years"],
+    );
+    assert_refused(
+        &[("GATE_SKIP_REFRESH_TOKENS", "yes")],
+        &["GATE_SKIP_REFRESH_TOKENS: \"yes\" is not true or false"],
     );
     assert_refused(&[("GATE_REALM", "a\"b")], &["GATE_REALM: "]);
     assert_refused(&[("GATE_LOG", "lapin=loud")], &["GATE_LOG: "]);

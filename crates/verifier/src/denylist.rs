@@ -52,6 +52,8 @@ pub struct Figures {
     pub applied: u64,
     /// Messages and entries that could not be read.
     pub unreadable: u64,
+    /// Entries not held because of [`Options::skip_refresh_tokens`]; one that comes again counts again.
+    pub skipped_refresh: u64,
     /// Connections to the feed that were lost or could not be made.
     pub disconnects: u64,
     /// Times that the stream was found truncated.
@@ -72,6 +74,7 @@ pub(crate) struct Counters {
     stale_refused: AtomicU64,
     pub(crate) applied: AtomicU64,
     pub(crate) unreadable: AtomicU64,
+    pub(crate) skipped_refresh: AtomicU64,
     pub(crate) disconnects: AtomicU64,
     pub(crate) truncations: AtomicU64,
 }
@@ -89,6 +92,7 @@ pub(crate) struct Shared {
     pub(crate) position: watch::Sender<Option<Position>>,
     pub(crate) caught_up: watch::Sender<bool>,
     policy: StalenessPolicy,
+    pub(crate) skips_refresh_tokens: bool,
 }
 
 /// A denylist that keeps itself up to date. Clones share it; it ends with the last of them.
@@ -125,6 +129,7 @@ impl Denylist {
             position: watch::Sender::new(None),
             caught_up: watch::Sender::new(false),
             policy: options.staleness_policy,
+            skips_refresh_tokens: options.skips_refresh_tokens,
         });
         let name = format!("revocation-verifier {}/{}", options.service, options.instance);
         let feed = Feed::new(shared.clone(), address.clone(), name.clone(), options.max_token_lifetime);
@@ -223,6 +228,7 @@ impl Shared {
             stale_refused: read(&counters.stale_refused),
             applied: read(&counters.applied),
             unreadable: read(&counters.unreadable),
+            skipped_refresh: read(&counters.skipped_refresh),
             disconnects: read(&counters.disconnects),
             truncations: read(&counters.truncations),
             unreadable_tokens: self.oddities.unreadable_tokens(),

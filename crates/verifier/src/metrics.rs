@@ -45,6 +45,11 @@ impl Collector for Figured {
             ("applied", "Messages of the feed applied", figures.applied),
             ("unreadable", "Messages and entries that could not be read", figures.unreadable),
             (
+                "skipped_refresh",
+                "Entries of tokens hinted refresh_token that were not held",
+                figures.skipped_refresh,
+            ),
+            (
                 "disconnects",
                 "Connections to the feed that were lost or could not be made",
                 figures.disconnects,

@@ -1,11 +1,18 @@
-use proptest::prelude::*;
+use std::sync::LazyLock;
 
+use proptest::prelude::*;
+use reqwest::Method;
+use url::Url;
+
+use super::super::call::Call;
 use super::*;
+
+static URL: LazyLock<Url> = LazyLock::new(|| "https://id.example.com/revoke".parse().unwrap());
 
 /// A reply as the classification tables write it.
 pub(in crate::provider) fn reply(status: u16, body: &str) -> Reply<'static> {
     Reply {
-        what: "POST https://id.example.com/revoke".to_owned(),
+        what: Call::new(Method::POST, &URL).into_parts().0,
         status,
         body: Body::read(body.as_bytes(), None, None),
         location: None,

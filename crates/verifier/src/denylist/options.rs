@@ -13,6 +13,7 @@ pub struct Options {
     pub(super) instance: String,
     pub(super) staleness_policy: StalenessPolicy,
     pub(super) max_token_lifetime: Duration,
+    pub(super) skips_refresh_tokens: bool,
 }
 
 impl Options {
@@ -32,6 +33,7 @@ impl Options {
             instance,
             staleness_policy,
             max_token_lifetime,
+            skips_refresh_tokens: false,
         }
     }
 
@@ -47,6 +49,16 @@ impl Options {
     #[must_use]
     pub fn max_token_lifetime(mut self, lifetime: Duration) -> Self {
         self.max_token_lifetime = lifetime;
+        self
+    }
+
+    /// Whether to hold no entries of tokens hinted `refresh_token`, by default false. Refresh tokens are
+    /// shown to the authorization server alone, yet fill memory until they expire. The hint is the
+    /// publisher's word: an access token that was hinted so by mistake or in bad faith stays accepted. What
+    /// [`deny`](crate::Denylist::deny) is given is held whatever its hint.
+    #[must_use]
+    pub fn skip_refresh_tokens(mut self, skip: bool) -> Self {
+        self.skips_refresh_tokens = skip;
         self
     }
 

@@ -27,6 +27,7 @@ use self::failure::LONGEST_SILENCE;
 use self::named::Named;
 use crate::amqp::{Address, close};
 use crate::denylist::{Position, Shared, count};
+use crate::message::{Entry, TokenTypeHint};
 
 pub use self::begin::{Begin, Ends, From, Mark};
 pub use self::failure::FeedError;
@@ -201,7 +202,17 @@ impl Feed {
 
     /// Returns false for what this release cannot read.
     fn deny(&self, target: &RawValue, now: OffsetDateTime) -> bool {
-        entry(target).is_some_and(|entry| self.shared.entries.apply(&entry, now))
+        entry(target).is_some_and(|entry| self.is_skipped(&entry) || self.shared.entries.apply(&entry, now))
+    }
+
+    fn is_skipped(&self, entry: &Entry) -> bool {
+        let is_refresh_token =
+            matches!(entry, Entry::Token { token_type_hint: Some(TokenTypeHint::RefreshToken), .. });
+        let is_skipped = self.shared.skips_refresh_tokens && is_refresh_token;
+        if is_skipped {
+            count(&self.shared.counters.skipped_refresh);
+        }
+        is_skipped
     }
 
     /// A heartbeat from beside the log. One that does not say what was published vouches for nothing: older
