@@ -85,7 +85,7 @@ async fn one_is_given_up_and_what_is_denied_stays_denied() {
     assert!(!verifier.check(&TokenView::bearer(&scene.access)).is_accepted(), "denied all the same");
 
     // Its worker died before the denial was confirmed: whoever takes over publishes it.
-    scene.stage.db.execute("UPDATE revocation.events SET denied_at = NULL").await.expect("forget the denial");
+    scene.stage.forget_denials().await;
     let owed = scene
         .stage
         .store()
