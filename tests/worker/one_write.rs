@@ -1,6 +1,7 @@
 //! What a target's row holds beside its state: the attempt that ended it and the denial of its event.
 
-use revocation_worker::store::WorkerNo;
+use revocation_worker::config::{DatabaseConfig, Secret};
+use revocation_worker::store::{Store, WorkerNo};
 use sqlx::{AssertSqlSafe, Executor};
 use uuid::Uuid;
 
@@ -81,7 +82,9 @@ async fn a_logout_is_on_record_in_its_targets() {
     assert_eq!(stage.count("audit.attempts WHERE outcome = 'revoked' AND attempt = 1").await, 2);
     assert_eq!(stage.count("revocation.attempts").await, 0);
     assert_eq!(stage.count("audit.events WHERE denied_at IS NOT NULL").await, 1);
-    let owed = stage.store().denials(WorkerNo(1), &(Uuid::nil()..Uuid::max()), true, None, 10).await;
+    let database = DatabaseConfig { url: Secret::new(stage.database_url.clone()), max_connections: 1 };
+    let store = Store::new(&database).expect("a store");
+    let owed = store.denials(WorkerNo(1), &(Uuid::nil()..Uuid::max()), true, None, 10).await;
     assert!(owed.expect("look").is_empty(), "its denial is known");
     drop(worker);
 }
