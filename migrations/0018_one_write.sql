@@ -67,15 +67,15 @@ DO $$ BEGIN
     END IF;
 END $$;
 
--- As in 0008; denied_at: also where a target's row has it.
+-- As in 0008; denied_at: the earliest that is known, of the event's row and of its targets'.
 CREATE OR REPLACE VIEW revocation.events_as_given AS
 SELECT event_id, source, id, event_type, incident, lane, reason, actor, broker_user, occurred_at, received_at, not_before,
-       coalesce(denied_at, (SELECT min(t.denied_at) FROM revocation.targets t WHERE t.event_id = e.event_id)) AS denied_at,
+       least(denied_at, (SELECT min(t.denied_at) FROM revocation.targets t WHERE t.event_id = e.event_id)) AS denied_at,
        deny_at, identity_reused
 FROM revocation.events e WHERE real_id IS NULL
 UNION ALL
 SELECT event_id, source, real_id, event_type, incident, lane, reason, actor, broker_user, occurred_at, received_at, not_before,
-       coalesce(denied_at, (SELECT min(t.denied_at) FROM revocation.targets t WHERE t.event_id = e.event_id)),
+       least(denied_at, (SELECT min(t.denied_at) FROM revocation.targets t WHERE t.event_id = e.event_id)),
        deny_at, identity_reused
 FROM revocation.events e WHERE real_id IS NOT NULL;
 
@@ -85,7 +85,7 @@ SELECT revocation.revocation_id(t.event_id, t.ordinal) AS revocation_id,
        e.source AS event_source, e.id AS event_id, e.event_type, e.incident, t.lane, t.provider,
        t.kind AS target_kind, t.token_type_hint, encode(t.token_sha256, 'hex') AS token_sha256,
        t.sub, t.sid, t.client_id, t.iss, coalesce(t.cutoff, e.not_before) AS not_before, e.reason, e.actor,
-       t.state, t.proof, t.attempts, e.occurred_at, e.received_at, coalesce(t.denied_at, e.denied_at) AS denied_at,
+       t.state, t.proof, t.attempts, e.occurred_at, e.received_at, e.denied_at,
        t.revoked_at, t.confirmed_at, t.finished_at,
        CASE WHEN t.lease_owner IS NULL AND NOT t.waiting THEN t.due_at END AS next_attempt_at,
        t.token_expires_at, t.last_outcome, t.last_http_status, t.last_error, w.instance AS worker,

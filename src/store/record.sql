@@ -51,8 +51,11 @@ WITH r AS MATERIALIZED (
     UPDATE revocation.events e SET denied_at = coalesce(e.denied_at, d.at), deny_at = NULL
     FROM unnest($3::uuid[], $4::timestamptz[]) AS d (event_id, at)
     WHERE e.event_id = d.event_id
-        -- A target's row says so.
+        -- A target's row says so, as of this statement or from before.
         AND (d.event_id IN (
             SELECT w.event_id FROM written w WHERE w.denied_at IS NOT NULL)) IS NOT TRUE
+        AND NOT EXISTS (
+            SELECT FROM revocation.targets t
+            WHERE t.event_id = d.event_id AND t.denied_at IS NOT NULL)
 )
 SELECT event_id AS "event!", ordinal AS "ordinal!" FROM written

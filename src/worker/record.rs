@@ -5,6 +5,7 @@ mod denials;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 use time::OffsetDateTime;
 use tokio::sync::{Semaphore, mpsc};
@@ -34,16 +35,16 @@ struct Batch {
 impl Batch {
     /// What is to be written now.
     fn of(notes: impl Iterator<Item = ForRecord>, denials: &mut Denials) -> Self {
-        let mut batch = Self::default();
+        let (mut batch, now) = (Self::default(), Instant::now());
         for note in notes {
             match note {
                 ForRecord::Finished(finished) => batch.finished.extend(finished),
-                ForRecord::Denied(row, at) => denials.note(row, at),
+                ForRecord::Denied(row, at) => denials.note(row, at, now),
                 ForRecord::HandBack(back) => batch.handed_back.push(back),
             }
         }
-        batch.denied =
-            denials.take(&batch.finished.iter().map(|finished| finished.job.context.row).collect());
+        let events = batch.finished.iter().map(|finished| finished.job.context.row).collect();
+        batch.denied = denials.take(&events, now);
         batch
     }
 

@@ -2,10 +2,9 @@
 //! it is written anyway; a denial waits for that a little, and is then written with its event.
 
 use std::collections::{HashMap, HashSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
-use tokio::time::Instant;
 use uuid::Uuid;
 
 /// How long a denial waits for a result of its event.
@@ -17,18 +16,14 @@ pub(super) struct Denials(HashMap<Uuid, (OffsetDateTime, Instant)>);
 
 impl Denials {
     /// Has one wait.
-    pub(super) fn note(&mut self, event: Uuid, at: OffsetDateTime) {
-        self.0.insert(event, (at, Instant::now() + COMPANY_WITHIN));
+    pub(super) fn note(&mut self, event: Uuid, at: OffsetDateTime, now: Instant) {
+        self.0.entry(event).or_insert((at, now + COMPANY_WITHIN));
     }
 
     /// Those of these events, and those that have waited long enough.
-    pub(super) fn take(&mut self, events: &HashSet<Uuid>) -> Vec<(Uuid, OffsetDateTime)> {
-        let now = Instant::now();
-        let is_due = |event: &Uuid, until: Instant| until <= now || events.contains(event);
-        self.0
-            .extract_if(|event, (_, until)| is_due(event, *until))
-            .map(|(event, (at, _))| (event, at))
-            .collect()
+    pub(super) fn take(&mut self, events: &HashSet<Uuid>, now: Instant) -> Vec<(Uuid, OffsetDateTime)> {
+        let taken = self.0.extract_if(|event, (_, until)| *until <= now || events.contains(event));
+        taken.map(|(event, (at, _))| (event, at)).collect()
     }
 
     /// All of them.
@@ -39,7 +34,7 @@ impl Denials {
     /// Returns when one has waited long enough.
     pub(super) async fn overdue(&self) {
         match self.0.values().map(|(_, until)| *until).min() {
-            Some(until) => tokio::time::sleep_until(until).await,
+            Some(until) => tokio::time::sleep_until(until.into()).await,
             None => std::future::pending().await,
         }
     }
@@ -49,19 +44,16 @@ impl Denials {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn a_denial_goes_with_its_event_or_when_it_has_waited() {
-        let (mut denials, at) = (Denials::default(), OffsetDateTime::UNIX_EPOCH);
+    #[test]
+    fn a_denial_goes_with_its_event_or_when_it_has_waited() {
+        let (mut denials, at, now) = (Denials::default(), OffsetDateTime::UNIX_EPOCH, Instant::now());
         let [a, b, c] = [1, 2, 3].map(Uuid::from_u128);
-        denials.note(a, at);
-        denials.note(b, at);
-        assert!(denials.take(&HashSet::from([c])).is_empty());
-        assert_eq!(denials.take(&HashSet::from([b, c])), [(b, at)]);
-        let began = Instant::now();
-        denials.overdue().await;
-        assert_eq!(began.elapsed(), COMPANY_WITHIN);
-        assert_eq!(denials.take(&HashSet::new()), [(a, at)]);
-        denials.note(c, at);
+        denials.note(a, at, now);
+        denials.note(b, at, now);
+        assert!(denials.take(&HashSet::from([c]), now).is_empty());
+        assert_eq!(denials.take(&HashSet::from([b, c]), now), [(b, at)]);
+        assert_eq!(denials.take(&HashSet::new(), now + COMPANY_WITHIN), [(a, at)]);
+        denials.note(c, at, now);
         assert_eq!((denials.take_all(), denials.take_all()), (vec![(c, at)], vec![]));
     }
 }
