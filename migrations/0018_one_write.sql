@@ -79,21 +79,6 @@ SELECT event_id, source, real_id, event_type, incident, lane, reason, actor, bro
        deny_at, identity_reused
 FROM revocation.events e WHERE real_id IS NOT NULL;
 
--- As in 0008.
-CREATE OR REPLACE VIEW audit.revocations AS
-SELECT revocation.revocation_id(t.event_id, t.ordinal) AS revocation_id,
-       e.source AS event_source, e.id AS event_id, e.event_type, e.incident, t.lane, t.provider,
-       t.kind AS target_kind, t.token_type_hint, encode(t.token_sha256, 'hex') AS token_sha256,
-       t.sub, t.sid, t.client_id, t.iss, coalesce(t.cutoff, e.not_before) AS not_before, e.reason, e.actor,
-       t.state, t.proof, t.attempts, e.occurred_at, e.received_at, e.denied_at,
-       t.revoked_at, t.confirmed_at, t.finished_at,
-       CASE WHEN t.lease_owner IS NULL AND NOT t.waiting THEN t.due_at END AS next_attempt_at,
-       t.token_expires_at, t.last_outcome, t.last_http_status, t.last_error, w.instance AS worker,
-       encode(t.signed_sha256, 'hex') AS signed_sha256, e.identity_reused
-FROM revocation.targets t
-JOIN revocation.events_as_given e USING (event_id)
-LEFT JOIN revocation.workers w ON w.worker_no = t.last_worker;
-
 -- As in 0002 and 0012, and those that a target's row holds.
 CREATE OR REPLACE VIEW audit.attempts AS
 SELECT revocation.revocation_id(a.event_id, a.ordinal) AS revocation_id, a.attempt, w.instance AS worker,
