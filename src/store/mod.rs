@@ -129,8 +129,8 @@ impl Store {
         Self::with(config, [])
     }
 
-    /// The same for a worker, whose sessions last: they plan each statement once, not at each call. All of its
-    /// statements are lookups by index, whatever their parameters.
+    /// The same for a worker, whose sessions last: they plan each statement once, not at each call. All of
+    /// its statements are lookups by index, whatever their parameters.
     ///
     /// # Errors
     /// See [`Store::new`].

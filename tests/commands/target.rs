@@ -6,7 +6,6 @@ use revocation_verifier::TokenView;
 use revocation_worker::store::{GivenUp, WorkerNo};
 use revocation_worker::target::TargetId;
 use serde_json::json;
-use sqlx::Executor;
 use uuid::Uuid;
 
 use crate::harness::{App, Stage, Worker, canary_token, logout};

@@ -1,4 +1,4 @@
-//! What a target's row holds beside its state: the attempt that ended it and the denial of its event.
+//! What a target's row holds for good: its final state, the attempt that ended it, the denial of its event.
 
 use revocation_worker::config::{DatabaseConfig, Secret};
 use revocation_worker::store::{Store, WorkerNo};
@@ -24,8 +24,8 @@ async fn run(stage: &Stage, statements: &str) {
 async fn an_attempt_in_its_targets_row_is_append_only() {
     let stage = filled().await;
     run(&stage, HELD).await;
-    let held = "audit.attempts WHERE attempt = 2 AND worker = 'w' AND duration_ms = 7 AND outcome = 'revoked' \
-        AND http_status = 200 AND started_at IS NOT NULL";
+    let held = "audit.attempts WHERE attempt = 2 AND worker = 'w' AND duration_ms = 7 AND outcome = \
+        'revoked' AND http_status = 200 AND started_at IS NOT NULL";
     assert_eq!(stage.count(held).await, 1);
     assert_eq!(stage.count(&held.replace("audit.attempts", "audit.event_attempts")).await, 1);
     for change in [
@@ -46,6 +46,29 @@ async fn an_attempt_in_its_targets_row_is_append_only() {
     assert_eq!(refused(&stage.db, delete).await.0, "23001");
     run(&stage, "SET LOCAL revocation.retention = 'on'; DELETE FROM revocation.attempts").await;
     run(&stage, &format!("SET LOCAL revocation.retention = 'on'; {delete}")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_final_state_is_final() {
+    let stage = filled().await;
+    for change in [
+        "state = 'cancelled', proof = NULL, revoked_at = NULL WHERE ordinal = 1",
+        "state = 'pending', proof = NULL, revoked_at = NULL, finished_at = NULL, due_at = now(), sealed = \
+            'x', sealed_key = 'k' WHERE ordinal = 1",
+        "state = 'revoked', proof = 'accepted', revoked_at = now() WHERE ordinal = 2",
+        "state = 'parked', finished_at = NULL, due_at = now(), sealed = 'x', sealed_key = 'k' WHERE ordinal \
+            = 3",
+        "finished_at = finished_at + interval '1 s' WHERE ordinal = 1",
+    ] {
+        let (code, message) = refused(&stage.db, &format!("UPDATE revocation.targets SET {change}")).await;
+        assert_eq!(code, "23001", "{change}");
+        assert!(message.contains("is final"), "{message}");
+    }
+    stage
+        .db
+        .execute("UPDATE revocation.targets SET confirmed_at = now() WHERE ordinal = 1")
+        .await
+        .expect("its confirmation is noted later");
 }
 
 #[tokio::test(flavor = "multi_thread")]

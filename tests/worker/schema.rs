@@ -190,29 +190,6 @@ async fn no_wrong_state_can_be_written_by_hand() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_final_state_is_final() {
-    let stage = filled().await;
-    for change in [
-        "state = 'cancelled', proof = NULL, revoked_at = NULL WHERE ordinal = 1",
-        "state = 'pending', proof = NULL, revoked_at = NULL, finished_at = NULL, due_at = now(), sealed = \
-            'x', sealed_key = 'k' WHERE ordinal = 1",
-        "state = 'revoked', proof = 'accepted', revoked_at = now() WHERE ordinal = 2",
-        "state = 'parked', finished_at = NULL, due_at = now(), sealed = 'x', sealed_key = 'k' WHERE ordinal \
-            = 3",
-        "finished_at = finished_at + interval '1 s' WHERE ordinal = 1",
-    ] {
-        let (code, message) = refused(&stage.db, &format!("UPDATE revocation.targets SET {change}")).await;
-        assert_eq!(code, "23001", "{change}");
-        assert!(message.contains("is final"), "{message}");
-    }
-    stage
-        .db
-        .execute("UPDATE revocation.targets SET confirmed_at = now() WHERE ordinal = 1")
-        .await
-        .expect("its confirmation is noted later");
-}
-
 const APPEND_ONLY: [(&str, &str); 4] = [
     ("attempts", "error = 'x'"),
     ("rejected_events", "detail = 'x'"),
