@@ -76,7 +76,7 @@ GRANT UPDATE ON revocation.workers, revocation.provider_status, revocation.verif
 GRANT DELETE ON revocation.incident_samples, revocation.verifiers, revocation.verifier_reports TO revocation_worker;
 GRANT UPDATE (denied_at, deny_at, accepted_by) ON revocation.events TO revocation_worker;
 GRANT UPDATE (state, proof, attempts, failures, due_at, lease_owner, leased_at, last_worker, last_outcome, last_http_status, last_error, sealed, sealed_key,
-    revoked_at, confirmed_at, finished_at, give_up_at, deny_until, cutoff, waiting) ON revocation.targets TO revocation_worker;
+    revoked_at, confirmed_at, finished_at, give_up_at, deny_until, cutoff, waiting, call_began_at, denied_at) ON revocation.targets TO revocation_worker;
 GRANT INSERT (actor, action, incident, detail) ON revocation.operations TO revocation_worker;
 GRANT INSERT (incident, state, reason, opened_by, opened_via, opened_at, targets_expected, asks, asking, asking_expected, contributors, approval_above)
     ON revocation.incidents TO revocation_worker;

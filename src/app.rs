@@ -66,7 +66,7 @@ async fn boot(config: Config, migrate: bool, stop: CancellationToken) -> Result<
     let admissions = configured::admissions(&config, &clock)?;
     let broker = Broker::new(&config.amqp, &config.invalidation, &config.instance);
     let broker = Arc::new(broker.map_err(AppError::Setting)?);
-    let store = Store::new(&config.database).map_err(|e| AppError::Setting(e.to_string()))?;
+    let store = Store::of_worker(&config.database).map_err(|e| AppError::Setting(e.to_string()))?;
     let listener = http::bind(config.http_listen).await.map_err(AppError::Listen)?;
 
     let hard = CancellationToken::new();

@@ -83,7 +83,9 @@ impl Store {
                      -- The same of the targets, for their own index.
                      AND t.event_id >= $1 AND t.event_id < $7 AND (t.event_id, t.ordinal) > ($2, $3)
                      AND e.accepted_by = $4
-                     AND (e.denied_at IS NULL OR NOT $5)
+                     AND (NOT $5 OR e.denied_at IS NULL AND NOT EXISTS (
+                         SELECT FROM revocation.targets d
+                         WHERE d.event_id = e.event_id AND d.denied_at IS NOT NULL))
                      AND e.deny_at IS NULL
                      AND (t.state <> 'cancelled' OR e.denied_at IS NOT NULL OR NOT EXISTS (
                          SELECT FROM revocation.incidents i

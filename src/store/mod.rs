@@ -128,6 +128,19 @@ impl Store {
     /// # Errors
     /// The URL cannot be read. The message never holds the URL.
     pub fn new(config: &DatabaseConfig) -> Result<Self, StoreError> {
+        Self::with(config, [])
+    }
+
+    /// The same for a worker, whose sessions last: they plan each statement once, not at each call. All of
+    /// its statements are lookups by index, whatever their parameters.
+    ///
+    /// # Errors
+    /// See [`Store::new`].
+    pub fn of_worker(config: &DatabaseConfig) -> Result<Self, StoreError> {
+        Self::with(config, [("plan_cache_mode", "force_generic_plan")])
+    }
+
+    fn with<const N: usize>(config: &DatabaseConfig, session: [(&str, &str); N]) -> Result<Self, StoreError> {
         let options = PgConnectOptions::from_str(config.url.expose())
             .map_err(|_| {
                 StoreError::Refused(
@@ -137,6 +150,7 @@ impl Store {
             })?
             .application_name("revocation-worker")
             .options(SESSION)
+            .options(session)
             .log_statements(tracing::log::LevelFilter::Off)
             .log_slow_statements(tracing::log::LevelFilter::Off, Duration::ZERO);
         let pool = PgPoolOptions::new()

@@ -1,5 +1,6 @@
 //! Recording: what came of attempts and denials, many in one statement, one commit.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use sqlx::PgConnection;
@@ -53,7 +54,7 @@ pub struct Cutoff {
     pub deny_until: OffsetDateTime,
 }
 
-/// `revocation.new_result`.
+/// `revocation.new_answer`.
 #[derive(sqlx::Encode)]
 struct ResultRow<'a> {
     event_id: Uuid,
@@ -74,12 +75,13 @@ struct ResultRow<'a> {
     finished_at: Option<OffsetDateTime>,
     cutoff: Option<OffsetDateTime>,
     deny_until: Option<OffsetDateTime>,
+    denied_at: Option<OffsetDateTime>,
 }
 
-composite!(ResultRow<'_>, "revocation.new_result");
+composite!(ResultRow<'_>, "revocation.new_answer");
 
 impl<'a> ResultRow<'a> {
-    fn of(closing: &'a Closing) -> Self {
+    fn of(closing: &'a Closing, denied_at: Option<OffsetDateTime>) -> Self {
         let Closing { attempt, settlement, revoked_at, confirmed_at, moved } = closing;
         let ended_at = attempt.started_at + attempt.duration;
         Self {
@@ -103,6 +105,7 @@ impl<'a> ResultRow<'a> {
             finished_at: settlement.state.is_final().then_some(ended_at),
             cutoff: moved.map(|cutoff| cutoff.at),
             deny_until: moved.map(|cutoff| cutoff.deny_until),
+            denied_at,
         }
     }
 }
@@ -121,7 +124,10 @@ impl Store {
         denied: &[(Uuid, OffsetDateTime)],
     ) -> Result<Vec<TargetId>, StoreError> {
         // Sorted by identity, so that two recorders never wait for each other in a circle.
-        let mut results: Vec<_> = closings.iter().map(ResultRow::of).collect();
+        let known: HashMap<_, _> = denied.iter().copied().collect();
+        let denied_at = |closing: &Closing| known.get(&closing.attempt.id.event).copied();
+        let mut results: Vec<_> =
+            closings.iter().map(|closing| ResultRow::of(closing, denied_at(closing))).collect();
         results.sort_unstable_by_key(|row| (row.event_id, row.ordinal, row.attempt));
         let mut denied = denied.to_vec();
         denied.sort_unstable();

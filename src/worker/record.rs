@@ -1,14 +1,17 @@
 //! The record of what came of attempts: tells verifiers what is revoked, then commits attempts and results,
 //! then logs each attempt. Many share one commit; a failed commit repeats the writing, never the work.
 
+mod denials;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant;
 
 use time::OffsetDateTime;
 use tokio::sync::{Semaphore, mpsc};
 use uuid::Uuid;
 
+use self::denials::Denials;
 use super::announce::Late;
 use super::job::{Context, Finished, ForRecord, HandBack, Job};
 use super::parts::{Ports, Worker};
@@ -21,8 +24,6 @@ use crate::target::TargetId;
 /// Most notes a commit, and most commits at once.
 const NOTES: usize = 512;
 const COMMITS: usize = 2;
-/// How long a note that alone deserves no commit waits for company.
-const COMPANY_WITHIN: Duration = Duration::from_millis(100);
 
 #[derive(Default)]
 struct Batch {
@@ -32,25 +33,34 @@ struct Batch {
 }
 
 impl Batch {
-    fn sort(notes: Vec<ForRecord>) -> Self {
-        let mut batch = Self::default();
+    /// What is to be written now.
+    fn of(notes: impl Iterator<Item = ForRecord>, denials: &mut Denials) -> Self {
+        let (mut batch, now) = (Self::default(), Instant::now());
         for note in notes {
             match note {
                 ForRecord::Finished(finished) => batch.finished.extend(finished),
-                ForRecord::Denied(row, at) => batch.denied.push((row, at)),
+                ForRecord::Denied(row, at) => denials.note(row, at, now),
                 ForRecord::HandBack(back) => batch.handed_back.push(back),
             }
         }
+        let events = batch.finished.iter().map(|finished| finished.job.context.row).collect();
+        batch.denied = denials.take(&events, now);
         batch
+    }
+
+    /// `None`: there is nothing to write.
+    fn filled(self) -> Option<Self> {
+        let is_empty = self.finished.is_empty() && self.denied.is_empty() && self.handed_back.is_empty();
+        (!is_empty).then_some(self)
     }
 }
 
 /// Runs until the worker has stopped and every task that could send a note has ended.
 pub(super) async fn run(worker: Arc<Worker>, mut notes: mpsc::UnboundedReceiver<ForRecord>) {
-    let commits = Arc::new(Semaphore::new(COMMITS));
+    let (commits, mut denials) = (Arc::new(Semaphore::new(COMMITS)), Denials::default());
     loop {
         let Ok(turn) = commits.clone().acquire_owned().await else { return };
-        let Some(batch) = next(&mut notes, &worker).await else { break };
+        let Some(batch) = next(&mut notes, &worker, &mut denials).await else { break };
         let worker = worker.clone();
         tokio::spawn(async move {
             write(&worker, batch).await;
@@ -60,25 +70,28 @@ pub(super) async fn run(worker: Arc<Worker>, mut notes: mpsc::UnboundedReceiver<
     drop(commits.acquire_many(COMMITS as u32).await);
 }
 
-/// What has arrived; waits a little longer where it is denials only. `None` when the worker has stopped and
-/// nothing is left.
-async fn next(notes: &mut mpsc::UnboundedReceiver<ForRecord>, worker: &Worker) -> Option<Batch> {
-    let mut batch = Vec::with_capacity(NOTES);
-    tokio::select! {
-        biased;
-        received = notes.recv_many(&mut batch, NOTES) => { if received == 0 { return None } }
-        // Closed and empty: every task that could still send a note has ended.
-        () = worker.live.tasks.wait() => { notes.try_recv().ok().map(|note| batch.push(note))?; }
-    }
-    let patience = tokio::time::sleep(COMPANY_WITHIN);
-    tokio::pin!(patience);
-    while batch.len() < NOTES && batch.iter().all(|note| matches!(note, ForRecord::Denied(..))) {
-        tokio::select! {
-            received = notes.recv_many(&mut batch, NOTES) => { if received == 0 { break } }
-            () = &mut patience => break,
+/// What has arrived, and denials that have waited. `None` when the worker has stopped and nothing is left.
+async fn next(
+    notes: &mut mpsc::UnboundedReceiver<ForRecord>,
+    worker: &Worker,
+    denials: &mut Denials,
+) -> Option<Batch> {
+    let mut arrived = Vec::with_capacity(NOTES);
+    loop {
+        let is_over = tokio::select! {
+            biased;
+            received = notes.recv_many(&mut arrived, NOTES) => received == 0,
+            // Closed and empty: every task that could still send a note has ended.
+            () = worker.live.tasks.wait() => notes.try_recv().map(|note| arrived.push(note)).is_err(),
+            () = denials.overdue() => false,
+        };
+        if is_over {
+            return Batch { denied: denials.take_all(), ..Batch::default() }.filled();
+        }
+        if let Some(batch) = Batch::of(arrived.drain(..), denials).filled() {
+            return Some(batch);
         }
     }
-    Some(Batch::sort(batch))
 }
 
 async fn write(worker: &Worker, batch: Batch) {

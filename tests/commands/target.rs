@@ -6,7 +6,6 @@ use revocation_verifier::TokenView;
 use revocation_worker::store::{GivenUp, WorkerNo};
 use revocation_worker::target::TargetId;
 use serde_json::json;
-use sqlx::Executor;
 use uuid::Uuid;
 
 use crate::harness::{App, Stage, Worker, canary_token, logout};
@@ -85,7 +84,7 @@ async fn one_is_given_up_and_what_is_denied_stays_denied() {
     assert!(!verifier.check(&TokenView::bearer(&scene.access)).is_accepted(), "denied all the same");
 
     // Its worker died before the denial was confirmed: whoever takes over publishes it.
-    scene.stage.db.execute("UPDATE revocation.events SET denied_at = NULL").await.expect("forget the denial");
+    scene.stage.forget_denials().await;
     let owed = scene
         .stage
         .store()

@@ -80,6 +80,13 @@ impl Stage {
         self.text(rows).await.expect("a record")
     }
 
+    /// As if no denial had been confirmed yet.
+    pub(crate) async fn forget_denials(&self) {
+        for table in ["events", "targets"] {
+            self.raw(&format!("UPDATE revocation.{table} SET denied_at = NULL")).await;
+        }
+    }
+
     /// How long it takes until this many rows are there.
     pub(crate) async fn time_until(&self, wanted: i64, rows: &str) -> Duration {
         let began = std::time::Instant::now();

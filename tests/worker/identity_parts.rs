@@ -106,10 +106,10 @@ async fn no_row_has_half_an_identity() {
         sha256('x'), 1)";
     stage.db.execute(event).await.expect("a row of the release before");
     for (change, constraint) in [
-        ("content_sha256 = 'x'", "content_is_a_sha256"),
-        ("real_id = '1'", "key_is_no_id"),
-        ("real_id = '1', id = repeat('=', 256)", "key_is_no_id"),
-        ("real_id = '1', id = E'1\\x1f' || repeat('=', 253)", "key_is_no_id"),
+        ("content_sha256 = 'x'", "values_are_known"),
+        ("real_id = '1'", "further_has_a_key"),
+        ("real_id = '1', id = repeat('=', 256)", "further_has_a_key"),
+        ("real_id = '1', id = E'1\\x1f' || repeat('=', 253)", "further_has_a_key"),
         ("identity_reused = true", "further_has_a_key"),
         ("beside = event_id", "further_has_a_key"),
     ] {

@@ -23,6 +23,7 @@ mod logout;
 mod messages;
 mod no_probe;
 mod no_yes;
+mod one_write;
 mod outage;
 mod poison;
 mod poison_wide;

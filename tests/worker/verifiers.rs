@@ -155,7 +155,7 @@ async fn a_denial_is_applied_by_the_verifiers_that_have_read_past_it() {
     stage
         .wait_for_count(1, "audit.propagation WHERE event_id = '1' AND applied_by = 2 AND live_verifiers = 2")
         .await;
-    stage.db.execute("UPDATE revocation.events SET denied_at = NULL").await.expect("forget the denial");
+    stage.forget_denials().await;
     let unknown = "audit.propagation WHERE denied_at IS NULL AND applied_by = 0 AND live_verifiers = 2 AND \
         waiting_for = '{shop-api/a,shop-api/b}'";
     assert_eq!(stage.count(unknown).await, 1);
