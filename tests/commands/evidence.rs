@@ -219,11 +219,8 @@ async fn all_members_show_one_moment() {
     let mut snapshot =
         store.snapshot("leak").await.unwrap_or_else(|error| panic!("{error}")).expect("an incident");
     let of_leak = "(SELECT event_id FROM revocation.events WHERE incident = 'leak')";
-    execute(
-        &stage,
-        &format!("UPDATE revocation.targets SET last_error = 'later' WHERE event_id IN {of_leak}"),
-    )
-    .await;
+    execute(&stage, &format!("UPDATE revocation.targets SET sid = 'later' WHERE event_id IN {of_leak}"))
+        .await;
     execute(
         &stage,
         "INSERT INTO revocation.operations (actor, action, incident) VALUES ('bob', 'later', 'leak')",
