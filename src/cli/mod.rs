@@ -1,6 +1,7 @@
 //! The commands (docs/contract.md, section 8): one file each.
 
 mod check;
+mod colour;
 mod dead;
 mod incident;
 mod interrupt;
@@ -8,6 +9,7 @@ mod keygen;
 mod migrate;
 mod operator;
 mod output;
+mod page;
 mod progress;
 mod provider;
 mod retry;
@@ -16,7 +18,10 @@ mod run;
 mod sandbox;
 mod status;
 mod submit;
+mod table;
 mod target;
+mod times;
+mod watch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -24,12 +29,17 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::app::AppError;
+use crate::broker::{BrokerError, PublishError};
 use crate::config::ConfigError;
 use crate::order::error::OrderError;
+use crate::store::{SchemaError, StoreError};
+
+/// What it is called.
+const NAME: &str = "revocation-worker";
 
 /// Revokes OAuth tokens everywhere after a logout.
 #[derive(Parser)]
-#[command(name = "revocation-worker", version, about, arg_required_else_help = true)]
+#[command(name = NAME, version, about, arg_required_else_help = true)]
 struct Cli {
     /// Configuration file (TOML). Default: revocation-worker.toml, if present.
     #[arg(long, global = true, value_name = "FILE")]
@@ -77,9 +87,52 @@ pub enum CommandError {
     /// Wrong usage or configuration: exit code 2.
     #[error("{0}")]
     Usage(String),
-    /// It was tried and failed: exit code 1.
+    /// It was tried and failed: exit code 1. The sentence says what to do.
     #[error("{0}")]
     Failed(String),
+    /// The same, with what to do in a line of its own, which is the last.
+    #[error("{why}")]
+    Advised {
+        /// What was tried, and what came of it.
+        why: String,
+        /// What to do about it.
+        remedy: &'static str,
+        /// Whether the same may work later.
+        is_passing: bool,
+    },
+}
+
+const AGAIN: &str =
+    "`revocation-worker check` says what is wrong; once that is mended, give the same command again";
+const RIGHTS: &str =
+    "the database role of this session lacks a right: see Roles in README.md, and migrations/roles.sql";
+
+impl From<StoreError> for CommandError {
+    fn from(error: StoreError) -> Self {
+        let remedy = if error.is_forbidden() { RIGHTS } else { AGAIN };
+        Self::Advised { why: error.to_string(), remedy, is_passing: error.is_passing() }
+    }
+}
+
+impl From<SchemaError> for CommandError {
+    fn from(error: SchemaError) -> Self {
+        match error {
+            SchemaError::Store(error) => error.into(),
+            error => Self::failed(error),
+        }
+    }
+}
+
+impl From<PublishError> for CommandError {
+    fn from(error: PublishError) -> Self {
+        Self::Advised { why: error.to_string(), remedy: AGAIN, is_passing: true }
+    }
+}
+
+impl From<BrokerError> for CommandError {
+    fn from(error: BrokerError) -> Self {
+        Self::Advised { why: error.to_string(), remedy: AGAIN, is_passing: true }
+    }
 }
 
 impl From<ConfigError> for CommandError {
@@ -111,6 +164,16 @@ impl CommandError {
     /// A failure with its text.
     fn failed(error: impl std::fmt::Display) -> Self {
         Self::Failed(error.to_string())
+    }
+
+    /// A failure with its text, and what to do about it.
+    fn advised(error: impl std::fmt::Display, remedy: &'static str) -> Self {
+        Self::Advised { why: error.to_string(), remedy, is_passing: false }
+    }
+
+    /// Whether the same may work later.
+    fn is_passing(&self) -> bool {
+        matches!(self, Self::Advised { is_passing: true, .. })
     }
 }
 
@@ -152,9 +215,13 @@ fn fail(error: &CommandError) -> ExitCode {
     if std::env::args_os().any(|argument| argument == "--json") && !output::has_spoken() {
         output::say_json(&serde_json::json!({ "error": error.to_string() }));
     }
-    output::remark(format_args!("revocation-worker: {error}"));
+    output::remark(format_args!("{NAME}: {error}"));
     match error {
         CommandError::Usage(_) => ExitCode::from(2),
         CommandError::Failed(_) => ExitCode::from(1),
+        CommandError::Advised { remedy, .. } => {
+            output::remark(remedy);
+            ExitCode::from(1)
+        }
     }
 }

@@ -38,7 +38,7 @@ pub(super) async fn run(store: &Store, args: &Args) -> Result<(), CommandError> 
     }
     let order = Steering::Cancel(args.reason.clone());
     let steered =
-        store.steer(&args.change.operator.name(), name, &order).await.map_err(CommandError::failed)?;
+        store.steer(&args.change.operator.name(), name, &order).await?;
     let is_changed = judge(name, &order, steered, None)?;
     if !args.change.json {
         remark(printable(&format!(
