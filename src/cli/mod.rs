@@ -1,5 +1,6 @@
 //! The commands (docs/contract.md, section 8): one file each.
 
+mod audit;
 mod check;
 mod colour;
 mod dead;
@@ -63,6 +64,8 @@ enum Command {
     Incident(incident::Command),
     /// Show how everything stands, what is wrong first
     Status(status::Args),
+    /// Search the record: what became of a token, a user, an incident, and every call that was made
+    Audit(audit::Args),
     /// Make parked targets due now
     Retry(retry::Args),
     /// Look at what providers wait for, and have them called again
@@ -200,6 +203,7 @@ async fn dispatch(cli: Cli) -> Result<(), CommandError> {
         Command::Submit(args) => submit::run(config, &args).await,
         Command::Incident(command) => incident::run(config, &command).await,
         Command::Status(args) => status::run(config, &args).await,
+        Command::Audit(args) => audit::run(config, &args).await,
         Command::Retry(args) => retry::run(config, &args).await,
         Command::Provider(command) => provider::run(config, &command).await,
         Command::Target(command) => target::run(config, &command).await,

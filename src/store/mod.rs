@@ -34,6 +34,7 @@ mod composite;
 mod denial;
 
 mod accept;
+pub mod audit;
 mod cancel;
 mod claim;
 mod confirm;
@@ -62,6 +63,7 @@ use self::error::ensure_affected_rows;
 use crate::config::DatabaseConfig;
 
 pub use accept::{Approval, Disposition, Entered, NewEvent, NewTarget};
+pub use audit::{AuditRow, Place, Question};
 pub use cancel::{CancelledTarget, GivenUp};
 pub use claim::{Claimed, Kinds, Want};
 pub use confirm::Unconfirmed;

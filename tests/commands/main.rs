@@ -3,6 +3,7 @@
 #![cfg(test)]
 #![cfg(feature = "sandbox")]
 
+mod audit;
 mod check;
 mod check_servers;
 mod dead;
