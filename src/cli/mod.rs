@@ -8,6 +8,7 @@ mod incident;
 mod interrupt;
 mod keygen;
 mod migrate;
+mod mint;
 mod operator;
 mod output;
 mod page;

@@ -11,6 +11,7 @@ use self::columns::{BACKLOG, DEAD_LETTERS, INCIDENTS, PROVIDERS, REVOCATIONS, UN
 use self::wrong::wrong;
 use super::CommandError;
 use super::colour::Colour;
+use super::mint;
 use super::operator::open_store;
 use super::output::{count, first_of, printable};
 use super::page::{Page, View};
@@ -133,6 +134,9 @@ fn show_event(page: &mut Page, story: &EventStatus) {
             "several events with this identity are on record, and mean different things: see identity_reused \
                 in audit.revocations",
         );
+    }
+    if let Some(sentence) = mint::sentence(mint::of(&story.revocations)) {
+        page.coloured(Colour::Waits, sentence);
     }
     page.section("targets", &REVOCATIONS, &story.revocations);
 }

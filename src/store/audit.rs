@@ -8,6 +8,7 @@ use time::{Duration, OffsetDateTime};
 
 use self::statement::Statement;
 use super::{Store, StoreError};
+use crate::target::TargetId;
 
 /// A row of a view, as Postgres writes it in JSON.
 pub type AuditRow = Map<String, Value>;
@@ -153,6 +154,30 @@ impl Store {
             }
         }
         Ok(rows)
+    }
+}
+
+impl Store {
+    /// Whether a target is more than an access token: then a provider that has not ended it gives new tokens
+    /// for it.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn may_mint(&self, target: TargetId) -> Result<bool, StoreError> {
+        within!(self, "look what a target is", |c| {
+            sqlx::query_scalar!(
+                r#"SELECT EXISTS (
+                       SELECT FROM audit.events e
+                       JOIN audit.revocations r ON (r.event_source, r.event_id) = (e.event_source, e.event_id)
+                       WHERE e.event_row = $1 AND r.revocation_id = $2
+                           AND (r.target_kind <> 'token' OR r.token_type_hint IS DISTINCT FROM 'access_token')
+                   ) AS "may_mint!""#,
+                target.event,
+                target.to_string()
+            )
+            .fetch_one(c)
+            .await
+        })
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::Number;
 
+use crate::cli::mint;
 use crate::cli::output::{command, count, first_of, or_dash};
 use crate::cli::times::span;
 pub(super) use crate::cli::times::utc;
@@ -72,6 +73,7 @@ pub(super) fn residual_risk(risk: &ResidualRisk) -> Vec<String> {
             states.join(", ")
         ));
     }
+    open.extend(mint::sentence(risk.may_mint));
     open
 }
 
