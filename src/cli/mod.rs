@@ -3,10 +3,12 @@
 mod audit;
 mod check;
 mod colour;
+mod completions;
 mod dead;
 mod incident;
 mod interrupt;
 mod keygen;
+mod man;
 mod migrate;
 mod mint;
 mod operator;
@@ -14,6 +16,8 @@ mod output;
 mod page;
 mod progress;
 mod provider;
+#[cfg(test)]
+mod reference;
 mod retry;
 mod run;
 #[cfg(feature = "sandbox")]
@@ -28,7 +32,7 @@ mod watch;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::app::AppError;
 use crate::broker::{BrokerError, PublishError};
@@ -80,6 +84,10 @@ enum Command {
     Dead(dead::Command),
     /// Make a sealing key, or a key that signs exports
     Keygen(keygen::Args),
+    /// Print what a shell needs to complete commands and options
+    Completions(completions::Args),
+    /// Print the manual
+    Man(man::Args),
     /// Log pretend users out on private servers and watch every token die
     #[cfg(feature = "sandbox")]
     Sandbox(sandbox::Args),
@@ -181,6 +189,11 @@ impl CommandError {
     }
 }
 
+/// The commands with all that there is to say of each.
+fn tree() -> clap::Command {
+    Cli::command()
+}
+
 /// Runs the command that the process was called with. Exit code 0 done, 1 failed, 2 wrong usage or
 /// configuration.
 pub fn main() -> ExitCode {
@@ -210,6 +223,11 @@ async fn dispatch(cli: Cli) -> Result<(), CommandError> {
         Command::Target(command) => target::run(config, &command).await,
         Command::Dead(command) => dead::run(config, &command).await,
         Command::Keygen(args) => keygen::run(&args),
+        Command::Completions(args) => {
+            completions::run(&args);
+            Ok(())
+        }
+        Command::Man(args) => man::run(&args),
         #[cfg(feature = "sandbox")]
         Command::Sandbox(args) => sandbox::run(&args).await,
     }

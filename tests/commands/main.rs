@@ -22,6 +22,7 @@ mod incident_upkeep;
 mod incident_watch;
 mod input;
 mod log_format;
+mod look;
 mod program;
 mod provider;
 mod queue;
