@@ -79,6 +79,8 @@
 //! | every log field | `docs/logging.md` |
 //! | every metric | [`telemetry`] |
 //! | what do verifiers report, whose word counts | [`report`], `report/owners.rs`, `worker/reports.rs` |
+//! | what does an auditor ask, and how is it found | `cli/audit.rs`, `store/audit.rs` |
+//! | how do tables and times look to people | `cli/table.rs`, `cli/times.rs`, `cli/colour.rs` |
 //! | how does an operator end a wait | `cli/provider.rs`, `worker/fleet.rs` |
 //! | what does an auditor get | `crates/evidence`, `docs/evidence.md` |
 //! | who wires it, in which order | [`app`] |

@@ -99,7 +99,7 @@ fn conclude(findings: &[Finding]) -> Result<(), CommandError> {
     match problems.iter().find(|finding| finding.is_setting) {
         Some(setting) => Err(CommandError::Usage(format!("{summary}; first {}", setting.says))),
         None if problems.is_empty() => Ok(()),
-        None => Err(CommandError::Failed(summary)),
+        None => Err(CommandError::advised(summary, "mend what is marked PROBLEM, then check again")),
     }
 }
 

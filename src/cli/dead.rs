@@ -80,7 +80,7 @@ async fn open(path: Option<&Path>) -> Result<DeadQueue, CommandError> {
     let settings = BrokerSettings::load(path, &Environment::of_process())?;
     let broker =
         Broker::new(&settings.amqp, &InvalidationConfig::default(), "dead").map_err(CommandError::Usage)?;
-    DeadQueue::open(&broker).await.map_err(CommandError::failed)
+    DeadQueue::open(&broker).await.map_err(CommandError::from)
 }
 
 /// The refusal of places that are not there.

@@ -108,5 +108,5 @@ fn unknown(name: &str) -> CommandError {
 
 /// An incident that is on record.
 async fn find(store: &Store, name: &str) -> Result<IncidentDetail, CommandError> {
-    store.incident(name).await.map_err(CommandError::failed)?.ok_or_else(|| unknown(name))
+    store.incident(name).await?.ok_or_else(|| unknown(name))
 }

@@ -1,35 +1,51 @@
 //! The commands (docs/contract.md, section 8): one file each.
 
+mod audit;
 mod check;
+mod colour;
+mod completions;
 mod dead;
 mod incident;
 mod interrupt;
 mod keygen;
+mod man;
 mod migrate;
+mod mint;
 mod operator;
 mod output;
+mod page;
 mod progress;
 mod provider;
+#[cfg(test)]
+mod reference;
 mod retry;
 mod run;
 #[cfg(feature = "sandbox")]
 mod sandbox;
 mod status;
 mod submit;
+mod table;
 mod target;
+mod times;
+mod watch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::app::AppError;
+use crate::broker::{BrokerError, PublishError};
 use crate::config::ConfigError;
 use crate::order::error::OrderError;
+use crate::store::{SchemaError, StoreError};
+
+/// What it is called.
+const NAME: &str = "revocation-worker";
 
 /// Revokes OAuth tokens everywhere after a logout.
 #[derive(Parser)]
-#[command(name = "revocation-worker", version, about, arg_required_else_help = true)]
+#[command(name = NAME, version, about, arg_required_else_help = true)]
 struct Cli {
     /// Configuration file (TOML). Default: revocation-worker.toml, if present.
     #[arg(long, global = true, value_name = "FILE")]
@@ -53,6 +69,8 @@ enum Command {
     Incident(incident::Command),
     /// Show how everything stands, what is wrong first
     Status(status::Args),
+    /// Search the record: what became of a token, a user, an incident, and every call that was made
+    Audit(audit::Args),
     /// Make parked targets due now
     Retry(retry::Args),
     /// Look at what providers wait for, and have them called again
@@ -66,6 +84,10 @@ enum Command {
     Dead(dead::Command),
     /// Make a sealing key, or a key that signs exports
     Keygen(keygen::Args),
+    /// Print what a shell needs to complete commands and options
+    Completions(completions::Args),
+    /// Print the manual
+    Man(man::Args),
     /// Log pretend users out on private servers and watch every token die
     #[cfg(feature = "sandbox")]
     Sandbox(sandbox::Args),
@@ -77,9 +99,52 @@ pub enum CommandError {
     /// Wrong usage or configuration: exit code 2.
     #[error("{0}")]
     Usage(String),
-    /// It was tried and failed: exit code 1.
+    /// It was tried and failed: exit code 1. The sentence says what to do.
     #[error("{0}")]
     Failed(String),
+    /// The same, with what to do in a line of its own, which is the last.
+    #[error("{why}")]
+    Advised {
+        /// What was tried, and what came of it.
+        why: String,
+        /// What to do about it.
+        remedy: &'static str,
+        /// Whether the same may work later.
+        is_passing: bool,
+    },
+}
+
+const AGAIN: &str =
+    "`revocation-worker check` says what is wrong; once that is mended, give the same command again";
+const RIGHTS: &str =
+    "the database role of this session lacks a right: see Roles in README.md, and migrations/roles.sql";
+
+impl From<StoreError> for CommandError {
+    fn from(error: StoreError) -> Self {
+        let remedy = if error.is_forbidden() { RIGHTS } else { AGAIN };
+        Self::Advised { why: error.to_string(), remedy, is_passing: error.is_passing() }
+    }
+}
+
+impl From<SchemaError> for CommandError {
+    fn from(error: SchemaError) -> Self {
+        match error {
+            SchemaError::Store(error) => error.into(),
+            error => Self::failed(error),
+        }
+    }
+}
+
+impl From<PublishError> for CommandError {
+    fn from(error: PublishError) -> Self {
+        Self::Advised { why: error.to_string(), remedy: AGAIN, is_passing: true }
+    }
+}
+
+impl From<BrokerError> for CommandError {
+    fn from(error: BrokerError) -> Self {
+        Self::Advised { why: error.to_string(), remedy: AGAIN, is_passing: true }
+    }
 }
 
 impl From<ConfigError> for CommandError {
@@ -112,6 +177,21 @@ impl CommandError {
     fn failed(error: impl std::fmt::Display) -> Self {
         Self::Failed(error.to_string())
     }
+
+    /// A failure with its text, and what to do about it.
+    fn advised(error: impl std::fmt::Display, remedy: &'static str) -> Self {
+        Self::Advised { why: error.to_string(), remedy, is_passing: false }
+    }
+
+    /// Whether the same may work later.
+    fn is_passing(&self) -> bool {
+        matches!(self, Self::Advised { is_passing: true, .. })
+    }
+}
+
+/// The commands with all that there is to say of each.
+fn tree() -> clap::Command {
+    Cli::command()
 }
 
 /// Runs the command that the process was called with. Exit code 0 done, 1 failed, 2 wrong usage or
@@ -137,11 +217,17 @@ async fn dispatch(cli: Cli) -> Result<(), CommandError> {
         Command::Submit(args) => submit::run(config, &args).await,
         Command::Incident(command) => incident::run(config, &command).await,
         Command::Status(args) => status::run(config, &args).await,
+        Command::Audit(args) => audit::run(config, &args).await,
         Command::Retry(args) => retry::run(config, &args).await,
         Command::Provider(command) => provider::run(config, &command).await,
         Command::Target(command) => target::run(config, &command).await,
         Command::Dead(command) => dead::run(config, &command).await,
         Command::Keygen(args) => keygen::run(&args),
+        Command::Completions(args) => {
+            completions::run(&args);
+            Ok(())
+        }
+        Command::Man(args) => man::run(&args),
         #[cfg(feature = "sandbox")]
         Command::Sandbox(args) => sandbox::run(&args).await,
     }
@@ -152,9 +238,13 @@ fn fail(error: &CommandError) -> ExitCode {
     if std::env::args_os().any(|argument| argument == "--json") && !output::has_spoken() {
         output::say_json(&serde_json::json!({ "error": error.to_string() }));
     }
-    output::remark(format_args!("revocation-worker: {error}"));
+    output::remark(format_args!("{NAME}: {error}"));
     match error {
         CommandError::Usage(_) => ExitCode::from(2),
         CommandError::Failed(_) => ExitCode::from(1),
+        CommandError::Advised { remedy, .. } => {
+            output::remark(remedy);
+            ExitCode::from(1)
+        }
     }
 }

@@ -33,7 +33,7 @@ impl Operator {
 /// The database, reached and with a schema that fits: before anything is done that must be recorded there.
 pub(super) async fn open_store(config: &DatabaseConfig) -> Result<Store, CommandError> {
     let store = Store::new(config).map_err(|e| CommandError::Usage(e.to_string()))?;
-    store.ping().await.map_err(CommandError::failed)?;
-    store.check_schema().await.map_err(CommandError::failed)?;
+    store.ping().await?;
+    store.check_schema().await?;
     Ok(store)
 }

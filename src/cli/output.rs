@@ -3,8 +3,6 @@
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use comfy_table::Table;
-use comfy_table::presets::NOTHING;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -51,24 +49,6 @@ pub(super) fn say_row(row: &impl Serialize) {
 /// Prints a typed row on a line of its own.
 pub(super) fn say_json_line(row: &impl Serialize) {
     say_raw(format!("{}\n", plain_json(&json!(row).to_string())).as_bytes());
-}
-
-/// A column of a table: its head, and what a row has there.
-pub(super) type Column<R> = (&'static str, fn(&R) -> String);
-
-/// Columns without lines, so that `grep` and `awk` work on them.
-pub(super) fn say_table<'r, R: 'r>(columns: &[Column<R>], rows: impl IntoIterator<Item = &'r R>) {
-    let cells = |row| columns.iter().map(|(_, cell)| printable(&cell(row))).collect::<Vec<_>>();
-    let mut table = Table::new();
-    table.load_style(NOTHING).set_header(columns.iter().map(|(head, _)| *head));
-    table.add_rows(rows.into_iter().map(cells));
-    say(table.trim_fmt());
-}
-
-/// A title, and a table under it.
-pub(super) fn section<'r, R: 'r>(title: &str, columns: &[Column<R>], rows: impl IntoIterator<Item = &'r R>) {
-    say(format_args!("\n{title}"));
-    say_table(columns, rows);
 }
 
 /// A value as people read it; a dash, where there is none.

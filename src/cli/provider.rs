@@ -8,7 +8,10 @@ use serde_json::json;
 
 use super::CommandError;
 use super::operator::{Operator, open_store};
-use super::output::{Column, count, or_dash, printable, say, say_row, say_table, section};
+use super::output::{count, or_dash, printable, say, say_row};
+use super::page::{Page, View};
+use super::table::{Cell, Column, column, number, text, time, wide, word};
+use super::watch::{Found, Watch};
 use crate::config::{DatabaseSettings, Environment};
 use crate::store::{ProviderBacklog, ProviderDetail, ProviderOperation, ProviderWorker, Store};
 
@@ -29,6 +32,10 @@ pub(super) struct List {
     /// Print the list as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    view: View,
+    #[command(flatten)]
+    watch: Watch,
 }
 
 /// Options of `provider show`.
@@ -39,6 +46,10 @@ pub(super) struct Show {
     /// Print it as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    view: View,
+    #[command(flatten)]
+    watch: Watch,
 }
 
 /// Options of `provider resume`.
@@ -72,46 +83,46 @@ struct Told {
 }
 
 const COLUMNS: [Column<Told>; 9] = [
-    ("provider", |row| row.row.provider.clone()),
-    ("breaker", |row| or_dash(&row.row.breaker)),
-    ("waits_for", |row| row.waits_for.to_owned()),
-    ("waits_since", |row| or_dash(&row.row.waits_since)),
-    ("held_until", |row| or_dash(&row.row.held_until)),
-    ("last_success_at", |row| or_dash(&row.row.last_success_at)),
-    ("pending", |row| row.row.pending.to_string()),
-    ("parked", |row| row.row.parked.to_string()),
-    ("last_error", |row| or_dash(&row.row.last_error)),
+    column("provider", |row| text(&row.row.provider)),
+    column("breaker", |row| word(row.row.breaker.as_ref())),
+    column("waits for", |row| Cell::Text(row.waits_for.to_owned())),
+    wide("waits since", |row| time(row.row.waits_since.as_ref())),
+    column("held until", |row| time(row.row.held_until.as_ref())),
+    wide("last success", |row| time(row.row.last_success_at.as_ref())),
+    column("pending", |row| number(row.row.pending)),
+    column("parked", |row| number(row.row.parked)),
+    wide("last error", |row| text(row.row.last_error.as_ref())),
 ];
 
 const MEMBERS: [Column<ProviderBacklog>; 12] = [
-    ("breaker", |row| or_dash(&row.breaker)),
-    ("waits_since", |row| or_dash(&row.waits_since)),
-    ("held_until", |row| or_dash(&row.held_until)),
-    ("last_success_at", |row| or_dash(&row.last_success_at)),
-    ("last_failure_at", |row| or_dash(&row.last_failure_at)),
-    ("last_error", |row| or_dash(&row.last_error)),
-    ("calls_5m", |row| row.calls_5m.to_string()),
-    ("failures_5m", |row| row.failures_5m.to_string()),
-    ("pending", |row| row.pending.to_string()),
-    ("parked", |row| row.parked.to_string()),
-    ("oldest_received_at", |row| or_dash(&row.oldest_received_at)),
-    ("next_attempt_at", |row| or_dash(&row.next_attempt_at)),
+    column("breaker", |row| word(row.breaker.as_ref())),
+    column("waits since", |row| time(row.waits_since.as_ref())),
+    column("held until", |row| time(row.held_until.as_ref())),
+    column("last success", |row| time(row.last_success_at.as_ref())),
+    column("last failure", |row| time(row.last_failure_at.as_ref())),
+    column("last error", |row| text(row.last_error.as_ref())),
+    column("calls in 5 min", |row| number(row.calls_5m)),
+    column("failures in 5 min", |row| number(row.failures_5m)),
+    column("pending", |row| number(row.pending)),
+    column("parked", |row| number(row.parked)),
+    column("oldest", |row| time(row.oldest_received_at.as_ref())),
+    column("next attempt", |row| time(row.next_attempt_at.as_ref())),
 ];
 
 const WORKERS: [Column<ProviderWorker>; 6] = [
-    ("worker", |row| row.worker.clone()),
-    ("breaker", |row| row.breaker.clone()),
-    ("waits_since", |row| or_dash(&row.waits_since)),
-    ("held_until", |row| or_dash(&row.held_until)),
-    ("last_success_at", |row| or_dash(&row.last_success_at)),
-    ("last_error", |row| or_dash(&row.last_error)),
+    column("worker", |row| text(&row.worker)),
+    column("breaker", |row| word(&row.breaker)),
+    wide("waits since", |row| time(row.waits_since.as_ref())),
+    column("held until", |row| time(row.held_until.as_ref())),
+    column("last success", |row| time(row.last_success_at.as_ref())),
+    column("last error", |row| text(row.last_error.as_ref())),
 ];
 
 const OPERATIONS: [Column<ProviderOperation>; 4] = [
-    ("at", |row| row.at.clone()),
-    ("actor", |row| row.actor.clone()),
-    ("action", |row| row.action.clone()),
-    ("role", |row| or_dash(&row.role)),
+    column("at", |row| time(&row.at)),
+    column("actor", |row| text(&row.actor)),
+    column("action", |row| word(&row.action)),
+    column("role", |row| text(row.role.as_ref())),
 ];
 
 /// So many names are told.
@@ -129,40 +140,46 @@ pub(super) async fn run(path: Option<&Path>, command: &Command) -> Result<(), Co
 }
 
 async fn list(store: &Store, args: &List) -> Result<(), CommandError> {
-    let providers = told(store, None).await?;
-    if args.json {
-        say_row(&json!({ "providers": providers }));
-    } else if providers.is_empty() {
-        say("no worker is running, and no target is open");
-    } else {
-        say_table(&COLUMNS, &providers);
-    }
-    Ok(())
+    let look = async || {
+        let providers = told(store, None).await?;
+        if args.json {
+            return Ok(Found::Json(json!({ "providers": providers })));
+        }
+        let mut page = Page::new(args.view.look(store).await?);
+        if providers.is_empty() {
+            page.line("no worker is running, and no target is open");
+        } else {
+            page.table(&COLUMNS, &providers);
+        }
+        Ok(Found::Page(page))
+    };
+    args.watch.show(look).await
 }
 
 async fn show(store: &Store, args: &Show) -> Result<(), CommandError> {
-    let name = &args.provider.name;
-    let Some(mut provider) = told(store, Some(name)).await?.pop() else {
-        return Err(unknown(store, name).await);
+    let look = async || {
+        let name = &args.provider.name;
+        let Some(mut provider) = told(store, Some(name)).await?.pop() else {
+            return Err(unknown(store, name).await);
+        };
+        let detail = store.provider_detail(name).await?;
+        if args.json {
+            provider.detail = Some(detail);
+            return Ok(Found::Json(json!(provider)));
+        }
+        let mut page = Page::new(args.view.look(store).await?);
+        page.line(printable(&format!("provider {name} waits for {}", provider.waits_for)));
+        page.members(&MEMBERS, &provider.row);
+        page.section("workers", &WORKERS, &detail.workers);
+        page.section("operations", &OPERATIONS, &detail.operations);
+        Ok(Found::Page(page))
     };
-    let detail = store.provider_detail(name).await.map_err(CommandError::failed)?;
-    if args.json {
-        provider.detail = Some(detail);
-        say_row(&provider);
-        return Ok(());
-    }
-    say(printable(&format!("provider {name}: {}", provider.waits_for)));
-    for (member, value) in &MEMBERS {
-        say(printable(&format!("{member}: {}", value(&provider.row))));
-    }
-    section("workers", &WORKERS, &detail.workers);
-    section("operations", &OPERATIONS, &detail.operations);
-    Ok(())
+    args.watch.show(look).await
 }
 
 async fn resume(store: &Store, args: &Resume) -> Result<(), CommandError> {
     let name = &args.provider.name;
-    let resumed = store.resume_provider(&args.operator.name(), name).await.map_err(CommandError::failed)?;
+    let resumed = store.resume_provider(&args.operator.name(), name).await?;
     let Some(resumed) = resumed else { return Err(unknown(store, name).await) };
     if args.json {
         let mut row = json!(resumed);
@@ -180,7 +197,7 @@ async fn resume(store: &Store, args: &Resume) -> Result<(), CommandError> {
 }
 
 async fn told(store: &Store, name: Option<&str>) -> Result<Vec<Told>, CommandError> {
-    let providers = store.providers(name).await.map_err(CommandError::failed)?;
+    let providers = store.providers(name).await?;
     let told = |row: ProviderBacklog| Told { waits_for: waits_for(&row), row, detail: None };
     Ok(providers.into_iter().map(told).collect())
 }
@@ -201,7 +218,7 @@ fn waits_for(provider: &ProviderBacklog) -> &'static str {
 /// # Errors
 /// It is not known, or Postgres failed.
 pub(super) async fn check_known(store: &Store, name: &str) -> Result<(), CommandError> {
-    let known = store.providers(Some(name)).await.map_err(CommandError::failed)?;
+    let known = store.providers(Some(name)).await?;
     if known.is_empty() { Err(unknown(store, name).await) } else { Ok(()) }
 }
 

@@ -81,13 +81,15 @@ async fn retry(
         RetryScope::Incident(name) => drop(incident::retryable(store, name).await?),
         RetryScope::Target(id) => check_open(store, *id).await?,
     }
-    store.retry(actor, scope, fresh_budget).await.map_err(CommandError::failed)
+    store.retry(actor, scope, fresh_budget).await.map_err(CommandError::from)
 }
 
 /// Refuses one target by name where trying it again is not possible.
 async fn check_open(store: &Store, id: TargetId) -> Result<(), CommandError> {
-    match store.target_state(id).await.map_err(CommandError::failed)? {
-        None => Err(CommandError::failed(format!("retry {id}: audit.revocations has no such revocation_id"))),
+    match store.target_state(id).await? {
+        None => Err(CommandError::failed(format!(
+            "retry {id}: no such revocation_id is on record: `revocation-worker audit` lists them"
+        ))),
         Some(target) if target.is_final => Err(CommandError::failed(format!(
             "retry {id}: it is {}, which is final; nothing is left to try",
             target.state

@@ -106,7 +106,7 @@ impl Submission {
     async fn publish(&mut self, broker: &Broker) -> Result<(), CommandError> {
         let publisher = match self.summary.dry_run {
             true => None,
-            false => Some(EventPublisher::open(broker).await.map_err(CommandError::failed)?),
+            false => Some(EventPublisher::open(broker).await?),
         };
         let ended = publish(self, publisher.as_ref(), UNCONFIRMED, &CancellationToken::new()).await;
         if let Some(publisher) = publisher {
@@ -171,9 +171,10 @@ impl Summary {
         };
         match self.refused.len() {
             0 => Ok(()),
-            bad => {
-                Err(CommandError::failed(format!("{bad} of {} refused; {others}", count(self.lines, "line"))))
-            }
+            bad => Err(CommandError::advised(
+                format!("{bad} of {} refused; {others}", count(self.lines, "line")),
+                "mend the refused lines and submit them again",
+            )),
         }
     }
 }

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tokio::time::interval;
 
-use super::CommandError;
 use super::operator::{Operator, open_store};
 use super::output::{count, or_dash, printable, remark, say, say_json};
 use super::retry::target_id;
+use super::{CommandError, mint};
 use crate::config::{DatabaseSettings, Environment};
 use crate::store::{CancelledTarget, GivenUp, Store, StoreError};
 use crate::target::TargetId;
@@ -54,10 +54,14 @@ pub(super) async fn run(path: Option<&Path>, command: &Command) -> Result<(), Co
         return Err(CommandError::Usage("--reason: it must say something".to_owned()));
     }
     let store = open_store(&DatabaseSettings::load(path, &Environment::of_process())?.database).await?;
-    let (mut cancelled, mut refused) = (Vec::new(), Vec::new());
+    let (mut cancelled, mut mints, mut refused) = (Vec::new(), Vec::new(), Vec::new());
     for id in &args.ids {
         match cancel(&store, args, *id).await {
-            Ok(given_up) => cancelled.push(given_up),
+            Ok(given_up) => {
+                // Where that cannot be told, it is not said to be safe.
+                mints.push(store.may_mint(*id).await.unwrap_or(true));
+                cancelled.push(given_up);
+            }
             Err(why) => refused.push(Refusal { id: *id, why }),
         }
     }
@@ -69,7 +73,7 @@ pub(super) async fn run(path: Option<&Path>, command: &Command) -> Result<(), Co
             .collect();
         say_json(&json!({ "cancelled": cancelled, "refused": refused }));
     } else {
-        say_cancelled(&cancelled);
+        say_cancelled(&cancelled, &mints);
     }
     conclude(&refused)
 }
@@ -88,13 +92,15 @@ async fn cancel(store: &Store, args: &Cancel, id: TargetId) -> Result<CancelledT
             GivenUp::Final(state) => {
                 return Err(format!("it is {state}, which is final; nothing is left to give up"));
             }
-            GivenUp::Unknown => return Err("audit.revocations has no such revocation_id".to_owned()),
+            GivenUp::Unknown => {
+                return Err("audit.revocations has no such revocation_id".to_owned());
+            }
         }
     }
 }
 
-fn say_cancelled(cancelled: &[CancelledTarget]) {
-    for target in cancelled {
+fn say_cancelled(cancelled: &[CancelledTarget], mints: &[bool]) {
+    for (target, mints) in cancelled.iter().zip(mints) {
         let denial = match target.withheld {
             true => "once its incident is approved, verifiers deny it all the same",
             false => "verifiers deny it all the same",
@@ -103,6 +109,9 @@ fn say_cancelled(cancelled: &[CancelledTarget]) {
         say(printable(&format!(
             "{id}: cancelled; provider {provider} is not asked again, {denial}, until {until}"
         )));
+        if *mints {
+            say(format_args!("{id}: {}", mint::ONE));
+        }
     }
 }
 

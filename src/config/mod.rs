@@ -34,6 +34,8 @@ pub use load::{BrokerSettings, DatabaseSettings, RetrySettings};
 pub use people::{People, Person};
 pub use providers::{ClaimNames, DiscoveryConfig, ProviderConfig, Verify, is_entra};
 pub use reference::settings_reference;
+#[cfg(test)]
+pub(crate) use reference::wrap;
 pub(crate) use signing::signing_key;
 pub use table::{
     AmqpConfig, Config, DatabaseConfig, EvidenceConfig, InvalidationConfig, LimitsConfig, LogConfig,

@@ -83,7 +83,7 @@ fn setting(row: &Row, path: &str, page: &mut String) {
 }
 
 /// Breaks a paragraph into lines; all but the first begin with `indent`.
-fn wrap(text: &str, indent: &str, page: &mut String) {
+pub(crate) fn wrap(text: &str, indent: &str, page: &mut String) {
     let mut width = 0;
     for word in text.split(' ').filter(|word| !word.is_empty()) {
         let length = word.chars().count();

@@ -60,6 +60,11 @@ impl StoreError {
         }
     }
 
+    /// Whether the session's role lacks a right to it.
+    pub fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Refused(_, reason) if reason.ends_with("(SQLSTATE 42501)"))
+    }
+
     /// Whether the same statement may succeed later.
     pub fn is_passing(&self) -> bool {
         !matches!(self, Self::Refused(..) | Self::Unstorable(..))

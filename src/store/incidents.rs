@@ -124,6 +124,11 @@ impl Store {
                           coalesce(sum(targets) FILTER (WHERE state = 'parked'), 0) AS parked,
                           coalesce(sum(targets) FILTER (WHERE state = 'cancelled'), 0) AS cancelled
                    FROM part GROUP BY kind
+               ), mint AS (
+                   -- What is no access token gets new ones, for as long as the provider has not ended it.
+                   SELECT count(*) AS targets FROM audit.revocations
+                   WHERE incident = $1 AND state NOT IN ('revoked', 'expired')
+                       AND (target_kind <> 'token' OR token_type_hint IS DISTINCT FROM 'access_token')
                )
                SELECT jsonb_build_object(
                    'kinds', (SELECT coalesce(jsonb_agg(k ORDER BY k.kind), '[]') FROM kinds k),
@@ -137,7 +142,8 @@ impl Store {
                        'not_revoked', (SELECT coalesce(sum(targets), 0) FROM open),
                        'not_revoked_until', (SELECT max(until) FROM open),
                        'not_revoked_by_state', (
-                           SELECT coalesce(jsonb_object_agg(state, targets), '{}') FROM open))
+                           SELECT coalesce(jsonb_object_agg(state, targets), '{}') FROM open),
+                       'may_mint', (SELECT targets FROM mint))
                ) AS "exposure!: Json<Exposure>""#,
             name
         )

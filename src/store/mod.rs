@@ -35,6 +35,7 @@ mod denial;
 
 mod accept;
 mod arrivals;
+pub mod audit;
 mod cancel;
 mod claim;
 mod confirm;
@@ -64,6 +65,7 @@ use crate::config::DatabaseConfig;
 
 pub use accept::{Approval, Disposition, Entered, NewEvent, NewTarget};
 pub use arrivals::{Arrivals, Arrived};
+pub use audit::{AuditRow, Place, Question};
 pub use cancel::{CancelledTarget, GivenUp};
 pub use claim::{Claimed, Kinds, Want};
 pub use confirm::Unconfirmed;

@@ -78,7 +78,7 @@ async fn looking_shows_everything_but_the_body_and_keeps_the_order() {
     let table = run(&mut command(&stage), &["dead", "list", "--limit", "3"]);
     let lines: Vec<_> = table.stdout.lines().collect();
     assert_eq!((table.code, lines.len(), table.stderr.as_str()), (0, 4, "the first 3 of 12 messages:\n"));
-    assert!(lines[0].contains("CODE") && lines[3].contains("m-3"), "{}", table.stdout);
+    assert!(lines[0].contains("code") && lines[3].contains("m-3"), "{}", table.stdout);
 
     let shown = run(&mut command(&stage), &["dead", "show", "2"]);
     assert_eq!((shown.code, shown.stderr.as_str()), (0, ""));

@@ -134,8 +134,9 @@ async fn everything_of_an_incident_is_on_one_screen() {
             && text.contains(", throttle 5/s\n"),
         "{text}"
     );
+    let text = stage.steered(&["show", "leak", "--wide"]);
     assert!(
-        lines.last().is_some_and(|line| line.contains("  throttle  before -, from running, role ")
+        text.lines().last().is_some_and(|line| line.contains("  throttle  before -, from running, role ")
             && line.ends_with(", throttle_per_s 5, to running")),
         "{text}"
     );

@@ -3,6 +3,7 @@
 #![cfg(test)]
 #![cfg(feature = "sandbox")]
 
+mod audit;
 mod check;
 mod check_expected;
 mod check_servers;
@@ -22,6 +23,7 @@ mod incident_upkeep;
 mod incident_watch;
 mod input;
 mod log_format;
+mod look;
 mod program;
 mod provider;
 mod queue;

@@ -186,7 +186,8 @@ async fn who_is_not_there_is_named_and_who_waits_for_nothing_may_be_called() {
     );
     let shown = run(&mut command(&stage), &["provider", "show", "main"]).stdout;
     assert!(
-        shown.starts_with("provider main: nothing\nbreaker: closed\n") && shown.contains("\nworkers\n"),
+        shown.starts_with("provider main waits for nothing\nbreaker            closed\n")
+            && shown.contains("\nworkers\n"),
         "{shown}"
     );
     let listed = run(&mut command(&stage), &["provider", "list"]).stdout;
@@ -194,7 +195,7 @@ async fn who_is_not_there_is_named_and_who_waits_for_nothing_may_be_called() {
         listed
             .lines()
             .next()
-            .is_some_and(|head| head.trim_start().starts_with("provider  breaker  waits_for")),
+            .is_some_and(|head| head.trim_start().starts_with("provider  breaker  waits for")),
         "{listed}"
     );
     for change in

@@ -44,7 +44,9 @@ async fn good_lines_arrive_unchanged_and_bad_ones_are_refused_by_number() {
             .as_str()
             .is_some_and(|detail| detail.contains("data.targets[1].token_type_hint"))
     );
-    assert_eq!(ran.stderr, "revocation-worker: 2 of 4 lines refused; the others were published\n");
+    let said = "revocation-worker: 2 of 4 lines refused; the others were published\n\
+                mend the refused lines and submit them again\n";
+    assert_eq!(ran.stderr, said);
     assert!(!ran.stdout.contains(CANARY), "no content of a line is shown");
 
     let broker = Broker::connect(&stage).await;

@@ -5,7 +5,9 @@ use serde_json::json;
 
 use crate::broker::{BrokerError, DeadMessage, DeadQueue};
 use crate::cli::CommandError;
-use crate::cli::output::{Column, count, or_dash, remark, say, say_row, say_table};
+use crate::cli::output::{count, remark, say, say_row};
+use crate::cli::page::{Page, View};
+use crate::cli::table::{Column, column, number, text, time, wide, word};
 
 /// Options of `dead list`.
 #[derive(clap::Args)]
@@ -16,6 +18,8 @@ pub(in crate::cli) struct Args {
     /// Print the list as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    view: View,
 }
 
 /// A message without its body.
@@ -32,16 +36,16 @@ pub(super) struct Listed {
     message_id: Option<String>,
 }
 
-const COLUMNS: [Column<Listed>; 9] = [
-    ("PLACE", |row| row.place.to_string()),
-    ("CODE", |row| row.code.clone()),
-    ("DETAIL", |row| row.detail.clone()),
-    ("QUEUE", |row| row.queue.clone()),
-    ("ROUTING KEY", |row| row.routing_key.clone()),
-    ("USER", |row| or_dash(&row.user)),
-    ("REFUSED AT", |row| or_dash(&row.refused_at)),
-    ("BYTES", |row| row.bytes.to_string()),
-    ("MESSAGE ID", |row| or_dash(&row.message_id)),
+pub(super) const COLUMNS: [Column<Listed>; 9] = [
+    column("place", |row| number(row.place as u64)),
+    column("code", |row| word(&row.code)),
+    column("detail", |row| text(&row.detail)),
+    wide("queue", |row| text(&row.queue)),
+    wide("routing key", |row| text(&row.routing_key)),
+    column("user", |row| text(row.user.as_ref())),
+    column("refused", |row| time(row.refused_at.as_ref())),
+    wide("bytes", |row| number(row.bytes as u64)),
+    column("message id", |row| text(row.message_id.as_ref())),
 ];
 
 impl Listed {
@@ -58,15 +62,10 @@ impl Listed {
             message_id: m.message_id.clone(),
         }
     }
-
-    /// Each member by its name in JSON.
-    pub(super) fn members(&self) -> impl Iterator<Item = (String, String)> {
-        COLUMNS.iter().map(|(head, cell)| (head.to_lowercase().replace(' ', "_"), cell(self)))
-    }
 }
 
 pub(super) async fn run(mut queue: DeadQueue, args: &Args) -> Result<(), CommandError> {
-    let waiting = queue.waiting().await.map_err(CommandError::failed)?;
+    let waiting = queue.waiting().await?;
     let (listed, read) = take(&mut queue, args.limit as usize).await;
     // What could be read is shown, also where the message after it cannot be.
     let closed = read.and(queue.close().await);
@@ -78,9 +77,11 @@ pub(super) async fn run(mut queue: DeadQueue, args: &Args) -> Result<(), Command
         if listed.len() < waiting {
             remark(format_args!("the first {} of {}:", listed.len(), count(waiting, "message")));
         }
-        say_table(&COLUMNS, &listed);
+        let mut page = Page::new(args.view.look_here());
+        page.table(&COLUMNS, &listed);
+        page.say();
     }
-    closed.map_err(CommandError::failed)
+    closed.map_err(CommandError::from)
 }
 
 async fn take(queue: &mut DeadQueue, limit: usize) -> (Vec<Listed>, Result<(), BrokerError>) {

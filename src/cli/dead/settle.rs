@@ -56,8 +56,8 @@ impl Action {
 
     async fn apply(self, queue: &mut DeadQueue, message: &DeadMessage) -> Result<(), CommandError> {
         match self {
-            Self::Requeue => queue.requeue(message).await.map_err(CommandError::failed),
-            Self::Discard => queue.discard(message).await.map_err(CommandError::failed),
+            Self::Requeue => queue.requeue(message).await.map_err(CommandError::from),
+            Self::Discard => queue.discard(message).await.map_err(CommandError::from),
         }
     }
 }
@@ -91,7 +91,7 @@ async fn run(path: Option<&Path>, action: Action, settlement: &Settlement) -> Re
     };
     let mut queue = open(path).await?;
     let (settled, ended) = settle(&mut queue, action, &settlement.selection).await;
-    let closed = queue.close().await.map_err(CommandError::failed);
+    let closed = queue.close().await.map_err(CommandError::from);
     let recorded = record(store, action, settlement, &settled).await;
     tell(action, settlement.json, &settled, recorded.as_ref().is_ok_and(|recorded| *recorded));
     ended.and(closed)?;
@@ -106,14 +106,14 @@ async fn settle(
 ) -> (Vec<Settled>, Result<(), CommandError>) {
     let mut settled = Vec::new();
     let work = async {
-        let (places, waiting) = (selection.places(), queue.waiting().await.map_err(CommandError::failed)?);
+        let (places, waiting) = (selection.places(), queue.waiting().await?);
         // Only what is there now: a message that is refused again comes back at the end of the queue.
         let last = places.last().copied().unwrap_or(waiting);
         if last > waiting {
             return Err(no_such_place(last, waiting));
         }
         for _ in 0..last {
-            let Some(message) = queue.take().await.map_err(CommandError::failed)? else { break };
+            let Some(message) = queue.take().await? else { break };
             if selection.has(&places, &message) {
                 action.apply(queue, &message).await?;
                 settled.push(Settled {

@@ -6,11 +6,13 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
-use super::list::Listed;
+use super::list::{COLUMNS, Listed};
 use super::no_such_place;
 use crate::broker::{DeadMessage, DeadQueue};
 use crate::cli::CommandError;
-use crate::cli::output::{printable, remark, say, say_raw, say_row};
+use crate::cli::output::{remark, say_raw, say_row};
+use crate::cli::page::Page;
+use crate::cli::table::{Look, text};
 
 /// Options of `dead show`.
 #[derive(clap::Args)]
@@ -62,7 +64,7 @@ impl Shown {
 pub(super) async fn run(mut queue: DeadQueue, args: &Args) -> Result<(), CommandError> {
     let place = args.place as usize;
     let found = find(&mut queue, place).await;
-    let closed = queue.close().await.map_err(CommandError::failed);
+    let closed = queue.close().await.map_err(CommandError::from);
     let message = found?;
     closed?;
     if args.body {
@@ -80,12 +82,12 @@ pub(super) async fn run(mut queue: DeadQueue, args: &Args) -> Result<(), Command
 }
 
 async fn find(queue: &mut DeadQueue, place: usize) -> Result<DeadMessage, CommandError> {
-    let waiting = queue.waiting().await.map_err(CommandError::failed)?;
+    let waiting = queue.waiting().await?;
     if place > waiting {
         return Err(no_such_place(place, waiting));
     }
     loop {
-        match queue.take().await.map_err(CommandError::failed)? {
+        match queue.take().await? {
             Some(message) if message.place == place => return Ok(message),
             Some(_) => {}
             None => return Err(no_such_place(place, waiting)),
@@ -94,11 +96,13 @@ async fn find(queue: &mut DeadQueue, place: usize) -> Result<DeadMessage, Comman
 }
 
 fn print(shown: &Shown, body: Option<&[u8]>) {
-    let line = |name: &str, value: &str| say(format_args!("{:<20} {}", printable(name), printable(value)));
-    shown.listed.members().for_each(|(name, value)| line(&name, &value));
-    shown.properties.iter().for_each(|(name, value)| line(name, value));
-    shown.headers.iter().for_each(|(name, value)| line(name, value.as_deref().unwrap_or("-")));
+    let mut page = Page::new(Look::here());
+    let listed = COLUMNS.iter().map(|column| (column.head.to_owned(), column.of(&shown.listed)));
+    let properties = shown.properties.iter().map(|(name, value)| ((*name).to_owned(), text(value)));
+    let headers = shown.headers.iter().map(|(name, value)| (name.clone(), text(value.as_ref())));
+    page.pairs(listed.chain(properties).chain(headers).collect());
     if let Some(body) = body {
-        say(format_args!("\n{}", String::from_utf8_lossy(body)));
+        page.line(format_args!("\n{}", String::from_utf8_lossy(body)));
     }
+    page.say();
 }

@@ -11,6 +11,7 @@ use tokio::time::interval;
 use super::steering::{EFFECTIVE_WITHIN_S, judge};
 use super::{Change, unknown};
 use crate::cli::CommandError;
+use crate::cli::mint;
 use crate::cli::output::{count, printable, remark, say, say_json};
 use crate::store::{IncidentDetail, Steering, Store, StoreError};
 
@@ -37,8 +38,7 @@ pub(super) async fn run(store: &Store, args: &Args) -> Result<(), CommandError> 
         return Err(CommandError::Usage("--reason: it must say something".to_owned()));
     }
     let order = Steering::Cancel(args.reason.clone());
-    let steered =
-        store.steer(&args.change.operator.name(), name, &order).await.map_err(CommandError::failed)?;
+    let steered = store.steer(&args.change.operator.name(), name, &order).await?;
     let is_changed = judge(name, &order, steered, None)?;
     if !args.change.json {
         remark(printable(&format!(
@@ -47,12 +47,21 @@ pub(super) async fn run(store: &Store, args: &Args) -> Result<(), CommandError> 
         )));
     }
     let carried_out = carry_out(store, name).await;
+    let minting = match args.change.json {
+        true => None,
+        false => store
+            .exposure(name)
+            .await
+            .ok()
+            .and_then(|exposure| mint::sentence(exposure.residual_risk.may_mint)),
+    };
     store.close().await;
     let incident = carried_out.map_err(|error| interrupted(name, &error))?.ok_or_else(|| unknown(name))?;
     if args.change.json {
         say_summary_json(&incident, is_changed)
     } else {
-        say_summary(name, &incident)
+        say_summary(name, &incident);
+        minting.iter().for_each(say);
     }
     Ok(())
 }

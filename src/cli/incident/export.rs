@@ -80,19 +80,18 @@ pub(super) async fn run(path: Option<&Path>, args: &Args) -> Result<(), CommandE
 /// be.
 async fn export(store: &Store, key: &SigningKey, args: &Args) -> Result<(PathBuf, Written), CommandError> {
     let name = &args.incident.name;
-    if !store.has_incident(name).await.map_err(CommandError::failed)? {
+    if !store.has_incident(name).await? {
         return Err(unknown(name));
     }
     let target = Target::new(args.out.as_deref(), name, args.force).map_err(CommandError::failed)?;
     let actor = args.operator.name();
     let ordered =
         json!({ "phase": "ordered", "file": target.path(), "key_fingerprint": key.signer().fingerprint });
-    store.note_export(&actor, name, &ordered).await.map_err(CommandError::failed)?;
-    let mut snapshot =
-        store.snapshot(name).await.map_err(CommandError::failed)?.ok_or_else(|| unknown(name))?;
+    store.note_export(&actor, name, &ordered).await?;
+    let mut snapshot = store.snapshot(name).await?.ok_or_else(|| unknown(name))?;
     let written = write(&mut snapshot, &target, key, &actor, name).await?;
     drop(snapshot);
-    store.note_export(&actor, name, &detail(&target, &written)).await.map_err(CommandError::failed)?;
+    store.note_export(&actor, name, &detail(&target, &written)).await?;
     Ok((target.keep().map_err(CommandError::failed)?, written))
 }
 
@@ -123,7 +122,7 @@ async fn write(
     for part in ROWS {
         let mut member = archive.begin().map_err(|e| failed(&e))?;
         let mut rows = snapshot.rows(part);
-        while let Some(row) = rows.try_next().await.map_err(CommandError::failed)? {
+        while let Some(row) = rows.try_next().await? {
             member.line(&row).map_err(|e| failed(&e))?;
             bar.inc(1);
         }
@@ -164,7 +163,7 @@ fn reread(target: &Target, key: &SigningKey, manifest: Manifest) -> io::Result<W
 async fn progress(snapshot: &mut Snapshot) -> Result<ProgressBar, CommandError> {
     let bar = ProgressBar::new(0);
     if !bar.is_hidden() {
-        bar.set_length(snapshot.expected().await.map_err(CommandError::failed)?);
+        bar.set_length(snapshot.expected().await?);
         if let Ok(style) =
             ProgressStyle::with_template("{wide_bar} {percent:>3} %  {human_pos} rows, {per_sec}  {eta} left")
         {

@@ -1,9 +1,13 @@
 //! `incident list`: active ones first.
 
-use super::words::utc;
+use serde_json::{Number, json};
+
 use crate::cli::CommandError;
-use crate::cli::output::{Column, count, or_dash, remark, say, say_row, say_table};
-use crate::store::{Incident, Store};
+use crate::cli::output::{count, remark};
+use crate::cli::page::{Page, View};
+use crate::cli::table::{Column, column, number, rounded, text, time, wide, word};
+use crate::cli::watch::{Found, Watch};
+use crate::store::{Incident, Incidents, Store};
 
 /// Options of `incident list`.
 #[derive(clap::Args)]
@@ -14,40 +18,54 @@ pub(in crate::cli) struct Args {
     /// Print the list as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    view: View,
+    #[command(flatten)]
+    watch: Watch,
 }
 
-const COLUMNS: [Column<Incident>; 14] = [
-    ("incident", |row| row.incident.clone()),
-    ("state", |row| row.state.clone()),
-    ("opened_by", |row| or_dash(&row.opened_by)),
-    ("opened_at", |row| utc(row.opened_at.as_deref())),
-    ("targets_expected", |row| or_dash(&row.targets_expected)),
-    ("targets_received", |row| row.targets_received.to_string()),
-    ("denied", |row| row.denied.to_string()),
-    ("pending", |row| row.counts.pending.to_string()),
-    ("revoked", |row| row.counts.revoked.to_string()),
-    ("unsupported", |row| row.counts.unsupported.to_string()),
-    ("expired", |row| row.counts.expired.to_string()),
-    ("parked", |row| row.counts.parked.to_string()),
-    ("cancelled", |row| row.counts.cancelled.to_string()),
-    ("finished_at", |row| utc(row.finished_at.as_deref())),
+const COLUMNS: [Column<Incident>; 15] = [
+    column("incident", |row| text(&row.incident)),
+    column("state", |row| word(&row.state)),
+    wide("opened by", |row| text(row.opened_by.as_ref())),
+    column("opened", |row| time(row.opened_at.as_ref())),
+    wide("expected", |row| number(row.targets_expected)),
+    column("received", |row| number(row.targets_received)),
+    column("denied", |row| number(row.denied)),
+    column("pending", |row| number(row.counts.pending)),
+    wide("revoked", |row| number(row.counts.revoked)),
+    wide("unsupported", |row| number(row.counts.unsupported)),
+    wide("expired", |row| number(row.counts.expired)),
+    column("parked", |row| number(row.counts.parked)),
+    wide("cancelled", |row| number(row.counts.cancelled)),
+    wide("per s", |row| rounded(row.rate_per_s.as_ref().and_then(Number::as_f64))),
+    wide("finished", |row| time(row.finished_at.as_ref())),
 ];
 
 pub(super) async fn run(store: &Store, args: &Args) -> Result<(), CommandError> {
-    let listed = store.incidents(args.all).await.map_err(CommandError::failed)?;
+    let look = async || {
+        let listed = store.incidents(args.all).await?;
+        if args.json {
+            return Ok(Found::Json(json!(listed)));
+        }
+        let mut page = Page::new(args.view.look(store).await?);
+        show(&mut page, &listed);
+        if listed.hidden > 0 {
+            let hidden = count(listed.hidden, "incident");
+            let sentence = format!("{hidden} that finished more than 7 days ago not shown: --all");
+            if args.watch.is_on() { page.line(sentence) } else { remark(sentence) }
+        }
+        Ok(Found::Page(page))
+    };
+    let done = args.watch.show(look).await;
     store.close().await;
-    if args.json {
-        say_row(&listed);
-        return Ok(());
-    }
+    done
+}
+
+fn show(page: &mut Page, listed: &Incidents) {
     if listed.incidents.is_empty() {
-        say("no incident is active, and none finished within 7 days");
+        page.line("no incident is active, and none finished within 7 days");
     } else {
-        say_table(&COLUMNS, &listed.incidents);
+        page.table(&COLUMNS, &listed.incidents);
     }
-    if listed.hidden > 0 {
-        let hidden = count(listed.hidden, "incident");
-        remark(format_args!("{hidden} that finished more than 7 days ago not shown: --all"));
-    }
-    Ok(())
 }

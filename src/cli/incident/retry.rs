@@ -33,7 +33,7 @@ pub(super) async fn run(path: Option<&Path>, args: &Change) -> Result<(), Comman
     let scope = RetryScope::Incident(name.clone());
     let due = store.retry(&args.operator.name(), &scope, settings.retry.give_up_after).await;
     store.close().await;
-    let due = due.map_err(CommandError::failed)?;
+    let due = due?;
     if args.json {
         let within = EFFECTIVE_WITHIN_S;
         say_json(&json!({ "incident": name, "due": due, "state": state, "effective_within_s": within }));

@@ -1,9 +1,15 @@
 //! `incident show`: everything about one, what it waits for first.
 
+use serde_json::json;
+
 use super::words::{call_for_action, openers, pace, residual_risk, states, utc};
 use super::{Name, find};
 use crate::cli::CommandError;
-use crate::cli::output::{Column, cell, count, or_dash, printable, say, say_row, say_table, section};
+use crate::cli::colour::Colour;
+use crate::cli::output::{cell, count, or_dash, printable, say};
+use crate::cli::page::{Page, View};
+use crate::cli::table::{Cell, Column, column, number, text, time, word};
+use crate::cli::watch::{Found, Watch};
 use crate::store::{IncidentDetail, Operation, ResidualRisk, StateCounts, Store};
 
 /// So many operations are shown; `--json` has them all.
@@ -19,62 +25,77 @@ pub(in crate::cli) struct Args {
     /// Print it as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    view: View,
+    #[command(flatten)]
+    watch: Watch,
 }
 
 /// Everything that is known of an incident, also what only reading every target tells.
 pub(super) async fn whole(store: &Store, name: &str) -> Result<IncidentDetail, CommandError> {
     let mut incident = find(store, name).await?;
-    let exposure = store.exposure(name).await.map_err(CommandError::failed)?;
+    let exposure = store.exposure(name).await?;
     (incident.kinds, incident.residual_risk) = (Some(exposure.kinds), Some(exposure.residual_risk));
     Ok(incident)
 }
 
 pub(super) async fn run(store: &Store, args: &Args) -> Result<(), CommandError> {
-    let incident = whole(store, &args.incident.name).await?;
+    let look = async || {
+        let incident = whole(store, &args.incident.name).await?;
+        if args.json {
+            return Ok(Found::Json(json!(incident)));
+        }
+        let mut page = Page::new(args.view.look(store).await?);
+        show_state(&mut page, &incident);
+        show_counts(&mut page, &incident);
+        incident.residual_risk.iter().for_each(|risk| show_risk(&mut page, risk));
+        show_operations(&mut page, incident.operations.as_deref().unwrap_or_default());
+        Ok(Found::Page(page))
+    };
+    let done = args.watch.show(look).await;
     store.close().await;
-    if args.json {
-        say_row(&incident);
-        return Ok(());
-    }
-    say_state(&incident);
-    say_counts(&incident);
-    incident.residual_risk.iter().for_each(say_risk);
-    say_operations(incident.operations.as_deref().unwrap_or_default());
-    Ok(())
+    done
 }
 
 /// Its state, what it waits for, and who did what to it.
-fn say_state(incident: &IncidentDetail) {
+fn show_state(page: &mut Page, incident: &IncidentDetail) {
     let row = &incident.row;
-    say(printable(&format!("incident {}: {}", row.incident, row.state.to_uppercase().replace('_', " "))));
+    let state = row.state.to_uppercase().replace('_', " ");
+    page.coloured(Colour::of(&row.state), printable(&format!("incident {}: {state}", row.incident)));
     if let Some(call) = call_for_action(row) {
-        say(format_args!(">>> {}", printable(&call)));
+        page.coloured(Colour::Calls, format_args!(">>> {}", printable(&call)));
         if row.state == "awaiting_approval" {
             let (who, why) = (incident.contributors.join(", "), row.approval_for.join(", "));
-            say(printable(&format!(">>> anybody but {who} can; because of: {why}")));
+            let anybody = format!(">>> anybody but {who} can; because of: {why}");
+            page.coloured(Colour::Calls, printable(&anybody));
         }
     }
-    say_opened(incident);
+    page.line(opened(incident));
     if let Some(by) = &row.approved_by {
         let (role, at) = (or_dash(&incident.approved_role), utc(row.approved_at.as_deref()));
         let targets = count(incident.approved_targets.unwrap_or(0), "target");
-        say(printable(&format!("approved by {by} (database role {role}) at {at}, for {targets}")));
+        page.line(printable(&format!("approved by {by} (database role {role}) at {at}, for {targets}")));
     }
     if let Some(by) = &row.cancelled_by {
-        say(printable(&format!("cancelled by {by}: {}", or_dash(&row.cancel_reason))));
+        page.line(printable(&format!("cancelled by {by}: {}", or_dash(&row.cancel_reason))));
     }
     if row.finished_at.is_some() {
-        say(format_args!("finished at {}", utc(row.finished_at.as_deref())));
+        page.line(format_args!("finished at {}", utc(row.finished_at.as_deref())));
     }
 }
 
 /// Who opened it, when and why.
-pub(super) fn say_opened(incident: &IncidentDetail) {
+fn opened(incident: &IncidentDetail) -> String {
     let (at, reason) = (utc(incident.row.opened_at.as_deref()), or_dash(&incident.row.reason));
-    say(printable(&format!("opened by {} at {at}, reason {reason}", openers(incident))));
+    printable(&format!("opened by {} at {at}, reason {reason}", openers(incident)))
 }
 
-fn say_counts(incident: &IncidentDetail) {
+/// The same for a command that prints it at once.
+pub(super) fn say_opened(incident: &IncidentDetail) {
+    say(opened(incident));
+}
+
+fn show_counts(page: &mut Page, incident: &IncidentDetail) {
     let (received, denied) = (incident.row.targets_received, incident.row.denied);
     let expected = match incident.row.targets_expected {
         Some(expected) if received > expected => format!(", {expected} were announced"),
@@ -82,52 +103,56 @@ fn say_counts(incident: &IncidentDetail) {
         None => String::new(),
     };
     let held = incident.in_flight;
-    say(format_args!("received {received}{expected}, denied {denied} of {received}, held by workers {held}"));
-    say(format_args!("{}; {}", states(&incident.row.counts), pace(&incident.row)));
-    let providers = incident.providers.iter().map(|row| (row.provider.as_str(), &row.counts));
-    say_counts_by("providers", "provider", &providers.collect::<Vec<_>>());
-    let kinds = incident.kinds.iter().flatten().map(|row| (row.kind.as_str(), &row.counts));
-    say_counts_by("kinds", "kind", &kinds.collect::<Vec<_>>());
+    page.line(format_args!(
+        "received {received}{expected}, denied {denied} of {received}, held by workers {held}"
+    ));
+    page.line(format_args!("{}; {}", states(&incident.row.counts), pace(&incident.row)));
+    let providers = incident.providers.iter().map(|row| (&row.provider, &row.counts));
+    show_counts_by(page, "providers", "provider", &providers.collect::<Vec<_>>());
+    let kinds = incident.kinds.iter().flatten().map(|row| (&row.kind, &row.counts));
+    show_counts_by(page, "kinds", "kind", &kinds.collect::<Vec<_>>());
 }
 
-fn say_counts_by(title: &str, name: &'static str, rows: &[(&str, &StateCounts)]) {
-    let columns: [Column<(&str, &StateCounts)>; 7] = [
-        (name, |(name, _)| (*name).to_owned()),
-        ("pending", |(_, counts)| counts.pending.to_string()),
-        ("revoked", |(_, counts)| counts.revoked.to_string()),
-        ("unsupported", |(_, counts)| counts.unsupported.to_string()),
-        ("expired", |(_, counts)| counts.expired.to_string()),
-        ("parked", |(_, counts)| counts.parked.to_string()),
-        ("cancelled", |(_, counts)| counts.cancelled.to_string()),
+fn show_counts_by(page: &mut Page, title: &str, name: &'static str, rows: &[(&String, &StateCounts)]) {
+    let columns: [Column<(&String, &StateCounts)>; 7] = [
+        column(name, |(name, _)| text(*name)),
+        column("pending", |(_, counts)| number(counts.pending)),
+        column("revoked", |(_, counts)| number(counts.revoked)),
+        column("unsupported", |(_, counts)| number(counts.unsupported)),
+        column("expired", |(_, counts)| number(counts.expired)),
+        column("parked", |(_, counts)| number(counts.parked)),
+        column("cancelled", |(_, counts)| number(counts.cancelled)),
     ];
-    section(title, &columns, rows);
+    page.section(title, &columns, rows);
 }
 
-fn say_risk(risk: &ResidualRisk) {
-    say("\nresidual risk");
+fn show_risk(page: &mut Page, risk: &ResidualRisk) {
+    page.line("\nresidual risk");
     let open = residual_risk(risk);
-    open.iter().for_each(|sentence| say(printable(sentence)));
+    open.iter().for_each(|sentence| page.coloured(Colour::Waits, printable(sentence)));
     if open.is_empty() {
-        say("none: all of it is revoked or expired, and every live verifier refuses it");
+        let none = "none: all of it is revoked or expired, and every live verifier refuses it";
+        page.coloured(Colour::Fine, none);
     }
 }
 
-fn say_operations(all: &[Operation]) {
+fn show_operations(page: &mut Page, all: &[Operation]) {
     let shown = &all[all.len().saturating_sub(OPERATIONS)..];
     let title = match all.len() - shown.len() {
         0 => "operations".to_owned(),
         earlier => format!("operations, after {earlier} earlier ones"),
     };
-    say(format_args!("\n{title}"));
-    say_table(&COLUMNS, shown);
+    page.section(&title, &COLUMNS, shown);
 }
 
 const COLUMNS: [Column<Operation>; 4] = [
-    ("at", |row| utc(Some(&row.at))),
-    ("actor", |row| row.actor.clone()),
-    ("action", |row| row.action.clone()),
-    ("detail", |row| {
+    column("at", |row| time(&row.at)),
+    column("actor", |row| text(&row.actor)),
+    column("action", |row| word(&row.action)),
+    column("detail", |row| {
         let detail = row.detail.iter().filter(|(name, _)| !NUMBERS.contains(&name.as_str()));
-        detail.map(|(name, value)| format!("{name} {}", cell(value))).collect::<Vec<_>>().join(", ")
+        Cell::Text(
+            detail.map(|(name, value)| format!("{name} {}", cell(value))).collect::<Vec<_>>().join(", "),
+        )
     }),
 ];

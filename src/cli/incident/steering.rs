@@ -24,7 +24,7 @@ pub(super) async fn steer(
     let name = &args.incident.name;
     let steered = store.steer(&args.operator.name(), name, order).await;
     store.close().await;
-    let is_changed = judge(name, order, steered.map_err(CommandError::failed)?, incident)?;
+    let is_changed = judge(name, order, steered?, incident)?;
     let (state, result) = match order {
         Steering::Pause => ("paused", "paused".to_owned()),
         Steering::Throttle(Some(rate)) => {

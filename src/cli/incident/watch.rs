@@ -10,6 +10,7 @@ use super::words::{call_for_action, pace, residual_risk, states};
 use super::{Name, unknown};
 use crate::cli::CommandError;
 use crate::cli::output::{printable, remark, say, say_json_line};
+use crate::cli::watch::period;
 use crate::store::{IncidentDetail, ResidualRisk, Store, StoreError};
 
 /// The residual risk is read at most so often: that reads every target.
@@ -26,11 +27,6 @@ pub(in crate::cli) struct Args {
     /// Print one JSON object a line
     #[arg(long)]
     json: bool,
-}
-
-fn period(text: &str) -> Result<Duration, String> {
-    let period = humantime::parse_duration(text).map_err(|e| e.to_string())?;
-    if period < Duration::from_millis(100) { Err("100ms is the least".to_owned()) } else { Ok(period) }
 }
 
 /// Ctrl-C ends it as its own end does: nothing depends on it.
@@ -59,7 +55,7 @@ async fn follow(store: &Store, args: &Args, screen: &mut Screen) -> Result<(), C
             }
             Ok(None) => return Err(unknown(&args.incident.name)),
             Err(error) if error.is_passing() => screen.is_away(&error),
-            Err(error) => return Err(CommandError::failed(error)),
+            Err(error) => return Err(error.into()),
         }
     }
 }

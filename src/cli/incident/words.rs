@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use serde_json::Number;
-use time::format_description::well_known::Rfc3339;
-use time::macros::format_description;
-use time::{OffsetDateTime, UtcOffset};
 
+use crate::cli::mint;
 use crate::cli::output::{command, count, first_of, or_dash};
+use crate::cli::times::span;
+pub(super) use crate::cli::times::utc;
 use crate::store::{Incident, IncidentDetail, ResidualRisk, StateCounts};
 
 /// What an incident waits for that only a person can do, with the command to type. Where `targets` was asked
@@ -73,6 +73,7 @@ pub(super) fn residual_risk(risk: &ResidualRisk) -> Vec<String> {
             states.join(", ")
         ));
     }
+    open.extend(mint::sentence(risk.may_mint));
     open
 }
 
@@ -105,24 +106,6 @@ pub(super) fn states(counts: &StateCounts) -> String {
         .map(|(targets, state)| format!("{targets} {state}"))
         .collect();
     if some.is_empty() { "none".to_owned() } else { some.join(", ") }
-}
-
-/// "12 min": a whole number of the unit that suits.
-fn span(seconds: u64) -> String {
-    match seconds {
-        0..120 => format!("{seconds} s"),
-        120..7200 => format!("{} min", seconds / 60),
-        7200..172_800 => format!("{} h", seconds / 3600),
-        _ => format!("{} days", seconds / 86_400),
-    }
-}
-
-/// A time from the database's JSON, to the minute.
-pub(super) fn utc(at: Option<&str>) -> String {
-    let format = format_description!("[year]-[month]-[day] [hour]:[minute] UTC");
-    let Some(at) = at else { return "-".to_owned() };
-    let time = OffsetDateTime::parse(at, &Rfc3339).ok();
-    time.and_then(|time| time.to_offset(UtcOffset::UTC).format(format).ok()).unwrap_or_else(|| at.to_owned())
 }
 
 #[cfg(test)]
@@ -161,16 +144,5 @@ mod tests {
             call(counted)
                 .is_some_and(|call| call.ends_with(": revocation-worker incident approve --targets 3 -- -x"))
         );
-    }
-
-    #[test]
-    fn spans_are_short() {
-        assert_eq!([119, 120, 7199, 7200, 172_800].map(span), ["119 s", "2 min", "119 min", "2 h", "2 days"]);
-    }
-
-    #[test]
-    fn a_time_is_told_in_utc() {
-        assert_eq!(utc(Some("2026-12-03T05:10:59.5+01:00")), "2026-12-03 04:10 UTC");
-        assert_eq!(utc(None), "-");
     }
 }

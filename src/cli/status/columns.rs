@@ -1,84 +1,99 @@
 //! The tables of `status`: what each column shows of a row.
 
-use crate::cli::output::{Column, or_dash};
+use serde_json::Number;
+
+use crate::cli::table::{Cell, Column, column, number, rounded, text, time, wide, word};
 use crate::store::{
     BacklogRow, DeadLetters, Incident, ProviderRow, RevocationRow, Undenied, VerifierRow, WorkerRow,
 };
 
 pub(super) const INCIDENTS: [Column<Incident>; 8] = [
-    ("incident", |row| row.incident.clone()),
-    ("state", |row| row.state.clone()),
-    ("targets_received", |row| row.targets_received.to_string()),
-    ("denied", |row| row.denied.to_string()),
-    ("pending", |row| row.counts.pending.to_string()),
-    ("parked", |row| row.counts.parked.to_string()),
-    ("rate_per_s", |row| or_dash(&row.rate_per_s)),
-    ("eta_seconds", |row| or_dash(&row.eta_seconds)),
+    column("incident", |row| text(&row.incident)),
+    column("state", |row| word(&row.state)),
+    column("received", |row| number(row.targets_received)),
+    column("denied", |row| number(row.denied)),
+    column("pending", |row| number(row.counts.pending)),
+    column("parked", |row| number(row.counts.parked)),
+    column("per s", |row| measured(&row.rate_per_s)),
+    wide("left s", |row| measured(&row.eta_seconds)),
 ];
 
 pub(super) const UNDENIED: [Column<Undenied>; 5] = [
-    ("incident", |row| row.incident.clone()),
-    ("undenied", |row| row.undenied.to_string()),
-    ("cancelled_by", |row| or_dash(&row.cancelled_by)),
-    ("cancel_reason", |row| or_dash(&row.cancel_reason)),
-    ("finished_at", |row| or_dash(&row.finished_at)),
+    column("incident", |row| text(&row.incident)),
+    column("undenied", |row| number(row.undenied)),
+    column("cancelled by", |row| text(row.cancelled_by.as_ref())),
+    column("reason", |row| text(row.cancel_reason.as_ref())),
+    column("finished", |row| time(row.finished_at.as_ref())),
 ];
 
 pub(super) const BACKLOG: [Column<BacklogRow>; 6] = [
-    ("provider", |row| row.provider.clone()),
-    ("lane", |row| row.lane.clone()),
-    ("state", |row| row.state.clone()),
-    ("targets", |row| row.targets.to_string()),
-    ("oldest_received_at", |row| or_dash(&row.oldest_received_at)),
-    ("next_attempt_at", |row| or_dash(&row.next_attempt_at)),
+    column("provider", |row| text(&row.provider)),
+    column("lane", |row| word(&row.lane)),
+    column("state", |row| word(&row.state)),
+    column("targets", |row| number(row.targets)),
+    column("oldest", |row| time(row.oldest_received_at.as_ref())),
+    column("next attempt", |row| time(row.next_attempt_at.as_ref())),
 ];
 
 pub(super) const PROVIDERS: [Column<ProviderRow>; 8] = [
-    ("provider", |row| row.provider.clone()),
-    ("breaker", |row| row.breaker.clone()),
-    ("held_until", |row| or_dash(&row.held_until)),
-    ("calls_5m", |row| or_dash(&row.calls_5m)),
-    ("failures_5m", |row| or_dash(&row.failures_5m)),
-    ("p50_ms_5m", |row| or_dash(&row.p50_ms_5m)),
-    ("p95_ms_5m", |row| or_dash(&row.p95_ms_5m)),
-    ("last_error", |row| or_dash(&row.last_error)),
+    column("provider", |row| text(&row.provider)),
+    column("breaker", |row| word(&row.breaker)),
+    column("held until", |row| time(row.held_until.as_ref())),
+    column("calls 5m", |row| number(row.calls_5m)),
+    column("failed", |row| number(row.failures_5m)),
+    wide("p50 ms", |row| measured(&row.p50_ms_5m)),
+    column("p95 ms", |row| measured(&row.p95_ms_5m)),
+    column("last error", |row| text(row.last_error.as_ref())),
 ];
 
 pub(super) const WORKERS: [Column<WorkerRow>; 6] = [
-    ("instance", |row| row.instance.clone()),
-    ("version", |row| row.version.clone()),
-    ("started_at", |row| row.started_at.clone()),
-    ("last_seen_at", |row| row.last_seen_at.clone()),
-    ("in_flight", |row| row.in_flight.to_string()),
-    ("clock_offset_ms", |row| or_dash(&row.clock_offset_ms)),
+    column("instance", |row| text(&row.instance)),
+    column("version", |row| text(&row.version)),
+    column("started", |row| time(&row.started_at)),
+    column("last seen", |row| time(&row.last_seen_at)),
+    column("in flight", |row| number(row.in_flight)),
+    column("clock ms", |row| row.clock_offset_ms.map_or(Cell::Nothing, |ms| Cell::Number(ms.to_string()))),
 ];
 
 pub(super) const DEAD_LETTERS: [Column<DeadLetters>; 3] = [
-    ("messages", |row| row.messages.to_string()),
-    ("many_since", |row| or_dash(&row.many_since)),
-    ("seen_at", |row| row.seen_at.clone()),
+    column("messages", |row| number(row.messages)),
+    column("many since", |row| time(row.many_since.as_ref())),
+    column("seen", |row| time(&row.seen_at)),
 ];
 
-pub(super) const VERIFIERS: [Column<VerifierRow>; 9] = [
-    ("service", |row| row.service.clone()),
-    ("instance", |row| row.instance.clone()),
-    ("broker_user", |row| or_dash(&row.broker_user)),
-    ("verified", |row| row.verified.to_string()),
-    ("up_to_date", |row| row.up_to_date.to_string()),
-    ("stale_reason", |row| or_dash(&row.stale_reason)),
-    ("lag_seconds", |row| or_dash(&row.lag_seconds)),
-    ("entries", |row| row.entries.to_string()),
-    ("last_seen_at", |row| row.last_seen_at.clone()),
+pub(super) const VERIFIERS: [Column<VerifierRow>; 8] = [
+    column("service", |row| text(&row.service)),
+    column("instance", |row| text(&row.instance)),
+    column("broker user", |row| text(row.broker_user.as_ref())),
+    column("vouched", |row| Cell::Word(if row.verified { "verified" } else { "unverified" }.to_owned())),
+    column("state", |row| Cell::Word(standing(row))),
+    wide("lag s", |row| measured(&row.lag_seconds)),
+    column("entries", |row| number(row.entries)),
+    column("last seen", |row| time(&row.last_seen_at)),
 ];
 
 pub(super) const REVOCATIONS: [Column<RevocationRow>; 9] = [
-    ("revocation_id", |row| row.revocation_id.clone()),
-    ("provider", |row| row.provider.clone()),
-    ("target_kind", |row| row.target_kind.clone()),
-    ("token_type_hint", |row| or_dash(&row.token_type_hint)),
-    ("state", |row| row.state.clone()),
-    ("proof", |row| or_dash(&row.proof)),
-    ("attempts", |row| row.attempts.to_string()),
-    ("next_attempt_at", |row| or_dash(&row.next_attempt_at)),
-    ("last_error", |row| or_dash(&row.last_error)),
+    wide("revocation_id", |row| text(&row.revocation_id)),
+    column("provider", |row| text(&row.provider)),
+    column("kind", |row| word(&row.target_kind)),
+    column("hint", |row| word(row.token_type_hint.as_ref())),
+    column("state", |row| word(&row.state)),
+    column("proof", |row| word(row.proof.as_ref())),
+    column("tries", |row| number(row.attempts)),
+    column("next attempt", |row| time(row.next_attempt_at.as_ref())),
+    wide("last error", |row| text(row.last_error.as_ref())),
 ];
+
+fn measured(number: &Option<Number>) -> Cell {
+    rounded(number.as_ref().and_then(Number::as_f64))
+}
+
+/// What a verifier can be relied on for now.
+fn standing(row: &VerifierRow) -> String {
+    match (&row.stale_reason, row.up_to_date) {
+        (Some(reason), _) => format!("stale: {reason}"),
+        (None, true) => "up to date".to_owned(),
+        (None, false) if row.live => "stale".to_owned(),
+        (None, false) => "silent".to_owned(),
+    }
+}

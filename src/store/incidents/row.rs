@@ -156,4 +156,8 @@ pub struct ResidualRisk {
     pub not_revoked_until: Option<String>,
     /// These by state.
     pub not_revoked_by_state: BTreeMap<String, u64>,
+    /// Targets that may still get new tokens from the provider, which verifiers accept: all but access
+    /// tokens, until the provider confirms. People are told of it; JSON keeps its members.
+    #[serde(default, skip_serializing)]
+    pub may_mint: u64,
 }

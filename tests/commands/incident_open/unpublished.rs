@@ -13,7 +13,7 @@ fn a_dry_run_counts_by_kind_and_provider_and_reaches_no_broker() {
     assert_eq!(
         lines[..4],
         [
-            vec!["KIND", "PROVIDER", "TARGETS"],
+            vec!["kind", "provider", "targets"],
             vec!["token", "card", "1"],
             vec!["token", "main", "1"],
             vec!["subject", "main", "1"]
@@ -64,6 +64,7 @@ fn bad_lines_are_listed_by_number_and_no_value_is_shown() {
             known are token, token_type_hint, sub, sid, client_id, iss, provider",
         "line 6 refused: token must be visible ASCII without spaces: send what follows \"Bearer \"",
         "revocation-worker: 4 of 5 lines refused; the others are valid",
+        "mend the refused lines and give them alone to the same command",
     ];
     assert_eq!(ran.stderr.lines().collect::<Vec<_>>(), expected);
     assert!(!format!("{}{}", ran.stdout, ran.stderr).contains(CANARY));

@@ -4,7 +4,9 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::cli::CommandError;
-use crate::cli::output::{Column, command, count, say, say_json, say_table};
+use crate::cli::output::{command, count, say, say_json};
+use crate::cli::page::Page;
+use crate::cli::table::{Cell, Column, Look, column, text};
 use crate::order::first_pass::{FirstPass, RefusedLine};
 use crate::order::second_pass::Published;
 use crate::target::Kind;
@@ -62,9 +64,9 @@ impl Targets {
 }
 
 const COLUMNS: [Column<[String; 3]>; 3] = [
-    ("KIND", |[kind, ..]| kind.clone()),
-    ("PROVIDER", |[_, provider, _]| provider.clone()),
-    ("TARGETS", |[.., targets]| targets.clone()),
+    column("kind", |[kind, ..]| text(kind)),
+    column("provider", |[_, provider, _]| text(provider)),
+    column("targets", |[.., targets]| Cell::Number(targets.clone())),
 ];
 
 const REMEDY: &str = "the same command with the same input goes on from there";
@@ -140,7 +142,10 @@ impl Summary {
             _ if self.dry_run => "the others are valid",
             _ => "the others were published",
         };
-        Err(CommandError::failed(format!("{bad} of {} refused{first}; {others}", count(self.lines, "line"))))
+        Err(CommandError::advised(
+            format!("{bad} of {} refused{first}; {others}", count(self.lines, "line")),
+            "mend the refused lines and give them alone to the same command",
+        ))
     }
 
     fn so_far(&self) -> String {
@@ -148,7 +153,9 @@ impl Summary {
     }
 
     fn say_counts(&self) {
-        say_table(&COLUMNS, &self.targets.table);
+        let mut page = Page::new(Look::here());
+        page.table(&COLUMNS, &self.targets.table);
+        page.say();
         let again = if self.named_again > 0 {
             format!(", {} named again and sent once", self.named_again)
         } else {

@@ -1,0 +1,203 @@
+//! Questions to the record, for the command `audit`: rows of `audit.revocations` or `audit.attempts`, the
+//! newest first, a page at a time. Needs no right but to the schema `audit`.
+
+mod statement;
+
+use serde_json::{Map, Value};
+use time::{Duration, OffsetDateTime};
+
+use self::statement::Statement;
+use super::{Store, StoreError};
+use crate::target::TargetId;
+
+/// A row of a view, as Postgres writes it in JSON.
+pub type AuditRow = Map<String, Value>;
+
+/// The columns of `audit.revocations`.
+pub const REVOCATIONS: [&str; 34] = [
+    "revocation_id",
+    "event_source",
+    "event_id",
+    "event_type",
+    "incident",
+    "lane",
+    "provider",
+    "target_kind",
+    "token_type_hint",
+    "token_sha256",
+    "sub",
+    "sid",
+    "client_id",
+    "iss",
+    "not_before",
+    "reason",
+    "actor",
+    "state",
+    "proof",
+    "attempts",
+    "occurred_at",
+    "received_at",
+    "denied_at",
+    "revoked_at",
+    "confirmed_at",
+    "finished_at",
+    "next_attempt_at",
+    "token_expires_at",
+    "last_outcome",
+    "last_http_status",
+    "last_error",
+    "worker",
+    "signed_sha256",
+    "identity_reused",
+];
+
+/// The columns of `audit.attempts`.
+pub const ATTEMPTS: [&str; 9] = [
+    "revocation_id",
+    "attempt",
+    "worker",
+    "started_at",
+    "duration_ms",
+    "outcome",
+    "http_status",
+    "error",
+    "retry_after_ms",
+];
+
+/// What is asked; what is not given is not asked.
+#[derive(Default)]
+pub struct Question {
+    /// The provider calls of the targets, not the targets.
+    pub attempts: bool,
+    /// Of a token: the digest of all of it, and that of its signed parts. As lower-case hex.
+    pub token: Option<[String; 2]>,
+    /// Of a target: a column, and its value there. One of [`NARROW`], or `provider`.
+    pub columns: Vec<(&'static str, String)>,
+    /// Its state is one of these.
+    pub states: Vec<String>,
+    /// Not before this: the event's receipt, of attempts their start.
+    pub since: Option<OffsetDateTime>,
+    /// Before this.
+    pub until: Option<OffsetDateTime>,
+    /// What comes after this row.
+    pub after: Option<Place>,
+    /// So many rows at most.
+    pub limit: usize,
+}
+
+/// Columns whose value few rows have.
+pub const NARROW: [&str; 7] = ["sub", "sid", "client_id", "iss", "event_source", "event_id", "incident"];
+
+/// A row's place in the order of the answer.
+#[derive(Clone)]
+pub struct Place {
+    /// Its time.
+    pub at: OffsetDateTime,
+    /// Its `revocation_id`.
+    pub id: String,
+    /// Of an attempt, its number.
+    pub attempt: Option<i64>,
+}
+
+/// Times from the first, which may be open, up to the second.
+#[derive(Clone, Copy, Default)]
+struct Span {
+    since: Option<OffsetDateTime>,
+    until: Option<OffsetDateTime>,
+}
+
+/// Where nothing narrows a question, so much is looked at first, then the eightfold before that, and so on:
+/// the newest rows are found without reading, and sorting, all.
+const FIRST_LOOK: Duration = Duration::hours(1);
+/// And after so much, all that is left.
+const LONGEST_LOOK: Duration = Duration::days(1000);
+
+const WHAT: &str = "search the record";
+
+impl Question {
+    /// The question in SQL, for people.
+    pub fn sql(&self) -> String {
+        Statement::of(self, self.span(), self.limit).shown()
+    }
+
+    fn span(&self) -> Span {
+        Span { since: self.since, until: self.until }
+    }
+
+    fn is_narrow(&self) -> bool {
+        self.token.is_some() || self.columns.iter().any(|(column, _)| NARROW.contains(column))
+    }
+}
+
+impl Store {
+    /// The rows that answer a question. `now`: the database's time.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn audit(&self, question: &Question, now: OffsetDateTime) -> Result<Vec<AuditRow>, StoreError> {
+        let mut connection = self.patient(WHAT).await?;
+        // Asked once: a plan for these values, whatever is stored.
+        let session = "SET TimeZone = 'UTC'; SET plan_cache_mode = force_custom_plan";
+        sqlx::raw_sql(session).execute(&mut *connection).await.map_err(|e| StoreError::new(WHAT, e))?;
+        let mut rows = Vec::new();
+        for span in spans(question, now) {
+            let rest = question.limit - rows.len();
+            let mut query = Statement::of(question, span, rest).query();
+            let found: Vec<sqlx::types::Json<AuditRow>> = query
+                .build_query_scalar()
+                .fetch_all(&mut *connection)
+                .await
+                .map_err(|e| StoreError::new(WHAT, e))?;
+            rows.extend(found.into_iter().map(|row| row.0));
+            if rows.len() >= question.limit {
+                break;
+            }
+        }
+        Ok(rows)
+    }
+}
+
+impl Store {
+    /// Whether a target is more than an access token: then a provider that has not ended it gives new tokens
+    /// for it.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn may_mint(&self, target: TargetId) -> Result<bool, StoreError> {
+        within!(self, "look what a target is", |c| {
+            sqlx::query_scalar!(
+                r#"SELECT EXISTS (
+                       SELECT FROM audit.events e
+                       JOIN audit.revocations r ON (r.event_source, r.event_id) = (e.event_source, e.event_id)
+                       WHERE e.event_row = $1 AND r.revocation_id = $2
+                           AND (r.target_kind <> 'token' OR r.token_type_hint IS DISTINCT FROM 'access_token')
+                   ) AS "may_mint!""#,
+                target.event,
+                target.to_string()
+            )
+            .fetch_one(c)
+            .await
+        })
+    }
+}
+
+/// The spans of time to look at, one after the other, the latest first.
+fn spans(question: &Question, now: OffsetDateTime) -> Vec<Span> {
+    let whole = question.span();
+    if question.is_narrow() {
+        return vec![whole];
+    }
+    let newest = question.after.as_ref().map(|place| place.at).into_iter().chain(whole.until).min();
+    let (mut spans, mut long, mut until) = (Vec::new(), FIRST_LOOK, whole.until);
+    let mut since = newest.unwrap_or(now) - long;
+    while long < LONGEST_LOOK && whole.since.is_none_or(|first| first < since) {
+        spans.push(Span { since: Some(since), until });
+        (until, long) = (Some(since), long * 8);
+        since -= long;
+    }
+    spans.push(Span { since: whole.since, until });
+    spans
+}
+
+#[cfg(test)]
+mod tests;
