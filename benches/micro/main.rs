@@ -8,7 +8,7 @@ mod event;
 
 use divan::{Bencher, black_box};
 use revocation_worker::event::{LogoutEvent, content, parse};
-use revocation_worker::invalidation::{Composer, EventRef, Named, Phase};
+use revocation_worker::invalidation::{Composer, EventOf, EventRef, Named, Phase};
 use revocation_worker::provider::classify;
 use revocation_worker::seal::{Keyring, SealContext, Sealed, generate};
 use revocation_worker::target::{TargetId, Token};
@@ -86,14 +86,13 @@ fn compose_a_denial(bencher: Bencher<'_, '_>) {
 
 fn denial(composer: &Composer, event: &LogoutEvent) -> usize {
     let reference = EventRef { source: event.source.clone(), id: event.id.clone() };
+    let event_of = EventOf { event: reference, incident: None };
     let entries = event
         .targets
         .iter()
-        .filter_map(|target| {
-            Some((target.provider.to_string(), Named::of(target, event.not_before).entry()?))
-        })
+        .filter_map(|target| Some((target.provider.clone(), Named::of(target, event.not_before).entry()?)))
         .collect();
-    composer.invalidations(Phase::Requested, &reference, None, entries).len()
+    composer.invalidations(Phase::Requested, [(event_of, entries)]).len()
 }
 
 /// A provider's usual yes: an empty body.
