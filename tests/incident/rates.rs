@@ -140,7 +140,7 @@ async fn tells(scene: &Scene, worker: &Worker, targets: f64) {
     let name = incident["incident"].as_str().expect("a name");
     assert!(name.starts_with("rate-Flood__EU_.1+") && name.ends_with('Z'), "{name}");
     assert_eq!((&incident["approval_for"], &incident["opened_by"]), (&json!(["subject"]), &json!(FLOOD)));
-    for command in [&["incident", "list"][..], &["status"]] {
+    for command in [&["incident", "list", "--wide"][..], &["status", "--wide"]] {
         let listed = tokio::task::block_in_place(|| feed_program(&mut scene.worker().command(), command, ""));
         assert!(listed.stdout.contains(name), "{}", listed.stdout);
     }
