@@ -30,7 +30,7 @@ pub(crate) struct Seen {
     /// Of its payload, what is about the event.
     pub(crate) data: Said,
     /// The message's raw body, for scans.
-    pub(crate) body: String,
+    pub(crate) body: Arc<str>,
 }
 
 /// What a message says of each of its events. The first of them is named twice, and each target names one.
@@ -104,7 +104,7 @@ impl Feed {
                 }
                 let envelope: Envelope<Invalidation> =
                     serde_json::from_slice(&delivery.data).expect("an invalidation");
-                let body = String::from_utf8(delivery.data).expect("UTF-8");
+                let body: Arc<str> = String::from_utf8(delivery.data).expect("UTF-8").into();
                 let routing_key = delivery.routing_key.as_str();
                 let of_events = said(envelope.data);
                 let of_events = of_events.map(|data| Seen {
