@@ -11,7 +11,7 @@ use super::in_flight::InFlightGuard;
 use super::incidents::{Incident, IncidentGuard};
 use crate::admission::Room;
 use crate::event::{Lane, Party};
-use crate::invalidation::EventRef;
+use crate::invalidation::{EventOf, EventRef};
 use crate::outcome::{Answer, Settlement, Standing};
 use crate::store::Cutoff;
 use crate::target::{Target, TargetId};
@@ -32,6 +32,13 @@ pub(super) struct Context {
     pub(super) not_before: OffsetDateTime,
     /// When it was received.
     pub(super) received_at: OffsetDateTime,
+}
+
+impl Context {
+    /// The event, as verifiers are told of it.
+    pub(super) fn event(&self) -> EventOf {
+        EventOf { event: self.reference.clone(), incident: self.incident.clone() }
+    }
 }
 
 /// Something for the record.

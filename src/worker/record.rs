@@ -13,10 +13,9 @@ use uuid::Uuid;
 
 use self::denials::Denials;
 use super::announce::Late;
-use super::job::{Context, Finished, ForRecord, HandBack, Job};
+use super::job::{Finished, ForRecord, HandBack, Job};
 use super::parts::{Ports, Worker};
 use crate::failpoint;
-use crate::invalidation::EventOf;
 use crate::outcome::State;
 use crate::store::{Attempt, Closing, Release, StoreError};
 use crate::target::TargetId;
@@ -116,11 +115,9 @@ async fn confirm(ports: &Ports, finished: &[Finished]) -> HashMap<TargetId, Offs
     for done in finished.iter().filter(|f| f.settlement.state == State::Revoked) {
         events.entry(done.job.context.row).or_default().push(&done.job);
     }
-    let of_events = events.values().map(|jobs| {
-        let Context { reference, incident, .. } = &*jobs[0].context;
-        let event = EventOf { event: reference.clone(), incident: incident.clone() };
-        (event, jobs.iter().map(|job| (&job.target, job.not_before())))
-    });
+    let of_events = events
+        .values()
+        .map(|jobs| (jobs[0].context.event(), jobs.iter().map(|job| (&job.target, job.not_before()))));
     if events.is_empty() || !ports.verifiers.confirm(of_events).await {
         return HashMap::new();
     }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::admission::Room;
 use crate::event::{Lane, Party};
-use crate::invalidation::{EventOf, EventRef};
+use crate::invalidation::EventRef;
 use crate::outcome::{Answer, Standing, Verdict};
 use crate::seal::{SealContext, SealError, Sealed};
 use crate::store::{Claimed, jti_iss};
@@ -117,10 +117,8 @@ fn open(worker: &Worker, provider: &str, claimed: &Claimed) -> Result<Selector, 
 
 /// The worker that accepted this event may have died before the broker confirmed its denial.
 fn deny_again(worker: &Worker, context: &Context, jobs: &[Job]) {
-    let Context { reference, incident, not_before, lane, .. } = context;
-    let event = EventOf { event: reference.clone(), incident: incident.clone() };
-    let targets = jobs.iter().map(|job| (&job.target, *not_before));
+    let targets = jobs.iter().map(|job| (&job.target, context.not_before));
     // Not noted as denied: these are not all of the event's targets. Whoever takes over from its worker
     // denies, and notes, the whole event.
-    worker.ports.verifiers.deny_targets(*lane, event, targets, Box::new(drop));
+    worker.ports.verifiers.deny_targets(context.lane, context.event(), targets, Box::new(drop));
 }
