@@ -91,20 +91,8 @@ ALTER TABLE revocation.events
             ELSE octet_length(id) > 255 AND starts_with(id, real_id || E'\x1f')
         END) NOT VALID;
 
--- As in 0001 and 0012, after the row is written: to run a trigger before an update, Postgres locks the row
--- first, and writes that down. Their conditions are short, since these, too, are read anew in every statement.
-CREATE OR REPLACE FUNCTION revocation.refuse_transition() RETURNS trigger
-    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    IF (NEW.state, NEW.finished_at) IS DISTINCT FROM (OLD.state, OLD.finished_at) THEN
-        RAISE EXCEPTION 'target %-%: % -> % refused: % is final',
-            OLD.event_id, OLD.ordinal, OLD.state, NEW.state, OLD.state USING ERRCODE = 'restrict_violation';
-    END IF;
-    RETURN NULL;
-END $$;
-DROP TRIGGER final_is_final ON revocation.targets;
-CREATE TRIGGER final_is_final AFTER UPDATE ON revocation.targets FOR EACH ROW
-    WHEN (OLD.finished_at IS NOT NULL) EXECUTE FUNCTION revocation.refuse_transition();
+-- As in 0012, after the row is written: to run a trigger before an update, Postgres locks the row first, and
+-- writes that down. Its condition is short, since it, too, is read anew in every statement.
 DROP TRIGGER incident_is_its_events ON revocation.targets;
 CREATE TRIGGER incident_is_its_events AFTER UPDATE OF incident, event_id ON revocation.targets FOR EACH ROW
     WHEN ((OLD.incident, OLD.event_id) IS DISTINCT FROM (NEW.incident, NEW.event_id))

@@ -15,7 +15,8 @@ ALTER TABLE revocation.targets
     -- Of an incident, it is counted with its event.
     ADD CONSTRAINT denied_is_of_no_incident CHECK (denied_at IS NULL OR incident = '') NOT VALID;
 
--- Append-only is the attempt that a target's row holds, too.
+-- As in 0001, but after the row is written, like incident_is_its_events in 0017. Append-only is the attempt that a
+-- target's row holds, too.
 CREATE OR REPLACE FUNCTION revocation.refuse_transition() RETURNS trigger
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -31,6 +32,9 @@ BEGIN
     END IF;
     RETURN NULL;
 END $$;
+DROP TRIGGER final_is_final ON revocation.targets;
+CREATE TRIGGER final_is_final AFTER UPDATE ON revocation.targets FOR EACH ROW
+    WHEN (OLD.finished_at IS NOT NULL) EXECUTE FUNCTION revocation.refuse_transition();
 CREATE TRIGGER append_only BEFORE DELETE ON revocation.targets FOR EACH ROW
     WHEN (OLD.call_began_at IS NOT NULL) EXECUTE FUNCTION revocation.refuse_change();
 
