@@ -10,6 +10,7 @@ mod crash;
 mod endpoints;
 mod frames;
 mod full;
+mod gathering;
 #[path = "../harness/mod.rs"]
 #[expect(dead_code, reason = "each test binary uses its part of the harness")]
 mod harness;
@@ -35,7 +36,6 @@ mod reports_away;
 mod retry_after;
 mod schema;
 mod secrecy;
-mod shared;
 mod shares;
 mod sockets;
 mod tokens;
