@@ -7,11 +7,11 @@ use crate::store::{Arrivals, Arrived};
 
 const MIB: f64 = 1024.0 * 1024.0;
 
-/// What an entry takes in a verifier's memory, bytes, where a million are held (docs/verifiers.md).
+/// What an entry takes in a verifier's memory, bytes, where a million are held (docs/performance.md).
 const OPAQUE_TOKEN: f64 = 60.0;
 /// Known by two digests and its `jti`.
 const SIGNED_TOKEN: f64 = 160.0;
-/// A session's or subject's.
+/// A session's or subject's: an estimate.
 const CUTOFF: f64 = 240.0;
 
 /// What each verifier comes to hold, if logouts go on as they were.
