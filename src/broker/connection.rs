@@ -12,6 +12,12 @@ use super::topology::{self, Limit};
 use super::{BrokerError, Window};
 use crate::config::{AmqpConfig, InvalidationConfig};
 
+/// Connections on which messages of others come or go: their headers, which share one frame, may be as long as
+/// RabbitMQ lets them be.
+const LONG_HEADERS: [&str; 4] = ["consume", "dead letters", "refuse", "refuse one"];
+/// Bytes of a frame on all others; a longer body takes several.
+const FRAME: u32 = 32 * 1024;
+
 /// Where the broker is and what must exist there.
 pub struct Broker {
     address: Address,
@@ -79,7 +85,11 @@ impl Broker {
 
     async fn open(&self, purpose: &str, unreadable: Option<Unreadable>) -> Result<Connection, BrokerError> {
         let name = format!("revocation-worker {} {purpose}", self.instance);
-        let connected = self.address.connect_noting(name, unreadable).await;
+        let address = match LONG_HEADERS.contains(&purpose) {
+            true => self.address.clone(),
+            false => self.address.clone().with_frames(FRAME),
+        };
+        let connected = address.connect_noting(name, unreadable).await;
         connected.map_err(|error| BrokerError::connect(&self.address, error))
     }
 

@@ -5,7 +5,7 @@ mod denials;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 use tokio::sync::{Semaphore, mpsc};
@@ -23,6 +23,9 @@ use crate::target::TargetId;
 /// Most notes a commit, and most commits at once.
 const NOTES: usize = 512;
 const COMMITS: usize = 2;
+/// Time between the beginnings of two commits, as of events' (`commit.rs`): longer, since nothing waits for it
+/// but the record, and verifiers' introspection caches for the confirmation.
+const SPACING: Duration = Duration::from_millis(25);
 
 #[derive(Default)]
 struct Batch {
@@ -65,6 +68,7 @@ pub(super) async fn run(worker: Arc<Worker>, mut notes: mpsc::UnboundedReceiver<
             write(&worker, batch).await;
             drop(turn);
         });
+        tokio::time::sleep(SPACING).await;
     }
     drop(commits.acquire_many(COMMITS as u32).await);
 }

@@ -25,6 +25,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
+use rustix::net::sockopt::set_socket_send_buffer_size;
 use rustix::process::{Resource, getrlimit};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -45,6 +46,9 @@ const MOST_CONNECTIONS: usize = 100;
 /// The part of the open files that the process may have which connections may take: the rest is for broker,
 /// database and providers.
 const SHARE_OF_FILES: usize = 4;
+/// Bytes of answers that the system keeps for a client that does not read them. With its default, megabytes, a
+/// client that asks again and again and reads nothing has hundreds of answers made.
+const UNREAD: usize = 64 * 1024;
 /// How long the requests in hand may take at the end.
 const GRACE: Duration = Duration::from_secs(5);
 /// Pause after a failure to accept that says nothing of the client, such as a lack of file descriptors.
@@ -138,6 +142,8 @@ fn serve_connection<A>(
 {
     // Answers are one packet each; waiting for more to send would only delay them.
     drop(stream.set_nodelay(true));
+    // The system's default does, too, but for clients that read nothing.
+    let _default_stays = set_socket_send_buffer_size(&stream, UNREAD);
     let stream = TimedStream::new(stream, slot.clone());
     let asked = slot.clone();
     let service = service_fn(move |request| {

@@ -54,6 +54,14 @@ impl Address {
         Some(Self { uri, roots })
     }
 
+    /// The same, for connections with frames of at most so many bytes, unless the URL names fewer. The client
+    /// keeps room for 64 of them a connection; with RabbitMQ's own limit of 128 KiB that is 8 MiB.
+    pub fn with_frames(mut self, bytes: u32) -> Self {
+        let frame_max = self.uri.query.frame_max.filter(|limit| *limit != 0);
+        self.uri.query.frame_max = Some(frame_max.map_or(bytes, |limit| limit.min(bytes)));
+        self
+    }
+
     /// The parts of the URL. They include the password.
     pub fn uri(&self) -> &AMQPUri {
         &self.uri
