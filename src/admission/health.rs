@@ -11,16 +11,18 @@ use std::time::{Duration, Instant};
 use super::breaker::{Breaker, Signal};
 use super::calls::{Calls, Count};
 use super::doubts::{Doubt, Doubts, Finding, Ruling};
+use super::wishes::Wishes;
 use crate::clock::Clock;
 use crate::outcome::{Answer, Proof, Verdict};
 use crate::provider::Probed;
 use crate::store::ProviderStatus;
-use crate::target::{PerScope, Scope};
+use crate::target::{PerScope, Scope, TargetId};
 
 /// What this worker knows of a provider.
 pub(super) struct Health {
     provider: Arc<str>,
     credentials: PerScope<Credential>,
+    wishes: Wishes,
 }
 
 /// The calls with one credential.
@@ -56,7 +58,7 @@ impl Health {
             last_failure_at: None,
             last_error: None,
         });
-        Self { provider, credentials }
+        Self { provider, credentials, wishes: Wishes::default() }
     }
 
     /// The breaker of such calls.
@@ -113,6 +115,12 @@ impl Health {
         } else {
             answer
         }
+    }
+
+    /// What the answer to a target says of its provider: not a `Retry-After` that only this target gets.
+    pub(super) fn of_provider(&mut self, scope: Scope, target: TargetId, answer: &Answer) -> Answer {
+        let last_success_at = self.credentials[scope].last_success_at;
+        self.wishes.of_provider(target, answer, last_success_at, Instant::now())
     }
 
     /// Learns from the answer to a target's call.

@@ -26,6 +26,7 @@
 //! | `breaker` | when a provider is left alone, and when it is tried again |
 //! | `calls` | how many calls failed lately, and how long they took |
 //! | `doubts` | whose fault an answer is that reads like bad credentials |
+//! | `wishes` | whether a `Retry-After` is the provider's or one target's |
 //! | `probes` | the last probe, and how many came to what |
 //! | `probing` | makes the provider's own probes when breaker or doubts need one |
 //! | `fleet` | what other workers and operators change, and what they are shown; no call comes by |
@@ -45,6 +46,7 @@ mod probing;
 mod room;
 #[cfg(test)]
 pub(crate) mod tests;
+mod wishes;
 
 pub(crate) use doubts::Doubt;
 pub(crate) use fair_queue::FairQueue;

@@ -9,7 +9,7 @@ use super::doubts::{Doubt, Finding};
 use super::probes::Made;
 use crate::outcome::{Answer, Verdict};
 use crate::provider::Probed;
-use crate::target::Scope;
+use crate::target::{Scope, TargetId};
 
 /// Least time from one probe to the next: a crowd of answers in doubt shares one.
 const APART: Duration = Duration::from_millis(250);
@@ -24,6 +24,11 @@ impl Admission {
     /// alone.
     pub(crate) fn redirect_in_doubt(&self, scope: Scope, answer: Answer) -> Answer {
         self.lock().health.redirect_in_doubt(scope, answer)
+    }
+
+    /// What the answer to a target says of its provider.
+    pub(crate) fn of_provider(&self, scope: Scope, target: TargetId, answer: &Answer) -> Answer {
+        self.lock().health.of_provider(scope, target, answer)
     }
 
     /// Decides what an answer in doubt means, by a probe that begins after it, which all who wait share. The

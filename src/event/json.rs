@@ -4,6 +4,8 @@
 //! once, into the type that wipes it; and an object keeps a member that was given twice, which `Value` would
 //! silently drop.
 
+mod mend;
+
 use std::borrow::Cow;
 use std::fmt;
 
@@ -37,7 +39,28 @@ impl<'a> Json<'a> {
                 format!("the body is not UTF-8 from byte {} on; send uncompressed JSON", error.valid_up_to()),
             )
         })?;
-        serde_json::from_str(text).map_err(|error| refusal(&error))
+        let of_mended = || {
+            let mended = mend::mended(text)?;
+            serde_json::from_str::<Json<'_>>(&mended).ok().map(Json::owned)
+        };
+        serde_json::from_str(text).or_else(|error| of_mended().ok_or_else(|| refusal(&error)))
+    }
+
+    /// The same, borrowing nothing.
+    fn owned(self) -> Json<'static> {
+        match self {
+            Self::Null => Json::Null,
+            Self::Bool => Json::Bool,
+            Self::Integer(number) => Json::Integer(number),
+            Self::Float => Json::Float,
+            Self::Text(text) => Json::Text(Cow::Owned(text.into_owned())),
+            Self::List(list) => Json::List(list.into_iter().map(Json::owned).collect()),
+            Self::Object(entries) => {
+                let owned =
+                    |(name, value): (Cow<'_, str>, Json<'_>)| (Cow::Owned(name.into_owned()), value.owned());
+                Json::Object(entries.into_iter().map(owned).collect())
+            }
+        }
     }
 }
 
@@ -146,18 +169,15 @@ mod tests {
     }
 
     #[test]
+    fn what_only_a_type_cannot_hold_is_json() {
+        for body in [&b"[1e999]"[..], br#"["\ud800"]"#, br#"{"\udc00x":-1e999}"#] {
+            assert_eq!(code(body), None, "{body:?}");
+        }
+    }
+
+    #[test]
     fn what_is_not_json_is_told_by_its_place() {
-        for body in [
-            &b""[..],
-            b"{",
-            b"{} x",
-            b"{'a':1}",
-            b"[1e999]",
-            br#"["\ud800"]"#,
-            b"\x1f\x8b\x08",
-            b"\"\xff\"",
-            b"\xef\xbb\xbf{}",
-        ] {
+        for body in [&b""[..], b"{", b"{} x", b"{'a':1}", b"\x1f\x8b\x08", b"\"\xff\"", b"\xef\xbb\xbf{}"] {
             assert_eq!(code(body), Some(RefusalCode::NotJson), "{body:?}");
         }
         let detail = Json::read(b"{\"a\": nope}").err().map(|refusal| refusal.detail);

@@ -8,6 +8,9 @@ use super::lenient::{self, Document, insert};
 use super::markup;
 use super::normal::entities;
 
+/// How everything that gzip has made begins (RFC 1952 section 2.3.1); no text does.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
 /// What a body is.
 pub(super) enum Body {
     /// White space at most.
@@ -20,6 +23,8 @@ pub(super) enum Body {
     Fields(Value),
     /// Compressed, although no request asks for that.
     Encoded,
+    /// The beginning of a longer one, and its members where it has some: it can say no, and never yes.
+    Cut(Option<Value>),
     /// What begins like JSON and cannot be read as such.
     Garbled,
     /// Anything else.
@@ -33,6 +38,7 @@ impl Body {
         if encoding
             .is_some_and(|encoding| !matches!(encoding.trim().to_ascii_lowercase().as_str(), "" | "identity"))
             && !bytes.is_empty()
+            || bytes.starts_with(&GZIP)
         {
             return Self::Encoded;
         }
@@ -41,11 +47,21 @@ impl Body {
         if text.is_empty() { Self::Empty } else { shape(text, &kind) }
     }
 
+    /// What is known of a body that goes on after this.
+    pub(super) fn cut(self) -> Self {
+        match self {
+            Self::Json(document) => Self::Cut(Some(document.value)),
+            Self::Fields(value) => Self::Cut(Some(value)),
+            Self::Empty | Self::Garbled | Self::Text => Self::Cut(None),
+            Self::Page | Self::Encoded | Self::Cut(_) => self,
+        }
+    }
+
     /// Its members, as far as they can be read.
     pub(super) fn members(&self) -> Option<&Value> {
         match self {
             Self::Json(document) => Some(&document.value),
-            Self::Fields(value) => Some(value),
+            Self::Fields(value) | Self::Cut(Some(value)) => Some(value),
             _ => None,
         }
     }

@@ -11,29 +11,32 @@ use super::body::Body;
 use super::lenient;
 
 /// Deepest envelope.
-const MAX_DEPTH: usize = 4;
+const MAX_DEPTH: usize = 8;
 
 /// Beside every name that begins with one of [`ERROR_BEGINNINGS`] or ends with one of [`ERROR_ENDINGS`]:
 /// whatever is said there is an error.
 const ERRORS: &str = "\
     isfailed isfailure faultstring faultcode stacktrace problem problems blocked isblocked requestblocked \
     notrevoked denied accessdenied rejected forbidden unauthorized throttled challenge captcha \
-    captcharequired loginrequired requireslogin authenticationrequired invalid active";
+    captcharequired loginrequired requireslogin authenticationrequired invalid active unsuccessful";
 const ERROR_BEGINNINGS: &str = "err fail exception";
-const ERROR_ENDINGS: &str = "error errors exception fault failure failures";
-/// A no here is a failure.
-const SUCCESSES: &str = "\
-    success successful succeeded succeed issuccess issuccessful wassuccessful ok isok revoked isrevoked \
-    acknowledged accepted done completed succes";
+const ERROR_ENDINGS: &str = "error errors exception fault failure failures failed";
+/// A no here is a failure, and so is one under a name that ends with one of [`SUCCESS_ENDINGS`].
+const SUCCESSES: &str = "ok isok acknowledged accepted done completed succeed succes";
+const SUCCESS_ENDINGS: &str = "success successful successfully succeeded revoked invalidated loggedout";
 /// Words and numbers here may tell of a failure.
 const STATES: &str = "\
     status state stat result outcome response responsestatus code statuscode statustext httpstatus httpcode \
     httpstatuscode responsecode resultcode returncode resultstatus statusmessage statusdescription \
+    requeststatus revocationstatus revokestatus operationstatus logoutstatus apistatus callstatus \
+    requeststate operationstate revocationresult revokeresult operationresult revocationoutcome \
     responsemessage resultmessage message msg detail title reason ret retcode rc type";
 /// Where the answer itself may lie.
 const ENVELOPES: &str = "\
     data result results response responses responsemetadata revocation revoke items body payload meta \
     metadata header head return d content output status reply envelope";
+/// And where a call is named by what it does, as in GraphQL.
+const CALLS: [&str; 4] = ["revoke", "revocation", "logout", "signout"];
 /// A state that begins like this is a failure.
 const BAD_BEGINNINGS: &str = "err fail denied forbid unauthor reject block exception fault";
 /// So is one that is exactly this.
@@ -46,7 +49,8 @@ const BAD_ENDINGS: &str = "error exception failed failure denied blocked";
 /// So is a message that ends or begins like this.
 const PROSE_ENDINGS: &str = "failed denied blocked";
 const BAD_PROSE: &str = "\
-    error fail denied accessdenied permissiondenied forbidden unauthorized notauthorized rejected blocked \
+    error fail denied accessdenied permissiondenied forbidden unauthorized notauthorized notallowed rejected \
+    blocked \
     requestblocked badrequest badgateway internalservererror serviceunavailable toomanyrequests \
     missingauthenticationtoken endpointrequesttimedout limitexceeded userisnotauthorized anerror notfound \
     notauthenticated unauthenticated authenticationrequired authenticationcredentials \
@@ -61,6 +65,7 @@ pub(super) fn of(body: &Body) -> Option<&'static str> {
         Body::Page => Some("an HTML page"),
         Body::Encoded => Some("a compressed body"),
         Body::Garbled => Some("broken JSON"),
+        Body::Cut(_) => Some("a body too long to be read whole"),
         Body::Empty | Body::Text => None,
         Body::Json(_) | Body::Fields(_) => within(body.members()?, 0),
     }
@@ -79,7 +84,7 @@ fn within(value: &Value, depth: usize) -> Option<&'static str> {
 }
 
 fn deeper(members: &Map<String, Value>, depth: usize) -> Option<&'static str> {
-    let envelopes = members.iter().filter(|(name, _)| depth < MAX_DEPTH && is_in(ENVELOPES, &joined(name)));
+    let envelopes = members.iter().filter(|(name, _)| depth < MAX_DEPTH && is_envelope(&joined(name)));
     envelopes.into_iter().find_map(|(_, value)| match value {
         // Lambda's proxies hand a body on as text.
         Value::String(text) if text.trim_start().starts_with(['{', '[']) => {
@@ -99,10 +104,19 @@ fn member(name: &str, value: &Value) -> Option<&'static str> {
     if is_error(name) && says_something(value) {
         return Some("an error");
     }
-    if is_in(SUCCESSES, name) && is_no(value) {
+    if is_success(name) && is_no(value) {
         return Some("a false success");
     }
     (is_in(STATES, name) && is_bad(name, value)).then_some("a status of failure")
+}
+
+fn is_envelope(name: &str) -> bool {
+    is_in(ENVELOPES, name) || CALLS.iter().any(|call| name.contains(call))
+}
+
+fn is_success(name: &str) -> bool {
+    let is_denied = || ["un", "not", "in"].iter().any(|beginning| name.starts_with(beginning));
+    is_in(SUCCESSES, name) || (words(SUCCESS_ENDINGS).any(|ending| name.ends_with(ending)) && !is_denied())
 }
 
 fn is_error(name: &str) -> bool {
@@ -131,7 +145,9 @@ fn is_no(value: &Value) -> bool {
     match value {
         Value::Bool(flag) => !flag,
         Value::Number(number) => number.as_f64() == Some(0.0),
-        Value::String(text) => matches!(text.trim(), "" | "0" | "n" | "N") || is_bad_word(&joined(text)),
+        Value::String(text) => {
+            matches!(text.trim(), "" | "0" | "n" | "N" | "f" | "F") || is_bad_word(&joined(text))
+        }
         Value::Null => true,
         _ => false,
     }

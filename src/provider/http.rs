@@ -105,11 +105,13 @@ impl Http {
             .await
             .map_err(|error| fault::answer(&what, &error, Some(status), &secrets))?;
         let headers = response.headers();
+        let is_cut = body.len() >= MAX_BODY_BYTES;
         let body = Body::read(
             &body,
             header(headers, CONTENT_TYPE.as_str()),
             header(headers, CONTENT_ENCODING.as_str()),
         );
+        let body = if is_cut { body.cut() } else { body };
         let retry_after = self.retry_after(status, headers);
         Ok(Reply {
             what,

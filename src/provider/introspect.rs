@@ -94,6 +94,10 @@ fn classify(reply: &Reply<'_>, us: &str) -> Look {
     match (reply.status, body.get("active").and_then(serde_json::Value::as_bool)) {
         (401, _) => denied(reply),
         (200..=299 | 400, _) if reply.oauth_error().as_deref() == Some("invalid_client") => denied(reply),
+        // It says that it could not look.
+        (200..=299, Some(false)) if body.get("error").is_some_and(|error| !error.is_null()) => {
+            Look::Failed(reply.transient())
+        }
         (200..=299, Some(false)) => {
             Look::Inactive { ours: body.get("client_id").and_then(serde_json::Value::as_str) == Some(us) }
         }

@@ -138,10 +138,17 @@ impl Provider {
     async fn revoke_between_looks(&self, target: &Target, token: &PresentedToken) -> Option<Answer> {
         let before = introspect::first(self.dialect.look(&self.http, token)).await;
         let answer = self.dialect.end(&self.http, target).await?;
-        if answer.verdict != Verdict::Done(Proof::Accepted) {
-            return Some(answer);
+        match answer.verdict {
+            Verdict::Done(Proof::Accepted) => {
+                Some(introspect::conclude(answer, before, self.dialect.look(&self.http, token).await))
+            }
+            // Only a look can say that it is not.
+            Verdict::Done(Proof::AlreadyInvalid) => match self.dialect.look(&self.http, token).await {
+                introspect::Look::Active(contradiction) => Some(contradiction),
+                _ => Some(answer),
+            },
+            _ => Some(answer),
         }
-        Some(introspect::conclude(answer, before, self.dialect.look(&self.http, token).await))
     }
 
     /// Whether [`Self::try_credentials`] has a request to make.

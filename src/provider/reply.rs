@@ -182,6 +182,7 @@ impl Reply<'_> {
             Body::Encoded => "(a compressed body)",
             Body::Garbled => "(broken JSON)",
             Body::Text => "(a text)",
+            Body::Cut(_) => "(the beginning of a long body)",
             Body::Empty | Body::Json(_) | Body::Fields(_) => "",
         }
     }

@@ -64,6 +64,7 @@ impl Store {
             Err(SchemaError::Outdated { found, .. }) if session.is_standby => found,
             version => version?,
         };
+        problems.extend(self.migration_faults().await?);
         let denied = self.denied().await?;
         if !denied.is_empty() {
             problems.push(format!("its role may not do what a worker does: grant {}", denied.join(", ")));

@@ -11,6 +11,9 @@ use crate::config::People;
 /// not since long.
 const UNDEFINED: [&str; 3] = ["42P01", "42883", "3F000"];
 
+/// Where the migrations that were applied are on record.
+const MIGRATIONS_TABLE: &str = "_sqlx_migrations";
+
 /// The role of `migrations/roles.sql` that owns the schema.
 const OWNER: &str = "revocation_owner";
 
@@ -143,12 +146,43 @@ impl Store {
         let needed = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
         if applied < needed { Err(SchemaError::Outdated { found: applied, needed }) } else { Ok(applied) }
     }
+
+    /// What `migrate` would refuse to go on from, in sentences; none where this role may not look.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub(super) async fn migration_faults(&self) -> Result<Vec<String>, StoreError> {
+        let mut c = self.pool.acquire().await.map_err(|e| StoreError::new("connect to the database", e))?;
+        let (Ok(dirty), Ok(applied)) =
+            (c.dirty_version(MIGRATIONS_TABLE).await, c.list_applied_migrations(MIGRATIONS_TABLE).await)
+        else {
+            return Ok(Vec::new());
+        };
+        let of_version = |version| MIGRATIONS.iter().find(|migration| migration.version == version);
+        let altered = applied.iter().filter(|applied| {
+            of_version(applied.version).is_some_and(|known| known.checksum != applied.checksum)
+        });
+        let altered = altered.map(|applied| {
+            format!(
+                "migration {} is on record with another checksum than this program's: `migrate` refuses to \
+                 go on; find out who changed the schema or its record",
+                applied.version
+            )
+        });
+        let in_part = dirty.map(|version| {
+            format!(
+                "migration {version} was applied in part: `migrate` refuses to go on; finish or undo it by \
+                 hand, then correct its row of _sqlx_migrations"
+            )
+        });
+        Ok(altered.chain(in_part).collect())
+    }
 }
 
 /// The version of a schema that does not tell it itself; 0 where there is none, or where this role may not
 /// know.
 async fn older(connection: &mut PgConnection) -> Result<i64, SchemaError> {
-    match connection.list_applied_migrations("_sqlx_migrations").await {
+    match connection.list_applied_migrations(MIGRATIONS_TABLE).await {
         Ok(applied) => Ok(applied.iter().map(|migration| migration.version).max().unwrap_or(0)),
         Err(MigrateError::Execute(sqlx::Error::Database(e)))
             if e.code().is_some_and(|code| UNDEFINED.contains(&&*code)) =>

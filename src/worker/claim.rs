@@ -6,11 +6,12 @@ mod wants;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use self::reopen::set_to_work;
 use self::wants::wants_of_lane;
 use super::parts::{Ports, Worker};
+use crate::broker::{InHand, LOGOUT_QUEUE};
 use crate::event::Lane;
 use crate::store::{Claimed, Store, StoreError, Want};
 
@@ -25,12 +26,25 @@ const SWEEPS: u32 = 20;
 /// Fewer are not worth a poll of their own.
 const HANDFUL: i64 = 32;
 
+/// How often mass revocations' targets are claimed while more of a mass revocation arrives: denials come first,
+/// and what is revoked meanwhile takes processors and Postgres from them.
+const WHILE_ARRIVING: Duration = Duration::from_secs(1);
+/// With so many events of mass revocations in hand, more arrives.
+const ARRIVING: usize = 3;
+
 /// Runs until the worker stops.
 pub(super) async fn run(worker: Arc<Worker>) {
-    let mut polls = 0_u32;
+    let (mut polls, mut mass_at) = (0_u32, None::<Instant>);
     while !worker.live.stop.is_cancelled() {
         polls = polls.wrapping_add(1);
-        let is_more = match poll(&worker, polls.is_multiple_of(SWEEP_EVERY)).await {
+        let lanes = match mass_at.is_some_and(|at| at.elapsed() < WHILE_ARRIVING) && arrives(&worker) {
+            true => &[Lane::Interactive][..],
+            false => &Lane::ALL,
+        };
+        if lanes.contains(&Lane::Mass) {
+            mass_at = Some(Instant::now());
+        }
+        let is_more = match poll(&worker, lanes, polls.is_multiple_of(SWEEP_EVERY)).await {
             Ok(is_more) => is_more,
             Err(error) => {
                 tracing::debug!(%error, "claim");
@@ -48,15 +62,21 @@ pub(super) async fn run(worker: Arc<Worker>) {
     }
 }
 
+/// Whether a mass revocation is arriving.
+fn arrives(worker: &Worker) -> bool {
+    let of_mass = |queue: &&InHand| queue.queue != LOGOUT_QUEUE;
+    worker.live.window.in_hand().iter().filter(of_mass).map(|queue| queue.messages).sum::<usize>() >= ARRIVING
+}
+
 /// Returns whether there is likely more to be had at once.
-async fn poll(worker: &Arc<Worker>, sweep: bool) -> Result<bool, StoreError> {
+async fn poll(worker: &Arc<Worker>, lanes: &[Lane], sweep: bool) -> Result<bool, StoreError> {
     if sweep {
         expire(&worker.ports).await?;
     }
     let shares = worker.live.incidents.shares(TARGETS);
     let (mut wants, mut room) = (Vec::new(), HashMap::new());
     for (name, admission) in &worker.ports.admissions {
-        for lane in Lane::ALL {
+        for &lane in lanes {
             let lane_wants = wants_of_lane(name, admission, lane, &shares);
             let most = lane_wants.iter().map(|want| usize::try_from(want.limit).unwrap_or(0)).sum();
             if let Some(permits) = (!lane_wants.is_empty()).then(|| admission.room(lane, most)).flatten() {

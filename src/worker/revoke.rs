@@ -99,7 +99,8 @@ async fn attempt(worker: &Worker, mut job: Job) -> Option<Finished> {
     let answer = Box::pin(admission.provider.revoke(&job.target)).await;
     let answer = admission.redirect_in_doubt(job.target.scope(), answer);
     let took = began.elapsed();
-    job.standing.is_outage = permit.report(&answer, took);
+    let of_provider = admission.of_provider(job.target.scope(), job.id, &answer);
+    job.standing.is_outage = permit.report(&of_provider, took);
     job.standing.is_unreadable = admission.provider.is_unreadable(&job.target);
     failpoint!("responded");
     let answer = ruled(worker, admission, &job, answer, (began, began + took)).await;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::cli::output::cell;
+use crate::cli::output::{cell, plain};
 use crate::store::AuditRow;
 
 /// A head and a line a row.
@@ -19,9 +19,14 @@ pub(super) fn written(columns: &[&str], rows: &[AuditRow]) -> String {
 fn field(value: Option<&Value>) -> String {
     match value {
         None | Some(Value::Null) => String::new(),
-        Some(Value::String(text)) => quoted(&harmless(text)),
+        Some(Value::String(text)) => quoted(&harmless(&shown(text))),
         Some(other) => quoted(&cell(other)),
     }
+}
+
+/// A text whose lines stay lines; what a terminal would obey or hide is escaped.
+fn shown(text: &str) -> String {
+    text.split("\r\n").map(plain).collect::<Vec<_>>().join("\r\n")
 }
 
 /// A spreadsheet takes what begins so for a formula, and runs it; an apostrophe before it says that it is
@@ -45,6 +50,16 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_terminal_obeys_or_hides_is_escaped() {
+        for hidden in ["\u{1b}]0;t\u{7}", "i\u{202e}d", "\u{9b}31m", "a\u{200b}b", "a\rb"] {
+            let row = serde_json::json!({ "a": hidden });
+            let written = written(&["a"], &[row.as_object().unwrap().clone()]);
+            let hides = |c: char| crate::visible::is_hidden(c) && !"\r\n".contains(c);
+            assert!(!written.contains(hides) && written.matches('\r').count() == 2, "{written:?}");
+        }
+    }
 
     #[test]
     fn a_field_is_quoted_where_it_must_be_and_never_a_formula() {

@@ -8,6 +8,18 @@ fn said(body: &str) -> Option<&'static str> {
 fn errors_are_no_yes() {
     let bodies = [
         r#"{"error":"oops"}"#,
+        r#"{"operationSuccess":false}"#,
+        r#"{"wasSuccess":false}"#,
+        r#"{"tokenRevoked":false}"#,
+        r#"{"token_revoked":0}"#,
+        r#"{"Success":"F"}"#,
+        r#"{"hasFailed":true}"#,
+        r#"{"unsuccessful":true}"#,
+        r#"{"revocationStatus":"FAILED"}"#,
+        r#"{"requestStatus":"ERROR"}"#,
+        r#"{"data":{"revokeToken":{"success":false}}}"#,
+        r#"{"data":{"data":{"data":{"data":{"data":{"success":false}}}}}}"#,
+        r#"{"message":"not allowed"}"#,
         r#"{"error":{"code":7,"message":"no"}}"#,
         r#"{"error":true}"#,
         r#"{"error":1}"#,

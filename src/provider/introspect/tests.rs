@@ -21,7 +21,9 @@ const NOTHING: [(u16, &str); 5] = [
     (410, ""),
 ];
 /// What cannot be read now.
-const FAILED: [(u16, &str); 11] = [
+const FAILED: [(u16, &str); 13] = [
+    (200, r#"{"active":false,"error":"server_error"}"#),
+    (200, r#"{"error":{"code":500},"active":false}"#),
     (200, ""),
     (200, "<html>"),
     (200, r#"{"active":"false"}"#),
