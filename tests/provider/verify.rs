@@ -149,9 +149,31 @@ async fn a_look_that_is_never_readable_is_told_to_a_person() {
 }
 
 #[tokio::test]
+async fn a_token_that_is_said_to_be_dead_is_looked_at_again() {
+    let dead = Verdict::Done(Proof::AlreadyInvalid);
+    let looks: [(fn() -> Reply, Verdict); 4] = [
+        (active, Verdict::Contradicted),
+        (inactive, dead),
+        (|| Reply::status(404), dead),
+        (|| Reply::status(503), dead),
+    ];
+    for (look, expected) in looks {
+        for status in [200, 400] {
+            let idp = ScriptedIdp::start(move |request| match request.path.as_str() {
+                "/revoke" => Reply::json(status, r#"{"error":"invalid_token"}"#),
+                _ => look(),
+            })
+            .await;
+            assert_eq!(revoke(&verifying(idp.url())).await.verdict, expected);
+            assert_eq!(calls(&idp), ["POST /introspect", "POST /revoke", "POST /introspect"]);
+        }
+    }
+}
+
+#[tokio::test]
 async fn only_a_yes_is_looked_at_again() {
     for (status, body) in
-        [(400, r#"{"error":"invalid_token"}"#), (503, ""), (401, ""), (200, r#"{"success":false}"#)]
+        [(400, r#"{"error":"invalid_request"}"#), (503, ""), (401, ""), (200, r#"{"success":false}"#)]
     {
         let idp = ScriptedIdp::start(move |_| Reply::json(status, body)).await;
         revoke(&verifying(idp.url())).await;

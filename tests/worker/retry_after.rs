@@ -9,6 +9,31 @@ use serde_json::json;
 use crate::harness::{App, Stage, canary_token, logout_of};
 use crate::scripted_idp::{Reply, ScriptedIdp};
 
+/// The provider asks for a day with the answers to one token, and answers all others.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_targets_wait_is_ended_for_the_others_by_an_operator() {
+    for status in [429, 503] {
+        let (stage, poison) = (Stage::new().await, canary_token());
+        let is_poison = poison.clone();
+        let idp = ScriptedIdp::start(move |request| match request.field("token") {
+            Some(token) if token == is_poison => Reply::status(status).header("Retry-After", "86400"),
+            _ => Reply::status(200),
+        })
+        .await;
+        let _worker = stage.worker(&format!("{}/revoke", idp.url())).start().await;
+        let app = App::connect(&stage.amqp_url).await;
+        app.publish(&logout_of("0", json!([{ "token": poison }]))).await;
+        stage.wait_for_count(1, &format!("audit.attempts WHERE http_status = {status}")).await;
+        for id in 1..=40 {
+            app.publish(&logout_of(&id.to_string(), json!([{ "token": canary_token() }]))).await;
+        }
+        stage.wait_for_count(41, "audit.revocations WHERE state = 'pending'").await;
+        stage.rows("SELECT revocation.resume_provider('main', 'test')").await;
+        stage.wait_for_count(40, "audit.revocations WHERE state = 'revoked'").await;
+        stage.wait_for_count(1, "audit.revocations WHERE state = 'pending' AND attempts = 2").await;
+    }
+}
+
 /// By the provider's own bound, or by the common one: what is asked for is on record, the bound is waited
 /// for.
 #[tokio::test(flavor = "multi_thread")]
