@@ -71,9 +71,9 @@ GRANT EXECUTE ON FUNCTION revocation.steer_incident(text, text, integer, text, t
 GRANT SELECT ON ALL TABLES IN SCHEMA revocation TO revocation_worker;
 REVOKE SELECT ON revocation.people FROM revocation_worker;
 GRANT INSERT ON revocation.events, revocation.targets, revocation.attempts, revocation.rejected_events, revocation.workers, revocation.provider_status,
-    revocation.incident_samples, revocation.verifiers, revocation.verifier_reports TO revocation_worker;
-GRANT UPDATE ON revocation.workers, revocation.provider_status, revocation.verifiers, revocation.verifier_reports TO revocation_worker;
-GRANT DELETE ON revocation.incident_samples, revocation.verifiers, revocation.verifier_reports TO revocation_worker;
+    revocation.incident_samples, revocation.verifiers, revocation.verifier_reports, revocation.latencies TO revocation_worker;
+GRANT UPDATE ON revocation.workers, revocation.provider_status, revocation.latencies, revocation.verifiers, revocation.verifier_reports TO revocation_worker;
+GRANT DELETE ON revocation.incident_samples, revocation.latencies, revocation.verifiers, revocation.verifier_reports TO revocation_worker;
 GRANT UPDATE (denied_at, deny_at, accepted_by) ON revocation.events TO revocation_worker;
 GRANT UPDATE (state, proof, attempts, failures, due_at, lease_owner, leased_at, last_worker, last_outcome, last_http_status, last_error, sealed, sealed_key,
     revoked_at, confirmed_at, finished_at, give_up_at, deny_until, cutoff, waiting, call_began_at, denied_at) ON revocation.targets TO revocation_worker;

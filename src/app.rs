@@ -74,6 +74,8 @@ async fn boot(config: Config, migrate: bool, stop: CancellationToken) -> Result<
     let composer = Composer::new(&config.instance).with_names(names).by(clock.clone());
     let reconnecting = Schedule::reconnecting;
     let publisher = Publisher::start(broker.clone(), "publish", reconnecting(), clock.clone(), hard.clone());
+    let metrics = Metrics::new(VERSION);
+    metrics.begin(admissions.keys().map(|name| &**name));
     let ports = Ports {
         store,
         verifiers: Announcer::new(publisher, composer.clone(), clock.clone()),
@@ -81,7 +83,7 @@ async fn boot(config: Config, migrate: bool, stop: CancellationToken) -> Result<
         admissions,
         keyring,
         clock,
-        metrics: Metrics::new(VERSION),
+        metrics,
     };
     let rules = configured::rules(&config);
     let me = Identity::new(config.instance, config.lease);
@@ -122,8 +124,8 @@ fn start(worker: Idle, migrate: bool, outside: Outside) -> Running {
         snapshots: Snapshots { broker, composer },
     };
     let steps = worker.start(sessions, migrate);
-    let health = http::Health { worker: steps.worker().clone(), consuming, ping: Arc::default() };
-    let http = tokio::spawn(http::serve(listener, health, hard.clone()));
+    let endpoints = http::Endpoints::new(steps.worker().clone(), consuming);
+    let http = tokio::spawn(http::serve(listener, endpoints, hard.clone()));
     Running { steps, consume: tokio::spawn(intake.run()), http, drained, hard, _sinks: sinks }
 }
 

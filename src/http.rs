@@ -1,38 +1,31 @@
-//! Health and metrics (docs/contract.md, section 10). No endpoint changes anything.
+//! Health, metrics and the page (docs/contract.md, section 10). No endpoint changes anything.
+
+mod health;
+mod page;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use revocation_http_server::{self as server, Reply, Request, StatusCode, openmetrics, text};
+use revocation_http_server::{self as server, Reply, Request, StatusCode, text};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Mutex, watch};
-use tokio::time::Instant;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use self::health::Health;
+use self::page::Pages;
 use crate::worker::Worker;
 
-/// How long an answer of Postgres holds for all who ask.
-const PING_HOLDS: Duration = Duration::from_secs(1);
 /// What `/healthz` answers.
 const ALIVE: &str = "alive\n";
 
 /// What the endpoints look at.
 #[derive(Clone)]
-pub struct Health {
-    /// The worker.
-    pub worker: Arc<Worker>,
-    /// Whether a consuming session is up.
-    pub consuming: watch::Receiver<bool>,
-    /// Whether Postgres answers.
-    pub ping: Arc<Ping>,
+pub struct Endpoints {
+    health: Health,
+    pages: Arc<Pages>,
 }
-
-/// The last look at Postgres: when, and what was wrong. However many ask, one looks, and the others wait for
-/// what it sees.
-#[derive(Default)]
-pub struct Ping(Mutex<Option<(Instant, Option<String>)>>);
 
 /// Opens the listening socket.
 ///
@@ -43,39 +36,15 @@ pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
 }
 
 /// Serves until `stop`. It has no reason of its own to end.
-pub async fn serve(listener: TcpListener, health: Health, stop: CancellationToken) {
+pub async fn serve(listener: TcpListener, endpoints: Endpoints, stop: CancellationToken) {
     if let Ok(address) = listener.local_addr() {
-        tracing::info!(%address, "health and metrics are served");
+        tracing::info!(%address, "health, metrics and the page are served");
     }
     let answer = move |request: Request| {
-        let (health, method, path) =
-            (health.clone(), request.method().clone(), request.uri().path().to_owned());
-        async move { health.answer(method.as_str(), &path).await }
+        let endpoints = endpoints.clone();
+        async move { endpoints.answer(&request).await }
     };
     server::serve(listener, answer, stop.cancelled_owned()).await;
-}
-
-impl Ping {
-    /// What is wrong with Postgres. The look goes on where who asked has gone: else each who asks and goes
-    /// would leave a session behind.
-    async fn problem(self: &Arc<Self>, worker: &Arc<Worker>) -> Option<String> {
-        let (ping, worker) = (self.clone(), worker.clone());
-        tokio::spawn(async move { ping.look(&worker).await })
-            .await
-            .unwrap_or_else(|error| Some(error.to_string()))
-    }
-
-    async fn look(&self, worker: &Worker) -> Option<String> {
-        let mut last = self.0.lock().await;
-        match &*last {
-            Some((at, problem)) if at.elapsed() < PING_HOLDS => problem.clone(),
-            _ => {
-                let problem = worker.ping().await;
-                *last = Some((Instant::now(), problem.clone()));
-                problem
-            }
-        }
-    }
 }
 
 /// Whether a worker serves at an address already.
@@ -89,26 +58,25 @@ pub async fn is_worker(address: SocketAddr) -> bool {
     matches!(tokio::time::timeout(Duration::from_secs(1), ask).await, Ok(Ok(true)))
 }
 
-impl Health {
-    async fn answer(&self, method: &str, path: &str) -> Reply {
-        match (path, method) {
-            ("/healthz" | "/readyz" | "/metrics", method) if !["GET", "HEAD"].contains(&method) => {
-                text(StatusCode::METHOD_NOT_ALLOWED, "nothing here changes anything\n")
-            }
-            ("/healthz", _) => text(StatusCode::OK, ALIVE),
-            ("/readyz", _) => self.ready().await,
-            ("/metrics", _) => openmetrics(self.worker.metrics(*self.consuming.borrow())),
-            _ => text(StatusCode::NOT_FOUND, "not found\n"),
-        }
+impl Endpoints {
+    /// Of a worker that consumes or does not.
+    pub fn new(worker: Arc<Worker>, consuming: watch::Receiver<bool>) -> Self {
+        let pages = Arc::new(Pages::new(worker.clone()));
+        Self { health: Health { worker, consuming, ping: Arc::default() }, pages }
     }
 
-    /// 200 when nothing keeps the worker from being ready; else 503 with a line for each thing that does.
-    async fn ready(&self) -> Reply {
-        let database = self.ping.problem(&self.worker).await;
-        let problems = self.worker.problems(*self.consuming.borrow(), database);
-        match problems.is_empty() {
-            true => text(StatusCode::OK, "ready\n"),
-            false => text(StatusCode::SERVICE_UNAVAILABLE, problems.join("\n") + "\n"),
+    async fn answer(&self, request: &Request) -> Reply {
+        let path = request.uri().path();
+        let is_ours = ["/healthz", "/readyz", "/metrics"].contains(&path) || Pages::has(path);
+        match path {
+            _ if !is_ours => text(StatusCode::NOT_FOUND, "not found\n"),
+            _ if !["GET", "HEAD"].contains(&request.method().as_str()) => {
+                text(StatusCode::METHOD_NOT_ALLOWED, "nothing here changes anything\n")
+            }
+            "/healthz" => text(StatusCode::OK, ALIVE),
+            "/readyz" => self.health.ready().await,
+            "/metrics" => server::metrics(request.headers(), self.health.metrics()),
+            _ => self.pages.answer(path, request.uri().query().unwrap_or_default()).await,
         }
     }
 }

@@ -80,7 +80,9 @@
 //! | every metric | [`telemetry`] |
 //! | what do verifiers report, whose word counts | [`report`], `report/owners.rs`, `worker/reports.rs` |
 //! | what does an auditor ask, and how is it found | `cli/audit.rs`, `store/audit.rs` |
-//! | how do tables and times look to people | `cli/table.rs`, `cli/times.rs`, `cli/colour.rs` |
+//! | how do tables, times and names look to people | `cli/table.rs`, `visible/` |
+//! | what is wrong, what waits for a person, what may still work | [`attention`] |
+//! | what does the page show, how often is it looked up | `http/page.rs`, `http/page/look.rs` |
 //! | how does an operator end a wait | `cli/provider.rs`, `worker/fleet.rs` |
 //! | what does an auditor get | `crates/evidence`, `docs/evidence.md` |
 //! | who wires it, in which order | [`app`] |
@@ -94,6 +96,7 @@ pub mod admission;
 pub mod again;
 pub mod app;
 pub mod approval;
+pub mod attention;
 pub mod authorization;
 pub mod broker;
 pub mod cli;

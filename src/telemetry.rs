@@ -1,6 +1,7 @@
 //! Where logs go; every metric is in `telemetry/metrics.rs`. The fields of the log are in `docs/logging.md`.
 
 mod labels;
+pub mod latencies;
 mod metrics;
 
 use revocation_verifier::amqp::may_log;
@@ -13,7 +14,7 @@ use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::config::LogConfig;
 
-pub use metrics::{Metrics, ReportResult, Snapshot};
+pub use metrics::{Fleet, Metrics, ReportResult, Snapshot};
 
 /// The only source of logs that a setting can make chattier than warnings: libraries print message bodies and
 /// credentials below that.

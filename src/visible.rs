@@ -1,12 +1,29 @@
 //! What a person sees of a text: two names that look the same must be the same, and none may write over what
 //! stands around it.
 
+pub mod colour;
+pub mod names;
+pub mod times;
+
 /// "1 message", "2 messages".
 pub fn count(number: impl TryInto<u64>, what: &str) -> String {
     match number.try_into().unwrap_or(u64::MAX) {
         1 => format!("1 {what}"),
         number => format!("{number} {what}s"),
     }
+}
+
+/// A number with its thousands apart.
+pub fn apart(number: u64) -> String {
+    let digits = number.to_string();
+    let mut apart = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            apart.push(',');
+        }
+        apart.push(digit);
+    }
+    apart
 }
 
 /// What is wrong with a name that people read and copy, as the rest of a sentence that begins with the name's
@@ -75,6 +92,12 @@ pub fn described(c: char) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn thousands_stand_apart() {
+        let told = [0, 999, 1000, 12_345, 1_234_567].map(apart);
+        assert_eq!(told, ["0", "999", "1,000", "12,345", "1,234,567"]);
+    }
 
     #[test]
     fn names_are_what_they_look_like() {

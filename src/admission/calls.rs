@@ -94,6 +94,16 @@ impl Calls {
         self.count(now, SLOTS as u64)
     }
 
+    /// Counts of each ten seconds of about the last five minutes, the oldest first.
+    pub(super) fn by_slot(&self, now: Instant) -> [Count; SLOTS] {
+        let (newest, mut counts) = (self.number(now), [Count::default(); SLOTS]);
+        for slot in self.within(now, SLOTS as u64) {
+            let back = newest.saturating_sub(slot.number) as usize;
+            counts[SLOTS - 1 - back.min(SLOTS - 1)] = Count { calls: slot.calls, failures: slot.failures };
+        }
+        counts
+    }
+
     fn count(&self, now: Instant, slots: u64) -> Count {
         self.within(now, slots).map(|slot| Count { calls: slot.calls, failures: slot.failures }).sum()
     }

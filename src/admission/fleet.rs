@@ -40,6 +40,11 @@ impl Admission {
         self.lock().health.name()
     }
 
+    /// Why the provider is left alone, if it is: `failing`, `misconfigured` or `retry_after`.
+    pub fn reason(&self) -> Option<&'static str> {
+        self.lock().health.reason(Instant::now())
+    }
+
     /// Targets in memory.
     pub fn in_flight(&self) -> usize {
         self.memory.taken()

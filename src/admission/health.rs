@@ -190,6 +190,12 @@ impl Health {
             self.credentials.iter().filter_map(at).max().map(|at| clock.at(at))
         };
         let count: Count = calls().map(|calls| calls.all(now)).sum();
+        let by_slot: Vec<_> = calls().map(|calls| calls.by_slot(now)).collect();
+        let each = |of: fn(&Count) -> u64| {
+            let sum = |slot: usize| by_slot.iter().map(|counts| of(&counts[slot])).sum::<u64>();
+            let slots = by_slot.first().map_or(0, |counts| counts.len());
+            (0..slots).map(|slot| i32::try_from(sum(slot)).unwrap_or(i32::MAX)).collect()
+        };
         ProviderStatus {
             provider: self.provider.to_string(),
             breaker: worse.breaker.name(),
@@ -200,6 +206,9 @@ impl Health {
             failures_5m: i64::try_from(count.failures).unwrap_or(i64::MAX),
             p50_ms_5m: Calls::quantile_ms(calls(), now, 0.5),
             p95_ms_5m: Calls::quantile_ms(calls(), now, 0.95),
+            calls_by_10s: each(|count| count.calls),
+            failures_by_10s: each(|count| count.failures),
+            reason: worse.breaker.reason(now),
             held_for: self.held_for(now),
             order_no,
         }
@@ -208,6 +217,11 @@ impl Health {
     /// `closed`, `open` or `half_open`: the worse of both.
     pub(super) fn name(&self) -> &'static str {
         self.worse().breaker.name()
+    }
+
+    /// Why it is left alone, if it is.
+    pub(super) fn reason(&self, now: Instant) -> Option<&'static str> {
+        self.worse().breaker.reason(now)
     }
 
     /// The one that fares worse; of equals, the one that failed last.

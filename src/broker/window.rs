@@ -71,6 +71,14 @@ impl Window {
         self.0.each_ref().map(|share| share.in_hand())
     }
 
+    /// Each queue, and for how long the first of its deliveries has been in hand.
+    pub fn oldest(&self) -> [(&'static str, Duration); QUEUES.len()] {
+        self.0.each_ref().map(|share| {
+            let oldest = share.lock().came.first_key_value().map(|(_, came)| came.elapsed());
+            (share.queue, oldest.unwrap_or_default())
+        })
+    }
+
     /// Whether each queue has room for a message of so many bytes.
     pub fn fits(&self, bytes: usize) -> bool {
         self.0.iter().all(|share| cost(bytes) <= share.budget - share.budget / 8)
@@ -96,6 +104,7 @@ pub(super) struct Place {
     consumer: u64,
     cost: usize,
     is_oversized: bool,
+    number: u64,
 }
 
 impl Place {
@@ -132,6 +141,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut state = self.share.lock();
         state.messages -= 1;
+        state.came.remove(&self.number);
         state.free(self);
         if state.consumer == self.consumer {
             state.outstanding = state.outstanding.saturating_sub(1);
@@ -201,12 +211,15 @@ impl Share {
             return (None, Outlook::TooMuch);
         }
         state.messages += 1;
+        state.number += 1;
+        let number = state.number;
+        state.came.insert(number, Instant::now());
         if is_oversized {
             state.oversized = cost;
         } else {
             state.bytes += cost;
         }
-        let place = Place { share: self.clone(), consumer: state.consumer, cost, is_oversized };
+        let place = Place { share: self.clone(), consumer: state.consumer, cost, is_oversized, number };
         let outlook = if is_oversized { Outlook::TooMuch } else { state.outlook(self.budget) };
         let was_full = std::mem::replace(&mut state.is_full, false);
         drop(state);

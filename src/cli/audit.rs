@@ -182,6 +182,7 @@ impl Args {
             until: self.until.map(|until| until.before(now)),
             after: self.after.clone(),
             limit: self.limit as usize,
+            within: None,
         }
     }
 

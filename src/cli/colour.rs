@@ -1,51 +1,19 @@
-//! What colours say; the words say it without them, too.
+//! Colours on a terminal.
 
 use std::io::{IsTerminal, stdout};
 
-/// The sense of a word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Colour {
-    /// A person has to do something: red.
-    Calls,
-    /// It waits, or is not all that was asked for: yellow.
-    Waits,
-    /// It is as it should be: green.
-    Fine,
-    /// It needs no look: faint.
-    Quiet,
-    /// Nothing of these.
-    Plain,
-}
+pub(super) use crate::visible::colour::Colour;
 
-impl Colour {
-    /// The colour of a state, an outcome, a proof, a breaker or an answer.
-    pub(super) fn of(word: &str) -> Self {
-        // "stale: behind" is of the colour of "stale".
-        match word.split(':').next().unwrap_or_default() {
-            "parked" | "awaiting_approval" | "open" | "stale" | "contradicted" | "misconfigured" => {
-                Self::Calls
-            }
-            "pending" | "paused" | "half_open" | "unsupported" | "transient" | "rejected" | "unknown"
-            | "unverified" | "silent" => Self::Waits,
-            "revoked" | "running" | "closed" | "live" | "accepted" | "already_invalid" | "verified" => {
-                Self::Fine
-            }
-            "expired" | "cancelled" | "finished" => Self::Quiet,
-            _ => Self::Plain,
-        }
-    }
-
-    /// A text in it, where colours are wanted.
-    pub(super) fn paint(self, text: &str, coloured: bool) -> String {
-        let code = match self {
-            Self::Calls => "31",
-            Self::Waits => "33",
-            Self::Fine => "32",
-            Self::Quiet => "2",
-            Self::Plain => return text.to_owned(),
-        };
-        if coloured { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
-    }
+/// A text in a colour, where colours are wanted.
+pub(super) fn paint(colour: Colour, text: &str, coloured: bool) -> String {
+    let code = match colour {
+        Colour::Calls => "31",
+        Colour::Waits => "33",
+        Colour::Fine => "32",
+        Colour::Quiet => "2",
+        Colour::Plain => return text.to_owned(),
+    };
+    if coloured { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
 }
 
 /// Whether standard output shows colours, and they were not declined (<https://no-color.org>).

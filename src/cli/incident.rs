@@ -25,7 +25,6 @@ use crate::config::{DatabaseSettings, Environment};
 use crate::store::{IncidentDetail, Store};
 
 pub(super) use retry::retryable;
-pub(super) use words::call_for_action;
 
 /// What to do.
 #[derive(clap::Subcommand)]

@@ -10,7 +10,6 @@ mod interrupt;
 mod keygen;
 mod man;
 mod migrate;
-mod mint;
 mod operator;
 mod output;
 mod page;
@@ -26,7 +25,6 @@ mod status;
 mod submit;
 mod table;
 mod target;
-mod times;
 mod watch;
 
 use std::path::PathBuf;

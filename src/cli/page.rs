@@ -52,7 +52,7 @@ impl Page {
     /// A line in a colour.
     pub(super) fn coloured(&mut self, colour: Colour, line: impl std::fmt::Display) {
         let line = plain(&line.to_string());
-        self.add(&colour.paint(&line, self.look.coloured));
+        self.add(&colour::paint(colour, &line, self.look.coloured));
     }
 
     pub(super) fn table<'r, R: 'r>(&mut self, columns: &[Column<R>], rows: impl IntoIterator<Item = &'r R>) {
@@ -80,7 +80,7 @@ impl Page {
         let width = pairs.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
         for (name, value) in pairs {
             let (value, colour) = value.whole(self.look.now);
-            let value = colour.paint(&value, self.look.coloured);
+            let value = colour::paint(colour, &value, self.look.coloured);
             self.add(&format!("{:<width$}  {value}", printable(&name)));
         }
     }

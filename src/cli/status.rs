@@ -1,22 +1,20 @@
 //! `status`: how everything stands, on one screen, what is wrong first; or one event's story.
 
 mod columns;
-mod wrong;
 
 use std::path::Path;
 
 use serde_json::json;
 
 use self::columns::{BACKLOG, DEAD_LETTERS, INCIDENTS, PROVIDERS, REVOCATIONS, UNDENIED, VERIFIERS, WORKERS};
-use self::wrong::wrong;
 use super::CommandError;
 use super::colour::Colour;
-use super::mint;
 use super::operator::open_store;
 use super::output::{count, first_of, printable};
 use super::page::{Page, View};
 use super::table::Look;
 use super::watch::{Found, Watch};
+use crate::attention::{mint, wrong};
 use crate::config::{DatabaseSettings, Environment};
 use crate::store::{EventStatus, Status, Store, VerifierRow};
 
@@ -55,7 +53,7 @@ pub(super) async fn run(path: Option<&Path>, args: &Args) -> Result<(), CommandE
 
 async fn all(store: &Store, as_json: bool, look: Look) -> Result<Found, CommandError> {
     let status = store.status().await?;
-    let wrong = wrong(&status);
+    let wrong: Vec<_> = wrong(&status).iter().map(ToString::to_string).collect();
     if as_json {
         let mut rows = json!(status);
         rows["wrong"] = wrong.into();

@@ -3,9 +3,9 @@
 use time::OffsetDateTime;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use super::colour::Colour;
+use super::colour::{self, Colour};
 use super::output::printable;
-use super::times::ago;
+use crate::visible::times::ago;
 
 /// So wide is a table, where not all of it is asked for.
 const WIDTH: usize = 80;
@@ -134,7 +134,7 @@ pub(super) fn lines<'r, R: 'r>(
     let is_number = |place: usize| rows.iter().any(|row| row[place].is_number);
     let in_colour = |text: &str, colour: Colour, width: usize, right: bool| {
         let blanks = " ".repeat(width.saturating_sub(text.width()));
-        let text = colour.paint(text, look.coloured);
+        let text = colour::paint(colour, text, look.coloured);
         if right { format!("{blanks}{text}") } else { format!("{text}{blanks}") }
     };
     let heads: Vec<_> = (0..columns.len())

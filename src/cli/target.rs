@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tokio::time::interval;
 
+use super::CommandError;
 use super::operator::{Operator, open_store};
 use super::output::{count, or_dash, printable, remark, say, say_json};
 use super::retry::target_id;
-use super::{CommandError, mint};
+use crate::attention::mint;
 use crate::config::{DatabaseSettings, Environment};
 use crate::store::{CancelledTarget, GivenUp, Store, StoreError};
 use crate::target::TargetId;

@@ -171,7 +171,7 @@ settings! {
 settings! {
     /// `[http]`
     struct Http {
-        /// Address and port of `/healthz`, `/readyz` and `/metrics`.
+        /// Address and port of the page, `/healthz`, `/readyz` and `/metrics`.
         listen: SocketAddr = checks::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 9300))),
     }
 }

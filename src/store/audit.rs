@@ -83,6 +83,8 @@ pub struct Question {
     pub after: Option<Place>,
     /// So many rows at most.
     pub limit: usize,
+    /// Each look is given up after so long; else after a minute.
+    pub within: Option<std::time::Duration>,
 }
 
 /// Columns whose value few rows have.
@@ -139,6 +141,11 @@ impl Store {
         // Asked once: a plan for these values, whatever is stored.
         let session = "SET TimeZone = 'UTC'; SET plan_cache_mode = force_custom_plan";
         sqlx::raw_sql(session).execute(&mut *connection).await.map_err(|e| StoreError::new(WHAT, e))?;
+        if let Some(longest) = question.within {
+            let limit = sqlx::query("SELECT set_config('statement_timeout', $1, false)");
+            let limit = limit.bind(format!("{} ms", longest.as_millis()));
+            limit.execute(&mut *connection).await.map_err(|e| StoreError::new(WHAT, e))?;
+        }
         let mut rows = Vec::new();
         for span in spans(question, now) {
             let rest = question.limit - rows.len();

@@ -37,6 +37,12 @@ pub struct ProviderStatus {
     pub p50_ms_5m: Option<f64>,
     /// 95th percentile, ms.
     pub p95_ms_5m: Option<f64>,
+    /// Calls in each ten seconds of the last five minutes, the oldest first.
+    pub calls_by_10s: Vec<i32>,
+    /// Of those, failures.
+    pub failures_by_10s: Vec<i32>,
+    /// Why it is left alone: `failing`, `misconfigured` or `retry_after`.
+    pub reason: Option<&'static str>,
     /// For how long the provider asked to be left alone.
     pub held_for: Option<Duration>,
     /// The last of operators' orders that the worker has followed: a wait from before a later one is over.
@@ -58,10 +64,11 @@ impl Store {
                 sqlx::query!(
                     "INSERT INTO revocation.provider_status AS p (
                          worker_no, provider, breaker, last_success_at, last_failure_at, last_error, calls_5m,
-                         failures_5m, p50_ms_5m, p95_ms_5m, held_until, order_no, waits_since)
+                         failures_5m, p50_ms_5m, p95_ms_5m, held_until, order_no, waits_since,
+                         calls_by_10s, failures_by_10s, reason)
                      VALUES (
                          $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, now() + make_interval(secs => $11), $12,
-                         CASE WHEN $3 <> 'closed' THEN now() END)
+                         CASE WHEN $3 <> 'closed' THEN now() END, $13, $14, $15)
                      ON CONFLICT (worker_no, provider) DO UPDATE SET
                          breaker = excluded.breaker,
                          last_success_at = excluded.last_success_at,
@@ -73,6 +80,9 @@ impl Store {
                          p95_ms_5m = excluded.p95_ms_5m,
                          held_until = excluded.held_until,
                          order_no = excluded.order_no,
+                         calls_by_10s = excluded.calls_by_10s,
+                         failures_by_10s = excluded.failures_by_10s,
+                         reason = excluded.reason,
                          -- Since when it is not closed.
                          waits_since = CASE WHEN excluded.breaker <> 'closed' THEN
                              coalesce(p.waits_since, excluded.waits_since) END",
@@ -87,7 +97,10 @@ impl Store {
                     s.p50_ms_5m,
                     s.p95_ms_5m,
                     s.held_for.map(|wait| wait.as_secs_f64()) as Option<f64>,
-                    s.order_no
+                    s.order_no,
+                    &s.calls_by_10s[..],
+                    &s.failures_by_10s[..],
+                    s.reason
                 )
                 .execute(&mut *c)
                 .await

@@ -154,7 +154,7 @@ impl Store {
     /// A connection for a question about very many rows, closed afterwards: the limits of a worker's session
     /// are for lookups by index.
     pub(super) async fn patient(&self, what: &'static str) -> Result<PoolConnection<Postgres>, StoreError> {
-        let mut connection = self.pool.acquire().await.map_err(|e| StoreError::new(what, e))?;
+        let mut connection = self.lease(what).await?;
         connection.close_on_drop();
         let limits = "SET statement_timeout = '60s'; SET work_mem = '64MB'; SET enable_seqscan = on; SET \
             enable_hashjoin = on; SET enable_mergejoin = on";

@@ -11,7 +11,7 @@
 macro_rules! within {
     ($store:expr, $what:expr, |$connection:ident| $work:expr) => {{
         let what: &'static str = $what;
-        let mut lease = $store.pool.acquire().await.map_err(|e| crate::store::StoreError::new(what, e))?;
+        let mut lease = $store.lease(what).await?;
         let outcome = tokio::time::timeout(crate::store::CALL_TIMEOUT, async {
             let $connection: &mut sqlx::PgConnection = &mut lease;
             $work
@@ -34,6 +34,7 @@ mod composite;
 mod denial;
 
 mod accept;
+mod ages;
 mod arrivals;
 pub mod audit;
 mod cancel;
@@ -44,17 +45,22 @@ mod examine;
 mod fleet;
 mod incidents;
 pub mod jti_iss;
+mod latencies;
 mod operate;
+mod overview;
+mod pool;
 mod providers;
 mod record;
 mod rejected;
 mod schema;
 mod status;
+mod story;
 mod takeover;
 mod verifiers;
 mod workers;
 
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::ConnectOptions;
@@ -64,6 +70,7 @@ use self::error::ensure_affected_rows;
 use crate::config::DatabaseConfig;
 
 pub use accept::{Approval, Disposition, Entered, NewEvent, NewTarget};
+pub use ages::{Ages, Due};
 pub use arrivals::{Arrivals, Arrived};
 pub use audit::{AuditRow, Place, Question};
 pub use cancel::{CancelledTarget, GivenUp};
@@ -77,7 +84,10 @@ pub use incidents::{
     ActiveIncident, Approved, Exposure, Incident, IncidentDetail, Incidents, KindCounts, Operation,
     ProviderCounts, ResidualRisk, Rows, Snapshot, StateCounts, Steered, Steering,
 };
+pub use latencies::Latencies;
 pub use operate::{Backlog, RetryScope, TargetState};
+pub use overview::{Lately, LatencyRow, Overview, ProviderCalls, RefusalCount, Refused, StillOpen};
+pub use pool::PoolUse;
 pub use providers::{ProviderBacklog, ProviderDetail, ProviderOperation, ProviderWorker, Resumed};
 pub use record::{Attempt, Closing, Cutoff};
 pub use rejected::Rejected;
@@ -86,6 +96,7 @@ pub use status::{
     BacklogRow, DeadLetters, EventStatus, Propagation, ProviderRow, RevocationRow, Status, Undenied,
     VerifierRow, WorkerRow,
 };
+pub use story::{AttemptRow, Happened, Story};
 pub use takeover::Release;
 pub use verifiers::VerifierCount;
 pub use workers::{Registration, WorkerNo};
@@ -121,6 +132,7 @@ const SESSION: [(&str, &str); 9] = [
 #[derive(Clone)]
 pub struct Store {
     pool: PgPool,
+    requests: Arc<pool::Requests>,
     options: PgConnectOptions,
 }
 
@@ -161,7 +173,7 @@ impl Store {
             .idle_timeout(None)
             .test_before_acquire(false)
             .connect_lazy_with(options.clone());
-        Ok(Self { pool, options })
+        Ok(Self { pool, requests: Arc::default(), options })
     }
 
     /// Whether Postgres answers, on a connection of its own: the pool's error would hide the reason.

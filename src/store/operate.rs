@@ -80,7 +80,7 @@ impl Store {
         fresh_budget: Duration,
     ) -> Result<u64, StoreError> {
         const WHAT: &str = "make targets due";
-        let mut connection = self.pool.acquire().await.map_err(|e| StoreError::new(WHAT, e))?;
+        let mut connection = self.lease(WHAT).await?;
         // One statement, so that it happens wholly or not at all; a provider that was away for a day has many
         // targets.
         connection.close_on_drop();

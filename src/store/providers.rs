@@ -150,7 +150,7 @@ impl Store {
     /// See [`StoreError`].
     pub async fn resume_provider(&self, note: &str, name: &str) -> Result<Option<Resumed>, StoreError> {
         const WHAT: &str = "have a provider called again";
-        let mut connection = self.pool.acquire().await.map_err(|e| StoreError::new(WHAT, e))?;
+        let mut connection = self.lease(WHAT).await?;
         // One statement, so that it happens wholly or not at all; a provider that was away for a day has many
         // targets.
         connection.close_on_drop();

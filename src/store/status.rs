@@ -55,6 +55,7 @@ pub struct ProviderRow {
     pub failures_5m: Option<u64>,
     pub p50_ms_5m: Option<Number>,
     pub p95_ms_5m: Option<Number>,
+    pub last_success_at: Option<String>,
     pub last_error: Option<String>,
     #[serde(flatten)]
     pub further: Map<String, Value>,
@@ -161,6 +162,18 @@ pub struct RevocationRow {
     pub further: Map<String, Value>,
 }
 
+impl VerifierRow {
+    /// What it can be relied on for now.
+    pub fn standing(&self) -> String {
+        match (&self.stale_reason, self.up_to_date) {
+            (Some(reason), _) => format!("stale: {reason}"),
+            (None, true) => "up to date".to_owned(),
+            (None, false) if self.live => "stale".to_owned(),
+            (None, false) => "silent".to_owned(),
+        }
+    }
+}
+
 impl Store {
     /// How everything stands.
     ///
@@ -169,47 +182,7 @@ impl Store {
     pub async fn status(&self) -> Result<Status, StoreError> {
         const WHAT: &str = "read the audit views";
         let mut connection = self.patient(WHAT).await?;
-        let work = sqlx::query_scalar!(
-            r#"WITH incident AS (
-                   SELECT *, round(extract(epoch FROM now() - opened_at)) AS waits_s
-                   FROM audit.incidents WHERE finished_at IS NULL
-               ), backlog AS (
-                   SELECT a.*, round(extract(epoch FROM now() - o.since)) AS overdue_s
-                   FROM audit.backlog a LEFT JOIN audit.overdue o USING (provider, lane, state)
-               ), worker AS (
-                   SELECT *, lease_until > now() AS live,
-                          round(extract(epoch FROM now() - last_seen_at)) AS silent_s
-                   FROM audit.workers
-               ), verifier AS (
-                   SELECT *, round(extract(epoch FROM now() - last_seen_at)) AS silent_s FROM audit.verifiers
-               ), undenied AS (
-                   SELECT incident, targets_received - denied AS undenied, cancelled_by, cancel_reason,
-                          finished_at
-                   FROM audit.incidents
-                   WHERE state = 'cancelled' AND denied < targets_received
-                       AND coalesce(finished_at > now() - interval '1 day', true)
-               )
-               SELECT jsonb_build_object(
-                   'incidents', (
-                       SELECT coalesce(jsonb_agg(i ORDER BY i.opened_at, i.incident), '[]') FROM incident i),
-                   'backlog', (
-                       SELECT coalesce(jsonb_agg(b ORDER BY b.provider, b.lane, b.state), '[]')
-                       FROM backlog b),
-                   'providers', (
-                       SELECT coalesce(jsonb_agg(p ORDER BY p.provider), '[]') FROM audit.providers p),
-                   'workers', (
-                       SELECT coalesce(jsonb_agg(w ORDER BY w.instance, w.started_at), '[]') FROM worker w),
-                   'dead_letters', (SELECT coalesce(jsonb_agg(d), '[]') FROM audit.dead_letters d),
-                   'verifiers', (
-                       SELECT coalesce(jsonb_agg(v ORDER BY v.service, v.instance, v.broker_user), '[]')
-                       FROM verifier v),
-                   'undenied', (
-                       SELECT coalesce(jsonb_agg(u ORDER BY u.finished_at, u.incident), '[]')
-                       FROM undenied u)
-               ) AS "status!: Json<Status>""#
-        )
-        .fetch_one(&mut *connection);
-        work.await.map(|Json(status)| status).map_err(|e| StoreError::new(WHAT, e))
+        read_status(&mut connection).await.map_err(|e| StoreError::new(WHAT, e))
     }
 
     /// One event's story: its row of `audit.propagation`, and its rows of `audit.revocations`; of several
@@ -236,4 +209,49 @@ impl Store {
             status.fetch_one(c).await.map(|Json(status)| status)
         })
     }
+}
+
+/// The same on a connection.
+pub(super) async fn read_status(connection: &mut sqlx::PgConnection) -> Result<Status, sqlx::Error> {
+    let status = sqlx::query_scalar!(
+        r#"WITH incident AS (
+               SELECT *, round(extract(epoch FROM now() - opened_at)) AS waits_s
+               FROM audit.incidents WHERE finished_at IS NULL
+           ), backlog AS (
+               SELECT a.*, round(extract(epoch FROM now() - o.since)) AS overdue_s
+               FROM audit.backlog a LEFT JOIN audit.overdue o USING (provider, lane, state)
+           ), worker AS (
+               SELECT *, lease_until > now() AS live,
+                      round(extract(epoch FROM now() - last_seen_at)) AS silent_s
+               FROM audit.workers
+           ), verifier AS (
+               SELECT *, round(extract(epoch FROM now() - last_seen_at)) AS silent_s FROM audit.verifiers
+           ), undenied AS (
+               SELECT incident, targets_received - denied AS undenied, cancelled_by, cancel_reason,
+                      finished_at
+               FROM audit.incidents
+               WHERE state = 'cancelled' AND denied < targets_received
+                   AND coalesce(finished_at > now() - interval '1 day', true)
+           )
+           SELECT jsonb_build_object(
+               'incidents', (
+                   SELECT coalesce(jsonb_agg(i ORDER BY i.opened_at, i.incident), '[]') FROM incident i),
+               'backlog', (
+                   SELECT coalesce(jsonb_agg(b ORDER BY b.provider, b.lane, b.state), '[]')
+                   FROM backlog b),
+               'providers', (
+                   SELECT coalesce(jsonb_agg(p ORDER BY p.provider), '[]') FROM audit.providers p),
+               'workers', (
+                   SELECT coalesce(jsonb_agg(w ORDER BY w.instance, w.started_at), '[]') FROM worker w),
+               'dead_letters', (SELECT coalesce(jsonb_agg(d), '[]') FROM audit.dead_letters d),
+               'verifiers', (
+                   SELECT coalesce(jsonb_agg(v ORDER BY v.service, v.instance, v.broker_user), '[]')
+                   FROM verifier v),
+               'undenied', (
+                   SELECT coalesce(jsonb_agg(u ORDER BY u.finished_at, u.incident), '[]')
+                   FROM undenied u)
+           ) AS "status!: Json<Status>""#
+    )
+    .fetch_one(connection);
+    status.await.map(|Json(status)| status)
 }

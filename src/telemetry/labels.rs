@@ -50,3 +50,9 @@ pub(super) struct ProbeLabels {
     pub(super) provider: String,
     pub(super) result: &'static str,
 }
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct ReasonLabels {
+    pub(super) provider: String,
+    pub(super) reason: &'static str,
+}

@@ -1,9 +1,10 @@
 //! Every metric, and how it is counted.
 
+mod count;
 mod encode;
+mod fleet;
 
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -13,13 +14,16 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry, Unit};
 
 use super::labels::{
-    AttemptLabels, BacklogLabels, CodeLabel, LaneLabel, ProbeLabels, ProviderLabel, ResultLabel, SideLabel,
+    AttemptLabels, CodeLabel, LaneLabel, ProbeLabels, ProviderLabel, ReasonLabels, ResultLabel, SideLabel,
     StateLabel,
 };
-use crate::event::{Lane, RefusalCode};
-use crate::store::{Backlog, VerifierCount};
+use super::latencies::Taken;
 
 pub use encode::Snapshot;
+pub use fleet::Fleet;
+
+/// Limits of the times of calls, s.
+const CALLS: [f64; 10] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 
 /// What became of a verifier's report.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +41,10 @@ pub enum ReportResult {
 /// What `/metrics` shows. Labels never hold a user, a session or a token.
 pub struct Metrics {
     registry: Registry,
+    /// What every program tells of its process, without our prefix.
+    process: Registry,
+    /// Figures of all workers together.
+    pub fleet: Fleet,
     accepted: Family<LaneLabel, Counter>,
     duplicates: Counter,
     identities_reused: Counter,
@@ -47,18 +55,24 @@ pub struct Metrics {
     taken_over: Counter,
     denial: Histogram,
     revocation: Histogram,
-    backlog: Family<BacklogLabels, Gauge>,
-    verifiers: Family<StateLabel, Gauge>,
+    calls: Family<ProviderLabel, Histogram, fn() -> Histogram>,
+    taken: [Taken; 2],
+    looks: Counter,
+    lease_failures: Counter,
     verifier_reports: Family<ResultLabel, Counter>,
     snapshots: Family<ResultLabel, Counter>,
-    awaiting_approval: Gauge,
-    dead: Gauge,
     breaker: Family<ProviderLabel, Gauge>,
+    breaker_reason: Family<ReasonLabels, Gauge>,
     in_flight: Family<ProviderLabel, Gauge>,
     probes: Family<ProbeLabels, Counter>,
     broker_up: Family<SideLabel, Gauge>,
     database_up: Gauge,
     in_hand: [Family<[(&'static str, &'static str); 1], Gauge>; 3],
+    oldest_unacknowledged: Family<[(&'static str, &'static str); 1], Gauge<f64, AtomicU64>>,
+    connections: Family<StateLabel, Gauge>,
+    most_connections: Gauge,
+    acquired: [Counter; 2],
+    waited: Counter<f64, AtomicU64>,
     clock_offset: Gauge<f64, AtomicU64>,
 }
 
@@ -81,12 +95,15 @@ fn timed(registry: &mut Registry, name: &str, help: &str, limits: &[f64]) -> His
 }
 
 impl Metrics {
-    /// Registers everything under the prefix `revocation`.
+    /// Registers everything under the prefix `revocation`, and `process_…`.
     pub fn new(version: &'static str) -> Self {
-        let mut registry = Registry::with_prefix("revocation");
+        let (mut registry, mut process) = (Registry::with_prefix("revocation"), Registry::default());
+        revocation_http_server::register_process(&mut process);
         let r = &mut registry;
         r.register("build", "Version of the program", Info::new([("version", version)]));
         Self {
+            process,
+            fleet: Fleet::new(r),
             accepted: add(r, "events_accepted", "Events committed for the first time, by lane"),
             duplicates: add(
                 r,
@@ -119,26 +136,28 @@ impl Metrics {
                 "From receipt of an event to a target's revocation on record",
                 &[0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 300.0, 3600.0, 86400.0],
             ),
-            backlog: add(r, "backlog_targets", "Open targets in Postgres that no worker holds"),
-            verifiers: add(
+            calls: in_seconds(
                 r,
-                "verifiers",
-                "Verifiers in Postgres: up_to_date, stale, or gone for 15 s to a day; live ones whose \
-                    reports nobody vouches for: unverified",
+                "provider_call",
+                "How long calls to a provider took",
+                Family::new_with_constructor((|| Histogram::new(CALLS)) as fn() -> Histogram),
             ),
+            taken: Default::default(),
+            looks: add(r, "page_looks", "Times that the figures of the page were read from Postgres"),
+            lease_failures: add(r, "lease_renewals_failed", "Renewals of this worker's lease that failed"),
             verifier_reports: add(r, "verifier_reports", "Verifiers' reports, by what became of them"),
             snapshots: add(
                 r,
                 "snapshots",
                 "Snapshots of the log for verifiers that start: written, or failed",
             ),
-            awaiting_approval: add(
-                r,
-                "incidents_awaiting_approval",
-                "Incidents that wait for a second person",
-            ),
-            dead: add(r, "dead_messages", "Refused messages that wait in revocation.dead"),
             breaker: add(r, "breaker", "0 closed, 1 half open, 2 open"),
+            breaker_reason: add(
+                r,
+                "breaker_reason",
+                "1 for why a breaker is not closed: calls fail, a person has to mend something, or the \
+                    provider asked to be left alone",
+            ),
             in_flight: add(r, "in_flight_targets", "Targets in this worker's memory"),
             probes: add(
                 r,
@@ -156,6 +175,24 @@ impl Metrics {
                     "1 if the queue's share of amqp.bytes_in_hand is used up and nothing moves",
                 ),
             ],
+            oldest_unacknowledged: in_seconds(
+                r,
+                "oldest_unacknowledged",
+                "Age of the oldest delivery that is not acknowledged, by queue; 0: there is none",
+                Family::default(),
+            ),
+            connections: add(r, "database_connections", "Connections to Postgres, in use or idle"),
+            most_connections: add(r, "database_connections_max", "Most connections to Postgres"),
+            acquired: [
+                add(r, "database_connections_acquired", "Connections that work was given"),
+                add(r, "database_connections_refused", "Times that work got no connection in time"),
+            ],
+            waited: in_seconds(
+                r,
+                "database_connection_wait",
+                "How long work waited for connections, all together",
+                Counter::default(),
+            ),
             clock_offset: in_seconds(
                 r,
                 "clock_offset",
@@ -164,99 +201,5 @@ impl Metrics {
             ),
             registry,
         }
-    }
-
-    /// An event was committed, or was known.
-    pub fn accepted(&self, lane: Lane, fresh: bool) {
-        if fresh {
-            self.accepted.get_or_create(&LaneLabel { lane: lane.as_str() }).inc();
-        } else {
-            self.duplicates.inc();
-        }
-    }
-
-    /// An event was committed beside another one of its identity.
-    pub fn identity_reused(&self) {
-        self.identities_reused.inc();
-    }
-
-    /// An event was refused.
-    pub fn refused(&self, code: RefusalCode) {
-        self.refused.get_or_create(&CodeLabel { code: code.as_str() }).inc();
-    }
-
-    /// Targets lie beyond their sender's rate.
-    pub fn held_back(&self, targets: usize) {
-        self.held_back.inc_by(targets as u64);
-    }
-
-    /// The broker confirmed a denial.
-    pub fn denied(&self, took: Duration) {
-        self.denial.observe(took.as_secs_f64());
-    }
-
-    /// A provider was called, whether or not the result could be recorded.
-    pub fn attempted(&self, provider: &str, outcome: &'static str) {
-        self.attempts.get_or_create(&AttemptLabels { provider: provider.to_owned(), outcome }).inc();
-    }
-
-    /// A target is revoked, on record.
-    pub fn revoked(&self, took: time::Duration) {
-        self.revocation.observe(took.as_seconds_f64().max(0.0));
-    }
-
-    /// Targets died of age.
-    pub fn expired(&self, targets: u64) {
-        self.expired.inc_by(targets);
-    }
-
-    /// Targets were taken over.
-    pub fn taken_over(&self, targets: u64) {
-        self.taken_over.inc_by(targets);
-    }
-
-    /// Replaces the backlog gauges.
-    pub fn set_backlog(&self, backlog: &[Backlog]) {
-        self.backlog.clear();
-        for Backlog { provider, lane, state, targets } in backlog {
-            let labels =
-                BacklogLabels { provider: provider.clone(), lane: lane.clone(), state: state.clone() };
-            self.backlog.get_or_create(&labels).set(*targets);
-        }
-    }
-
-    /// Reports of verifiers were dealt with.
-    pub fn verifier_reported(&self, result: ReportResult, reports: u64) {
-        let result = match result {
-            ReportResult::Written => "written",
-            ReportResult::Dropped => "dropped",
-            ReportResult::CrowdedOut => "crowded_out",
-            ReportResult::Unreadable => "unreadable",
-        };
-        self.verifier_reports.get_or_create(&ResultLabel { result }).inc_by(reports);
-    }
-
-    /// The log was folded into a snapshot, or that failed.
-    pub fn folded(&self, done: bool) {
-        self.snapshots.get_or_create(&ResultLabel { result: if done { "written" } else { "failed" } }).inc();
-    }
-
-    /// Replaces the verifiers' gauges.
-    pub fn set_verifiers(&self, VerifierCount { up_to_date, stale, gone, unverified }: VerifierCount) {
-        for (state, verifiers) in
-            [("up_to_date", up_to_date), ("stale", stale), ("gone", gone), ("unverified", unverified)]
-        {
-            self.verifiers.get_or_create(&StateLabel { state }).set(verifiers);
-        }
-    }
-
-    /// So many incidents wait for a second person.
-    pub fn set_awaiting_approval(&self, incidents: usize) {
-        self.awaiting_approval.set(i64::try_from(incidents).unwrap_or(i64::MAX));
-    }
-
-    /// So many messages wait in `revocation.dead`.
-    pub fn set_dead(&self, messages: u32) {
-        self.dead.set(messages.into());
     }
 }

@@ -22,18 +22,32 @@ pub(super) async fn count(worker: &Worker) {
                 tracing::debug!(%error, "note what waits in revocation.dead");
             }
         }
+        let (fleet, providers) =
+            (&worker.ports.metrics.fleet, || worker.ports.admissions.keys().map(|name| &**name));
         if let Ok(backlog) = worker.ports.store.backlog().await {
-            worker.ports.metrics.set_backlog(&backlog);
+            fleet.set_backlog(&backlog, providers());
         }
+        if let Ok(ages) = worker.ports.store.ages().await {
+            fleet.set_ages(&ages, providers());
+        }
+        tell_latencies(worker).await;
         if let Ok(verifiers) = count_verifiers(&worker.ports).await {
-            worker.ports.metrics.set_verifiers(verifiers);
+            worker.ports.metrics.fleet.set_verifiers(verifiers);
         }
+    }
+}
+
+/// What cannot be written is not told: the page shows a little less.
+async fn tell_latencies(worker: &Worker) {
+    let Some(latencies) = worker.ports.metrics.latencies() else { return };
+    if let Err(error) = worker.ports.store.add_latencies(worker.number(), &latencies).await {
+        tracing::debug!(%error, "tell how long denials and revocations took");
     }
 }
 
 /// Tells of many refused messages once, until they are fewer again. Returns whether they are many.
 fn note_dead(ports: &Ports, waiting: u32, were_many: bool) -> bool {
-    ports.metrics.set_dead(waiting);
+    ports.metrics.fleet.set_dead(waiting);
     let are_many = waiting >= MANY_DEAD;
     if are_many && !were_many {
         tracing::error!(

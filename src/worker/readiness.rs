@@ -1,6 +1,9 @@
 //! What a worker shows of itself: to the metrics, and to whoever asks whether it is ready.
 
+use time::OffsetDateTime;
+
 use super::parts::Worker;
+use crate::store::{Overview, Store, StoreError};
 use crate::telemetry::Snapshot;
 
 impl Worker {
@@ -21,6 +24,9 @@ impl Worker {
                 .to_vec(),
             database: self.live.postgres.is_up(),
             clock_offset: self.ports.clock.offset().map(|offset| offset.ahead.as_seconds_f64()),
+            oldest_unacknowledged: self.live.window.oldest().to_vec(),
+            pool: self.ports.store.pool_use(),
+            reasons: admissions().map(|(name, admission)| (name, admission.reason())).collect(),
             providers: admissions()
                 .map(|(name, admission)| (name, admission.breaker(), admission.in_flight()))
                 .collect(),
@@ -30,6 +36,30 @@ impl Worker {
                 })
                 .collect(),
         }
+    }
+
+    /// How everything stands, for the page.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn overview(&self) -> Result<Overview, StoreError> {
+        self.ports.metrics.looked();
+        self.ports.store.overview().await
+    }
+
+    /// The database, for questions about single things.
+    pub fn store(&self) -> &Store {
+        &self.ports.store
+    }
+
+    /// The name in audit rows and messages.
+    pub fn instance(&self) -> &str {
+        &self.me.instance
+    }
+
+    /// What time it is.
+    pub fn now(&self) -> OffsetDateTime {
+        self.ports.clock.now()
     }
 
     /// What is wrong with Postgres right now; asks it.

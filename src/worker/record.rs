@@ -193,7 +193,7 @@ fn report(ports: &Ports, finished: &[Finished], written: &[TargetId]) {
     for Finished { job, answer, settlement, took, .. } in finished {
         let (provider, outcome) = (&job.target.provider, answer.verdict.outcome());
         let superseded = !written.contains(&job.id);
-        ports.metrics.attempted(provider, outcome);
+        ports.metrics.attempted(provider, outcome, *took);
         if settlement.state == State::Revoked && !superseded {
             ports.metrics.revoked(ports.clock.now() - job.context.received_at);
         }

@@ -55,6 +55,7 @@ async fn renew(worker: &Worker) {
             Ok(()) => worker.live.postgres.note(true),
             Err(error) => {
                 tracing::warn!(%error, "lease not renewed");
+                worker.ports.metrics.lease_not_renewed();
                 worker.live.postgres.note(false)
             }
         };

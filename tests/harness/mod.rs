@@ -9,6 +9,7 @@ mod events;
 mod feed;
 mod logins;
 mod process;
+pub(crate) mod promtool;
 mod proxy;
 mod raw_amqp;
 mod record;

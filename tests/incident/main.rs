@@ -15,6 +15,8 @@ mod handles;
 mod harness;
 mod kills;
 mod outage;
+mod page;
+mod page_browser;
 #[path = "../commands/program.rs"]
 #[expect(dead_code, reason = "each test binary uses its part")]
 mod program;

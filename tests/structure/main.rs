@@ -45,7 +45,7 @@ const IMPURE_CALLS: [&str; 6] =
 const READS_THE_MACHINE: &str = "src/config/machine.rs";
 
 /// Module, and which others of the crate it may import beside the pure ones.
-const IMPORTS: [(&str, &[&str]); 8] = [
+const IMPORTS: [(&str, &[&str]); 9] = [
     // A library beside the worker, which it knows nothing of.
     ("admission", &["provider", "store"]),
     ("broker", &["again"]),
@@ -55,7 +55,9 @@ const IMPORTS: [(&str, &[&str]); 8] = [
     // The backlog is shown as it was counted.
     ("telemetry", &["store"]),
     ("worker", &["again", "admission", "broker", "provider", "store", "telemetry", "failpoint", "VERSION"]),
-    ("http", &["worker", "telemetry"]),
+    // What status and page say alike, of what the store has read.
+    ("attention", &["store"]),
+    ("http", &["attention", "store", "telemetry", "worker", "VERSION"]),
 ];
 
 /// Modules whose times are on record, in messages or decide something.

@@ -11,6 +11,7 @@ use revocation_sandbox::Nginx;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use crate::harness::promtool::promtool;
 use crate::harness::{App, Stage, canary_token, eventually, logout};
 use crate::scripted_idp::{Memory, Reply, ScriptedIdp};
 
@@ -174,6 +175,9 @@ async fn without_a_worker_the_gate_is_not_ready_and_each_policy_does_what_it_say
     let (closed, open) = (Gate::start(&stage, "fail_closed"), Gate::start(&stage, "fail_open"));
     closed.wait_for_readiness(200, "ready").await;
     open.wait_for_readiness(200, "ready").await;
+    let metrics = open.metrics().await;
+    promtool(&["check", "metrics"], &metrics).expect("promtool check metrics");
+    assert!(metrics.contains("\nprocess_resident_memory_bytes "), "{metrics}");
     let (strict, lenient) = (Front::before(&closed).await, Front::before(&open).await);
     let (token, revoked) = (canary_token(), canary_token());
     App::connect(&stage.amqp_url).await.publish(&logout("1", &revoked, &canary_token())).await;

@@ -88,6 +88,11 @@ async fn endpoints_are_read_only_and_few() {
         assert_eq!((answer.status(), answer.text().await.unwrap().as_str()), (StatusCode::OK, body));
     }
     let metrics = ask(Method::GET, "/metrics").await;
+    assert_eq!(metrics.headers()["content-type"], "text/plain; version=0.0.4; charset=utf-8");
+    assert!(!metrics.text().await.unwrap().contains("# EOF"));
+    let asked =
+        client.get(format!("{}/metrics", worker.http)).header("accept", "application/openmetrics-text");
+    let metrics = asked.send().await.unwrap();
     assert_eq!(
         metrics.headers()["content-type"],
         "application/openmetrics-text; version=1.0.0; charset=utf-8"

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use prometheus_client::encoding::text::encode;
-use revocation_http_server::{self as server, Reply, Request, StatusCode, openmetrics, text};
+use revocation_http_server::{self as server, Reply, Request, StatusCode, text};
 use tokio::net::TcpListener;
 
 use crate::Gate;
@@ -23,7 +23,7 @@ fn reply(request: &Request, gate: &Gate) -> Reply {
         path if path.starts_with("/check/") => check(StatusCode::OK),
         "/healthz" => text(StatusCode::OK, "alive\n"),
         "/readyz" => ready(gate),
-        "/metrics" => metrics(gate),
+        "/metrics" => metrics(request, gate),
         _ => text(StatusCode::NOT_FOUND, "not found\n"),
     }
 }
@@ -35,10 +35,10 @@ fn ready(gate: &Gate) -> Reply {
     }
 }
 
-fn metrics(gate: &Gate) -> Reply {
+fn metrics(request: &Request, gate: &Gate) -> Reply {
     let mut body = String::new();
     match encode(&mut body, &gate.registry) {
-        Ok(()) => openmetrics(body),
+        Ok(()) => server::metrics(request.headers(), body),
         Err(_) => text(StatusCode::INTERNAL_SERVER_ERROR, "the metrics cannot be written\n"),
     }
 }

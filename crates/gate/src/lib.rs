@@ -76,6 +76,7 @@ pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> Result<(
     }
     let mut registry = Registry::default();
     denylist.register_metrics(&mut registry);
+    revocation_http_server::register_process(&mut registry);
     let gate = Arc::new(Gate { denylist: denylist.clone(), realm, registry });
     tokio::select! {
         () = http::serve(listener, gate, stop) => {}

@@ -9,6 +9,8 @@
 //! Neither ends a connection whose answer nobody reads, nor lets a new connection take the place of an idle
 //! one.
 
+mod exposition;
+mod process;
 mod slot;
 mod timed_stream;
 
@@ -20,7 +22,7 @@ use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -32,7 +34,9 @@ use tokio::net::{TcpListener, TcpStream};
 use slot::{Phase, Slot};
 use timed_stream::TimedStream;
 
+pub use exposition::metrics;
 pub use hyper::StatusCode;
+pub use process::register_process;
 
 /// A request; its body is never read.
 pub type Request = hyper::Request<Incoming>;
@@ -176,9 +180,36 @@ pub fn text(status: StatusCode, body: impl Into<Bytes>) -> Reply {
     typed(status, "text/plain; charset=utf-8", body)
 }
 
-/// Metrics.
-pub fn openmetrics(body: String) -> Reply {
-    typed(StatusCode::OK, "application/openmetrics-text; version=1.0.0; charset=utf-8", body)
+/// What a browser may do with a page: show it, with its own stylesheet, and follow its links. Nothing else is
+/// loaded or run, nobody frames it, no address of it is told to others, and nothing of it is kept.
+const RESTRAINTS: [(&str, &str); 5] = [
+    (
+        "content-security-policy",
+        "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    ),
+    ("referrer-policy", "no-referrer"),
+    ("x-content-type-options", "nosniff"),
+    ("cross-origin-resource-policy", "same-origin"),
+    ("x-frame-options", "DENY"),
+];
+
+/// A page for a browser, which runs no script of it.
+pub fn page(status: StatusCode, body: String) -> Reply {
+    restrained(typed(status, "text/html; charset=utf-8", body))
+}
+
+/// Its stylesheet.
+pub fn stylesheet(body: &'static str) -> Reply {
+    restrained(typed(StatusCode::OK, "text/css; charset=utf-8", body))
+}
+
+fn restrained(mut reply: Reply) -> Reply {
+    let headers = reply.headers_mut();
+    for (name, value) in RESTRAINTS {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    reply
 }
 
 fn typed(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Reply {

@@ -30,6 +30,18 @@ impl Breaker {
         }
     }
 
+    /// Why it is not closed; `None`: it is.
+    pub(in crate::admission) fn reason(&self, now: Instant) -> Option<&'static str> {
+        match self.state {
+            State::Closed | State::Ramping(_) => None,
+            State::Open(Pause { why: Why::Misconfigured, .. })
+            | State::HalfOpen(Pause { why: Why::Misconfigured, .. }) => Some("misconfigured"),
+            _ if self.held_for(now).is_some() => Some("retry_after"),
+            State::Held { .. } => Some("retry_after"),
+            State::Open(_) | State::HalfOpen(_) => Some("failing"),
+        }
+    }
+
     /// An operator ends the wait: what was held goes on, slot by slot; what fails is probed at once. Returns
     /// whether there was a wait.
     pub(in crate::admission) fn resume(&mut self, now: Instant) -> bool {

@@ -1,5 +1,9 @@
 //! What a share knows of its queue, and what follows from it for the next consumer: pure.
 
+use std::collections::BTreeMap;
+
+use tokio::time::Instant;
+
 use super::{PER_MESSAGE, Place};
 
 /// How many deliveries in a row make a picture of what is published at present.
@@ -42,6 +46,9 @@ pub(super) struct State {
     pub(super) pictured: u32,
     /// Deliveries so far.
     pub(super) seen: usize,
+    /// When each delivery in hand came, by its number, and the number of the last.
+    pub(super) came: BTreeMap<u64, Instant>,
+    pub(super) number: u64,
 }
 
 impl State {

@@ -10,8 +10,8 @@ use tokio::time::interval;
 
 use super::steering::{EFFECTIVE_WITHIN_S, judge};
 use super::{Change, unknown};
+use crate::attention::mint;
 use crate::cli::CommandError;
-use crate::cli::mint;
 use crate::cli::output::{count, printable, remark, say, say_json};
 use crate::store::{IncidentDetail, Steering, Store, StoreError};
 

@@ -2,8 +2,9 @@
 
 use serde_json::json;
 
-use super::words::{call_for_action, openers, pace, residual_risk, states, utc};
+use super::words::{openers, pace, residual_risk, states, utc};
 use super::{Name, find};
+use crate::attention::call_for_action;
 use crate::cli::CommandError;
 use crate::cli::colour::Colour;
 use crate::cli::output::{cell, count, or_dash, printable, say};
@@ -63,7 +64,7 @@ fn show_state(page: &mut Page, incident: &IncidentDetail) {
     let state = row.state.to_uppercase().replace('_', " ");
     page.coloured(Colour::of(&row.state), printable(&format!("incident {}: {state}", row.incident)));
     if let Some(call) = call_for_action(row) {
-        page.coloured(Colour::Calls, format_args!(">>> {}", printable(&call)));
+        page.coloured(Colour::Calls, format_args!(">>> {}", printable(&call.to_string())));
         if row.state == "awaiting_approval" {
             let (who, why) = (incident.contributors.join(", "), row.approval_for.join(", "));
             let anybody = format!(">>> anybody but {who} can; because of: {why}");

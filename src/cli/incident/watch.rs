@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::words::{call_for_action, pace, residual_risk, states};
+use super::words::{pace, residual_risk, states};
 use super::{Name, unknown};
+use crate::attention::call_for_action;
 use crate::cli::CommandError;
 use crate::cli::output::{printable, remark, say, say_json_line};
 use crate::cli::watch::period;
@@ -175,7 +176,9 @@ impl Bars {
 
     fn show(&self, incident: &IncidentDetail) {
         let row = &incident.row;
-        let call = call_for_action(row).map(|call| format!("\n>>> {}", printable(&call))).unwrap_or_default();
+        let call = call_for_action(row)
+            .map(|call| format!("\n>>> {}", printable(&call.to_string())))
+            .unwrap_or_default();
         self.head.set_message(format!("{}{call}", printable(&head(incident))));
         let (received, open) = (row.targets_received, row.counts.pending + row.counts.parked);
         let targets = u64::try_from(row.targets.unwrap_or(0)).unwrap_or(0);

@@ -1,42 +1,13 @@
-//! What is said of an incident in sentences: to whom it matters now, and what it leaves open.
+//! What is said of an incident in sentences: who opened it, how fast it is, and what it leaves open.
 
 use std::time::Duration;
 
 use serde_json::Number;
 
-use crate::cli::mint;
-use crate::cli::output::{command, count, first_of, or_dash};
-use crate::cli::times::span;
-pub(super) use crate::cli::times::utc;
+use crate::attention::mint;
+use crate::cli::output::{count, first_of, or_dash};
 use crate::store::{Incident, IncidentDetail, ResidualRisk, StateCounts};
-
-/// What an incident waits for that only a person can do, with the command to type. Where `targets` was asked
-/// for too, the command approves so many and no more.
-pub(in crate::cli) fn call_for_action(i: &Incident) -> Option<String> {
-    let command = |verb, options: &str| command(&format!("incident {verb}"), options, &i.incident);
-    match i.state.as_str() {
-        "awaiting_approval" => {
-            let targets = i.targets_expected.unwrap_or(0).max(i.targets_received);
-            let waits = format!("{} for a second person's approval", wait(targets));
-            // Since when is on record only of one that was never approved.
-            let since = match &i.approved_by {
-                None => format!("since {}", span(i.waits_s.unwrap_or(0).unsigned_abs())),
-                Some(by) => format!("again: it has grown beyond what {by} approved"),
-            };
-            let so_many = i.targets.map(|targets| format!("--targets {targets}")).unwrap_or_default();
-            Some(format!("{waits} {since}: {}", command("approve", &so_many)))
-        }
-        "paused" => Some(format!("paused, {}: {}", wait(i.counts.pending), command("resume", ""))),
-        "running" if i.counts.parked > 0 => {
-            Some(format!("{} parked: {}", count(i.counts.parked, "target"), command("retry", "")))
-        }
-        _ => None,
-    }
-}
-
-fn wait(targets: u64) -> String {
-    format!("{} {}", count(targets, "target"), if targets == 1 { "waits" } else { "wait" })
-}
+pub(super) use crate::visible::times::utc;
 
 /// Who opened it, and over which broker user where that is another name.
 pub(super) fn openers(incident: &IncidentDetail) -> String {
@@ -106,43 +77,4 @@ pub(super) fn states(counts: &StateCounts) -> String {
         .map(|(targets, state)| format!("{targets} {state}"))
         .collect();
     if some.is_empty() { "none".to_owned() } else { some.join(", ") }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::*;
-
-    /// What is asked for a person, of an incident with these members.
-    fn call(members: Value) -> Option<String> {
-        let mut row = json!({ "targets_received": 0, "denied": 0 });
-        for name in ["pending", "revoked", "unsupported", "expired", "parked", "cancelled"] {
-            row[name] = 0.into();
-        }
-        for (name, value) in members.as_object().into_iter().flatten() {
-            row[name] = value.clone();
-        }
-        call_for_action(&serde_json::from_value(row).unwrap())
-    }
-
-    #[test]
-    fn what_waits_says_for_whom_and_what_to_type() {
-        let waiting = json!({ "incident": "it's late", "state": "awaiting_approval",
-            "targets_expected": 200_000, "targets_received": 3, "waits_s": 740 });
-        let wanted = "200000 targets wait for a second person's approval since 12 min: revocation-worker \
-            incident approve 'it'\\''s late'";
-        assert_eq!(call(waiting).as_deref(), Some(wanted));
-        let tripped = json!({ "incident": "x", "state": "awaiting_approval", "targets_received": 1,
-            "approved_by": "bob", "waits_s": 740 });
-        let wanted = "1 target waits for a second person's approval again: it has grown beyond what bob \
-            approved: revocation-worker incident approve x";
-        assert_eq!(call(tripped).as_deref(), Some(wanted));
-        assert_eq!(call(json!({ "incident": "x", "state": "running", "parked": 0 })), None);
-        let counted = json!({ "incident": "-x", "state": "awaiting_approval", "targets": 3 });
-        assert!(
-            call(counted)
-                .is_some_and(|call| call.ends_with(": revocation-worker incident approve --targets 3 -- -x"))
-        );
-    }
 }

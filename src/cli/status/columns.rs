@@ -66,7 +66,7 @@ pub(super) const VERIFIERS: [Column<VerifierRow>; 8] = [
     column("instance", |row| text(&row.instance)),
     column("broker user", |row| text(row.broker_user.as_ref())),
     column("vouched", |row| Cell::Word(if row.verified { "verified" } else { "unverified" }.to_owned())),
-    column("state", |row| Cell::Word(standing(row))),
+    column("state", |row| Cell::Word(row.standing())),
     wide("lag s", |row| measured(&row.lag_seconds)),
     column("entries", |row| number(row.entries)),
     column("last seen", |row| time(&row.last_seen_at)),
@@ -86,14 +86,4 @@ pub(super) const REVOCATIONS: [Column<RevocationRow>; 9] = [
 
 fn measured(number: &Option<Number>) -> Cell {
     rounded(number.as_ref().and_then(Number::as_f64))
-}
-
-/// What a verifier can be relied on for now.
-fn standing(row: &VerifierRow) -> String {
-    match (&row.stale_reason, row.up_to_date) {
-        (Some(reason), _) => format!("stale: {reason}"),
-        (None, true) => "up to date".to_owned(),
-        (None, false) if row.live => "stale".to_owned(),
-        (None, false) => "silent".to_owned(),
-    }
 }

@@ -47,7 +47,7 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn snapshot(&self, incident: &str) -> Result<Option<Snapshot>, StoreError> {
-        let mut connection = self.pool.acquire().await.map_err(|e| StoreError::new(WHAT, e))?;
+        let mut connection = self.lease(WHAT).await?;
         connection.close_on_drop();
         let work = async {
             sqlx::raw_sql(LIMITS).execute(&mut *connection).await?;

@@ -23,7 +23,7 @@ pub(in crate::worker) async fn tend(worker: &Worker) {
             tracing::debug!(%error, "tend the incidents");
         }
         let waiting = worker.live.incidents.awaiting_approval();
-        worker.ports.metrics.set_awaiting_approval(waiting.len());
+        worker.ports.metrics.fleet.set_awaiting_approval(waiting.len());
         reminded.retain(|name, _| waiting.contains(name));
         for incident in waiting {
             if reminded.get(&incident).is_none_or(|last| last.elapsed() >= REMIND) {

@@ -5,7 +5,7 @@ use time::macros::format_description;
 use time::{OffsetDateTime, UtcOffset};
 
 /// A time from the database's JSON, to the minute.
-pub(super) fn utc(at: Option<&str>) -> String {
+pub fn utc(at: Option<&str>) -> String {
     let format = format_description!("[year]-[month]-[day] [hour]:[minute] UTC");
     let Some(at) = at else { return "-".to_owned() };
     let time = OffsetDateTime::parse(at, &Rfc3339).ok();
@@ -13,7 +13,7 @@ pub(super) fn utc(at: Option<&str>) -> String {
 }
 
 /// The same by its distance from `now`: "12 s ago", "in 3 min".
-pub(super) fn ago(at: &str, now: OffsetDateTime) -> String {
+pub fn ago(at: &str, now: OffsetDateTime) -> String {
     let Ok(time) = OffsetDateTime::parse(at, &Rfc3339) else { return at.to_owned() };
     let since = (now - time).whole_seconds();
     match since {
@@ -24,7 +24,7 @@ pub(super) fn ago(at: &str, now: OffsetDateTime) -> String {
 }
 
 /// "12 min": a whole number of the unit that suits.
-pub(super) fn span(seconds: u64) -> String {
+pub fn span(seconds: u64) -> String {
     match seconds {
         0..120 => format!("{seconds} s"),
         120..7200 => format!("{} min", seconds / 60),

@@ -1,9 +1,11 @@
 //! What somebody should look at: a sentence for each thing.
 
-use crate::cli::incident::call_for_action;
-use crate::cli::output::{count, first_of, or_dash};
+use super::Finding;
+use super::incident::call_for_action;
 use crate::clock::TOLERATED;
 use crate::store::{BacklogRow, DeadLetters, Incident, ProviderRow, Status, VerifierRow, WorkerRow};
+use crate::visible::count;
+use crate::visible::names::{command, first_of, or_dash};
 
 /// A verifier that has reported nothing for longer was most likely replaced by another.
 const FORGOTTEN_AFTER_S: i64 = 600;
@@ -11,8 +13,8 @@ const FORGOTTEN_AFTER_S: i64 = 600;
 /// Workers take up what is due within a second or so.
 const LONGEST_OVERDUE_S: i64 = 30;
 
-/// The sentences, the most urgent first; none: nothing is wrong.
-pub(super) fn wrong(status: &Status) -> Vec<String> {
+/// The most urgent first; none: nothing is wrong.
+pub fn wrong(status: &Status) -> Vec<Finding> {
     let mut wrong: Vec<_> = status.incidents.iter().filter_map(incident).collect();
     wrong.extend(verifiers(&status.verifiers));
     wrong.extend(status.providers.iter().filter_map(provider));
@@ -23,11 +25,12 @@ pub(super) fn wrong(status: &Status) -> Vec<String> {
     wrong
 }
 
-fn incident(row: &Incident) -> Option<String> {
-    Some(format!("incident {}: {}", row.incident, call_for_action(row)?))
+fn incident(row: &Incident) -> Option<Finding> {
+    let call = call_for_action(row)?;
+    Some(Finding { says: format!("incident {}: {}", row.incident, call.says), ..call })
 }
 
-fn verifiers(rows: &[VerifierRow]) -> Vec<String> {
+fn verifiers(rows: &[VerifierRow]) -> impl Iterator<Item = Finding> {
     let names = |of: &dyn Fn(&VerifierRow) -> bool, told: fn(&VerifierRow) -> String| {
         rows.iter().filter(|row| of(row)).map(told).collect::<Vec<_>>()
     };
@@ -48,7 +51,7 @@ fn verifiers(rows: &[VerifierRow]) -> Vec<String> {
         let (many, names) = (many(&strangers), first_of(&strangers));
         wrong.push(format!("reports for {many} are unverified and vouch for nothing: {names}"));
     }
-    wrong
+    wrong.into_iter().map(Finding::of)
 }
 
 fn name(verifier: &VerifierRow) -> String {
@@ -69,32 +72,39 @@ fn with_claimant(verifier: &VerifierRow) -> String {
     }
 }
 
-fn provider(row: &ProviderRow) -> Option<String> {
+fn provider(row: &ProviderRow) -> Option<Finding> {
     let error = or_dash(&row.last_error);
-    (row.breaker != "closed").then(|| format!("provider {}: breaker {}, {error}", row.provider, row.breaker))
+    (row.breaker != "closed").then(|| Finding {
+        says: format!("provider {}: breaker {}, {error}", row.provider, row.breaker),
+        command: Some(command("provider show", "", &row.provider)),
+    })
 }
 
-fn overdue(row: &BacklogRow) -> Option<String> {
+fn overdue(row: &BacklogRow) -> Option<Finding> {
     let since = row.overdue_s.filter(|since| row.state == "pending" && *since > LONGEST_OVERDUE_S)?;
     let (provider, lane) = (&row.provider, &row.lane);
-    Some(format!("provider {provider}: in lane {lane} a target is due since {since} s and nobody takes it"))
+    let what = format!("in lane {lane} a target is due since {since} s and nobody takes it");
+    Some(Finding::of(format!("provider {provider}: {what}")))
 }
 
-fn parked(row: &BacklogRow) -> Option<String> {
+fn parked(row: &BacklogRow) -> Option<Finding> {
     let targets = count(row.targets, "target");
-    (row.state == "parked").then(|| format!("provider {}: {targets} parked", row.provider))
+    (row.state == "parked").then(|| Finding {
+        says: format!("provider {}: {targets} parked", row.provider),
+        command: Some(command("audit --state parked --provider", "", &row.provider)),
+    })
 }
 
-fn dead_letters(row: &DeadLetters) -> Option<String> {
+fn dead_letters(row: &DeadLetters) -> Option<Finding> {
     let (since, messages) = (row.many_since.as_ref()?, count(row.messages, "refused message"));
-    Some(format!(
-        "revocation.dead holds {messages}, too many since {since}: `revocation-worker dead list` shows what \
-            is wrong with them"
-    ))
+    Some(Finding {
+        says: format!("revocation.dead holds {messages}, too many since {since}"),
+        command: Some("revocation-worker dead list".to_owned()),
+    })
 }
 
 /// A worker is dead once its lease has run out, however long that is: the row says until when it runs.
-fn workers(rows: &[WorkerRow]) -> Vec<String> {
+fn workers(rows: &[WorkerRow]) -> impl Iterator<Item = Finding> {
     let (live, dead): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row.live);
     let silent = |row: &WorkerRow| {
         format!("worker {}: silent for {} s; others take its work over", row.instance, row.silent_s)
@@ -104,7 +114,7 @@ fn workers(rows: &[WorkerRow]) -> Vec<String> {
     if live.is_empty() {
         wrong.push("no worker is running".to_owned());
     }
-    wrong
+    wrong.into_iter().map(Finding::of)
 }
 
 fn wrong_clock(row: &WorkerRow) -> Option<String> {
