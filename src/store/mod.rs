@@ -46,6 +46,7 @@ mod incidents;
 pub mod jti_iss;
 mod operate;
 mod providers;
+mod purge;
 mod record;
 mod rejected;
 mod schema;
@@ -79,6 +80,7 @@ pub use incidents::{
 };
 pub use operate::{Backlog, RetryScope, TargetState};
 pub use providers::{ProviderBacklog, ProviderDetail, ProviderOperation, ProviderWorker, Resumed};
+pub use purge::{Purge, PurgeSession, Purgeable};
 pub use record::{Attempt, Closing, Cutoff};
 pub use rejected::Rejected;
 pub use schema::{OTHER_PEOPLE, SchemaError};
