@@ -7,7 +7,8 @@
 --   revocation_worker     what `run` reads and writes; no approval, no order, no change of what is on record
 --   revocation_operator   the functions behind the commands, which note who called them, and the audit views
 --   auditor               the audit views
---   revocation_retention  may, besides, delete from the append-only tables, where its session says SET revocation.retention = 'on'
+--   revocation_retention  the functions behind `purge`, and the audit views; may, besides, delete from the append-only tables, where its session says
+--                         SET revocation.retention = 'on'
 
 DO $$
 DECLARE
@@ -69,7 +70,7 @@ GRANT EXECUTE ON FUNCTION revocation.steer_incident(text, text, integer, text, t
 
 -- The worker. What is append-only it adds to; what a target names, who opened an incident, and what was approved, it does not change.
 GRANT SELECT ON ALL TABLES IN SCHEMA revocation TO revocation_worker;
-REVOKE SELECT ON revocation.people FROM revocation_worker;
+REVOKE SELECT ON revocation.people, revocation.purged, revocation.purged_counts FROM revocation_worker;
 GRANT INSERT ON revocation.events, revocation.targets, revocation.attempts, revocation.rejected_events, revocation.workers, revocation.provider_status,
     revocation.incident_samples, revocation.verifiers, revocation.verifier_reports, revocation.latencies TO revocation_worker;
 GRANT UPDATE ON revocation.workers, revocation.provider_status, revocation.latencies, revocation.verifiers, revocation.verifier_reports TO revocation_worker;
@@ -87,3 +88,6 @@ GRANT EXECUTE ON FUNCTION revocation.calls_for_approval(revocation.incidents, bi
 -- Retention. The tables that the others hang on have no rule of their own: their rows go with what they name.
 GRANT SELECT, DELETE ON revocation.attempts, revocation.rejected_events, revocation.operations, revocation.provider_orders, revocation.incidents
     TO revocation_retention;
+GRANT EXECUTE ON FUNCTION revocation.purgeable_months(timestamptz), revocation.purgeable(date, timestamptz),
+    revocation.begin_purge(date, timestamptz, text), revocation.purge_events(bigint, uuid, integer), revocation.purge_others(bigint, integer),
+    revocation.purge_checkpoint(bigint), revocation.end_purge(bigint, text, text, text, bytea, text) TO revocation_retention;

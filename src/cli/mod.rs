@@ -15,6 +15,7 @@ mod output;
 mod page;
 mod progress;
 mod provider;
+mod purge;
 #[cfg(test)]
 mod reference;
 mod retry;
@@ -80,6 +81,8 @@ enum Command {
     /// Look at refused messages, put them back or throw them away
     #[command(subcommand)]
     Dead(dead::Command),
+    /// Remove what is too old from the record, whole months at a time
+    Purge(purge::Args),
     /// Make a sealing key, or a key that signs exports
     Keygen(keygen::Args),
     /// Print what a shell needs to complete commands and options
@@ -220,6 +223,7 @@ async fn dispatch(cli: Cli) -> Result<(), CommandError> {
         Command::Provider(command) => provider::run(config, &command).await,
         Command::Target(command) => target::run(config, &command).await,
         Command::Dead(command) => dead::run(config, &command).await,
+        Command::Purge(args) => purge::run(config, &args).await,
         Command::Keygen(args) => keygen::run(&args),
         Command::Completions(args) => {
             completions::run(&args);

@@ -1,6 +1,8 @@
-//! The key that signs archives of incidents, and the keys that they are checked against.
+//! The key that signs archives of incidents and what `purge` leaves, and the keys that archives are checked
+//! against.
 
 use std::path::Path;
+use std::time::Duration;
 
 use revocation_evidence::{PublicKey, SigningKey};
 
@@ -9,7 +11,7 @@ use super::findings::ConfigError;
 use super::load::{load, load_if_read, part};
 use super::section::Section;
 use super::signing::derived;
-use super::table::{DatabaseConfig, EvidenceConfig, Sealing};
+use super::table::{DatabaseConfig, EvidenceConfig, InvalidationConfig, Sealing};
 
 const REMEDY: &str = "and sealing.keys, from whose first key one would be derived, is not set either; run \
     `revocation-worker keygen --signing` and put \
@@ -23,6 +25,16 @@ pub struct ExportSettings {
     pub signing_key: SigningKey,
 }
 
+/// What `purge` needs.
+pub struct PurgeSettings {
+    /// `[database]`
+    pub database: DatabaseConfig,
+    /// As of [`ExportSettings`].
+    pub signing_key: SigningKey,
+    /// `invalidation.stream_max_age`: what is younger is not purged.
+    pub stream_max_age: Duration,
+}
+
 /// What `incident verify` can make use of: all of it may be absent.
 pub struct VerifySettings {
     /// The key of `evidence.signing_key`, else those derived from all `sealing.keys`.
@@ -34,11 +46,19 @@ impl ExportSettings {
     /// [`super::Config::load`].
     pub fn load(path: Option<&Path>, environment: &Environment) -> Result<Self, ConfigError> {
         load_if_read(path, environment, |top| {
-            let (database, keys) = (part("database", top), signing_keys(top));
-            if keys.is_empty() && !top.has_refused("sealing.keys") {
-                top.missing("evidence.signing_key", REMEDY);
-            }
-            Some(Self { database, signing_key: keys.into_iter().next()? })
+            let (database, signing_key) = (part("database", top), required_key(top));
+            Some(Self { database, signing_key: signing_key? })
+        })
+    }
+}
+
+impl PurgeSettings {
+    /// Reads what [`ExportSettings::load`] reads, and `[invalidation]`.
+    pub fn load(path: Option<&Path>, environment: &Environment) -> Result<Self, ConfigError> {
+        load_if_read(path, environment, |top| {
+            let (database, signing_key) = (part("database", top), required_key(top));
+            let stream_max_age = part::<InvalidationConfig>("invalidation", top).stream_max_age;
+            Some(Self { database, signing_key: signing_key?, stream_max_age })
         })
     }
 }
@@ -51,6 +71,15 @@ impl VerifySettings {
             trusted: signing_keys(top).iter().map(SigningKey::public).collect(),
         })
     }
+}
+
+/// The key that signs; without one, a finding that says how to get it.
+fn required_key(top: &mut Section<'_>) -> Option<SigningKey> {
+    let keys = signing_keys(top);
+    if keys.is_empty() && !top.has_refused("sealing.keys") {
+        top.missing("evidence.signing_key", REMEDY);
+    }
+    keys.into_iter().next()
 }
 
 /// The key of its own alone where there is one; else those of all sealing keys, the first key's first.

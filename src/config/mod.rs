@@ -27,7 +27,7 @@ mod tree;
 
 pub use authorization::AuthorizationConfig;
 pub use environment::Environment;
-pub use evidence::{ExportSettings, VerifySettings};
+pub use evidence::{ExportSettings, PurgeSettings, VerifySettings};
 pub use findings::ConfigError;
 pub use kinds::*;
 pub use load::{BrokerSettings, DatabaseSettings, RetrySettings};

@@ -14,7 +14,7 @@ use crate::target::TargetId;
 pub type AuditRow = Map<String, Value>;
 
 /// The columns of `audit.revocations`.
-pub const REVOCATIONS: [&str; 34] = [
+pub const REVOCATIONS: [&str; 35] = [
     "revocation_id",
     "event_source",
     "event_id",
@@ -49,6 +49,7 @@ pub const REVOCATIONS: [&str; 34] = [
     "worker",
     "signed_sha256",
     "identity_reused",
+    "event_row",
 ];
 
 /// The columns of `audit.attempts`.
@@ -110,7 +111,7 @@ struct Span {
 
 /// Where nothing narrows a question, so much is looked at first, then the eightfold before that, and so on:
 /// the newest rows are found without reading, and sorting, all.
-const FIRST_LOOK: Duration = Duration::hours(1);
+const FIRST_LOOK: Duration = Duration::minutes(1);
 /// And after so much, all that is left.
 const LONGEST_LOOK: Duration = Duration::days(1000);
 
@@ -174,9 +175,8 @@ impl Store {
         within!(self, "look what a target is", |c| {
             sqlx::query_scalar!(
                 r#"SELECT EXISTS (
-                       SELECT FROM audit.events e
-                       JOIN audit.revocations r ON (r.event_source, r.event_id) = (e.event_source, e.event_id)
-                       WHERE e.event_row = $1 AND r.revocation_id = $2
+                       SELECT FROM audit.revocations r
+                       WHERE r.event_row = $1 AND r.revocation_id = $2
                            AND (r.target_kind <> 'token' OR r.token_type_hint IS DISTINCT FROM 'access_token')
                    ) AS "may_mint!""#,
                 target.event,

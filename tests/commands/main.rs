@@ -4,6 +4,7 @@
 #![cfg(feature = "sandbox")]
 
 mod audit;
+mod audit_questions;
 mod check;
 mod check_expected;
 mod check_servers;
@@ -26,6 +27,7 @@ mod log_format;
 mod look;
 mod program;
 mod provider;
+mod purge;
 mod queue;
 mod retry;
 mod roles;

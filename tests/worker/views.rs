@@ -6,7 +6,7 @@ use crate::harness::Stage;
 use crate::schema::filled;
 
 /// The views of docs/contract.md, section 7 and their columns, in order.
-pub(crate) const VIEWS: [(&str, &str); 20] = [
+pub(crate) const VIEWS: [(&str, &str); 22] = [
     (
         "attempts",
         "revocation_id attempt worker started_at duration_ms outcome http_status error retry_after_ms",
@@ -51,6 +51,12 @@ pub(crate) const VIEWS: [(&str, &str); 20] = [
         "provider breaker last_success_at last_failure_at last_error calls_5m failures_5m p50_ms_5m \
             p95_ms_5m waits_since held_until",
     ),
+    ("purged", "month relation provider kind state rows"),
+    (
+        "purges",
+        "purge_no month began_at ended_at actor role ends_before events targets attempts others follows \
+            sha256 checkpoint key_id public_key signature",
+    ),
     (
         "rejected_events",
         "rejected_at queue routing_key broker_user code detail body_sha256 body_bytes event_source event_id",
@@ -61,7 +67,8 @@ pub(crate) const VIEWS: [(&str, &str); 20] = [
             token_sha256 sub sid client_id iss \
          not_before reason actor state proof attempts occurred_at received_at denied_at revoked_at \
          confirmed_at finished_at next_attempt_at \
-         token_expires_at last_outcome last_http_status last_error worker signed_sha256 identity_reused",
+         token_expires_at last_outcome last_http_status last_error worker signed_sha256 identity_reused \
+         event_row",
     ),
     (
         "targets",

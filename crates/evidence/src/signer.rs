@@ -79,7 +79,7 @@ impl SigningKey {
     }
 
     /// The signature over these bytes.
-    pub(super) fn sign(&self, message: &[u8]) -> Vec<u8> {
+    pub fn sign(&self, message: &[u8]) -> Vec<u8> {
         self.pair.sign(message).as_ref().to_vec()
     }
 }
@@ -97,7 +97,7 @@ impl PublicKey {
     }
 
     /// Whether this key signed these bytes.
-    pub(super) fn has_signed(&self, message: &[u8], signature: &[u8]) -> bool {
+    pub fn has_signed(&self, message: &[u8], signature: &[u8]) -> bool {
         UnparsedPublicKey::new(&ED25519, &self.0).verify(message, signature).is_ok()
     }
 }

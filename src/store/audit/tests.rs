@@ -19,8 +19,13 @@ fn no_step_goes_beyond_what_is_asked() {
     let spans =
         spans(&Question { since: Some(since), until: Some(until), limit: 1, ..Question::default() }, NOW);
     let ends: Vec<_> = spans.iter().map(|span| (span.since, span.until)).collect();
-    let [first, second] = [until - Duration::hours(1), until - Duration::hours(9)];
-    assert_eq!(ends, [(Some(first), Some(until)), (Some(second), Some(first)), (Some(since), Some(second))]);
+    let looks =
+        [1, 1 + 8, 1 + 8 + 64, 1 + 8 + 64 + 512].map(|minutes| Some(until - Duration::minutes(minutes)));
+    let [first, second, third, fourth] = looks;
+    assert_eq!(
+        ends,
+        [(first, Some(until)), (second, first), (third, second), (fourth, third), (Some(since), fourth)]
+    );
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::{OPERATOR, OWNER, RETENTION, WORKER};
 
 /// A role, and what it must not do. In the database: incidents that wait, run and are paused, with an event
 /// each; a row in each append-only table.
-pub(super) const FORBIDDEN: [(&str, &str); 94] = [
+pub(super) const FORBIDDEN: [(&str, &str); 104] = [
     (
         WORKER,
         "UPDATE revocation.incidents SET approval_above = 1000000, state = 'running' WHERE incident = \
@@ -105,6 +105,13 @@ pub(super) const FORBIDDEN: [(&str, &str); 94] = [
     ("auditor", "SELECT revocation.approve_incident('waits', '{client}', 100, 100, 'bob')"),
     ("auditor", "INSERT INTO audit.operations (actor, action) VALUES ('x', 'x')"),
     ("auditor", "DELETE FROM audit.operations"),
+    (WORKER, "SELECT revocation.begin_purge('2024-01-01', '2025-01-01Z', 'bob')"),
+    (WORKER, "SELECT revocation.purge_events(1, NULL, 10)"),
+    (OPERATOR, "SELECT revocation.purge_others(1, 10)"),
+    ("auditor", "SELECT revocation.purgeable('2024-01-01', now())"),
+    (RETENTION, "SELECT revocation.note_purged(1, '{}')"),
+    (RETENTION, "SELECT revocation.begin_purge(date_trunc('month', now())::date, now(), 'bob')"),
+    (RETENTION, "SET revocation.retention = 'on'; DELETE FROM revocation.purged"),
     (RETENTION, "DELETE FROM revocation.operations"),
     (RETENTION, "SET revocation.retention = 'on'; UPDATE revocation.operations SET actor = 'x'"),
     (RETENTION, "SET revocation.retention = 'on'; TRUNCATE revocation.operations"),
