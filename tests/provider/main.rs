@@ -4,6 +4,7 @@
 #![cfg(feature = "sandbox")]
 
 mod bearer;
+mod client_auth;
 mod discovery;
 mod faults;
 mod global_token_revocation;
@@ -12,9 +13,12 @@ mod global_token_revocation;
 mod harness;
 mod hydra;
 mod keycloak;
+mod keys;
 mod kick_users;
 mod limits;
+mod mutual_tls;
 mod oidc;
+mod oidc_clients;
 mod okta;
 mod probe;
 mod proofs;
