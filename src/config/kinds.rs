@@ -1,7 +1,9 @@
 //! `kind` of a provider. Each kind has its settings in a file of its own, beside the calls that they are for
 //! in a file of the same name in `src/provider`. A new kind gets these two files, its lines in this file, one
-//! in `src/provider/kinds.rs`, and a row in the README.
+//! in `src/provider/kinds.rs`, a row in `about.rs`, and a row in the README. A kind whose calls can be
+//! declared as those of kind `http` builds a `Declared` of them.
 
+mod about;
 mod apple;
 mod assertion;
 mod auth0;
@@ -28,6 +30,7 @@ mod supabase;
 mod workos;
 mod zitadel;
 
+pub use about::providers_reference;
 pub use apple::AppleConfig;
 pub use assertion::{AssertionConfig, KeyAlgorithm};
 pub use auth0::{Auth0Config, Auth0ManagementConfig};
@@ -44,7 +47,9 @@ pub use genauth::{GenauthConfig, GenauthManagementConfig, GenauthProtocol, UserI
 pub use github::{GithubConfig, GithubRevokes};
 pub use global_token_revocation::{GlobalTokenRevocationConfig, SubjectFormat};
 pub use google::GoogleConfig;
-pub use http::{HttpCallConfig, HttpConfig, HttpListConfig, HttpMethod, HttpProbeConfig, JsonTemplate};
+pub use http::{
+    HttpCallConfig, HttpConfig, HttpListConfig, HttpMethod, HttpProbeConfig, HttpTokens, JsonTemplate,
+};
 pub use hydra::HydraConfig;
 pub use keycloak::KeycloakConfig;
 pub use okta::{OktaConfig, OktaServiceConfig};

@@ -9,7 +9,7 @@ use crate::config::Secret;
 use crate::config::providers::endpoint;
 use crate::config::rule::{Rule, optional, optional_section, secret};
 use crate::config::section::Section;
-use crate::config::setting::settings;
+use crate::config::setting::{choices, settings};
 
 settings! {
     /// `kind = "http"`
@@ -22,6 +22,8 @@ settings! {
         pub token_endpoint: Option<String> = endpoint(),
         /// What it is granted for.
         pub scope: Option<String> = optional().default("what the server chooses"),
+        /// The one type of tokens that `token` revokes; the other is unsupported.
+        pub only as "only_tokens": Option<HttpTokens> = optional().default("both"),
         /// The call that revokes a token; without it tokens are unsupported. `docs/http-kind.md` has recipes.
         pub token: Option<HttpCallConfig> = optional_section(),
         /// The call that ends a session; without it sessions are unsupported.
@@ -35,6 +37,16 @@ settings! {
         pub probe: Option<HttpProbeConfig> = optional_section(),
     }
     check fits
+}
+
+choices! {
+    /// A type of tokens.
+    pub enum HttpTokens {
+        /// `access_token`
+        Access = "access_token",
+        /// `refresh_token`
+        Refresh = "refresh_token",
+    }
 }
 
 /// A client is there where any of its settings is.
@@ -54,6 +66,9 @@ fn fits(http: &HttpConfig, section: &mut Section<'_>) {
     }
     if http.sessions.is_some() && !section.has("session") {
         section.missing("session", "declare the call that ends each session that sessions lists");
+    }
+    if section.has("only_tokens") && !section.has("token") {
+        section.refuse("only_tokens", "without effect where no token call is declared; remove it");
     }
     if section.has("scope") && !section.has("token_endpoint") {
         section.refuse("scope", "without effect where there is no token_endpoint; remove it");

@@ -1,11 +1,12 @@
 //! `kind = "http"`: what the settings declare.
 
 use super::{Constants, Declared};
-use crate::config::{BasicEncoding, HttpConfig};
+use crate::config::{BasicEncoding, HttpConfig, HttpTokens};
 use crate::provider::bearers::{Bearers, Source};
 use crate::provider::client_auth::Client;
 use crate::provider::grant::Grant;
 use crate::provider::setup::{ProviderSetupError, Setup};
+use crate::target::TokenTypeHint;
 
 impl Declared {
     /// The provider that `config` declares; an error names the setting.
@@ -17,6 +18,12 @@ impl Declared {
         let mut declared = Self::new(constants.and_api_key(config.api_key.as_ref()), bearers(setup, config)?);
         if let Some(call) = &config.token {
             declared = declared.token(setup, call)?;
+        }
+        if let Some(only) = config.only {
+            declared = declared.only_for(match only {
+                HttpTokens::Access => TokenTypeHint::AccessToken,
+                HttpTokens::Refresh => TokenTypeHint::RefreshToken,
+            });
         }
         if let Some(call) = &config.session {
             declared = declared.session(setup, call)?;

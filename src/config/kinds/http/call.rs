@@ -162,7 +162,6 @@ impl HttpCallConfig {
         Self { rejected: owned(answers), ..self }
     }
 
-
     /// With what passes.
     pub(crate) fn retry(self, answers: &[&str]) -> Self {
         Self { retry: owned(answers), ..self }
