@@ -1,4 +1,5 @@
-//! `kind = "apple"`: tokens of Sign in with Apple. The client's secret is a JWT, signed anew for each request.
+//! `kind = "apple"`: tokens of Sign in with Apple. The client's secret is a JWT, signed anew for each
+//! request.
 //!
 //! What Apple answers to a token that is dead already is not documented.
 

@@ -149,9 +149,7 @@ impl Dialect for Cognito {
     }
 }
 
-/// What Cognito's API answers
-/// (<https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminUserGlobalSignOut.html>
-/// and its common errors).
+/// What Cognito's API answers, by its reference: `AdminUserGlobalSignOut`, and the common errors.
 fn classify(reply: &Reply<'_>) -> Answer {
     let kind = reply.text("__type").unwrap_or_default();
     match (reply.status, kind.rsplit('#').next().unwrap_or_default()) {

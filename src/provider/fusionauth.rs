@@ -1,4 +1,5 @@
-//! `kind = "fusionauth"`: refresh tokens, one or all of a user's. Access tokens are JWTs that nothing revokes.
+//! `kind = "fusionauth"`: refresh tokens, one or all of a user's. Access tokens are JWTs that nothing
+//! revokes.
 //!
 //! What FusionAuth answers to a token that is dead already is not documented; a person is shown a 404.
 

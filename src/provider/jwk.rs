@@ -9,7 +9,13 @@ use jsonwebtoken::EncodingKey;
 use serde::{Deserialize, Deserializer};
 use zeroize::Zeroizing;
 
-use super::signer::{PrivateKey, of_p256};
+/// What a private key turned out to be.
+pub(super) struct PrivateKey {
+    pub(super) key: EncodingKey,
+    pub(super) is_rsa: bool,
+    /// The `kid` of a JWK.
+    pub(super) id: Option<String>,
+}
 
 #[derive(Deserialize)]
 struct Jwk {
@@ -83,4 +89,10 @@ fn decoded(member: Option<&str>) -> Result<Zeroizing<Vec<u8>>, &'static str> {
         .decode(text)
         .map(Zeroizing::new)
         .map_err(|_| "is a JWK with a member that is no base64url")
+}
+
+/// A key over P-256.
+pub(super) fn of_p256(pair: &EcdsaKeyPair) -> Result<PrivateKey, &'static str> {
+    let der = pair.to_pkcs8v1().map_err(|_| "is no P-256 key")?;
+    Ok(PrivateKey { key: EncodingKey::from_ec_der(der.as_ref()), is_rsa: false, id: None })
 }

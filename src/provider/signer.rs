@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::jwk;
+use super::jwk::{self, PrivateKey, of_p256};
 use super::setup::{ProviderSetupError, Setup};
 use crate::config::{KeyAlgorithm, Secret};
 use crate::outcome::{Answer, Verdict};
@@ -21,14 +21,6 @@ use crate::outcome::{Answer, Verdict};
 pub(super) struct Signer {
     key: EncodingKey,
     header: Header,
-}
-
-/// What a private key turned out to be.
-pub(super) struct PrivateKey {
-    pub(super) key: EncodingKey,
-    pub(super) is_rsa: bool,
-    /// The `kid` of a JWK.
-    pub(super) id: Option<String>,
 }
 
 /// The settings of a private key.
@@ -112,12 +104,6 @@ fn p256(der: &[u8]) -> Result<PrivateKey, &'static str> {
     let pair = EcdsaKeyPair::from_private_key_der(&ECDSA_P256_SHA256_FIXED_SIGNING, der)
         .map_err(|_| "is no RSA or P-256 key")?;
     of_p256(&pair)
-}
-
-/// A key over P-256.
-pub(super) fn of_p256(pair: &EcdsaKeyPair) -> Result<PrivateKey, &'static str> {
-    let der = pair.to_pkcs8v1().map_err(|_| "is no P-256 key")?;
-    Ok(PrivateKey { key: EncodingKey::from_ec_der(der.as_ref()), is_rsa: false, id: None })
 }
 
 #[cfg(test)]

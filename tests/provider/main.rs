@@ -5,6 +5,7 @@
 
 mod bearer;
 mod client_auth;
+mod declared;
 mod discovery;
 mod faults;
 mod global_token_revocation;

@@ -28,6 +28,7 @@ mod one_write;
 mod outage;
 mod poison;
 mod poison_wide;
+mod products;
 mod provider_faults;
 mod reach;
 mod refused;

@@ -22,7 +22,8 @@ const ABOUT: &[About] = &[
     About {
         kind: "rfc7009",
         calls: ["`POST` to the revocation endpoint", NONE, NONE],
-        alive: "depends on the server: JWTs that are verified locally always, and often the other token of a pair",
+        alive: "depends on the server: JWTs that are verified locally always, and often the other token of a \
+            pair",
     },
     About {
         kind: "genauth",
@@ -80,7 +81,8 @@ const ABOUT: &[About] = &[
     About {
         kind: "slack",
         calls: ["`auth.revoke` by the token itself", NONE, NONE],
-        alive: "the app's installation; whether a refresh token dies with its access token is not established",
+        alive: "the app's installation; whether a refresh token dies with its access token is not \
+            established",
     },
     About {
         kind: "apple",
@@ -95,12 +97,14 @@ const ABOUT: &[About] = &[
     About {
         kind: "entra",
         calls: [NONE, NONE, "`POST /users/{id}/revokeSignInSessions`"],
-        alive: "access JWTs until their end (about an hour), refresh tokens for some minutes; guests altogether",
+        alive: "access JWTs until their end (about an hour), refresh tokens for some minutes; guests \
+            altogether",
     },
     About {
         kind: "firebase",
         calls: [NONE, NONE, "`accounts:update` with `validSince`"],
-        alive: "ID tokens for an hour at most, unless the verifier asks Firebase; logins of the same second die, too",
+        alive: "ID tokens for an hour at most, unless the verifier asks Firebase; logins of the same second \
+            die, too",
     },
     About {
         kind: "fusionauth",
@@ -147,9 +151,9 @@ const HEAD: &str = "# Providers
 
 <!-- Made from src/config/kinds/about.rs. Renew it: RENEW_DOCS=1 cargo test --lib providers_reference -->
 
-What each `kind` calls, and what is still alive after the call. Whatever lives on at the provider is denied by \
-every service that verifies with the denylist, until its end; a service that looks at signatures alone goes on \
-taking it. A cell with – means that there is no such call: the target is denied locally and recorded as \
+What each `kind` calls, and what is still alive after the call. Whatever lives on at the provider is denied \
+by every service that verifies with the denylist, until its end; a service that looks at signatures alone \
+goes on taking it. A cell with – means that there is no such call: the target is denied locally and recorded as \
 `unsupported`. Which settings a kind has stands in [settings.md](settings.md), and how to declare a provider \
 that is not here in [http-kind.md](http-kind.md).
 ";
@@ -159,8 +163,8 @@ The calls of `auth0`, `google`, `github`, `slack`, `apple`, `cognito`, `entra`, 
 `clerk`, `workos`, `zitadel`, `authentik` and `supabase` follow the vendors' documentation and the source of \
 their SDKs; none of these services was called to try them.
 
-What is not established, so that such an answer waits for a person or is tried again: what Apple, FusionAuth, \
-Supabase and WorkOS answer to what is dead already, and by which codes they throttle.
+What is not established, so that such an answer waits for a person or is tried again: what Apple, \
+FusionAuth, Supabase and WorkOS answer to what is dead already, and by which codes they throttle.
 
 Not built, because their calls are not established well enough: users of Google Workspace, sessions of \
 authentik, users of Zitadel by the list of their sessions, and FusionAuth's end of a whole application.
@@ -196,30 +200,4 @@ fn paragraphs(text: &str, page: &mut String) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_providers_reference_is_what_the_table_says() {
-        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/providers.md");
-        let page = providers_reference();
-        if std::env::var_os("RENEW_DOCS").is_some() {
-            std::fs::write(file, &page).unwrap();
-        }
-        let written = std::fs::read_to_string(file).unwrap_or_default();
-        assert!(
-            written == page,
-            "docs/providers.md is old: RENEW_DOCS=1 cargo test --lib providers_reference"
-        );
-    }
-
-    #[test]
-    fn every_kind_says_what_it_leaves_alive() {
-        let kinds: Vec<_> = KINDS.iter().map(|kind| kind.word).collect();
-        let told: Vec<_> = ABOUT.iter().map(|about| about.kind).collect();
-        assert_eq!(kinds, told);
-        for About { kind, calls, alive } in ABOUT {
-            assert!(calls.iter().any(|call| *call != NONE) && alive.len() > 20, "{kind}");
-        }
-    }
-}
+mod tests;

@@ -33,7 +33,8 @@ settings! {
         ),
         /// The management API's identifier, which has the tenant's own domain even where `base_url` has
         /// another.
-        pub audience as "management_audience": Option<String> = optional().default("`base_url` and `/api/v2/`"),
+        pub audience as "management_audience": Option<String> =
+            optional().default("`base_url` and `/api/v2/`"),
     }
 }
 
