@@ -153,9 +153,9 @@ const HEAD: &str = "# Providers
 
 What each `kind` calls, and what is still alive after the call. Whatever lives on at the provider is denied \
 by every service that verifies with the denylist, until its end; a service that looks at signatures alone \
-goes on taking it. A cell with – means that there is no such call: the target is denied locally and recorded as \
-`unsupported`. Which settings a kind has stands in [settings.md](settings.md), and how to declare a provider \
-that is not here in [http-kind.md](http-kind.md).
+goes on taking it. A cell with – means that there is no such call: the target is denied locally and recorded \
+as `unsupported`. Which settings a kind has stands in [settings.md](settings.md), and how to declare a \
+provider that is not here in [http-kind.md](http-kind.md).
 ";
 
 const TAIL: &str = "

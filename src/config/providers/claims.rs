@@ -101,7 +101,8 @@ enum Product {
     /// <https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference>: `sub` differs
     /// between applications, `oid` does not; version 1 tokens name the client in `appid`.
     Entra,
-    /// Cognito's developer guide, "Understanding the access token": `username` is what users are signed out by; `sub` and `client_id` are the standard ones.
+    /// Cognito's developer guide, "Understanding the access token": `username` is what users are signed out
+    /// by; `sub` and `client_id` are the standard ones.
     Cognito,
     /// <https://fusionauth.io/docs/lifecycle/authenticate-users/oauth/tokens>: `sub` is the user's id,
     /// `applicationId` the client.
