@@ -116,7 +116,7 @@ kinds! {
     Zitadel(ZitadelConfig) = "zitadel", &[];
     Authentik(AuthentikConfig) = "authentik", &[];
     Supabase(SupabaseConfig) = "supabase", &[];
-    Http(HttpConfig) = "http", &[];
+    Http(Box<HttpConfig>) = "http", &[];
 }
 
 /// What is to be known of a kind without a provider of it.

@@ -24,7 +24,7 @@ pub(super) enum Source {
     /// Google, for a JWT of a service account.
     ServiceAccount(Box<ServiceAccount>),
     /// The caller itself, which signs one for each attempt.
-    Caller(Caller),
+    Caller(Box<Caller>),
     /// GenAuth's management API, by access key.
     AccessKey(AccessKey),
 }
@@ -35,7 +35,7 @@ impl Source {
         match config {
             BearerConfig::Fixed(token) => Self::fixed(setup, "bearer_token", "Bearer", token),
             BearerConfig::Granted(config) => Ok(Self::Grant(Grant::new(setup, config)?)),
-            BearerConfig::Signed(config) => Ok(Self::Caller(Caller::new(setup, config)?)),
+            BearerConfig::Signed(config) => Ok(Self::Caller(Box::new(Caller::new(setup, config)?))),
         }
     }
 

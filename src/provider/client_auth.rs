@@ -42,7 +42,7 @@ enum Proof {
     },
     Post(Secret),
     /// An assertion, or a secret that is one.
-    Signed(Assertion),
+    Signed(Box<Assertion>),
     /// None in the request: a public client, or one that the certificate of the connection shows.
     None,
 }
@@ -67,16 +67,16 @@ impl Client {
             ClientAuth::SecretPost => Proof::Post(secret()?),
             ClientAuth::SecretBasic => basic(setup, &config.id, secret()?, encoding)?,
             ClientAuth::SecretJwt => {
-                Proof::Signed(Assertion::of_client(setup, config, Signer::secret(&secret()?)))
+                Proof::Signed(Box::new(Assertion::of_client(setup, config, Signer::secret(&secret()?))))
             }
-            ClientAuth::PrivateKeyJwt => Proof::Signed(Assertion::by_private_key(setup, config)?),
+            ClientAuth::PrivateKeyJwt => Proof::Signed(Box::new(Assertion::by_private_key(setup, config)?)),
         };
         Ok(Self { id: config.id.clone(), proof })
     }
 
     /// A client that shows an assertion, or a secret that is a JWT.
     pub(super) fn with_assertion(id: &str, assertion: Assertion) -> Self {
-        Self { id: id.to_owned(), proof: Proof::Signed(assertion) }
+        Self { id: id.to_owned(), proof: Proof::Signed(Box::new(assertion)) }
     }
 
     /// What it shows to `url` in one request.

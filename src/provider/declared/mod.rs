@@ -53,8 +53,8 @@ struct Action {
 enum Probe {
     /// Nothing does.
     Nothing,
-    /// A call of its own.
-    Own { order: Order, accepted: Vec<Condition>, refused: Vec<Condition> },
+    /// A call of its own, the answers that accept the credentials, and those that refuse them.
+    Own(Box<Order>, [Vec<Condition>; 2]),
     /// Calls of these scopes for nobody; the function says which answers let us in.
     Nobody(&'static [Scope], fn(&Answer) -> bool),
 }
@@ -142,7 +142,7 @@ impl Declared {
             parsed.collect::<Result<_, _>>().map_err(|why| setup.refuse(&format!("probe.{key}"), why))
         };
         let (accepted, refused) = (conditions("accepted", accepted)?, conditions("refused", refused)?);
-        Ok(Self { probe: Probe::Own { order, accepted, refused }, ..self })
+        Ok(Self { probe: Probe::Own(Box::new(order), [accepted, refused]), ..self })
     }
 
     /// With calls for nobody that show the credentials.

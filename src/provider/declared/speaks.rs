@@ -74,7 +74,7 @@ impl Dialect for Declared {
             _ if !has_calls => false,
             _ if scope == Scope::Token && self.oauth.is_some() => true,
             Probe::Nothing => false,
-            Probe::Own { .. } => true,
+            Probe::Own(..) => true,
             Probe::Nobody(scopes, _) => scopes.contains(&scope),
         }
     }
@@ -88,7 +88,7 @@ impl Dialect for Declared {
         }
         Some(match &self.probe {
             Probe::Nothing => Box::pin(async { None }),
-            Probe::Own { order, accepted, refused } => {
+            Probe::Own(order, [accepted, refused]) => {
                 Box::pin(async move { Some(self.try_own(http, order, accepted, refused).await) })
             }
             Probe::Nobody(_, lets_in) => Box::pin(self.try_nobody(http, scope, *lets_in)),
