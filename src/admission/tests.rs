@@ -29,13 +29,19 @@ pub(crate) fn admission(slots: usize, rate_per_s: Option<f64>) -> Arc<Admission>
         rate_per_s: None,
         retry_after_max: Duration::from_secs(86_400),
         allow_http: false,
+        identity: crate::config::IdentityConfig::default(),
         discovery: crate::config::DiscoveryConfig::default(),
         ca_file: None,
         verify: Verify::Off,
         kind: KindConfig::Rfc7009(Rfc7009Config {
             revocation_endpoint: Some("https://id.example.com/revoke".to_owned()),
             introspection_endpoint: None,
-            client: ClientConfig { id: "app".to_owned(), secret: None, auth: ClientAuth::None },
+            client: ClientConfig {
+                id: "app".to_owned(),
+                secret: None,
+                auth: ClientAuth::None,
+                assertion: crate::config::AssertionConfig::default(),
+            },
             basic_encoding: BasicEncoding::Rfc6749,
         }),
     };

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use toml::Value;
 
-use super::Secret;
+use super::{JsonTemplate, Secret};
 
 /// A type that settings have.
 pub(super) trait Form: Sized + 'static {
@@ -78,6 +78,25 @@ form!(
         }
     }
 );
+
+form!(
+    BTreeMap<String, String>,
+    "texts by name",
+    "must hold texts by name: { \"Accept\" = \"application/json\" }",
+    |value| match value {
+        Value::String(text) => text.trim().parse().ok().filter(Value::is_table).and_then(|v| Self::parse(&v)),
+        value => {
+            let texts = value.as_table()?.iter();
+            texts.map(|(name, text)| Some((name.clone(), text.as_str()?.to_owned()))).collect()
+        }
+    }
+);
+form!(JsonTemplate, "JSON", "must be a table, or JSON in quotes: '{ \"token\": \"{token}\" }'", |value| {
+    match value {
+        Value::String(text) => serde_json::from_str(text).ok().map(Self),
+        value => serde_json::to_value(value).ok().map(Self),
+    }
+});
 
 /// The words of a list with commas or line breaks between.
 pub(super) fn split_list(text: &str) -> Vec<String> {

@@ -1,26 +1,63 @@
 //! `kind` of a provider. Each kind has its settings in a file of its own, beside the calls that they are for
 //! in a file of the same name in `src/provider`. A new kind gets these two files, its lines in this file, one
-//! in `src/provider/kinds.rs`, and a row in the README.
+//! in `src/provider/kinds.rs`, a row in `about.rs`, and a row in the README. A kind whose calls can be
+//! declared as those of kind `http` builds a `Declared` of them.
 
+mod about;
+mod apple;
+mod assertion;
+mod auth0;
+mod authentik;
 mod baanx;
 mod bearer;
+mod clerk;
 mod client;
+mod cognito;
+mod entra;
+mod firebase;
+mod fusionauth;
 mod genauth;
+mod github;
 mod global_token_revocation;
+mod google;
+mod http;
 mod hydra;
 mod keycloak;
 mod okta;
 mod rfc7009;
+mod slack;
+mod supabase;
+mod workos;
+mod zitadel;
 
+pub use about::providers_reference;
+pub use apple::AppleConfig;
+pub use assertion::{AssertionConfig, KeyAlgorithm};
+pub use auth0::{Auth0Config, Auth0ManagementConfig};
+pub use authentik::AuthentikConfig;
 pub use baanx::BaanxConfig;
-pub use bearer::{BearerConfig, GrantConfig};
+pub use bearer::{BearerConfig, CallerConfig, GrantConfig};
+pub use clerk::ClerkConfig;
 pub use client::{ClientAuth, ClientConfig};
+pub use cognito::{CognitoConfig, CognitoUsersConfig};
+pub use entra::EntraConfig;
+pub use firebase::FirebaseConfig;
+pub use fusionauth::FusionauthConfig;
 pub use genauth::{GenauthConfig, GenauthManagementConfig, GenauthProtocol, UserIdType};
+pub use github::{GithubConfig, GithubRevokes};
 pub use global_token_revocation::{GlobalTokenRevocationConfig, SubjectFormat};
+pub use google::GoogleConfig;
+pub use http::{
+    HttpCallConfig, HttpConfig, HttpListConfig, HttpMethod, HttpProbeConfig, HttpTokens, JsonTemplate,
+};
 pub use hydra::HydraConfig;
 pub use keycloak::KeycloakConfig;
-pub use okta::OktaConfig;
+pub use okta::{OktaConfig, OktaServiceConfig};
 pub use rfc7009::{BasicEncoding, Rfc7009Config};
+pub use slack::SlackConfig;
+pub use supabase::{LogoutScope, SupabaseConfig};
+pub use workos::WorkosConfig;
+pub use zitadel::ZitadelConfig;
 
 use toml::Value;
 
@@ -65,6 +102,21 @@ kinds! {
     Keycloak(KeycloakConfig) = "keycloak", &[VERIFIES];
     Okta(OktaConfig) = "okta", &[VERIFIES];
     Hydra(HydraConfig) = "hydra", &[VERIFIES];
+    Auth0(Auth0Config) = "auth0", &[];
+    Google(GoogleConfig) = "google", &[];
+    Github(GithubConfig) = "github", &[];
+    Slack(SlackConfig) = "slack", &[];
+    Apple(AppleConfig) = "apple", &[];
+    Cognito(CognitoConfig) = "cognito", &[];
+    Entra(EntraConfig) = "entra", &[];
+    Firebase(FirebaseConfig) = "firebase", &[];
+    Fusionauth(FusionauthConfig) = "fusionauth", &[];
+    Clerk(ClerkConfig) = "clerk", &[];
+    Workos(WorkosConfig) = "workos", &[];
+    Zitadel(ZitadelConfig) = "zitadel", &[];
+    Authentik(AuthentikConfig) = "authentik", &[];
+    Supabase(SupabaseConfig) = "supabase", &[];
+    Http(Box<HttpConfig>) = "http", &[];
 }
 
 /// What is to be known of a kind without a provider of it.

@@ -32,7 +32,7 @@ pub use findings::ConfigError;
 pub use kinds::*;
 pub use load::{BrokerSettings, DatabaseSettings, RetrySettings};
 pub use people::{People, Person};
-pub use providers::{ClaimNames, DiscoveryConfig, ProviderConfig, Verify, is_entra};
+pub use providers::{ClaimNames, DiscoveryConfig, IdentityConfig, ProviderConfig, Verify, is_entra};
 pub use reference::settings_reference;
 #[cfg(test)]
 pub(crate) use reference::wrap;

@@ -3,6 +3,7 @@
 mod address;
 mod claims;
 mod discovery;
+mod identity;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ use crate::event::ProviderRule;
 pub(super) use address::{base, endpoint, optional_base, required_endpoint};
 pub use claims::{ClaimNames, is_entra};
 pub use discovery::DiscoveryConfig;
+pub use identity::IdentityConfig;
 
 const LEAST_TIMEOUT: Duration = Duration::from_millis(10);
 
@@ -47,6 +49,8 @@ settings! {
         pub allow_http: bool = flag(false),
         /// PEM roots trusted instead of the system's.
         pub ca_file: Option<PathBuf> = optional(),
+        /// The certificate that it is shown.
+        pub identity: IdentityConfig = beside(),
         /// Where endpoints that metadata names may lie.
         pub discovery: DiscoveryConfig = beside(),
         /// `introspect`: ask the introspection endpoint before each revocation of a token and after each

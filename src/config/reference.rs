@@ -59,6 +59,26 @@ fn providers(rows: &[Row], page: &mut String) {
     for kind in KINDS {
         page.push_str(&format!("\n### `kind = \"{}\"`\n\n", kind.word));
         (kind.rows)().iter().for_each(|row| setting(row, "", page));
+        declared(&(kind.rows)(), page);
+    }
+}
+
+/// The sections that a kind has. One with the same settings as the one before it is not told twice.
+fn declared(rows: &[Row], page: &mut String) {
+    let mut before: (&str, Vec<&str>) = ("", Vec::new());
+    for row in rows {
+        let Shape::Section(below) = row.shape else { continue };
+        let below = below();
+        let keys: Vec<_> = below.iter().map(|row| row.key).collect();
+        page.push_str(&format!("\n#### `[providers.<name>.{}]`\n\n", row.key));
+        wrap(row.about.trim(), "", page);
+        if keys == before.1 {
+            wrap(&format!("It has the settings of `[providers.<name>.{}]`.", before.0), "", page);
+            continue;
+        }
+        page.push('\n');
+        below.iter().for_each(|row| setting(row, "", page));
+        before = (row.key, keys);
     }
 }
 

@@ -40,10 +40,10 @@ pub(super) fn oddity(secret: &str) -> Option<&'static str> {
     (secret.trim() != secret).then_some("begins or ends with a blank, which is taken as part of the secret")
 }
 
-/// What does not show in a secret. Only lists and keys in PEM have lines.
+/// What does not show in a secret. Only lists, and keys in PEM or JSON, have lines.
 pub(super) fn problem(secret: &str, is_list: bool) -> Option<String> {
-    let has_lines = is_list || secret.starts_with("-----BEGIN ");
-    let is_fine = |c: char| is_seen(c) || (has_lines && "\r\n".contains(c));
+    let has_lines = is_list || secret.starts_with("-----BEGIN ") || secret.starts_with('{');
+    let is_fine = |c: char| is_seen(c) || (has_lines && "\r\n\t".contains(c));
     let hidden = secret.chars().find(|c| !is_fine(*c));
     hidden.map(|hidden| format!("has {}, which does not show: remove it", described(hidden)))
 }

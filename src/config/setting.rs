@@ -111,6 +111,16 @@ pub(super) trait Settings: Sized + 'static {
     fn read(section: &mut Section<'_>) -> Self;
 }
 
+impl<T: Settings> Settings for Box<T> {
+    fn rows() -> Vec<Row> {
+        T::rows()
+    }
+
+    fn read(section: &mut Section<'_>) -> Self {
+        Box::new(T::read(section))
+    }
+}
+
 /// The settings where nothing is given.
 pub(super) fn defaults<T: Settings>() -> T {
     T::read(&mut Section::top_of(&Table::new(), &Environment::default(), &mut Findings::default()))

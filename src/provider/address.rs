@@ -33,6 +33,11 @@ impl Address {
         Ok(Self { url, shown })
     }
 
+    /// An address that holds ids already, and how error texts name it.
+    pub(super) fn of(url: Url, shown: String) -> Self {
+        Self { url, shown }
+    }
+
     /// Where the call goes.
     pub(super) fn url(&self) -> &Url {
         &self.url

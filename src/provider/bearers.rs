@@ -6,9 +6,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 use url::Url;
 
 use super::bearer::Bearer;
+use super::caller::Caller;
 use super::genauth::AccessKey;
 use super::grant::Grant;
 use super::http::Http;
+use super::service_account::ServiceAccount;
 use super::setup::{ProviderSetupError, Setup};
 use crate::config::{BearerConfig, Secret};
 use crate::outcome::Answer;
@@ -19,6 +21,10 @@ pub(super) enum Source {
     Fixed(Arc<Bearer>),
     /// The token endpoint, by client credentials.
     Grant(Grant),
+    /// Google, for a JWT of a service account.
+    ServiceAccount(Box<ServiceAccount>),
+    /// The caller itself, which signs one for each attempt.
+    Caller(Box<Caller>),
     /// GenAuth's management API, by access key.
     AccessKey(AccessKey),
 }
@@ -29,6 +35,7 @@ impl Source {
         match config {
             BearerConfig::Fixed(token) => Self::fixed(setup, "bearer_token", "Bearer", token),
             BearerConfig::Granted(config) => Ok(Self::Grant(Grant::new(setup, config)?)),
+            BearerConfig::Signed(config) => Ok(Self::Caller(Box::new(Caller::new(setup, config)?))),
         }
     }
 
@@ -66,14 +73,15 @@ impl Bearers {
         http: &Http,
         attempt: impl Fn(Arc<Bearer>) -> F,
     ) -> Answer {
-        self.attempt_twice(http, attempt).await.unwrap_or_else(|failure| failure)
+        self.lend_for(http, attempt).await.unwrap_or_else(|failure| failure)
     }
 
-    async fn attempt_twice<F: Future<Output = Result<Answer, Answer>>>(
+    /// The same for an attempt that brings something else than an answer.
+    pub(super) async fn lend_for<T, F: Future<Output = Result<T, Answer>>>(
         &self,
         http: &Http,
         attempt: impl Fn(Arc<Bearer>) -> F,
-    ) -> Result<Answer, Answer> {
+    ) -> Result<T, Answer> {
         let kept = self.kept();
         let first = self.or_new(http, kept.clone()).await?;
         let answer = attempt(Arc::clone(&first)).await;
@@ -87,7 +95,8 @@ impl Bearers {
     pub(super) fn endpoint(&self) -> Option<&Url> {
         match &self.source {
             Source::Grant(grant) => Some(grant.endpoint()),
-            Source::Fixed(_) | Source::AccessKey(_) => None,
+            Source::ServiceAccount(account) => Some(account.endpoint()),
+            Source::Fixed(_) | Source::AccessKey(_) | Source::Caller(_) => None,
         }
     }
 
@@ -103,6 +112,8 @@ impl Bearers {
             (None, Source::Fixed(bearer)) => return Ok(Arc::clone(bearer)),
             (None, Source::Grant(grant)) => grant.ask(http).await?,
             (None, Source::AccessKey(key)) => key.ask(http).await?,
+            (None, Source::ServiceAccount(account)) => account.ask(http).await?,
+            (None, Source::Caller(caller)) => caller.sign(http)?,
         };
         let bearer = Arc::new(bearer);
         *self.kept.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&bearer));

@@ -18,6 +18,9 @@ pub(super) type Attempt<'a> = Option<BoxFuture<'a, Answer>>;
 /// What the provider's metadata says, in a sentence; `None` where none is needed.
 pub(super) type Description<'a> = BoxFuture<'a, Option<Result<String, Answer>>>;
 
+/// What a probe of the kind's own shows; `None` where the kind has none.
+pub(super) type Probing<'a> = Option<BoxFuture<'a, Option<Probed>>>;
+
 /// How a provider is spoken to.
 pub(super) trait Dialect: Send + Sync {
     /// How many requests end a target of this kind in the usual case; 0 where there is no call for it.
@@ -73,6 +76,19 @@ pub(super) trait Dialect: Send + Sync {
     fn has_admin_unasked(&self) -> bool {
         false
     }
+
+    /// Whether there is a request that names no target, for wide calls or for tokens.
+    fn has_probe(&self, scope: Scope) -> bool {
+        match scope {
+            Scope::Token => self.tokens().is_some(),
+            Scope::Wide => self.calls(Kind::Subject) > 0,
+        }
+    }
+
+    /// Makes such a request in the kind's own way; `None`: as all kinds do.
+    fn own_probe<'a>(&'a self, _http: &'a Http, _scope: Scope) -> Probing<'a> {
+        None
+    }
 }
 
 impl dyn Dialect {
@@ -95,16 +111,11 @@ impl dyn Dialect {
         }
     }
 
-    /// Whether there is a request that names no target, for wide calls or for tokens.
-    pub(super) fn has_probe(&self, scope: Scope) -> bool {
-        match scope {
-            Scope::Token => self.tokens().is_some(),
-            Scope::Wide => self.calls(Kind::Subject) > 0,
-        }
-    }
-
     /// Makes that request; changes nothing at the provider. `None` where there is none.
     pub(super) async fn try_credentials(&self, http: &Http, verify: Verify, scope: Scope) -> Option<Probed> {
+        if let Some(own) = self.own_probe(http, scope) {
+            return own.await;
+        }
         if scope == Scope::Wide {
             let nobody = probe::unknown_name();
             return Some(self.read_admin(self.try_admin(http, &nobody)?.await));

@@ -46,6 +46,9 @@ pub(super) struct Discovery {
     /// Where endpoints may lie: the issuer's origin, and those of `discovery_origins`.
     origins: Vec<Origin>,
     guard: Guard,
+    /// Whether a certificate is shown, so that the endpoints for those who show one count (RFC 8705 section
+    /// 5).
+    shows_certificate: bool,
     documents: [Url; 2],
     found: RwLock<Option<Metadata>>,
 }
@@ -53,12 +56,28 @@ pub(super) struct Discovery {
 #[derive(Clone, Deserialize)]
 struct Metadata {
     issuer: String,
+    #[serde(flatten)]
+    endpoints: Endpoints,
+    #[serde(default)]
+    mtls_endpoint_aliases: Endpoints,
+}
+
+#[derive(Clone, Default, Deserialize)]
+struct Endpoints {
     revocation_endpoint: Option<String>,
     introspection_endpoint: Option<String>,
     global_token_revocation_endpoint: Option<String>,
 }
 
 impl Metadata {
+    /// Where an endpoint lies, for one who shows a certificate or for others.
+    fn named(&self, endpoint: Endpoint, shows_certificate: bool) -> Option<&str> {
+        let alias = self.mtls_endpoint_aliases.named(endpoint).filter(|_| shows_certificate);
+        alias.or_else(|| self.endpoints.named(endpoint))
+    }
+}
+
+impl Endpoints {
     fn named(&self, endpoint: Endpoint) -> Option<&str> {
         match endpoint {
             Endpoint::Revocation => self.revocation_endpoint.as_deref(),
@@ -90,7 +109,8 @@ impl Discovery {
         let origins =
             [Ok(url.origin())].into_iter().chain(listed).collect::<Result<_, ProviderSetupError>>()?;
         let (issuer, guard, found) = (issuer.to_owned(), Guard::new(setup.config), RwLock::new(None));
-        Ok(Self { issuer, allow_http, origins, guard, documents: [openid, oauth], found })
+        let (shows_certificate, documents) = (setup.config.identity.certificate.is_some(), [openid, oauth]);
+        Ok(Self { issuer, allow_http, origins, guard, shows_certificate, documents, found })
     }
 
     /// The endpoint's URL, from memory or from the issuer. A failure is `Transient` or `Misconfigured`.
@@ -102,7 +122,7 @@ impl Discovery {
         };
         let name = endpoint.as_str();
         let named = metadata
-            .named(endpoint)
+            .named(endpoint, self.shows_certificate)
             .ok_or("is not in it".to_owned())
             .and_then(|url| permitted_url(url, self.allow_http));
         let url = named.map_err(|problem| {
@@ -115,7 +135,9 @@ impl Discovery {
     /// Whether what the metadata names, as far as it is remembered, lies where nothing may be sent.
     pub(super) fn refuses(&self, endpoint: Endpoint) -> bool {
         let remembered = self.found.read().unwrap_or_else(PoisonError::into_inner);
-        let url = remembered.as_ref().and_then(|metadata| Url::parse(metadata.named(endpoint)?).ok());
+        let url = remembered
+            .as_ref()
+            .and_then(|metadata| Url::parse(metadata.named(endpoint, self.shows_certificate)?).ok());
         url.is_some_and(|url| self.permit(&url).is_err())
     }
 

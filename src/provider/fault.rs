@@ -54,13 +54,15 @@ fn is_unreadable(error: &reqwest::Error) -> bool {
         cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse)
             || cause.downcast_ref().is_some_and(framing)
     };
-    !error.is_connect() && causes(error).any(unreadable)
+    // A server that refuses a certificate may say so where its answer should begin.
+    let is_alert = causes(error).any(|cause| cause.is::<TlsError>());
+    !error.is_connect() && !is_alert && causes(error).any(unreadable)
 }
 
 fn classify(error: &reqwest::Error) -> (Verdict, String) {
     let cause = printable(&causes(error).last().map(ToString::to_string).unwrap_or_default());
     if let Some(tls) = causes(error).find_map(|cause| cause.downcast_ref::<TlsError>()) {
-        return (tls_verdict(tls), format!("TLS: {cause} (host name, certificate and ca_file must fit)"));
+        return (tls_verdict(tls), format!("TLS: {cause} (host name, certificates and ca_file must fit)"));
     }
     if let Some(refusal) = causes(error).find_map(|cause| cause.downcast_ref::<PrivateAddress>()) {
         return (Verdict::Misconfigured, refusal.to_string());
@@ -86,6 +88,10 @@ fn tls_verdict(error: &TlsError) -> Verdict {
             Alert::ProtocolVersion
             | Alert::CertificateRequired
             | Alert::BadCertificate
+            | Alert::UnsupportedCertificate
+            | Alert::CertificateRevoked
+            | Alert::CertificateExpired
+            | Alert::CertificateUnknown
             | Alert::UnknownCA
             | Alert::AccessDenied
             | Alert::UnrecognisedName,

@@ -15,7 +15,8 @@ use crate::outcome::{Answer, Verdict};
 pub(super) struct Grant {
     endpoint: Url,
     client: Client,
-    scope: Option<String>,
+    /// What the request holds beside the client: `scope`, and what a product asks for.
+    fields: Vec<(&'static str, String)>,
 }
 
 impl Grant {
@@ -23,25 +24,36 @@ impl Grant {
     pub(super) fn new(setup: &Setup<'_>, config: &GrantConfig) -> Result<Self, ProviderSetupError> {
         let endpoint = setup.url("token_endpoint", &config.token_endpoint)?;
         let client = Client::new(setup, &config.client, BasicEncoding::Rfc6749)?;
-        Ok(Self { scope: config.scope.clone(), ..Self::of(client, endpoint) })
+        Ok(Self::of(client, endpoint).with(config.scope.iter().map(|scope| ("scope", scope.clone()))))
     }
 
     /// A client that is granted tokens at `endpoint`.
     pub(super) fn of(client: Client, endpoint: Url) -> Self {
-        Self { endpoint, client, scope: None }
+        Self { endpoint, client, fields: Vec::new() }
+    }
+
+    /// The same, with fields that its requests hold besides.
+    pub(super) fn with(self, fields: impl IntoIterator<Item = (&'static str, String)>) -> Self {
+        Self { fields: self.fields.into_iter().chain(fields).collect(), ..self }
     }
 
     /// One request for a token.
     pub(super) async fn ask(&self, http: &Http) -> Result<Bearer, Answer> {
-        let reply = http.send(self.client.grant(&self.endpoint, self.scope.as_deref())).await?;
-        let (token, expires_in) = classify(&reply)?;
-        Bearer::new("Bearer", token, Some(lifetime(expires_in))).ok_or_else(|| unpresentable(&reply))
+        let shown = self.client.show(http, &self.endpoint)?;
+        let fields = self.fields.iter().map(|(name, value)| (*name, value.as_str()));
+        bearer(&http.send(self.client.grant(&self.endpoint, fields, &shown)).await?)
     }
 
     /// Where the token is asked for.
     pub(super) fn endpoint(&self) -> &Url {
         &self.endpoint
     }
+}
+
+/// The bearer that a token endpoint's answer grants.
+pub(super) fn bearer(reply: &Reply<'_>) -> Result<Bearer, Answer> {
+    let (token, expires_in) = classify(reply)?;
+    Bearer::new("Bearer", token, Some(lifetime(expires_in))).ok_or_else(|| unpresentable(reply))
 }
 
 /// The token and its lifetime in seconds (RFC 6749 sections 5.1 and 5.2). What is refused here is no fault of

@@ -9,7 +9,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use reqwest::header::{
     CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, LOCATION, RETRY_AFTER, TRANSFER_ENCODING,
 };
-use reqwest::{Certificate, Client, ClientBuilder, Response, redirect, retry};
+use reqwest::{Certificate, Client, ClientBuilder, Identity, Response, redirect, retry};
+use zeroize::Zeroizing;
 
 use super::body::Body;
 use super::call::Call;
@@ -67,15 +68,14 @@ impl Http {
             .pool_max_idle_per_host(config.concurrency);
         let guard = Guard::new(config);
         let builder = if guard.is_needed() { builder.dns_resolver(Arc::new(guard)) } else { builder };
-        let client = with_roots(setup, builder)?.build().map_err(|error| {
+        let builder = with_identity(setup, with_roots(setup, builder)?)?;
+        let client = builder.build().map_err(|error| {
             let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-            setup.refuse(
-                "ca_file",
-                format!(
-                    "no TLS client can be built ({cause}); install the system's CA certificates or name \
-                    a PEM file here"
-                ),
-            )
+            let (setting, advice) = match config.identity.certificate {
+                Some(_) => ("tls_key", "the key must be that of tls_certificate_file"),
+                None => ("ca_file", "install the system's CA certificates or name a PEM file here"),
+            };
+            setup.refuse(setting, format!("no TLS client can be built ({cause}); {advice}"))
         })?;
         Ok(Self {
             client,
@@ -175,6 +175,26 @@ fn with_roots(setup: &Setup<'_>, builder: ClientBuilder) -> Result<ClientBuilder
     let roots = read_roots(path)
         .map_err(|problem| setup.refuse("ca_file", format!("{}: {problem}", path.display())))?;
     Ok(builder.tls_certs_only(roots))
+}
+
+/// Shows the certificate of the settings, where there is one.
+fn with_identity(setup: &Setup<'_>, builder: ClientBuilder) -> Result<ClientBuilder, ProviderSetupError> {
+    let (Some(path), Some(key)) = (&setup.config.identity.certificate, &setup.config.identity.key) else {
+        return Ok(builder);
+    };
+    let refuse =
+        |problem: String| setup.refuse("tls_certificate_file", format!("{}: {problem}", path.display()));
+    let certificate =
+        fs::read_to_string(path).map_err(|error| refuse(format!("cannot be read ({error})")))?;
+    if !certificate.contains("-----BEGIN CERTIFICATE-----") {
+        return Err(refuse(
+            "holds no certificate; give a PEM file with the certificate and its chain".to_owned(),
+        ));
+    }
+    let pem = Zeroizing::new(format!("{certificate}\n{}\n", key.expose()));
+    let identity = Identity::from_pem(pem.as_bytes())
+        .map_err(|_| setup.refuse("tls_key", "holds no private key; give one in PEM"))?;
+    Ok(builder.identity(identity))
 }
 
 fn read_roots(path: &Path) -> Result<Vec<Certificate>, String> {

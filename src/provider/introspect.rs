@@ -62,7 +62,11 @@ pub(super) async fn first(look: impl Future<Output = Look>) -> Look {
 
 /// One introspection.
 pub(super) async fn look(http: &Http, client: &Client, endpoint: &Url, token: &PresentedToken) -> Look {
-    match http.send(client.call(endpoint, token, token.hint)).await {
+    let shown = match client.show(http, endpoint) {
+        Ok(shown) => shown,
+        Err(failure) => return Look::Denied(failure),
+    };
+    match http.send(client.call(endpoint, token, token.hint, &shown)).await {
         Ok(reply) => classify(&reply, client.id()),
         Err(failure) => Look::Failed(failure),
     }

@@ -2,22 +2,36 @@
 //! [`Answer`] and its `Dialect`; GenAuth's management API has a folder beside it.
 
 mod address;
+mod apple;
+mod assertion;
+mod auth0;
+mod authentik;
 mod baanx;
 mod bearer;
 mod bearers;
 mod body;
 mod call;
+mod caller;
+mod clerk;
 mod client_auth;
+mod cognito;
+mod declared;
 mod dialect;
 mod discovery;
+mod entra;
 mod failure;
 mod fault;
+mod firebase;
+mod fusionauth;
 mod genauth;
+mod github;
 mod global_token_revocation;
+mod google;
 mod grant;
 mod http;
 mod hydra;
 mod introspect;
+mod jwk;
 mod keycloak;
 mod kinds;
 mod lenient;
@@ -31,8 +45,15 @@ mod remarks;
 mod reply;
 mod rfc7009;
 mod scrub;
+mod service_account;
 mod setup;
+mod signer;
+mod sigv4;
+mod slack;
+mod supabase;
 mod unreadable;
+mod workos;
+mod zitadel;
 
 use std::sync::Arc;
 

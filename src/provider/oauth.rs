@@ -11,7 +11,7 @@ use super::introspect::{self, Look};
 use super::reply::Reply;
 use crate::config::Verify;
 use crate::outcome::{Answer, Verdict};
-use crate::target::PresentedToken;
+use crate::target::{PresentedToken, TokenTypeHint};
 
 /// An OAuth server.
 pub(super) struct Rfc7009 {
@@ -33,8 +33,18 @@ impl Rfc7009 {
             Err(answer) => return self.reconsidered(answer),
         };
         let hint = token.hint.filter(|_| self.sends_hints);
-        let reply = http.send(self.client.call(&url, token, hint)).await;
-        self.reconsidered(reply.map_or_else(|failure| failure, |reply| (self.classify)(&reply)))
+        self.reconsidered(self.ask(http, &url, token, hint).await.unwrap_or_else(|failure| failure))
+    }
+
+    async fn ask(
+        &self,
+        http: &Http,
+        url: &Url,
+        token: &PresentedToken,
+        hint: Option<TokenTypeHint>,
+    ) -> Result<Answer, Answer> {
+        let shown = self.client.show(http, url)?;
+        Ok((self.classify)(&http.send(self.client.call(url, token, hint, &shown)).await?))
     }
 
     /// See [`introspect::look`]. Metadata that names no endpoint to look at proves nothing; one that lies

@@ -10,17 +10,20 @@ use reqwest::Method;
 use url::Url;
 
 use super::address::{Address, segment};
+use super::assertion::Assertion;
 use super::bearer::Bearer;
 use super::bearers::{Bearers, Source};
 use super::call::Call;
 use super::client_auth::Client;
 use super::dialect::{Attempt, Dialect};
+use super::grant::Grant;
 use super::http::Http;
 use super::oauth::Rfc7009;
 use super::probe::{self, Probed};
 use super::reply::Reply;
 use super::setup::{ProviderSetupError, Setup};
-use crate::config::{BasicEncoding, OktaConfig};
+use super::signer::{Key, Signer};
+use crate::config::{BasicEncoding, OktaConfig, OktaServiceConfig};
 use crate::outcome::{Answer, Verdict};
 use crate::target::Kind;
 
@@ -35,10 +38,12 @@ impl Okta {
     /// The organisation of `config`.
     pub(super) fn new(setup: &Setup<'_>, config: &OktaConfig) -> Result<Self, ProviderSetupError> {
         let base = setup.url_under("base_url", &config.base_url, "")?;
-        let bearers = match &config.api_token {
-            Some(token) => Some(Bearers::new(Source::fixed(setup, "api_token", "SSWS", token)?)),
-            None => None,
+        let source = match (&config.api_token, &config.service) {
+            (Some(token), _) => Some(Source::fixed(setup, "api_token", "SSWS", token)?),
+            (None, Some(service)) => Some(granted(setup, config, service)?),
+            (None, None) => None,
         };
+        let bearers = source.map(Bearers::new);
         Ok(Self { base, tokens: tokens(setup, config)?, bearers })
     }
 
@@ -72,8 +77,26 @@ impl Dialect for Okta {
     }
 
     fn read_admin(&self, answer: Answer) -> Probed {
-        probe::read(answer, "check api_token and network zones", true, probe::is_no_user)
+        probe::read(
+            answer,
+            "check api_token or service_client_id, and network zones",
+            true,
+            probe::is_no_user,
+        )
     }
+}
+
+/// The management API takes tokens of the organisation's own server alone, granted for a private key.
+fn granted(
+    setup: &Setup<'_>,
+    config: &OktaConfig,
+    service: &OktaServiceConfig,
+) -> Result<Source, ProviderSetupError> {
+    let endpoint = setup.url_under("base_url", &config.base_url, "/oauth2/v1/token")?;
+    let (setting, id) = ("service_private_key", service.key_id.as_deref());
+    let signer = Signer::private(setup, Key { setting, text: &service.key, id, algorithm: None })?;
+    let client = Client::with_assertion(&service.client_id, Assertion::of(signer, &service.client_id));
+    Ok(Source::Grant(Grant::of(client, endpoint).with([("scope", "okta.users.manage".to_owned())])))
 }
 
 fn tokens(setup: &Setup<'_>, config: &OktaConfig) -> Result<Option<Rfc7009>, ProviderSetupError> {

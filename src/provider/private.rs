@@ -74,7 +74,7 @@ fn configured(config: &ProviderConfig) -> impl Iterator<Item = &str> {
         }
         KindConfig::GlobalTokenRevocation(kind) => match &kind.bearer {
             BearerConfig::Granted(grant) => [kind.endpoint.as_deref(), Some(grant.token_endpoint.as_str())],
-            BearerConfig::Fixed(_) => [kind.endpoint.as_deref(), None],
+            BearerConfig::Fixed(_) | BearerConfig::Signed(_) => [kind.endpoint.as_deref(), None],
         },
         _ => [None, None],
     };

@@ -13,7 +13,7 @@ pub fn remarks(config: &ProviderConfig) -> Vec<String> {
 
 /// Which `sub` to send, where that is not plain.
 fn user_id(config: &ProviderConfig) -> Option<String> {
-    if config.issuer.as_deref().is_some_and(is_entra) {
+    if config.issuer.as_deref().is_some_and(is_entra) || matches!(config.kind, KindConfig::Entra(_)) {
         return Some(format!(
             "a user has another sub in each application's tokens: send the object id, the claim oid, as \
                 sub{}",
@@ -21,7 +21,11 @@ fn user_id(config: &ProviderConfig) -> Option<String> {
         ));
     }
     match &config.kind {
-        KindConfig::Okta(okta) if okta.api_token.is_some() => Some(format!(
+        KindConfig::Cognito(cognito) if cognito.users.is_some() => Some(format!(
+            "a user is signed out by the user name in the pool: send that, the claim username, as sub{}",
+            counts(config, "username")
+        )),
+        KindConfig::Okta(okta) if okta.api_token.is_some() || okta.service.is_some() => Some(format!(
             "a user is logged out by the id at Okta, but the sub of a custom server's access tokens is the \
                 login: send the id, the claim uid, as sub{}",
             counts(config, "uid")

@@ -4,6 +4,8 @@
 #![cfg(feature = "sandbox")]
 
 mod bearer;
+mod client_auth;
+mod declared;
 mod discovery;
 mod faults;
 mod global_token_revocation;
@@ -12,12 +14,18 @@ mod global_token_revocation;
 mod harness;
 mod hydra;
 mod keycloak;
+mod keys;
 mod kick_users;
 mod limits;
+mod listing;
+mod mutual_tls;
 mod oidc;
+mod oidc_clients;
 mod okta;
 mod probe;
+mod products;
 mod proofs;
+mod recipes;
 mod secrecy;
 mod settings;
 mod setup;
@@ -26,5 +34,6 @@ mod tls;
 mod verdicts;
 mod verify;
 mod wire;
+mod written;
 
 use harness::scripted_idp;

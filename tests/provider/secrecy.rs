@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use revocation_worker::config::{
-    BasicEncoding, BearerConfig, ClientAuth, ClientConfig, GenauthProtocol, KindConfig, ProviderConfig,
-    Rfc7009Config, Secret,
+    AssertionConfig, BasicEncoding, BearerConfig, ClientAuth, ClientConfig, GenauthProtocol, KindConfig,
+    ProviderConfig, Rfc7009Config, Secret,
 };
 use revocation_worker::outcome::Verdict;
 use revocation_worker::target::TokenTypeHint;
@@ -23,8 +23,12 @@ const TOKEN: &str = "tok canary+/1";
 const SECRET: &str = "canary+ 2";
 
 fn kinds(base: &str) -> Vec<ProviderConfig> {
-    let client =
-        |auth| ClientConfig { id: "a".to_owned(), secret: Some(Secret::new(SECRET.to_owned())), auth };
+    let client = |auth| ClientConfig {
+        id: "a".to_owned(),
+        secret: Some(Secret::new(SECRET.to_owned())),
+        auth,
+        assertion: AssertionConfig::default(),
+    };
     let server = |auth, basic_encoding| {
         config(KindConfig::Rfc7009(Rfc7009Config {
             revocation_endpoint: Some(format!("{base}/revoke")),

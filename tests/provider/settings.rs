@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use revocation_worker::config::{
-    BaanxConfig, BasicEncoding, BearerConfig, ClaimNames, ClientAuth, ClientConfig, DiscoveryConfig,
-    GenauthConfig, GenauthManagementConfig, GenauthProtocol, GlobalTokenRevocationConfig, HydraConfig,
-    KeycloakConfig, KindConfig, OktaConfig, ProviderConfig, Rfc7009Config, Secret, UserIdType, Verify,
+    AssertionConfig, BaanxConfig, BasicEncoding, BearerConfig, ClaimNames, ClientAuth, ClientConfig,
+    DiscoveryConfig, GenauthConfig, GenauthManagementConfig, GenauthProtocol, GlobalTokenRevocationConfig,
+    HydraConfig, IdentityConfig, KeycloakConfig, KindConfig, OktaConfig, ProviderConfig, Rfc7009Config,
+    Secret, UserIdType, Verify,
 };
 use revocation_worker::outcome::Answer;
 use revocation_worker::provider::Provider;
@@ -33,6 +34,7 @@ pub(crate) fn config(kind: KindConfig) -> ProviderConfig {
         retry_after_max: Duration::from_secs(86_400),
         allow_http: false,
         ca_file: None,
+        identity: IdentityConfig::default(),
         discovery: DiscoveryConfig::default(),
         verify: Verify::Off,
         kind,
@@ -42,7 +44,7 @@ pub(crate) fn config(kind: KindConfig) -> ProviderConfig {
 /// An OAuth client with the captures' credentials.
 pub(crate) fn client(auth: ClientAuth) -> ClientConfig {
     let secret = (auth != ClientAuth::None).then(|| Secret::new(CLIENT_SECRET.to_owned()));
-    ClientConfig { id: CLIENT_ID.to_owned(), secret, auth }
+    ClientConfig { id: CLIENT_ID.to_owned(), secret, auth, assertion: AssertionConfig::default() }
 }
 
 /// `kind = "rfc7009"` without endpoints.
@@ -128,6 +130,7 @@ pub(crate) fn okta(base: &str) -> ProviderConfig {
         authorization_server_id: None,
         client,
         api_token,
+        service: None,
     }))
 }
 

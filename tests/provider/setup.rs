@@ -99,6 +99,7 @@ fn the_refusal_names_the_setting_of_administrative_calls() {
             authorization_server_id: id.map(text),
             client,
             api_token,
+            service: None,
         }))
     };
     let hydra = |admin: Option<&str>| {

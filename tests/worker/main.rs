@@ -29,6 +29,7 @@ mod ops;
 mod outage;
 mod poison;
 mod poison_wide;
+mod products;
 mod provider_faults;
 mod reach;
 mod refused;

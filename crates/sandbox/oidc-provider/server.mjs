@@ -2,11 +2,15 @@
 //
 // OIDC_PORT     port to listen on
 // OIDC_CLIENTS  JSON array of { client_id, client_secret, token_endpoint_auth_method? }
+// OIDC_TLS      optional: JSON of { port, key, certificate, authority }, the files of a second listener that asks for a certificate
 //
-// Grant `urn:test:direct` issues an access and a refresh token for any `sub`, without a browser; `format=jwt` makes the access token a JWT.
+// Grant `urn:test:direct` issues an access and a refresh token for any `sub`, without a browser; `format=jwt` makes the access token a JWT,
+// `owner` names the client that they belong to, where that is another than the one that asks.
 // Standard output: {"issuer":...} when ready, then a line per event. Tokens appear as their SHA-256 only.
 import { createHash, webcrypto } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 
 // What Debian 12's Node 18 lacks of what oidc-provider needs; hence the late import.
 globalThis.crypto ??= webcrypto;
@@ -24,6 +28,20 @@ const HOUR = 3600;
 const DIRECT = 'urn:test:direct';
 const port = Number(process.env.OIDC_PORT);
 const issuer = `http://127.0.0.1:${port}/oidc`;
+const tls = process.env.OIDC_TLS ? JSON.parse(process.env.OIDC_TLS) : null;
+const aliases = tls
+  ? { mtls_endpoint_aliases: { revocation_endpoint: `https://127.0.0.1:${tls.port}/oidc/token/revocation` } }
+  : {};
+const peer = (ctx) => ctx.socket.getPeerX509Certificate?.();
+const mTLS = {
+  enabled: true,
+  selfSignedTlsClientAuth: true,
+  tlsClientAuth: true,
+  getCertificate: (ctx) => peer(ctx)?.toString(),
+  certificateAuthorized: (ctx) => ctx.socket.authorized === true,
+  certificateSubjectMatches: (ctx, property, expected) =>
+    property === 'tls_client_auth_subject_dn' && peer(ctx).subject === expected,
+};
 
 /** Keeps everything: the built-in store forgets the oldest of 1000 records, and a forgotten token looks revoked. */
 class MapAdapter {
@@ -71,8 +89,13 @@ const clients = JSON.parse(process.env.OIDC_CLIENTS).map((client) => ({
 const provider = new Provider(issuer, {
   adapter: MapAdapter,
   clients,
+  clientAuthMethods: [
+    'client_secret_basic', 'client_secret_jwt', 'client_secret_post', 'private_key_jwt', 'none',
+    'tls_client_auth', 'self_signed_tls_client_auth',
+  ],
   cookies: { keys: ['nothing here uses cookies'] },
-  features: { devInteractions: { enabled: false }, introspection: { enabled: true }, revocation: { enabled: true } },
+  discovery: aliases,
+  features: { devInteractions: { enabled: false }, introspection: { enabled: true }, mTLS, revocation: { enabled: true } },
   findAccount: (_ctx, sub) => ({ accountId: sub, claims: () => ({ sub }) }),
   rotateRefreshToken: false,
   ttl: { AccessToken: HOUR, Grant: 24 * HOUR, RefreshToken: 24 * HOUR },
@@ -87,7 +110,8 @@ const asJwt = new provider.ResourceServer('urn:test:orders', {
 });
 
 async function direct(ctx) {
-  const { client, params } = ctx.oidc;
+  const { params } = ctx.oidc;
+  const client = params.owner ? await provider.Client.find(params.owner) : ctx.oidc.client;
   const grant = new provider.Grant({ accountId: params.sub, clientId: client.clientId });
   const shared = { accountId: params.sub, client, grantId: await grant.save(), gty: DIRECT, scope: 'openid offline_access' };
   const access = new provider.AccessToken({ ...shared, expiresWithSession: false });
@@ -97,7 +121,7 @@ async function direct(ctx) {
   ctx.body = { access_token: accessToken, expires_in: access.expiration, refresh_token: refreshToken, token_type: access.tokenType };
 }
 
-provider.registerGrantType(DIRECT, direct, ['sub', 'format']);
+provider.registerGrantType(DIRECT, direct, ['sub', 'format', 'owner']);
 
 const say = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
 const sha256 = (token) => createHash('sha256').update(token).digest('hex');
@@ -112,9 +136,18 @@ for (const event of ['grant.error', 'introspection.error', 'revocation.error', '
 }
 
 const answer = provider.callback();
-const server = createServer((req, res) => {
+const mounted = (req, res) => {
   req.originalUrl = req.url;
   req.url = req.url.replace(/^\/oidc(?=\/|$)/, '') || '/';
   answer(req, res);
-});
-server.listen(port, '127.0.0.1', () => say({ issuer }));
+};
+const server = createServer(mounted);
+const listen = () => server.listen(port, '127.0.0.1', () => say({ issuer }));
+if (tls) {
+  const [key, cert, ca] = [tls.key, tls.certificate, tls.authority].map((file) => readFileSync(file));
+  // A certificate of nobody's signing is let in, for clients that are known by theirs.
+  const options = { key, cert, ca, requestCert: true, rejectUnauthorized: false };
+  createTlsServer(options, mounted).listen(tls.port, '127.0.0.1', listen);
+} else {
+  listen();
+}

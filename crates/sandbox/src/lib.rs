@@ -27,6 +27,7 @@ use std::{
 };
 
 pub use nginx::Nginx;
+pub use node::TlsFiles;
 pub use oidc::{OidcProvider, Tokens};
 pub use postgres::Postgres;
 pub use rabbitmq::RabbitMq;

@@ -7,6 +7,8 @@ use std::{
     process::Command,
 };
 
+use serde_json::json;
+
 use super::{
     SandboxError, find,
     place::{self, Place, Port},
@@ -37,37 +39,65 @@ const NPM: [&str; 8] = [
     "--fetch-timeout=30000",
 ];
 
+/// The PEM files of a listener that asks for a certificate.
+pub struct TlsFiles {
+    /// Its key.
+    pub key: PathBuf,
+    /// Its certificate.
+    pub certificate: PathBuf,
+    /// Who signs the certificates of clients that are known by their name.
+    pub authority: PathBuf,
+}
+
+impl TlsFiles {
+    fn told(&self, port: u16) -> String {
+        let Self { key, certificate, authority } = self;
+        json!({ "port": port, "key": key, "certificate": certificate, "authority": authority }).to_string()
+    }
+}
+
 /// A running `oidc-provider`. Dropping it ends it.
 pub(super) struct Node {
     // Fields drop in this order: the server ends before its directory goes.
     _server: Server,
     _place: Place,
     port: Port,
+    tls: Option<Port>,
     log: PathBuf,
 }
 
 impl Node {
-    /// Starts the server with these clients (a JSON array); returns when it answers.
-    pub(super) fn start(clients: &str) -> Result<Self, SandboxError> {
+    /// Starts the server with these clients (a JSON array), and a listener that asks for a certificate where
+    /// there are files for it; returns when it answers.
+    pub(super) fn start(clients: &str, files: Option<&TlsFiles>) -> Result<Self, SandboxError> {
         let program = find("node", "nodejs", &[])?;
         let code = installed()?;
         let (place, port) = (Place::new("oidc-provider")?, Port::free()?);
         let (log, out, err) = place.log("oidc-provider.log")?;
+        let tls = files.map(|_| Port::free()).transpose()?;
         let mut server = Server::start("oidc-provider", &program, None, |command| {
             command
                 .env_clear()
                 .env("PATH", std::env::var_os("PATH").unwrap_or_default())
                 .env("NODE_ENV", "production");
             command.env("OIDC_PORT", port.number().to_string()).env("OIDC_CLIENTS", clients);
+            if let (Some(files), Some(port)) = (files, &tls) {
+                command.env("OIDC_TLS", files.told(port.number()));
+            }
             command.arg(code.join("server.mjs")).current_dir(place.path()).stdout(out).stderr(err);
         })?;
         server
             .wait_until(&log, || fs::read_to_string(&log).is_ok_and(|log| log.contains(r#"{"issuer":"#)))?;
-        Ok(Self { _server: server, _place: place, port, log })
+        Ok(Self { _server: server, _place: place, port, tls, log })
     }
 
     pub(super) fn issuer(&self) -> String {
         format!("http://127.0.0.1:{}/oidc", self.port.number())
+    }
+
+    /// Where the listener is that asks for a certificate.
+    pub(super) fn tls_origin(&self) -> Option<String> {
+        self.tls.as_ref().map(|port| format!("https://127.0.0.1:{}", port.number()))
     }
 
     pub(super) fn log(&self) -> &Path {

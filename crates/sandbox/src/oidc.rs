@@ -5,9 +5,15 @@ use std::{path::Path, time::Duration};
 
 use rand::distributions::{Alphanumeric, DistString};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{SandboxError, authlib::Authlib, node::Node, pretend::Pretend, token::Token};
+use super::{
+    SandboxError,
+    authlib::Authlib,
+    node::{Node, TlsFiles},
+    pretend::Pretend,
+    token::Token,
+};
 
 const CLIENT_ID: &str = "shop";
 /// Another client of the real servers, with the same secret.
@@ -55,15 +61,29 @@ struct IntrospectionAnswer {
 impl OidcProvider {
     /// Starts `oidc-provider`, which the first start on a machine installs with npm; blocks until it answers.
     pub fn start() -> Result<Self, SandboxError> {
+        Self::start_with(&[], None)
+    }
+
+    /// The same with clients of other kinds, as the server's own configuration writes them, and a listener
+    /// that asks for certificates.
+    pub fn start_with(more: &[Value], tls: Option<&TlsFiles>) -> Result<Self, SandboxError> {
         let secret = secret();
-        let node = Node::start(&clients(&secret))?;
+        let node = Node::start(&clients(&secret, more), tls)?;
         Self::new(node.issuer(), secret, Server::Node(node))
+    }
+
+    /// The origin of the listener that asks for certificates.
+    pub fn tls_origin(&self) -> Option<String> {
+        match &self.server {
+            Server::Node(node) => node.tls_origin(),
+            Server::Authlib { .. } | Server::Pretend { .. } => None,
+        }
     }
 
     /// Starts Authlib's server, which Debian's packages bring; blocks until it answers.
     pub fn authlib() -> Result<Self, SandboxError> {
         let secret = secret();
-        let server = Authlib::start(&clients(&secret))?;
+        let server = Authlib::start(&clients(&secret, &[]))?;
         Self::new(server.issuer(), secret, Server::Authlib { _server: server })
     }
 
@@ -130,6 +150,11 @@ impl OidcProvider {
         self.grant(OTHER_CLIENT_ID, &[("sub", sub)]).await
     }
 
+    /// The same for a client that another one asks for. Only the real one has it.
+    pub async fn issue_for(&self, owner: &str, sub: &str) -> Result<Tokens, SandboxError> {
+        self.grant(CLIENT_ID, &[("sub", sub), ("owner", owner)]).await
+    }
+
     /// The same with a JWT as access token, which this server can neither revoke nor introspect. Only the
     /// real one has it.
     pub async fn issue_jwt(&self, sub: &str) -> Result<Tokens, SandboxError> {
@@ -171,9 +196,9 @@ impl OidcProvider {
 }
 
 /// The clients that a real server starts with.
-fn clients(secret: &str) -> String {
-    json!([CLIENT_ID, OTHER_CLIENT_ID].map(|id| json!({ "client_id": id, "client_secret": secret })))
-        .to_string()
+fn clients(secret: &str, more: &[Value]) -> String {
+    let own = [CLIENT_ID, OTHER_CLIENT_ID].map(|id| json!({ "client_id": id, "client_secret": secret }));
+    Value::from([&own, more].concat()).to_string()
 }
 
 fn secret() -> String {

@@ -1,10 +1,9 @@
 //! `kind = "genauth"`: GenAuth, formerly Authing.
 
-use super::client::{ClientAuth, ClientConfig, client};
+use super::client::{ClientConfig, client, posting};
 use crate::config::Secret;
 use crate::config::providers::base;
 use crate::config::rule::{Rule, all_or_none, choice, optional, required, required_secret};
-use crate::config::section::Section;
 use crate::config::setting::{choices, settings};
 
 settings! {
@@ -72,12 +71,6 @@ choices! {
         /// `custom_field`
         CustomField = "custom_field",
     }
-}
-
-/// GenAuth's own default is to send the credentials in the body.
-fn posting(client: ClientConfig, _: &str, section: &mut Section<'_>) -> ClientConfig {
-    let auth = if section.has("client_auth") { client.auth } else { ClientAuth::SecretPost };
-    ClientConfig { auth, ..client }
 }
 
 fn app_ids() -> Rule<Vec<String>> {

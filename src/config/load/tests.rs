@@ -15,6 +15,7 @@ mod providers;
 mod refusals;
 mod refused_providers;
 mod rights;
+mod signing_clients;
 mod sources;
 
 const KEY: &str = "2026-11:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";

@@ -31,12 +31,18 @@ settings! {
     struct Given {
         /// What its tokens call the user, beside `sub`: up to 8 claims, none a standard one.
         subject as "subject_claims": Option<Vec<String>> = optional()
-            .default("`uid` for kind `okta` and Okta's issuers, `oid` for Entra's issuers, else none")
+            .default(
+                "`uid` for kind `okta` and Okta's issuers, `oid` for kind `entra` and Entra's issuers, \
+                    `username` for kind `cognito`, else none",
+            )
             .then(checked),
         /// What its tokens call the client, beside `client_id` and `azp`: up to 8 claims, none a standard
         /// one.
         client as "client_claims": Option<Vec<String>> = optional()
-            .default("`cid` for kind `okta` and Okta's issuers, `appid` for Entra's issuers, else none")
+            .default(
+                "`cid` for kind `okta` and Okta's issuers, `appid` for kind `entra` and Entra's issuers, \
+                    `applicationId` for kind `fusionauth`, else none",
+            )
             .then(checked),
     }
 }
@@ -95,6 +101,12 @@ enum Product {
     /// <https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference>: `sub` differs
     /// between applications, `oid` does not; version 1 tokens name the client in `appid`.
     Entra,
+    /// Cognito's developer guide, "Understanding the access token": `username` is what users are signed out
+    /// by; `sub` and `client_id` are the standard ones.
+    Cognito,
+    /// <https://fusionauth.io/docs/lifecycle/authenticate-users/oauth/tokens>: `sub` is the user's id,
+    /// `applicationId` the client.
+    Fusionauth,
 }
 
 /// The table of presets: the names of a subject, then those of a client.
@@ -102,17 +114,23 @@ fn preset(product: Option<Product>) -> (&'static [&'static str], &'static [&'sta
     match product {
         Some(Product::Okta) => (&["uid"], &["cid"]),
         Some(Product::Entra) => (&["oid"], &["appid"]),
+        Some(Product::Cognito) => (&["username"], &[]),
+        Some(Product::Fusionauth) => (&[], &["applicationId"]),
         None => (&[], &[]),
     }
 }
 
 /// The product that the settings speak of, by the issuer whatever the kind: its tokens may be revoked by
 /// plain RFC 7009, too.
-fn product(is_okta: bool, issuer: Option<&str>) -> Option<Product> {
-    match issuer {
-        Some(issuer) if ENTRA.issue(issuer) => Some(Product::Entra),
-        Some(issuer) if OKTA.issue(issuer) => Some(Product::Okta),
-        _ => is_okta.then_some(Product::Okta),
+fn product(kind: &str, issuer: Option<&str>) -> Option<Product> {
+    match (issuer, kind) {
+        (Some(issuer), _) if ENTRA.issue(issuer) => Some(Product::Entra),
+        (Some(issuer), _) if OKTA.issue(issuer) => Some(Product::Okta),
+        (_, "okta") => Some(Product::Okta),
+        (_, "entra") => Some(Product::Entra),
+        (_, "cognito") => Some(Product::Cognito),
+        (_, "fusionauth") => Some(Product::Fusionauth),
+        _ => None,
     }
 }
 
@@ -166,10 +184,10 @@ pub(super) fn check_sum(providers: &BTreeMap<Arc<str>, ProviderConfig>, section:
 /// `subject_claims` and `client_claims`; one that is given, be it empty, replaces its preset.
 pub(super) fn claim_names() -> Rule<ClaimNames> {
     beside::<Given>().then(|given, _, section| {
-        let is_okta = section.is("kind", "okta");
+        let kind: String = section.given("kind").unwrap_or_default();
         let stated: Option<String> = section.given("issuer");
-        let (subject, client) = preset(product(is_okta, stated.as_deref()));
-        let issuer = stated.or_else(|| okta_issuer(section).filter(|_| is_okta));
+        let (subject, client) = preset(product(&kind, stated.as_deref()));
+        let issuer = stated.or_else(|| okta_issuer(section).filter(|_| kind == "okta"));
         let names = |preset: &[&str]| preset.iter().map(|name| (*name).to_owned()).collect();
         ClaimNames {
             subject: given.subject.unwrap_or_else(|| names(subject)),

@@ -2,8 +2,9 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::{
-    BearerConfig, ClientAuth, ClientConfig, DiscoveryConfig, GenauthConfig, GenauthManagementConfig,
-    GenauthProtocol, GlobalTokenRevocationConfig, KeycloakConfig, OktaConfig, Secret, Verify,
+    AssertionConfig, BearerConfig, ClientAuth, ClientConfig, DiscoveryConfig, GenauthConfig,
+    GenauthManagementConfig, GenauthProtocol, GlobalTokenRevocationConfig, IdentityConfig, KeycloakConfig,
+    OktaConfig, Secret, Verify,
 };
 
 fn provider(kind: KindConfig, issuer: Option<&str>, subject: &[&str]) -> ProviderConfig {
@@ -19,6 +20,7 @@ fn provider(kind: KindConfig, issuer: Option<&str>, subject: &[&str]) -> Provide
         rate_per_s: None,
         retry_after_max: Duration::from_secs(60),
         allow_http: false,
+        identity: IdentityConfig::default(),
         discovery: DiscoveryConfig::default(),
         ca_file: None,
         verify: Verify::Off,
@@ -31,7 +33,8 @@ fn secret() -> Secret {
 }
 
 fn client() -> ClientConfig {
-    ClientConfig { id: "a".to_owned(), secret: Some(secret()), auth: ClientAuth::SecretBasic }
+    let (id, assertion) = ("a".to_owned(), AssertionConfig::default());
+    ClientConfig { id, secret: Some(secret()), auth: ClientAuth::SecretBasic, assertion }
 }
 
 fn okta(api_token: Option<Secret>) -> KindConfig {
@@ -41,6 +44,7 @@ fn okta(api_token: Option<Secret>) -> KindConfig {
         authorization_server_id: None,
         client: Some(client()),
         api_token,
+        service: None,
     })
 }
 

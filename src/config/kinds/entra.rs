@@ -1,0 +1,20 @@
+//! `kind = "entra"`: a tenant of Microsoft Entra ID.
+
+use super::client::{ClientConfig, confidential_client, posting};
+use crate::config::providers::optional_base;
+use crate::config::rule::required;
+use crate::config::setting::settings;
+
+settings! {
+    /// `kind = "entra"`
+    pub struct EntraConfig {
+        /// The tenant's id or one of its domains.
+        pub tenant_id: String = required("give the tenant's id"),
+        /// An application with the permission `User.RevokeSessions.All`.
+        pub client: ClientConfig = confidential_client().then(posting),
+        /// Where it is granted a token; national clouds have addresses of their own.
+        pub login_url: Option<String> = optional_base().default("`https://login.microsoftonline.com`"),
+        /// Address of Microsoft Graph.
+        pub graph_url: Option<String> = optional_base().default("`https://graph.microsoft.com`"),
+    }
+}
