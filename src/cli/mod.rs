@@ -16,6 +16,7 @@ mod output;
 mod page;
 mod progress;
 mod provider;
+mod receive;
 #[cfg(test)]
 mod reference;
 mod retry;
@@ -58,6 +59,8 @@ struct Cli {
 enum Command {
     /// Run the worker
     Run(run::Args),
+    /// Take logouts by HTTP in the forms of standards, and publish them as events
+    Receive,
     /// Bring the database's schema up to date
     Migrate,
     /// Look at configuration, broker, database and providers, and say what is wrong
@@ -212,6 +215,7 @@ async fn dispatch(cli: Cli) -> Result<(), CommandError> {
     let config = cli.config.as_deref();
     match cli.command {
         Command::Run(args) => run::run(config, &args).await,
+        Command::Receive => receive::run(config).await,
         Command::Migrate => migrate::run(config).await,
         Command::Check(args) => check::run(config, &args).await,
         Command::Submit(args) => submit::run(config, &args).await,

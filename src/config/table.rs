@@ -12,7 +12,8 @@ use revocation_evidence::SigningKey;
 use super::authorization::AuthorizationConfig;
 use super::providers::{ProviderConfig, providers, retry_after_max};
 use super::quantity::{DAY, MILLISECOND, MINUTE, SECOND, YEAR, within};
-use super::rule::{flag, optional, or, required_secret, secret, section};
+use super::receive::ReceiveConfig;
+use super::rule::{flag, optional, optional_section, or, required_secret, secret, section};
 use super::section::Section;
 use super::setting::{Row, Settings, choices, defaults, settings};
 use super::{People, Secret, checks, people};
@@ -59,6 +60,8 @@ settings! {
         pub http_listen as "http": SocketAddr = section::<Http>().then(|http, _, _| http.listen),
         /// The logs.
         pub log: LogConfig = section(),
+        /// What `receive` takes by HTTP, and from whom.
+        pub receive: Option<ReceiveConfig> = optional_section(),
         /// The identity providers. A name has 1 to 64 of the characters A-Z a-z 0-9 - _.
         pub providers: BTreeMap<Arc<str>, ProviderConfig> = providers(),
         /// What is no fault and should be mended all the same, each a sentence: secrets that stand open to

@@ -34,6 +34,16 @@ const LONGEST_RESET: Duration = Duration::from_secs(3600);
 const RATE_LIMIT_RESET: &str = "x-rate-limit-reset";
 const USER_AGENT: &str = concat!("revocation-worker/", env!("CARGO_PKG_VERSION"));
 
+/// How far a client reaches, and for how long.
+pub(super) struct Reach<'a> {
+    pub(super) connect_timeout: Duration,
+    pub(super) timeout: Duration,
+    /// Most idle connections to a host.
+    pub(super) connections: usize,
+    pub(super) ca_file: Option<&'a Path>,
+    pub(super) guard: Guard,
+}
+
 /// A provider's own connection pool.
 pub(super) struct Http {
     client: Client,
@@ -46,6 +56,20 @@ impl Http {
     /// The client for `setup`; reads `ca_file`, touches no network.
     pub(super) fn new(setup: &Setup<'_>) -> Result<Self, ProviderSetupError> {
         let config = setup.config;
+        let reach = Reach {
+            connect_timeout: config.connect_timeout,
+            timeout: config.timeout,
+            connections: config.concurrency,
+            ca_file: config.ca_file.as_deref(),
+            guard: Guard::new(config),
+        };
+        let http = Self::over(reach).map_err(|problem| setup.refuse("ca_file", problem))?;
+        Ok(Self { resets_by_time: matches!(config.kind, KindConfig::Okta(_)), ..http })
+    }
+
+    /// A client; what is wrong is so with `ca_file`.
+    pub(super) fn over(reach: Reach<'_>) -> Result<Self, String> {
+        let Reach { connect_timeout, timeout, connections, ca_file, guard } = reach;
         let builder = Client::builder()
             .user_agent(USER_AGENT)
             .http1_only()
@@ -55,8 +79,8 @@ impl Http {
             .http1_allow_spaces_after_header_name_in_responses(true)
             .http1_ignore_invalid_headers_in_responses(true)
             .http1_max_headers(MAX_HEADERS)
-            .connect_timeout(config.connect_timeout)
-            .timeout(config.timeout)
+            .connect_timeout(connect_timeout)
+            .timeout(timeout)
             // A followed 307 or 308 would hand the token to another host; a followed 302 would turn into a
             // GET whose 200 means nothing.
             .redirect(redirect::Policy::none())
@@ -64,24 +88,16 @@ impl Http {
             .referer(false)
             .no_proxy()
             .pool_idle_timeout(POOL_IDLE_TIMEOUT)
-            .pool_max_idle_per_host(config.concurrency);
-        let guard = Guard::new(config);
+            .pool_max_idle_per_host(connections);
         let builder = if guard.is_needed() { builder.dns_resolver(Arc::new(guard)) } else { builder };
-        let client = with_roots(setup, builder)?.build().map_err(|error| {
+        let client = with_roots(ca_file, builder)?.build().map_err(|error| {
             let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-            setup.refuse(
-                "ca_file",
-                format!(
-                    "no TLS client can be built ({cause}); install the system's CA certificates or name \
-                    a PEM file here"
-                ),
+            format!(
+                "no TLS client can be built ({cause}); install the system's CA certificates or name a PEM \
+                    file here"
             )
         })?;
-        Ok(Self {
-            client,
-            resets_by_time: matches!(config.kind, KindConfig::Okta(_)),
-            clock: Clock::default(),
-        })
+        Ok(Self { client, resets_by_time: false, clock: Clock::default() })
     }
 
     pub(super) fn by(self, clock: Clock) -> Self {
@@ -168,12 +184,11 @@ fn unencoded_length(headers: &HeaderMap) -> Option<usize> {
     header(headers, CONTENT_LENGTH.as_str())?.trim().parse().ok()
 }
 
-fn with_roots(setup: &Setup<'_>, builder: ClientBuilder) -> Result<ClientBuilder, ProviderSetupError> {
-    let Some(path) = &setup.config.ca_file else {
+fn with_roots(ca_file: Option<&Path>, builder: ClientBuilder) -> Result<ClientBuilder, String> {
+    let Some(path) = ca_file else {
         return Ok(builder);
     };
-    let roots = read_roots(path)
-        .map_err(|problem| setup.refuse("ca_file", format!("{}: {problem}", path.display())))?;
+    let roots = read_roots(path).map_err(|problem| format!("{}: {problem}", path.display()))?;
     Ok(builder.tls_certs_only(roots))
 }
 

@@ -18,6 +18,7 @@ mod grant;
 mod http;
 mod hydra;
 mod introspect;
+mod key_source;
 mod keycloak;
 mod kinds;
 mod lenient;
@@ -31,6 +32,7 @@ mod remarks;
 mod reply;
 mod rfc7009;
 mod scrub;
+mod set_poll;
 mod setup;
 mod unreadable;
 
@@ -39,8 +41,10 @@ use std::sync::Arc;
 use reqwest::Method;
 use url::Url;
 
+pub use self::key_source::KeySource;
 pub use self::probe::Probed;
 pub use self::remarks::remarks;
+pub use self::set_poll::SetPoll;
 pub use self::setup::ProviderSetupError;
 
 use self::body::Body;

@@ -14,6 +14,7 @@ mod raw_amqp;
 mod record;
 mod reporting;
 mod scanner;
+mod sender;
 #[path = "../scripted_idp/mod.rs"]
 pub(crate) mod scripted_idp;
 mod servers;
@@ -34,6 +35,7 @@ pub(crate) use proxy::{Loss, Proxy};
 pub(crate) use raw_amqp::{PROPERTIES, RawMessage, long, publish_raw, raw_header};
 pub(crate) use reporting::status;
 pub(crate) use scanner::{Scanner, forms};
+pub(crate) use sender::{Issuer, Signer, now_s};
 pub(crate) use servers::Servers;
 use servers::Surroundings;
 

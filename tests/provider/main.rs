@@ -18,6 +18,7 @@ mod oidc;
 mod okta;
 mod probe;
 mod proofs;
+mod receive_oidc;
 mod secrecy;
 mod settings;
 mod setup;

@@ -30,6 +30,12 @@ mod poison;
 mod poison_wide;
 mod provider_faults;
 mod reach;
+mod receive;
+mod receive_global;
+mod receive_hostile;
+#[cfg(feature = "failpoints")]
+mod receive_killed;
+mod receive_signals;
 mod refused;
 mod replicas;
 mod reports_away;

@@ -6,6 +6,7 @@ use std::{path::Path, time::Duration};
 use rand::distributions::{Alphanumeric, DistString};
 use serde::Deserialize;
 use serde_json::json;
+use url::form_urlencoded::byte_serialize;
 
 use super::{SandboxError, authlib::Authlib, node::Node, pretend::Pretend, token::Token};
 
@@ -55,15 +56,20 @@ struct IntrospectionAnswer {
 impl OidcProvider {
     /// Starts `oidc-provider`, which the first start on a machine installs with npm; blocks until it answers.
     pub fn start() -> Result<Self, SandboxError> {
+        Self::start_telling(None)
+    }
+
+    /// The same, and the client is told of logouts at `logout_uri` (OpenID Connect Back-Channel Logout 1.0).
+    pub fn start_telling(logout_uri: Option<&str>) -> Result<Self, SandboxError> {
         let secret = secret();
-        let node = Node::start(&clients(&secret))?;
+        let node = Node::start(&clients(&secret, logout_uri))?;
         Self::new(node.issuer(), secret, Server::Node(node))
     }
 
     /// Starts Authlib's server, which Debian's packages bring; blocks until it answers.
     pub fn authlib() -> Result<Self, SandboxError> {
         let secret = secret();
-        let server = Authlib::start(&clients(&secret))?;
+        let server = Authlib::start(&clients(&secret, None))?;
         Self::new(server.issuer(), secret, Server::Authlib { _server: server })
     }
 
@@ -136,6 +142,16 @@ impl OidcProvider {
         self.grant(CLIENT_ID, &[("sub", sub), ("format", "jwt")]).await
     }
 
+    /// Ends a user's sessions: a real server tells its client so by a logout token. Returns whether the
+    /// client took it.
+    pub async fn end(&self, sub: &str) -> Result<bool, SandboxError> {
+        let sub: String = byte_serialize(sub.as_bytes()).collect();
+        let url = format!("{}/end?client_id={CLIENT_ID}&sub={sub}", self.issuer);
+        let sent = self.http.post(&url).send().await;
+        let answer = sent.map_err(|error| failed(&format!("POST {url}"), &error))?;
+        Ok(answer.status().is_success())
+    }
+
     /// Whether a token is active (RFC 7662, section 2.2).
     pub async fn introspect(&self, token: &Token) -> Result<bool, SandboxError> {
         let answer: IntrospectionAnswer =
@@ -171,9 +187,13 @@ impl OidcProvider {
 }
 
 /// The clients that a real server starts with.
-fn clients(secret: &str) -> String {
-    json!([CLIENT_ID, OTHER_CLIENT_ID].map(|id| json!({ "client_id": id, "client_secret": secret })))
-        .to_string()
+fn clients(secret: &str, logout_uri: Option<&str>) -> String {
+    let mut clients =
+        [CLIENT_ID, OTHER_CLIENT_ID].map(|id| json!({ "client_id": id, "client_secret": secret }));
+    if let Some(uri) = logout_uri {
+        clients[0]["backchannel_logout_uri"] = uri.into();
+    }
+    json!(clients).to_string()
 }
 
 fn secret() -> String {
