@@ -4,6 +4,7 @@
 //! none of the events', and one hears the other workers' heartbeats. Others, now and then: one folds the log
 //! into a snapshot, one publishes a single refused message, one compares the dead-letter queue.
 
+mod attributes;
 mod beats;
 mod confirm;
 mod connection;

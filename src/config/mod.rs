@@ -10,6 +10,7 @@ mod environment;
 mod evidence;
 mod findings;
 mod form;
+mod keycloak_events;
 mod kinds;
 mod load;
 mod machine;

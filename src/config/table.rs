@@ -10,6 +10,7 @@ use std::time::Duration;
 use revocation_evidence::SigningKey;
 
 use super::authorization::AuthorizationConfig;
+use super::keycloak_events::KeycloakEvents;
 use super::providers::{ProviderConfig, providers, retry_after_max};
 use super::quantity::{DAY, MILLISECOND, MINUTE, SECOND, YEAR, within};
 use super::receive::ReceiveConfig;
@@ -54,6 +55,9 @@ settings! {
         /// database. Without any such section it keeps what it was told last: at first nobody, and then
         /// nobody can approve an incident.
         pub people: Option<People> = people::people(),
+        /// Events of Keycloak's RabbitMQ listener (aznamier/keycloak-event-listener-rabbitmq).
+        pub keycloak_realms as "keycloak_events": BTreeMap<String, Arc<str>> =
+            section::<KeycloakEvents>().then(|events, _, _| events.realms),
         /// How large an event may be.
         pub limits: LimitsConfig = section(),
         /// Health and metrics.

@@ -41,6 +41,7 @@ pub struct Metrics {
     duplicates: Counter,
     identities_reused: Counter,
     refused: Family<CodeLabel, Counter>,
+    ignored: Counter,
     held_back: Counter,
     attempts: Family<AttemptLabels, Counter>,
     expired: Counter,
@@ -99,6 +100,7 @@ impl Metrics {
                 "Events committed beside another one of their identity",
             ),
             refused: add(r, "events_refused", "Events refused, by code"),
+            ignored: add(r, "events_ignored", "Events of a known kind that ask for nothing"),
             held_back: add(
                 r,
                 "targets_over_rate",
@@ -183,6 +185,11 @@ impl Metrics {
     /// An event was refused.
     pub fn refused(&self, code: RefusalCode) {
         self.refused.get_or_create(&CodeLabel { code: code.as_str() }).inc();
+    }
+
+    /// An event asks for nothing.
+    pub fn asks_for_nothing(&self) {
+        self.ignored.inc();
     }
 
     /// Targets lie beyond their sender's rate.

@@ -25,6 +25,7 @@ mod messages;
 mod no_probe;
 mod no_yes;
 mod one_write;
+mod other_formats;
 mod outage;
 mod poison;
 mod poison_wide;

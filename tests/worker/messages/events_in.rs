@@ -33,6 +33,7 @@ fn parse(event: &Value) -> Result<LogoutEvent, Refusal> {
             token_ttl: std::time::Duration::from_secs(3600),
         }],
         authority: Authority { mass_revocation_users: vec!["soc".to_owned()], ..Authority::default() },
+        realms: std::collections::BTreeMap::new(),
     };
     let origin = Origin { broker_user: Some("soc".to_owned()), ..Origin::default() };
     event::parse(event.to_string().as_bytes(), &origin, &rules, NOW)
