@@ -70,7 +70,7 @@
 //! | who may have how many targets in memory | `admission/room.rs` |
 //! | how do operators pause, throttle, approve | `store/incidents/order.rs` |
 //! | how do workers learn and obey | `worker/fleet.rs`; `worker/incidents/`, `worker/revoke.rs` |
-//! | what comes by HTTP in the form of a standard | [`receive`] means it, `app/receive.rs` wires it |
+//! | what does a logout by HTTP mean, who answers it | [`receive`], `app/receive/inputs.rs` |
 //! | what is in the database | `migrations/`, [`store`] |
 //! | what is in the broker | `broker/topology.rs` |
 //! | every setting | [`config`] |

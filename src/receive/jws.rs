@@ -105,3 +105,6 @@ fn check_type(given: Option<&str>, types: &[&str]) -> Result<(), Refused> {
     let known: Vec<_> = types.iter().map(|known| if known.is_empty() { "absent" } else { known }).collect();
     Err(Refused::new(Code::BadType, format!("typ must be {}", known.join(" or "))))
 }
+
+#[cfg(test)]
+mod tests;

@@ -183,3 +183,31 @@ async fn while_no_queue_takes_it_the_sender_is_told_to_come_again() {
     stage.wait_for_count(1, "audit.revocations WHERE event_id = 'op/j-1'").await;
     assert!(receiver.log().contains("request to be sent again"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metadata_cannot_place_keys_where_they_are_not_expected() {
+    let (stage, issuer) = (Stage::new().await, Issuer::start().await);
+    let (worker, receiver) = settled(&stage, &issuer).await;
+    let operator = undisturbed(&stage, &worker).await;
+    // Its metadata leads to the keys of another origin.
+    let elsewhere = issuer.issuer().to_owned();
+    let discovered = ScriptedIdp::start(move |request| {
+        let url = format!("http://{}", request.header("host").unwrap_or_default());
+        Reply::json(200, json!({ "issuer": url, "jwks_uri": format!("{elsewhere}/jwks") }).to_string())
+    })
+    .await;
+    let mut claims = issuer.claims("j-1", "user-1");
+    claims["iss"] = json!(discovered.url());
+    let token = issuer.token("logout+jwt", &claims);
+    let name = |key: &str| format!("REVOCATION__RECEIVE__SENDERS__OP__{key}");
+    let receiver = receiver.unset(&name("JWKS_URI")).set(&name("ISSUER"), discovered.url());
+    let listed = receiver.clone().set(&name("DISCOVERY_ORIGINS"), issuer.issuer());
+    let allowed = listed.clone().set(&name("ALLOW_PRIVATE_ADDRESSES"), "true");
+    for (setup, status, fetches) in [(receiver, 503, 0), (listed, 503, 0), (allowed, 200, 1)] {
+        let mut running = setup.receive(&issuer.address).await;
+        assert_eq!(issuer.send(&token).await.expect("an answer").status(), status);
+        assert_eq!(issuer.fetches(), fetches);
+        assert!(running.stop().await.success());
+    }
+    operator.wait_for_ready(1, "revocation.logout").await;
+}

@@ -31,7 +31,12 @@ pub(super) async fn run(receiver: Arc<Receiver>, name: String, stop: Cancellatio
     let Some((poll, every)) = &known.poll else { return };
     let (mut again, mut settled, mut most) = (Again::until(&stop), Settled::default(), MOST_EVENTS);
     while !stop.is_cancelled() {
-        match round(&receiver, known, poll, &mut settled, most).await {
+        let rounded = tokio::select! {
+            rounded = round(&receiver, known, poll, &mut settled, most) => rounded,
+            // What was not acknowledged comes again.
+            () = stop.cancelled() => return,
+        };
+        match rounded {
             Ok(is_more) => {
                 again.worked();
                 most = (most * 2).min(MOST_EVENTS);
