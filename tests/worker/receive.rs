@@ -202,8 +202,7 @@ async fn metadata_cannot_place_keys_where_they_are_not_expected() {
     let name = |key: &str| format!("REVOCATION__RECEIVE__SENDERS__OP__{key}");
     let receiver = receiver.unset(&name("JWKS_URI")).set(&name("ISSUER"), discovered.url());
     let listed = receiver.clone().set(&name("DISCOVERY_ORIGINS"), issuer.issuer());
-    let allowed = listed.clone().set(&name("ALLOW_PRIVATE_ADDRESSES"), "true");
-    for (setup, status, fetches) in [(receiver, 503, 0), (listed, 503, 0), (allowed, 200, 1)] {
+    for (setup, status, fetches) in [(receiver, 503, 0), (listed, 200, 1)] {
         let mut running = setup.receive(&issuer.address).await;
         assert_eq!(issuer.send(&token).await.expect("an answer").status(), status);
         assert_eq!(issuer.fetches(), fetches);
