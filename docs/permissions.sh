@@ -3,6 +3,7 @@
 # As often as needed, wherever rabbitmqctl reaches the broker (RABBITMQCTL: how to call it; RABBITMQ_VHOST: the virtual host, by default /):
 #
 #   docs/permissions.sh producer NAME  <password-file           an application: publishes logouts
+#   docs/permissions.sh receiver NAME  <password-file           receive: publishes logouts that came by HTTP
 #   docs/permissions.sh operator NAME  <password-file           submit, incident open, dead: publishes any event, reads revocation.dead
 #   docs/permissions.sh worker NAME    <password-file           run, check: declares, consumes, publishes invalidations
 #   docs/permissions.sh verifier NAME [SERVICE]  <password-file reads invalidations, reports as SERVICE (by default NAME)
@@ -23,7 +24,7 @@ ctl() { rabbitmqctl "$@" </dev/null; }
 # Exchange and, beside it, the routing keys that the user may publish with; elsewhere the permissions below decide alone.
 topics=
 case $role in
-  producer)
+  producer | receiver)
     configure='^$' write='^auth\.events$' read='^$'
     topics=('auth.events' '^auth\.logout(\..*)?$')
     ;;

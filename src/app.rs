@@ -3,6 +3,7 @@
 
 mod configured;
 mod error;
+pub mod receive;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,7 +68,7 @@ async fn boot(config: Config, migrate: bool, stop: CancellationToken) -> Result<
     let broker = Broker::new(&config.amqp, &config.invalidation, &config.instance);
     let broker = Arc::new(broker.map_err(AppError::Setting)?);
     let store = Store::of_worker(&config.database).map_err(|e| AppError::Setting(e.to_string()))?;
-    let listener = http::bind(config.http_listen).await.map_err(AppError::Listen)?;
+    let listener = http::bind(config.http_listen).await.map_err(|e| AppError::Listen("http.listen", e))?;
 
     let hard = CancellationToken::new();
     let names = configured::claim_names(&config);

@@ -1,5 +1,6 @@
 //! A logout event: bytes in, a valid [`LogoutEvent`] or a [`Refusal`] out (docs/contract.md, section 2).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,12 +9,14 @@ use time::OffsetDateTime;
 use crate::authorization::Authority;
 use crate::target::{Kind, Target};
 
+mod binary;
 mod cloudevents;
 mod content;
 mod data;
 mod envelope;
 mod formats;
 mod json;
+mod keycloak;
 mod lifetime;
 mod members;
 mod names;
@@ -32,6 +35,8 @@ mod claims_tests;
 mod content_tests;
 #[cfg(test)]
 mod equal_targets_tests;
+#[cfg(test)]
+mod formats_tests;
 #[cfg(test)]
 mod hostile_input_tests;
 #[cfg(test)]
@@ -91,6 +96,8 @@ pub struct Rules {
     pub providers: Vec<ProviderRule>,
     /// Who may order what.
     pub authority: Authority,
+    /// From the ids of Keycloak's realms to the providers that they are.
+    pub realms: BTreeMap<String, Arc<str>>,
 }
 
 impl Rules {
@@ -114,16 +121,31 @@ pub struct ProviderRule {
     pub token_ttl: Duration,
 }
 
-/// Reads one delivery in the format that its media type names. `received_at` is this worker's clock.
+/// Reads one delivery in the format that its properties and its shape name; `None` where it is an event of a
+/// kind that asks for nothing. `received_at` is this worker's clock.
 ///
 /// # Errors
 /// The refusal of the first broken rule. It carries the event's `source` and `id` where those could be read.
+pub fn read(
+    body: &[u8],
+    origin: &Origin,
+    rules: &Rules,
+    received_at: OffsetDateTime,
+) -> Result<Option<LogoutEvent>, Refusal> {
+    let format = formats::of(body, origin, rules)?;
+    (format.read)(body, &receipt::Receipt { origin, rules, at: received_at })
+}
+
+/// The same of one that is to ask for something.
+///
+/// # Errors
+/// See [`read`].
 pub fn parse(
     body: &[u8],
     origin: &Origin,
     rules: &Rules,
     received_at: OffsetDateTime,
 ) -> Result<LogoutEvent, Refusal> {
-    let format = formats::of(body, origin, rules)?;
-    (format.read)(body, &receipt::Receipt { origin, rules, at: received_at })
+    let nothing = || Refusal::new(RefusalCode::UnknownType, "the event is of a kind that asks for nothing");
+    read(body, origin, rules, received_at)?.ok_or_else(nothing)
 }

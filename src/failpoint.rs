@@ -24,6 +24,9 @@ pub const NAMES: [&str; 10] = [
     "recorded",
 ];
 
+/// Those of the receiver, in the order of a request.
+pub const RECEIVER_NAMES: [&str; 2] = ["verified", "published"];
+
 /// `KILL_AT=<name>:<n>` sends this process SIGKILL when the place is reached for the n-th time; `PAUSE_AT`
 /// sends SIGSTOP.
 #[cfg(feature = "failpoints")]

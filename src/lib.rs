@@ -70,6 +70,7 @@
 //! | who may have how many targets in memory | `admission/room.rs` |
 //! | how do operators pause, throttle, approve | `store/incidents/order.rs` |
 //! | how do workers learn and obey | `worker/fleet.rs`; `worker/incidents/`, `worker/revoke.rs` |
+//! | what does a logout by HTTP mean, who answers it | [`receive`], `app/receive/inputs.rs` |
 //! | what is in the database | `migrations/`, [`store`] |
 //! | what is in the broker | `broker/topology.rs` |
 //! | every setting | [`config`] |
@@ -89,7 +90,7 @@
 //! | what lives beside the worker: verifier, gate, HTTP server, archives, private servers | `crates/` |
 //!
 //! Pure modules ([`approval`], [`authorization`], [`clock`], [`config`], [`event`], [`invalidation`],
-//! [`outcome`], [`report`], [`retry`], [`seal`], [`target`], [`visible`]) import no adapter;
+//! [`outcome`], [`receive`], [`report`], [`retry`], [`seal`], [`target`], [`visible`]) import no adapter;
 //! only [`broker`] uses lapin, only [`provider`] reqwest, only [`store`] sqlx.
 
 pub mod admission;
@@ -110,6 +111,7 @@ pub mod invalidation;
 mod order;
 pub mod outcome;
 pub mod provider;
+pub mod receive;
 pub mod report;
 pub mod retry;
 pub mod seal;

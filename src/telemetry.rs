@@ -1,8 +1,10 @@
-//! Where logs go; every metric is in `telemetry/metrics.rs`. The fields of the log are in `docs/logging.md`.
+//! Where logs go; every metric is in `telemetry/metrics.rs`, or, of
+//! `receive`, in `telemetry/receiver.rs`. The fields of the log are in `docs/logging.md`.
 
 mod labels;
 pub mod latencies;
 mod metrics;
+mod receiver;
 
 use revocation_verifier::amqp::may_log;
 use tracing::Level;
@@ -15,6 +17,7 @@ use tracing_subscriber::{EnvFilter, Layer};
 use crate::config::LogConfig;
 
 pub use metrics::{Fleet, Metrics, ReportResult, Snapshot};
+pub use receiver::ReceiverMetrics;
 
 /// The only source of logs that a setting can make chattier than warnings: libraries print message bodies and
 /// credentials below that.

@@ -61,5 +61,6 @@ pub(crate) fn rules() -> Rules {
         default_provider: None,
         providers: vec![main],
         authority: Authority::default(),
+        realms: std::collections::BTreeMap::new(),
     }
 }

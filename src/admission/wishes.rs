@@ -1,6 +1,6 @@
-//! Whose `Retry-After` it is. One that comes with an answer holds the whole provider back; but a provider that
-//! asks again with the answer to the same target, and has answered others in between, means that target alone.
-//! So it is where an operator has ended the wait in between: that target must not begin it again.
+//! Whose `Retry-After` it is. One that comes with an answer holds the whole provider back; but a provider
+//! that asks again with the answer to the same target, and has answered others in between, means that target
+//! alone. So it is where an operator has ended the wait in between: that target must not begin it again.
 
 use std::collections::HashMap;
 use std::time::Instant;

@@ -45,6 +45,7 @@ fn event_rules(config: &Config) -> event::Rules {
         default_provider: config.default_provider.clone(),
         providers: config.providers.iter().map(rule).collect(),
         authority: config.authorization.authority(),
+        realms: config.keycloak_realms.clone(),
     }
 }
 

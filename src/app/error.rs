@@ -21,9 +21,9 @@ pub enum AppError {
     /// The broker refused, at start.
     #[error(transparent)]
     Broker(#[from] BrokerError),
-    /// The address of `[http] listen` cannot be used.
-    #[error("http.listen: {0}")]
-    Listen(std::io::Error),
+    /// The address of a setting, such as `http.listen`, cannot be used.
+    #[error("{0}: {1}")]
+    Listen(&'static str, std::io::Error),
     /// A step ended that never should.
     #[error("the worker's step `{0}` ended unexpectedly; restarting the process is safe")]
     Step(&'static str),

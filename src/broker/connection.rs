@@ -12,8 +12,8 @@ use super::topology::{self, Limit};
 use super::{BrokerError, Window};
 use crate::config::{AmqpConfig, InvalidationConfig};
 
-/// Connections on which messages of others come or go: their headers, which share one frame, may be as long as
-/// RabbitMQ lets them be.
+/// Connections on which messages of others come or go: their headers, which share one frame, may be as long
+/// as RabbitMQ lets them be.
 const LONG_HEADERS: [&str; 4] = ["consume", "dead letters", "refuse", "refuse one"];
 /// Bytes of a frame on all others; a longer body takes several.
 const FRAME: u32 = 32 * 1024;

@@ -69,6 +69,11 @@ impl EventPublisher {
         Ok(Unconfirmed(sent.await?))
     }
 
+    /// The connection itself.
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
     /// Closes the connection.
     pub async fn close(self) {
         close(&self.connection).await;

@@ -4,10 +4,12 @@
 //! none of the events', and one hears the other workers' heartbeats. Others, now and then: one folds the log
 //! into a snapshot, one publishes a single refused message, one compares the dead-letter queue.
 
+mod attributes;
 mod beats;
 mod confirm;
 mod connection;
 mod dead;
+mod event_source;
 mod events;
 mod examine;
 mod fit;
@@ -33,6 +35,7 @@ pub use beats::{Beats, Heard};
 pub use confirm::PublishError;
 pub use connection::Broker;
 pub use dead::{DeadMessage, DeadQueue};
+pub use event_source::EventSource;
 pub use events::{EventPublisher, Unconfirmed};
 pub use examine::Examined;
 pub use fold::{FoldError, Folded, Snapshots};

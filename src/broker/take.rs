@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::connection::within;
 use super::window::{Outlook, Place, Share};
-use super::{Body, BrokerError, Received, original};
+use super::{Body, BrokerError, Received, attributes, original};
 use crate::event::Origin;
 
 /// lapin grows a body by doubling: where that wastes so many bytes or more, they are given back.
@@ -142,6 +142,7 @@ impl<'a> Queue<'a> {
             broker_user: delivery.properties.user_id().as_ref().map(|user| user.as_str().to_owned()),
             content_type: delivery.properties.content_type().as_ref().map(|media| media.as_str().to_owned()),
             unreadable: parts,
+            attributes: attributes::read(delivery.properties.headers().as_ref()),
             original: original::read(delivery.properties.headers().as_ref(), &lost),
             ..Origin::default()
         };

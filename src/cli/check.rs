@@ -1,6 +1,7 @@
 //! `check`: is everything there that the worker needs, and are its credentials accepted? It changes nothing.
 
 mod expected;
+mod senders;
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -117,13 +118,14 @@ async fn examine_all(config: &Config) -> (Vec<Finding>, Option<Expected>) {
         let found = provider(name.clone(), config).await;
         Finding { notes: remarks(config), ..Finding::new(format!("provider {name}"), found) }
     }));
-    let (mut configuration, mut broker, (database, expected), providers) =
-        tokio::join!(configuration(config), broker(config), database(config), providers);
+    let senders = senders::examine(config.receive.as_ref());
+    let (mut configuration, mut broker, (database, expected), providers, senders) =
+        tokio::join!(configuration(config), broker(config), database(config), providers, senders);
     configuration.notes.extend(rights(config));
     broker.notes.extend(sizes(config));
     let sealing = Finding::new("sealing keys", sealing(config));
     let near = [configuration, sealing, broker, database];
-    (near.into_iter().chain(providers).collect(), expected)
+    (near.into_iter().chain(providers).chain(senders).collect(), expected)
 }
 
 /// Whether the window has room for what the limits allow.

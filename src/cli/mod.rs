@@ -16,6 +16,7 @@ mod page;
 mod progress;
 mod provider;
 mod purge;
+mod receive;
 #[cfg(test)]
 mod reference;
 mod retry;
@@ -57,6 +58,8 @@ struct Cli {
 enum Command {
     /// Run the worker
     Run(run::Args),
+    /// Take logouts by HTTP in the forms of standards, and publish them as events
+    Receive,
     /// Bring the database's schema up to date
     Migrate,
     /// Look at configuration, broker, database and providers, and say what is wrong
@@ -213,6 +216,7 @@ async fn dispatch(cli: Cli) -> Result<(), CommandError> {
     let config = cli.config.as_deref();
     match cli.command {
         Command::Run(args) => run::run(config, &args).await,
+        Command::Receive => receive::run(config).await,
         Command::Migrate => migrate::run(config).await,
         Command::Check(args) => check::run(config, &args).await,
         Command::Submit(args) => submit::run(config, &args).await,

@@ -10,6 +10,7 @@ use super::authorization::AuthorizationConfig;
 use super::findings::{ConfigError, Findings};
 use super::people::{People, people};
 use super::providers::provider_rules;
+use super::receive::ReceiveConfig;
 use super::section::Section;
 use super::setting::Settings;
 use super::table::{AmqpConfig, Config, DatabaseConfig, LimitsConfig, LogConfig, RetryConfig};
@@ -49,6 +50,20 @@ pub struct BrokerSettings {
     /// When a mass revocation waits for a second person, as far as it is set here: the worker's own settings
     /// decide.
     pub approval: ApprovalRules,
+    /// `[log]`
+    pub log: LogConfig,
+}
+
+/// What `receive` needs.
+pub struct ReceiveSettings {
+    /// `[amqp]`
+    pub amqp: AmqpConfig,
+    /// Provider of senders that name none.
+    pub default_provider: Option<Arc<str>>,
+    /// The providers' names and issuers; empty where none is configured here.
+    pub providers: Vec<ProviderRule>,
+    /// `[receive]`
+    pub receive: ReceiveConfig,
     /// `[log]`
     pub log: LogConfig,
 }
@@ -96,6 +111,26 @@ impl BrokerSettings {
             default_provider: checks::default_provider().read("default_provider", top),
             providers: provider_rules(top),
             approval: part::<AuthorizationConfig>("authorization", top).approval(),
+        })
+    }
+}
+
+impl ReceiveSettings {
+    /// Reads `[amqp]`, `[receive]`, `[log]` and what is said of providers' names, from the same places as
+    /// [`Config::load`].
+    pub fn load(path: Option<&Path>, environment: &Environment) -> Result<Self, ConfigError> {
+        load(path, environment, |top| {
+            let receive: ReceiveConfig = part("receive", top);
+            if receive.senders.is_empty() {
+                top.missing("receive.senders", "add a section [receive.senders.<name>] for who may send");
+            }
+            Self {
+                amqp: part("amqp", top),
+                default_provider: checks::default_provider().read("default_provider", top),
+                providers: provider_rules(top),
+                receive,
+                log: part("log", top),
+            }
         })
     }
 }

@@ -10,12 +10,14 @@ mod environment;
 mod evidence;
 mod findings;
 mod form;
+mod keycloak_events;
 mod kinds;
 mod load;
 mod machine;
 mod people;
 mod providers;
 mod quantity;
+mod receive;
 mod reference;
 mod rule;
 mod secret_file;
@@ -30,9 +32,10 @@ pub use environment::Environment;
 pub use evidence::{ExportSettings, PurgeSettings, VerifySettings};
 pub use findings::ConfigError;
 pub use kinds::*;
-pub use load::{BrokerSettings, DatabaseSettings, RetrySettings};
+pub use load::{BrokerSettings, DatabaseSettings, ReceiveSettings, RetrySettings};
 pub use people::{People, Person};
 pub use providers::{ClaimNames, DiscoveryConfig, IdentityConfig, ProviderConfig, Verify, is_entra};
+pub use receive::{Orderable, ReceiveConfig, SenderConfig};
 pub use reference::settings_reference;
 #[cfg(test)]
 pub(crate) use reference::wrap;
@@ -42,6 +45,7 @@ pub use table::{
     RetryConfig,
 };
 
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use zeroize::Zeroizing;
 
 /// A secret setting. It cannot be printed.
@@ -52,6 +56,11 @@ impl Secret {
     /// Wraps a secret.
     pub fn new(value: String) -> Self {
         Self(Zeroizing::new(value))
+    }
+
+    /// Whether it is this, compared in a time that tells nothing of it.
+    pub fn is(&self, given: &str) -> bool {
+        verify_slices_are_equal(self.0.as_bytes(), given.as_bytes()).is_ok()
     }
 
     /// The secret itself.

@@ -35,6 +35,11 @@ impl<'a> Section<'a> {
         Section { tree: self.tree, environment: self.environment, path, findings: self.findings }
     }
 
+    /// The whole configuration.
+    pub(super) fn top(&mut self) -> Section<'_> {
+        Section { tree: self.tree, environment: self.environment, path: Vec::new(), findings: self.findings }
+    }
+
     fn table(&self) -> Option<&'a Table> {
         self.path.iter().try_fold(self.tree, |table, key| table.get(key)?.as_table())
     }

@@ -10,9 +10,11 @@ use std::time::Duration;
 use revocation_evidence::SigningKey;
 
 use super::authorization::AuthorizationConfig;
+use super::keycloak_events::KeycloakEvents;
 use super::providers::{ProviderConfig, providers, retry_after_max};
 use super::quantity::{DAY, MILLISECOND, MINUTE, SECOND, YEAR, within};
-use super::rule::{flag, optional, or, required_secret, secret, section};
+use super::receive::ReceiveConfig;
+use super::rule::{flag, optional, optional_section, or, required_secret, secret, section};
 use super::section::Section;
 use super::setting::{Row, Settings, choices, defaults, settings};
 use super::{People, Secret, checks, people};
@@ -53,12 +55,17 @@ settings! {
         /// database. Without any such section it keeps what it was told last: at first nobody, and then
         /// nobody can approve an incident.
         pub people: Option<People> = people::people(),
+        /// Events of Keycloak's RabbitMQ listener (aznamier/keycloak-event-listener-rabbitmq).
+        pub keycloak_realms as "keycloak_events": BTreeMap<String, Arc<str>> =
+            section::<KeycloakEvents>().then(|events, _, _| events.realms),
         /// How large an event may be.
         pub limits: LimitsConfig = section(),
         /// Health and metrics.
         pub http_listen as "http": SocketAddr = section::<Http>().then(|http, _, _| http.listen),
         /// The logs.
         pub log: LogConfig = section(),
+        /// What `receive` takes by HTTP, and from whom.
+        pub receive: Option<ReceiveConfig> = optional_section(),
         /// The identity providers. A name has 1 to 64 of the characters A-Z a-z 0-9 - _.
         pub providers: BTreeMap<Arc<str>, ProviderConfig> = providers(),
         /// What is no fault and should be mended all the same, each a sentence: secrets that stand open to

@@ -64,6 +64,7 @@ fn setting_of(variable: &str, tree: &Table) -> Option<Vec<String>> {
     let (fits, name) = match words[..] {
         ["providers" | "people", ..] => (path.len() == 3, Some(1)),
         ["authorization", "users", ..] => (matches!(path.len(), 2 | 4), Some(2)),
+        ["receive", "senders", ..] => (path.len() == 4, Some(2)),
         ["authorization", "anonymous", ..] => (path.len() == 3, None),
         _ => (path.len() <= 2, None),
     };

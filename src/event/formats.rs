@@ -1,24 +1,46 @@
-//! The formats that an event may come in, by media type: one row and one file a format.
+//! The formats that an event may come in, by media type, headers and shape: one row and one file a format.
 
+use super::json::Json;
 use super::receipt::Receipt;
 use super::refusal::quoted;
-use super::{LogoutEvent, Origin, Refusal, RefusalCode, Rules, cloudevents};
+use super::{LogoutEvent, Origin, Refusal, RefusalCode, Rules, binary, cloudevents, keycloak};
+
+/// What is read: an event, or nothing where it asks for nothing.
+type Read = Result<Option<LogoutEvent>, Refusal>;
 
 /// One way of writing an event down.
 pub(super) struct Format {
     /// The media types that say so, without parameters; the empty one is for a message that names none.
     media_types: &'static [&'static str],
     /// Reads a body.
-    pub(super) read: fn(&[u8], &Receipt<'_>) -> Result<LogoutEvent, Refusal>,
+    pub(super) read: fn(&[u8], &Receipt<'_>) -> Result<Option<LogoutEvent>, Refusal>,
 }
 
-const FORMATS: [Format; 1] = [Format {
-    media_types: &["application/cloudevents+json", "application/json", ""],
-    read: cloudevents::read,
-}];
+const FORMATS: [Format; 2] = [
+    Format { media_types: &["application/cloudevents+json"], read: structured },
+    Format { media_types: &["application/json", ""], read: json },
+];
+/// Attributes in the headers, whatever the body is: the media type is the data's.
+const BINARY: Format = Format { media_types: &[], read: binary };
 
 /// Inputs that the contract plans, and that nobody shall believe to be taken.
 const SIGNED: [&str; 2] = ["application/secevent+jwt", "application/logout+jwt"];
+
+fn structured(body: &[u8], receipt: &Receipt<'_>) -> Read {
+    cloudevents::event(Json::read(body)?, receipt).map(Some)
+}
+
+/// JSON that says by its shape what it is.
+fn json(body: &[u8], receipt: &Receipt<'_>) -> Read {
+    match Json::read(body)? {
+        event if keycloak::is_one(&event) => keycloak::read(event, receipt),
+        event => cloudevents::event(event, receipt).map(Some),
+    }
+}
+
+fn binary(body: &[u8], receipt: &Receipt<'_>) -> Read {
+    binary::read(body, receipt).map(Some)
+}
 
 /// The format of a delivery whose properties and size allow to read it at all.
 pub(super) fn of(body: &[u8], origin: &Origin, rules: &Rules) -> Result<&'static Format, Refusal> {
@@ -27,6 +49,10 @@ pub(super) fn of(body: &[u8], origin: &Origin, rules: &Rules) -> Result<&'static
     let given = origin.content_type.as_deref().unwrap_or_default();
     let media = given.split(';').next().unwrap_or_default().trim();
     let is_one_of = |known: &[&str]| known.iter().any(|known| known.eq_ignore_ascii_case(media));
+    // A media type of CloudEvents says that the body has the attributes, too: then the headers are copies.
+    if binary::has_attributes(origin) && !is_one_of(FORMATS[0].media_types) {
+        return Ok(&BINARY);
+    }
     FORMATS.iter().find(|format| is_one_of(format.media_types)).ok_or_else(|| {
         let problem = if is_one_of(&SIGNED) {
             "is a signed input, which this worker does not take"

@@ -55,6 +55,14 @@ impl<'a> Members<'a> {
         }
     }
 
+    /// The same of data that came encoded.
+    pub(super) fn of_data(json: Json<'a>) -> Result<Self, Refusal> {
+        match json {
+            Json::Object(entries) => Ok(Self { place: Place::Data, entries }),
+            _ => Err(Refusal::new(RefusalCode::InvalidField, "data_base64 must hold an object")),
+        }
+    }
+
     /// `data.targets[index]`.
     pub(super) fn target(index: usize, json: Json<'a>) -> Result<Self, Refusal> {
         match json {

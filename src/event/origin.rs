@@ -42,6 +42,8 @@ pub struct Origin {
     pub requeued_by: Option<String>,
     /// The AMQP `content_type` property.
     pub content_type: Option<String>,
+    /// CloudEvents attributes that stand in the headers (binary mode), each as often as it is given.
+    pub attributes: Vec<(&'static str, String)>,
     /// AMQP names of the properties, `routing_key` among them, that were not UTF-8 or, of headers, nested too
     /// deep.
     pub unreadable: Vec<&'static str>,

@@ -29,6 +29,7 @@ pub(super) fn rules() -> Rules {
             provider("twin-b", "https://twin.example.com"),
         ],
         authority: Authority { mass_revocation_users: vec!["soc".to_owned()], ..Authority::default() },
+        realms: [("realm-1".to_owned(), "main".into())].into(),
     }
 }
 

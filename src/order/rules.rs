@@ -1,5 +1,6 @@
 //! The worker's own rules, applied before an event leaves this machine.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +31,7 @@ impl LocalRules {
             default_provider: settings.default_provider.clone(),
             providers: settings.providers.clone(),
             authority: Authority { mass_revocation_users: vec![user.to_owned()], ..Authority::default() },
+            realms: BTreeMap::new(),
         };
         Self {
             rules,

@@ -14,7 +14,8 @@ use super::http::Http;
 use super::private::Guard;
 use super::reply::Reply;
 use super::scrub::{limit, scrub};
-use super::setup::{ProviderSetupError, Setup, permitted_url, place};
+use super::setup::{Addresses, ProviderSetupError, Setup, permitted_url, place};
+use crate::config::DiscoveryConfig;
 use crate::outcome::{Answer, Verdict};
 
 /// An endpoint that metadata can name.
@@ -26,6 +27,8 @@ pub(super) enum Endpoint {
     Introspection,
     /// draft-parecki-oauth-global-token-revocation: `global_token_revocation_endpoint`
     GlobalTokenRevocation,
+    /// OpenID Connect Discovery 1.0: `jwks_uri`
+    Keys,
 }
 
 impl Endpoint {
@@ -35,6 +38,7 @@ impl Endpoint {
             Self::Revocation => "revocation_endpoint",
             Self::Introspection => "introspection_endpoint",
             Self::GlobalTokenRevocation => "global_token_revocation_endpoint",
+            Self::Keys => "jwks_uri",
         }
     }
 }
@@ -67,6 +71,7 @@ struct Endpoints {
     revocation_endpoint: Option<String>,
     introspection_endpoint: Option<String>,
     global_token_revocation_endpoint: Option<String>,
+    jwks_uri: Option<String>,
 }
 
 impl Metadata {
@@ -83,6 +88,7 @@ impl Endpoints {
             Endpoint::Revocation => self.revocation_endpoint.as_deref(),
             Endpoint::Introspection => self.introspection_endpoint.as_deref(),
             Endpoint::GlobalTokenRevocation => self.global_token_revocation_endpoint.as_deref(),
+            Endpoint::Keys => self.jwks_uri.as_deref(),
         }
     }
 }
@@ -95,22 +101,29 @@ impl Discovery {
         let issuer = issuer.ok_or_else(|| {
             setup.refuse(wanted.as_str(), "is missing; set it, or set issuer to discover it from")
         })?;
-        let url = setup.url("issuer", issuer)?;
-        let openid = setup.url_under("issuer", issuer, "/.well-known/openid-configuration")?;
+        let discovery =
+            Self::of(&setup.section(), issuer, &setup.config.discovery, Guard::new(setup.config))?;
+        Ok(Self { shows_certificate: setup.config.identity.certificate.is_some(), ..discovery })
+    }
+
+    /// Discovery from `issuer`, for settings in any section.
+    pub(super) fn of(
+        section: &Addresses,
+        issuer: &str,
+        discovery: &DiscoveryConfig,
+        guard: Guard,
+    ) -> Result<Self, ProviderSetupError> {
+        let url = section.url("issuer", issuer)?;
+        let openid = section.url_under("issuer", issuer, "/.well-known/openid-configuration")?;
         let oauth = format!("/.well-known/oauth-authorization-server{}", url.path().trim_end_matches('/'));
-        let oauth = setup.url_under("issuer", &url.origin().ascii_serialization(), &oauth)?;
-        let allow_http = setup.config.allow_http;
-        let listed = setup
-            .config
-            .discovery
-            .origins
-            .iter()
-            .map(|origin| Ok(setup.url("discovery_origins", origin)?.origin()));
+        let oauth = section.url_under("issuer", &url.origin().ascii_serialization(), &oauth)?;
+        let listed =
+            discovery.origins.iter().map(|origin| Ok(section.url("discovery_origins", origin)?.origin()));
         let origins =
             [Ok(url.origin())].into_iter().chain(listed).collect::<Result<_, ProviderSetupError>>()?;
-        let (issuer, guard, found) = (issuer.to_owned(), Guard::new(setup.config), RwLock::new(None));
-        let (shows_certificate, documents) = (setup.config.identity.certificate.is_some(), [openid, oauth]);
-        Ok(Self { issuer, allow_http, origins, guard, shows_certificate, documents, found })
+        let (issuer, found, allow_http) = (issuer.to_owned(), RwLock::new(None), section.allow_http);
+        let documents = [openid, oauth];
+        Ok(Self { issuer, allow_http, origins, guard, shows_certificate: false, documents, found })
     }
 
     /// The endpoint's URL, from memory or from the issuer. A failure is `Transient` or `Misconfigured`.

@@ -35,6 +35,18 @@ const LONGEST_RESET: Duration = Duration::from_secs(3600);
 const RATE_LIMIT_RESET: &str = "x-rate-limit-reset";
 const USER_AGENT: &str = concat!("revocation-worker/", env!("CARGO_PKG_VERSION"));
 
+/// How far a client reaches, and for how long.
+pub(super) struct Reach<'a> {
+    pub(super) connect_timeout: Duration,
+    pub(super) timeout: Duration,
+    /// Most idle connections to a host.
+    pub(super) connections: usize,
+    pub(super) ca_file: Option<&'a Path>,
+    /// The certificate that it shows.
+    pub(super) identity: Option<Identity>,
+    pub(super) guard: Guard,
+}
+
 /// A provider's own connection pool.
 pub(super) struct Http {
     client: Client,
@@ -47,6 +59,23 @@ impl Http {
     /// The client for `setup`; reads `ca_file`, touches no network.
     pub(super) fn new(setup: &Setup<'_>) -> Result<Self, ProviderSetupError> {
         let config = setup.config;
+        let reach = Reach {
+            connect_timeout: config.connect_timeout,
+            timeout: config.timeout,
+            connections: config.concurrency,
+            ca_file: config.ca_file.as_deref(),
+            identity: identity(setup)?,
+            guard: Guard::new(config),
+        };
+        // With a certificate that is shown, it is more likely its key that does not fit.
+        let setting = if reach.identity.is_some() && reach.ca_file.is_none() { "tls_key" } else { "ca_file" };
+        let http = Self::over(reach).map_err(|problem| setup.refuse(setting, problem))?;
+        Ok(Self { resets_by_time: matches!(config.kind, KindConfig::Okta(_)), ..http })
+    }
+
+    /// A client; what is wrong is so with `ca_file`.
+    pub(super) fn over(reach: Reach<'_>) -> Result<Self, String> {
+        let Reach { connect_timeout, timeout, connections, ca_file, identity, guard } = reach;
         let builder = Client::builder()
             .user_agent(USER_AGENT)
             .http1_only()
@@ -56,8 +85,8 @@ impl Http {
             .http1_allow_spaces_after_header_name_in_responses(true)
             .http1_ignore_invalid_headers_in_responses(true)
             .http1_max_headers(MAX_HEADERS)
-            .connect_timeout(config.connect_timeout)
-            .timeout(config.timeout)
+            .connect_timeout(connect_timeout)
+            .timeout(timeout)
             // A followed 307 or 308 would hand the token to another host; a followed 302 would turn into a
             // GET whose 200 means nothing.
             .redirect(redirect::Policy::none())
@@ -65,23 +94,20 @@ impl Http {
             .referer(false)
             .no_proxy()
             .pool_idle_timeout(POOL_IDLE_TIMEOUT)
-            .pool_max_idle_per_host(config.concurrency);
-        let guard = Guard::new(config);
+            .pool_max_idle_per_host(connections);
         let builder = if guard.is_needed() { builder.dns_resolver(Arc::new(guard)) } else { builder };
-        let builder = with_identity(setup, with_roots(setup, builder)?)?;
-        let client = builder.build().map_err(|error| {
+        let builder = match identity {
+            Some(identity) => builder.identity(identity),
+            None => builder,
+        };
+        let client = with_roots(ca_file, builder)?.build().map_err(|error| {
             let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-            let (setting, advice) = match config.identity.certificate {
-                Some(_) => ("tls_key", "the key must be that of tls_certificate_file"),
-                None => ("ca_file", "install the system's CA certificates or name a PEM file here"),
-            };
-            setup.refuse(setting, format!("no TLS client can be built ({cause}); {advice}"))
+            format!(
+                "no TLS client can be built ({cause}); install the system's CA certificates or name a PEM \
+                    file here; the key in tls_key must be that of tls_certificate_file"
+            )
         })?;
-        Ok(Self {
-            client,
-            resets_by_time: matches!(config.kind, KindConfig::Okta(_)),
-            clock: Clock::default(),
-        })
+        Ok(Self { client, resets_by_time: false, clock: Clock::default() })
     }
 
     pub(super) fn by(self, clock: Clock) -> Self {
@@ -168,19 +194,18 @@ fn unencoded_length(headers: &HeaderMap) -> Option<usize> {
     header(headers, CONTENT_LENGTH.as_str())?.trim().parse().ok()
 }
 
-fn with_roots(setup: &Setup<'_>, builder: ClientBuilder) -> Result<ClientBuilder, ProviderSetupError> {
-    let Some(path) = &setup.config.ca_file else {
+fn with_roots(ca_file: Option<&Path>, builder: ClientBuilder) -> Result<ClientBuilder, String> {
+    let Some(path) = ca_file else {
         return Ok(builder);
     };
-    let roots = read_roots(path)
-        .map_err(|problem| setup.refuse("ca_file", format!("{}: {problem}", path.display())))?;
+    let roots = read_roots(path).map_err(|problem| format!("{}: {problem}", path.display()))?;
     Ok(builder.tls_certs_only(roots))
 }
 
-/// Shows the certificate of the settings, where there is one.
-fn with_identity(setup: &Setup<'_>, builder: ClientBuilder) -> Result<ClientBuilder, ProviderSetupError> {
+/// The certificate of the settings, where there is one.
+fn identity(setup: &Setup<'_>) -> Result<Option<Identity>, ProviderSetupError> {
     let (Some(path), Some(key)) = (&setup.config.identity.certificate, &setup.config.identity.key) else {
-        return Ok(builder);
+        return Ok(None);
     };
     let refuse =
         |problem: String| setup.refuse("tls_certificate_file", format!("{}: {problem}", path.display()));
@@ -192,9 +217,9 @@ fn with_identity(setup: &Setup<'_>, builder: ClientBuilder) -> Result<ClientBuil
         ));
     }
     let pem = Zeroizing::new(format!("{certificate}\n{}\n", key.expose()));
-    let identity = Identity::from_pem(pem.as_bytes())
-        .map_err(|_| setup.refuse("tls_key", "holds no private key; give one in PEM"))?;
-    Ok(builder.identity(identity))
+    Identity::from_pem(pem.as_bytes())
+        .map(Some)
+        .map_err(|_| setup.refuse("tls_key", "holds no private key; give one in PEM"))
 }
 
 fn read_roots(path: &Path) -> Result<Vec<Certificate>, String> {

@@ -32,6 +32,7 @@ mod http;
 mod hydra;
 mod introspect;
 mod jwk;
+mod key_source;
 mod keycloak;
 mod kinds;
 mod lenient;
@@ -46,6 +47,7 @@ mod reply;
 mod rfc7009;
 mod scrub;
 mod service_account;
+mod set_poll;
 mod setup;
 mod signer;
 mod sigv4;
@@ -60,8 +62,10 @@ use std::sync::Arc;
 use reqwest::Method;
 use url::Url;
 
+pub use self::key_source::KeySource;
 pub use self::probe::Probed;
 pub use self::remarks::remarks;
+pub use self::set_poll::SetPoll;
 pub use self::setup::ProviderSetupError;
 
 use self::body::Body;

@@ -106,7 +106,7 @@ impl Rfc7009 {
         let given = match endpoint {
             Endpoint::Revocation => &self.revocation,
             Endpoint::Introspection => &self.introspection,
-            Endpoint::GlobalTokenRevocation => &None,
+            Endpoint::GlobalTokenRevocation | Endpoint::Keys => &None,
         };
         match (given, &self.discovery) {
             (Some(url), _) => Ok(Cow::Borrowed(url)),

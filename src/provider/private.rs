@@ -10,7 +10,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use thiserror::Error;
 use url::{Host, Url};
 
-use crate::config::{BearerConfig, KindConfig, ProviderConfig};
+use crate::config::{BearerConfig, DiscoveryConfig, KindConfig, ProviderConfig};
 
 /// A guarded host that leads inside.
 #[derive(Debug, Error)]
@@ -27,9 +27,14 @@ pub(super) struct Guard(Arc<HashSet<String>>);
 impl Guard {
     /// The guard of a provider's settings.
     pub(super) fn new(config: &ProviderConfig) -> Self {
+        Self::over(&config.discovery, configured(config))
+    }
+
+    /// The guard of settings that name, beside their `discovery_origins`, the addresses `configured`.
+    pub(super) fn over<'a>(discovery: &DiscoveryConfig, configured: impl Iterator<Item = &'a str>) -> Self {
         let host = |text: &str| Url::parse(text).ok().and_then(|url| Some(url.host()?.to_string()));
-        let configured: HashSet<String> = configured(config).filter_map(host).collect();
-        let origins = config.discovery.origins.iter().filter(|_| !config.discovery.allow_private_addresses);
+        let configured: HashSet<String> = configured.filter_map(host).collect();
+        let origins = discovery.origins.iter().filter(|_| !discovery.allow_private_addresses);
         Self(Arc::new(
             origins.filter_map(|origin| host(origin)).filter(|host| !configured.contains(host)).collect(),
         ))

@@ -23,14 +23,43 @@ pub(super) struct Setup<'a> {
 }
 
 impl Setup<'_> {
+    /// The section that its settings stand in.
+    pub(super) fn section(&self) -> Addresses {
+        Addresses { section: format!("providers.{}", self.name), allow_http: self.config.allow_http }
+    }
+
     /// The refusal of one setting.
     pub(super) fn refuse(&self, setting: &str, problem: impl Into<String>) -> ProviderSetupError {
-        ProviderSetupError { setting: format!("providers.{}.{setting}", self.name), problem: problem.into() }
+        self.section().refuse(setting, problem)
     }
 
     /// The URL in `setting`, if tokens may be sent there.
     pub(super) fn url(&self, setting: &str, text: &str) -> Result<Url, ProviderSetupError> {
-        permitted_url(text, self.config.allow_http).map_err(|problem| self.refuse(setting, problem))
+        self.section().url(setting, text)
+    }
+
+    /// The URL in `setting` with `path` after it; slashes at the end of the setting do not matter.
+    pub(super) fn url_under(&self, setting: &str, base: &str, path: &str) -> Result<Url, ProviderSetupError> {
+        self.section().url_under(setting, base, path)
+    }
+}
+
+/// The addresses in a section of the settings.
+pub(super) struct Addresses {
+    /// Its full name.
+    pub(super) section: String,
+    pub(super) allow_http: bool,
+}
+
+impl Addresses {
+    /// The refusal of one setting.
+    pub(super) fn refuse(&self, setting: &str, problem: impl Into<String>) -> ProviderSetupError {
+        ProviderSetupError { setting: format!("{}.{setting}", self.section), problem: problem.into() }
+    }
+
+    /// The URL in `setting`, if tokens may be sent there.
+    pub(super) fn url(&self, setting: &str, text: &str) -> Result<Url, ProviderSetupError> {
+        permitted_url(text, self.allow_http).map_err(|problem| self.refuse(setting, problem))
     }
 
     /// The URL in `setting` with `path` after it; slashes at the end of the setting do not matter.

@@ -49,6 +49,7 @@ pub struct Metrics {
     duplicates: Counter,
     identities_reused: Counter,
     refused: Family<CodeLabel, Counter>,
+    ignored: Counter,
     held_back: Counter,
     attempts: Family<AttemptLabels, Counter>,
     expired: Counter,
@@ -116,6 +117,7 @@ impl Metrics {
                 "Events committed beside another one of their identity",
             ),
             refused: add(r, "events_refused", "Events refused, by code"),
+            ignored: add(r, "events_ignored", "Events of a known kind that ask for nothing"),
             held_back: add(
                 r,
                 "targets_over_rate",

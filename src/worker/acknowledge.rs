@@ -48,6 +48,11 @@ pub(super) async fn accepted(worker: &Worker, event: Accepted) {
     }
 }
 
+/// Acknowledges an event that asks for nothing.
+pub(super) async fn nothing(received: Received) {
+    received.ack().await;
+}
+
 /// Acknowledges a refused message that is on record and in `revocation.dead`.
 pub(super) async fn refused(received: Received) {
     received.ack().await;

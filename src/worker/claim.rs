@@ -26,8 +26,8 @@ const SWEEPS: u32 = 20;
 /// Fewer are not worth a poll of their own.
 const HANDFUL: i64 = 32;
 
-/// How often mass revocations' targets are claimed while more of a mass revocation arrives: denials come first,
-/// and what is revoked meanwhile takes processors and Postgres from them.
+/// How often mass revocations' targets are claimed while more of a mass revocation arrives: denials come
+/// first, and what is revoked meanwhile takes processors and Postgres from them.
 const WHILE_ARRIVING: Duration = Duration::from_secs(1);
 /// With so many events of mass revocations in hand, more arrives.
 const ARRIVING: usize = 3;

@@ -23,8 +23,8 @@ use crate::store::{Entered, StoreError};
 const EVENTS: usize = 256;
 /// Most targets a commit, unless one event has more: others wait for it.
 const TARGETS: u64 = 1000;
-/// Time between the beginnings of two commits of logouts, unless more waits than one takes: what a commit costs
-/// Postgres hardly depends on how many events share it. Denials wait for none.
+/// Time between the beginnings of two commits of logouts, unless more waits than one takes: what a commit
+/// costs Postgres hardly depends on how many events share it. Denials wait for none.
 const SPACING: Duration = Duration::from_millis(20);
 
 /// Most commits at once. Mass revocations leave the database free for ordinary logouts.

@@ -23,8 +23,8 @@ use crate::target::TargetId;
 /// Most notes a commit, and most commits at once.
 const NOTES: usize = 512;
 const COMMITS: usize = 2;
-/// Time between the beginnings of two commits, as of events' (`commit.rs`): longer, since nothing waits for it
-/// but the record, and verifiers' introspection caches for the confirmation.
+/// Time between the beginnings of two commits, as of events' (`commit.rs`): longer, since nothing waits for
+/// it but the record, and verifiers' introspection caches for the confirmation.
 const SPACING: Duration = Duration::from_millis(25);
 
 #[derive(Default)]

@@ -18,7 +18,7 @@ use super::intake::{Parsed, Taken, deny, judge};
 use super::parts::Worker;
 use super::refuse::refuse;
 use super::refused::Refused;
-use crate::broker::LOGOUT_QUEUE;
+use crate::broker::{LOGOUT_QUEUE, Received};
 use crate::event::{self, Refusal, RefusalCode};
 use crate::failpoint;
 
@@ -28,7 +28,11 @@ pub(super) async fn run(worker: Arc<Worker>, mut queue: Deliveries, commits: Com
     while let Some(delivery) = queue.next(&worker.live.stop).await {
         failpoint!("received");
         match parse(&worker, delivery) {
-            Err(refused) => refuse(&worker, *refused),
+            Err(Unwalked::Refused(refused)) => refuse(&worker, *refused),
+            Err(Unwalked::Nothing(received)) => {
+                worker.ports.metrics.asks_for_nothing();
+                worker.live.tasks.spawn(acknowledge::nothing(received));
+            }
             Ok(parsed) if may_wait_for_postgres(&parsed) => {
                 walk_aside(worker.clone(), parsed, commits.clone(), aside.clone());
             }
@@ -60,18 +64,29 @@ async fn conclude(worker: Arc<Worker>, committed: oneshot::Receiver<Box<Committe
     }
 }
 
+/// What is not walked.
+enum Unwalked {
+    Refused(Box<Refused>),
+    /// It asks for nothing.
+    Nothing(Received),
+}
+
 /// Reads an event, or says why it is refused.
-fn parse(worker: &Worker, delivery: Delivery) -> Result<Parsed, Box<Refused>> {
+fn parse(worker: &Worker, delivery: Delivery) -> Result<Parsed, Unwalked> {
     let Delivery { mut received, place, began } = delivery;
     let (events, clock) = (&worker.rules.events, &worker.ports.clock);
     events.authority.attribute(&mut received.origin);
     let is_database_time = clock.is_known();
-    match event::parse(received.body.bytes(), &received.origin, events, clock.now()) {
-        Ok(event) => {
+    match event::read(received.body.bytes(), &received.origin, events, clock.now()) {
+        Ok(None) => Err(Unwalked::Nothing(received)),
+        Ok(Some(event)) => {
             received.weigh(event.targets.len());
             Ok(Parsed { received, event, turn: (Some(place), began), is_database_time })
         }
-        Err(refusal) => Err(Box::new(Refused { received, refusal, at: clock.now(), is_database_time })),
+        Err(refusal) => {
+            let refused = Refused { received, refusal, at: clock.now(), is_database_time };
+            Err(Unwalked::Refused(Box::new(refused)))
+        }
     }
 }
 

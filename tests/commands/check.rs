@@ -7,7 +7,7 @@ use lapin::options::{ExchangeDeclareOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use serde_json::{Value, json};
 
-use crate::harness::Stage;
+use crate::harness::{Issuer, Stage};
 use crate::program::{bare, run};
 use crate::queue::{Broker, declare};
 use crate::scripted_idp::{Reply, ScriptedIdp};
@@ -47,6 +47,25 @@ async fn a_sound_installation_passes() {
         idp.ledger().iter().all(|request| is_harmless(request.field("token"))),
         "no token of anybody was revoked"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sender_whose_keys_cannot_be_had_is_a_problem() {
+    let (stage, issuer) = (Stage::new().await, Issuer::start().await);
+    declare(&stage).await;
+    let idp = ScriptedIdp::start(|_| Reply::status(200)).await;
+    let setup = issuer.known_to(stage.worker(&format!("{}/revoke", idp.url())));
+    for (uri, is_ok, says) in [
+        (format!("{}/jwks", issuer.issuer()), true, "has keys that signatures of"),
+        (format!("{}/other", issuer.issuer()), false, "answered 404, and no JWK Set"),
+        (format!("{}/revoke", idp.url()), false, "answered 200, and no JWK Set"),
+        ("http://127.0.0.1:9/jwks".to_owned(), false, "127.0.0.1:9"),
+    ] {
+        let setup = setup.clone().set("REVOCATION__RECEIVE__SENDERS__OP__JWKS_URI", &uri);
+        let report = run(&mut setup.command(), &["check", "--json"]).json();
+        let (found, said) = finding(&report, "sender op");
+        assert!(found == is_ok && said.contains(says), "{uri}: {said}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,6 +17,7 @@ mod reporting;
 mod scanner;
 #[path = "../scripted_idp/mod.rs"]
 pub(crate) mod scripted_idp;
+mod sender;
 mod servers;
 
 use std::time::{Duration, Instant};
@@ -35,6 +36,7 @@ pub(crate) use proxy::{Loss, Proxy};
 pub(crate) use raw_amqp::{PROPERTIES, RawMessage, long, publish_raw, raw_header};
 pub(crate) use reporting::status;
 pub(crate) use scanner::{Scanner, forms};
+pub(crate) use sender::{Issuer, Signer, now_s};
 pub(crate) use servers::Servers;
 use servers::Surroundings;
 

@@ -92,6 +92,19 @@ impl Setup {
 
     /// Starts `run`; does not wait until it is ready.
     pub(crate) fn spawn(&self) -> Worker {
+        self.launch("run", "REVOCATION__HTTP__LISTEN")
+    }
+
+    /// Starts `receive`, which takes inputs at `listen`, and waits until it is ready.
+    pub(crate) async fn receive(&self, listen: &str) -> Worker {
+        let receiver = self.clone().set("REVOCATION__RECEIVE__LISTEN", listen);
+        let mut receiver = receiver.launch("receive", "REVOCATION__RECEIVE__HEALTH_LISTEN");
+        receiver.ready().await;
+        receiver
+    }
+
+    /// Starts a command whose health is at an address that this variable sets.
+    fn launch(&self, command: &str, listens_by: &str) -> Worker {
         let port =
             TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("its address").port();
         let log = std::env::temp_dir().join(format!("worker-{}.log", Uuid::now_v7()));
@@ -100,9 +113,9 @@ impl Setup {
         let listen = format!("127.0.0.1:{port}");
         let child = self
             .clone()
-            .set("REVOCATION__HTTP__LISTEN", &listen)
+            .set(listens_by, &listen)
             .command()
-            .arg("run")
+            .arg(command)
             .args(&self.flags)
             .stdout(output)
             .stderr(errors)

@@ -25,6 +25,7 @@ mod okta;
 mod probe;
 mod products;
 mod proofs;
+mod receive_oidc;
 mod recipes;
 mod secrecy;
 mod settings;

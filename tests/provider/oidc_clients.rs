@@ -43,7 +43,7 @@ impl Server {
             }),
         ];
         let tls = TlsFiles { key, certificate, authority };
-        let oidc = OidcProvider::start_with(&clients, Some(&tls)).expect("start oidc-provider");
+        let oidc = OidcProvider::start_with(&clients, None, Some(&tls)).expect("start oidc-provider");
         Self { oidc, keys }
     }
 

@@ -23,7 +23,7 @@ const ADAPTERS: [(&str, &str); 3] =
     [("lapin", "src/broker/"), ("reqwest", "src/provider/"), ("sqlx", "src/store/")];
 
 /// Modules without I/O, which import each other only.
-const PURE: [&str; 12] = [
+const PURE: [&str; 13] = [
     "approval",
     "authorization",
     "clock",
@@ -31,6 +31,7 @@ const PURE: [&str; 12] = [
     "event",
     "invalidation",
     "outcome",
+    "receive",
     "report",
     "retry",
     "seal",

@@ -14,7 +14,7 @@ use lapin::{BasicProperties, Connection, ConnectionProperties, ExchangeKind};
 use revocation_verifier::{Denylist, Options, StalenessPolicy, TokenView};
 use serde_json::json;
 
-use crate::harness::{App, Servers, Setup, Stage, canary_token, eventually, logout};
+use crate::harness::{App, Issuer, Servers, Setup, Stage, canary_token, eventually, logout};
 use crate::scripted_idp::Memory;
 
 /// What a user may try at the broker.
@@ -226,12 +226,13 @@ async fn each_role_may_do_what_it_is_for_and_nothing_else() {
     DeclareQueue("orders").attempt(&administrator).await.expect("a queue");
     let roles = [
         &["producer", "shop"][..],
+        &["receiver", "inbox"],
         &["operator", "soc"],
         &["worker", "revoker"],
         &["verifier", "gate-1", "shop-api"],
     ];
     let urls = roles.map(|arguments| user(&servers, &stage, arguments));
-    let [producer, operator, worker, verifier] = &urls;
+    let [producer, receiver, operator, worker, verifier] = &urls;
 
     let idp = Memory::default().serve().await;
     let setup = stage
@@ -243,23 +244,14 @@ async fn each_role_may_do_what_it_is_for_and_nothing_else() {
     let denylist =
         Denylist::connect(Options::new(verifier, "shop-api", StalenessPolicy::FailClosed)).expect("options");
     eventually("the verifier is up to date", async || denylist.staleness().is_none().then_some(())).await;
-    stage
-        .wait_for_count(
-            1,
-            "audit.verifiers WHERE service = 'shop-api' AND broker_user = 'gate-1' AND \
-        verified AND up_to_date",
-        )
-        .await;
+    let verified = "service = 'shop-api' AND broker_user = 'gate-1' AND verified AND up_to_date";
+    stage.wait_for_count(1, &format!("audit.verifiers WHERE {verified}")).await;
 
     let (access, app) = (canary_token(), App::connect(producer).await);
     app.publish(&logout("1", &access, &canary_token())).await;
     app.publish_raw("auth.logout.shop", b"no event", BasicProperties::default()).await;
-    stage
-        .wait_for_count(
-            2,
-            "audit.revocations WHERE event_id = '1' AND state = 'revoked' AND confirmed_at IS NOT NULL",
-        )
-        .await;
+    let revoked = "audit.revocations WHERE event_id = '1' AND state = 'revoked' AND confirmed_at IS NOT NULL";
+    stage.wait_for_count(2, revoked).await;
     eventually("the token is denied", async || {
         (!denylist.check(&TokenView::bearer(&access)).is_accepted()).then_some(())
     })
@@ -286,8 +278,15 @@ async fn each_role_may_do_what_it_is_for_and_nothing_else() {
         )
         .await;
     command(&setup, worker, &["check"], "");
+    let issuer = Issuer::start().await;
+    let _inbox = issuer.known_to(setup.clone()).set("AMQP_URL", receiver).receive(&issuer.address).await;
+    assert_eq!(issuer.send(&issuer.logout_token("j-1", "user-2")).await.expect("an answer").status(), 200);
+    stage.wait_for_count(1, "audit.revocations WHERE event_id = 'op/j-1' AND denied_at IS NOT NULL").await;
 
-    for ((role, acts), url) in FORBIDDEN.iter().zip([producer, operator, worker, verifier]) {
+    // A receiver may no more than a producer.
+    let of_receiver = (&FORBIDDEN[0], receiver);
+    let roles_and_urls = FORBIDDEN.iter().zip([producer, operator, worker, verifier]).chain([of_receiver]);
+    for ((role, acts), url) in roles_and_urls {
         let connection = Connection::connect(url, ConnectionProperties::default()).await.expect("connect");
         for act in *acts {
             let refusal =

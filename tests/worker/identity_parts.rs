@@ -24,6 +24,7 @@ fn read(event: &Value) -> LogoutEvent {
             token_ttl: std::time::Duration::from_secs(60),
         }],
         authority: Authority::default(),
+        realms: std::collections::BTreeMap::new(),
     };
     let at = time::OffsetDateTime::now_utc();
     parse(event.to_string().as_bytes(), &Origin::default(), &rules, at)

@@ -1,14 +1,15 @@
 //! A small HTTP server, and what one connection and all of them may cost: nobody who connects and dawdles
 //! keeps others out.
 //!
-//! A connection waits for a request, then for the rest of its head, then for its answer to be read; each of
-//! these has its time. Where there are as many connections as may be, a new one takes the place of the one
-//! that has been waiting longest.
+//! A connection waits for a request, then for the rest of its head, then for its body, where somebody wants
+//! that, then for its answer to be read; each of these has its time. Where there are as many connections as
+//! may be, a new one takes the place of the one that has been waiting longest.
 //!
 //! The libraries have a part of it each: hyper a time for the head, tower-http one for the answer's making.
 //! Neither ends a connection whose answer nobody reads, nor lets a new connection take the place of an idle
 //! one.
 
+mod body;
 mod exposition;
 mod process;
 mod slot;
@@ -34,11 +35,12 @@ use tokio::net::{TcpListener, TcpStream};
 use slot::{Phase, Slot};
 use timed_stream::TimedStream;
 
+pub use body::{NoBody, read_body};
 pub use exposition::metrics;
-pub use hyper::StatusCode;
+pub use hyper::{Method, StatusCode, header};
 pub use process::register_process;
 
-/// A request; its body is never read.
+/// A request; its body is read by [`read_body`] alone.
 pub type Request = hyper::Request<Incoming>;
 /// An answer.
 pub type Reply = hyper::Response<Full<Bytes>>;
@@ -50,8 +52,8 @@ const MOST_CONNECTIONS: usize = 100;
 /// The part of the open files that the process may have which connections may take: the rest is for broker,
 /// database and providers.
 const SHARE_OF_FILES: usize = 4;
-/// Bytes of answers that the system keeps for a client that does not read them. With its default, megabytes, a
-/// client that asks again and again and reads nothing has hundreds of answers made.
+/// Bytes of answers that the system keeps for a client that does not read them. With its default, megabytes,
+/// a client that asks again and again and reads nothing has hundreds of answers made.
 const UNREAD: usize = 64 * 1024;
 /// How long the requests in hand may take at the end.
 const GRACE: Duration = Duration::from_secs(5);
@@ -150,8 +152,9 @@ fn serve_connection<A>(
     let _default_stays = set_socket_send_buffer_size(&stream, UNREAD);
     let stream = TimedStream::new(stream, slot.clone());
     let asked = slot.clone();
-    let service = service_fn(move |request| {
+    let service = service_fn(move |mut request: Request| {
         asked.enter(Phase::Answer);
+        request.extensions_mut().insert(asked.clone());
         let (slot, answer) = (asked.clone(), answer(request));
         async move {
             let reply = answer.await;
@@ -210,6 +213,18 @@ fn restrained(mut reply: Reply) -> Reply {
     }
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     reply
+}
+
+/// A JSON document.
+pub fn json(status: StatusCode, body: impl Into<Bytes>) -> Reply {
+    typed(status, "application/json", body)
+}
+
+/// An answer without a body.
+pub fn empty(status: StatusCode) -> Reply {
+    let mut response = Reply::default();
+    *response.status_mut() = status;
+    response
 }
 
 fn typed(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Reply {

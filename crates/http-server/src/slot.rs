@@ -11,6 +11,8 @@ use tokio::time::Instant;
 pub(super) enum Phase {
     /// A request has begun, or the connection has: its head is on its way.
     Head,
+    /// Somebody waits for the request's body.
+    Body,
     /// A request is being answered.
     Answer,
     /// The answer is on its way.
@@ -23,7 +25,7 @@ impl Phase {
     /// How long it may take.
     fn limit(self) -> Duration {
         Duration::from_secs(match self {
-            Self::Head => 5,
+            Self::Head | Self::Body => 5,
             Self::Answer | Self::Sent => 10,
             // Longer than the 60 s after which nginx closes its own idle connections.
             Self::Idle => 75,
@@ -68,7 +70,7 @@ impl Slot {
     pub(super) fn dispensable_since(&self) -> Option<Instant> {
         let (phase, since) = *self.lock();
         match phase {
-            Phase::Head | Phase::Idle => Some(since),
+            Phase::Head | Phase::Body | Phase::Idle => Some(since),
             Phase::Sent => Some(since + SLOW).filter(|at| *at <= Instant::now()),
             Phase::Answer => None,
         }

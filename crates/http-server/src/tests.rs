@@ -16,6 +16,10 @@ fn the_one_that_waits_longest_makes_room_and_no_one_that_is_being_answered() {
         busy.enter(Phase::Answer);
     }
     assert!(slots.admit().is_none(), "all are being answered");
+    fifth.enter(Phase::Body);
+    let (sixth, before) = slots.admit().expect("the fifth's place: its body may never come");
+    assert!(before.is_some_and(|before| Arc::ptr_eq(&before, &fifth)));
+    sixth.enter(Phase::Answer);
     drop(fourth);
     assert!(slots.admit().is_some_and(|(_, before)| before.is_none()), "one has gone");
 }

@@ -1,9 +1,10 @@
 // A real authorization server on loopback: oidc-provider at http://127.0.0.1:PORT/oidc, everything in memory.
 //
 // OIDC_PORT     port to listen on
-// OIDC_CLIENTS  JSON array of { client_id, client_secret, token_endpoint_auth_method? }
+// OIDC_CLIENTS  JSON array of { client_id, client_secret, token_endpoint_auth_method?, backchannel_logout_uri? }
 // OIDC_TLS      optional: JSON of { port, key, certificate, authority }, the files of a second listener that asks for a certificate
 //
+// POST /oidc/end?client_id=&sub= sends the client a logout token of the user (Back-Channel Logout 1.0): 204 where the client took it, else 502.
 // Grant `urn:test:direct` issues an access and a refresh token for any `sub`, without a browser; `format=jwt` makes the access token a JWT,
 // `owner` names the client that they belong to, where that is another than the one that asks.
 // Standard output: {"issuer":...} when ready, then a line per event. Tokens appear as their SHA-256 only.
@@ -95,7 +96,12 @@ const provider = new Provider(issuer, {
   ],
   cookies: { keys: ['nothing here uses cookies'] },
   discovery: aliases,
-  features: { devInteractions: { enabled: false }, introspection: { enabled: true }, mTLS, revocation: { enabled: true } },
+  features: {
+    backchannelLogout: { enabled: true }, devInteractions: { enabled: false }, introspection: { enabled: true }, mTLS,
+    revocation: { enabled: true },
+  },
+  // Its own dispatcher refuses loopback, where the clients of tests are.
+  fetch: (url, { dispatcher: _, ...options }) => fetch(url, options),
   findAccount: (_ctx, sub) => ({ accountId: sub, claims: () => ({ sub }) }),
   rotateRefreshToken: false,
   ttl: { AccessToken: HOUR, Grant: 24 * HOUR, RefreshToken: 24 * HOUR },
@@ -135,8 +141,22 @@ for (const event of ['grant.error', 'introspection.error', 'revocation.error', '
   provider.on(event, (_ctx, error) => say({ event, error: error.error ?? error.name, detail: error.error_description ?? error.message }));
 }
 
+/** As at the end of a session: the library signs the token and sends it. */
+async function end(parameters, res) {
+  try {
+    const client = await provider.Client.find(parameters.get('client_id'));
+    await client.backchannelLogout(parameters.get('sub'));
+    res.writeHead(204).end();
+  } catch (error) {
+    say({ event: 'backchannel.error', detail: error.message });
+    res.writeHead(502).end();
+  }
+}
+
 const answer = provider.callback();
 const mounted = (req, res) => {
+  const { pathname, searchParams } = new URL(req.url, issuer);
+  if (req.method === 'POST' && pathname === '/oidc/end') return end(searchParams, res);
   req.originalUrl = req.url;
   req.url = req.url.replace(/^\/oidc(?=\/|$)/, '') || '/';
   answer(req, res);

@@ -6,6 +6,7 @@ use std::{path::Path, time::Duration};
 use rand::distributions::{Alphanumeric, DistString};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use url::form_urlencoded::byte_serialize;
 
 use super::{
     SandboxError,
@@ -61,14 +62,23 @@ struct IntrospectionAnswer {
 impl OidcProvider {
     /// Starts `oidc-provider`, which the first start on a machine installs with npm; blocks until it answers.
     pub fn start() -> Result<Self, SandboxError> {
-        Self::start_with(&[], None)
+        Self::start_with(&[], None, None)
+    }
+
+    /// The same, and the client is told of logouts at `logout_uri` (OpenID Connect Back-Channel Logout 1.0).
+    pub fn start_telling(logout_uri: &str) -> Result<Self, SandboxError> {
+        Self::start_with(&[], Some(logout_uri), None)
     }
 
     /// The same with clients of other kinds, as the server's own configuration writes them, and a listener
     /// that asks for certificates.
-    pub fn start_with(more: &[Value], tls: Option<&TlsFiles>) -> Result<Self, SandboxError> {
+    pub fn start_with(
+        more: &[Value],
+        logout_uri: Option<&str>,
+        tls: Option<&TlsFiles>,
+    ) -> Result<Self, SandboxError> {
         let secret = secret();
-        let node = Node::start(&clients(&secret, more), tls)?;
+        let node = Node::start(&clients(&secret, more, logout_uri), tls)?;
         Self::new(node.issuer(), secret, Server::Node(node))
     }
 
@@ -83,7 +93,7 @@ impl OidcProvider {
     /// Starts Authlib's server, which Debian's packages bring; blocks until it answers.
     pub fn authlib() -> Result<Self, SandboxError> {
         let secret = secret();
-        let server = Authlib::start(&clients(&secret, &[]))?;
+        let server = Authlib::start(&clients(&secret, &[], None))?;
         Self::new(server.issuer(), secret, Server::Authlib { _server: server })
     }
 
@@ -161,6 +171,16 @@ impl OidcProvider {
         self.grant(CLIENT_ID, &[("sub", sub), ("format", "jwt")]).await
     }
 
+    /// Ends a user's sessions: a real server tells its client so by a logout token. Returns whether the
+    /// client took it.
+    pub async fn end(&self, sub: &str) -> Result<bool, SandboxError> {
+        let sub: String = byte_serialize(sub.as_bytes()).collect();
+        let url = format!("{}/end?client_id={CLIENT_ID}&sub={sub}", self.issuer);
+        let sent = self.http.post(&url).send().await;
+        let answer = sent.map_err(|error| failed(&format!("POST {url}"), &error))?;
+        Ok(answer.status().is_success())
+    }
+
     /// Whether a token is active (RFC 7662, section 2.2).
     pub async fn introspect(&self, token: &Token) -> Result<bool, SandboxError> {
         let answer: IntrospectionAnswer =
@@ -196,8 +216,11 @@ impl OidcProvider {
 }
 
 /// The clients that a real server starts with.
-fn clients(secret: &str, more: &[Value]) -> String {
-    let own = [CLIENT_ID, OTHER_CLIENT_ID].map(|id| json!({ "client_id": id, "client_secret": secret }));
+fn clients(secret: &str, more: &[Value], logout_uri: Option<&str>) -> String {
+    let mut own = [CLIENT_ID, OTHER_CLIENT_ID].map(|id| json!({ "client_id": id, "client_secret": secret }));
+    if let Some(uri) = logout_uri {
+        own[0]["backchannel_logout_uri"] = uri.into();
+    }
     Value::from([&own, more].concat()).to_string()
 }
 

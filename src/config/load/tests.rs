@@ -12,6 +12,7 @@ mod claims;
 mod parts;
 mod people;
 mod providers;
+mod receive;
 mod refusals;
 mod refused_providers;
 mod rights;

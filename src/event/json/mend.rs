@@ -1,6 +1,6 @@
-//! JSON that its grammar allows (RFC 8259) and that no type of ours can hold: half a surrogate pair, as Python
-//! writes a cut-off emoji, and numbers beyond a double. An application sends them in members that say nothing
-//! here, such as a display name.
+//! JSON that its grammar allows (RFC 8259) and that no type of ours can hold: half a surrogate pair, as
+//! Python writes a cut-off emoji, and numbers beyond a double. An application sends them in members that say
+//! nothing here, such as a display name.
 
 use zeroize::Zeroizing;
 

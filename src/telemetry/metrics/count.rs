@@ -31,6 +31,11 @@ impl Metrics {
         self.refused.get_or_create(&CodeLabel { code: code.as_str() }).inc();
     }
 
+    /// An event asks for nothing.
+    pub fn asks_for_nothing(&self) {
+        self.ignored.inc();
+    }
+
     /// Targets lie beyond their sender's rate.
     pub fn held_back(&self, targets: usize) {
         self.held_back.inc_by(targets as u64);
