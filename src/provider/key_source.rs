@@ -27,7 +27,7 @@ pub struct KeySource {
 
 enum Place {
     At(Url),
-    Discovered(Discovery),
+    Discovered(Box<Discovery>),
 }
 
 impl KeySource {
@@ -40,7 +40,8 @@ impl KeySource {
         let place = match &config.jwks_uri {
             Some(uri) => Place::At(section.url("jwks_uri", uri)?),
             None => {
-                Place::Discovered(Discovery::of(&section, &config.issuer, &config.discovery, guard.clone())?)
+                let found = Discovery::of(&section, &config.issuer, &config.discovery, guard.clone())?;
+                Place::Discovered(Box::new(found))
             }
         };
         let reach = Reach {

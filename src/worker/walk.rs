@@ -31,7 +31,7 @@ pub(super) async fn run(worker: Arc<Worker>, mut queue: Deliveries, commits: Com
             Err(Unwalked::Refused(refused)) => refuse(&worker, *refused),
             Err(Unwalked::Nothing(received)) => {
                 worker.ports.metrics.asks_for_nothing();
-                worker.live.tasks.spawn(acknowledge::nothing(received));
+                worker.live.tasks.spawn(acknowledge::nothing(*received));
             }
             Ok(parsed) if may_wait_for_postgres(&parsed) => {
                 walk_aside(worker.clone(), parsed, commits.clone(), aside.clone());
@@ -68,7 +68,7 @@ async fn conclude(worker: Arc<Worker>, committed: oneshot::Receiver<Box<Committe
 enum Unwalked {
     Refused(Box<Refused>),
     /// It asks for nothing.
-    Nothing(Received),
+    Nothing(Box<Received>),
 }
 
 /// Reads an event, or says why it is refused.
@@ -78,7 +78,7 @@ fn parse(worker: &Worker, delivery: Delivery) -> Result<Parsed, Unwalked> {
     events.authority.attribute(&mut received.origin);
     let is_database_time = clock.is_known();
     match event::read(received.body.bytes(), &received.origin, events, clock.now()) {
-        Ok(None) => Err(Unwalked::Nothing(received)),
+        Ok(None) => Err(Unwalked::Nothing(Box::new(received))),
         Ok(Some(event)) => {
             received.weigh(event.targets.len());
             Ok(Parsed { received, event, turn: (Some(place), began), is_database_time })

@@ -11,8 +11,11 @@ use crate::scripted_idp::{Reply, Request, ScriptedIdp};
 const P256: &str = r#"{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
     "y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0","d":"jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI"}"#;
 
+/// A kind, its settings, and the calls that it makes.
+type Row = (&'static str, &'static [(&'static str, &'static str)], &'static [&'static str]);
+
 /// Each kind and its settings beside the address, and the targets that it has calls for.
-const KINDS: [(&str, &[(&str, &str)], &[&str]); 12] = [
+const KINDS: [Row; 12] = [
     ("auth0", &[("MANAGEMENT_CLIENT_ID", "m"), ("MANAGEMENT_CLIENT_SECRET", "s")], &["sid", "sub"]),
     ("google", &[], &["token"]),
     ("github", &[("CLIENT_ID", "a"), ("CLIENT_SECRET", "s")], &["token"]),
