@@ -102,7 +102,6 @@ impl Health {
 
     /// An operator ends the wait, whoever calls. Returns whether there was one.
     pub(super) fn resume(&mut self, now: Instant) -> bool {
-        self.wishes.overrule();
         self.credentials.iter_mut().fold(false, |waited, credential| credential.breaker.resume(now) | waited)
     }
 

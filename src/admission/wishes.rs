@@ -1,6 +1,6 @@
 //! Whose `Retry-After` it is. One that comes with an answer holds the whole provider back; but a provider
 //! that asks again with the answer to the same target, and has answered others in between, means that target
-//! alone. So it is where an operator has ended the wait in between: that target must not begin it again.
+//! alone.
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -11,16 +11,9 @@ use crate::target::TargetId;
 /// Most targets that are remembered.
 const MOST: usize = 1024;
 
-/// The targets whose answers asked for a wait.
+/// The targets whose answers asked for a wait, and when each last did.
 #[derive(Default)]
-pub(super) struct Wishes(HashMap<TargetId, Wish>);
-
-/// The last wish of a target.
-struct Wish {
-    at: Instant,
-    /// An operator ended the wait since.
-    is_overruled: bool,
-}
+pub(super) struct Wishes(HashMap<TargetId, Instant>);
 
 impl Wishes {
     /// What an answer to `target` says of its provider, which last answered anybody at `last_success_at`.
@@ -35,20 +28,13 @@ impl Wishes {
         let Some(_) = answer.retry_after else { return answer.clone() };
         if self.0.len() >= MOST && !self.0.contains_key(&target) {
             // The oldest are forgotten: their next wish counts as a first one.
-            let oldest = self.0.iter().min_by_key(|(_, wish)| wish.at).map(|(target, _)| *target);
+            let oldest = self.0.iter().min_by_key(|(_, at)| **at).map(|(target, _)| *target);
             oldest.map(|target| self.0.remove(&target));
         }
-        let before = self.0.insert(target, Wish { at: now, is_overruled: false });
-        let is_its_own = before.is_some_and(|wish| {
-            wish.is_overruled || last_success_at.is_some_and(|success| success > wish.at)
-        });
+        let before = self.0.insert(target, now);
+        let is_its_own = before.is_some_and(|before| last_success_at.is_some_and(|success| success > before));
         let retry_after = answer.retry_after.filter(|_| !is_its_own);
         Answer { retry_after, ..answer.clone() }
-    }
-
-    /// An operator has ended the wait.
-    pub(super) fn overrule(&mut self) {
-        self.0.values_mut().for_each(|wish| wish.is_overruled = true);
     }
 }
 
@@ -79,20 +65,6 @@ mod tests {
         assert!(is_for_all(2, Some(3), 4), "another's first");
         assert!(!is_for_all(1, Some(3), 5), "others were answered since");
         assert!(is_for_all(1, Some(3), 6), "nobody since");
-    }
-
-    #[test]
-    fn a_target_does_not_begin_again_what_an_operator_has_ended() {
-        let (mut wishes, now) = (Wishes::default(), Instant::now());
-        let answer = failed(Verdict::Transient, Some(60));
-        let is_for_all = |wishes: &mut Wishes, who| {
-            wishes.of_provider(target(who), &answer, None, now).retry_after.is_some()
-        };
-        assert!(is_for_all(&mut wishes, 1));
-        wishes.overrule();
-        assert!(!is_for_all(&mut wishes, 1), "it was ended");
-        assert!(is_for_all(&mut wishes, 2), "another's");
-        assert!(is_for_all(&mut wishes, 1), "ended once, for once");
     }
 
     #[test]

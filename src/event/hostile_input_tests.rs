@@ -4,6 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::bad_input_tests::{refused_bytes, with};
 use super::tests::{NOW, jwt, logout, mass, origin, rules};
 use super::*;
 
@@ -136,6 +137,25 @@ proptest! {
             judge(event.to_string().as_bytes())?;
             prop_assert!(parse(event.to_string().as_bytes(), &origin(), &rules(), NOW).is_ok(),
                 "no claim may refuse an event");
+        }
+    }
+}
+
+#[test]
+fn json_that_no_type_holds_hinders_nobody_where_it_says_nothing() {
+    let long = "9".repeat(400);
+    for odd in [r#""J\ud83d""#, r#""\udc00""#, "1e400", "-1E+999", long.as_str(), r#"{"\ud800":[1e400]}"#] {
+        for place in ["/x", "/data/x", "/data/targets/1/x"] {
+            let event = with(place, Some(json!("HERE"))).to_string().replace(r#""HERE""#, odd);
+            assert!(parse(event.as_bytes(), &origin(), &rules(), NOW).is_ok(), "{odd} at {place}");
+        }
+        for place in ["/id", "/data/provider", "/data/targets/0/sid", "/data/targets/1/token"] {
+            let event = with(place, Some(json!("HERE"))).to_string().replace(r#""HERE""#, odd);
+            let code = refused_bytes(event.as_bytes(), &origin()).code;
+            assert!(
+                matches!(code, RefusalCode::InvalidField | RefusalCode::UnknownProvider),
+                "{odd} at {place}: {code:?}"
+            );
         }
     }
 }

@@ -198,7 +198,7 @@ async fn serve(
     while let Some(request) = request::read(&mut stream, connection).await {
         ledger.lock().expect("no panic holds it").push(request.clone());
         let reply = handler(&request);
-        if send(&mut stream, &reply).await.is_err()
+        if send(&mut stream, &reply, &request).await.is_err()
             || !matches!(reply.manner, Manner::Complete | Manner::SlowBody(_) | Manner::Raw)
         {
             return;
@@ -206,7 +206,7 @@ async fn serve(
     }
 }
 
-async fn send(stream: &mut TcpStream, reply: &Reply) -> std::io::Result<()> {
+async fn send(stream: &mut TcpStream, reply: &Reply, request: &Request) -> std::io::Result<()> {
     match reply.manner {
         Manner::Close => return Ok(()),
         Manner::Hang => return until_client_leaves(stream).await,
@@ -225,6 +225,8 @@ async fn send(stream: &mut TcpStream, reply: &Reply) -> std::io::Result<()> {
             }
             Ok(())
         }
+        // What would follow the head of such an answer is taken for the next one (RFC 9110 section 9.3.2).
+        _ if request.method == "HEAD" => Ok(()),
         _ => stream.write_all(&reply.body).await,
     }
 }

@@ -8,6 +8,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use super::source::{Dependency, dependencies, manifest};
+
 fn file(name: &str) -> toml::Table {
     let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).expect("read it");
     text.parse().expect("TOML")
@@ -151,4 +153,38 @@ fn the_verifier_asks_for_no_newer_compiler_than_its_dependencies_do() {
     };
     let of_others = packages.iter().filter(|package| needed.contains(&text(&package["id"])));
     assert_eq!(Some(version(verifier)), of_others.map(version).max());
+}
+
+/// What services take on when they embed the denylist: a new crate here is a decision.
+#[test]
+fn the_verifier_stays_small() {
+    // async-rs comes with lapin anyway.
+    let embedded = [
+        "async-rs",
+        "backon",
+        "base64",
+        "futures",
+        "lapin",
+        "serde",
+        "serde_json",
+        "sha2",
+        "thiserror",
+        "time",
+        "tokio",
+        "tracing",
+        "uuid",
+    ];
+    let manifest = manifest("crates/verifier/Cargo.toml");
+    assert!(!manifest.contains("\ndefault ="), "the verifier has no features that one must turn off");
+    let services = |dependency: &Dependency| dependency.section == "[dependencies]";
+    for dependency in dependencies(&manifest).into_iter().filter(services) {
+        let is_optional = dependency.line.contains("optional = true");
+        let allowed = if is_optional { &["prometheus-client"][..] } else { &embedded };
+        assert!(
+            allowed.contains(&dependency.name.as_str()),
+            "{} must not come with the verifier: {}",
+            dependency.name,
+            dependency.line
+        );
+    }
 }

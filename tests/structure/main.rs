@@ -287,40 +287,6 @@ fn each_dependency_says_what_it_is_for_and_is_used() {
     }
 }
 
-/// What services take on when they embed the denylist: a new crate here is a decision.
-#[test]
-fn the_verifier_stays_small() {
-    // async-rs comes with lapin anyway.
-    let embedded = [
-        "async-rs",
-        "backon",
-        "base64",
-        "futures",
-        "lapin",
-        "serde",
-        "serde_json",
-        "sha2",
-        "thiserror",
-        "time",
-        "tokio",
-        "tracing",
-        "uuid",
-    ];
-    let manifest = manifest("crates/verifier/Cargo.toml");
-    assert!(!manifest.contains("\ndefault ="), "the verifier has no features that one must turn off");
-    let services = |dependency: &Dependency| dependency.section == "[dependencies]";
-    for dependency in dependencies(&manifest).into_iter().filter(services) {
-        let is_optional = dependency.line.contains("optional = true");
-        let allowed = if is_optional { &["prometheus-client"][..] } else { &embedded };
-        assert!(
-            allowed.contains(&dependency.name.as_str()),
-            "{} must not come with the verifier: {}",
-            dependency.name,
-            dependency.line
-        );
-    }
-}
-
 #[test]
 fn the_searches_above_find_what_they_look_for() {
     let file = |text: &str| File { path: "src/event/x.rs".to_owned(), text: text.to_owned() };

@@ -55,7 +55,7 @@ fn string(text: &str, out: &mut String) -> Option<(usize, Option<&'static str>)>
     }
 }
 
-/// The UTF-16 code unit of an escape `\uXXXX` that `text` begins with.
+/// The UTF-16 code unit of an escape `\uHHHH` that `text` begins with.
 fn unit(text: &str) -> Option<u16> {
     let digits = text.strip_prefix("\\u")?.get(..4)?;
     digits.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| u16::from_str_radix(digits, 16).ok())?
