@@ -23,7 +23,8 @@ pub(super) enum Body {
     Fields(Value),
     /// Compressed, although no request asks for that.
     Encoded,
-    /// The beginning of a longer one, and its members where it has some: it can say no, and never yes.
+    /// The beginning of longer JSON, and its members, or of what begins with blanks alone: it can say no, and
+    /// never yes.
     Cut(Option<Value>),
     /// What begins like JSON and cannot be read as such.
     Garbled,
@@ -51,9 +52,9 @@ impl Body {
     pub(super) fn cut(self) -> Self {
         match self {
             Self::Json(document) => Self::Cut(Some(document.value)),
-            Self::Fields(value) => Self::Cut(Some(value)),
-            Self::Empty | Self::Garbled | Self::Text => Self::Cut(None),
-            Self::Page | Self::Encoded | Self::Cut(_) => self,
+            Self::Empty | Self::Garbled => Self::Cut(None),
+            // A text says nothing against a success, however it goes on.
+            Self::Page | Self::Encoded | Self::Fields(_) | Self::Text | Self::Cut(_) => self,
         }
     }
 
@@ -68,7 +69,7 @@ impl Body {
 
     /// Whether it is JSON that ends too soon or stops being JSON.
     pub(super) fn is_broken(&self) -> bool {
-        matches!(self, Self::Json(document) if document.is_broken)
+        matches!(self, Self::Cut(_)) || matches!(self, Self::Json(document) if document.is_broken)
     }
 
     /// Its members, if it is JSON and all of it could be read.

@@ -127,11 +127,10 @@ impl Http {
             .await
             .map_err(|error| fault::answer(&what, &error, None, &secrets))?;
         let status = response.status().as_u16();
-        let body = read_body(&mut response)
+        let (body, is_cut) = read_body(&mut response)
             .await
             .map_err(|error| fault::answer(&what, &error, Some(status), &secrets))?;
         let headers = response.headers();
-        let is_cut = body.len() >= MAX_BODY_BYTES;
         let body = Body::read(
             &body,
             header(headers, CONTENT_TYPE.as_str()),
@@ -175,15 +174,20 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-async fn read_body(response: &mut Response) -> Result<Vec<u8>, reqwest::Error> {
-    let most = unencoded_length(response.headers()).unwrap_or(MAX_BODY_BYTES).min(MAX_BODY_BYTES);
+/// The first 64 KiB of a body, and whether more follows.
+async fn read_body(response: &mut Response) -> Result<(Vec<u8>, bool), reqwest::Error> {
+    let length = unencoded_length(response.headers());
+    let most = length.unwrap_or(MAX_BODY_BYTES).min(MAX_BODY_BYTES);
     let mut body = Vec::new();
-    while body.len() < most
-        && let Some(chunk) = response.chunk().await?
-    {
-        body.extend_from_slice(&chunk[..chunk.len().min(most - body.len())]);
+    while let Some(chunk) = if body.len() < most { response.chunk().await? } else { None } {
+        body.extend_from_slice(&chunk);
     }
-    Ok(body)
+    let is_cut = match length {
+        Some(length) => length > MAX_BODY_BYTES,
+        None => body.len() > most || (body.len() == most && response.chunk().await?.is_some()),
+    };
+    body.truncate(most);
+    Ok((body, is_cut))
 }
 
 /// The length of a body whose `Transfer-Encoding` is `identity`. The HTTP library would wait for the end of

@@ -66,6 +66,20 @@ async fn what_stands_beyond_64_kib_is_not_looked_at() {
     assert_eq!(patient(padded(fits + 1)).await.verdict, Verdict::Refused);
 }
 
+/// What it would say beyond that may be no.
+#[tokio::test]
+async fn json_that_goes_on_beyond_64_kib_is_no_yes() {
+    let long = " ".repeat(70_000);
+    for body in [
+        format!(r#"{{"padding":"{long}","success":false}}"#),
+        format!(r#"{long}{{"success":false}}"#),
+        format!(r#"{{"status":"ok"{long},"error":"x"}}"#),
+    ] {
+        let answer = patient(move || Reply::status(200).body(body.clone())).await;
+        assert_eq!((answer.verdict, answer.http_status), (Verdict::Transient, Some(200)));
+    }
+}
+
 #[tokio::test]
 async fn a_blackhole_is_left_after_the_connect_timeout() {
     // A listener whose backlog is full lets further connections hang.
