@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::{Body, Bytes};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Bytes, Incoming};
 
 use super::Request;
 use super::slot::{Phase, Slot};
@@ -25,18 +25,30 @@ pub enum NoBody {
 pub async fn read_body(request: Request, most: usize) -> Result<Bytes, NoBody> {
     let slot = request.extensions().get::<Arc<Slot>>().cloned();
     let body = request.into_body();
-    // One that announces too much is not waited for.
-    if body.size_hint().lower() > most as u64 {
+    // One that announces much more is not waited for.
+    if body.size_hint().lower() > 2 * most as u64 {
         return Err(NoBody::TooLarge);
     }
     enter(slot.as_deref(), Phase::Body);
-    let read = Limited::new(body, most).collect().await;
+    let read = read(body, most).await;
     enter(slot.as_deref(), Phase::Answer);
-    match read {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(NoBody::TooLarge),
-        Err(_) => Err(NoBody::Broken),
+    read
+}
+
+/// What is a little too large is read to its end and thrown away: a client that still sends when the connection
+/// is closed may never see the answer.
+async fn read(mut body: Incoming, most: usize) -> Result<Bytes, NoBody> {
+    let (mut kept, mut length) = (Vec::new(), 0_usize);
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| NoBody::Broken)?.into_data() else { continue };
+        length = length.saturating_add(data.len());
+        match length {
+            _ if length <= most => kept.extend_from_slice(&data),
+            _ if length <= 2 * most => kept = Vec::new(),
+            _ => break,
+        }
     }
+    if length > most { Err(NoBody::TooLarge) } else { Ok(kept.into()) }
 }
 
 fn enter(slot: Option<&Slot>, phase: Phase) {
