@@ -35,8 +35,8 @@ pub async fn read_body(request: Request, most: usize) -> Result<Bytes, NoBody> {
     read
 }
 
-/// What is a little too large is read to its end and thrown away: a client that still sends when the connection
-/// is closed may never see the answer.
+/// What is a little too large is read to its end and thrown away: a client that still sends when the
+/// connection is closed may never see the answer.
 async fn read(mut body: Incoming, most: usize) -> Result<Bytes, NoBody> {
     let (mut kept, mut length) = (Vec::new(), 0_usize);
     while let Some(frame) = body.frame().await {
