@@ -26,6 +26,11 @@ pub fn apart(number: u64) -> String {
     apart
 }
 
+/// Bytes in lower-case hex.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// What is wrong with a name that people read and copy, as the rest of a sentence that begins with the name's
 /// place; `None`: it is what it looks like.
 pub fn flaw(name: &str) -> Option<String> {

@@ -117,10 +117,10 @@ impl Health {
         }
     }
 
-    /// What the answer to a target says of its provider: not a `Retry-After` that only this target gets.
-    pub(super) fn of_provider(&mut self, scope: Scope, target: TargetId, answer: &Answer) -> Answer {
+    /// Whether a `Retry-After` that comes with the answer to a target is the provider's.
+    pub(super) fn is_for_all(&mut self, scope: Scope, target: TargetId) -> bool {
         let last_success_at = self.credentials[scope].last_success_at;
-        self.wishes.of_provider(target, answer, last_success_at, Instant::now())
+        self.wishes.is_for_all(target, last_success_at, Instant::now())
     }
 
     /// Learns from the answer to a target's call.

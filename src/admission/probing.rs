@@ -1,6 +1,7 @@
 //! The provider's own probes, outside slots and rate: whose fault an answer in doubt is, and whether what
 //! pauses the provider is mended.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -27,8 +28,18 @@ impl Admission {
     }
 
     /// What the answer to a target says of its provider.
-    pub(crate) fn of_provider(&self, scope: Scope, target: TargetId, answer: &Answer) -> Answer {
-        self.lock().health.of_provider(scope, target, answer)
+    pub(crate) fn of_provider<'a>(
+        &self,
+        scope: Scope,
+        target: TargetId,
+        answer: &'a Answer,
+    ) -> Cow<'a, Answer> {
+        match answer.retry_after {
+            Some(_) if !self.lock().health.is_for_all(scope, target) => {
+                Cow::Owned(Answer { retry_after: None, ..answer.clone() })
+            }
+            _ => Cow::Borrowed(answer),
+        }
     }
 
     /// Decides what an answer in doubt means, by a probe that begins after it, which all who wait share. The

@@ -268,3 +268,18 @@ async fn users_are_given_permits_in_turns() {
     drop(one.now_or_never().flatten().expect("a permit, though thousands came before"));
     assert!(crowd[1].as_mut().now_or_never().flatten().is_some());
 }
+
+#[tokio::test]
+async fn an_answer_without_a_wish_stays_and_is_none() {
+    let admission = admission(1, None);
+    let target = TargetId { event: uuid::Uuid::nil(), ordinal: 0 };
+    let wish = |seconds| {
+        let answer = failed(Verdict::Transient, seconds);
+        admission.of_provider(Scope::Token, target, &answer).retry_after
+    };
+    assert_eq!(wish(None), None);
+    permit(&admission, Scope::Token).await.report(&Answer::done(Proof::Accepted, None), Duration::ZERO);
+    assert_eq!(wish(Some(60)), Some(Duration::from_secs(60)), "the first one, although others were answered");
+    permit(&admission, Scope::Token).await.report(&Answer::done(Proof::Accepted, None), Duration::ZERO);
+    assert_eq!((wish(Some(60)), wish(None)), (None, None), "its own");
+}

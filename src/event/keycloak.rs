@@ -10,6 +10,7 @@ use super::members::Members;
 use super::receipt::Receipt;
 use super::refusal::quoted;
 use super::{EventType, LogoutEvent, ProviderRule, Refusal, RefusalCode, cloudevents};
+use crate::visible::hex;
 
 /// Ends of the class names that tell its messages.
 const CLIENT: &str = ".EventClientNotificationMqMsg";
@@ -123,7 +124,7 @@ fn identity(realm: &str, milliseconds: i64, what: [&str; 3], who: &[Option<Strin
         parts.extend((part.len() as u64).to_be_bytes());
         parts.extend(part.as_bytes());
     }
-    digest(&SHA256, &parts).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(digest(&SHA256, &parts).as_ref())
 }
 
 /// As an application would have written it, so that the same rules hold for it.

@@ -7,9 +7,10 @@ use zeroize::Zeroizing;
 
 use super::check::ValidTarget;
 
-use super::event::{LONGEST_COUNTS, LONGEST_ID, Order, digest, hex, now};
+use super::event::{LONGEST_COUNTS, LONGEST_ID, Order, digest, now};
 use crate::config::LimitsConfig;
 use crate::target::Kind;
+use crate::visible::hex;
 
 /// Most targets of an event: enough to be quick, few enough that a worker that stops leaves little to do
 /// again.

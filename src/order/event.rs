@@ -109,11 +109,6 @@ pub(crate) fn digest<'a>(parts: impl IntoIterator<Item = &'a str>) -> Vec<u8> {
     digest.finish().as_ref().to_vec()
 }
 
-/// Lower-case hex.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,8 +13,9 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::event::{digest, hex, time_by};
+use super::event::{digest, time_by};
 use crate::clock::Clock;
+use crate::visible::hex;
 
 /// How long a file outlives its last order.
 const KEPT_FOR: Duration = Duration::from_secs(90 * 86_400);

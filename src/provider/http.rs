@@ -17,9 +17,9 @@ use super::call::Call;
 use super::fault;
 use super::private::Guard;
 use super::reply::Reply;
-use super::setup::{ProviderSetupError, Setup};
+use super::setup::{Addresses, ProviderSetupError, Setup};
 use crate::clock::Clock;
-use crate::config::KindConfig;
+use crate::config::{KindConfig, SenderConfig};
 use crate::outcome::Answer;
 use crate::retry::parse_retry_after;
 
@@ -36,15 +36,15 @@ const RATE_LIMIT_RESET: &str = "x-rate-limit-reset";
 const USER_AGENT: &str = concat!("revocation-worker/", env!("CARGO_PKG_VERSION"));
 
 /// How far a client reaches, and for how long.
-pub(super) struct Reach<'a> {
-    pub(super) connect_timeout: Duration,
-    pub(super) timeout: Duration,
+struct Reach<'a> {
+    connect_timeout: Duration,
+    timeout: Duration,
     /// Most idle connections to a host.
-    pub(super) connections: usize,
-    pub(super) ca_file: Option<&'a Path>,
+    connections: usize,
+    ca_file: Option<&'a Path>,
     /// The certificate that it shows.
-    pub(super) identity: Option<Identity>,
-    pub(super) guard: Guard,
+    identity: Option<Identity>,
+    guard: Guard,
 }
 
 /// A provider's own connection pool.
@@ -73,8 +73,20 @@ impl Http {
         Ok(Self { resets_by_time: matches!(config.kind, KindConfig::Okta(_)), ..http })
     }
 
+    /// The client for a sender, which is asked for little.
+    pub(super) fn of_sender(
+        section: &Addresses,
+        config: &SenderConfig,
+        guard: Guard,
+        [connect_timeout, timeout]: [Duration; 2],
+    ) -> Result<Self, ProviderSetupError> {
+        let ca_file = config.ca_file.as_deref();
+        let reach = Reach { connect_timeout, timeout, connections: 1, ca_file, identity: None, guard };
+        Self::over(reach).map_err(|problem| section.refuse("ca_file", problem))
+    }
+
     /// A client; what is wrong is so with `ca_file`.
-    pub(super) fn over(reach: Reach<'_>) -> Result<Self, String> {
+    fn over(reach: Reach<'_>) -> Result<Self, String> {
         let Reach { connect_timeout, timeout, connections, ca_file, identity, guard } = reach;
         let builder = Client::builder()
             .user_agent(USER_AGENT)

@@ -9,7 +9,7 @@ use url::Url;
 
 use super::call::Call;
 use super::discovery::{Discovery, Endpoint};
-use super::http::{Http, Reach};
+use super::http::Http;
 use super::private::Guard;
 use super::setup::{Addresses, ProviderSetupError};
 use crate::config::SenderConfig;
@@ -34,7 +34,7 @@ impl KeySource {
     /// Builds the client of the sender `name`; touches no network. An error names the setting
     /// (`receive.senders.kc.jwks_uri`).
     pub fn new(name: &str, config: &SenderConfig) -> Result<Self, ProviderSetupError> {
-        let section = Addresses { section: format!("receive.senders.{name}"), allow_http: config.allow_http };
+        let section = Addresses::of_sender(name, config);
         let configured = config.jwks_uri.iter().chain([&config.issuer]).map(String::as_str);
         let guard = Guard::over(&config.discovery, configured);
         let place = match &config.jwks_uri {
@@ -44,15 +44,7 @@ impl KeySource {
                 Place::Discovered(Box::new(found))
             }
         };
-        let reach = Reach {
-            connect_timeout: CONNECT_TIMEOUT,
-            timeout: TIMEOUT,
-            connections: 1,
-            ca_file: config.ca_file.as_deref(),
-            identity: None,
-            guard,
-        };
-        let http = Http::over(reach).map_err(|problem| section.refuse("ca_file", problem))?;
+        let http = Http::of_sender(&section, config, guard, [CONNECT_TIMEOUT, TIMEOUT])?;
         Ok(Self { http, place })
     }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::call::Call;
-use super::http::{Http, Reach};
+use super::http::Http;
 use super::private::Guard;
 use super::setup::{Addresses, ProviderSetupError};
 use crate::config::{Secret, SenderConfig};
@@ -26,7 +26,7 @@ pub struct SetPoll {
 impl SetPoll {
     /// Builds the client of the sender `name`; `None` where it is not polled. Touches no network.
     pub fn new(name: &str, config: &SenderConfig) -> Result<Option<Self>, ProviderSetupError> {
-        let section = Addresses { section: format!("receive.senders.{name}"), allow_http: config.allow_http };
+        let section = Addresses::of_sender(name, config);
         let Some(endpoint) = &config.poll_endpoint else { return Ok(None) };
         let url = section.url("poll_endpoint", endpoint)?;
         let authorization = config.poll_authorization.clone().map(|secret| {
@@ -36,15 +36,8 @@ impl SetPoll {
             value.set_sensitive(true);
             Ok((secret, value))
         });
-        let reach = Reach {
-            connect_timeout: CONNECT_TIMEOUT,
-            timeout: TIMEOUT,
-            connections: 1,
-            ca_file: config.ca_file.as_deref(),
-            identity: None,
-            guard: Guard::over(&config.discovery, [endpoint.as_str()].into_iter()),
-        };
-        let http = Http::over(reach).map_err(|problem| section.refuse("ca_file", problem))?;
+        let guard = Guard::over(&config.discovery, [endpoint.as_str()].into_iter());
+        let http = Http::of_sender(&section, config, guard, [CONNECT_TIMEOUT, TIMEOUT])?;
         Ok(Some(Self { http, url, authorization: authorization.transpose()? }))
     }
 

@@ -3,7 +3,7 @@
 use thiserror::Error;
 use url::{Host, Url};
 
-use crate::config::ProviderConfig;
+use crate::config::{ProviderConfig, SenderConfig};
 
 /// A provider's settings that no client can be built from. Displays as `providers.<name>.<setting>: <what is
 /// wrong and what to do>`.
@@ -52,6 +52,11 @@ pub(super) struct Addresses {
 }
 
 impl Addresses {
+    /// Those of the sender `name`.
+    pub(super) fn of_sender(name: &str, config: &SenderConfig) -> Self {
+        Self { section: format!("receive.senders.{name}"), allow_http: config.allow_http }
+    }
+
     /// The refusal of one setting.
     pub(super) fn refuse(&self, setting: &str, problem: impl Into<String>) -> ProviderSetupError {
         ProviderSetupError { setting: format!("{}.{setting}", self.section), problem: problem.into() }

@@ -9,6 +9,7 @@ use time::macros::format_description;
 use zeroize::Zeroizing;
 
 use crate::config::Secret;
+use crate::visible::hex;
 
 const TIME: &[BorrowedFormatItem<'_>] = format_description!("[year][month][day]T[hour][minute][second]Z");
 /// How many characters of the time are the day.
@@ -67,10 +68,6 @@ fn day(date: &str) -> &str {
 
 fn hashed(text: &str) -> String {
     hex(digest(&SHA256, text.as_bytes()).as_ref())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

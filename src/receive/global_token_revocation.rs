@@ -7,11 +7,10 @@ use super::claims::{Ends, check_audience, check_issuer, check_times, jti};
 use super::jws::Compact;
 use super::keys::KeySet;
 use super::object::Object;
-use super::order::{Order, Whose};
+use super::order::Order;
 use super::refused::{Code, Refused};
 use super::sender::Sender;
-use super::subject::{About, whose};
-use crate::config::Orderable;
+use super::subject::{About, identifier, whose};
 
 const TYPES: [&str; 1] = ["global-token-revocation+jwt"];
 const REASON: &str = "global_token_revocation";
@@ -58,17 +57,12 @@ pub fn order(
         Code::BadClaim => Refused::new(Code::BadRequest, refused.why),
         _ => refused,
     })?;
-    sender.check(match whose {
-        Whose::Session { .. } => Orderable::Sid,
-        Whose::Subject { .. } => Orderable::Sub,
-    })?;
+    sender.check(&whose)?;
     Ok(Order::new(sender, jti, REASON, issued, whose))
 }
 
 /// `sub_id`, which older senders call `subject`.
 fn subject(body: &[u8]) -> Result<Object, Refused> {
     let body = Object::read(body).map_err(|why| Refused::new(Code::BadRequest, format!("the body {why}")))?;
-    let (newer, older) = (body.object("sub_id"), body.object("subject"));
-    let subject = newer.and_then(|newer| Ok(newer.or(older?))).map_err(Refused::claim)?;
-    subject.ok_or_else(|| Refused::new(Code::BadRequest, "sub_id is missing"))
+    identifier(&body, &body)?.ok_or_else(|| Refused::new(Code::BadRequest, "sub_id is missing"))
 }

@@ -6,10 +6,9 @@ use url::form_urlencoded;
 use super::claims::{Ends, check_audience, check_issuer, check_times, jti};
 use super::jws::Compact;
 use super::keys::KeySet;
-use super::order::{Order, Whose};
+use super::order::Order;
 use super::refused::{Code, Refused};
-use super::sender::Sender;
-use crate::config::Orderable;
+use super::sender::{Sender, Whose};
 
 /// The type of a logout token, which older servers leave out.
 const TYPES: [&str; 3] = ["logout+jwt", "jwt", ""];
@@ -53,17 +52,12 @@ pub fn order(
     }
     let name = |name: &str| Ok(claims.name(name).map_err(Refused::claim)?.map(str::to_owned));
     let whose = match (name("sid")?, name(&sender.subject_claim)?) {
-        (Some(sid), sub) => {
-            sender.check(Orderable::Sid)?;
-            Whose::Session { sid, sub }
-        }
-        (None, Some(sub)) => {
-            sender.check(Orderable::Sub)?;
-            Whose::Subject { sub }
-        }
+        (Some(sid), sub) => Whose::Session { sid, sub },
+        (None, Some(sub)) => Whose::Subject { sub },
         (None, None) => {
             return Err(Refused::claim(format!("neither sid nor {} is there", sender.subject_claim)));
         }
     };
+    sender.check(&whose)?;
     Ok(Order::new(sender, jti(&claims)?, REASON, issued, whose))
 }

@@ -5,24 +5,12 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::sender::Sender;
+use super::sender::{Sender, Whose};
 use crate::event::EventType;
+use crate::visible::hex;
 
 /// Longest id of an event, bytes: with the source it is the key of the index that finds duplicates.
 const MAX_ID_BYTES: usize = 255;
-
-/// Whose credentials are to end.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Whose {
-    /// A session's.
-    Session {
-        sid: String,
-        /// Of this user.
-        sub: Option<String>,
-    },
-    /// All of a user.
-    Subject { sub: String },
-}
 
 /// A logout to be published. The same request makes the same one again, to the byte, so that it is the same
 /// event however often it comes.
@@ -73,9 +61,7 @@ fn id(sender: &str, jti: &str) -> String {
     if plain.len() <= MAX_ID_BYTES && jti.bytes().all(|byte| byte.is_ascii_graphic()) {
         return plain;
     }
-    let hex: String =
-        digest(&SHA256, jti.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{sender}/sha256-{hex}")
+    format!("{sender}/sha256-{}", hex(digest(&SHA256, jti.as_bytes()).as_ref()))
 }
 
 #[cfg(test)]

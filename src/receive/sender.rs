@@ -6,6 +6,19 @@ use super::refused::{Code, Refused};
 use crate::config::{Orderable, SenderConfig};
 use crate::event::ProviderRule;
 
+/// Whose credentials are to end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// A session's.
+    Session {
+        sid: String,
+        /// Of this user.
+        sub: Option<String>,
+    },
+    /// All of a user.
+    Subject { sub: String },
+}
+
 /// A sender. Client and issuer are nothing that a sender can order.
 pub struct Sender {
     /// Its name here, the last part of its addresses.
@@ -53,14 +66,14 @@ impl Sender {
     }
 
     /// Refuses what is not among `may_order`. A session is never widened to its user.
-    pub(super) fn check(&self, wanted: Orderable) -> Result<(), Refused> {
+    pub(super) fn check(&self, whose: &Whose) -> Result<(), Refused> {
+        let (wanted, what, word) = match whose {
+            Whose::Subject { .. } => (Orderable::Sub, "end all that a user has", "sub"),
+            Whose::Session { .. } => (Orderable::Sid, "end a session", "sid"),
+        };
         if self.may_order.contains(&wanted) {
             return Ok(());
         }
-        let (what, word) = match wanted {
-            Orderable::Sub => ("end all that a user has", "sub"),
-            Orderable::Sid => ("end a session", "sid"),
-        };
         let why = format!("this sender may not {what}: {word} is not in its may_order");
         Err(Refused::new(Code::NotAllowed, why))
     }

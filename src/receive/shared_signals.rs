@@ -7,12 +7,11 @@ use super::claims::{Ends, check_audience, check_issuer, check_times, jti};
 use super::jws::Compact;
 use super::keys::KeySet;
 use super::object::Object;
-use super::order::{Order, Whose};
+use super::order::Order;
 use super::refused::{Code, Refused};
 use super::sender::Sender;
 use super::signals::{Asks, asks};
-use super::subject::whose;
-use crate::config::Orderable;
+use super::subject::{identifier, whose};
 
 const TYPES: [&str; 1] = ["secevent+jwt"];
 /// Times above are in milliseconds, as Okta writes them: in seconds it would be the year 5138.
@@ -60,14 +59,9 @@ pub fn signal(
         Asks::End(about, reason) => (about, reason),
     };
     // Senders of before have it inside of the event.
-    let (newer, older) = (claims.object("sub_id"), event.object("subject"));
-    let subject = newer.and_then(|newer| Ok(newer.or(older?))).map_err(Refused::claim)?;
-    let subject = subject.ok_or_else(|| Refused::claim("sub_id is missing"))?;
+    let subject = identifier(&claims, &event)?.ok_or_else(|| Refused::claim("sub_id is missing"))?;
     let whose = whose(&subject, about, sender)?;
-    sender.check(match whose {
-        Whose::Session { .. } => Orderable::Sid,
-        Whose::Subject { .. } => Orderable::Sub,
-    })?;
+    sender.check(&whose)?;
     Ok(Signal::Order(Order::new(sender, jti, reason, happened(&claims, &event, issued)?, whose)))
 }
 

@@ -2,9 +2,8 @@
 //! use. Only what leads to a `sub` or a `sid` of the provider's tokens means anything here.
 
 use super::object::Object;
-use super::order::Whose;
 use super::refused::{Code, Refused};
-use super::sender::Sender;
+use super::sender::{Sender, Whose};
 
 /// Deepest nesting that is followed: an alias in a user in a complex subject.
 const DEEPEST: usize = 4;
@@ -16,6 +15,12 @@ pub(super) enum About {
     Session,
     /// The user, whatever the session.
     User,
+}
+
+/// The identifier of `sub_id` in `newer` or, as senders of before write it, of `subject` in `older`.
+pub(super) fn identifier(newer: &Object, older: &Object) -> Result<Option<Object>, Refused> {
+    let (sub_id, subject) = (newer.object("sub_id"), older.object("subject"));
+    sub_id.and_then(|sub_id| Ok(sub_id.or(subject?))).map_err(Refused::claim)
 }
 
 /// Whose credentials an identifier means.

@@ -18,6 +18,7 @@ use crate::failpoint;
 use crate::receive::shared_signals::{self, Signal};
 use crate::receive::{Code, KeySet, Order, Refused, global_token_revocation, logout_token};
 use crate::telemetry::ReceiverMetrics;
+use crate::visible::hex;
 
 /// Largest body, bytes.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
@@ -207,10 +208,6 @@ impl Receiver {
 
 fn authorization(headers: &HeaderMap) -> Option<&str> {
     headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn check_media(headers: &HeaderMap, wanted: &'static str) -> Result<(), Refused> {
