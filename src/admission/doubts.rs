@@ -24,6 +24,9 @@ const ENOUGH_TO_BLAME_US: usize = 3;
 /// So many: nobody is parked at once without a success, whatever a probe says. Some servers answer 200 to an
 /// unknown token before they look at the client.
 const TOO_MANY_TO_BLAME: usize = 20;
+/// So many refusals in a row that blame the client by name are believed of a probe that was never accepted.
+/// Then a target tries, too: some servers say so of every token that they do not know.
+const ENOUGH_TO_BLAME_CLIENT: u32 = 2;
 /// For so long a target is in doubt then. A batch of somebody else's tokens may be all that there is, and a
 /// person has to know of it.
 const LONG_ENOUGH: Duration = Duration::from_secs(30);
@@ -124,11 +127,13 @@ pub(super) struct Doubts {
     /// When the last call began that a target owes its success to.
     success_at: Option<Instant>,
     probe: Belief,
+    /// How often the probe was refused; counts while it has never been accepted.
+    refusals: u32,
     /// The targets in doubt, and when each was doubted first.
     first: HashMap<TargetId, Instant>,
 }
 
-/// Whether refusals of the probe are believed that may be about the probe itself.
+/// Whether refusals of the probe are believed, which may be about the probe itself.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Belief {
     /// It has neither been accepted nor contradicted yet.
@@ -161,10 +166,12 @@ impl Doubts {
                 self.good(began, ended);
                 Finding::Accepted
             }
-            Probed::Refused { plainly: false, .. } if self.probe == Belief::Contradicted => Finding::Nothing,
+            Probed::Refused { .. } if self.probe == Belief::Contradicted => Finding::Nothing,
             Probed::Refused { answer, plainly } => {
                 self.refused(began);
-                Finding::Refused { answer, untested: !plainly && self.probe == Belief::Untested }
+                self.refusals += 1;
+                let believed = plainly && self.refusals < ENOUGH_TO_BLAME_CLIENT;
+                Finding::Refused { answer, untested: self.probe == Belief::Untested && !believed }
             }
             Probed::Unanswered(answer) => Finding::Unanswered(answer),
             Probed::Nothing => Finding::Nothing,

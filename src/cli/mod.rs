@@ -17,6 +17,7 @@ mod progress;
 mod provider;
 mod purge;
 mod receive;
+mod record;
 #[cfg(test)]
 mod reference;
 mod retry;

@@ -1,5 +1,6 @@
 //! `submit`: publishes events from NDJSON, each checked here as the worker will check it.
 
+use std::collections::HashMap;
 use std::io::{IsTerminal, stdin};
 use std::path::{Path, PathBuf};
 
@@ -9,9 +10,10 @@ use tokio_util::sync::CancellationToken;
 use super::CommandError;
 use super::output::{count, remark, say, say_json};
 use super::progress::Progress;
+use super::record::Record;
 use crate::broker::{Broker, EventPublisher, PublishError};
-use crate::config::{BrokerSettings, Environment, InvalidationConfig};
-use crate::event::LogoutEvent;
+use crate::config::{BrokerSettings, DatabaseSettings, Environment, InvalidationConfig};
+use crate::event::{LogoutEvent, Refusal, RefusalCode};
 use crate::order::error::OrderError;
 use crate::order::first_pass::RefusedLine;
 use crate::order::lines::{Line, Lines};
@@ -53,13 +55,26 @@ struct Submission {
     rules: LocalRules,
     progress: Progress,
     summary: Summary,
+    incidents: Incidents,
+    /// A valid line whose incident is being looked up.
+    waiting: Option<(LogoutEvent, Line)>,
+}
+
+/// Which incidents are on record as cancelled: an event for one would be refused by the worker.
+struct Incidents {
+    database: Option<DatabaseSettings>,
+    /// Reached for the first event that has an incident.
+    record: Option<Record>,
+    cancelled: HashMap<String, bool>,
 }
 
 /// A line by its number, and where it ends.
 type Place = (u64, u64);
 
 pub(super) async fn run(path: Option<&Path>, args: &Args) -> Result<(), CommandError> {
-    let settings = BrokerSettings::load(path, &Environment::of_process())?;
+    let environment = Environment::of_process();
+    let settings = BrokerSettings::load(path, &environment)?;
+    let database = DatabaseSettings::load_if_set(path, &environment)?.filter(|_| !args.dry_run);
     let broker =
         Broker::new(&settings.amqp, &InvalidationConfig::default(), "submit").map_err(CommandError::Usage)?;
     let file = args.file.as_deref().filter(|file| *file != Path::new("-"));
@@ -70,26 +85,41 @@ pub(super) async fn run(path: Option<&Path>, args: &Args) -> Result<(), CommandE
     let progress = Progress::new(lines.total, if args.dry_run { "valid" } else { "published" }, args.json);
     let summary = Summary { dry_run: args.dry_run, ..Summary::default() };
     let rules = LocalRules::new(&settings, broker.user());
-    let mut submission = Submission { lines, rules, progress, summary };
+    let incidents = Incidents { database, record: None, cancelled: HashMap::new() };
+    let mut submission = Submission { lines, rules, progress, summary, incidents, waiting: None };
     let ended = submission.publish(&broker).await;
+    if let Some(record) = submission.incidents.record.take() {
+        record.close().await;
+    }
     submission.finish(ended, args.json)
 }
 
 impl Publication for Submission {
     type KnownAs = Place;
 
+    /// May be dropped while it waits: what it has read stays in `waiting`.
     async fn next(&mut self) -> Result<Option<Event<Place>>, OrderError> {
-        while let Some(line) = self.lines.next().await? {
-            if let Some(event) = self.check(&line) {
-                return Ok(Some(Event {
-                    routing_key: event.event_type.routing_key(),
-                    id: event.id,
-                    body: line.body,
-                    known_as: (line.number, line.end),
-                }));
+        loop {
+            if self.waiting.is_none() {
+                let Some(line) = self.lines.next().await? else { return Ok(None) };
+                self.waiting = self.check(&line).map(|event| (event, line));
             }
+            if let Some((LogoutEvent { incident: Some(incident), .. }, _)) = &self.waiting {
+                self.incidents.look_up(incident).await;
+            }
+            let Some((event, line)) = self.waiting.take() else { continue };
+            if let Err(refusal) = self.incidents.check(&event) {
+                self.refuse(&line, refusal);
+                continue;
+            }
+            self.summary.valid += 1;
+            return Ok(Some(Event {
+                routing_key: event.event_type.routing_key(),
+                id: event.id,
+                body: line.body,
+                known_as: (line.number, line.end),
+            }));
         }
-        Ok(None)
     }
 
     fn confirmed(&mut self, (_, end): &Place) {
@@ -118,18 +148,13 @@ impl Submission {
     /// The event of a valid line; a bad one goes on the list.
     fn check(&mut self, line: &Line) -> Option<LogoutEvent> {
         self.summary.lines += 1;
-        match self.rules.check_line(line) {
-            Ok(event) => {
-                self.summary.valid += 1;
-                Some(event)
-            }
-            Err(refusal) => {
-                self.progress.refused(line.number, &refusal.to_string(), line.end);
-                let (line, code) = (line.number, Some(refusal.code.as_str()));
-                self.summary.refused.push(RefusedLine { line, code, detail: refusal.detail });
-                None
-            }
-        }
+        self.rules.check_line(line).map_err(|refusal| self.refuse(line, refusal)).ok()
+    }
+
+    fn refuse(&mut self, line: &Line, refusal: Refusal) {
+        self.progress.refused(line.number, &refusal.to_string(), line.end);
+        let (line, code) = (line.number, Some(refusal.code.as_str()));
+        self.summary.refused.push(RefusedLine { line, code, detail: refusal.detail });
     }
 
     fn finish(mut self, ended: Result<(), CommandError>, json: bool) -> Result<(), CommandError> {
@@ -148,6 +173,31 @@ impl Submission {
             });
         }
         ended
+    }
+}
+
+impl Incidents {
+    async fn look_up(&mut self, incident: &str) {
+        if self.database.is_none() || self.cancelled.contains_key(incident) {
+            return;
+        }
+        if self.record.is_none() {
+            self.record = Some(Record::reach(self.database.as_ref()).await);
+        }
+        let Some(record) = &self.record else { return };
+        let is_cancelled = record.is_cancelled(incident).await;
+        self.cancelled.insert(incident.to_owned(), is_cancelled);
+    }
+
+    fn check(&self, event: &LogoutEvent) -> Result<(), Refusal> {
+        match &event.incident {
+            Some(incident) if self.cancelled.get(incident) == Some(&true) => {
+                let detail =
+                    format!("incident {incident} was cancelled, which is final: order it under another name");
+                Err(Refusal::new(RefusalCode::NotAllowed, detail))
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -8,6 +8,8 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 
 /// Characters of a secret in a row that must not be read anywhere.
 const PIECE: usize = 8;
+/// Of two different pieces, so many characters each must not.
+const SMALL_PIECE: usize = 5;
 /// Secrets of fewer characters are words: they are taken out where they stand as they are, and not looked for
 /// otherwise.
 const SHORTEST: usize = 4;
@@ -23,14 +25,15 @@ const NAMES: [&str; 3] = [
 /// Those of its blanks.
 const BLANKS: [&str; 3] = ["Tab", "NewLine", "nbsp"];
 
-/// Whether `text` holds a secret, or eight characters of one in a row, in any spelling.
+/// Whether `text` holds a secret, eight characters of one in a row, or twice five, in any spelling.
 pub(super) fn tells(text: &str, secrets: &[&str]) -> bool {
-    let needles: Vec<String> = secrets
-        .iter()
-        .flat_map(|secret| spellings(secret))
-        .filter(|needle| needle.len() >= SHORTEST)
-        .collect();
-    !needles.is_empty() && readings(text).iter().any(|reading| holds_any(reading, &needles))
+    let long = |needle: &String| needle.len() >= SHORTEST;
+    let words: Vec<String> = secrets.iter().flat_map(|secret| words(secret)).filter(long).collect();
+    let numbers: Vec<String> = secrets.iter().flat_map(|secret| numbers(secret)).filter(long).collect();
+    !words.is_empty()
+        && readings(text).iter().any(|reading| {
+            holds_any(reading, &words) || holds_any(reading, &numbers) || holds_small_pieces(reading, &words)
+        })
 }
 
 /// Whether `word` is a part of a secret.
@@ -48,18 +51,44 @@ fn holds_any(reading: &str, needles: &[String]) -> bool {
     })
 }
 
-/// A secret as a normal text may have it: as it is, decoded, in base64 at each of its three offsets, in
-/// hexadecimal and as a list of bytes.
+/// Of numbers, five digits in a row are too often the same by chance; so this is for words alone.
+fn holds_small_pieces(reading: &str, words: &[String]) -> bool {
+    let pieces: HashSet<&[u8]> = reading.as_bytes().windows(SMALL_PIECE).collect();
+    words.iter().any(|word| {
+        let (mut at, mut found) = (0, HashSet::new());
+        while let Some(piece) = word.as_bytes().get(at..at + SMALL_PIECE) {
+            let is_found = pieces.contains(piece);
+            at += if is_found { SMALL_PIECE } else { 1 };
+            if is_found && found.insert(piece) && found.len() == 2 {
+                return true;
+            }
+        }
+        false
+    })
+}
+
 fn spellings(secret: &str) -> Vec<String> {
+    let mut spellings = words(secret);
+    spellings.extend(numbers(secret));
+    spellings
+}
+
+/// A secret as a normal text may have it: as it is, decoded, and in base64 at each of its three offsets.
+fn words(secret: &str) -> Vec<String> {
     let encoded = (0..3).map(|offset| {
         let shifted = [&b"\0\0\0"[..offset], secret.as_bytes()].concat();
         // The first and last characters of base64 hold bits of what stands before and after.
         let encoded = STANDARD_NO_PAD.encode(shifted);
         plain(encoded.get((offset * 8).div_ceil(6)..encoded.len().saturating_sub(1)).unwrap_or_default())
     });
+    readings(secret).into_iter().chain(encoded).collect()
+}
+
+/// A secret in hexadecimal and as a list of bytes.
+fn numbers(secret: &str) -> [String; 2] {
     let hex = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
     let list = secret.bytes().map(|byte| byte.to_string()).collect();
-    readings(secret).into_iter().chain(encoded).chain([hex, list]).collect()
+    [hex, list]
 }
 
 /// The ways to read a text: after each round of decoding, with and without tags, and as quoted-printable.

@@ -23,7 +23,7 @@
 //! Cognito 400 with `unsupported_token_type`: all of them have let the client in. A 400 with any other code
 //! tells nothing, because it may come before the client is looked at. rauthy refuses every string that is
 //! none of its tokens, whoever asks; so a refusal that does not blame the client by its OAuth code is not
-//! plain, and is believed only of a server that is known to accept the probe. Doorkeeper before 5.5 answers
+//! plain, and not believed of a server that has never accepted the probe. Doorkeeper before 5.5 answers
 //! 200 before it looks at the client; `admission/doubts.rs` is careful for that reason.
 
 use crate::outcome::{Answer, Verdict};

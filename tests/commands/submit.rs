@@ -200,3 +200,30 @@ async fn a_broker_that_fails_midway_leaves_a_count_of_what_was_confirmed() {
         "{error}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_of_a_cancelled_incident_are_refused_and_the_others_go_out() {
+    let stage = Stage::new().await;
+    declare(&stage).await;
+    for (incident, state) in [("leak", "cancelled"), ("other", "paused"), ("done", "running")] {
+        stage.incident(incident, state).await;
+    }
+    let of = |id: &str, incident: &str| {
+        let mut event = mass(id);
+        event["data"]["incident"] = json!(incident);
+        format!("{event}\n")
+    };
+    let input =
+        [of("1", "leak"), of("2", "other"), of("3", "leak"), of("4", "unheard-of"), of("5", "done"), many(1)]
+            .concat();
+    let ran = feed(&mut command(&stage), &["submit", "--json"], &input);
+    let summary = ran.json();
+    assert_eq!((ran.code, &summary["published"]), (1, &json!(4)), "{}", ran.stderr);
+    for (place, line) in [(0, 1), (1, 3)] {
+        let detail = "incident leak was cancelled, which is final: order it under another name";
+        assert_eq!(
+            summary["refused"][place],
+            json!({ "line": line, "code": "not_allowed", "detail": detail })
+        );
+    }
+}

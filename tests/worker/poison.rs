@@ -258,12 +258,20 @@ async fn a_rotation_of_the_secret_pauses_all_parks_nobody_and_uses_nobody_up() {
     assert_eq!(stage.count("audit.revocations WHERE state = 'parked' AND event_id = 'poison'").await, 1);
 }
 
-/// It refuses every string that it does not know, whoever asks, as rauthy does: its probe tells nothing, and
-/// a target finds that out.
+/// They refuse every string that they do not know, whoever asks, as rauthy does, and some blame the client:
+/// such a probe tells nothing, and a target finds that out.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_refuses_unknown_tokens_always_is_not_taken_for_one_that_refuses_us() {
-    let (stage, picky) =
-        (Stage::new().await, Picky::new(|| Reply::json(401, r#"{"error":"Unauthorized"}"#)).await);
+    tokio::join!(
+        refuses_unknown_tokens(|| Reply::json(401, r#"{"error":"Unauthorized"}"#)),
+        refuses_unknown_tokens(|| Reply::json(401, r#"{"error":"invalid_client"}"#)),
+        refuses_unknown_tokens(|| Reply::json(403, r#"{"error":"unauthorized_client"}"#)),
+        refuses_unknown_tokens(|| Reply::json(400, r#"{"error":"unauthorized_client"}"#)),
+    );
+}
+
+async fn refuses_unknown_tokens(answer: fn() -> Reply) {
+    let (stage, picky) = (Stage::new().await, Picky::new(answer).await);
     let _worker = picky.worker(&stage).start().await;
     let app = App::connect(&stage.amqp_url).await;
     app.publish(&picky.poison("first", sorts()[2].1)).await;

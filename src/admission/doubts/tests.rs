@@ -175,24 +175,29 @@ fn a_probe_is_trusted_from_its_first_yes_until_a_no() {
 
 #[test]
 fn a_server_that_refuses_every_unknown_string_is_found_out_by_a_target() {
-    let (mut doubts, clock) = scene();
-    assert!(matches!(probe(&mut doubts, &clock, refused(false), 1), Finding::Refused { untested: true, .. }));
-    doubts.succeeded(clock.at(0), clock.at(2));
-    assert!(
-        matches!(probe(&mut doubts, &clock, refused(false), 3), Finding::Refused { untested: true, .. }),
-        "a call from before tells nothing"
-    );
-    doubts.succeeded(clock.at(4), clock.at(5));
-    assert_eq!(probe(&mut doubts, &clock, refused(false), 6), Finding::Nothing);
-    assert!(
-        matches!(probe(&mut doubts, &clock, refused(true), 7), Finding::Refused { untested: false, .. }),
-        "a plain refusal is believed"
-    );
-    probe(&mut doubts, &clock, Probed::Accepted, 8);
-    assert!(
-        matches!(probe(&mut doubts, &clock, refused(false), 9), Finding::Refused { untested: false, .. }),
-        "it can say yes"
-    );
+    // Whether it blames the client, and whether a target tries after the first and the second refusal.
+    for (plainly, tries) in [(false, [true, true]), (true, [false, true])] {
+        let (mut doubts, clock) = scene();
+        for (at, expected) in [(1, tries[0]), (3, tries[1])] {
+            let Finding::Refused { untested, .. } = probe(&mut doubts, &clock, refused(plainly), at) else {
+                panic!("a refusal");
+            };
+            assert_eq!(untested, expected, "plainly {plainly}, at {at}");
+            doubts.succeeded(clock.at(0), clock.at(at + 1)); // a call from before tells nothing
+        }
+        doubts.succeeded(clock.at(4), clock.at(5));
+        for plainly in [false, true] {
+            assert_eq!(probe(&mut doubts, &clock, refused(plainly), 6), Finding::Nothing);
+        }
+        probe(&mut doubts, &clock, Probed::Accepted, 8);
+        assert!(
+            matches!(
+                probe(&mut doubts, &clock, refused(plainly), 9),
+                Finding::Refused { untested: false, .. }
+            ),
+            "it can say yes"
+        );
+    }
 }
 
 #[test]

@@ -2,7 +2,6 @@
 //! publishes it; a dry run ends between the two.
 
 mod flags;
-mod record;
 mod summary;
 
 use std::collections::HashSet;
@@ -13,14 +12,14 @@ use clap::builder::NonEmptyStringValueParser as Word;
 use tokio::task::block_in_place;
 
 use self::flags::Flags;
-use self::record::Record;
 use self::summary::Summary;
 use crate::broker::{Broker, EventPublisher};
 use crate::cli::CommandError;
 use crate::cli::interrupt::interruption;
 use crate::cli::operator::Operator;
-use crate::cli::output::remark;
+use crate::cli::output::{printable, remark};
 use crate::cli::progress::Progress;
+use crate::cli::record::Record;
 use crate::config::{BrokerSettings, DatabaseSettings, Environment, InvalidationConfig, LimitsConfig};
 use crate::order::event::Order;
 use crate::order::first_pass::FirstPass;
@@ -87,7 +86,13 @@ pub(super) async fn run(path: Option<&Path>, args: &Args) -> Result<(), CommandE
         return summary.finish(Ok(()), args.json);
     }
     let record = Record::reach(database.as_ref()).await;
-    record.refuse_cancelled(&order.incident).await?;
+    if record.is_cancelled(&order.incident).await {
+        return Err(CommandError::failed(printable(&format!(
+            "incident {}: it was cancelled, which is final: nothing was published; order it under another \
+                name",
+            order.incident
+        ))));
+    }
     let known = record.event_ids(&order.incident, broker.user()).await;
     let clock = record.clock(order.not_before.is_none() && found.has_cutoffs()).await;
     record.close().await;

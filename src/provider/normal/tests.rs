@@ -44,6 +44,20 @@ fn every_spelling_tells() {
 }
 
 #[test]
+fn pieces_apart_tell() {
+    let texts = [
+        "first t0kCa, then nary+7",
+        "a=nary+7&b=t0k/Ca",
+        "t0k&#47;Ca ... is followed by %6eary%2B7",
+        "dDBrL of 20, s3Nz0 of 20",
+    ];
+    for text in texts {
+        assert!(tells(text, &[TOKEN]), "{text}");
+    }
+    assert!(!tells("0t0kCat, 0t0kCat", &[TOKEN]), "the same piece again");
+}
+
+#[test]
 fn plain_words_do_not() {
     for text in ["token unknown", "t0k Can", "invalid_request: the canary sings &amp; 100% <b>fine</b>", ""] {
         assert!(!tells(text, &[TOKEN]), "{text}");

@@ -3,8 +3,7 @@
 
 use std::collections::HashSet;
 
-use crate::cli::CommandError;
-use crate::cli::output::{printable, remark};
+use super::output::remark;
 use crate::clock::Clock;
 use crate::config::DatabaseSettings;
 use crate::order::event::SOURCE;
@@ -24,17 +23,10 @@ impl Record {
         Self(Some(reached.await.map_err(|error: StoreError| error.to_string())))
     }
 
-    /// # Errors
-    /// The incident is on record as cancelled.
-    pub(super) async fn refuse_cancelled(&self, incident: &str) -> Result<(), CommandError> {
-        let Some(Ok(store)) = &self.0 else { return Ok(()) };
-        match store.incident_state(incident).await {
-            Ok(Some(state)) if state == "cancelled" => Err(CommandError::failed(printable(&format!(
-                "incident {incident}: it was cancelled, which is final: nothing was published; order it \
-                    under another name"
-            )))),
-            _ => Ok(()),
-        }
+    /// Whether the incident is on record as cancelled.
+    pub(super) async fn is_cancelled(&self, incident: &str) -> bool {
+        let Some(Ok(store)) = &self.0 else { return false };
+        matches!(store.incident_state(incident).await, Ok(Some(state)) if state == "cancelled")
     }
 
     /// The ids of this incident's events that a worker has recorded and this user has published: somebody
