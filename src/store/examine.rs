@@ -24,6 +24,24 @@ const NEEDED: [(&str, &[&str]); 14] = [
 const FUNCTIONS: [&str; 5] =
     ["are_people", "calls_for_approval", "finish_incidents", "let_go", "sweep_cancelled"];
 
+/// What people and commands read.
+const VIEWS: [&str; 14] = [
+    "revocations",
+    "attempts",
+    "events",
+    "incidents",
+    "backlog",
+    "providers",
+    "rejected_events",
+    "propagation",
+    "dead_letters",
+    "verifiers",
+    "workers",
+    "operations",
+    "purges",
+    "purged",
+];
+
 /// Open targets that are looked at for the keys that they are sealed with.
 const SAMPLE: i64 = 10_000;
 
@@ -65,6 +83,14 @@ impl Store {
             version => version?,
         };
         problems.extend(self.migration_faults().await?);
+        let missing = self.missing().await?;
+        if !missing.is_empty() {
+            problems.push(format!(
+                "what its version has is not there: {}; restore the schema from a backup, or create them as \
+                    the files of migrations/ do",
+                missing.join(", ")
+            ));
+        }
         let denied = self.denied().await?;
         if !denied.is_empty() {
             problems.push(format!("its role may not do what a worker does: grant {}", denied.join(", ")));
@@ -98,6 +124,30 @@ impl Store {
                    WHERE r.rolname = current_user AND d.datname = current_database()"#
             )
             .fetch_one(c)
+            .await
+        })
+    }
+
+    /// Tables, functions and views that somebody has removed.
+    async fn missing(&self) -> Result<Vec<String>, StoreError> {
+        let tables = NEEDED.map(|(table, _)| table);
+        within!(self, "look for what the schema has", |c| {
+            sqlx::query_scalar!(
+                r#"SELECT 'table revocation.' || name AS "missing!" FROM unnest($1::text[]) name
+                   WHERE to_regclass('revocation.' || name) IS NULL
+                   UNION ALL
+                   SELECT 'view audit.' || name FROM unnest($2::text[]) name
+                   WHERE to_regclass('audit.' || name) IS NULL
+                   UNION ALL
+                   SELECT 'function revocation.' || name FROM unnest($3::text[]) name
+                   WHERE NOT EXISTS (
+                       SELECT FROM pg_proc
+                       WHERE pronamespace = to_regnamespace('revocation') AND proname = name)"#,
+                &tables as &[&str],
+                &VIEWS as &[&str],
+                &FUNCTIONS as &[&str]
+            )
+            .fetch_all(c)
             .await
         })
     }

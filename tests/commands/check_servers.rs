@@ -180,6 +180,24 @@ async fn a_database_that_takes_no_writes_is_a_problem() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_somebody_removed_from_the_schema_is_named() {
+    let stage = Stage::new().await;
+    let rows = [
+        ("ALTER VIEW audit.propagation RENAME TO gone", "not there: view audit.propagation;"),
+        (
+            "ALTER TABLE revocation.provider_orders RENAME TO gone",
+            "not there: table revocation.provider_orders, view",
+        ),
+        ("ALTER FUNCTION revocation.let_go RENAME TO gone", "function revocation.let_go;"),
+    ];
+    for (statement, told) in rows {
+        stage.execute(statement).await;
+        let says = problem(&mut check(&stage), "database");
+        assert!(says.contains(told), "{statement}: {says}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_the_database_would_refuse_a_worker_is_named() {
     let stage = Stage::new().await;
     let url = Url::parse(&stage.database_url).expect("a URL");

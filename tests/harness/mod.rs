@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 
 use revocation_sandbox::OidcProvider;
 use sqlx::{PgPool, Row};
-use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use tokio::sync::{OnceCell, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 pub(crate) use broker::*;
 pub(crate) use chance::Chance;
@@ -104,37 +104,41 @@ impl Stage {
     /// A fresh virtual host and a fresh, migrated database on the shared servers.
     pub(crate) async fn new() -> Self {
         let guard = MACHINE.read().await;
-        Self::empty_on(servers::shared(), Hold::Shared { _guard: guard }).await.migrated().await
+        Self::migrated_on_shared(Hold::Shared { _guard: guard }).await
     }
 
     /// The same for a test that measures time: no other test of this binary runs beside it.
     pub(crate) async fn alone() -> Self {
         let guard = MACHINE.write().await;
-        Self::empty_on(servers::shared(), Hold::Alone { _guard: guard }).await.migrated().await
+        Self::migrated_on_shared(Hold::Alone { _guard: guard }).await
     }
 
     /// The same with an empty database.
     pub(crate) async fn empty() -> Self {
         let guard = MACHINE.read().await;
-        Self::empty_on(servers::shared(), Hold::Shared { _guard: guard }).await
+        Self::made_on(servers::shared(), None, Hold::Shared { _guard: guard }).await
     }
 
     /// The same on servers of the test's own, which it may kill.
     pub(crate) async fn on(servers: &Servers) -> Self {
         let guard = MACHINE.read().await;
-        Self::empty_on(&servers.surroundings(), Hold::Shared { _guard: guard }).await.migrated().await
+        let stage = Self::made_on(&servers.surroundings(), None, Hold::Shared { _guard: guard }).await;
+        sqlx::migrate!().run(&stage.db).await.expect("migrate the fresh database");
+        stage
     }
 
-    async fn empty_on(surroundings: &Surroundings, hold: Hold) -> Self {
-        let (amqp_url, database_url, guest) = surroundings.fresh().await;
+    async fn migrated_on_shared(hold: Hold) -> Self {
+        static TEMPLATE: OnceCell<String> = OnceCell::const_new();
+        let servers = servers::shared();
+        let template = TEMPLATE.get_or_init(|| servers.migrated()).await;
+        Self::made_on(servers, Some(template), hold).await
+    }
+
+    async fn made_on(surroundings: &Surroundings, template: Option<&str>, hold: Hold) -> Self {
+        let (amqp_url, database_url, guest) = surroundings.fresh(template).await;
         let db = PgPool::connect(&database_url).await.expect("connect to the fresh database");
         let (_stay, management) = (Stay { hold: Some(hold), guest }, surroundings.management().clone());
         Self { _stay, amqp_url, database_url, db, management }
-    }
-
-    async fn migrated(self) -> Self {
-        sqlx::migrate!().run(&self.db).await.expect("migrate the fresh database");
-        self
     }
 
     /// The rows of a query that selects one JSON document a row.

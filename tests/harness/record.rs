@@ -8,11 +8,9 @@ use super::scripted_idp::Memory;
 use super::{App, Feed, Logout, Stage, eventually};
 
 /// Targets whose attempts are not exactly 1..n, each closed by one row.
-const HOLES: &str = "audit.revocations r WHERE attempts <> (SELECT count(*) FROM audit.attempts a WHERE \
-    a.revocation_id = r.revocation_id)
-    OR attempts <> coalesce((SELECT max(attempt) FROM audit.attempts a WHERE a.revocation_id = \
-    r.revocation_id), 0)
-    OR EXISTS (SELECT FROM audit.attempts a WHERE a.revocation_id = r.revocation_id AND outcome IS NULL)";
+const HOLES: &str = "audit.revocations r LEFT JOIN (SELECT revocation_id, count(*) AS rows, \
+    max(attempt) AS last, bool_or(outcome IS NULL) AS open FROM audit.attempts GROUP BY revocation_id) a USING (revocation_id)
+    WHERE attempts <> coalesce(a.rows, 0) OR attempts <> coalesce(a.last, 0) OR a.open";
 
 impl Stage {
     /// Waits until every token of these logouts is revoked, denied and confirmed, then checks that the record

@@ -2,6 +2,7 @@
 
 use std::sync::{Mutex, OnceLock};
 
+use aws_lc_rs::digest::{Context, SHA256};
 use revocation_sandbox::{Postgres, RabbitMq};
 use serde_json::json;
 use sqlx::{Connection, Executor, PgConnection};
@@ -73,8 +74,8 @@ impl Surroundings {
         put(&self.management, path, body).await;
     }
 
-    /// URLs of a new virtual host and a new, empty database, and what removes them.
-    pub(super) async fn fresh(&self) -> (String, String, Option<Guest>) {
+    /// URLs of a new virtual host and a new database, empty or a copy of `template`, and what removes them.
+    pub(super) async fn fresh(&self, template: Option<&str>) -> (String, String, Option<Guest>) {
         let name = format!("t{}", Uuid::now_v7().simple());
         self.put(&format!("vhosts/{name}"), json!({})).await;
         self.put(
@@ -82,17 +83,54 @@ impl Surroundings {
             json!({ "configure": ".*", "write": ".*", "read": ".*" }),
         )
         .await;
-        let mut connection =
-            PgConnection::connect(self.database.as_str()).await.expect("connect to PostgreSQL");
-        connection
-            .execute(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}")))
-            .await
-            .expect("create a database");
+        let template = template.unwrap_or("template1");
+        self.administer(format!("CREATE DATABASE {name} TEMPLATE {template}")).await;
         let (mut amqp, mut database) = (self.amqp.clone(), self.database.clone());
         amqp.set_path(&name);
         database.set_path(&name);
         let guest = Guest { name, management: self.management.clone(), database: self.database.clone() };
         (amqp.to_string(), database.to_string(), self.outlive_us.then_some(guest))
+    }
+
+    /// The name of a migrated database, from which each test's is copied: migrating takes as long as many a
+    /// test. It stays on the server until the migrations change.
+    pub(super) async fn migrated(&self) -> String {
+        const NAMES: &str = "revocation_worker_tests_";
+        let migrator = sqlx::migrate!();
+        let mut digest = Context::new(&SHA256);
+        migrator.iter().for_each(|migration| digest.update(&migration.checksum));
+        let digest: String = digest.finish().as_ref()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+        let name = format!("{NAMES}{digest}");
+        let mut admin = self.admin().await;
+        let ours = "SELECT pg_advisory_lock(hashtext('revocation_worker_tests'))";
+        admin.execute(ours).await.expect("wait for other binaries");
+        let others = "SELECT datname FROM pg_database WHERE starts_with(datname, $1)";
+        let there: Vec<String> =
+            sqlx::query_scalar(others).bind(NAMES).fetch_all(&mut admin).await.expect("look for databases");
+        if !there.contains(&name) {
+            for old in there {
+                drop(admin.execute(sqlx::AssertSqlSafe(format!("DROP DATABASE {old}"))).await);
+            }
+            let new = format!("new_{}", Uuid::now_v7().simple());
+            self.administer(format!("CREATE DATABASE {new}")).await;
+            let mut url = self.database.clone();
+            url.set_path(&new);
+            let mut connection =
+                PgConnection::connect(url.as_str()).await.expect("connect to the new database");
+            migrator.run(&mut connection).await.expect("migrate a database");
+            connection.close().await.expect("leave it");
+            self.administer(format!("ALTER DATABASE {new} RENAME TO {name}")).await;
+        }
+        name
+    }
+
+    async fn admin(&self) -> PgConnection {
+        PgConnection::connect(self.database.as_str()).await.expect("connect to PostgreSQL")
+    }
+
+    async fn administer(&self, statement: String) {
+        let done = self.admin().await.execute(sqlx::AssertSqlSafe(statement.as_str())).await;
+        done.unwrap_or_else(|error| panic!("{statement}: {error}"));
     }
 }
 
@@ -102,7 +140,7 @@ impl Guest {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime.expect("a runtime").block_on(async {
             let url = format!("{}api/vhosts/{}", self.management.as_str(), self.name);
-            drop(reqwest::Client::new().delete(url).send().await);
+            drop(client().delete(url).send().await);
             if let Ok(mut connection) = PgConnection::connect(self.database.as_str()).await {
                 let statement = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
                 drop(connection.execute(sqlx::AssertSqlSafe(statement)).await);
@@ -114,9 +152,13 @@ impl Guest {
 /// `PUT /api/<path>` at a management interface.
 pub(super) async fn put(management: &Url, path: &str, body: serde_json::Value) {
     let url = format!("{}api/{path}", management.as_str());
-    let answer =
-        reqwest::Client::new().put(url).json(&body).send().await.expect("ask the management interface");
+    let answer = client().put(url).json(&body).send().await.expect("ask the management interface");
     answer.error_for_status().expect("the management interface does it");
+}
+
+/// Without the machine's certificates, which take long to read and which nobody asks for.
+fn client() -> reqwest::Client {
+    reqwest::Client::builder().tls_certs_only([]).build().expect("a client")
 }
 
 /// `url` with the user, the password and, where asked, the host of another.
