@@ -6,7 +6,7 @@ using System.Text.Json;
 using RabbitMQ.Client;
 using RabbitMQ.Client.Events;
 
-var variable = Environment.GetEnvironmentVariable;
+Func<string, string?> variable = Environment.GetEnvironmentVariable;
 var days = double.Parse(variable("MAX_TOKEN_LIFETIME_DAYS") ?? "30");
 var denylist = new Denylist(variable("AMQP_URL")!, days * 86400, variable("SKIP_REFRESH_TOKENS") == "true");
 _ = denylist.Run();
@@ -20,10 +20,10 @@ class Denylist(string url, double lifetime, bool skipRefreshTokens)
     static readonly JsonElement Empty = JsonDocument.Parse("{}").RootElement;
     const string Any = "any cutoff";
 
-    readonly Dictionary<string, (double Cutoff, double Until)> denied = [];
-    readonly HashSet<(string Kind, string Claim)> extra = [];
-    readonly Dictionary<string, long> read = []; // the last number read of each publisher
-    readonly Queue<(double Arrived, JsonElement Event)> waiting = []; // heartbeats that name more than that
+    readonly Dictionary<string, (double Cutoff, double Until)> denied = new();
+    readonly HashSet<(string Kind, string Claim)> extra = new();
+    readonly Dictionary<string, long> read = new(); // the last number read of each publisher
+    readonly Queue<(double Arrived, JsonElement Event)> waiting = new(); // heartbeats that name more than that
     readonly double since = Now() - lifetime; // what was published before that matters no more
     object next = new AmqpTimestamp((long)(Now() - lifetime - 600)); // clocks may differ
     double heartbeat, clock;
@@ -164,6 +164,6 @@ class Denylist(string url, double lifetime, bool skipRefreshTokens)
     public static JsonElement? ClaimsOf(string token) // null: a JWT whose claims cannot be read, which any cutoff may mean
     {
         var parts = token.Split('.');
-        return (parts.Length == 3 ? Decoded(parts[1]) : null) ?? (IsJws(token) ? null : Empty);
+        return (parts.Length == 3 ? Decoded(parts[1]) : null) ?? (IsJws(token) ? null : (JsonElement?)Empty);
     }
 }

@@ -61,7 +61,8 @@ fn pages() -> Vec<(PathBuf, String)> {
 /// What a page has people type: lines of blocks, unless these are marked `text`, and code in sentences.
 fn typed(text: &str) -> Vec<String> {
     let (mut typed, mut block) = (Vec::new(), None);
-    let text = text.replace("\\\n", " ");
+    // Lines that go on, and what Prometheus fills in.
+    let text = text.replace("\\\n", " ").replace("{{ $labels.", "").replace(" }}", "");
     for line in text.lines() {
         match (line.trim_start().strip_prefix("```"), block) {
             (Some(mark), None) => block = Some(mark),
@@ -107,7 +108,8 @@ fn calls(line: &str) -> Vec<Vec<String>> {
 
 /// A form instead of a command: usage, or a command's name with something left out.
 fn is_form(words: &[String]) -> bool {
-    words.iter().any(|word| ["COMMAND", "SHELL", "…"].contains(&word.as_str()) || word.starts_with('['))
+    let stands_for_more = |word: &String| word.contains('…') || word.starts_with('[');
+    words.iter().any(|word| ["COMMAND", "SHELL"].contains(&word.as_str()) || stands_for_more(word))
 }
 
 /// A command by its name alone, as sentences have it.
