@@ -78,8 +78,7 @@ fn typed(text: &str) -> Vec<String> {
 /// The calls of the program in a line of shell, each with its arguments.
 fn calls(line: &str) -> Vec<Vec<String>> {
     let (mut words, mut word, mut quote, mut calls) = (Vec::new(), None::<String>, None, Vec::new());
-    let mut characters = line.chars().peekable();
-    while let Some(c) = characters.next() {
+    for c in line.chars() {
         match (c, quote) {
             (c, Some(open)) if c == open => quote = None,
             (c, Some(_)) => word.get_or_insert_default().push(c),
