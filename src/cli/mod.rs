@@ -122,7 +122,7 @@ pub enum CommandError {
 const AGAIN: &str =
     "`revocation-worker check` says what is wrong; once that is mended, give the same command again";
 const RIGHTS: &str =
-    "the database role of this session lacks a right: see Roles in README.md, and migrations/roles.sql";
+    "the database role of this session lacks a right: see docs/authorization.md, and migrations/roles.sql";
 
 impl From<StoreError> for CommandError {
     fn from(error: StoreError) -> Self {

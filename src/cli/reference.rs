@@ -91,38 +91,4 @@ fn told(argument: &Arg) -> String {
     format!("- `{form}`: {about}{values}{default}")
 }
 
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_commands_reference_is_what_the_commands_say() {
-        // Other builds lack the sandbox.
-        if !cfg!(feature = "sandbox") {
-            return;
-        }
-        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/commands.md");
-        let page = commands_reference();
-        if std::env::var_os("RENEW_DOCS").is_some() {
-            std::fs::write(file, &page).unwrap();
-        }
-        let written = std::fs::read_to_string(file).unwrap_or_default();
-        let renew = "RENEW_DOCS=1 cargo test --all-features --lib commands_reference";
-        assert!(written == page, "docs/commands.md is old: {renew}");
-    }
-
-    #[test]
-    fn every_command_and_argument_has_a_sentence_of_its_own() {
-        let mut tree = tree();
-        tree.build();
-        for (name, command) in all(&tree, "").into_iter().filter(|(name, _)| !name.contains("help")) {
-            assert!(command.get_about().is_some(), "{name}");
-            let silent = command.get_arguments().find(|argument| argument.get_help().is_none());
-            assert!(silent.is_none(), "{name}: {:?}", silent.map(Arg::get_id));
-        }
-    }
-
-    #[test]
-    fn clap_finds_no_fault() {
-        tree().debug_assert();
-    }
-}
+mod tests;

@@ -1,6 +1,6 @@
 //! `kind` of a provider. Each kind has its settings in a file of its own, beside the calls that they are for
 //! in a file of the same name in `src/provider`. A new kind gets these two files, its lines in this file, one
-//! in `src/provider/kinds.rs`, a row in `about.rs`, and a row in the README. A kind whose calls can be
+//! in `src/provider/kinds.rs`, and a row in `about.rs`. A kind whose calls can be
 //! declared as those of kind `http` builds a `Declared` of them.
 
 mod about;

@@ -6,6 +6,8 @@ mod claims;
 mod contract;
 mod dependencies;
 mod homes;
+mod ops;
+mod pages;
 mod security;
 mod source;
 

@@ -1,5 +1,5 @@
-//! The gate behind a real nginx, configured by docs/nginx.conf: a service in any language refuses what was
-//! revoked.
+//! The gate behind a real nginx, configured by docs/gateways/nginx.conf: a service in any language refuses
+//! what was revoked.
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
@@ -84,13 +84,17 @@ impl Front {
     async fn before(gate: &Gate) -> Self {
         let service = ScriptedIdp::start(|_| Reply::status(200)).await;
         let behind = service.url().trim_start_matches("http://").to_owned();
-        let text = include_str!("../../docs/nginx.conf");
+        let text = include_str!("../../docs/gateways/nginx.conf");
         let addresses = [("127.0.0.1:9310", gate.address.clone()), ("127.0.0.1:8000", behind)];
         let nginx = tokio::task::spawn_blocking(move || {
             Nginx::start(|listen| {
                 let addresses = addresses.into_iter().chain([("127.0.0.1:8080", listen.to_owned())]);
                 addresses.fold(text.to_owned(), |text, (example, real)| {
-                    assert_eq!(text.matches(example).count(), 1, "docs/nginx.conf names {example} once");
+                    assert_eq!(
+                        text.matches(example).count(),
+                        1,
+                        "docs/gateways/nginx.conf names {example} once"
+                    );
                     text.replace(example, &real)
                 })
             })
@@ -107,7 +111,7 @@ impl Front {
     }
 }
 
-fn header<'a>(headers: &'a HeaderMap, name: &str) -> Vec<&'a str> {
+pub(crate) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Vec<&'a str> {
     headers.get_all(name).iter().map(|value| value.to_str().expect("ASCII")).collect()
 }
 

@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::consumer::Consumer;
 use crate::gate::Gate;
 use crate::harness::{App, Stage, eventually, logout_of};
-use crate::python::Consumer;
 use crate::scripted_idp::{Reply, ScriptedIdp};
 
 const HEADER: &str = r#"{"alg":"ES256"}"#;
@@ -39,7 +39,7 @@ fn padded(signature: &str) -> String {
     )
 }
 
-/// What docs/consumer.py does not know (docs/verifiers.md says so).
+/// What docs/consumers/consumer.py does not know (docs/verifiers.md says so).
 const GATE_ALONE: &str = "a name in ISO-8859-1";
 
 /// What is logged out: tokens, then users and a session.

@@ -5,9 +5,12 @@
 mod beats;
 mod catching_up;
 mod clocks;
+mod consumer;
+mod consumers;
 mod door;
 mod first_start;
 mod gate;
+mod gateways;
 #[path = "../harness/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "each test binary uses its part of the harness")]
 mod harness;
@@ -16,7 +19,7 @@ mod killed_broker;
 mod kinds;
 mod lost_history;
 mod permissions;
-mod python;
+mod published;
 mod refresh_tokens;
 mod roles;
 mod snapshots;

@@ -4,9 +4,9 @@ use revocation_verifier::message::TokenTypeHint;
 use revocation_verifier::{Denylist, Options, StalenessPolicy, TokenView, Verdict};
 use revocation_worker::invalidation::Entry;
 
+use crate::consumer::Consumer;
 use crate::gate::Gate;
 use crate::harness::{App, Stage, canary_token, eventually, logout};
-use crate::python::Consumer;
 use crate::scripted_idp::Memory;
 use crate::snapshots::{fold, stage};
 use crate::source::{Source, denial, holds, tokens, verifier};

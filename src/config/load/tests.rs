@@ -9,6 +9,7 @@ use crate::report::Owners;
 use crate::target::Kind;
 
 mod claims;
+mod pages;
 mod parts;
 mod people;
 mod providers;

@@ -122,14 +122,14 @@ fn providers_of_users() {
 }
 
 #[test]
-fn every_kind_is_offered_and_stands_in_the_readme() {
-    let readme = include_str!("../../../../README.md");
+fn every_kind_is_offered_and_stands_on_its_page() {
+    let page = include_str!("../../../../docs/providers.md");
     let offered = listed(&words(), "or").replace(" or ", ", ");
     let refusal = problems(&format!("{BASE}\n[providers.main]\nkind = 'x'"), &[]).join("\n");
     let known: Vec<&str> = refusal.split('`').skip(1).step_by(2).collect();
     assert_eq!(offered.split(", ").collect::<Vec<_>>(), known, "{refusal}");
     for kind in known {
-        assert!(readme.contains(&format!("\n| `{kind}`")), "{kind} has no row in the README");
+        assert!(page.contains(&format!("\n| `{kind}`")), "{kind} has no row in docs/providers.md");
     }
 }
 
