@@ -91,9 +91,9 @@
 //! | who wires it, in which order | [`app`] |
 //! | what lives beside the worker: verifier, gate, HTTP server, archives, private servers | `crates/` |
 //!
-//! Pure modules ([`approval`], [`authorization`], [`checkpoint`], [`clock`], [`config`], [`event`], [`invalidation`],
-//! [`outcome`], [`receive`], [`report`], [`retry`], [`seal`], [`target`], [`visible`]) import no adapter;
-//! only [`broker`] uses lapin, only [`provider`] reqwest, only [`store`] sqlx.
+//! Pure modules ([`approval`], [`authorization`], [`checkpoint`], [`clock`], [`config`], [`event`],
+//! [`invalidation`], [`outcome`], [`receive`], [`report`], [`retry`], [`seal`], [`target`], [`visible`])
+//! import no adapter; only [`broker`] uses lapin, only [`provider`] reqwest, only [`store`] sqlx.
 
 pub mod admission;
 pub mod again;

@@ -127,8 +127,8 @@ async fn is_intact(store: &Store, last: i64, even_if_changed: bool) -> Result<bo
                     "purge the record: it was changed: checkpoint {}: {}",
                     finding.checkpoint, finding.text
                 ),
-                "`revocation-worker audit verify` says all; --even-if-changed purges all the same, and what is \
-                    left says for ever that it was changed",
+                "`revocation-worker audit verify` says all; --even-if-changed purges all the same, and what \
+                    is left says for ever that it was changed",
             ));
         }
         if page.documents.last().is_some_and(|(document, _)| document.checkpoint >= last) {

@@ -146,7 +146,8 @@ async fn writers(c: &mut PgConnection) -> Result<Vec<(String, i32)>, sqlx::Error
                AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
                AND relation IN ('revocation.attempts'::regclass, 'revocation.targets'::regclass,
                    'revocation.rejected_events'::regclass, 'revocation.operations'::regclass)
-               AND mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')"#
+               AND mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock',
+                   'AccessExclusiveLock')"#
     );
     Ok(found.fetch_all(c).await?.into_iter().map(|row| (row.writer, row.pid)).collect())
 }

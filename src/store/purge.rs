@@ -91,8 +91,8 @@ impl PurgeSession {
         .map_err(|e| StoreError::new(WHAT, e))
     }
 
-    /// The last checkpoint of which a purge may take rows, and whether it may have taken some already. `None`:
-    /// of none.
+    /// The last checkpoint of which a purge may take rows, and whether it may have taken some already.
+    /// `None`: of none.
     ///
     /// # Errors
     /// See [`StoreError`].

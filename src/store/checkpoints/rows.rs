@@ -13,8 +13,8 @@ use crate::checkpoint::{Document, PARTS};
 /// order within a moment. A column that is added to a table later is not among them.
 const COLUMNS: [(&str, &str, &str); 4] = [
     (
-        "at, event_row, ordinal, attempt, answered, worker_no, started_at, duration_ms, outcome, http_status, \
-            error, retry_after_ms",
+        "at, event_row, ordinal, attempt, answered, worker_no, started_at, duration_ms, outcome, \
+            http_status, error, retry_after_ms",
         "audit.recorded_attempts",
         "event_row, ordinal, attempt, answered",
     ),
@@ -89,7 +89,7 @@ pub(super) async fn of(
     Ok(found.into_iter().map(|(rows, digest)| (rows, digest.finish().into())).collect())
 }
 
-/// Adds a row as `COPY … (FORMAT binary)` writes it: how many columns, then of each its length and its bytes.
+/// Adds a row as `COPY … (FORMAT binary)` writes it: how many columns, then of each its length and bytes.
 fn add(digest: &mut Context, row: &PgRow) -> Result<(), sqlx::Error> {
     digest.update(&i16::try_from(row.len()).unwrap_or(i16::MAX).to_be_bytes());
     for column in 0..row.len() {

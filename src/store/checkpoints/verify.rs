@@ -90,9 +90,11 @@ impl Store {
         let mut connection = self.patient(WHAT).await?;
         let found = sqlx::query_as!(
             Late,
-            r#"SELECT l.of AS "table!", count(*) AS "rows!", max(l.noted_role) AS "role!", min(l.at) AS "first!"
+            r#"SELECT l.of AS "table!", count(*) AS "rows!", max(l.noted_role) AS "role!",
+                   min(l.at) AS "first!"
                FROM (
-                   SELECT 'attempts' AS of, at, noted_at, noted_role FROM audit.recorded_attempts WHERE answered
+                   SELECT 'attempts' AS of, at, noted_at, noted_role FROM audit.recorded_attempts
+                   WHERE answered
                    UNION ALL
                    SELECT 'targets', at, noted_at, noted_role FROM audit.recorded_results
                    UNION ALL

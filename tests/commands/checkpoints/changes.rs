@@ -119,17 +119,19 @@ const EXCHANGED: [(&str, &str); 4] =
 
 /// A row more, like another one.
 const INSERTS: [&str; 4] = [
-    "INSERT INTO revocation.attempts (event_id, ordinal, attempt, answered, worker_no, started_at, duration_ms, outcome)
+    "INSERT INTO revocation.attempts (event_id, ordinal, attempt, answered, worker_no, started_at,
+         duration_ms, outcome)
      SELECT event_id, ordinal, attempt + 3, true, 1, started_at, 5, 'transient' FROM revocation.attempts",
-    "INSERT INTO revocation.targets (event_id, ordinal, provider, lane, kind, token_sha256, deny_until, give_up_at,
-         state, proof, attempts, revoked_at, finished_at)
+    "INSERT INTO revocation.targets (event_id, ordinal, provider, lane, kind, token_sha256, deny_until,
+         give_up_at, state, proof, attempts, revoked_at, finished_at)
      SELECT event_id, ordinal + 5, provider, lane, kind, sha256('x'), deny_until, give_up_at, state, proof, 1,
          revoked_at, finished_at FROM revocation.targets WHERE finished_at IS NOT NULL",
-    "INSERT INTO revocation.rejected_events (rejected_at, queue, routing_key, code, detail, body_sha256, body_bytes,
-         worker_no)
+    "INSERT INTO revocation.rejected_events (rejected_at, queue, routing_key, code, detail, body_sha256,
+         body_bytes, worker_no)
      SELECT rejected_at, queue, routing_key, code, detail, body_sha256, body_bytes, worker_no
      FROM revocation.rejected_events",
-    "INSERT INTO revocation.operations (at, actor, action) SELECT at, actor, action FROM revocation.operations",
+    "INSERT INTO revocation.operations (at, actor, action)
+     SELECT at, actor, action FROM revocation.operations",
 ];
 
 /// One change.
@@ -181,7 +183,8 @@ fn exchange(chance: &mut Chance, seed: u32) -> String {
     format!(
         "CREATE TEMPORARY TABLE two AS
              SELECT {columns}, {column}, row_number() OVER () AS n FROM (
-                 SELECT * FROM revocation.{table} x WHERE {which} ORDER BY md5(x::text || '{seed}') LIMIT 2) y;
+                 SELECT * FROM revocation.{table} x WHERE {which}
+                 ORDER BY md5(x::text || '{seed}') LIMIT 2) y;
          UPDATE revocation.{table} t SET {column} = other.{column}
          FROM two AS one JOIN two AS other ON one.n <> other.n
          WHERE ({}) = ({})",

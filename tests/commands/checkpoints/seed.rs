@@ -20,8 +20,8 @@ pub(super) fn hour(begin: &str) -> String {
     format!(
         "INSERT INTO revocation.workers (instance, version, lease_until) VALUES ('w', '1', now());
          CREATE TEMPORARY TABLE seed AS
-             SELECT n, at, overlay(audit.first_event_row(at)::text PLACING '7' || lpad(to_hex(n), 3, '0') || '-8'
-                 FROM 15)::uuid AS row
+             SELECT n, at, overlay(audit.first_event_row(at)::text
+                 PLACING '7' || lpad(to_hex(n), 3, '0') || '-8' FROM 15)::uuid AS row
              FROM generate_series(1, 98) n
              CROSS JOIN LATERAL (SELECT {begin} + n * interval '30 s' AS at) m;
          INSERT INTO revocation.events (event_id, source, id, event_type, lane, received_at, not_before,

@@ -34,6 +34,20 @@ async fn workers_checkpoint_the_record_and_the_log_tells_what_was_cut_off() {
         app.publish(&logout.event()).await;
     }
     stage.wait_for_count(10, "audit.revocations WHERE state = 'revoked'").await;
+    // A transaction that is held open holds up the checkpoint, or what it writes would be missed.
+    let mut open = stage.db.begin().await.expect("a transaction");
+    sqlx::query(
+        "INSERT INTO revocation.rejected_events (rejected_at, queue, routing_key, code, detail, body_sha256,
+             body_bytes, worker_no)
+         VALUES (clock_timestamp(), 'q', 'k', 'not_json', 'd', sha256('x'), 1, 1)",
+    )
+    .execute(&mut *open)
+    .await
+    .expect("a row");
+    let begun = std::time::Instant::now();
+    eventually("its time is past", async || (begun.elapsed().as_millis() > 12_500).then_some(())).await;
+    assert_eq!(stage.count("audit.checkpoints WHERE signature IS NOT NULL").await, 0);
+    open.commit().await.expect("commit");
     eventually("both tokens of each logout are covered", async || {
         let rows = stage.rows("SELECT document::jsonb FROM audit.checkpoints").await;
         let of_targets = |row: &Value| {
