@@ -60,7 +60,7 @@ ALTER DEFAULT PRIVILEGES FOR ROLE revocation_owner IN SCHEMA audit
     GRANT SELECT ON TABLES TO auditor, revocation_operator, revocation_worker, revocation_retention;
 -- What views compute with. Neither reads a table.
 GRANT EXECUTE ON FUNCTION revocation.revocation_id(uuid, smallint), revocation.stage(text, boolean), revocation.person(text),
-    revocation.standing(text, timestamptz) TO PUBLIC;
+    revocation.standing(text, timestamptz), revocation.attempt_no(smallint, integer, boolean) TO PUBLIC;
 
 GRANT USAGE ON SCHEMA revocation TO revocation_worker, revocation_operator, revocation_retention;
 GRANT EXECUTE ON FUNCTION revocation.steer_incident(text, text, integer, text, text), revocation.approve_incident(text, text[], bigint, bigint, text),
@@ -70,7 +70,8 @@ GRANT EXECUTE ON FUNCTION revocation.steer_incident(text, text, integer, text, t
 
 -- The worker. What is append-only it adds to; what a target names, who opened an incident, and what was approved, it does not change.
 GRANT SELECT ON ALL TABLES IN SCHEMA revocation TO revocation_worker;
-REVOKE SELECT ON revocation.people, revocation.purged, revocation.purged_counts FROM revocation_worker;
+GRANT INSERT ON revocation.checkpoints TO revocation_worker;
+REVOKE SELECT ON revocation.people, revocation.purged, revocation.purged_counts, revocation.late_rows FROM revocation_worker;
 GRANT INSERT ON revocation.events, revocation.targets, revocation.attempts, revocation.rejected_events, revocation.workers, revocation.provider_status,
     revocation.incident_samples, revocation.verifiers, revocation.verifier_reports, revocation.latencies TO revocation_worker;
 GRANT UPDATE ON revocation.workers, revocation.provider_status, revocation.latencies, revocation.verifiers, revocation.verifier_reports TO revocation_worker;
@@ -90,4 +91,5 @@ GRANT SELECT, DELETE ON revocation.attempts, revocation.rejected_events, revocat
     TO revocation_retention;
 GRANT EXECUTE ON FUNCTION revocation.purgeable_months(timestamptz), revocation.purgeable(date, timestamptz),
     revocation.begin_purge(date, timestamptz, text), revocation.purge_events(bigint, uuid, integer), revocation.purge_others(bigint, integer),
-    revocation.purge_checkpoint(bigint), revocation.end_purge(bigint, text, text, text, bytea, text) TO revocation_retention;
+    revocation.purge_checkpoint(bigint), revocation.end_purge(bigint, text, text, text, bytea, text),
+    revocation.leave_base(bigint, timestamptz, text, bytea, text, text, bytea) TO revocation_retention;

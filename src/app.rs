@@ -62,7 +62,7 @@ struct Running {
 
 /// Checks all settings that only their user can judge, opens the port, and starts. Broker and database are
 /// connected to by whoever needs them first; the worker waits for neither.
-async fn boot(config: Config, migrate: bool, stop: CancellationToken) -> Result<Running, AppError> {
+async fn boot(mut config: Config, migrate: bool, stop: CancellationToken) -> Result<Running, AppError> {
     let (keyring, clock) = (Keyring::parse(&config.sealing_keys)?, Clock::default());
     let admissions = configured::admissions(&config, &clock)?;
     let broker = Broker::new(&config.amqp, &config.invalidation, &config.instance);
@@ -83,6 +83,7 @@ async fn boot(config: Config, migrate: bool, stop: CancellationToken) -> Result<
         refusals: Refusals::start(broker.clone(), reconnecting(), clock.clone(), hard.clone()),
         admissions,
         keyring,
+        signing_key: config.take_signing_key(),
         clock,
         metrics,
     };

@@ -24,6 +24,9 @@ pub const NAMES: [&str; 10] = [
     "recorded",
 ];
 
+/// Beside the events: a checkpoint of the record is committed, and not published yet.
+pub const CHECKPOINTED: &str = "checkpointed";
+
 /// Those of the receiver, in the order of a request.
 pub const RECEIVER_NAMES: [&str; 2] = ["verified", "published"];
 

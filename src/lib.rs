@@ -42,6 +42,7 @@
 //! | incident | a mass revocation under a name, which operators steer |
 //! | fuse | stops an incident that has come to need an approval that it does not have |
 //! | excess | what a broker user orders beyond its rate; it waits for a second person |
+//! | checkpoint | a signed digest of what has come on record, which follows the one before |
 //! | mark | a message that denies nothing, by which verifiers see how far they have read |
 //! | snapshot | what the stream still denies, folded into a few messages, so that verifiers start fast |
 //!
@@ -85,13 +86,14 @@
 //! | what is wrong, what waits for a person, what may still work | [`attention`] |
 //! | what does the page show, how often is it looked up | `http/page.rs`, `http/page/look.rs` |
 //! | how does an operator end a wait | `cli/provider.rs`, `worker/fleet.rs` |
+//! | was the record changed afterwards | [`checkpoint`], `worker/checkpoints.rs`, `store/checkpoints.rs` |
 //! | what does an auditor get | `crates/evidence`, `docs/evidence.md` |
 //! | who wires it, in which order | [`app`] |
 //! | what lives beside the worker: verifier, gate, HTTP server, archives, private servers | `crates/` |
 //!
-//! Pure modules ([`approval`], [`authorization`], [`clock`], [`config`], [`event`], [`invalidation`],
-//! [`outcome`], [`receive`], [`report`], [`retry`], [`seal`], [`target`], [`visible`]) import no adapter;
-//! only [`broker`] uses lapin, only [`provider`] reqwest, only [`store`] sqlx.
+//! Pure modules ([`approval`], [`authorization`], [`checkpoint`], [`clock`], [`config`], [`event`],
+//! [`invalidation`], [`outcome`], [`receive`], [`report`], [`retry`], [`seal`], [`target`], [`visible`])
+//! import no adapter; only [`broker`] uses lapin, only [`provider`] reqwest, only [`store`] sqlx.
 
 pub mod admission;
 pub mod again;
@@ -100,6 +102,7 @@ pub mod approval;
 pub mod attention;
 pub mod authorization;
 pub mod broker;
+pub mod checkpoint;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -29,6 +29,7 @@ pub(super) fn rules(config: &Config) -> Rules {
         approval: config.authorization.approval(),
         people: config.people.clone(),
         verifier_owners: config.verifier_owners.clone(),
+        checkpoint_every: config.evidence.checkpoint_every,
     }
 }
 

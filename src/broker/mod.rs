@@ -6,6 +6,7 @@
 
 mod attributes;
 mod beats;
+mod checkpoints;
 mod confirm;
 mod connection;
 mod dead;

@@ -3,6 +3,7 @@
 mod columns;
 mod csv;
 mod token;
+mod verify;
 
 use std::path::Path;
 
@@ -26,8 +27,10 @@ const HELP: &str = include_str!("audit/help.txt");
 ///
 /// All filters that are given must fit. The newest rows come first.
 #[derive(clap::Args)]
-#[command(after_long_help = HELP)]
+#[command(after_long_help = HELP, args_conflicts_with_subcommands = true)]
 pub(super) struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// The calls to providers, instead of the targets: audit.attempts instead of audit.revocations
     #[arg(long)]
     attempts: bool,
@@ -57,6 +60,12 @@ pub(super) struct Args {
     sql: bool,
     #[command(flatten)]
     view: View,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Say whether the record is what its checkpoints say: nothing changed, removed, added or cut off
+    Verify(verify::Args),
 }
 
 #[derive(clap::Args)]
@@ -137,6 +146,9 @@ fn place(text: &str) -> Result<Place, &'static str> {
 }
 
 pub(super) async fn run(path: Option<&Path>, args: &Args) -> Result<(), CommandError> {
+    if let Some(Command::Verify(args)) = &args.command {
+        return verify::run(path, args).await;
+    }
     let token = args.filters.token.as_deref().map(token::digests).transpose()?;
     if args.sql {
         say(format_args!("{};", args.question(token, OffsetDateTime::now_utc()).sql()));

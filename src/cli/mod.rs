@@ -73,7 +73,7 @@ enum Command {
     /// Show how everything stands, what is wrong first
     Status(status::Args),
     /// Search the record: what became of a token, a user, an incident, and every call that was made
-    Audit(audit::Args),
+    Audit(Box<audit::Args>),
     /// Make parked targets due now
     Retry(retry::Args),
     /// Look at what providers wait for, and have them called again

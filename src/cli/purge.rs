@@ -14,8 +14,9 @@ use super::CommandError;
 use super::interrupt::interruption;
 use super::operator::{Operator, open_store};
 use super::output::{count, remark, say, say_json};
+use crate::checkpoint::Chain;
 use crate::config::{Environment, PurgeSettings};
-use crate::store::{PurgeSession, Purgeable};
+use crate::store::{PurgeSession, Purgeable, Store};
 
 const HELP: &str = include_str!("purge/help.txt");
 
@@ -29,6 +30,9 @@ pub(super) struct Args {
     /// What is older than this, such as 400d; not less than invalidation.stream_max_age
     #[arg(long, value_name = "AGE", value_parser = humantime::parse_duration)]
     older_than: Duration,
+    /// Purge even where rows that may go are not what was checkpointed; what is left says so for ever
+    #[arg(long)]
+    even_if_changed: bool,
     /// Only say what would go
     #[arg(long)]
     dry_run: bool,
@@ -60,6 +64,11 @@ pub(super) async fn run(path: Option<&Path>, args: &Args) -> Result<(), CommandE
     let mut session = session.ok_or_else(|| {
         CommandError::advised("purge the record: another purge is running", "wait until it has ended")
     })?;
+    let reach = if args.dry_run { None } else { session.reach().await? };
+    let was_intact = match reach {
+        Some((last, false)) => is_intact(&store, last, args.even_if_changed).await?,
+        _ => false,
+    };
     let mut months = Vec::new();
     for month in session.months().await? {
         let found = session.purgeable(month).await?;
@@ -76,6 +85,12 @@ pub(super) async fn run(path: Option<&Path>, args: &Args) -> Result<(), CommandE
             month.say(args.dry_run);
         }
         months.push(month);
+    }
+    let has_purged = months.iter().any(|month: &Month| month.purge.is_some());
+    if let Some((last, is_begun)) = reach
+        && (has_purged || is_begun)
+    {
+        session.leave_base(last, was_intact, &settings.signing_key, &args.operator.name()).await?;
     }
     let ends_before = session.ends_before;
     drop(session);
@@ -96,6 +111,31 @@ fn check_age(older_than: Duration, least: Duration) -> Result<(), CommandError> 
         days(older_than),
         days(least)
     )))
+}
+
+/// Whether the record is what its checkpoints say, up to this number: what a purge leaves is signed anew, and
+/// must not hide what was done before.
+async fn is_intact(store: &Store, last: i64, even_if_changed: bool) -> Result<bool, CommandError> {
+    let mut verification = store.verification(|within| Chain::new(None, within), None).await?;
+    while let Some(page) = verification.page().await? {
+        if let Some(finding) = page.findings.iter().find(|finding| finding.checkpoint <= last) {
+            if even_if_changed {
+                return Ok(false);
+            }
+            return Err(CommandError::advised(
+                format!(
+                    "purge the record: it was changed: checkpoint {}: {}",
+                    finding.checkpoint, finding.text
+                ),
+                "`revocation-worker audit verify` says all; --even-if-changed purges all the same, and what \
+                    is left says for ever that it was changed",
+            ));
+        }
+        if page.documents.last().is_some_and(|(document, _)| document.checkpoint >= last) {
+            break;
+        }
+    }
+    Ok(true)
 }
 
 /// All of a month, signed at the end. Returns its number.

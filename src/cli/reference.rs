@@ -42,7 +42,8 @@ fn all<'c>(command: &'c Command, before: &str) -> Vec<(String, &'c Command)> {
     let own = command.get_subcommands().flat_map(|own| {
         let name = format!("{before}{}", own.get_name());
         let further = all(own, &format!("{name} "));
-        if further.is_empty() { vec![(name, own)] } else { further }
+        let alone = (!own.is_subcommand_required_set()).then_some((name, own));
+        alone.into_iter().chain(further)
     });
     own.collect()
 }

@@ -11,7 +11,7 @@ use super::findings::ConfigError;
 use super::load::{load, load_if_read, part};
 use super::section::Section;
 use super::signing::derived;
-use super::table::{DatabaseConfig, EvidenceConfig, InvalidationConfig, Sealing};
+use super::table::{AmqpConfig, Config, DatabaseConfig, EvidenceConfig, InvalidationConfig, Sealing};
 
 const REMEDY: &str = "and sealing.keys, from whose first key one would be derived, is not set either; run \
     `revocation-worker keygen --signing` and put \
@@ -39,6 +39,43 @@ pub struct PurgeSettings {
 pub struct VerifySettings {
     /// The key of `evidence.signing_key`, else those derived from all `sealing.keys`.
     pub trusted: Vec<PublicKey>,
+}
+
+/// What `audit verify` needs, and what it can make use of.
+pub struct AuditVerifySettings {
+    /// `[database]`
+    pub database: DatabaseConfig,
+    /// `[amqp]`, where it says which broker.
+    pub amqp: Option<AmqpConfig>,
+    /// The key of `evidence.signing_key`, and those derived from all `sealing.keys`: workers may have no
+    /// other.
+    pub trusted: Vec<PublicKey>,
+}
+
+impl Config {
+    /// The key that signs checkpoints: `evidence.signing_key`, else derived from the first of `sealing.keys`.
+    pub fn take_signing_key(&mut self) -> Option<SigningKey> {
+        let first = || self.sealing_keys.first().and_then(|entry| derived(entry).ok());
+        self.evidence.signing_key.take().or_else(first)
+    }
+}
+
+impl AuditVerifySettings {
+    /// Reads `[database]`, `[amqp]` where it is set, `[evidence]` and `[sealing]`, from the same places as
+    /// [`super::Config::load`].
+    pub fn load(path: Option<&Path>, environment: &Environment) -> Result<Self, ConfigError> {
+        load(path, environment, |top| {
+            let own = part::<EvidenceConfig>("evidence", top).signing_key;
+            let has_sealing_keys = top.within("sealing").has("keys");
+            let sealing = if has_sealing_keys { part::<Sealing>("sealing", top).keys } else { Vec::new() };
+            let derived = sealing.iter().filter_map(|entry| derived(entry).ok());
+            Self {
+                database: part("database", top),
+                amqp: top.within("amqp").has("url").then(|| part("amqp", top)),
+                trusted: own.into_iter().chain(derived).map(|key| key.public()).collect(),
+            }
+        })
+    }
 }
 
 impl ExportSettings {

@@ -29,7 +29,7 @@ mod tree;
 
 pub use authorization::AuthorizationConfig;
 pub use environment::Environment;
-pub use evidence::{ExportSettings, PurgeSettings, VerifySettings};
+pub use evidence::{AuditVerifySettings, ExportSettings, PurgeSettings, VerifySettings};
 pub use findings::ConfigError;
 pub use kinds::*;
 pub use load::{BrokerSettings, DatabaseSettings, ReceiveSettings, RetrySettings};

@@ -117,6 +117,9 @@ settings! {
         /// `incident export` writes, and whose archives `incident verify` knows. Without it, one that is
         /// derived from the first of `sealing.keys` signs, and those of all are known.
         pub signing_key: Option<SigningKey> = secret().then(checks::signing_key),
+        /// How often a worker makes a checkpoint of the audit record, which `audit verify` compares with it.
+        /// Each covers what is older than 10 s. The key above signs it, else the derived one.
+        pub checkpoint_every: Duration = within(20 * SECOND, SECOND..=10 * MINUTE),
     }
 }
 

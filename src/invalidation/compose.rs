@@ -8,8 +8,9 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use revocation_verifier::message::{
-    Entry, Envelope, EventOf, EventRef, HEARTBEAT_KEY, HEARTBEAT_TYPE, Heartbeat, MARK_KEY, MARK_TYPE,
-    Marking, Phase, Progress, SNAPSHOT_TYPE, SnapshotPart, TYPE, TargetOf,
+    CHECKPOINT_KEY, CHECKPOINT_TYPE, Checkpointing, Entry, Envelope, EventOf, EventRef, HEARTBEAT_KEY,
+    HEARTBEAT_TYPE, Heartbeat, MARK_KEY, MARK_TYPE, Marking, Phase, Progress, SNAPSHOT_TYPE, SnapshotPart,
+    TYPE, TargetOf,
 };
 
 use super::gather::{Gathered, Gathering};
@@ -136,6 +137,11 @@ impl Composer {
     /// A message for the log that denies nothing.
     pub fn mark(&self) -> Outgoing {
         self.outgoing(MARK_KEY.to_owned(), MARK_TYPE, Marking { instance: self.instance.clone() })
+    }
+
+    /// A checkpoint of the record, for the log.
+    pub fn checkpoint(&self, checkpoint: Checkpointing) -> Outgoing {
+        self.outgoing(CHECKPOINT_KEY.to_owned(), CHECKPOINT_TYPE, checkpoint)
     }
 
     /// A message of a snapshot.

@@ -10,6 +10,8 @@ pub struct Ages {
     pub unconfirmed_s: f64,
     /// The last migration.
     pub schema_version: i64,
+    /// How long ago the last checkpoint of the record was made.
+    pub checkpoint_s: f64,
 }
 
 /// A row of `audit.overdue`.
@@ -42,12 +44,20 @@ impl Store {
             let rest = sqlx::query!(
                 r#"SELECT coalesce(extract(epoch FROM now() - min(finished_at)), 0)::double precision
                               AS "unconfirmed_s!",
-                          coalesce(audit.schema_version(), 0) AS "schema_version!"
+                          coalesce(audit.schema_version(), 0) AS "schema_version!",
+                          coalesce(extract(epoch FROM now() - (
+                              SELECT made_at FROM revocation.checkpoints ORDER BY checkpoint_no DESC LIMIT 1
+                          )), 0)::double precision AS "checkpoint_s!"
                    FROM revocation.targets WHERE state = 'revoked' AND confirmed_at IS NULL"#
             )
             .fetch_one(c)
             .await?;
-            Ok(Ages { due, unconfirmed_s: rest.unconfirmed_s, schema_version: rest.schema_version })
+            Ok(Ages {
+                due,
+                unconfirmed_s: rest.unconfirmed_s,
+                schema_version: rest.schema_version,
+                checkpoint_s: rest.checkpoint_s,
+            })
         })
     }
 }

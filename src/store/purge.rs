@@ -4,13 +4,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use revocation_evidence::SigningKey;
 use serde::Deserialize;
-use sqlx::Postgres;
 use sqlx::pool::PoolConnection;
 use sqlx::types::Json;
+use sqlx::{Connection, Postgres};
 use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
+use super::checkpoints::base;
 use super::{Store, StoreError};
 
 const WHAT: &str = "purge the record";
@@ -87,6 +89,36 @@ impl PurgeSession {
         .fetch_all(&mut *self.connection)
         .await
         .map_err(|e| StoreError::new(WHAT, e))
+    }
+
+    /// The last checkpoint of which a purge may take rows, and whether it may have taken some already.
+    /// `None`: of none.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn reach(&mut self) -> Result<Option<(i64, bool)>, StoreError> {
+        let reach = base::reach(&mut self.connection, self.ends_before).await;
+        let reach = reach.map_err(|e| StoreError::new(WHAT, e))?;
+        Ok(reach.map(|reach| (reach.number, reach.is_begun)))
+    }
+
+    /// Leaves one checkpoint, signed, for all up to this number.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn leave_base(
+        &mut self,
+        number: i64,
+        was_intact: bool,
+        key: &SigningKey,
+        by: &str,
+    ) -> Result<(), StoreError> {
+        let left = async {
+            let mut transaction = self.connection.begin().await?;
+            base::leave(&mut transaction, number, was_intact, key, by).await?;
+            transaction.commit().await
+        };
+        left.await.map_err(|e| StoreError::new(WHAT, e))
     }
 
     /// What a purge of this month would find.

@@ -7,6 +7,7 @@
 //! | `confirmed` | a target is revoked at its provider |
 //! | both, again | the broker was lost, and may have lost what it had confirmed (`owed`, by [`republish`]) |
 //! | heartbeat, mark | about once a second, by one worker of the fleet |
+//! | checkpoint | one of the record was made |
 
 mod outbox;
 mod republish;
@@ -22,7 +23,9 @@ pub(super) use republish::{Late, OVERLAP, RepublishLog};
 use crate::broker::{Publisher, Standing};
 use crate::clock::Clock;
 use crate::event::{Lane, LogoutEvent};
-use crate::invalidation::{Composer, Entry, EventOf, EventRef, Named, Outgoing, Phase, Progress, TokenNames};
+use crate::invalidation::{
+    Checkpointing, Composer, Entry, EventOf, EventRef, Named, Outgoing, Phase, Progress, TokenNames,
+};
 use crate::store::{Denial, jti_iss};
 use crate::target::{Fingerprint, Kind, Target, TokenTypeHint};
 
@@ -121,6 +124,13 @@ impl Announcer {
         let message = self.composer.mark();
         let marked = self.publisher.invalidate(&message);
         tokio::time::timeout(within, marked).await.is_ok_and(|marked| marked.is_ok())
+    }
+
+    /// Puts a checkpoint of the record into the log. Returns whether the broker has confirmed it.
+    pub(super) async fn publish_checkpoint(&self, checkpoint: Checkpointing) -> bool {
+        let message = self.composer.checkpoint(checkpoint);
+        let published = self.publisher.invalidate(&message);
+        tokio::time::timeout(CONFIRMED_WITHIN, published).await.is_ok_and(|published| published.is_ok())
     }
 
     /// Sends a heartbeat that says how far this worker has published, as seen at `standing`. One that is late

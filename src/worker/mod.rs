@@ -27,6 +27,7 @@
 //! | what verifiers report | `reports` |
 //! | heartbeats, and whose turn they are | `beats`, `turn` |
 //! | snapshots | `fold` |
+//! | checkpoints of the record | `checkpoints` |
 //! | figures for metrics and `/readyz` | `counts`, `readiness` |
 //! | what happens while Postgres is away | `postgres` |
 //! | what all of it works with; how it starts and ends | `parts`, `start` |
@@ -34,6 +35,7 @@
 mod acknowledge;
 mod announce;
 mod beats;
+mod checkpoints;
 mod claim;
 mod commit;
 mod copies;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use revocation_evidence::SigningKey;
 use time::OffsetDateTime;
 use tokio::sync::{Notify, SetOnce, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -72,6 +73,8 @@ pub struct Rules {
     pub people: Option<People>,
     /// Who may report for which service's verifiers.
     pub verifier_owners: Owners,
+    /// How often a checkpoint of the record is made.
+    pub checkpoint_every: Duration,
 }
 
 /// The ways to the world outside.
@@ -86,6 +89,8 @@ pub struct Ports {
     pub admissions: BTreeMap<Arc<str>, Arc<Admission>>,
     /// Seals and opens tokens.
     pub keyring: Keyring,
+    /// Signs checkpoints of the record.
+    pub signing_key: Option<SigningKey>,
     /// What time it is.
     pub clock: Clock,
     /// Metrics.

@@ -12,7 +12,7 @@ use super::commit::{self, Commits};
 use super::deliveries::Deliveries;
 use super::job::ForRecord;
 use super::parts::{Identity, Ports, Rules, Worker};
-use super::{beats, claim, enter, fleet, fold, record, refuse, reports, upkeep, walk};
+use super::{beats, checkpoints, claim, enter, fleet, fold, record, refuse, reports, upkeep, walk};
 use crate::broker::{Beats, QUEUES, Received, Reports, Snapshots, Window};
 use crate::store::SchemaError;
 
@@ -95,6 +95,7 @@ impl Idle {
         taking.extend([
             once_entered(&worker, "refuse", refuse::run(worker.clone())),
             once_entered(&worker, "claim", claim::run(worker.clone())),
+            once_entered(&worker, "checkpoints", checkpoints::run(worker.clone())),
             step("reports", reports::run(worker.clone(), reports)),
             step("fold", fold::run(worker.clone(), snapshots)),
         ]);

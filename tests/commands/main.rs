@@ -8,6 +8,7 @@ mod audit_questions;
 mod check;
 mod check_expected;
 mod check_servers;
+mod checkpoints;
 mod dead;
 mod evidence;
 #[path = "../harness/mod.rs"]

@@ -25,9 +25,10 @@ const ADAPTERS: [(&str, &str); 3] =
     [("lapin", "src/broker/"), ("reqwest", "src/provider/"), ("sqlx", "src/store/")];
 
 /// Modules without I/O, which import each other only.
-const PURE: [&str; 13] = [
+const PURE: [&str; 14] = [
     "approval",
     "authorization",
+    "checkpoint",
     "clock",
     "config",
     "event",

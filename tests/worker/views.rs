@@ -6,12 +6,13 @@ use crate::harness::Stage;
 use crate::schema::filled;
 
 /// The views of docs/contract.md, section 7 and their columns, in order.
-pub(crate) const VIEWS: [(&str, &str); 22] = [
+pub(crate) const VIEWS: [(&str, &str); 27] = [
     (
         "attempts",
         "revocation_id attempt worker started_at duration_ms outcome http_status error retry_after_ms",
     ),
     ("backlog", "provider lane state targets oldest_received_at next_attempt_at"),
+    ("checkpoints", "checkpoint_no made_at after_at until_at document sha256 key_id public_key signature"),
     ("dead_letters", "messages seen_at many_since"),
     (
         "event_attempts",
@@ -56,6 +57,25 @@ pub(crate) const VIEWS: [(&str, &str); 22] = [
         "purges",
         "purge_no month began_at ended_at actor role ends_before events targets attempts others follows \
             sha256 checkpoint key_id public_key signature",
+    ),
+    (
+        "recorded_attempts",
+        "at event_row ordinal attempt answered worker_no started_at duration_ms outcome \
+            http_status error retry_after_ms noted_at noted_role",
+    ),
+    ("recorded_operations", "at operation_no actor role action incident detail noted_at noted_role"),
+    (
+        "recorded_refusals",
+        "at rejected_no queue routing_key broker_user code detail body_sha256 body_bytes \
+            event_source event_id worker_no noted_at noted_role",
+    ),
+    (
+        "recorded_results",
+        "at event_row ordinal provider kind token_type_hint token_sha256 signed_sha256 jti \
+            jti_iss sub sid client_id iss token_expires_at cutoff state proof attempts \
+            last_worker last_outcome last_http_status last_error call_began_at revoked_at source \
+            id real_id event_type reason actor broker_user occurred_at received_at not_before \
+            body_sha256 noted_at noted_role",
     ),
     (
         "rejected_events",

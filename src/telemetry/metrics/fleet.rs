@@ -26,6 +26,7 @@ pub struct Fleet {
     awaiting_approval: Gauge,
     dead: Gauge,
     schema_version: Gauge,
+    checkpoint_age: Gauge<f64, AtomicU64>,
 }
 
 impl Fleet {
@@ -61,6 +62,12 @@ impl Fleet {
                 &same("Incidents that wait for a second person"),
             ),
             dead: add(r, "dead_messages", &same("Refused messages that wait in revocation.dead")),
+            checkpoint_age: in_seconds(
+                r,
+                "checkpoint_age",
+                &same("How long ago the last checkpoint of the audit record was made"),
+                Gauge::default(),
+            ),
             schema_version: add(r, "schema_version", &same("The last migration of the database")),
         }
     }
@@ -91,6 +98,7 @@ impl Fleet {
         }
         self.oldest_unconfirmed.set(ages.unconfirmed_s);
         self.schema_version.set(ages.schema_version);
+        self.checkpoint_age.set(ages.checkpoint_s);
     }
 
     /// Replaces the verifiers' gauges.

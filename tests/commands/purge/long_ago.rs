@@ -53,6 +53,10 @@ pub(super) fn month(month: &str, events: u32, incident: Option<&str>) -> String 
              duration_ms, outcome)
              SELECT row, 0, 2, true, 1, at, 9, 'revoked' FROM old;
          UPDATE revocation.events SET denied_at = received_at FROM old WHERE event_id = row;
+         -- Written in its time, not late.
+         SET LOCAL revocation.retention = 'on';
+         DELETE FROM revocation.late_rows;
+         SET LOCAL revocation.retention = '';
          DROP TABLE old;"
     )
 }
@@ -62,6 +66,7 @@ impl Stage {
     pub(super) async fn grown_old(&self) {
         let young = "UPDATE revocation.events SET received_at = now() WHERE id = '2024-02-30';";
         let parked = "SET LOCAL session_replication_role = replica;
+            DELETE FROM revocation.late_rows;
             DELETE FROM revocation.attempts WHERE event_id IN (
                 SELECT event_id FROM revocation.events WHERE id = '2024-01-07');
             UPDATE revocation.targets SET state = 'parked', proof = NULL, revoked_at = NULL,

@@ -4,7 +4,7 @@ use super::{OPERATOR, OWNER, RETENTION, WORKER};
 
 /// A role, and what it must not do. In the database: incidents that wait, run and are paused, with an event
 /// each; a row in each append-only table.
-pub(super) const FORBIDDEN: [(&str, &str); 104] = [
+pub(super) const FORBIDDEN: [(&str, &str); 111] = [
     (
         WORKER,
         "UPDATE revocation.incidents SET approval_above = 1000000, state = 'running' WHERE incident = \
@@ -113,6 +113,13 @@ pub(super) const FORBIDDEN: [(&str, &str); 104] = [
     (RETENTION, "SELECT revocation.begin_purge(date_trunc('month', now())::date, now(), 'bob')"),
     (RETENTION, "SET revocation.retention = 'on'; DELETE FROM revocation.purged"),
     (RETENTION, "DELETE FROM revocation.operations"),
+    (WORKER, "UPDATE revocation.checkpoints SET document = 'x'"),
+    (WORKER, "DELETE FROM revocation.checkpoints"),
+    (WORKER, "INSERT INTO revocation.late_rows (relation, row_no) VALUES ('operations', 1)"),
+    (RETENTION, "SET revocation.retention = 'on'; DELETE FROM revocation.checkpoints"),
+    (RETENTION, "SELECT revocation.leave_base(7, now(), 'x', sha256('x'), 'k', 'p', NULL)"),
+    (OWNER, "UPDATE revocation.checkpoints SET made_at = now()"),
+    (OWNER, "SET revocation.retention = 'on'; DELETE FROM revocation.checkpoints"),
     (RETENTION, "SET revocation.retention = 'on'; UPDATE revocation.operations SET actor = 'x'"),
     (RETENTION, "SET revocation.retention = 'on'; TRUNCATE revocation.operations"),
     (RETENTION, "SET revocation.retention = 'on'; DELETE FROM revocation.targets"),

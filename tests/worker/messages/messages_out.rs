@@ -6,8 +6,8 @@ use revocation_verifier::message::{LogMark, STATUS_TYPE, Status, TokenIssuer};
 use revocation_verifier::{Staleness, StalenessPolicy};
 use revocation_worker::event::RefusalCode;
 use revocation_worker::invalidation::{
-    Composer, Entry, Envelope, EventOf, EventRef, Heartbeat, Invalidation, MAX_TARGETS, Outgoing, Phase,
-    Progress, Reached, SnapshotEnd, SnapshotPart, TargetOf,
+    Checkpointing, Composer, Entry, Envelope, EventOf, EventRef, Heartbeat, Invalidation, MAX_TARGETS,
+    Outgoing, Phase, Progress, Reached, SnapshotEnd, SnapshotPart, TargetOf,
 };
 use revocation_worker::target::{Kind, TokenTypeHint};
 use serde_json::{Value, json};
@@ -85,6 +85,16 @@ fn progress() -> Progress {
     }
 }
 
+fn checkpoint() -> Checkpointing {
+    Checkpointing {
+        checkpoint: 1,
+        document: "{}".to_owned(),
+        sha256: "0a".repeat(32),
+        public_key: "k".to_owned(),
+        signature: "s".to_owned(),
+    }
+}
+
 /// Of a snapshot: its end where `full`.
 fn part(full: bool) -> SnapshotPart<Entry> {
     let mark = LogMark { offset: 7, time: Some(THEN), sha256: "0a".repeat(32) };
@@ -138,6 +148,7 @@ fn every_message_has_exactly_the_members_of_its_schema() {
         let composer = Composer::new("pod-1");
         assert_agrees(&json(&composer.beat(full.then(progress)).body), schema("heartbeat"), members);
         assert_agrees(&json(&composer.mark().body), schema("mark"), members);
+        assert_agrees(&json(&composer.checkpoint(checkpoint()).body), schema("checkpoint"), members);
         assert_agrees(&json(&composer.snapshot(part(full)).body), schema("snapshot"), members);
         for kind in Kind::ALL {
             let own = schema(&format!("{}Entry", kind.as_str()));
@@ -213,7 +224,9 @@ fn the_examples_are_messages() {
         let beat = serde_json::from_value::<Envelope<Heartbeat>>(example.clone()).expect("a heartbeat");
         assert!(beat.data.progress.is_some());
     }
-    examples("mark").for_each(|example| assert_agrees(example, schema("mark"), Members::All));
+    for message in ["mark", "checkpoint"] {
+        examples(message).for_each(|example| assert_agrees(example, schema(message), Members::All));
+    }
     for example in examples("snapshot") {
         assert_agrees(example, schema("snapshot"), Members::Known);
         serde_json::from_value::<Envelope<SnapshotPart<Entry>>>(example.clone()).expect("a part");

@@ -4,8 +4,9 @@ use revocation_verifier::message::STATUS_TYPE;
 use revocation_worker::broker::{DEAD, EVENTS_EXCHANGE, LOGOUT_QUEUE, MASS_QUEUE};
 use revocation_worker::event::EventType;
 use revocation_worker::invalidation::{
-    BEATS_STREAM, Composer, EXCHANGE, Entry, EventOf, EventRef, HEARTBEAT_KEY, HEARTBEAT_TYPE, MARK_KEY,
-    MARK_TYPE, Phase, SNAPSHOT_TYPE, SNAPSHOTS_STREAM, STREAM, TYPE, VERIFIERS_EXCHANGE,
+    BEATS_STREAM, CHECKPOINT_KEY, CHECKPOINT_TYPE, Composer, EXCHANGE, Entry, EventOf, EventRef,
+    HEARTBEAT_KEY, HEARTBEAT_TYPE, MARK_KEY, MARK_TYPE, Phase, SNAPSHOT_TYPE, SNAPSHOTS_STREAM, STREAM, TYPE,
+    VERIFIERS_EXCHANGE,
 };
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -24,6 +25,7 @@ fn exchanges_queues_and_keys_are_the_codes() {
         ("invalidations", EXCHANGE, "invalidation.{provider}.{kind}"),
         ("heartbeats", EXCHANGE, HEARTBEAT_KEY),
         ("marks", EXCHANGE, MARK_KEY),
+        ("checkpoints", EXCHANGE, CHECKPOINT_KEY),
         ("verifiers", VERIFIERS_EXCHANGE, "status.{service}"),
     ];
     for (channel, exchange, key) in by_exchange {
@@ -79,6 +81,7 @@ fn each_message_has_its_type() {
         ("invalidation", TYPE),
         ("heartbeat", HEARTBEAT_TYPE),
         ("mark", MARK_TYPE),
+        ("checkpoint", CHECKPOINT_TYPE),
         ("snapshot", SNAPSHOT_TYPE),
         ("verifierStatus", STATUS_TYPE),
     ];

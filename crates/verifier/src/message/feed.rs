@@ -19,6 +19,12 @@ pub const MARK_TYPE: &str = "auth.invalidation.mark.v1";
 /// Routing key of a mark.
 pub const MARK_KEY: &str = "mark";
 
+/// CloudEvents type of a checkpoint of the audit record: it denies nothing, and lies in the log because
+/// nobody can change it there.
+pub const CHECKPOINT_TYPE: &str = "auth.audit.checkpoint.v1";
+/// Routing key of a checkpoint: one by which the log was bound ever since.
+pub const CHECKPOINT_KEY: &str = "invalidation.checkpoint";
+
 /// CloudEvents type of a snapshot's messages.
 pub const SNAPSHOT_TYPE: &str = "auth.invalidation.snapshot.v1";
 /// Stream of the snapshots, and the exchange that leads to it alone: a queue that is bound to all of
@@ -62,6 +68,21 @@ pub struct Progress {
 pub struct Marking {
     /// The worker that made it.
     pub instance: String,
+}
+
+/// Payload of a checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpointing {
+    /// Its number in `audit.checkpoints`.
+    pub checkpoint: i64,
+    /// What was signed.
+    pub document: String,
+    /// Lower-case hex SHA-256 of the document.
+    pub sha256: String,
+    /// Base64 of the key's SubjectPublicKeyInfo.
+    pub public_key: String,
+    /// Base64 of the Ed25519 signature.
+    pub signature: String,
 }
 
 /// Payload of a snapshot's message: parts with targets in the order of their numbers, then one with `end`.
