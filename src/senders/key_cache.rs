@@ -4,13 +4,13 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
 use super::failed::Failed;
 use crate::authorization::Bucket;
 use crate::provider::KeySource;
 use crate::receive::KeySet;
-use crate::telemetry::ReceiverMetrics;
+use crate::telemetry::KeyFetches;
 
 /// After this time they are fetched anew: a key that its sender has withdrawn counts no longer than that.
 const FRESH: Duration = Duration::from_secs(10 * 60);
@@ -18,13 +18,15 @@ const FRESH: Duration = Duration::from_secs(10 * 60);
 const USABLE: Duration = Duration::from_secs(60 * 60);
 /// Most fetches a minute; as many go at once at first.
 const FETCHES_PER_MINUTE: f64 = 6.0;
-/// How long a sender is asked to wait meanwhile.
-const WAIT: Duration = Duration::from_secs(10);
+/// How long a sender is asked to wait meanwhile; how often others that wait try.
+pub(super) const WAIT: Duration = Duration::from_secs(10);
 
 /// The keys of one sender.
 pub(super) struct KeyCache {
     source: KeySource,
     held: RwLock<Option<Held>>,
+    /// How many fetches it took to come by what is held.
+    renewed: watch::Sender<u64>,
     /// One fetches, the others wait for what it brings.
     fetching: Mutex<Bucket>,
 }
@@ -41,18 +43,18 @@ pub(super) struct Held {
 impl KeyCache {
     pub(super) fn new(source: KeySource) -> Self {
         let fetching = Mutex::new(Bucket::full(FETCHES_PER_MINUTE, Instant::now()));
-        Self { source, held: RwLock::default(), fetching }
+        Self { source, held: RwLock::default(), renewed: watch::Sender::new(0), fetching }
     }
 
     /// The keys, no older than may be.
-    pub(super) async fn held(&self, sender: &str, metrics: &ReceiverMetrics) -> Result<Held, Failed> {
+    pub(super) async fn held(&self, sender: &str, fetches: &KeyFetches) -> Result<Held, Failed> {
         match self.present() {
             Some(held) if held.at.elapsed() < FRESH => Ok(held),
-            Some(held) => match self.newer_than(held.number, sender, metrics).await {
+            Some(held) => match self.newer_than(held.number, sender, fetches).await {
                 Err(_) if held.at.elapsed() < USABLE => Ok(held),
                 renewed => renewed,
             },
-            None => self.newer_than(0, sender, metrics).await,
+            None => self.newer_than(0, sender, fetches).await,
         }
     }
 
@@ -61,7 +63,7 @@ impl KeyCache {
         &self,
         number: u64,
         sender: &str,
-        metrics: &ReceiverMetrics,
+        fetches: &KeyFetches,
     ) -> Result<Held, Failed> {
         let mut fetching = self.fetching.lock().await;
         if let Some(held) = self.present().filter(|held| held.number > number) {
@@ -76,14 +78,45 @@ impl KeyCache {
             Ok(set) => KeySet::read(&set).map_err(str::to_owned),
             Err(why) => Err(why),
         };
-        metrics.fetched(sender, keys.is_ok());
+        fetches.count(sender, keys.is_ok());
         let keys = keys.map_err(|why| {
             tracing::warn!(sender, error = why, "the keys of a sender cannot be fetched");
             Failed::Unavailable(format!("its keys cannot be fetched: {why}"), WAIT)
         })?;
         let held = Held { keys: Arc::new(keys), number: number + 1, at: Instant::now() };
         *self.held.write().unwrap_or_else(PoisonError::into_inner) = Some(held.clone());
+        self.renewed.send_replace(held.number);
         Ok(held)
+    }
+
+    /// The keys, where they are at hand and need not be fetched.
+    pub(super) fn fresh(&self) -> Option<Held> {
+        self.present().filter(|held| held.at.elapsed() < FRESH)
+    }
+
+    /// Whether they were fetched so shortly ago that no more is to be learned.
+    pub(super) fn is_news(&self) -> bool {
+        self.present().is_some_and(|held| held.at.elapsed() < WAIT)
+    }
+
+    /// The number of those that are at hand; 0: none ever were.
+    pub(super) fn number(&self) -> u64 {
+        *self.renewed.borrow()
+    }
+
+    /// Returns once there are keys after those of this number. Whoever waits fetches them, one at a time.
+    pub(super) async fn renewed(&self, number: u64, sender: &str, fetches: &KeyFetches) {
+        let mut renewed = self.renewed.subscribe();
+        loop {
+            tokio::select! {
+                // It cannot end: its other end is here.
+                _ = renewed.wait_for(|renewed| *renewed > number) => return,
+                () = tokio::time::sleep(WAIT) => {}
+            }
+            if self.fetching.try_lock().is_ok() {
+                drop(self.newer_than(number, sender, fetches).await);
+            }
+        }
     }
 
     fn present(&self) -> Option<Held> {
