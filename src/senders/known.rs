@@ -100,17 +100,12 @@ impl Known {
         }
     }
 
-    /// The same where the keys are at hand; `None` where they have to be fetched first.
+    /// The same by the keys that are at hand; `None` where they have to be fetched first.
     pub fn judged_at_once<T>(
         &self,
         judge: impl Fn(&KeySet) -> Result<T, Refused>,
     ) -> Option<Result<T, Refused>> {
-        let judged = judge(&self.keys.fresh()?.keys);
-        if judged.as_ref().is_err_and(|refused| refused.code == Code::UnknownKey) {
-            None
-        } else {
-            Some(judged)
-        }
+        Some(judge(&self.keys.at_hand()?.keys))
     }
 
     /// Its place among the few that may wait with all they hold for the keys to be fetched.
@@ -118,14 +113,14 @@ impl Known {
         self.asking.try_acquire().ok()
     }
 
-    /// Which keys are at hand.
+    /// Which keys are held.
     pub fn keys_number(&self) -> u64 {
         self.keys.number()
     }
 
-    /// Returns once there are others than those of this number.
-    pub async fn keys_renewed(&self, number: u64, fetches: &KeyFetches) {
-        self.keys.renewed(number, &self.sender.name, fetches).await;
+    /// Returns once there are others than those of `number` or, unless newer ones are needed, any at hand.
+    pub async fn keys_ready(&self, (number, newer): (u64, bool), fetches: &KeyFetches) {
+        self.keys.ready((number, newer), &self.sender.name, fetches).await;
     }
 
     /// Refuses a push without what was agreed on; where nothing was, the signature is enough.

@@ -14,7 +14,7 @@ use super::refused::Refused;
 use crate::broker::Received;
 use crate::event::{Refusal, RefusalCode, SignedInput};
 use crate::receive::shared_signals::Signal;
-use crate::receive::{KeySet, Message};
+use crate::receive::{Code, KeySet, Message, Refused as Why};
 use crate::senders::{Failed, Known};
 
 /// How long one waits with all it is: longer than it takes to fetch keys.
@@ -35,8 +35,8 @@ enum Verdict<'w> {
     Event(Vec<u8>),
     Nothing,
     Refused(Refusal),
-    /// It cannot be told now: there were these keys of its sender.
-    Later(&'w Known, u64),
+    /// It cannot be told now: there were these keys of its sender, and whether they are lacking its own.
+    Later(&'w Known, (u64, bool)),
 }
 
 /// Verifies one; returns once that is done, or it went back.
@@ -54,7 +54,7 @@ pub(super) async fn verified(worker: &Worker, mut received: Received, input: Sig
         }
         Verdict::Nothing => return Verified::Nothing(received),
         Verdict::Refused(refusal) => refusal,
-        Verdict::Later(known, number) => match wait(worker, known, number, received).await {
+        Verdict::Later(known, lacking) => match wait(worker, known, lacking, received).await {
             None => return Verified::Left,
             Some((back, refusal)) => {
                 received = back;
@@ -75,16 +75,18 @@ async fn judged<'w>(worker: &'w Worker, body: &[u8], input: SignedInput) -> Verd
     let (sender, now) = (&known.sender, worker.ports.clock.now());
     let judge = |keys: &KeySet| message.says(keys, sender, now);
     let number = known.keys_number();
+    let is_unknown = |why: &Why| why.code == Code::UnknownKey;
     let said = match known.judged_at_once(judge) {
-        Some(said) => said,
-        None => {
-            let Some(_asking) = known.asking() else { return Verdict::Later(known, number) };
+        Some(said) if !said.as_ref().is_err_and(is_unknown) => said,
+        lacking => {
+            let lacking = (number, lacking.is_some());
+            let Some(_asking) = known.asking() else { return Verdict::Later(known, lacking) };
             let asked = known.judged_once(&worker.ports.metrics.key_fetches, judge);
             match tokio::time::timeout(PATIENCE, asked).await {
                 Ok(Ok(signal)) => Ok(signal),
                 Ok(Err(Failed::Refused(refused))) => Err(refused),
                 Ok(Err(Failed::Unavailable(..) | Failed::OverRate(_))) | Err(_) => {
-                    return Verdict::Later(known, number);
+                    return Verdict::Later(known, lacking);
                 }
             }
         }
@@ -96,12 +98,12 @@ async fn judged<'w>(worker: &'w Worker, body: &[u8], input: SignedInput) -> Verd
     }
 }
 
-/// Waits without its body for other keys than those of `number`, then has it delivered again. Where too many
+/// Waits without its body for the keys that it is lacking, then has it delivered again. Where too many
 /// wait already, it is to be refused.
 async fn wait(
     worker: &Worker,
     known: &Known,
-    number: u64,
+    lacking: (u64, bool),
     mut received: Received,
 ) -> Option<(Received, Refusal)> {
     let (name, metrics) = (&known.sender.name, &worker.ports.metrics);
@@ -117,10 +119,10 @@ async fn wait(
         tracing::warn!(sender = %name, "signed events wait: their sender's keys cannot be fetched");
     }
     received.set_aside();
-    let renewed = known.keys_renewed(number, &metrics.key_fetches);
+    let ready = known.keys_ready(lacking, &metrics.key_fetches);
     let is_over = tokio::select! {
         () = worker.live.stop.cancelled() => false,
-        _ = tokio::time::timeout(LONGEST_HOLD, renewed) => true,
+        _ = tokio::time::timeout(LONGEST_HOLD, ready) => true,
     };
     drop(place);
     metrics.signed_waiting(worker.live.waiting.count());
