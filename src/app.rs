@@ -77,17 +77,19 @@ async fn boot(mut config: Config, migrate: bool, stop: CancellationToken) -> Res
     let publisher = Publisher::start(broker.clone(), "publish", reconnecting(), clock.clone(), hard.clone());
     let metrics = Metrics::new(VERSION);
     metrics.begin(admissions.keys().map(|name| &**name));
+    let rules = configured::rules(&config);
+    let senders = configured::senders(&config, &rules.events)?;
     let ports = Ports {
         store,
         verifiers: Announcer::new(publisher, composer.clone(), clock.clone()),
         refusals: Refusals::start(broker.clone(), reconnecting(), clock.clone(), hard.clone()),
         admissions,
+        senders,
         keyring,
         signing_key: config.take_signing_key(),
         clock,
         metrics,
     };
-    let rules = configured::rules(&config);
     let me = Identity::new(config.instance, config.lease);
     let worker = Idle::new((me, rules, ports), Arc::new(broker.window()), stop.clone());
     Ok(start(worker, migrate, Outside { broker, composer, listener, stop, hard }))

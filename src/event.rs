@@ -25,6 +25,7 @@ mod party;
 mod provider;
 mod receipt;
 mod refusal;
+mod refused_input;
 mod targets;
 
 #[cfg(test)]
@@ -46,10 +47,11 @@ mod tests;
 
 pub use content::content;
 pub use names::{CUTOFF_ROUTING_KEY, EventType, Lane};
-pub use origin::{MAX_SENDERS, Origin, Original, Sender};
+pub use origin::{MAX_SENDERS, Origin, Original, Sender, SignedInput};
 pub use party::Party;
 pub(crate) use refusal::quoted;
 pub use refusal::{Refusal, RefusalCode};
+pub use refused_input::{REFUSED_INPUT, REFUSED_INPUT_KEY, RefusedInput};
 
 /// A valid event. A value that exists satisfies every rule of docs/contract.md, section 2.
 pub struct LogoutEvent {
@@ -119,6 +121,30 @@ pub struct ProviderRule {
     pub issuer: Option<String>,
     /// How long a denial lasts where the token's end of life is unknown or lies beyond reason.
     pub token_ttl: Duration,
+}
+
+/// What has to be verified of a delivery before it is [read](read): `None` where nothing is signed.
+///
+/// # Errors
+/// Its properties or its size do not allow to read it at all.
+pub fn signed(body: &[u8], origin: &Origin, rules: &Rules) -> Result<Option<SignedInput>, Refusal> {
+    formats::signed(body, origin, rules)
+}
+
+/// What `receive` says of requests that it refused, where the delivery is that.
+///
+/// # Errors
+/// It says so, and cannot be read.
+pub fn refused_input(
+    body: &[u8],
+    origin: &Origin,
+    rules: &Rules,
+    received_at: OffsetDateTime,
+) -> Result<Option<RefusedInput>, Refusal> {
+    if !formats::is_refused_input(body, origin, rules)? {
+        return Ok(None);
+    }
+    RefusedInput::read(body, &receipt::Receipt { origin, rules, at: received_at }).map(Some)
 }
 
 /// Reads one delivery in the format that its properties and its shape name; `None` where it is an event of a

@@ -72,6 +72,7 @@
 //! | how do operators pause, throttle, approve | `store/incidents/order.rs` |
 //! | how do workers learn and obey | `worker/fleet.rs`; `worker/incidents/`, `worker/revoke.rs` |
 //! | what does a logout by HTTP mean, who answers it | [`receive`], `app/receive/inputs.rs` |
+//! | whose signature counts, by queue too | [`senders`], `worker/signed.rs` |
 //! | what is in the database | `migrations/`, [`store`] |
 //! | what is in the broker | `broker/topology.rs` |
 //! | every setting | [`config`] |
@@ -118,6 +119,7 @@ pub mod receive;
 pub mod report;
 pub mod retry;
 pub mod seal;
+pub mod senders;
 pub mod store;
 pub mod target;
 pub mod telemetry;

@@ -17,7 +17,7 @@ use tracing_subscriber::{EnvFilter, Layer};
 use crate::config::LogConfig;
 
 pub use metrics::{Fleet, Metrics, ReportResult, Snapshot};
-pub use receiver::ReceiverMetrics;
+pub use receiver::{KeyFetches, ReceiverMetrics};
 
 /// The only source of logs that a setting can make chattier than warnings: libraries print message bodies and
 /// credentials below that.

@@ -9,6 +9,7 @@ use crate::config::{ClaimNames, Config, ProviderConfig};
 use crate::event::{self, ProviderRule};
 use crate::provider::{Provider, ProviderSetupError};
 use crate::retry::Schedule;
+use crate::senders::{self, Known};
 use crate::worker::Rules;
 
 /// The clients of the configured providers, by name.
@@ -48,6 +49,15 @@ fn event_rules(config: &Config) -> event::Rules {
         authority: config.authorization.authority(),
         realms: config.keycloak_realms.clone(),
     }
+}
+
+/// Whose signatures count.
+pub(super) fn senders(
+    config: &Config,
+    rules: &event::Rules,
+) -> Result<BTreeMap<String, Known>, ProviderSetupError> {
+    let Some(receive) = &config.receive else { return Ok(BTreeMap::new()) };
+    senders::known(&receive.senders, rules.default_provider.as_ref(), &rules.providers)
 }
 
 /// The providers' own names of claims.

@@ -4,27 +4,25 @@
 //! that a restart would lose: a token that comes again makes the same event, and gets the same answer.
 
 mod answer;
-mod failed;
 mod health;
 mod inputs;
-mod key_cache;
-mod known;
 mod poll;
+mod refusals;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use revocation_http_server as server;
 use tokio_util::sync::CancellationToken;
 
 use self::inputs::Receiver;
-use self::known::Known;
+use self::refusals::Refusals;
 use super::AppError;
 use crate::VERSION;
 use crate::broker::{Broker, EventSource};
 use crate::clock::Clock;
 use crate::config::{InvalidationConfig, ReceiveSettings};
 use crate::http;
+use crate::senders;
 use crate::telemetry::ReceiverMetrics;
 
 /// Takes inputs until `stop` is cancelled, then answers those in hand.
@@ -32,7 +30,8 @@ use crate::telemetry::ReceiverMetrics;
 /// # Errors
 /// A sender's settings cannot be used, or an address is taken.
 pub async fn run(settings: ReceiveSettings, stop: CancellationToken) -> Result<(), AppError> {
-    let senders = known(&settings)?;
+    let senders =
+        senders::known(&settings.receive.senders, settings.default_provider.as_ref(), &settings.providers)?;
     let broker = Broker::new(&settings.amqp, &InvalidationConfig::default(), "receive");
     let broker = Arc::new(broker.map_err(AppError::Setting)?);
     let listen =
@@ -41,7 +40,9 @@ pub async fn run(settings: ReceiveSettings, stop: CancellationToken) -> Result<(
     let health = listen("receive.health_listen", settings.receive.health_listen).await?;
     // The broker's connection goes on while the last requests are answered.
     let hard = CancellationToken::new();
+    let (refusals, told) = Refusals::new();
     let receiver = Arc::new(Receiver {
+        refusals,
         senders,
         events: EventSource::start(broker, hard.clone()),
         metrics: ReceiverMetrics::new(VERSION),
@@ -54,6 +55,14 @@ pub async fn run(settings: ReceiveSettings, stop: CancellationToken) -> Result<(
         move |request| health::answer(of_health.clone(), request),
         hard.clone().cancelled_owned(),
     ));
+    // What the last requests are refused for is told, too.
+    let answered = CancellationToken::new();
+    let telling = tokio::spawn({
+        let (receiver, answered) = (receiver.clone(), answered.clone());
+        async move {
+            refusals::run(&receiver.refusals, told, (&receiver.events, &receiver.clock), answered).await;
+        }
+    });
     let polled = receiver.senders.iter().filter(|(_, known)| known.poll.is_some());
     let polls: Vec<_> = polled
         .map(|(name, _)| tokio::spawn(poll::run(receiver.clone(), name.clone(), stop.clone())))
@@ -62,17 +71,10 @@ pub async fn run(settings: ReceiveSettings, stop: CancellationToken) -> Result<(
     server::serve(inputs, move |request| inputs::answer(answering.clone(), request), stop.cancelled_owned())
         .await;
     futures::future::join_all(polls).await;
+    answered.cancel();
+    drop(telling.await);
     tracing::info!("stopped; every request was answered");
     hard.cancel();
     drop(healthy.await);
     Ok(())
-}
-
-/// The senders by name.
-fn known(settings: &ReceiveSettings) -> Result<BTreeMap<String, Known>, AppError> {
-    let known = settings.receive.senders.iter().map(|(name, config)| {
-        let known = Known::new(name, config, settings.default_provider.as_ref(), &settings.providers)?;
-        Ok((name.clone(), known))
-    });
-    known.collect()
 }

@@ -7,6 +7,7 @@ use revocation_verifier::amqp::close;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::events::CLOUD_EVENT;
 use super::intake::broken;
 use super::{Broker, BrokerError, EventPublisher, PublishError};
 use crate::again::Again;
@@ -42,9 +43,23 @@ impl EventSource {
         id: &str,
         body: &[u8],
     ) -> Result<(), PublishError> {
+        self.publish_as(CLOUD_EVENT, routing_key, id, body).await
+    }
+
+    /// The same of a message of another media type.
+    ///
+    /// # Errors
+    /// See [`publish`](Self::publish).
+    pub async fn publish_as(
+        &self,
+        media: &'static str,
+        routing_key: &'static str,
+        id: &str,
+        body: &[u8],
+    ) -> Result<(), PublishError> {
         let link = self.link.borrow().clone();
         let link = link.ok_or_else(|| BrokerError::ended("reach the broker"))?;
-        let published = async { link.send(routing_key, id, body).await?.confirmed().await }.await;
+        let published = async { link.send_as(media, routing_key, id, body).await?.confirmed().await }.await;
         if matches!(published, Err(PublishError::Lost(_))) {
             self.suspect.notify_one();
         }

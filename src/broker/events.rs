@@ -9,6 +9,9 @@ use super::confirm::{CONFIRM_TIMEOUT, verdict};
 use super::connection::within;
 use super::{Broker, BrokerError, EVENTS_EXCHANGE, PublishError};
 
+/// The media type of events.
+pub(super) const CLOUD_EVENT: &str = "application/cloudevents+json";
+
 /// A connection that publishes events as the user of `amqp.url`.
 pub struct EventPublisher {
     connection: Connection,
@@ -51,10 +54,21 @@ impl EventPublisher {
         message_id: &str,
         body: &[u8],
     ) -> Result<Unconfirmed, PublishError> {
+        self.send_as(CLOUD_EVENT, routing_key, message_id, body).await
+    }
+
+    /// The same of a message of another media type.
+    pub(super) async fn send_as(
+        &self,
+        media: &'static str,
+        routing_key: &'static str,
+        message_id: &str,
+        body: &[u8],
+    ) -> Result<Unconfirmed, PublishError> {
         let message_id = ShortString::try_new(message_id)
             .map_err(|_| PublishError::TooLong(EVENTS_EXCHANGE.to_owned(), "its id"))?;
         let properties = BasicProperties::default()
-            .with_content_type("application/cloudevents+json".into())
+            .with_content_type(media.into())
             .with_delivery_mode(2)
             .with_message_id(message_id)
             .with_user_id(self.user.clone())

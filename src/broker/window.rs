@@ -84,6 +84,12 @@ impl Window {
         self.0.iter().all(|share| cost(bytes) <= share.budget - share.budget / 8)
     }
 
+    /// So many messages may be set aside at once: what they take leaves most of the smallest share to others.
+    pub fn set_aside_at_most(&self) -> usize {
+        let budget = self.0.iter().map(|share| share.budget).min().unwrap_or_default();
+        (budget / 4 / PER_ACK).max(1)
+    }
+
     pub(super) fn shares(&self) -> &[Arc<Share>; QUEUES.len()] {
         &self.0
     }

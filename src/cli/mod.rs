@@ -25,6 +25,7 @@ mod run;
 #[cfg(feature = "sandbox")]
 mod sandbox;
 mod status;
+mod stream;
 mod submit;
 mod table;
 mod target;
@@ -61,6 +62,9 @@ enum Command {
     Run(run::Args),
     /// Take logouts by HTTP in the forms of standards, and publish them as events
     Receive,
+    /// Set up the stream that a sender of Shared Signals has for us, at its transmitter
+    #[command(subcommand)]
+    Stream(stream::Command),
     /// Bring the database's schema up to date
     Migrate,
     /// Look at configuration, broker, database and providers, and say what is wrong
@@ -218,6 +222,7 @@ async fn dispatch(cli: Cli) -> Result<(), CommandError> {
     match cli.command {
         Command::Run(args) => run::run(config, &args).await,
         Command::Receive => receive::run(config).await,
+        Command::Stream(command) => stream::run(config, &command).await,
         Command::Migrate => migrate::run(config).await,
         Command::Check(args) => check::run(config, &args).await,
         Command::Submit(args) => submit::run(config, &args).await,

@@ -3,6 +3,7 @@
 //! Every loader refuses unknown keys and wrong types anywhere; rules, ranges and secret files are checked
 //! only in the parts it returns.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use super::authorization::AuthorizationConfig;
 use super::findings::{ConfigError, Findings};
 use super::people::{People, people};
 use super::providers::provider_rules;
-use super::receive::ReceiveConfig;
+use super::receive::{ReceiveConfig, SenderConfig};
 use super::section::Section;
 use super::setting::Settings;
 use super::table::{AmqpConfig, Config, DatabaseConfig, LimitsConfig, LogConfig, RetryConfig};
@@ -66,6 +67,19 @@ pub struct ReceiveSettings {
     pub receive: ReceiveConfig,
     /// `[log]`
     pub log: LogConfig,
+}
+
+/// What `stream` needs.
+pub struct StreamSettings {
+    /// `[receive.senders]`
+    pub senders: BTreeMap<String, SenderConfig>,
+}
+
+impl StreamSettings {
+    /// Reads `[receive]`, from the same places as [`Config::load`].
+    pub fn load(path: Option<&Path>, environment: &Environment) -> Result<Self, ConfigError> {
+        load(path, environment, |top| Self { senders: part::<ReceiveConfig>("receive", top).senders })
+    }
 }
 
 impl Config {

@@ -32,7 +32,7 @@ pub use environment::Environment;
 pub use evidence::{AuditVerifySettings, ExportSettings, PurgeSettings, VerifySettings};
 pub use findings::ConfigError;
 pub use kinds::*;
-pub use load::{BrokerSettings, DatabaseSettings, ReceiveSettings, RetrySettings};
+pub use load::{BrokerSettings, DatabaseSettings, ReceiveSettings, RetrySettings, StreamSettings};
 pub use people::{People, Person};
 pub use providers::{ClaimNames, DiscoveryConfig, IdentityConfig, ProviderConfig, Verify, is_entra};
 pub use receive::{Orderable, ReceiveConfig, SenderConfig};

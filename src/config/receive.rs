@@ -56,6 +56,9 @@ settings! {
         pub poll_authorization: Option<Secret> = secret(),
         /// How often they are fetched, where no more are known to wait.
         pub poll_every: Duration = within(10 * SECOND, SECOND..=3600 * SECOND),
+        /// What is sent as `Authorization` where its streams are set up, scheme included: for the command
+        /// `stream` alone.
+        pub stream_authorization: Option<Secret> = secret(),
         /// Where its keys are (JWK Set).
         pub jwks_uri: Option<String> = endpoint().default("what the issuer's metadata says"),
         /// Where else the keys that the metadata names may lie.

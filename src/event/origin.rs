@@ -23,6 +23,15 @@ pub enum Original {
     Unreadable,
 }
 
+/// A token that is an input by itself, once its signature is verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignedInput {
+    /// OpenID Connect Back-Channel Logout 1.0
+    LogoutToken,
+    /// Shared Signals 1.0: CAEP, RISC
+    SecurityEvent,
+}
+
 /// What the broker says of a delivery, for authorisation and for the record of refusals.
 #[derive(Clone, Default)]
 pub struct Origin {
@@ -44,6 +53,8 @@ pub struct Origin {
     pub content_type: Option<String>,
     /// CloudEvents attributes that stand in the headers (binary mode), each as often as it is given.
     pub attributes: Vec<(&'static str, String)>,
+    /// The event that a signed token means, once its signature is verified: it is read in place of the body.
+    pub verified: Option<Arc<[u8]>>,
     /// AMQP names of the properties, `routing_key` among them, that were not UTF-8 or, of headers, nested too
     /// deep.
     pub unreadable: Vec<&'static str>,

@@ -26,8 +26,7 @@ pub enum RefusalCode {
     TooManyTargets,
     /// The publisher may not order this.
     NotAllowed,
-    /// A signed input whose signature does not verify. Reserved: no signed input is taken yet, so nothing is
-    /// refused by it.
+    /// A signed input whose signature does not verify, or cannot be.
     BadSignature,
 }
 

@@ -52,6 +52,7 @@ mod setup;
 mod signer;
 mod sigv4;
 mod slack;
+mod ssf_streams;
 mod supabase;
 mod unreadable;
 mod workos;
@@ -67,6 +68,7 @@ pub use self::probe::Probed;
 pub use self::remarks::remarks;
 pub use self::set_poll::SetPoll;
 pub use self::setup::ProviderSetupError;
+pub use self::ssf_streams::{SsfError, SsfStreams, Transmitter};
 
 use self::body::Body;
 use self::call::Call;

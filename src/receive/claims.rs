@@ -64,7 +64,7 @@ pub(super) fn check_times(
     let now = now.unix_timestamp();
     let seconds = |name: &str| claims.seconds(name).map_err(Refused::claim);
     let (issued, begins, end) = (seconds("iat")?, seconds("nbf")?, seconds("exp")?);
-    let issued = issued.ok_or_else(|| Refused::claim("iat is missing"))?;
+    let issued = issued.ok_or_else(|| Refused::absent("iat is missing"))?;
     if let Some((name, _)) =
         [("iat", Some(issued)), ("nbf", begins)].iter().find(|(_, time)| time.is_some_and(|t| t > now + SKEW))
     {
@@ -72,7 +72,7 @@ pub(super) fn check_times(
     }
     match (end, ends) {
         (Some(_), Ends::Never) => return Err(Refused::claim("exp must not be there")),
-        (None, Ends::Always) => return Err(Refused::claim("exp is missing")),
+        (None, Ends::Always) => return Err(Refused::absent("exp is missing")),
         (Some(end), _) if end < issued => return Err(Refused::new(Code::Expired, "exp lies before iat")),
         (Some(end), _) if end - issued > LONGEST => {
             let why = format!("exp lies more than {LONGEST} s behind iat: is it in seconds?");
@@ -90,7 +90,7 @@ pub(super) fn check_times(
 /// Which token it is.
 pub(super) fn jti(claims: &Object) -> Result<&str, Refused> {
     match claims.text("jti").map_err(Refused::claim)? {
-        None | Some("") => Err(Refused::claim("jti is missing: it tells a token from others")),
+        None | Some("") => Err(Refused::absent("jti is missing: it tells a token from others")),
         Some(jti) if jti.len() > MAX_JTI_BYTES => {
             Err(Refused::claim(format!("jti is longer than {MAX_JTI_BYTES} bytes")))
         }

@@ -64,6 +64,11 @@ impl<'a> Compact<'a> {
         Ok(Self { signed, payload, signature, algorithm: *algorithm, kid })
     }
 
+    /// The claims that nobody has vouched for yet: good for finding whose keys to ask, and for nothing else.
+    pub(super) fn unverified(&self) -> Result<Object, Refused> {
+        object("the token's payload", self.payload)
+    }
+
     /// The claims, once one of `keys` has made the signature.
     pub(super) fn verified_by(&self, keys: &KeySet) -> Result<Object, Refused> {
         let mut fitting = keys.fitting(self.kid.as_deref(), self.algorithm).peekable();

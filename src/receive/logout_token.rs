@@ -45,7 +45,7 @@ pub fn order(
     let event = claims.object("events").map_err(Refused::claim)?;
     let event = event.map(|events| events.object(EVENT)).transpose().map_err(Refused::claim)?.flatten();
     if event.is_none() {
-        return Err(Refused::claim(format!("events has no member {EVENT}: it is no logout token")));
+        return Err(Refused::absent(format!("events has no member {EVENT}: it is no logout token")));
     }
     if claims.has("nonce") {
         return Err(Refused::claim("nonce must not be there: it makes an ID token"));
@@ -55,7 +55,7 @@ pub fn order(
         (Some(sid), sub) => Whose::Session { sid, sub },
         (None, Some(sub)) => Whose::Subject { sub },
         (None, None) => {
-            return Err(Refused::claim(format!("neither sid nor {} is there", sender.subject_claim)));
+            return Err(Refused::absent(format!("neither sid nor {} is there", sender.subject_claim)));
         }
     };
     sender.check(&whose)?;

@@ -1,6 +1,8 @@
 //! Why a request was refused: a code for machines and a sentence for people. The sentence quotes nothing that
 //! came, which may be a credential.
 
+use crate::event::{Refusal, RefusalCode};
+
 /// Why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Code {
@@ -80,6 +82,24 @@ impl Code {
             Self::NotAllowed => "not_allowed",
         }
     }
+
+    /// The same in the words of refused events.
+    fn of_event(self) -> RefusalCode {
+        match self {
+            Self::BadRequest | Self::BadClaim | Self::EmailNotMapped | Self::UnknownSubject => {
+                RefusalCode::InvalidField
+            }
+            Self::Expired | Self::NotYet => RefusalCode::InvalidField,
+            Self::TooLarge => RefusalCode::TooLarge,
+            Self::BadType => RefusalCode::UnknownType,
+            Self::BadToken | Self::BadAlgorithm | Self::UnknownKey | Self::BadSignature => {
+                RefusalCode::BadSignature
+            }
+            Self::Unauthenticated | Self::ForeignIssuer | Self::ForeignAudience | Self::NotAllowed => {
+                RefusalCode::NotAllowed
+            }
+        }
+    }
 }
 
 /// A refusal.
@@ -89,16 +109,31 @@ pub struct Refused {
     pub code: Code,
     /// The sentence.
     pub why: String,
+    /// Whether it is the absence of a claim.
+    is_absence: bool,
 }
 
 impl Refused {
     /// With its sentence.
     pub fn new(code: Code, why: impl Into<String>) -> Self {
-        Self { code, why: why.into() }
+        Self { code, why: why.into(), is_absence: false }
     }
 
     /// A claim, or a member of one, that is not as it should be.
     pub(super) fn claim(why: impl Into<String>) -> Self {
         Self::new(Code::BadClaim, why)
+    }
+
+    /// A claim that must be there and is not.
+    pub(super) fn absent(why: impl Into<String>) -> Self {
+        Self { is_absence: true, ..Self::claim(why) }
+    }
+
+    /// The refusal of an event: the sentence begins with the finer code, after the sender's name where that
+    /// is known.
+    pub fn of_event(&self, sender: Option<&str>) -> Refusal {
+        let code = if self.is_absence { RefusalCode::MissingField } else { self.code.of_event() };
+        let by = sender.map(|sender| format!("sender {sender}: ")).unwrap_or_default();
+        Refusal::new(code, format!("{by}{}: {}", self.code.as_str(), self.why))
     }
 }

@@ -48,7 +48,7 @@ pub fn signal(
     }
     let jti = jti(&claims)?;
     let events = claims.object("events").map_err(Refused::claim)?;
-    let events = events.ok_or_else(|| Refused::claim("events is missing"))?;
+    let events = events.ok_or_else(|| Refused::absent("events is missing"))?;
     let (Some(event_type), 1) = (events.names().next(), events.names().count()) else {
         return Err(Refused::claim("events must have one event"));
     };
@@ -59,7 +59,7 @@ pub fn signal(
         Asks::End(about, reason) => (about, reason),
     };
     // Senders of before have it inside of the event.
-    let subject = identifier(&claims, &event)?.ok_or_else(|| Refused::claim("sub_id is missing"))?;
+    let subject = identifier(&claims, &event)?.ok_or_else(|| Refused::absent("sub_id is missing"))?;
     let whose = whose(&subject, about, sender)?;
     sender.check(&whose)?;
     Ok(Signal::Order(Order::new(sender, jti, reason, happened(&claims, &event, issued)?, whose)))

@@ -24,6 +24,25 @@ const STREAM: [&str; 2] = [
     "https://schemas.openid.net/secevent/sse/event-type/",
 ];
 
+/// The types that may ask for an end, to be asked of a transmitter.
+pub fn wanted() -> Vec<String> {
+    let of = |prefix: &'static str, names: &'static [&'static str]| {
+        names.iter().map(move |name| format!("{prefix}{name}"))
+    };
+    let caep = of(CAEP, &["session-revoked", "credential-change", "device-compliance-change"]);
+    let risc = of(
+        RISC,
+        &[
+            "sessions-revoked",
+            "account-disabled",
+            "account-purged",
+            "credential-compromise",
+            "account-credential-change-required",
+        ],
+    );
+    caep.chain(risc).collect()
+}
+
 /// What an event of this type asks for; one that is not known asks for nothing, as a transmitter may send
 /// more than was agreed on.
 pub(super) fn asks(event_type: &str, event: &Object) -> Result<Asks, Refused> {
@@ -71,4 +90,17 @@ fn risc(name: &str) -> Asks {
         _ => return Nothing("other"),
     };
     End(About::User, reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_for_ends_something() {
+        let words = br#"{"change_type":"revoke","current_status":"not-compliant"}"#;
+        let words = Object::read(words).unwrap();
+        let ends = |wanted: &String| matches!(asks(wanted, &words), Ok(End(..)));
+        assert!(wanted().iter().all(ends) && wanted().len() == 8);
+    }
 }

@@ -18,6 +18,7 @@ use super::labels::{
     StateLabel,
 };
 use super::latencies::Taken;
+use super::receiver::KeyFetches;
 
 pub use encode::Snapshot;
 pub use fleet::Fleet;
@@ -50,6 +51,9 @@ pub struct Metrics {
     identities_reused: Counter,
     refused: Family<CodeLabel, Counter>,
     ignored: Counter,
+    /// Fetches of senders' keys.
+    pub key_fetches: KeyFetches,
+    signed_waiting: Gauge,
     held_back: Counter,
     attempts: Family<AttemptLabels, Counter>,
     expired: Counter,
@@ -118,6 +122,8 @@ impl Metrics {
             ),
             refused: add(r, "events_refused", "Events refused, by code"),
             ignored: add(r, "events_ignored", "Events of a known kind that ask for nothing"),
+            key_fetches: KeyFetches::registered(r),
+            signed_waiting: add(r, "signed_waiting", "Signed events that wait for their sender's keys"),
             held_back: add(
                 r,
                 "targets_over_rate",

@@ -19,7 +19,7 @@ use crate::failpoint;
 use crate::store::Approval;
 
 /// Its place among the denials on their way, and when it was received.
-type Turn = (Option<OwnedSemaphorePermit>, Instant);
+pub(super) type Turn = (Option<OwnedSemaphorePermit>, Instant);
 
 /// An event that was read, and nothing more.
 pub(super) struct Parsed {

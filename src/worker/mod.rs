@@ -7,6 +7,7 @@
 //! | the list itself | `walk` |
 //! | whose delivery is next | `deliveries` |
 //! | parse; put bad input away | `walk`, `refuse` (with `refused`, where it waits) |
+//! | verify what is signed | `signed` (with `waiting`, where it waits for keys) |
 //! | who must approve it; what of it is too much | `intake`, `incidents/approval`, `incidents/excess` |
 //! | deny: tell verifiers | `announce` |
 //! | commit event, targets and leases | `commit` (with `prepare`, `correct`) |
@@ -60,10 +61,12 @@ mod refuse;
 mod refused;
 mod reports;
 mod revoke;
+mod signed;
 mod start;
 mod ticker;
 mod turn;
 mod upkeep;
+mod waiting;
 mod walk;
 
 pub use announce::Announcer;

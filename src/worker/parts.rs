@@ -18,6 +18,7 @@ use super::incidents::Incidents;
 use super::job::{ForRecord, Guards};
 use super::postgres::Postgres;
 use super::refused::Unrecorded;
+use super::waiting::Waiting;
 use crate::admission::{Admission, Room};
 use crate::approval::ApprovalRules;
 use crate::authorization::Rates;
@@ -28,6 +29,7 @@ use crate::event;
 use crate::report::Owners;
 use crate::retry::Schedule;
 use crate::seal::Keyring;
+use crate::senders::Known;
 use crate::store::{Store, WorkerNo};
 use crate::target::TargetId;
 use crate::telemetry::Metrics;
@@ -87,6 +89,8 @@ pub struct Ports {
     pub refusals: Refusals,
     /// The providers by name, each behind its admission.
     pub admissions: BTreeMap<Arc<str>, Arc<Admission>>,
+    /// Whose signatures count, by name.
+    pub senders: BTreeMap<String, Known>,
     /// Seals and opens tokens.
     pub keyring: Keyring,
     /// Signs checkpoints of the record.
@@ -113,6 +117,8 @@ pub(super) struct Live {
     pub(super) in_flight: InFlight,
     /// Refused messages on their way to the record.
     pub(super) unrecorded: Unrecorded,
+    /// Signed events whose senders' keys cannot be fetched.
+    pub(super) waiting: Waiting,
     /// Results on their way to the record.
     pub(super) record: mpsc::UnboundedSender<ForRecord>,
     /// Work under way, to be waited for at shutdown.
@@ -129,6 +135,7 @@ impl Worker {
         stop: CancellationToken,
     ) -> (Self, mpsc::UnboundedReceiver<ForRecord>) {
         let (record, results) = mpsc::unbounded_channel();
+        let waiting = Waiting::new(window.set_aside_at_most());
         let live = Live {
             postgres: Postgres::default(),
             window,
@@ -137,6 +144,7 @@ impl Worker {
             due: Notify::new(),
             in_flight: InFlight::default(),
             unrecorded: Unrecorded::default(),
+            waiting,
             record,
             tasks: TaskTracker::new(),
             stop,

@@ -25,7 +25,7 @@ use crate::store::StoreError;
 
 /// How long a delivery may be held while Postgres is away. Then what is in hand goes back to the broker, long
 /// before its own 30 minutes end, and is taken, and denied, again.
-const LONGEST_HOLD: Duration = Duration::from_secs(600);
+pub(super) const LONGEST_HOLD: Duration = Duration::from_secs(600);
 /// How often what is held before this worker is registered is searched for what is of no more use.
 const SEARCH: Duration = Duration::from_secs(1);
 

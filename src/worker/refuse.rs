@@ -46,6 +46,11 @@ pub(super) fn refuse(worker: &Worker, mut refused: Refused) {
     worker.live.unrecorded.add(party, refused);
 }
 
+/// Has a word of what was refused elsewhere recorded, and acknowledged.
+pub(super) fn record_alone(worker: &Worker, refused: Refused) {
+    worker.live.unrecorded.add(refused.received.origin.party(), refused);
+}
+
 /// Runs until the worker stops.
 pub(super) async fn run(worker: Arc<Worker>) {
     loop {
@@ -77,7 +82,11 @@ async fn record(worker: &Arc<Worker>, mut batch: Vec<Refused>) {
         }
     }
     worker.live.postgres.note(true);
-    for Refused { received, refusal, at, .. } in batch {
+    for Refused { received, refusal, at, told, .. } in batch {
+        if told.is_some() {
+            worker.live.tasks.spawn(acknowledge::refused(received));
+            continue;
+        }
         let worker = worker.clone();
         worker.clone().live.tasks.spawn(async move {
             if put_away(&worker, received, &refusal, at).await.is_some() {

@@ -9,7 +9,7 @@ use tokio::sync::{Notify, Semaphore};
 use super::deliveries::body_sha256;
 use crate::admission::FairQueue;
 use crate::broker::Received;
-use crate::event::{Party, Refusal};
+use crate::event::{Party, Refusal, RefusedInput};
 use crate::store::Rejected;
 
 /// Most rows a statement.
@@ -48,6 +48,9 @@ pub(super) struct Refused {
     pub(super) at: OffsetDateTime,
     /// Whether it was judged by the database's clock.
     pub(super) is_database_time: bool,
+    /// Digest and size of what was refused elsewhere, where the message only tells of it: it is for the
+    /// record alone.
+    pub(super) told: Option<([u8; 32], usize)>,
 }
 
 impl Unrecorded {
@@ -75,6 +78,23 @@ impl Unrecorded {
 }
 
 impl Refused {
+    /// A message that is refused now.
+    pub(super) fn new(
+        received: Received,
+        refusal: Refusal,
+        at: OffsetDateTime,
+        is_database_time: bool,
+    ) -> Self {
+        Self { received, refusal, at, is_database_time, told: None }
+    }
+
+    /// What a message tells of.
+    pub(super) fn told(received: Received, input: RefusedInput, is_database_time: bool) -> Self {
+        let RefusedInput { refusal, at, body_sha256, body_bytes } = input;
+        let told = Some((body_sha256, usize::try_from(body_bytes).unwrap_or(usize::MAX)));
+        Self { received, refusal, at, is_database_time, told }
+    }
+
     /// Its row.
     pub(super) fn row(&self) -> Rejected<'_> {
         let body = self.received.body.bytes();
@@ -83,8 +103,8 @@ impl Refused {
             at: self.at,
             origin,
             refusal,
-            body_sha256: body_sha256(&self.received),
-            body_bytes: body.len(),
+            body_sha256: self.told.map_or_else(|| body_sha256(&self.received), |(sha256, _)| sha256),
+            body_bytes: self.told.map_or(body.len(), |(_, bytes)| bytes),
         }
     }
 }

@@ -14,12 +14,13 @@ use super::acknowledge;
 use super::commit::{Commits, Committed, Fate};
 use super::deliveries::{Deliveries, Delivery};
 use super::follow::follow;
-use super::intake::{Parsed, Taken, deny, judge};
+use super::intake::{Parsed, Taken, Turn, deny, judge};
 use super::parts::Worker;
-use super::refuse::refuse;
+use super::refuse::{self, refuse};
 use super::refused::Refused;
+use super::signed::{self, Verified};
 use crate::broker::{LOGOUT_QUEUE, Received};
-use crate::event::{self, Refusal, RefusalCode};
+use crate::event::{self, Refusal, RefusalCode, SignedInput};
 use crate::failpoint;
 
 /// Runs until the deliveries of one queue end.
@@ -27,12 +28,11 @@ pub(super) async fn run(worker: Arc<Worker>, mut queue: Deliveries, commits: Com
     let aside = Arc::new(Semaphore::new(1));
     while let Some(delivery) = queue.next(&worker.live.stop).await {
         failpoint!("received");
-        match parse(&worker, delivery) {
-            Err(Unwalked::Refused(refused)) => refuse(&worker, *refused),
-            Err(Unwalked::Nothing(received)) => {
-                worker.ports.metrics.asks_for_nothing();
-                worker.live.tasks.spawn(acknowledge::nothing(*received));
+        match taken(&worker, delivery) {
+            Err(Unwalked::Signed(delivery, input)) => {
+                verify_aside(worker.clone(), *delivery, input, commits.clone());
             }
+            Err(unwalked) => conclude_unwalked(&worker, unwalked),
             Ok(parsed) if may_wait_for_postgres(&parsed) => {
                 walk_aside(worker.clone(), parsed, commits.clone(), aside.clone());
             }
@@ -69,25 +69,82 @@ enum Unwalked {
     Refused(Box<Refused>),
     /// It asks for nothing.
     Nothing(Box<Received>),
+    /// It tells of what was refused elsewhere.
+    Told(Box<Refused>),
+    /// Its signature is to be verified first.
+    Signed(Box<Delivery>, SignedInput),
+}
+
+/// The first look at a delivery.
+fn taken(worker: &Worker, mut delivery: Delivery) -> Result<Parsed, Unwalked> {
+    let events = &worker.rules.events;
+    let received = &mut delivery.received;
+    events.authority.attribute(&mut received.origin);
+    // Without a sender there is nobody whose signature could count.
+    if !worker.ports.senders.is_empty()
+        && let Ok(Some(input)) = event::signed(received.body.bytes(), &received.origin, events)
+    {
+        return Err(Unwalked::Signed(Box::new(delivery), input));
+    }
+    let Delivery { received, place, began } = delivery;
+    parse(worker, received, (Some(place), began))
 }
 
 /// Reads an event, or says why it is refused.
-fn parse(worker: &Worker, delivery: Delivery) -> Result<Parsed, Unwalked> {
-    let Delivery { mut received, place, began } = delivery;
+fn parse(worker: &Worker, mut received: Received, turn: Turn) -> Result<Parsed, Unwalked> {
     let (events, clock) = (&worker.rules.events, &worker.ports.clock);
-    events.authority.attribute(&mut received.origin);
     let is_database_time = clock.is_known();
+    match event::refused_input(received.body.bytes(), &received.origin, events, clock.now()) {
+        Ok(None) => {}
+        Ok(Some(input)) => {
+            return Err(Unwalked::Told(Box::new(Refused::told(received, input, is_database_time))));
+        }
+        Err(refusal) => {
+            let refused = Refused::new(received, refusal, clock.now(), is_database_time);
+            return Err(Unwalked::Refused(Box::new(refused)));
+        }
+    }
     match event::read(received.body.bytes(), &received.origin, events, clock.now()) {
         Ok(None) => Err(Unwalked::Nothing(Box::new(received))),
         Ok(Some(event)) => {
             received.weigh(event.targets.len());
-            Ok(Parsed { received, event, turn: (Some(place), began), is_database_time })
+            Ok(Parsed { received, event, turn, is_database_time })
         }
         Err(refusal) => {
-            let refused = Refused { received, refusal, at: clock.now(), is_database_time };
+            let refused = Refused::new(received, refusal, clock.now(), is_database_time);
             Err(Unwalked::Refused(Box::new(refused)))
         }
     }
+}
+
+fn conclude_unwalked(worker: &Worker, unwalked: Unwalked) {
+    match unwalked {
+        Unwalked::Refused(refused) => refuse(worker, *refused),
+        Unwalked::Nothing(received) => {
+            worker.ports.metrics.asks_for_nothing();
+            worker.live.tasks.spawn(acknowledge::nothing(*received));
+        }
+        Unwalked::Told(refused) => refuse::record_alone(worker, *refused),
+        // It goes its own way.
+        Unwalked::Signed(..) => {}
+    }
+}
+
+/// The list beside the queue, once its signature is verified.
+fn verify_aside(worker: Arc<Worker>, delivery: Delivery, input: SignedInput, commits: Commits) {
+    worker.clone().live.tasks.spawn(async move {
+        let Delivery { received, began, .. } = delivery;
+        let parsed = match signed::verified(&worker, received, input).await {
+            Verified::Event(received) => parse(&worker, received, (None, began)),
+            Verified::Nothing(received) => Err(Unwalked::Nothing(Box::new(received))),
+            Verified::Refused(refused) => Err(Unwalked::Refused(Box::new(refused))),
+            Verified::Left => return,
+        };
+        match parsed {
+            Ok(parsed) => walk(&worker, parsed, &commits).await,
+            Err(unwalked) => conclude_unwalked(&worker, unwalked),
+        }
+    });
 }
 
 /// Whether nobody here may know its incident, on a queue where ordinary logouts would wait behind it.
@@ -109,5 +166,5 @@ fn walk_aside(worker: Arc<Worker>, parsed: Parsed, commits: Commits, aside: Arc<
 fn unacceptable(worker: &Worker, taken: Taken, code: RefusalCode, detail: String) -> Refused {
     let Taken { received, event, .. } = taken;
     let refusal = Refusal::new(code, detail).of_event(Some(event.source), Some(event.id));
-    Refused { received, refusal, at: worker.ports.clock.now(), is_database_time: true }
+    Refused::new(received, refusal, worker.ports.clock.now(), true)
 }

@@ -33,6 +33,7 @@ mod queue;
 mod retry;
 mod roles;
 mod status;
+mod stream;
 mod submit;
 mod target;
 

@@ -162,6 +162,12 @@ impl App {
         .await;
     }
 
+    /// Publishes a token as a message of its own.
+    pub(crate) async fn publish_signed(&self, media: &str, token: &str) {
+        let properties = BasicProperties::default().with_content_type(media.into());
+        self.publish_raw("auth.logout.signed", token.as_bytes(), properties).await;
+    }
+
     /// Publishes any bytes with any properties.
     pub(crate) async fn publish_raw(&self, routing_key: &str, body: &[u8], properties: BasicProperties) {
         self.publish_to("auth.events", routing_key, body, properties).await;

@@ -182,3 +182,40 @@ async fn a_list_may_be_the_answer_itself() {
     let list = "/v1/sessions?user_id=u&status=active&limit=100";
     assert_eq!(paths, [list, "/v1/sessions/a/revoke", "/v1/sessions/b/revoke", list]);
 }
+
+/// Zitadel's list is a POST, and leaves out what is empty.
+#[tokio::test]
+async fn zitadels_sessions_are_ended_until_its_answer_has_none() {
+    let sessions = Sessions::of(3);
+    let shared = Arc::clone(&sessions);
+    let idp = ScriptedIdp::start(move |request| {
+        let mut sessions = shared.lock().unwrap();
+        if let Some(id) = request.path.strip_prefix("/v2/sessions/").filter(|_| request.method == "DELETE") {
+            let gone = sessions.live.remove(id);
+            return Reply::json(if gone { 200 } else { 404 }, "{}");
+        }
+        let query: serde_json::Value = serde_json::from_str(&request.body).unwrap();
+        assert_eq!(
+            (request.path.as_str(), request.header("authorization")),
+            ("/v2/sessions/search", Some("Bearer s3"))
+        );
+        assert_eq!(query["queries"], json!([{ "userIdQuery": { "id": "user/1" } }]));
+        let listed: Vec<_> = sessions.live.iter().take(2).map(|id| json!({ "id": id })).collect();
+        let mut answer = json!({ "details": { "timestamp": "2026-11-30T00:00:00Z" } });
+        if !listed.is_empty() {
+            answer["sessions"] = listed.into();
+        }
+        Reply::json(200, answer.to_string())
+    })
+    .await;
+    let lines =
+        |more: &str| format!("kind = 'zitadel'\nbase_url = '{}'\napi_token = 's3'\n{more}", idp.url());
+    let listing = provider(&written::provider(&lines("list_sessions = true")));
+    let verdict = async || listing.revoke(&subject("user/1")).await.verdict;
+    assert_eq!(verdict().await, Verdict::Done(Proof::Accepted));
+    assert!(sessions.lock().unwrap().live.is_empty());
+    assert_eq!(verdict().await, Verdict::Done(Proof::AlreadyInvalid));
+    // Only where it is said that the token sees all of them.
+    let blind = provider(&written::provider(&lines("")));
+    assert_eq!(blind.revoke(&subject("user/1")).await.verdict, Verdict::Unsupported);
+}

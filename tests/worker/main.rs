@@ -46,6 +46,7 @@ mod retry_after;
 mod schema;
 mod secrecy;
 mod shares;
+mod signed;
 mod sockets;
 mod tokens;
 mod topology;

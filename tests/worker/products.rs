@@ -41,7 +41,11 @@ const KINDS: [Row; 12] = [
     ("fusionauth", &[("API_KEY", "s")], &["token", "sub"]),
     ("clerk", &[("API_KEY", "s")], &["sid", "sub"]),
     ("workos", &[("API_KEY", "s")], &["sid", "sub"]),
-    ("zitadel", &[("CLIENT_ID", "a"), ("CLIENT_SECRET", "s"), ("API_TOKEN", "s")], &["token", "sid"]),
+    (
+        "zitadel",
+        &[("CLIENT_ID", "a"), ("CLIENT_SECRET", "s"), ("API_TOKEN", "s"), ("LIST_SESSIONS", "true")],
+        &["token", "sid", "sub"],
+    ),
     ("supabase", &[("API_KEY", "s"), ("LOGOUT_SCOPE", "global")], &["token"]),
 ];
 
@@ -57,6 +61,9 @@ fn answer(count: &AtomicUsize, request: &Request) -> Reply {
         }
         () if path.contains("/applications/") || path.contains("/logout") => Reply::status(204),
         () if request.method == "GET" && path.contains("/v1/sessions") => Reply::json(200, "[]"),
+        () if path.ends_with("/v2/sessions/search") => {
+            Reply::json(200, r#"{"details":{"timestamp":"2026-11-30T00:00:00Z"}}"#)
+        }
         () if request.method == "GET" => Reply::json(200, r#"{"data":[]}"#),
         () if path.ends_with("auth.revoke") => Reply::json(200, r#"{"ok":true,"revoked":true}"#),
         () if path.ends_with("revokeSignInSessions") => Reply::json(200, r#"{"value":true}"#),

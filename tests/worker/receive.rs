@@ -1,5 +1,6 @@
 //! Logouts by HTTP in the form of OpenID Connect Back-Channel Logout, through `receive` into the record.
 
+use futures::StreamExt;
 use serde_json::{Value, json};
 
 use crate::harness::{App, Feed, Issuer, Operator, Setup, Stage, eventually};
@@ -112,7 +113,8 @@ async fn what_is_no_such_request_is_answered_by_the_standard() {
     let over = issuer.send(&session("j-3")).await.expect("an answer");
     assert_eq!(over.status(), 429);
     assert!(over.headers().contains_key("retry-after"));
-    operator.wait_for_ready(1, "revocation.logout").await;
+    // The order, and what was refused, for the record.
+    operator.wait_for_ready(1 + 6, "revocation.logout").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -162,7 +164,9 @@ async fn keys_are_found_through_the_issuer_and_fetched_anew_for_a_key_that_is_no
     assert_eq!(statuses.last(), Some(&503), "{statuses:?}");
     assert_eq!(fetches(), 6);
     assert_eq!(issuer.send(&signed("k1")).await.expect("an answer").status(), 200, "known keys go on");
-    operator.wait_for_ready(4, "revocation.logout").await;
+    let refused = 1 + statuses.iter().filter(|status| **status == 400).count();
+    let published = 4 + u32::try_from(refused).expect("a few");
+    operator.wait_for_ready(published, "revocation.logout").await;
     assert_eq!(receiver.readiness().await, Some(200));
 }
 
@@ -209,4 +213,48 @@ async fn metadata_cannot_place_keys_where_they_are_not_expected() {
         assert!(running.stop().await.success());
     }
     operator.wait_for_ready(1, "revocation.logout").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_requests_are_on_record_and_junk_is_counted() {
+    const JUNK: usize = 10_000;
+    const MOST_ROWS: i64 = 200;
+    let (stage, issuer) = (Stage::new().await, Issuer::start().await);
+    let (worker, receiver) = settled(&stage, &issuer).await;
+    let _worker = worker.start().await;
+    let mut receiver = receiver.receive(&issuer.address).await;
+    let mut claims = issuer.claims("j-1", "user-1");
+    claims["aud"] = json!("others");
+    let token = issuer.token("logout+jwt", &claims);
+    assert_eq!(issuer.send(&token).await.expect("an answer").status(), 400);
+    let row =
+        "SELECT jsonb_build_array(queue, code, detail, body_sha256, body_bytes) FROM audit.rejected_events";
+    stage.wait_for_count(1, "audit.rejected_events").await;
+    let body = format!("logout_token={token}");
+    let sha256 = revocation_worker::visible::hex(
+        aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, body.as_bytes()).as_ref(),
+    );
+    let detail =
+        "sender op by backchannel_logout: foreign_audience: aud names neither this receiver nor its client";
+    assert_eq!(
+        stage.rows(row).await,
+        [json!(["revocation.logout", "not_allowed", detail, sha256, body.len()])]
+    );
+    // A flood has a few rows, and a number.
+    let junk = futures::stream::iter(0..JUNK).map(|_| issuer.send("junk")).buffer_unordered(64);
+    let refused = junk.map(|answer| answer.expect("an answer").status() == 400);
+    assert!(refused.collect::<Vec<_>>().await.into_iter().all(|is_refused| is_refused));
+    assert!(receiver.stop().await.success(), "it tells the rest before it ends");
+    let counted = "SELECT to_jsonb(coalesce(sum(coalesce(
+            substring(detail FROM '(\\d+) more requests')::bigint, 1)), 0)::bigint) FROM audit.rejected_events
+         WHERE code = 'bad_signature'";
+    eventually("each of them is counted", async || {
+        (stage.rows(counted).await == [json!(JUNK)]).then_some(())
+    })
+    .await;
+    assert!(stage.count("audit.rejected_events").await < MOST_ROWS);
+    let operator = Operator::of(&stage).await;
+    operator.wait_for_ready(0, "revocation.dead").await;
+    operator.wait_for_ready(0, "revocation.logout").await;
+    assert!(!receiver.log().contains(&token), "a token is in the log");
 }

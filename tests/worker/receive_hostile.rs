@@ -1,15 +1,18 @@
-//! Tokens that a receiver must not take, each refused by the standard's own error and for the right reason:
-//! and none of them is an event.
+//! Tokens that nobody must take, by HTTP or by queue, each refused by the standard's own error or to the
+//! record, and for the right reason: and none of them is an event.
 
 use std::collections::BTreeMap;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, crypto};
 use serde_json::{Value, json};
 
-use crate::harness::{Issuer, Operator, Signer, Stage, now_s};
+use crate::harness::{App, Feed, Issuer, Operator, Signer, Stage, now_s};
 use crate::scripted_idp::{Reply, ScriptedIdp};
+use revocation_worker::invalidation::Phase;
+use revocation_worker::visible::hex;
 
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 const HEADER: &str = r#"{"alg":"ES256","kid":"k1","typ":"logout+jwt"}"#;
@@ -194,17 +197,21 @@ fn forgeries(issuer: &Issuer, thief: &ScriptedIdp) -> Vec<Row> {
     rows
 }
 
+fn rows(issuer: &Issuer, thief: &ScriptedIdp) -> Vec<Row> {
+    let rows = [headers(issuer), claims(issuer), forgeries(issuer, thief)].concat();
+    assert!(rows.len() > 60, "{}", rows.len());
+    rows
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn none_of_the_hostile_tokens_is_taken() {
     let (stage, issuer) = (Stage::new().await, Issuer::start().await);
     let thief = ScriptedIdp::start(|_| Reply::status(200)).await;
     let worker = stage.worker("http://127.0.0.1:9/revoke");
     assert!(worker.start().await.stop().await.success());
-    let receiver = issuer.known_to(worker).receive(&issuer.address).await;
-    let rows = [headers(&issuer), claims(&issuer), forgeries(&issuer, &thief)].concat();
-    assert!(rows.len() > 60, "{}", rows.len());
+    let receiver = issuer.known_to(worker.clone()).receive(&issuer.address).await;
     let mut codes = BTreeMap::new();
-    for (what, code, token) in &rows {
+    for (what, code, token) in &rows(&issuer, &thief) {
         let answer = issuer.send(token).await.unwrap_or_else(|error| panic!("{what}: {error}"));
         assert_eq!(answer.status(), 400, "{what}");
         let body: Value = answer.json().await.expect("JSON");
@@ -218,9 +225,60 @@ async fn none_of_the_hostile_tokens_is_taken() {
     assert!(thief.ledger().is_empty(), "a token's own address was called");
     let good = issuer.logout_token("good", "user-1");
     assert_eq!(issuer.send(&good).await.expect("an answer").status(), 200);
-    Operator::of(&stage).await.wait_for_ready(1, "revocation.logout").await;
+    let _worker = worker.start().await;
+    stage.wait_for_count(1, "audit.revocations").await;
+    Operator::of(&stage).await.wait_for_ready(0, "revocation.logout").await;
+    assert_eq!(stage.count("audit.revocations").await, 1, "what was refused is no event");
+    assert!(stage.count("audit.rejected_events").await >= 60);
 }
 
 fn counted(code: &str) -> String {
     format!(r#"revocation_receiver_inputs_total{{sender="op",input="backchannel_logout",result="{code}"}}"#)
+}
+
+/// The codes of refused events that a code of `receive` may become.
+fn by_queue(code: &str) -> &'static [&'static str] {
+    match code {
+        "bad_algorithm" | "bad_token" | "unknown_key" | "bad_signature" => &["bad_signature"],
+        "bad_type" => &["unknown_type"],
+        "foreign_issuer" | "foreign_audience" => &["not_allowed"],
+        "bad_claim" => &["invalid_field", "missing_field"],
+        _ => &["invalid_field"],
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn none_of_the_same_tokens_is_taken_by_queue() {
+    let (stage, issuer) = (Stage::new().await, Issuer::start().await);
+    let thief = ScriptedIdp::start(|_| Reply::status(200)).await;
+    let mut worker = issuer.known_to(stage.worker("http://127.0.0.1:9/revoke")).start().await;
+    let feed = Feed::listen(&stage.amqp_url).await;
+    let (app, rows) = (App::connect(&stage.amqp_url).await, rows(&issuer, &thief));
+    for (_, _, token) in &rows {
+        app.publish_signed("application/logout+jwt", token).await;
+    }
+    let count = i64::try_from(rows.len()).expect("a few");
+    stage.wait_for_count(count, "audit.rejected_events").await;
+    let refused = "SELECT jsonb_build_array(body_sha256, code, detail) FROM audit.rejected_events";
+    let refused: BTreeMap<String, (String, String)> = stage
+        .rows(refused)
+        .await
+        .into_iter()
+        .map(|row| serde_json::from_value(row).expect("three texts"))
+        .map(|(digest, code, detail)| (digest, (code, detail)))
+        .collect();
+    for (what, wanted, token) in &rows {
+        let (code, detail) = &refused[&hex(digest(&SHA256, token.as_bytes()).as_ref())];
+        assert!(by_queue(wanted).contains(&code.as_str()), "{what} is refused as {code}: {detail}");
+        assert!(detail.contains(&format!("{wanted}: ")), "{what}, for the same reason as by HTTP: {detail}");
+    }
+    Operator::of(&stage).await.wait_for_ready(u32::try_from(count).expect("a few"), "revocation.dead").await;
+    assert!(thief.ledger().is_empty(), "a token's own address was called");
+    app.publish_signed("application/logout+jwt", &issuer.logout_token("good", "user-1")).await;
+    feed.wait_for(Phase::Requested, "op/good").await;
+    stage.wait_for_count(1, "audit.revocations").await;
+    let denials = feed.seen().iter().filter(|seen| seen.data.phase == Phase::Requested).count();
+    assert_eq!(denials, 1, "nothing else was denied");
+    assert!(worker.stop().await.success());
+    assert!(rows.iter().all(|(_, _, token)| token.len() < 80 || !worker.log().contains(token)));
 }

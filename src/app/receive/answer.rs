@@ -6,8 +6,8 @@ use revocation_http_server::header::{CACHE_CONTROL, HeaderValue, RETRY_AFTER, WW
 use revocation_http_server::{Reply, StatusCode, empty, json};
 use serde_json::json;
 
-use super::failed::Failed;
 use crate::receive::{Code, Refused, shared_signals};
+use crate::senders::Failed;
 
 /// A standard by HTTP.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -9,14 +9,14 @@ use revocation_http_server::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, HeaderM
 use revocation_http_server::{Method, NoBody, Reply, Request, StatusCode, read_body, text};
 
 use super::answer::Input;
-use super::failed::Failed;
-use super::known::Known;
+use super::refusals::Refusals;
 use crate::broker::EventSource;
 use crate::clock::Clock;
 use crate::event::EventType;
 use crate::failpoint;
 use crate::receive::shared_signals::{self, Signal};
 use crate::receive::{Code, KeySet, Order, Refused, global_token_revocation, logout_token};
+use crate::senders::{Failed, Known};
 use crate::telemetry::ReceiverMetrics;
 use crate::visible::hex;
 
@@ -31,6 +31,7 @@ const BROKER_AWAY: Duration = Duration::from_secs(5);
 pub(super) struct Receiver {
     pub(super) senders: BTreeMap<String, Known>,
     pub(super) events: EventSource,
+    pub(super) refusals: Refusals,
     pub(super) metrics: ReceiverMetrics,
     pub(super) clock: Clock,
 }
@@ -108,7 +109,11 @@ impl Receiver {
 
     async fn signal(&self, known: &Known, token: &str) -> Result<Signal, Failed> {
         let (token, now) = (shared_signals::read(token.trim())?, self.clock.now());
-        known.judged(&self.metrics, |keys| shared_signals::signal(&token, keys, &known.sender, now)).await
+        known
+            .judged(&self.metrics.key_fetches, |keys| {
+                shared_signals::signal(&token, keys, &known.sender, now)
+            })
+            .await
     }
 
     async fn global_token_revocation(
@@ -121,14 +126,16 @@ impl Receiver {
         check_media(headers, "application/json")?;
         let (token, now) = (global_token_revocation::read(token)?, self.clock.now());
         let judge = |keys: &KeySet| global_token_revocation::order(&token, body, keys, &known.sender, now);
-        known.judged(&self.metrics, judge).await
+        known.judged(&self.metrics.key_fetches, judge).await
     }
 
     async fn logout_token(&self, known: &Known, headers: &HeaderMap, body: &[u8]) -> Result<Order, Failed> {
         check_media(headers, "application/x-www-form-urlencoded")?;
         let form = logout_token::of_form(body)?;
         let (token, now) = (logout_token::read(&form)?, self.clock.now());
-        known.judged(&self.metrics, |keys| logout_token::order(&token, keys, &known.sender, now)).await
+        known
+            .judged(&self.metrics.key_fetches, |keys| logout_token::order(&token, keys, &known.sender, now))
+            .await
     }
 
     /// Returns once the broker has confirmed it.
@@ -171,7 +178,10 @@ impl Receiver {
                 );
                 "published"
             }
-            Err(Failed::Refused(Refused { code, why: detail })) => {
+            Err(Failed::Refused(refused)) => {
+                let now = (self.clock.now(), &self.metrics);
+                self.refusals.note((sender, standard), refused, body, now);
+                let Refused { code, why: detail, .. } = refused;
                 let body_digest = hex(digest(&SHA256, body).as_ref());
                 let (code, body_bytes) = (code.as_str(), body.len());
                 tracing::warn!(

@@ -8,12 +8,11 @@ use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::answer::Input;
-use super::failed::Failed;
 use super::inputs::Receiver;
-use super::known::Known;
 use crate::again::Again;
 use crate::provider::SetPoll;
 use crate::receive::shared_signals;
+use crate::senders::{Failed, Known};
 
 /// Most events of a response: what is read of one has an end.
 const MOST_EVENTS: usize = 16;

@@ -151,8 +151,12 @@ const ABOUT: &[About] = &[
     },
     About {
         kind: "zitadel",
-        auth: "tokens: a client; sessions: `api_token`",
-        calls: ["RFC 7009", "`DELETE /v2/sessions/{id}`", NONE],
+        auth: "tokens: a client; sessions and users: `api_token`",
+        calls: [
+            "RFC 7009",
+            "`DELETE /v2/sessions/{id}`",
+            "with `list_sessions` the sessions that are listed, until none is",
+        ],
         alive: "tokens of a session that was ended, and access JWTs until their end",
     },
     About {
@@ -196,8 +200,8 @@ their SDKs; none of these services was called to try them.
 What is not established, so that such an answer waits for a person or is tried again: what Apple, \
 FusionAuth, Supabase and WorkOS answer to what is dead already, and by which codes they throttle.
 
-Not built, because their calls are not established well enough: users of Google Workspace, sessions of \
-authentik, users of Zitadel by the list of their sessions, and FusionAuth's end of a whole application.
+Not built, because their calls are not established well enough: users of Google Workspace, a \
+certificate of Entra's, sessions of authentik, and FusionAuth's end of a whole application.
 ";
 
 /// The page.

@@ -3,7 +3,7 @@
 use super::client::{ClientConfig, client};
 use crate::config::Secret;
 use crate::config::providers::base;
-use crate::config::rule::{Rule, secret};
+use crate::config::rule::{Rule, flag, secret};
 use crate::config::section::Section;
 use crate::config::setting::{Settings, settings};
 
@@ -16,6 +16,10 @@ settings! {
         pub client: Option<ClientConfig> = client_for_tokens(),
         /// A token of a service user with the permission `session.delete`; absent: sessions are unsupported.
         pub api_token: Option<Secret> = secret(),
+        /// Whether a user is ended session by session, as Zitadel lists them. Only where `api_token` has
+        /// `session.read` for all users, too: sessions that it may not see are left out of the list, and
+        /// would be taken for ended.
+        pub list_sessions: bool = flag(false),
     }
     check has_calls
 }
@@ -27,5 +31,8 @@ fn client_for_tokens() -> Rule<Option<ClientConfig>> {
 fn has_calls(zitadel: &ZitadelConfig, section: &mut Section<'_>) {
     if zitadel.client.is_none() && zitadel.api_token.is_none() {
         section.missing("client_id", "give a client_id for tokens, or an api_token for sessions");
+    }
+    if zitadel.list_sessions && zitadel.api_token.is_none() {
+        section.missing("api_token", "give it, or leave out list_sessions");
     }
 }

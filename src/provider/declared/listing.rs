@@ -29,6 +29,7 @@ pub(super) struct Listing {
     refusals: Rules,
     items: String,
     id: String,
+    empty_with: Option<String>,
     only: Vec<Condition>,
     /// The path to the next page's cursor, and the parameter that takes it.
     next: Option<(String, String)>,
@@ -73,6 +74,7 @@ impl Listing {
             refusals: refusals.map_err(|(list, why)| refuse(list, why))?,
             items: config.items.clone(),
             id: config.id.clone(),
+            empty_with: config.empty_with.clone(),
             only: only.collect::<Result<_, _>>().map_err(|why| refuse("only", why))?,
             next: config.next.clone().map(|next| (next, config.next_parameter.clone())),
         })
@@ -83,13 +85,21 @@ impl Listing {
         &self.order
     }
 
+    fn items<'b>(&self, body: &'b Value) -> Option<&'b [Value]> {
+        match (at(body, &self.items), &self.empty_with) {
+            (Some(list), _) => list.as_array().map(Vec::as_slice),
+            (None, Some(beside)) => at(body, beside).filter(|it| !it.is_null()).map(|_| &[][..]),
+            (None, None) => None,
+        }
+    }
+
     /// What an answer lists. Nothing but a whole list, with an id in each item, is believed.
     fn read(&self, reply: &Reply<'_>) -> Result<Page, Answer> {
         if !reply.is_success() {
             return Err(self.refusals.judge(reply));
         }
         let body = reply.json();
-        let items = body.as_ref().and_then(|body| at(body, &self.items)).and_then(Value::as_array);
+        let items = body.as_ref().and_then(|body| self.items(body));
         let (Some(body), Some(items)) = (&body, items) else {
             return Err(reply.fails(Verdict::Transient, "no list of sessions in it, it will be tried again"));
         };

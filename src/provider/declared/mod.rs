@@ -225,6 +225,7 @@ pub(super) fn list(url: String, (name, value): (&str, &str), items: &str) -> Htt
         json: None,
         items: items.to_owned(),
         id: "id".to_owned(),
+        empty_with: None,
         only: Vec::new(),
         next: None,
         next_parameter: String::new(),

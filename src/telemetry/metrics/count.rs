@@ -36,6 +36,11 @@ impl Metrics {
         self.ignored.inc();
     }
 
+    /// So many signed events wait for their senders' keys.
+    pub fn signed_waiting(&self, events: usize) {
+        self.signed_waiting.set(i64::try_from(events).unwrap_or(i64::MAX));
+    }
+
     /// Targets lie beyond their sender's rate.
     pub fn held_back(&self, targets: usize) {
         self.held_back.inc_by(targets as u64);

@@ -58,6 +58,9 @@ settings! {
         pub items: String = required("name the member that holds the list, such as data"),
         /// The dotted path to a session's id in each item.
         pub id: String = or("id".to_owned(), "`id`"),
+        /// The dotted path to a member whose presence says that a list that is not there is empty, as servers
+        /// answer that leave out what is empty.
+        pub empty_with: Option<String> = optional().default("none"),
         /// What an item must say to count, each as `status=active`.
         pub only: Vec<String> = list(),
         /// The dotted path to the next page's cursor; absent: the first page is asked for until it is empty.

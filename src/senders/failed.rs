@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::receive::Refused;
 
 /// Why nothing is ordered.
-pub(super) enum Failed {
+pub enum Failed {
     /// For good: the same again is refused again.
     Refused(Refused),
     /// For now; the sentence is for the log.
