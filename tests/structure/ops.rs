@@ -28,6 +28,12 @@ const HARDENING: [&str; 12] = [
 /// `shutdown_grace`, and what the last acknowledgements and writes may take.
 const STOPS_WITHIN: u64 = 25;
 
+/// Says what a test leaves out, and why.
+#[expect(clippy::print_stdout, reason = "what is skipped is told")]
+fn skipped(why: &str) {
+    println!("skipped: {why}");
+}
+
 fn root(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
@@ -140,7 +146,7 @@ fn the_unit_is_one_that_systemd_takes() {
     }
     assert!(unit.lines().any(|line| line == format!("TimeoutStopSec={STOPS_WITHIN}s")));
     if Command::new("systemd-analyze").arg("--version").stdout(Stdio::null()).status().is_err() {
-        println!("skipped: systemd-analyze is not on this machine; the directives alone were looked at");
+        skipped("systemd-analyze is not on this machine; the directives alone were looked at");
         return;
     }
     let folder = std::env::temp_dir().join(format!("revocation-unit-{}", std::process::id()));
@@ -199,7 +205,7 @@ fn the_settings_behind_pgbouncer_are_those_of_a_session() {
 fn haproxy_takes_its_configuration() {
     let checked = Command::new("haproxy").arg("-c").arg("-f").arg(root("ops/haproxy.cfg")).output();
     let Ok(checked) = checked else {
-        println!("skipped: haproxy is not on this machine");
+        skipped("haproxy is not on this machine");
         return;
     };
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));

@@ -124,6 +124,12 @@ fn java() -> Result<Command, String> {
     Ok(command)
 }
 
+/// Says what a test leaves out, and why.
+#[expect(clippy::print_stdout, reason = "what is skipped is told")]
+pub(crate) fn skipped(why: &str) {
+    println!("skipped: {why}");
+}
+
 /// A consumer as a program. Dropping it kills it.
 pub(crate) struct Consumer {
     child: Child,
@@ -145,7 +151,7 @@ impl Consumer {
         let mut command = match language.command() {
             Ok(command) => command,
             Err(why) => {
-                println!("skipped: {why}");
+                skipped(&why);
                 return None;
             }
         };

@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use reqwest::{Client, Method, RequestBuilder};
 use revocation_sandbox::Nginx;
 
+use crate::consumer::skipped;
 use crate::gate::{Gate, header};
 use crate::harness::{App, Stage, Worker, canary_token, eventually, logout};
 use crate::scripted_idp::{Memory, Reply, ScriptedIdp};
@@ -227,7 +228,7 @@ async fn a_service_behind_each_gateway_that_is_here_refuses_what_was_revoked() {
         ("traefik.yaml", "bin/traefik", "traefik", traefik, 500),
     ] {
         let Some(program) = program(fetched, name) else {
-            println!("skipped: {name} is not on this machine; ./dev gateways fetches it");
+            skipped(&format!("{name} is not on this machine; ./dev gateways fetches it"));
             continue;
         };
         let (scene, front) = (Scene::set().await, free_address());

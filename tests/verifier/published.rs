@@ -1,6 +1,6 @@
 //! The programs that publish a first event, as README.md and docs/events.md have them.
 
-use crate::consumer::Language;
+use crate::consumer::{Language, skipped};
 use crate::harness::{Stage, canary_token, eventually};
 use crate::scripted_idp::Memory;
 
@@ -24,7 +24,7 @@ async fn each_program_of_the_pages_logs_a_user_out() {
         let mut command = match language.example(file, text) {
             Ok(command) => command,
             Err(why) => {
-                println!("skipped: {why}");
+                skipped(&why);
                 continue;
             }
         };
