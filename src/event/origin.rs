@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::party::Party;
+use crate::trace::Trace;
 
 /// Most senders that the header of a message may name; beyond that it is unreadable.
 pub const MAX_SENDERS: usize = 8;
@@ -44,6 +45,8 @@ pub struct Origin {
     pub content_type: Option<String>,
     /// CloudEvents attributes that stand in the headers (binary mode), each as often as it is given.
     pub attributes: Vec<(&'static str, String)>,
+    /// The trace of the header `traceparent`, for an event that tells none itself.
+    pub trace: Option<Trace>,
     /// AMQP names of the properties, `routing_key` among them, that were not UTF-8 or, of headers, nested too
     /// deep.
     pub unreadable: Vec<&'static str>,

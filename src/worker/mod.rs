@@ -27,6 +27,7 @@
 //! | what verifiers report | `reports` |
 //! | heartbeats, and whose turn they are | `beats`, `turn` |
 //! | snapshots | `fold` |
+//! | the spans of an event's trace | `traced` |
 //! | figures for metrics and `/readyz` | `counts`, `readiness` |
 //! | what happens while Postgres is away | `postgres` |
 //! | what all of it works with; how it starts and ends | `parts`, `start` |
@@ -60,6 +61,7 @@ mod reports;
 mod revoke;
 mod start;
 mod ticker;
+mod traced;
 mod turn;
 mod upkeep;
 mod walk;

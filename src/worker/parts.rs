@@ -30,6 +30,7 @@ use crate::seal::Keyring;
 use crate::store::{Store, WorkerNo};
 use crate::target::TargetId;
 use crate::telemetry::Metrics;
+use crate::trace::Spans;
 
 /// What every step works with.
 pub struct Worker {
@@ -88,6 +89,8 @@ pub struct Ports {
     pub keyring: Keyring,
     /// What time it is.
     pub clock: Clock,
+    /// Where spans go.
+    pub spans: Spans,
     /// Metrics.
     pub metrics: Metrics,
 }

@@ -18,6 +18,7 @@ use super::intake::{Parsed, Taken, deny, judge};
 use super::parts::Worker;
 use super::refuse::refuse;
 use super::refused::Refused;
+use super::traced;
 use crate::broker::{LOGOUT_QUEUE, Received};
 use crate::event::{self, Refusal, RefusalCode};
 use crate::failpoint;
@@ -79,8 +80,9 @@ fn parse(worker: &Worker, delivery: Delivery) -> Result<Parsed, Unwalked> {
     let is_database_time = clock.is_known();
     match event::read(received.body.bytes(), &received.origin, events, clock.now()) {
         Ok(None) => Err(Unwalked::Nothing(Box::new(received))),
-        Ok(Some(event)) => {
+        Ok(Some(mut event)) => {
             received.weigh(event.targets.len());
+            traced::process(worker, &mut received, &mut event, began);
             Ok(Parsed { received, event, turn: (Some(place), began), is_database_time })
         }
         Err(refusal) => {

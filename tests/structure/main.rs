@@ -23,7 +23,7 @@ const ADAPTERS: [(&str, &str); 3] =
     [("lapin", "src/broker/"), ("reqwest", "src/provider/"), ("sqlx", "src/store/")];
 
 /// Modules without I/O, which import each other only.
-const PURE: [&str; 13] = [
+const PURE: [&str; 14] = [
     "approval",
     "authorization",
     "clock",
@@ -36,6 +36,7 @@ const PURE: [&str; 13] = [
     "retry",
     "seal",
     "target",
+    "trace",
     "visible",
 ];
 /// Nothing that does I/O or needs a runtime.
@@ -53,8 +54,8 @@ const IMPORTS: [(&str, &[&str]); 9] = [
     ("order", &["broker"]),
     ("provider", &[]),
     ("store", &[]),
-    // The backlog is shown as it was counted.
-    ("telemetry", &["store"]),
+    // The backlog is shown as it was counted; spans are sent by the HTTP client of providers.
+    ("telemetry", &["store", "provider", "VERSION"]),
     ("worker", &["again", "admission", "broker", "provider", "store", "telemetry", "failpoint", "VERSION"]),
     // What status and page say alike, of what the store has read.
     ("attention", &["store"]),

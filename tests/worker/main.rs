@@ -49,6 +49,7 @@ mod shares;
 mod sockets;
 mod tokens;
 mod topology;
+mod traces;
 mod unreadable;
 mod unstorable;
 mod verifier_owners;
