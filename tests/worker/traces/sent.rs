@@ -23,21 +23,22 @@ fn said(span: &Span, name: &str) -> Option<String> {
     attribute(&span.attributes, name)
 }
 
-/// A worker whose provider has the token in the path of its calls.
-fn setup(stage: &Stage, idp: &ScriptedIdp, receiver: &Receiver) -> Setup {
-    let http = "REVOCATION__PROVIDERS__MAIN";
-    let setup = stage
-        .worker("")
-        .unset(&format!("{http}__REVOCATION_ENDPOINT"))
-        .unset(&format!("{http}__CLIENT_ID"))
-        .unset(&format!("{http}__CLIENT_SECRET"))
-        .set(&format!("{http}__KIND"), "http")
-        .set(&format!("{http}__TOKEN__URL"), &format!("{}/tokens/{{token}}?t={{token}}", idp.url()))
-        .set(&format!("{http}__TOKEN__REVOKED"), "200");
+/// A worker whose provider has the token in the path of its calls, which a file of this name declares.
+fn setup(stage: &Stage, idp: &ScriptedIdp, receiver: &Receiver, name: &str) -> Setup {
+    let file = std::env::temp_dir().join(format!("traces-{}-{name}.toml", std::process::id()));
+    let url = format!("{}/tokens/{{token}}?t={{token}}", idp.url());
+    let calls = format!("[providers.main.token]\nurl = {url:?}\nrevoked = [\"200\"]\n");
+    std::fs::write(&file, calls).expect("write the settings");
+    let main = |key: &str| format!("REVOCATION__PROVIDERS__MAIN__{key}");
+    let unset = ["REVOCATION_ENDPOINT", "CLIENT_ID", "CLIENT_SECRET"];
+    let setup = unset.iter().fold(stage.worker(""), |setup, key| setup.unset(&main(key)));
     setup
+        .set(&main("KIND"), "http")
         .set("REVOCATION__TELEMETRY__OTLP_ENDPOINT", &receiver.url)
         .set("REVOCATION__TELEMETRY__OTLP_HEADERS", "authorization=Bearer c0ll3ct0r,x-tenant=shop")
         .set("REVOCATION__INSTANCE", "pod-7")
+        .flag("--config")
+        .flag(&file.display().to_string())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -49,7 +50,7 @@ async fn the_spans_of_an_event_are_one_trace_without_a_secret() {
         _ => Reply::status(200),
     })
     .await;
-    let mut worker = setup(&stage, &idp, &receiver).start().await;
+    let mut worker = setup(&stage, &idp, &receiver, "one").start().await;
     let app = App::connect(&stage.amqp_url).await;
     publish(&app, "own", Some(OWN), None, false).await;
     stage.wait_for_count(1, "audit.revocations WHERE confirmed_at IS NOT NULL").await;
@@ -114,7 +115,7 @@ async fn the_spans_of_an_event_are_one_trace_without_a_secret() {
 async fn who_began_a_trace_decides_else_the_setting() {
     let (stage, receiver) = (Stage::new().await, Receiver::start(Some(200)).await);
     let idp = ScriptedIdp::start(|_| Reply::status(200)).await;
-    let setup = setup(&stage, &idp, &receiver);
+    let setup = setup(&stage, &idp, &receiver, "begins");
     for (ratio, begins) in [("0", false), ("1", true)] {
         let mut worker = setup.clone().set("REVOCATION__TELEMETRY__TRACE_SAMPLE_RATIO", ratio).start().await;
         let app = App::connect(&stage.amqp_url).await;
@@ -143,7 +144,7 @@ async fn a_receiver_that_fails_or_hangs_holds_nobody_up() {
     for status in [Some(500), None] {
         let (stage, receiver) = (Stage::new().await, Receiver::start(status).await);
         let idp = ScriptedIdp::start(|_| Reply::status(200)).await;
-        let mut worker = setup(&stage, &idp, &receiver).start().await;
+        let mut worker = setup(&stage, &idp, &receiver, "away").start().await;
         let app = App::connect(&stage.amqp_url).await;
         for id in 0..20 {
             app.publish(&logout(&id.to_string(), &canary_token(), &canary_token())).await;

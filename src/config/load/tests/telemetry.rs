@@ -2,12 +2,13 @@
 
 use super::*;
 
-const ENDPOINT: &str = "REVOCATION__TELEMETRY__OTLP_ENDPOINT";
-const HEADERS: &str = "REVOCATION__TELEMETRY__OTLP_HEADERS";
-const RATIO: &str = "REVOCATION__TELEMETRY__TRACE_SAMPLE_RATIO";
+const ENDPOINT: &str = "telemetry.otlp_endpoint";
+const HEADERS: &str = "telemetry.otlp_headers";
+const RATIO: &str = "telemetry.trace_sample_ratio";
 
-fn read(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
-    load_with(&format!("{BASE}{MAIN}"), variables)
+fn read(given: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let given: String = given.iter().map(|(setting, value)| format!("{setting} = {value:?}\n")).collect();
+    load_with(&format!("{given}{BASE}{MAIN}"), &[])
 }
 
 #[test]
@@ -20,12 +21,8 @@ fn without_it_nothing_is_sent() {
 #[cfg(not(feature = "otlp"))]
 #[test]
 fn a_build_that_sends_no_spans_refuses_it_by_the_features_name() {
-    for (variable, value, setting) in [
-        (ENDPOINT, "http://collector:4318", "telemetry.otlp_endpoint"),
-        (HEADERS, "a=b", "telemetry.otlp_headers"),
-        (RATIO, "0.5", "telemetry.trace_sample_ratio"),
-    ] {
-        let found = read(&[(variable, value)]).err().expect("refused").problems().to_vec();
+    for (setting, value) in [(ENDPOINT, "http://collector:4318"), (HEADERS, "a=b"), (RATIO, "0.5")] {
+        let found = read(&[(setting, value)]).err().expect("refused").problems().to_vec();
         assert_only(&found, setting, "build it with the cargo feature otlp (--features otlp)");
     }
 }
@@ -54,21 +51,21 @@ fn spans_go_to_the_path_of_the_standard() {
 fn what_cannot_be_meant_is_refused() {
     let near = (ENDPOINT, "http://127.0.0.1:4318");
     for (given, setting, sentence) in [
-        ([(ENDPOINT, "collector:4318"), (RATIO, "1")], "telemetry.otlp_endpoint", "not a valid address"),
-        ([(ENDPOINT, "grpc://c"), (RATIO, "1")], "telemetry.otlp_endpoint", "not a valid address"),
-        ([(ENDPOINT, "https://u:hunter2@c"), (RATIO, "1")], "telemetry.otlp_endpoint", "must hold no user"),
-        ([(ENDPOINT, "https://c/?key=hunter2"), (RATIO, "1")], "telemetry.otlp_endpoint", "no user"),
+        ([(ENDPOINT, "collector:4318"), (RATIO, "1")], ENDPOINT, "not a valid address"),
+        ([(ENDPOINT, "grpc://c"), (RATIO, "1")], ENDPOINT, "not a valid address"),
+        ([(ENDPOINT, "https://u:hunter2@c"), (RATIO, "1")], ENDPOINT, "must hold no user"),
+        ([(ENDPOINT, "https://c/?key=hunter2"), (RATIO, "1")], ENDPOINT, "no user"),
         (
             [(ENDPOINT, "http://collector:4318"), (HEADERS, "a=hunter2")],
             "telemetry.otlp_endpoint",
             "https://",
         ),
-        ([near, (HEADERS, "hunter2")], "telemetry.otlp_headers", "must be name=value"),
-        ([near, (HEADERS, "a b=hunter2")], "telemetry.otlp_headers", "must be name=value"),
-        ([near, (HEADERS, "a=hünter2")], "telemetry.otlp_headers", "must be name=value"),
-        ([near, (RATIO, "1.5")], "telemetry.trace_sample_ratio", "out of range"),
-        ([near, (RATIO, "NaN")], "telemetry.trace_sample_ratio", "out of range"),
-        ([near, (RATIO, "some")], "telemetry.trace_sample_ratio", "must be a number"),
+        ([near, (HEADERS, "hunter2")], HEADERS, "must be name=value"),
+        ([near, (HEADERS, "a b=hunter2")], HEADERS, "must be name=value"),
+        ([near, (HEADERS, "a=hünter2")], HEADERS, "must be name=value"),
+        ([near, (RATIO, "1.5")], RATIO, "out of range"),
+        ([near, (RATIO, "NaN")], RATIO, "out of range"),
+        ([near, (RATIO, "some")], RATIO, "must be a number"),
     ] {
         let found = read(&given).err().unwrap_or_else(|| panic!("{given:?}")).problems().to_vec();
         assert_only(&found, setting, sentence);
