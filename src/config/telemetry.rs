@@ -15,8 +15,8 @@ settings! {
     /// `[telemetry]`
     pub struct TelemetryConfig {
         /// Base address of the OTLP receiver that spans are sent to, protobuf over HTTP, such as
-        /// `http://collector:4318`: `/v1/traces` is appended. Without it, no span is made. Only in builds with
-        /// the cargo feature `otlp`, like the other settings here.
+        /// `http://collector:4318`: `/v1/traces` is appended. Without it, no span is made. Only in builds
+        /// with the cargo feature `otlp`, like the other settings here.
         pub otlp_endpoint: Option<Url> = optional().form("address").then(endpoint),
         /// Headers for it, such as its key: `<name>=<value>`, with commas between.
         pub otlp_headers: Vec<(String, Secret)> = secret().then(headers).default("none"),

@@ -64,7 +64,8 @@ fn walk(mut event: Members<'_>, identity: Identity, receipt: &Receipt<'_>) -> Re
     })
 }
 
-/// The extension `traceparent` (CloudEvents distributed tracing). A malformed one is none, and refuses nothing.
+/// The extension `traceparent` (CloudEvents distributed tracing). A malformed one is none, and refuses
+/// nothing.
 fn trace(event: &mut Members<'_>) -> Option<Trace> {
     match event.take("traceparent") {
         Ok(Some(Json::Text(text))) => Trace::parse(&text),

@@ -171,9 +171,7 @@ impl Provider {
 
     async fn revoke_over(&self, http: &Http, target: &Target) -> Answer {
         let answer = match (self.verify, &target.selector) {
-            (Verify::Introspect, Selector::Token(token)) => {
-                self.revoke_between_looks(http, target, token).await
-            }
+            (Verify::Introspect, Selector::Token(token)) => self.end_between_looks(http, target, token).await,
             _ => self.dialect.end(http, target).await,
         };
         let answer = answer.unwrap_or_else(|| unsupported(target.selector.kind()));
@@ -187,7 +185,7 @@ impl Provider {
     }
 
     /// Whatever the first look brings, the revocation is sent.
-    async fn revoke_between_looks(
+    async fn end_between_looks(
         &self,
         http: &Http,
         target: &Target,

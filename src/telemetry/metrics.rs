@@ -205,8 +205,8 @@ impl Metrics {
             spans: add(
                 r,
                 "spans",
-                "Spans of traces: exported, not_taken by the receiver, or dropped for want of room; none where \
-                    telemetry.otlp_endpoint is not set",
+                "Spans of traces: exported, not_taken by the receiver, or dropped for want of room; none \
+                    where telemetry.otlp_endpoint is not set",
             ),
             registry,
         }

@@ -1,5 +1,5 @@
-//! The search: by an event's id, a traceparent, or the digest of a token. A token itself is not taken: what is typed here
-//! stands in the browser's history and in a proxy's log.
+//! The search: by an event's id, a traceparent, or the digest of a token. A token itself is not taken: what
+//! is typed here stands in the browser's history and in a proxy's log.
 
 use std::time::Duration;
 
