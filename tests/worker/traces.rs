@@ -1,10 +1,4 @@
-//! The trace of an event, from its publisher to the provider, the verifiers, the record and the log; and the
-//! spans that are sent to a receiver.
-
-#[cfg(feature = "otlp")]
-mod receiver;
-#[cfg(feature = "otlp")]
-mod sent;
+//! The trace of an event, from its publisher to the provider, the verifiers, the record and the log.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
