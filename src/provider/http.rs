@@ -17,7 +17,7 @@ use super::call::Call;
 use super::fault;
 use super::private::Guard;
 use super::reply::Reply;
-use super::reset::{sent_at, until_reset};
+use super::reset::{header, sent_at, until_reset};
 use super::setup::{Addresses, ProviderSetupError, Setup};
 use super::traced;
 use crate::clock::Clock;
@@ -181,10 +181,6 @@ impl Http {
         named
             .or_else(|| (self.resets_by_time && status == 429).then(|| until_reset(headers, now())).flatten())
     }
-}
-
-pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name).and_then(|value| value.to_str().ok())
 }
 
 /// The first 64 KiB of a body, and whether more follows.

@@ -4,8 +4,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use reqwest::header::{DATE, HeaderMap};
 
-use super::http::header;
-
 /// Longest wait that is read from it.
 const LONGEST_RESET: Duration = Duration::from_secs(3600);
 /// Okta's: when its limit is lifted, in seconds since 1970.
@@ -23,6 +21,11 @@ pub(super) fn until_reset(headers: &HeaderMap, now: SystemTime) -> Option<Durati
     let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
     // A clock that is far off must not put a target to sleep for years: limits are lifted by the minute.
     Some(Duration::from_secs(reset).saturating_sub(now).min(LONGEST_RESET))
+}
+
+/// A header, where it is text.
+pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
 }
 
 #[cfg(test)]

@@ -1,4 +1,10 @@
-//! The trace of an event, from its publisher to the provider, the verifiers, the record and the log.
+//! The trace of an event, from its publisher to the provider, the verifiers, the record and the log; and the
+//! spans that are sent to a receiver.
+
+#[cfg(feature = "otlp")]
+mod receiver;
+#[cfg(feature = "otlp")]
+mod sent;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
