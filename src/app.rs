@@ -27,7 +27,7 @@ use crate::invalidation::Composer;
 use crate::retry::Schedule;
 use crate::seal::Keyring;
 use crate::store::Store;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Export, Metrics};
 use crate::worker::{Announcer, Identity, Idle, Ports, Sessions, Steps};
 
 /// How long the last writes may take once the grace period is over.
@@ -52,6 +52,8 @@ struct Running {
     steps: Steps,
     consume: JoinHandle<Result<(), BrokerError>>,
     http: JoinHandle<()>,
+    /// Sends spans on.
+    export: Export,
     /// Nothing is left to be acknowledged.
     drained: CancellationToken,
     /// The end of everything, once the last work is finished.
@@ -64,7 +66,9 @@ struct Running {
 /// connected to by whoever needs them first; the worker waits for neither.
 async fn boot(mut config: Config, migrate: bool, stop: CancellationToken) -> Result<Running, AppError> {
     let (keyring, clock) = (Keyring::parse(&config.sealing_keys)?, Clock::default());
-    let admissions = configured::admissions(&config, &clock)?;
+    let export = Export::start(&config.telemetry, &config.instance, &clock).map_err(AppError::Setting)?;
+    let spans = export.spans().clone();
+    let admissions = configured::admissions(&config, &clock, &spans)?;
     let broker = Broker::new(&config.amqp, &config.invalidation, &config.instance);
     let broker = Arc::new(broker.map_err(AppError::Setting)?);
     let store = Store::of_worker(&config.database).map_err(|e| AppError::Setting(e.to_string()))?;
@@ -81,18 +85,19 @@ async fn boot(mut config: Config, migrate: bool, stop: CancellationToken) -> Res
     let senders = configured::senders(&config, &rules.events)?;
     let ports = Ports {
         store,
-        verifiers: Announcer::new(publisher, composer.clone(), clock.clone()),
+        verifiers: Announcer::new(publisher, composer.clone(), clock.clone(), spans.clone()),
         refusals: Refusals::start(broker.clone(), reconnecting(), clock.clone(), hard.clone()),
         admissions,
         senders,
         keyring,
         signing_key: config.take_signing_key(),
         clock,
+        spans,
         metrics,
     };
     let me = Identity::new(config.instance, config.lease);
     let worker = Idle::new((me, rules, ports), Arc::new(broker.window()), stop.clone());
-    Ok(start(worker, migrate, Outside { broker, composer, listener, stop, hard }))
+    Ok(start(worker, migrate, Outside { broker, composer, listener, export, stop, hard }))
 }
 
 /// What a worker is connected to.
@@ -100,12 +105,13 @@ struct Outside {
     broker: Arc<Broker>,
     composer: Composer,
     listener: TcpListener,
+    export: Export,
     stop: CancellationToken,
     hard: CancellationToken,
 }
 
 fn start(worker: Idle, migrate: bool, outside: Outside) -> Running {
-    let Outside { broker, composer, listener, stop, hard } = outside;
+    let Outside { broker, composer, listener, export, stop, hard } = outside;
     let channels = QUEUES.map(|_| mpsc::unbounded_channel());
     let sinks = channels.each_ref().map(|(sink, _)| sink.clone());
     let (connected, consuming) = watch::channel(false);
@@ -130,7 +136,7 @@ fn start(worker: Idle, migrate: bool, outside: Outside) -> Running {
     let steps = worker.start(sessions, migrate);
     let endpoints = http::Endpoints::new(steps.worker().clone(), consuming);
     let http = tokio::spawn(http::serve(listener, endpoints, hard.clone()));
-    Running { steps, consume: tokio::spawn(intake.run()), http, drained, hard, _sinks: sinks }
+    Running { steps, consume: tokio::spawn(intake.run()), http, export, drained, hard, _sinks: sinks }
 }
 
 /// Returns when asked to stop, or when something ended that never should.
@@ -151,7 +157,7 @@ async fn supervise(running: &mut Running, stop: &CancellationToken) -> Result<()
 
 /// Stops taking, finishes what is in flight, hands the rest back, leaves.
 async fn finish(running: Running, grace: Duration) {
-    let Running { mut steps, consume, http: _, drained, hard, _sinks } = running;
+    let Running { mut steps, consume, http: _, export, drained, hard, _sinks } = running;
     tracing::info!(grace_s = grace.as_secs(), "stopping: finishing what is in flight");
     let in_time = tokio::time::timeout(grace, steps.drain()).await.is_ok();
     drained.cancel();
@@ -162,6 +168,7 @@ async fn finish(running: Running, grace: Duration) {
     steps.say_goodbye().await;
     hard.cancel();
     let has_left = steps.leave(LAST_WRITES).await;
+    export.finish().await;
     if in_time && has_left {
         tracing::info!("stopped; nothing was left in flight");
     } else {

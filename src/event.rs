@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 
 use crate::authorization::Authority;
 use crate::target::{Kind, Target};
+use crate::trace::Trace;
 
 mod binary;
 mod cloudevents;
@@ -80,6 +81,8 @@ pub struct LogoutEvent {
     pub incident_targets: Option<i64>,
     /// `data.incident_kinds`: how many targets of each kind the whole incident will have, where known.
     pub incident_kinds: Vec<(Kind, i64)>,
+    /// The trace that it belongs to. It means nothing for what the event orders.
+    pub trace: Option<Trace>,
     /// 1 to `max_targets` targets.
     pub targets: Vec<Target>,
 }

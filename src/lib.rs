@@ -81,6 +81,7 @@
 //! | the log line of an attempt | `worker/record.rs` |
 //! | every log field | `docs/logging.md` |
 //! | every metric | [`telemetry`] |
+//! | whose trace is an event of, where is it carried | [`trace`], `worker/traced.rs`, `docs/tracing.md` |
 //! | what do verifiers report, whose word counts | [`report`], `report/owners.rs`, `worker/reports.rs` |
 //! | what does an auditor ask, and how is it found | `cli/audit.rs`, `store/audit.rs` |
 //! | how do tables, times and names look to people | `cli/table.rs`, `visible/` |
@@ -93,8 +94,8 @@
 //! | what lives beside the worker: verifier, gate, HTTP server, archives, private servers | `crates/` |
 //!
 //! Pure modules ([`approval`], [`authorization`], [`checkpoint`], [`clock`], [`config`], [`event`],
-//! [`invalidation`], [`outcome`], [`receive`], [`report`], [`retry`], [`seal`], [`target`], [`visible`])
-//! import no adapter; only [`broker`] uses lapin, only [`provider`] reqwest, only [`store`] sqlx.
+//! [`invalidation`], [`outcome`], [`receive`], [`report`], [`retry`], [`seal`], [`target`], [`trace`],
+//! [`visible`]) import no adapter; only [`broker`] uses lapin, only [`provider`] reqwest, only [`store`] sqlx.
 
 pub mod admission;
 pub mod again;
@@ -123,6 +124,7 @@ pub mod senders;
 pub mod store;
 pub mod target;
 pub mod telemetry;
+pub mod trace;
 pub mod visible;
 pub mod worker;
 

@@ -1,9 +1,12 @@
-//! Where logs go; every metric is in `telemetry/metrics.rs`, or, of
+//! Where logs and spans go; every metric is in `telemetry/metrics.rs`, or, of
 //! `receive`, in `telemetry/receiver.rs`. The fields of the log are in `docs/logging.md`.
 
+mod export;
 mod labels;
 pub mod latencies;
 mod metrics;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod receiver;
 
 use revocation_verifier::amqp::may_log;
@@ -16,6 +19,7 @@ use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::config::LogConfig;
 
+pub use export::{Export, try_receiver};
 pub use metrics::{Fleet, Metrics, ReportResult, Snapshot};
 pub use receiver::{KeyFetches, ReceiverMetrics};
 

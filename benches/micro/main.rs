@@ -86,7 +86,7 @@ fn compose_a_denial(bencher: Bencher<'_, '_>) {
 
 fn denial(composer: &Composer, event: &LogoutEvent) -> usize {
     let reference = EventRef { source: event.source.clone(), id: event.id.clone() };
-    let event_of = EventOf { event: reference, incident: None };
+    let event_of = EventOf { event: reference, incident: None, traceparent: None };
     let entries = event
         .targets
         .iter()

@@ -10,6 +10,7 @@ use crate::event::{self, ProviderRule};
 use crate::provider::{Provider, ProviderSetupError};
 use crate::retry::Schedule;
 use crate::senders::{self, Known};
+use crate::trace::Spans;
 use crate::worker::Rules;
 
 /// The clients of the configured providers, by name.
@@ -69,6 +70,7 @@ pub(super) fn claim_names(config: &Config) -> BTreeMap<Arc<str>, ClaimNames> {
 pub(super) fn admissions(
     config: &Config,
     clock: &Clock,
+    spans: &Spans,
 ) -> Result<BTreeMap<Arc<str>, Arc<Admission>>, ProviderSetupError> {
     let limits = |name: &str| {
         config.providers.get(name).map(|provider| Limits {
@@ -79,7 +81,7 @@ pub(super) fn admissions(
     };
     let admission = |provider: Provider| {
         let (name, limits) = (provider.name().clone(), limits(provider.name())?);
-        Some((name, Admission::new(provider.by(clock.clone()), limits)))
+        Some((name, Admission::new(provider.by(clock.clone()).traced_by(spans.clone()), limits)))
     };
     Ok(providers(&config.providers)?.into_iter().filter_map(admission).collect())
 }

@@ -5,10 +5,14 @@ use lapin::types::{AMQPValue, FieldTable};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::trace::Trace;
+
 /// Before an attribute's name; the second is for what knows no colon.
 const PREFIXES: [&str; 2] = ["cloudEvents:", "cloudEvents_"];
 /// The attributes that mean something here.
-const KNOWN: [&str; 5] = ["specversion", "id", "source", "type", "time"];
+const KNOWN: [&str; 6] = ["specversion", "id", "source", "type", "time", "traceparent"];
+/// The header of a message that is part of a trace, whatever is in it (W3C Trace Context for AMQP).
+const TRACE: &str = "traceparent";
 
 /// The attributes that are given; none where there are no headers.
 pub(super) fn read(headers: Option<&FieldTable>) -> Vec<(&'static str, String)> {
@@ -19,6 +23,15 @@ pub(super) fn read(headers: Option<&FieldTable>) -> Vec<(&'static str, String)> 
         Some((known, text(value)?))
     });
     given.collect()
+}
+
+/// The trace that the message belongs to.
+pub(super) fn trace(headers: Option<&FieldTable>) -> Option<Trace> {
+    match headers?.inner().get(TRACE)? {
+        AMQPValue::LongString(text) => Trace::parse(std::str::from_utf8(text.as_bytes()).ok()?),
+        AMQPValue::ShortString(text) => Trace::parse(text.as_str()),
+        _ => None,
+    }
 }
 
 /// A value as JSON would have it.
@@ -46,6 +59,7 @@ mod tests {
             ("cloudEvents_source", AMQPValue::LongString("/apps/shop".into())),
             ("cloudEvents_time", AMQPValue::Timestamp(1_795_300_000)),
             ("cloudEvents:type", AMQPValue::LongInt(1)),
+            ("cloudEvents:traceparent", AMQPValue::LongString("00-".into())),
             ("cloudEvents:subject", AMQPValue::LongString("u-1".into())),
             ("id", AMQPValue::LongString("e-2".into())),
         ] {
@@ -53,7 +67,30 @@ mod tests {
         }
         let mut read = read(Some(&headers));
         read.sort_unstable();
-        let wanted = [("id", "e-1"), ("source", "/apps/shop"), ("time", "2026-11-21T22:26:40Z")];
+        let wanted = [
+            ("id", "e-1"),
+            ("source", "/apps/shop"),
+            ("time", "2026-11-21T22:26:40Z"),
+            ("traceparent", "00-"),
+        ];
         assert_eq!(read, wanted.map(|(name, value)| (name, value.to_owned())));
+    }
+
+    #[test]
+    fn the_header_of_a_trace_is_a_text_that_is_well_formed() {
+        let whole = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        for (value, is_read) in [
+            (AMQPValue::LongString(whole.into()), true),
+            (AMQPValue::ShortString(whole.into()), true),
+            (AMQPValue::LongString(whole.to_uppercase().into()), false),
+            (AMQPValue::LongString(vec![0xff; 55].into()), false),
+            (AMQPValue::Boolean(true), false),
+        ] {
+            let mut headers = FieldTable::default();
+            headers.insert("traceparent".into(), value.clone());
+            let read = trace(Some(&headers)).map(|trace| trace.to_string());
+            assert_eq!(read, is_read.then(|| whole.to_owned()), "{value:?}");
+        }
+        assert_eq!(trace(None), None);
     }
 }

@@ -5,6 +5,7 @@ use lapin::{Acker, BasicProperties};
 
 use super::window::Place;
 use crate::event::Origin;
+use crate::trace::Span;
 
 /// Shorter bodies stay where they are.
 const LONG: usize = 16 * 1024;
@@ -44,6 +45,8 @@ pub struct Received {
     pub(super) acker: Acker,
     pub(super) place: Place,
     pub(super) is_laid_down: bool,
+    /// What is done with it, where that is recorded: it ends with the delivery.
+    pub span: Option<Span>,
 }
 
 impl Received {

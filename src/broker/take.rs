@@ -144,6 +144,7 @@ impl<'a> Queue<'a> {
             unreadable: parts,
             attributes: attributes::read(delivery.properties.headers().as_ref()),
             original: original::read(delivery.properties.headers().as_ref(), &lost),
+            trace: attributes::trace(delivery.properties.headers().as_ref()),
             ..Origin::default()
         };
         if delivery.data.capacity() - delivery.data.len() >= SLACK {
@@ -158,6 +159,7 @@ impl<'a> Queue<'a> {
             acker: delivery.acker,
             place,
             is_laid_down: false,
+            span: None,
         }
     }
 }

@@ -20,6 +20,7 @@ use super::page::{Page, View};
 use super::table::Look;
 use crate::config::{DatabaseSettings, Environment};
 use crate::store::{AuditRow, Place, Question, audit};
+use crate::trace::Trace;
 
 const HELP: &str = include_str!("audit/help.txt");
 
@@ -94,6 +95,9 @@ struct Filters {
     /// Of the event with this id
     #[arg(long, value_name = "ID", value_parser = Word::new(), requires = "event_source")]
     event_id: Option<String>,
+    /// Of events of the trace with this id; a whole traceparent, too
+    #[arg(long, value_name = "HEX", value_parser = trace_id)]
+    trace: Option<String>,
     /// Of this incident
     #[arg(long, value_name = "NAME", value_parser = Word::new())]
     incident: Option<String>,
@@ -133,6 +137,14 @@ fn moment(text: &str) -> Result<Moment, String> {
 fn digest(text: &str) -> Result<String, String> {
     let is_digest = text.len() == 64 && text.bytes().all(|digit| digit.is_ascii_hexdigit());
     if is_digest { Ok(text.to_ascii_lowercase()) } else { Err("not 64 hexadecimal digits".to_owned()) }
+}
+
+fn trace_id(text: &str) -> Result<String, String> {
+    let of_parent = Trace::parse(text).map(Trace::shown_id);
+    let is_id = text.len() == 32 && text.bytes().all(|digit| digit.is_ascii_hexdigit());
+    of_parent
+        .or_else(|| is_id.then(|| text.to_ascii_lowercase()))
+        .ok_or_else(|| "neither 32 hexadecimal digits nor a traceparent".to_owned())
 }
 
 /// `TIME/REVOCATION_ID`, of an attempt with its number after another slash.
@@ -181,6 +193,7 @@ impl Args {
             ("iss", &given.iss),
             ("event_source", &given.event_source),
             ("event_id", &given.event_id),
+            ("trace_id", &given.trace),
             ("incident", &given.incident),
             ("provider", &given.provider),
         ];

@@ -19,6 +19,7 @@ use crate::config::{Config, ConfigError, Environment, ProviderConfig};
 use crate::provider::{Provider, remarks};
 use crate::seal::Keyring;
 use crate::store::{Findings, OTHER_PEOPLE, Store};
+use crate::telemetry::try_receiver;
 
 /// Options of `check`.
 #[derive(clap::Args)]
@@ -119,13 +120,19 @@ async fn examine_all(config: &Config) -> (Vec<Finding>, Option<Expected>) {
         Finding { notes: remarks(config), ..Finding::new(format!("provider {name}"), found) }
     }));
     let senders = senders::examine(config.receive.as_ref());
-    let (mut configuration, mut broker, (database, expected), providers, senders) =
-        tokio::join!(configuration(config), broker(config), database(config), providers, senders);
+    let (mut configuration, mut broker, (database, expected), providers, senders, traces) = tokio::join!(
+        configuration(config),
+        broker(config),
+        database(config),
+        providers,
+        senders,
+        traces(config)
+    );
     configuration.notes.extend(rights(config));
     broker.notes.extend(sizes(config));
     let sealing = Finding::new("sealing keys", sealing(config));
     let near = [configuration, sealing, broker, database];
-    (near.into_iter().chain(providers).chain(senders).collect(), expected)
+    (near.into_iter().chain(providers).chain(senders).chain(traces).collect(), expected)
 }
 
 /// Whether the window has room for what the limits allow.
@@ -267,6 +274,12 @@ fn unopened(config: &Config, sealed_with: &[String]) -> Option<String> {
             "tokens that wait there are sealed with keys that sealing.keys does not have: put back {keys}"
         )
     })
+}
+
+/// Whether spans of traces are taken, where they are sent.
+async fn traces(config: &Config) -> Option<Finding> {
+    let taken = try_receiver(&config.telemetry, &config.instance).await?;
+    Some(Finding::new("traces", taken.map_err(Problem::Other)))
 }
 
 async fn provider(name: std::sync::Arc<str>, config: &ProviderConfig) -> Result<String, Problem> {

@@ -51,6 +51,11 @@ form!(i64, "whole number", "must be a whole number", |value| match value {
     Value::String(text) => text.trim().parse().ok(),
     value => value.as_integer(),
 });
+form!(f64, "number", "must be a number, such as 0.1", |value| match value {
+    Value::String(text) => text.trim().parse().ok(),
+    Value::Integer(whole) => i32::try_from(*whole).ok().map(f64::from),
+    value => value.as_float(),
+});
 form!(bool, "`true` or `false`", "must be true or false", |value| match value {
     Value::String(text) => text.trim().parse().ok(),
     value => value.as_bool(),

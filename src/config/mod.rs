@@ -25,6 +25,7 @@ mod section;
 mod setting;
 mod signing;
 mod table;
+mod telemetry;
 mod tree;
 
 pub use authorization::AuthorizationConfig;
@@ -44,6 +45,7 @@ pub use table::{
     AmqpConfig, Config, DatabaseConfig, EvidenceConfig, InvalidationConfig, LimitsConfig, LogConfig,
     RetryConfig,
 };
+pub use telemetry::TelemetryConfig;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use zeroize::Zeroizing;

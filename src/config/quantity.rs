@@ -43,6 +43,22 @@ macro_rules! whole_numbers {
 }
 whole_numbers!(u16 u32 u64 usize i64);
 
+impl Quantity for f64 {
+    type Given = Self;
+
+    fn of(given: Self) -> Option<Self> {
+        Some(given)
+    }
+
+    fn shown(self) -> String {
+        self.to_string()
+    }
+
+    fn shown_given(given: Self) -> String {
+        given.to_string()
+    }
+}
+
 impl Quantity for Duration {
     type Given = Self;
 

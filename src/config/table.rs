@@ -17,6 +17,7 @@ use super::receive::ReceiveConfig;
 use super::rule::{flag, optional, optional_section, or, required_secret, secret, section};
 use super::section::Section;
 use super::setting::{Row, Settings, choices, defaults, settings};
+use super::telemetry::TelemetryConfig;
 use super::{People, Secret, checks, people};
 use crate::report::Owners;
 
@@ -64,6 +65,8 @@ settings! {
         pub http_listen as "http": SocketAddr = section::<Http>().then(|http, _, _| http.listen),
         /// The logs.
         pub log: LogConfig = section(),
+        /// The spans of traces.
+        pub telemetry: TelemetryConfig = section(),
         /// What `receive` takes by HTTP, and from whom.
         pub receive: Option<ReceiveConfig> = optional_section(),
         /// The identity providers. A name has 1 to 64 of the characters A-Z a-z 0-9 - _.

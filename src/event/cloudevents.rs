@@ -8,6 +8,7 @@ use super::json::Json;
 use super::members::{Members, as_stored};
 use super::receipt::Receipt;
 use super::{LogoutEvent, Refusal, data, envelope, targets};
+use crate::trace::Trace;
 
 /// Reads an event, whichever way its attributes came.
 ///
@@ -36,7 +37,7 @@ fn walk(mut event: Members<'_>, identity: Identity, receipt: &Receipt<'_>) -> Re
     let (source, id) = (identity.source?, identity.id?);
     let limits = envelope::authorise(event_type, &source, origin, rules)?;
     let occurred_at = event.time("time")?;
-    let received_at = as_stored(at);
+    let (received_at, trace) = (as_stored(at), trace(&mut event).or(origin.trace));
 
     let encoded = encoded(&mut event)?;
     let mut data = match &encoded {
@@ -58,8 +59,18 @@ fn walk(mut event: Members<'_>, identity: Identity, receipt: &Receipt<'_>) -> Re
         incident: incident.name,
         incident_targets: incident.targets,
         incident_kinds: incident.kinds,
+        trace,
         targets: targets::read(&mut data, &targets::Frame { rules, limits, event_type, received_at })?,
     })
+}
+
+/// The extension `traceparent` (CloudEvents distributed tracing). A malformed one is none, and refuses
+/// nothing.
+fn trace(event: &mut Members<'_>) -> Option<Trace> {
+    match event.take("traceparent") {
+        Ok(Some(Json::Text(text))) => Trace::parse(&text),
+        _ => None,
+    }
 }
 
 /// `data_base64`, in place of `data` (CloudEvents JSON format section 3.1.1). What it holds is JSON all the

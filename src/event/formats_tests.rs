@@ -11,7 +11,7 @@ use crate::target::Kind;
 
 /// An event as the attributes of a message's headers, and its data.
 fn binary(event: &Value, media: &str) -> (Origin, Vec<u8>) {
-    let attributes = ["specversion", "id", "source", "type", "time"];
+    let attributes = ["specversion", "id", "source", "type", "time", "traceparent"];
     let given = attributes.into_iter().filter_map(|name| Some((name, event[name].as_str()?.to_owned())));
     let content_type = Some(media.to_owned()).filter(|media| !media.is_empty());
     (Origin { attributes: given.collect(), content_type, ..origin() }, event["data"].to_string().into_bytes())
@@ -183,4 +183,37 @@ fn what_ends_nothing_asks_for_nothing_and_an_unknown_realm_is_refused() {
     nobody["userId"] = Value::Null;
     nobody["sessionId"] = Value::Null;
     assert!(keycloak(&nobody).is_err(), "somebody has to be named");
+}
+
+/// Whose trace it is: the event's own, else that of the message.
+#[test]
+fn an_events_own_trace_wins_and_a_malformed_one_refuses_nothing() {
+    const OWN: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    const HEADER: &str = "00-1af7651916cd43dd8448eb211c80319c-c7ad6b7169203331-00";
+    let header = Trace::parse(HEADER);
+    assert!(header.is_some());
+    for (own, of_message, wanted) in [
+        (json!(OWN), None, Some(OWN)),
+        (json!(OWN), header, Some(OWN)),
+        (Value::Null, header, Some(HEADER)),
+        (Value::Null, None, None),
+        (json!(OWN.to_uppercase()), header, Some(HEADER)),
+        (json!(""), None, None),
+        (json!(["00"]), None, None),
+        (json!({ "traceparent": OWN }), None, None),
+        (json!(17), header, Some(HEADER)),
+        (json!("\0"), None, None),
+    ] {
+        let mut event = session();
+        event["traceparent"] = own;
+        let (in_headers, data) = binary(&event, "application/json");
+        for (origin, body) in [(origin(), event.to_string().into_bytes()), (in_headers, data)] {
+            let read = parse(&body, &Origin { trace: of_message, ..origin }, &rules(), NOW).expect("valid");
+            assert_eq!(read.trace.map(|trace| trace.to_string()).as_deref(), wanted, "{event}");
+            assert_eq!(content(&read), content(&plain(&session())), "it is the same event");
+        }
+    }
+    let twice = format!("{{\"traceparent\":\"{OWN}\",\"traceparent\":\"{OWN}\",");
+    let twice = session().to_string().replacen('{', &twice, 1);
+    assert!(parse(twice.as_bytes(), &origin(), &rules(), NOW).is_ok());
 }

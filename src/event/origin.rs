@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::party::Party;
+use crate::trace::Trace;
 
 /// Most senders that the header of a message may name; beyond that it is unreadable.
 pub const MAX_SENDERS: usize = 8;
@@ -55,6 +56,8 @@ pub struct Origin {
     pub attributes: Vec<(&'static str, String)>,
     /// The event that a signed token means, once its signature is verified: it is read in place of the body.
     pub verified: Option<Arc<[u8]>>,
+    /// The trace of the header `traceparent`, for an event that tells none itself.
+    pub trace: Option<Trace>,
     /// AMQP names of the properties, `routing_key` among them, that were not UTF-8 or, of headers, nested too
     /// deep.
     pub unreadable: Vec<&'static str>,

@@ -83,10 +83,13 @@ impl Composer {
     /// nothing.
     pub fn message<W>(&self, phase: Phase, gathered: &Gathered<W>) -> Option<Outgoing> {
         let Gathered { provider, kind, events, targets, .. } = gathered;
-        let EventOf { event, incident } = &**events.first()?;
+        let EventOf { event, incident, traceparent } = &**events.first()?;
+        let traceparent = traceparent.clone().filter(|_| events.len() == 1);
         let events = events.iter().map(|event| &**event).collect();
         let data = Data { phase, provider, event, incident, events, targets };
-        Some(self.outgoing(format!("invalidation.{provider}.{}", kind.as_str()), TYPE, data))
+        let routing_key = format!("invalidation.{provider}.{}", kind.as_str());
+        let envelope = Envelope { traceparent, ..self.envelope(TYPE, data) };
+        Some(outgoing(routing_key, TYPE, &envelope))
     }
 
     /// Entries with their providers' names of claims; and again for the twin of a provider's issuer, where
@@ -150,9 +153,16 @@ impl Composer {
     }
 
     fn outgoing<T: Serialize>(&self, routing_key: String, kind: &'static str, data: T) -> Outgoing {
-        let envelope = Envelope::at(self.now(), self.source.clone(), kind, data);
-        Outgoing { routing_key, id: envelope.id, kind, body: envelope.to_json() }
+        outgoing(routing_key, kind, &self.envelope(kind, data))
     }
+
+    fn envelope<T: Serialize>(&self, kind: &str, data: T) -> Envelope<T> {
+        Envelope::at(self.now(), self.source.clone(), kind, data)
+    }
+}
+
+fn outgoing<T: Serialize>(routing_key: String, kind: &'static str, envelope: &Envelope<T>) -> Outgoing {
+    Outgoing { routing_key, id: envelope.id, kind, body: envelope.to_json() }
 }
 
 /// [`Invalidation`](revocation_verifier::message::Invalidation), borrowed.

@@ -66,6 +66,7 @@ impl<W: Clone> Gathering<W> {
             };
             if !message.events.last().is_some_and(|last| Arc::ptr_eq(last, event)) {
                 message.bytes += event.event.source.len() + event.event.id.len();
+                message.bytes += event.traceparent.as_ref().map_or(0, String::len);
                 message.events.push(event.clone());
                 message.waiting.push(waits.clone());
                 messages += 1;
@@ -102,7 +103,7 @@ mod tests {
 
     fn event(id: &str) -> Arc<EventOf> {
         let event = EventRef { source: "/apps/shop".to_owned(), id: id.to_owned() };
-        Arc::new(EventOf { event, incident: None })
+        Arc::new(EventOf { event, incident: None, traceparent: None })
     }
 
     fn of(provider: &str, sub: &str) -> (Arc<str>, Entry) {

@@ -4,10 +4,10 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use reqwest::header::{
-    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, LOCATION, RETRY_AFTER, TRANSFER_ENCODING,
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER, TRANSFER_ENCODING,
 };
 use reqwest::{Certificate, Client, ClientBuilder, Identity, Response, redirect, retry};
 use zeroize::Zeroizing;
@@ -17,11 +17,14 @@ use super::call::Call;
 use super::fault;
 use super::private::Guard;
 use super::reply::Reply;
+use super::reset::{header, sent_at, until_reset};
 use super::setup::{Addresses, ProviderSetupError, Setup};
+use super::traced;
 use crate::clock::Clock;
 use crate::config::{KindConfig, SenderConfig};
 use crate::outcome::Answer;
 use crate::retry::parse_retry_after;
+use crate::trace::{Spans, Trace};
 
 /// Most bytes read of a response body; what comes after is never looked at.
 const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -29,10 +32,6 @@ const MAX_BODY_BYTES: usize = 64 * 1024;
 const MAX_HEADERS: usize = 1000;
 /// Shorter than servers commonly keep idle connections, so that a call seldom meets one that is being closed.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
-/// Longest wait that is read from it.
-const LONGEST_RESET: Duration = Duration::from_secs(3600);
-/// Okta's: when its limit is lifted, in seconds since 1970.
-const RATE_LIMIT_RESET: &str = "x-rate-limit-reset";
 const USER_AGENT: &str = concat!("revocation-worker/", env!("CARGO_PKG_VERSION"));
 
 /// How far a client reaches, and for how long.
@@ -47,12 +46,16 @@ struct Reach<'a> {
     guard: Guard,
 }
 
-/// A provider's own connection pool.
+/// A provider's own connection pool. Clones share it.
+#[derive(Clone)]
 pub(super) struct Http {
     client: Client,
     /// Whether `X-Rate-Limit-Reset` is a time: other providers count seconds or milliseconds in it.
     resets_by_time: bool,
     clock: Clock,
+    spans: Spans,
+    /// What requests are a part of.
+    trace: Option<Trace>,
 }
 
 impl Http {
@@ -119,11 +122,21 @@ impl Http {
                     file here; the key in tls_key must be that of tls_certificate_file"
             )
         })?;
-        Ok(Self { client, resets_by_time: false, clock: Clock::default() })
+        let (clock, spans, trace) = (Clock::default(), Spans::default(), None);
+        Ok(Self { client, resets_by_time: false, clock, spans, trace })
     }
 
     pub(super) fn by(self, clock: Clock) -> Self {
         Self { clock, ..self }
+    }
+
+    pub(super) fn traced_by(self, spans: Spans) -> Self {
+        Self { spans, ..self }
+    }
+
+    /// For requests that are a part of `trace`.
+    pub(super) fn within(&self, trace: Trace) -> Self {
+        Self { trace: Some(trace), ..self.clone() }
     }
 
     pub(super) fn clock(&self) -> &Clock {
@@ -132,16 +145,18 @@ impl Http {
 
     /// Sends the request once. `Err` where no complete response came back within the timeouts.
     pub(super) async fn send<'a>(&self, call: Call<'a>) -> Result<Reply<'a>, Answer> {
-        let (what, request, secrets) = call.into_parts();
-        let mut response = self
-            .client
-            .execute(request)
-            .await
-            .map_err(|error| fault::answer(&what, &error, None, &secrets))?;
+        let (what, mut request, secrets) = call.into_parts();
+        let mut span = self.trace.and_then(|trace| traced::begin(&self.spans, trace, &mut request));
+        let mut response = self.client.execute(request).await.map_err(|error| {
+            traced::failed(&mut span, &error);
+            fault::answer(&what, &error, None, &secrets)
+        })?;
         let status = response.status().as_u16();
-        let (body, is_cut) = read_body(&mut response)
-            .await
-            .map_err(|error| fault::answer(&what, &error, Some(status), &secrets))?;
+        traced::answered(&mut span, status);
+        let (body, is_cut) = read_body(&mut response).await.map_err(|error| {
+            traced::failed(&mut span, &error);
+            fault::answer(&what, &error, Some(status), &secrets)
+        })?;
         let headers = response.headers();
         let body = Body::read(
             &body,
@@ -166,24 +181,6 @@ impl Http {
         named
             .or_else(|| (self.resets_by_time && status == 429).then(|| until_reset(headers, now())).flatten())
     }
-}
-
-/// When the answer was sent, by the clock that its other times are of, too (RFC 9110 section 6.6.1).
-fn sent_at(headers: &HeaderMap) -> Option<SystemTime> {
-    httpdate::parse_http_date(header(headers, DATE.as_str())?.trim_matches([' ', '\t'])).ok()
-}
-
-/// The time until Okta's limit is lifted, seen from `now`: Okta's own clock where the response shows it, as
-/// its documentation advises.
-fn until_reset(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
-    let reset = header(headers, RATE_LIMIT_RESET)?.trim().parse().ok()?;
-    let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-    // A clock that is far off must not put a target to sleep for years: limits are lifted by the minute.
-    Some(Duration::from_secs(reset).saturating_sub(now).min(LONGEST_RESET))
-}
-
-fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name).and_then(|value| value.to_str().ok())
 }
 
 /// The first 64 KiB of a body, and whether more follows.
@@ -244,47 +241,5 @@ fn read_roots(path: &Path) -> Result<Vec<Certificate>, String> {
         Ok(roots) if !roots.is_empty() => Ok(roots),
         Ok(_) => Err("holds no certificate; give a file with PEM blocks".to_owned()),
         Err(_) => Err("holds a PEM block that is no certificate".to_owned()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_reset_is_seen_from_the_providers_clock() {
-        let now = UNIX_EPOCH + Duration::from_secs(1_800_000_000);
-        let wait = |reset: &str, date: Option<SystemTime>| {
-            let mut headers = HeaderMap::new();
-            headers.insert(RATE_LIMIT_RESET, reset.parse().unwrap());
-            date.iter()
-                .for_each(|date| drop(headers.insert(DATE, httpdate::fmt_http_date(*date).parse().unwrap())));
-            until_reset(&headers, sent_at(&headers).unwrap_or(now)).map(|wait| wait.as_secs())
-        };
-        assert_eq!(wait("1800000042", None), Some(42));
-        assert_eq!(wait("1800000042", Some(now + Duration::from_secs(30))), Some(12));
-        assert_eq!(wait("1700000000", None), Some(0));
-        assert_eq!(wait("1900000000", None), Some(3600));
-        assert_eq!(wait("soon", None), None);
-    }
-
-    #[test]
-    fn an_answers_own_date_is_read_in_all_its_forms() {
-        let sent = |date: Option<&str>| {
-            let mut headers = HeaderMap::new();
-            date.iter().for_each(|date| drop(headers.insert(DATE, date.parse().unwrap())));
-            sent_at(&headers).map(|at| at.duration_since(UNIX_EPOCH).unwrap().as_secs())
-        };
-        for date in [
-            "Sun, 06 Nov 1994 08:49:37 GMT",
-            "Sunday, 06-Nov-94 08:49:37 GMT",
-            "Sun Nov  6 08:49:37 1994",
-            " Sun, 06 Nov 1994 08:49:37 GMT\t",
-        ] {
-            assert_eq!(sent(Some(date)), Some(784_111_777), "{date}");
-        }
-        for none in [None, Some(""), Some("now"), Some("784111777"), Some("2026-11-20T22:30:00Z")] {
-            assert_eq!(sent(none), None, "{none:?}");
-        }
     }
 }

@@ -15,6 +15,8 @@ mod caller;
 mod clerk;
 mod client_auth;
 mod cognito;
+#[cfg(feature = "otlp")]
+mod collector;
 mod declared;
 mod dialect;
 mod discovery;
@@ -44,6 +46,7 @@ mod private;
 mod probe;
 mod remarks;
 mod reply;
+mod reset;
 mod rfc7009;
 mod scrub;
 mod service_account;
@@ -54,6 +57,7 @@ mod sigv4;
 mod slack;
 mod ssf_streams;
 mod supabase;
+mod traced;
 mod unreadable;
 mod workos;
 mod zitadel;
@@ -63,6 +67,8 @@ use std::sync::Arc;
 use reqwest::Method;
 use url::Url;
 
+#[cfg(feature = "otlp")]
+pub use self::collector::collector;
 pub use self::key_source::KeySource;
 pub use self::probe::Probed;
 pub use self::remarks::remarks;
@@ -82,6 +88,7 @@ use crate::clock::Clock;
 use crate::config::{ProviderConfig, Verify};
 use crate::outcome::{Answer, Proof, Verdict};
 use crate::target::{Kind, PresentedToken, Scope, Selector, Target};
+use crate::trace::{Spans, Trace};
 
 /// One configured provider, with its own connections and credentials. It cannot be printed.
 pub struct Provider {
@@ -106,6 +113,12 @@ impl Provider {
     #[must_use]
     pub fn by(self, clock: Clock) -> Self {
         Self { http: self.http.by(clock), ..self }
+    }
+
+    /// The same, with spans of its requests.
+    #[must_use]
+    pub fn traced_by(self, spans: Spans) -> Self {
+        Self { http: self.http.traced_by(spans), ..self }
     }
 
     /// The clock that it looks at.
@@ -147,9 +160,21 @@ impl Provider {
     /// the next attempt. `error` is set on every failure, and on a success that leaves something for a person
     /// to know.
     pub async fn revoke(&self, target: &Target) -> Answer {
+        self.revoke_over(&self.http, target).await
+    }
+
+    /// The same with requests that carry the trace that they are a part of, each as a span of its own.
+    pub async fn revoke_within(&self, trace: Option<Trace>, target: &Target) -> Answer {
+        match trace {
+            Some(trace) => self.revoke_over(&self.http.within(trace), target).await,
+            None => self.revoke(target).await,
+        }
+    }
+
+    async fn revoke_over(&self, http: &Http, target: &Target) -> Answer {
         let answer = match (self.verify, &target.selector) {
-            (Verify::Introspect, Selector::Token(token)) => self.revoke_between_looks(target, token).await,
-            _ => self.dialect.end(&self.http, target).await,
+            (Verify::Introspect, Selector::Token(token)) => self.end_between_looks(http, target, token).await,
+            _ => self.dialect.end(http, target).await,
         };
         let answer = answer.unwrap_or_else(|| unsupported(target.selector.kind()));
         self.unreadable.count(target, answer)
@@ -162,15 +187,20 @@ impl Provider {
     }
 
     /// Whatever the first look brings, the revocation is sent.
-    async fn revoke_between_looks(&self, target: &Target, token: &PresentedToken) -> Option<Answer> {
-        let before = introspect::first(self.dialect.look(&self.http, token)).await;
-        let answer = self.dialect.end(&self.http, target).await?;
+    async fn end_between_looks(
+        &self,
+        http: &Http,
+        target: &Target,
+        token: &PresentedToken,
+    ) -> Option<Answer> {
+        let before = introspect::first(self.dialect.look(http, token)).await;
+        let answer = self.dialect.end(http, target).await?;
         match answer.verdict {
             Verdict::Done(Proof::Accepted) => {
-                Some(introspect::conclude(answer, before, self.dialect.look(&self.http, token).await))
+                Some(introspect::conclude(answer, before, self.dialect.look(http, token).await))
             }
             // Only a look can say that it is not.
-            Verdict::Done(Proof::AlreadyInvalid) => match self.dialect.look(&self.http, token).await {
+            Verdict::Done(Proof::AlreadyInvalid) => match self.dialect.look(http, token).await {
                 introspect::Look::Active(contradiction) => Some(contradiction),
                 _ => Some(answer),
             },

@@ -14,7 +14,7 @@ use crate::target::TargetId;
 pub type AuditRow = Map<String, Value>;
 
 /// The columns of `audit.revocations`.
-pub const REVOCATIONS: [&str; 35] = [
+pub const REVOCATIONS: [&str; 36] = [
     "revocation_id",
     "event_source",
     "event_id",
@@ -50,6 +50,7 @@ pub const REVOCATIONS: [&str; 35] = [
     "signed_sha256",
     "identity_reused",
     "event_row",
+    "trace_id",
 ];
 
 /// The columns of `audit.attempts`.
@@ -89,7 +90,8 @@ pub struct Question {
 }
 
 /// Columns whose value few rows have.
-pub const NARROW: [&str; 7] = ["sub", "sid", "client_id", "iss", "event_source", "event_id", "incident"];
+pub const NARROW: [&str; 8] =
+    ["sub", "sid", "client_id", "iss", "event_source", "event_id", "incident", "trace_id"];
 
 /// A row's place in the order of the answer.
 #[derive(Clone)]

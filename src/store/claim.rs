@@ -82,6 +82,8 @@ pub struct Claimed {
     pub event_source: String,
     /// CloudEvents `id`.
     pub event_id: String,
+    /// The event's trace, as [`Trace`](crate::trace::Trace) reads it.
+    pub trace: Option<Vec<u8>>,
     /// Incident.
     pub incident: Option<String>,
     /// Cutoff.

@@ -86,7 +86,7 @@ RETURNING t.event_id AS event, t.ordinal, t.attempts AS attempt, t.failures, t.p
     t.kind, t.token_type_hint AS hint, t.token_sha256 AS sha256, t.signed_sha256 AS signed,
     t.jti, t.jti_iss, t.sub, t.sid, t.client_id, t.iss, t.token_expires_at, t.deny_until,
     t.give_up_at, t.sealed, t.sealed_key, t.lane, e.source AS event_source,
-    coalesce(e.real_id, e.id) AS "event_id!", e.incident, e.not_before, e.received_at,
+    coalesce(e.real_id, e.id) AS "event_id!", e.trace, e.incident, e.not_before, e.received_at,
     e.denied_at IS NOT NULL OR EXISTS (
         SELECT FROM revocation.targets d WHERE d.event_id = e.event_id AND d.denied_at IS NOT NULL)
         AS "denied!",

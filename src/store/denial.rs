@@ -13,6 +13,8 @@ pub struct Denial {
     pub event_source: String,
     /// CloudEvents `id`.
     pub event_id: String,
+    /// The event's trace, as [`Trace`](crate::trace::Trace) reads it.
+    pub trace: Option<Vec<u8>>,
     /// Incident.
     pub incident: Option<String>,
     /// Provider.
@@ -50,7 +52,7 @@ macro_rules! denials {
         sqlx::query_as!(
             crate::store::denial::Denial,
             r#"SELECT t.event_id AS event, t.ordinal, e.source AS event_source,
-                   coalesce(e.real_id, e.id) AS "event_id!", e.incident, t.provider, t.kind,
+                   coalesce(e.real_id, e.id) AS "event_id!", e.trace, e.incident, t.provider, t.kind,
                    t.token_sha256 AS sha256, t.signed_sha256 AS signed, t.token_type_hint AS hint, t.jti,
                    t.jti_iss, t.sub, t.sid, t.client_id, t.iss,
                    coalesce(t.cutoff, e.not_before) AS "not_before!", t.deny_until

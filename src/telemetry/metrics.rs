@@ -79,6 +79,7 @@ pub struct Metrics {
     acquired: [Counter; 2],
     waited: Counter<f64, AtomicU64>,
     clock_offset: Gauge<f64, AtomicU64>,
+    spans: Family<ResultLabel, Counter>,
 }
 
 /// A new metric, registered.
@@ -206,6 +207,12 @@ impl Metrics {
                 "clock_offset",
                 "By how much this machine's clock is ahead of the database's; NaN: not known yet",
                 Gauge::default(),
+            ),
+            spans: add(
+                r,
+                "spans",
+                "Spans of traces: exported, not_taken by the receiver, or dropped for want of room; none \
+                    where telemetry.otlp_endpoint is not set",
             ),
             registry,
         }

@@ -11,6 +11,7 @@
 
 mod outbox;
 mod republish;
+mod traced;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,7 @@ use time::OffsetDateTime;
 
 use self::outbox::{Heard, Outbox};
 pub(super) use republish::{Late, OVERLAP, RepublishLog};
+pub(super) use traced::message;
 
 use crate::broker::{Publisher, Standing};
 use crate::clock::Clock;
@@ -28,6 +30,7 @@ use crate::invalidation::{
 };
 use crate::store::{Denial, jti_iss};
 use crate::target::{Fingerprint, Kind, Target, TokenTypeHint};
+use crate::trace::{Span, Spans, Trace};
 
 /// How long a result waits for the broker to take its `confirmed` message. Past that it is recorded without,
 /// and published again later.
@@ -40,16 +43,17 @@ pub struct Announcer {
     logouts: Arc<Outbox>,
     cutoffs: Arc<Outbox>,
     mass: Arc<Outbox>,
+    spans: Spans,
     /// What was published late.
     pub(super) late: RepublishLog,
 }
 
 impl Announcer {
     /// Publishes by `publisher` what `composer` makes.
-    pub fn new(publisher: Publisher, composer: Composer, clock: Clock) -> Self {
+    pub fn new(publisher: Publisher, composer: Composer, clock: Clock, spans: Spans) -> Self {
         let outbox = || Arc::new(Outbox::new(publisher.clone(), composer.clone(), clock.clone()));
         let ([logouts, cutoffs, mass], late) = ([outbox(), outbox(), outbox()], RepublishLog::default());
-        Self { publisher, composer, logouts, cutoffs, mass, late }
+        Self { publisher, composer, logouts, cutoffs, mass, spans, late }
     }
 
     /// Whether the publishing connection is up.
@@ -68,9 +72,23 @@ impl Announcer {
     /// worker stops first.
     pub(super) fn deny(&self, event: &LogoutEvent, heard: impl FnOnce(OffsetDateTime) + Send + 'static) {
         let reference = EventRef { source: event.source.clone(), id: event.id.clone() };
-        let event_of = EventOf { event: reference, incident: event.incident.clone() };
+        let mut event_of = EventOf { event: reference, incident: event.incident.clone(), traceparent: None };
+        let span = self.send(Phase::Requested, &mut event_of, event.trace);
+        let heard = move |at| {
+            drop(span);
+            heard(at);
+        };
         let targets = event.targets.iter().map(|target| (target, event.not_before));
         self.deny_targets(event.lane(), event_of, targets, Box::new(heard));
+    }
+
+    /// Has the messages on an event carry its trace; the span that they then are of, where it is recorded.
+    fn send(&self, phase: Phase, event: &mut EventOf, trace: Option<Trace>) -> Option<Span> {
+        let trace = trace?;
+        let span = traced::send(&self.spans, phase, &event.event, trace);
+        let carried = span.as_ref().and_then(Span::trace).unwrap_or(trace);
+        event.traceparent = Some(carried.to_string());
+        span
     }
 
     /// The same for some of an event's targets, each with its cutoff.
@@ -93,12 +111,18 @@ impl Announcer {
 
     /// Publishes the `confirmed` messages of results, shared by their events; returns whether the broker has
     /// confirmed all of them in time.
-    pub(super) async fn confirm<'a, T>(&self, events: impl IntoIterator<Item = (EventOf, T)>) -> bool
+    pub(super) async fn confirm<'a, T>(
+        &self,
+        events: impl IntoIterator<Item = (EventOf, Option<Trace>, T)>,
+    ) -> bool
     where
         T: Iterator<Item = (&'a Target, OffsetDateTime)>,
     {
-        let events =
-            events.into_iter().map(|(event, targets)| (event, targets.filter_map(entry_of).collect()));
+        let mut spans = Vec::new();
+        let events = events.into_iter().map(|(mut event, trace, targets)| {
+            spans.extend(self.send(Phase::Confirmed, &mut event, trace));
+            (event, targets.filter_map(entry_of).collect())
+        });
         let messages = self.composer.invalidations(Phase::Confirmed, events);
         tokio::time::timeout(CONFIRMED_WITHIN, self.publish_once(messages)).await.unwrap_or(false)
     }
@@ -109,7 +133,10 @@ impl Announcer {
             let reference = EventRef { source: event[0].event_source.clone(), id: event[0].event_id.clone() };
             let entries =
                 event.iter().filter_map(|denial| Some((denial.provider.as_str().into(), entry(denial)?)));
-            (EventOf { event: reference, incident: event[0].incident.clone() }, entries.collect())
+            let trace = event[0].trace.as_deref().and_then(Trace::read);
+            let traceparent = trace.map(|trace| trace.to_string());
+            let incident = event[0].incident.clone();
+            (EventOf { event: reference, incident, traceparent }, entries.collect())
         });
         self.publish_once(self.composer.invalidations(phase, events)).await
     }

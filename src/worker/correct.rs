@@ -27,7 +27,7 @@ pub(super) fn corrected(worker: &Arc<Worker>, taken: Taken) -> Taken {
     tracing::info!(event_source = event.source, event_id = event.id, "an event's times were corrected");
     // What waits for its sender's rate is as before, in the incident as before.
     let excess = taken.excess.map(|before| before.of(&mut event, &taken.event, worker.ports.clock.row_id()));
-    event.incident = taken.event.incident;
+    (event.incident, event.trace) = (taken.event.incident, taken.event.trace);
     let denial = taken.denial.map(|before| deny_again(worker, &event, before));
     Taken { event, denial, excess, row: worker.ports.clock.row_id(), is_database_time: true, ..taken }
 }

@@ -17,6 +17,7 @@ use crate::invalidation::EventRef;
 use crate::outcome::Standing;
 use crate::store::{Disposition, Entered, NewTarget};
 use crate::target::{Kind, Target, TargetId};
+use crate::trace::Trace;
 
 /// Sets off the work of an event that is on record, and tells incidents of it. What is left is to acknowledge
 /// it.
@@ -57,6 +58,7 @@ fn note_entered(ports: &Ports, taken: &Taken, entered: Option<Entered>) {
         tracing::warn!(
             event_source = taken.event.source,
             event_id = taken.event.id,
+            trace_id = taken.event.trace.map(Trace::shown_id),
             broker_user = origin.broker_user.as_deref(),
             revocation_id = %TargetId { event: taken.row, ordinal: 0 },
             targets = taken.event.targets.len(),
@@ -81,6 +83,7 @@ fn set_to_work(
         incident: event.incident,
         not_before: event.not_before,
         received_at: event.received_at,
+        trace: event.trace,
     });
     let mut targets: Vec<_> = (0..).zip(event.targets).zip(plans).collect();
     for (provider, mut room) in room {

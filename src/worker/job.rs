@@ -15,6 +15,7 @@ use crate::invalidation::{EventOf, EventRef};
 use crate::outcome::{Answer, Settlement, Standing};
 use crate::store::Cutoff;
 use crate::target::{Target, TargetId};
+use crate::trace::Trace;
 
 /// What the targets of one event share.
 pub(super) struct Context {
@@ -32,12 +33,15 @@ pub(super) struct Context {
     pub(super) not_before: OffsetDateTime,
     /// When it was received.
     pub(super) received_at: OffsetDateTime,
+    /// The trace that what is done for it is a part of.
+    pub(super) trace: Option<Trace>,
 }
 
 impl Context {
     /// The event, as verifiers are told of it.
     pub(super) fn event(&self) -> EventOf {
-        EventOf { event: self.reference.clone(), incident: self.incident.clone() }
+        let traceparent = self.trace.map(|trace| trace.to_string());
+        EventOf { event: self.reference.clone(), incident: self.incident.clone(), traceparent }
     }
 }
 

@@ -29,6 +29,7 @@
 //! | heartbeats, and whose turn they are | `beats`, `turn` |
 //! | snapshots | `fold` |
 //! | checkpoints of the record | `checkpoints` |
+//! | the spans of an event's trace | `traced` |
 //! | figures for metrics and `/readyz` | `counts`, `readiness` |
 //! | what happens while Postgres is away | `postgres` |
 //! | what all of it works with; how it starts and ends | `parts`, `start` |
@@ -64,6 +65,7 @@ mod revoke;
 mod signed;
 mod start;
 mod ticker;
+mod traced;
 mod turn;
 mod upkeep;
 mod waiting;

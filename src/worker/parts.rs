@@ -33,6 +33,7 @@ use crate::senders::Known;
 use crate::store::{Store, WorkerNo};
 use crate::target::TargetId;
 use crate::telemetry::Metrics;
+use crate::trace::Spans;
 
 /// What every step works with.
 pub struct Worker {
@@ -97,6 +98,8 @@ pub struct Ports {
     pub signing_key: Option<SigningKey>,
     /// What time it is.
     pub clock: Clock,
+    /// Where spans go.
+    pub spans: Spans,
     /// Metrics.
     pub metrics: Metrics,
 }

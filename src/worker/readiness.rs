@@ -26,6 +26,7 @@ impl Worker {
             clock_offset: self.ports.clock.offset().map(|offset| offset.ahead.as_seconds_f64()),
             oldest_unacknowledged: self.live.window.oldest().to_vec(),
             pool: self.ports.store.pool_use(),
+            spans: self.ports.spans.counts(),
             reasons: admissions().map(|(name, admission)| (name, admission.reason())).collect(),
             providers: admissions()
                 .map(|(name, admission)| (name, admission.breaker(), admission.in_flight()))

@@ -15,10 +15,12 @@ use self::denials::Denials;
 use super::announce::Late;
 use super::job::{Finished, ForRecord, HandBack, Job};
 use super::parts::{Ports, Worker};
+use super::traced;
 use crate::failpoint;
 use crate::outcome::State;
 use crate::store::{Attempt, Closing, Release, StoreError};
 use crate::target::TargetId;
+use crate::trace::Trace;
 
 /// Most notes a commit, and most commits at once.
 const NOTES: usize = 512;
@@ -102,8 +104,10 @@ async fn write(worker: &Worker, batch: Batch) {
     failpoint!("confirmed");
     let closings: Vec<_> = batch.finished.iter().map(|finished| closing(finished, &confirmed)).collect();
     if !closings.is_empty() || !batch.denied.is_empty() {
+        let spans = traced::record(&worker.ports.spans, &batch.finished);
         let written =
             worker.live.postgres.persist("results", || record(worker, &closings, &batch.denied)).await;
+        drop(spans);
         failpoint!("recorded");
         report(&worker.ports, &batch.finished, &written.unwrap_or_default());
     }
@@ -119,9 +123,10 @@ async fn confirm(ports: &Ports, finished: &[Finished]) -> HashMap<TargetId, Offs
     for done in finished.iter().filter(|f| f.settlement.state == State::Revoked) {
         events.entry(done.job.context.row).or_default().push(&done.job);
     }
-    let of_events = events
-        .values()
-        .map(|jobs| (jobs[0].context.event(), jobs.iter().map(|job| (&job.target, job.not_before()))));
+    let of_events = events.values().map(|jobs| {
+        let context = &jobs[0].context;
+        (context.event(), context.trace, jobs.iter().map(|job| (&job.target, job.not_before())))
+    });
     if events.is_empty() || !ports.verifiers.confirm(of_events).await {
         return HashMap::new();
     }
@@ -201,6 +206,7 @@ fn report(ports: &Ports, finished: &[Finished], written: &[TargetId]) {
             revocation_id = %job.id,
             event_source = job.context.reference.source,
             event_id = job.context.reference.id,
+            trace_id = job.context.trace.map(Trace::shown_id),
             incident = job.context.incident.as_deref(),
             lane = job.context.lane.as_str(),
             %provider,

@@ -96,7 +96,7 @@ async fn attempt(worker: &Worker, mut job: Job) -> Option<Finished> {
     let (started_at, began) = (worker.ports.clock.now(), Instant::now());
     // On the heap: what a call needs would else be set aside for each of the thousands that wait for their
     // turn.
-    let answer = Box::pin(admission.provider.revoke(&job.target)).await;
+    let answer = Box::pin(admission.provider.revoke_within(job.context.trace, &job.target)).await;
     let answer = admission.redirect_in_doubt(job.target.scope(), answer);
     let took = began.elapsed();
     let of_provider = admission.of_provider(job.target.scope(), job.id, &answer);
@@ -209,7 +209,8 @@ mod tests {
         let (epoch, reference) =
             (OffsetDateTime::UNIX_EPOCH, EventRef { source: String::new(), id: String::new() });
         let (lane, party, incident) = (Lane::Mass, Party::UNNAMED, Some("leak".to_owned()));
-        Context { row: Uuid::nil(), reference, lane, party, incident, not_before: epoch, received_at: epoch }
+        let (row, not_before, received_at, trace) = (Uuid::nil(), epoch, epoch, None);
+        Context { row, reference, lane, party, incident, not_before, received_at, trace }
     }
 
     fn throttled() -> ActiveIncident {

@@ -19,6 +19,7 @@ use super::parts::Worker;
 use super::refuse::{self, refuse};
 use super::refused::Refused;
 use super::signed::{self, Verified};
+use super::traced;
 use crate::broker::{LOGOUT_QUEUE, Received};
 use crate::event::{self, Refusal, RefusalCode, SignedInput};
 use crate::failpoint;
@@ -106,8 +107,9 @@ fn parse(worker: &Worker, mut received: Received, turn: Turn) -> Result<Parsed, 
     }
     match event::read(received.body.bytes(), &received.origin, events, clock.now()) {
         Ok(None) => Err(Unwalked::Nothing(Box::new(received))),
-        Ok(Some(event)) => {
+        Ok(Some(mut event)) => {
             received.weigh(event.targets.len());
+            traced::process(worker, &mut received, &mut event, turn.1);
             Ok(Parsed { received, event, turn, is_database_time })
         }
         Err(refusal) => {

@@ -5,6 +5,7 @@ use std::io::Write;
 use revocation_worker::store::audit::{ATTEMPTS, REVOCATIONS};
 use revocation_worker::target::Token;
 use serde_json::{Value, json};
+use sqlx::Row as _;
 
 use crate::harness::{App, Stage, canary_token, logout};
 use crate::incident_record::{HELD, PARKED};
@@ -192,4 +193,37 @@ async fn what_cannot_be_asked_is_refused() {
     }
     let empty = feed(&mut bare(&[]), &["audit", "--token", "-", "--sql"], "\n");
     assert_eq!((empty.code, empty.stderr.contains("nothing is in it")), (2, true), "{}", empty.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_is_found_by_its_trace() {
+    const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let stage = Stage::new().await;
+    let idp = ScriptedIdp::start(|_| Reply::status(200)).await;
+    let mut worker = stage.worker(&format!("{}/revoke", idp.url())).start().await;
+    let app = App::connect(&stage.amqp_url).await;
+    for id in ["1", "2"] {
+        let mut event = logout(id, &canary_token(), &canary_token());
+        if id == "1" {
+            event["traceparent"] = json!(TRACEPARENT);
+        }
+        app.publish(&event).await;
+    }
+    stage.wait_for_count(4, "audit.revocations WHERE state = 'revoked'").await;
+    assert!(worker.stop().await.success());
+    for given in [TRACEPARENT, &TRACEPARENT[3..35], &TRACEPARENT[3..35].to_uppercase()] {
+        let found = rows(&stage, &["--trace", given]);
+        let of_it = |row: &Value| (row["event_id"].clone(), row["trace_id"].clone());
+        assert_eq!(
+            found.iter().map(of_it).collect::<Vec<_>>(),
+            vec![(json!("1"), json!(TRACEPARENT[3..35])); 2]
+        );
+        assert_eq!(rows(&stage, &["--attempts", "--trace", given]).len(), 2);
+    }
+    let plan = "SET enable_seqscan = off; EXPLAIN SELECT * FROM audit.revocations WHERE trace_id = 'a'";
+    let plan = sqlx::raw_sql(plan).fetch_all(&stage.db).await.expect("a plan");
+    let plan: String = plan.iter().map(|line| line.get::<String, _>(0)).collect();
+    assert!(plan.contains("events_by_trace"), "{plan}");
+    let wrong = run(&mut command(&stage), &["audit", "--trace", "0af7"]);
+    assert!(wrong.code == 2 && wrong.stderr.contains("neither 32 hexadecimal digits nor a traceparent"));
 }

@@ -223,3 +223,28 @@ fn bad_settings_are_named_and_exit_with_2() {
     );
     assert!(human.stderr.contains("amqp.url"), "{}", human.stderr);
 }
+
+#[cfg(feature = "otlp")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_of_spans_that_takes_none_is_a_problem() {
+    let stage = Stage::new().await;
+    declare(&stage).await;
+    let idp = ScriptedIdp::start(|_| Reply::status(200)).await;
+    let receiver = ScriptedIdp::start(|request| match request.path.as_str() {
+        "/v1/traces" => Reply::status(200),
+        _ => Reply::status(404),
+    })
+    .await;
+    for (path, ok, says) in
+        [("", true, "/v1/traces takes spans"), ("/x", false, "telemetry.otlp_endpoint: POST")]
+    {
+        let mut command = check(&stage, &idp);
+        command.env("REVOCATION__TELEMETRY__OTLP_ENDPOINT", format!("{}{path}", receiver.url()));
+        let ran = run(&mut command, &["check", "--json"]);
+        let report: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+        let (is_ok, sentence) = finding(&report, "traces");
+        assert_eq!((is_ok, ran.code == 0), (ok, ok), "{sentence}");
+        assert!(sentence.contains(says), "{sentence}");
+    }
+    assert!(receiver.ledger().iter().all(|request| request.method == "POST"));
+}

@@ -39,7 +39,7 @@ fn said(message: Invalidation) -> impl Iterator<Item = Said> {
     let first = events.first().map(|first| (&first.event, &first.incident));
     assert_eq!(first, Some((&event, &incident)));
     assert!(targets.iter().all(|target| target.event < events.len()), "a target of no event");
-    events.into_iter().enumerate().map(move |(place, EventOf { event, incident })| {
+    events.into_iter().enumerate().map(move |(place, EventOf { event, incident, .. })| {
         let its = targets.iter().filter(|target| target.event == place);
         let targets: Vec<_> = its.map(|target| target.entry.clone()).collect();
         assert!(!targets.is_empty(), "an event without a target");

@@ -39,6 +39,7 @@ const PURE: [&str; 14] = [
     "retry",
     "seal",
     "target",
+    "trace",
     "visible",
 ];
 /// Nothing that does I/O or needs a runtime.
@@ -56,8 +57,8 @@ const IMPORTS: [(&str, &[&str]); 10] = [
     ("order", &["broker"]),
     ("provider", &[]),
     ("store", &[]),
-    // The backlog is shown as it was counted.
-    ("telemetry", &["store"]),
+    // The backlog is shown as it was counted; spans are sent by the HTTP client of providers.
+    ("telemetry", &["store", "provider", "VERSION"]),
     (
         "worker",
         &[

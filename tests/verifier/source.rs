@@ -141,7 +141,7 @@ impl Source {
 
     fn denial(&self, entry: Entry) -> Vec<Outgoing> {
         let event = EventRef { source: "/test".to_owned(), id: "1".to_owned() };
-        let said = (EventOf { event, incident: None }, vec![("main".into(), entry)]);
+        let said = (EventOf { event, incident: None, traceparent: None }, vec![("main".into(), entry)]);
         self.composer.invalidations(Phase::Requested, [said])
     }
 

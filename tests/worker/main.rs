@@ -50,6 +50,7 @@ mod signed;
 mod sockets;
 mod tokens;
 mod topology;
+mod traces;
 mod unreadable;
 mod unstorable;
 mod verifier_owners;

@@ -88,7 +88,7 @@ pub(crate) const VIEWS: [(&str, &str); 27] = [
          not_before reason actor state proof attempts occurred_at received_at denied_at revoked_at \
          confirmed_at finished_at next_attempt_at \
          token_expires_at last_outcome last_http_status last_error worker signed_sha256 identity_reused \
-         event_row",
+         event_row trace_id",
     ),
     (
         "targets",

@@ -93,7 +93,10 @@ impl Feed {
             expires_at,
         };
         let entries = (0..targets).map(|_| ("main".into(), entry())).collect();
-        self.composer.invalidations(Phase::Requested, [(EventOf { event, incident: None }, entries)])
+        self.composer.invalidations(
+            Phase::Requested,
+            [(EventOf { event, incident: None, traceparent: None }, entries)],
+        )
     }
 
     async fn publish(

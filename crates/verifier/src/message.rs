@@ -111,6 +111,9 @@ pub struct Envelope<T> {
     /// When it was made.
     #[serde(with = "time::serde::rfc3339")]
     pub time: OffsetDateTime,
+    /// The trace that it belongs to (W3C Trace Context), where it is one event's.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub traceparent: Option<String>,
     /// The payload.
     pub data: T,
 }
@@ -129,6 +132,7 @@ impl<T: Serialize> Envelope<T> {
             source: source.into(),
             kind: kind.to_owned(),
             time,
+            traceparent: None,
             data,
         }
     }
@@ -167,6 +171,9 @@ pub struct EventOf {
     pub event: EventRef,
     /// Its incident, where it is part of one.
     pub incident: Option<String>,
+    /// The trace that it belongs to (W3C Trace Context), where it has one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub traceparent: Option<String>,
 }
 
 /// An entry and its event.

@@ -9,7 +9,7 @@ use crate::store::AuditRow;
 /// So many digits of a digest tell one token from another.
 const DIGITS: usize = 12;
 
-pub(super) const REVOCATIONS: [Column<AuditRow>; 24] = [
+pub(super) const REVOCATIONS: [Column<AuditRow>; 25] = [
     column("received", |row| time(row, "received_at")),
     column("provider", |row| text(row, "provider")),
     column("kind", |row| word(row, "target_kind")),
@@ -33,6 +33,7 @@ pub(super) const REVOCATIONS: [Column<AuditRow>; 24] = [
     wide("expires", |row| time(row, "token_expires_at")),
     wide("event_source", |row| text(row, "event_source")),
     wide("event_id", |row| text(row, "event_id")),
+    wide("trace_id", |row| text(row, "trace_id")),
     wide("revocation_id", |row| text(row, "revocation_id")),
 ];
 

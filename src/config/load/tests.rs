@@ -19,6 +19,7 @@ mod refused_providers;
 mod rights;
 mod signing_clients;
 mod sources;
+mod telemetry;
 
 const KEY: &str = "2026-11:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 

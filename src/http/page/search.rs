@@ -1,5 +1,5 @@
-//! The search: by an event's id, or by the digest of a token. A token itself is not taken: what is typed here
-//! stands in the browser's history and in a proxy's log.
+//! The search: by an event's id, a traceparent, or the digest of a token. A token itself is not taken: what
+//! is typed here stands in the browser's history and in a proxy's log.
 
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 use super::cell::{badge, moment};
 use super::name;
 use crate::store::{AuditRow, Question};
+use crate::trace::Trace;
 
 /// So many targets are shown.
 const FOUND: usize = 50;
@@ -26,6 +27,8 @@ pub(super) fn question(wanted: &str) -> Result<Question, Markup> {
     if is_digest {
         let digest = wanted.to_ascii_lowercase();
         Ok(Question { token: Some([digest.clone(), digest]), ..question })
+    } else if let Some(trace) = Trace::parse(wanted) {
+        Ok(Question { columns: vec![("trace_id", trace.shown_id())], ..question })
     } else if wanted.is_empty() {
         Err(refusal(
             "Nothing was asked for.",

@@ -18,7 +18,8 @@ fn entry(n: usize) -> (Arc<str>, Entry) {
 }
 
 fn event(id: &str) -> EventOf {
-    EventOf { event: EventRef { source: "/apps/shop".to_owned(), id: id.to_owned() }, incident: None }
+    let event = EventRef { source: "/apps/shop".to_owned(), id: id.to_owned() };
+    EventOf { event, incident: None, traceparent: None }
 }
 
 #[test]

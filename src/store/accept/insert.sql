@@ -5,13 +5,13 @@ WITH me AS (
     INSERT INTO revocation.events (
         event_id, source, id, real_id, event_type, lane, reason, actor, incident, incident_targets,
         occurred_at, received_at, not_before, broker_user, body_sha256, content_sha256, targets,
-        has_cutoff, deny_at, accepted_by, identity_reused, beside)
+        has_cutoff, deny_at, accepted_by, identity_reused, beside, trace)
     SELECT
         n.event_id, n.source, n.id, n.real_id, n.event_type, n.lane, n.reason, n.actor, n.incident,
         n.incident_targets, n.occurred_at, n.received_at, n.not_before, n.broker_user, n.body_sha256,
         n.content_sha256, n.targets, n.has_cutoff, CASE WHEN n.withheld THEN now() END, $1,
-        n.identity_reused, n.beside
-    FROM unnest($2::revocation.new_event[]) AS n
+        n.identity_reused, n.beside, n.trace
+    FROM unnest($2::revocation.new_traced_event[]) AS n
     ON CONFLICT (source, id) DO NOTHING
     RETURNING event_id
 ), targets AS (

@@ -1,4 +1,4 @@
-//! An event on its way into the table, and its rows as the types of migration 0015 have them.
+//! An event on its way into the table, and its rows as the types of migrations 0015 and 0043 have them.
 
 use std::borrow::Cow;
 
@@ -9,6 +9,7 @@ use super::new_event::{Disposition, NewEvent, NewTarget};
 use crate::store::jti_iss;
 use crate::store::rejected::storable;
 use crate::target::{Kind, Target, TargetId};
+use crate::trace::{STORED, Trace};
 
 /// An event on its way into the table.
 pub(in crate::store) struct Line<'a> {
@@ -40,7 +41,7 @@ impl<'a> Line<'a> {
     }
 }
 
-/// `revocation.new_event`.
+/// `revocation.new_traced_event`.
 #[derive(sqlx::Encode)]
 pub(super) struct EventRow<'a> {
     event_id: Uuid,
@@ -64,6 +65,7 @@ pub(super) struct EventRow<'a> {
     withheld: bool,
     identity_reused: bool,
     beside: Option<Uuid>,
+    trace: Option<[u8; STORED]>,
 }
 
 /// `revocation.new_target`.
@@ -96,7 +98,7 @@ pub(super) struct TargetRow<'a> {
     finished_at: Option<OffsetDateTime>,
 }
 
-composite!(EventRow<'_>, "revocation.new_event");
+composite!(EventRow<'_>, "revocation.new_traced_event");
 composite!(TargetRow<'_>, "revocation.new_target");
 
 impl<'a> EventRow<'a> {
@@ -124,6 +126,7 @@ impl<'a> EventRow<'a> {
             withheld: new.incident.is_some_and(|approval| approval.withheld),
             identity_reused: line.identity_reused,
             beside: new.beside,
+            trace: event.trace.map(Trace::stored),
         }
     }
 }

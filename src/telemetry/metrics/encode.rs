@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use prometheus_client::encoding::text;
 
-use super::super::labels::{ProbeLabels, ProviderLabel, ReasonLabels, SideLabel, StateLabel};
+use super::super::labels::{ProbeLabels, ProviderLabel, ReasonLabels, ResultLabel, SideLabel, StateLabel};
 use super::Metrics;
 use crate::store::PoolUse;
 
@@ -34,6 +34,8 @@ pub struct Snapshot {
     pub reasons: Vec<(String, Option<&'static str>)>,
     /// Provider, what its probes came to, how many so far.
     pub probes: Vec<(String, &'static str, u64)>,
+    /// What became of spans, of how many.
+    pub spans: Vec<(&'static str, u64)>,
 }
 
 impl Metrics {
@@ -71,6 +73,9 @@ impl Metrics {
                 .get_or_create(&ProbeLabels { provider: provider.clone(), result })
                 .inner()
                 .store(*count, Ordering::Relaxed);
+        }
+        for (result, count) in &snapshot.spans {
+            self.spans.get_or_create(&ResultLabel { result }).inner().store(*count, Ordering::Relaxed);
         }
         let mut text = String::new();
         // Writing to a String cannot fail.

@@ -132,7 +132,11 @@ mod tests {
             let (not_before, expires_at) = (OffsetDateTime::UNIX_EPOCH, OffsetDateTime::UNIX_EPOCH);
             ("main".into(), Entry::Issuer { iss: "i".to_owned(), not_before, expires_at })
         };
-        state.gathering.add(&Arc::new(EventOf { event, incident: None }), (0..targets).map(entry), &waiting);
+        state.gathering.add(
+            &Arc::new(EventOf { event, incident: None, traceparent: None }),
+            (0..targets).map(entry),
+            &waiting,
+        );
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::outcome::{Answer, Standing, Verdict};
 use crate::seal::{SealContext, SealError, Sealed};
 use crate::store::{Claimed, jti_iss};
 use crate::target::{Fingerprint, Kind, PresentedToken, Selector, Target, TargetId, Token, TokenTypeHint};
+use crate::trace::Trace;
 use crate::worker::job::{Context, Job};
 use crate::worker::parts::Worker;
 use crate::worker::revoke;
@@ -54,6 +55,7 @@ fn context(target: &Claimed) -> Arc<Context> {
         incident: target.incident.clone(),
         not_before: target.not_before,
         received_at: target.received_at,
+        trace: target.trace.as_deref().and_then(Trace::read),
     })
 }
 

@@ -108,6 +108,7 @@ fn excess(
         incident: Some(of.incident.clone().unwrap_or_else(held_by)),
         incident_targets: of.incident_targets,
         incident_kinds: of.incident_kinds.clone(),
+        trace: of.trace,
         targets,
     };
     Excess { event, row: worker.ports.clock.row_id(), approval }

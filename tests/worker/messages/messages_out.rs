@@ -10,6 +10,7 @@ use revocation_worker::invalidation::{
     Outgoing, Phase, Progress, Reached, SnapshotEnd, SnapshotPart, TargetOf,
 };
 use revocation_worker::target::{Kind, TokenTypeHint};
+use revocation_worker::trace::Trace;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
@@ -113,10 +114,12 @@ fn part(full: bool) -> SnapshotPart<Entry> {
 }
 
 fn invalidation(phase: Phase, full: bool) -> Outgoing {
-    let events = ["1", "2"].map(|id| {
-        let event = EventRef { source: "/apps/shop".to_owned(), id: id.to_owned() };
+    let ids: &[&str] = if full { &["1"] } else { &["1", "2"] };
+    let events = ids.iter().map(|id| {
+        let event = EventRef { source: "/apps/shop".to_owned(), id: (*id).to_owned() };
+        let traceparent = full.then(|| Trace::start().to_string());
         let incident = full.then(|| "leak".to_owned());
-        (EventOf { event, incident }, vec![("main".into(), entry(Kind::Token, full))])
+        (EventOf { event, incident, traceparent }, vec![("main".into(), entry(Kind::Token, full))])
     });
     let messages = Composer::new("pod-1").invalidations(phase, events);
     let [message] = &messages[..] else { panic!("one message for both") };

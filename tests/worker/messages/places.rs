@@ -61,7 +61,7 @@ fn exchanges_queues_and_keys_are_the_codes() {
 #[test]
 fn an_invalidation_is_routed_as_its_channel_says() {
     let event = EventRef { source: "s".to_owned(), id: "1".to_owned() };
-    let event = EventOf { event, incident: None };
+    let event = EventOf { event, incident: None, traceparent: None };
     let entry = Entry::Issuer {
         iss: "i".to_owned(),
         not_before: OffsetDateTime::UNIX_EPOCH,
