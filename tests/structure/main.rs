@@ -25,7 +25,7 @@ const ADAPTERS: [(&str, &str); 3] =
     [("lapin", "src/broker/"), ("reqwest", "src/provider/"), ("sqlx", "src/store/")];
 
 /// Modules without I/O, which import each other only.
-const PURE: [&str; 14] = [
+const PURE: [&str; 15] = [
     "approval",
     "authorization",
     "checkpoint",
