@@ -95,7 +95,8 @@
 //!
 //! Pure modules ([`approval`], [`authorization`], [`checkpoint`], [`clock`], [`config`], [`event`],
 //! [`invalidation`], [`outcome`], [`receive`], [`report`], [`retry`], [`seal`], [`target`], [`trace`],
-//! [`visible`]) import no adapter; only [`broker`] uses lapin, only [`provider`] reqwest, only [`store`] sqlx.
+//! [`visible`]) import no adapter; only [`broker`] uses lapin, only [`provider`] reqwest, only [`store`]
+//! sqlx.
 
 pub mod admission;
 pub mod again;

@@ -113,13 +113,13 @@ const STATES: [&str; 6] = ["pending", "parked", "revoked", "unsupported", "expir
 
 /// A time, or how long ago.
 #[derive(Clone, Copy)]
-enum Moment {
+pub(super) enum Moment {
     At(OffsetDateTime),
     Ago(std::time::Duration),
 }
 
 impl Moment {
-    fn before(self, now: OffsetDateTime) -> OffsetDateTime {
+    pub(super) fn before(self, now: OffsetDateTime) -> OffsetDateTime {
         match self {
             Self::At(at) => at,
             Self::Ago(ago) => now - ago,
@@ -127,7 +127,7 @@ impl Moment {
     }
 }
 
-fn moment(text: &str) -> Result<Moment, String> {
+pub(super) fn moment(text: &str) -> Result<Moment, String> {
     let at = OffsetDateTime::parse(text, &Rfc3339).map(Moment::At);
     let longest = std::time::Duration::from_secs(100 * 365 * 86_400);
     let ago = humantime::parse_duration(text).ok().filter(|ago| *ago <= longest).map(Moment::Ago);

@@ -17,6 +17,7 @@ mod progress;
 mod provider;
 mod purge;
 mod receive;
+mod reconcile;
 mod record;
 #[cfg(test)]
 mod reference;
@@ -91,6 +92,8 @@ enum Command {
     Dead(dead::Command),
     /// Remove what is too old from the record, whole months at a time
     Purge(purge::Args),
+    /// Compare the denials in the log of the invalidations with the events on record
+    Reconcile(reconcile::Args),
     /// Make a sealing key, or a key that signs exports
     Keygen(keygen::Args),
     /// Print what a shell needs to complete commands and options
@@ -234,6 +237,7 @@ async fn dispatch(cli: Cli) -> Result<(), CommandError> {
         Command::Target(command) => target::run(config, &command).await,
         Command::Dead(command) => dead::run(config, &command).await,
         Command::Purge(args) => purge::run(config, &args).await,
+        Command::Reconcile(args) => reconcile::run(config, &args).await,
         Command::Keygen(args) => keygen::run(&args),
         Command::Completions(args) => {
             completions::run(&args);

@@ -269,8 +269,7 @@ impl Provider {
         }
     }
 
-    // HEAD on the root: no OAuth server acts on it, and any response at all proves address, port and
-    // certificate.
+    // HEAD on the root: no OAuth server acts on it, and any response proves address, port and certificate.
     async fn reach(&self, url: &Url) -> Result<String, Answer> {
         let mut root = url.clone();
         root.set_path("/");

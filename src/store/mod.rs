@@ -52,6 +52,7 @@ mod overview;
 mod pool;
 mod providers;
 mod purge;
+mod reconcile;
 mod record;
 mod rejected;
 mod schema;
@@ -93,6 +94,7 @@ pub use overview::{Lately, LatencyRow, Overview, ProviderCalls, RefusalCount, Re
 pub use pool::PoolUse;
 pub use providers::{ProviderBacklog, ProviderDetail, ProviderOperation, ProviderWorker, Resumed};
 pub use purge::{Purge, PurgeSession, Purgeable};
+pub use reconcile::DeniedEvent;
 pub use record::{Attempt, Closing, Cutoff};
 pub use rejected::Rejected;
 pub use schema::{OTHER_PEOPLE, SchemaError};

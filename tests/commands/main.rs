@@ -30,6 +30,7 @@ mod program;
 mod provider;
 mod purge;
 mod queue;
+mod reconcile;
 mod retry;
 mod roles;
 mod status;

@@ -9,7 +9,8 @@ use super::{App, Feed, Logout, Stage, eventually};
 
 /// Targets whose attempts are not exactly 1..n, each closed by one row.
 const HOLES: &str = "audit.revocations r LEFT JOIN (SELECT revocation_id, count(*) AS rows, \
-    max(attempt) AS last, bool_or(outcome IS NULL) AS open FROM audit.attempts GROUP BY revocation_id) a USING (revocation_id)
+    max(attempt) AS last, bool_or(outcome IS NULL) AS open FROM audit.attempts \
+    GROUP BY revocation_id) a USING (revocation_id)
     WHERE attempts <> coalesce(a.rows, 0) OR attempts <> coalesce(a.last, 0) OR a.open";
 
 impl Stage {
