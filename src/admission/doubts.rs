@@ -24,9 +24,9 @@ const ENOUGH_TO_BLAME_US: usize = 3;
 /// So many: nobody is parked at once without a success, whatever a probe says. Some servers answer 200 to an
 /// unknown token before they look at the client.
 const TOO_MANY_TO_BLAME: usize = 20;
-/// So many refusals in a row that blame the client by name are believed of a probe that was never accepted.
-/// Then a target tries, too: some servers say so of every token that they do not know.
-const ENOUGH_TO_BLAME_CLIENT: u32 = 2;
+/// So many refusals of a probe that was never accepted, if they blame the client by name: then a target
+/// tries, too, some half a minute after the first. Some servers say so of every token that they do not know.
+const ENOUGH_TO_DOUBT_PROBE: u32 = 4;
 /// For so long a target is in doubt then. A batch of somebody else's tokens may be all that there is, and a
 /// person has to know of it.
 const LONG_ENOUGH: Duration = Duration::from_secs(30);
@@ -170,7 +170,7 @@ impl Doubts {
             Probed::Refused { answer, plainly } => {
                 self.refused(began);
                 self.refusals += 1;
-                let believed = plainly && self.refusals < ENOUGH_TO_BLAME_CLIENT;
+                let believed = plainly && self.refusals < ENOUGH_TO_DOUBT_PROBE;
                 Finding::Refused { answer, untested: self.probe == Belief::Untested && !believed }
             }
             Probed::Unanswered(answer) => Finding::Unanswered(answer),

@@ -266,7 +266,6 @@ async fn a_server_that_refuses_unknown_tokens_always_is_not_taken_for_one_that_r
         refuses_unknown_tokens(|| Reply::json(401, r#"{"error":"Unauthorized"}"#)),
         refuses_unknown_tokens(|| Reply::json(401, r#"{"error":"invalid_client"}"#)),
         refuses_unknown_tokens(|| Reply::json(403, r#"{"error":"unauthorized_client"}"#)),
-        refuses_unknown_tokens(|| Reply::json(400, r#"{"error":"unauthorized_client"}"#)),
     );
 }
 

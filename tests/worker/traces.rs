@@ -140,8 +140,8 @@ async fn the_trace_survives_its_worker() {
     first.kill();
     let before = carried(&idp, &token).len();
     answers.store(true, Ordering::Relaxed);
-    let mut second = setup.start().await;
     let feed = Feed::listen(&stage.amqp_url).await;
+    let mut second = setup.start().await;
     stage.wait_for_count(1, "audit.revocations WHERE event_id = '1' AND state = 'revoked'").await;
     let carried = carried(&idp, &token);
     assert!(carried.len() > before);
