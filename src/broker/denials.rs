@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 
 use super::log::Log;
 use super::{Broker, BrokerError};
-use crate::invalidation::{CHECKPOINT_KEY, Envelope, EventRef, MARK_KEY, Phase, TYPE};
+use crate::invalidation::{Envelope, EventRef, MARK_KEY, Phase, TYPE};
 
 /// Of an invalidation, whom it is about, and nothing of its targets.
 #[derive(Deserialize)]
@@ -71,7 +71,7 @@ fn read(routing_key: &str, body: &[u8]) -> Logged {
         #[serde(rename = "type")]
         kind: String,
     }
-    if routing_key == CHECKPOINT_KEY || routing_key == MARK_KEY {
+    if routing_key == MARK_KEY {
         return Logged::Other;
     }
     match serde_json::from_slice::<Typed>(body) {

@@ -22,8 +22,8 @@ pub const MARK_KEY: &str = "mark";
 /// CloudEvents type of a checkpoint of the audit record: it denies nothing, and lies in the log because
 /// nobody can change it there.
 pub const CHECKPOINT_TYPE: &str = "auth.audit.checkpoint.v1";
-/// Routing key of a checkpoint: one by which the log was bound ever since.
-pub const CHECKPOINT_KEY: &str = "invalidation.checkpoint";
+/// Routing key of a checkpoint: a mark's, by which the log is bound, and invalidations are not asked for.
+pub const CHECKPOINT_KEY: &str = MARK_KEY;
 
 /// CloudEvents type of a snapshot's messages.
 pub const SNAPSHOT_TYPE: &str = "auth.invalidation.snapshot.v1";
