@@ -1,4 +1,5 @@
-//! `reconcile`: has every denial in the log of the invalidations its event on record, and the other way round?
+//! `reconcile`: has every denial in the log of the invalidations its event on record, and the other way
+//! round?
 
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
@@ -210,8 +211,8 @@ impl Report {
             )),
             (0, unlogged, _) => Err(CommandError::advised(
                 format!("{} on record as denied, and not in the log", count(unlogged, "event")),
-                "a verifier that started since accepts their tokens: have their sources send them again, with \
-                    new ids",
+                "a verifier that started since accepts their tokens: have their sources send them again \
+                    under new ids",
             )),
             (unrecorded, _, _) => Err(CommandError::advised(
                 format!("{} denied, and not on record", count(unrecorded, "event")),

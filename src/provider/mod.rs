@@ -292,9 +292,8 @@ fn told(failure: Answer) -> String {
 }
 
 fn unsupported(kind: Kind) -> Answer {
-    let error = format!(
-        "the provider has no call that revokes a {}; it is denied locally until it expires",
-        kind.as_str()
-    );
+    let kind = kind.as_str();
+    let error =
+        format!("the provider has no call that revokes a {kind}; it is denied locally until it expires");
     Answer::failed(Verdict::Unsupported, None, error)
 }

@@ -28,7 +28,7 @@ fn key(seed: u8) -> SigningKey {
 }
 
 /// Statements that Postgres runs without a rule of any trigger, as only a superuser can.
-async fn force(stage: &Stage, statements: &str) {
+pub(crate) async fn force(stage: &Stage, statements: &str) {
     let statements = format!("SET session_replication_role = replica; {statements}");
     let mut session = stage.db.acquire().await.expect("a session");
     session.close_on_drop();

@@ -4,6 +4,7 @@ use lapin::BasicProperties;
 use lapin::options::BasicPublishOptions;
 use serde_json::{Value, json};
 
+use crate::checkpoints::force;
 use crate::harness::{App, Logout, Stage, logout_of};
 use crate::program::{command, run};
 use crate::queue::Broker;
@@ -50,21 +51,16 @@ async fn what_only_the_log_or_only_the_record_knows_is_found() {
         "{said}"
     );
 
-    // A record that is older than the log, as after a restore.
-    let lost = "DELETE FROM revocation.targets USING revocation.events e WHERE targets.event_id = e.event_id AND e.id = 'wide'";
-    stage
-        .raw(&format!(
-            "SET session_replication_role = replica; {lost}; DELETE FROM revocation.events WHERE id = 'wide'"
-        ))
-        .await;
-    // A record whose denial is in no log.
-    stage
-        .raw(
-            "SET session_replication_role = replica;
-             UPDATE revocation.events SET id = 'renamed'
+    // A record that is older than the log, as after a restore; and one whose denial is in no log.
+    force(
+        &stage,
+        "DELETE FROM revocation.targets USING revocation.events e
+             WHERE targets.event_id = e.event_id AND e.id = 'wide';
+         DELETE FROM revocation.events WHERE id = 'wide';
+         UPDATE revocation.events SET id = 'renamed'
              WHERE event_id = (SELECT event_id FROM revocation.events ORDER BY event_id DESC LIMIT 1)",
-        )
-        .await;
+    )
+    .await;
     let (code, found, said) = reconcile(&stage, &["--lag", "0s"]);
     assert_eq!((code, &found["unrecorded"], &found["unlogged"]), (1, &json!(2), &json!(1)), "{said}");
     assert_eq!(found["without_denial"][0]["event_id"], "renamed");
