@@ -25,8 +25,8 @@ const ENOUGH_TO_BLAME_US: usize = 3;
 /// unknown token before they look at the client.
 const TOO_MANY_TO_BLAME: usize = 20;
 /// So many refusals of a probe that was never accepted, if they blame the client by name: then a target
-/// tries, too, some half a minute after the first. Some servers say so of every token that they do not know.
-const ENOUGH_TO_DOUBT_PROBE: u32 = 4;
+/// tries, too, some 14 s after the first. Some servers say so of every token that they do not know.
+const ENOUGH_TO_DOUBT_PROBE: u32 = 3;
 /// For so long a target is in doubt then. A batch of somebody else's tokens may be all that there is, and a
 /// person has to know of it.
 const LONG_ENOUGH: Duration = Duration::from_secs(30);
