@@ -71,8 +71,8 @@ async fn what_only_the_log_or_only_the_record_knows_is_found() {
             .as_str()
             .is_some_and(|by| by.starts_with("/revocation-worker/")))
     );
-    let remedy = "have their sources send them again: nothing is known of their revocation; where these never \
-        sent them, look who may publish to auth.invalidations";
+    let remedy = "have their sources send them again: nothing is known of their revocation; where these \
+        never sent them, look who may publish to auth.invalidations";
     assert_eq!(said, format!("revocation-worker: 2 events denied, and not on record\n{remedy}\n"));
 
     let (code, found, _) = reconcile(&stage, &["--lag", "1h"]);
