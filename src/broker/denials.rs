@@ -50,6 +50,11 @@ impl Broker {
 }
 
 impl Denials {
+    /// When the oldest message of the log was made, by its maker's word.
+    pub fn oldest(&self) -> Option<OffsetDateTime> {
+        self.0.oldest
+    }
+
     /// The next message; `None`: that was the last when the reading began.
     ///
     /// # Errors

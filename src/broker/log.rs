@@ -5,7 +5,7 @@ use std::time::Duration;
 use lapin::Connection;
 use lapin::message::Delivery;
 use revocation_verifier::amqp::close;
-use revocation_verifier::feed::{self, FeedError, Offset, Subscription};
+use revocation_verifier::feed::{self, Ends, FeedError, Offset, Subscription};
 use time::OffsetDateTime;
 
 use super::{Broker, BrokerError};
@@ -24,6 +24,8 @@ pub(super) struct Log {
     subscription: Option<Subscription>,
     /// The offset of the last message.
     last: u64,
+    /// When the oldest message was made, by its maker's word; `None`: there is none, or it does not say.
+    pub(super) oldest: Option<OffsetDateTime>,
     /// Whether something has to come: where nothing was written since a time, nothing does.
     must_come: bool,
 }
@@ -34,8 +36,10 @@ impl Broker {
         let connection = self.connect(who).await?;
         let start = since.map_or(Offset::First, Offset::Time);
         match begin(&connection, start).await {
-            Ok((subscription, last)) => {
-                Ok(Log { connection, subscription, last, must_come: since.is_none() })
+            Ok((subscription, ends)) => {
+                let last = ends.last.map_or(0, |last| last.offset);
+                let oldest = ends.first.and_then(|first| first.time);
+                Ok(Log { connection, subscription, last, oldest, must_come: since.is_none() })
             }
             Err(error) => {
                 close(&connection).await;
@@ -45,14 +49,13 @@ impl Broker {
     }
 }
 
-async fn begin(connection: &Connection, start: Offset) -> Result<(Option<Subscription>, u64), FeedError> {
-    match feed::ends(connection).await?.last {
-        None => Ok((None, 0)),
-        Some(last) => {
-            let subscription = Subscription::start(connection, STREAM, start, PREFETCH).await?;
-            Ok((Some(subscription), last.offset))
-        }
-    }
+async fn begin(connection: &Connection, start: Offset) -> Result<(Option<Subscription>, Ends), FeedError> {
+    let ends = feed::ends(connection).await?;
+    let subscription = match ends.last {
+        None => None,
+        Some(_) => Some(Subscription::start(connection, STREAM, start, PREFETCH).await?),
+    };
+    Ok((subscription, ends))
 }
 
 impl Log {

@@ -79,13 +79,17 @@ pub(super) async fn run(path: Option<&Path>, args: &Args) -> Result<(), CommandE
     let store = open_store(&database).await?;
     let now = OffsetDateTime::now_utc();
     let since = args.since.map(|since| since.before(now));
-    let settled = now - args.lag;
+    let lag = Duration::try_from(args.lag).unwrap_or(Duration::MAX);
+    let settled = now.saturating_sub(lag);
     let mut report = Report::default();
     let mut denials = broker.denials(since).await?;
+    let oldest = denials.oldest();
     let read = report.read(&mut denials, &store, since, settled).await;
     denials.close().await;
     read?;
-    report.look_for_unlogged(&store, since, settled).await?;
+    // What the log no longer has, it need not have. An empty one lacks everything.
+    let from = since.max(oldest).map_or(OffsetDateTime::UNIX_EPOCH, |from| from.saturating_add(lag));
+    report.look_for_unlogged(&store, from, settled).await?;
     store.close().await;
     report.end(args.json)
 }
@@ -157,12 +161,9 @@ impl Report {
     async fn look_for_unlogged(
         &mut self,
         store: &Store,
-        since: Option<OffsetDateTime>,
+        from: OffsetDateTime,
         settled: OffsetDateTime,
     ) -> Result<(), CommandError> {
-        let Some(from) = since.or(self.first) else { return Ok(()) };
-        // Denials that share a message with the first may be on record as of a moment before it.
-        let from = from + Duration::seconds(1);
         let mut row = first_row(from);
         loop {
             let page = store.events_after(row).await?;

@@ -259,7 +259,7 @@ pub(super) fn of_sessions_and_users() -> Vec<Row> {
         ),
         row(
             "zitadel",
-            "base_url = '{base}'\napi_token = 's3'\n",
+            "base_url = '{base}'\napi_token = 's3'\nlist_sessions = true\n",
             session("s"),
             &["DELETE /v2/sessions/s"],
             [
