@@ -126,7 +126,7 @@ pub struct ProviderRule {
     pub token_ttl: Duration,
 }
 
-/// What has to be verified of a delivery before it is [read](read): `None` where nothing is signed.
+/// What has to be verified of a delivery before it is [read]: `None` where nothing is signed.
 ///
 /// # Errors
 /// Its properties or its size do not allow to read it at all.
