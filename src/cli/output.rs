@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 pub(super) use crate::visible::count;
 use crate::visible::is_hidden;
@@ -50,6 +52,11 @@ pub(super) fn say_row(row: &impl Serialize) {
 /// Prints a typed row on a line of its own.
 pub(super) fn say_json_line(row: &impl Serialize) {
     say_raw(format!("{}\n", plain_json(&json!(row).to_string())).as_bytes());
+}
+
+/// A time as it is in JSON (RFC 3339).
+pub(super) fn exact(at: OffsetDateTime) -> String {
+    at.format(&Rfc3339).unwrap_or_default()
 }
 
 /// A JSON value as people read it.

@@ -1,20 +1,19 @@
 //! `reconcile`: has every denial in the log of the invalidations its event on record, and the other way
 //! round?
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 
 use serde::Serialize;
 use serde_json::json;
-use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::CommandError;
 use super::audit::{Moment, moment};
 use super::operator::open_store;
-use super::output::{count, printable, remark, say, say_json};
+use super::output::{count, exact, printable, remark, say, say_json};
 use crate::broker::{Broker, Denials, Denied, Logged};
 use crate::config::{BrokerSettings, DatabaseSettings, Environment, InvalidationConfig};
 use crate::store::Store;
@@ -52,6 +51,13 @@ struct Finding {
     by: Option<String>,
 }
 
+/// Findings of one kind, of which not all are told one by one.
+#[derive(Default)]
+struct Findings {
+    told: Vec<Finding>,
+    more: u64,
+}
+
 /// What was found.
 #[derive(Default)]
 struct Report {
@@ -62,10 +68,8 @@ struct Report {
     logged: HashSet<u64>,
     hasher: RandomState,
     recorded: u64,
-    unrecorded: BTreeMap<(String, String), Finding>,
-    more_unrecorded: u64,
-    unlogged: Vec<Finding>,
-    more_unlogged: u64,
+    unrecorded: Findings,
+    unlogged: Findings,
     lagging: u64,
     unreadable: u64,
 }
@@ -92,6 +96,20 @@ pub(super) async fn run(path: Option<&Path>, args: &Args) -> Result<(), CommandE
     report.look_for_unlogged(&store, from, settled).await?;
     store.close().await;
     report.end(args.json)
+}
+
+impl Findings {
+    fn add(&mut self, finding: Finding) {
+        if self.told.len() < TOLD {
+            self.told.push(finding);
+        } else {
+            self.more += 1;
+        }
+    }
+
+    fn count(&self) -> u64 {
+        self.told.len() as u64 + self.more
+    }
 }
 
 impl Report {
@@ -148,10 +166,8 @@ impl Report {
                 self.recorded += 1;
             } else if event.denied_at >= settled {
                 self.lagging += 1;
-            } else if self.unrecorded.len() < TOLD {
-                self.unrecorded.insert((event.event_source.clone(), event.event_id.clone()), event);
             } else {
-                self.more_unrecorded += 1;
+                self.unrecorded.add(event);
             }
         }
         Ok(())
@@ -176,27 +192,21 @@ impl Report {
                 if self.logged.contains(&self.hasher.hash_one((&event.event_source, &event.event_id))) {
                     continue;
                 }
-                if self.unlogged.len() == TOLD {
-                    self.more_unlogged += 1;
-                    continue;
-                }
                 let (event_source, event_id) = (event.event_source, event.event_id);
-                self.unlogged.push(Finding { event_source, event_id, denied_at, by: None });
+                self.unlogged.add(Finding { event_source, event_id, denied_at, by: None });
             }
         }
     }
 
     fn end(self, is_json: bool) -> Result<(), CommandError> {
-        let unrecorded = self.unrecorded.len() as u64 + self.more_unrecorded;
-        let unlogged = self.unlogged.len() as u64 + self.more_unlogged;
+        let (unrecorded, unlogged) = (self.unrecorded.count(), self.unlogged.count());
         if is_json {
             say_json(&json!({
                 "ok": unrecorded + unlogged + self.unreadable == 0,
                 "since": self.first.map(exact), "messages": self.messages, "events": self.logged.len(),
                 "on_record": self.recorded, "lagging": self.lagging, "unreadable": self.unreadable,
                 "unrecorded": unrecorded, "unlogged": unlogged,
-                "without_record": self.unrecorded.values().collect::<Vec<_>>(),
-                "without_denial": self.unlogged,
+                "without_record": self.unrecorded.told, "without_denial": self.unlogged.told,
             }));
         } else {
             self.say();
@@ -224,7 +234,7 @@ impl Report {
     }
 
     fn say(&self) {
-        for event in self.unrecorded.values() {
+        for event in &self.unrecorded.told {
             let by = printable(event.by.as_deref().unwrap_or_default());
             say(format_args!(
                 "not on record: {}, denied at {} by {by}",
@@ -232,15 +242,15 @@ impl Report {
                 exact(event.denied_at)
             ));
         }
-        for event in &self.unlogged {
+        for event in &self.unlogged.told {
             say(format_args!(
                 "not in the log: {}, on record as denied at {}",
                 named(event),
                 exact(event.denied_at)
             ));
         }
-        for (more, what) in [(self.more_unrecorded, "not on record"), (self.more_unlogged, "not in the log")]
-        {
+        let more = [(self.unrecorded.more, "not on record"), (self.unlogged.more, "not in the log")];
+        for (more, what) in more {
             if more > 0 {
                 say(format_args!("{what}: {} more", count(more, "event")));
             }
@@ -277,8 +287,4 @@ fn first_row(at: OffsetDateTime) -> Uuid {
 
 fn named(event: &Finding) -> String {
     format!("event {} of {}", printable(&event.event_id), printable(&event.event_source))
-}
-
-fn exact(at: OffsetDateTime) -> String {
-    at.format(&Rfc3339).unwrap_or_default()
 }

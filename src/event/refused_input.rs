@@ -1,6 +1,7 @@
 //! What `receive` says of requests that it refused, for the record: it has no database, and of a request
 //! nothing may be kept but its digest.
 
+use revocation_evidence::Hash;
 use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -9,7 +10,6 @@ use super::json::Json;
 use super::members::{MAX_NAME_BYTES, Members};
 use super::receipt::Receipt;
 use super::{EventType, Refusal, RefusalCode};
-use crate::visible::hex;
 
 /// Its media type: no event has it.
 pub const REFUSED_INPUT: &str = "application/vnd.revocation.refused-input+json";
@@ -26,7 +26,7 @@ pub struct RefusedInput {
     /// When.
     pub at: OffsetDateTime,
     /// SHA-256 of its body.
-    pub body_sha256: [u8; 32],
+    pub body_sha256: Hash,
     /// Size of its body; of several, of all of theirs.
     pub body_bytes: u64,
 }
@@ -35,10 +35,9 @@ impl RefusedInput {
     /// As it is published.
     pub fn written(&self) -> Vec<u8> {
         let at = self.at.format(&Rfc3339).unwrap_or_default();
-        let digest = hex(&self.body_sha256);
         let refused = json!({
             "time": at, "code": self.refusal.code.as_str(), "detail": self.refusal.detail,
-            "body_sha256": digest, "body_bytes": self.body_bytes,
+            "body_sha256": self.body_sha256.to_string(), "body_bytes": self.body_bytes,
         });
         refused.to_string().into_bytes()
     }
@@ -55,7 +54,8 @@ impl RefusedInput {
         let detail = members.required_word("detail", MAX_DETAIL_BYTES)?;
         let time = members.time("time")?.ok_or_else(|| members.missing("time"))?;
         let digest = members.required_word("body_sha256", MAX_NAME_BYTES)?;
-        let body_sha256 = bytes(&digest).ok_or_else(|| members.invalid("body_sha256", "is no SHA-256"))?;
+        let body_sha256 =
+            Hash::parse(&digest).ok_or_else(|| members.invalid("body_sha256", "is no SHA-256"))?;
         let body_bytes = match members.take("body_bytes")? {
             Some(Json::Integer(bytes)) => u64::try_from(bytes).ok(),
             _ => None,
@@ -64,18 +64,6 @@ impl RefusedInput {
         // Of a clock that is ahead: on record is no time that has not come.
         Ok(Self { refusal: Refusal::new(code, detail), at: time.min(at), body_sha256, body_bytes })
     }
-}
-
-/// Of 64 hexadecimal digits.
-fn bytes(digest: &str) -> Option<[u8; 32]> {
-    let mut bytes = [0; 32];
-    if digest.len() != 64 || !digest.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-        return None;
-    }
-    for (byte, pair) in bytes.iter_mut().zip(digest.as_bytes().chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    Some(bytes)
 }
 
 #[cfg(test)]
@@ -89,24 +77,24 @@ mod tests {
         RefusedInput::read(body.as_bytes(), &Receipt { origin: &origin(), rules: &rules(), at: NOW })
     }
 
+    fn told(refusal: Refusal) -> RefusedInput {
+        let body_sha256 = Hash::parse(&"07".repeat(32)).unwrap();
+        RefusedInput { refusal, at: NOW, body_sha256, body_bytes: 12 }
+    }
+
     #[test]
     fn what_is_written_is_read_and_never_lies_ahead() {
         let refusal = Refusal::new(RefusalCode::BadSignature, "sender op: unknown_key: …");
         let at = NOW + time::Duration::HOUR;
-        let told = RefusedInput { refusal: refusal.clone(), at, body_sha256: [7; 32], body_bytes: 12 };
+        let told = RefusedInput { at, ..told(refusal.clone()) };
         let read = read(std::str::from_utf8(&told.written()).unwrap()).unwrap();
         assert_eq!((read.refusal, read.at), (refusal, NOW));
-        assert_eq!((read.body_sha256, read.body_bytes), ([7; 32], 12));
+        assert_eq!((<[u8; 32]>::from(read.body_sha256), read.body_bytes), ([7; 32], 12));
     }
 
     #[test]
     fn what_is_none_is_refused_by_name() {
-        let good = RefusedInput {
-            refusal: Refusal::new(RefusalCode::BadSignature, "why"),
-            at: NOW,
-            body_sha256: [7; 32],
-            body_bytes: 12,
-        };
+        let good = told(Refusal::new(RefusalCode::BadSignature, "why"));
         let good: serde_json::Value = serde_json::from_slice(&good.written()).unwrap();
         for (member, value) in [
             ("code", json!("other")),
@@ -124,15 +112,10 @@ mod tests {
             assert!(read(&bad.to_string()).is_err(), "{member}");
         }
     }
+
     #[test]
     fn whoever_may_not_log_out_has_nothing_written() {
-        let written = RefusedInput {
-            refusal: Refusal::new(RefusalCode::BadSignature, "why"),
-            at: NOW,
-            body_sha256: [7; 32],
-            body_bytes: 12,
-        }
-        .written();
+        let written = told(Refusal::new(RefusalCode::BadSignature, "why")).written();
         let authority = Authority { logout_users: Some(vec!["inbox".to_owned()]), ..Authority::default() };
         let rules = Rules { authority, ..rules() };
         let read = |user: &str| {

@@ -25,7 +25,7 @@ const FUNCTIONS: [&str; 5] =
     ["are_people", "calls_for_approval", "finish_incidents", "let_go", "sweep_cancelled"];
 
 /// What people and commands read.
-const VIEWS: [&str; 14] = [
+const VIEWS: [&str; 19] = [
     "revocations",
     "attempts",
     "events",
@@ -40,6 +40,11 @@ const VIEWS: [&str; 14] = [
     "operations",
     "purges",
     "purged",
+    "checkpoints",
+    "recorded_attempts",
+    "recorded_results",
+    "recorded_refusals",
+    "recorded_operations",
 ];
 
 /// Open targets that are looked at for the keys that they are sealed with.

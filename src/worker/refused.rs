@@ -91,7 +91,7 @@ impl Refused {
     /// What a message tells of.
     pub(super) fn told(received: Received, input: RefusedInput, is_database_time: bool) -> Self {
         let RefusedInput { refusal, at, body_sha256, body_bytes } = input;
-        let told = Some((body_sha256, usize::try_from(body_bytes).unwrap_or(usize::MAX)));
+        let told = Some((body_sha256.into(), usize::try_from(body_bytes).unwrap_or(usize::MAX)));
         Self { received, refusal, at, is_database_time, told }
     }
 

@@ -48,6 +48,12 @@ impl From<Digest> for Hash {
     }
 }
 
+impl From<Hash> for [u8; 32] {
+    fn from(Hash(bytes): Hash) -> Self {
+        bytes
+    }
+}
+
 impl AsRef<[u8]> for Hash {
     fn as_ref(&self) -> &[u8] {
         &self.0

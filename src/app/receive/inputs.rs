@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lc_rs::digest::{SHA256, digest};
+use revocation_evidence::Hash;
 use revocation_http_server::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use revocation_http_server::{Method, NoBody, Reply, Request, StatusCode, read_body, text};
 
@@ -18,7 +18,6 @@ use crate::receive::shared_signals::{self, Signal};
 use crate::receive::{Code, KeySet, Order, Refused, global_token_revocation, logout_token};
 use crate::senders::{Failed, Known};
 use crate::telemetry::ReceiverMetrics;
-use crate::visible::hex;
 
 /// Largest body, bytes.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
@@ -180,16 +179,17 @@ impl Receiver {
             }
             Err(Failed::Refused(refused)) => {
                 let now = (self.clock.now(), &self.metrics);
-                self.refusals.note((sender, standard), refused, body, now);
+                let body_digest = Hash::of(&[body]);
+                let body_bytes = body.len() as u64;
+                self.refusals.note((sender, standard), refused, (body_digest, body_bytes), now);
                 let Refused { code, why: detail, .. } = refused;
-                let body_digest = hex(digest(&SHA256, body).as_ref());
-                let (code, body_bytes) = (code.as_str(), body.len());
+                let code = code.as_str();
                 tracing::warn!(
                     sender,
                     input = standard,
                     code,
                     detail,
-                    body_digest,
+                    %body_digest,
                     body_bytes,
                     "request refused"
                 );

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use aws_lc_rs::digest::{SHA256, digest};
+use revocation_evidence::Hash;
 use time::OffsetDateTime;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -57,19 +57,19 @@ impl Refusals {
         &self,
         (sender, input): (&str, &'static str),
         refused: &Refused,
-        body: &[u8],
+        (body_sha256, body_bytes): (Hash, u64),
         (at, metrics): (OffsetDateTime, &ReceiverMetrics),
     ) {
-        let mut body_sha256 = [0; 32];
-        body_sha256.copy_from_slice(digest(&SHA256, body).as_ref());
-        let refusal = refused.of_event(Some(&format!("{sender} by {input}")));
-        let told = RefusedInput { refusal, at, body_sha256, body_bytes: body.len() as u64 };
-        let by_itself = self.may_tell(sender) && self.waiting.try_send(told).is_ok();
+        let told = || {
+            let refusal = refused.of_event(Some(&format!("{sender} by {input}")));
+            RefusedInput { refusal, at, body_sha256, body_bytes }
+        };
+        let by_itself = self.may_tell(sender) && self.waiting.try_send(told()).is_ok();
         if !by_itself {
             let mut sums = self.sums.lock().unwrap_or_else(PoisonError::into_inner);
             let sum = sums.entry((sender.to_owned(), input, refused.code)).or_default();
             sum.requests += 1;
-            sum.bytes = sum.bytes.saturating_add(body.len() as u64);
+            sum.bytes = sum.bytes.saturating_add(body_bytes);
         }
         metrics.refused(sender, by_itself);
     }
@@ -92,9 +92,8 @@ impl Refusals {
             let why = format!("{requests} more requests, on record by their number alone");
             let Refusal { code, detail, .. } =
                 Refused::new(code, why).of_event(Some(&format!("{sender} by {input}")));
-            let mut body_sha256 = [0; 32];
-            body_sha256.copy_from_slice(digest(&SHA256, b"").as_ref());
-            RefusedInput { refusal: Refusal::new(code, detail), at, body_sha256, body_bytes: bytes }
+            let refusal = Refusal::new(code, detail);
+            RefusedInput { refusal, at, body_sha256: Hash::of(&[]), body_bytes: bytes }
         };
         sums.into_iter().map(row).collect()
     }

@@ -5,10 +5,9 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use revocation_evidence::{self as evidence, PublicKey, Report, Verified};
-use time::format_description::well_known::Rfc3339;
 
 use crate::cli::CommandError;
-use crate::cli::output::{count, printable, say, say_json};
+use crate::cli::output::{count, exact, printable, say, say_json};
 use crate::config::{Environment, VerifySettings};
 
 /// Options of `incident verify`.
@@ -56,7 +55,7 @@ fn say_sentences(verified: &Verified) {
     verified.findings.iter().for_each(|finding| say(printable(finding)));
     let Some(manifest) = verified.manifest.as_ref().filter(|_| verified.findings.is_empty()) else { return };
     let rows = |member: &evidence::Entry| format!("{} {}", member.rows, member.name);
-    let at = manifest.exported_at.format(&Rfc3339).unwrap_or_default();
+    let at = exact(manifest.exported_at);
     say(printable(&format!("incident {}, exported at {at}: intact", manifest.incident)));
     say(format_args!("lines: {}", manifest.members.iter().map(rows).collect::<Vec<_>>().join(", ")));
     let known = if verified.is_known { "known" } else { "NOT KNOWN" };

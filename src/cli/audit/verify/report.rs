@@ -6,11 +6,10 @@ use std::time::Duration;
 use revocation_evidence::Hash;
 use serde_json::json;
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use crate::checkpoint::Finding;
 use crate::cli::CommandError;
-use crate::cli::output::{count, remark, say, say_json};
+use crate::cli::output::{count, exact, remark, say, say_json};
 use crate::store::{Late, Page};
 
 /// Most digests of checkpoints that are kept to be compared with the log: those of the last months.
@@ -162,8 +161,4 @@ impl Report {
         }
         self.remarks.iter().for_each(remark);
     }
-}
-
-fn exact(at: OffsetDateTime) -> String {
-    at.format(&Rfc3339).unwrap_or_default()
 }
