@@ -1,13 +1,12 @@
 //! The worker as a child process, configured by its environment alone.
 
 use std::collections::BTreeMap;
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use uuid::Uuid;
 
-use super::eventually;
+use super::{eventually, free_address};
 
 /// A sealing key for tests.
 pub(crate) const SEALING_KEY: &str = "test:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
@@ -105,12 +104,10 @@ impl Setup {
 
     /// Starts a command whose health is at an address that this variable sets.
     fn launch(&self, command: &str, listens_by: &str) -> Worker {
-        let port =
-            TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("its address").port();
+        let listen = free_address();
         let log = std::env::temp_dir().join(format!("worker-{}.log", Uuid::now_v7()));
         let output = std::fs::File::create(&log).expect("create the log");
         let errors = output.try_clone().expect("a second handle");
-        let listen = format!("127.0.0.1:{port}");
         let child = self
             .clone()
             .set(listens_by, &listen)

@@ -1,6 +1,5 @@
 //! An issuer that signs what a test wants signed, and publishes its keys.
 
-use std::net::TcpListener;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::rand::SystemRandom;
@@ -12,7 +11,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, crypto};
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
 
-use super::Setup;
+use super::{Setup, free_address};
 use crate::scripted_idp::{Reply, ScriptedIdp};
 
 /// The member of `events` that makes a token one of logout.
@@ -61,13 +60,7 @@ impl Issuer {
             "/jwks" => Reply::json(200, set.clone()),
             _ => Reply::status(404),
         });
-        Self { signer, keys: keys.await, address: Self::free_address(), client: Client::new() }
-    }
-
-    /// A loopback address that was free a moment ago, for a receiver.
-    pub(crate) fn free_address() -> String {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        listener.local_addr().expect("its address").to_string()
+        Self { signer, keys: keys.await, address: free_address(), client: Client::new() }
     }
 
     /// Its `iss`.

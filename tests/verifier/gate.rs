@@ -1,7 +1,6 @@
 //! The gate behind a real nginx, configured by docs/gateways/nginx.conf: a service in any language refuses
 //! what was revoked.
 
-use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use reqwest::Response;
@@ -12,7 +11,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::harness::promtool::promtool;
-use crate::harness::{App, Stage, canary_token, eventually, logout};
+use crate::harness::{App, Stage, canary_token, eventually, free_address, logout};
 use crate::scripted_idp::{Memory, Reply, ScriptedIdp};
 
 /// Denial takes milliseconds; the rest is a machine with busy cores.
@@ -31,11 +30,7 @@ impl Gate {
     }
 
     pub(crate) fn start_with(stage: &Stage, policy: &str, more: &[(&str, &str)]) -> Self {
-        let address = TcpListener::bind("127.0.0.1:0")
-            .expect("a free port")
-            .local_addr()
-            .expect("its address")
-            .to_string();
+        let address = free_address();
         let settings = [
             ("AMQP_URL", stage.amqp_url.as_str()),
             ("GATE_SERVICE", "shop-api"),

@@ -1,7 +1,6 @@
 //! The recipes of docs/gateways: those that can be run are, as they stand there; of the others the questions
 //! are asked as they ask them.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -10,7 +9,7 @@ use revocation_sandbox::Nginx;
 
 use crate::consumer::skipped;
 use crate::gate::{Gate, header};
-use crate::harness::{App, Stage, Worker, canary_token, eventually, logout};
+use crate::harness::{App, Stage, Worker, canary_token, eventually, free_address, logout};
 use crate::scripted_idp::{Memory, Reply, ScriptedIdp};
 
 /// How a gateway asks, by its documentation or as it was seen to.
@@ -135,11 +134,6 @@ fn program(fetched: &str, name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let on_path = std::env::split_paths(&path).map(|folder| folder.join(name));
     std::iter::once(fetched).chain(on_path).find(|program| program.is_file())
-}
-
-fn free_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("its address").to_string()
 }
 
 /// The recipe with the addresses of this scene. Envoy has host and port apart.
