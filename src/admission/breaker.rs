@@ -42,6 +42,8 @@ const RAMP: Duration = Duration::from_secs(10);
 /// While they open, this many calls are enough to judge by.
 const ENOUGH_IN_RAMP: u64 = 5;
 
+const CLOSED: &str = "closed";
+
 /// What a call may do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Decision {
@@ -133,6 +135,8 @@ pub(super) struct Breaker {
     /// Longest that a `Retry-After` holds the provider back before one probe is made (`retry_after_max`). A
     /// longer one is rather a wrong clock than a wish.
     longest_hold: Duration,
+    /// Its name when it was last said to have changed.
+    told: &'static str,
 }
 
 /// An answer that is reported, and what it is judged by.
@@ -147,7 +151,7 @@ struct Report<'a> {
 impl Breaker {
     /// Closed.
     pub(super) fn new(longest_hold: Duration) -> Self {
-        Self { state: State::Closed, in_a_row: 0, spares_targets: false, longest_hold }
+        Self { state: State::Closed, in_a_row: 0, spares_targets: false, longest_hold, told: CLOSED }
     }
 
     /// What a call that asks now may do.
@@ -187,10 +191,10 @@ impl Breaker {
         ((slots as f64 * share) as usize).clamp(1, slots)
     }
 
-    /// Learns from an answer. `calls` already counts it; `jitter` is 0 to 1. Returns whether the state's name
-    /// changed.
+    /// Learns from an answer. `calls` already counts it; `jitter` is 0 to 1. Returns whether the state has
+    /// another name than when this was last so.
     pub(super) fn report(&mut self, answer: &Answer, calls: &Calls, now: Instant, jitter: f64) -> bool {
-        let (before, signal) = (self.name(), Signal::of(answer));
+        let signal = Signal::of(answer);
         self.in_a_row = match signal {
             Signal::Answers | Signal::Misconfigured => 0,
             Signal::Fails if answer.retry_after.is_none() => self.in_a_row + 1,
@@ -206,7 +210,8 @@ impl Breaker {
             State::Open(pause) => self.open(pause, &report),
             State::HalfOpen(pause) => self.half_open(pause, &report),
         };
-        self.name() != before
+        let name = self.name(now);
+        std::mem::replace(&mut self.told, name) != name
     }
 
     fn closed(&self, report: &Report<'_>) -> State {
@@ -284,15 +289,6 @@ impl Breaker {
             State::Open(Pause { until, probe_at: until, wait: FIRST_PROBE * 2, why: Why::Failing })
         } else {
             State::Held { until }
-        }
-    }
-
-    /// `closed`, `open` or `half_open`, as in `audit.providers`.
-    pub(super) fn name(&self) -> &'static str {
-        match self.state {
-            State::Closed | State::Ramping(_) => "closed",
-            State::Held { .. } | State::Open(_) => "open",
-            State::HalfOpen(_) => "half_open",
         }
     }
 }

@@ -37,7 +37,7 @@ impl Admission {
 
     /// `closed`, `open` or `half_open`: the worse of tokens and wide calls.
     pub fn breaker(&self) -> &'static str {
-        self.lock().health.name()
+        self.lock().health.name(Instant::now())
     }
 
     /// Why the provider is left alone, if it is: `failing`, `misconfigured` or `retry_after`.

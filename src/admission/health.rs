@@ -178,13 +178,14 @@ impl Health {
             self.breaker_mut(scope.other()).hold(wait, now);
         }
         if changed {
-            log(&self.provider, scope, self.breaker(scope).name(), answer);
+            log(&self.provider, scope, self.breaker(scope).name(now), answer);
         }
     }
 
     /// What `audit.providers` shows: the worse breaker, and all calls.
     pub(super) fn status(&self, now: Instant, clock: &Clock, order_no: i64) -> ProviderStatus {
-        let (worse, calls) = (self.worse(), || self.credentials.iter().map(|credential| &credential.calls));
+        let (worse, calls) =
+            (self.worse(now), || self.credentials.iter().map(|credential| &credential.calls));
         let last = |at: fn(&Credential) -> Option<Instant>| {
             self.credentials.iter().filter_map(at).max().map(|at| clock.at(at))
         };
@@ -197,7 +198,7 @@ impl Health {
         };
         ProviderStatus {
             provider: self.provider.to_string(),
-            breaker: worse.breaker.name(),
+            breaker: worse.breaker.name(now),
             last_success_at: last(|credential| credential.last_success_at),
             last_failure_at: last(|credential| credential.last_failure_at),
             last_error: worse.last_error.clone(),
@@ -214,19 +215,19 @@ impl Health {
     }
 
     /// `closed`, `open` or `half_open`: the worse of both.
-    pub(super) fn name(&self) -> &'static str {
-        self.worse().breaker.name()
+    pub(super) fn name(&self, now: Instant) -> &'static str {
+        self.worse(now).breaker.name(now)
     }
 
     /// Why it is left alone, if it is.
     pub(super) fn reason(&self, now: Instant) -> Option<&'static str> {
-        self.worse().breaker.reason(now)
+        self.worse(now).breaker.reason(now)
     }
 
     /// The one that fares worse; of equals, the one that failed last.
-    fn worse(&self) -> &Credential {
+    fn worse(&self, now: Instant) -> &Credential {
         let PerScope { token, wide } = &self.credentials;
-        if wide.badness() > token.badness() { wide } else { token }
+        if wide.badness(now) > token.badness(now) { wide } else { token }
     }
 }
 
@@ -262,8 +263,8 @@ impl Credential {
         self.breaker.report(answer, &self.calls, now, rand::random())
     }
 
-    fn badness(&self) -> (u8, Option<Instant>) {
-        let level = match self.breaker.name() {
+    fn badness(&self, now: Instant) -> (u8, Option<Instant>) {
+        let level = match self.breaker.name(now) {
             "closed" => 0,
             "half_open" => 1,
             _ => 2,

@@ -183,7 +183,7 @@ impl CallPermit {
         let is_left_alone = {
             let mut state = self.admission.lock();
             state.health.report(scope, answer, took);
-            state.health.breaker(scope).name() != "closed"
+            state.health.breaker(scope).name(Instant::now()) != "closed"
         };
         if is_left_alone {
             self.admission.watch(scope);

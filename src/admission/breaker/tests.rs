@@ -115,7 +115,7 @@ fn while_a_person_has_to_mend_something_no_target_is_the_probe_where_the_provide
         assert_eq!(breaker.wanted(at + LAST_PROBE), 0, "no target is claimed");
         assert_eq!(breaker.admit(at + LAST_PROBE), Decision::Reject, "nor admitted");
         breaker.begin_own_probe();
-        assert_eq!(breaker.name(), "half_open");
+        assert_eq!(breaker.name(now), "half_open");
         fail(
             &mut breaker,
             &mut calls,
@@ -213,9 +213,9 @@ fn each_signal_catches_what_the_other_misses() {
         half_broken.report(&answer(Verdict::Done(Proof::Accepted)), &calls, now, 0.5);
         fail(&mut half_broken, &mut calls, Verdict::Transient, now);
     }
-    assert_eq!((half_broken.in_a_row, half_broken.name()), (1, "open"), "every other call, and no run");
+    assert_eq!((half_broken.in_a_row, half_broken.name(now)), (1, "open"), "every other call, and no run");
     let (mut gone, mut calls) = (closed(), Calls::new(now));
     (0..1000).for_each(|_| calls.note(now, Duration::from_millis(1), true));
     (0..20).for_each(|_| fail(&mut gone, &mut calls, Verdict::Transient, now));
-    assert_eq!((calls.recent(now).failures, gone.name()), (20, "open"), "a run, and one call in fifty");
+    assert_eq!((calls.recent(now).failures, gone.name(now)), (20, "open"), "a run, and one call in fifty");
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Breaker, ENOUGH_CALLS, FIRST_PROBE, LAST_PROBE, Pause, Ramp, Report, State, Why};
+use super::{Breaker, CLOSED, ENOUGH_CALLS, FIRST_PROBE, LAST_PROBE, Pause, Ramp, Report, State, Why};
 
 impl Breaker {
     /// The provider asked to be left alone, as another credential's answer or another worker says.
@@ -30,10 +30,22 @@ impl Breaker {
         }
     }
 
+    /// `closed`, `open` or `half_open`, as in `audit.providers`. One that is held is closed once its time is
+    /// past, whether or not anybody has called since.
+    pub(in crate::admission) fn name(&self, now: Instant) -> &'static str {
+        match self.state {
+            State::Closed | State::Ramping(_) => CLOSED,
+            State::Held { until } if now >= until => CLOSED,
+            State::Held { .. } | State::Open(_) => "open",
+            State::HalfOpen(_) => "half_open",
+        }
+    }
+
     /// Why it is not closed; `None`: it is.
     pub(in crate::admission) fn reason(&self, now: Instant) -> Option<&'static str> {
         match self.state {
             State::Closed | State::Ramping(_) => None,
+            State::Held { until } if now >= until => None,
             State::Open(Pause { why: Why::Misconfigured, .. })
             | State::HalfOpen(Pause { why: Why::Misconfigured, .. }) => Some("misconfigured"),
             _ if self.held_for(now).is_some() => Some("retry_after"),

@@ -183,3 +183,58 @@ fn an_operator_ends_a_wait_and_has_what_fails_probed_at_once() {
     fail(&mut failing, &mut calls, Verdict::Misconfigured, now);
     assert_eq!(failing.admit(now + FIRST_PROBE), Decision::Probe, "and then it begins anew");
 }
+
+/// The other credential may have been told to wait, and nobody calls with this one: seen as open, it
+/// would call for a person although everything is well.
+#[test]
+fn one_that_is_held_is_closed_once_its_time_is_past_whether_or_not_anybody_calls() {
+    let now = Instant::now();
+    let told = |wait| {
+        let (mut breaker, mut calls) = (closed(), Calls::new(now));
+        told_to_wait(&mut breaker, &mut calls, wait, now);
+        breaker
+    };
+    let held_by_another = |wait| {
+        let mut breaker = closed();
+        breaker.hold(Duration::from_secs(wait), now);
+        breaker
+    };
+    for wait in [1, 2, 30, 3600] {
+        for mut breaker in [told(wait), held_by_another(wait)] {
+            let (before, then) = (now + Duration::from_secs(wait - 1), now + Duration::from_secs(wait));
+            assert_eq!(
+                (breaker.name(before), breaker.reason(before)),
+                ("open", Some("retry_after")),
+                "{wait} s"
+            );
+            assert_eq!((breaker.name(then), breaker.reason(then)), ("closed", None));
+            assert_eq!(breaker.admit(then), Decision::Call);
+            assert_eq!(breaker.name(then), "closed");
+        }
+    }
+}
+
+#[test]
+fn its_changes_are_told_once() {
+    let now = Instant::now();
+    let (mut breaker, mut calls) = (closed(), Calls::new(now));
+    let answers = answer(Verdict::Done(Proof::Accepted));
+    let mut waits = |breaker: &mut Breaker, at| {
+        let asks = Answer { retry_after: Some(Duration::from_secs(2)), ..answer(Verdict::Transient) };
+        calls.note(at, Duration::from_millis(1), false);
+        breaker.report(&asks, &calls, at, 0.5)
+    };
+    assert!(waits(&mut breaker, now), "it is left alone");
+    let mut at = now;
+    for _ in 0..5 {
+        assert!(!waits(&mut breaker, at), "by a call that was under way");
+        at += Duration::from_secs(2);
+        assert_eq!(breaker.admit(at), Decision::Call);
+        assert!(!waits(&mut breaker, at), "again");
+    }
+    at += Duration::from_secs(2);
+    assert_eq!(breaker.admit(at), Decision::Call);
+    let calls = Calls::new(at);
+    assert!(breaker.report(&answers, &calls, at, 0.5), "it answers again");
+    assert!(!breaker.report(&answers, &calls, at, 0.5));
+}
