@@ -3,21 +3,23 @@
 use super::{SchemaError, Store, StoreError};
 
 /// What a worker does with its tables, as far as its role must be allowed to.
-const NEEDED: [(&str, &[&str]); 14] = [
+const NEEDED: [(&str, &[&str]); 16] = [
     ("workers", &["SELECT", "INSERT", "UPDATE"]),
     ("events", &["SELECT", "INSERT", "UPDATE"]),
     ("targets", &["SELECT", "INSERT", "UPDATE"]),
     ("attempts", &["INSERT"]),
     ("rejected_events", &["INSERT"]),
     ("provider_status", &["SELECT", "INSERT", "UPDATE"]),
-    ("verifiers", &["SELECT", "INSERT", "UPDATE"]),
-    ("verifier_reports", &["SELECT", "INSERT"]),
+    ("verifiers", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
+    ("verifier_reports", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
+    ("latencies", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
     ("operations", &["INSERT"]),
     ("provider_orders", &["SELECT"]),
     ("incident_counts", &["SELECT"]),
     ("incident_denied", &["SELECT"]),
-    ("incident_samples", &["SELECT", "INSERT"]),
-    ("incidents", &["SELECT", "INSERT"]),
+    ("incident_samples", &["SELECT", "INSERT", "DELETE"]),
+    ("incidents", &["SELECT", "INSERT", "UPDATE"]),
+    ("checkpoints", &["SELECT", "INSERT"]),
 ];
 
 /// What a worker has done by functions.
