@@ -63,7 +63,14 @@ impl State {
     /// deliveries; or as many, where most of the present one's are read: what is behind them in the queue is
     /// not to wait until they are on record.
     pub(super) fn is_outdone(&self, budget: usize, most: u16) -> bool {
-        let wanted = if 2 * self.read >= self.count { self.count } else { 2 * self.count };
+        let twice = 2 * self.count;
+        let wanted = if 2 * self.read >= self.count {
+            // Not a few again and again, where there is hardly any room.
+            let many = (budget / 8 / self.costliest()).min(usize::from(most));
+            self.count.max(many).min(twice)
+        } else {
+            twice
+        };
         self.outstanding >= self.count
             && self.grant(budget, most).is_some_and(|granted| usize::from(granted) >= wanted)
     }
