@@ -66,32 +66,15 @@ async fn a_logout_behind_thousands_of_refusals_waits_for_none_of_them() {
     lock.rollback().await.expect("unlock");
 
     stage.wait_for_count(REFUSALS, "audit.rejected_events").await;
-    operator.wait_for_ready(u32::try_from(REFUSALS).expect("a count"), "revocation.dead").await;
+    for part in 1..=3 {
+        eventually("a third more of them is put away", async || {
+            (i64::from(operator.ready("revocation.dead").await) >= part * REFUSALS / 3).then_some(())
+        })
+        .await;
+    }
     assert!(worker.stop().await.success());
     assert_eq!(operator.ready("revocation.logout").await, 0, "each is acknowledged");
     assert_eq!(stage.count("audit.rejected_events").await, REFUSALS, "and on record once");
-}
-
-/// Without any lock: the order alone tells that it did not wait for them.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_logout_behind_a_flood_is_denied_before_most_of_it_is_done() {
-    const FLOOD: usize = 9_000;
-    let (stage, idp) = (Stage::new().await, idp().await);
-    let operator = Operator::of(&stage).await;
-    let setup = stage.worker(&format!("{}/revoke", idp.url())).set("REVOCATION__LOG__LEVEL", "error");
-    assert!(setup.start().await.stop().await.success());
-    let (flooder, shop) = (user(&stage, &operator, "flood").await, user(&stage, &operator, "shop").await);
-    publish(&flooder, (0..FLOOD).map(no_event)).await;
-    let logout = &Logout::many(1)[0];
-    publish(&shop, [logout.event().to_string()].into_iter()).await;
-
-    let feed = Feed::listen(&stage.amqp_url).await;
-    let _worker = setup.start().await;
-    feed.wait_for(Phase::Requested, &logout.id).await;
-    let done = stage.count("audit.rejected_events").await;
-    assert!(done < i64::try_from(FLOOD / 2).expect("a count"), "{done} were on record before it was denied");
-    stage.wait_for_count(i64::try_from(FLOOD).expect("a count"), "audit.rejected_events").await;
-    operator.wait_for_ready(u32::try_from(FLOOD).expect("a count"), "revocation.dead").await;
 }
 
 /// Headers that fill a frame, of values that take one byte there or a few, and far more in memory.
