@@ -16,7 +16,8 @@ async fn every_right_to_add_and_change_rows_is_asked_for() {
             SELECT grantee, table_schema, table_name, privilege_type FROM information_schema.table_privileges
             UNION SELECT grantee, table_schema, table_name, privilege_type
             FROM information_schema.column_privileges) given
-        WHERE grantee = 'revocation_worker' AND table_schema = 'revocation' AND privilege_type IN ('INSERT', 'UPDATE')";
+        WHERE grantee = 'revocation_worker' AND table_schema = 'revocation'
+            AND privilege_type IN ('INSERT', 'UPDATE')";
     let given: BTreeSet<String> =
         stage.rows(given).await.iter().map(|right| right.as_str().expect("a right").to_owned()).collect();
     assert!(given.len() > 15, "{given:?}");
