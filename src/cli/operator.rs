@@ -14,7 +14,7 @@ pub(super) struct Operator {
     actor: Option<String>,
 }
 
-/// Without the blanks around it, and with nothing in it that does not show: that must not make one person two.
+/// Without the blanks around it, and nothing in it that does not show: that must not make one person two.
 fn person(name: &str) -> Result<String, String> {
     match name.trim() {
         "" => Err("it must name somebody".to_owned()),

@@ -173,7 +173,7 @@ async fn a_consumer_is_replaced_at_once_when_most_of_what_it_brought_is_read() {
 /// Where there is hardly any room, a few are not asked for again and again.
 #[test]
 fn a_small_consumer_is_replaced_by_one_of_twice_its_size() {
-    // Bytes of a message; how many the consumer asked for; how many more find room, and whether that is enough.
+    // Bytes of a message; how many the consumer asked for; how many more find room; whether that is enough.
     for (bytes, count, room, enough) in [
         (20, 10, 10, false),
         (20, 10, 19, false),
