@@ -83,7 +83,7 @@ fn texts(properties: &BasicProperties) -> impl Iterator<Item = &Option<ShortStri
 }
 
 /// Bytes of every property but the headers.
-fn words(properties: &BasicProperties) -> usize {
+pub(super) fn words(properties: &BasicProperties) -> usize {
     let texts = texts(properties).flatten().map(|text| 1 + text.as_str().len()).sum::<usize>();
     let (mode, priority) = (properties.delivery_mode().is_some(), properties.priority().is_some());
     texts + usize::from(mode) + usize::from(priority) + 8 * usize::from(properties.timestamp().is_some())

@@ -27,6 +27,7 @@ mod refusals;
 mod reports;
 mod take;
 mod topology;
+mod weight;
 mod window;
 
 use std::fmt;

@@ -7,7 +7,7 @@ use super::window::Place;
 use crate::event::Origin;
 use crate::trace::Span;
 
-/// Shorter bodies stay where they are.
+/// What takes less stays where it is.
 const LONG: usize = 16 * 1024;
 
 /// A message's body. It holds raw tokens: no `Debug`, wiped on drop.
@@ -70,11 +70,22 @@ impl Received {
         !self.acker.usable()
     }
 
-    /// Lets go of a long body that nothing can be done with for a while. Nobody else is delivered the message
+    /// What is left to do for it is its record: others may be taken meanwhile.
+    pub fn read(&mut self) {
+        self.place.read();
+    }
+
+    /// The same of a message that waits to be refused.
+    pub fn refuse(&mut self) {
+        self.place.refuse();
+    }
+
+    /// Lets go of a message that takes much while nothing can be done with it. Nobody else is delivered it
     /// meanwhile.
     pub fn lay_down(&mut self) {
-        if !self.is_laid_down && self.body.bytes().len() >= LONG {
-            self.body = Body::default();
+        if !self.is_laid_down && self.body.bytes().len().max(self.place.properties()) >= LONG {
+            (self.body, self.properties) = (Body::default(), BasicProperties::default());
+            self.origin.attributes = Vec::new();
             self.place.lay_down();
             self.is_laid_down = true;
         }

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::connection::within;
 use super::window::{Outlook, Place, Share};
-use super::{Body, BrokerError, Received, attributes, original};
+use super::{Body, BrokerError, Received, attributes, original, weight};
 use crate::event::Origin;
 
 /// lapin grows a body by doubling: where that wastes so many bytes or more, they are given back.
@@ -83,7 +83,7 @@ impl<'a> Queue<'a> {
     /// Hands deliveries on until another consumer would do better.
     async fn pump(&self, consumer: &mut Consumer, returned: &mut Vec<Acker>) -> Result<(), BrokerError> {
         let mut outlook = Outlook::More;
-        while outlook != Outlook::TooMuch && !(outlook == Outlook::Spent && self.share.could_double()) {
+        while outlook != Outlook::TooMuch && !(outlook == Outlook::Spent && self.share.is_outdone()) {
             let next = match outlook {
                 Outlook::Spent => tokio::select! {
                     next = consumer.next() => next,
@@ -120,7 +120,8 @@ impl<'a> Queue<'a> {
     }
 
     fn hand_on(&self, delivery: Delivery, returned: &mut Vec<Acker>) -> Outlook {
-        let (place, outlook) = self.share.place(delivery.data.len());
+        let beside = weight::of(&delivery.properties);
+        let (place, outlook) = self.share.place(delivery.data.len(), beside);
         match place {
             // Nobody listens any more: the worker is ending.
             Some(place) => drop(self.sink.send(self.received(delivery, place))),

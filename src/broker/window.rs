@@ -3,6 +3,7 @@
 //!
 //! Each queue of events has a share of `amqp.bytes_in_hand` of its own, so that none can stop another.
 
+mod place;
 mod state;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,11 +15,14 @@ use tokio::time::Instant;
 use super::{LOGOUT_QUEUE, QUEUES};
 use state::State;
 
+pub(super) use place::Place;
 pub(super) use state::Outlook;
 
 /// What a held event takes beside its bytes: its parsed form's frame, its properties and the task that waits
 /// for its denial.
 const PER_MESSAGE: usize = 4096;
+/// The same of a refused message: it has no parsed form, and nothing waits for its denial.
+const PER_REFUSED: usize = 1536;
 /// What is left of a message that is set aside: the means to acknowledge it, and the task that waits to.
 const PER_ACK: usize = 1024;
 /// A body is held as it came and in its parsed form, or as it came and in frames on their way to
@@ -62,7 +66,8 @@ impl Window {
             } else {
                 (bytes / 4, (prefetch / MASS_SHARE).max(1))
             };
-            Arc::new(Share { queue, budget, most, state: Mutex::default(), freed: Notify::new() })
+            let (freed, read) = (Notify::new(), Notify::new());
+            Arc::new(Share { queue, budget, most, state: Mutex::default(), freed, read })
         }))
     }
 
@@ -102,59 +107,8 @@ pub(super) struct Share {
     most: u16,
     state: Mutex<State>,
     freed: Notify,
-}
-
-/// A delivery's place in the window. Dropping it frees the place.
-pub(super) struct Place {
-    share: Arc<Share>,
-    consumer: u64,
-    cost: usize,
-    is_oversized: bool,
-    number: u64,
-}
-
-impl Place {
-    /// The message turned out to be an event with so many targets.
-    pub(super) fn weigh(&mut self, targets: usize) {
-        let more = targets.saturating_sub(FEW_TARGETS).saturating_mul(PER_TARGET);
-        if more > 0 {
-            self.cost += more;
-            self.share.lock().grow(more, self);
-        }
-    }
-
-    /// Nothing of the message is held any more but its place.
-    pub(super) fn lay_down(&mut self) {
-        self.keep(PER_MESSAGE);
-    }
-
-    /// Not even its properties are held any more.
-    pub(super) fn set_aside(&mut self) {
-        self.keep(PER_ACK);
-    }
-
-    fn keep(&mut self, cost: usize) {
-        let mut state = self.share.lock();
-        state.free(self);
-        (self.cost, self.is_oversized) = (self.cost.min(cost), false);
-        state.bytes += self.cost;
-        drop(state);
-        self.share.freed.notify_one();
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut state = self.share.lock();
-        state.messages -= 1;
-        state.came.remove(&self.number);
-        state.free(self);
-        if state.consumer == self.consumer {
-            state.outstanding = state.outstanding.saturating_sub(1);
-        }
-        drop(state);
-        self.share.freed.notify_one();
-    }
+    /// Most of what the present consumer brought is read, and there is room for as much again.
+    read: Notify,
 }
 
 /// What a message of `bytes` takes in memory while it is held.
@@ -179,21 +133,38 @@ impl Share {
     pub(super) fn begin(&self, count: u16) {
         let mut state = self.lock();
         state.consumer += 1;
-        (state.count, state.outstanding) = (usize::from(count), 0);
+        (state.count, state.outstanding, state.read) = (usize::from(count), 0, 0);
     }
 
-    /// Whether a consumer in the place of the present one would be given twice as many deliveries.
-    pub(super) fn could_double(&self) -> bool {
-        let state = self.lock();
-        state.grant(self.budget, self.most).is_some_and(|granted| usize::from(granted) >= 2 * state.count)
+    /// Of a consumer that is spent: whether another in its place would do better now.
+    pub(super) fn is_outdone(&self) -> bool {
+        self.lock().is_outdone(self.budget, self.most)
     }
 
-    /// Of a consumer that is spent: returns when none of its deliveries was acknowledged for a while, and
-    /// there is room for more.
+    /// Something was read or let go of: whoever waits for that goes on.
+    fn go_on(&self, state: MutexGuard<'_, State>) {
+        let is_outdone = state.is_outdone(self.budget, self.most);
+        drop(state);
+        self.freed.notify_one();
+        if is_outdone {
+            self.read.notify_one();
+        }
+    }
+
+    /// Of a consumer that is spent: returns when another would do better, or when none of its deliveries was
+    /// acknowledged for a while, and there is room for more.
     pub(super) async fn stalled(&self) {
         let began = Instant::now();
         loop {
-            tokio::time::sleep(STALLED_AFTER).await;
+            tokio::select! {
+                () = tokio::time::sleep(STALLED_AFTER) => {}
+                () = self.read.notified() => {
+                    if self.is_outdone() {
+                        return;
+                    }
+                    continue;
+                }
+            }
             let standstill = self.lock().standstill(self.budget);
             match standstill {
                 // The next delivery comes to the present consumer.
@@ -205,9 +176,9 @@ impl Share {
         }
     }
 
-    /// A place for a delivery of `bytes`, and what its consumer may do next.
-    pub(super) fn place(self: &Arc<Self>, bytes: usize) -> (Option<Place>, Outlook) {
-        let cost = cost(bytes);
+    /// A place for a delivery of `bytes`, whose properties take so much, and what its consumer may do next.
+    pub(super) fn place(self: &Arc<Self>, bytes: usize, properties: usize) -> (Option<Place>, Outlook) {
+        let cost = cost(bytes).saturating_add(properties);
         let mut state = self.lock();
         state.picture(cost);
         state.outstanding += 1;
@@ -225,7 +196,7 @@ impl Share {
         } else {
             state.bytes += cost;
         }
-        let place = Place { share: self.clone(), consumer: state.consumer, cost, is_oversized, number };
+        let place = Place::new(self.clone(), (state.consumer, number), (cost, properties), is_oversized);
         let outlook = if is_oversized { Outlook::TooMuch } else { state.outlook(self.budget) };
         let was_full = std::mem::replace(&mut state.is_full, false);
         drop(state);

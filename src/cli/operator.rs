@@ -3,6 +3,7 @@
 use super::CommandError;
 use crate::config::DatabaseConfig;
 use crate::store::Store;
+use crate::visible::{flaw, is_seen};
 
 /// Option of every command that writes `audit.operations`.
 #[derive(clap::Args)]
@@ -13,12 +14,18 @@ pub(super) struct Operator {
     actor: Option<String>,
 }
 
-/// Without the blanks around it: they must not make one person two.
-fn person(name: &str) -> Result<String, &'static str> {
+/// Without the blanks around it, and nothing in it that does not show: that must not make one person two.
+fn person(name: &str) -> Result<String, String> {
     match name.trim() {
-        "" => Err("it must name somebody"),
-        name => Ok(name.to_owned()),
+        "" => Err("it must name somebody".to_owned()),
+        name => flaw(name).map_or_else(|| Ok(name.to_owned()), |flaw| Err(format!("it {flaw}"))),
     }
+}
+
+/// Why something is ordered: what whoever reads the record can see.
+pub(super) fn reason(text: &str) -> Result<String, &'static str> {
+    let says_something = text.chars().any(|c| c != ' ' && is_seen(c));
+    says_something.then(|| text.to_owned()).ok_or("it must say something")
 }
 
 impl Operator {
@@ -36,4 +43,50 @@ pub(super) async fn open_store(config: &DatabaseConfig) -> Result<Store, Command
     store.ping().await?;
     store.check_schema().await?;
     Ok(store)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_person_is_who_they_look_like() {
+        for (name, wanted) in [("bob", "bob"), (" bob ", "bob"), ("Bob O'Neil", "Bob O'Neil"), ("ü", "ü")] {
+            assert_eq!(person(name).as_deref(), Ok(wanted));
+        }
+        for name in [
+            "",
+            " ",
+            "\u{3000}",
+            "\u{3164}",
+            "bo\u{200b}b",
+            "bob\u{202e}",
+            "\u{feff}bob",
+            "bo\u{a0}b",
+            "b\nob",
+        ] {
+            assert!(person(name).is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_reason_can_be_read() {
+        for text in ["x", " a typo ", "wrong\nclient", "誤り", "\u{200b}why"] {
+            assert_eq!(reason(text).as_deref(), Ok(text));
+        }
+        for text in [
+            "",
+            " ",
+            "\n\t",
+            "\u{a0}",
+            "\u{3000}",
+            "\u{2800}",
+            "\u{3164}",
+            "\u{200b}\u{feff}",
+            "\0",
+            "\u{fffd}",
+        ] {
+            assert!(reason(text).is_err(), "{text:?}");
+        }
+    }
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio::time::interval;
 
 use super::CommandError;
-use super::operator::{Operator, open_store};
+use super::operator::{Operator, open_store, reason};
 use super::output::{count, or_dash, printable, remark, say, say_json};
 use super::retry::target_id;
 use crate::attention::mint;
@@ -34,7 +34,7 @@ pub(super) struct Cancel {
     #[arg(required = true, value_name = "REVOCATION_ID", value_parser = target_id)]
     ids: Vec<TargetId>,
     /// Why, for the record
-    #[arg(long)]
+    #[arg(long, value_parser = reason)]
     reason: String,
     #[command(flatten)]
     operator: Operator,
@@ -51,9 +51,6 @@ struct Refusal {
 
 pub(super) async fn run(path: Option<&Path>, command: &Command) -> Result<(), CommandError> {
     let Command::Cancel(args) = command;
-    if args.reason.trim().is_empty() {
-        return Err(CommandError::Usage("--reason: it must say something".to_owned()));
-    }
     let store = open_store(&DatabaseSettings::load(path, &Environment::of_process())?.database).await?;
     let (mut cancelled, mut mints, mut refused) = (Vec::new(), Vec::new(), Vec::new());
     for id in &args.ids {

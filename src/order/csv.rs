@@ -6,7 +6,7 @@ use csv_core::{ReadRecordResult, Reader};
 use zeroize::Zeroizing;
 
 use super::raw_target::{MEMBERS, RawTarget, unknown};
-use crate::visible::count;
+use crate::visible::{count, described};
 
 /// The columns of one file.
 pub(crate) struct Columns {
@@ -125,6 +125,10 @@ fn cells(parser: &mut Reader, line: &[u8]) -> Result<Vec<Zeroizing<String>>, Str
             written twice)"
             .to_owned());
     }
+    // The crate `csv-core` drops it without a word.
+    if line.starts_with("\u{feff}".as_bytes()) {
+        return Err(format!("has {}, which does not show: remove it", described('\u{feff}')));
+    }
     let input = Zeroizing::new([line, b"\n"].concat());
     let mut text = Zeroizing::new(vec![0; input.len()]);
     let mut ends = vec![0; 2 + line.iter().filter(|byte| **byte == b',').count()];
@@ -189,6 +193,7 @@ mod tests {
             ("SEP=,", "is a spreadsheet's note"),
             ("\"sep=;\"", "is a spreadsheet's note"),
             ("\"sub", "has a quote that is not closed"),
+            ("\u{feff}sub", "has U+FEFF (a byte order mark), which does not show"),
         ] {
             let why = target(header, "").unwrap_err();
             assert!(why.starts_with(sentence) && !why.contains("secret"), "{why}");

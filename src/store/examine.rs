@@ -3,7 +3,7 @@
 use super::{SchemaError, Store, StoreError};
 
 /// What a worker does with its tables, as far as its role must be allowed to.
-const NEEDED: [(&str, &[&str]); 14] = [
+const NEEDED: [(&str, &[&str]); 16] = [
     ("workers", &["SELECT", "INSERT", "UPDATE"]),
     ("events", &["SELECT", "INSERT", "UPDATE"]),
     ("targets", &["SELECT", "INSERT", "UPDATE"]),
@@ -11,13 +11,15 @@ const NEEDED: [(&str, &[&str]); 14] = [
     ("rejected_events", &["INSERT"]),
     ("provider_status", &["SELECT", "INSERT", "UPDATE"]),
     ("verifiers", &["SELECT", "INSERT", "UPDATE"]),
-    ("verifier_reports", &["SELECT", "INSERT"]),
+    ("verifier_reports", &["SELECT", "INSERT", "UPDATE"]),
+    ("latencies", &["SELECT", "INSERT", "UPDATE"]),
     ("operations", &["INSERT"]),
     ("provider_orders", &["SELECT"]),
     ("incident_counts", &["SELECT"]),
     ("incident_denied", &["SELECT"]),
     ("incident_samples", &["SELECT", "INSERT"]),
-    ("incidents", &["SELECT", "INSERT"]),
+    ("incidents", &["SELECT", "INSERT", "UPDATE"]),
+    ("checkpoints", &["SELECT", "INSERT"]),
 ];
 
 /// What a worker has done by functions.

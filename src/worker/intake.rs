@@ -97,6 +97,7 @@ pub(super) async fn judge(worker: &Worker, parsed: Parsed) -> Taken {
 /// Has the denial published, unless it is withheld; waits for nothing.
 pub(super) fn deny(worker: &Arc<Worker>, mut taken: Taken) -> Taken {
     let turn = taken.turn.take();
+    taken.received.read();
     if !matches!(&taken.approval, Some(Approval { withheld: true, .. })) {
         let (tell, denied) = oneshot::channel();
         let hears = worker.clone();

@@ -40,6 +40,7 @@ pub(super) fn refuse(worker: &Worker, mut refused: Refused) {
         "event refused"
     );
     let party = origin.party();
+    received.refuse();
     if !worker.live.postgres.is_up() {
         received.lay_down();
     }
@@ -47,7 +48,8 @@ pub(super) fn refuse(worker: &Worker, mut refused: Refused) {
 }
 
 /// Has a word of what was refused elsewhere recorded, and acknowledged.
-pub(super) fn record_alone(worker: &Worker, refused: Refused) {
+pub(super) fn record_alone(worker: &Worker, mut refused: Refused) {
+    refused.received.refuse();
     worker.live.unrecorded.add(refused.received.origin.party(), refused);
 }
 

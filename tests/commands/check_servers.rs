@@ -221,11 +221,12 @@ async fn what_the_database_would_refuse_a_worker_is_named() {
     let says = problem(&mut command(), "database");
     assert!(
         says.contains(
-            "grant UPDATE on revocation.workers, UPDATE on revocation.verifiers, UPDATE on revocation.targets"
+            "grant UPDATE on revocation.workers, UPDATE on revocation.verifiers, UPDATE on \
+            revocation.verifier_reports, UPDATE on revocation.targets"
         ),
         "{says}"
     );
-    stage.execute(&format!("GRANT UPDATE ON ALL TABLES IN SCHEMA revocation TO {role}")).await;
+    stage.execute(&format!("GRANT UPDATE, DELETE ON ALL TABLES IN SCHEMA revocation TO {role}")).await;
     let says = problem(&mut command(), "database");
     assert!(
         says.contains(

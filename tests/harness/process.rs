@@ -129,6 +129,14 @@ impl Setup {
 }
 
 impl Worker {
+    /// A field of `/proc/<pid>/status` in MiB: `VmRSS`, or `VmHWM`, which is its peak.
+    pub(crate) fn memory_mib(&self, field: &str) -> u64 {
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("the process's status");
+        let line = status.lines().find_map(|line| line.strip_prefix(field)).expect("the field");
+        line.trim_start_matches(':').trim().trim_end_matches(" kB").parse::<u64>().expect("a number") / 1024
+    }
+
     /// Waits until `/readyz` says so.
     pub(crate) async fn ready(&mut self) {
         eventually("the worker is ready", async || {

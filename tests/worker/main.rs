@@ -8,6 +8,7 @@ mod core_dumps;
 #[cfg(feature = "failpoints")]
 mod crash;
 mod endpoints;
+mod floods;
 mod frames;
 mod full;
 mod gathering;

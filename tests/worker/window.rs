@@ -62,14 +62,6 @@ fn named(prefix: &str, count: usize) -> Vec<Logout> {
         .collect()
 }
 
-/// A field of `/proc/<pid>/status` in MiB: `VmRSS`, or `VmHWM`, which is its peak.
-fn memory_mib(worker: &Worker, field: &str) -> u64 {
-    let status =
-        std::fs::read_to_string(format!("/proc/{}/status", worker.pid())).expect("the process's status");
-    let line = status.lines().find_map(|line| line.strip_prefix(field)).expect("the field");
-    line.trim_start_matches(':').trim().trim_end_matches(" kB").parse::<u64>().expect("a number") / 1024
-}
-
 fn log_lines(worker: &Worker, text: &str) -> Vec<Value> {
     worker
         .log()
@@ -101,7 +93,7 @@ async fn thousands_of_logouts_are_denied_while_postgres_is_away() {
     let (feed, app, idle) = (
         Feed::listen(&stage.amqp_url).await,
         App::connect(&stage.amqp_url).await,
-        memory_mib(&worker, "VmRSS"),
+        worker.memory_mib("VmRSS"),
     );
     servers.database(|postgres| postgres.stop().expect("stop Postgres"));
     publish(&app, "auth.logout", bodies(&logouts)).await;
@@ -109,7 +101,7 @@ async fn thousands_of_logouts_are_denied_while_postgres_is_away() {
     wait_for_metric(&worker, &format!("revocation_deliveries_in_hand{LOGOUTS}"), 3000.0).await;
     assert_eq!(worker.metric(&format!("revocation_window_full{LOGOUTS}")).await, 0.0);
     let (counted, held) =
-        (worker.metric(&format!("revocation_bytes_in_hand{LOGOUTS}")).await, memory_mib(&worker, "VmHWM"));
+        (worker.metric(&format!("revocation_bytes_in_hand{LOGOUTS}")).await, worker.memory_mib("VmHWM"));
     assert!(held <= idle + 64, "{held} MiB, {idle} MiB idle, {counted} bytes counted");
     servers.database(|postgres| postgres.restart().expect("start Postgres again"));
     stage.wait_for_count(3000, "revocation.events").await;
@@ -221,7 +213,7 @@ async fn huge_messages_end_no_denials_while_postgres_is_away() {
         )
         .await;
     }
-    let peak = memory_mib(&worker, "VmHWM");
+    let peak = worker.memory_mib("VmHWM");
     assert!(peak <= 200, "{peak} MiB");
     servers.database(|postgres| postgres.restart().expect("start Postgres again"));
     stage.wait_for_count(1500, "revocation.events").await;
@@ -260,7 +252,7 @@ impl Flood {
         publish(&app, "auth.logout", bodies(&small)).await;
         publish(&app, self.key, self.large).await;
         let worker = setup.start().await;
-        let idle = memory_mib(&worker, "VmRSS");
+        let idle = worker.memory_mib("VmRSS");
         let (accepted, rejected) = if self.refused { (small.len(), count) } else { (small.len() + count, 0) };
         stage.wait_for_count(i64::try_from(rejected).expect("few"), "audit.rejected_events").await;
         stage.wait_for_count(i64::try_from(accepted).expect("few"), "revocation.events").await;
@@ -272,7 +264,7 @@ impl Flood {
             .filter_map(|line| line["deliveries"].as_u64())
             .sum();
         assert!(returned <= 2 * count as u64, "{}: {returned} returns of {count} messages", self.name);
-        let peak = memory_mib(&worker, "VmHWM");
+        let peak = worker.memory_mib("VmHWM");
         (idle, peak)
     }
 }

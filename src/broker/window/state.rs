@@ -41,6 +41,8 @@ pub(super) struct State {
     /// outstanding.
     pub(super) count: usize,
     pub(super) outstanding: usize,
+    /// How many of these are read and wait for their record alone.
+    pub(super) read: usize,
     /// The costliest delivery of the last picture and of this one, which has so many.
     pub(super) costliest: [usize; 2],
     pub(super) pictured: u32,
@@ -55,6 +57,22 @@ impl State {
     /// Whether the present consumer is spent, and whether there is room for another.
     pub(super) fn standstill(&self, budget: usize) -> (bool, bool) {
         (self.outstanding >= self.count, self.grant(budget, 1).is_some())
+    }
+
+    /// Whether a consumer in the place of the present one, which is spent, would be given twice as many
+    /// deliveries; or as many, where most of the present one's are read: what is behind them in the queue is
+    /// not to wait until they are on record.
+    pub(super) fn is_outdone(&self, budget: usize, most: u16) -> bool {
+        let twice = 2 * self.count;
+        let wanted = if 2 * self.read >= self.count {
+            // Not a few again and again, where there is hardly any room.
+            let many = (budget / 8 / self.costliest()).min(usize::from(most));
+            self.count.max(many).min(twice)
+        } else {
+            twice
+        };
+        self.outstanding >= self.count
+            && self.grant(budget, most).is_some_and(|granted| usize::from(granted) >= wanted)
     }
 
     /// How many more deliveries fit, if those to come are no larger than the largest of late; `None` if not

@@ -3,7 +3,6 @@
 
 use std::time::{Duration, Instant};
 
-use clap::builder::NonEmptyStringValueParser;
 use indicatif::ProgressBar;
 use serde_json::json;
 use tokio::time::interval;
@@ -12,6 +11,7 @@ use super::steering::{EFFECTIVE_WITHIN_S, judge};
 use super::{Change, unknown};
 use crate::attention::mint;
 use crate::cli::CommandError;
+use crate::cli::operator::reason;
 use crate::cli::output::{count, printable, remark, say, say_json};
 use crate::store::{IncidentDetail, Steering, Store, StoreError};
 
@@ -28,15 +28,12 @@ pub(in crate::cli) struct Args {
     #[command(flatten)]
     change: Change,
     /// Why, for the record
-    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_parser = reason)]
     reason: String,
 }
 
 pub(super) async fn run(store: &Store, args: &Args) -> Result<(), CommandError> {
     let name = &args.change.incident.name;
-    if args.reason.trim().is_empty() {
-        return Err(CommandError::Usage("--reason: it must say something".to_owned()));
-    }
     let order = Steering::Cancel(args.reason.clone());
     let steered = store.steer(&args.change.operator.name(), name, &order).await?;
     let is_changed = judge(name, &order, steered, None)?;

@@ -16,7 +16,7 @@ use self::summary::Summary;
 use crate::broker::{Broker, EventPublisher};
 use crate::cli::CommandError;
 use crate::cli::interrupt::interruption;
-use crate::cli::operator::Operator;
+use crate::cli::operator::{Operator, reason};
 use crate::cli::output::{printable, remark};
 use crate::cli::progress::Progress;
 use crate::cli::record::Record;
@@ -47,7 +47,7 @@ pub(in crate::cli) struct Args {
     /// Targets, one a line [default without --sub, --sid, --client and --iss: standard input, also -]
     file: Option<PathBuf>,
     /// Why, as a short word for the record: token_theft, secret_leaked, account_takeover
-    #[arg(long, value_name = "REASON", value_parser = Word::new())]
+    #[arg(long, value_name = "REASON", value_parser = reason)]
     reason: String,
     /// Provider of the targets that name none [default: by their issuer, else the worker's default_provider]
     #[arg(long, value_name = "NAME", value_parser = Word::new())]

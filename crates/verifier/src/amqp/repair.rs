@@ -5,7 +5,8 @@
 //! become `?`, and what is nested too deep becomes an array of bytes: no length changes, and so no frame
 //! does. And the broker adds headers of its own (`x-delivery-count`) to frames that were as large as frames
 //! may be; the client ends its connection at those, too. There the largest headers are left out, those last
-//! that say whose a message is.
+//! that say whose a message is. And so are those with most values where there are very many, each of which
+//! would take some hundred bytes in memory for one or a few in the frame.
 
 mod faults;
 mod walk;
@@ -24,6 +25,8 @@ const HEADER: u8 = 2;
 const HEAD: usize = 7;
 /// A frame with its end mark has so many bytes more than its payload.
 const AROUND: usize = HEAD + 1;
+/// Most values in the headers, at any depth.
+const MOST_VALUES: usize = 2048;
 /// Larger frames are passed on as they are: RabbitMQ's default limit is 128 KiB.
 const LARGEST: usize = 16 << 20;
 
@@ -134,8 +137,9 @@ impl Repair {
         let table = properties(payload, &mut faults);
         let excess = (length + AROUND).saturating_sub(self.frame_max);
         let left = match table {
-            Some(Some(table)) if excess > 0 => {
+            Some(Some((table, values))) if excess > 0 || values > MOST_VALUES => {
                 let kept = self.unreadable.as_ref().map_or(&[][..], Unreadable::kept);
+                let excess = Excess { bytes: excess, values: values.saturating_sub(MOST_VALUES) };
                 leave_out(payload, table, excess, kept, &mut faults)
             }
             _ => Some(length),
@@ -151,45 +155,58 @@ fn length(bytes: u32) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
-/// Takes the largest of the headers out, those to be kept last, until the payload is shorter by `excess`;
-/// returns its length.
+/// What is too much of the headers.
+struct Excess {
+    bytes: usize,
+    values: usize,
+}
+
+/// Takes the largest of the headers out, or those with most values where these are too many, those to be kept
+/// last, until there is no excess; returns the payload's length.
 fn leave_out(
     payload: &mut [u8],
     table: Range<usize>,
-    excess: usize,
+    excess: Excess,
     kept: &[&'static str],
     faults: &mut Faults,
 ) -> Option<usize> {
     let mut walk = Walk::new(payload, table.start);
     let mut entries = Vec::new();
     while walk.at < table.end {
-        let start = walk.at;
+        let (start, before) = (walk.at, walk.values);
         walk.short()?;
         let name = &walk.bytes[start + 1..walk.at];
         let kept = kept.iter().copied().find(|kept| kept.as_bytes() == name);
         walk.value(table.end, 1)?;
-        entries.push((kept, start..walk.at));
+        entries.push((kept, start..walk.at, walk.values - before));
     }
-    entries.sort_unstable_by_key(|(kept, entry)| (kept.is_some(), Reverse(entry.len())));
-    let mut removed = 0;
-    let enough = entries.iter().take_while(|(_, entry)| {
-        let goes_on = removed < excess;
-        removed += if goes_on { entry.len() } else { 0 };
-        goes_on
+    let are_too_many = excess.values > 0;
+    entries.sort_unstable_by_key(|(kept, entry, values)| {
+        (kept.is_some(), Reverse(if are_too_many { *values } else { 0 }), Reverse(entry.len()))
     });
-    faults.left_out = enough.count();
-    entries.truncate(faults.left_out);
-    faults.lost.extend(entries.iter().filter_map(|(kept, _)| *kept));
-    // From the back, so that what is not yet taken out stays where it is.
-    entries.sort_unstable_by_key(|(_, entry)| Reverse(entry.start));
-    let mut length = payload.len();
-    for (_, entry) in entries {
-        payload.copy_within(entry.end..length, entry.start);
-        length -= entry.len();
+    let (mut bytes, mut values) = (0, 0);
+    faults.left_out = entries
+        .iter()
+        .take_while(|(_, entry, own)| {
+            let goes_on = bytes < excess.bytes || values < excess.values;
+            (bytes, values) = if goes_on { (bytes + entry.len(), values + own) } else { (bytes, values) };
+            goes_on
+        })
+        .count();
+    faults.lost.extend(entries[..faults.left_out].iter().filter_map(|(kept, ..)| *kept));
+    // What stays moves forward, each byte once.
+    let mut stay: Vec<_> =
+        entries.split_off(faults.left_out).into_iter().map(|(_, entry, _)| entry).collect();
+    stay.sort_unstable_by_key(|entry| entry.start);
+    let mut at = table.start;
+    for entry in stay.into_iter().chain([table.end..payload.len()]) {
+        let length = entry.len();
+        payload.copy_within(entry, at);
+        at += length;
     }
-    let size = u32::try_from(table.len() - removed).unwrap_or(u32::MAX);
+    let size = u32::try_from(table.len() - bytes).unwrap_or(u32::MAX);
     payload[table.start - 4..table.start].copy_from_slice(&size.to_be_bytes());
-    Some(length)
+    Some(at)
 }
 
 /// The properties in the order of their flags, from bit 15 (AMQP 0-9-1, section 4.2.6.1).
@@ -219,8 +236,8 @@ const PROPERTIES: [(&str, Form); 14] = [
 ];
 
 /// Repairs the properties in the payload of a content header; notes what could not be read. Returns where the
-/// headers' entries are.
-fn properties(payload: &mut [u8], faults: &mut Faults) -> Option<Option<Range<usize>>> {
+/// headers' entries are, and how many values are in them.
+fn properties(payload: &mut [u8], faults: &mut Faults) -> Option<Option<(Range<usize>, usize)>> {
     let mut walk = Walk::new(payload, 0);
     // Class, weight and size of the body.
     walk.skip(12)?;
@@ -235,7 +252,7 @@ fn properties(payload: &mut [u8], faults: &mut Faults) -> Option<Option<Range<us
             Form::Table => {
                 let start = walk.at + 4;
                 let repaired = walk.headers()?;
-                table = Some(start..walk.at);
+                table = Some((start..walk.at, walk.values));
                 repaired
             }
             Form::Octet => walk.skip(1).map(|()| false)?,

@@ -12,11 +12,13 @@ pub(super) struct Walk<'a> {
     /// Whether a table has a name twice, or could not be read: readers differ in what they take for its
     /// value.
     pub(super) is_ambiguous: bool,
+    /// Values in tables and arrays so far.
+    pub(super) values: usize,
 }
 
 impl<'a> Walk<'a> {
     pub(super) fn new(bytes: &'a mut [u8], at: usize) -> Self {
-        Self { bytes, at, is_ambiguous: false }
+        Self { bytes, at, is_ambiguous: false, values: 0 }
     }
 
     pub(super) fn skip(&mut self, bytes: usize) -> Option<()> {
@@ -57,7 +59,9 @@ impl<'a> Walk<'a> {
         let length = self.length(end)?;
         let (start, end) = (self.at, self.at + length);
         let repaired = self.entries(end, 1, true);
-        self.is_ambiguous |= repaired.is_none();
+        if repaired.is_none() {
+            (self.is_ambiguous, self.values) = (true, 1);
+        }
         let table = &mut self.bytes[start..end];
         self.at = end;
         Some(repaired.unwrap_or_else(|| make_opaque(table)))
@@ -79,6 +83,7 @@ impl<'a> Walk<'a> {
     }
 
     pub(super) fn value(&mut self, end: usize, depth: usize) -> Option<bool> {
+        self.values += 1;
         let tag = self.at;
         let [kind] = self.take()?;
         let bytes = match kind {

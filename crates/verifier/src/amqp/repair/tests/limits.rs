@@ -36,6 +36,53 @@ fn the_largest_headers_are_left_out_of_a_frame_that_the_client_does_not_take() {
     }
 }
 
+/// Values of one byte or a few take some hundred in memory.
+#[test]
+fn headers_of_very_many_values_are_left_out_the_richest_first() {
+    let array = |name: u8, kind: u8, value: &[u8]| [&short(&[name]), &[kind][..], &long(value)].concat();
+    let word = |name: &[u8]| [&short(name), &b"S"[..], &long(b"word")].concat();
+    let names =
+        |count: usize| (0..count).flat_map(|n| word(format!("{n:04}").as_bytes())).collect::<Vec<_>>();
+    let (voids, few) = (b"V".repeat(3000), b"V".repeat(1000));
+    let tables = [&b"F"[..], &long(b"")].concat().repeat(2100);
+    let deep = array(b'd', b'F', &array(b'e', b'A', &b"t\x01".repeat(2048)));
+    let rows: [(&str, Vec<Vec<u8>>, &[usize], &[&str]); 8] = [
+        ("as many as may be", vec![names(MOST_VALUES)], &[], &[]),
+        ("an array", vec![word(b"k"), array(b'a', b'A', &voids), word(b"l")], &[1], &[]),
+        ("tables", vec![array(b'a', b'A', &tables), word(b"k")], &[0], &[]),
+        ("within another", vec![word(b"k"), deep], &[1], &[]),
+        (
+            "the richest, not the longest",
+            vec![
+                array(b'a', b'A', &few),
+                array(b'b', b'A', &few),
+                array(b'c', b'x', &[7; 9000]),
+                array(b'd', b'A', &b"V".repeat(1001)),
+            ],
+            &[3],
+            &[],
+        ),
+        ("one's own", vec![array(b'o', b'A', &few), array(b'a', b'A', &voids)], &[1], &[]),
+        ("no other is left", vec![word(b"k"), array(b'o', b'A', &voids)], &[0, 1], &["o"]),
+        ("of many names", vec![names(MOST_VALUES), word(b"long-and-last")], &[1], &[]),
+    ];
+    for (name, headers, left_out, lost) in rows {
+        let unreadable = Unreadable::keeping(&["o"]);
+        let mut stream = [deliver(1, b"k"), all(b"w", &headers.concat()), deliver(2, b"k")].concat();
+        let advance = Repair::new(Some(unreadable.clone()), 0).advance(&mut stream);
+        stream.truncate(stream.len() - advance.removed);
+        let kept: Vec<_> = headers
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| !left_out.contains(at))
+            .map(|(_, h)| h.clone())
+            .collect();
+        assert!(stream == [deliver(1, b"k"), all(b"w", &kept.concat()), deliver(2, b"k")].concat(), "{name}");
+        let faults = unreadable.take(3, 1);
+        assert_eq!((faults.left_out, faults.lost), (left_out.len(), lost.to_vec()), "{name}");
+    }
+}
+
 #[test]
 fn a_client_with_a_limit_of_its_own_is_held_to_it() {
     let headers = |bytes: usize| all(b"word", &[&short(b"a"), &b"S"[..], &long(&vec![b'a'; bytes])].concat());
