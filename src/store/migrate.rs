@@ -1,7 +1,7 @@
 //! Applies migrations within limits: who waits for a table's lock holds up all that come after.
 
 use sqlx::migrate::{Migrate, MigrateError, Migration, Migrator};
-use sqlx::{Executor, PgConnection};
+use sqlx::{AssertSqlSafe, PgConnection, raw_sql};
 
 use super::StoreError;
 use crate::again::Again;
@@ -27,7 +27,7 @@ const TRIES: u32 = 20;
 
 /// Applies what is missing, alone among those who migrate.
 pub(super) async fn apply(c: &mut PgConnection) -> Result<(), MigrateError> {
-    c.execute(LIMITS_OF_A_LOOK).await?;
+    raw_sql(LIMITS_OF_A_LOOK).execute(&mut *c).await?;
     let mut again = Again::until_it_works();
     while let Err(error) = c.lock().await {
         if !is_locked(&error) {
@@ -51,9 +51,11 @@ async fn apply_each(c: &mut PgConnection) -> Result<(), MigrateError> {
     let mut until = 0;
     for group in MIGRATIONS.migrations.chunk_by(|a, b| a.no_tx == b.no_tx) {
         until += group.len();
-        c.execute(if is_beside_workers(group) { LIMITS_BESIDE_WORKERS } else { LIMITS }).await?;
         if is_beside_workers(group) {
+            raw_sql(LIMITS_BESIDE_WORKERS).execute(&mut *c).await?;
             drop_unfinished(c).await?;
+        } else {
+            raw_sql(LIMITS).execute(&mut *c).await?;
         }
         // Those before were applied; a newer schema is left as it is.
         let migrator = Migrator {
@@ -62,7 +64,7 @@ async fn apply_each(c: &mut PgConnection) -> Result<(), MigrateError> {
             locking: false,
             ..Migrator::DEFAULT
         };
-        migrator.run(&mut *c).await?;
+        migrator.run_direct(None, &mut *c, false).await?;
     }
     Ok(())
 }
@@ -78,7 +80,7 @@ async fn drop_unfinished(c: &mut PgConnection) -> Result<(), sqlx::Error> {
         WHERE NOT indisvalid AND t.relnamespace = to_regnamespace('revocation')";
     let unfinished: Vec<String> = sqlx::query_scalar(UNFINISHED).fetch_all(&mut *c).await?;
     for statement in unfinished {
-        c.execute(sqlx::AssertSqlSafe(statement)).await?;
+        raw_sql(AssertSqlSafe(statement)).execute(&mut *c).await?;
     }
     Ok(())
 }

@@ -165,7 +165,7 @@ async fn either_version_steers_and_shows_what_the_other_began() {
         upgrade.done_by(program, &["status"]);
         upgrade.done_by(program, &["provider", "list"]);
         let found = upgrade.done_by(program, &["audit", "--incident", "leak-1", "--csv", "--limit", "1000"]);
-        assert_eq!(found.lines().filter(|line| line.contains("revoked")).count(), 100, "{found}");
+        assert_eq!(found.lines().filter(|line| line.contains(",revoked,")).count(), 100, "{found}");
     }
     upgrade.stage.wait_for_count(1, "audit.checkpoints WHERE checkpoint_no = 2").await;
     upgrade.done_by(&upgrade.new, &["audit", "verify"]);
