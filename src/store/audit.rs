@@ -91,8 +91,8 @@ pub struct Question {
     pub within: Option<std::time::Duration>,
 }
 
-/// Columns whose value few rows have. All that there is may be of one issuer, client or source, and a large part
-/// of it of one incident.
+/// Columns whose value few rows have. All that there is may be of one issuer, client or source, and a large
+/// part of it of one incident.
 const NARROW: [&str; 4] = ["sub", "sid", "event_id", "trace_id"];
 
 /// A row's place in the order of the answer.

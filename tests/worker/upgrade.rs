@@ -6,7 +6,7 @@ use lapin::BasicProperties;
 use serde_json::json;
 
 use crate::harness::{App, Feed, Logout, Setup, Stage, Worker, canary_token, eventually};
-use crate::scripted_idp::{Memory, Reply, Request, ScriptedIdp};
+use crate::scripted_idp::{Memory, Request, ScriptedIdp};
 
 /// The program of the version before, as `./dev test` tells.
 const RELEASED: &str = "RELEASED_WORKER";
