@@ -4,6 +4,7 @@
 mod statement;
 
 use serde_json::{Map, Value};
+use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 
 use self::statement::Statement;
@@ -152,7 +153,9 @@ impl Store {
             limit.execute(&mut *connection).await.map_err(|e| StoreError::new(WHAT, e))?;
         }
         let mut rows = Vec::new();
-        for span in spans(question, now) {
+        let begin =
+            last_of_incident(&mut connection, question).await.map_err(|e| StoreError::new(WHAT, e))?;
+        for span in spans(question, begin.unwrap_or(now)) {
             let rest = question.limit - rows.len();
             let mut query = Statement::of(question, span, rest).query();
             let found: Vec<sqlx::types::Json<AuditRow>> = query
@@ -214,7 +217,18 @@ impl Store {
     }
 }
 
-/// The spans of time to look at, one after the other, the latest first.
+/// When the incident ended that is asked for: nothing of it came later.
+async fn last_of_incident(
+    c: &mut PgConnection,
+    question: &Question,
+) -> Result<Option<OffsetDateTime>, sqlx::Error> {
+    let incident = question.columns.iter().find(|(column, _)| *column == "incident");
+    let Some((_, incident)) = incident else { return Ok(None) };
+    let ended = sqlx::query_scalar!("SELECT finished_at FROM audit.incidents WHERE incident = $1", incident);
+    ended.fetch_optional(c).await.map(Option::flatten)
+}
+
+/// The spans of time to look at, one after the other, the latest first: from `now` back, and all that is later.
 fn spans(question: &Question, now: OffsetDateTime) -> Vec<Span> {
     let whole = question.span();
     if question.is_narrow() {
