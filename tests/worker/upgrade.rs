@@ -42,13 +42,13 @@ async fn upgrade() -> Option<Upgrade> {
 }
 
 impl Upgrade {
-    /// What a command says that must succeed.
+    /// What a command prints that must succeed.
     #[track_caller]
     fn done_by(&self, program: &Setup, arguments: &[&str]) -> String {
         let ran = program.command().args(arguments).output().expect("run it");
-        let said = [ran.stdout, ran.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-        assert!(ran.status.success(), "{arguments:?}: {said:?}");
-        said.concat()
+        let [said, why] = [ran.stdout, ran.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        assert!(ran.status.success(), "{arguments:?}: {said}{why}");
+        said
     }
 
     /// Logouts with ids from here on.
@@ -87,7 +87,7 @@ async fn an_old_worker_goes_on_while_the_schema_changes_and_a_new_one_takes_over
     let old = upgrade.old.start().await;
     let app = App::connect(&upgrade.stage.amqp_url).await;
     let feed = Feed::listen(&upgrade.stage.amqp_url).await;
-    let mut logouts = upgrade.publish(&app, 1, 100).await;
+    let mut logouts = upgrade.publish(&app, 1, 400).await;
     upgrade.calls(20).await;
     let said = tokio::task::block_in_place(|| upgrade.done_by(&upgrade.new, &["migrate"]));
     let calls = upgrade.idp.ledger().len();
@@ -95,7 +95,7 @@ async fn an_old_worker_goes_on_while_the_schema_changes_and_a_new_one_takes_over
     upgrade.calls(calls + 20).await;
 
     let new = upgrade.new.start().await;
-    logouts.extend(upgrade.publish(&app, 101, 200).await);
+    logouts.extend(upgrade.publish(&app, 401, 200).await);
     upgrade.calls(calls + 60).await;
     upgrade.both_took_events().await;
     assert!(upgrade.stage.count("revocation.targets WHERE lease_owner = 1").await > 0, "it dies at work");
@@ -154,8 +154,12 @@ async fn either_version_steers_and_shows_what_the_other_began() {
         publish(incident).await;
         let of_it = |state: &str| format!("audit.revocations WHERE incident = '{incident}' AND {state}");
         upgrade.stage.wait_for_count(100, &of_it("true")).await;
-        for (program, verb) in [(one, "pause"), (other, "resume"), (one, "show"), (other, "show")] {
-            upgrade.done_by(program, &["incident", verb, incident]);
+        for (program, verb) in [(one, "pause"), (other, "resume")] {
+            upgrade.done_by(program, &["incident", verb, incident, "--actor", "alice"]);
+        }
+        for program in [one, other] {
+            let shown = upgrade.done_by(program, &["incident", "show", incident]);
+            assert!(shown.contains(incident), "{shown}");
         }
         upgrade.stage.wait_for_count(100, &of_it("state = 'revoked'")).await;
         let ended = format!("audit.incidents WHERE incident = '{incident}' AND finished_at IS NOT NULL");
