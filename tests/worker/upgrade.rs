@@ -11,6 +11,9 @@ use crate::scripted_idp::{Memory, Request, ScriptedIdp};
 /// The program of the version before, as `./dev test` tells.
 const RELEASED: &str = "RELEASED_WORKER";
 
+/// So many of an incident that it is still under way when a command steers it.
+const TARGETS: i64 = 600;
+
 /// Both versions at one provider, on a schema of the version before, where an old worker is at work.
 struct Upgrade {
     stage: Stage,
@@ -140,7 +143,7 @@ async fn either_version_steers_and_shows_what_the_other_began() {
     let app = App::connect(&upgrade.stage.amqp_url).await;
     let user = app.user().to_owned();
     let publish = async |incident: &str| {
-        let targets: Vec<_> = (0..100).map(|_| json!({ "token": canary_token() })).collect();
+        let targets: Vec<_> = (0..TARGETS).map(|_| json!({ "token": canary_token() })).collect();
         let event = json!({
             "specversion": "1.0", "id": incident, "source": "/soc", "type": "auth.mass_revocation.v1",
             "data": { "incident": incident, "reason": "theft", "actor": "alice", "targets": targets },
@@ -153,7 +156,7 @@ async fn either_version_steers_and_shows_what_the_other_began() {
     {
         publish(incident).await;
         let of_it = |state: &str| format!("audit.revocations WHERE incident = '{incident}' AND {state}");
-        upgrade.stage.wait_for_count(100, &of_it("true")).await;
+        upgrade.stage.wait_for_count(TARGETS, &of_it("true")).await;
         for (program, verb) in [(one, "pause"), (other, "resume")] {
             upgrade.done_by(program, &["incident", verb, incident, "--actor", "alice"]);
         }
@@ -161,7 +164,7 @@ async fn either_version_steers_and_shows_what_the_other_began() {
             let shown = upgrade.done_by(program, &["incident", "show", incident]);
             assert!(shown.contains(incident), "{shown}");
         }
-        upgrade.stage.wait_for_count(100, &of_it("state = 'revoked'")).await;
+        upgrade.stage.wait_for_count(TARGETS, &of_it("state = 'revoked'")).await;
         let ended = format!("audit.incidents WHERE incident = '{incident}' AND finished_at IS NOT NULL");
         upgrade.stage.wait_for_count(1, &ended).await;
     }
@@ -169,7 +172,11 @@ async fn either_version_steers_and_shows_what_the_other_began() {
         upgrade.done_by(program, &["status"]);
         upgrade.done_by(program, &["provider", "list"]);
         let found = upgrade.done_by(program, &["audit", "--incident", "leak-1", "--csv", "--limit", "1000"]);
-        assert_eq!(found.lines().filter(|line| line.contains(",revoked,")).count(), 100, "{found}");
+        assert_eq!(
+            found.lines().filter(|line| line.contains(",revoked,")).count() as i64,
+            TARGETS,
+            "{found}"
+        );
     }
     upgrade.stage.wait_for_count(1, "audit.checkpoints WHERE checkpoint_no = 2").await;
     upgrade.done_by(&upgrade.new, &["audit", "verify"]);
