@@ -7,8 +7,8 @@
 //!
 //! 1. [`broker`] takes a delivery from `revocation.logout`, `revocation.mass` or `revocation.cutoff` and does
 //!    not acknowledge it yet.
-//! 2. [`event::parse`] turns its bytes into a valid [`event::LogoutEvent`], or into a [`event::Refusal`] that
-//!    goes to `revocation.dead` and `audit.rejected_events`.
+//! 2. [`event::read`] turns its bytes into a valid [`event::LogoutEvent`], into nothing where it asks for
+//!    nothing, or into a [`event::Refusal`] that goes to `revocation.dead` and `audit.rejected_events`.
 //! 3. Its denial is published ([`invalidation::Phase::Requested`]), without waiting for Postgres; a mass
 //!    revocation's waits half a second at most to learn of its incident (2 s right after a start), and where
 //!    a second person must approve it, its denial is withheld.
@@ -34,16 +34,16 @@
 //! | denial | what verifiers are told of a target before it is revoked; one target in it is an entry |
 //! | cutoff | the moment up to which a wide target denies what was issued |
 //! | withheld | said of a denial that waits for a second person's approval |
-//! | lane | interactive for ordinary logouts, mass for mass revocations: neither waits behind the other |
+//! | lane | interactive for logouts, which go first; mass for incidents, at least every eighth call |
 //! | party | the broker user whose share of the work it is |
 //! | turn | whose is next among those who wait: fair among parties, by rate within an incident |
 //! | lease | a target is one worker's for as long as that worker gives signs of life |
 //! | parked | said of a target that needs a person; it is tried again now and then |
-//! | incident | a mass revocation under a name, which operators steer |
+//! | incident | a mass revocation, or a broker user's excess, under a name, which operators steer |
 //! | fuse | stops an incident that has come to need an approval that it does not have |
 //! | excess | what a broker user orders beyond its rate; it waits for a second person |
 //! | checkpoint | a signed digest of what has come on record, which follows the one before |
-//! | mark | a message that denies nothing, by which verifiers see how far they have read |
+//! | mark | a message that denies nothing, that heartbeats name: who has read it has read all before it |
 //! | snapshot | what the stream still denies, folded into a few messages, so that verifiers start fast |
 //!
 //! # The map

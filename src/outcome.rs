@@ -84,7 +84,7 @@ pub enum Verdict {
     Misconfigured,
     /// Reads like bad credentials or a wrong endpoint, but came to a call that names a target: some servers
     /// blame the client for a token of another one. Whose fault it is, a probe that names no target decides
-    /// (`admission/doubts.rs`); until then the target waits and spends no attempt.
+    /// (`admission/doubts.rs`); until then the target waits, and no failure of it is counted.
     Doubted,
     /// The provider has no such call, or refuses this token type, for good.
     Unsupported,

@@ -10,10 +10,13 @@
 //! | state | who calls | what ends it |
 //! |---|---|---|
 //! | closed | everyone | one of the two signals, a `Retry-After`, an answer that a person has to mend |
-//! | ramping | everyone, slot by slot for 10 s | the same, and half of at least 5 calls that failed |
+//! | ramping | everyone, slot by slot for 10 s | the same, the share since its start; a success afterwards |
 //! | held | nobody, as `Retry-After` says | its time: then ramping |
-//! | open | nobody | the time of the next probe: then half-open |
+//! | open | nobody | the time of the next probe, or `provider resume`: then half-open |
 //! | half-open | one probe | its answer: a success leads to ramping, a failure back to open |
+//!
+//! The run leaves out failures with a `Retry-After`, which say nothing of the provider's health. A call from
+//! before that succeeds ends *held* (once its time is past: closed) and *open* (ramping) as well.
 //!
 //! The waits before probes are 2, 4, 8, 16, 32, 60, 60 … s, each times a jitter of 0.75 to 1.25: the first
 //! probe follows after 1.5 to 2.5 s, and two of a long outage are 45 to 75 s apart.
@@ -225,6 +228,8 @@ impl Breaker {
                 ramp.failures += 1;
                 if ramp.calls >= ENOUGH_IN_RAMP && ramp.failures * 2 >= ramp.calls {
                     report.pause(FIRST_PROBE, Why::Persisting, report.now)
+                } else if self.in_a_row >= ENOUGH_CALLS {
+                    report.pause(FIRST_PROBE, Why::Failing, report.now)
                 } else {
                     State::Ramping(ramp)
                 }

@@ -40,7 +40,7 @@ pub(super) enum Command {
     Watch(watch::Args),
     /// Let one run that waits for a second person
     Approve(approve::Args),
-    /// Start nothing more of it until `resume`
+    /// Revoke nothing more of it until `resume`; denials go on
     Pause(Change),
     /// Go on after `pause`
     Resume(Change),
@@ -48,7 +48,7 @@ pub(super) enum Command {
     Throttle(throttle::Args),
     /// Give up what is not done; what is denied stays denied
     Cancel(cancel::Args),
-    /// Make its parked targets due now
+    /// Make its parked targets, and those that wait for a retry, due now
     Retry(Change),
     /// Write everything that is on record of one to one signed file, for auditors
     Export(export::Args),

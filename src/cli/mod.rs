@@ -79,7 +79,7 @@ enum Command {
     Status(status::Args),
     /// Search the record: what became of a token, a user, an incident, and every call that was made
     Audit(Box<audit::Args>),
-    /// Make parked targets due now
+    /// Make parked targets, and those that wait for a retry, due now
     Retry(retry::Args),
     /// Look at what providers wait for, and have them called again
     #[command(subcommand)]

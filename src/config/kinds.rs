@@ -1,7 +1,8 @@
 //! `kind` of a provider. Each kind has its settings in a file of its own, beside the calls that they are for
-//! in a file of the same name in `src/provider`. A new kind gets these two files, its lines in this file, one
-//! in `src/provider/kinds.rs`, and a row in `about.rs`. A kind whose calls can be
-//! declared as those of kind `http` builds a `Declared` of them.
+//! in a file of the same name in `src/provider`. A new kind gets these two files, its lines in this file, a
+//! `mod` in `src/provider/mod.rs`, an arm in `src/provider/kinds.rs`, and a row in `about.rs`, whose last
+//! lines list what was tried against no real server. A kind whose calls can be declared as those of kind
+//! `http` builds a `Declared` of them.
 
 mod about;
 mod apple;

@@ -15,7 +15,8 @@ pub enum EventType {
     MassRevocation,
 }
 
-/// Which lane an event's work runs in. It follows the event's type, not the queue it came by.
+/// Which lane an event's work runs in. It follows the event's type, not the queue it came by; what of it
+/// waits for a second person is in the lane of mass revocations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Lane {
     /// Ordinary logouts.

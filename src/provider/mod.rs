@@ -1,5 +1,6 @@
-//! Identity providers: the only user of reqwest. One file a kind, with a pure `classify` from response to
-//! [`Answer`] and its `Dialect`; GenAuth's management API has a folder beside it.
+//! Identity providers, and whatever else is called by HTTP: the only user of reqwest. One file a kind, with a
+//! pure `classify` from response to [`Answer`] and its `Dialect`, or with the calls that it declares
+//! (`declared`); GenAuth's management API has a folder beside it.
 
 mod address;
 mod apple;

@@ -1,5 +1,5 @@
 //! The end of a delivery: the only place that acknowledges one. What ends in any other way is left to the
-//! broker, which delivers it again.
+//! broker, which delivers it again, or has put it into `revocation.dead` itself (`Received::dead_letter`).
 
 use time::OffsetDateTime;
 use tokio::sync::oneshot;
@@ -53,7 +53,8 @@ pub(super) async fn nothing(received: Received) {
     received.ack().await;
 }
 
-/// Acknowledges a refused message that is on record and in `revocation.dead`.
+/// Acknowledges a refused message that is on record, and in `revocation.dead` unless it only told of a
+/// refusal elsewhere.
 pub(super) async fn refused(received: Received) {
     received.ack().await;
 }

@@ -1,5 +1,5 @@
-//! Telling verifiers: the only place of the worker that composes and publishes messages to them. Nothing here
-//! waits for Postgres.
+//! Telling verifiers: the only place of the worker that composes and publishes messages to them, but for
+//! snapshots (`fold`). Nothing here waits for Postgres.
 //!
 //! | message | when |
 //! |---|---|
@@ -91,7 +91,7 @@ impl Announcer {
         span
     }
 
-    /// The same for some of an event's targets, each with its cutoff.
+    /// Denies some of an event's targets, each by its own cutoff.
     pub(super) fn deny_targets<'a>(
         &self,
         lane: Lane,

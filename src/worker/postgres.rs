@@ -2,10 +2,10 @@
 //!
 //! | what | then | where |
 //! |---|---|---|
-//! | denials | need the broker alone: they go on until `amqp.bytes_in_hand` is used | `walk` |
+//! | denials | need the broker alone: they go on until their queue's share of memory is used | `walk` |
 //! | an incident that is not known here | is judged by what its event says | `intake` |
 //! | events | are held, and their commit repeated | here, `commit` |
-//! | events that are held for long | go back to the broker, so often as `broker/intake.rs` says | here |
+//! | events that are held for long | go back to the broker (`broker/intake.rs` says how often) | here |
 //! | refused messages | wait without long bodies, for which they are delivered again later | `refuse` |
 //! | results and targets handed back | are written again and again; the work is not repeated | here |
 //! | targets that are due | stay in Postgres, and are looked for again | `claim` |

@@ -1,5 +1,5 @@
-//! Calls the provider: for refresh tokens first, then for the rest, whatever came of the former. Whom the
-//! provider's breaker rejects waits: neither is attempted then.
+//! Calls the provider: for refresh tokens first, then for the rest, whatever came of the former. A target
+//! that the breaker of its credential rejects waits; the others go on.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -4,7 +4,8 @@
 //! `revoke → record` (`revoke.rs`, `record.rs`).
 //!
 //! Two things cut the list: what is on one queue goes one after the other up to its denial, so that nobody's
-//! turn is jumped, and a commit is shared by all events that arrive while the one before it is under way.
+//! turn is jumped (but signed inputs that wait for keys, and incidents' events on the queue of logouts, which
+//! go aside), and a commit is shared by all events that arrive while the one before it is under way.
 
 use std::sync::Arc;
 

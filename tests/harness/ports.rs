@@ -3,8 +3,8 @@
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::atomic::{AtomicU16, Ordering};
 
-/// Below the ports of outgoing connections (from 32768 on Linux): one that was free a moment ago would be taken by
-/// whoever connects next. Above these lie the sandbox's own.
+/// Below the ports of outgoing connections (from 32768 on Linux): one that was free a moment ago would be taken
+/// by whoever connects next. Above these lie the sandbox's own.
 const FIRST: u16 = 12_000;
 const PORTS: u16 = 8_000;
 

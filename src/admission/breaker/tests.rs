@@ -54,6 +54,22 @@ fn twenty_failures_in_a_row_open_it_after_any_number_of_successes() {
 }
 
 #[test]
+fn twenty_failures_in_a_row_open_it_again_after_any_number_of_successes_since_the_probe() {
+    let (mut breaker, mut calls, now) = (closed(), Calls::new(Instant::now()), Instant::now());
+    (0..20).for_each(|_| fail(&mut breaker, &mut calls, Verdict::Transient, now));
+    let later = now + FIRST_PROBE;
+    assert_eq!(breaker.admit(later), Decision::Probe);
+    for _ in 0..6_000 {
+        calls.note(later, Duration::from_millis(1), true);
+        breaker.report(&answer(Verdict::Done(Proof::Accepted)), &calls, later, 0.5);
+    }
+    (0..19).for_each(|_| fail(&mut breaker, &mut calls, Verdict::Transient, later));
+    assert_eq!(breaker.admit(later), Decision::Call);
+    fail(&mut breaker, &mut calls, Verdict::Transient, later);
+    assert_eq!(breaker.admit(later), Decision::Reject);
+}
+
+#[test]
 fn calls_that_were_under_way_when_it_opened_do_not_lengthen_the_wait() {
     for verdict in [Verdict::Transient, Verdict::Misconfigured] {
         let (mut breaker, mut calls, now) = (closed(), Calls::new(Instant::now()), Instant::now());

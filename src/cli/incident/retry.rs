@@ -1,4 +1,4 @@
-//! `incident retry`: makes an incident's parked and waiting targets due now.
+//! `incident retry`: makes an incident's parked targets, and those that wait for a retry, due now.
 
 use std::path::Path;
 

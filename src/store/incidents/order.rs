@@ -1,4 +1,4 @@
-//! What operators steering of an incident. Functions of the database judge it and write its row of
+//! How operators steer an incident. Functions of the database judge it and write its row of
 //! `audit.operations` (`steer_incident` in migration 0012, `approve_incident` in 0015).
 
 use serde::Deserialize;
@@ -12,7 +12,7 @@ use crate::store::{Store, StoreError};
 pub enum Steering {
     /// Let it run, as a second person.
     Approve(Approved),
-    /// Start nothing more of it.
+    /// Revoke nothing more of it; denials go on.
     Pause,
     /// Go on.
     Resume,

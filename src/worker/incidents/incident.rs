@@ -18,7 +18,7 @@ pub enum IncidentState {
     /// Its targets are revoked.
     #[default]
     Running,
-    /// Nothing is denied or revoked until a second person approves.
+    /// Nothing more is denied or revoked until a second person approves.
     AwaitingApproval,
     /// Nothing is revoked; denials go on.
     Paused,

@@ -29,8 +29,8 @@ pub(in crate::worker) async fn tend(worker: &Worker) {
             if reminded.get(&incident).is_none_or(|last| last.elapsed() >= REMIND) {
                 tracing::error!(
                     incident,
-                    "incident waits for a second person's approval: nothing of it is denied or revoked until \
-                        then"
+                    "incident waits for a second person's approval: nothing more of it is denied or revoked \
+                        until then"
                 );
                 reminded.insert(incident, Instant::now());
             }
