@@ -47,6 +47,7 @@ mod rights_tests;
 mod tests;
 
 pub use content::content;
+pub use formats::{Form, Format, Said};
 pub use names::{CUTOFF_ROUTING_KEY, EventType, Lane};
 pub use origin::{MAX_SENDERS, Origin, Original, Sender, SignedInput};
 pub use party::Party;
@@ -126,46 +127,21 @@ pub struct ProviderRule {
     pub token_ttl: Duration,
 }
 
-/// What has to be verified of a delivery before it is [read]: `None` where nothing is signed.
-///
-/// # Errors
-/// Its properties or its size do not allow to read it at all.
-pub fn signed(body: &[u8], origin: &Origin, rules: &Rules) -> Result<Option<SignedInput>, Refusal> {
-    formats::signed(body, origin, rules)
-}
-
-/// What `receive` says of requests that it refused, where the delivery is that.
-///
-/// # Errors
-/// It says so, and cannot be read.
-pub fn refused_input(
-    body: &[u8],
-    origin: &Origin,
-    rules: &Rules,
-    received_at: OffsetDateTime,
-) -> Result<Option<RefusedInput>, Refusal> {
-    if !formats::is_refused_input(body, origin, rules)? {
-        return Ok(None);
-    }
-    RefusedInput::read(body, &receipt::Receipt { origin, rules, at: received_at }).map(Some)
-}
-
-/// Reads one delivery in the format that its properties and its shape name; `None` where it is an event of a
-/// kind that asks for nothing. `received_at` is this worker's clock.
+/// Reads one delivery of this form. `received_at` is this worker's clock.
 ///
 /// # Errors
 /// The refusal of the first broken rule. It carries the event's `source` and `id` where those could be read.
 pub fn read(
+    form: Form,
     body: &[u8],
     origin: &Origin,
     rules: &Rules,
     received_at: OffsetDateTime,
-) -> Result<Option<LogoutEvent>, Refusal> {
-    let format = formats::of(body, origin, rules)?;
-    (format.read)(body, &receipt::Receipt { origin, rules, at: received_at })
+) -> Result<Said, Refusal> {
+    form.read(body, &receipt::Receipt { origin, rules, at: received_at })
 }
 
-/// The same of one that is to ask for something.
+/// Reads one in the format that its properties and its shape name, and that is to ask for something.
 ///
 /// # Errors
 /// See [`read`].
@@ -175,6 +151,11 @@ pub fn parse(
     rules: &Rules,
     received_at: OffsetDateTime,
 ) -> Result<LogoutEvent, Refusal> {
-    let nothing = || Refusal::new(RefusalCode::UnknownType, "the event is of a kind that asks for nothing");
-    read(body, origin, rules, received_at)?.ok_or_else(nothing)
+    match read(Form::of(body, origin, rules)?, body, origin, rules, received_at)? {
+        Said::Event(event) => Ok(*event),
+        Said::Nothing | Said::RefusedInput(_) => {
+            let detail = "the event is of a kind that asks for nothing";
+            Err(Refusal::new(RefusalCode::UnknownType, detail))
+        }
+    }
 }

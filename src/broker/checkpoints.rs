@@ -12,7 +12,7 @@ impl Broker {
     /// # Errors
     /// The broker cannot be reached, or has no such stream.
     pub async fn checkpoints(&self, since: OffsetDateTime) -> Result<Vec<Checkpointing>, BrokerError> {
-        let mut log = self.log("audit verify", Some(since)).await?;
+        let mut log = self.log(Some(since)).await?;
         let found = read(&mut log).await;
         log.close().await;
         found

@@ -45,7 +45,7 @@ impl Broker {
     /// # Errors
     /// The broker cannot be reached, or has no such stream.
     pub async fn denials(&self, since: Option<OffsetDateTime>) -> Result<Denials, BrokerError> {
-        Ok(Denials(self.log("reconcile", since).await?))
+        Ok(Denials(self.log(since).await?))
     }
 }
 

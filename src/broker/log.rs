@@ -32,8 +32,8 @@ pub(super) struct Log {
 
 impl Broker {
     /// Begins with what was written since then, some older messages too, or with the oldest.
-    pub(super) async fn log(&self, who: &str, since: Option<OffsetDateTime>) -> Result<Log, BrokerError> {
-        let connection = self.connect(who).await?;
+    pub(super) async fn log(&self, since: Option<OffsetDateTime>) -> Result<Log, BrokerError> {
+        let connection = self.connect("log").await?;
         let start = since.map_or(Offset::First, Offset::Time);
         match begin(&connection, start).await {
             Ok((subscription, ends)) => {

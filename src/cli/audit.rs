@@ -202,6 +202,7 @@ impl Args {
             attempts: self.attempts,
             token: token.or_else(|| given.token_sha256.clone().map(|digest| [digest.clone(), digest])),
             columns: columns.collect(),
+            sources: Vec::new(),
             states: given.state.clone(),
             since: self.since.map(|since| since.before(now)),
             until: self.until.map(|until| until.before(now)),

@@ -4,19 +4,41 @@ use super::json::Json;
 use super::receipt::Receipt;
 use super::refusal::quoted;
 use super::{
-    LogoutEvent, Origin, REFUSED_INPUT, Refusal, RefusalCode, Rules, SignedInput, binary, cloudevents,
-    keycloak,
+    LogoutEvent, Origin, REFUSED_INPUT, Refusal, RefusalCode, RefusedInput, Rules, SignedInput, binary,
+    cloudevents, keycloak,
 };
 
 /// What is read: an event, or nothing where it asks for nothing.
 type Read = Result<Option<LogoutEvent>, Refusal>;
 
+/// What a delivery is, by its properties and its size.
+#[derive(Clone, Copy)]
+pub enum Form {
+    /// An event, in one of the formats.
+    Event(Format),
+    /// A token whose signature is verified first: then it is [`Form::VERIFIED`].
+    Signed(SignedInput),
+    /// A word of `receive`.
+    RefusedInput,
+}
+
+/// What a delivery says.
+pub enum Said {
+    /// An event that asks for something.
+    Event(Box<LogoutEvent>),
+    /// An event of a kind that asks for nothing.
+    Nothing,
+    /// Of requests that `receive` refused.
+    RefusedInput(RefusedInput),
+}
+
 /// One way of writing an event down.
-pub(super) struct Format {
+#[derive(Clone, Copy)]
+pub struct Format {
     /// The media types that say so, without parameters; the empty one is for a message that names none.
     media_types: &'static [&'static str],
     /// Reads a body.
-    pub(super) read: fn(&[u8], &Receipt<'_>) -> Result<Option<LogoutEvent>, Refusal>,
+    read: fn(&[u8], &Receipt<'_>) -> Result<Option<LogoutEvent>, Refusal>,
 }
 
 const FORMATS: [Format; 2] = [
@@ -25,9 +47,6 @@ const FORMATS: [Format; 2] = [
 ];
 /// Attributes in the headers, whatever the body is: the media type is the data's.
 const BINARY: Format = Format { media_types: &[], read: binary };
-
-/// A token that was verified, as the event that it means.
-const VERIFIED: Format = Format { media_types: &[], read: verified };
 
 /// Inputs whose signature is verified first.
 const SIGNED: [(&str, SignedInput); 2] = [
@@ -56,22 +75,54 @@ fn verified(_token: &[u8], receipt: &Receipt<'_>) -> Read {
     cloudevents::event(Json::read(event)?, receipt).map(Some)
 }
 
-/// What has to be verified of a delivery before it is read, where its properties and size allow to read it at
-/// all.
-pub(super) fn signed(body: &[u8], origin: &Origin, rules: &Rules) -> Result<Option<SignedInput>, Refusal> {
-    check_readable(origin)?;
-    check_size(body, rules)?;
-    let media = media(origin);
-    let named = SIGNED.iter().find(|(known, _)| known.eq_ignore_ascii_case(media));
-    // Attributes in the headers make the body an event's data, whatever it is.
-    Ok(named.filter(|_| !binary::has_attributes(origin)).map(|(_, input)| *input))
-}
+impl Form {
+    /// A token that was verified: it is read as the event that it means.
+    pub const VERIFIED: Self = Self::Event(Format { media_types: &[], read: verified });
 
-/// Whether it is no event but a word of `receive`.
-pub(super) fn is_refused_input(body: &[u8], origin: &Origin, rules: &Rules) -> Result<bool, Refusal> {
-    check_readable(origin)?;
-    check_size(body, rules)?;
-    Ok(media(origin) == REFUSED_INPUT)
+    /// Of a delivery whose properties and size allow to read it at all.
+    ///
+    /// # Errors
+    /// They do not, or say nothing that is known.
+    pub fn of(body: &[u8], origin: &Origin, rules: &Rules) -> Result<Self, Refusal> {
+        check_readable(origin)?;
+        check_size(body, rules)?;
+        if origin.verified.is_some() {
+            return Ok(Self::VERIFIED);
+        }
+        let media = media(origin);
+        if media == REFUSED_INPUT {
+            return Ok(Self::RefusedInput);
+        }
+        let is_one_of = |known: &[&str]| known.iter().any(|known| known.eq_ignore_ascii_case(media));
+        // Attributes in the headers make the body an event's data, whatever it is. A media type of CloudEvents
+        // says that the body has the attributes, too: then the headers are copies.
+        if binary::has_attributes(origin) && !is_one_of(FORMATS[0].media_types) {
+            return Ok(Self::Event(BINARY));
+        }
+        if let Some((_, input)) = SIGNED.iter().find(|(known, _)| known.eq_ignore_ascii_case(media)) {
+            return Ok(Self::Signed(*input));
+        }
+        let format = FORMATS.iter().find(|format| is_one_of(format.media_types));
+        format.map(|format| Self::Event(*format)).ok_or_else(|| unknown(origin, "is not known"))
+    }
+
+    /// Reads a delivery of this form.
+    ///
+    /// # Errors
+    /// The refusal of the first broken rule; of a signed one, that nobody's signature counts.
+    pub(super) fn read(self, body: &[u8], receipt: &Receipt<'_>) -> Result<Said, Refusal> {
+        match self {
+            Self::Event(format) => {
+                let event = (format.read)(body, receipt)?;
+                Ok(event.map_or(Said::Nothing, |event| Said::Event(Box::new(event))))
+            }
+            Self::RefusedInput => RefusedInput::read(body, receipt).map(Said::RefusedInput),
+            Self::Signed(_) => Err(unknown(
+                receipt.origin,
+                "is a signed input, and no sender is configured whose signature counts (receive.senders)",
+            )),
+        }
+    }
 }
 
 fn media(origin: &Origin) -> &str {
@@ -79,34 +130,13 @@ fn media(origin: &Origin) -> &str {
     given.split(';').next().unwrap_or_default().trim()
 }
 
-/// The format of a delivery whose properties and size allow to read it at all.
-pub(super) fn of(body: &[u8], origin: &Origin, rules: &Rules) -> Result<&'static Format, Refusal> {
-    check_readable(origin)?;
-    check_size(body, rules)?;
-    if origin.verified.is_some() {
-        return Ok(&VERIFIED);
-    }
-    let media = media(origin);
-    let is_one_of = |known: &[&str]| known.iter().any(|known| known.eq_ignore_ascii_case(media));
-    // A media type of CloudEvents says that the body has the attributes, too: then the headers are copies.
-    if binary::has_attributes(origin) && !is_one_of(FORMATS[0].media_types) {
-        return Ok(&BINARY);
-    }
-    FORMATS.iter().find(|format| is_one_of(format.media_types)).ok_or_else(|| {
-        let problem = if is_one_of(&SIGNED.map(|(media, _)| media)) {
-            "is a signed input, and no sender is configured whose signature counts (receive.senders)"
-        } else {
-            "is not known"
-        };
-        let known: Vec<_> = FORMATS
-            .iter()
-            .flat_map(|format| format.media_types)
-            .filter(|media| !media.is_empty())
-            .copied()
-            .collect();
-        let detail = format!("content_type {} {problem}; send {}", quoted(media), known.join(" or "));
-        Refusal::new(RefusalCode::UnknownType, detail)
-    })
+fn unknown(origin: &Origin, problem: &str) -> Refusal {
+    let known = FORMATS.iter().flat_map(|format| format.media_types).filter(|media| !media.is_empty());
+    let known = known.copied().collect::<Vec<_>>().join(" or ");
+    Refusal::new(
+        RefusalCode::UnknownType,
+        format!("content_type {} {problem}; send {known}", quoted(media(origin))),
+    )
 }
 
 /// Whoever publishes what cannot be read is to hear of it, even where the body could do without.

@@ -100,7 +100,12 @@ fn admin_event(resource: &str, operation: &str, path: &str, representation: Valu
 
 fn keycloak(event: &Value) -> Result<Option<LogoutEvent>, Refusal> {
     let origin = Origin { content_type: Some("application/json".to_owned()), ..Origin::default() };
-    read(event.to_string().as_bytes(), &origin, &rules(), NOW)
+    let (body, rules) = (event.to_string(), rules());
+    let form = Form::of(body.as_bytes(), &origin, &rules)?;
+    match read(form, body.as_bytes(), &origin, &rules, NOW)? {
+        Said::Event(event) => Ok(Some(*event)),
+        Said::Nothing | Said::RefusedInput(_) => Ok(None),
+    }
 }
 
 #[test]

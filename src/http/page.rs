@@ -21,7 +21,7 @@ use url::form_urlencoded;
 
 use self::frame::Frame;
 use self::look::{Look, Shown};
-use crate::store::{AuditRow, IncidentDetail, Overview, StoreError, Story};
+use crate::store::{AuditRow, IncidentDetail, Overview, Question, StoreError, Story};
 use crate::worker::Worker;
 
 const STYLE: &str = include_str!("page/style.css");
@@ -155,7 +155,16 @@ impl Pages {
             Err(why) => return server::page(StatusCode::BAD_REQUEST, frame.still().page(None, why)),
         };
         let (worker, now) = (self.worker.clone(), self.worker.now());
-        let ask = || self.one_of_few(async move { worker.store().audit(&question, now).await });
+        let ask = || {
+            self.one_of_few(async move {
+                let sources = if search::is_by_id(&question) {
+                    worker.store().event_sources().await?.unwrap_or_default()
+                } else {
+                    Vec::new()
+                };
+                worker.store().audit(&Question { sources, ..question }, now).await
+            })
+        };
         let shown = self.searches.of(wanted).get(ask).await;
         let page = shown.seen.as_ref().map(|(rows, _)| search::page(rows, now));
         // What is on record under these letters is no token. Nothing else that was typed is ever shown.

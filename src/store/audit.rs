@@ -4,6 +4,7 @@
 mod statement;
 
 use serde_json::{Map, Value};
+use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 
 use self::statement::Statement;
@@ -73,8 +74,10 @@ pub struct Question {
     pub attempts: bool,
     /// Of a token: the digest of all of it, and that of its signed parts. As lower-case hex.
     pub token: Option<[String; 2]>,
-    /// Of a target: a column, and its value there. One of [`NARROW`], or `provider`.
+    /// Of a target: a column, and its value there.
     pub columns: Vec<(&'static str, String)>,
+    /// Its event's source is one of these, where there are any: an event is found by source and id.
+    pub sources: Vec<String>,
     /// Its state is one of these.
     pub states: Vec<String>,
     /// Not before this: the event's receipt, of attempts their start.
@@ -89,9 +92,9 @@ pub struct Question {
     pub within: Option<std::time::Duration>,
 }
 
-/// Columns whose value few rows have.
-pub const NARROW: [&str; 8] =
-    ["sub", "sid", "client_id", "iss", "event_source", "event_id", "incident", "trace_id"];
+/// Columns whose value few rows have. All that there is may be of one issuer, client or source, and a large
+/// part of it of one incident.
+const NARROW: [&str; 4] = ["sub", "sid", "event_id", "trace_id"];
 
 /// A row's place in the order of the answer.
 #[derive(Clone)]
@@ -150,7 +153,9 @@ impl Store {
             limit.execute(&mut *connection).await.map_err(|e| StoreError::new(WHAT, e))?;
         }
         let mut rows = Vec::new();
-        for span in spans(question, now) {
+        let begin =
+            last_of_incident(&mut connection, question).await.map_err(|e| StoreError::new(WHAT, e))?;
+        for span in spans(question, begin.unwrap_or(now)) {
             let rest = question.limit - rows.len();
             let mut query = Statement::of(question, span, rest).query();
             let found: Vec<sqlx::types::Json<AuditRow>> = query
@@ -168,6 +173,28 @@ impl Store {
 }
 
 impl Store {
+    /// The sources that events have come from, by steps from one to the next; `None`: they are too many.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn event_sources(&self) -> Result<Option<Vec<String>>, StoreError> {
+        const MOST: usize = 200;
+        let sources = within!(self, "look for the sources of events", |c| {
+            sqlx::query_scalar!(
+                r#"WITH RECURSIVE step AS (
+                       SELECT min(source) AS source FROM revocation.events
+                       UNION ALL
+                       SELECT (SELECT min(e.source) FROM revocation.events e WHERE e.source > step.source)
+                       FROM step WHERE step.source IS NOT NULL
+                   )
+                   SELECT source AS "source!" FROM step WHERE source IS NOT NULL LIMIT 201"#
+            )
+            .fetch_all(c)
+            .await
+        })?;
+        Ok(Some(sources).filter(|sources| sources.len() <= MOST))
+    }
+
     /// Whether a target is more than an access token: then a provider that has not ended it gives new tokens
     /// for it.
     ///
@@ -190,7 +217,18 @@ impl Store {
     }
 }
 
-/// The spans of time to look at, one after the other, the latest first.
+/// When the incident ended that is asked for: nothing of it came later.
+async fn last_of_incident(
+    c: &mut PgConnection,
+    question: &Question,
+) -> Result<Option<OffsetDateTime>, sqlx::Error> {
+    let incident = question.columns.iter().find(|(column, _)| *column == "incident");
+    let Some((_, incident)) = incident else { return Ok(None) };
+    let ended = sqlx::query_scalar!("SELECT finished_at FROM audit.incidents WHERE incident = $1", incident);
+    ended.fetch_optional(c).await.map(Option::flatten)
+}
+
+/// The spans of time to look at, one after the other, the latest first: from `now` back, and all that is later.
 fn spans(question: &Question, now: OffsetDateTime) -> Vec<Span> {
     let whole = question.span();
     if question.is_narrow() {

@@ -47,6 +47,7 @@ mod fleet;
 mod incidents;
 pub mod jti_iss;
 mod latencies;
+mod migrate;
 mod operate;
 mod overview;
 mod pool;

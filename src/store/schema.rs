@@ -1,9 +1,10 @@
 //! The schema's version: `migrate` brings it up to date, `run` refuses an older one.
 
 use sqlx::PgConnection;
-use sqlx::migrate::{Migrate, MigrateError, Migrator};
+use sqlx::migrate::{Migrate, MigrateError};
 use sqlx::postgres::{PgPool, PgPoolOptions};
 
+use super::migrate::{self, MIGRATIONS};
 use super::{Store, StoreError};
 use crate::config::People;
 
@@ -16,8 +17,6 @@ const MIGRATIONS_TABLE: &str = "_sqlx_migrations";
 
 /// The role of `migrations/roles.sql` that owns the schema.
 const OWNER: &str = "revocation_owner";
-
-static MIGRATIONS: Migrator = sqlx::migrate!();
 
 /// Why the schema is not usable.
 #[derive(Debug, thiserror::Error)]
@@ -67,9 +66,7 @@ impl Store {
     /// # Errors
     /// See [`SchemaError`]. Returns the schema's version.
     pub async fn migrate(&self, people: Option<&People>) -> Result<i64, SchemaError> {
-        // The limits of a worker's session are too tight for a migration.
-        let mut options =
-            self.options.clone().options([("statement_timeout", "10min"), ("lock_timeout", "0")]);
+        let mut options = self.options.clone();
         let Ownership { owner, role, is_member } = self.ownership().await?;
         if !is_member {
             return Err(SchemaError::NotOwner { owner, role });
@@ -80,14 +77,13 @@ impl Store {
         }
         let pool = PgPoolOptions::new().max_connections(1).connect_with(options).await;
         let pool = pool.map_err(|e| StoreError::new("connect to the database", e))?;
-        let migrations =
-            Migrator { ignore_missing: true, migrations: MIGRATIONS.migrations.clone(), ..Migrator::DEFAULT };
-        migrations.run(&pool).await.map_err(|e| match e {
-            MigrateError::Execute(e) | MigrateError::ExecuteMigration(e, _) => {
-                SchemaError::Store(StoreError::new("bring the schema up to date", e))
-            }
-            e => e.into(),
+        let mut connection =
+            pool.acquire().await.map_err(|e| StoreError::new("connect to the database", e))?;
+        migrate::apply(&mut connection).await.map_err(|e| match migrate::store_error(e) {
+            Ok(error) => SchemaError::Store(error),
+            Err(error) => error.into(),
         })?;
+        drop(connection);
         if let Some(people) = people {
             tell_people(&pool, people).await?;
         }

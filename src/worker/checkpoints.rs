@@ -70,6 +70,7 @@ async fn wait_for_writers(worker: &Worker, look: &Look) -> Result<(), StoreError
     loop {
         let writing = worker.ports.store.still_writing(look).await?;
         let Some(process) = writing.first() else { return Ok(()) };
+        tracing::trace!(process, "a checkpoint waits for a transaction");
         if began.elapsed() > HELD_UP && !has_warned {
             has_warned = true;
             tracing::warn!(

@@ -22,7 +22,7 @@ use super::refused::Refused;
 use super::signed::{self, Verified};
 use super::traced;
 use crate::broker::{LOGOUT_QUEUE, Received};
-use crate::event::{self, Refusal, RefusalCode, SignedInput};
+use crate::event::{self, Form, Refusal, RefusalCode, Said, SignedInput};
 use crate::failpoint;
 
 /// Runs until the deliveries of one queue end.
@@ -82,36 +82,37 @@ fn taken(worker: &Worker, mut delivery: Delivery) -> Result<Parsed, Unwalked> {
     let events = &worker.rules.events;
     let received = &mut delivery.received;
     events.authority.attribute(&mut received.origin);
+    let form = Form::of(received.body.bytes(), &received.origin, events);
     // Without a sender there is nobody whose signature could count.
-    if !worker.ports.senders.is_empty()
-        && let Ok(Some(input)) = event::signed(received.body.bytes(), &received.origin, events)
+    if let Ok(Form::Signed(input)) = form
+        && !worker.ports.senders.is_empty()
     {
         return Err(Unwalked::Signed(Box::new(delivery), input));
     }
     let Delivery { received, place, began } = delivery;
-    parse(worker, received, (Some(place), began))
+    parse(worker, received, form, (Some(place), began))
 }
 
 /// Reads an event, or says why it is refused.
-fn parse(worker: &Worker, mut received: Received, turn: Turn) -> Result<Parsed, Unwalked> {
+fn parse(
+    worker: &Worker,
+    mut received: Received,
+    form: Result<Form, Refusal>,
+    turn: Turn,
+) -> Result<Parsed, Unwalked> {
     let (events, clock) = (&worker.rules.events, &worker.ports.clock);
     let is_database_time = clock.is_known();
-    match event::refused_input(received.body.bytes(), &received.origin, events, clock.now()) {
-        Ok(None) => {}
-        Ok(Some(input)) => {
-            return Err(Unwalked::Told(Box::new(Refused::told(received, input, is_database_time))));
-        }
-        Err(refusal) => {
-            let refused = Refused::new(received, refusal, clock.now(), is_database_time);
-            return Err(Unwalked::Refused(Box::new(refused)));
-        }
-    }
-    match event::read(received.body.bytes(), &received.origin, events, clock.now()) {
-        Ok(None) => Err(Unwalked::Nothing(Box::new(received))),
-        Ok(Some(mut event)) => {
+    let read = |form| event::read(form, received.body.bytes(), &received.origin, events, clock.now());
+    match form.and_then(read) {
+        Ok(Said::Event(event)) => {
+            let mut event = *event;
             received.weigh(event.targets.len());
             traced::process(worker, &mut received, &mut event, turn.1);
             Ok(Parsed { received, event, turn, is_database_time })
+        }
+        Ok(Said::Nothing) => Err(Unwalked::Nothing(Box::new(received))),
+        Ok(Said::RefusedInput(input)) => {
+            Err(Unwalked::Told(Box::new(Refused::told(received, input, is_database_time))))
         }
         Err(refusal) => {
             let refused = Refused::new(received, refusal, clock.now(), is_database_time);
@@ -138,7 +139,7 @@ fn verify_aside(worker: Arc<Worker>, delivery: Delivery, input: SignedInput, com
     worker.clone().live.tasks.spawn(async move {
         let Delivery { received, began, .. } = delivery;
         let parsed = match signed::verified(&worker, received, input).await {
-            Verified::Event(received) => parse(&worker, received, (None, began)),
+            Verified::Event(received) => parse(&worker, received, Ok(Form::VERIFIED), (None, began)),
             Verified::Nothing(received) => Err(Unwalked::Nothing(Box::new(received))),
             Verified::Refused(refused) => Err(Unwalked::Refused(Box::new(refused))),
             Verified::Left => return,

@@ -54,6 +54,8 @@ async fn an_auditor_gets_an_answer_to_each_question_of_the_page() {
     let stage = asked_for().await;
     let auditor = stage.login("auditor").await;
     let mut session = auditor.session().await;
+    let compiles: String = sqlx::query_scalar("SHOW jit").fetch_one(&mut session).await.expect("a setting");
+    assert_eq!(compiles, "off", "it would take longer than the questions do");
     let queries = blocks("sql");
     assert!(queries.len() >= 10, "ten questions, ten queries: {}", queries.len());
     for query in queries {

@@ -17,6 +17,7 @@ pub(crate) struct Setup {
     environment: BTreeMap<String, String>,
     flags: Vec<String>,
     through: Vec<String>,
+    program: String,
 }
 
 /// A running worker. Dropping it kills it.
@@ -30,7 +31,8 @@ pub(crate) struct Worker {
 impl Setup {
     pub(super) fn new(amqp_url: &str, database_url: &str) -> Self {
         let environment = BTreeMap::new();
-        Self { environment, flags: Vec::new(), through: Vec::new() }
+        let program = env!("CARGO_BIN_EXE_revocation-worker").to_owned();
+        Self { environment, flags: Vec::new(), through: Vec::new(), program }
             .set("AMQP_URL", amqp_url)
             .set("DATABASE_URL", database_url)
             .set("SEALING_KEYS", SEALING_KEY)
@@ -70,14 +72,16 @@ impl Setup {
         self
     }
 
+    /// Of another version.
+    pub(crate) fn program(mut self, path: &str) -> Self {
+        path.clone_into(&mut self.program);
+        self
+    }
+
     /// The program with this environment and nothing else of the test's own.
     pub(crate) fn command(&self) -> Command {
-        let words = self
-            .through
-            .iter()
-            .map(String::as_str)
-            .chain([env!("CARGO_BIN_EXE_revocation-worker")])
-            .collect::<Vec<_>>();
+        let words =
+            self.through.iter().map(String::as_str).chain([self.program.as_str()]).collect::<Vec<_>>();
         let mut command = Command::new(words[0]);
         command
             .args(&words[1..])

@@ -45,6 +45,25 @@ async fn three_ways(stage: &Stage) -> (ScriptedIdp, Worker, [String; 3]) {
     (idp, worker, tokens)
 }
 
+/// An id is its source's own; it is looked for in each.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_is_found_in_whatever_source() {
+    let stage = Stage::new().await;
+    let idp = ScriptedIdp::start(|_| Reply::status(200)).await;
+    let worker = stage.worker(&format!("{}/revoke", idp.url())).start().await;
+    let app = App::connect(&stage.amqp_url).await;
+    for source in ["/apps/a", "/apps/b", "/apps/c"] {
+        let mut event = logout_of("one", json!([{ "token": canary_token() }]));
+        event["source"] = source.into();
+        app.publish(&event).await;
+    }
+    stage.wait_for_count(3, "audit.revocations WHERE state = 'revoked'").await;
+    for source in ["a", "b", "c"] {
+        says(&worker, "/search?q=one", &format!("event?source=%2Fapps%2F{source}&amp;id=one")).await;
+    }
+    says(&worker, "/search?q=two", "Nothing of this id").await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn it_says_what_may_still_work_and_tells_an_events_story() {
     let stage = Stage::new().await;

@@ -45,6 +45,11 @@ pub(super) fn question(wanted: &str) -> Result<Question, Markup> {
     }
 }
 
+/// Whether an event's id is asked for, which is found beside its source.
+pub(super) fn is_by_id(question: &Question) -> bool {
+    question.columns.iter().any(|(column, _)| *column == "event_id")
+}
+
 fn is_like_a_token(wanted: &str) -> bool {
     let has_three_parts = wanted.split('.').filter(|part| !part.is_empty()).count() >= 3;
     let begins_like_one = ["eyJ", "Bearer ", "bearer "].iter().any(|start| wanted.starts_with(start));

@@ -89,19 +89,26 @@ impl Statement {
             self.condition(&format!("r.{column} = "));
             self.text(value);
         }
-        if let Some((first, further)) = question.states.split_first() {
-            self.condition("r.state IN (");
-            self.text(first);
-            further.iter().for_each(|state| {
-                self.sql(", ");
-                self.text(state);
-            });
-            self.sql(")");
+        self.is_one_of("r.event_source", &question.sources);
+        if !question.states.is_empty() {
+            self.is_one_of("r.state", &question.states);
             if question.states.iter().all(|state| OPEN.contains(&state.as_str())) {
                 // Says nothing new, but to an index of what is open.
                 self.condition("r.finished_at IS NULL");
             }
         }
+    }
+
+    /// Nothing where there are none.
+    fn is_one_of(&mut self, column: &str, values: &[String]) {
+        let Some((first, further)) = values.split_first() else { return };
+        self.condition(&format!("{column} IN ("));
+        self.text(first);
+        further.iter().for_each(|value| {
+            self.sql(", ");
+            self.text(value);
+        });
+        self.sql(")");
     }
 
     fn span(&mut self, time: &str, span: Span) {

@@ -36,14 +36,17 @@ fn what_narrows_a_question_is_looked_up_at_once() {
     ] {
         assert_eq!(spans(&question, NOW).len(), 1);
     }
-    let broad = Question { columns: vec![("provider", "main".to_owned())], ..Question::default() };
-    assert!(spans(&broad, NOW).len() > 1);
+    for column in ["provider", "client_id", "iss", "event_source", "incident"] {
+        let broad = Question { columns: vec![(column, "main".to_owned())], ..Question::default() };
+        assert!(spans(&broad, NOW).len() > 1, "all that there is may be of one {column}");
+    }
 }
 
 #[test]
 fn sql_for_people_has_its_values_as_literals() {
     let question = Question {
         columns: vec![("sub", "o'neil".to_owned()), ("provider", "main".to_owned())],
+        sources: vec!["/a".to_owned(), "/b".to_owned()],
         states: vec!["parked".to_owned(), "pending".to_owned()],
         since: Some(NOW),
         limit: 10,
@@ -52,6 +55,7 @@ fn sql_for_people_has_its_values_as_literals() {
     let wanted = "SELECT to_jsonb(r) FROM audit.revocations r
 WHERE r.sub = 'o''neil'
     AND r.provider = 'main'
+    AND r.event_source IN ('/a', '/b')
     AND r.state IN ('parked', 'pending')
     AND r.finished_at IS NULL
     AND r.received_at >= timestamptz '2026-11-30T12:00:00Z'
