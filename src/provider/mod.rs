@@ -12,6 +12,7 @@ mod bearers;
 mod body;
 mod call;
 mod caller;
+mod certificate;
 mod clerk;
 mod client_auth;
 mod cognito;
@@ -243,7 +244,7 @@ impl Provider {
     async fn tried(&self, scope: Scope, calls: &str) -> Result<Option<String>, String> {
         let kinds: &[Kind] = match scope {
             Scope::Token => &[Kind::Token],
-            Scope::Wide => &[Kind::Session, Kind::Subject],
+            Scope::Wide => &[Kind::Session, Kind::Subject, Kind::Client],
         };
         if !kinds.iter().any(|kind| self.supports_kind(*kind)) {
             return Ok(None);

@@ -147,7 +147,7 @@ impl Order {
         if let Some(own) = allowed.first().filter(|own| !names.contains(own)) {
             return Err(format!("the call names {} nowhere: every target would be the same", own.written()));
         }
-        let of_targets = [Name::Token, Name::Hint, Name::Sid, Name::Sub];
+        let of_targets = [Name::Token, Name::Hint, Name::Sid, Name::Sub, Name::Client];
         match names.iter().find(|name| of_targets.contains(name) && !allowed.contains(name)) {
             Some(foreign) => Err(format!("{} is not known in this call", foreign.written())),
             None => constants.explain(&names),
