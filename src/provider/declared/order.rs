@@ -243,6 +243,9 @@ fn split(url: &str) -> Result<(&str, &str), String> {
     if start.contains('{') {
         return Err("has a name in braces in its host; they may stand in the path and query".to_owned());
     }
+    if start.contains('\\') {
+        return Err("has a backslash in its host; write it as https://host/path".to_owned());
+    }
     if rest.contains('#') {
         return Err("has a fragment (#…); remove it".to_owned());
     }
