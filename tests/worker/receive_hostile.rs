@@ -212,7 +212,6 @@ fn forgeries(issuer: &Issuer, thief: &ScriptedIdp) -> Vec<Row> {
     row("a signature twice", "bad_signature", format!("{header}.{payload}.{signature}{signature}"));
     row("a signature in DER", "bad_signature", format!("{header}.{payload}.{}", "MEUC".repeat(24)));
     row("a letter of other alphabets", "bad_token", format!("{}=.{payload}.{signature}", header));
-    row("a line break", "bad_token", format!("{header}.{}\n{}.{signature}", &payload[..8], &payload[8..]));
     row("a line break behind", "bad_signature", format!("{good}\n"));
     row("a token before it", "bad_token", format!("{good} {good}"));
     row("Bearer before it", "bad_token", format!("Bearer {good}"));
