@@ -217,7 +217,7 @@ impl Provider {
     /// Tries the credentials of calls for tokens, or of wide ones, with a request that names no target and
     /// changes nothing; `None` where the kind has none.
     ///
-    /// Bounded as an attempt is. It is not among [`Self::calls_per_attempt`].
+    /// Bounded as an attempt is; not among [`Self::calls_per_attempt`].
     pub async fn try_credentials(&self, scope: Scope) -> Option<Probed> {
         self.dialect.try_credentials(&self.http, self.verify, scope).await
     }
@@ -294,7 +294,7 @@ fn told(failure: Answer) -> String {
 
 fn unsupported(kind: Kind) -> Answer {
     let kind = kind.as_str();
-    let error =
+    let why =
         format!("the provider has no call that revokes a {kind}; it is denied locally until it expires");
-    Answer::failed(Verdict::Unsupported, None, error)
+    Answer::failed(Verdict::Unsupported, None, why)
 }

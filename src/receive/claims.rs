@@ -11,8 +11,8 @@ const SKEW: i64 = 60;
 /// Longest time between `iat` and `exp`, seconds: one that is longer was written in milliseconds, or makes a
 /// logout that can be ordered for ever.
 const LONGEST: i64 = 24 * 60 * 60;
-/// Times before, in the year 2001, are of clocks that were not set: what was issued by then has ended, so that
-/// such a token would end nothing.
+/// Times before, in the year 2001, are of clocks that were not set. What was issued by then has ended: such a
+/// token would end nothing.
 pub(super) const EARLIEST: i64 = 1_000_000_000;
 /// Longest `jti`, bytes.
 const MAX_JTI_BYTES: usize = 1024;

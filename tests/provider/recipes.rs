@@ -52,7 +52,7 @@ fn access() -> Target {
     token(TOKEN, Some(TokenTypeHint::AccessToken))
 }
 
-const ROWS: [Row; 9] = [
+const ROWS: [Row; 8] = [
     Row {
         name: "hubspot",
         target: refresh,
@@ -163,20 +163,6 @@ const ROWS: [Row; 9] = [
             (401, "", Verdict::Doubted),
             (429, "", Verdict::Transient),
             (200, r#"{"errorCode":"E112102","errorDescription":"x"}"#, Verdict::Transient),
-        ],
-    },
-    Row {
-        name: "pingam",
-        target: || subject("u"),
-        call: "POST /am/json/realms/root/realms/alpha/sessions/?_action=logoutByUser",
-        body: r#"{"username":"u"}"#,
-        authorization: Some("Bearer granted"),
-        answers: [
-            (200, r#"{"result":true}"#, ACCEPTED),
-            (200, r#"{"result":false}"#, Verdict::Transient),
-            (403, "", Verdict::Doubted),
-            (429, "", Verdict::Transient),
-            (200, "", Verdict::Transient),
         ],
     },
 ];
