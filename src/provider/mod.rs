@@ -293,8 +293,7 @@ fn told(failure: Answer) -> String {
 }
 
 fn unsupported(kind: Kind) -> Answer {
-    let kind = kind.as_str();
-    let why =
-        format!("the provider has no call that revokes a {kind}; it is denied locally until it expires");
+    let (kind, until) = (kind.as_str(), "it is denied locally until it expires");
+    let why = format!("the provider has no call that revokes a {kind}; {until}");
     Answer::failed(Verdict::Unsupported, None, why)
 }
