@@ -39,6 +39,8 @@ fn text(value: &AMQPValue) -> Option<String> {
     match value {
         AMQPValue::LongString(text) => Some(String::from_utf8_lossy(text.as_bytes()).into_owned()),
         AMQPValue::ShortString(text) => Some(text.as_str().to_owned()),
+        // What Python's clients make of `bytes`.
+        AMQPValue::ByteArray(bytes) => std::str::from_utf8(bytes.as_slice()).ok().map(str::to_owned),
         AMQPValue::Timestamp(seconds) => {
             let at = OffsetDateTime::from_unix_timestamp(i64::try_from(*seconds).ok()?).ok()?;
             at.format(&Rfc3339).ok()
@@ -59,6 +61,11 @@ mod tests {
             ("cloudEvents_source", AMQPValue::LongString("/apps/shop".into())),
             ("cloudEvents_time", AMQPValue::Timestamp(1_795_300_000)),
             ("cloudEvents:type", AMQPValue::LongInt(1)),
+            ("cloudEvents:specversion", AMQPValue::ByteArray(b"1.0".to_vec().into())),
+            ("cloudEvents_type", AMQPValue::ByteArray(vec![0xff].into())),
+            ("cloudevents:id", AMQPValue::LongString("e-3".into())),
+            ("ce_id", AMQPValue::LongString("e-4".into())),
+            ("cloudEvents: id", AMQPValue::LongString("e-5".into())),
             ("cloudEvents:traceparent", AMQPValue::LongString("00-".into())),
             ("cloudEvents:subject", AMQPValue::LongString("u-1".into())),
             ("id", AMQPValue::LongString("e-2".into())),
@@ -70,6 +77,7 @@ mod tests {
         let wanted = [
             ("id", "e-1"),
             ("source", "/apps/shop"),
+            ("specversion", "1.0"),
             ("time", "2026-11-21T22:26:40Z"),
             ("traceparent", "00-"),
         ];

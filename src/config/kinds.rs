@@ -47,7 +47,7 @@ pub use fusionauth::FusionauthConfig;
 pub use genauth::{GenauthConfig, GenauthManagementConfig, GenauthProtocol, UserIdType};
 pub use github::{GithubConfig, GithubRevokes};
 pub use global_token_revocation::{GlobalTokenRevocationConfig, SubjectFormat};
-pub use google::GoogleConfig;
+pub use google::{GoogleConfig, WorkspaceConfig};
 pub use http::{
     HttpCallConfig, HttpConfig, HttpListConfig, HttpMethod, HttpProbeConfig, HttpTokens, JsonTemplate,
 };

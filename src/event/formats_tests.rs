@@ -118,17 +118,34 @@ fn what_ends_credentials_at_keycloak_ends_them_here() {
         (user_event("UPDATE_CREDENTIAL", json!("")), Kind::Subject, "update_credential"),
         (user_event("DELETE_ACCOUNT", Value::Null), Kind::Subject, "delete_account"),
         (admin_event("USER", "DELETE", "users/u-1", Value::Null), Kind::Subject, "user_deleted"),
+        (admin_event("USER", "DELETE", "users/u-1/", Value::Null), Kind::Subject, "user_deleted"),
         (
             admin_event("USER", "ACTION", "users/u-1/logout", Value::Null),
             Kind::Subject,
             "logout_by_administrator",
         ),
         (admin_event("USER", "UPDATE", "users/u-1", json!(disabled)), Kind::Subject, "user_disabled"),
+        (
+            admin_event("USER", "ACTION", "users/u-1/reset-password", Value::Null),
+            Kind::Subject,
+            "password_reset_by_administrator",
+        ),
+        (
+            admin_event("USER", "ACTION", "users/u-1/consents/shop", Value::Null),
+            Kind::Subject,
+            "grant_revoked_by_administrator",
+        ),
+        (
+            admin_event("USER_SESSION", "DELETE", "sessions/s-1", Value::Null),
+            Kind::Session,
+            "logout_by_administrator",
+        ),
     ] {
         let read = keycloak(&event).ok().flatten().unwrap_or_else(|| panic!("{event}"));
         let [target] = &read.targets[..] else { panic!("one target") };
         assert_eq!((target.selector.kind(), read.reason.as_deref()), (kind, Some(reason)));
-        assert_eq!(target.sub.as_deref(), Some("u-1"));
+        let is_unnamed = event["resourceType"] == "USER_SESSION";
+        assert_eq!(target.sub.as_deref(), (!is_unnamed).then_some("u-1"));
         assert_eq!(target.sid.as_deref(), (kind == Kind::Session).then_some("s-1"));
         assert_eq!(target.iss.as_deref(), Some("https://id.example.com"), "the provider's tokens alone");
         assert_eq!((&*target.provider, read.source.as_str()), ("main", "keycloak:realm-1"));
@@ -173,13 +190,47 @@ fn what_ends_nothing_asks_for_nothing_and_an_unknown_realm_is_refused() {
         admin_event("USER", "UPDATE", "users/u-1", json!("no json")),
         admin_event("USER", "DELETE", "users/u-1/role-mappings", Value::Null),
         admin_event("CLIENT", "DELETE", "clients/c-1", Value::Null),
+        admin_event("CLIENT", "DELETE", "users/u-1", Value::Null),
+        admin_event("USER", "DELETE", "users", Value::Null),
+        admin_event("USER", "DELETE", "", Value::Null),
+        admin_event("USER", "DELETE", "/users/u-1", Value::Null),
+        admin_event("USER", "DELETE", "users/", Value::Null),
+        admin_event("USER", "DELETE", "users/u-1//", Value::Null),
+        admin_event("USER", "DELETE", "groups/users/u-1", Value::Null),
+        admin_event("USER", "DELETE", "users/u-1/groups/g-1", Value::Null),
+        admin_event("USER", "ACTION", "users/u-1/logout/now", Value::Null),
+        admin_event("USER", "ACTION", "users/u-1/send-verify-email", Value::Null),
+        admin_event("USER", "CREATE", "users/u-1/logout", Value::Null),
+        admin_event("USER", "UPDATE", "users/u-1", json!("{\"enabled\":\"false\"}")),
+        admin_event("USER", "UPDATE", "users/u-1", json!("[{\"enabled\":false}]")),
+        admin_event("USER", "UPDATE", "users/u-1", Value::Null),
+        admin_event("USER_SESSION", "CREATE", "sessions/s-1", Value::Null),
+        admin_event("USER_SESSION", "DELETE", "users/u-1/sessions/s-1", Value::Null),
+        admin_event("REALM", "ACTION", "logout-all", Value::Null),
+        // What is not needed is not looked at, however long.
+        admin_event("USER", "CREATE", "users/u-1", json!("x".repeat(300 * 1024))),
+        admin_event("GROUP", "UPDATE", "groups/g-1", json!(7)),
+        user_event("logout", Value::Null),
+        user_event("", Value::Null),
     ] {
         assert!(matches!(keycloak(&nothing), Ok(None)), "{nothing}");
     }
     let mut foreign = user_event("LOGOUT", Value::Null);
     foreign["realmId"] = json!("realm-2");
     assert_eq!(keycloak(&foreign).err().map(|refusal| refusal.code), Some(RefusalCode::UnknownProvider));
-    for (member, value) in [("time", json!("now")), ("time", json!(-1)), ("userId", json!(7))] {
+    for (member, value) in [
+        ("time", json!("now")),
+        ("time", json!(-1)),
+        ("time", json!(0)),
+        // In seconds it would deny nothing.
+        ("time", json!(1_795_300_000)),
+        ("time", json!(1_795_300_000_123.5)),
+        ("time", json!(i64::MAX)),
+        ("userId", json!(7)),
+        ("userId", json!(["u-1"])),
+        ("userId", json!("u".repeat(1025))),
+        ("type", json!({ "type": "LOGOUT" })),
+    ] {
         let mut broken = user_event("DELETE_ACCOUNT", Value::Null);
         broken[member] = value;
         assert_eq!(keycloak(&broken).err().map(|refusal| refusal.code), Some(RefusalCode::InvalidField));
@@ -188,6 +239,17 @@ fn what_ends_nothing_asks_for_nothing_and_an_unknown_realm_is_refused() {
     nobody["userId"] = Value::Null;
     nobody["sessionId"] = Value::Null;
     assert!(keycloak(&nobody).is_err(), "somebody has to be named");
+    for (resource, operation, path) in [
+        ("USER", "DELETE", "users//"),
+        ("USER", "ACTION", "users//logout"),
+        ("USER_SESSION", "DELETE", "sessions//"),
+    ] {
+        let nobody = admin_event(resource, operation, path, Value::Null);
+        assert!(keycloak(&nobody).is_err(), "{path}: never wider than a user");
+    }
+    let twice = user_event("LOGOUT", Value::Null).to_string().replacen('{', "{\"userId\":\"u-2\",", 1);
+    let origin = Origin { content_type: Some("application/json".to_owned()), ..Origin::default() };
+    assert!(read(twice.as_bytes(), &origin, &rules(), NOW).is_err(), "two users are named");
 }
 
 /// Whose trace it is: the event's own, else that of the message.

@@ -19,6 +19,8 @@ const ADMIN: &str = ".EventAdminNotificationMqMsg";
 const MAX_BYTES: usize = 1024;
 /// Longest `representation`, which is a whole user as JSON.
 const MAX_REPRESENTATION_BYTES: usize = 256 * 1024;
+/// Times below are no milliseconds: in seconds it would be the year 5138.
+const LEAST_MILLISECONDS: i64 = 100_000_000_000;
 
 /// Whether this is such a message and no CloudEvent.
 pub(super) fn is_one(event: &Json<'_>) -> bool {
@@ -45,18 +47,21 @@ pub(super) fn read(event: Json<'_>, receipt: &Receipt<'_>) -> Result<Option<Logo
     let what = [text("type")?, text("resourceType")?, text("operationType")?, text("resourcePath")?];
     let who = [text("userId")?, text("sessionId")?, text("clientId")?];
     let has_failed = text("error")?.is_some_and(|error| !error.is_empty());
-    let representation = event.text("representation", MAX_REPRESENTATION_BYTES)?;
     let [kind, resource, operation, path] = what.each_ref().map(|word| word.as_deref().unwrap_or_default());
+    let mut is_disabled = || -> Result<bool, Refusal> {
+        let representation = event.text("representation", MAX_REPRESENTATION_BYTES)?;
+        Ok(representation.is_some_and(|user| says_disabled(&user)))
+    };
     let ends = match has_failed {
         true => None,
         false if class.ends_with(CLIENT) => of_user(kind, &who),
-        false => of_administrator(resource, operation, path, representation.as_deref()),
+        false => of_administrator(resource, operation, path, &mut is_disabled)?,
     };
     let Some(ends) = ends else { return Ok(None) };
     let realm = realm.ok_or_else(|| event.missing("realmId"))?;
     let provider = provider(&realm, receipt)?;
     let milliseconds = match event.take("time")? {
-        Some(Json::Integer(milliseconds @ 1..)) => milliseconds,
+        Some(Json::Integer(milliseconds @ LEAST_MILLISECONDS..)) => milliseconds,
         _ => return Err(event.invalid("time", "must be milliseconds since 1970")),
     };
     let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(milliseconds) * 1_000_000);
@@ -80,26 +85,31 @@ fn of_user(kind: &str, [user, session, _]: &[Option<String>; 3]) -> Option<Ends>
     Some(Ends { reason, sid, sub: user.clone() })
 }
 
-/// What administrators do with users.
+/// What administrators do with users and sessions.
 fn of_administrator(
     resource: &str,
     operation: &str,
     path: &str,
-    representation: Option<&str>,
-) -> Option<Ends> {
-    let rest = path.strip_prefix("users/").filter(|_| resource == "USER")?;
-    let (user, action) = rest.split_once('/').unwrap_or((rest, ""));
-    let reason = match (operation, action) {
-        ("DELETE", "") => "user_deleted",
-        ("ACTION", "logout") => "logout_by_administrator",
-        ("UPDATE", "") if representation.is_some_and(is_disabled) => "user_disabled",
-        _ => return None,
+    is_disabled: &mut dyn FnMut() -> Result<bool, Refusal>,
+) -> Result<Option<Ends>, Refusal> {
+    let parts: Vec<&str> = path.strip_suffix('/').unwrap_or(path).split('/').collect();
+    let (reason, user) = match (resource, operation, parts.as_slice()) {
+        ("USER", "DELETE", ["users", user]) => ("user_deleted", user),
+        ("USER", "ACTION", ["users", user, "logout"]) => ("logout_by_administrator", user),
+        ("USER", "ACTION", ["users", user, "reset-password"]) => ("password_reset_by_administrator", user),
+        ("USER", "ACTION", ["users", user, "consents", _]) => ("grant_revoked_by_administrator", user),
+        ("USER", "UPDATE", ["users", user]) if is_disabled()? => ("user_disabled", user),
+        ("USER_SESSION", "DELETE", ["sessions", sid]) => {
+            let (reason, sid) = ("logout_by_administrator", Some((*sid).to_owned()));
+            return Ok(Some(Ends { reason, sid, sub: None }));
+        }
+        _ => return Ok(None),
     };
-    Some(Ends { reason, sid: None, sub: Some(user.to_owned()) })
+    Ok(Some(Ends { reason, sid: None, sub: Some((*user).to_owned()) }))
 }
 
 /// Whether the user is disabled, as its JSON says.
-fn is_disabled(representation: &str) -> bool {
+fn says_disabled(representation: &str) -> bool {
     let user: Option<serde_json::Value> = serde_json::from_str(representation).ok();
     user.is_some_and(|user| user["enabled"] == false)
 }

@@ -17,7 +17,7 @@ const AUDIENCE: &str = "https://appleid.apple.com";
 pub(super) fn apple(setup: &Setup<'_>, config: &AppleConfig) -> Result<Rfc7009, ProviderSetupError> {
     let base = config.base_url.as_deref().unwrap_or(AUDIENCE);
     let (setting, algorithm) = ("client_private_key", Some(KeyAlgorithm::Es256));
-    let key = Key { setting, text: &config.key, id: Some(&config.key_id), algorithm };
+    let key = Key { id: Some(&config.key_id), algorithm, ..Key::new(setting, &config.key) };
     let signer = Signer::private(setup, key)?;
     let secret = Assertion::secret(signer, &config.team_id, &config.client_id, AUDIENCE);
     let client = Client::with_assertion(&config.client_id, secret);

@@ -56,7 +56,9 @@ impl Assertion {
         let setting = "client_private_key";
         let assertion = &config.assertion;
         let text = assertion.key.as_ref().ok_or_else(|| setup.refuse(setting, "is missing; set it"))?;
-        let key = Key { setting, text, id: assertion.key_id.as_deref(), algorithm: assertion.algorithm };
+        let (id, algorithm) = (assertion.key_id.as_deref(), assertion.algorithm);
+        let key =
+            Key { id, algorithm, certificate: assertion.certificate.as_deref(), ..Key::new(setting, text) };
         Ok(Self::of_client(setup, config, Signer::private(setup, key)?))
     }
 
@@ -93,11 +95,11 @@ pub(super) fn jti() -> String {
 }
 
 /// Whom assertions are for where no setting says it. `None`: the address that is called, which is what Okta
-/// asks for.
+/// and Entra ask for.
 fn audience(setup: &Setup<'_>) -> Option<String> {
     let issuer = setup.config.issuer.clone();
     match &setup.config.kind {
-        KindConfig::Okta(_) => None,
+        KindConfig::Okta(_) | KindConfig::Entra(_) => None,
         KindConfig::Keycloak(kind) => {
             issuer.or_else(|| Some(format!("{}/realms/{}", kind.base_url, kind.realm)))
         }

@@ -29,7 +29,7 @@ impl Caller {
     pub(super) fn new(setup: &Setup<'_>, config: &CallerConfig) -> Result<Self, ProviderSetupError> {
         let setting = "caller_private_key";
         let (id, algorithm) = (config.key_id.as_deref(), config.algorithm);
-        let signer = Signer::private(setup, Key { setting, text: &config.key, id, algorithm })?;
+        let signer = Signer::private(setup, Key { id, algorithm, ..Key::new(setting, &config.key) })?;
         let audience = match &setup.config.kind {
             KindConfig::GlobalTokenRevocation(kind) => kind.endpoint.clone(),
             _ => None,

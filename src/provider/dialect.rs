@@ -51,6 +51,11 @@ pub(super) trait Dialect: Send + Sync {
         None
     }
 
+    /// Ends everything that the client `client` was given.
+    fn end_client<'a>(&'a self, _http: &'a Http, _client: &'a str) -> Attempt<'a> {
+        None
+    }
+
     /// Where metadata is needed: one sentence on what it says.
     fn describe<'a>(&'a self, _http: &'a Http, _verify: Verify) -> Description<'a> {
         Box::pin(async { None })
@@ -98,7 +103,8 @@ impl dyn Dialect {
             Selector::Token(token) => self.revoke(http, token),
             Selector::Session => self.end_session(http, target.sid.as_deref()?),
             Selector::Subject => self.log_out(http, target.sub.as_deref()?, target.iss.as_deref()),
-            Selector::Client | Selector::Issuer => None,
+            Selector::Client => self.end_client(http, target.client_id.as_deref()?),
+            Selector::Issuer => None,
         };
         Some(attempt?.await)
     }

@@ -1,5 +1,5 @@
-//! `kind = "fusionauth"`: refresh tokens, one or all of a user's. Access tokens are JWTs that nothing
-//! revokes.
+//! `kind = "fusionauth"`: refresh tokens, one, all of a user's, or all of an application's. Access tokens are
+//! JWTs that nothing revokes.
 //!
 //! What FusionAuth answers to a token that is dead already is not documented; a person is shown a 404.
 
@@ -25,5 +25,6 @@ pub(super) fn fusionauth(
     Declared::new(Constants::api_key(&config.api_key), None)
         .only_for(TokenTypeHint::RefreshToken)
         .token(setup, &call(json!({ "token": "{token}" })))?
-        .subject(setup, &call(json!({ "userId": "{sub}" })))
+        .subject(setup, &call(json!({ "userId": "{sub}" })))?
+        .client(setup, &call(json!({ "applicationId": "{client}" })))
 }

@@ -13,6 +13,7 @@ mod bearers;
 mod body;
 mod call;
 mod caller;
+mod certificate;
 mod clerk;
 mod client_auth;
 mod cognito;
@@ -217,7 +218,7 @@ impl Provider {
     /// Tries the credentials of calls for tokens, or of wide ones, with a request that names no target and
     /// changes nothing; `None` where the kind has none.
     ///
-    /// Bounded as an attempt is. It is not among [`Self::calls_per_attempt`].
+    /// Bounded as an attempt is; not among [`Self::calls_per_attempt`].
     pub async fn try_credentials(&self, scope: Scope) -> Option<Probed> {
         self.dialect.try_credentials(&self.http, self.verify, scope).await
     }
@@ -244,7 +245,7 @@ impl Provider {
     async fn tried(&self, scope: Scope, calls: &str) -> Result<Option<String>, String> {
         let kinds: &[Kind] = match scope {
             Scope::Token => &[Kind::Token],
-            Scope::Wide => &[Kind::Session, Kind::Subject],
+            Scope::Wide => &[Kind::Session, Kind::Subject, Kind::Client],
         };
         if !kinds.iter().any(|kind| self.supports_kind(*kind)) {
             return Ok(None);
@@ -293,8 +294,7 @@ fn told(failure: Answer) -> String {
 }
 
 fn unsupported(kind: Kind) -> Answer {
-    let kind = kind.as_str();
-    let error =
-        format!("the provider has no call that revokes a {kind}; it is denied locally until it expires");
-    Answer::failed(Verdict::Unsupported, None, error)
+    let (kind, until) = (kind.as_str(), "it is denied locally until it expires");
+    let why = format!("the provider has no call that revokes a {kind}; {until}");
+    Answer::failed(Verdict::Unsupported, None, why)
 }

@@ -94,7 +94,7 @@ fn granted(
 ) -> Result<Source, ProviderSetupError> {
     let endpoint = setup.url_under("base_url", &config.base_url, "/oauth2/v1/token")?;
     let (setting, id) = ("service_private_key", service.key_id.as_deref());
-    let signer = Signer::private(setup, Key { setting, text: &service.key, id, algorithm: None })?;
+    let signer = Signer::private(setup, Key { id, ..Key::new(setting, &service.key) })?;
     let client = Client::with_assertion(&service.client_id, Assertion::of(signer, &service.client_id));
     Ok(Source::Grant(Grant::of(client, endpoint).with([("scope", "okta.users.manage".to_owned())])))
 }

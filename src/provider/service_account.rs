@@ -24,6 +24,8 @@ const FORM_BYTES: usize = 128;
 pub(super) struct ServiceAccount {
     signer: Signer,
     email: String,
+    /// The user for whom it acts, where it acts for one (domain-wide delegation).
+    user: Option<String>,
     scope: &'static str,
     endpoint: Url,
     /// As the file writes it: the assertion's `aud`.
@@ -44,6 +46,8 @@ struct File {
 #[derive(Serialize)]
 struct Claims<'a> {
     iss: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sub: Option<&'a str>,
     scope: &'a str,
     aud: &'a str,
     iat: i64,
@@ -62,18 +66,25 @@ impl ServiceAccount {
         let file: File = serde_json::from_str(json.expose())
             .map_err(|_| setup.refuse(setting, "is not the JSON file of a service account's key"))?;
         let (text, id) = (Secret::new(file.private_key), file.private_key_id.as_deref());
-        let key = Key { setting, text: &text, id, algorithm: Some(KeyAlgorithm::Rs256) };
+        let algorithm = Some(KeyAlgorithm::Rs256);
+        let key = Key { id, algorithm, ..Key::new(setting, &text) };
         let signer = Signer::private(setup, key)?;
         let endpoint = setup.url(setting, &file.token_uri)?;
         let (email, audience, project) = (file.client_email, file.token_uri, file.project_id);
-        Ok(Self { signer, email, scope, endpoint, audience, project })
+        Ok(Self { signer, email, user: None, scope, endpoint, audience, project })
+    }
+
+    /// The same, acting for a user of the account's domain.
+    pub(super) fn acting_for(self, user: &str) -> Self {
+        Self { user: Some(user.to_owned()), ..self }
     }
 
     /// One request for a token.
     pub(super) async fn ask(&self, http: &Http) -> Result<Bearer, Answer> {
         let now = http.clock().now().unix_timestamp();
         let (iss, aud) = (self.email.as_str(), self.audience.as_str());
-        let claims = Claims { iss, scope: self.scope, aud, iat: now, exp: now + LIFETIME_S };
+        let (sub, scope) = (self.user.as_deref(), self.scope);
+        let claims = Claims { iss, sub, scope, aud, iat: now, exp: now + LIFETIME_S };
         let assertion = self.signer.sign(&claims)?;
         let call =
             Call::new(Method::POST, &self.endpoint).form(form(&assertion)).secrets([assertion.as_str()]);

@@ -3,6 +3,8 @@
 //! A key is read, checked and tried when the provider is set up, so that a wrong one stops the start and
 //! names its setting. Keys are wiped when dropped and have no `Debug`.
 
+use std::path::Path;
+
 use aws_lc_rs::rsa::KeyPair as RsaKey;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
@@ -12,6 +14,7 @@ use serde::Serialize;
 use serde_json::json;
 use zeroize::Zeroizing;
 
+use super::certificate;
 use super::jwk::{self, PrivateKey, of_p256};
 use super::setup::{ProviderSetupError, Setup};
 use crate::config::{KeyAlgorithm, Secret};
@@ -34,6 +37,15 @@ pub(super) struct Key<'a> {
     pub(super) id: Option<&'a str>,
     /// `alg`; `None`: what the key is made for.
     pub(super) algorithm: Option<KeyAlgorithm>,
+    /// The file of its certificate.
+    pub(super) certificate: Option<&'a Path>,
+}
+
+impl<'a> Key<'a> {
+    /// A key without more.
+    pub(super) fn new(setting: &'a str, text: &'a Secret) -> Self {
+        Self { setting, text, id: None, algorithm: None, certificate: None }
+    }
 }
 
 impl Signer {
@@ -42,6 +54,7 @@ impl Signer {
         let refuse = |problem: &str| setup.refuse(given.setting, problem);
         let PrivateKey { key, is_rsa, id } = private_key(given.text.expose()).map_err(refuse)?;
         let algorithm = match (given.algorithm, is_rsa) {
+            (None, true) if given.certificate.is_some() => Algorithm::PS256,
             (Some(KeyAlgorithm::Rs256) | None, true) => Algorithm::RS256,
             (Some(KeyAlgorithm::Ps256), true) => Algorithm::PS256,
             (Some(KeyAlgorithm::Es256) | None, false) => Algorithm::ES256,
@@ -52,10 +65,13 @@ impl Signer {
         };
         let header = Header { kid: given.id.map(str::to_owned).or(id), ..Header::new(algorithm) };
         let signer = Self { key, header };
-        signer
+        let signed = signer
             .sign(&json!({}))
             .map_err(|_| refuse("cannot sign: use RSA of at least 2048 bits, or P-256"))?;
-        Ok(signer)
+        let Some(file) = given.certificate else { return Ok(signer) };
+        let thumbprint = certificate::of_key(file, &signed, algorithm)
+            .map_err(|why| setup.refuse("client_certificate_file", format!("{} {why}", file.display())))?;
+        Ok(Self { header: Header { x5t_s256: Some(thumbprint), ..signer.header }, ..signer })
     }
 
     /// Signs with a secret, HS256.

@@ -11,6 +11,9 @@ const SKEW: i64 = 60;
 /// Longest time between `iat` and `exp`, seconds: one that is longer was written in milliseconds, or makes a
 /// logout that can be ordered for ever.
 const LONGEST: i64 = 24 * 60 * 60;
+/// Times before, in the year 2001, are of clocks that were not set. What was issued by then has ended: such a
+/// token would end nothing.
+pub(super) const EARLIEST: i64 = 1_000_000_000;
 /// Longest `jti`, bytes.
 const MAX_JTI_BYTES: usize = 1024;
 
@@ -65,6 +68,9 @@ pub(super) fn check_times(
     let seconds = |name: &str| claims.seconds(name).map_err(Refused::claim);
     let (issued, begins, end) = (seconds("iat")?, seconds("nbf")?, seconds("exp")?);
     let issued = issued.ok_or_else(|| Refused::absent("iat is missing"))?;
+    if issued < EARLIEST {
+        return Err(Refused::claim("iat lies before 2001: is it in seconds?"));
+    }
     if let Some((name, _)) =
         [("iat", Some(issued)), ("nbf", begins)].iter().find(|(_, time)| time.is_some_and(|t| t > now + SKEW))
     {

@@ -104,7 +104,8 @@ fn object(what: &str, part: &str) -> Result<Object, Refused> {
 fn check_type(given: Option<&str>, types: &[&str]) -> Result<(), Refused> {
     let plain = given.unwrap_or_default().to_ascii_lowercase();
     let plain = plain.strip_prefix("application/").unwrap_or(&plain);
-    if given != Some("") && types.contains(&plain) {
+    // The empty one stands for an absent typ, and not for what is left of `application/`.
+    if given.is_some() != plain.is_empty() && types.contains(&plain) {
         return Ok(());
     }
     let known: Vec<_> = types.iter().map(|known| if known.is_empty() { "absent" } else { known }).collect();

@@ -3,7 +3,7 @@
 
 use time::OffsetDateTime;
 
-use super::claims::{Ends, check_audience, check_issuer, check_times, jti};
+use super::claims::{EARLIEST, Ends, check_audience, check_issuer, check_times, jti};
 use super::jws::Compact;
 use super::keys::KeySet;
 use super::object::Object;
@@ -70,6 +70,7 @@ fn happened(claims: &Object, event: &Object, issued: OffsetDateTime) -> Result<O
     let given = event.seconds("event_timestamp").map_err(Refused::claim)?;
     let given = given.or(claims.seconds("toe").map_err(Refused::claim)?);
     let seconds = given.map(|given| if given > MILLISECONDS { given / 1000 } else { given });
+    let seconds = seconds.filter(|seconds| *seconds >= EARLIEST);
     let at = seconds.and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
     Ok(at.unwrap_or(issued).min(issued))
 }

@@ -1,8 +1,12 @@
 //! Clients that sign: what they send verifies, is made anew for each request, and is told nobody.
 
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::Algorithm;
 use revocation_worker::config::{
     AssertionConfig, BearerConfig, CallerConfig, ClientAuth, ClientConfig, KeyAlgorithm, KindConfig,
@@ -18,6 +22,7 @@ use crate::settings::{
     CLIENT_ID, TOKEN, config, global_token_revocation, keycloak, oauth_server, okta, provider, secret,
     subject, token,
 };
+use crate::written;
 
 const TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
@@ -168,6 +173,40 @@ async fn okta_grants_a_service_application_what_logs_users_out() {
     assert_eq!(header["kid"], "k1");
     assert_eq!(claims["aud"].as_str(), Some(format!("{}/oauth2/v1/token", idp.url()).as_str()));
     assert_eq!(sent[1].header("authorization"), Some("Bearer t"));
+}
+
+#[tokio::test]
+async fn entra_knows_a_key_by_its_certificate() {
+    let keys = Keys::new();
+    keys.openssl("req -x509 -newkey rsa:2048 -nodes -keyout rsa -out rsa.pem -days 2 -subj /CN=a");
+    let (certificate, other) = (keys.file("rsa.pem"), keys.self_signed("other").0);
+    keys.openssl("x509 -in rsa.pem -outform DER -out rsa.der");
+    let thumbprint = URL_SAFE_NO_PAD.encode(digest(&SHA256, &std::fs::read(keys.file("rsa.der")).unwrap()));
+    let idp = ScriptedIdp::start(grant).await;
+    let base = idp.url();
+    let lines = |file: &Path| {
+        format!(
+            "kind = 'entra'\nissuer = 'https://sts.windows.net/t/'\ntenant_id = 't'\nclient_id = 'a'
+            login_url = '{base}'\ngraph_url = '{base}'\nclient_auth = 'private_key_jwt'
+            client_private_key_file = '{}'\nclient_certificate_file = '{}'",
+            keys.file("rsa").display(),
+            file.display()
+        )
+    };
+    let answer = provider(&written::provider(&lines(&certificate))).revoke(&subject("u")).await;
+    assert_eq!(answer.verdict, Verdict::Done(Proof::Accepted), "{:?}", answer.error);
+    let (header, claims) = assertion(&idp.ledger()[0], &keys.public("rsa"), Algorithm::PS256);
+    assert_eq!(header["x5t#S256"].as_str(), Some(thumbprint.as_str()));
+    assert_eq!(claims["aud"].as_str(), Some(format!("{base}/t/oauth2/v2.0/token").as_str()));
+    for (file, why) in [
+        (other, "is the certificate of another key"),
+        (keys.file("rsa"), "gives no certificate"),
+        (keys.file("nowhere.pem"), "gives no certificate"),
+    ] {
+        let refusal = Provider::new("main".into(), &written::provider(&lines(&file))).err().unwrap();
+        assert_eq!(refusal.setting, "providers.main.client_certificate_file");
+        assert!(refusal.problem.contains(why), "{refusal}");
+    }
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use revocation_worker::provider::{Probed, Provider};
 use revocation_worker::target::Scope;
 
 use crate::scripted_idp::{Reply, ScriptedIdp};
-use crate::settings::{calls, provider, session, subject, token};
+use crate::settings::{calls, client_of, provider, session, subject, token};
 use crate::written;
 
 const ACCEPTED: Verdict = Verdict::Done(Proof::Accepted);
@@ -36,10 +36,15 @@ async fn a_value_stays_where_it_is_put() {
         [providers.main.subject]
         method = 'DELETE'
         url = '{base}/users/{{sub}}'
+        revoked = ['204']
+        [providers.main.client]
+        method = 'DELETE'
+        url = '{base}/clients/{{client}}/tokens'
+        json = {{ query = 'm {{{{}} r(c: $c) {{{{}}ok}} }}', c = '{{client}}' }}
         revoked = ['204']"
     );
     let provider = http(&lines);
-    for target in [token(HOSTILE, None), session(HOSTILE), subject(HOSTILE)] {
+    for target in [token(HOSTILE, None), session(HOSTILE), subject(HOSTILE), client_of(HOSTILE)] {
         assert_eq!(provider.revoke(&target).await.verdict, ACCEPTED);
     }
     let escaped = "a%2F..%2Fb%3Fc%3Dd%26e%23f%22%7D%2C%7B%22g%22%3A%22%7Bapi_key%7D%252e%20%2B%C3%A9";
@@ -49,7 +54,8 @@ async fn a_value_stays_where_it_is_put() {
         [
             format!("POST /x/{escaped}/y?t={form}&h="),
             "PUT /sessions".to_owned(),
-            format!("DELETE /users/{escaped}")
+            format!("DELETE /users/{escaped}"),
+            format!("DELETE /clients/{escaped}/tokens"),
         ]
     );
     let sent = idp.ledger();
@@ -58,6 +64,8 @@ async fn a_value_stays_where_it_is_put() {
     assert_eq!(body, serde_json::json!({ "a": [{ "token": format!("<{HOSTILE}>") }], "n": 7 }));
     assert_eq!(sent[1].field("sid").as_deref(), Some(HOSTILE));
     assert_eq!(sent[1].field("fixed").as_deref(), Some("a b"));
+    let body: serde_json::Value = serde_json::from_str(&sent[3].body).unwrap();
+    assert_eq!(body, serde_json::json!({ "query": "m { r(c: $c) {ok} }", "c": HOSTILE }));
 }
 
 #[tokio::test]
@@ -106,7 +114,22 @@ fn a_declaration_that_cannot_work_stops_the_start_by_its_name() {
         (call(good, "headers = { A = '{granted}' }"), "token.headers"),
         (call(good, "headers = { Authorization = 'Bearer {granted}' }"), "token.url"),
         (call(good, "headers = { Authorization = 'Basic {basic}' }"), "token.url"),
+        (call("https://a.example.com/{token}/{client}", ""), "token.url"),
+        (
+            call(
+                good,
+                "[providers.main.client]\nurl = 'https://a.example.com/{client_id}'\nrevoked = ['2xx']",
+            ),
+            "client.url",
+        ),
         (call(good, "form = { a = '{' }"), "token.form"),
+        (call(good, "form = { a = '{{token}}' }"), "token.form"),
+        (call(good, "headers = { A = 'Bearer {{api_key}}' }"), "token.headers"),
+        (call(good, "headers = { 'A:b' = 'c' }"), "token.headers"),
+        (call(good, "headers = { 'A\\r\\nB' = 'c' }"), "token.headers"),
+        (call(good, "headers = { Transfer-Encoding = 'chunked' }"), "token.headers"),
+        (call("https://a.example.com:99999/{token}", ""), "token.url"),
+        (call("https://a.example.com\\@b.example.com/{token}", ""), "token.url"),
         (call(good, "json = { a = ['{x}'] }"), "token.json"),
         (call(good, "retry = ['20']"), "token.retry"),
         (call(good, "already_invalid = ['404 gone']"), "token.already_invalid"),

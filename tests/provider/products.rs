@@ -3,6 +3,9 @@
 
 mod rows;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use revocation_worker::outcome::Verdict;
 use serde_json::json;
 
 use crate::keys::Keys;
@@ -53,6 +56,52 @@ async fn every_call_is_made_as_its_vendor_has_it_and_its_answers_are_read() {
     }
 }
 
+/// What gateways, sign-in pages and other calls of the same products answer: nothing has ended by it.
+#[tokio::test]
+async fn no_kind_takes_an_answer_for_a_yes_that_is_none() {
+    const ODD: [(u16, &str); 18] = [
+        (200, "<!doctype html><title>Sign in</title>"),
+        (200, r#"{"error":"invalid_client","error_description":"x"}"#),
+        (200, r#"{"error":{"code":429,"status":"RESOURCE_EXHAUSTED"}}"#),
+        (200, r#"{"errors":[{"code":"rate_limit_exceeded","message":"slow down"}]}"#),
+        (200, r#"{"ok":false,"error":"ratelimited"}"#),
+        (200, r#"{"ok":"true"#),
+        (200, r#"{"success":false,"message":"Too many requests"}"#),
+        (200, r#"{"statusCode":503,"message":"Service Unavailable"}"#),
+        (200, r#"{"__type":"TooManyRequestsException"}"#),
+        (200, "false"),
+        (201, "<html>"),
+        (202, r#"{"status":"failed"}"#),
+        (206, r#"{"result":"error"}"#),
+        (302, ""),
+        (429, r#"{"ok":true,"revoked":true}"#),
+        (500, r#"{"success":true}"#),
+        (503, "<html>maintenance</html>"),
+        (451, "{}"),
+    ];
+    let keys = Keys::new();
+    let (key, rsa) = (keys.p256("key"), keys.rsa("rsa"));
+    for row in of_tokens().into_iter().chain(of_sessions_and_users()) {
+        for (status, body) in ODD {
+            let idp = ScriptedIdp::start(answering(status, body)).await;
+            let answer = provider(&written::provider(&written_out(&row, idp.url(), &key, &rsa)));
+            let answer = answer.revoke(&row.target).await;
+            let what = format!("{} {:?}: {status} {body}", row.kind, row.calls);
+            assert!(!matches!(answer.verdict, Verdict::Done(_)), "{what}: {:?}", answer.verdict);
+            assert!(answer.error.is_some_and(|error| error.len() > 20), "{what}");
+        }
+    }
+}
+
+/// Whether the request for a bearer is a service account's that acts for `user`.
+fn acts_for(request: &Request, user: &str) -> bool {
+    let assertion = request.field("assertion").unwrap();
+    let claims = URL_SAFE_NO_PAD.decode(assertion.split('.').nth(1).unwrap()).unwrap();
+    let claims: serde_json::Value = serde_json::from_slice(&claims).unwrap();
+    let scope = "https://www.googleapis.com/auth/admin.directory.user.security";
+    claims["sub"] == user && claims["scope"] == scope && claims["iss"] == "a@p.iam.gserviceaccount.com"
+}
+
 /// What docs/providers.md has a call for is what there is a call for.
 #[tokio::test]
 async fn the_page_of_providers_says_what_there_is_a_call_for() {
@@ -91,6 +140,9 @@ async fn what_is_shown_is_what_each_product_asks_for() {
                 field("client_secret") == "s3" && field("token_type_hint").is_empty()
             }
             ("auth0" | "entra", _) => shown == "Bearer granted",
+            ("google", _) if row.target.token().is_none() => {
+                shown == "Bearer granted" && last.body.is_empty() && acts_for(&sent[0], "admin@example.com")
+            }
             ("firebase", _) => shown == "Bearer granted" && last.body.contains("\"validSince\":"),
             ("google", _) => shown.is_empty() && last.body == "token=tok%2B%2F%3D1",
             ("github", _) => {
@@ -110,7 +162,14 @@ async fn what_is_shown_is_what_each_product_asks_for() {
             ("cognito" | "zitadel" | "authentik", _) if row.target.token().is_some() => {
                 shown.starts_with("Basic ")
             }
-            ("fusionauth", _) => shown == "s3",
+            ("fusionauth", _) => {
+                let named = match (row.target.token(), &row.target.sub) {
+                    (Some(_), _) => r#"{"token":"tok+/=1"}"#,
+                    (None, Some(_)) => r#"{"userId":"u"}"#,
+                    (None, None) => r#"{"applicationId":"c"}"#,
+                };
+                shown == "s3" && last.body == named
+            }
             ("clerk" | "workos" | "zitadel", _) => shown == "Bearer s3",
             ("supabase", _) => shown == "Bearer tok+/=1" && last.header("apikey") == Some("s3"),
             _ => false,

@@ -22,9 +22,9 @@ fn recipe(name: &str, base: &str) -> Provider {
     let section = format!("[providers.{name}]");
     let block = blocks().into_iter().find(|block| block.starts_with(&section)).expect("a recipe");
     let line = |line: &str| match line.split_once(" = \"") {
-        Some(("url", url)) => {
+        Some((key @ ("url" | "token_endpoint"), url)) => {
             let path = url.splitn(4, '/').nth(3).unwrap();
-            format!("url = \"{base}/{path}")
+            format!("{key} = \"{base}/{path}")
         }
         Some((key, _)) if key.ends_with("_file") => format!("{} = \"s3\"", key.trim_end_matches("_file")),
         _ => line.to_owned(),
@@ -52,7 +52,7 @@ fn access() -> Target {
     token(TOKEN, Some(TokenTypeHint::AccessToken))
 }
 
-const ROWS: [Row; 6] = [
+const ROWS: [Row; 8] = [
     Row {
         name: "hubspot",
         target: refresh,
@@ -137,17 +137,50 @@ const ROWS: [Row; 6] = [
             (302, "", Verdict::Misconfigured),
         ],
     },
+    Row {
+        name: "stytch",
+        target: || session("s/1"),
+        call: "POST /v1/sessions/revoke",
+        body: r#"{"session_id":"s/1"}"#,
+        authorization: Some("Basic cHJvamVjdC1saXZlLTE6czM="),
+        answers: [
+            (200, r#"{"request_id":"r","status_code":200}"#, ACCEPTED),
+            (404, r#"{"status_code":404,"error_type":"session_not_found"}"#, Verdict::Doubted),
+            (401, "", Verdict::Doubted),
+            (429, "", Verdict::Transient),
+            (200, r#"{"status_code":500,"error_type":"internal_server_error"}"#, Verdict::Transient),
+        ],
+    },
+    Row {
+        name: "descope",
+        target: || subject("u"),
+        call: "POST /v1/mgmt/user/logout",
+        body: r#"{"sessionTypes":[],"userId":"u"}"#,
+        authorization: Some("Bearer <project id>:s3"),
+        answers: [
+            (200, "{}", ACCEPTED),
+            (400, r#"{"errorCode":"E112102"}"#, Verdict::Transient),
+            (401, "", Verdict::Doubted),
+            (429, "", Verdict::Transient),
+            (200, r#"{"errorCode":"E112102","errorDescription":"x"}"#, Verdict::Transient),
+        ],
+    },
 ];
 
 #[tokio::test]
 async fn every_recipe_makes_its_call_and_reads_its_answers() {
     for Row { name, target, call, body, authorization, answers } in ROWS {
         for (status, answer, verdict) in answers {
-            let idp = ScriptedIdp::start(move |_| Reply::status(status).body(answer)).await;
+            let idp = ScriptedIdp::start(move |request| match request.path.ends_with("/access_token") {
+                true => Reply::json(200, r#"{"access_token":"granted","expires_in":3600}"#),
+                false => Reply::status(status).body(answer),
+            })
+            .await;
             let answered = recipe(name, idp.url()).revoke(&target()).await;
             assert_eq!(answered.verdict, verdict, "{name}: {status} {answer}: {:?}", answered.error);
-            assert_eq!(calls(&idp), [call], "{name}");
-            let sent = &idp.ledger()[0];
+            let made = calls(&idp).into_iter().filter(|call| !call.ends_with("/access_token"));
+            assert_eq!(made.collect::<Vec<_>>(), [call], "{name}");
+            let sent = &idp.ledger().pop().unwrap();
             assert_eq!((sent.body.as_str(), sent.header("authorization")), (body, authorization), "{name}");
             let told = answered.error.unwrap_or_default();
             assert!(!told.contains("tok+") && !told.contains("tok%2B"), "{name}: the token is told");

@@ -188,6 +188,11 @@ pub(crate) fn subject(sub: &str) -> Target {
     Target { sub: Some(sub.to_owned()), ..target(Selector::Subject) }
 }
 
+/// A client.
+pub(crate) fn client_of(client_id: &str) -> Target {
+    Target { client_id: Some(client_id.to_owned()), ..target(Selector::Client) }
+}
+
 /// A session.
 pub(crate) fn session(sid: &str) -> Target {
     Target { sid: Some(sid.to_owned()), ..target(Selector::Session) }

@@ -36,7 +36,7 @@ fn changed(issuer: &Issuer, changes: &Value) -> Value {
 /// Headers over good claims, signed with the issuer's own key.
 fn headers(issuer: &Issuer) -> Vec<Row> {
     let claims = issuer.claims("hostile", "victim").to_string();
-    let rows: [(&str, &str); 29] = [
+    let rows = [
         ("bad_algorithm", r#"{"alg":"None","kid":"k1"}"#),
         ("bad_algorithm", r#"{"alg":"none","kid":"k1"}"#),
         ("bad_algorithm", r#"{"alg":"NONE","kid":"k1"}"#),
@@ -62,11 +62,28 @@ fn headers(issuer: &Issuer) -> Vec<Row> {
         ("bad_type", r#"{"alg":"ES256","kid":"k1","typ":"secevent+jwt"}"#),
         ("bad_type", r#"{"alg":"ES256","kid":"k1","typ":"global-token-revocation+jwt"}"#),
         ("bad_type", r#"{"alg":"ES256","kid":"k1","typ":""}"#),
+        ("bad_token", r#"{"alg":"ES256","kid":"k1","kid":"k2"}"#),
+        ("bad_token", r#"{"alg":"ES256","kid":null}"#),
+        ("bad_token", r#"{"alg":"ES256","kid":["k1"]}"#),
+        ("bad_token", r#"{"alg":"ES256","kid":"k1","typ":null}"#),
+        ("bad_token", "\u{feff}{\"alg\":\"ES256\",\"kid\":\"k1\"}"),
+        ("bad_algorithm", r#"{"alg":"\u0415S256","kid":"k1"}"#),
+        ("bad_algorithm", r#"{"alg":"ES256 ","kid":"k1"}"#),
+        ("bad_algorithm", r#"{"alg":"ES256\u0000","kid":"k1"}"#),
+        ("bad_algorithm", r#"{"alg":"A256GCMKW","enc":"A256GCM","zip":"DEF","kid":"k1"}"#),
+        ("bad_algorithm", r#"{"alg":"ES256","kid":"k1","crit":null}"#),
+        ("bad_type", r#"{"alg":"ES256","kid":"k1","typ":"application/application/logout+jwt"}"#),
+        ("bad_type", r#"{"alg":"ES256","kid":"k1","typ":"logout+jwt "}"#),
+        ("bad_type", r#"{"alg":"ES256","kid":"k1","typ":"application/"}"#),
+        ("bad_type", r#"{"alg":"ES256","kid":"k1","typ":"id_token+jwt"}"#),
+        ("bad_type", r#"{"alg":"ES256","kid":"k1","typ":"JOSE+JSON"}"#),
         // No key of that kind; another id.
         ("unknown_key", r#"{"alg":"RS256","kid":"k1"}"#),
         ("unknown_key", r#"{"alg":"ES256","kid":"../../../../dev/null"}"#),
         ("unknown_key", r#"{"alg":"ES256","kid":"k1' OR '1'='1"}"#),
         ("unknown_key", r#"{"alg":"ES256","kid":""}"#),
+        // No more of these: for each the keys are fetched anew, which is limited.
+        ("unknown_key", r#"{"alg":"ES256","kid":"k1\u0000"}"#),
     ];
     let row = |(code, header): (&'static str, &str)| {
         (format!("header {header}"), code, issuer.signer.sign(header, &claims))
@@ -91,6 +108,21 @@ fn claims(issuer: &Issuer) -> Vec<Row> {
         ("foreign_audience", json!({ "aud": null })),
         ("bad_claim", json!({ "aud": [["shop"]] })),
         ("bad_claim", json!({ "aud": { "shop": true } })),
+        ("bad_claim", json!({ "aud": ["shop", null] })),
+        ("bad_claim", json!({ "aud": ["shop", ["shop"]] })),
+        ("bad_claim", json!({ "aud": true })),
+        ("foreign_audience", json!({ "aud": "Shop" })),
+        ("foreign_audience", json!({ "aud": "shop,cards" })),
+        ("foreign_audience", json!({ "aud": ["shop\u{0}"] })),
+        ("foreign_issuer", json!({ "iss": format!("{iss}\u{0}") })),
+        ("foreign_issuer", json!({ "iss": format!(" {iss}") })),
+        ("foreign_issuer", json!({ "iss": "" })),
+        ("bad_claim", json!({ "iat": 0, "exp": null })),
+        ("bad_claim", json!({ "iat": now / 60, "exp": null })),
+        ("bad_claim", json!({ "iat": [now] })),
+        ("bad_claim", json!({ "iat": true })),
+        ("bad_claim", json!({ "nbf": "" })),
+        ("bad_claim", json!({ "iat": 9e17, "exp": null })),
         ("expired", json!({ "iat": now - 600, "exp": now - 300 })),
         ("expired", json!({ "iat": now, "exp": now - 1 })),
         ("expired", json!({ "iat": now - 2 * 86_400, "exp": null })),
@@ -112,6 +144,13 @@ fn claims(issuer: &Issuer) -> Vec<Row> {
         ("bad_claim", json!({ "events": { EVENT: "" } })),
         ("bad_claim", json!({ "events": { EVENT: null } })),
         ("bad_claim", json!({ "events": { "backchannel-logout": {} } })),
+        ("bad_claim", json!({ "events": { EVENT: [] } })),
+        ("bad_claim", json!({ "events": { EVENT: true } })),
+        ("bad_claim", json!({ "events": [{ EVENT: {} }] })),
+        ("bad_claim", json!({ "events": { EVENT.to_uppercase(): {} } })),
+        ("bad_claim", json!({ "events": { format!("{EVENT}/"): {} } })),
+        ("bad_claim", json!({ "events": { "data": { EVENT: {} } } })),
+        ("bad_claim", json!({ "nonce": false })),
         ("bad_claim", json!({ "sub": null })),
         ("bad_claim", json!({ "sub": ["victim"] })),
         ("bad_claim", json!({ "sub": 7 })),
@@ -170,6 +209,12 @@ fn forgeries(issuer: &Issuer, thief: &ScriptedIdp) -> Vec<Row> {
     let cut = &signature[..signature.len() - 4];
     row("a signature that was cut", "bad_signature", format!("{header}.{payload}.{cut}"));
     row("a signature of zeros", "bad_signature", format!("{header}.{payload}.{}", "A".repeat(86)));
+    row("a signature twice", "bad_signature", format!("{header}.{payload}.{signature}{signature}"));
+    row("a signature in DER", "bad_signature", format!("{header}.{payload}.{}", "MEUC".repeat(24)));
+    row("a letter of other alphabets", "bad_token", format!("{}=.{payload}.{signature}", header));
+    row("a line break behind", "bad_signature", format!("{good}\n"));
+    row("a token before it", "bad_token", format!("{good} {good}"));
+    row("Bearer before it", "bad_token", format!("Bearer {good}"));
     row("a signature with padding", "bad_signature", format!("{header}.{payload}.{signature}=="));
     row("no signature", "bad_token", format!("{header}.{payload}."));
     row("two parts", "bad_token", format!("{header}.{payload}"));

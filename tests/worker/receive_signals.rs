@@ -67,7 +67,7 @@ async fn pushed_signals_of_every_sender_end_as_denials() {
     // Okta's: within the event, without `format`, and in milliseconds.
     let okta = json!({ "subject": { "user": user(&issuer, "u-3") }, "event_timestamp": at * 1000 + 7 });
     let google = json!({ "subject": { "subject_type": "iss-sub", "iss": issuer.issuer(), "sub": "u-4" } });
-    let signals: [(&str, Value, String, Value); 8] = [
+    let signals: [(&str, Value, String, Value); 9] = [
         ("j-1", complex("u-1", "s-1"), format!("{CAEP}session-revoked"), json!({ "event_timestamp": at })),
         ("j-2", user(&issuer, "u-2"), format!("{CAEP}session-revoked"), json!({ "event_timestamp": at })),
         ("j-3", Value::Null, format!("{CAEP}session-revoked"), okta),
@@ -80,6 +80,8 @@ async fn pushed_signals_of_every_sender_end_as_denials() {
         ),
         ("j-6", user(&issuer, "u-6"), format!("{RISC}account-disabled"), json!({ "reason": "hijacking" })),
         ("j-7", user(&issuer, "u-7"), format!("{CAEP}credential-change"), json!({ "change_type": "create" })),
+        // A clock that was not set does not let what is older live.
+        ("j-9", user(&issuer, "u-9"), format!("{CAEP}session-revoked"), json!({ "event_timestamp": 0 })),
         (
             "j-8",
             json!({ "format": "opaque", "id": "stream" }),
@@ -91,7 +93,7 @@ async fn pushed_signals_of_every_sender_end_as_denials() {
         let token = issuer.token("secevent+jwt", &set(&issuer, jti, subject, event_type, event));
         assert_eq!(push(&issuer, &token, PUSH_SECRET).await, (202, Value::Null), "{jti}");
     }
-    stage.wait_for_count(6, "audit.revocations WHERE denied_at IS NOT NULL").await;
+    stage.wait_for_count(7, "audit.revocations WHERE denied_at IS NOT NULL").await;
     let rows = stage
         .rows(
             "SELECT jsonb_build_array(event_id, target_kind, sub, sid, reason,
@@ -108,6 +110,7 @@ async fn pushed_signals_of_every_sender_end_as_denials() {
             json!(["op/j-4", "subject", "u-4", null, "sessions_revoked", false]),
             json!(["op/j-5", "subject", "u-5", null, "credential_change", false]),
             json!(["op/j-6", "subject", "u-6", null, "account_disabled", false]),
+            json!(["op/j-9", "subject", "u-9", null, "session_revoked", false]),
         ]
     );
     let ignored =
@@ -125,6 +128,12 @@ async fn what_is_no_signal_is_refused_in_the_words_of_rfc_8935() {
     let good = set(&issuer, "j-1", &user(&issuer, "victim"), &revoked, &json!({}));
     let signed = |claims: &Value| issuer.token("secevent+jwt", claims);
     let about = |subject: Value| signed(&set(&issuer, "j-1", &subject, &revoked, &json!({})));
+    let (iss, of_victim) = (issuer.issuer(), user(&issuer, "victim"));
+    let nested = |depth: usize| {
+        (0..depth)
+            .fold(user(&issuer, "victim"), |inner, _| json!({ "format": "aliases", "identifiers": [inner] }))
+    };
+    let at = |time: Value| with(good.clone(), "events", json!({ &revoked: { "event_timestamp": time } }));
     let two = json!({ revoked.clone(): {}, format!("{RISC}account-disabled"): {} });
     let header = r#"{"alg":"ES256","kid":"k1","typ":"secevent+jwt"}"#;
     let rows = [
@@ -143,6 +152,77 @@ async fn what_is_no_signal_is_refused_in_the_words_of_rfc_8935() {
         (
             "invalid_request",
             about(json!({ "format": "complex", "device": { "format": "opaque", "id": "1" } })),
+            PUSH_SECRET,
+        ),
+        (
+            "invalid_request",
+            about(json!({ "format": "account", "uri": "acct:ann@example.com" })),
+            PUSH_SECRET,
+        ),
+        ("invalid_request", about(json!({ "format": "phone_number", "phone_number": "+1206" })), PUSH_SECRET),
+        ("invalid_request", about(json!({ "format": "uri", "uri": "https://example.com/u" })), PUSH_SECRET),
+        ("invalid_request", about(json!({ "format": "did", "url": "did:example:1" })), PUSH_SECRET),
+        ("invalid_request", about(json!({ "format": "jwt_id", "iss": iss, "jti": "1" })), PUSH_SECRET),
+        ("invalid_request", about(json!({ "format": "aliases", "identifiers": [] })), PUSH_SECRET),
+        ("invalid_request", about(json!({ "format": "aliases", "identifiers": { "a": 1 } })), PUSH_SECRET),
+        (
+            "invalid_request",
+            about(json!({ "format": "aliases", "identifiers": [{ "format": "opaque" }] })),
+            PUSH_SECRET,
+        ),
+        ("invalid_request", about(nested(6)), PUSH_SECRET),
+        ("invalid_request", about(json!({ "format": "iss_sub", "iss": iss })), PUSH_SECRET),
+        ("invalid_request", about(json!({ "format": "iss_sub", "iss": iss, "sub": "" })), PUSH_SECRET),
+        (
+            "invalid_request",
+            about(json!({ "format": "iss_sub", "iss": iss, "sub": ["victim"] })),
+            PUSH_SECRET,
+        ),
+        (
+            "invalid_request",
+            about(json!({ "format": "iss_sub", "iss": [iss], "sub": "victim" })),
+            PUSH_SECRET,
+        ),
+        ("invalid_request", about(json!({ "format": "ISS_SUB", "iss": iss, "sub": "victim" })), PUSH_SECRET),
+        (
+            "invalid_request",
+            about(json!({ "format": ["iss_sub"], "iss": iss, "sub": "victim" })),
+            PUSH_SECRET,
+        ),
+        ("invalid_request", about(json!({ "iss": iss, "sub": "victim" })), PUSH_SECRET),
+        ("invalid_request", about(json!([])), PUSH_SECRET),
+        ("invalid_request", about(json!("victim")), PUSH_SECRET),
+        ("invalid_request", about(json!({ "format": "complex", "user": "victim" })), PUSH_SECRET),
+        ("invalid_request", about(json!({ "format": "complex", "user": [of_victim] })), PUSH_SECRET),
+        // Never wider than its session.
+        (
+            "invalid_request",
+            about(json!({ "format": "complex", "user": of_victim,
+                "session": { "format": "iss_sub", "iss": iss, "sub": "s-1" } })),
+            PUSH_SECRET,
+        ),
+        (
+            "invalid_request",
+            about(json!({ "format": "complex", "user": of_victim, "session": { "format": "opaque" } })),
+            PUSH_SECRET,
+        ),
+        (
+            "invalid_request",
+            about(json!({ "format": "complex", "user": of_victim, "session": null })),
+            PUSH_SECRET,
+        ),
+        ("invalid_request", signed(&with(good.clone(), "events", json!([&revoked]))), PUSH_SECRET),
+        ("invalid_request", signed(&with(good.clone(), "events", json!(&revoked))), PUSH_SECRET),
+        ("invalid_request", signed(&with(good.clone(), "events", json!({ &revoked: null }))), PUSH_SECRET),
+        ("invalid_request", signed(&with(good.clone(), "events", json!({ &revoked: [] }))), PUSH_SECRET),
+        ("invalid_request", signed(&with(good.clone(), "iat", json!(1))), PUSH_SECRET),
+        ("invalid_request", signed(&at(json!("now"))), PUSH_SECRET),
+        ("invalid_request", signed(&at(json!(-1))), PUSH_SECRET),
+        ("invalid_request", signed(&at(json!([1]))), PUSH_SECRET),
+        (
+            "access_denied",
+            about(json!({ "format": "aliases", "identifiers": [
+                { "format": "iss_sub", "iss": "https://id.example.com", "sub": "victim" }] })),
             PUSH_SECRET,
         ),
         (

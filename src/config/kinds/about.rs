@@ -84,9 +84,10 @@ const ABOUT: &[About] = &[
     },
     About {
         kind: "google",
-        auth: "nothing",
-        calls: ["`POST /revoke`", NONE, NONE],
-        alive: "nothing of that grant, after a minute; ID tokens until their end",
+        auth: "tokens: nothing; users of a Workspace: `service_account`, `workspace_administrator`",
+        calls: ["`POST /revoke`", NONE, "`POST /users/{id}/signOut`"],
+        alive: "of a token nothing of that grant, after a minute; ID tokens until their end. Of a user the \
+            tokens of apps",
     },
     About {
         kind: "github",
@@ -130,7 +131,11 @@ const ABOUT: &[About] = &[
     About {
         kind: "fusionauth",
         auth: "`api_key`",
-        calls: ["`DELETE /api/jwt/refresh`, refresh tokens alone", NONE, "the same by `userId`"],
+        calls: [
+            "`DELETE /api/jwt/refresh`, refresh tokens alone",
+            NONE,
+            "the same by `userId`; clients by `applicationId`",
+        ],
         alive: JWTS,
     },
     About {
@@ -200,8 +205,7 @@ their SDKs; none of these services was called to try them.
 What is not established, so that such an answer waits for a person or is tried again: what Apple, \
 FusionAuth, Supabase and WorkOS answer to what is dead already, and by which codes they throttle.
 
-Not built, because their calls are not established well enough: users of Google Workspace, a \
-certificate of Entra's, sessions of authentik, and FusionAuth's end of a whole application.
+Not built, because its calls are not established well enough: sessions of authentik.
 ";
 
 /// The page.

@@ -82,7 +82,13 @@ fn assertion_fits_auth(client: &ClientConfig, section: &mut Section<'_>) {
         section.missing("client_private_key", remedy);
     }
     let is_signed = matches!(auth, ClientAuth::PrivateKeyJwt | ClientAuth::SecretJwt);
-    for key in ["client_private_key", "client_key_id", "client_key_algorithm", "client_assertion_audience"] {
+    for key in [
+        "client_private_key",
+        "client_key_id",
+        "client_key_algorithm",
+        "client_certificate_file",
+        "client_assertion_audience",
+    ] {
         let has_effect = match key {
             "client_assertion_audience" => is_signed,
             _ => auth == ClientAuth::PrivateKeyJwt,

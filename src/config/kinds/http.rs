@@ -31,6 +31,8 @@ settings! {
         /// The call that ends everything of a user; without it, and without `sessions`, subjects are
         /// unsupported.
         pub subject: Option<HttpCallConfig> = optional_section(),
+        /// The call that ends all that a client was given; without it clients are unsupported.
+        pub of_client as "client": Option<HttpCallConfig> = optional_section(),
         /// Where a user's sessions are listed: each is ended by `session`, until none is listed.
         pub sessions: Option<HttpListConfig> = optional_section(),
         /// A call that names no target and changes nothing, which shows whether the credentials are good.
@@ -58,8 +60,8 @@ fn known_client() -> Rule<Option<ClientConfig>> {
 }
 
 fn fits(http: &HttpConfig, section: &mut Section<'_>) {
-    if !["token", "session", "subject", "sessions"].iter().any(|key| section.has(key)) {
-        section.missing("token", "declare at least one call: token, session, subject or sessions");
+    if !["token", "session", "subject", "client", "sessions"].iter().any(|key| section.has(key)) {
+        section.missing("token", "declare at least one call: token, session, subject, client or sessions");
     }
     if http.sessions.is_some() && http.subject.is_some() {
         section.refuse("sessions", "given together with subject, which ends all of a user; keep one");

@@ -37,6 +37,7 @@ pub(super) struct Declared {
     session: Option<Action>,
     /// Each ends a part of what a user has.
     subject: Vec<Action>,
+    client: Option<Action>,
     listing: Option<Listing>,
     probe: Probe,
     /// The one type of tokens that there is a call for.
@@ -70,6 +71,7 @@ impl Declared {
             token: None,
             session: None,
             subject: Vec::new(),
+            client: None,
             listing: None,
             probe: Probe::Nothing,
             only: None,
@@ -112,6 +114,12 @@ impl Declared {
         let action = self.action(setup, "subject", call, &[Name::Sub])?;
         self.subject.push(action);
         Ok(self)
+    }
+
+    /// With the call for clients.
+    pub(super) fn client(self, setup: &Setup<'_>, call: &HttpCallConfig) -> Result<Self, ProviderSetupError> {
+        let client = Some(self.action(setup, "client", call, &[Name::Client])?);
+        Ok(Self { client, ..self })
     }
 
     /// With the list of a subject's sessions.

@@ -147,7 +147,7 @@ impl Order {
         if let Some(own) = allowed.first().filter(|own| !names.contains(own)) {
             return Err(format!("the call names {} nowhere: every target would be the same", own.written()));
         }
-        let of_targets = [Name::Token, Name::Hint, Name::Sid, Name::Sub];
+        let of_targets = [Name::Token, Name::Hint, Name::Sid, Name::Sub, Name::Client];
         match names.iter().find(|name| of_targets.contains(name) && !allowed.contains(name)) {
             Some(foreign) => Err(format!("{} is not known in this call", foreign.written())),
             None => constants.explain(&names),
@@ -242,6 +242,9 @@ fn split(url: &str) -> Result<(&str, &str), String> {
     let (start, rest) = url.split_at(end);
     if start.contains('{') {
         return Err("has a name in braces in its host; they may stand in the path and query".to_owned());
+    }
+    if start.contains('\\') {
+        return Err("has a backslash in its host; write it as https://host/path".to_owned());
     }
     if rest.contains('#') {
         return Err("has a fragment (#…); remove it".to_owned());

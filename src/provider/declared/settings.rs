@@ -31,6 +31,9 @@ impl Declared {
         if let Some(call) = &config.subject {
             declared = declared.subject(setup, call)?;
         }
+        if let Some(call) = &config.of_client {
+            declared = declared.client(setup, call)?;
+        }
         if let Some(list) = &config.sessions {
             declared = declared.sessions(setup, list)?;
         }

@@ -22,13 +22,14 @@ impl Dialect for Declared {
             // A list, the end of one session, and the list that holds none.
             Kind::Subject if self.listing.is_some() => 3,
             Kind::Subject => subject,
-            Kind::Client | Kind::Issuer => 0,
+            Kind::Client => u32::from(self.client.is_some()),
+            Kind::Issuer => 0,
         }
     }
 
     fn addresses(&self) -> Vec<&Url> {
         let oauth = self.oauth.iter().flat_map(Rfc7009::configured);
-        let actions = self.token.iter().chain(&self.session).chain(&self.subject);
+        let actions = self.token.iter().chain(&self.session).chain(&self.subject).chain(&self.client);
         let orders = actions.map(|action| &action.order).chain(self.listing.iter().map(Listing::order));
         let granted = self.bearers.iter().flat_map(Bearers::endpoint);
         oauth.chain(orders.map(Order::base)).chain(granted).collect()
@@ -65,10 +66,17 @@ impl Dialect for Declared {
         }
     }
 
+    fn end_client<'a>(&'a self, http: &'a Http, client: &'a str) -> Attempt<'a> {
+        let action = self.client.as_ref()?;
+        Some(Box::pin(self.act(http, action, Values { client, ..self.constants.values() })))
+    }
+
     fn has_probe(&self, scope: Scope) -> bool {
         let has_calls = match scope {
             Scope::Token => self.calls(Kind::Token) > 0,
-            Scope::Wide => self.calls(Kind::Session) + self.calls(Kind::Subject) > 0,
+            Scope::Wide => {
+                [Kind::Session, Kind::Subject, Kind::Client].into_iter().any(|kind| self.calls(kind) > 0)
+            }
         };
         match &self.probe {
             _ if !has_calls => false,

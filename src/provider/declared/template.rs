@@ -15,6 +15,8 @@ pub(in crate::provider) enum Name {
     Sid,
     /// The target's user.
     Sub,
+    /// The target's client.
+    Client,
     /// The client's id.
     ClientId,
     /// The client's secret.
@@ -28,11 +30,12 @@ pub(in crate::provider) enum Name {
 }
 
 /// How each is written.
-const NAMES: [(&str, Name); 9] = [
+const NAMES: [(&str, Name); 10] = [
     ("token", Name::Token),
     ("hint", Name::Hint),
     ("sid", Name::Sid),
     ("sub", Name::Sub),
+    ("client", Name::Client),
     ("client_id", Name::ClientId),
     ("client_secret", Name::ClientSecret),
     ("basic", Name::Basic),
@@ -63,6 +66,11 @@ impl Template {
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let (mut pieces, mut rest) = (Vec::new(), text);
         while let Some((before, behind)) = rest.split_once('{') {
+            if let Some(after) = behind.strip_prefix("{}") {
+                pieces.push(Piece::Text(format!("{before}{{")));
+                rest = after;
+                continue;
+            }
             let known = behind.split_once('}').and_then(|(name, after)| {
                 NAMES.iter().find(|(written, _)| *written == name).map(|(_, name)| (*name, after))
             });
@@ -104,7 +112,7 @@ impl Template {
 
 fn unknown() -> String {
     let names: Vec<String> = NAMES.iter().map(|(written, _)| format!("{{{written}}}")).collect();
-    format!("has a brace that begins no name; names are {}", names.join(", "))
+    format!("has a brace that begins no name; names are {}; write {{{{}} for a brace", names.join(", "))
 }
 
 fn unpresentable() -> Answer {
@@ -119,6 +127,7 @@ pub(in crate::provider) struct Values<'a> {
     pub(in crate::provider) hint: &'a str,
     pub(in crate::provider) sid: &'a str,
     pub(in crate::provider) sub: &'a str,
+    pub(in crate::provider) client: &'a str,
     pub(in crate::provider) client_id: &'a str,
     pub(in crate::provider) client_secret: &'a str,
     pub(in crate::provider) basic: &'a str,
@@ -132,6 +141,7 @@ impl<'a> Values<'a> {
             Name::Hint => self.hint,
             Name::Sid => self.sid,
             Name::Sub => self.sub,
+            Name::Client => self.client,
             Name::ClientId => self.client_id,
             Name::ClientSecret => self.client_secret,
             Name::Basic => self.basic,
@@ -141,7 +151,7 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// What no error text may repeat: all but the client's id and the token's type.
+    /// What no error text may repeat: all but the ids of clients and the token's type.
     pub(super) fn secrets(&self) -> impl Iterator<Item = &'a str> {
         let Self { token, sid, sub, client_secret, basic, api_key, .. } = *self;
         [token, sid, sub, client_secret, basic, api_key].into_iter().filter(|secret| !secret.is_empty())
@@ -153,9 +163,11 @@ pub(super) fn plain(value: &str) -> Option<String> {
     Some(value.to_owned())
 }
 
-/// For a header: no control character, which could begin another header.
+/// For a header: no control character, which could begin another header, and no space at either end, which
+/// whoever reads it takes off.
 pub(super) fn header(value: &str) -> Option<String> {
-    (!value.chars().any(char::is_control)).then(|| value.to_owned())
+    let stays = !value.chars().any(char::is_control) && !value.starts_with(' ') && !value.ends_with(' ');
+    stays.then(|| value.to_owned())
 }
 
 /// For a query.
@@ -182,6 +194,10 @@ mod tests {
         assert_eq!(filled("t={token}&u=1", query), Some(format!("t={}&u=1", escaped.replace("%20", "+"))));
         assert_eq!(filled("Bearer {token}", header), None);
         assert_eq!(filled("<{token}>", plain), Some(format!("<{HOSTILE}>")));
+        assert_eq!(
+            filled("m {{} r(t: {token}) {{}ok} }", plain),
+            Some(format!("m {{ r(t: {HOSTILE}) {{ok}} }}"))
+        );
     }
 
     #[test]
@@ -189,6 +205,10 @@ mod tests {
         for (value, in_header, in_path) in [
             ("tok+/=1", true, true),
             ("a\tb", false, true),
+            (" a", false, true),
+            ("a ", false, true),
+            ("a b", true, true),
+            ("ü€😀", true, true),
             ("", true, false),
             ("..", true, false),
             (".", true, false),
@@ -203,7 +223,8 @@ mod tests {
         let names = |text| Template::parse(text).map(|template| template.names().collect::<Vec<_>>());
         assert_eq!(names("{sub}/{sid}{token}"), Ok(vec![Name::Sub, Name::Sid, Name::Token]));
         assert_eq!(names("no names"), Ok(vec![]));
-        for text in ["{user}", "{", "{token", "{Token}", "{ token }", "{}"] {
+        assert_eq!(names("a {{}b} {{}{sub}}"), Ok(vec![Name::Sub]));
+        for text in ["{user}", "{", "{token", "{Token}", "{ token }", "{}", "{{token}}", "{{", "{{{}"] {
             assert!(names(text).is_err_and(|why| why.contains("{token}")), "{text}");
         }
     }

@@ -131,6 +131,16 @@ fn states_of_failure_are_no_yes() {
     assert!(of(&problem).is_some());
 }
 
+/// What is broken off might have gone on otherwise.
+#[test]
+fn what_is_broken_off_is_no_yes() {
+    for body in
+        [r#"{"ok":true"#, r#"{"ok":"true"#, r#"{"success":true,"err"#, r#"{"data":{"ok":true}"#, "[{}"]
+    {
+        assert!(said(body).is_some(), "{body}");
+    }
+}
+
 #[test]
 fn pages_are_no_yes() {
     let bodies = [

@@ -3,7 +3,7 @@
 use revocation_worker::outcome::{Proof, Verdict};
 use revocation_worker::target::{Target, TokenTypeHint};
 
-use crate::settings::{TOKEN, session, subject, token};
+use crate::settings::{TOKEN, client_of, session, subject, token};
 
 const ACCEPTED: Verdict = Verdict::Done(Proof::Accepted);
 const DEAD: Verdict = Verdict::Done(Proof::AlreadyInvalid);
@@ -169,6 +169,8 @@ pub(super) fn of_sessions_and_users() -> Vec<Row> {
     let entra = "tenant_id = 't'\nclient_id = 'a'\nclient_secret = 's3'\nlogin_url = '{base}'\n\
         graph_url = '{base}'\n";
     let firebase = "base_url = '{base}'\nservice_account = '''{account}'''\n";
+    let workspace = "directory_url = '{base}'\nservice_account = '''{account}'''\n\
+        workspace_administrator = 'admin@example.com'\n";
     let gone = (404, r#"{"error":{"code":"ResourceNotFound"}}"#, Verdict::Refused);
     vec![
         row(
@@ -225,9 +227,29 @@ pub(super) fn of_sessions_and_users() -> Vec<Row> {
             ],
         ),
         row(
+            "google",
+            workspace,
+            subject("1/2"),
+            &["POST /admin/directory/v1/users/1%2F2/signOut"],
+            [
+                (204, "", ACCEPTED),
+                (404, r#"{"error":{"errors":[{"reason":"notFound"}]}}"#, Verdict::Refused),
+                (403, r#"{"error":{"errors":[{"reason":"forbidden"}]}}"#, Verdict::Doubted),
+                (403, r#"{"error":{"errors":[{"reason":"quotaExceeded"}]}}"#, Verdict::Transient),
+                PAGE,
+            ],
+        ),
+        row(
             "fusionauth",
             "base_url = '{base}'\napi_key = 's3'\n",
             subject("u"),
+            &["DELETE /api/jwt/refresh"],
+            [(200, "", ACCEPTED), (404, "", Verdict::Refused), (401, "", Verdict::Doubted), THROTTLED, PAGE],
+        ),
+        row(
+            "fusionauth",
+            "base_url = '{base}'\napi_key = 's3'\n",
+            client_of("c"),
             &["DELETE /api/jwt/refresh"],
             [(200, "", ACCEPTED), (404, "", Verdict::Refused), (401, "", Verdict::Doubted), THROTTLED, PAGE],
         ),

@@ -14,8 +14,8 @@ settings! {
     pub struct HttpCallConfig {
         /// The HTTP method.
         pub method: HttpMethod = choice(HttpMethod::Post),
-        /// The address; `{token}`, `{hint}`, `{sid}`, `{sub}`, `{client_id}` and the like may stand in its
-        /// path and query, where they are escaped.
+        /// The address; `{token}`, `{hint}`, `{sid}`, `{sub}`, `{client}` and the like may stand in its path
+        /// and query, where they are escaped.
         pub url: String =
             required("give the address that is called, such as https://api.example.com/{token}"),
         /// Headers by name. `{api_key}`, `{basic}` (client id and secret in base64) and `Bearer {granted}`

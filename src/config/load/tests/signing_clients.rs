@@ -30,6 +30,11 @@ fn each_way_to_show_a_client_has_its_settings_and_no_others() {
             "client_assertion_audience",
             "without effect with client_auth = \"client_secret_basic\"",
         ),
+        (
+            with("client_secret = 's'\nclient_certificate_file = '/a'"),
+            "client_certificate_file",
+            "without effect",
+        ),
         (with("client_auth = 'tls_client_auth'"), "tls_certificate_file", "shows a certificate"),
         (with("client_auth = 'self_signed_tls_client_auth'"), "tls_certificate_file", "shows a certificate"),
         (with("client_secret = 's'\ntls_certificate_file = '/a'"), "tls_key", "not set"),
@@ -105,4 +110,21 @@ fn declared_calls_are_whole() {
         assert_only(&provider_problems(&lines), &format!("providers.main.{key}"), sentence);
     }
     load(&format!("{BASE}\n[providers.main]\n{http}{session}{sessions}"));
+}
+
+#[test]
+fn what_belongs_together_is_given_together() {
+    let entra = "kind = 'entra'\ntenant_id = 't'\nclient_id = 'a'\nclient_auth = 'private_key_jwt'\n\
+        client_private_key = 'k'\n";
+    let google = "kind = 'google'\n";
+    let rows = [
+        (entra.to_owned(), "client_certificate_file", "name the PEM file"),
+        (format!("{google}service_account = 'k'"), "workspace_administrator", "give the email address"),
+        (format!("{google}workspace_administrator = 'a'"), "service_account", "not set"),
+    ];
+    for (lines, key, sentence) in rows {
+        assert_only(&provider_problems(&lines), &format!("providers.main.{key}"), sentence);
+    }
+    load(&format!("{BASE}\n[providers.main]\n{entra}client_certificate_file = '/a'"));
+    load(&format!("{BASE}\n[providers.main]\n{google}"));
 }
