@@ -249,7 +249,9 @@ fn what_ends_nothing_asks_for_nothing_and_an_unknown_realm_is_refused() {
     }
     let twice = user_event("LOGOUT", Value::Null).to_string().replacen('{', "{\"userId\":\"u-2\",", 1);
     let origin = Origin { content_type: Some("application/json".to_owned()), ..Origin::default() };
-    assert!(read(twice.as_bytes(), &origin, &rules(), NOW).is_err(), "two users are named");
+    let said = Form::of(twice.as_bytes(), &origin, &rules())
+        .and_then(|form| read(form, twice.as_bytes(), &origin, &rules(), NOW));
+    assert!(said.is_err(), "two users are named");
 }
 
 /// Whose trace it is: the event's own, else that of the message.
