@@ -1,0 +1,120 @@
+//! What is kept of a provider's own text: words. Whatever encoding it repeats a secret in, the outcome looks
+//! like none, so that no encoding has to be known.
+
+use super::REDACTED;
+
+/// Most places of a text that are left out, and most that have numbers: of one with more, what is left could
+/// be what was cut in pieces.
+const MOST_ODD: usize = 2;
+/// Longest word, where words have blanks between them.
+const LONGEST_WORD: usize = 20;
+/// Most letters before the digits of a code such as `AADSTS7000215`, and most of these.
+const CODE: [usize; 2] = [8, 8];
+/// Most digits of a number by itself.
+const NUMBER: usize = 5;
+/// What stands around words.
+const AROUND: &str = ".,;:!?()[]{}<>\"'`*“”‘’«»，。：；！？（）、";
+/// What stands between the words of a compound.
+const WITHIN: &str = "-_/.:,#='’，。：；（）、";
+
+/// What a word is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Look {
+    Word,
+    /// A number, or a word with one behind it.
+    Numbered,
+    Odd,
+}
+
+/// The beginning of `text`, whose words have one blank between them, without what is no word; at most a word
+/// more than `most` characters.
+pub(in crate::provider) fn words(text: &str, most: usize) -> String {
+    let mut kept = Kept::default();
+    let mut length = 0;
+    let shown = text.split(' ').take_while(|word| {
+        let begins = length <= most;
+        length += word.chars().count() + 1;
+        begins
+    });
+    let words: Vec<_> = shown.map(|word| kept.word(word)).collect();
+    if kept.is_too_odd() { REDACTED.to_owned() } else { words.join(" ") }
+}
+
+/// The path of a URL likewise.
+pub(in crate::provider) fn path(path: &str) -> String {
+    let mut kept = Kept::default();
+    let segments: Vec<_> = path.split('/').map(|segment| kept.word(segment)).collect();
+    if kept.is_too_odd() { format!("/{REDACTED}") } else { segments.join("/") }
+}
+
+/// Whether it is one word, or several with a mark between, perhaps with a number behind.
+pub(in crate::provider) fn is_code(word: &str) -> bool {
+    look(word) != Look::Odd
+}
+
+#[derive(Default)]
+struct Kept {
+    left_out: usize,
+    numbered: usize,
+}
+
+impl Kept {
+    fn word<'a>(&mut self, word: &'a str) -> &'a str {
+        let look = look(word.trim_matches(|c| AROUND.contains(c)));
+        self.numbered += usize::from(look == Look::Numbered);
+        let is_too_many = look == Look::Numbered && self.numbered > MOST_ODD;
+        if look == Look::Odd || is_too_many || word.contains(REDACTED) {
+            self.left_out += 1;
+            return REDACTED;
+        }
+        word
+    }
+
+    fn is_too_odd(&self) -> bool {
+        self.left_out > MOST_ODD
+    }
+}
+
+/// The oddest part's.
+fn look(word: &str) -> Look {
+    let is_single = |part: &str| part.chars().nth(1).is_none();
+    let parts = || word.split(|c| WITHIN.contains(c)).filter(|part| !part.is_empty());
+    // `a`, `user's`; but many single letters spell something.
+    let singles = parts().filter(|part| is_single(part)).count();
+    let look = parts().map(part).max().unwrap_or(Look::Word);
+    if singles > 1 { Look::Odd } else { look }
+}
+
+fn part(part: &str) -> Look {
+    let letters = part.trim_end_matches(|c: char| c.is_ascii_digit());
+    let digits = part.len() - letters.len();
+    let [most_letters, most_digits] = CODE;
+    match (letters.chars().count(), digits) {
+        (0, ..=NUMBER) => Look::Numbered,
+        (_, 0) if is_word(letters) => Look::Word,
+        (count, 1..) if (1..=most_letters).contains(&count) && digits <= most_digits && is_word(letters) => {
+            Look::Numbered
+        }
+        _ => Look::Odd,
+    }
+}
+
+/// Letters of a language, small or great as a writer has them.
+fn is_word(letters: &str) -> bool {
+    // Kana, ideographs and Hangul need no blanks.
+    let has_blanks = letters.chars().any(|c| c < '\u{3040}');
+    let count = letters.chars().count();
+    let case = |c: char| c.is_uppercase();
+    let changes = letters.chars().zip(letters.chars().skip(1)).filter(|(a, b)| case(*a) != case(*b)).count();
+    let changes = changes - usize::from(changes > 0 && letters.starts_with(case));
+    letters.chars().all(is_letter) && (count <= LONGEST_WORD || !has_blanks) && 7 * changes <= 2 * count
+}
+
+/// None of those that only look like others: wide, bold, circled.
+fn is_letter(c: char) -> bool {
+    c.is_ascii_alphabetic()
+        || (c.is_alphabetic() && matches!(c, '\u{c0}'..='\u{1fff}' | '\u{3040}'..='\u{d7a3}'))
+}
+
+#[cfg(test)]
+mod tests;
