@@ -69,7 +69,7 @@ fn a_body_that_nobody_asked_to_be_compressed_is_not_read() {
     let unsaid: [&[u8]; 5] = [
         b"x\x9c\xabVJ-*\xca/R\xb2R\xca\xcc+K\xcc\xc9L\x89/\xc9\xcfN\xcdS\xaa\x05\0_\x1a\x07\x92",
         b"\x28\xb5\x2f\xfd\x04\x58\xc1\0\0{error}\x01",
-        b"\x0b\x0b\x80{\"error\"}\x03",
+        b"\xce\x02\x07{\"error\"}\x03!",
         b"\x81\xa5error\xad\x01invalid_token",
         b"\xa1\x65error\x6d\x02invalid_token",
     ];

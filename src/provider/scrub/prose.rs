@@ -3,13 +3,16 @@
 
 use super::REDACTED;
 
-/// Most places of a text that are left out, and most that have numbers: of one with more, what is left could
-/// be what was cut in pieces.
+/// Most words of a text that are none, those that are left out and those that look like codes: of one with
+/// more, what is left could be something in pieces.
 const MOST_ODD: usize = 2;
 /// Longest word, where words have blanks between them.
-const LONGEST_WORD: usize = 20;
+const LONGEST_WORD: usize = 24;
 /// Most letters before the digits of a code such as `AADSTS7000215`, and most of these.
 const CODE: [usize; 2] = [8, 8];
+/// Words of great letters that are no codes.
+const ACRONYMS: &str = "\
+    API CSRF GET HTTP HTTPS ID IP JSON JWK JWKS JWS JWT MFA OIDC POST SAML SSL SSO TLS URI URL UUID XML";
 /// Most digits of a number by itself.
 const NUMBER: usize = 5;
 /// What stands around words.
@@ -21,8 +24,8 @@ const WITHIN: &str = "-_/.:,#='’，。：；（）、";
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Look {
     Word,
-    /// A number, or a word with one behind it.
-    Numbered,
+    /// A number, a word with one behind it, a word of great letters.
+    Code,
     Odd,
 }
 
@@ -54,35 +57,31 @@ pub(in crate::provider) fn is_code(word: &str) -> bool {
 
 #[derive(Default)]
 struct Kept {
-    left_out: usize,
-    numbered: usize,
+    odd: usize,
 }
 
 impl Kept {
     fn word<'a>(&mut self, word: &'a str) -> &'a str {
         let look = look(word.trim_matches(|c| AROUND.contains(c)));
-        self.numbered += usize::from(look == Look::Numbered);
-        let is_too_many = look == Look::Numbered && self.numbered > MOST_ODD;
-        if look == Look::Odd || is_too_many || word.contains(REDACTED) {
-            self.left_out += 1;
-            return REDACTED;
-        }
-        word
+        let is_odd = look == Look::Odd || word.contains(REDACTED);
+        self.odd += usize::from(is_odd || look == Look::Code);
+        if is_odd { REDACTED } else { word }
     }
 
     fn is_too_odd(&self) -> bool {
-        self.left_out > MOST_ODD
+        self.odd > MOST_ODD
     }
 }
 
 /// The oddest part's.
 fn look(word: &str) -> Look {
-    let is_single = |part: &str| part.chars().nth(1).is_none();
     let parts = || word.split(|c| WITHIN.contains(c)).filter(|part| !part.is_empty());
-    // `a`, `user's`; but many single letters spell something.
-    let singles = parts().filter(|part| is_single(part)).count();
+    let count = |is_meant: fn(&&str) -> bool| parts().filter(is_meant).count();
+    // `user's` has a single letter and `SEC-1001` a number; but many of them spell something.
+    let singles = count(|part| part.chars().nth(1).is_none());
+    let numbers = count(|part| part.ends_with(|c: char| c.is_ascii_digit()));
     let look = parts().map(part).max().unwrap_or(Look::Word);
-    if singles > 1 { Look::Odd } else { look }
+    if singles > 1 || numbers > 1 { Look::Odd } else { look }
 }
 
 fn part(part: &str) -> Look {
@@ -90,13 +89,20 @@ fn part(part: &str) -> Look {
     let digits = part.len() - letters.len();
     let [most_letters, most_digits] = CODE;
     match (letters.chars().count(), digits) {
-        (0, ..=NUMBER) => Look::Numbered,
+        (0, ..=NUMBER) => Look::Code,
+        (2.., 0) if is_shouted(letters) => Look::Code,
         (_, 0) if is_word(letters) => Look::Word,
         (count, 1..) if (1..=most_letters).contains(&count) && digits <= most_digits && is_word(letters) => {
-            Look::Numbered
+            Look::Code
         }
         _ => Look::Odd,
     }
+}
+
+fn is_shouted(letters: &str) -> bool {
+    is_word(letters)
+        && letters.chars().all(char::is_uppercase)
+        && !ACRONYMS.split(' ').any(|acronym| acronym == letters)
 }
 
 /// Letters of a language, small or great as a writer has them.

@@ -17,6 +17,7 @@ fn words_stay() {
         "UserNotFoundException: user is gone",
         "INVALID_SESSION_ID: expired",
         "401: 2001: GenAuth says no",
+        "The JWT ID isn't one of this API; use POST, see RFC7009",
     ] {
         let kept = words(text, 200);
         assert_eq!(kept, text.replace("(e.g.,", REDACTED));
@@ -40,6 +41,8 @@ fn what_is_no_word_is_left_out() {
         "ⓒⓐⓝ",
         "Ｃanary",
         "c-a-n-a-r-y",
+        "MZXW6-YTBOI-QHIZ2",
+        "164.060.153",
         "123456",
         "correcthorsebatterystaple",
         "%74%30",
@@ -59,6 +62,8 @@ fn of_what_is_mostly_odd_nothing_stays() {
         "F(8o u8oq B%AR canary",
         "one [redacted] two [redacted] three [redacted]",
         "t0 k0 c0 a0 n0",
+        "MZXW YTBO QHIZ",
+        "unknown: MZXW6 YTBOI or QHIZL",
     ] {
         assert_eq!(words(text, 200), REDACTED, "{text}");
     }
