@@ -153,9 +153,7 @@ impl Reply<'_> {
             // Scrubbed before it is cut: a cut could leave the beginning of a token that no longer matches.
             Some(location) => {
                 let url = scrub(location.split(['?', '#']).next().unwrap_or_default(), &self.secrets);
-                let host = url.find("://").map_or(0, |colon| colon + 3);
-                let (origin, path) = url.split_at(url[host..].find('/').map_or(url.len(), |at| host + at));
-                format!("to {origin}{}", prose::path(path))
+                format!("to {}", prose::url(&url))
             }
             None => self.said(),
         };

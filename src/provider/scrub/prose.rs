@@ -1,6 +1,8 @@
 //! What is kept of a provider's own text: words. Whatever encoding it repeats a secret in, the outcome looks
 //! like none, so that no encoding has to be known.
 
+use std::net::{IpAddr, SocketAddr};
+
 use super::REDACTED;
 
 /// Most words of a text that are none, those that are left out and those that look like codes: of one with
@@ -43,11 +45,24 @@ pub(in crate::provider) fn words(text: &str, most: usize) -> String {
     if kept.is_too_odd() { REDACTED.to_owned() } else { words.join(" ") }
 }
 
-/// The path of a URL likewise.
-pub(in crate::provider) fn path(path: &str) -> String {
+/// A URL without a query likewise, and without a user's name.
+pub(in crate::provider) fn url(url: &str) -> String {
+    let (scheme, rest) = url.split_at(url.find("://").map_or(0, |colon| colon + 3));
+    let begins = if scheme.is_empty() { 0 } else { rest.find('/').unwrap_or(rest.len()) };
+    let (host, path) = rest.split_at(begins);
+    let host = host.rsplit('@').next().unwrap_or_default();
     let mut kept = Kept::default();
     let segments: Vec<_> = path.split('/').map(|segment| kept.word(segment)).collect();
-    if kept.is_too_odd() { format!("/{REDACTED}") } else { segments.join("/") }
+    let path = if kept.is_too_odd() { format!("/{REDACTED}") } else { segments.join("/") };
+    format!("{scheme}{}{path}", if is_host(host) { host } else { REDACTED })
+}
+
+fn is_host(host: &str) -> bool {
+    let looks = || host.split(['.', '-', ':']).filter(|label| !label.is_empty()).map(part);
+    let codes = looks().filter(|look| *look == Look::Code).count();
+    host.parse::<SocketAddr>().is_ok()
+        || host.parse::<IpAddr>().is_ok()
+        || (codes <= MOST_ODD && looks().all(|look| look != Look::Odd))
 }
 
 /// Whether it is one word, or several with a mark between, perhaps with a number behind.

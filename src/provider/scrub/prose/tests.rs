@@ -77,14 +77,22 @@ fn only_what_is_shown_is_judged() {
 }
 
 #[test]
-fn of_a_path_the_words_stay() {
+fn of_a_url_the_words_stay() {
     for (given, kept) in [
         ("/oauth2/v1/revoke", "/oauth2/v1/revoke"),
         ("/realms/main/protocol/openid-connect/revoke", "/realms/main/protocol/openid-connect/revoke"),
         ("/login/MZXW6YTB", "/login/[redacted]"),
         ("/F(8ou8oqB/yranaC0k0t/x1y2/revoke", "/[redacted]"),
         ("", ""),
+        ("login", "login"),
+        ("https://dev-12345.example.com:8443/oauth2", "https://dev-12345.example.com:8443/oauth2"),
+        ("http://127.0.0.1:4444/", "http://127.0.0.1:4444/"),
+        ("https://[::1]:8443", "https://[::1]:8443"),
+        ("https://t0kC4nary@id.example.com/revoke", "https://id.example.com/revoke"),
+        ("https://MZXW6YTBOI2.example.com/revoke", "https://[redacted]/revoke"),
+        ("https://MZXW6.YTBOI.QHIZL.example.com/a/b", "https://[redacted]/a/b"),
+        ("//id.example.com/F(8ou8oqB", "//id.example.com/[redacted]"),
     ] {
-        assert_eq!(path(given), kept);
+        assert_eq!(url(given), kept);
     }
 }
