@@ -185,7 +185,7 @@ fn odd_heads() -> Vec<String> {
         "HTTP/1.1 200 Ça va\r\nContent-Length: 2\r\n\r\n{}".to_owned(),
         "\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}".to_owned(),
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n0002 \r\n{}\r\n000\r\n\r\n".to_owned(),
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;a\n{}\n0\n\n".to_owned(),
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;a\r\n{}\r\n0;b\r\n\r\n".to_owned(),
         "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n".to_owned(),
         "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned(),
         head(": no name\r\n"),
@@ -250,6 +250,10 @@ async fn what_stays_unreadable_is_told_to_a_person() {
         "<html>HTTP/0.9</html>",
         "HTTP/1.1 2OO OK\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: two\r\n\r\n{}",
+        "HTTP/1.1 200 OK\r\nContent-Length: 2, 3\r\n\r\n{}",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;a\n{}\n0\n\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n{}\r\n0\r\n\r\n",
+        "ICY 200 OK\r\n\r\n",
     ];
     for bytes in unreadable {
         let idp = ScriptedIdp::start(move |_| Reply::garbage(bytes)).await;

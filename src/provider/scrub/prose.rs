@@ -8,6 +8,8 @@ use super::REDACTED;
 /// Most words of a text that are none, those that are left out and those that look like codes: of one with
 /// more, what is left could be something in pieces.
 const MOST_ODD: usize = 2;
+/// So many words of one length in a row are something in groups.
+const GROUPS: usize = 5;
 /// Longest word, where words have blanks between them.
 const LONGEST_WORD: usize = 24;
 /// Most letters before the digits of a code such as `AADSTS7000215`, and most of these.
@@ -73,18 +75,24 @@ pub(in crate::provider) fn is_code(word: &str) -> bool {
 #[derive(Default)]
 struct Kept {
     odd: usize,
+    /// Of the last words, which all have one length, that length and their number.
+    last: (usize, usize),
+    has_groups: bool,
 }
 
 impl Kept {
     fn word<'a>(&mut self, word: &'a str) -> &'a str {
-        let look = look(word.trim_matches(|c| AROUND.contains(c)));
+        let inner = word.trim_matches(|c| AROUND.contains(c));
+        let (look, length) = (look(inner), inner.chars().count());
+        self.last = if self.last.0 == length { (length, self.last.1 + 1) } else { (length, 1) };
+        self.has_groups |= self.last.1 >= GROUPS;
         let is_odd = look == Look::Odd || word.contains(REDACTED);
         self.odd += usize::from(is_odd || look == Look::Code);
         if is_odd { REDACTED } else { word }
     }
 
     fn is_too_odd(&self) -> bool {
-        self.odd > MOST_ODD
+        self.odd > MOST_ODD || self.has_groups
     }
 }
 

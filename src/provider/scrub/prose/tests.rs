@@ -13,6 +13,7 @@ fn words_stay() {
         "Le jeton n'est plus valide à présent",
         "令牌已过期，请重新登录",
         "Токен недействителен",
+        "So does this user have an account",
         "com.amazon.coral.service#InternalFailureException",
         "UserNotFoundException: user is gone",
         "INVALID_SESSION_ID: expired",
@@ -63,6 +64,8 @@ fn of_what_is_mostly_odd_nothing_stays() {
         "one [redacted] two [redacted] three [redacted]",
         "t0 k0 c0 a0 n0",
         "MZXW YTBO QHIZ",
+        "it is daha gbdj hfgf clfe gpgl",
+        "dahag, bdjhf, gfclf, egpgl, cpgfg",
         "unknown: MZXW6 YTBOI or QHIZL",
     ] {
         assert_eq!(words(text, 200), REDACTED, "{text}");
