@@ -21,7 +21,7 @@ const BODIES: [&str; 12] = [
     "1f\r\n{\"error\":\"oops\"}\r\n0\r\n\r\n",
     r#"{"code":7,"message":"PERMISSION_DENIED","details":[]}"#,
     r#"{"captcha_url":"https://geo.example.com/captcha"}"#,
-    "\u{1}\u{2}compressed\u{7}",
+    "com\u{1}pressed \u{2}body",
 ];
 
 fn access_token(id: &str, token: &str) -> serde_json::Value {
