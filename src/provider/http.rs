@@ -206,11 +206,11 @@ async fn read_body(response: &mut Response) -> Result<(Vec<u8>, bool), reqwest::
     Ok((body, is_cut))
 }
 
-/// The length of a body whose `Transfer-Encoding` is `identity`. The HTTP library would wait for the end of
+/// The length of a body whose `Transfer-Encoding` is `identity` or blank. The HTTP library would wait for the end of
 /// the connection, which may stay open.
 fn unencoded_length(headers: &HeaderMap) -> Option<usize> {
     header(headers, TRANSFER_ENCODING.as_str())
-        .filter(|encoding| encoding.trim().eq_ignore_ascii_case("identity"))?;
+        .filter(|encoding| matches!(encoding.trim().to_ascii_lowercase().as_str(), "" | "identity"))?;
     header(headers, CONTENT_LENGTH.as_str())?.trim().parse().ok()
 }
 
