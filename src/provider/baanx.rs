@@ -100,10 +100,11 @@ fn classify(reply: &Reply<'_>, kind: TokenTypeHint) -> Answer {
         (200..=299, _, _) => reply.no_yes().unwrap_or_else(|| reply.transient()),
         // The bearer no longer opens anything, so the access token is dead. Whether its refresh token lives
         // on, nobody was asked.
-        (401, _, TokenTypeHint::AccessToken) => reply.fails(
+        (401, _, TokenTypeHint::AccessToken) if !reply.is_from_between() => reply.fails(
             Verdict::Done(Proof::AlreadyInvalid),
             "the access token is dead, its refresh token's state is not proven",
         ),
+        (401, _, TokenTypeHint::AccessToken) => reply.doubted(),
         // The bearer did not authenticate the call: that proves nothing about a refresh token, which may live
         // for months.
         (401, _, TokenTypeHint::RefreshToken) => reply
@@ -167,5 +168,8 @@ mod tests {
         assert_eq!(access.verdict, Verdict::Done(Proof::AlreadyInvalid));
         assert!(access.error.unwrap().contains("refresh token's state is not proven"));
         assert_eq!(classify(&denied, RefreshToken).verdict, Verdict::Refused);
+        for page in ["<html>Log in to the proxy</html>", "<!-- x --><h1>401</h1>", "Denied. <body>"] {
+            assert_eq!(classify(&reply(401, page), AccessToken).verdict, Verdict::Doubted, "{page}");
+        }
     }
 }

@@ -10,6 +10,8 @@ use super::normal::entities;
 
 /// How everything that gzip has made begins (RFC 1952 section 2.3.1); no text does.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
+/// Most places of a text that are tried for JSON.
+const MOST_BEGINNINGS: usize = 8;
 
 /// What a body is.
 pub(super) enum Body {
@@ -21,8 +23,10 @@ pub(super) enum Body {
     Json(Document),
     /// The fields of a form or the elements of XML.
     Fields(Value),
-    /// Compressed, although no request asks for that.
+    /// Compressed, although no request asks for that, or otherwise no text.
     Encoded,
+    /// Whatever it is, a firewall sent it, to find out who asks.
+    Challenge,
     /// The beginning of longer JSON, and its members, or of what begins with blanks alone: it can say no, and
     /// never yes.
     Cut(Option<Value>),
@@ -54,7 +58,9 @@ impl Body {
             Self::Json(document) => Self::Cut(Some(document.value)),
             Self::Empty | Self::Garbled => Self::Cut(None),
             // A text says nothing against a success, however it goes on.
-            Self::Page | Self::Encoded | Self::Fields(_) | Self::Text | Self::Cut(_) => self,
+            Self::Page | Self::Encoded | Self::Challenge | Self::Fields(_) | Self::Text | Self::Cut(_) => {
+                self
+            }
         }
     }
 
@@ -102,8 +108,29 @@ fn shape(text: &str, kind: &str) -> Body {
     if markup::is_page(text) || kind.contains("html") {
         return Body::Page;
     }
-    let unread = if text.starts_with(['{', '[']) { Body::Garbled } else { Body::Text };
-    form(text).map_or(unread, Body::Fields)
+    if text.starts_with(['{', '[']) {
+        return Body::Garbled;
+    }
+    match (form(text), within(text)) {
+        (Some(fields), _) => Body::Fields(fields),
+        (None, Some(document)) => Body::Json(document),
+        (None, None) if text.chars().any(is_binary) => Body::Encoded,
+        (None, None) => Body::Text,
+    }
+}
+
+/// The first object with members in a text: proxies leave sizes of chunks, boundaries and heads around it.
+/// It can say no, and never yes.
+fn within(text: &str) -> Option<Document> {
+    let begins = text.match_indices('{').take(MOST_BEGINNINGS);
+    let mut documents = begins.filter_map(|(at, _)| lenient::parse(&text[at..]));
+    let document = documents.find(|document| document.value.as_object().is_some_and(|o| !o.is_empty()))?;
+    Some(Document { is_whole: false, is_broken: true, ..document })
+}
+
+/// What no text has.
+fn is_binary(c: char) -> bool {
+    c < ' ' && !c.is_whitespace() && c != '\u{1b}'
 }
 
 /// JSON that was written as a JSON string is read as what it was.

@@ -18,11 +18,14 @@ const MAX_DEPTH: usize = 8;
 const ERRORS: &str = "\
     isfailed isfailure faultstring faultcode stacktrace problem problems blocked isblocked requestblocked \
     notrevoked denied accessdenied rejected forbidden unauthorized throttled challenge captcha \
-    captcharequired loginrequired requireslogin authenticationrequired invalid active unsuccessful";
+    captcharequired captchaurl loginrequired requireslogin authenticationrequired invalid active \
+    unsuccessful blockscript cprchlge";
 const ERROR_BEGINNINGS: &str = "err fail exception";
 const ERROR_ENDINGS: &str = "error errors exception fault failure failures failed";
 /// A no here is a failure, and so is one under a name that ends with one of [`SUCCESS_ENDINGS`].
-const SUCCESSES: &str = "ok isok acknowledged accepted done completed succeed succes";
+const SUCCESSES: &str = "\
+    ok isok acknowledged accepted done completed succeed succes allow allowed isallowed authorized \
+    isauthorized";
 const SUCCESS_ENDINGS: &str = "success successful successfully succeeded revoked invalidated loggedout";
 /// Words and numbers here may tell of a failure.
 const STATES: &str = "\
@@ -30,7 +33,8 @@ const STATES: &str = "\
     httpstatuscode responsecode resultcode returncode resultstatus statusmessage statusdescription \
     requeststatus revocationstatus revokestatus operationstatus logoutstatus apistatus callstatus \
     requeststate operationstate revocationresult revokeresult operationresult revocationoutcome \
-    responsemessage resultmessage message msg detail title reason ret retcode rc type";
+    responsemessage resultmessage message msg detail title reason ret retcode rc type level severity \
+    decision verdict action";
 /// Where the answer itself may lie.
 const ENVELOPES: &str = "\
     data result results response responses responsemetadata revocation revoke items body payload meta \
@@ -43,19 +47,26 @@ const BAD_BEGINNINGS: &str = "err fail denied forbid unauthor reject block excep
 const BAD_WORDS: &str = "\
     err ko nok notok no false invalid accessdenied badrequest unavailable serviceunavailable badgateway \
     gatewaytimeout timeout internalerror internalservererror toomanyrequests aborted bad ng notfound \
-    unsuccessful unauthenticated invalidrequest invalidclient challenge captcha loginrequired";
+    unsuccessful unauthenticated invalidrequest invalidclient challenge captcha loginrequired deny nack nok \
+    fatal critical internal invalidargument unimplemented notimplemented methodnotallowed resourceexhausted \
+    deadlineexceeded unprocessableentity unsupportedmediatype";
 /// So is one that ends like this.
 const BAD_ENDINGS: &str = "error exception failed failure denied blocked";
 /// So is a message that ends or begins like this.
-const PROSE_ENDINGS: &str = "failed denied blocked";
+const PROSE_ENDINGS: &str = "\
+    failed denied blocked notallowed unavailable timedout exceeded mismatch unauthorized forbidden \
+    notimplemented";
 const BAD_PROSE: &str = "\
     error fail denied accessdenied permissiondenied forbidden unauthorized notauthorized notallowed rejected \
     blocked \
-    requestblocked badrequest badgateway internalservererror serviceunavailable toomanyrequests \
-    missingauthenticationtoken endpointrequesttimedout limitexceeded userisnotauthorized anerror notfound \
+    requestblocked badrequest badgateway internalservererror serviceunavailable \
+    endpointrequesttimedout limitexceeded userisnotauthorized anerror notfound \
     notauthenticated unauthenticated authenticationrequired authenticationcredentials \
     authorizationhasbeendenied loginrequired invalidclient invalidcredentials invalidapikey noroutematched \
-    apiratelimitexceeded";
+    apiratelimitexceeded invalidauthentication invalidcsrf csrf noapikey youripaddress youraccount toomany \
+    ratelimit missing insufficient servererror unknownerror internalerror unexpected somethingwentwrong \
+    timeout upstream aninvalidresponse unabletorevoke couldnotrevoke cannotrevoke pleaselogin pleasesignin \
+    thisservice";
 /// Words of an error member that say that there is none.
 const NO_ERROR: &str = "false no none null nil ok success succeeded na noerror";
 
@@ -63,7 +74,8 @@ const NO_ERROR: &str = "false no none null nil ok success succeeded na noerror";
 pub(super) fn of(body: &Body) -> Option<&'static str> {
     match body {
         Body::Page => Some("an HTML page"),
-        Body::Encoded => Some("a compressed body"),
+        Body::Encoded => Some("a body that is no text"),
+        Body::Challenge => Some("a firewall's challenge"),
         Body::Garbled => Some("broken JSON"),
         Body::Cut(_) => Some("a body too long to be read whole"),
         Body::Empty | Body::Text => None,

@@ -32,6 +32,9 @@ const MAX_BODY_BYTES: usize = 64 * 1024;
 const MAX_HEADERS: usize = 1000;
 /// Shorter than servers commonly keep idle connections, so that a call seldom meets one that is being closed.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
+/// What AWS WAF and Cloudflare add to an answer in which the server has no part. AWS's challenge is a 202
+/// without a body.
+const CHALLENGES: [&str; 2] = ["x-amzn-waf-action", "cf-mitigated"];
 const USER_AGENT: &str = concat!("revocation-worker/", env!("CARGO_PKG_VERSION"));
 
 /// How far a client reaches, and for how long.
@@ -158,12 +161,16 @@ impl Http {
             fault::answer(&what, &error, Some(status), &secrets)
         })?;
         let headers = response.headers();
-        let body = Body::read(
-            &body,
-            header(headers, CONTENT_TYPE.as_str()),
-            header(headers, CONTENT_ENCODING.as_str()),
-        );
-        let body = if is_cut { body.cut() } else { body };
+        let read = || {
+            let [kind, encoding] =
+                [CONTENT_TYPE, CONTENT_ENCODING].map(|name| header(headers, name.as_str()));
+            Body::read(&body, kind, encoding)
+        };
+        let body = match CHALLENGES.iter().any(|name| headers.contains_key(*name)) {
+            true => Body::Challenge,
+            false if is_cut => read().cut(),
+            false => read(),
+        };
         let retry_after = self.retry_after(status, headers);
         Ok(Reply {
             what,
@@ -199,11 +206,11 @@ async fn read_body(response: &mut Response) -> Result<(Vec<u8>, bool), reqwest::
     Ok((body, is_cut))
 }
 
-/// The length of a body whose `Transfer-Encoding` is `identity`. The HTTP library would wait for the end of
+/// The length of a body whose `Transfer-Encoding` is `identity` or blank. The HTTP library would wait for the end of
 /// the connection, which may stay open.
 fn unencoded_length(headers: &HeaderMap) -> Option<usize> {
     header(headers, TRANSFER_ENCODING.as_str())
-        .filter(|encoding| encoding.trim().eq_ignore_ascii_case("identity"))?;
+        .filter(|encoding| matches!(encoding.trim().to_ascii_lowercase().as_str(), "" | "identity"))?;
     header(headers, CONTENT_LENGTH.as_str())?.trim().parse().ok()
 }
 

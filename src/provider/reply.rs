@@ -8,7 +8,7 @@ use super::body::Body;
 use super::call::What;
 use super::failure;
 use super::normal::{is_part, tells};
-use super::scrub::{REDACTED, limit, scrub, shorten};
+use super::scrub::{REDACTED, limit, prose, scrub, shorten};
 use crate::outcome::{Answer, Proof, Verdict};
 
 /// Most characters of a provider's own words in an error text, so that our part of the sentence fits too.
@@ -52,6 +52,11 @@ impl Reply<'_> {
     /// Whether the status is 2xx.
     pub(super) fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
+    }
+
+    /// Whether somebody before the provider answered: a page, or a firewall's challenge.
+    pub(super) fn is_from_between(&self) -> bool {
+        matches!(self.body, Body::Page | Body::Challenge)
     }
 
     /// The body, if all of it is JSON: what may prove something is read from nothing else.
@@ -147,7 +152,8 @@ impl Reply<'_> {
         let said = match &self.location {
             // Scrubbed before it is cut: a cut could leave the beginning of a token that no longer matches.
             Some(location) => {
-                format!("to {}", scrub(location.split(['?', '#']).next().unwrap_or_default(), &self.secrets))
+                let url = scrub(location.split(['?', '#']).next().unwrap_or_default(), &self.secrets);
+                format!("to {}", prose::url(&url))
             }
             None => self.said(),
         };
@@ -165,6 +171,7 @@ impl Reply<'_> {
         let others =
             CODES.iter().take(1).chain(&WORDS).filter_map(|name| named(name)).filter(|text| *text != code);
         let words = scrub(&others.collect::<Vec<_>>().join(": "), &self.secrets);
+        let words = prose::words(&words, MAX_WORDS);
         let words = if is_part(&words, &self.secrets) { REDACTED.to_owned() } else { words };
         // A token may be cut in two, one half where a code should be.
         match (code.as_str(), words.as_str()) {
@@ -179,7 +186,8 @@ impl Reply<'_> {
     fn shape(&self) -> &'static str {
         match self.body {
             Body::Page => "(an HTML page)",
-            Body::Encoded => "(a compressed body)",
+            Body::Encoded => "(no text)",
+            Body::Challenge => "(a firewall's challenge)",
             Body::Garbled => "(broken JSON)",
             Body::Text => "(a text)",
             Body::Cut(_) => "(the beginning of a long body)",
@@ -187,12 +195,13 @@ impl Reply<'_> {
         }
     }
 
-    /// A short word of OAuth's alphabet that is no part of what must not be repeated.
+    /// A short word of OAuth's alphabet that looks like a code and is no part of what must not be repeated.
     fn is_code(&self, word: &str) -> bool {
         let of_codes = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
         !word.is_empty()
             && word.len() <= MAX_CODE
             && word.chars().all(of_codes)
+            && prose::is_code(word)
             && scrub(word, &self.secrets) == word
             && !is_part(word, &self.secrets)
     }

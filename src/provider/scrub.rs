@@ -1,6 +1,8 @@
 //! Text from outside made fit for error texts: no control characters, no secrets, no long opaque words,
 //! bounded.
 
+pub(super) mod prose;
+
 use url::form_urlencoded::byte_serialize;
 
 use super::normal::tells;

@@ -9,7 +9,7 @@ use revocation_worker::outcome::{Proof, Verdict};
 use tokio::net::TcpListener;
 
 use crate::scripted_idp::{Reply, ScriptedIdp};
-use crate::settings::{TOKEN, provider, revoke, rfc7009, token};
+use crate::settings::{TOKEN, baanx, provider, revoke, rfc7009, token};
 
 /// The answer's verdict where the provider replies like this to everything; the request is in the ledger
 /// once.
@@ -182,6 +182,18 @@ fn odd_heads() -> Vec<String> {
         "HTTP/1.1 200 OK\nContent-Length: 2\n\n{}".to_owned(),
         "HTTP/1.1 200\r\nContent-Length: 2\r\n\r\n{}".to_owned(),
         "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n{}".to_owned(),
+        "HTTP/1.1 200 Ça va\r\nContent-Length: 2\r\n\r\n{}".to_owned(),
+        "\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}".to_owned(),
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n0002 \r\n{}\r\n000\r\n\r\n".to_owned(),
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;a\r\n{}\r\n0;b\r\n\r\n".to_owned(),
+        "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n".to_owned(),
+        "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned(),
+        head(": no name\r\n"),
+        head("Transfer-Encoding:\r\n"),
+        head("Content-Length:\t2 \r\n"),
+        head("Content-Type: \u{7f}\r\n"),
+        head("Content-Encoding: identity\r\nContent-Encoding: identity\r\n"),
+        head("Date: never\r\nRetry-After: soon\r\n"),
     ]
 }
 
@@ -193,6 +205,25 @@ async fn odd_headers_do_not_hide_the_answer() {
         let config = ProviderConfig { timeout: Duration::from_secs(2), ..rfc7009(idp.url()) };
         let answer = revoke(&config).await;
         assert_eq!(answer.verdict, Verdict::Done(Proof::Accepted), "{head:?}: {:?}", answer.error);
+    }
+}
+
+#[tokio::test]
+async fn a_challenge_of_a_firewall_is_no_yes() {
+    let challenges: [fn() -> Reply; 4] = [
+        || Reply::status(202).header("x-amzn-waf-action", "challenge"),
+        || Reply::status(200).header("X-Amzn-Waf-Action", "captcha").body("{}"),
+        || Reply::status(200).header("cf-mitigated", "challenge"),
+        || Reply::json(200, r#"{"success":true}"#).header("CF-Mitigated", "challenge"),
+    ];
+    for challenge in challenges {
+        let idp = ScriptedIdp::start(move |_| challenge()).await;
+        for config in [rfc7009(idp.url()), baanx(idp.url())] {
+            let answer = revoke(&config).await;
+            let error = answer.error.unwrap();
+            assert_eq!(answer.verdict, Verdict::Transient, "{error}");
+            assert!(error.contains("a firewall's challenge is no yes"), "{error}");
+        }
     }
 }
 
@@ -219,6 +250,10 @@ async fn what_stays_unreadable_is_told_to_a_person() {
         "<html>HTTP/0.9</html>",
         "HTTP/1.1 2OO OK\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: two\r\n\r\n{}",
+        "HTTP/1.1 200 OK\r\nContent-Length: 2, 3\r\n\r\n{}",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;a\n{}\n0\n\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n{}\r\n0\r\n\r\n",
+        "ICY 200 OK\r\n\r\n",
     ];
     for bytes in unreadable {
         let idp = ScriptedIdp::start(move |_| Reply::garbage(bytes)).await;

@@ -7,6 +7,7 @@ mod bearer;
 mod client_auth;
 mod declared;
 mod discovery;
+mod echoes;
 mod faults;
 mod global_token_revocation;
 #[path = "../harness/mod.rs"]

@@ -9,7 +9,7 @@ use crate::harness::{App, Stage, canary_token, logout_of};
 use crate::scripted_idp::{Memory, Reply, ScriptedIdp};
 
 /// Bodies at status 200 that say no.
-const BODIES: [&str; 8] = [
+const BODIES: [&str; 12] = [
     "<html><body>Request blocked</body></html>",
     "\u{feff}<!DOCTYPE html>",
     r#"{"error":{"code":7}}"#,
@@ -18,6 +18,10 @@ const BODIES: [&str; 8] = [
     r#"{"status":"error"}"#,
     r#"{"statusCode":500,"body":"{}"}"#,
     "error=temporarily_blocked",
+    "1f\r\n{\"error\":\"oops\"}\r\n0\r\n\r\n",
+    r#"{"code":7,"message":"PERMISSION_DENIED","details":[]}"#,
+    r#"{"captcha_url":"https://geo.example.com/captcha"}"#,
+    "com\u{1}pressed \u{2}body",
 ];
 
 fn access_token(id: &str, token: &str) -> serde_json::Value {

@@ -15,7 +15,7 @@ type Answer = fn() -> Reply;
 type Foreign = Mutex<HashMap<String, Answer>>;
 
 /// Every sort of answer that servers give to a token of somebody else.
-fn sorts() -> [(&'static str, Answer); 9] {
+fn sorts() -> [(&'static str, Answer); 16] {
     [
         ("403 unauthorized_client", || Reply::json(403, r#"{"error":"unauthorized_client"}"#)),
         ("401 invalid_client", || Reply::json(401, r#"{"error":"invalid_client"}"#)),
@@ -26,6 +26,17 @@ fn sorts() -> [(&'static str, Answer); 9] {
         ("403", || Reply::status(403).header("Content-Type", "text/html").body("<html>Forbidden</html>")),
         ("405", || Reply::status(405)),
         ("407", || Reply::status(407)),
+        ("402", || Reply::status(402)),
+        ("401", || Reply::status(401).header("WWW-Authenticate", "Basic realm=\"other\"")),
+        ("401 invalid_client: no", || Reply::status(401).body("error=invalid_client&error_description=no")),
+        ("400 unauthorized_client", || Reply::status(400).body("<r><error>unauthorized_client</error></r>")),
+        ("400 unauthorized_client", || {
+            Reply::status(400).body("2b\r\n{\"error\":\"unauthorized_client\"}\r\n0\r\n\r\n")
+        }),
+        ("403 (a firewall's challenge)", || {
+            Reply::status(403).header("cf-mitigated", "challenge").body("{}")
+        }),
+        ("200 invalid_client", || Reply::json(200, r#"{"error":"invalid_client"}"#)),
     ]
 }
 

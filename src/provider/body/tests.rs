@@ -65,6 +65,34 @@ fn a_body_that_nobody_asked_to_be_compressed_is_not_read() {
         assert!(matches!(Body::read(b"", None, Some(encoding)), Body::Empty), "{encoding}");
     }
     assert!(matches!(Body::read(b"{}", None, Some("identity")), Body::Json(_)));
+    // Deflate, zstandard, brotli, MessagePack and CBOR without a word about it.
+    let unsaid: [&[u8]; 5] = [
+        b"x\x9c\xabVJ-*\xca/R\xb2R\xca\xcc+K\xcc\xc9L\x89/\xc9\xcfN\xcdS\xaa\x05\0_\x1a\x07\x92",
+        b"\x28\xb5\x2f\xfd\x04\x58\xc1\0\0{error}\x01",
+        b"\xce\x02\x07{\"error\"}\x03!",
+        b"\x81\xa5error\xad\x01invalid_token",
+        b"\xa1\x65error\x6d\x02invalid_token",
+    ];
+    for bytes in unsaid {
+        assert!(matches!(Body::read(bytes, None, None), Body::Encoded), "{bytes:?}");
+    }
+}
+
+#[test]
+fn json_within_other_text_says_no_and_never_yes() {
+    for text in [
+        "1f\r\n{\"error\":\"invalid_token\"}\r\n0\r\n\r\n",
+        "HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\n\r\n{\"error\":\"invalid_token\"}",
+        "--b\r\nContent-Type: application/json; a=b\r\n\r\n{\"error\":\"invalid_token\"}\r\n--b--",
+        "PHP Notice: {} is odd, {0} too {\"error\":\"invalid_token\"}",
+    ] {
+        assert_eq!(error(text.as_bytes(), "text/plain").as_deref(), Some("invalid_token"), "{text}");
+        let body = Body::read(text.as_bytes(), None, None);
+        assert!(body.is_broken() && body.whole().is_none(), "{text}");
+    }
+    for text in ["all {is} well", "{0}", "well {", "Denied <html>{\"ok\":true}</html>"] {
+        assert!(!matches!(Body::read(text.as_bytes(), None, None), Body::Json(_)), "{text}");
+    }
 }
 
 #[test]

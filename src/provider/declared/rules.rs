@@ -9,7 +9,6 @@
 use serde_json::Value;
 
 use crate::outcome::{Answer, Proof, Verdict};
-use crate::provider::body::Body;
 use crate::provider::reply::Reply;
 
 /// What an answer means; the later, the more careful.
@@ -68,14 +67,14 @@ impl Condition {
         Ok(Self { status, members: members.collect::<Result<_, _>>()? })
     }
 
-    /// Whether it fits; a page of HTML says nothing of its own.
+    /// Whether it fits; a page of HTML says nothing of its own, nor does a firewall's challenge.
     pub(super) fn fits(&self, reply: &Reply<'_>) -> bool {
         let status = match self.status {
             Status::Any => true,
             Status::Class(class) => reply.status / 100 == class,
             Status::Exact(status) => reply.status == status,
         };
-        status && !matches!(reply.body, Body::Page) && self.holds_in(reply.body.members())
+        status && !reply.is_from_between() && self.holds_in(reply.body.members())
     }
 
     /// Whether its members are those of `value`.

@@ -53,6 +53,18 @@ fn errors_are_no_yes() {
         "<response><error>oops</error></response>",
         "<Error><Code>AccessDenied</Code></Error>",
         ")]}'\n{\"error\":\"oops\"}",
+        "1f\r\n{\"error\":\"oops\"}\r\n0\r\n\r\n",
+        "HTTP/1.1 403 Forbidden\r\nContent-Type: application/json\r\n\r\n{\"error\":\"oops\"}",
+        "--b\r\nContent-Type: application/json; charset=utf-8\r\n\r\n{\"error\":\"oops\"}\r\n--b--",
+        "event: error\ndata: {\"errors\":[\"oops\"]}\n\n",
+        "Warning: {0} in /srv/x.php on line 7 {\"success\":false}",
+        r#"{"numErrors":1}"#,
+        r#"{"error_message":"x"}"#,
+        r#"{"rpc":1,"Fault":{"code":"x"}}"#,
+        r#"{"captcha_url":"https://geo.example.com/c"}"#,
+        r#"{"appId":"PX1","blockScript":"/px/captcha.js"}"#,
+        r#"{"response":{"errors":{"0":"x"}}}"#,
+        r#"{"result":"{\"error\":\"x\"}"}"#,
     ];
     for body in bodies {
         assert!(said(body).is_some(), "{body}");
@@ -83,6 +95,11 @@ fn false_successes_are_no_yes() {
         "success=false",
         "false",
         r#""Unauthorized""#,
+        r#"{"allowed":false}"#,
+        r#"{"result":{"allow":false}}"#,
+        r#"{"data":{"logout":{"ok":false}}}"#,
+        r#"{"Revoked":"NO"}"#,
+        r#"{"isSuccessful":"0"}"#,
     ];
     for body in bodies {
         assert!(said(body).is_some(), "{body}");
@@ -122,6 +139,23 @@ fn states_of_failure_are_no_yes() {
         r#"{"code":"ERR_POLICY"}"#,
         r#"[[{"status":"error"}]]"#,
         "{&quot;error&quot;:&quot;x&quot;}",
+        r#"{"decision":"deny"}"#,
+        r#"{"action":"BLOCK","ray":"x"}"#,
+        r#"{"level":"error","text":"x"}"#,
+        r#"{"code":7,"message":"PERMISSION_DENIED","details":[]}"#,
+        r#"{"code":"INVALID_ARGUMENT"}"#,
+        r#"{"status":"RESOURCE_EXHAUSTED"}"#,
+        r#"{"status":"METHOD_NOT_ALLOWED"}"#,
+        r#"{"detail":"Method \"POST\" not allowed."}"#,
+        r#"{"message":"Invalid authentication credentials"}"#,
+        r#"{"message":"No API key found in request"}"#,
+        r#"{"message":"Your IP address is not allowed"}"#,
+        r#"{"message":"An invalid response was received from the upstream server"}"#,
+        r#"{"message":"Too Many Attempts."}"#,
+        r#"{"message":"CSRF token mismatch."}"#,
+        r#"{"message":"Server Error"}"#,
+        r#"{"msg":"Insufficient permissions"}"#,
+        r#"{"detail":"Rate limit exceeded"}"#,
         "<rsp stat=\"fail\"><err code=\"1\"/></rsp>",
     ];
     for body in bodies {
@@ -201,6 +235,16 @@ fn everything_else_is_a_yes() {
         "revoked=true",
         "<ok/>",
         "<result>revoked</result>",
+        "Revoked {count: 1}",
+        "1f\r\n{\"revoked\":true}\r\n0\r\n\r\n",
+        r#"{"level":"info","message":"token revoked"}"#,
+        r#"{"action":"revoke","decision":"allow"}"#,
+        r#"{"message":"Token not found or already revoked"}"#,
+        r#"{"message":"Logged out"}"#,
+        r#"{"errorCount":0,"isError":false}"#,
+        r#"{"redirect":"/login"}"#,
+        r#"{"authenticated":false}"#,
+        r#"{"message":"no further action required"}"#,
     ];
     for body in bodies {
         assert_eq!(said(body), None, "{body}");

@@ -25,7 +25,7 @@ use serde_json::{Map, Value as Json};
 
 pub(crate) use self::jws::ThreeParts;
 pub use self::jws::{CompactJws, compact_jws};
-pub(crate) use self::shown::{Payload, Shown};
+pub(crate) use self::shown::{Other, Payload, Shown};
 pub use self::value::NumericDate;
 use self::value::{Round, name_of_json};
 
@@ -76,7 +76,7 @@ pub struct Reading {
 pub fn read(token: &str) -> Reading {
     let Some(parts) = ThreeParts::of(token) else { return Reading::default() };
     let payload = Payload::of(parts);
-    let (shown, is_unreadable) = payload.claims(|_| true);
+    let (shown, is_unreadable) = payload.claims(|_| Other::Kept);
     Reading { claims: shown.into_claims(), is_unreadable }
 }
 
@@ -89,13 +89,13 @@ impl Claims {
     /// [`peek`](Self::peek) without the [`others`](Self::others), of which a token may have thousands.
     pub fn peek_known(token: &str) -> Self {
         let Some(parts) = ThreeParts::of(token) else { return Self::default() };
-        Payload::of(parts).claims(|_| false).0.into_claims()
+        Payload::of(parts).claims(|_| Other::Skipped).0.into_claims()
     }
 
     /// The claims in a JWT's payload or an introspection answer, as far as they can be read: in any Unicode
     /// encoding, with numbers out of range, half surrogate pairs and bytes that are no UTF-8.
     pub fn from_json(json: &[u8]) -> Self {
-        Shown::of_json(&encoding::in_utf8(json.to_vec()), |_| true).into_claims()
+        Shown::of_json(&encoding::in_utf8(json.to_vec()), |_| Other::Kept).into_claims()
     }
 }
 

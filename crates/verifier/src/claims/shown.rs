@@ -22,7 +22,16 @@ pub(crate) struct Shown<'a> {
     pub(crate) iat: Option<NumericDate>,
     pub(crate) exp: Option<NumericDate>,
     others: Others<'a>,
-    twins: Vec<(&'static str, String)>,
+    twins: Vec<(Text<'a>, String)>,
+}
+
+/// What becomes of a claim without a field of its own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Other {
+    Skipped,
+    Kept,
+    /// A denial may name it: it is read as closely as one with a field.
+    Named,
 }
 
 /// The claims that are names.
@@ -61,10 +70,10 @@ impl<'t> Payload<'t> {
         Self { parts, json: parts.payload().map(encoding::in_utf8) }
     }
 
-    /// The claims, those without a field of their own if `wanted` names them; and whether claims may be
-    /// missing that another reader sees.
-    pub(crate) fn claims(&self, wanted: impl Fn(&str) -> bool) -> (Shown<'_>, bool) {
-        let (shown, extent, is_certain) = Shown::of_object(self.json.as_deref().unwrap_or_default(), wanted);
+    /// The claims, those without a field of their own as `other` says; and whether claims may be missing that
+    /// another reader sees.
+    pub(crate) fn claims(&self, other: impl Fn(&str) -> Other) -> (Shown<'_>, bool) {
+        let (shown, extent, is_certain) = Shown::of_object(self.json.as_deref().unwrap_or_default(), other);
         match extent {
             Extent::Whole if is_certain => (shown, false),
             _ if self.parts.is_compact_jws() => (shown, extent == Extent::Part || !is_certain),
@@ -77,18 +86,18 @@ impl<'t> Payload<'t> {
 
 impl<'a> Shown<'a> {
     /// As far as they can be read.
-    pub(super) fn of_json(json: &'a [u8], wanted: impl Fn(&str) -> bool) -> Self {
-        Self::of_object(json, wanted).0
+    pub(super) fn of_json(json: &'a [u8], other: impl Fn(&str) -> Other) -> Self {
+        Self::of_object(json, other).0
     }
 
     /// The claims, how far they could be read, and whether each that a denial may name says the same to every
     /// reader.
-    fn of_object(json: &'a [u8], wanted: impl Fn(&str) -> bool) -> (Self, Extent, bool) {
+    fn of_object(json: &'a [u8], other: impl Fn(&str) -> Other) -> (Self, Extent, bool) {
         let (mut shown, mut is_certain) = (Self::default(), true);
         let Some(mut members) = Members::of(json) else { return (shown, Extent::Part, false) };
         let ended = loop {
             match members.next() {
-                Ok(Some((name, value))) => is_certain &= shown.take(name, value, &wanted).is_ok(),
+                Ok(Some((name, value))) => is_certain &= shown.take(name, value, &other).is_ok(),
                 Ok(None) => break true,
                 Err(Unreadable) => break false,
             }
@@ -106,7 +115,7 @@ impl<'a> Shown<'a> {
         &mut self,
         named: Quoted<'a>,
         value: Value<'a>,
-        wanted: &impl Fn(&str) -> bool,
+        other: &impl Fn(&str) -> Other,
     ) -> Result<(), Unreadable> {
         let (named, _) = named.text()?;
         match &*named {
@@ -114,8 +123,15 @@ impl<'a> Shown<'a> {
             "exp" => self.exp = NumericDate::of_value(value, Round::Up),
             _ => match NAMES.iter().find(|name| **name == named) {
                 Some(name) => return self.set(name, value),
-                None if wanted(&named) => self.others.take(named, value),
-                None => {}
+                None => match other(&named) {
+                    Other::Skipped => {}
+                    // Few of these are claims that a denial may name: one that cannot be read is no doubt.
+                    Other::Kept => drop(self.others.take(named, value)),
+                    Other::Named => {
+                        self.spell_twin(named.clone(), value);
+                        return self.others.take(named, value);
+                    }
+                },
             },
         }
         Ok(())
@@ -127,10 +143,7 @@ impl<'a> Shown<'a> {
     fn set(&mut self, claim: &'static str, value: Value<'a>) -> Result<(), Unreadable> {
         let (read, result) =
             name(value).map_or_else(|unreadable| (None, Err(unreadable)), |read| (read, Ok(())));
-        self.twins.retain(|(held, _)| *held != claim);
-        if let Some((_, false)) = read {
-            self.twins.extend(twin(value).map(|twin| (claim, twin)));
-        }
+        self.spell_twin(claim.into(), value);
         let must_be_exact = matches!(claim, "jti" | "iss");
         let text = read.filter(|(_, is_exact)| *is_exact || !must_be_exact).map(|(text, _)| text);
         match claim {
@@ -144,13 +157,24 @@ impl<'a> Shown<'a> {
         result
     }
 
-    /// What names in other bytes than UTF-8 are to readers of ISO-8859-1, each with its claim.
-    pub(crate) fn twins(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        self.twins.iter().map(|(claim, twin)| (*claim, &**twin))
+    /// The twin that counts is the last one's.
+    fn spell_twin(&mut self, claim: Text<'a>, value: Value<'a>) {
+        self.twins.retain(|(held, _)| *held != claim);
+        self.twins.extend(twin(value).map(|twin| (claim, twin)));
     }
 
-    /// The value of the claim of this name, whichever it is.
-    pub(crate) fn named(&self, name: &str) -> Option<&str> {
+    /// What names in other bytes than UTF-8 are to readers of ISO-8859-1, each with its claim.
+    pub(crate) fn twins(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.twins.iter().map(|(claim, twin)| (&**claim, &**twin))
+    }
+
+    /// What the claim of this name says, whichever it is, to any reader.
+    pub(crate) fn named(&self, name: &str) -> impl Iterator<Item = &str> {
+        let twins = self.twins().filter(move |(claim, _)| *claim == name).map(|(_, twin)| twin);
+        self.value(name).into_iter().chain(twins)
+    }
+
+    fn value(&self, name: &str) -> Option<&str> {
         match name {
             "jti" => self.jti.as_deref(),
             "iss" => self.iss.as_deref(),
@@ -191,13 +215,13 @@ impl<'a> Others<'a> {
         }
     }
 
-    /// One that cannot be read is no doubt about the others: few of these are claims that a denial may name.
-    fn take(&mut self, named: Text<'a>, value: Value<'a>) {
-        let Self::Read(read) = self else { return };
+    fn take(&mut self, named: Text<'a>, value: Value<'a>) -> Result<(), Unreadable> {
+        let Self::Read(read) = self else { return Ok(()) };
         read.retain(|(name, _)| *name != named);
-        if let Ok(Some((value, _))) = name(value) {
+        if let Some((value, _)) = name(value)? {
             read.push((named, value));
         }
+        Ok(())
     }
 }
 

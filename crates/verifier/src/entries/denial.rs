@@ -10,7 +10,7 @@ use super::Entries;
 use super::cutoff::{Cutoffs, Expiry};
 use super::jti::Issuer;
 use super::key::Key;
-use crate::claims::{Payload, Shown, ThreeParts};
+use crate::claims::{Other, Payload, Shown, ThreeParts};
 use crate::message::Kind;
 use crate::oddities::Oddities;
 use crate::token::TokenView;
@@ -56,7 +56,10 @@ impl Entries {
         let payload = parts.filter(|_| view.claims.is_none()).map(Payload::of);
         let (claims, is_unreadable) = match (view.claims, &payload) {
             (Some(claims), _) => (Shown::from(claims), false),
-            (None, Some(payload)) => payload.claims(|name| self.names.contains(name)),
+            (None, Some(payload)) => {
+                let is_named = |name: &str| self.names.contains(name);
+                payload.claims(|name| if is_named(name) { Other::Named } else { Other::Skipped })
+            }
             (None, None) => (Shown::default(), false),
         };
         let iat = claims.iat.map(|iat| iat.millis());
@@ -178,7 +181,7 @@ impl Entries {
     /// By a claim that only this issuer's entries know: in another's tokens it may name anything.
     fn cut_off_by_other(&self, token: &Known<'_>, issuer: Key, now: OffsetDateTime) -> Option<Kind> {
         let is_cut_off = |(kind, claim): &(Kind, &str)| {
-            token.claims.named(claim).is_some_and(|value| {
+            token.claims.named(claim).any(|value| {
                 let key = Key::of_claim(*kind, claim, value).issued_by(issuer);
                 token.is_covered(self.read(key).by_claim.get(&key).and_then(|cutoffs| cutoffs.latest(now)))
             })

@@ -107,3 +107,44 @@ fn more_names_of_claims_than_providers_have_are_refused_and_the_rest_counts() {
     };
     assert!(of("sub") && of("claim-0") && of("claim-31") && !of("one-more"));
 }
+
+#[test]
+fn other_claims_are_read_as_closely_as_the_usual_ones() {
+    let (one, two) = (Some("https://one"), Some("https://two"));
+    let jwt = |iss: &str, claim: &str, value: &[u8]| {
+        let head = format!(r#"{{"iss":"{iss}","iat":{BASE},"{claim}":"#);
+        token(RS256, [head.as_bytes(), value, b"}"].concat())
+    };
+    // As a value, the name that an entry has for it.
+    let rows: [(&[u8], &str); 8] = [
+        (b"\"Jos\xe9\"", "José"),
+        (b"\"\xc5\\\"\xdf\"", "Å\"ß"),
+        (b"\"\\u004aos\\u00e9\"", "José"),
+        (b"\"J\\ud83d\"", "J\u{fffd}"),
+        (b"1000385", "1000385"),
+        (b"-7", "-7"),
+        (b"123456789012345678901234567890", "123456789012345678901234567890"),
+        (b"\"a\\/b\"", "a/b"),
+    ];
+    for (value, name) in rows {
+        for claim in ["uid", "login"] {
+            let held = holding(&[
+                of_subject_by(name, one, &["uid", "login"], None),
+                of_client_by("c", two, &["cid"], None),
+            ]);
+            assert!(seen(&held, &jwt("https://one", claim, value)).is_some(), "{claim} {name}");
+            for (iss, claim) in [("https://two", claim), ("https://one", "cid"), ("https://one", "other")] {
+                assert_eq!(seen(&held, &jwt(iss, claim, value)), None, "{iss} {claim} {name}");
+            }
+        }
+    }
+    let held = holding(&[of_subject_by("u", one, &["uid"], None)]);
+    for value in [&b"007"[..], b"0x1F", b"u", b"\"\\q\"", b"+1"] {
+        let denial = |iss, claim| seen(&held, &jwt(iss, claim, value));
+        assert_eq!(denial("https://one", "uid"), Some(Denial::Unreadable));
+        assert_eq!([denial("https://two", "uid"), denial("https://one", "name")], [None, None]);
+    }
+    for value in [&b"1.0"[..], b"null", b"[\"u\"]", b"{\"id\":\"u\"}", b"\"U\"", b"\"u \""] {
+        assert_eq!(seen(&held, &jwt("https://one", "uid", value)), None);
+    }
+}
