@@ -2,10 +2,10 @@
 
 use std::process::Command;
 
-use sqlx::{AssertSqlSafe, Executor};
+use sqlx::{AssertSqlSafe, Executor, Row as _};
 
 use crate::harness::Stage;
-use crate::incident_record::{HELD, PARKED, REVOKED};
+use crate::incident_record::{HELD, HOT, PARKED, REVOKED};
 
 const PAGE: &str = include_str!("../../docs/audit.md");
 
@@ -78,5 +78,56 @@ async fn an_auditor_gets_an_answer_to_each_question_of_the_page() {
         assert!(ran.status.success(), "{script}: {}", String::from_utf8_lossy(&ran.stderr));
         let said = String::from_utf8_lossy(&ran.stdout);
         assert!(!said.is_empty() && !said.contains("nothing on record"), "{script}: {said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_name_and_each_time_is_found_by_an_index() {
+    let stage = Stage::new().await;
+    let of_targets = |condition| format!("SELECT * FROM audit.revocations WHERE {condition}");
+    for (query, index) in [
+        (of_targets("token_sha256 = 'a'"), "targets_token"),
+        (of_targets("signed_sha256 = 'a'"), "targets_signed_parts"),
+        (of_targets("sub = 'a'"), "targets_by_sub"),
+        (of_targets("sid = 'a'"), "targets_by_sid"),
+        (of_targets("finished_at IS NULL"), "targets_leased"),
+        (of_targets("finished_at IS NULL"), "targets_waiting"),
+        ("SELECT * FROM audit.attempts WHERE started_at >= now()".to_owned(), "targets_times"),
+        ("SELECT * FROM audit.recorded_results WHERE at >= now()".to_owned(), "targets_times"),
+    ] {
+        let plan = format!("SET enable_seqscan = off; EXPLAIN {query}");
+        let plan = sqlx::raw_sql(AssertSqlSafe(plan)).fetch_all(&stage.db).await.expect("a plan");
+        let plan: Vec<String> = plan.iter().map(|line| line.get(0)).collect();
+        let plan = plan.join("\n");
+        assert!(plan.contains(index) && !plan.contains("Seq Scan on targets"), "{query}: {plan}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_is_told_of_once_in_whatever_state() {
+    let stage = Stage::new().await;
+    stage.incident("leak", "running").await;
+    for real_id in ["NULL, id = 'a'", r"'a', id = E'a\x1f' || repeat('=', 254)"] {
+        let event = stage.event("leak", 5).await;
+        stage
+            .execute(&format!("UPDATE revocation.events SET real_id = {real_id} WHERE event_id = '{event}'"))
+            .await;
+        for (place, set) in [(0, HOT), (1, HELD), (2, PARKED), (3, REVOKED)] {
+            stage.change(event, place..place + 1, set).await;
+        }
+        for (condition, found) in [
+            ("finished_at IS NULL", "0, 1, 2, 4"),
+            ("state = 'revoked'", "3"),
+            ("event_source = '/soc' AND event_id = 'a'", "0, 1, 2, 3, 4"),
+            ("target_kind = 'token'", "0, 1, 2, 3, 4"),
+        ] {
+            let told = stage
+                .text(&format!(
+                    "SELECT string_agg(substr(revocation_id, 38), ', ' ORDER BY revocation_id)
+                     FROM audit.revocations WHERE event_row = '{event}' AND {condition}"
+                ))
+                .await;
+            assert_eq!(told.as_deref(), Some(found), "{condition}, {real_id}");
+        }
     }
 }
