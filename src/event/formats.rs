@@ -94,8 +94,8 @@ impl Form {
             return Ok(Self::RefusedInput);
         }
         let is_one_of = |known: &[&str]| known.iter().any(|known| known.eq_ignore_ascii_case(media));
-        // Attributes in the headers make the body an event's data, whatever it is. A media type of CloudEvents
-        // says that the body has the attributes, too: then the headers are copies.
+        // Attributes in the headers make the body an event's data, whatever it is. A media type of
+        // CloudEvents says that the body has the attributes, too: then the headers are copies.
         if binary::has_attributes(origin) && !is_one_of(FORMATS[0].media_types) {
             return Ok(Self::Event(BINARY));
         }

@@ -21,6 +21,8 @@ pub(super) enum Body {
     Page,
     /// JSON.
     Json(Document),
+    /// An object with members in the middle of a text: it can say no, and never yes.
+    Within(Value),
     /// The fields of a form or the elements of XML.
     Fields(Value),
     /// Compressed, although no request asks for that, or otherwise no text.
@@ -55,7 +57,7 @@ impl Body {
     /// What is known of a body that goes on after this.
     pub(super) fn cut(self) -> Self {
         match self {
-            Self::Json(document) => Self::Cut(Some(document.value)),
+            Self::Json(Document { value, .. }) | Self::Within(value) => Self::Cut(Some(value)),
             Self::Empty | Self::Garbled => Self::Cut(None),
             // A text says nothing against a success, however it goes on.
             Self::Page | Self::Encoded | Self::Challenge | Self::Fields(_) | Self::Text | Self::Cut(_) => {
@@ -68,14 +70,15 @@ impl Body {
     pub(super) fn members(&self) -> Option<&Value> {
         match self {
             Self::Json(document) => Some(&document.value),
-            Self::Fields(value) | Self::Cut(Some(value)) => Some(value),
+            Self::Fields(value) | Self::Within(value) | Self::Cut(Some(value)) => Some(value),
             _ => None,
         }
     }
 
-    /// Whether it is JSON that ends too soon or stops being JSON.
+    /// Whether it is JSON that ends too soon, stops being JSON, or stands in something else.
     pub(super) fn is_broken(&self) -> bool {
-        matches!(self, Self::Cut(_)) || matches!(self, Self::Json(document) if document.is_broken)
+        matches!(self, Self::Cut(_) | Self::Within(_))
+            || matches!(self, Self::Json(document) if document.is_broken)
     }
 
     /// Its members, if it is JSON and all of it could be read.
@@ -113,19 +116,17 @@ fn shape(text: &str, kind: &str) -> Body {
     }
     match (form(text), within(text)) {
         (Some(fields), _) => Body::Fields(fields),
-        (None, Some(document)) => Body::Json(document),
+        (None, Some(value)) => Body::Within(value),
         (None, None) if text.chars().any(is_binary) => Body::Encoded,
         (None, None) => Body::Text,
     }
 }
 
 /// The first object with members in a text: proxies leave sizes of chunks, boundaries and heads around it.
-/// It can say no, and never yes.
-fn within(text: &str) -> Option<Document> {
+fn within(text: &str) -> Option<Value> {
     let begins = text.match_indices('{').take(MOST_BEGINNINGS);
-    let mut documents = begins.filter_map(|(at, _)| lenient::parse(&text[at..]));
-    let document = documents.find(|document| document.value.as_object().is_some_and(|o| !o.is_empty()))?;
-    Some(Document { is_whole: false, is_broken: true, ..document })
+    let mut values = begins.filter_map(|(at, _)| lenient::parse(&text[at..])).map(|document| document.value);
+    values.find(|value| value.as_object().is_some_and(|members| !members.is_empty()))
 }
 
 /// What no text has.

@@ -79,6 +79,7 @@ pub(super) fn of(body: &Body) -> Option<&'static str> {
         Body::Garbled => Some("broken JSON"),
         Body::Cut(_) => Some("a body too long to be read whole"),
         Body::Empty | Body::Text => None,
+        Body::Within(value) => within(value, 0),
         Body::Json(_) | Body::Fields(_) => {
             let is_broken = body.is_broken().then_some("broken JSON");
             body.members().and_then(|members| within(members, 0)).or(is_broken)

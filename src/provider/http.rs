@@ -206,8 +206,8 @@ async fn read_body(response: &mut Response) -> Result<(Vec<u8>, bool), reqwest::
     Ok((body, is_cut))
 }
 
-/// The length of a body whose `Transfer-Encoding` is `identity` or blank. The HTTP library would wait for the end of
-/// the connection, which may stay open.
+/// The length of a body whose `Transfer-Encoding` is `identity` or blank. The HTTP library would wait for the
+/// end of the connection, which may stay open.
 fn unencoded_length(headers: &HeaderMap) -> Option<usize> {
     header(headers, TRANSFER_ENCODING.as_str())
         .filter(|encoding| matches!(encoding.trim().to_ascii_lowercase().as_str(), "" | "identity"))?;

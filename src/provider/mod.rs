@@ -1,6 +1,5 @@
-//! Identity providers, and whatever else is called by HTTP: the only user of reqwest. One file a kind, with a
-//! pure `classify` from response to [`Answer`] and its `Dialect`, or with the calls that it declares
-//! (`declared`); GenAuth's management API has a folder beside it.
+//! Identity providers, and what else is called by HTTP: the only user of reqwest. One file a kind, with a
+//! pure `classify` from response to [`Answer`] and its `Dialect`, or with the calls that it declares.
 
 mod address;
 mod apple;

@@ -191,7 +191,7 @@ impl Reply<'_> {
             Body::Garbled => "(broken JSON)",
             Body::Text => "(a text)",
             Body::Cut(_) => "(the beginning of a long body)",
-            Body::Empty | Body::Json(_) | Body::Fields(_) => "",
+            Body::Empty | Body::Json(_) | Body::Within(_) | Body::Fields(_) => "",
         }
     }
 

@@ -228,7 +228,8 @@ async fn last_of_incident(
     ended.fetch_optional(c).await.map(Option::flatten)
 }
 
-/// The spans of time to look at, one after the other, the latest first: from `now` back, and all that is later.
+/// The spans of time to look at, one after the other, the latest first: from `now` back, and all that is
+/// later.
 fn spans(question: &Question, now: OffsetDateTime) -> Vec<Span> {
     let whole = question.span();
     if question.is_narrow() {

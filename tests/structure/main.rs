@@ -56,7 +56,7 @@ const IMPORTS: [(&str, &[&str]); 10] = [
     ("broker", &["again"]),
     ("order", &["broker"]),
     ("provider", &[]),
-    ("store", &[]),
+    ("store", &["again"]),
     // The backlog is shown as it was counted; spans are sent by the HTTP client of providers.
     ("telemetry", &["store", "provider", "VERSION"]),
     (
