@@ -11,6 +11,7 @@
 macro_rules! within {
     ($store:expr, $what:expr, |$connection:ident| $work:expr) => {{
         let what: &'static str = $what;
+        let _turn = $store.turn().await;
         let mut lease = $store.lease(what).await?;
         let outcome = tokio::time::timeout(crate::store::CALL_TIMEOUT, async {
             let $connection: &mut sqlx::PgConnection = &mut lease;

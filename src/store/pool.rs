@@ -5,15 +5,32 @@ use std::time::{Duration, Instant};
 
 use sqlx::Postgres;
 use sqlx::pool::PoolConnection;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::{Store, StoreError};
 
+/// So many connections do all work, unless it has waited for [`PATIENCE`]: each of them plans every statement
+/// once, and the pool hands them out in turns.
+const USUAL: usize = 4;
+const PATIENCE: Duration = Duration::from_millis(50);
+
 /// What became of requests for a connection.
-#[derive(Default)]
 pub(super) struct Requests {
+    usual: Semaphore,
     acquired: AtomicU64,
     refused: AtomicU64,
     waited_us: AtomicU64,
+}
+
+impl Default for Requests {
+    fn default() -> Self {
+        Self {
+            usual: Semaphore::new(USUAL),
+            acquired: AtomicU64::default(),
+            refused: AtomicU64::default(),
+            waited_us: AtomicU64::default(),
+        }
+    }
 }
 
 /// How the pool is used.
@@ -34,6 +51,11 @@ pub struct PoolUse {
 }
 
 impl Store {
+    /// A turn at one of the usual connections; `None`: they are busy for long, and it takes a further one.
+    pub(super) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        tokio::time::timeout(PATIENCE, self.requests.usual.acquire()).await.ok()?.ok()
+    }
+
     /// A connection for a piece of work.
     pub(super) async fn lease(&self, what: &'static str) -> Result<PoolConnection<Postgres>, StoreError> {
         let (asked, requests) = (Instant::now(), &self.requests);
