@@ -1,5 +1,7 @@
 //! A delivery in hand, and the ways to let go of it.
 
+use std::time::Instant;
+
 use lapin::options::{BasicAckOptions, BasicNackOptions, BasicRejectOptions};
 use lapin::{Acker, BasicProperties};
 
@@ -39,6 +41,8 @@ pub struct Received {
     pub body: Body,
     /// Where it came from.
     pub origin: Origin,
+    /// When it came.
+    pub came: Instant,
     pub(super) properties: BasicProperties,
     /// How many of its headers did not fit into a frame with the broker's own.
     pub(super) left_out: usize,

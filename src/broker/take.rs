@@ -6,6 +6,7 @@
 //! for fewer of larger ones.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use futures::StreamExt;
 use lapin::message::Delivery;
@@ -155,6 +156,7 @@ impl<'a> Queue<'a> {
         Received {
             body,
             origin,
+            came: Instant::now(),
             properties: delivery.properties,
             left_out,
             acker: delivery.acker,

@@ -1,7 +1,6 @@
 //! The deliveries of one queue, in fair turns among broker users.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use aws_lc_rs::digest;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -29,8 +28,6 @@ pub(super) struct Delivery {
     pub(super) received: Received,
     /// Its place among the denials on their way.
     pub(super) place: OwnedSemaphorePermit,
-    /// When its turn came.
-    pub(super) began: Instant,
 }
 
 impl Deliveries {
@@ -56,7 +53,7 @@ impl Deliveries {
         self.waiting.gather(&mut self.arriving, |received| (received.origin.party(), cost(received))).await?;
         // What waits here is had without waiting: others of this thread have their turn, too.
         tokio::task::coop::consume_budget().await;
-        Some(Delivery { received: self.waiting.take(0)?, place, began: Instant::now() })
+        Some(Delivery { received: self.waiting.take(0)?, place })
     }
 }
 

@@ -4,7 +4,6 @@
 //! The denial of a mass revocation that needs a second person is withheld (see `incidents/approval`).
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use uuid::Uuid;
@@ -18,14 +17,12 @@ use crate::event::{self, Lane, LogoutEvent, Party};
 use crate::failpoint;
 use crate::store::Approval;
 
-/// Its place among the denials on their way, and when it was received.
-pub(super) type Turn = (Option<OwnedSemaphorePermit>, Instant);
-
 /// An event that was read, and nothing more.
 pub(super) struct Parsed {
     pub(super) received: Received,
     pub(super) event: LogoutEvent,
-    pub(super) turn: Turn,
+    /// Its place among the denials on their way.
+    pub(super) place: Option<OwnedSemaphorePermit>,
     /// Whether its times are by the database's clock.
     pub(super) is_database_time: bool,
 }
@@ -38,8 +35,8 @@ pub(super) struct Taken {
     pub(super) party: Party,
     pub(super) row: Uuid,
     pub(super) content_sha256: [u8; 32],
-    /// Its turn, until its denial is on its way.
-    pub(super) turn: Option<Turn>,
+    /// Its place among the denials on their way.
+    pub(super) place: Option<OwnedSemaphorePermit>,
     /// Its denial, on its way. Absent where it is withheld.
     pub(super) denial: Option<Denied>,
     /// What its incident needs, if it has one.
@@ -62,7 +59,7 @@ impl Taken {
 
 /// Decides what of an event goes on and what waits for a second person.
 pub(super) async fn judge(worker: &Worker, parsed: Parsed) -> Taken {
-    let Parsed { received, mut event, turn, is_database_time } = parsed;
+    let Parsed { received, mut event, place, is_database_time } = parsed;
     let content_sha256 = event::content(&event);
     let (mut approval, arrival) = approval::judge(worker, &received.origin, &event).await.unzip();
     let is_withheld = approval.as_ref().is_some_and(|approval| approval.withheld);
@@ -85,7 +82,7 @@ pub(super) async fn judge(worker: &Worker, parsed: Parsed) -> Taken {
         party,
         row,
         content_sha256,
-        turn: Some(turn),
+        place,
         denial: None,
         approval,
         is_database_time,
@@ -96,16 +93,14 @@ pub(super) async fn judge(worker: &Worker, parsed: Parsed) -> Taken {
 
 /// Has the denial published, unless it is withheld; waits for nothing.
 pub(super) fn deny(worker: &Arc<Worker>, mut taken: Taken) -> Taken {
-    let turn = taken.turn.take();
+    let (place, came) = (taken.place.take(), taken.received.came);
     taken.received.read();
     if !matches!(&taken.approval, Some(Approval { withheld: true, .. })) {
         let (tell, denied) = oneshot::channel();
         let hears = worker.clone();
         worker.ports.verifiers.deny(&taken.event, move |at| {
-            if let Some((place, began)) = turn {
-                drop(place);
-                hears.ports.metrics.denied(began.elapsed());
-            }
+            drop(place);
+            hears.ports.metrics.denied(came.elapsed());
             failpoint!("denied");
             // Nobody asks any more: the event is with the broker again.
             _ = tell.send(at);

@@ -1,8 +1,6 @@
 //! The spans of an event's walk: what each says, where spans are kept at all (docs/tracing.md). Names of
 //! attributes are OpenTelemetry's as far as it has any. None holds a token, a user or a session.
 
-use std::time::Instant;
-
 use super::announce::message;
 use super::job::Finished;
 use super::parts::Worker;
@@ -10,10 +8,10 @@ use crate::broker::Received;
 use crate::event::LogoutEvent;
 use crate::trace::{Kind, Span, Spans};
 
-/// The delivery of an event is processed, since `began`. What follows is a part of that.
-pub(super) fn process(worker: &Worker, received: &mut Received, event: &mut LogoutEvent, began: Instant) {
+/// The delivery of an event is processed since it came. What follows is a part of that.
+pub(super) fn process(worker: &Worker, received: &mut Received, event: &mut LogoutEvent) {
     let (ports, origin) = (&worker.ports, &received.origin);
-    let span = ports.spans.take_up(&mut event.trace, &origin.queue, ports.clock.at(began));
+    let span = ports.spans.take_up(&mut event.trace, &origin.queue, ports.clock.at(received.came));
     let Some(mut span) = span else { return };
     message(&mut span, "process", origin.queue.to_string());
     span.set("messaging.rabbitmq.destination.routing_key", origin.routing_key.clone());

@@ -9,13 +9,13 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::acknowledge;
 use super::commit::{Commits, Committed, Fate};
 use super::deliveries::{Deliveries, Delivery};
 use super::follow::follow;
-use super::intake::{Parsed, Taken, Turn, deny, judge};
+use super::intake::{Parsed, Taken, deny, judge};
 use super::parts::Worker;
 use super::refuse::{self, refuse};
 use super::refused::Refused;
@@ -89,8 +89,8 @@ fn taken(worker: &Worker, mut delivery: Delivery) -> Result<Parsed, Unwalked> {
     {
         return Err(Unwalked::Signed(Box::new(delivery), input));
     }
-    let Delivery { received, place, began } = delivery;
-    parse(worker, received, form, (Some(place), began))
+    let Delivery { received, place } = delivery;
+    parse(worker, received, form, Some(place))
 }
 
 /// Reads an event, or says why it is refused.
@@ -98,7 +98,7 @@ fn parse(
     worker: &Worker,
     mut received: Received,
     form: Result<Form, Refusal>,
-    turn: Turn,
+    place: Option<OwnedSemaphorePermit>,
 ) -> Result<Parsed, Unwalked> {
     let (events, clock) = (&worker.rules.events, &worker.ports.clock);
     let is_database_time = clock.is_known();
@@ -107,8 +107,8 @@ fn parse(
         Ok(Said::Event(event)) => {
             let mut event = *event;
             received.weigh(event.targets.len());
-            traced::process(worker, &mut received, &mut event, turn.1);
-            Ok(Parsed { received, event, turn, is_database_time })
+            traced::process(worker, &mut received, &mut event);
+            Ok(Parsed { received, event, place, is_database_time })
         }
         Ok(Said::Nothing) => Err(Unwalked::Nothing(Box::new(received))),
         Ok(Said::RefusedInput(input)) => {
@@ -137,9 +137,9 @@ fn conclude_unwalked(worker: &Worker, unwalked: Unwalked) {
 /// The list beside the queue, once its signature is verified.
 fn verify_aside(worker: Arc<Worker>, delivery: Delivery, input: SignedInput, commits: Commits) {
     worker.clone().live.tasks.spawn(async move {
-        let Delivery { received, began, .. } = delivery;
+        let Delivery { received, .. } = delivery;
         let parsed = match signed::verified(&worker, received, input).await {
-            Verified::Event(received) => parse(&worker, received, Ok(Form::VERIFIED), (None, began)),
+            Verified::Event(received) => parse(&worker, received, Ok(Form::VERIFIED), None),
             Verified::Nothing(received) => Err(Unwalked::Nothing(Box::new(received))),
             Verified::Refused(refused) => Err(Unwalked::Refused(Box::new(refused))),
             Verified::Left => return,
@@ -158,7 +158,7 @@ fn may_wait_for_postgres(parsed: &Parsed) -> bool {
 
 /// The list beside the queue: one such event after the other, and no logout behind it.
 fn walk_aside(worker: Arc<Worker>, parsed: Parsed, commits: Commits, aside: Arc<Semaphore>) {
-    let parsed = Parsed { turn: (None, parsed.turn.1), ..parsed };
+    let parsed = Parsed { place: None, ..parsed };
     worker.clone().live.tasks.spawn(async move {
         let _one = aside.acquire().await;
         walk(&worker, parsed, &commits).await;
