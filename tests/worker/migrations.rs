@@ -77,8 +77,8 @@ async fn an_index_is_made_anew_where_whoever_made_it_was_killed() {
     stage.wait_for_count(1, "pg_index WHERE NOT indisvalid").await;
     killed.kill().expect("kill it");
     killed.wait().expect("wait for it");
-    let session = "pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND query \
-        LIKE '%CREATE INDEX CONCURRENTLY%'";
+    let session = "pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() \
+        AND state = 'active' AND query LIKE '%CREATE INDEX CONCURRENTLY%'";
     stage.raw(&format!("SELECT pg_terminate_backend(pid) FROM {session}")).await;
     stage.wait_for_count(0, session).await;
     assert_eq!(stage.count("pg_index WHERE NOT indisvalid").await, 1, "it left half an index");

@@ -38,9 +38,10 @@ async fn what_is_watched_is_exported_from_the_first_moment() {
     let idp = ScriptedIdp::start(|_| Reply::status(200)).await;
     let worker = stage.worker(&format!("{}/revoke", idp.url())).start().await;
     // The figures of the fleet come with the first count, right after the start.
-    let metrics = eventually("the backlog is counted", async || {
+    let metrics = eventually("backlog and verifiers are counted", async || {
         let metrics = worker.get("/metrics").await;
-        metrics.contains("revocation_oldest_due_seconds{").then_some(metrics)
+        let counted = ["revocation_oldest_due_seconds{", "revocation_verifiers{"];
+        counted.iter().all(|series| metrics.contains(series)).then_some(metrics)
     })
     .await;
     promtool(&["check", "metrics"], &metrics).expect("promtool check metrics");
