@@ -199,7 +199,7 @@ fn leave_out(
         entries.split_off(faults.left_out).into_iter().map(|(_, entry, _)| entry).collect();
     stay.sort_unstable_by_key(|entry| entry.start);
     let mut at = table.start;
-    for entry in stay.into_iter().chain([table.end..payload.len()]) {
+    for entry in stay.into_iter().chain(std::iter::once(table.end..payload.len())) {
         let length = entry.len();
         payload.copy_within(entry, at);
         at += length;

@@ -36,6 +36,9 @@ fn the_largest_headers_are_left_out_of_a_frame_that_the_client_does_not_take() {
     }
 }
 
+/// What it is, its headers, which of them are left out, and the names of those that were to be kept.
+type Rich<'a> = (&'a str, Vec<Vec<u8>>, &'a [usize], &'a [&'a str]);
+
 /// Values of one byte or a few take some hundred in memory.
 #[test]
 fn headers_of_very_many_values_are_left_out_the_richest_first() {
@@ -46,7 +49,7 @@ fn headers_of_very_many_values_are_left_out_the_richest_first() {
     let (voids, few) = (b"V".repeat(3000), b"V".repeat(1000));
     let tables = [&b"F"[..], &long(b"")].concat().repeat(2100);
     let deep = array(b'd', b'F', &array(b'e', b'A', &b"t\x01".repeat(2048)));
-    let rows: [(&str, Vec<Vec<u8>>, &[usize], &[&str]); 8] = [
+    let rows: [Rich<'_>; 8] = [
         ("as many as may be", vec![names(MOST_VALUES)], &[], &[]),
         ("an array", vec![word(b"k"), array(b'a', b'A', &voids), word(b"l")], &[1], &[]),
         ("tables", vec![array(b'a', b'A', &tables), word(b"k")], &[0], &[]),
