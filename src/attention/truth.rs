@@ -18,8 +18,8 @@ pub struct Truth {
     pub besides: Vec<String>,
 }
 
-/// A credential may still work until its target is final and every verifier is known to refuse it; afterwards,
-/// too, where its provider has not ended it, and where it was given up.
+/// A credential may still work until its target is final and every verifier is known to refuse it;
+/// afterwards, too, where its provider has not ended it, and where it was given up.
 pub fn truth(status: &Status, open: &StillOpen) -> Truth {
     let unfinished: u64 = status.backlog.iter().map(|row| row.targets).sum();
     let given_up: u64 = status.given_up.iter().map(|row| row.targets).sum();

@@ -194,9 +194,9 @@ impl Denylist {
         verdict
     }
 
-    /// Tells the operators that nothing is verified here any more, so that the silence after it does not count
-    /// as a verifier that was cut off: the last thing that a service does with its denylist. It takes 1 s at
-    /// most, and where the broker is away nobody is told.
+    /// Tells the operators that nothing is verified here any more, so that the silence after it does not
+    /// count as a verifier that was cut off: the last thing that a service does with its denylist. It takes
+    /// 1 s at most, and where the broker is away nobody is told.
     pub async fn sign_off(&self) {
         let parting = &self.shared.parting;
         parting.send_replace(Parting::Asked);

@@ -68,8 +68,8 @@ impl VerifierRow {
         self.counts() && !self.live
     }
 
-    /// It may accept what it is not known to have applied. One that fails closed refuses everything as long as
-    /// it cannot tell.
+    /// It may accept what it is not known to have applied. One that fails closed refuses everything as long
+    /// as it cannot tell.
     pub fn may_accept(&self) -> bool {
         self.counts() && (self.up_to_date || self.staleness_policy.as_deref() != Some("fail_closed"))
     }
