@@ -121,7 +121,10 @@ async fn everything_of_an_incident_is_on_one_screen() {
     let lines: Vec<_> = text.lines().collect();
     assert_eq!(
         lines[..2],
-        ["incident leak: RUNNING", ">>> 1 target parked: revocation-worker incident retry leak"]
+        [
+            "incident leak: RUNNING, 2 targets that the provider cannot revoke",
+            ">>> 1 target parked: revocation-worker incident retry leak",
+        ]
     );
     for line in [
         "received 11, denied 8 of 11, held by workers 1",
