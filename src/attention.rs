@@ -4,12 +4,14 @@
 mod incident;
 pub mod mint;
 mod truth;
+mod verifiers;
 mod wrong;
 
 use std::fmt;
 
 pub use incident::call_for_action;
 pub use truth::{Truth, truth};
+pub use verifiers::{silent, unapplied};
 pub use wrong::wrong;
 
 /// A thing that somebody should look at.

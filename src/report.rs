@@ -19,6 +19,9 @@ const MAX_NAME: usize = 200;
 /// Longest word, in bytes, such as a reason that a later release of the verifier knows.
 const MAX_WORD: usize = 50;
 
+/// Why one is stale that has signed off: nothing is expected of it any more.
+pub const ENDED: &str = "ended";
+
 /// What one verifier said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
@@ -69,6 +72,8 @@ struct Data {
     stale_reason: Option<String>,
     #[serde(default)]
     staleness_policy: Option<String>,
+    #[serde(default)]
+    ended: bool,
 }
 
 impl Report {
@@ -116,8 +121,8 @@ impl Report {
             applied_offset: data.applied_offset.map(i64::try_from).transpose().ok()?,
             applied_time,
             entries: i64::try_from(data.entries).ok()?,
-            stale: data.stale,
-            stale_reason: data.stale_reason,
+            stale: data.stale || data.ended,
+            stale_reason: if data.ended { Some(ENDED.to_owned()) } else { data.stale_reason },
             staleness_policy: data.staleness_policy,
         })
     }
@@ -149,6 +154,7 @@ mod tests {
             stale: true,
             stale_reason: Some(Staleness::Silent),
             staleness_policy: Some(StalenessPolicy::FailClosed),
+            ended: false,
         }
     }
 
@@ -175,6 +181,16 @@ mod tests {
         assert_eq!(report, expected);
         let bare = serde_json::to_vec(&status()).expect("JSON");
         assert_eq!(Report::parse(&bare, NOW), Some(Report { reported_at: NOW, ..expected }));
+    }
+
+    #[test]
+    fn who_signs_off_is_not_missed() {
+        for (ended, reason) in [(true, Some(ENDED)), (false, None)] {
+            let body =
+                json!({ "service": "s", "instance": "i", "entries": 0, "stale": false, "ended": ended });
+            let report = Report::parse(body.to_string().as_bytes(), NOW).expect("a report");
+            assert_eq!((report.stale, report.stale_reason.as_deref()), (ended, reason));
+        }
     }
 
     #[test]

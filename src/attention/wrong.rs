@@ -2,12 +2,17 @@
 
 use super::Finding;
 use super::incident::call_for_action;
+use super::verifiers::silent;
 use crate::clock::TOLERATED;
-use crate::store::{BacklogRow, DeadLetters, Incident, ProviderRow, Status, VerifierRow, WorkerRow};
+use crate::store::{
+    BacklogRow, DeadLetters, GivenUpTargets, Incident, ProviderRow, Status, VerifierRow, WorkerRow,
+};
 use crate::visible::count;
 use crate::visible::names::{command, first_of, or_dash};
+use crate::visible::times::utc;
 
-/// A verifier that has reported nothing for longer was most likely replaced by another.
+/// A verifier that has reported nothing for longer was most likely replaced by another. It is told of all the
+/// same while there is something that it may accept.
 const FORGOTTEN_AFTER_S: i64 = 600;
 
 /// Workers take up what is due within a second or so.
@@ -16,10 +21,11 @@ const LONGEST_OVERDUE_S: i64 = 30;
 /// The most urgent first; none: nothing is wrong.
 pub fn wrong(status: &Status) -> Vec<Finding> {
     let mut wrong: Vec<_> = status.incidents.iter().filter_map(incident).collect();
-    wrong.extend(verifiers(&status.verifiers));
+    wrong.extend(verifiers(status));
     wrong.extend(status.providers.iter().filter_map(provider));
     wrong.extend(status.backlog.iter().filter_map(overdue));
     wrong.extend(status.backlog.iter().filter_map(parked));
+    wrong.extend(status.given_up.iter().map(given_up));
     wrong.extend(status.dead_letters.iter().filter_map(dead_letters));
     wrong.extend(workers(&status.workers));
     wrong
@@ -30,13 +36,15 @@ fn incident(row: &Incident) -> Option<Finding> {
     Some(Finding { says: format!("incident {}: {}", row.incident, call.says), ..call })
 }
 
-fn verifiers(rows: &[VerifierRow]) -> impl Iterator<Item = Finding> {
+fn verifiers(status: &Status) -> impl Iterator<Item = Finding> {
+    let rows = &status.verifiers;
     let names = |of: &dyn Fn(&VerifierRow) -> bool, told: fn(&VerifierRow) -> String| {
         rows.iter().filter(|row| of(row)).map(told).collect::<Vec<_>>()
     };
     let live = rows.iter().filter(|row| row.verified && row.live).count();
-    let stale = names(&|row| row.verified && row.live && !row.up_to_date, with_reason);
-    let gone = names(&|row| row.verified && !row.live && row.silent_s < FORGOTTEN_AFTER_S, name);
+    let stale = names(&|row| row.counts() && row.live && !row.up_to_date, with_reason);
+    let is_open = |row: &VerifierRow| row.may_accept() && status.unapplied.is_some();
+    let gone = rows.iter().filter(|row| row.silent_s < FORGOTTEN_AFTER_S || is_open(row));
     let strangers = names(&|row| !row.verified && row.live, with_claimant);
     let many = |names: &[String]| count(names.len(), "verifier");
     let mut wrong = Vec::new();
@@ -44,9 +52,7 @@ fn verifiers(rows: &[VerifierRow]) -> impl Iterator<Item = Finding> {
         let live = count(live, "live verifier");
         wrong.push(format!("{} of {live} not up to date: {}", stale.len(), first_of(&stale)));
     }
-    if !gone.is_empty() {
-        wrong.push(format!("no report for 15 s from {}: {}", many(&gone), first_of(&gone)));
-    }
+    wrong.extend(silent(gone));
     if !strangers.is_empty() {
         let (many, names) = (many(&strangers), first_of(&strangers));
         wrong.push(format!("reports for {many} are unverified and vouch for nothing: {names}"));
@@ -60,7 +66,10 @@ fn name(verifier: &VerifierRow) -> String {
 
 fn with_reason(verifier: &VerifierRow) -> String {
     match &verifier.stale_reason {
-        Some(reason) => format!("{} ({reason})", name(verifier)),
+        Some(reason) => match &verifier.staleness_policy {
+            Some(policy) => format!("{} ({reason}, {policy})", name(verifier)),
+            None => format!("{} ({reason})", name(verifier)),
+        },
         None => name(verifier),
     }
 }
@@ -93,6 +102,15 @@ fn parked(row: &BacklogRow) -> Option<Finding> {
         says: format!("provider {}: {targets} parked", row.provider),
         command: Some(command("audit --state parked --provider", "", &row.provider)),
     })
+}
+
+fn given_up(row: &GivenUpTargets) -> Finding {
+    let (provider, targets) = (&row.provider, count(row.targets, "target"));
+    let until = utc(row.until.as_deref());
+    Finding {
+        says: format!("provider {provider}: {targets} given up, which it honours until {until}"),
+        command: Some(command("audit --state cancelled --provider", "", provider)),
+    }
 }
 
 fn dead_letters(row: &DeadLetters) -> Option<Finding> {

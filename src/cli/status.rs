@@ -14,7 +14,7 @@ use super::output::{count, first_of, printable};
 use super::page::{Page, View};
 use super::table::Look;
 use super::watch::{Found, Watch};
-use crate::attention::{mint, wrong};
+use crate::attention::{mint, unapplied, wrong};
 use crate::config::{DatabaseSettings, Environment};
 use crate::store::{EventStatus, Status, Store, VerifierRow};
 
@@ -126,6 +126,9 @@ fn show_event(page: &mut Page, story: &EventStatus) {
             waiting => format!("; waiting for {}", first_of(waiting)),
         };
         page.line(printable(&format!("applied by {applied} of {live}{rest}")));
+    }
+    for sentence in unapplied(&story.silent_verifiers, story.propagation.as_ref()) {
+        page.coloured(Colour::Waits, printable(&sentence));
     }
     if story.revocations.iter().any(|row| row.identity_reused) {
         page.line(

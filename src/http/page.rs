@@ -94,7 +94,7 @@ impl Pages {
     /// The page at a path that is there.
     pub(super) async fn answer(&self, path: &str, query: &str) -> Reply {
         let asked = Asked::of(query);
-        let frame = Frame::new(self.worker.instance(), asked.get("refresh"));
+        let frame = Frame::new(self.worker.instance(), self.worker.now(), asked.get("refresh"));
         match path {
             "/page.css" => server::stylesheet(STYLE),
             "/" => self.overview(frame).await,

@@ -139,6 +139,17 @@ impl Store {
                            SELECT count(*) FROM audit.verifiers v WHERE v.live AND NOT v.verified),
                        'verifiers_behind', (
                            SELECT coalesce(jsonb_agg(name ORDER BY name), '[]') FROM verifier WHERE behind),
+                       'silent_verifiers', (
+                           -- That are not known to have applied the incident's last denial.
+                           SELECT coalesce(jsonb_agg(v ORDER BY v.service, v.instance), '[]')
+                           FROM (SELECT *, round(extract(epoch FROM now() - last_seen_at)) AS silent_s
+                                 FROM audit.verifiers WHERE verified AND NOT live
+                                     AND stale_reason IS DISTINCT FROM 'ended') AS v
+                           WHERE coalesce(v.applied_time < (SELECT max(denied_at) FROM event), true)
+                               AND EXISTS (SELECT FROM part WHERE live > 0)),
+                       'has_verifiers', EXISTS (
+                           SELECT FROM audit.verifiers v
+                           WHERE v.verified AND v.stale_reason IS DISTINCT FROM 'ended'),
                        'not_revoked', (SELECT coalesce(sum(targets), 0) FROM open),
                        'not_revoked_until', (SELECT max(until) FROM open),
                        'not_revoked_by_state', (

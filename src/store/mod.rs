@@ -101,12 +101,12 @@ pub use record::{Attempt, Closing, Cutoff};
 pub use rejected::Rejected;
 pub use schema::{OTHER_PEOPLE, SchemaError};
 pub use status::{
-    BacklogRow, DeadLetters, EventStatus, Propagation, ProviderRow, RevocationRow, Status, Undenied,
-    VerifierRow, WorkerRow,
+    BacklogRow, DeadLetters, EventStatus, GivenUpTargets, Propagation, ProviderRow, RevocationRow, Status,
+    Undenied, WorkerRow,
 };
 pub use story::{AttemptRow, Happened, Story};
 pub use takeover::Release;
-pub use verifiers::VerifierCount;
+pub use verifiers::{Unapplied, VerifierCount, VerifierRow};
 pub use workers::{Registration, WorkerNo};
 
 /// A query that has not come back after this long never will: its connection is given up (see `within!`).

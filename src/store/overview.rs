@@ -49,8 +49,11 @@ pub struct Lately {
 pub struct StillOpen {
     /// Targets that are not finished and may get new tokens.
     pub minting: u64,
-    /// The same of those that are finished without a yes from their provider.
+    /// The same of those that their provider has no call for.
     pub minting_finished: u64,
+    /// The same of those that were given up.
+    #[serde(default)]
+    pub minting_given_up: u64,
     /// When the last of them dies of age, as far as that is known.
     pub until: Option<String>,
     /// Of what waits in incidents, not everything was looked at.

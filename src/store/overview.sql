@@ -9,7 +9,7 @@ WITH open AS (
         SELECT kind, token_type_hint, deny_until FROM revocation.targets WHERE waiting LIMIT 10000) waits
 ), minting_finished AS (
     -- No access token, and its provider has not ended it: by targets_minting.
-    SELECT deny_until FROM revocation.targets
+    SELECT state, deny_until FROM revocation.targets
     WHERE state IN ('unsupported', 'cancelled')
         AND (kind <> 'token' OR token_type_hint IS DISTINCT FROM 'access_token')
         AND deny_until > now()
@@ -40,7 +40,8 @@ SELECT jsonb_build_object(
         SELECT jsonb_build_object(
             'minting', count(*) FILTER (
                 WHERE kind <> 'token' OR token_type_hint IS DISTINCT FROM 'access_token'),
-            'minting_finished', (SELECT count(*) FROM minting_finished),
+            'minting_finished', (SELECT count(*) FROM minting_finished WHERE state = 'unsupported'),
+            'minting_given_up', (SELECT count(*) FROM minting_finished WHERE state = 'cancelled'),
             'until', greatest(max(deny_until), (SELECT max(deny_until) FROM minting_finished)),
             'is_part', (
                 SELECT coalesce(sum(c.targets), 0) > 10000

@@ -3,9 +3,11 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
+use sqlx::Connection;
 use sqlx::types::Json;
 
 use super::incidents::Incident;
+use super::verifiers::{Unapplied, VerifierRow, unapplied};
 use super::{Store, StoreError};
 
 /// How everything stands.
@@ -26,6 +28,23 @@ pub struct Status {
     /// Incidents that were cancelled within a day before all of their targets were denied.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub undenied: Vec<Undenied>,
+    /// What was given up and is alive.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub given_up: Vec<GivenUpTargets>,
+    /// What not every verifier is known to refuse.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unapplied: Option<Unapplied>,
+}
+
+/// A provider's targets that were given up and are alive: it still honours them.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct GivenUpTargets {
+    /// The provider.
+    pub provider: String,
+    /// So many.
+    pub targets: u64,
+    /// Until when the last of them lives.
+    pub until: Option<String>,
 }
 
 /// A row of `audit.backlog`: open targets of one provider, lane and state.
@@ -91,26 +110,6 @@ pub struct DeadLetters {
     pub further: Map<String, Value>,
 }
 
-/// A row of `audit.verifiers`.
-#[derive(Debug, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the columns of the view, which says what they are")]
-pub struct VerifierRow {
-    pub service: String,
-    pub instance: String,
-    pub broker_user: Option<String>,
-    pub verified: bool,
-    pub live: bool,
-    pub up_to_date: bool,
-    pub stale_reason: Option<String>,
-    pub lag_seconds: Option<Number>,
-    pub entries: u64,
-    pub last_seen_at: String,
-    /// Seconds since its last report.
-    pub silent_s: i64,
-    #[serde(flatten)]
-    pub further: Map<String, Value>,
-}
-
 /// An incident that was cancelled before all of its targets were denied.
 #[derive(Debug, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the columns of audit.incidents, which says what they are")]
@@ -130,6 +129,9 @@ pub struct EventStatus {
     pub propagation: Option<Propagation>,
     /// The event's targets.
     pub revocations: Vec<RevocationRow>,
+    /// Verifiers that no longer report and have not signed off.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub silent_verifiers: Vec<VerifierRow>,
 }
 
 /// A row of `audit.propagation`.
@@ -162,18 +164,6 @@ pub struct RevocationRow {
     pub further: Map<String, Value>,
 }
 
-impl VerifierRow {
-    /// What it can be relied on for now.
-    pub fn standing(&self) -> String {
-        match (&self.stale_reason, self.up_to_date) {
-            (Some(reason), _) => format!("stale: {reason}"),
-            (None, true) => "up to date".to_owned(),
-            (None, false) if self.live => "stale".to_owned(),
-            (None, false) => "silent".to_owned(),
-        }
-    }
-}
-
 impl Store {
     /// How everything stands.
     ///
@@ -182,7 +172,12 @@ impl Store {
     pub async fn status(&self) -> Result<Status, StoreError> {
         const WHAT: &str = "read the audit views";
         let mut connection = self.patient(WHAT).await?;
-        read_status(&mut connection).await.map_err(|e| StoreError::new(WHAT, e))
+        let work = async {
+            let mut all = connection.begin().await?;
+            let status = read_status(&mut all).await?;
+            all.commit().await.map(|()| status)
+        };
+        work.await.map_err(|e| StoreError::new(WHAT, e))
     }
 
     /// One event's story: its row of `audit.propagation`, and its rows of `audit.revocations`; of several
@@ -201,7 +196,12 @@ impl Store {
                        'revocations', (
                            SELECT coalesce(
                                jsonb_agg(r ORDER BY length(r.revocation_id), r.revocation_id), '[]')
-                           FROM audit.revocations r WHERE (r.event_source, r.event_id) = ($1, $2))
+                           FROM audit.revocations r WHERE (r.event_source, r.event_id) = ($1, $2)),
+                       'silent_verifiers', (
+                           SELECT coalesce(jsonb_agg(v ORDER BY v.service, v.instance), '[]')
+                           FROM (SELECT *, round(extract(epoch FROM now() - last_seen_at)) AS silent_s
+                                 FROM audit.verifiers WHERE verified AND NOT live
+                                     AND stale_reason IS DISTINCT FROM 'ended') AS v)
                    ) AS "status!: Json<EventStatus>""#,
                 source,
                 id
@@ -211,7 +211,7 @@ impl Store {
     }
 }
 
-/// The same on a connection.
+/// The same within a transaction.
 pub(super) async fn read_status(connection: &mut sqlx::PgConnection) -> Result<Status, sqlx::Error> {
     let status = sqlx::query_scalar!(
         r#"WITH incident AS (
@@ -232,6 +232,11 @@ pub(super) async fn read_status(connection: &mut sqlx::PgConnection) -> Result<S
                FROM audit.incidents
                WHERE state = 'cancelled' AND denied < targets_received
                    AND coalesce(finished_at > now() - interval '1 day', true)
+           ), given_up AS (
+               SELECT provider, count(*) AS targets, max(deny_until) AS until
+               FROM (SELECT provider, deny_until FROM audit.targets
+                     WHERE state = 'cancelled' AND deny_until > now() LIMIT 100000) AS alive
+               GROUP BY provider
            )
            SELECT jsonb_build_object(
                'incidents', (
@@ -249,9 +254,12 @@ pub(super) async fn read_status(connection: &mut sqlx::PgConnection) -> Result<S
                    FROM verifier v),
                'undenied', (
                    SELECT coalesce(jsonb_agg(u ORDER BY u.finished_at, u.incident), '[]')
-                   FROM undenied u)
+                   FROM undenied u),
+               'given_up', (SELECT coalesce(jsonb_agg(g ORDER BY g.provider), '[]') FROM given_up g)
            ) AS "status!: Json<Status>""#
     )
-    .fetch_one(connection);
-    status.await.map(|Json(status)| status)
+    .fetch_one(&mut *connection);
+    let Json(mut status) = status.await?;
+    status.unapplied = unapplied(connection, &status.verifiers).await?;
+    Ok(status)
 }

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use sqlx::types::Json;
 
 use super::status::{Propagation, RevocationRow};
+use super::verifiers::VerifierRow;
 use super::{Store, StoreError};
 
 /// One event's story.
@@ -14,6 +15,8 @@ pub struct Story {
     pub events: Vec<Happened>,
     /// Whose verifiers have applied its denial; of several events, the one that was denied last.
     pub propagation: Option<Propagation>,
+    /// Verifiers that no longer report and have not signed off.
+    pub silent_verifiers: Vec<VerifierRow>,
     /// Their targets, the first thousand.
     pub targets: Vec<RevocationRow>,
     /// The calls, the first 500, as they began.

@@ -21,6 +21,10 @@ SELECT jsonb_build_object(
         SELECT to_jsonb(p) FROM audit.propagation p
         WHERE (p.event_source, p.event_id) = ($1, $2)
         ORDER BY p.denied_at DESC NULLS FIRST LIMIT 1),
+    'silent_verifiers', (
+        SELECT coalesce(jsonb_agg(v ORDER BY v.service, v.instance), '[]')
+        FROM (SELECT *, round(extract(epoch FROM now() - last_seen_at)) AS silent_s FROM audit.verifiers
+              WHERE verified AND NOT live AND stale_reason IS DISTINCT FROM 'ended') AS v),
     'targets', (
         SELECT coalesce(jsonb_agg(t ORDER BY t.received_at, length(t.revocation_id), t.revocation_id), '[]')
         FROM target t),

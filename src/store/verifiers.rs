@@ -1,12 +1,16 @@
 //! What verifiers say of themselves, and who said it.
 
 mod report;
+mod standing;
 
 use sqlx::Connection;
 
 use self::report::report;
 use super::{Store, StoreError};
 use crate::report::Attested;
+
+pub(super) use standing::unapplied;
+pub use standing::{Unapplied, VerifierRow};
 
 /// How many verifiers there are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -15,7 +19,7 @@ pub struct VerifierCount {
     pub up_to_date: i64,
     /// Live and stale.
     pub stale: i64,
-    /// Not heard of for 15 s.
+    /// Not heard of for 15 s, without having signed off.
     pub gone: i64,
     /// Live, and reported by nobody who may speak for the service. They are counted nowhere else.
     pub unverified: i64,
@@ -67,8 +71,10 @@ impl Store {
             sqlx::query_as!(
                 VerifierCount,
                 r#"SELECT count(*) FILTER (WHERE up_to_date) AS "up_to_date!",
-                       count(*) FILTER (WHERE verified AND live AND NOT up_to_date) AS "stale!",
-                       count(*) FILTER (WHERE verified AND NOT live) AS "gone!",
+                       count(*) FILTER (WHERE verified AND live AND NOT up_to_date
+                           AND stale_reason IS DISTINCT FROM 'ended') AS "stale!",
+                       count(*) FILTER (WHERE verified AND NOT live
+                           AND stale_reason IS DISTINCT FROM 'ended') AS "gone!",
                        count(*) FILTER (WHERE live AND NOT verified) AS "unverified!"
                    FROM audit.verifiers"#
             )

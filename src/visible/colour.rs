@@ -27,7 +27,7 @@ impl Colour {
             | "unverified" | "silent" => Self::Waits,
             "revoked" | "running" | "closed" | "live" | "accepted" | "already_invalid" | "verified"
             | "up to date" => Self::Fine,
-            "expired" | "cancelled" | "finished" => Self::Quiet,
+            "expired" | "cancelled" | "finished" | "ended" => Self::Quiet,
             _ => Self::Plain,
         }
     }

@@ -12,6 +12,18 @@ pub fn utc(at: Option<&str>) -> String {
     time.and_then(|time| time.to_offset(UtcOffset::UTC).format(format).ok()).unwrap_or_else(|| at.to_owned())
 }
 
+/// The same to the second: what is told of while it lasts.
+pub fn utc_to_the_second(at: &str) -> String {
+    let time = OffsetDateTime::parse(at, &Rfc3339).ok();
+    time.and_then(second).unwrap_or_else(|| at.to_owned())
+}
+
+/// "2026-12-01 04:28:53 UTC".
+pub fn second(at: OffsetDateTime) -> Option<String> {
+    let format = format_description!("[year]-[month]-[day] [hour]:[minute]:[second] UTC");
+    at.to_offset(UtcOffset::UTC).format(format).ok()
+}
+
 /// The same by its distance from `now`: "12 s ago", "in 3 min".
 pub fn ago(at: &str, now: OffsetDateTime) -> String {
     let Ok(time) = OffsetDateTime::parse(at, &Rfc3339) else { return at.to_owned() };
@@ -46,6 +58,7 @@ mod tests {
     fn a_time_is_told_in_utc() {
         assert_eq!(utc(Some("2026-12-03T05:10:59.5+01:00")), "2026-12-03 04:10 UTC");
         assert_eq!(utc(None), "-");
+        assert_eq!(utc_to_the_second("2026-12-03T05:10:59.5+01:00"), "2026-12-03 04:10:59 UTC");
     }
 
     #[test]

@@ -81,6 +81,8 @@ async fn everything_of_an_incident_is_on_one_screen() {
         .execute("INSERT INTO revocation.incident_samples VALUES ('leak', now() - interval '2 seconds', 0)")
         .await;
     let json = stage.steer(&["show", "leak", "--json"]).json();
+    let silent = &json["residual_risk"]["silent_verifiers"];
+    assert_eq!((silent[0]["instance"].as_str(), silent[1].is_null()), (Some("gone"), true), "{json}");
     assert_eq!(
         json["residual_risk"],
         json!({
@@ -88,6 +90,7 @@ async fn everything_of_an_incident_is_on_one_screen() {
             "verifiers_behind": ["shop-api/pod-2", "shop-api/pod-3", "shop-api/pod-4"],
             "not_revoked": 5, "not_revoked_until": "2100-01-02T03:09:05+00:00",
             "not_revoked_by_state": { "unsupported": 1, "parked": 1, "pending": 3 },
+            "silent_verifiers": silent,
         })
     );
     let counts = |name: &str, value: &str, numbers: [u64; 6]| {
@@ -118,7 +121,10 @@ async fn everything_of_an_incident_is_on_one_screen() {
     let lines: Vec<_> = text.lines().collect();
     assert_eq!(
         lines[..2],
-        ["incident leak: RUNNING", ">>> 1 target parked: revocation-worker incident retry leak"]
+        [
+            "incident leak: RUNNING, 2 targets that the provider cannot revoke",
+            ">>> 1 target parked: revocation-worker incident retry leak",
+        ]
     );
     for line in [
         "received 11, denied 8 of 11, held by workers 1",
@@ -155,7 +161,7 @@ async fn what_is_done_leaves_nothing_open() {
     assert!(text.starts_with("incident leak: FINISHED\nopened by Alice via soc at 2"), "{text}");
     assert!(
         text.contains(
-            "\nresidual risk\nnone: all of it is revoked or expired, and every live verifier refuses it\n"
+            "\nresidual risk\nnone: all of it is revoked or expired, and every verifier refuses it\n"
         ),
         "{text}"
     );
@@ -164,6 +170,29 @@ async fn what_is_done_leaves_nothing_open() {
         (&json["state"], &json["residual_risk"]["not_revoked_until"]),
         (&json!("finished"), &json!(null))
     );
+
+    // One that was cut off does not fade with time.
+    for (seen_ago, policy, told) in [
+        ("1 minute", "fail_open", Some("which may accept what was denied since: shop-api/pod-1 (fail_open")),
+        ("20 hours", "fail_open", Some("which may accept what was denied since: shop-api/pod-1 (fail_open")),
+        ("20 hours", "fail_closed", Some("which refuse every token without the feed: shop-api/pod-1")),
+        ("0 seconds", "fail_open", None),
+    ] {
+        let applied = if told.is_some() { "now() - interval '1 day'" } else { "now()" };
+        stage
+            .execute(&format!(
+                "UPDATE revocation.verifier_reports SET last_seen_at = now() - interval '{seen_ago}',
+                     staleness_policy = '{policy}', applied_time = {applied}"
+            ))
+            .await;
+        let text = stage.steered(&["show", "leak"]);
+        assert_eq!(text.contains("\nnone: all of it"), told.is_none(), "{text}");
+        assert!(told.is_none_or(|told| text.contains(told)), "{told:?} in {text}");
+    }
+    stage.execute("DELETE FROM revocation.verifier_reports").await;
+    let text = stage.steered(&["show", "leak"]);
+    assert!(text.contains("\nno verifier has reported: nobody can say"), "{text}");
+    stage.reported("pod-1", "now()", false).await;
 
     let unverified =
         "INSERT INTO revocation.verifier_reports (service, instance, broker_user, verified, reported_at, \
@@ -184,6 +213,7 @@ async fn what_waits_for_a_person_is_loud() {
     let stage = Stage::new().await;
     stage.incident("a \u{1b}[2J", "paused").await;
     let text = stage.steered(&["show", "a \u{1b}[2J"]);
+    assert!(text.contains("rate -, left -, paused, throttle off"), "{text}");
     assert!(
         text.contains(">>> paused, 0 targets wait: revocation-worker incident resume $'a \\x1b[2J'\n"),
         "{text}"

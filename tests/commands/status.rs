@@ -124,7 +124,9 @@ async fn what_is_wrong_comes_first() {
     let ran = run(&mut command(&stage), &["status"]).stdout;
     let lines: Vec<_> = ran.lines().collect();
     assert_eq!(lines[0], "1 of 2 live verifiers not up to date: shop-api/pod-2 (silent)");
-    assert_eq!(lines[1], r"no report for 15 s from 1 verifier: shop-api/pod-\u{1b}[2J");
+    let silent = r"no report from 1 verifier, which may accept what was denied since: shop-api/pod-\u{1b}[2J \
+        (policy not known, silent for 6";
+    assert!(lines[1].starts_with(silent), "{ran}");
     assert_eq!(lines[2], "", "nothing else is wrong: {ran}");
     assert!(!ran.contains('\u{1b}'));
     for number in 3..10 {
@@ -136,6 +138,40 @@ async fn what_is_wrong_comes_first() {
                  shop-api/pod-5 (behind), shop-api/pod-6 (behind) and 3 more";
     assert_eq!(ran.lines().next(), Some(first));
     assert!(worker.stop().await.success());
+}
+
+/// Revoked at the provider, and one that verifies tokens may not have heard of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_verifier_is_not_known_to_have_applied_is_counted() {
+    let stage = Stage::new().await;
+    let idp = ScriptedIdp::start(|_| Reply::status(200)).await;
+    let mut worker = stage.worker(&format!("{}/revoke", idp.url())).start().await;
+    App::connect(&stage.amqp_url).await.publish(&logout("1", "access-1", "refresh-1")).await;
+    stage.wait_for_count(2, "audit.revocations WHERE state = 'revoked' AND denied_at IS NOT NULL").await;
+    assert!(worker.stop().await.success());
+    let (before, after) = ("now() - interval '1 hour'", "now()");
+    for (policy, reason, applied, silent_s, counted) in [
+        ("fail_open", "", after, 0, None),
+        ("fail_open", "", before, 0, Some(2)),
+        ("fail_open", "behind", before, 0, Some(2)),
+        ("fail_open", "", before, 3600, Some(2)),
+        ("fail_open", "", "NULL", 3600, Some(2)),
+        ("fail_closed", "", before, 60, None),
+        ("fail_open", "ended", before, 60, None),
+    ] {
+        execute(&stage, "DELETE FROM revocation.verifier_reports").await;
+        verifier(&stage, "pod-1", reason, silent_s).await;
+        let set = format!("staleness_policy = '{policy}', applied_time = {applied}");
+        execute(&stage, &format!("UPDATE revocation.verifier_reports SET {set}")).await;
+        let json = run(&mut command(&stage), &["status", "--json"]).json();
+        let what = format!("{policy} {reason} {applied} {silent_s}: {json}");
+        assert_eq!(json["unapplied"]["targets"].as_u64(), counted, "{what}");
+        let ran = run(&mut command(&stage), &["status", "--event", "/apps/shop", "1"]).stdout;
+        let is_told = ran.contains("which may accept what was denied since: shop-api/pod-1");
+        assert_eq!(is_told, silent_s > 15 && counted.is_some(), "{what}: {ran}");
+        let is_wrong = json["wrong"].to_string().contains("which may accept what was denied since");
+        assert_eq!(is_wrong, silent_s > 15 && counted.is_some(), "{what}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

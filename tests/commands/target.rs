@@ -63,6 +63,10 @@ async fn one_is_given_up_and_what_is_denied_stays_denied() {
     let said =
         format!("{id}: cancelled; provider main is not asked again, verifiers deny it all the same, until 2");
     assert!(ran.stdout.starts_with(&said), "{}", ran.stdout);
+    let json = run(&mut command(&scene.stage), &["status", "--json"]).json();
+    assert_eq!(json["given_up"][0]["targets"], 1, "{json}");
+    let wanted = "provider main: 1 target given up, which it honours until 2";
+    assert!(json["wrong"].to_string().contains(wanted), "{json}");
     let cancelled = "revocation.targets WHERE state = 'cancelled' AND sealed IS NULL AND sealed_key IS NULL \
         AND due_at IS NULL AND finished_at IS NOT NULL";
     assert_eq!(scene.stage.count(cancelled).await, 1);

@@ -20,6 +20,7 @@ pub(crate) fn status(service: &str, instance: &str) -> Status {
         stale: false,
         stale_reason: None,
         staleness_policy: Some(StalenessPolicy::FailOpen),
+        ended: false,
     }
 }
 

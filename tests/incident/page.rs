@@ -70,6 +70,7 @@ async fn it_says_what_may_still_work_and_tells_an_events_story() {
     let (_idp, worker, tokens) = three_ways(&stage).await;
     let page = says(&worker, "/", "provider main: 1 target parked").await;
     for wanted in [
+        "Figures as of 20",
         "2 credentials may still work, the last until ",
         "2 targets may still get new access tokens from the provider",
         "revocation-worker audit --state parked --provider main",
@@ -214,18 +215,18 @@ async fn many_viewers_cost_one_look_and_postgres_may_be_away() {
     let stage = Stage::on(&servers).await;
     let worker = stage.worker("http://127.0.0.1:9/revoke").start().await;
     assert_eq!(worker.metric("revocation_page_looks_total ").await, 0.0, "nobody has looked");
-    says(&worker, "/", "All closed").await;
+    says(&worker, "/", "Nothing waits at the providers").await;
     let (before, began) = (worker.metric("revocation_page_looks_total ").await, std::time::Instant::now());
     // At most 100 connections are kept: each of these has its own.
     for _viewers in 0..4 {
         let pages = (0..25).map(|_| worker.get("/"));
-        assert!(futures::future::join_all(pages).await.iter().all(|page| page.contains("All closed")));
+        assert!(futures::future::join_all(pages).await.iter().all(|page| page.contains("Nothing waits")));
     }
     let looks = worker.metric("revocation_page_looks_total ").await - before;
     assert!(looks <= 1.0 + began.elapsed().as_secs_f64(), "{looks} looks for 100 viewers");
     servers.database(|postgres| postgres.stop().expect("stop Postgres"));
     let away = says(&worker, "/", "These figures are ").await;
-    assert!(away.contains("All closed") && away.contains(" old."), "{away}");
+    assert!(away.contains("Nothing waits") && away.contains(" old."), "{away}");
     let never = worker.get("/incident/never").await;
     assert!(never.contains("There are no figures.") && never.contains("Nothing is known yet"), "{never}");
     servers.database(|postgres| postgres.restart().expect("start Postgres again"));

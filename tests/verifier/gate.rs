@@ -165,6 +165,9 @@ async fn a_service_behind_nginx_refuses_a_token_soon_after_its_logout() {
         assert!(metrics.contains(&format!("\nrevocation_verifier_{line}\n")), "{line}:\n{metrics}");
     }
     gate.stop().await;
+    stage
+        .wait_for_count(1, "audit.verifiers WHERE stale_reason = 'ended' AND verified AND NOT up_to_date")
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

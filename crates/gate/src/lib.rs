@@ -82,6 +82,7 @@ pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> Result<(
         () = http::serve(listener, gate, stop) => {}
         () = watch(&denylist) => {}
     }
+    denylist.sign_off().await;
     tracing::info!("the gate is closed");
     Ok(())
 }

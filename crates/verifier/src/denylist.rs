@@ -23,6 +23,8 @@ pub use options::{Options, OptionsError};
 
 /// How often what is over is looked for.
 const TICK: Duration = Duration::from_secs(1);
+/// How long a last report may take.
+const SIGN_OFF: Duration = Duration::from_secs(1);
 /// One in so many looks goes through all entries.
 const TICKS_PER_EXPIRY: u64 = 5;
 
@@ -83,6 +85,14 @@ pub(crate) fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
 }
 
+/// Whether the operators are told that nothing is verified any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Parting {
+    No,
+    Asked,
+    Told,
+}
+
 /// What the feed writes and the checks read.
 pub(crate) struct Shared {
     pub(crate) entries: Entries,
@@ -91,6 +101,7 @@ pub(crate) struct Shared {
     oddities: Oddities,
     pub(crate) position: watch::Sender<Option<Position>>,
     pub(crate) caught_up: watch::Sender<bool>,
+    pub(crate) parting: watch::Sender<Parting>,
     policy: StalenessPolicy,
     pub(crate) skips_refresh_tokens: bool,
 }
@@ -128,6 +139,7 @@ impl Denylist {
             oddities: Oddities::default(),
             position: watch::Sender::new(None),
             caught_up: watch::Sender::new(false),
+            parting: watch::Sender::new(Parting::No),
             policy: options.staleness_policy,
             skips_refresh_tokens: options.skips_refresh_tokens,
         });
@@ -180,6 +192,16 @@ impl Denylist {
         };
         count(counter);
         verdict
+    }
+
+    /// Tells the operators that nothing is verified here any more, so that the silence after it does not
+    /// count as a verifier that was cut off: the last thing that a service does with its denylist. It takes
+    /// 1 s at most, and where the broker is away nobody is told.
+    pub async fn sign_off(&self) {
+        let parting = &self.shared.parting;
+        parting.send_replace(Parting::Asked);
+        let mut told = parting.subscribe();
+        drop(tokio::time::timeout(SIGN_OFF, told.wait_for(|parting| *parting == Parting::Told)).await);
     }
 
     /// Why the denylist cannot vouch for being up to date, or `None`.
@@ -248,6 +270,7 @@ impl Shared {
             stale: stale_reason.is_some(),
             stale_reason,
             staleness_policy: Some(self.policy),
+            ended: false,
         }
     }
 }

@@ -218,6 +218,9 @@ pub struct Status {
     /// What it does with a token that it cannot judge.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub staleness_policy: Option<StalenessPolicy>,
+    /// It verifies nothing any more, and this is its last report.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub ended: bool,
 }
 
 /// Why a verifier cannot vouch for being up to date.

@@ -9,8 +9,8 @@ use lapin::types::ShortString;
 use lapin::{BasicProperties, Channel, Connection};
 
 use crate::amqp::{Address, ConnectError, words};
-use crate::denylist::Shared;
-use crate::message::{Envelope, STATUS_TYPE, VERIFIERS_EXCHANGE};
+use crate::denylist::{Parting, Shared};
+use crate::message::{Envelope, STATUS_TYPE, Status, VERIFIERS_EXCHANGE};
 
 /// How often (docs/contract.md, section 4).
 const PERIOD: Duration = Duration::from_secs(5);
@@ -33,10 +33,14 @@ impl Reporter {
         let mut ticker = tokio::time::interval(PERIOD);
         ticker.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let (mut link, mut user) = (None, self.user());
+        let mut parting = self.shared.parting.subscribe();
         loop {
-            ticker.tick().await;
+            let is_last = tokio::select! {
+                _ = ticker.tick() => false,
+                _ = parting.wait_for(|parting| *parting == Parting::Asked) => true,
+            };
             // A report that is late is worth nothing; the next one follows.
-            match tokio::time::timeout(PERIOD, self.report(&mut link, user.as_ref())).await {
+            match tokio::time::timeout(PERIOD, self.report(&mut link, user.as_ref(), is_last)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) if user.is_some() && is_foreign_name(&error) => {
                     tracing::warn!(%error, "the broker knows this connection's user by another name than its \
@@ -52,6 +56,10 @@ impl Reporter {
                 }
                 Err(_) => tracing::debug!("status not reported within {PERIOD:?}"),
             }
+            if is_last {
+                self.shared.parting.send_replace(Parting::Told);
+                return;
+            }
         }
     }
 
@@ -66,13 +74,15 @@ impl Reporter {
         &self,
         link: &mut Option<(Connection, Channel)>,
         user: Option<&ShortString>,
+        is_last: bool,
     ) -> Result<(), ConnectError> {
         let (_, channel) = match link {
             Some(link) => link,
             None => link.insert(self.connect().await?),
         };
         let source = format!("/revocation-verifier/{}/{}", self.service, self.instance);
-        let report = Envelope::new(source, STATUS_TYPE, self.shared.status(&self.service, &self.instance));
+        let said = self.shared.status(&self.service, &self.instance);
+        let report = Envelope::new(source, STATUS_TYPE, Status { ended: is_last, ..said });
         let properties = BasicProperties::default()
             .with_content_type("application/cloudevents+json".into())
             .with_type(STATUS_TYPE.into());

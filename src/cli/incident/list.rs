@@ -1,6 +1,6 @@
 //! `incident list`: active ones first.
 
-use serde_json::{Number, json};
+use serde_json::json;
 
 use crate::cli::CommandError;
 use crate::cli::output::{count, remark};
@@ -34,11 +34,11 @@ const COLUMNS: [Column<Incident>; 15] = [
     column("denied", |row| number(row.denied)),
     column("pending", |row| number(row.counts.pending)),
     wide("revoked", |row| number(row.counts.revoked)),
-    wide("unsupported", |row| number(row.counts.unsupported)),
+    column("unsupported", |row| number(row.counts.unsupported)),
     wide("expired", |row| number(row.counts.expired)),
     column("parked", |row| number(row.counts.parked)),
     wide("cancelled", |row| number(row.counts.cancelled)),
-    wide("per s", |row| rounded(row.rate_per_s.as_ref().and_then(Number::as_f64))),
+    wide("per s", |row| rounded(row.pace().0)),
     wide("finished", |row| time(row.finished_at.as_ref())),
 ];
 

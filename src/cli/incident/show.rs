@@ -62,7 +62,12 @@ pub(super) async fn run(store: &Store, args: &Args) -> Result<(), CommandError> 
 fn show_state(page: &mut Page, incident: &IncidentDetail) {
     let row = &incident.row;
     let state = row.state.to_uppercase().replace('_', " ");
-    page.coloured(Colour::of(&row.state), printable(&format!("incident {}: {state}", row.incident)));
+    let unsupported = match row.counts.unsupported {
+        0 => String::new(),
+        some => format!(", {} that the provider cannot revoke", count(some, "target")),
+    };
+    let head = format!("incident {}: {state}{unsupported}", row.incident);
+    page.coloured(Colour::of(&row.state), printable(&head));
     if let Some(call) = call_for_action(row) {
         page.coloured(Colour::Calls, format_args!(">>> {}", printable(&call.to_string())));
         if row.state == "awaiting_approval" {
@@ -132,7 +137,7 @@ fn show_risk(page: &mut Page, risk: &ResidualRisk) {
     let open = residual_risk(risk);
     open.iter().for_each(|sentence| page.coloured(Colour::Waits, printable(sentence)));
     if open.is_empty() {
-        let none = "none: all of it is revoked or expired, and every live verifier refuses it";
+        let none = "none: all of it is revoked or expired, and every verifier refuses it";
         page.coloured(Colour::Fine, none);
     }
 }

@@ -48,8 +48,8 @@ async fn follow(store: &Store, args: &Args, screen: &mut Screen) -> Result<(), C
     loop {
         ticker.tick().await;
         match poll(store, &args.incident.name, &mut risk, screen).await {
-            Ok(Some(incident)) => {
-                screen.show(&incident);
+            Ok(Some((incident, is_fresh))) => {
+                screen.show(&incident, is_fresh);
                 if incident.row.finished_at.is_some() {
                     return Ok(());
                 }
@@ -67,25 +67,26 @@ struct Risk {
     found: Option<(Instant, ResidualRisk)>,
 }
 
-/// The incident with its residual risk, which is fresh where the incident has ended. A terminal does not wait
-/// for that.
+/// The incident with its residual risk, and whether that was read now, as it is where the incident has ended.
+/// A terminal does not wait for that.
 async fn poll(
     store: &Store,
     name: &str,
     risk: &mut Risk,
     screen: &Screen,
-) -> Result<Option<IncidentDetail>, StoreError> {
+) -> Result<Option<(IncidentDetail, bool)>, StoreError> {
     let Some(mut incident) = store.incident(name).await? else { return Ok(None) };
     incident.operations = None;
     incident.residual_risk = risk.found.as_ref().map(|(_, risk)| risk.clone());
-    let is_fresh = risk.found.as_ref().is_some_and(|(at, _)| at.elapsed() < RISK_EVERY);
-    if !is_fresh || incident.row.finished_at.is_some() {
+    let is_known = risk.found.as_ref().is_some_and(|(at, _)| at.elapsed() < RISK_EVERY);
+    let is_fresh = !is_known || incident.row.finished_at.is_some();
+    if is_fresh {
         screen.preview(&incident);
         let found = store.exposure(name).await?.residual_risk;
         risk.found = Some((Instant::now(), found.clone()));
         incident.residual_risk = Some(found);
     }
-    Ok(Some(incident))
+    Ok(Some((incident, is_fresh)))
 }
 
 /// Where it is shown: bars on a terminal, else lines.
@@ -100,14 +101,19 @@ impl Screen {
         Self { bars: (!json && stdout().is_terminal()).then(Bars::new), json, is_away: false }
     }
 
-    fn show(&mut self, incident: &IncidentDetail) {
+    fn show(&mut self, incident: &IncidentDetail, is_fresh: bool) {
         if std::mem::take(&mut self.is_away) {
             remark("the database is back");
         }
         match &self.bars {
             Some(bars) => bars.show(incident),
             None if self.json => say_json_line(incident),
-            None => say(printable(&line(incident))),
+            None => {
+                say(printable(&line(incident)));
+                if is_fresh {
+                    open(incident).iter().for_each(|sentence| say(printable(sentence)));
+                }
+            }
         }
     }
 
@@ -135,13 +141,18 @@ impl Screen {
     }
 }
 
-/// All of it in one line.
+/// How it stands, in one line.
 fn line(incident: &IncidentDetail) -> String {
     let row = &incident.row;
     let denied = format!("{}: denied {} of {}", head(incident), row.denied, row.targets_received);
-    let mut parts = vec![denied, states(&row.counts), pace(row)];
-    parts.extend(incident.residual_risk.iter().flat_map(residual_risk));
+    let parts = [denied, states(&row.counts), pace(row)];
     parts.join("; ")
+}
+
+/// What it leaves open, a line each.
+fn open(incident: &IncidentDetail) -> Vec<String> {
+    let open = incident.residual_risk.iter().flat_map(residual_risk);
+    open.map(|sentence| format!("incident {} leaves open: {sentence}", incident.row.incident)).collect()
 }
 
 fn head(incident: &IncidentDetail) -> String {

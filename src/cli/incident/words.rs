@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::Number;
-
-use crate::attention::mint;
+use crate::attention::{mint, silent};
 use crate::cli::output::{count, first_of, or_dash};
 use crate::store::{Incident, IncidentDetail, ResidualRisk, StateCounts};
 pub(super) use crate::visible::times::utc;
@@ -30,6 +28,7 @@ pub(super) fn residual_risk(risk: &ResidualRisk) -> Vec<String> {
         let live = count(risk.live_verifiers, "live verifier");
         open.push(format!("{} of {live} may not refuse all of it yet: {}", behind.len(), first_of(behind)));
     }
+    open.extend(silent(&risk.silent_verifiers));
     if risk.unverified_verifiers > 0 {
         let unverified = count(risk.unverified_verifiers, "live verifier");
         open.push(format!("unverified, so that nobody can say what they refuse: {unverified}"));
@@ -45,20 +44,24 @@ pub(super) fn residual_risk(risk: &ResidualRisk) -> Vec<String> {
         ));
     }
     open.extend(mint::sentence(risk.may_mint));
+    if open.is_empty() && !risk.has_verifiers {
+        open.push("no verifier has reported: nobody can say what still accepts a denied token".to_owned());
+    }
     open
 }
 
 /// How long the rest takes, where that can be told.
 pub(super) fn pace(i: &Incident) -> String {
     let dash = || "-".to_owned();
-    let number = |number: &Option<Number>| number.as_ref().and_then(Number::as_f64);
-    let rate = number(&i.rate_per_s).map_or_else(dash, |rate| format!("{rate:.1}/s"));
-    let eta = number(&i.eta_seconds).filter(|seconds| (0.0..1e9).contains(seconds));
+    let (rate, eta) = i.pace();
+    let rate = rate.map_or_else(dash, |rate| format!("{rate:.1}/s"));
+    let eta = eta.filter(|seconds| (0.0..1e9).contains(seconds));
     let eta = eta.map_or_else(dash, |seconds| {
         humantime::format_duration(Duration::from_secs(seconds.ceil() as u64)).to_string()
     });
     let throttle = i.throttle_per_s.map_or_else(|| "off".to_owned(), |rate| format!("{rate}/s"));
-    format!("rate {rate}, left {eta}, throttle {throttle}")
+    let paused = if i.state == "paused" { ", paused" } else { "" };
+    format!("rate {rate}, left {eta}{paused}, throttle {throttle}")
 }
 
 /// The counts that are not 0.

@@ -7,15 +7,16 @@ use crate::store::{
     BacklogRow, DeadLetters, Incident, ProviderRow, RevocationRow, Undenied, VerifierRow, WorkerRow,
 };
 
-pub(super) const INCIDENTS: [Column<Incident>; 8] = [
+pub(super) const INCIDENTS: [Column<Incident>; 9] = [
     column("incident", |row| text(&row.incident)),
     column("state", |row| word(&row.state)),
     column("received", |row| number(row.targets_received)),
     column("denied", |row| number(row.denied)),
     column("pending", |row| number(row.counts.pending)),
     column("parked", |row| number(row.counts.parked)),
-    column("per s", |row| measured(&row.rate_per_s)),
-    wide("left s", |row| measured(&row.eta_seconds)),
+    wide("unsupported", |row| number(row.counts.unsupported)),
+    column("per s", |row| rounded(row.pace().0)),
+    wide("left s", |row| rounded(row.pace().1)),
 ];
 
 pub(super) const UNDENIED: [Column<Undenied>; 5] = [

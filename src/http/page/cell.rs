@@ -16,14 +16,18 @@ pub(super) fn moment(at: Option<&str>, now: OffsetDateTime) -> Markup {
     }
 }
 
+/// The style sheet's name of a colour.
+pub(super) fn class(colour: Colour) -> &'static str {
+    match colour {
+        Colour::Calls => "calls",
+        Colour::Waits => "waits",
+        Colour::Fine => "fine",
+        Colour::Quiet => "quiet",
+        Colour::Plain => "",
+    }
+}
+
 /// A state, an outcome, a proof or a breaker, in its colour.
 pub(super) fn badge(word: &str) -> Markup {
-    let class = match Colour::of(word) {
-        Colour::Calls => "badge calls",
-        Colour::Waits => "badge waits",
-        Colour::Fine => "badge fine",
-        Colour::Quiet => "badge quiet",
-        Colour::Plain => "badge",
-    };
-    html! { span class=(class) { (printable(&word.replace('_', " "))) } }
+    html! { span class={ "badge " (class(Colour::of(word))) } { (printable(&word.replace('_', " "))) } }
 }

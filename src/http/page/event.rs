@@ -8,9 +8,9 @@ use super::cell::{badge, moment, number};
 use super::frame::Frame;
 use super::name;
 use super::plot::duration;
-use crate::attention::mint;
+use crate::attention::{mint, unapplied};
 use crate::store::{AttemptRow, Happened, RevocationRow, Story};
-use crate::visible::names::first_of;
+use crate::visible::names::{first_of, printable};
 
 /// A moment, as the database writes it, and what happened then.
 type Moment = (OffsetDateTime, String, Markup);
@@ -27,6 +27,9 @@ pub(super) fn page(frame: &Frame<'_>, story: &Story, (source, id): (&str, &str))
                 " events with this identity are on record, and mean different things." }
         }
         @if let Some(sentence) = mint::sentence(mint::of(&story.targets)) { p.warning { (sentence) "." } }
+        @for sentence in unapplied(&story.silent_verifiers, story.propagation.as_ref()) {
+            p.warning { (printable(&sentence)) "." }
+        }
         (facts(story))
         section aria-labelledby="story" {
             h2 #story { "What happened" }

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use maud::{DOCTYPE, Markup, html};
+use time::OffsetDateTime;
 
 use super::name::{query, short};
 use crate::VERSION;
 use crate::visible::names::printable;
-use crate::visible::times::span;
+use crate::visible::times::{second, span};
 
 /// How often a page that follows is loaded again, where nothing else is asked for.
 const EVERY_S: u64 = 5;
@@ -17,6 +18,7 @@ const FASTEST_S: u64 = 2;
 /// What surrounds one page.
 pub(super) struct Frame<'a> {
     instance: &'a str,
+    now: OffsetDateTime,
     title: String,
     /// The way from this page to the first.
     root: &'static str,
@@ -45,9 +47,9 @@ pub(super) fn warning(problem: &str, age: Option<Duration>) -> Markup {
 
 impl<'a> Frame<'a> {
     /// Of a page at the top. `refresh`: every so many seconds.
-    pub(super) fn new(instance: &'a str, refresh: &str) -> Self {
+    pub(super) fn new(instance: &'a str, now: OffsetDateTime, refresh: &str) -> Self {
         let every = refresh.parse().ok().map(|every: u64| every.clamp(FASTEST_S, 3600));
-        Self { instance, title: String::new(), root: "", asked: Vec::new(), every, is_still: false }
+        Self { instance, now, title: String::new(), root: "", asked: Vec::new(), every, is_still: false }
     }
 
     /// Of a page one step below.
@@ -121,10 +123,8 @@ impl<'a> Frame<'a> {
     fn follows(&self, age: Option<Duration>) -> Markup {
         html! {
             p.follows {
-                @match age.map(|age| age.as_secs()) {
-                    Some(0) => "Figures of this second. ",
-                    Some(age) => { "Figures " (span(age)) " old. " }
-                    None => "",
+                @if let Some(at) = age.and_then(|age| second(self.now - age)) {
+                    "Figures as of " (at) ". "
                 }
                 @if !self.is_still { (self.switch()) }
             }

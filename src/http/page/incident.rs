@@ -1,7 +1,6 @@
 //! One incident: as a card of the first page, and a page of its own.
 
 use maud::{Markup, html};
-use serde_json::Number;
 use time::OffsetDateTime;
 
 use super::cell::{badge, moment, number};
@@ -104,15 +103,18 @@ fn states(counts: &StateCounts) -> [(&'static str, u64); 6] {
 fn progress(row: &Incident) -> Markup {
     let whole = row.targets_expected.unwrap_or(0).max(row.targets_received);
     let counts = &row.counts;
-    let ended = counts.unsupported + counts.expired + counts.cancelled;
+    let ended = counts.expired + counts.cancelled;
     let done = counts.revoked + ended;
-    let figure =
-        |figure: &Option<Number>| figure.as_ref().and_then(Number::as_f64).filter(|value| *value > 0.0);
-    let rate = figure(&row.rate_per_s).map(|rate| format!(", {rate:.0} a second"));
-    let left = figure(&row.eta_seconds).filter(|seconds| *seconds < 1e9);
+    let unsupported = match counts.unsupported {
+        0 => String::new(),
+        some => format!(", {} that the provider cannot revoke", number(some)),
+    };
+    let (rate, left) = row.pace();
+    let rate = rate.filter(|rate| *rate > 0.0).map(|rate| format!(", {rate:.0} a second"));
+    let left = left.filter(|seconds| (f64::MIN_POSITIVE..1e9).contains(seconds));
     let left = left.map(|seconds| format!(", about {} left", span(seconds.ceil() as u64)));
     let says = format!(
-        "{} of {} done, {} denied{}{}",
+        "{} of {} done{unsupported}, {} denied{}{}",
         number(done),
         number(whole),
         number(row.denied),
@@ -122,6 +124,7 @@ fn progress(row: &Incident) -> Markup {
     let parts = [
         (counts.revoked, "revoked"),
         (ended, "ended"),
+        (counts.unsupported, "unsupported"),
         (counts.parked, "parked"),
         (counts.pending, "pending"),
     ];

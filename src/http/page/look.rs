@@ -17,6 +17,9 @@ const REST: u32 = 9;
 /// How long somebody who asks waits for a look.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// What tells more.
+const TRY: &str = "`revocation-worker check` says what is wrong";
+
 /// A thing that is looked at.
 pub(super) struct Look<T> {
     last: watch::Sender<Last<T>>,
@@ -82,7 +85,9 @@ impl<T: Send + Sync + 'static> Look<T> {
         if let Some(mut last) = self.under_way(look) {
             let problem = match tokio::time::timeout(self.patience, last.changed()).await {
                 Ok(_) => None,
-                Err(_) => Some(format!("Postgres has not answered for {:?}", self.patience)),
+                Err(_) => {
+                    Some(format!("Postgres has not answered this page within {:?}; {TRY}", self.patience))
+                }
             };
             return self.shown(problem);
         }
@@ -112,7 +117,7 @@ impl<T: Send + Sync + 'static> Look<T> {
         *turn = Turn { is_under_way: false, next_at: Instant::now() + rests };
         self.last.send_modify(|last| match looked {
             Ok(what) => (last.seen, last.problem) = (Some((Arc::new(what), Instant::now())), None),
-            Err(error) => last.problem = Some(error.to_string()),
+            Err(error) => last.problem = Some(format!("{error}; {TRY}")),
         });
     }
 }

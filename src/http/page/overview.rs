@@ -10,6 +10,7 @@ use time::format_description::well_known::Rfc3339;
 
 use self::providers::providers;
 use self::tables::{backlog, refusals, verifiers};
+use super::cell::class;
 use super::incident::card;
 use super::{name, plot};
 use crate::attention::{Finding, truth, wrong};
@@ -22,7 +23,7 @@ pub(super) fn page(overview: &Overview) -> Markup {
     let now = OffsetDateTime::parse(at, &Rfc3339).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     let truth = truth(status, &lately.open);
     html! {
-        h1 class={ "truth " (if truth.is_closed { "fine" } else { "calls" }) } { (truth.says) }
+        h1 class={ "truth " (class(truth.colour)) } { (truth.says) }
         @for besides in &truth.besides { p.besides { (besides) "." } }
         (waits(&wrong(status)))
         section aria-labelledby="incidents" {

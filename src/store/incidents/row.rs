@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
 
+use crate::store::verifiers::VerifierRow;
+
 /// Targets by state.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the states, which `outcome` says")]
@@ -53,6 +55,17 @@ pub struct Incident {
     pub waits_s: Option<i64>,
     #[serde(flatten)]
     pub further: Map<String, Value>,
+}
+
+impl Incident {
+    /// How many a second are dealt with, and in how many seconds the rest will be: while it runs.
+    pub fn pace(&self) -> (Option<f64>, Option<f64>) {
+        let figure = |figure: &Option<Number>| figure.as_ref().and_then(Number::as_f64);
+        match self.state.as_str() {
+            "paused" => (None, None),
+            _ => (figure(&self.rate_per_s), figure(&self.eta_seconds)),
+        }
+    }
 }
 
 /// The incidents that are listed.
@@ -150,6 +163,13 @@ pub struct ResidualRisk {
     pub unverified_verifiers: u64,
     /// Of the verified ones, who is not up to date or has not applied the incident's last denial.
     pub verifiers_behind: Vec<String>,
+    /// Verified ones that no longer report, have not signed off, and are not known to have applied the
+    /// incident's last denial.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub silent_verifiers: Vec<VerifierRow>,
+    /// Whether a verified one is on record that has not signed off.
+    #[serde(default, skip_serializing)]
+    pub has_verifiers: bool,
     /// Targets that are denied, not expired and not confirmed by the provider: verifiers alone keep them out.
     pub not_revoked: u64,
     /// Until when the last of these lives.

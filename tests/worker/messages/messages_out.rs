@@ -73,6 +73,7 @@ fn status(full: bool) -> Status {
         stale: full,
         stale_reason: full.then_some(Staleness::Silent),
         staleness_policy: full.then_some(StalenessPolicy::FailOpen),
+        ended: full,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 
 use maud::{Markup, html};
+use serde_json::Number;
 use time::OffsetDateTime;
 
 use crate::http::page::cell::{badge, moment, number};
@@ -15,7 +16,8 @@ const VERIFIERS: usize = 20;
 
 /// The slowest first: those that cannot vouch for their denylist, then by how far they are behind.
 pub(super) fn verifiers(rows: &[VerifierRow], now: OffsetDateTime) -> Markup {
-    let lag = |row: &VerifierRow| row.lag_seconds.as_ref().and_then(serde_json::Number::as_f64);
+    // What one that is silent said of itself is no longer so.
+    let lag = |row: &VerifierRow| row.lag_seconds.as_ref().filter(|_| row.live).and_then(Number::as_f64);
     let mut sorted: Vec<_> = rows.iter().collect();
     let slowness = |row: &VerifierRow| (lag(row).unwrap_or(f64::MAX) * 1e3) as u64;
     sorted.sort_by_key(|row| (!row.verified, row.up_to_date, Reverse(slowness(row))));
