@@ -124,7 +124,7 @@ async fn what_is_wrong_comes_first() {
     let ran = run(&mut command(&stage), &["status"]).stdout;
     let lines: Vec<_> = ran.lines().collect();
     assert_eq!(lines[0], "1 of 2 live verifiers not up to date: shop-api/pod-2 (silent)");
-    let silent = r"no report from 1 verifier, which may accept what was denied since: shop-api/pod-\u{1b}[2J \
+    let silent = "no report from 1 verifier, which may accept what was denied since: shop-api/pod-\\u{1b}[2J \
         (policy not known, silent for 6";
     assert!(lines[1].starts_with(silent), "{ran}");
     assert_eq!(lines[2], "", "nothing else is wrong: {ran}");

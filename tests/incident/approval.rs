@@ -191,7 +191,8 @@ async fn every_denial_is_published_though_workers_are_killed_after_the_approval(
         let _heirs: [Worker; 3] = scene.workers().await;
         all_denied(&feed, &tokens).await;
         scene.wait_for(24_001, "denied_at IS NOT NULL").await;
-        scene.steer("cancel", &["--reason", "this test has seen enough"]);
-        scene.ends("cancelled").await;
+        // What is not revoked by now is given up, if anything is left.
+        let given_up = scene.incident("bob", &["cancel", LEAK, "--reason", "this test has seen enough"]);
+        scene.ends(if given_up.code == 0 { "cancelled" } else { "finished" }).await;
     }
 }
