@@ -1,5 +1,7 @@
 //! The last released version and this one, side by side on this one's schema. `./dev test` builds the other.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use lapin::BasicProperties;
@@ -11,6 +13,9 @@ use crate::scripted_idp::{Memory, Request, ScriptedIdp};
 /// The program of the version before, as `./dev test` tells.
 const RELEASED: &str = "RELEASED_WORKER";
 
+/// Work is left whenever a test looks, however fast the machine is.
+const SLOW_MS: u64 = 250;
+
 /// So many of an incident that it is still under way when a command steers it.
 const TARGETS: i64 = 600;
 
@@ -19,6 +24,8 @@ struct Upgrade {
     stage: Stage,
     memory: Memory,
     idp: ScriptedIdp,
+    /// How long the provider takes for an answer.
+    pace_ms: Arc<AtomicU64>,
     old: Setup,
     new: Setup,
 }
@@ -31,15 +38,20 @@ async fn upgrade() -> Option<Upgrade> {
     };
     let (stage, memory) = (Stage::empty().await, Memory::default());
     let remembers = memory.clone();
-    let slow = move |request: &Request| remembers.answer(request).slowly(Duration::from_millis(40));
-    let idp = ScriptedIdp::start(slow).await;
+    let pace_ms = Arc::new(AtomicU64::new(SLOW_MS));
+    let pace = pace_ms.clone();
+    let answer = move |request: &Request| {
+        let pause = Duration::from_millis(pace.load(Ordering::Relaxed));
+        remembers.answer(request).body(".").slowly(pause)
+    };
+    let idp = ScriptedIdp::start(answer).await;
     let user = url::Url::parse(&stage.amqp_url).expect("a URL").username().to_owned();
     let either = stage
         .worker(&format!("{}/revoke", idp.url()))
         .set("REVOCATION__PROVIDERS__MAIN__CONCURRENCY", "4")
         .set("REVOCATION__AUTHORIZATION__MASS_REVOCATION_USERS", &user);
     let new = either.clone().set("REVOCATION__EVIDENCE__CHECKPOINT_EVERY", "1s");
-    let upgrade = Upgrade { stage, memory, idp, old: either.program(&program), new };
+    let upgrade = Upgrade { stage, memory, idp, pace_ms, old: either.program(&program), new };
     upgrade.done_by(&upgrade.old, &["migrate"]);
     Some(upgrade)
 }
@@ -78,6 +90,7 @@ impl Upgrade {
     /// One dies with work in hand, the other ends all of it.
     async fn outlived(&self, mut dying: Worker, mut heir: Worker, logouts: &[Logout]) {
         dying.kill();
+        self.pace_ms.store(1, Ordering::Relaxed);
         self.stage.all_revoked(logouts, &self.memory).await;
         assert!(heir.stop().await.success());
         self.stage.queues_are_empty().await;
@@ -138,6 +151,7 @@ async fn an_old_worker_starts_on_the_new_schema_and_takes_over_from_a_new_one() 
 #[tokio::test(flavor = "multi_thread")]
 async fn either_version_steers_and_shows_what_the_other_began() {
     let Some(upgrade) = upgrade().await else { return };
+    upgrade.pace_ms.store(40, Ordering::Relaxed);
     upgrade.done_by(&upgrade.new, &["migrate"]);
     let (mut old, mut new) = (upgrade.old.start().await, upgrade.new.start().await);
     let app = App::connect(&upgrade.stage.amqp_url).await;
