@@ -34,7 +34,7 @@ const COLUMNS: [Column<Incident>; 15] = [
     column("denied", |row| number(row.denied)),
     column("pending", |row| number(row.counts.pending)),
     wide("revoked", |row| number(row.counts.revoked)),
-    column("unsupported", |row| number(row.counts.unsupported)),
+    column("no call", |row| number(row.counts.unsupported)),
     wide("expired", |row| number(row.counts.expired)),
     column("parked", |row| number(row.counts.parked)),
     wide("cancelled", |row| number(row.counts.cancelled)),
