@@ -33,16 +33,21 @@ pub(super) fn answer(
     let (verdict, why) = classify(error);
     let why = scrub(&why, secrets);
     let verdict = if is_unreadable(error) { Verdict::Unreadable } else { verdict };
-    let advice = match verdict {
-        Verdict::Misconfigured => "mend this, and it goes on by itself",
-        Verdict::Unreadable => UNREADABLE,
-        _ => "whether it took effect is unknown, it will be tried again",
-    };
+    let advice = advice(verdict, error);
     Answer {
         verdict,
         http_status: status,
         error: Some(limit(&format!("{what} failed: {why}; {advice}"))),
         retry_after: None,
+    }
+}
+
+fn advice(verdict: Verdict, error: &reqwest::Error) -> &'static str {
+    match verdict {
+        Verdict::Misconfigured => "mend this, and it goes on by itself",
+        Verdict::Unreadable => UNREADABLE,
+        _ if error.is_connect() => "nothing was sent, it will be tried again",
+        _ => "whether it took effect is unknown, it will be tried again",
     }
 }
 
@@ -159,6 +164,27 @@ mod tests {
             Verdict::Transient
         );
         assert_eq!(tls_verdict(&TlsError::DecryptError), Verdict::Transient);
+    }
+
+    #[tokio::test]
+    async fn what_was_not_sent_took_no_effect() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let heard = listener.local_addr().unwrap();
+        let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                // Read, so that the end is no reset; then hung up.
+                drop(tokio::io::AsyncReadExt::read(&mut stream, &mut [0; 1024]).await);
+            }
+        });
+        let refused = format!("http://{gone}/");
+        let [no_tls, hung_up] = [format!("https://{heard}/"), format!("http://{heard}/")];
+        for (url, was_sent) in [(refused, false), (no_tls, false), (hung_up, true)] {
+            let error = reqwest::Client::new().post(&url).body("x").send().await.unwrap_err();
+            let told = advice(classify(&error).0, &error);
+            assert_eq!(told.starts_with("whether it took effect is unknown"), was_sent, "{url}: {told}");
+            assert_eq!(told.starts_with("nothing was sent"), !was_sent, "{url}: {told}");
+        }
     }
 
     #[test]
