@@ -9,7 +9,7 @@ mod wrong;
 
 use std::fmt;
 
-pub use incident::call_for_action;
+pub use incident::{asked, call_for_action};
 pub use truth::{Truth, truth};
 pub use verifiers::{silent, unapplied};
 pub use wrong::wrong;

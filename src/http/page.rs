@@ -114,7 +114,7 @@ impl Pages {
 
     async fn incident(&self, frame: Frame<'_>, incident: &str) -> Reply {
         let (worker, name) = (self.worker.clone(), incident.to_owned());
-        let ask = || self.one_of_few(async move { worker.store().incident(&name).await });
+        let ask = || self.one_of_few(async move { worker.incident(&name).await });
         let shown = self.incidents.of(incident).get(ask).await;
         let frame = frame.titled(&format!("Incident {incident}"));
         let found = shown.seen.as_ref().map(|(found, _)| found.as_ref().as_ref());

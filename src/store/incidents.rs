@@ -2,6 +2,7 @@
 
 pub(super) mod accept;
 mod active;
+mod asked;
 mod evidence;
 mod on_record;
 mod open;

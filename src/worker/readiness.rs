@@ -3,7 +3,7 @@
 use time::OffsetDateTime;
 
 use super::parts::Worker;
-use crate::store::{Overview, Store, StoreError};
+use crate::store::{IncidentDetail, Overview, Store, StoreError};
 use crate::telemetry::Snapshot;
 
 impl Worker {
@@ -51,6 +51,20 @@ impl Worker {
     /// The database, for questions about single things.
     pub fn store(&self) -> &Store {
         &self.ports.store
+    }
+
+    /// An incident, with the names that a second person is asked for, unless they are not found in time.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn incident(&self, name: &str) -> Result<Option<IncidentDetail>, StoreError> {
+        let mut incident = self.ports.store.incident(name).await?;
+        if let Some(incident) = &mut incident
+            && let Err(error) = self.ports.store.name_asked(incident).await
+        {
+            tracing::warn!(%error, incident = name, "look for what is to be approved");
+        }
+        Ok(incident)
     }
 
     /// The name in audit rows and messages.

@@ -60,8 +60,9 @@ async fn a_second_person_approves() {
         "{text}"
     );
     let asking = "asking for approval: 2 targets of kind client, announced ones included";
-    assert_eq!(lines[2..5], ["kinds: token (3 pending)", asking, "providers: main (3 pending)"]);
-    assert_eq!(lines[5..], ["incident leak: running; effective within 2 s, on all workers"]);
+    let named = "to be logged out: none of it has arrived yet";
+    assert_eq!(lines[2..6], ["kinds: token (3 pending)", asking, named, "providers: main (3 pending)"]);
+    assert_eq!(lines[6..], ["incident leak: running; effective within 2 s, on all workers"]);
     let row = stage.of(
         "leak",
         "(state, approved_by, approved_role = session_user, approved_at > opened_at, \

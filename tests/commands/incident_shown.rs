@@ -232,7 +232,10 @@ async fn what_waits_for_a_person_is_loud() {
         " s: revocation-worker incident approve leak --targets 12",
     );
     assert!(lines[1].starts_with(start) && lines[1].ends_with(end), "{text}");
-    assert_eq!(lines[2], ">>> anybody but alice, soc can; because of: client, issuer, 12 targets");
+    assert_eq!(
+        lines[2],
+        ">>> by another person than alice, soc, whom [people] names; because of: client, issuer, 12 targets"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -262,7 +265,7 @@ async fn status_names_what_waits() {
     let ran = run(&mut command(&stage), &["status"]);
     let lines: Vec<_> = ran.stdout.lines().collect();
     let waits = "incident leak: 200000 targets wait for a second person's approval since 12 min: \
-        revocation-worker incident approve leak";
+        revocation-worker incident approve leak --targets 200000";
     assert_eq!(
         lines[..3],
         [

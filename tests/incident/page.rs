@@ -235,3 +235,22 @@ async fn many_viewers_cost_one_look_and_postgres_may_be_away() {
     })
     .await;
 }
+
+/// Who approves sees whom it logs out before: in `show`, in `approve` and on the page.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_approves_sees_names() {
+    let scene = Scene::new(Duration::ZERO).await;
+    let [worker] = scene.workers().await;
+    let order = ["incident", "open", LEAK, "--reason", "theft", "-"];
+    let three = "{\"client_id\":\"shop\"}\n{\"client_id\":\"till\"}\n{\"iss\":\"https://a.example\"}\n";
+    let opened = tokio::task::block_in_place(|| feed(&mut scene.worker().command(), &order, three));
+    assert_eq!(opened.code, 0, "{}", opened.stderr);
+    let names =
+        "to be logged out: client shop at main, client till at main, issuer https://a.example at main";
+    says(&worker, "/incident/leak", names).await;
+    let show =
+        tokio::task::block_in_place(|| run(&mut scene.worker().command(), &["incident", "show", LEAK]));
+    assert!(show.stdout.contains(&format!("\n>>> {names}\n")), "{}", show.stdout);
+    let approve = scene.approved_by_alice().await;
+    assert!(approve.stdout.contains(&format!("\n{names}\n")), "{}{}", approve.stdout, approve.stderr);
+}

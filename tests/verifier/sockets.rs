@@ -5,8 +5,9 @@ use std::time::Duration;
 use crate::gate::Gate;
 use crate::harness::{Dawdle, Stage, ask_once};
 
-/// Answers take milliseconds; the rest is a machine with busy cores.
-const SOON: Duration = Duration::from_secs(5);
+/// Answers take milliseconds. The rest is a machine with busy cores, where a build without optimization renders
+/// metrics for 300 clients, 200 times each, that a turn among them waits behind.
+const SOON: Duration = Duration::from_secs(15);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_proxys_question_is_answered_beside_any_crowd() {

@@ -4,6 +4,7 @@ use super::Change;
 use super::show::{say_opened, whole};
 use super::steering::steer;
 use super::words::states;
+use crate::attention::asked;
 use crate::cli::CommandError;
 use crate::cli::output::{count, printable, say};
 use crate::store::{Approved, IncidentDetail, StateCounts, Steering, Store};
@@ -42,6 +43,7 @@ fn say_what_is_approved(incident: &IncidentDetail) {
         let (asking, kinds) = (count(incident.asking, "target"), incident.asks.join(" or "));
         say(printable(&format!("asking for approval: {asking} of kind {kinds}, announced ones included")));
     }
+    asked(incident).iter().for_each(|named| say(printable(named)));
     let providers: Vec<_> = incident.providers.iter().map(|row| each(&row.provider, &row.counts)).collect();
     say(printable(&format!("providers: {}", providers.join("; "))));
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::words::{openers, pace, residual_risk, states, utc};
 use super::{Name, find};
-use crate::attention::call_for_action;
+use crate::attention::{asked, call_for_action};
 use crate::cli::CommandError;
 use crate::cli::colour::Colour;
 use crate::cli::output::{cell, count, or_dash, printable, say};
@@ -36,6 +36,7 @@ pub(in crate::cli) struct Args {
 pub(super) async fn whole(store: &Store, name: &str) -> Result<IncidentDetail, CommandError> {
     let mut incident = find(store, name).await?;
     let exposure = store.exposure(name).await?;
+    store.name_asked(&mut incident).await?;
     (incident.kinds, incident.residual_risk) = (Some(exposure.kinds), Some(exposure.residual_risk));
     Ok(incident)
 }
@@ -72,8 +73,10 @@ fn show_state(page: &mut Page, incident: &IncidentDetail) {
         page.coloured(Colour::Calls, format_args!(">>> {}", printable(&call.to_string())));
         if row.state == "awaiting_approval" {
             let (who, why) = (incident.contributors.join(", "), row.approval_for.join(", "));
-            let anybody = format!(">>> anybody but {who} can; because of: {why}");
-            page.coloured(Colour::Calls, printable(&anybody));
+            let other = format!(">>> by another person than {who}, whom [people] names; because of: {why}");
+            page.coloured(Colour::Calls, printable(&other));
+            let named = asked(incident).map(|named| format!(">>> {named}"));
+            named.iter().for_each(|named| page.coloured(Colour::Calls, printable(named)));
         }
     }
     page.line(opened(incident));

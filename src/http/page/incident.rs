@@ -6,8 +6,9 @@ use time::OffsetDateTime;
 use super::cell::{badge, moment, number};
 use super::frame::Frame;
 use super::{name, plot};
-use crate::attention::call_for_action;
+use crate::attention::{asked, call_for_action};
 use crate::store::{Incident, IncidentDetail, StateCounts};
+use crate::visible::names::printable;
 use crate::visible::times::span;
 
 /// An incident on the first page.
@@ -32,6 +33,7 @@ pub(super) fn page(frame: &Frame<'_>, incident: &IncidentDetail, now: OffsetDate
             p.findings { (call.says) ": " @if let Some(command) = &call.command {
                 (name::command(command)) } }
         }
+        @if let Some(named) = asked(incident) { p.findings { (printable(&named)) } }
         (progress(row))
         (facts(incident, now))
         (providers(incident))

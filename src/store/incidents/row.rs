@@ -89,6 +89,9 @@ pub struct IncidentDetail {
     pub asks: Vec<String>,
     /// How many targets of them there are, or are announced.
     pub asking: i64,
+    /// The first of them by name, where it waits for approval and they were looked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Vec<String>>,
     /// Whose database role approved it.
     pub approved_role: Option<String>,
     /// For how many targets.

@@ -184,7 +184,7 @@ impl Summary {
         let next = match self.needs_approval {
             true => format!(
                 "nothing is denied until a second person runs: {}",
-                command("incident approve", "", &self.incident)
+                command("incident approve", &format!("--targets {}", self.targets.total), &self.incident)
             ),
             false => format!("see how it goes: {}", command("incident watch", "", &self.incident)),
         };
