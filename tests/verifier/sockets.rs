@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::gate::Gate;
 use crate::harness::{Dawdle, Stage, ask_once};
 
-/// Answers take milliseconds. The rest is a machine with busy cores, where a build without optimization renders
-/// metrics for 300 clients, 200 times each, that a turn among them waits behind.
+/// Answers take milliseconds. The rest is a machine with busy cores and a build without optimization, which
+/// renders metrics for 300 clients, 200 times each: a turn among them waits behind that.
 const SOON: Duration = Duration::from_secs(15);
 
 #[tokio::test(flavor = "multi_thread")]
