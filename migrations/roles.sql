@@ -1,6 +1,7 @@
 -- The roles, and what each may do. Run after the first migration and after each that follows, as often as you like, by a superuser, or by a role with
 -- CREATEROLE that owns the database and has migrated it:
 --   psql "$DATABASE_URL" -v ON_ERROR_STOP=1 -1 -f migrations/roles.sql
+-- Beside running workers it may end with "deadlock detected": nothing has changed then, and it is run again.
 -- The roles cannot log in. Give each login one of them, and each person a login of their own: CREATE ROLE alice LOGIN …; GRANT revocation_operator TO alice;
 --
 --   revocation_owner      owns everything, runs `migrate`, says who is who ([people])
