@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use revocation_http_server::{self as server, Reply, Request, StatusCode, text};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -47,6 +47,19 @@ pub async fn serve(listener: TcpListener, endpoints: Endpoints, stop: Cancellati
     server::serve(listener, answer, stop.cancelled_owned()).await;
 }
 
+/// Whether [`bind`] would get an address. Nothing listens there meanwhile, so that nobody who asks or binds at the
+/// same moment is turned away for it.
+pub fn could_bind(address: SocketAddr) -> std::io::Result<()> {
+    bound(address).map(drop)
+}
+
+fn bound(address: SocketAddr) -> std::io::Result<TcpSocket> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    Ok(socket)
+}
+
 /// Whether a worker serves at an address already.
 pub async fn is_worker(address: SocketAddr) -> bool {
     let ask = async {
@@ -78,5 +91,23 @@ impl Endpoints {
             "/metrics" => server::metrics(request.headers(), self.health.metrics()),
             _ => self.pages.answer(path, request.uri().query().unwrap_or_default()).await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{bind, bound, could_bind};
+
+    /// Two `check` at once, and a worker that starts beside one.
+    #[tokio::test]
+    async fn whoever_asks_for_an_address_keeps_it_from_nobody() {
+        let taken = bind("127.0.0.1:0".parse().expect("an address")).await.expect("a free port");
+        let address = taken.local_addr().expect("its address");
+        assert!(could_bind(address).is_err(), "it has a listener");
+        drop(taken);
+        let asking = bound(address).expect("free again");
+        assert!(could_bind(address).is_ok(), "it is only asked for");
+        bind(address).await.expect("nobody listens");
+        drop(asking);
     }
 }

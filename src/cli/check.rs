@@ -158,8 +158,8 @@ async fn configuration(config: &Config) -> Finding {
 
 /// Whether `run` would get its address. A worker that runs there already is no fault.
 async fn port(listen: SocketAddr) -> Result<(), String> {
-    match crate::http::bind(listen).await {
-        Ok(_) => Ok(()),
+    match crate::http::could_bind(listen) {
+        Ok(()) => Ok(()),
         Err(error) if error.kind() == ErrorKind::AddrInUse && crate::http::is_worker(listen).await => Ok(()),
         Err(error) => {
             Err(format!("http.listen: {listen}: {error}; choose another address, or end what uses it"))

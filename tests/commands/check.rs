@@ -182,8 +182,8 @@ async fn everything_that_is_wrong_is_found_at_once() {
     let mut command = stage.worker("https://127.0.0.1:1/revoke").command();
     let ran = run(command.env("AMQP_URL", "amqp://127.0.0.1:1"), &["check", "--json"]);
     let report = ran.json();
-    assert_eq!((ran.code, &report["ok"]), (1, &json!(false)));
-    assert!(finding(&report, "configuration").0);
+    assert_eq!((ran.code, &report["ok"]), (1, &json!(false)), "{report}");
+    assert!(finding(&report, "configuration").0, "{report}");
     for (what, names) in [
         ("broker", "127.0.0.1:1"),
         ("database", "revocation-worker migrate"),
@@ -192,7 +192,7 @@ async fn everything_that_is_wrong_is_found_at_once() {
         let (is_ok, says) = finding(&report, what);
         assert!(!is_ok && says.contains(names), "{what}: {says}");
     }
-    assert_eq!(ran.stderr, format!("revocation-worker: 3 problems found\n{MEND}"));
+    assert_eq!(ran.stderr, format!("revocation-worker: 3 problems found\n{MEND}"), "{report}");
 }
 
 #[test]

@@ -8,7 +8,6 @@ mod crowd;
 mod events;
 mod feed;
 mod logins;
-mod ports;
 mod process;
 pub(crate) mod promtool;
 mod proxy;
@@ -23,7 +22,7 @@ mod servers;
 
 use std::time::{Duration, Instant};
 
-use revocation_sandbox::OidcProvider;
+use revocation_sandbox::{OidcProvider, Port};
 use sqlx::{PgPool, Row};
 use tokio::sync::{OnceCell, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -32,7 +31,6 @@ pub(crate) use chance::Chance;
 pub(crate) use crowd::{Dawdle, ask_once, closed};
 pub(crate) use events::*;
 pub(crate) use feed::{Feed, Seen};
-pub(crate) use ports::free_address;
 pub(crate) use process::{Setup, Worker};
 pub(crate) use proxy::{Loss, Proxy};
 pub(crate) use raw_amqp::{PROPERTIES, RawMessage, long, publish_raw, raw_header};
@@ -59,6 +57,11 @@ pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Opt
         assert!(Instant::now() < deadline, "within {PATIENCE:?} this did not happen: {what}");
         ticks.tick().await;
     }
+}
+
+/// A loopback port that is nobody else's until this is dropped.
+pub(crate) fn free_port() -> Port {
+    Port::free().unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Held shared by every test, and alone by one that measures time.

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
+use revocation_sandbox::Port;
 use uuid::Uuid;
 
-use super::{eventually, free_address};
+use super::{eventually, free_port};
 
 /// A sealing key for tests.
 pub(crate) const SEALING_KEY: &str = "test:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
@@ -26,6 +27,7 @@ pub(crate) struct Worker {
     /// Base URL of health and metrics.
     pub(crate) http: String,
     log: PathBuf,
+    _port: Port,
 }
 
 impl Setup {
@@ -108,7 +110,8 @@ impl Setup {
 
     /// Starts a command whose health is at an address that this variable sets.
     fn launch(&self, command: &str, listens_by: &str) -> Worker {
-        let listen = free_address();
+        let port = free_port();
+        let listen = port.address();
         let log = std::env::temp_dir().join(format!("worker-{}.log", Uuid::now_v7()));
         let output = std::fs::File::create(&log).expect("create the log");
         let errors = output.try_clone().expect("a second handle");
@@ -121,7 +124,7 @@ impl Setup {
             .stdout(output)
             .stderr(errors)
             .spawn();
-        Worker { child: child.expect("start the worker"), http: format!("http://{listen}"), log }
+        Worker { child: child.expect("start the worker"), http: format!("http://{listen}"), log, _port: port }
     }
 
     /// Starts `run` and waits until it is ready.

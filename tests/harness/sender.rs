@@ -9,9 +9,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, crypto};
 use reqwest::{Client, Response};
+use revocation_sandbox::Port;
 use serde_json::{Value, json};
 
-use super::{Setup, free_address};
+use super::{Setup, free_port};
 use crate::scripted_idp::{Reply, ScriptedIdp};
 
 /// The member of `events` that makes a token one of logout.
@@ -26,6 +27,7 @@ pub(crate) struct Issuer {
     keys: ScriptedIdp,
     /// Where `receive` listens.
     pub(crate) address: String,
+    _port: Port,
     client: Client,
 }
 
@@ -60,7 +62,8 @@ impl Issuer {
             "/jwks" => Reply::json(200, set.clone()),
             _ => Reply::status(404),
         });
-        Self { signer, keys: keys.await, address: free_address(), client: Client::new() }
+        let port = free_port();
+        Self { signer, keys: keys.await, address: port.address(), _port: port, client: Client::new() }
     }
 
     /// Its `iss`.

@@ -4,11 +4,12 @@
 use revocation_sandbox::OidcProvider;
 use revocation_verifier::{Denylist, Options, StalenessPolicy, TokenView};
 
-use crate::harness::{Stage, eventually, free_address};
+use crate::harness::{Stage, eventually, free_port};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_logout_at_a_real_server_is_refused_at_a_verifier() {
-    let (stage, address) = (Stage::new().await, free_address());
+    let (stage, port) = (Stage::new().await, free_port());
+    let address = port.address();
     let logout_uri = format!("http://{address}/backchannel-logout/op");
     let oidc = tokio::task::spawn_blocking(move || OidcProvider::start_telling(&logout_uri));
     let oidc = oidc.await.expect("no panic").expect("start oidc-provider");

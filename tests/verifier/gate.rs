@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use reqwest::Response;
 use reqwest::header::{AUTHORIZATION, HeaderMap};
 use revocation_gate::{self as gate, Settings};
-use revocation_sandbox::Nginx;
+use revocation_sandbox::{Nginx, Port};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::harness::promtool::promtool;
-use crate::harness::{App, Stage, canary_token, eventually, free_address, logout};
+use crate::harness::{App, Stage, canary_token, eventually, free_port, logout};
 use crate::scripted_idp::{Memory, Reply, ScriptedIdp};
 
 /// Denial takes milliseconds; the rest is a machine with busy cores.
@@ -20,6 +20,7 @@ const SOON: Duration = Duration::from_secs(5);
 /// The gate, run in this process.
 pub(crate) struct Gate {
     pub(crate) address: String,
+    _port: Port,
     stop: Option<oneshot::Sender<()>>,
     ended: JoinHandle<Result<(), gate::GateError>>,
 }
@@ -30,7 +31,8 @@ impl Gate {
     }
 
     pub(crate) fn start_with(stage: &Stage, policy: &str, more: &[(&str, &str)]) -> Self {
-        let address = free_address();
+        let port = free_port();
+        let address = port.address();
         let settings = [
             ("AMQP_URL", stage.amqp_url.as_str()),
             ("GATE_SERVICE", "shop-api"),
@@ -42,7 +44,7 @@ impl Gate {
         let settings = settings.unwrap_or_else(|error| panic!("{error}"));
         let (stop, stopped) = oneshot::channel();
         let ended = tokio::spawn(gate::run(settings, async { drop(stopped.await) }));
-        Self { address, stop: Some(stop), ended }
+        Self { address, _port: port, stop: Some(stop), ended }
     }
 
     /// Waits until `/readyz` answers with this status and this line.

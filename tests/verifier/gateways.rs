@@ -9,7 +9,7 @@ use revocation_sandbox::Nginx;
 
 use crate::consumer::skipped;
 use crate::gate::{Gate, header};
-use crate::harness::{App, Stage, Worker, canary_token, eventually, free_address, logout};
+use crate::harness::{App, Stage, Worker, canary_token, eventually, free_port, logout};
 use crate::scripted_idp::{Memory, Reply, ScriptedIdp};
 
 /// How a gateway asks, by its documentation or as it was seen to.
@@ -225,7 +225,8 @@ async fn a_service_behind_each_gateway_that_is_here_refuses_what_was_revoked() {
             skipped(&format!("{name} is not on this machine; ./dev gateways fetches it"));
             continue;
         };
-        let (scene, front) = (Scene::set().await, free_address());
+        let (scene, port) = (Scene::set().await, free_port());
+        let front = port.address();
         let service = ScriptedIdp::start(|_| Reply::status(200)).await;
         let behind = service.url().trim_start_matches("http://").to_owned();
         let mut addresses =

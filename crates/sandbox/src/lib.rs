@@ -29,6 +29,7 @@ use std::{
 pub use nginx::Nginx;
 pub use node::TlsFiles;
 pub use oidc::{OidcProvider, Tokens};
+pub use place::Port;
 pub use postgres::Postgres;
 pub use rabbitmq::RabbitMq;
 pub use timeline::{Login, Observer, Timeline, event};

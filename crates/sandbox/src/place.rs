@@ -3,7 +3,7 @@
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
-    net::{Ipv4Addr, TcpListener},
+    net::Ipv4Addr,
     os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
     process,
@@ -11,6 +11,7 @@ use std::{
 };
 
 use rand::Rng;
+use tokio::net::TcpSocket;
 
 use super::SandboxError;
 
@@ -81,14 +82,16 @@ impl Drop for Place {
     }
 }
 
-/// A loopback port that no other sandbox takes until this is dropped, also while nothing listens on it.
-pub(super) struct Port {
+/// A loopback port that no other sandbox and no other process that asks here takes until this is dropped, also
+/// while nothing listens on it.
+pub struct Port {
     number: u16,
     _lock: File,
 }
 
 impl Port {
-    pub(super) fn free() -> Result<Self, SandboxError> {
+    /// One on which nobody listens.
+    pub fn free() -> Result<Self, SandboxError> {
         let locks = base()?.join("ports");
         fs::create_dir_all(&locks).map_err(SandboxError::io(format!("create {}", locks.display())))?;
         let first = rand::thread_rng().gen_range(PORTS);
@@ -96,7 +99,7 @@ impl Port {
             let path = locks.join(number.to_string());
             let lock = File::create(&path).map_err(SandboxError::io(format!("create {}", path.display())))?;
             match lock.try_lock() {
-                Ok(()) if TcpListener::bind((Ipv4Addr::LOCALHOST, number)).is_ok() => {
+                Ok(()) if is_free(number) => {
                     return Ok(Self { number, _lock: lock });
                 }
                 Ok(()) | Err(TryLockError::WouldBlock) => {}
@@ -114,6 +117,22 @@ impl Port {
     pub(super) fn number(&self) -> u16 {
         self.number
     }
+
+    /// Host and port.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.number)
+    }
+}
+
+/// Whether nobody listens there. Asked without listening: a process that another thread starts meanwhile would hold a
+/// listening socket until it runs its own program.
+fn is_free(port: u16) -> bool {
+    let bind = || {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_reuseaddr(true)?;
+        socket.bind((Ipv4Addr::LOCALHOST, port).into())
+    };
+    bind().is_ok()
 }
 
 /// The numeric id of the user this process runs as.
