@@ -103,6 +103,19 @@ impl Admission {
         self.memory.places(lane).take_for(party, targets)
     }
 
+    /// A lease for `targets` of a user for which [`reserve`](Self::reserve) has no room now: they are read back from
+    /// Postgres when there is some.
+    pub fn reserve_ahead(&self, party: Party, targets: usize) -> Option<Room> {
+        let (state, now) = (self.lock(), Instant::now());
+        if state.health.breaker(Scope::Token).wanted(now) < targets {
+            return None;
+        }
+        let (rate, pace) = (state.lanes.rate(), state.health.pace(self.limits.concurrency, now));
+        drop(state);
+        // A rate alone tells nothing of a provider that has answered nobody yet.
+        pace.and_then(|pace| self.memory.take_ahead(party, targets, rate, pace))
+    }
+
     /// Whether the breaker would send such a call away now.
     pub fn rejects(&self, scope: Scope) -> bool {
         self.lock().health.breaker(scope).decide(Instant::now()) == Decision::Reject

@@ -21,6 +21,10 @@ const AHEAD: Duration = Duration::from_secs(2);
 const LEAST_AT_RATE: usize = 8;
 /// and so many where it is not.
 const LEAST_AT_PACE: usize = 64;
+/// Ordinary logouts beyond that are leased ahead of their room in memory, as long as they are not more than this
+const LEASED_AHEAD: usize = 65_536;
+/// nor than are revoked within this time.
+const LEASED_AHEAD_WITHIN: Duration = Duration::from_secs(8);
 /// A user has at most so many times the places that are left free: three quarters of them where nobody else
 /// has any, and there is room for whoever comes next, however many users have all that they may (dynamic
 /// thresholds: Choudhury, Hahne, 1998).
@@ -30,6 +34,7 @@ const TIMES_FREE: usize = 3;
 pub(super) struct Memory {
     interactive: Arc<Places>,
     mass: Arc<Places>,
+    ahead: Arc<Places>,
 }
 
 /// The places of one lane.
@@ -56,7 +61,11 @@ pub struct Room {
 impl Memory {
     /// All free.
     pub(super) fn new() -> Self {
-        Self { interactive: Places::new(INTERACTIVE), mass: Places::new(MASS) }
+        Self {
+            interactive: Places::new(INTERACTIVE),
+            mass: Places::new(MASS),
+            ahead: Places::new(LEASED_AHEAD),
+        }
     }
 
     /// The places of a lane.
@@ -70,6 +79,20 @@ impl Memory {
     /// How many places are taken.
     pub(super) fn taken(&self) -> usize {
         self.interactive.taken() + self.mass.taken()
+    }
+
+    /// A lease without room in memory for a user's ordinary logouts, if rate and pace are such that room will soon be
+    /// there.
+    pub(super) fn take_ahead(
+        &self,
+        party: Party,
+        count: usize,
+        rate: Option<f64>,
+        pace: f64,
+    ) -> Option<Room> {
+        let per_s = rate.map_or(pace, |rate| rate.min(pace));
+        let is_soon = (self.ahead.taken() + count) as f64 <= per_s * LEASED_AHEAD_WITHIN.as_secs_f64();
+        is_soon.then(|| self.ahead.take_for(party, count)).flatten()
     }
 
     /// How many places a claim may fill. This worker's share of the provider's rate and the pace that its

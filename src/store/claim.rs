@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::{Store, StoreError, WorkerNo};
 use crate::outcome::EXPIRY_LEEWAY;
+use crate::target::TargetId;
 
 /// How much a worker can take on for one provider and lane, and in the mass lane for one incident.
 pub struct Want<'a> {
@@ -131,6 +132,21 @@ impl Store {
             )
             .fetch_all(c)
             .await
+        })
+    }
+
+    /// Targets that this worker leased when it accepted them, whose first attempt is on record. Those that are not its
+    /// any more are left out. Their denials are on their way, by this worker.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn read_back(&self, worker: WorkerNo, ids: &[TargetId]) -> Result<Vec<Claimed>, StoreError> {
+        let events: Vec<_> = ids.iter().map(|id| id.event).collect();
+        let ordinals: Vec<_> = ids.iter().map(|id| id.ordinal).collect();
+        within!(self, "read targets back", |c| {
+            sqlx::query_file_as!(Claimed, "src/store/read_back.sql", worker.0, &events, &ordinals)
+                .fetch_all(c)
+                .await
         })
     }
 

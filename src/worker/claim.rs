@@ -1,6 +1,7 @@
 //! Retries, parked targets that are due again, and work that others left: claimed from Postgres as far as
 //! there is room.
 
+mod read_back;
 mod reopen;
 mod wants;
 
@@ -8,6 +9,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use self::read_back::read_back;
 use self::reopen::set_to_work;
 use self::wants::wants_of_lane;
 use super::parts::{Ports, Worker};
@@ -34,17 +36,22 @@ const ARRIVING: usize = 3;
 
 /// Runs until the worker stops.
 pub(super) async fn run(worker: Arc<Worker>) {
+    claim(&worker).await;
+    worker.hand_back(worker.live.ahead.close());
+}
+
+async fn claim(worker: &Arc<Worker>) {
     let (mut polls, mut mass_at) = (0_u32, None::<Instant>);
     while !worker.live.stop.is_cancelled() {
         polls = polls.wrapping_add(1);
-        let lanes = match mass_at.is_some_and(|at| at.elapsed() < WHILE_ARRIVING) && arrives(&worker) {
+        let lanes = match mass_at.is_some_and(|at| at.elapsed() < WHILE_ARRIVING) && arrives(worker) {
             true => &[Lane::Interactive][..],
             false => &Lane::ALL,
         };
         if lanes.contains(&Lane::Mass) {
             mass_at = Some(Instant::now());
         }
-        let is_more = match poll(&worker, lanes, polls.is_multiple_of(SWEEP_EVERY)).await {
+        let is_more = match poll(worker, lanes, polls.is_multiple_of(SWEEP_EVERY)).await {
             Ok(is_more) => is_more,
             Err(error) => {
                 tracing::debug!(%error, "claim");
@@ -73,6 +80,7 @@ async fn poll(worker: &Arc<Worker>, lanes: &[Lane], sweep: bool) -> Result<bool,
     if sweep {
         expire(&worker.ports).await?;
     }
+    let is_more_ahead = read_back(worker).await?;
     let shares = worker.live.incidents.shares(TARGETS);
     let (mut wants, mut room) = (Vec::new(), HashMap::new());
     for (name, admission) in &worker.ports.admissions {
@@ -86,13 +94,13 @@ async fn poll(worker: &Arc<Worker>, lanes: &[Lane], sweep: bool) -> Result<bool,
         }
     }
     if wants.is_empty() {
-        return Ok(false);
+        return Ok(is_more_ahead);
     }
     let claimed = worker.ports.store.claim(worker.number(), &wants).await?;
     worker.live.postgres.note(true);
     let is_more = Lane::ALL.into_iter().any(|lane| is_more(lane.as_str(), &wants, &claimed));
     set_to_work(worker, claimed, room);
-    Ok(is_more)
+    Ok(is_more || is_more_ahead)
 }
 
 /// As much was found as was asked for, or somebody had all that they could have beside others; and no mere

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::acknowledge::Accepted;
+use super::ahead::Group;
 use super::copies::{age, is_second_copy};
 use super::intake::Taken;
 use super::job::{Context, Job};
 use super::parts::{Ports, Worker};
-use super::prepare::Prepared;
+use super::prepare::{Prepared, Reserved};
 use super::revoke;
-use crate::admission::Room;
 use crate::event::{LogoutEvent, Party};
 use crate::invalidation::EventRef;
 use crate::outcome::Standing;
@@ -73,7 +73,7 @@ fn set_to_work(
     event: LogoutEvent,
     (row, party): (Uuid, Party),
     plans: &[NewTarget],
-    room: Vec<(Arc<str>, Room)>,
+    reserved: Vec<(Arc<str>, Reserved)>,
 ) {
     let context = Arc::new(Context {
         row,
@@ -86,25 +86,33 @@ fn set_to_work(
         trace: event.trace,
     });
     let mut targets: Vec<_> = (0..).zip(event.targets).zip(plans).collect();
-    for (provider, mut room) in room {
+    for (provider, reserved) in reserved {
         let (ours, rest) = targets.into_iter().partition(|((_, target), _)| target.provider == provider);
         targets = rest;
         let ours: Vec<((i16, Target), &NewTarget)> = ours;
-        let jobs = ours.into_iter().filter(|(_, plan)| plan.disposition == Disposition::Lease).filter_map(
-            |((ordinal, target), plan)| {
-                let standing = Standing {
-                    attempt: 1,
-                    failures: 0,
-                    token_expires_at: target.token_expires_at(),
-                    give_up_at: plan.give_up_at,
-                    is_outage: false,
-                    is_unreadable: false,
-                };
-                let id = TargetId { event: row, ordinal };
-                let guards = worker.guards(id, context.incident.as_deref(), room.split(party)?);
-                Some(Job::new((id, 1), target, standing, context.clone(), guards, worker.live.record.clone()))
-            },
-        );
+        let leased = ours.into_iter().filter(|(_, plan)| plan.disposition == Disposition::Lease);
+        let mut room = match reserved {
+            Reserved::Memory(room) => room,
+            Reserved::Ahead(room) => {
+                let ids = leased.map(|((ordinal, _), _)| TargetId { event: row, ordinal });
+                let targets: Vec<_> = ids.map(|id| worker.live.in_flight.hold(id)).collect();
+                worker.hand_back(worker.live.ahead.put(&provider, party, Group::new(targets, room)));
+                continue;
+            }
+        };
+        let jobs = leased.filter_map(|((ordinal, target), plan)| {
+            let standing = Standing {
+                attempt: 1,
+                failures: 0,
+                token_expires_at: target.token_expires_at(),
+                give_up_at: plan.give_up_at,
+                is_outage: false,
+                is_unreadable: false,
+            };
+            let id = TargetId { event: row, ordinal };
+            let guards = worker.guards(id, context.incident.as_deref(), room.split(party)?);
+            Some(Job::new((id, 1), target, standing, context.clone(), guards, worker.live.record.clone()))
+        });
         revoke::spawn(worker, jobs.collect());
     }
 }

@@ -35,6 +35,13 @@ impl InFlight {
     }
 }
 
+impl InFlightGuard {
+    /// The target that it holds.
+    pub(super) fn id(&self) -> TargetId {
+        self.id
+    }
+}
+
 impl Drop for InFlightGuard {
     fn drop(&mut self) {
         let mut held = self.held.lock();

@@ -90,6 +90,13 @@ pub(super) struct HandBack {
     _guard: InFlightGuard,
 }
 
+impl HandBack {
+    /// A target and the number of its attempt, leased `since`.
+    pub(super) fn of((id, attempt): (TargetId, i32), since: Instant, guard: InFlightGuard) -> Self {
+        Self { id, attempt, since, _guard: guard }
+    }
+}
+
 /// One leased target. Dropping it without settling hands it back: due now, for whoever claims it, its attempt
 /// not counted.
 pub(super) struct Job {
@@ -146,12 +153,8 @@ impl Drop for Job {
     fn drop(&mut self) {
         if let (Some(back), Some(guards)) = (self.back.take(), self.guards.take()) {
             // No recorder: the process is ending, and the lease is taken over.
-            drop(back.send(ForRecord::HandBack(HandBack {
-                id: self.id,
-                attempt: self.attempt,
-                since: self.since,
-                _guard: guards.target,
-            })));
+            let handed_back = HandBack::of((self.id, self.attempt), self.since, guards.target);
+            drop(back.send(ForRecord::HandBack(handed_back)));
         }
     }
 }

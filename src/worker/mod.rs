@@ -22,6 +22,7 @@
 //! |---|---|
 //! | registers, once the schema is there | `enter` |
 //! | retries, work that others left, incidents' targets | `claim` |
+//! | leased, and in Postgres until memory has room | `ahead` (`claim/read_back`) |
 //! | what operators do with incidents and providers | `fleet`, `incidents` |
 //! | the lease, takeover from the dead, lost leases | `upkeep` |
 //! | what verifiers are still owed | `owed` |
@@ -35,6 +36,7 @@
 //! | what all of it works with; how it starts and ends | `parts`, `start` |
 
 mod acknowledge;
+mod ahead;
 mod announce;
 mod beats;
 mod checkpoints;

@@ -12,10 +12,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use super::ahead::{Ahead, Group};
 use super::announce::Announcer;
 use super::in_flight::InFlight;
 use super::incidents::Incidents;
-use super::job::{ForRecord, Guards};
+use super::job::{ForRecord, Guards, HandBack};
 use super::postgres::Postgres;
 use super::refused::Unrecorded;
 use super::waiting::Waiting;
@@ -118,6 +119,8 @@ pub(super) struct Live {
     pub(super) due: Notify,
     /// The leased targets in memory.
     pub(super) in_flight: InFlight,
+    /// Leased targets for which memory has no room yet.
+    pub(super) ahead: Ahead,
     /// Refused messages on their way to the record.
     pub(super) unrecorded: Unrecorded,
     /// Signed events whose senders' keys cannot be fetched.
@@ -146,6 +149,7 @@ impl Worker {
             incidents: Incidents::default(),
             due: Notify::new(),
             in_flight: InFlight::default(),
+            ahead: Ahead::default(),
             unrecorded: Unrecorded::default(),
             waiting,
             record,
@@ -172,6 +176,20 @@ impl Worker {
     pub(super) fn guards(&self, id: TargetId, incident: Option<&str>, room: Room) -> Guards {
         let incident = incident.map(|name| self.live.incidents.of(name).guard());
         Guards { _room: room, target: self.live.in_flight.hold(id), incident }
+    }
+
+    /// Hands targets back that were leased ahead.
+    pub(super) fn hand_back(&self, groups: impl IntoIterator<Item = Group>) {
+        for (targets, since) in groups.into_iter().map(Group::into_targets) {
+            for target in targets {
+                // No recorder: the process is ending, and the lease is taken over.
+                drop(self.live.record.send(ForRecord::HandBack(HandBack::of(
+                    (target.id(), 1),
+                    since,
+                    target,
+                ))));
+            }
+        }
     }
 
     /// Has it recorded that an event's denial is confirmed.

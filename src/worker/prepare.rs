@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::ahead;
 use super::incidents::excess::{Excess, waiting};
 use super::intake::Taken;
 use super::parts::{Ports, Worker};
-use crate::admission::Room;
-use crate::event::{LogoutEvent, Party};
+use crate::admission::{Admission, Room};
+use crate::event::{Lane, LogoutEvent, Party};
 use crate::outcome::EXPIRY_LEEWAY;
 use crate::seal::SealContext;
 use crate::store::{Approval, Disposition, NewEvent, NewTarget};
@@ -23,7 +24,15 @@ pub(super) struct Prepared {
     pub(super) targets: Vec<NewTarget>,
     /// Those of its excess.
     pub(super) excess: Vec<NewTarget>,
-    pub(super) room: Vec<(Arc<str>, Room)>,
+    pub(super) room: Vec<(Arc<str>, Reserved)>,
+}
+
+/// Where an event's targets of one provider wait for their calls.
+pub(super) enum Reserved {
+    /// In memory.
+    Memory(Room),
+    /// In Postgres, until memory has room; the lease is this worker's already.
+    Ahead(Room),
 }
 
 /// Plans what becomes of each target, and seals the tokens; `None` where that failed.
@@ -55,10 +64,10 @@ pub(super) fn prepare(worker: &Worker, taken: Taken, body_sha256: [u8; 32]) -> O
     Some(Prepared { taken, body_sha256, targets, excess, room })
 }
 
-/// Room in memory for the event's targets, provider by provider: all of a provider's or none, so that refresh
-/// tokens stay first. An incident's wait for their turn.
-fn reserve(ports: &Ports, event: &LogoutEvent, party: Party) -> Vec<(Arc<str>, Room)> {
-    let mut room: Vec<(Arc<str>, Room)> = Vec::new();
+/// Room for the event's targets, provider by provider: all of a provider's or none, so that refresh tokens stay
+/// first. An incident's wait for their turn.
+fn reserve(ports: &Ports, event: &LogoutEvent, party: Party) -> Vec<(Arc<str>, Reserved)> {
+    let mut room: Vec<(Arc<str>, Reserved)> = Vec::new();
     if event.incident.is_some() {
         return room;
     }
@@ -66,19 +75,27 @@ fn reserve(ports: &Ports, event: &LogoutEvent, party: Party) -> Vec<(Arc<str>, R
     for target in &event.targets {
         if seen.insert(target.provider.clone())
             && let Some(admission) = ports.admissions.get(&target.provider)
-            && let Some(permit) = admission.reserve(
-                event.lane(),
-                party,
+            && let Some(reserved) = reserve_at(
+                admission,
+                (event.lane(), party),
                 event.targets.iter().filter(|t| t.provider == target.provider).count(),
             )
         {
-            room.push((target.provider.clone(), permit));
+            room.push((target.provider.clone(), reserved));
         }
     }
     room
 }
 
-fn dispose(ports: &Ports, taken: &Taken, target: &Target, room: &[(Arc<str>, Room)]) -> Disposition {
+fn reserve_at(admission: &Admission, (lane, party): (Lane, Party), targets: usize) -> Option<Reserved> {
+    if let Some(room) = admission.reserve(lane, party, targets) {
+        return Some(Reserved::Memory(room));
+    }
+    let may_wait = lane == Lane::Interactive && targets <= ahead::MOST;
+    may_wait.then(|| admission.reserve_ahead(party, targets)).flatten().map(Reserved::Ahead)
+}
+
+fn dispose(ports: &Ports, taken: &Taken, target: &Target, room: &[(Arc<str>, Reserved)]) -> Disposition {
     let supported =
         ports.admissions.get(&target.provider).is_some_and(|admission| admission.provider.supports(target));
     if target.token_expires_at().is_some_and(|end| end + EXPIRY_LEEWAY <= taken.event.received_at) {

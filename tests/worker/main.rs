@@ -2,6 +2,7 @@
 #![cfg(test)]
 #![cfg(feature = "sandbox")]
 
+mod ahead;
 mod beats;
 mod clocks;
 mod core_dumps;

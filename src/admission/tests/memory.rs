@@ -62,3 +62,31 @@ async fn a_flood_leaves_places_for_everybody_elses_logouts_and_claims_leave_some
         "three floods, and room for retries"
     );
 }
+
+#[tokio::test]
+async fn logouts_without_room_are_leased_ahead_as_far_as_room_will_soon_be_there() {
+    let other = Party::of(Some("other"));
+    for (slots, rate, took_ms, at_most) in [
+        (4, None, 10, 3200),
+        (1, None, 1000, 8),
+        (4, Some(10.0), 10, 80),
+        (1, Some(1000.0), 1000, 8),
+        (32, None, 1, 49_152),
+    ] {
+        let admission = admission(slots, rate);
+        assert!(admission.reserve_ahead(USER, 1).is_none(), "it has answered nobody yet");
+        let took = Duration::from_millis(took_ms);
+        permit(&admission, Scope::Token).await.report(&Answer::done(Proof::Accepted, None), took);
+        let rooms: Vec<_> = std::iter::from_fn(|| admission.reserve_ahead(USER, 8)).collect();
+        assert_eq!((rooms.len() * 8, admission.in_flight()), (at_most, 0), "{slots} {rate:?} {took_ms}");
+        assert_eq!(
+            admission.reserve_ahead(other, 8).is_some(),
+            at_most == 49_152,
+            "a crowd leaves others theirs"
+        );
+        drop(rooms);
+        assert!(admission.reserve_ahead(USER, 8).is_some());
+        permit(&admission, Scope::Token).await.report(&failed(Verdict::Misconfigured, None), Duration::ZERO);
+        assert!(admission.reserve_ahead(USER, 1).is_none(), "its breaker is open");
+    }
+}

@@ -10,6 +10,11 @@ use uuid::Uuid;
 /// How long a denial waits for a result of its event.
 const COMPANY_WITHIN: Duration = Duration::from_millis(100);
 
+/// And how long in a crowd, whose results come later.
+const COMPANY_IN_A_CROWD: Duration = Duration::from_secs(4);
+/// So many are one.
+const CROWD: usize = 512;
+
 /// Those that wait: when the broker confirmed each, and until when it waits.
 #[derive(Default)]
 pub(super) struct Denials(HashMap<Uuid, (OffsetDateTime, Instant)>);
@@ -17,7 +22,8 @@ pub(super) struct Denials(HashMap<Uuid, (OffsetDateTime, Instant)>);
 impl Denials {
     /// Has one wait.
     pub(super) fn note(&mut self, event: Uuid, at: OffsetDateTime, now: Instant) {
-        self.0.entry(event).or_insert((at, now + COMPANY_WITHIN));
+        let patience = if self.0.len() < CROWD { COMPANY_WITHIN } else { COMPANY_IN_A_CROWD };
+        self.0.entry(event).or_insert((at, now + patience));
     }
 
     /// Those of these events, and those that have waited long enough.
@@ -53,6 +59,10 @@ mod tests {
         assert!(denials.take(&HashSet::from([c]), now).is_empty());
         assert_eq!(denials.take(&HashSet::from([b, c]), now), [(b, at)]);
         assert_eq!(denials.take(&HashSet::new(), now + COMPANY_WITHIN), [(a, at)]);
+        (1..=CROWD as u128).for_each(|event| denials.note(Uuid::from_u128(event << 8), at, now));
+        denials.note(a, at, now);
+        assert_eq!(denials.take(&HashSet::new(), now + COMPANY_WITHIN).len(), CROWD, "but one in a crowd");
+        assert_eq!(denials.take(&HashSet::new(), now + COMPANY_IN_A_CROWD), [(a, at)]);
         denials.note(c, at, now);
         assert_eq!((denials.take_all(), denials.take_all()), (vec![(c, at)], vec![]));
     }
