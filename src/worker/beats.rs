@@ -7,8 +7,8 @@ use revocation_verifier::feed::Incoming;
 use tokio::sync::mpsc;
 
 use super::announce::Announcer;
+use super::beat_schedule::{BeatSchedule, Due};
 use super::parts::Worker;
-use super::turn::{Turn, Turns};
 use crate::broker::{Beats, Heard};
 
 /// How long a mark may take to be confirmed before it is tried again. Without one, the log is not there to
@@ -26,20 +26,22 @@ pub(super) async fn run(worker: Arc<Worker>, beats: Beats) {
 }
 
 async fn take_turns(worker: &Worker, mut heard: mpsc::Receiver<Heard>) {
-    let mut turns =
-        Turns::new(worker.ports.verifiers.publisher().name(), worker.rules.heartbeat, Instant::now());
+    let mut schedule =
+        BeatSchedule::new(worker.ports.verifiers.publisher().name(), worker.rules.heartbeat, Instant::now());
     loop {
         while let Ok(heard) = heard.try_recv() {
-            note(&mut turns, heard);
+            note(&mut schedule, heard);
         }
-        let done = match turns.turn(&worker.ports.verifiers.publisher().standing(), Instant::now()) {
-            Turn::Mark => mark(&worker.ports.verifiers, &mut turns).await && beat(worker, &mut turns).await,
-            Turn::Beat => beat(worker, &mut turns).await,
-            Turn::Wait(until) => {
+        let done = match schedule.due(&worker.ports.verifiers.publisher().standing(), Instant::now()) {
+            Due::Mark => {
+                mark(&worker.ports.verifiers, &mut schedule).await && beat(worker, &mut schedule).await
+            }
+            Due::Beat => beat(worker, &mut schedule).await,
+            Due::Wait(until) => {
                 tokio::select! {
                     () = tokio::time::sleep_until(until.into()) => {}
                     () = moved(&worker.ports.verifiers) => {}
-                    Some(heard) = heard.recv() => note(&mut turns, heard),
+                    Some(heard) = heard.recv() => note(&mut schedule, heard),
                 }
                 true
             }
@@ -56,33 +58,33 @@ async fn moved(verifiers: &Announcer) {
     tokio::time::sleep(TOGETHER).await;
 }
 
-fn note(turns: &mut Turns, heard: Heard) {
+fn note(schedule: &mut BeatSchedule, heard: Heard) {
     let now = Instant::now();
     match heard {
-        Heard::Listening => turns.listens(true, now),
-        Heard::Deaf => turns.listens(false, now),
+        Heard::Listening => schedule.listens(true, now),
+        Heard::Deaf => schedule.listens(false, now),
         Heard::Beat(body) => {
             if let (Incoming::Heartbeat(_, progress), _) = Incoming::parse(&body) {
-                turns.heard(progress, now);
+                schedule.heard(progress, now);
             }
         }
     }
 }
 
 /// Marks the log; returns whether the broker has confirmed it.
-async fn mark(verifiers: &Announcer, turns: &mut Turns) -> bool {
+async fn mark(verifiers: &Announcer, schedule: &mut BeatSchedule) -> bool {
     let link = verifiers.publisher().standing().link;
     let is_marked = verifiers.mark(MARKED_WITHIN).await;
     if is_marked {
-        turns.marked(link, Instant::now());
+        schedule.marked(link, Instant::now());
     }
     is_marked
 }
 
-async fn beat(worker: &Worker, turns: &mut Turns) -> bool {
+async fn beat(worker: &Worker, schedule: &mut BeatSchedule) -> bool {
     let (standing, now) = (worker.ports.verifiers.publisher().standing(), Instant::now());
-    turns.sent(standing, now);
-    worker.ports.verifiers.beat(&standing, Some(turns.mark_age(now)), worker.rules.heartbeat).await
+    schedule.sent(standing, now);
+    worker.ports.verifiers.beat(&standing, Some(schedule.mark_age(now)), worker.rules.heartbeat).await
 }
 
 impl Worker {

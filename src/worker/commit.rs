@@ -38,13 +38,13 @@ fn commits(lane: Lane) -> usize {
 /// Where events wait for their lane's next commit.
 #[derive(Clone)]
 pub(super) struct Commits {
-    interactive: mpsc::UnboundedSender<Waiting>,
-    mass: mpsc::UnboundedSender<Waiting>,
+    interactive: mpsc::UnboundedSender<Uncommitted>,
+    mass: mpsc::UnboundedSender<Uncommitted>,
 }
 
 /// An event that waits, and who wants to know what becomes of it. The answer stays out where it is not
 /// committed: the worker stops, or the broker delivers it again.
-pub(super) struct Waiting {
+pub(super) struct Uncommitted {
     taken: Taken,
     body_sha256: [u8; 32],
     asks: oneshot::Sender<Box<Committed>>,
@@ -72,7 +72,7 @@ struct Member {
 
 impl Commits {
     /// The commits of both lanes, and what waits for them.
-    pub(super) fn new() -> (Self, [(Lane, mpsc::UnboundedReceiver<Waiting>); 2]) {
+    pub(super) fn new() -> (Self, [(Lane, mpsc::UnboundedReceiver<Uncommitted>); 2]) {
         let ((interactive, logouts), (mass, revocations)) =
             (mpsc::unbounded_channel(), mpsc::unbounded_channel());
         (Self { interactive, mass }, [(Lane::Interactive, logouts), (Lane::Mass, revocations)])
@@ -89,15 +89,15 @@ impl Commits {
         let body_sha256 = body_sha256(&taken.received);
         failpoint!("parsed");
         // Nobody there: the worker is stopping, and the event stays with the broker.
-        drop(lane.send(Waiting { taken, body_sha256, asks }));
+        drop(lane.send(Uncommitted { taken, body_sha256, asks }));
         committed
     }
 }
 
 /// Runs until the events of one lane end.
-pub(super) async fn run(worker: Arc<Worker>, lane: Lane, mut events: mpsc::UnboundedReceiver<Waiting>) {
+pub(super) async fn run(worker: Arc<Worker>, lane: Lane, mut events: mpsc::UnboundedReceiver<Uncommitted>) {
     let (commits, mut waiting) = (Arc::new(Semaphore::new(commits(lane))), FairQueue::default());
-    let is_stale = |one: &Waiting| one.taken.received.is_stale();
+    let is_stale = |one: &Uncommitted| one.taken.received.is_stale();
     let postgres = &worker.live.postgres;
     let Some(early) = postgres.hold(worker.entered(), &mut events, is_stale).await else { return };
     for one in early {
@@ -120,16 +120,16 @@ pub(super) async fn run(worker: Arc<Worker>, lane: Lane, mut events: mpsc::Unbou
 
 /// What has arrived, as far as one commit takes it: of each user as many targets as of the others.
 async fn next(
-    events: &mut mpsc::UnboundedReceiver<Waiting>,
-    waiting: &mut FairQueue<Waiting, 1>,
-) -> Option<Vec<Waiting>> {
+    events: &mut mpsc::UnboundedReceiver<Uncommitted>,
+    waiting: &mut FairQueue<Uncommitted, 1>,
+) -> Option<Vec<Uncommitted>> {
     waiting.gather(events, |one| (one.taken.party, one.taken.event.targets.len())).await?;
     Some(waiting.batch(EVENTS, TARGETS))
 }
 
 /// `None`: the broker delivers it again, or it cannot be sealed.
-fn member(worker: &Arc<Worker>, waiting: Waiting) -> Option<Member> {
-    let Waiting { taken, body_sha256, asks } = waiting;
+fn member(worker: &Arc<Worker>, waiting: Uncommitted) -> Option<Member> {
+    let Uncommitted { taken, body_sha256, asks } = waiting;
     let is_of_use = worker.live.postgres.is_up() || !taken.received.is_stale();
     let prepared = is_of_use.then(|| prepare(worker, corrected(worker, taken), body_sha256))??;
     Some(Member { prepared, asks })

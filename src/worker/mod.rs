@@ -7,7 +7,7 @@
 //! | the list itself | `walk` |
 //! | whose delivery is next | `deliveries` |
 //! | parse; put bad input away | `walk`, `refuse` (with `refused`, where it waits) |
-//! | verify what is signed | `signed` (with `waiting`, where it waits for keys) |
+//! | verify what is signed | `signed` (with `keyless`, where it waits for keys) |
 //! | who must approve it; what of it is too much | `intake`, `incidents/approval`, `incidents/excess` |
 //! | deny: tell verifiers | `announce` |
 //! | commit event, targets and leases | `commit` (with `prepare`, `correct`) |
@@ -27,7 +27,7 @@
 //! | the lease, takeover from the dead, lost leases | `upkeep` |
 //! | what verifiers are still owed | `owed` |
 //! | what verifiers report | `reports` |
-//! | heartbeats, and whose turn they are | `beats`, `turn` |
+//! | heartbeats, and when one is due | `beats`, `beat_schedule` |
 //! | snapshots | `fold` |
 //! | checkpoints of the record | `checkpoints` |
 //! | the spans of an event's trace | `traced` |
@@ -38,6 +38,7 @@
 mod acknowledge;
 mod ahead;
 mod announce;
+mod beat_schedule;
 mod beats;
 mod checkpoints;
 mod claim;
@@ -54,6 +55,7 @@ mod in_flight;
 mod incidents;
 mod intake;
 mod job;
+mod keyless;
 mod owed;
 mod parts;
 mod postgres;
@@ -68,9 +70,9 @@ mod signed;
 mod start;
 mod ticker;
 mod traced;
-mod turn;
+
 mod upkeep;
-mod waiting;
+
 mod walk;
 
 pub use announce::Announcer;

@@ -17,9 +17,10 @@ use super::announce::Announcer;
 use super::in_flight::InFlight;
 use super::incidents::Incidents;
 use super::job::{ForRecord, Guards, HandBack};
+use super::keyless::Keyless;
 use super::postgres::Postgres;
 use super::refused::Unrecorded;
-use super::waiting::Waiting;
+
 use crate::admission::{Admission, Room};
 use crate::approval::ApprovalRules;
 use crate::authorization::Rates;
@@ -124,7 +125,7 @@ pub(super) struct Live {
     /// Refused messages on their way to the record.
     pub(super) unrecorded: Unrecorded,
     /// Signed events whose senders' keys cannot be fetched.
-    pub(super) waiting: Waiting,
+    pub(super) keyless: Keyless,
     /// Results on their way to the record.
     pub(super) record: mpsc::UnboundedSender<ForRecord>,
     /// Work under way, to be waited for at shutdown.
@@ -141,7 +142,7 @@ impl Worker {
         stop: CancellationToken,
     ) -> (Self, mpsc::UnboundedReceiver<ForRecord>) {
         let (record, results) = mpsc::unbounded_channel();
-        let waiting = Waiting::new(window.set_aside_at_most());
+        let keyless = Keyless::new(window.set_aside_at_most());
         let live = Live {
             postgres: Postgres::default(),
             window,
@@ -151,7 +152,7 @@ impl Worker {
             in_flight: InFlight::default(),
             ahead: Ahead::default(),
             unrecorded: Unrecorded::default(),
-            waiting,
+            keyless,
             record,
             tasks: TaskTracker::new(),
             stop,

@@ -107,14 +107,14 @@ async fn wait(
     mut received: Received,
 ) -> Option<(Received, Refusal)> {
     let (name, metrics) = (&known.sender.name, &worker.ports.metrics);
-    let Some(place) = worker.live.waiting.place(name) else {
+    let Some(place) = worker.live.keyless.place(name) else {
         let why = format!(
             "sender {name}: its keys cannot be fetched, and as many of its events as may wait for them; put \
              it back with `dead requeue` once they can"
         );
         return Some((received, Refusal::new(RefusalCode::BadSignature, why)));
     };
-    metrics.signed_waiting(worker.live.waiting.count());
+    metrics.signed_waiting(worker.live.keyless.count());
     if place.is_first() {
         tracing::warn!(sender = %name, "signed events wait: their sender's keys cannot be fetched");
     }
@@ -125,7 +125,7 @@ async fn wait(
         _ = tokio::time::timeout(LONGEST_HOLD, ready) => true,
     };
     drop(place);
-    metrics.signed_waiting(worker.live.waiting.count());
+    metrics.signed_waiting(worker.live.keyless.count());
     if is_over {
         received.hand_back().await;
     }

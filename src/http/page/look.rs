@@ -23,13 +23,13 @@ const TRY: &str = "`revocation-worker check` says what is wrong";
 /// A thing that is looked at.
 pub(super) struct Look<T> {
     last: watch::Sender<Last<T>>,
-    turn: Mutex<Turn>,
+    turn: Mutex<Refresh>,
     holds: Duration,
     patience: Duration,
 }
 
 /// When to look again.
-struct Turn {
+struct Refresh {
     is_under_way: bool,
     next_at: Instant,
 }
@@ -59,11 +59,11 @@ impl<T> Default for Look<T> {
 impl<T> Look<T> {
     fn with(holds: Duration, patience: Duration) -> Self {
         let last = Last { seen: None, problem: None };
-        let turn = Turn { is_under_way: false, next_at: Instant::now() };
+        let turn = Refresh { is_under_way: false, next_at: Instant::now() };
         Self { last: watch::Sender::new(last), turn: Mutex::new(turn), holds, patience }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Turn> {
+    fn lock(&self) -> MutexGuard<'_, Refresh> {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -114,7 +114,7 @@ impl<T: Send + Sync + 'static> Look<T> {
         let took = began.elapsed();
         let mut turn = self.lock();
         let rests = if looked.is_ok() { self.holds.max(took * REST) } else { self.holds };
-        *turn = Turn { is_under_way: false, next_at: Instant::now() + rests };
+        *turn = Refresh { is_under_way: false, next_at: Instant::now() + rests };
         self.last.send_modify(|last| match looked {
             Ok(what) => (last.seen, last.problem) = (Some((Arc::new(what), Instant::now())), None),
             Err(error) => last.problem = Some(format!("{error}; {TRY}")),

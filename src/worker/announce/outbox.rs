@@ -26,14 +26,14 @@ pub(super) struct Outbox {
 
 #[derive(Default)]
 struct State {
-    gathering: Gathering<Arc<Waiting>>,
+    gathering: Gathering<Arc<Unconfirmed>>,
     /// Messages that the broker has not confirmed yet, and what they tell of.
     messages: usize,
     targets: usize,
 }
 
 /// Who waits for an event's denial.
-struct Waiting {
+struct Unconfirmed {
     /// Messages that are not confirmed yet. Whatever else happens to them, it does not get to zero.
     messages: AtomicUsize,
     heard: Mutex<Option<Heard>>,
@@ -52,7 +52,7 @@ impl Outbox {
         heard: Heard,
     ) {
         // One more than there are, so that none is the last one before all are counted.
-        let waiting = Arc::new(Waiting { messages: AtomicUsize::new(1), heard: Mutex::new(Some(heard)) });
+        let waiting = Arc::new(Unconfirmed { messages: AtomicUsize::new(1), heard: Mutex::new(Some(heard)) });
         let entries: Vec<_> = self.composer.named(entries).collect();
         let messages = self.state().gathering.add(&Arc::new(event), entries, &waiting);
         waiting.messages.fetch_add(messages, Ordering::AcqRel);
@@ -66,7 +66,7 @@ impl Outbox {
         }
     }
 
-    fn next(&self) -> Option<Gathered<Arc<Waiting>>> {
+    fn next(&self) -> Option<Gathered<Arc<Unconfirmed>>> {
         let mut state = self.state();
         let message = state.due().then(|| state.gathering.take())??;
         state.messages += 1;
@@ -75,7 +75,7 @@ impl Outbox {
         Some(message)
     }
 
-    async fn send(self: Arc<Self>, gathered: Gathered<Arc<Waiting>>) {
+    async fn send(self: Arc<Self>, gathered: Gathered<Arc<Unconfirmed>>) {
         let is_confirmed = match self.composer.message(Phase::Requested, &gathered) {
             Some(message) => self.publisher.deliver(&message).await.is_ok(),
             None => false,
@@ -108,7 +108,7 @@ impl State {
     }
 }
 
-impl Waiting {
+impl Unconfirmed {
     /// One more of its messages was.
     fn confirmed(&self, clock: &Clock) {
         if self.messages.fetch_sub(1, Ordering::AcqRel) == 1 {
@@ -127,7 +127,7 @@ mod tests {
 
     fn wait(state: &mut State, targets: usize) {
         let event = EventRef { source: "/apps/shop".to_owned(), id: Uuid::now_v7().to_string() };
-        let waiting = Arc::new(Waiting { messages: AtomicUsize::new(1), heard: Mutex::new(None) });
+        let waiting = Arc::new(Unconfirmed { messages: AtomicUsize::new(1), heard: Mutex::new(None) });
         let entry = |_| {
             let (not_before, expires_at) = (OffsetDateTime::UNIX_EPOCH, OffsetDateTime::UNIX_EPOCH);
             ("main".into(), Entry::Issuer { iss: "i".to_owned(), not_before, expires_at })
@@ -163,7 +163,7 @@ mod tests {
     fn an_event_is_heard_of_when_the_last_of_its_messages_is_confirmed() {
         let (heard, hears) = std::sync::mpsc::channel();
         let tell: Heard = Box::new(move |at| _ = heard.send(at));
-        let waiting = Waiting { messages: AtomicUsize::new(3), heard: Mutex::new(Some(tell)) };
+        let waiting = Unconfirmed { messages: AtomicUsize::new(3), heard: Mutex::new(Some(tell)) };
         for left in [2, 1] {
             waiting.confirmed(&Clock::default());
             assert!(hears.try_recv().is_err(), "{left} are not");

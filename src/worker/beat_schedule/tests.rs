@@ -8,7 +8,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 
 /// A worker, as far as its heartbeats go. What it publishes is confirmed at once, unless it dies.
 struct Player {
-    turns: Turns,
+    schedule: BeatSchedule,
     standing: Standing,
     is_alive: bool,
 }
@@ -33,9 +33,9 @@ impl Fleet {
     fn of(size: usize) -> Self {
         let start = Instant::now();
         let player = |n: usize| {
-            let mut turns = Turns::new(&n.to_string(), PERIOD, start);
-            turns.listens(true, start);
-            Player { turns, standing: Standing { link: 1, ..Standing::default() }, is_alive: true }
+            let mut schedule = BeatSchedule::new(&n.to_string(), PERIOD, start);
+            schedule.listens(true, start);
+            Player { schedule, standing: Standing { link: 1, ..Standing::default() }, is_alive: true }
         };
         Self { start, now: start, players: (0..size).map(player).collect(), seen: Seen::default() }
     }
@@ -52,10 +52,10 @@ impl Fleet {
 
     fn beat(&mut self, n: usize) {
         let player = &mut self.players[n];
-        let progress = player.standing.progress(&n.to_string(), Some(player.turns.mark_age(self.now)));
-        player.turns.sent(player.standing, self.now);
+        let progress = player.standing.progress(&n.to_string(), Some(player.schedule.mark_age(self.now)));
+        player.schedule.sent(player.standing, self.now);
         for player in self.players.iter_mut().filter(|player| player.is_alive) {
-            player.turns.heard(Some(progress.clone()), self.now);
+            player.schedule.heard(Some(progress.clone()), self.now);
         }
         self.seen.beats.push((self.now - self.start, n));
     }
@@ -67,15 +67,15 @@ impl Fleet {
             self.now += 10 * MS;
             for n in 0..self.players.len() {
                 let player = &self.players[n];
-                match player.turns.turn(&player.standing, self.now) {
+                match player.schedule.due(&player.standing, self.now) {
                     _ if !player.is_alive => {}
-                    Turn::Wait(until) => assert!(until > self.now, "it waits for something"),
-                    Turn::Beat => self.beat(n),
-                    Turn::Mark => {
+                    Due::Wait(until) => assert!(until > self.now, "it waits for something"),
+                    Due::Beat => self.beat(n),
+                    Due::Mark => {
                         self.publish(n, true);
                         self.seen.marks.push((self.now - self.start, n));
                         let link = self.players[n].standing.link;
-                        self.players[n].turns.marked(link, self.now);
+                        self.players[n].schedule.marked(link, self.now);
                         self.beat(n);
                     }
                 }
@@ -189,7 +189,7 @@ fn one_that_dies_with_its_first_message_is_noticed() {
 fn a_worker_that_hears_nobody_sends_every_heartbeat_itself() {
     let mut fleet = Fleet::started(2);
     let now = fleet.now;
-    fleet.players[0].turns.listens(false, now);
+    fleet.players[0].schedule.listens(false, now);
     fleet.players.pop();
     fleet.run(Duration::from_secs(10));
     assert!((9..=11).contains(&fleet.seen.beats.len()), "{}", fleet.seen.beats.len());
@@ -201,7 +201,7 @@ fn beside_older_workers_each_heartbeat_names_a_mark() {
     for _ in 0..100 {
         fleet.run(100 * MS);
         let now = fleet.now;
-        fleet.players.iter_mut().for_each(|player| player.turns.heard(None, now));
+        fleet.players.iter_mut().for_each(|player| player.schedule.heard(None, now));
     }
     assert!(fleet.seen.marks.len() >= 8, "{} marks in ten seconds", fleet.seen.marks.len());
     assert!(fleet.longest_gap() <= PERIOD + 20 * MS, "they count for nothing themselves");

@@ -5,18 +5,18 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Those that wait, by sender.
-pub(super) struct Waiting {
+pub(super) struct Keyless {
     most: usize,
     of: Mutex<HashMap<Arc<str>, usize>>,
 }
 
 /// The place of one of them.
-pub(super) struct Place<'w> {
-    waiting: &'w Waiting,
+pub(super) struct KeylessPlace<'w> {
+    keyless: &'w Keyless,
     sender: Arc<str>,
 }
 
-impl Waiting {
+impl Keyless {
     /// Has room for so many.
     pub(super) fn new(most: usize) -> Self {
         Self { most, of: Mutex::default() }
@@ -28,7 +28,7 @@ impl Waiting {
 
     /// A place for one more of this sender's: it may have as many as are free, so half of all where it is
     /// alone. `None`: it has them.
-    pub(super) fn place(&self, sender: &Arc<str>) -> Option<Place<'_>> {
+    pub(super) fn place(&self, sender: &Arc<str>) -> Option<KeylessPlace<'_>> {
         let mut of = self.lock();
         let taken: usize = of.values().sum();
         let own = of.entry(sender.clone()).or_default();
@@ -36,7 +36,7 @@ impl Waiting {
             return None;
         }
         *own += 1;
-        Some(Place { waiting: self, sender: sender.clone() })
+        Some(KeylessPlace { keyless: self, sender: sender.clone() })
     }
 
     /// How many wait, all together.
@@ -45,16 +45,16 @@ impl Waiting {
     }
 }
 
-impl Place<'_> {
+impl KeylessPlace<'_> {
     /// Whether it is the only one of its sender's.
     pub(super) fn is_first(&self) -> bool {
-        self.waiting.lock().get(&self.sender) == Some(&1)
+        self.keyless.lock().get(&self.sender) == Some(&1)
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for KeylessPlace<'_> {
     fn drop(&mut self) {
-        if let Some(own) = self.waiting.lock().get_mut(&self.sender) {
+        if let Some(own) = self.keyless.lock().get_mut(&self.sender) {
             *own = own.saturating_sub(1);
         }
     }
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn one_sender_leaves_places_to_others() {
-        let waiting = Waiting::new(8);
+        let waiting = Keyless::new(8);
         let [one, other]: [Arc<str>; 2] = ["one", "other"].map(Arc::from);
         let mut places: Vec<_> = std::iter::from_fn(|| waiting.place(&one)).collect();
         assert_eq!(places.len(), 4);

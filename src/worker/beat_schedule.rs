@@ -34,7 +34,7 @@ const REMEMBERED: usize = 1000;
 
 /// What to do now, or until when there is nothing to do, unless something is heard or published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Turn {
+pub(super) enum Due {
     /// Mark the log, then send a heartbeat.
     Mark,
     /// Send a heartbeat.
@@ -44,7 +44,7 @@ pub(super) enum Turn {
 }
 
 /// What a worker knows of the fleet's heartbeats.
-pub(super) struct Turns {
+pub(super) struct BeatSchedule {
     publisher: String,
     period: Duration,
     is_listening: bool,
@@ -67,7 +67,7 @@ pub(super) struct Turns {
     luck: f64,
 }
 
-impl Turns {
+impl BeatSchedule {
     pub(super) fn new(publisher: &str, period: Duration, now: Instant) -> Self {
         Self {
             publisher: publisher.to_owned(),
@@ -144,15 +144,15 @@ impl Turns {
     }
 
     /// What is to be done.
-    pub(super) fn turn(&self, standing: &Standing, now: Instant) -> Turn {
+    pub(super) fn due(&self, standing: &Standing, now: Instant) -> Due {
         let (mark, beat) = (self.mark_due(standing, now), self.beat_due(standing, now));
         let keep_alive = self.last + self.period + self.patience();
         let next = mark.min(beat).min(keep_alive);
         match standing.link {
-            0 => Turn::Wait(now + self.period),
-            _ if next > now => Turn::Wait(next),
-            _ if mark <= now || (keep_alive <= now && self.must_mark(standing)) => Turn::Mark,
-            _ => Turn::Beat,
+            0 => Due::Wait(now + self.period),
+            _ if next > now => Due::Wait(next),
+            _ if mark <= now || (keep_alive <= now && self.must_mark(standing)) => Due::Mark,
+            _ => Due::Beat,
         }
     }
 
