@@ -5,6 +5,7 @@ mod incident;
 pub mod mint;
 mod truth;
 mod verifiers;
+mod writes;
 mod wrong;
 
 use std::fmt;
@@ -12,6 +13,7 @@ use std::fmt;
 pub use incident::{asked, call_for_action};
 pub use truth::{Truth, truth};
 pub use verifiers::{silent, unapplied};
+pub use writes::no_writes;
 pub use wrong::wrong;
 
 /// A thing that somebody should look at.

@@ -2,6 +2,7 @@
 
 use super::mint;
 use super::verifiers::silent;
+use super::writes::no_writes;
 use crate::store::{Status, StillOpen, VerifierRow};
 use crate::visible::colour::Colour;
 use crate::visible::times::utc;
@@ -21,6 +22,22 @@ pub struct Truth {
 /// A credential may still work until its target is final and every verifier is known to refuse it;
 /// afterwards, too, where its provider has not ended it, and where it was given up.
 pub fn truth(status: &Status, open: &StillOpen) -> Truth {
+    let on_record = on_record(status, open);
+    match &status.refuses_writes {
+        None => on_record,
+        Some(refused) => Truth {
+            colour: Colour::Calls,
+            says: format!("{}.", no_writes(refused)),
+            besides: [format!("On record before that: {}", on_record.says.trim_end_matches('.'))]
+                .into_iter()
+                .chain(on_record.besides)
+                .collect(),
+        },
+    }
+}
+
+/// As far as everything is on record.
+fn on_record(status: &Status, open: &StillOpen) -> Truth {
     let unfinished: u64 = status.backlog.iter().map(|row| row.targets).sum();
     let given_up: u64 = status.given_up.iter().map(|row| row.targets).sum();
     let undenied: u64 = status.undenied.iter().map(|row| row.undenied).sum();

@@ -3,9 +3,11 @@
 use super::Finding;
 use super::incident::call_for_action;
 use super::verifiers::silent;
+use super::writes::no_writes;
 use crate::clock::TOLERATED;
 use crate::store::{
-    BacklogRow, DeadLetters, GivenUpTargets, Incident, ProviderRow, Status, VerifierRow, WorkerRow,
+    BacklogRow, DeadLetters, GivenUpTargets, Incident, ProviderRow, RefusedWrites, Status, VerifierRow,
+    WorkerRow,
 };
 use crate::visible::count;
 use crate::visible::names::{command, first_of, or_dash};
@@ -20,15 +22,26 @@ const LONGEST_OVERDUE_S: i64 = 30;
 
 /// The most urgent first; none: nothing is wrong.
 pub fn wrong(status: &Status) -> Vec<Finding> {
-    let mut wrong: Vec<_> = status.incidents.iter().filter_map(incident).collect();
-    wrong.extend(verifiers(status));
-    wrong.extend(status.providers.iter().filter_map(provider));
-    wrong.extend(status.backlog.iter().filter_map(overdue));
+    let mut wrong: Vec<_> = status.refuses_writes.iter().map(writes).collect();
+    // What does not get on record is no fault of those who cannot write it.
+    let is_current = wrong.is_empty();
+    wrong.extend(status.incidents.iter().filter_map(incident));
+    if is_current {
+        wrong.extend(verifiers(status));
+        wrong.extend(status.providers.iter().filter_map(provider));
+        wrong.extend(status.backlog.iter().filter_map(overdue));
+    }
     wrong.extend(status.backlog.iter().filter_map(parked));
     wrong.extend(status.given_up.iter().map(given_up));
     wrong.extend(status.dead_letters.iter().filter_map(dead_letters));
-    wrong.extend(workers(&status.workers));
+    if is_current {
+        wrong.extend(workers(&status.workers));
+    }
     wrong
+}
+
+fn writes(refused: &RefusedWrites) -> Finding {
+    Finding { says: no_writes(refused), command: Some("revocation-worker check".to_owned()) }
 }
 
 fn incident(row: &Incident) -> Option<Finding> {

@@ -23,8 +23,8 @@ const NEEDED: [(&str, &[&str]); 16] = [
 ];
 
 /// What a worker has done by functions.
-const FUNCTIONS: [&str; 5] =
-    ["are_people", "calls_for_approval", "finish_incidents", "let_go", "sweep_cancelled"];
+const FUNCTIONS: [&str; 6] =
+    ["are_people", "calls_for_approval", "finish_incidents", "let_go", "sweep_cancelled", "try_write"];
 
 /// What people and commands read.
 const VIEWS: [&str; 19] = [
@@ -101,6 +101,10 @@ impl Store {
         let denied = self.denied().await?;
         if !denied.is_empty() {
             problems.push(format!("its role may not do what a worker does: grant {}", denied.join(", ")));
+        }
+        // Of a session that is read-only, that is said already.
+        if !session.is_read_only && missing.is_empty() {
+            problems.extend(self.try_write().await.err().map(|error| no_writes(&error)));
         }
         let sealed_with = if denied.iter().any(|denied| denied.starts_with("SELECT")) {
             Vec::new()
@@ -202,6 +206,12 @@ impl Store {
             .await
         })
     }
+}
+
+fn no_writes(error: &StoreError) -> String {
+    format!(
+        "it takes no writes: {error}; where its disk is full, give it room first: deleting rows needs room, too"
+    )
 }
 
 impl Session {

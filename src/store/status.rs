@@ -34,6 +34,19 @@ pub struct Status {
     /// What not every verifier is known to refuse.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unapplied: Option<Unapplied>,
+    /// Postgres takes no writes: what is said of workers, providers and verifiers is from before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refuses_writes: Option<RefusedWrites>,
+}
+
+/// That Postgres takes no writes.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RefusedWrites {
+    /// Since when; `None`: whoever asks has only just found out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// In its own words.
+    pub reason: String,
 }
 
 /// A provider's targets that were given up and are alive: it still honours them.
@@ -177,7 +190,11 @@ impl Store {
             let status = read_status(&mut all).await?;
             all.commit().await.map(|()| status)
         };
-        work.await.map_err(|e| StoreError::new(WHAT, e))
+        let mut status = work.await.map_err(|e| StoreError::new(WHAT, e))?;
+        let tried = self.try_write().await.err();
+        let reason = tried.as_ref().and_then(StoreError::refused_write).map(str::to_owned);
+        status.refuses_writes = reason.map(|reason| RefusedWrites { since: None, reason });
+        Ok(status)
     }
 
     /// One event's story: its row of `audit.propagation`, and its rows of `audit.revocations`; of several

@@ -32,6 +32,7 @@ mod provider;
 mod purge;
 mod queue;
 mod reconcile;
+mod refused_writes;
 mod retry;
 mod roles;
 mod status;
