@@ -3,17 +3,19 @@
 
 mod incident;
 pub mod mint;
+mod operation;
+mod target;
 mod truth;
 mod verifiers;
-mod writes;
 mod wrong;
 
 use std::fmt;
 
 pub use incident::{asked, call_for_action};
+pub use operation::operation;
+pub use target::target;
 pub use truth::{Truth, truth};
 pub use verifiers::{silent, unapplied};
-pub use writes::no_writes;
 pub use wrong::wrong;
 
 /// A thing that somebody should look at.

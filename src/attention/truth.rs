@@ -2,7 +2,6 @@
 
 use super::mint;
 use super::verifiers::silent;
-use super::writes::no_writes;
 use crate::store::{Status, StillOpen, VerifierRow};
 use crate::visible::colour::Colour;
 use crate::visible::times::utc;
@@ -27,7 +26,7 @@ pub fn truth(status: &Status, open: &StillOpen) -> Truth {
         None => on_record,
         Some(refused) => Truth {
             colour: Colour::Calls,
-            says: format!("{}.", no_writes(refused)),
+            says: format!("{refused}."),
             besides: [format!("On record before that: {}", on_record.says.trim_end_matches('.'))]
                 .into_iter()
                 .chain(on_record.besides)
@@ -82,7 +81,12 @@ fn unknown(targets: u64, is_part: bool, rows: &[VerifierRow]) -> String {
         behind => format!("{} that may accept them", count(behind, "verifier")),
     };
     let or_more = if is_part { " or more" } else { "" };
-    format!("{}{or_more} denied and not yet known to be applied by {by}", count(targets, "target"))
+    format!(
+        "{}{or_more} denied and not yet known to be applied by {by}: that ends by itself with their next \
+            reports; a verifier that does not report has to be started again, or counts until what it may \
+            accept has expired",
+        count(targets, "target")
+    )
 }
 
 fn unverified(verifiers: usize) -> String {

@@ -65,8 +65,8 @@ impl StoreError {
         matches!(self, Self::Refused(_, reason) if reason.ends_with("(SQLSTATE 42501)"))
     }
 
-    /// The server's words where it takes no writes for now, whatever they are: its disk is full or fails, or it is
-    /// read-only.
+    /// The server's words where it takes no writes for now, whatever they are: its disk is full or fails, or
+    /// it is read-only.
     pub(super) fn refused_write(&self) -> Option<&str> {
         const CODES: [&str; 5] = ["53000", "53100", "53200", "58030", "25006"];
         let Self::NotNow(_, words) = self else { return None };

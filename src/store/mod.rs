@@ -105,13 +105,14 @@ pub use record::{Attempt, Closing, Cutoff};
 pub use rejected::Rejected;
 pub use schema::{OTHER_PEOPLE, SchemaError};
 pub use status::{
-    BacklogRow, DeadLetters, EventStatus, GivenUpTargets, Propagation, ProviderRow, RefusedWrites,
+    BacklogRow, DeadLetters, EventStatus, GivenUpTargets, LostWorker, Propagation, ProviderRow,
     RevocationRow, Status, Undenied, WorkerRow,
 };
-pub use story::{AttemptRow, Happened, Story};
+pub use story::{AttemptRow, Happened, Story, TargetStory};
 pub use takeover::Release;
 pub use verifiers::{Unapplied, VerifierCount, VerifierRow};
 pub use workers::{Registration, WorkerNo};
+pub use writes::RefusedWrites;
 
 /// A query that has not come back after this long never will: its connection is given up (see `within!`).
 const CALL_TIMEOUT: Duration = Duration::from_secs(8);

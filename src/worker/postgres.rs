@@ -60,8 +60,8 @@ impl Postgres {
             tracing::info!("database does what it is asked again");
         } else {
             tracing::error!(
-                "database does not do what it is asked; deliveries are held, denials go on until amqp.bytes_in_hand \
-                    is used"
+                "database does not do what it is asked; deliveries are held, denials go on until \
+                    amqp.bytes_in_hand is used"
             );
         }
     }

@@ -4,7 +4,6 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::parts::Worker;
-use crate::attention::no_writes;
 use crate::store::{IncidentDetail, Overview, RefusedWrites, Store, StoreError};
 use crate::telemetry::Snapshot;
 
@@ -96,7 +95,7 @@ impl Worker {
     pub fn problems(&self, consuming: bool, database: Option<String>) -> Vec<String> {
         let database = database.or_else(|| {
             if let Some(refused) = self.refuses_writes() {
-                Some(no_writes(&refused))
+                Some(refused.to_string())
             } else if !self.live.postgres.is_up() {
                 Some("the worker's last call to the database failed".to_owned())
             } else if self.me.number.get().is_none() {

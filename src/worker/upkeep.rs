@@ -56,7 +56,8 @@ async fn renew(worker: &Worker) {
             worker.ports.store.report_providers(worker.number(), &seen).await
         };
         match renewed.await {
-            Ok(()) => worker.live.postgres.note(true),
+            // It changes a row in place, which a full disk leaves room for.
+            Ok(()) => worker.live.postgres.note(worker.ports.store.refuses_writes().is_none()),
             Err(error) => {
                 tracing::warn!(%error, "lease not renewed");
                 worker.ports.metrics.lease_not_renewed();

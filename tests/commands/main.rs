@@ -11,6 +11,8 @@ mod check_rights;
 mod check_servers;
 mod checkpoints;
 mod dead;
+mod dead_ids;
+mod errors;
 mod evidence;
 #[path = "../harness/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "each test binary uses its part of the harness")]
@@ -39,5 +41,6 @@ mod status;
 mod stream;
 mod submit;
 mod target;
+mod target_show;
 
 use harness::scripted_idp;

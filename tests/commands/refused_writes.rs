@@ -21,7 +21,8 @@ async fn fill(stage: &Stage, code: &str, message: &str) {
     let each = |does: &str| {
         format!(
             "DO $$ DECLARE t text; BEGIN
-                 FOREACH t IN ARRAY ARRAY['events', 'attempts', 'room'] LOOP EXECUTE format('{does}', t); END LOOP;
+                 FOREACH t IN ARRAY ARRAY['events', 'attempts', 'room']
+                 LOOP EXECUTE format('{does}', t); END LOOP;
              END $$;"
         )
     };
@@ -117,8 +118,8 @@ async fn a_read_only_postgres_blames_nobody_else() {
     let worker = setup.start().await;
     stage
         .execute(
-            "INSERT INTO revocation.verifier_reports (service, instance, broker_user, verified, last_seen_at, \
-                reported_at, applied_time, entries, stale)
+            "INSERT INTO revocation.verifier_reports (service, instance, broker_user, verified, \
+                last_seen_at, reported_at, applied_time, entries, stale)
              VALUES ('shop-api', 'pod-1', 'shop', true, now(), now(), now(), 7, false)",
         )
         .await;
