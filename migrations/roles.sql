@@ -67,12 +67,12 @@ GRANT USAGE ON SCHEMA revocation TO revocation_worker, revocation_operator, revo
 GRANT EXECUTE ON FUNCTION revocation.steer_incident(text, text, integer, text, text), revocation.approve_incident(text, text[], bigint, bigint, text),
     revocation.retry_targets(text, text, uuid, smallint, double precision, text), revocation.give_up_target(uuid, smallint, text, boolean, text),
     revocation.resume_provider(text, text), revocation.note_operation(text, text, jsonb, text), revocation.sweep_cancelled(bigint),
-    revocation.finish_incidents() TO revocation_operator;
+    revocation.finish_incidents(), revocation.try_write() TO revocation_operator;
 
 -- The worker. What is append-only it adds to; what a target names, who opened an incident, and what was approved, it does not change.
 GRANT SELECT ON ALL TABLES IN SCHEMA revocation TO revocation_worker;
 GRANT INSERT ON revocation.checkpoints TO revocation_worker;
-REVOKE SELECT ON revocation.people, revocation.purged, revocation.purged_counts, revocation.late_rows FROM revocation_worker;
+REVOKE SELECT ON revocation.people, revocation.purged, revocation.purged_counts, revocation.late_rows, revocation.room FROM revocation_worker;
 GRANT INSERT ON revocation.events, revocation.targets, revocation.attempts, revocation.rejected_events, revocation.workers, revocation.provider_status,
     revocation.incident_samples, revocation.verifiers, revocation.verifier_reports, revocation.latencies TO revocation_worker;
 GRANT UPDATE ON revocation.workers, revocation.provider_status, revocation.latencies, revocation.verifiers, revocation.verifier_reports TO revocation_worker;
@@ -85,7 +85,7 @@ GRANT INSERT (incident, state, reason, opened_by, opened_via, opened_at, targets
     ON revocation.incidents TO revocation_worker;
 GRANT UPDATE (state, was_paused, targets_expected, asks, asking, asking_expected, contributors, finished_at) ON revocation.incidents TO revocation_worker;
 GRANT EXECUTE ON FUNCTION revocation.calls_for_approval(revocation.incidents, bigint), revocation.sweep_cancelled(bigint), revocation.finish_incidents(),
-    revocation.let_go(uuid, timestamptz), revocation.are_people(jsonb) TO revocation_worker;
+    revocation.let_go(uuid, timestamptz), revocation.are_people(jsonb), revocation.try_write() TO revocation_worker;
 
 -- Retention. The tables that the others hang on have no rule of their own: their rows go with what they name.
 GRANT SELECT, DELETE ON revocation.attempts, revocation.rejected_events, revocation.operations, revocation.provider_orders, revocation.incidents

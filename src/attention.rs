@@ -3,6 +3,8 @@
 
 mod incident;
 pub mod mint;
+mod operation;
+mod target;
 mod truth;
 mod verifiers;
 mod wrong;
@@ -10,6 +12,8 @@ mod wrong;
 use std::fmt;
 
 pub use incident::{asked, call_for_action};
+pub use operation::operation;
+pub use target::target;
 pub use truth::{Truth, truth};
 pub use verifiers::{silent, unapplied};
 pub use wrong::wrong;

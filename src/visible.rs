@@ -2,14 +2,15 @@
 //! stands around it.
 
 pub mod colour;
+pub mod errors;
 pub mod names;
 pub mod times;
 
-/// "1 message", "2 messages".
+/// "1 message", "2,000 messages".
 pub fn count(number: impl TryInto<u64>, what: &str) -> String {
     match number.try_into().unwrap_or(u64::MAX) {
         1 => format!("1 {what}"),
-        number => format!("{number} {what}s"),
+        number => format!("{} {what}s", apart(number)),
     }
 }
 

@@ -66,7 +66,7 @@ mod tests {
     fn what_waits_says_for_whom_and_what_to_type() {
         let waiting = json!({ "incident": "it's late", "state": "awaiting_approval",
             "targets_expected": 200_000, "targets_received": 3, "waits_s": 740 });
-        let wanted = "200000 targets wait for a second person's approval since 12 min: revocation-worker \
+        let wanted = "200,000 targets wait for a second person's approval since 12 min: revocation-worker \
             incident approve 'it'\\''s late' --targets 200000";
         assert_eq!(called(waiting).as_deref(), Some(wanted));
         let tripped = json!({ "incident": "x", "state": "awaiting_approval", "targets_received": 1,

@@ -21,6 +21,22 @@ pub struct Truth {
 /// A credential may still work until its target is final and every verifier is known to refuse it;
 /// afterwards, too, where its provider has not ended it, and where it was given up.
 pub fn truth(status: &Status, open: &StillOpen) -> Truth {
+    let on_record = on_record(status, open);
+    match &status.refuses_writes {
+        None => on_record,
+        Some(refused) => Truth {
+            colour: Colour::Calls,
+            says: format!("{refused}."),
+            besides: [format!("On record before that: {}", on_record.says.trim_end_matches('.'))]
+                .into_iter()
+                .chain(on_record.besides)
+                .collect(),
+        },
+    }
+}
+
+/// As far as everything is on record.
+fn on_record(status: &Status, open: &StillOpen) -> Truth {
     let unfinished: u64 = status.backlog.iter().map(|row| row.targets).sum();
     let given_up: u64 = status.given_up.iter().map(|row| row.targets).sum();
     let undenied: u64 = status.undenied.iter().map(|row| row.undenied).sum();
@@ -65,7 +81,12 @@ fn unknown(targets: u64, is_part: bool, rows: &[VerifierRow]) -> String {
         behind => format!("{} that may accept them", count(behind, "verifier")),
     };
     let or_more = if is_part { " or more" } else { "" };
-    format!("{}{or_more} denied and not yet known to be applied by {by}", count(targets, "target"))
+    format!(
+        "{}{or_more} denied and not yet known to be applied by {by}: that ends by itself with their next \
+            reports; a verifier that does not report has to be started again, or counts until what it may \
+            accept has expired",
+        count(targets, "target")
+    )
 }
 
 fn unverified(verifiers: usize) -> String {

@@ -5,11 +5,12 @@ use super::incident::call_for_action;
 use super::verifiers::silent;
 use crate::clock::TOLERATED;
 use crate::store::{
-    BacklogRow, DeadLetters, GivenUpTargets, Incident, ProviderRow, Status, VerifierRow, WorkerRow,
+    BacklogRow, DeadLetters, GivenUpTargets, Incident, LostWorker, ProviderRow, RefusedWrites, Status,
+    VerifierRow, WorkerRow,
 };
 use crate::visible::count;
 use crate::visible::names::{command, first_of, or_dash};
-use crate::visible::times::utc;
+use crate::visible::times::{utc, utc_to_the_second};
 
 /// A verifier that has reported nothing for longer was most likely replaced by another. It is told of all the
 /// same while there is something that it may accept.
@@ -20,15 +21,27 @@ const LONGEST_OVERDUE_S: i64 = 30;
 
 /// The most urgent first; none: nothing is wrong.
 pub fn wrong(status: &Status) -> Vec<Finding> {
-    let mut wrong: Vec<_> = status.incidents.iter().filter_map(incident).collect();
-    wrong.extend(verifiers(status));
-    wrong.extend(status.providers.iter().filter_map(provider));
-    wrong.extend(status.backlog.iter().filter_map(overdue));
+    let mut wrong: Vec<_> = status.refuses_writes.iter().map(writes).collect();
+    // What does not get on record is no fault of those who cannot write it.
+    let is_current = wrong.is_empty();
+    wrong.extend(status.incidents.iter().filter_map(incident));
+    if is_current {
+        wrong.extend(verifiers(status));
+        wrong.extend(status.providers.iter().filter_map(provider));
+        wrong.extend(status.backlog.iter().filter_map(overdue));
+    }
     wrong.extend(status.backlog.iter().filter_map(parked));
     wrong.extend(status.given_up.iter().map(given_up));
     wrong.extend(status.dead_letters.iter().filter_map(dead_letters));
-    wrong.extend(workers(&status.workers));
+    if is_current {
+        wrong.extend(workers(&status.workers));
+        wrong.extend(status.lost_workers.iter().map(lost));
+    }
     wrong
+}
+
+fn writes(refused: &RefusedWrites) -> Finding {
+    Finding { says: refused.to_string(), command: Some("revocation-worker check".to_owned()) }
 }
 
 fn incident(row: &Incident) -> Option<Finding> {
@@ -114,7 +127,7 @@ fn given_up(row: &GivenUpTargets) -> Finding {
 }
 
 fn dead_letters(row: &DeadLetters) -> Option<Finding> {
-    let (since, messages) = (row.many_since.as_ref()?, count(row.messages, "refused message"));
+    let (since, messages) = (utc(Some(row.many_since.as_ref()?)), count(row.messages, "refused message"));
     Some(Finding {
         says: format!("revocation.dead holds {messages}, too many since {since}"),
         command: Some("revocation-worker dead list".to_owned()),
@@ -124,15 +137,24 @@ fn dead_letters(row: &DeadLetters) -> Option<Finding> {
 /// A worker is dead once its lease has run out, however long that is: the row says until when it runs.
 fn workers(rows: &[WorkerRow]) -> impl Iterator<Item = Finding> {
     let (live, dead): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row.live);
-    let silent = |row: &WorkerRow| {
-        format!("worker {}: silent for {} s; others take its work over", row.instance, row.silent_s)
-    };
+    let fate = if live.is_empty() { "its work waits until one runs" } else { "others take its work over" };
+    let silent = |row: &WorkerRow| format!("worker {}: silent for {} s; {fate}", row.instance, row.silent_s);
     let mut wrong: Vec<_> = dead.into_iter().map(silent).collect();
     wrong.extend(live.iter().filter_map(|row| wrong_clock(row)));
     if live.is_empty() {
         wrong.push("no worker is running".to_owned());
     }
     wrong.into_iter().map(Finding::of)
+}
+
+/// What it held is in good hands; why it ended, and whether another runs in its place, only a person can see.
+fn lost(row: &LostWorker) -> Finding {
+    let since = utc_to_the_second(&row.last_seen_at);
+    Finding::of(format!(
+        "worker {}: ended without a word, last seen {since}; others have taken its work over, and nothing is \
+            lost: look at its log, and start one in its place",
+        row.instance
+    ))
 }
 
 fn wrong_clock(row: &WorkerRow) -> Option<String> {

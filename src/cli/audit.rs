@@ -12,7 +12,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use self::columns::{ATTEMPTS, REVOCATIONS};
+use self::columns::{ATTEMPTS, PARKED, REVOCATIONS};
 use super::CommandError;
 use super::operator::open_store;
 use super::output::{remark, say, say_json_line, say_raw};
@@ -222,7 +222,12 @@ impl Args {
             say("nothing on record fits; what was published a moment ago may still be in the broker");
         } else {
             let mut page = Page::new(look);
-            page.table(if self.attempts { &ATTEMPTS[..] } else { &REVOCATIONS[..] }, rows);
+            let columns = match &self.filters.state[..] {
+                _ if self.attempts => &ATTEMPTS[..],
+                [only] if only == "parked" && !look.wide => &PARKED,
+                _ => &REVOCATIONS,
+            };
+            page.table(columns, rows);
             page.say();
         }
     }

@@ -1,5 +1,6 @@
 //! `check`: is everything there that the worker needs, and are its credentials accepted? It changes nothing.
 
+mod database;
 mod expected;
 mod senders;
 
@@ -11,6 +12,7 @@ use futures::future::join_all;
 use serde::Serialize;
 use serde_json::json;
 
+use self::database::database;
 use self::expected::Expected;
 use super::CommandError;
 use super::output::{count, printable, say, say_json};
@@ -18,7 +20,6 @@ use crate::broker::{Broker, Examined, Window};
 use crate::config::{Config, ConfigError, Environment, ProviderConfig};
 use crate::provider::{Provider, remarks};
 use crate::seal::Keyring;
-use crate::store::{Findings, OTHER_PEOPLE, Store};
 use crate::telemetry::try_receiver;
 
 /// Options of `check`.
@@ -228,52 +229,6 @@ fn judge(config: &Config, broker: &Broker, examined: Examined) -> Result<String,
             "reached {address}; `run` will declare what is not there yet: {missing}{clear}{sizes}"
         )),
     }
-}
-
-/// And what verifiers will have to hold, where the record tells.
-async fn database(config: &Config) -> (Finding, Option<Expected>) {
-    let store = match Store::new(&config.database) {
-        Ok(store) => store,
-        Err(error) => return (Finding::new("database", Err(Problem::Setting(error.to_string()))), None),
-    };
-    let found = examine(config, &store).await;
-    let notes = match (&found, &config.people) {
-        (Ok(_), Some(people)) if matches!(store.is_told(people).await, Ok(false)) => {
-            vec![OTHER_PEOPLE.to_owned()]
-        }
-        _ => Vec::new(),
-    };
-    let arrivals = if found.is_ok() { store.arrivals().await.ok() } else { None };
-    store.close().await;
-    (Finding { notes, ..Finding::new("database", found) }, arrivals.as_ref().and_then(Expected::of))
-}
-
-async fn examine(config: &Config, store: &Store) -> Result<String, Problem> {
-    store.ping().await.map_err(Problem::other)?;
-    let found = store.examine(config.database.max_connections).await;
-    let Findings { version, mut problems, sealed_with } = found.map_err(Problem::other)?;
-    problems.extend(unopened(config, &sealed_with));
-    if !problems.is_empty() {
-        return Err(Problem::Other(format!("reached, but {}", problems.join("; and "))));
-    }
-    let clear = if store.is_verified() {
-        ""
-    } else {
-        "; its certificate is not checked: add sslmode=verify-full to database.url where it is remote"
-    };
-    Ok(format!("reached; its schema is at version {version}{clear}"))
-}
-
-/// Where tokens wait that no configured key opens.
-fn unopened(config: &Config, sealed_with: &[String]) -> Option<String> {
-    let keyring = Keyring::parse(&config.sealing_keys).ok()?;
-    let unknown: Vec<_> = sealed_with.iter().filter(|id| !keyring.has(id)).map(String::as_str).collect();
-    let keys = unknown.join(", ");
-    (!unknown.is_empty()).then(|| {
-        format!(
-            "tokens that wait there are sealed with keys that sealing.keys does not have: put back {keys}"
-        )
-    })
 }
 
 /// Whether spans of traces are taken, where they are sent.

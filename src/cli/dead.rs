@@ -8,12 +8,12 @@ use std::path::Path;
 
 use super::CommandError;
 use super::operator::Operator;
-use crate::broker::{Broker, DeadQueue};
+use crate::broker::{Broker, DeadMessage, DeadQueue};
 use crate::config::{BrokerSettings, Environment, InvalidationConfig};
 use crate::event::RefusalCode;
 
 /// What to do with them. A place counts from 1, the oldest message first; it changes when an earlier message
-/// is removed.
+/// is removed. An id stays a message's own.
 #[derive(clap::Subcommand)]
 pub(super) enum Command {
     /// List them, without their bodies
@@ -31,15 +31,52 @@ pub(super) enum Command {
 #[group(skip)]
 #[command(group(clap::ArgGroup::new("which").required(true).args(["places", "all"])))]
 struct Selection {
-    /// Places, as `dead list` shows them
-    #[arg(value_name = "PLACE", value_parser = clap::value_parser!(u32).range(1..))]
-    places: Vec<u32>,
+    /// Ids or places, as `dead list` shows them; while others work on the list, a place may be another
+    /// message's
+    #[arg(value_name = "ID", value_parser = which)]
+    places: Vec<Which>,
     /// All that are there now
     #[arg(long)]
     all: bool,
     /// Of all, only those with this code
     #[arg(long, requires = "all", value_name = "CODE", value_parser = code)]
     code: Option<String>,
+}
+
+/// How a message is named.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Which {
+    Place(usize),
+    Id(String),
+}
+
+impl Which {
+    fn is(&self, message: &DeadMessage) -> bool {
+        match self {
+            Self::Place(place) => message.place == *place,
+            Self::Id(id) => message.id() == *id,
+        }
+    }
+
+    /// What is said where no message has it.
+    fn absent(&self, waiting: usize) -> CommandError {
+        let is_not = match self {
+            Self::Place(place) => format!("has no place {place}"),
+            Self::Id(id) => format!("has no message {id}, which may have been requeued or discarded"),
+        };
+        CommandError::failed(format!(
+            "revocation.dead {is_not}: {waiting} waiting there; `dead list` shows them"
+        ))
+    }
+}
+
+fn which(text: &str) -> Result<Which, &'static str> {
+    let place = text.parse::<u32>().ok().filter(|place| *place > 0).map(|place| Which::Place(place as usize));
+    let is_id =
+        || text.len() == 11 && text.starts_with('m') && text[1..].bytes().all(|b| b.is_ascii_hexdigit());
+    place
+        .or_else(|| is_id().then(|| Which::Id(text.to_owned())))
+        .ok_or("neither a place from 1 nor an id as `dead list` shows it: m and 10 hexadecimal digits")
 }
 
 /// Why the broker itself moves a message to `revocation.dead`, and what has no reason.
@@ -81,11 +118,4 @@ async fn open(path: Option<&Path>) -> Result<DeadQueue, CommandError> {
     let broker =
         Broker::new(&settings.amqp, &InvalidationConfig::default(), "dead").map_err(CommandError::Usage)?;
     DeadQueue::open(&broker).await.map_err(CommandError::from)
-}
-
-/// The refusal of places that are not there.
-fn no_such_place(place: usize, waiting: usize) -> CommandError {
-    CommandError::failed(format!(
-        "revocation.dead has no place {place}: {waiting} waiting there; `dead list` shows them"
-    ))
 }

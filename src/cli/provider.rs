@@ -8,12 +8,13 @@ use serde_json::json;
 
 use super::CommandError;
 use super::operator::{Operator, open_store};
-use super::output::{count, or_dash, printable, say, say_row};
+use super::output::{command, count, or_dash, printable, say, say_row};
 use super::page::{Page, View};
-use super::table::{Cell, Column, column, number, text, time, wide, word};
+use super::table::{Cell, Column, column, error, number, text, time, wide, word};
 use super::watch::{Found, Watch};
 use crate::config::{DatabaseSettings, Environment};
 use crate::store::{ProviderBacklog, ProviderDetail, ProviderOperation, ProviderWorker, Store};
+use crate::visible::apart;
 
 /// What to do.
 #[derive(clap::Subcommand)]
@@ -91,7 +92,7 @@ const COLUMNS: [Column<Told>; 9] = [
     wide("last success", |row| time(row.row.last_success_at.as_ref())),
     column("pending", |row| number(row.row.pending)),
     column("parked", |row| number(row.row.parked)),
-    wide("last error", |row| text(row.row.last_error.as_ref())),
+    wide("last error", |row| error(row.row.last_error.as_ref())),
 ];
 
 const MEMBERS: [Column<ProviderBacklog>; 12] = [
@@ -100,7 +101,7 @@ const MEMBERS: [Column<ProviderBacklog>; 12] = [
     column("held until", |row| time(row.held_until.as_ref())),
     column("last success", |row| time(row.last_success_at.as_ref())),
     column("last failure", |row| time(row.last_failure_at.as_ref())),
-    column("last error", |row| text(row.last_error.as_ref())),
+    column("last error", |row| error(row.last_error.as_ref())),
     column("calls in 5 min", |row| number(row.calls_5m)),
     column("failures in 5 min", |row| number(row.failures_5m)),
     column("pending", |row| number(row.pending)),
@@ -115,7 +116,7 @@ const WORKERS: [Column<ProviderWorker>; 6] = [
     wide("waits since", |row| time(row.waits_since.as_ref())),
     column("held until", |row| time(row.held_until.as_ref())),
     column("last success", |row| time(row.last_success_at.as_ref())),
-    column("last error", |row| text(row.last_error.as_ref())),
+    column("last error", |row| error(row.last_error.as_ref())),
 ];
 
 const OPERATIONS: [Column<ProviderOperation>; 4] = [
@@ -179,11 +180,15 @@ async fn show(store: &Store, args: &Show) -> Result<(), CommandError> {
 
 async fn resume(store: &Store, args: &Resume) -> Result<(), CommandError> {
     let name = &args.provider.name;
+    // Before: what goes on at once must not be missing.
+    let waiting = store.providers(Some(name)).await?.pop();
+    let (pending, parked) = waiting.map_or((0, 0), |row| (row.pending, row.parked));
     let resumed = store.resume_provider(&args.operator.name(), name).await?;
     let Some(resumed) = resumed else { return Err(unknown(store, name).await) };
     if args.json {
         let mut row = json!(resumed);
         (row["provider"], row["effective_within_s"]) = (name.as_str().into(), 2.into());
+        (row["pending"], row["parked"]) = (pending.into(), parked.into());
         say_row(&row);
         return Ok(());
     }
@@ -192,7 +197,20 @@ async fn resume(store: &Store, args: &Resume) -> Result<(), CommandError> {
         None => format!("its breaker was {}", or_dash(&resumed.breaker)),
     };
     say(printable(&format!("provider {name}: called again within 2 s, by all workers; {was}")));
-    say(format_args!("due now that waited for another attempt: {}", count(resumed.due, "target")));
+    let goes_on = match (resumed.held_until.is_some(), resumed.breaker.as_deref()) {
+        (false, Some("open" | "half_open")) => "once it has answered a probe, which is sent at once",
+        _ => "at once",
+    };
+    let early = match resumed.due {
+        0 => String::new(),
+        due => format!("; {} of them before the time of the next attempt", apart(due)),
+    };
+    let pending = count(pending, "target");
+    say(format_args!("pending: {pending}; they go on {goes_on}, unless their incident is paused{early}"));
+    if parked > 0 {
+        let retry = command("retry --provider", "", name);
+        say(printable(&format!("parked, and not tried again by this: {}: {retry}", count(parked, "target"))));
+    }
     Ok(())
 }
 

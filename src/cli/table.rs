@@ -5,6 +5,7 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::colour::{self, Colour};
 use super::output::printable;
+use crate::visible::errors::brief;
 use crate::visible::times::ago;
 
 /// So wide is a table, where not all of it is asked for.
@@ -31,6 +32,8 @@ pub(super) struct Look {
 pub(super) enum Cell {
     /// A name or a sentence: cut in the middle where there is no room for it.
     Text(String),
+    /// A call's error: cut to the beginning of what tells most of it.
+    Error(String),
     /// One of few words, whole, in the colour that it has everywhere.
     Word(String),
     /// Whole, at the right.
@@ -64,6 +67,11 @@ pub(super) fn text<'t>(text: impl Into<Option<&'t String>>) -> Cell {
     text.into().map_or(Cell::Nothing, |text| Cell::Text(text.clone()))
 }
 
+/// A call's error.
+pub(super) fn error<'t>(error: impl Into<Option<&'t String>>) -> Cell {
+    error.into().map_or(Cell::Nothing, |error| Cell::Error(error.clone()))
+}
+
 /// A state, or another word of few.
 pub(super) fn word<'t>(word: impl Into<Option<&'t String>>) -> Cell {
     word.into().map_or(Cell::Nothing, |word| Cell::Word(word.clone()))
@@ -91,20 +99,37 @@ struct Shown {
     width: usize,
     colour: Colour,
     is_number: bool,
-    may_be_cut: bool,
+    cutting: Cutting,
+    cut: fn(&str, usize) -> String,
+}
+
+/// When a cell is cut.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Cutting {
+    /// Where the line is too long.
+    First,
+    /// Where it is too long still.
+    Last,
+    Never,
 }
 
 impl Cell {
     fn shown(self, now: OffsetDateTime) -> Shown {
-        let (is_number, may_be_cut) = (matches!(self, Self::Number(_)), matches!(self, Self::Text(_)));
+        let is_number = matches!(self, Self::Number(_));
+        let (cutting, cut): (_, fn(&str, usize) -> String) = match self {
+            Self::Text(_) => (Cutting::First, cut),
+            Self::Error(_) => (Cutting::First, cut_error),
+            Self::Word(_) => (Cutting::Last, cut),
+            _ => (Cutting::Never, cut),
+        };
         let (text, colour) = match self {
-            Self::Text(text) | Self::Number(text) => (text, Colour::Plain),
+            Self::Text(text) | Self::Error(text) | Self::Number(text) => (text, Colour::Plain),
             Self::Word(word) => (word.clone(), Colour::of(&word)),
             Self::Time(at) => (ago(&at, now), Colour::Plain),
             Self::Nothing => ("-".to_owned(), Colour::Quiet),
         };
         let text = printable(&text);
-        Shown { width: text.width(), text, colour, is_number, may_be_cut }
+        Shown { width: text.width(), text, colour, is_number, cutting, cut }
     }
 
     /// The whole of it, for a line of its own.
@@ -141,29 +166,32 @@ pub(super) fn lines<'r, R: 'r>(
         .map(|place| in_colour(columns[place].head, Colour::Quiet, widths[place], is_number(place)))
         .collect();
     let line = |row: &Vec<Shown>| {
-        let cells = row
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| in_colour(&cut(&cell.text, *width), cell.colour, *width, cell.is_number));
+        let cells = row.iter().zip(&widths).map(|(cell, width)| {
+            in_colour(&(cell.cut)(&cell.text, *width), cell.colour, *width, cell.is_number)
+        });
         cells.collect::<Vec<_>>().join(GAP).trim_end().to_owned()
     };
     std::iter::once(heads.join(GAP).trim_end().to_owned()).chain(rows.iter().map(line)).collect()
 }
 
-/// How wide each column is: as its widest cell, and where that is too much, names are cut, the longest first.
+/// How wide each column is: as its widest cell, and where that is too much, names are cut, the longest first,
+/// and words where that is not enough.
 fn widths<R>(columns: &[&Column<R>], rows: &[Vec<Shown>], wide: bool) -> Vec<usize> {
     let of =
         |place: usize| rows.iter().map(|row| row[place].width).chain([columns[place].head.width()]).max();
     let mut widths: Vec<_> = (0..columns.len()).map(|place| of(place).unwrap_or_default()).collect();
-    let least = |place: usize| {
-        let uncut = rows.iter().map(|row| &row[place]).filter(|cell| !cell.may_be_cut).map(|cell| cell.width);
-        uncut.chain([columns[place].head.width(), SHORTEST]).max().unwrap_or(SHORTEST)
+    let least = |place: usize, cutting: Cutting| {
+        let whole = rows.iter().map(|row| &row[place]).filter(|cell| cell.cutting > cutting);
+        let whole = whole.map(|cell| cell.width);
+        whole.chain([columns[place].head.width(), SHORTEST]).max().unwrap_or(SHORTEST)
     };
     let gaps = GAP.len() * columns.len().saturating_sub(1);
-    while !wide && widths.iter().sum::<usize>() + gaps > WIDTH {
-        let cuttable = (0..widths.len()).filter(|place| widths[*place] > least(*place));
-        let Some(longest) = cuttable.max_by_key(|place| widths[*place]) else { break };
-        widths[longest] -= 1;
+    for cutting in [Cutting::First, Cutting::Last] {
+        while !wide && widths.iter().sum::<usize>() + gaps > WIDTH {
+            let cuttable = (0..widths.len()).filter(|place| widths[*place] > least(*place, cutting));
+            let Some(longest) = cuttable.max_by_key(|place| widths[*place]) else { break };
+            widths[longest] -= 1;
+        }
     }
     widths
 }
@@ -179,6 +207,16 @@ fn cut(text: &str, width: usize) -> String {
     // An accent without its letter would stand on the ellipsis.
     let end: String = end.skip_while(|c| c.width() == Some(0)).collect();
     format!("{start}{ELLIPSIS}{end}")
+}
+
+/// The beginning of what tells most of an error, where it is wider.
+fn cut_error(text: &str, width: usize) -> String {
+    let short = if text.width() <= width { text } else { brief(text) };
+    if short.width() <= width {
+        return short.to_owned();
+    }
+    let start: String = fitting(short.chars(), width.saturating_sub(1)).into_iter().collect();
+    format!("{start}{ELLIPSIS}")
 }
 
 fn fitting(characters: impl Iterator<Item = char>, room: usize) -> Vec<char> {

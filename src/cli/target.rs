@@ -1,5 +1,7 @@
 //! `target`: one target at a time, by its `revocation_id`.
 
+mod show;
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -23,6 +25,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(12);
 /// What to do.
 #[derive(clap::Subcommand)]
 pub(super) enum Command {
+    /// Show one target's story: how it stands, what to do about it, and every call for it
+    Show(show::Args),
     /// Give up targets that will never be revoked; what is denied stays denied until it expires
     Cancel(Cancel),
 }
@@ -50,8 +54,18 @@ struct Refusal {
 }
 
 pub(super) async fn run(path: Option<&Path>, command: &Command) -> Result<(), CommandError> {
-    let Command::Cancel(args) = command;
     let store = open_store(&DatabaseSettings::load(path, &Environment::of_process())?.database).await?;
+    match command {
+        Command::Show(args) => {
+            let shown = show::run(&store, args).await;
+            store.close().await;
+            shown
+        }
+        Command::Cancel(args) => cancel_all(store, args).await,
+    }
+}
+
+async fn cancel_all(store: Store, args: &Cancel) -> Result<(), CommandError> {
     let (mut cancelled, mut mints, mut refused) = (Vec::new(), Vec::new(), Vec::new());
     for id in &args.ids {
         match cancel(&store, args, *id).await {

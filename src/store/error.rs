@@ -65,6 +65,16 @@ impl StoreError {
         matches!(self, Self::Refused(_, reason) if reason.ends_with("(SQLSTATE 42501)"))
     }
 
+    /// The server's words where it takes no writes for now, whatever they are: its disk is full or fails, or
+    /// it is read-only.
+    pub(super) fn refused_write(&self) -> Option<&str> {
+        const CODES: [&str; 5] = ["53000", "53100", "53200", "58030", "25006"];
+        let Self::NotNow(_, words) = self else { return None };
+        let has = |code: &&str| words.ends_with(&format!("(SQLSTATE {code})"));
+        // Of a quota, and of a limit to the size of files, Postgres has no code.
+        (CODES.iter().any(has) || words.starts_with("could not extend file")).then_some(words)
+    }
+
     /// Whether the same statement may succeed later.
     pub fn is_passing(&self) -> bool {
         !matches!(self, Self::Refused(..) | Self::Unstorable(..))

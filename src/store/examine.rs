@@ -23,11 +23,11 @@ const NEEDED: [(&str, &[&str]); 16] = [
 ];
 
 /// What a worker has done by functions.
-const FUNCTIONS: [&str; 5] =
-    ["are_people", "calls_for_approval", "finish_incidents", "let_go", "sweep_cancelled"];
+const FUNCTIONS: [&str; 6] =
+    ["are_people", "calls_for_approval", "finish_incidents", "let_go", "sweep_cancelled", "try_write"];
 
 /// What people and commands read.
-const VIEWS: [&str; 19] = [
+const VIEWS: [&str; 20] = [
     "revocations",
     "attempts",
     "events",
@@ -39,6 +39,7 @@ const VIEWS: [&str; 19] = [
     "dead_letters",
     "verifiers",
     "workers",
+    "lost_workers",
     "operations",
     "purges",
     "purged",
@@ -48,6 +49,10 @@ const VIEWS: [&str; 19] = [
     "recorded_refusals",
     "recorded_operations",
 ];
+
+const WORKER: &str = "revocation_worker";
+/// Who has several has a worker's rights, if one of them is that.
+const ROLES: [&str; 4] = [WORKER, "revocation_operator", "revocation_retention", "auditor"];
 
 /// Open targets that are looked at for the keys that they are sealed with.
 const SAMPLE: i64 = 10_000;
@@ -60,6 +65,8 @@ pub struct Findings {
     pub problems: Vec<String>,
     /// Ids of the keys that open targets are sealed with.
     pub sealed_with: Vec<String>,
+    /// The session is no worker's: it has the rights of this role of `migrations/roles.sql`.
+    pub other_role: Option<String>,
 }
 
 /// What the server says of this session.
@@ -67,6 +74,8 @@ struct Session {
     is_standby: bool,
     is_read_only: bool,
     may_enter: bool,
+    /// Of the roles of `migrations/roles.sql`, the first that this one has the rights of.
+    role: Option<String>,
     connections: i32,
 }
 
@@ -79,10 +88,17 @@ impl Store {
     pub async fn examine(&self, max_connections: u32) -> Result<Findings, SchemaError> {
         let session = self.session().await?;
         let mut problems = session.problems(max_connections);
+        let other_role = session.role.clone().filter(|role| role != WORKER);
+        if let Some(role) = other_role
+            && (!session.may_enter || !self.denied().await?.is_empty())
+        {
+            let version = self.check_schema().await?;
+            return Ok(Findings { version, problems, sealed_with: Vec::new(), other_role: Some(role) });
+        }
         if !session.may_enter {
             problems
                 .push("its role has no USAGE on schema revocation and on schema audit: grant it".to_owned());
-            return Ok(Findings { version: 0, problems, sealed_with: Vec::new() });
+            return Ok(Findings { version: 0, problems, sealed_with: Vec::new(), other_role: None });
         }
         let version = match self.check_schema().await {
             // Of a standby, that is the smaller worry, and nobody could mend it there.
@@ -102,12 +118,16 @@ impl Store {
         if !denied.is_empty() {
             problems.push(format!("its role may not do what a worker does: grant {}", denied.join(", ")));
         }
+        // Of a session that is read-only, that is said already.
+        if !session.is_read_only && missing.is_empty() {
+            problems.extend(self.try_write().await.err().map(|error| no_writes(&error)));
+        }
         let sealed_with = if denied.iter().any(|denied| denied.starts_with("SELECT")) {
             Vec::new()
         } else {
             self.sealed_with().await?
         };
-        Ok(Findings { version, problems, sealed_with })
+        Ok(Findings { version, problems, sealed_with, other_role: None })
     }
 
     async fn session(&self) -> Result<Session, StoreError> {
@@ -120,6 +140,9 @@ impl Store {
                               SELECT bool_and(has_schema_privilege(n.oid, 'USAGE'))
                               FROM pg_namespace n WHERE n.nspname IN ('revocation', 'audit')
                           ), true) AS "may_enter!",
+                          (SELECT w.name FROM unnest($1::text[]) WITH ORDINALITY AS w (name, place)
+                           JOIN pg_roles given ON given.rolname = w.name
+                           WHERE pg_has_role(given.oid, 'USAGE') ORDER BY w.place LIMIT 1) AS role,
                           -- The strictest of the limits of the role, the database and the server.
                           least(
                               nullif(r.rolconnlimit, -1),
@@ -128,7 +151,8 @@ impl Store {
                                   - current_setting('superuser_reserved_connections')::integer
                           ) AS "connections!"
                    FROM pg_roles r, pg_database d
-                   WHERE r.rolname = current_user AND d.datname = current_database()"#
+                   WHERE r.rolname = current_user AND d.datname = current_database()"#,
+                &ROLES as &[&str]
             )
             .fetch_one(c)
             .await
@@ -202,6 +226,13 @@ impl Store {
             .await
         })
     }
+}
+
+fn no_writes(error: &StoreError) -> String {
+    format!(
+        "it takes no writes: {error}; where its disk is full, give it room first: deleting rows needs \
+            room, too"
+    )
 }
 
 impl Session {

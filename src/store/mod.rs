@@ -22,8 +22,11 @@ macro_rules! within {
             Ok(result) => result.map_err(|e| crate::store::StoreError::new(what, e)),
             Err(_) => Err(crate::store::StoreError::Timeout(what, crate::store::CALL_TIMEOUT)),
         };
-        if result.as_ref().is_err_and(crate::store::StoreError::is_passing) {
-            lease.close_on_drop();
+        if let Err(error) = &result {
+            $store.writes.failed(error);
+            if error.is_passing() {
+                lease.close_on_drop();
+            }
         }
         result
     }};
@@ -63,6 +66,7 @@ mod story;
 mod takeover;
 mod verifiers;
 mod workers;
+mod writes;
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -101,13 +105,14 @@ pub use record::{Attempt, Closing, Cutoff};
 pub use rejected::Rejected;
 pub use schema::{OTHER_PEOPLE, SchemaError};
 pub use status::{
-    BacklogRow, DeadLetters, EventStatus, GivenUpTargets, Propagation, ProviderRow, RevocationRow, Status,
-    Undenied, WorkerRow,
+    BacklogRow, DeadLetters, EventStatus, GivenUpTargets, LostWorker, Propagation, ProviderRow,
+    RevocationRow, Status, Undenied, WorkerRow,
 };
-pub use story::{AttemptRow, Happened, Story};
+pub use story::{AttemptRow, Happened, Story, TargetStory};
 pub use takeover::Release;
 pub use verifiers::{Unapplied, VerifierCount, VerifierRow};
 pub use workers::{Registration, WorkerNo};
+pub use writes::RefusedWrites;
 
 /// A query that has not come back after this long never will: its connection is given up (see `within!`).
 const CALL_TIMEOUT: Duration = Duration::from_secs(8);
@@ -141,6 +146,7 @@ const SESSION: [(&str, &str); 9] = [
 pub struct Store {
     pool: PgPool,
     requests: Arc<pool::Requests>,
+    writes: Arc<writes::Writes>,
     options: PgConnectOptions,
 }
 
@@ -181,7 +187,7 @@ impl Store {
             .idle_timeout(None)
             .test_before_acquire(false)
             .connect_lazy_with(options.clone());
-        Ok(Self { pool, requests: Arc::default(), options })
+        Ok(Self { pool, requests: Arc::default(), writes: Arc::default(), options })
     }
 
     /// Whether Postgres answers, on a connection of its own: the pool's error would hide the reason.

@@ -8,6 +8,7 @@ use sqlx::types::Json;
 
 use super::incidents::Incident;
 use super::verifiers::{Unapplied, VerifierRow, unapplied};
+use super::writes::RefusedWrites;
 use super::{Store, StoreError};
 
 /// How everything stands.
@@ -21,6 +22,9 @@ pub struct Status {
     pub providers: Vec<ProviderRow>,
     /// Processes that have not ended.
     pub workers: Vec<WorkerRow>,
+    /// Processes that ended without a word within ten minutes, and whose work others have taken over.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lost_workers: Vec<LostWorker>,
     /// What a worker saw in `revocation.dead`; nothing, where none has looked.
     pub dead_letters: Vec<DeadLetters>,
     /// Verifiers that were seen within a day.
@@ -34,6 +38,9 @@ pub struct Status {
     /// What not every verifier is known to refuse.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unapplied: Option<Unapplied>,
+    /// Postgres takes no writes: what is said of workers, providers and verifiers is from before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refuses_writes: Option<RefusedWrites>,
 }
 
 /// A provider's targets that were given up and are alive: it still honours them.
@@ -95,6 +102,17 @@ pub struct WorkerRow {
     pub live: bool,
     /// Seconds since its last sign of life.
     pub silent_s: i64,
+    #[serde(flatten)]
+    pub further: Map<String, Value>,
+}
+
+/// A row of `audit.lost_workers`.
+#[derive(Debug, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the columns of the view, which says what they are")]
+pub struct LostWorker {
+    pub instance: String,
+    pub last_seen_at: String,
+    pub taken_over_at: String,
     #[serde(flatten)]
     pub further: Map<String, Value>,
 }
@@ -177,7 +195,11 @@ impl Store {
             let status = read_status(&mut all).await?;
             all.commit().await.map(|()| status)
         };
-        work.await.map_err(|e| StoreError::new(WHAT, e))
+        let mut status = work.await.map_err(|e| StoreError::new(WHAT, e))?;
+        let tried = self.try_write().await.err();
+        let reason = tried.as_ref().and_then(StoreError::refused_write).map(str::to_owned);
+        status.refuses_writes = reason.map(|reason| RefusedWrites { since: None, reason });
+        Ok(status)
     }
 
     /// One event's story: its row of `audit.propagation`, and its rows of `audit.revocations`; of several
@@ -248,6 +270,11 @@ pub(super) async fn read_status(connection: &mut sqlx::PgConnection) -> Result<S
                    SELECT coalesce(jsonb_agg(p ORDER BY p.provider), '[]') FROM audit.providers p),
                'workers', (
                    SELECT coalesce(jsonb_agg(w ORDER BY w.instance, w.started_at), '[]') FROM worker w),
+               'lost_workers', (
+                   SELECT coalesce(jsonb_agg(l ORDER BY l.taken_over_at DESC, l.instance), '[]')
+                   FROM audit.lost_workers l
+                   WHERE l.taken_over_at > now() - interval '10 minutes'
+                       AND l.instance NOT IN (SELECT instance FROM worker WHERE live)),
                'dead_letters', (SELECT coalesce(jsonb_agg(d), '[]') FROM audit.dead_letters d),
                'verifiers', (
                    SELECT coalesce(jsonb_agg(v ORDER BY v.service, v.instance, v.broker_user), '[]')

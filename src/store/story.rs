@@ -1,12 +1,13 @@
 //! One event's story, for the page: the event, its targets, and every call that was made for them.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sqlx::types::Json;
 
 use super::status::{Propagation, RevocationRow};
 use super::verifiers::VerifierRow;
 use super::{Store, StoreError};
+use crate::target::TargetId;
 
 /// One event's story.
 #[derive(Debug, Deserialize)]
@@ -20,6 +21,17 @@ pub struct Story {
     /// Their targets, the first thousand.
     pub targets: Vec<RevocationRow>,
     /// The calls, the first 500, as they began.
+    pub attempts: Vec<AttemptRow>,
+    /// The moment.
+    pub at: String,
+}
+
+/// One target's story.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct TargetStory {
+    /// The target.
+    pub target: RevocationRow,
+    /// The last 50 calls for it, as they began.
     pub attempts: Vec<AttemptRow>,
     /// The moment.
     pub at: String,
@@ -44,7 +56,7 @@ pub struct Happened {
 }
 
 /// A row of `audit.attempts`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the columns of the view, which says what they are")]
 pub struct AttemptRow {
     pub revocation_id: String,
@@ -66,6 +78,17 @@ impl Store {
         within!(self, "read an event's story", |c| {
             let story = sqlx::query_file_scalar!("src/store/story.sql", source, id);
             story.fetch_one(c).await.map(|Json(story)| story)
+        })
+    }
+
+    /// One target's story; `None`: it is not on record.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn target_story(&self, id: TargetId) -> Result<Option<TargetStory>, StoreError> {
+        within!(self, "read a target's story", |c| {
+            let story = sqlx::query_file_scalar!("src/store/target_story.sql", id.event, id.to_string());
+            story.fetch_optional(c).await.map(|story| story.map(|Json(story)| story))
         })
     }
 }

@@ -174,7 +174,11 @@ impl Metrics {
                 "Requests that name no target and show whether a provider accepts our credentials, by result",
             ),
             broker_up: add(r, "broker_up", "1 if the connection is up"),
-            database_up: add(r, "database_up", "1 if the last call to Postgres succeeded"),
+            database_up: add(
+                r,
+                "database_up",
+                "1 if the last call to Postgres succeeded and it takes writes",
+            ),
             in_hand: [
                 add(r, "deliveries_in_hand", "Deliveries that are not acknowledged, by queue"),
                 add(r, "bytes_in_hand", "What those deliveries take in memory, by queue"),

@@ -97,7 +97,7 @@ async fn poll(worker: &Arc<Worker>, lanes: &[Lane], sweep: bool) -> Result<bool,
         return Ok(is_more_ahead);
     }
     let claimed = worker.ports.store.claim(worker.number(), &wants).await?;
-    worker.live.postgres.note(true);
+    worker.live.postgres.note(worker.ports.store.refuses_writes().is_none());
     let is_more = Lane::ALL.into_iter().any(|lane| is_more(lane.as_str(), &wants, &claimed));
     set_to_work(worker, claimed, room);
     Ok(is_more || is_more_ahead)

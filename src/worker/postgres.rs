@@ -13,6 +13,8 @@
 //! | the lease | is renewed once Postgres answers; nobody could take its targets over meanwhile | `upkeep` |
 //! | the start | tries again until the schema can be read | `enter` |
 //! | `/readyz` | answers 503 | `readiness` |
+//!
+//! Where it answers and takes no writes, that is remembered until one works (`store/writes.rs`, `upkeep`).
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -55,11 +57,11 @@ impl Postgres {
         }
         if up {
             self.returns.send_replace(0);
-            tracing::info!("database answers again");
+            tracing::info!("database does what it is asked again");
         } else {
             tracing::error!(
-                "database does not answer; deliveries are held, denials go on until amqp.bytes_in_hand \
-                    is used"
+                "database does not do what it is asked; deliveries are held, denials go on until \
+                    amqp.bytes_in_hand is used"
             );
         }
     }

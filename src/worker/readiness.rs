@@ -1,9 +1,10 @@
 //! What a worker shows of itself: to the metrics, and to whoever asks whether it is ready.
 
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::parts::Worker;
-use crate::store::{IncidentDetail, Overview, Store, StoreError};
+use crate::store::{IncidentDetail, Overview, RefusedWrites, Store, StoreError};
 use crate::telemetry::Snapshot;
 
 impl Worker {
@@ -22,7 +23,7 @@ impl Worker {
             in_hand: in_hand
                 .map(|seen| (seen.queue, [seen.messages, seen.bytes, usize::from(seen.is_full)]))
                 .to_vec(),
-            database: self.live.postgres.is_up(),
+            database: self.live.postgres.is_up() && self.ports.store.refuses_writes().is_none(),
             clock_offset: self.ports.clock.offset().map(|offset| offset.ahead.as_seconds_f64()),
             oldest_unacknowledged: self.live.window.oldest().to_vec(),
             pool: self.ports.store.pool_use(),
@@ -45,7 +46,14 @@ impl Worker {
     /// See [`StoreError`].
     pub async fn overview(&self) -> Result<Overview, StoreError> {
         self.ports.metrics.looked();
-        self.ports.store.overview().await
+        let mut overview = self.ports.store.overview().await?;
+        overview.status.refuses_writes = self.refuses_writes();
+        Ok(overview)
+    }
+
+    fn refuses_writes(&self) -> Option<RefusedWrites> {
+        let (lasts, reason) = self.ports.store.refuses_writes()?;
+        Some(RefusedWrites { since: (self.now() - lasts).format(&Rfc3339).ok(), reason })
     }
 
     /// The database, for questions about single things.
@@ -86,7 +94,9 @@ impl Worker {
     /// database are not reachable, the worker is not registered, or it stops.
     pub fn problems(&self, consuming: bool, database: Option<String>) -> Vec<String> {
         let database = database.or_else(|| {
-            if !self.live.postgres.is_up() {
+            if let Some(refused) = self.refuses_writes() {
+                Some(refused.to_string())
+            } else if !self.live.postgres.is_up() {
                 Some("the worker's last call to the database failed".to_owned())
             } else if self.me.number.get().is_none() {
                 Some("not registered yet: the schema is being looked at".to_owned())

@@ -198,6 +198,8 @@ fn report(ports: &Ports, finished: &[Finished], written: &[TargetId]) {
     for Finished { job, answer, settlement, took, .. } in finished {
         let (provider, outcome) = (&job.target.provider, answer.verdict.outcome());
         let superseded = !written.contains(&job.id);
+        // What is wider would be a text in JSON.
+        let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         ports.metrics.attempted(provider, outcome, *took);
         if settlement.state == State::Revoked && !superseded {
             ports.metrics.revoked(ports.clock.now() - job.context.received_at);
@@ -216,7 +218,7 @@ fn report(ports: &Ports, finished: &[Finished], written: &[TargetId]) {
             state = settlement.state.as_str(),
             proof = settlement.proof.map(|proof| proof.as_str()),
             http_status = answer.http_status,
-            duration_ms = took.as_millis(),
+            duration_ms,
             error = answer.error.as_deref(),
             superseded,
             "target"

@@ -32,6 +32,10 @@ async fn renew(worker: &Worker) {
         (ticker((worker.me.lease / 6).min(TELL_EVERY)), 0, None::<Instant>);
     loop {
         ticker.tick().await;
+        if worker.ports.store.refuses_writes().is_some() {
+            // Until this works, and no longer: most of what is refused is repeated too seldom to tell.
+            drop(worker.ports.store.try_write().await);
+        }
         let in_flight =
             worker.ports.admissions.values().map(|admission| admission.in_flight()).sum::<usize>();
         if renewed_at.is_some_and(|at| at.elapsed() + TELL_EVERY / 2 < worker.me.lease / 6)
@@ -52,7 +56,8 @@ async fn renew(worker: &Worker) {
             worker.ports.store.report_providers(worker.number(), &seen).await
         };
         match renewed.await {
-            Ok(()) => worker.live.postgres.note(true),
+            // It changes a row in place, which a full disk leaves room for.
+            Ok(()) => worker.live.postgres.note(worker.ports.store.refuses_writes().is_none()),
             Err(error) => {
                 tracing::warn!(%error, "lease not renewed");
                 worker.ports.metrics.lease_not_renewed();

@@ -42,3 +42,36 @@ async fn every_right_to_add_and_change_rows_is_asked_for() {
         asked.split([',', ';']).map(str::trim).filter(is_change).map(str::to_owned).collect();
     assert_eq!(asked, given);
 }
+
+/// A login that is no worker's is told what it is for; that it lacks a worker's rights is as it should be.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_of_another_role_is_told_what_that_is_for() {
+    let stage = Stage::new().await;
+    stage.roles().await;
+    for (role, what) in [
+        ("revocation_operator", Some("for the commands of operators")),
+        ("revocation_retention", Some("for `purge`")),
+        ("auditor", Some("for reading the audit views")),
+        ("revocation_worker", None),
+        ("revocation_owner", None),
+    ] {
+        let login = stage.login(role).await;
+        let mut check = stage.worker("https://127.0.0.1:1/revoke").command();
+        let ran = run(check.env("DATABASE_URL", &login.url), &["check", "--json"]);
+        let report = ran.json();
+        let checks = report["checks"].as_array().expect("a list");
+        let database = checks.iter().find(|check| check["what"] == "database").expect("the database's");
+        let notes = database["notes"].to_string();
+        assert_eq!(
+            (&database["ok"], database["says"].to_string().contains("grant")),
+            (&true.into(), false),
+            "{database}"
+        );
+        assert_eq!(notes.contains(role), what.is_some(), "{notes}");
+        assert!(what.is_none_or(|what| notes.contains(what)), "{notes}");
+    }
+    let stranger = stage.login("").await;
+    let mut check = stage.worker("https://127.0.0.1:1/revoke").command();
+    let ran = run(check.env("DATABASE_URL", &stranger.url), &["check"]);
+    assert!(ran.code == 1 && ran.stdout.contains("no USAGE on schema"), "{}", ran.stdout);
+}

@@ -66,9 +66,10 @@ async fn looking_shows_everything_but_the_body_and_keeps_the_order() {
             .as_str()
             .is_some_and(|detail| detail.contains("data.targets[1].token_type_hint"))
     );
+    assert!(first["id"].take().as_str().is_some_and(|id| id.starts_with('m') && id.len() == 11));
     assert!(first["bytes"].take().as_u64().is_some_and(|bytes| bytes > 100));
     let rest = json!({
-        "place": 1, "code": "invalid_field", "detail": null, "queue": "revocation.logout",
+        "place": 1, "id": null, "code": "invalid_field", "detail": null, "queue": "revocation.logout",
         "routing_key": "auth.logout", "user": "guest", "refused_at": null, "bytes": null,
         "message_id": "m-1",
     });

@@ -142,8 +142,10 @@ async fn everything_of_an_incident_is_on_one_screen() {
     );
     let text = stage.steered(&["show", "leak", "--wide"]);
     assert!(
-        text.lines().last().is_some_and(|line| line.contains("  throttle  before -, from running, role ")
-            && line.ends_with(", throttle_per_s 5, to running")),
+        text.lines().last().is_some_and(|line| line.contains(
+            "  bob    throttled to 5 targets a second, before \
+            without limit (database role "
+        )),
         "{text}"
     );
 }
@@ -264,7 +266,7 @@ async fn status_names_what_waits() {
         .await;
     let ran = run(&mut command(&stage), &["status"]);
     let lines: Vec<_> = ran.stdout.lines().collect();
-    let waits = "incident leak: 200000 targets wait for a second person's approval since 12 min: \
+    let waits = "incident leak: 200,000 targets wait for a second person's approval since 12 min: \
         revocation-worker incident approve leak --targets 200000";
     assert_eq!(
         lines[..3],

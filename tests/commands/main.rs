@@ -11,6 +11,8 @@ mod check_rights;
 mod check_servers;
 mod checkpoints;
 mod dead;
+mod dead_ids;
+mod errors;
 mod evidence;
 #[path = "../harness/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "each test binary uses its part of the harness")]
@@ -32,11 +34,13 @@ mod provider;
 mod purge;
 mod queue;
 mod reconcile;
+mod refused_writes;
 mod retry;
 mod roles;
 mod status;
 mod stream;
 mod submit;
 mod target;
+mod target_show;
 
 use harness::scripted_idp;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use sqlx::Executor;
 
 use crate::harness::{App, Stage, Worker, canary_token, eventually, logout_of};
+use crate::incident_record::{HOT, PARKED};
 use crate::program::{command, run};
 use crate::scripted_idp::{Memory, Reply, ScriptedIdp};
 
@@ -203,4 +204,60 @@ async fn who_is_not_there_is_named_and_who_waits_for_nothing_may_be_called() {
     {
         assert!(stage.db.execute(change).await.is_err(), "{change}");
     }
+}
+
+/// Most of what waits for a provider is due already: it waits for nothing but the provider.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_resumes_is_told_how_many_wait_and_when_they_go_on() {
+    let stage = Stage::new().await;
+    stage.incident("leak", "running").await;
+    let event = stage.event("leak", 12).await;
+    stage.change(event, 0..10, HOT).await;
+    stage.change(event, 10..12, PARKED).await;
+    let worker = "INSERT INTO revocation.workers (instance, version, lease_until) \
+        VALUES ('pod-1', '0.1.0', now() + interval '1 hour')";
+    stage.execute(worker).await;
+    stage
+        .execute(
+            "INSERT INTO revocation.provider_status (worker_no, provider, breaker, calls_5m, failures_5m)
+             SELECT worker_no, 'main', 'open', 20, 20 FROM revocation.workers",
+        )
+        .await;
+    for (breaker, held, late, goes_on) in [
+        (
+            "open",
+            "NULL",
+            0,
+            "once it has answered a probe, which is sent at once, unless their incident is paused\n",
+        ),
+        (
+            "open",
+            "now() + interval '1 hour'",
+            3,
+            "at once, unless their incident is paused; 3 of them before the time of the next attempt\n",
+        ),
+        (
+            "closed",
+            "NULL",
+            10,
+            "at once, unless their incident is paused; 10 of them before the time of the next attempt\n",
+        ),
+    ] {
+        let set = format!(
+            "UPDATE revocation.provider_status SET breaker = '{breaker}', held_until = {held}, \
+                 order_no = 1000"
+        );
+        stage.execute(&set).await;
+        let later = "due_at = now() + interval '1 hour'";
+        stage.change(event, 0..late, later).await;
+        let ran = run(&mut command(&stage), &["provider", "resume", "main"]);
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+        let said = format!("\npending: 10 targets; they go on {goes_on}");
+        assert!(ran.stdout.contains(&said), "{said} in {}", ran.stdout);
+        let parked =
+            "parked, and not tried again by this: 2 targets: revocation-worker retry --provider main\n";
+        assert!(ran.stdout.ends_with(parked), "{}", ran.stdout);
+    }
+    let json = run(&mut command(&stage), &["provider", "resume", "main", "--json"]).json();
+    assert_eq!((&json["pending"], &json["parked"], &json["due"]), (&json!(10), &json!(2), &json!(0)));
 }

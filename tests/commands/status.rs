@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, Executor};
 
-use crate::harness::{App, Stage, logout};
+use crate::harness::{App, Stage, eventually, logout};
 use crate::program::{bare, command, run};
 use crate::scripted_idp::{Reply, ScriptedIdp};
 
@@ -225,4 +225,36 @@ async fn an_events_story() {
     let unknown = run(&mut command(&stage), &["status", "--event", "/apps/shop", "2"]);
     assert_eq!(unknown.code, 1);
     assert!(unknown.stderr.contains("event 2 of /apps/shop: not on record"), "{}", unknown.stderr);
+}
+
+/// Whoever comes late reads of it for ten minutes, of one that said goodbye not at all.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_died_beside_others_is_named_and_its_work_is_not_lost() {
+    let stage = Stage::new().await;
+    let setup = stage.worker("http://127.0.0.1:9/revoke");
+    let [dies, ends] = ["pod-dies", "pod-ends"].map(|name| setup.clone().set("REVOCATION__INSTANCE", name));
+    let (mut dies, mut ends) = (dies.start().await, ends.start().await);
+    let lives = setup.set("REVOCATION__INSTANCE", "pod-lives").start().await;
+    let wrong = || run(&mut command(&stage), &["status", "--json"]).json()["wrong"].to_string();
+    assert!(ends.stop().await.success());
+    dies.kill();
+    stage.wait_for_count(1, "audit.lost_workers").await;
+    stage.wait_for_count(1, "audit.workers").await;
+    let said = wrong();
+    assert!(said.contains("worker pod-dies: ended without a word, last seen 20"), "{said}");
+    assert!(said.contains("others have taken its work over, and nothing is lost"), "{said}");
+    assert!(!said.contains("pod-ends") && !said.contains("pod-lives"), "{said}");
+    eventually("the page says so", async || {
+        lives.get("/").await.contains("worker pod-dies: ended without a word").then_some(())
+    })
+    .await;
+    for (change, is_told) in [
+        ("ended_at = now() - interval '9 minutes'", true),
+        ("ended_at = now() - interval '11 minutes'", false),
+        // Started again under its name.
+        ("ended_at = now(), instance = 'pod-lives'", false),
+    ] {
+        execute(&stage, &format!("UPDATE revocation.workers SET {change} WHERE instance = 'pod-dies'")).await;
+        assert_eq!(wrong().contains("ended without a word"), is_told, "{change}");
+    }
 }

@@ -71,7 +71,7 @@ async fn a_file_larger_than_the_window_arrives_whole() {
     std::fs::write(&file, many(1000)).expect("write the file");
     let ran = run(&mut command(&stage), &["submit", file.to_str().expect("UTF-8")]);
     std::fs::remove_file(&file).expect("remove the file");
-    assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (0, "1000 events published\n", ""));
+    assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (0, "1,000 events published\n", ""));
     let mut ids: Vec<u32> = Vec::new();
     for message in Broker::connect(&stage).await.drain("revocation.logout").await {
         ids.push(

@@ -171,6 +171,7 @@ async fn names_are_text_and_show_what_they_hide() {
         app.publish(&event).await;
         let page = says(&worker, &format!("/event?source=%2Fapps%2Fshop&id={id}"), "received").await;
         assert!(page.contains(&shown), "{shown} in {page}");
+        assert!(page.contains("<caption>1 target</caption>"), "{page}");
         assert!(!page.contains("<img") && !page.contains('\u{202e}'), "{page}");
     }
 }

@@ -225,7 +225,7 @@ async fn many_refused_messages_are_counted_and_told_of_once() {
         String::from_utf8(setup.command().arg("status").output().expect("run status").stdout).expect("UTF-8")
     };
     let said = told();
-    let first = "revocation.dead holds 1000 refused messages, too many since 2";
+    let first = "revocation.dead holds 1,000 refused messages, too many since 2";
     assert!(
         said.starts_with(first) && said.lines().next().is_some_and(|line| line.contains("dead list")),
         "{said}"

@@ -41,6 +41,14 @@ async fn both_tokens_die_everywhere_and_the_record_tells_it() {
     assert_eq!(stage.count("revocation.targets WHERE sealed IS NOT NULL").await, 0);
     assert!(worker.stop().await.success());
     assert!(!worker.log().contains(r#""level":"ERROR""#), "a clean day has no error, its end included");
+    let log = worker.log();
+    let lines = log.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let calls: Vec<_> = lines.filter(|line| line["message"] == "target").collect();
+    assert_eq!(calls.len(), 2);
+    assert!(
+        calls.iter().all(|call| call["duration_ms"].is_u64() && call["attempt"].is_number()),
+        "{calls:?}"
+    );
     assert!(!worker.log().contains(CANARY), "no token in the log");
     assert!(!worker.log().contains("shop-secret-canary"), "no secret in the log");
 }

@@ -6,7 +6,7 @@ use crate::harness::Stage;
 use crate::schema::filled;
 
 /// The views of docs/contract.md, section 7 and their columns, in order.
-pub(crate) const VIEWS: [(&str, &str); 27] = [
+pub(crate) const VIEWS: [(&str, &str); 28] = [
     (
         "attempts",
         "revocation_id attempt worker started_at duration_ms outcome http_status error retry_after_ms",
@@ -38,6 +38,7 @@ pub(crate) const VIEWS: [(&str, &str); 27] = [
          cancelled rate_per_s eta_seconds finished_at approved_at throttle_per_s cancelled_by cancel_reason \
          approval_for",
     ),
+    ("lost_workers", "instance version started_at last_seen_at taken_over_at"),
     ("operations", "at actor action incident detail role"),
     ("overdue", "provider lane state since"),
     ("propagation", "event_source event_id incident denied_at applied_by live_verifiers waiting_for"),

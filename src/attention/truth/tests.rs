@@ -124,3 +124,56 @@ fn a_silent_verifier_is_told_of_whatever_is_said() {
         assert!(told.besides.iter().any(|besides| besides.contains("shop/b (fail_open, silent")), "{told:?}");
     }
 }
+
+/// After an outage, what is not known is so for a reason, and for a time.
+#[test]
+fn what_is_not_known_says_what_ends_it() {
+    for status in [unapplied(25, false), unapplied(25, true), unapplied(1, false)] {
+        let told = told(status, json!({}));
+        let unknown = told.besides.iter().find(|besides| besides.contains("not yet known to be applied"));
+        let says = unknown.unwrap_or_else(|| panic!("{told:?}"));
+        assert!(says.contains("that ends by itself with their next reports"), "{says}");
+    }
+}
+
+/// The page ends each with a full stop.
+#[test]
+fn what_belongs_to_the_sentence_has_no_end_of_its_own() {
+    for status in [
+        json!({}),
+        unapplied(25, false),
+        json!({ "given_up": [{ "provider": "main", "targets": 20, "until": UNTIL }] }),
+        json!({ "refuses_writes": { "reason": "disk full (SQLSTATE 53100)" }, "backlog": backlog(2) }),
+    ] {
+        let told = told(status, json!({ "minting": 1, "until": UNTIL }));
+        assert!(told.says.ends_with('.') && !told.says.ends_with(".."), "{told:?}");
+        assert!(
+            !told.besides.is_empty() && told.besides.iter().all(|besides| !besides.ends_with('.')),
+            "{told:?}"
+        );
+    }
+}
+
+/// What is on record is from before.
+#[test]
+fn a_postgres_that_takes_no_writes_is_named_first() {
+    for (refused, says) in [
+        (
+            json!({ "reason": "could not extend file (SQLSTATE 53100)", "since": UNTIL }),
+            "Postgres refuses writes since 2026-12-01 14:32:10 UTC: could not extend file (SQLSTATE 53100).",
+        ),
+        (
+            json!({ "reason": "read-only transaction (SQLSTATE 25006)" }),
+            "Postgres refuses writes: read-only transaction (SQLSTATE 25006); it is a standby, or \
+                set read-only.",
+        ),
+        (
+            json!({ "reason": "out of memory (SQLSTATE 53200)" }),
+            "Postgres refuses writes: out of memory (SQLSTATE 53200).",
+        ),
+    ] {
+        let told = told(json!({ "refuses_writes": refused, "backlog": backlog(2) }), json!({}));
+        assert_eq!((told.colour, told.says.as_str()), (Colour::Calls, says));
+        assert_eq!(told.besides[0], "On record before that: 2 credentials may still work");
+    }
+}

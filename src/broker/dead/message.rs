@@ -7,6 +7,10 @@ use revocation_verifier::amqp::Faults;
 
 use crate::broker::headers::{AT, CODE, DETAIL, KEY, QUEUE, USER, header, without};
 use crate::broker::original;
+use crate::visible::hex;
+
+/// So much of a digest tells messages of one queue from each other.
+const ID_BYTES: usize = 5;
 
 /// What `dead list` shows of a message: never the body.
 pub struct DeadMessage {
@@ -88,6 +92,23 @@ impl DeadMessage {
             tag,
             may_hide_sender: faults.is_ambiguous || !faults.lost.is_empty(),
         }
+    }
+
+    /// What tells it from the others wherever it lies: places change.
+    pub fn id(&self) -> String {
+        let body = digest::digest(&digest::SHA256, &self.body);
+        let words = [&self.message_id, &self.at, &self.user];
+        let words = words.map(|word| word.clone().unwrap_or_default()).join("\n");
+        let whole = [
+            body.as_ref(),
+            self.queue.as_bytes(),
+            b"\n",
+            self.routing_key.as_bytes(),
+            b"\n",
+            words.as_bytes(),
+        ];
+        let digest = digest::digest(&digest::SHA256, &whole.concat());
+        format!("m{}", hex(&digest.as_ref()[..ID_BYTES]))
     }
 
     /// What it has in common with its copy from another queue.

@@ -18,7 +18,7 @@ pub(super) const REVOCATIONS: [Column<AuditRow>; 25] = [
     column("state", |row| word(row, "state")),
     column("proof", |row| word(row, "proof")),
     column("tries", |row| number(row, "attempts")),
-    column("last error", |row| text(row, "last_error")),
+    column("last error", |row| error(row, "last_error")),
     wide("sub", |row| text(row, "sub")),
     wide("sid", |row| text(row, "sid")),
     wide("client_id", |row| text(row, "client_id")),
@@ -37,6 +37,15 @@ pub(super) const REVOCATIONS: [Column<AuditRow>; 25] = [
     wide("revocation_id", |row| text(row, "revocation_id")),
 ];
 
+/// Of what needs a person: by which id `target` and `retry` take it.
+pub(super) const PARKED: [Column<AuditRow>; 5] = [
+    column("revocation_id", |row| word(row, "revocation_id")),
+    column("provider", |row| text(row, "provider")),
+    column("kind", |row| word(row, "target_kind")),
+    column("tries", |row| number(row, "attempts")),
+    column("last error", |row| error(row, "last_error")),
+];
+
 pub(super) const ATTEMPTS: [Column<AuditRow>; 9] = [
     column("started", |row| time(row, "started_at")),
     column("revocation_id", |row| text(row, "revocation_id")),
@@ -46,7 +55,7 @@ pub(super) const ATTEMPTS: [Column<AuditRow>; 9] = [
     column("ms", |row| number(row, "duration_ms")),
     wide("wait ms", |row| number(row, "retry_after_ms")),
     column("worker", |row| text(row, "worker")),
-    column("error", |row| text(row, "error")),
+    column("error", |row| error(row, "error")),
 ];
 
 /// What the target is: of a token, the first digits of its digest.
@@ -71,6 +80,10 @@ fn outcome(row: &AuditRow) -> Cell {
 
 fn text(row: &AuditRow, name: &str) -> Cell {
     told(row, name).map_or(Cell::Nothing, Cell::Text)
+}
+
+fn error(row: &AuditRow, name: &str) -> Cell {
+    told(row, name).map_or(Cell::Nothing, Cell::Error)
 }
 
 fn word(row: &AuditRow, name: &str) -> Cell {

@@ -26,6 +26,7 @@ pub(in crate::cli) struct Args {
 #[derive(Serialize)]
 pub(super) struct Listed {
     place: usize,
+    id: String,
     code: String,
     detail: String,
     queue: String,
@@ -36,8 +37,9 @@ pub(super) struct Listed {
     message_id: Option<String>,
 }
 
-pub(super) const COLUMNS: [Column<Listed>; 9] = [
+pub(super) const COLUMNS: [Column<Listed>; 10] = [
     column("place", |row| number(row.place as u64)),
+    column("id", |row| word(&row.id)),
     column("code", |row| word(&row.code)),
     column("detail", |row| text(&row.detail)),
     wide("queue", |row| text(&row.queue)),
@@ -52,6 +54,7 @@ impl Listed {
     pub(super) fn new(m: &DeadMessage) -> Self {
         Self {
             place: m.place,
+            id: m.id(),
             code: m.code.clone(),
             detail: m.detail.clone(),
             queue: m.queue.clone(),

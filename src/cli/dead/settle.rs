@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::Serialize;
 use serde_json::json;
 
-use super::{Selection, Settlement, no_such_place, open};
+use super::{Selection, Settlement, Which, open};
 use crate::broker::{DeadMessage, DeadQueue};
 use crate::cli::CommandError;
 use crate::cli::operator::open_store;
@@ -66,8 +66,16 @@ impl Action {
 #[derive(Serialize)]
 struct Settled {
     place: usize,
+    id: String,
     code: String,
     message_id: Option<String>,
+}
+
+impl Settled {
+    fn of(message: DeadMessage) -> Self {
+        let id = message.id();
+        Self { place: message.place, id, code: message.code, message_id: message.message_id }
+    }
 }
 
 pub(super) async fn requeue(path: Option<&Path>, args: &Requeue) -> Result<(), CommandError> {
@@ -106,22 +114,33 @@ async fn settle(
 ) -> (Vec<Settled>, Result<(), CommandError>) {
     let mut settled = Vec::new();
     let work = async {
-        let (places, waiting) = (selection.places(), queue.waiting().await?);
-        // Only what is there now: a message that is refused again comes back at the end of the queue.
-        let last = places.last().copied().unwrap_or(waiting);
-        if last > waiting {
-            return Err(no_such_place(last, waiting));
+        let (mut named, waiting) = (BTreeSet::from_iter(&selection.places), queue.waiting().await?);
+        let beyond = named.iter().find(|which| matches!(which, Which::Place(place) if *place > waiting));
+        if let Some(beyond) = beyond {
+            return Err(beyond.absent(waiting));
         }
-        for _ in 0..last {
-            let Some(message) = queue.take().await? else { break };
-            if selection.has(&places, &message) {
-                action.apply(queue, &message).await?;
-                settled.push(Settled {
-                    place: message.place,
-                    code: message.code,
-                    message_id: message.message_id,
-                });
+        let mut found = Vec::new();
+        // Only what is there now: a message that is refused again comes back at the end of the queue.
+        for _ in 0..waiting {
+            if !selection.all && named.is_empty() {
+                break;
             }
+            let Some(message) = queue.take().await? else { break };
+            let before = named.len();
+            named.retain(|which| !which.is(&message));
+            if selection.all && selection.has_code(&message) {
+                action.apply(queue, &message).await?;
+                settled.push(Settled::of(message));
+            } else if named.len() < before {
+                found.push(message);
+            }
+        }
+        if let Some(absent) = named.first() {
+            return Err(absent.absent(waiting));
+        }
+        for message in found {
+            action.apply(queue, &message).await?;
+            settled.push(Settled::of(message));
         }
         Ok(())
     };
@@ -130,16 +149,8 @@ async fn settle(
 }
 
 impl Selection {
-    fn places(&self) -> BTreeSet<usize> {
-        self.places.iter().map(|place| *place as usize).collect()
-    }
-
-    fn has(&self, places: &BTreeSet<usize>, message: &DeadMessage) -> bool {
-        if self.all {
-            self.code.as_ref().is_none_or(|code| *code == message.code)
-        } else {
-            places.contains(&message.place)
-        }
+    fn has_code(&self, message: &DeadMessage) -> bool {
+        self.code.as_ref().is_none_or(|code| *code == message.code)
     }
 }
 
@@ -159,7 +170,17 @@ async fn record(
         *codes.entry(message.code.as_str()).or_insert(0_u64) += 1;
     }
     let Selection { places, code, .. } = &settlement.selection;
-    let detail = json!({ "places": places, "code": code, "messages": settled.len(), "codes": codes });
+    let (mut ids, mut numbers) = (Vec::new(), Vec::new());
+    for which in places {
+        match which {
+            Which::Place(place) => numbers.push(place),
+            Which::Id(id) => ids.push(id),
+        }
+    }
+    let mut detail = json!({ "places": numbers, "code": code, "messages": settled.len(), "codes": codes });
+    if !ids.is_empty() {
+        detail["ids"] = json!(ids);
+    }
     let noted = if settled.is_empty() {
         Ok(())
     } else {

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
 use super::list::{COLUMNS, Listed};
-use super::no_such_place;
+use super::{Which, which};
 use crate::broker::{DeadMessage, DeadQueue};
 use crate::cli::CommandError;
 use crate::cli::output::{remark, say_raw, say_row};
@@ -17,9 +17,10 @@ use crate::cli::table::{Look, text};
 /// Options of `dead show`.
 #[derive(clap::Args)]
 pub(in crate::cli) struct Args {
-    /// The message's place, as `dead list` shows it
-    #[arg(value_name = "PLACE", value_parser = clap::value_parser!(u32).range(1..))]
-    place: u32,
+    /// The message's id or place, as `dead list` shows them; while others work on the list, a place may be
+    /// another message's
+    #[arg(value_name = "ID", value_parser = which)]
+    which: Which,
     /// Print its body and the values of its publisher's headers too; they may hold raw tokens
     #[arg(long)]
     body: bool,
@@ -62,8 +63,7 @@ impl Shown {
 }
 
 pub(super) async fn run(mut queue: DeadQueue, args: &Args) -> Result<(), CommandError> {
-    let place = args.place as usize;
-    let found = find(&mut queue, place).await;
+    let found = find(&mut queue, &args.which).await;
     let closed = queue.close().await.map_err(CommandError::from);
     let message = found?;
     closed?;
@@ -81,18 +81,17 @@ pub(super) async fn run(mut queue: DeadQueue, args: &Args) -> Result<(), Command
     Ok(())
 }
 
-async fn find(queue: &mut DeadQueue, place: usize) -> Result<DeadMessage, CommandError> {
+async fn find(queue: &mut DeadQueue, which: &Which) -> Result<DeadMessage, CommandError> {
     let waiting = queue.waiting().await?;
-    if place > waiting {
-        return Err(no_such_place(place, waiting));
+    if matches!(which, Which::Place(place) if *place > waiting) {
+        return Err(which.absent(waiting));
     }
-    loop {
-        match queue.take().await? {
-            Some(message) if message.place == place => return Ok(message),
-            Some(_) => {}
-            None => return Err(no_such_place(place, waiting)),
+    while let Some(message) = queue.take().await? {
+        if which.is(&message) {
+            return Ok(message);
         }
     }
+    Err(which.absent(waiting))
 }
 
 fn print(shown: &Shown, body: Option<&[u8]>) {

@@ -2,6 +2,7 @@
 //! publishes it; a dry run ends between the two.
 
 mod flags;
+mod no_call;
 mod summary;
 
 use std::collections::HashSet;
@@ -81,7 +82,9 @@ pub(super) async fn run(path: Option<&Path>, args: &Args) -> Result<(), CommandE
     order.check_words(&mut rules)?;
     let (source, mut found) = block_in_place(|| args.first_pass(&order, &mut rules, &settings.limits))?;
     let approval = found.approval(&settings.approval);
+    let no_call = if args.dry_run { no_call::of(path, &environment, &found) } else { Vec::new() };
     let mut summary = Summary::of(&order.incident, args.dry_run, &mut found, approval);
+    summary.no_call = no_call;
     if args.dry_run || found.targets() == 0 {
         return summary.finish(Ok(()), args.json);
     }

@@ -4,20 +4,18 @@ use serde_json::json;
 
 use super::words::{openers, pace, residual_risk, states, utc};
 use super::{Name, find};
-use crate::attention::{asked, call_for_action};
+use crate::attention::{asked, call_for_action, operation};
 use crate::cli::CommandError;
 use crate::cli::colour::Colour;
-use crate::cli::output::{cell, count, or_dash, printable, say};
+use crate::cli::output::{count, or_dash, printable, say};
 use crate::cli::page::{Page, View};
-use crate::cli::table::{Cell, Column, column, number, text, time, word};
+use crate::cli::table::{Cell, Column, column, number, text, time};
 use crate::cli::watch::{Found, Watch};
 use crate::store::{IncidentDetail, Operation, ResidualRisk, StateCounts, Store};
+use crate::visible::apart;
 
 /// So many operations are shown; `--json` has them all.
 const OPERATIONS: usize = 12;
-/// The incident's numbers at the time of an operation: only `--json` has them.
-const NUMBERS: [&str; 6] = ["targets_expected", "targets_received", "denied", "pending", "parked", "revoked"];
-
 /// Options of `incident show`.
 #[derive(clap::Args)]
 pub(in crate::cli) struct Args {
@@ -105,13 +103,15 @@ pub(super) fn say_opened(incident: &IncidentDetail) {
 }
 
 fn show_counts(page: &mut Page, incident: &IncidentDetail) {
-    let (received, denied) = (incident.row.targets_received, incident.row.denied);
     let expected = match incident.row.targets_expected {
-        Some(expected) if received > expected => format!(", {expected} were announced"),
-        Some(expected) => format!(" of {expected} expected"),
+        Some(expected) if incident.row.targets_received > expected => {
+            format!(", {} were announced", apart(expected))
+        }
+        Some(expected) => format!(" of {} expected", apart(expected)),
         None => String::new(),
     };
-    let held = incident.in_flight;
+    let [received, denied, held] =
+        [incident.row.targets_received, incident.row.denied, incident.in_flight].map(apart);
     page.line(format_args!(
         "received {received}{expected}, denied {denied} of {received}, held by workers {held}"
     ));
@@ -154,14 +154,8 @@ fn show_operations(page: &mut Page, all: &[Operation]) {
     page.section(&title, &COLUMNS, shown);
 }
 
-const COLUMNS: [Column<Operation>; 4] = [
+const COLUMNS: [Column<Operation>; 3] = [
     column("at", |row| time(&row.at)),
     column("actor", |row| text(&row.actor)),
-    column("action", |row| word(&row.action)),
-    column("detail", |row| {
-        let detail = row.detail.iter().filter(|(name, _)| !NUMBERS.contains(&name.as_str()));
-        Cell::Text(
-            detail.map(|(name, value)| format!("{name} {}", cell(value))).collect::<Vec<_>>().join(", "),
-        )
-    }),
+    column("what was done", |row| Cell::Text(operation(row))),
 ];

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::attention::{mint, silent};
 use crate::cli::output::{count, first_of, or_dash};
 use crate::store::{Incident, IncidentDetail, ResidualRisk, StateCounts};
+use crate::visible::apart;
 pub(super) use crate::visible::times::utc;
 
 /// Who opened it, and over which broker user where that is another name.
@@ -36,8 +37,11 @@ pub(super) fn residual_risk(risk: &ResidualRisk) -> Vec<String> {
     if risk.not_revoked > 0 {
         let until = utc(risk.not_revoked_until.as_deref());
         let targets = count(risk.not_revoked, "target");
-        let states: Vec<_> =
-            risk.not_revoked_by_state.iter().map(|(state, targets)| format!("{targets} {state}")).collect();
+        let states: Vec<_> = risk
+            .not_revoked_by_state
+            .iter()
+            .map(|(state, targets)| format!("{} {state}", apart(*targets)))
+            .collect();
         open.push(format!(
             "until {until} {targets} that the provider has not confirmed are kept out only by verifiers: {}",
             states.join(", ")
@@ -77,7 +81,7 @@ pub(super) fn states(counts: &StateCounts) -> String {
     let some: Vec<_> = named
         .into_iter()
         .filter(|(targets, _)| *targets > 0)
-        .map(|(targets, state)| format!("{targets} {state}"))
+        .map(|(targets, state)| format!("{} {state}", apart(targets)))
         .collect();
     if some.is_empty() { "none".to_owned() } else { some.join(", ") }
 }

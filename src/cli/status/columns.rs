@@ -2,7 +2,7 @@
 
 use serde_json::Number;
 
-use crate::cli::table::{Cell, Column, column, number, rounded, text, time, wide, word};
+use crate::cli::table::{Cell, Column, column, error, number, rounded, text, time, wide, word};
 use crate::store::{
     BacklogRow, DeadLetters, Incident, ProviderRow, RevocationRow, Undenied, VerifierRow, WorkerRow,
 };
@@ -44,7 +44,7 @@ pub(super) const PROVIDERS: [Column<ProviderRow>; 8] = [
     column("failed", |row| number(row.failures_5m)),
     wide("p50 ms", |row| measured(&row.p50_ms_5m)),
     column("p95 ms", |row| measured(&row.p95_ms_5m)),
-    column("last error", |row| text(row.last_error.as_ref())),
+    column("last error", |row| error(row.last_error.as_ref())),
 ];
 
 pub(super) const WORKERS: [Column<WorkerRow>; 6] = [
@@ -82,7 +82,7 @@ pub(super) const REVOCATIONS: [Column<RevocationRow>; 9] = [
     column("proof", |row| word(row.proof.as_ref())),
     column("tries", |row| number(row.attempts)),
     column("next attempt", |row| time(row.next_attempt_at.as_ref())),
-    wide("last error", |row| text(row.last_error.as_ref())),
+    wide("last error", |row| error(row.last_error.as_ref())),
 ];
 
 fn measured(number: &Option<Number>) -> Cell {

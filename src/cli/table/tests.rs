@@ -85,3 +85,38 @@ fn measurements_are_rounded_to_what_they_mean() {
     };
     assert_eq!([33.087_224_502, 0.0, 4.56, 9.96, 1234.5].map(shown), ["33", "0.0", "4.6", "10", "1234"]);
 }
+
+#[test]
+fn words_are_cut_where_cutting_names_is_not_enough() {
+    let columns: [Column<Row>; 5] = [
+        column("name", |row| text(&row.name)),
+        column("state", |row| word(&row.state)),
+        column("again", |row| word(&row.state)),
+        column("proof", |row| word(&row.state)),
+        column("last error", |row| error(&row.other)),
+    ];
+    for name in ["x", "a-name-of-some-length", "日本語日本語日本語"] {
+        let row = Row {
+            state: "awaiting_approval_of_three_people".to_owned(),
+            ..row(name, "POST https://x/y answered 503")
+        };
+        for line in lines(&columns, &[row], look(false, false)) {
+            assert!(line.width() <= WIDTH, "{}: {line}", line.width());
+        }
+    }
+}
+
+#[test]
+fn an_error_that_is_cut_begins_with_its_answer() {
+    let columns: [Column<Row>; 2] =
+        [column("name", |row| text(&row.name)), column("last error", |row| error(&row.other))];
+    let said =
+        format!("POST https://id.example.com/revoke answered 401 invalid_client: {}", "no ".repeat(40));
+    let shown = lines(&columns, &[row("main", &said)], look(false, false));
+    assert!(
+        shown[1].starts_with("main  401 invalid_client: no no") && shown[1].ends_with('…'),
+        "{}",
+        shown[1]
+    );
+    assert!(lines(&columns, &[row("main", &said)], look(true, false))[1].contains(said.trim_end()));
+}

@@ -10,6 +10,7 @@ use super::name;
 use super::plot::duration;
 use crate::attention::{mint, unapplied};
 use crate::store::{AttemptRow, Happened, RevocationRow, Story};
+use crate::visible::count;
 use crate::visible::names::{first_of, printable};
 
 /// A moment, as the database writes it, and what happened then.
@@ -102,7 +103,7 @@ fn call(attempt: &AttemptRow) -> Markup {
         }
         @if let Some(status) = attempt.http_status { ", HTTP " (status) }
         @if let Some(ms) = attempt.duration_ms { ", " (duration(ms as f64)) }
-        @if let Some(error) = &attempt.error { ", " (name::name(error)) }
+        @if let Some(error) = &attempt.error { ", " (name::error(error)) }
         @if let Some(worker) = &attempt.worker { " by " (name::name(worker)) }
     }
 }
@@ -112,7 +113,7 @@ fn targets(rows: &[RevocationRow], now: OffsetDateTime) -> Markup {
         section aria-labelledby="targets" {
             h2 #targets { "Targets" }
             div.scroll role="region" aria-labelledby="targets" tabindex="0" { table {
-                caption { (number(rows.len() as u64)) " targets" }
+                caption { (count(rows.len(), "target")) }
                 thead { tr {
                     th scope="col" { "target" } th scope="col" { "kind" } th scope="col" { "state" }
                         th scope="col" { "proof" }

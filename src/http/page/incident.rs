@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use super::cell::{badge, moment, number};
 use super::frame::Frame;
 use super::{name, plot};
-use crate::attention::{asked, call_for_action};
+use crate::attention::{asked, call_for_action, operation as done};
 use crate::store::{Incident, IncidentDetail, StateCounts};
 use crate::visible::names::printable;
 use crate::visible::times::span;
@@ -42,8 +42,8 @@ pub(super) fn page(frame: &Frame<'_>, incident: &IncidentDetail, now: OffsetDate
             @let operations = incident.operations.as_deref().unwrap_or_default();
             @if operations.is_empty() { p.none { "Nothing." } }
             ol.timeline { @for operation in operations { li {
-                (moment(Some(&operation.at), now)) " " strong { (operation.action) } " by "
-                    (name::name(&operation.actor))
+                (moment(Some(&operation.at), now)) " by " (name::name(&operation.actor)) ": "
+                    (printable(&done(operation)))
             } } }
         }
         p.note {

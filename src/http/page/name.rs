@@ -4,6 +4,7 @@
 use maud::{Markup, html};
 use url::form_urlencoded;
 
+use crate::visible::errors::brief;
 use crate::visible::names::printable;
 
 /// A name of so many characters is shown whole.
@@ -29,6 +30,24 @@ pub(super) fn name(text: &str) -> Markup {
 /// A name that may be missing.
 pub(super) fn or_dash(text: Option<&str>) -> Markup {
     text.map_or_else(|| html! { "–" }, name)
+}
+
+/// A call's error: the beginning of what tells most of it, with the whole to open.
+pub(super) fn error(text: &str) -> Markup {
+    let (whole, brief) = (printable(text), printable(brief(text)));
+    if whole.chars().count() <= LONGEST {
+        return name(text);
+    }
+    let short: String = match brief.chars().count() <= LONGEST {
+        true => brief,
+        false => brief.chars().take(LONGEST - 1).chain(['…']).collect(),
+    };
+    html! {
+        details.long {
+            summary { bdi.name { (short) } }
+            code.whole { (whole) }
+        }
+    }
 }
 
 /// A name that leads somewhere.

@@ -51,3 +51,22 @@ fn the_server_is_quoted_and_only_a_lost_connection_is_called_unreachable() {
         "do it: Postgres did not answer within 3 s"
     );
 }
+
+#[test]
+fn a_refused_write_is_told_from_everything_else() {
+    for (code, words, is_refused) in [
+        ("53100", "could not extend file \"base/5/16384\": No space left on device", true),
+        ("58030", "could not write block 7", true),
+        ("25006", "cannot execute INSERT in a read-only transaction", true),
+        ("XX000", "could not extend file \"base/5/16384\": Disk quota exceeded", true),
+        ("53300", "sorry, too many clients already", false),
+        ("57P03", "the database system is starting up", false),
+        ("40001", "could not serialize access", false),
+        ("23514", "new row violates check constraint", false),
+        ("XX000", "cache lookup failed", false),
+    ] {
+        let error = StoreError::said("do it", words, Some(code));
+        let told = is_refused.then(|| format!("{words} (SQLSTATE {code})"));
+        assert_eq!(error.refused_write().map(str::to_owned), told, "{code}");
+    }
+}

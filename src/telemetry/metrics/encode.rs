@@ -18,7 +18,7 @@ pub struct Snapshot {
     pub consuming: bool,
     /// Whether the publishing connection is up.
     pub publishing: bool,
-    /// Whether the last call to Postgres succeeded.
+    /// Whether the last call to Postgres succeeded, and it takes writes.
     pub database: bool,
     /// Queue; its deliveries in hand, what they take in bytes, 1 if its window is full.
     pub in_hand: Vec<(&'static str, [usize; 3])>,

@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// A key of tests.
+const SEALING_KEY: &str = "test:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
 #[test]
 fn a_dry_run_counts_by_kind_and_provider_and_reaches_no_broker() {
     let csv = "\u{feff}token,token_type_hint,sub,provider\r\n\"t-1\",access_token,u-1,main\r\n\
@@ -82,7 +85,7 @@ fn a_thousand_bad_lines_are_listed_and_the_rest_is_counted() {
     assert_eq!(summary["refused"].as_array().map(Vec::len), Some(1000));
     assert_eq!(
         summary["error"],
-        "1500 of 1500 lines refused (the first 1000 are listed); nothing was published"
+        "1,500 of 1,500 lines refused (the first 1,000 are listed); nothing was published"
     );
 }
 
@@ -120,4 +123,40 @@ fn what_is_wrong_or_could_be_read_in_two_ways_is_refused_before_anything_else() 
         "{}",
         ran.stderr
     );
+}
+
+/// Whoever is about to order it learns before what no provider will do, as far as the settings here tell.
+#[test]
+fn a_dry_run_warns_of_what_stays_alive_at_the_provider() {
+    let settings = [
+        ("DATABASE_URL", "postgres://127.0.0.1:1/x"),
+        ("SEALING_KEYS", SEALING_KEY),
+        ("REVOCATION__DEFAULT_PROVIDER", "main"),
+        ("REVOCATION__PROVIDERS__MAIN__KIND", "rfc7009"),
+        ("REVOCATION__PROVIDERS__MAIN__REVOCATION_ENDPOINT", "https://id.example.com/revoke"),
+        ("REVOCATION__PROVIDERS__MAIN__CLIENT_ID", "shop"),
+        ("REVOCATION__PROVIDERS__MAIN__CLIENT_SECRET", "shop-secret-canary"),
+        ("REVOCATION__PROVIDERS__MAIN__TOKEN_TTL", "2h"),
+    ];
+    let file = Input::new(".ndjson", "{\"token\":\"t-1\"}\n");
+    let until = " verifiers deny what was issued before, until 20";
+    for (target, kind) in [
+        (&["--sub", "u-1"][..], Some("subject")),
+        (&["--sid", "s-1"], Some("session")),
+        (&["--client", "shop"], Some("client")),
+        (&["--iss", "https://id.example.com"], Some("issuer")),
+        (&[file.path()], None),
+    ] {
+        let arguments = [&["--dry-run", "--provider", "main"], target].concat();
+        let ran = open(bare(&NO_BROKER).envs(settings), &arguments);
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{target:?}");
+        let warned = kind.map(|kind| format!("provider main has no call for a {kind} (1 target):{until}"));
+        assert_eq!(ran.stdout.contains("has no call"), warned.is_some(), "{}", ran.stdout);
+        assert!(warned.is_none_or(|warned| ran.stdout.contains(&warned)), "{}", ran.stdout);
+        let json = open(bare(&NO_BROKER).envs(settings), &[&arguments[..], &["--json"]].concat()).json();
+        assert_eq!(json["no_call"][0]["kind"].as_str(), kind, "{json}");
+        // Without the worker's settings nothing is known of it.
+        let ran = open(&mut bare(&NO_BROKER), &arguments);
+        assert!(ran.code == 0 && !ran.stdout.contains("has no call"), "{}{}", ran.stdout, ran.stderr);
+    }
 }

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::no_call::NoCall;
 use crate::cli::CommandError;
 use crate::cli::output::{command, count, say, say_json};
 use crate::cli::page::Page;
@@ -10,6 +11,7 @@ use crate::cli::table::{Cell, Column, Look, column, text};
 use crate::order::first_pass::{FirstPass, RefusedLine};
 use crate::order::second_pass::Published;
 use crate::target::Kind;
+use crate::visible::apart;
 
 /// The JSON that `--json` prints.
 #[derive(Serialize)]
@@ -34,6 +36,9 @@ pub(super) struct Summary {
     /// Whether nothing is denied until a second person approves it, by the settings here.
     needs_approval: bool,
     approval_reasons: Vec<String>,
+    /// What no provider can carry out, as far as the settings here tell; looked at by a dry run alone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) no_call: Vec<NoCall>,
     interrupted: bool,
     error: Option<String>,
 }
@@ -96,6 +101,7 @@ impl Summary {
             refused: std::mem::take(&mut found.refused),
             needs_approval: !approval_reasons.is_empty(),
             approval_reasons,
+            no_call: Vec::new(),
             interrupted: false,
             error: None,
         }
@@ -136,20 +142,21 @@ impl Summary {
         if bad == 0 {
             return Ok(());
         }
-        let first = if bad > listed { format!(" (the first {listed} are listed)") } else { String::new() };
+        let first =
+            if bad > listed { format!(" (the first {} are listed)", apart(listed)) } else { String::new() };
         let others = match self.targets.total {
             0 => "nothing was published",
             _ if self.dry_run => "the others are valid",
             _ => "the others were published",
         };
         Err(CommandError::advised(
-            format!("{bad} of {} refused{first}; {others}", count(self.lines, "line")),
+            format!("{} of {} refused{first}; {others}", apart(bad), count(self.lines, "line")),
             "mend the refused lines and give them alone to the same command",
         ))
     }
 
     fn so_far(&self) -> String {
-        format!("{} of {} events are confirmed", self.published + self.skipped, self.events)
+        format!("{} of {} events are confirmed", apart(self.published + self.skipped), apart(self.events))
     }
 
     fn say_counts(&self) {
@@ -157,7 +164,7 @@ impl Summary {
         page.table(&COLUMNS, &self.targets.table);
         page.say();
         let again = if self.named_again > 0 {
-            format!(", {} named again and sent once", self.named_again)
+            format!(", {} named again and sent once", apart(self.named_again))
         } else {
             String::new()
         };
@@ -166,6 +173,7 @@ impl Summary {
             count(self.targets.total, "target"),
             count(self.events, "event")
         ));
+        self.no_call.iter().for_each(|no_call| say(no_call.sentence()));
         match self.approval_reasons.as_slice() {
             [] => say("by the settings here nobody has to approve it"),
             reasons => say(format_args!(
@@ -177,7 +185,7 @@ impl Summary {
 
     fn say_published(&self) {
         let skipped = if self.skipped > 0 {
-            format!("; {} of {} events were on record already", self.skipped, self.events)
+            format!("; {} of {} events were on record already", apart(self.skipped), apart(self.events))
         } else {
             String::new()
         };

@@ -36,7 +36,7 @@ fn card(row: &ProviderRow, all: &[ProviderCalls], now: OffsetDateTime) -> Markup
                 dt { "last success" } dd { (moment(row.last_success_at.as_deref(), now)) }
                 dt { "95 of 100 within" } dd { (p95.map_or_else(|| "–".to_owned(), plot::duration)) }
                 @if let Some(error) = error {
-                    dt { "last error" } dd { (name::name(error)) }
+                    dt { "last error" } dd { (name::error(error)) }
                 }
             }
         }
