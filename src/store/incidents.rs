@@ -143,9 +143,7 @@ impl Store {
                        'silent_verifiers', (
                            -- That are not known to have applied the incident's last denial.
                            SELECT coalesce(jsonb_agg(v ORDER BY v.service, v.instance), '[]')
-                           FROM (SELECT *, round(extract(epoch FROM now() - last_seen_at)) AS silent_s
-                                 FROM audit.verifiers WHERE verified AND NOT live
-                                     AND stale_reason IS DISTINCT FROM 'ended') AS v
+                           FROM audit.silent_verifiers v
                            WHERE coalesce(v.applied_time < (SELECT max(denied_at) FROM event), true)
                                AND EXISTS (SELECT FROM part WHERE live > 0)),
                        'has_verifiers', EXISTS (

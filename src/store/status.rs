@@ -221,9 +221,7 @@ impl Store {
                            FROM audit.revocations r WHERE (r.event_source, r.event_id) = ($1, $2)),
                        'silent_verifiers', (
                            SELECT coalesce(jsonb_agg(v ORDER BY v.service, v.instance), '[]')
-                           FROM (SELECT *, round(extract(epoch FROM now() - last_seen_at)) AS silent_s
-                                 FROM audit.verifiers WHERE verified AND NOT live
-                                     AND stale_reason IS DISTINCT FROM 'ended') AS v)
+                           FROM audit.silent_verifiers v)
                    ) AS "status!: Json<EventStatus>""#,
                 source,
                 id

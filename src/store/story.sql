@@ -23,8 +23,7 @@ SELECT jsonb_build_object(
         ORDER BY p.denied_at DESC NULLS FIRST LIMIT 1),
     'silent_verifiers', (
         SELECT coalesce(jsonb_agg(v ORDER BY v.service, v.instance), '[]')
-        FROM (SELECT *, round(extract(epoch FROM now() - last_seen_at)) AS silent_s FROM audit.verifiers
-              WHERE verified AND NOT live AND stale_reason IS DISTINCT FROM 'ended') AS v),
+        FROM audit.silent_verifiers v),
     'targets', (
         SELECT coalesce(jsonb_agg(t ORDER BY t.received_at, length(t.revocation_id), t.revocation_id), '[]')
         FROM target t),

@@ -6,7 +6,7 @@ use crate::harness::Stage;
 use crate::schema::filled;
 
 /// The views of docs/contract.md, section 7 and their columns, in order.
-pub(crate) const VIEWS: [(&str, &str); 28] = [
+pub(crate) const VIEWS: [(&str, &str); 29] = [
     (
         "attempts",
         "revocation_id attempt worker started_at duration_ms outcome http_status error retry_after_ms",
@@ -90,6 +90,11 @@ pub(crate) const VIEWS: [(&str, &str); 28] = [
          confirmed_at finished_at next_attempt_at \
          token_expires_at last_outcome last_http_status last_error worker signed_sha256 identity_reused \
          event_row trace_id",
+    ),
+    (
+        "silent_verifiers",
+        "service instance last_seen_at applied_offset lag_seconds entries up_to_date stale_reason \
+            staleness_policy applied_time live broker_user verified silent_s",
     ),
     (
         "targets",
