@@ -2,24 +2,78 @@
 
 use super::{SchemaError, Store, StoreError};
 
-/// What a worker does with its tables, as far as its role must be allowed to.
-const NEEDED: [(&str, &[&str]); 16] = [
-    ("workers", &["SELECT", "INSERT", "UPDATE"]),
-    ("events", &["SELECT", "INSERT", "UPDATE"]),
-    ("targets", &["SELECT", "INSERT", "UPDATE"]),
-    ("attempts", &["INSERT"]),
-    ("rejected_events", &["INSERT"]),
-    ("provider_status", &["SELECT", "INSERT", "UPDATE"]),
-    ("verifiers", &["SELECT", "INSERT", "UPDATE"]),
-    ("verifier_reports", &["SELECT", "INSERT", "UPDATE"]),
-    ("latencies", &["SELECT", "INSERT", "UPDATE"]),
-    ("operations", &["INSERT"]),
-    ("provider_orders", &["SELECT"]),
-    ("incident_counts", &["SELECT"]),
-    ("incident_denied", &["SELECT"]),
-    ("incident_samples", &["SELECT", "INSERT"]),
-    ("incidents", &["SELECT", "INSERT", "UPDATE"]),
-    ("checkpoints", &["SELECT", "INSERT"]),
+/// What a worker does with its tables, as far as its role must be allowed to: a right to all columns, or to
+/// those that are named.
+const NEEDED: [(&str, &[(&str, &[&str])]); 16] = [
+    ("workers", &[("SELECT", ALL), ("INSERT", ALL), ("UPDATE", ALL)]),
+    ("events", &[("SELECT", ALL), ("INSERT", ALL), ("UPDATE", &["denied_at", "deny_at", "accepted_by"])]),
+    ("targets", &[("SELECT", ALL), ("INSERT", ALL), ("UPDATE", &TARGETS)]),
+    ("attempts", &[("INSERT", ALL)]),
+    ("rejected_events", &[("INSERT", ALL)]),
+    ("provider_status", &[("SELECT", ALL), ("INSERT", ALL), ("UPDATE", ALL)]),
+    ("verifiers", &[("SELECT", ALL), ("INSERT", ALL), ("UPDATE", ALL), ("DELETE", ALL)]),
+    ("verifier_reports", &[("SELECT", ALL), ("INSERT", ALL), ("UPDATE", ALL), ("DELETE", ALL)]),
+    ("latencies", &[("SELECT", ALL), ("INSERT", ALL), ("UPDATE", ALL), ("DELETE", ALL)]),
+    ("operations", &[("INSERT", &["actor", "action", "incident", "detail"])]),
+    ("provider_orders", &[("SELECT", ALL)]),
+    ("incident_counts", &[("SELECT", ALL)]),
+    ("incident_denied", &[("SELECT", ALL)]),
+    ("incident_samples", &[("SELECT", ALL), ("INSERT", ALL), ("DELETE", ALL)]),
+    ("incidents", &[("SELECT", ALL), ("INSERT", &OPENING), ("UPDATE", &STEERING)]),
+    ("checkpoints", &[("SELECT", ALL), ("INSERT", ALL)]),
+];
+
+const ALL: &[&str] = &[];
+/// What changes of a target.
+const TARGETS: [&str; 22] = [
+    "state",
+    "proof",
+    "attempts",
+    "failures",
+    "due_at",
+    "lease_owner",
+    "leased_at",
+    "last_worker",
+    "last_outcome",
+    "last_http_status",
+    "last_error",
+    "sealed",
+    "sealed_key",
+    "revoked_at",
+    "confirmed_at",
+    "finished_at",
+    "give_up_at",
+    "deny_until",
+    "cutoff",
+    "waiting",
+    "call_began_at",
+    "denied_at",
+];
+/// What a worker says of an incident that it opens.
+const OPENING: [&str; 12] = [
+    "incident",
+    "state",
+    "reason",
+    "opened_by",
+    "opened_via",
+    "opened_at",
+    "targets_expected",
+    "asks",
+    "asking",
+    "asking_expected",
+    "contributors",
+    "approval_above",
+];
+/// What it changes of one.
+const STEERING: [&str; 8] = [
+    "state",
+    "was_paused",
+    "targets_expected",
+    "asks",
+    "asking",
+    "asking_expected",
+    "contributors",
+    "finished_at",
 ];
 
 /// What a worker has done by functions.
@@ -102,7 +156,7 @@ impl Store {
         if !denied.is_empty() {
             problems.push(format!("its role may not do what a worker does: grant {}", denied.join(", ")));
         }
-        let sealed_with = if denied.iter().any(|denied| denied.starts_with("SELECT")) {
+        let sealed_with = if denied.iter().any(|denied| denied.starts_with("SELECT on revocation.")) {
             Vec::new()
         } else {
             self.sealed_with().await?
@@ -159,27 +213,47 @@ impl Store {
         })
     }
 
-    /// The rights that are missing, each as `GRANT` names it. A right to some columns counts.
+    /// The rights that are missing, each as `GRANT` names it.
     async fn denied(&self) -> Result<Vec<String>, StoreError> {
-        let needed =
-            || NEEDED.iter().flat_map(|(table, rights)| rights.iter().map(move |right| (*table, *right)));
-        let (tables, rights): (Vec<_>, Vec<_>) = needed().unzip();
+        let columns = |of: &'static [&str]| if of.is_empty() { vec![""] } else { of.to_vec() };
+        let needed = NEEDED.iter().flat_map(|(table, rights)| {
+            let of = move |right, column| (*table, (right, column));
+            rights.iter().flat_map(move |(right, of_right)| {
+                columns(of_right).into_iter().map(move |column| of(*right, column))
+            })
+        });
+        let (tables, (rights, columns)): (Vec<_>, (Vec<_>, Vec<_>)) = needed.unzip();
         within!(self, "look at the role's rights", |c| {
             sqlx::query_scalar!(
-                r#"SELECT n.right || ' on revocation.' || n.relation AS "denied!"
-                   FROM unnest($1::text[], $2::text[]) AS n (relation, "right")
-                   JOIN pg_class t ON t.relname = n.relation
-                   JOIN pg_namespace s ON s.oid = t.relnamespace AND s.nspname = 'revocation'
-                   WHERE NOT has_table_privilege(t.oid, n.right)
-                       AND NOT has_any_column_privilege(t.oid, n.right)
+                r#"SELECT n.right
+                       || CASE WHEN n.some THEN ' (' || string_agg(n.col, ', ') || ')' ELSE '' END
+                       || ' on revocation.' || n.relation AS "denied!"
+                   FROM (
+                       SELECT n.relation, n."right", n.col,
+                           CASE WHEN n.col = '' THEN has_table_privilege(t.oid, n."right")
+                               ELSE has_column_privilege(t.oid, n.col, n."right") END AS is_given,
+                           -- Of a role that has none of them, the right itself is missing.
+                           n.col <> '' AND has_any_column_privilege(t.oid, n."right") AS some
+                       FROM unnest($1::text[], $2::text[], $3::text[]) AS n (relation, "right", col)
+                       JOIN pg_class t ON t.relname = n.relation
+                       JOIN pg_namespace s ON s.oid = t.relnamespace AND s.nspname = 'revocation'
+                   ) n
+                   WHERE NOT n.is_given GROUP BY n.relation, n."right", n.some
+                   UNION ALL
+                   SELECT 'SELECT on audit.' || v.relname
+                   FROM pg_class v
+                   WHERE v.relnamespace = to_regnamespace('audit') AND v.relname = ANY ($4)
+                       AND NOT has_table_privilege(v.oid, 'SELECT')
                    UNION ALL
                    SELECT 'EXECUTE on function ' || p.oid::regprocedure
                    FROM pg_proc p
-                   WHERE p.pronamespace = to_regnamespace('revocation') AND p.proname = ANY ($3)
+                   WHERE p.pronamespace = to_regnamespace('revocation') AND p.proname = ANY ($5)
                        AND NOT has_function_privilege(p.oid, 'EXECUTE')
                    ORDER BY 1 DESC"#,
                 &tables as &[&str],
                 &rights as &[&str],
+                &columns as &[&str],
+                &VIEWS as &[&str],
                 &FUNCTIONS as &[&str]
             )
             .fetch_all(c)

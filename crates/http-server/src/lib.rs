@@ -3,7 +3,8 @@
 //!
 //! A connection waits for a request, then for the rest of its head, then for its body, where somebody wants
 //! that, then for its answer to be read; each of these has its time. Where there are as many connections as
-//! may be, a new one takes the place of the one that has been waiting longest.
+//! may be, a new one takes the place of the one that has been waiting longest; where all are being answered,
+//! it waits until one of them is.
 //!
 //! The libraries have a part of it each: hyper a time for the head, tower-http one for the answer's making.
 //! Neither ends a connection whose answer nobody reads, nor lets a new connection take the place of an idle
@@ -31,8 +32,9 @@ use hyper_util::server::graceful::GracefulShutdown;
 use rustix::net::sockopt::set_socket_send_buffer_size;
 use rustix::process::{Resource, getrlimit};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 
-use slot::{Phase, Slot};
+use slot::{Phase, SLOW, Slot};
 use timed_stream::TimedStream;
 
 pub use body::{NoBody, read_body};
@@ -69,19 +71,21 @@ pub async fn serve<A>(
     A: Future<Output = Reply> + Send + 'static,
 {
     let (connections, mut stop) = (GracefulShutdown::new(), pin!(stop));
-    let mut slots = Slots { most: most_connections(), open: Vec::new() };
+    let mut slots = Slots { most: most_connections(), open: Vec::new(), left: Arc::default() };
     loop {
         tokio::select! {
             () = &mut stop => break,
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    if let Some((slot, before)) = slots.admit() {
-                        // Its file is closed, so that there are never more open than may be.
-                        if let Some(before) = before {
-                            before.closed().await;
-                        }
-                        serve_connection(stream, slot, answer.clone(), &connections);
+                    let (slot, before) = tokio::select! {
+                        () = &mut stop => break,
+                        place = slots.place() => place,
+                    };
+                    // Its file is closed, so that there are never more open than may be.
+                    if let Some(before) = before {
+                        before.closed().await;
                     }
+                    serve_connection(stream, slot, answer.clone(), &connections);
                 }
                 Err(error) if is_of_the_client(&error) => {}
                 Err(error) => {
@@ -113,15 +117,29 @@ fn most_connections() -> usize {
 struct Slots {
     most: usize,
     open: Vec<Arc<Slot>>,
+    /// A connection has ended, or is no longer being answered.
+    left: Arc<Notify>,
 }
 
 impl Slots {
+    /// A place for a new connection, and who has had to leave it. While all are being answered, it waits; those
+    /// behind it wait in the system's queue, in their order.
+    async fn place(&mut self) -> (Arc<Slot>, Option<Arc<Slot>>) {
+        loop {
+            if let Some(place) = self.admit() {
+                return place;
+            }
+            // An answer that nobody reads makes room without anybody telling.
+            drop(tokio::time::timeout(SLOW, self.left.notified()).await);
+        }
+    }
+
     /// A place for a new connection, and who has had to leave it; `None` where all are being answered.
     fn admit(&mut self) -> Option<(Arc<Slot>, Option<Arc<Slot>>)> {
         // One that has ended has let go of its slot.
-        self.open.retain(|slot| Arc::strong_count(slot) > 1);
+        self.open.retain(|slot| Arc::strong_count(slot) > 1 && slot.phase() != Phase::Closed);
         let before = if self.open.len() < self.most { None } else { Some(self.evict()?) };
-        let slot = Arc::new(Slot::begin());
+        let slot = Arc::new(Slot::begin(self.left.clone()));
         self.open.push(slot.clone());
         Some((slot, before))
     }
