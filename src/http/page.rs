@@ -228,3 +228,20 @@ fn busy() -> Reply {
 fn missing(frame: Frame<'_>, why: &str) -> Reply {
     server::page(StatusCode::NOT_FOUND, frame.page(None, html! { h1 { "Not on record" } p { (why) } }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_is_looked_at_at_once_than_is_remembered() {
+        let remembered = Remembered::<()>::default();
+        let mut under_way: Vec<_> =
+            (0..REMEMBERED).filter_map(|number| remembered.of(&number.to_string())).collect();
+        assert_eq!(under_way.len(), REMEMBERED);
+        assert!(remembered.of("another").is_none(), "all are under way");
+        assert!(remembered.of("7").is_some(), "one of them");
+        under_way.pop();
+        assert!(remembered.of("another").is_some());
+    }
+}

@@ -231,12 +231,12 @@ impl Store {
                    FROM (
                        SELECT n.relation, n."right", n.col,
                            CASE WHEN n.col = '' THEN has_table_privilege(t.oid, n."right")
-                               ELSE has_column_privilege(t.oid, n.col, n."right") END AS is_given,
+                               ELSE has_column_privilege(t.oid, a.attnum, n."right") END AS is_given,
                            -- Of a role that has none of them, the right itself is missing.
                            n.col <> '' AND has_any_column_privilege(t.oid, n."right") AS some
                        FROM unnest($1::text[], $2::text[], $3::text[]) AS n (relation, "right", col)
-                       JOIN pg_class t ON t.relname = n.relation
-                       JOIN pg_namespace s ON s.oid = t.relnamespace AND s.nspname = 'revocation'
+                       CROSS JOIN LATERAL (SELECT to_regclass('revocation.' || n.relation)::oid) t (oid)
+                       LEFT JOIN pg_attribute a ON a.attrelid = t.oid AND a.attname = n.col
                    ) n
                    WHERE NOT n.is_given GROUP BY n.relation, n."right", n.some
                    UNION ALL

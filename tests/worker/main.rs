@@ -3,6 +3,7 @@
 #![cfg(feature = "sandbox")]
 
 mod beats;
+mod clock_set_back;
 mod clocks;
 mod core_dumps;
 #[cfg(feature = "failpoints")]
@@ -40,6 +41,7 @@ mod receive_global;
 mod receive_hostile;
 #[cfg(feature = "failpoints")]
 mod receive_killed;
+mod receive_places;
 mod receive_signals;
 mod refused;
 mod replicas;
