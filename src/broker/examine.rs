@@ -83,13 +83,14 @@ impl Broker {
 
     /// As many connections and channels as a worker has, at once for a moment.
     async fn crowd(&self) -> Result<(), BrokerError> {
-        let mut open = Vec::new();
+        let (mut open, mut channels) = (Vec::new(), Vec::new());
         let crowded = async {
             for _ in 0..CONNECTIONS {
                 let connection = self.connect("check").await?;
                 let channel = connection.create_channel().await;
                 open.push(connection);
-                channel.map_err(|error| BrokerError::new("open a channel", error))?;
+                // Whoever drops a channel closes it.
+                channels.push(channel.map_err(|error| BrokerError::new("open a channel", error))?);
             }
             Ok(())
         };
