@@ -34,7 +34,7 @@ use rustix::process::{Resource, getrlimit};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
-use slot::{Phase, SLOW, Slot};
+use slot::{Phase, Slot};
 use timed_stream::TimedStream;
 
 pub use body::{NoBody, read_body};
@@ -59,6 +59,9 @@ const SHARE_OF_FILES: usize = 4;
 const UNREAD: usize = 64 * 1024;
 /// How long the requests in hand may take at the end.
 const GRACE: Duration = Duration::from_secs(5);
+/// How long a head or body that is on its way keeps its place whoever comes: else a crowd that comes at once
+/// takes the places of those whose request has not been read yet.
+const ON_ITS_WAY: Duration = Duration::from_millis(50);
 /// Pause after a failure to accept that says nothing of the client, such as a lack of file descriptors.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -71,7 +74,8 @@ pub async fn serve<A>(
     A: Future<Output = Reply> + Send + 'static,
 {
     let (connections, mut stop) = (GracefulShutdown::new(), pin!(stop));
-    let mut slots = Slots { most: most_connections(), open: Vec::new(), left: Arc::default() };
+    let mut slots =
+        Slots { most: most_connections(), open: Vec::new(), left: Arc::default(), on_its_way: ON_ITS_WAY };
     loop {
         tokio::select! {
             () = &mut stop => break,
@@ -119,6 +123,8 @@ struct Slots {
     open: Vec<Arc<Slot>>,
     /// A connection has ended, or is no longer being answered.
     left: Arc<Notify>,
+    /// How long what is on its way keeps its place whoever comes.
+    on_its_way: Duration,
 }
 
 impl Slots {
@@ -129,8 +135,8 @@ impl Slots {
             if let Some(place) = self.admit() {
                 return place;
             }
-            // An answer that nobody reads makes room without anybody telling.
-            drop(tokio::time::timeout(SLOW, self.left.notified()).await);
+            // Who dawdles, or does not read an answer, makes room without telling.
+            drop(tokio::time::timeout(ON_ITS_WAY, self.left.notified()).await);
         }
     }
 
@@ -146,8 +152,11 @@ impl Slots {
 
     /// Ends the connection that has kept its place longest without use, if there is one.
     fn evict(&mut self) -> Option<Arc<Slot>> {
-        let dispensable =
-            self.open.iter().enumerate().filter_map(|(place, slot)| Some((slot.dispensable_since()?, place)));
+        let dispensable = self
+            .open
+            .iter()
+            .enumerate()
+            .filter_map(|(place, slot)| Some((slot.dispensable_since(self.on_its_way)?, place)));
         let (_, place) = dispensable.min()?;
         let slot = self.open.swap_remove(place);
         slot.evict();

@@ -36,7 +36,7 @@ impl Phase {
 }
 
 /// An answer that is not read within this time may be cut off where others wait for the place.
-pub(super) const SLOW: Duration = Duration::from_secs(1);
+const SLOW: Duration = Duration::from_secs(1);
 
 /// What is known of one connection.
 pub(super) struct Slot {
@@ -74,11 +74,12 @@ impl Slot {
         since + phase.limit()
     }
 
-    /// Since when it keeps its place without use, if it does.
-    pub(super) fn dispensable_since(&self) -> Option<Instant> {
+    /// Since when it keeps its place without use, if it does. What is on its way is given some time.
+    pub(super) fn dispensable_since(&self, time: Duration) -> Option<Instant> {
         let (phase, since) = *self.lock();
         match phase {
-            Phase::Head | Phase::Body | Phase::Idle => Some(since),
+            Phase::Head | Phase::Body => Some(since).filter(|since| since.elapsed() >= time),
+            Phase::Idle => Some(since),
             Phase::Sent => Some(since + SLOW).filter(|at| *at <= Instant::now()),
             Phase::Answer | Phase::Closed => None,
         }
