@@ -47,8 +47,8 @@ pub async fn serve(listener: TcpListener, endpoints: Endpoints, stop: Cancellati
     server::serve(listener, answer, stop.cancelled_owned()).await;
 }
 
-/// Whether [`bind`] would get an address. Nothing listens there meanwhile, so that nobody who asks or binds at the
-/// same moment is turned away for it.
+/// Whether [`bind`] would get an address. Nothing listens there meanwhile, so that nobody who asks or binds
+/// at the same moment is turned away for it.
 pub fn could_bind(address: SocketAddr) -> std::io::Result<()> {
     bound(address).map(drop)
 }

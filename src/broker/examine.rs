@@ -156,8 +156,8 @@ impl Examined {
                 self.notes.push(format!("a worker has {CONNECTIONS} connections, and now {says}"));
             }
             _ => self.problems.push(format!(
-                "a worker has {CONNECTIONS} connections, each with a channel or more, and the broker says: {says}; \
-                    raise that limit"
+                "a worker has {CONNECTIONS} connections, each with a channel or more, and the broker says: \
+                    {says}; raise that limit"
             )),
         }
     }

@@ -81,8 +81,8 @@ impl Known {
         }
     }
 
-    /// The same for who can send again: where keys have to be fetched, few of its requests wait for that, so that
-    /// it keeps no connection from other senders.
+    /// The same for who can send again: where keys have to be fetched, few of its requests wait for that, so
+    /// that it keeps no connection from other senders.
     ///
     /// # Errors
     /// See [`judged`](Self::judged).

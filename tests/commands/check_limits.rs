@@ -1,4 +1,4 @@
-//! `check` where the broker would let a worker do some of its work: by some routing keys, or on few connections.
+//! `check` where the broker would let a worker do some of its work: by some routing keys, on few connections.
 
 use std::process::Command;
 

@@ -128,8 +128,8 @@ struct Slots {
 }
 
 impl Slots {
-    /// A place for a new connection, and who has had to leave it. While all are being answered, it waits; those
-    /// behind it wait in the system's queue, in their order.
+    /// A place for a new connection, and who has had to leave it. While all are being answered, it waits;
+    /// those behind it wait in the system's queue, in their order.
     async fn place(&mut self) -> (Arc<Slot>, Option<Arc<Slot>>) {
         loop {
             if let Some(place) = self.admit() {

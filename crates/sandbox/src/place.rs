@@ -82,8 +82,8 @@ impl Drop for Place {
     }
 }
 
-/// A loopback port that no other sandbox and no other process that asks here takes until this is dropped, also
-/// while nothing listens on it.
+/// A loopback port that no other sandbox and no other process that asks here takes until this is dropped,
+/// also while nothing listens on it.
 pub struct Port {
     number: u16,
     _lock: File,
@@ -124,8 +124,8 @@ impl Port {
     }
 }
 
-/// Whether nobody listens there. Asked without listening: a process that another thread starts meanwhile would hold a
-/// listening socket until it runs its own program.
+/// Whether nobody listens there. Asked without listening: a process that another thread starts meanwhile
+/// would hold a listening socket until it runs its own program.
 fn is_free(port: u16) -> bool {
     let bind = || {
         let socket = TcpSocket::new_v4()?;

@@ -123,7 +123,10 @@ fn whom_to_trust_is_in_no_file_that_everybody_may_write() {
         for (mode, is_refused) in [(0o644, false), (0o664, false), (0o666, true), (0o602, true)] {
             let file = Secret::new(b"x", mode);
             let path = file.0.to_str().unwrap().to_owned();
-            let set = sender.clone().into_iter().chain([(format!("REVOCATION__{key}"), path)]);
+            let set = sender.clone().into_iter().chain([
+                (format!("REVOCATION__{key}"), path),
+                ("REVOCATION__PROVIDERS__MAIN__KIND".to_owned(), "rfc7009".to_owned()),
+            ]);
             let refused = Config::load(None, &Environment::new(set)).err().unwrap();
             let told = format!("{} may be written by everybody", file.0.display());
             let is_told = |problem: &String| problem.starts_with(setting) && problem.contains(&told);
