@@ -5,7 +5,7 @@ mod entry;
 mod fold;
 mod gather;
 
-pub use compose::{Composer, Outgoing};
+pub use compose::{Composer, Outgoing, routing_key};
 pub use entry::{Named, TokenNames};
 pub use fold::{Folder, is_due};
 pub use gather::{Gathered, Gathering};

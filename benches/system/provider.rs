@@ -17,6 +17,8 @@ use crate::load::NUMBER_DIGITS;
 use crate::measure::now_us;
 use crate::poison;
 
+/// More than any load has.
+const MOST_EVENTS: usize = 100_000_000;
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 const FAILURE: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n";
 
@@ -165,10 +167,13 @@ fn whole_request(buffer: &[u8]) -> Option<(usize, usize)> {
     (buffer.len() >= end).then_some((head, end))
 }
 
-/// The number at the end of the form's `token`.
+/// The number at the end of the form's `token`. The worker's probes are of random tokens, which may end in
+/// digits, too.
 fn event_number(form: &[u8]) -> Option<usize> {
     let token = form.split(|byte| *byte == b'&').find_map(|field| field.strip_prefix(b"token="))?;
-    std::str::from_utf8(token.get(token.len().checked_sub(NUMBER_DIGITS)?..)?).ok()?.parse().ok()
+    let number =
+        std::str::from_utf8(token.get(token.len().checked_sub(NUMBER_DIGITS)?..)?).ok()?.parse().ok()?;
+    (number < MOST_EVENTS).then_some(number)
 }
 
 fn is_refresh(form: &[u8]) -> bool {

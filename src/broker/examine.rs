@@ -6,12 +6,13 @@ mod tries;
 
 use std::fmt;
 
+use futures::future::join_all;
 use lapin::Connection;
 use revocation_verifier::amqp::{DEADLINE, close};
 
 use super::topology::{self, Limit};
 use super::{Broker, BrokerError, CUTOFF_QUEUE, DEAD, LOGOUT_QUEUE, MASS_QUEUE, VERIFIERS_QUEUE};
-use crate::invalidation::{BEATS_STREAM, EXCHANGE, SNAPSHOTS_STREAM, STREAM};
+use crate::invalidation::{BEATS_STREAM, SNAPSHOTS_STREAM, STREAM, VERIFIERS_EXCHANGE};
 use tries::{consume, declare, get, publish, tried};
 
 /// What a user may be permitted to do with a thing.
@@ -19,10 +20,14 @@ pub(super) const CONFIGURE: &str = "configure";
 const WRITE: &str = "write to";
 const READ_IT: &str = "read from";
 
-/// What a worker publishes to.
-const PUBLISHED: [&str; 3] = [EXCHANGE, DEAD, SNAPSHOTS_STREAM];
+/// What a worker publishes to besides denials, by no routing key.
+const PUBLISHED: [&str; 2] = [DEAD, SNAPSHOTS_STREAM];
+/// So many connections a worker has, each with a channel at least.
+const CONNECTIONS: usize = 10;
 /// Queues that it reads.
 const READ: [&str; 4] = [LOGOUT_QUEUE, CUTOFF_QUEUE, MASS_QUEUE, VERIFIERS_QUEUE];
+/// What verifiers' reports take.
+const REPORTS: [&str; 2] = [VERIFIERS_QUEUE, VERIFIERS_EXCHANGE];
 /// Streams that it reads.
 const FOLLOWED: [&str; 3] = [STREAM, BEATS_STREAM, SNAPSHOTS_STREAM];
 
@@ -40,11 +45,11 @@ pub struct Examined {
 }
 
 impl Broker {
-    /// Connects, tries what a worker does without changing anything, and closes.
+    /// Connects, tries what a worker does for these providers without changing anything, and closes.
     ///
     /// # Errors
     /// The broker cannot be reached, or refuses the login.
-    pub async fn examine(&self) -> Result<Examined, BrokerError> {
+    pub async fn examine(&self, providers: &[&str]) -> Result<Examined, BrokerError> {
         let connection = self.connect("check").await?;
         let mut examined = Examined::default();
         let look = topology::look(&connection, &self.stream, self.declare, &mut examined);
@@ -60,17 +65,38 @@ impl Broker {
         close(&connection).await;
         // On a connection of its own, which an alarm in the broker would block.
         let connection = self.connect("check").await?;
-        publish(&connection, &mut examined).await;
+        publish(&connection, providers, &mut examined).await;
         close(&connection).await;
-        if !self.declare && examined.missing.contains(&VERIFIERS_QUEUE) {
-            examined.missing.retain(|name| *name != VERIFIERS_QUEUE);
-            examined.note_reports(&format_args!("amqp.declare is false and {VERIFIERS_QUEUE} is not there"));
+        examined.note_limits(self.crowd().await);
+        for of_reports in REPORTS {
+            if !self.declare && examined.missing.contains(&of_reports) {
+                examined.missing.retain(|name| *name != of_reports);
+                examined.note_reports(&format_args!("amqp.declare is false and {of_reports} is not there"));
+            }
         }
         if self.declare && !examined.missing.contains(&DEAD) {
             self.compare_dead(&mut examined).await;
         }
         examined.tell_denied(self.user());
         Ok(examined)
+    }
+
+    /// As many connections and channels as a worker has, at once for a moment.
+    async fn crowd(&self) -> Result<(), BrokerError> {
+        let (mut open, mut channels) = (Vec::new(), Vec::new());
+        let crowded = async {
+            for _ in 0..CONNECTIONS {
+                let connection = self.connect("check").await?;
+                let channel = connection.create_channel().await;
+                open.push(connection);
+                // Whoever drops a channel closes it.
+                channels.push(channel.map_err(|error| BrokerError::new("open a channel", error))?);
+            }
+            Ok(())
+        };
+        let crowded = crowded.await;
+        join_all(open.iter().map(close)).await;
+        crowded
     }
 
     /// What is there is not changed by its declaration.
@@ -104,7 +130,7 @@ impl Examined {
     /// verifiers are no condition of the work.
     pub(super) fn note(&mut self, tried: Result<(), BrokerError>, right: &'static str, thing: &str) {
         let Err(error) = tried else { return };
-        if thing.ends_with(VERIFIERS_QUEUE) {
+        if REPORTS.iter().any(|of_reports| thing.contains(of_reports)) {
             return self.note_reports(&error);
         }
         if error.is_denied() && !thing.is_empty() {
@@ -114,6 +140,25 @@ impl Examined {
             }
         } else if !self.problems.contains(&error.to_string()) {
             self.problems.push(error.to_string());
+        }
+    }
+
+    /// A limit of connections or channels. Where it would do for a worker, others use it up at present.
+    fn note_limits(&mut self, crowded: Result<(), BrokerError>) {
+        let Err(error) = crowded else { return };
+        let says = error.to_string();
+        let limit = says.rsplit_once("limit ").and_then(|(_, rest)| {
+            let digits = rest.trim_start_matches(|c: char| !c.is_ascii_digit());
+            digits.split(|c: char| !c.is_ascii_digit()).next()?.parse::<usize>().ok()
+        });
+        match limit {
+            Some(limit) if limit >= CONNECTIONS => {
+                self.notes.push(format!("a worker has {CONNECTIONS} connections, and now {says}"));
+            }
+            _ => self.problems.push(format!(
+                "a worker has {CONNECTIONS} connections, each with a channel or more, and the broker says: \
+                    {says}; raise that limit"
+            )),
         }
     }
 

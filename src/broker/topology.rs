@@ -85,8 +85,8 @@ pub(super) const BINDINGS: [(&str, &str, &str); 8] = [
     (invalidation::SNAPSHOTS_STREAM, "", invalidation::SNAPSHOTS_STREAM),
 ];
 
-/// The same for the verifiers' reports, whose queue is on one node alone: who reads them declares it, and
-/// nobody else misses it.
+/// The same for the verifiers' reports, whose queue is on one node alone: who reads them declares it and its
+/// exchange, and nobody else misses them.
 pub(super) const REPORTS_BINDING: (&str, &str, &str) =
     (invalidation::VERIFIERS_EXCHANGE, "status.#", VERIFIERS_QUEUE);
 

@@ -194,7 +194,8 @@ async fn broker(config: &Config) -> Finding {
         Ok(broker) => broker,
         Err(error) => return Finding::new("broker", Err(Problem::Setting(error))),
     };
-    match broker.examine().await {
+    let providers: Vec<&str> = config.providers.keys().map(|name| &**name).collect();
+    match broker.examine(&providers).await {
         Ok(mut examined) => {
             let notes = std::mem::take(&mut examined.notes);
             Finding { notes, ..Finding::new("broker", judge(config, &broker, examined)) }

@@ -138,6 +138,12 @@ impl Findings {
             .extend(exposed.map(|(file, why)| {
                 format!("{} holds {} and {why}", file.display(), self.in_file.join(", "))
             }));
+        let open =
+            self.file.as_deref().filter(|file| self.in_file.is_empty() && secret_file::is_open_to_all(file));
+        self.remarks.extend(open.map(|file| {
+            let shown = file.display();
+            format!("{shown} says where tokens are sent and may be written by everybody: chmod 644 it")
+        }));
         std::mem::take(&mut self.remarks)
     }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::kinds::{self, KindConfig, listed};
 use super::quantity::{DAY, SECOND, YEAR, ranged, within};
-use super::rule::{Rule, beside, choice, flag, optional};
+use super::rule::{Rule, beside, choice, flag, optional, trusted_file};
 use super::section::Section;
 use super::setting::{Settings, Shape, choices, settings};
 use crate::event::ProviderRule;
@@ -48,7 +48,7 @@ settings! {
         /// Whether plain http is allowed to hosts other than loopback.
         pub allow_http: bool = flag(false),
         /// PEM roots trusted instead of the system's.
-        pub ca_file: Option<PathBuf> = optional(),
+        pub ca_file: Option<PathBuf> = trusted_file(),
         /// The certificate that it is shown.
         pub identity: IdentityConfig = beside(),
         /// Where endpoints that metadata names may lie.

@@ -10,7 +10,7 @@ use super::Secret;
 use super::checks;
 use super::providers::{DiscoveryConfig, endpoint};
 use super::quantity::{SECOND, within};
-use super::rule::{Rule, beside, by_name, flag, list, optional, or, required, secret};
+use super::rule::{Rule, beside, by_name, flag, list, optional, or, required, secret, trusted_file};
 use super::section::Section;
 use super::setting::settings;
 
@@ -66,7 +66,7 @@ settings! {
         /// Whether plain http is allowed to hosts other than loopback.
         pub allow_http: bool = flag(false),
         /// PEM roots trusted instead of the system's.
-        pub ca_file: Option<PathBuf> = optional(),
+        pub ca_file: Option<PathBuf> = trusted_file(),
         /// Most orders a minute; what comes beyond is answered with 429. Only what is verified counts, so
         /// that nobody else can use it up.
         pub orders_per_minute: u32 = within(600, 1..=1_000_000),

@@ -1,11 +1,13 @@
 //! How a setting is read: from its form, over what is asked of it, to its value.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use toml::Value;
 
 use super::Secret;
 use super::form::{Choice, Form};
+use super::secret_file;
 use super::section::Section;
 use super::setting::{Row, Settings, Shape};
 
@@ -138,6 +140,19 @@ pub(super) fn required(remedy: &'static str) -> Rule<String> {
 /// A secret, by itself or by a file.
 pub(super) fn secret() -> Rule<Option<Secret>> {
     optional::<Secret>().or_file().then(|_, key, section| section.secret(key))
+}
+
+/// A file that decides whom this process trusts.
+pub(super) fn trusted_file() -> Rule<Option<PathBuf>> {
+    optional::<PathBuf>().then(|file, key, section| {
+        if let Some(open) = file.as_deref().filter(|file| secret_file::is_open_to_all(file)) {
+            let shown = open.display();
+            let why =
+                format!("{shown} may be written by everybody on this machine: chmod 644 it, and replace it");
+            section.refuse(key, why);
+        }
+        file
+    })
 }
 
 /// A secret that must be there.

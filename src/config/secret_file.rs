@@ -22,7 +22,7 @@ pub(super) fn read(file: &Path, is_list: bool) -> Result<Zeroizing<String>, Stri
         ErrorKind::InvalidData => format!("{shown} is not UTF-8 text: save it as UTF-8"),
         _ => format!("cannot read {shown}: {error}; check the path and its permissions"),
     })?;
-    if machine::mode(file).is_some_and(|mode| mode & 0o002 != 0) {
+    if is_open_to_all(file) {
         return Err(format!(
             "{shown} may be written by everybody on this machine: chmod 600 it, and replace the secret"
         ));
@@ -33,6 +33,11 @@ pub(super) fn read(file: &Path, is_list: bool) -> Result<Zeroizing<String>, Stri
         None => Ok(Zeroizing::new(line.to_owned())),
         Some(flaw) => Err(format!("{shown} {flaw}")),
     }
+}
+
+/// Whether everybody on this machine may write a file, and so put another's word in its place.
+pub(super) fn is_open_to_all(file: &Path) -> bool {
+    machine::mode(file).is_some_and(|mode| mode & 0o002 != 0)
 }
 
 /// What nobody sees of a secret that may be meant all the same, as the rest of a sentence.

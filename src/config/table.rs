@@ -14,7 +14,7 @@ use super::keycloak_events::KeycloakEvents;
 use super::providers::{ProviderConfig, providers, retry_after_max};
 use super::quantity::{DAY, MILLISECOND, MINUTE, SECOND, YEAR, within};
 use super::receive::ReceiveConfig;
-use super::rule::{flag, optional, optional_section, or, required_secret, secret, section};
+use super::rule::{flag, optional, optional_section, or, required_secret, secret, section, trusted_file};
 use super::section::Section;
 use super::setting::{Row, Settings, choices, defaults, settings};
 use super::telemetry::TelemetryConfig;
@@ -84,7 +84,7 @@ settings! {
         /// Address of the broker: `amqp://` or `amqps://`.
         pub url: Secret = required_secret(checks::AMQP_REMEDY).then(checks::address(["amqp", "amqps"])),
         /// PEM roots trusted in addition to the system's.
-        pub ca_file: Option<PathBuf> = optional(),
+        pub ca_file: Option<PathBuf> = trusted_file(),
         /// Most deliveries that are asked for at a time.
         pub prefetch: u16 = within(300, 1..=2000),
         /// What unacknowledged deliveries may take in memory, in bytes.

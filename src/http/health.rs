@@ -1,16 +1,18 @@
 //! Whether the worker is ready, and its figures.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use revocation_http_server::{Reply, StatusCode, text};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::worker::Worker;
 
 /// How long an answer of Postgres holds for all who ask.
 const PING_HOLDS: Duration = Duration::from_secs(1);
+/// How long a look may take before it says by itself that Postgres does not answer.
+const PING_LASTS: Duration = Duration::from_secs(2);
 
 /// What is looked at.
 #[derive(Clone)]
@@ -22,31 +24,53 @@ pub(super) struct Health {
     pub(super) ping: Arc<Ping>,
 }
 
-/// The last look at Postgres: when, and what was wrong. However many ask, one looks, and the others wait for
-/// what it sees.
+/// The last look at Postgres: when, and what was wrong. However many ask, one looks and waits for what it
+/// sees, and the others are told what was seen last: who waits keeps a connection, and there are few.
 #[derive(Default)]
-pub(super) struct Ping(Mutex<Option<(Instant, Option<String>)>>);
+pub(super) struct Ping(Mutex<Turn>);
+
+#[derive(Default)]
+struct Turn {
+    last: Option<(Instant, Option<String>)>,
+    /// Since when a look is under way.
+    looks_since: Option<Instant>,
+}
 
 impl Ping {
     /// What is wrong with Postgres. The look goes on where who asked has gone: else each who asks and goes
     /// would leave a session behind.
     async fn problem(self: &Arc<Self>, worker: &Arc<Worker>) -> Option<String> {
+        if let Some(known) = self.known() {
+            return known;
+        }
         let (ping, worker) = (self.clone(), worker.clone());
-        tokio::spawn(async move { ping.look(&worker).await })
-            .await
-            .unwrap_or_else(|error| Some(error.to_string()))
+        let look = async move {
+            let problem = worker.ping().await;
+            *ping.lock() = Turn { last: Some((Instant::now(), problem.clone())), looks_since: None };
+            problem
+        };
+        tokio::spawn(look).await.unwrap_or_else(|error| Some(error.to_string()))
     }
 
-    async fn look(&self, worker: &Worker) -> Option<String> {
-        let mut last = self.0.lock().await;
-        match &*last {
-            Some((at, problem)) if at.elapsed() < PING_HOLDS => problem.clone(),
-            _ => {
-                let problem = worker.ping().await;
-                *last = Some((Instant::now(), problem.clone()));
-                problem
-            }
+    /// What can be said at once; `None`: it is time to look, which whoever asks does now.
+    fn known(&self) -> Option<Option<String>> {
+        let mut turn = self.lock();
+        if let Some((_, problem)) = turn.last.as_ref().filter(|(at, _)| at.elapsed() < PING_HOLDS) {
+            return Some(problem.clone());
         }
+        let Some(since) = turn.looks_since else {
+            turn.looks_since = Some(Instant::now());
+            return None;
+        };
+        let seen = turn.last.as_ref().filter(|_| since.elapsed() < PING_LASTS);
+        Some(match seen {
+            Some((_, problem)) => problem.clone(),
+            None => Some(format!("Postgres has not answered for {} s", since.elapsed().as_secs())),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Turn> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

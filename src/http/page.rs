@@ -28,8 +28,13 @@ const STYLE: &str = include_str!("page/style.css");
 
 /// So many questions about single things are put to Postgres at once.
 const QUESTIONS: usize = 2;
-/// So many single things are remembered.
+/// So many single things are remembered, and looked at at once.
 const REMEMBERED: usize = 100;
+/// So many who ask are answered at once: of the few connections that there are, most are for health and
+/// metrics, even while Postgres takes its time.
+const ASKING: usize = 16;
+/// Longest path and query. The longest source and id of an event take half of it where each byte is escaped.
+const LONGEST_QUESTION: usize = 8 * 1024;
 
 /// What the pages show, and when it was looked at.
 pub(super) struct Pages {
@@ -39,6 +44,7 @@ pub(super) struct Pages {
     stories: Remembered<Story>,
     searches: Remembered<Vec<AuditRow>>,
     questions: Arc<Semaphore>,
+    asking: Semaphore,
 }
 
 /// Looks at single things, by what was asked for.
@@ -51,12 +57,16 @@ impl<T> Default for Remembered<T> {
 }
 
 impl<T> Remembered<T> {
-    fn of(&self, asked: &str) -> Arc<Look<T>> {
+    /// `None` where as many looks as may be are under way.
+    fn of(&self, asked: &str) -> Option<Arc<Look<T>>> {
         let mut looks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if looks.len() >= REMEMBERED {
-            looks.retain(|_, look| Arc::strong_count(look) > 1);
+            looks.retain(|name, look| name == asked || Arc::strong_count(look) > 1);
         }
-        looks.entry(asked.to_owned()).or_default().clone()
+        if looks.len() >= REMEMBERED && !looks.contains_key(asked) {
+            return None;
+        }
+        Some(looks.entry(asked.to_owned()).or_default().clone())
     }
 }
 
@@ -82,6 +92,7 @@ impl Pages {
             stories: Remembered::default(),
             searches: Remembered::default(),
             questions: Arc::new(Semaphore::new(QUESTIONS)),
+            asking: Semaphore::new(ASKING),
         }
     }
 
@@ -93,10 +104,16 @@ impl Pages {
 
     /// The page at a path that is there.
     pub(super) async fn answer(&self, path: &str, query: &str) -> Reply {
+        if path == "/page.css" {
+            return server::stylesheet(STYLE);
+        }
+        if path.len() + query.len() > LONGEST_QUESTION {
+            return server::text(StatusCode::URI_TOO_LONG, "no name on record is so long\n");
+        }
+        let Ok(_place) = self.asking.try_acquire() else { return busy() };
         let asked = Asked::of(query);
         let frame = Frame::new(self.worker.instance(), self.worker.now(), asked.get("refresh"));
         match path {
-            "/page.css" => server::stylesheet(STYLE),
             "/" => self.overview(frame).await,
             "/event" => self.event(frame, asked.get("source"), asked.get("id")).await,
             "/search" => self.search(frame, asked.get("q").trim()).await,
@@ -115,7 +132,8 @@ impl Pages {
     async fn incident(&self, frame: Frame<'_>, incident: &str) -> Reply {
         let (worker, name) = (self.worker.clone(), incident.to_owned());
         let ask = || self.one_of_few(async move { worker.incident(&name).await });
-        let shown = self.incidents.of(incident).get(ask).await;
+        let Some(look) = self.incidents.of(incident) else { return busy() };
+        let shown = look.get(ask).await;
         let frame = frame.titled(&format!("Incident {incident}"));
         let found = shown.seen.as_ref().map(|(found, _)| found.as_ref().as_ref());
         match found {
@@ -136,7 +154,8 @@ impl Pages {
         let frame = frame.of(&[("source", source), ("id", id)]).titled(&format!("Event {id}"));
         let (worker, (of, event)) = (self.worker.clone(), (source.to_owned(), id.to_owned()));
         let ask = || self.one_of_few(async move { worker.store().story(&of, &event).await });
-        let shown = self.stories.of(&format!("{source}\n{id}")).get(ask).await;
+        let Some(look) = self.stories.of(&format!("{source}\n{id}")) else { return busy() };
+        let shown = look.get(ask).await;
         match shown.seen.as_ref().map(|(story, _)| story.clone()) {
             Some(story) if story.events.is_empty() => {
                 missing(frame, "This event is not on record. It may still be in the broker, or was refused.")
@@ -165,7 +184,8 @@ impl Pages {
                 worker.store().audit(&Question { sources, ..question }, now).await
             })
         };
-        let shown = self.searches.of(wanted).get(ask).await;
+        let Some(look) = self.searches.of(wanted) else { return busy() };
+        let shown = look.get(ask).await;
         let page = shown.seen.as_ref().map(|(rows, _)| search::page(rows, now));
         // What is on record under these letters is no token. Nothing else that was typed is ever shown.
         let found = shown.seen.as_ref().is_some_and(|(rows, _)| !rows.is_empty());
@@ -200,6 +220,28 @@ fn reply<T>(frame: Frame<'_>, shown: &Shown<T>, page: Option<Markup>) -> Reply {
     server::page(status, frame.page(age, body))
 }
 
+/// It would have to wait behind too many others.
+fn busy() -> Reply {
+    server::text(StatusCode::SERVICE_UNAVAILABLE, "too many pages are asked for at once; ask again\n")
+}
+
 fn missing(frame: Frame<'_>, why: &str) -> Reply {
     server::page(StatusCode::NOT_FOUND, frame.page(None, html! { h1 { "Not on record" } p { (why) } }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_is_looked_at_at_once_than_is_remembered() {
+        let remembered = Remembered::<()>::default();
+        let mut under_way: Vec<_> =
+            (0..REMEMBERED).filter_map(|number| remembered.of(&number.to_string())).collect();
+        assert_eq!(under_way.len(), REMEMBERED);
+        assert!(remembered.of("another").is_none(), "all are under way");
+        assert!(remembered.of("7").is_some(), "one of them");
+        under_way.pop();
+        assert!(remembered.of("another").is_some());
+    }
 }

@@ -16,6 +16,7 @@ use revocation_verifier::message::{
 use super::gather::{Gathered, Gathering};
 use crate::clock::Clock;
 use crate::config::ClaimNames;
+use crate::target::Kind;
 
 /// A message ready to be published.
 #[derive(Clone)]
@@ -37,6 +38,11 @@ pub struct Composer {
     instance: String,
     names: BTreeMap<Arc<str>, ClaimNames>,
     clock: Clock,
+}
+
+/// The routing key of what is said of such targets of a provider.
+pub fn routing_key(provider: &str, kind: Kind) -> String {
+    format!("invalidation.{provider}.{}", kind.as_str())
 }
 
 impl Composer {
@@ -87,9 +93,8 @@ impl Composer {
         let traceparent = traceparent.clone().filter(|_| events.len() == 1);
         let events = events.iter().map(|event| &**event).collect();
         let data = Data { phase, provider, event, incident, events, targets };
-        let routing_key = format!("invalidation.{provider}.{}", kind.as_str());
         let envelope = Envelope { traceparent, ..self.envelope(TYPE, data) };
-        Some(outgoing(routing_key, TYPE, &envelope))
+        Some(outgoing(routing_key(provider, *kind), TYPE, &envelope))
     }
 
     /// Entries with their providers' names of claims; and again for the twin of a provider's issuer, where

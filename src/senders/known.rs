@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::failed::Failed;
-use super::key_cache::KeyCache;
+use super::key_cache::{KeyCache, WAIT};
 use crate::authorization::Bucket;
 use crate::config::{Secret, SenderConfig};
 use crate::event::ProviderRule;
@@ -17,8 +17,8 @@ use crate::telemetry::KeyFetches;
 /// How long a sender that orders too much is asked to wait.
 const OVER_RATE: Duration = Duration::from_secs(10);
 
-/// Most of its messages that may wait for its keys with all they hold.
-const ASKING: usize = 64;
+/// Most of its messages, or requests, that may wait for its keys with all they hold.
+const ASKING: usize = 32;
 
 /// A configured sender.
 pub struct Known {
@@ -78,6 +78,28 @@ impl Known {
                 Ok(judge(&renewed.keys)?)
             }
             judged => Ok(judged?),
+        }
+    }
+
+    /// The same for who can send again: where keys have to be fetched, few of its requests wait for that, so
+    /// that it keeps no connection from other senders.
+    ///
+    /// # Errors
+    /// See [`judged`](Self::judged).
+    pub async fn judged_for_few<T>(
+        &self,
+        fetches: &KeyFetches,
+        judge: impl Fn(&KeySet) -> Result<T, Refused>,
+    ) -> Result<T, Failed> {
+        match self.judged_at_once(&judge) {
+            Some(said) if !said.as_ref().is_err_and(|refused| refused.code == Code::UnknownKey) => Ok(said?),
+            _ => match self.asking() {
+                Some(_place) => self.judged(fetches, judge).await,
+                None => {
+                    let why = "as many of its requests as may wait for its keys already do".to_owned();
+                    Err(Failed::Unavailable(why, WAIT))
+                }
+            },
         }
     }
 

@@ -1,54 +1,9 @@
 //! What `run` would meet in the database, looked up without a change: for `check`.
 
+mod needed;
+
+use self::needed::{FUNCTIONS, NEEDED, VIEWS};
 use super::{SchemaError, Store, StoreError};
-
-/// What a worker does with its tables, as far as its role must be allowed to.
-const NEEDED: [(&str, &[&str]); 16] = [
-    ("workers", &["SELECT", "INSERT", "UPDATE"]),
-    ("events", &["SELECT", "INSERT", "UPDATE"]),
-    ("targets", &["SELECT", "INSERT", "UPDATE"]),
-    ("attempts", &["INSERT"]),
-    ("rejected_events", &["INSERT"]),
-    ("provider_status", &["SELECT", "INSERT", "UPDATE"]),
-    ("verifiers", &["SELECT", "INSERT", "UPDATE"]),
-    ("verifier_reports", &["SELECT", "INSERT", "UPDATE"]),
-    ("latencies", &["SELECT", "INSERT", "UPDATE"]),
-    ("operations", &["INSERT"]),
-    ("provider_orders", &["SELECT"]),
-    ("incident_counts", &["SELECT"]),
-    ("incident_denied", &["SELECT"]),
-    ("incident_samples", &["SELECT", "INSERT"]),
-    ("incidents", &["SELECT", "INSERT", "UPDATE"]),
-    ("checkpoints", &["SELECT", "INSERT"]),
-];
-
-/// What a worker has done by functions.
-const FUNCTIONS: [&str; 6] =
-    ["are_people", "calls_for_approval", "finish_incidents", "let_go", "sweep_cancelled", "try_write"];
-
-/// What people and commands read.
-const VIEWS: [&str; 20] = [
-    "revocations",
-    "attempts",
-    "events",
-    "incidents",
-    "backlog",
-    "providers",
-    "rejected_events",
-    "propagation",
-    "dead_letters",
-    "verifiers",
-    "workers",
-    "lost_workers",
-    "operations",
-    "purges",
-    "purged",
-    "checkpoints",
-    "recorded_attempts",
-    "recorded_results",
-    "recorded_refusals",
-    "recorded_operations",
-];
 
 const WORKER: &str = "revocation_worker";
 /// Who has several has a worker's rights, if one of them is that.
@@ -122,7 +77,7 @@ impl Store {
         if !session.is_read_only && missing.is_empty() {
             problems.extend(self.try_write().await.err().map(|error| no_writes(&error)));
         }
-        let sealed_with = if denied.iter().any(|denied| denied.starts_with("SELECT")) {
+        let sealed_with = if denied.iter().any(|denied| denied.starts_with("SELECT on revocation.")) {
             Vec::new()
         } else {
             self.sealed_with().await?
@@ -183,27 +138,47 @@ impl Store {
         })
     }
 
-    /// The rights that are missing, each as `GRANT` names it. A right to some columns counts.
+    /// The rights that are missing, each as `GRANT` names it.
     async fn denied(&self) -> Result<Vec<String>, StoreError> {
-        let needed =
-            || NEEDED.iter().flat_map(|(table, rights)| rights.iter().map(move |right| (*table, *right)));
-        let (tables, rights): (Vec<_>, Vec<_>) = needed().unzip();
+        let columns = |of: &'static [&str]| if of.is_empty() { vec![""] } else { of.to_vec() };
+        let needed = NEEDED.iter().flat_map(|(table, rights)| {
+            let of = move |right, column| (*table, (right, column));
+            rights.iter().flat_map(move |(right, of_right)| {
+                columns(of_right).into_iter().map(move |column| of(*right, column))
+            })
+        });
+        let (tables, (rights, columns)): (Vec<_>, (Vec<_>, Vec<_>)) = needed.unzip();
         within!(self, "look at the role's rights", |c| {
             sqlx::query_scalar!(
-                r#"SELECT n.right || ' on revocation.' || n.relation AS "denied!"
-                   FROM unnest($1::text[], $2::text[]) AS n (relation, "right")
-                   JOIN pg_class t ON t.relname = n.relation
-                   JOIN pg_namespace s ON s.oid = t.relnamespace AND s.nspname = 'revocation'
-                   WHERE NOT has_table_privilege(t.oid, n.right)
-                       AND NOT has_any_column_privilege(t.oid, n.right)
+                r#"SELECT n.right
+                       || CASE WHEN n.some THEN ' (' || string_agg(n.col, ', ') || ')' ELSE '' END
+                       || ' on revocation.' || n.relation AS "denied!"
+                   FROM (
+                       SELECT n.relation, n."right", n.col,
+                           CASE WHEN n.col = '' THEN has_table_privilege(t.oid, n."right")
+                               ELSE has_column_privilege(t.oid, a.attnum, n."right") END AS is_given,
+                           -- Of a role that has none of them, the right itself is missing.
+                           n.col <> '' AND has_any_column_privilege(t.oid, n."right") AS some
+                       FROM unnest($1::text[], $2::text[], $3::text[]) AS n (relation, "right", col)
+                       CROSS JOIN LATERAL (SELECT to_regclass('revocation.' || n.relation)::oid) t (oid)
+                       LEFT JOIN pg_attribute a ON a.attrelid = t.oid AND a.attname = n.col
+                   ) n
+                   WHERE NOT n.is_given GROUP BY n.relation, n."right", n.some
+                   UNION ALL
+                   SELECT 'SELECT on audit.' || v.relname
+                   FROM pg_class v
+                   WHERE v.relnamespace = to_regnamespace('audit') AND v.relname = ANY ($4)
+                       AND NOT has_table_privilege(v.oid, 'SELECT')
                    UNION ALL
                    SELECT 'EXECUTE on function ' || p.oid::regprocedure
                    FROM pg_proc p
-                   WHERE p.pronamespace = to_regnamespace('revocation') AND p.proname = ANY ($3)
+                   WHERE p.pronamespace = to_regnamespace('revocation') AND p.proname = ANY ($5)
                        AND NOT has_function_privilege(p.oid, 'EXECUTE')
                    ORDER BY 1 DESC"#,
                 &tables as &[&str],
                 &rights as &[&str],
+                &columns as &[&str],
+                &VIEWS as &[&str],
                 &FUNCTIONS as &[&str]
             )
             .fetch_all(c)

@@ -99,14 +99,19 @@ impl Store {
     }
 
     /// Workers whose lease has run out: those not yet marked as ended, and those ended within the hour, which
-    /// may have left a late commit behind.
+    /// may have left a late commit behind. A lease that was given before the database's clock was set back
+    /// begins anew: of a worker that is dead it would last by as much longer.
     ///
     /// # Errors
     /// See [`StoreError`].
     pub async fn dead_workers(&self) -> Result<Vec<WorkerNo>, StoreError> {
         within!(self, "look for dead workers", |c| {
             sqlx::query_scalar!(
-                "SELECT worker_no FROM revocation.workers
+                "WITH of_the_future AS (
+                     UPDATE revocation.workers SET lease_until = now() + (lease_until - last_seen_at)
+                     WHERE last_seen_at > now() + interval '2 seconds' AND lease_until > last_seen_at
+                 )
+                 SELECT worker_no FROM revocation.workers
                  WHERE lease_until < now() AND (ended_at IS NULL OR ended_at > now() - interval '1 hour')"
             )
             .fetch_all(c)

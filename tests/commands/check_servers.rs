@@ -236,6 +236,9 @@ async fn what_the_database_would_refuse_a_worker_is_named() {
         "{says}"
     );
     stage.execute(&format!("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA revocation TO {role}")).await;
+    let says = problem(&mut command(), "database");
+    assert!(says.contains("grant SELECT on audit.workers, SELECT on audit.verifiers"), "{says}");
+    stage.execute(&format!("GRANT SELECT ON ALL TABLES IN SCHEMA audit TO {role}")).await;
     assert!(finding(&run(&mut command(), &["check", "--json"]), "database").0);
 
     stage.execute(&format!("ALTER ROLE {role} CONNECTION LIMIT 5")).await;

@@ -7,6 +7,7 @@ mod audit;
 mod audit_questions;
 mod check;
 mod check_expected;
+mod check_limits;
 mod check_rights;
 mod check_servers;
 mod checkpoints;

@@ -2,6 +2,7 @@
 
 mod forbidden;
 mod older;
+mod said;
 
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Executor};

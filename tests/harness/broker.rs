@@ -170,6 +170,11 @@ impl Operator {
         self.permit(stage, &name, permissions).await
     }
 
+    /// Creates or changes something through the management interface.
+    pub(crate) async fn put(&self, path: &str, body: Value) {
+        servers::put(&self.management, path, body).await;
+    }
+
     /// Closes the connections of a limited user, as a broker that restarts does. Waits until there was one.
     pub(crate) async fn disconnect(&self, name: &str) {
         let client = reqwest::Client::new();

@@ -4,6 +4,7 @@
 
 mod ahead;
 mod beats;
+mod clock_set_back;
 mod clocks;
 mod core_dumps;
 #[cfg(feature = "failpoints")]
@@ -41,6 +42,7 @@ mod receive_global;
 mod receive_hostile;
 #[cfg(feature = "failpoints")]
 mod receive_killed;
+mod receive_places;
 mod receive_signals;
 mod refused;
 mod replicas;

@@ -1,7 +1,8 @@
 //! The queue of verifiers' reports is on one node alone. Whatever keeps it away, logouts go on, and reports
 //! come back with it.
 
-use lapin::options::{QueueDeclareOptions, QueueDeleteOptions};
+use lapin::ExchangeKind;
+use lapin::options::{ExchangeDeclareOptions, QueueDeclareOptions, QueueDeleteOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use revocation_worker::invalidation::Phase;
 use serde_json::{Value, json};
@@ -11,6 +12,7 @@ use crate::harness::{App, Feed, Operator, Setup, Stage, canary_token, logout, st
 use crate::scripted_idp::Memory;
 
 const QUEUE: &str = "revocation.verifiers";
+const EXCHANGE: &str = "auth.verifiers";
 
 /// What the broker says of the queue, as it does of one whose node is away: no.
 #[derive(Clone, Copy, Debug)]
@@ -20,11 +22,20 @@ enum Why {
     LockedByAnother,
     NotPermitted,
     NotDeclared,
+    OtherExchange,
+    ExchangeNotPermitted,
 }
 
 impl Why {
-    const ALL: [Self; 5] =
-        [Self::OtherArguments, Self::OtherType, Self::LockedByAnother, Self::NotPermitted, Self::NotDeclared];
+    const ALL: [Self; 7] = [
+        Self::OtherArguments,
+        Self::OtherType,
+        Self::LockedByAnother,
+        Self::NotPermitted,
+        Self::NotDeclared,
+        Self::OtherExchange,
+        Self::ExchangeNotPermitted,
+    ];
 
     async fn arrange(self, stage: &Stage, operator: &Operator, setup: Setup) -> Setup {
         let durable = QueueDeclareOptions { durable: true, ..Default::default() };
@@ -48,6 +59,20 @@ impl Why {
                 let but_the_queue = r"^(?!revocation\.verifiers$)";
                 let rights =
                     json!({ "configure": but_the_queue, "write": but_the_queue, "read": but_the_queue });
+                return setup.set("AMQP_URL", &operator.add_limited_user(stage, "worker", rights).await);
+            }
+            Self::OtherExchange => {
+                let options = ExchangeDeclareOptions { durable: true, ..Default::default() };
+                let arguments = FieldTable::default();
+                let kind = ExchangeKind::Fanout;
+                let declared =
+                    operator.channel().exchange_declare(EXCHANGE.into(), kind, options, arguments).await;
+                declared.expect("declare the exchange");
+            }
+            Self::ExchangeNotPermitted => {
+                assert!(setup.start().await.stop().await.success(), "it is there");
+                let but_it = r"^(?!(auth|revocation)\.verifiers$)";
+                let rights = json!({ "configure": but_it, "write": but_it, "read": but_it });
                 return setup.set("AMQP_URL", &operator.add_limited_user(stage, "worker", rights).await);
             }
             Self::NotDeclared => {
@@ -92,7 +117,10 @@ async fn logouts_go_on_whatever_keeps_the_queue_away() {
         let broker = broker_in(&report);
         assert_eq!((checked.status.code(), &broker["ok"]), (Some(0), &json!(true)), "{why:?}: {report}");
         let note = broker["notes"][0].as_str().unwrap_or_default();
-        assert!(note.contains(QUEUE) && note.contains("everything else goes on"), "{why:?}: {report}");
+        assert!(
+            (note.contains(QUEUE) || note.contains(EXCHANGE)) && note.contains("everything else goes on"),
+            "{why:?}: {report}"
+        );
         assert!(worker.stop().await.success());
     }
 }

@@ -88,6 +88,36 @@ async fn however_many_ask_whether_it_is_ready_one_looks_at_postgres() {
     stage.db_is_away_and_back(&worker).await;
 }
 
+/// Where Postgres takes a connection and says no more, who waits for it keeps no place from others.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_waits_for_postgres_keeps_nobody_else_out() {
+    let mute = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("postgres://w:x@{}/db", mute.local_addr().expect("its address"));
+    let stage = Stage::new().await;
+    let worker = stage.worker("http://127.0.0.1:9/revoke").set("DATABASE_URL", &url).spawn();
+    let address = address(&worker);
+    eventually("it is alive", async || ask_once(&address, "/healthz", SOON).await).await;
+    for path in ["/readyz", "/", "/search?q=a", "/event?source=a&id=b", "/incident/a"] {
+        let each = async |number: usize| {
+            let path = if path.len() > 7 { format!("{path}{number}") } else { path.to_owned() };
+            ask_once(&address, &path, HEAD).await
+        };
+        let crowd = futures::future::join_all((0..300).map(each));
+        let good = async {
+            let mut answers = Vec::new();
+            for _ in 0..20 {
+                answers.push(ask_once(&address, "/healthz", SOON).await);
+            }
+            answers
+        };
+        let (crowd, good) = tokio::join!(crowd, good);
+        assert_eq!(good, [Some(200); 20], "beside {path}");
+        assert!(crowd.iter().all(|status| status.is_none_or(|status| status == 503)), "{path}: {crowd:?}");
+    }
+    let long = format!("/event?source=a&id={}", "x".repeat(9000));
+    assert_eq!(ask_once(&address, &long, SOON).await, Some(414));
+}
+
 impl Stage {
     /// What was seen is soon looked at again.
     async fn db_is_away_and_back(&self, worker: &Worker) {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 
 use revocation_verifier::{Options, OptionsError, StalenessPolicy};
 use tracing_subscriber::EnvFilter;
@@ -180,6 +181,14 @@ fn certificate(path: &str) -> Result<String, SettingError> {
     }
 }
 
+/// Who may write it decides whom the gate believes. Windows puts a byte order mark before a text.
 fn file(setting: &str, path: &str) -> Result<String, SettingError> {
-    std::fs::read_to_string(path).map_err(|error| wrong(setting, format!("cannot read {path}: {error}")))
+    let cannot = |error| wrong(setting, format!("cannot read {path}: {error}"));
+    let about = std::fs::metadata(path).map_err(cannot)?;
+    if about.is_file() && about.permissions().mode() & 0o002 != 0 {
+        let why = "may be written by everybody on this machine: chmod 600 it, and replace what it holds";
+        return Err(wrong(setting, format!("{path} {why}")));
+    }
+    let text = std::fs::read_to_string(path).map_err(cannot)?;
+    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }

@@ -2,6 +2,9 @@
 //! says while it knows nothing.
 #![cfg(test)]
 
+#[path = "program/files.rs"]
+mod files;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
@@ -160,15 +163,6 @@ fn what_cannot_be_used_is_refused_by_name_and_without_secrets() {
     assert_refused(&[("GATE_REALM", "a\"b")], &["GATE_REALM: "]);
     assert_refused(&[("GATE_LOG", "lapin=loud")], &["GATE_LOG: "]);
     assert_refused(&[("GATE_LISTN", "canary")], &["GATE_LISTN: there is no such setting"]);
-}
-
-#[test]
-fn the_url_may_come_from_a_file_with_a_newline_at_its_end() {
-    let path = std::env::temp_dir().join(format!("gate-url-{}", std::process::id()));
-    std::fs::write(&path, format!("{NO_BROKER}\n")).expect("write the file");
-    let gate = Gate::start(&[("AMQP_URL", ""), ("AMQP_URL_FILE", path.to_str().expect("UTF-8"))]);
-    drop(std::fs::remove_file(&path));
-    assert!(gate.ask("GET", "/healthz", "").starts_with("HTTP/1.1 200 OK\r\n"));
 }
 
 #[test]

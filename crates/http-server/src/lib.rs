@@ -3,7 +3,8 @@
 //!
 //! A connection waits for a request, then for the rest of its head, then for its body, where somebody wants
 //! that, then for its answer to be read; each of these has its time. Where there are as many connections as
-//! may be, a new one takes the place of the one that has been waiting longest.
+//! may be, a new one takes the place of the one that has been waiting longest; where all are being answered,
+//! it waits until one of them is.
 //!
 //! The libraries have a part of it each: hyper a time for the head, tower-http one for the answer's making.
 //! Neither ends a connection whose answer nobody reads, nor lets a new connection take the place of an idle
@@ -31,6 +32,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use rustix::net::sockopt::set_socket_send_buffer_size;
 use rustix::process::{Resource, getrlimit};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 
 use slot::{Phase, Slot};
 use timed_stream::TimedStream;
@@ -57,6 +59,9 @@ const SHARE_OF_FILES: usize = 4;
 const UNREAD: usize = 64 * 1024;
 /// How long the requests in hand may take at the end.
 const GRACE: Duration = Duration::from_secs(5);
+/// How long a head or body that is on its way keeps its place whoever comes: else a crowd that comes at once
+/// takes the places of those whose request has not been read yet.
+const ON_ITS_WAY: Duration = Duration::from_millis(50);
 /// Pause after a failure to accept that says nothing of the client, such as a lack of file descriptors.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -69,19 +74,22 @@ pub async fn serve<A>(
     A: Future<Output = Reply> + Send + 'static,
 {
     let (connections, mut stop) = (GracefulShutdown::new(), pin!(stop));
-    let mut slots = Slots { most: most_connections(), open: Vec::new() };
+    let mut slots =
+        Slots { most: most_connections(), open: Vec::new(), left: Arc::default(), on_its_way: ON_ITS_WAY };
     loop {
         tokio::select! {
             () = &mut stop => break,
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    if let Some((slot, before)) = slots.admit() {
-                        // Its file is closed, so that there are never more open than may be.
-                        if let Some(before) = before {
-                            before.closed().await;
-                        }
-                        serve_connection(stream, slot, answer.clone(), &connections);
+                    let (slot, before) = tokio::select! {
+                        () = &mut stop => break,
+                        place = slots.place() => place,
+                    };
+                    // Its file is closed, so that there are never more open than may be.
+                    if let Some(before) = before {
+                        before.closed().await;
                     }
+                    serve_connection(stream, slot, answer.clone(), &connections);
                 }
                 Err(error) if is_of_the_client(&error) => {}
                 Err(error) => {
@@ -113,23 +121,42 @@ fn most_connections() -> usize {
 struct Slots {
     most: usize,
     open: Vec<Arc<Slot>>,
+    /// A connection has ended, or is no longer being answered.
+    left: Arc<Notify>,
+    /// How long what is on its way keeps its place whoever comes.
+    on_its_way: Duration,
 }
 
 impl Slots {
+    /// A place for a new connection, and who has had to leave it. While all are being answered, it waits;
+    /// those behind it wait in the system's queue, in their order.
+    async fn place(&mut self) -> (Arc<Slot>, Option<Arc<Slot>>) {
+        loop {
+            if let Some(place) = self.admit() {
+                return place;
+            }
+            // Who dawdles, or does not read an answer, makes room without telling.
+            drop(tokio::time::timeout(ON_ITS_WAY, self.left.notified()).await);
+        }
+    }
+
     /// A place for a new connection, and who has had to leave it; `None` where all are being answered.
     fn admit(&mut self) -> Option<(Arc<Slot>, Option<Arc<Slot>>)> {
         // One that has ended has let go of its slot.
-        self.open.retain(|slot| Arc::strong_count(slot) > 1);
+        self.open.retain(|slot| Arc::strong_count(slot) > 1 && slot.phase() != Phase::Closed);
         let before = if self.open.len() < self.most { None } else { Some(self.evict()?) };
-        let slot = Arc::new(Slot::begin());
+        let slot = Arc::new(Slot::begin(self.left.clone()));
         self.open.push(slot.clone());
         Some((slot, before))
     }
 
     /// Ends the connection that has kept its place longest without use, if there is one.
     fn evict(&mut self) -> Option<Arc<Slot>> {
-        let dispensable =
-            self.open.iter().enumerate().filter_map(|(place, slot)| Some((slot.dispensable_since()?, place)));
+        let dispensable = self
+            .open
+            .iter()
+            .enumerate()
+            .filter_map(|(place, slot)| Some((slot.dispensable_since(self.on_its_way)?, place)));
         let (_, place) = dispensable.min()?;
         let slot = self.open.swap_remove(place);
         slot.evict();

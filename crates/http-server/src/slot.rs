@@ -1,6 +1,6 @@
 //! A connection's slot: what the connection is doing, and how long that may take.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -19,6 +19,8 @@ pub(super) enum Phase {
     Sent,
     /// It has been read; the next request may come.
     Idle,
+    /// It has ended.
+    Closed,
 }
 
 impl Phase {
@@ -28,7 +30,7 @@ impl Phase {
             Self::Head | Self::Body => 5,
             Self::Answer | Self::Sent => 10,
             // Longer than the 60 s after which nginx closes its own idle connections.
-            Self::Idle => 75,
+            Self::Idle | Self::Closed => 75,
         })
     }
 }
@@ -41,11 +43,14 @@ pub(super) struct Slot {
     phase: Mutex<(Phase, Instant)>,
     evicted: Notify,
     closed: Notify,
+    /// Whoever waits for a place hears of it.
+    left: Arc<Notify>,
 }
 
 impl Slot {
-    pub(super) fn begin() -> Self {
+    pub(super) fn begin(left: Arc<Notify>) -> Self {
         Self {
+            left,
             phase: Mutex::new((Phase::Head, Instant::now())),
             evicted: Notify::new(),
             closed: Notify::new(),
@@ -55,6 +60,9 @@ impl Slot {
     /// It goes on to another phase, whose time begins.
     pub(super) fn enter(&self, phase: Phase) {
         *self.lock() = (phase, Instant::now());
+        if matches!(phase, Phase::Body | Phase::Idle | Phase::Closed) {
+            self.left.notify_one();
+        }
     }
 
     pub(super) fn phase(&self) -> Phase {
@@ -66,13 +74,14 @@ impl Slot {
         since + phase.limit()
     }
 
-    /// Since when it keeps its place without use, if it does.
-    pub(super) fn dispensable_since(&self) -> Option<Instant> {
+    /// Since when it keeps its place without use, if it does. What is on its way is given some time.
+    pub(super) fn dispensable_since(&self, time: Duration) -> Option<Instant> {
         let (phase, since) = *self.lock();
         match phase {
-            Phase::Head | Phase::Body | Phase::Idle => Some(since),
+            Phase::Head | Phase::Body => Some(since).filter(|since| since.elapsed() >= time),
+            Phase::Idle => Some(since),
             Phase::Sent => Some(since + SLOW).filter(|at| *at <= Instant::now()),
-            Phase::Answer => None,
+            Phase::Answer | Phase::Closed => None,
         }
     }
 
@@ -88,6 +97,7 @@ impl Slot {
 
     /// The connection is closed.
     pub(super) fn close(&self) {
+        self.enter(Phase::Closed);
         self.closed.notify_one();
     }
 

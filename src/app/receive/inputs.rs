@@ -109,7 +109,7 @@ impl Receiver {
     async fn signal(&self, known: &Known, token: &str) -> Result<Signal, Failed> {
         let (token, now) = (shared_signals::read(token.trim())?, self.clock.now());
         known
-            .judged(&self.metrics.key_fetches, |keys| {
+            .judged_for_few(&self.metrics.key_fetches, |keys| {
                 shared_signals::signal(&token, keys, &known.sender, now)
             })
             .await
@@ -125,7 +125,7 @@ impl Receiver {
         check_media(headers, "application/json")?;
         let (token, now) = (global_token_revocation::read(token)?, self.clock.now());
         let judge = |keys: &KeySet| global_token_revocation::order(&token, body, keys, &known.sender, now);
-        known.judged(&self.metrics.key_fetches, judge).await
+        known.judged_for_few(&self.metrics.key_fetches, judge).await
     }
 
     async fn logout_token(&self, known: &Known, headers: &HeaderMap, body: &[u8]) -> Result<Order, Failed> {
@@ -133,7 +133,9 @@ impl Receiver {
         let form = logout_token::of_form(body)?;
         let (token, now) = (logout_token::read(&form)?, self.clock.now());
         known
-            .judged(&self.metrics.key_fetches, |keys| logout_token::order(&token, keys, &known.sender, now))
+            .judged_for_few(&self.metrics.key_fetches, |keys| {
+                logout_token::order(&token, keys, &known.sender, now)
+            })
             .await
     }
 

@@ -6,13 +6,17 @@ use lapin::options::{
     BasicCancelOptions, BasicConsumeOptions, BasicGetOptions, BasicPublishOptions, BasicQosOptions,
     ConfirmSelectOptions, ExchangeDeclareOptions, QueueDeclareOptions,
 };
-use lapin::types::{AMQPValue, FieldTable, ShortString};
+use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, Error, ErrorKind, ExchangeKind};
 
 use super::{CONFIGURE, Examined, PUBLISHED, READ_IT, WRITE};
 use crate::broker::topology::{self, BINDINGS, EXCHANGES, REPORTS_BINDING};
 use crate::broker::{BrokerError, NO_LEADER};
+use crate::invalidation::{EXCHANGE, HEARTBEAT_KEY, MARK_KEY, routing_key};
+use crate::target::Kind;
 
+/// How the broker says that a right is to some routing keys alone.
+const OF_A_TOPIC: &str = "access to topic ";
 /// Longest that one try may take: of a queue without a leader, the broker may say nothing at all.
 const TRY_WITHIN: Duration = Duration::from_secs(3);
 
@@ -85,21 +89,24 @@ pub(super) async fn declare(connection: &Connection, examined: &mut Examined) {
         .await;
         examined.note(declared, CONFIGURE, &format!("queue {name}"));
     }
-    let nobodys: ShortString = format!("check-{}", uuid::Uuid::now_v7()).into();
-    for (exchange, _, queue) in BINDINGS.into_iter().chain([REPORTS_BINDING]) {
+    // A right may be to some routing keys alone: it is tried with the real one.
+    let nobodys = || {
+        let mut arguments = FieldTable::default();
+        arguments.insert("check".into(), AMQPValue::LongString(uuid::Uuid::now_v7().to_string().into()));
+        arguments
+    };
+    for (exchange, key, queue) in BINDINGS.into_iter().chain([REPORTS_BINDING]) {
         let unbound =
             tried(connection, format!("bind queue {queue} to exchange {exchange}"), async |channel| {
-                channel
-                    .queue_unbind(queue.into(), exchange.into(), nobodys.clone(), FieldTable::default())
-                    .await
+                channel.queue_unbind(queue.into(), exchange.into(), key.into(), nobodys()).await
             });
         let unbound = unbound.await;
-        // It takes the right to write to the queue, and the right to read from the exchange.
-        let is_exchange = unbound.as_ref().is_err_and(|error| error.to_string().contains("to exchange '"));
-        let (right, thing) = if is_exchange {
-            (READ_IT, format!("exchange {exchange}"))
-        } else {
-            (WRITE, format!("queue {queue}"))
+        // It takes the right to write to the queue, and the right to read from the exchange, by this key.
+        let says = |words| unbound.as_ref().is_err_and(|error| error.to_string().contains(words));
+        let (right, thing) = match () {
+            () if says(OF_A_TOPIC) => (READ_IT, by_key(exchange, key)),
+            () if says("to exchange '") => (READ_IT, format!("exchange {exchange}")),
+            () => (WRITE, format!("queue {queue}")),
         };
         examined.note(unbound, right, &thing);
     }
@@ -119,12 +126,14 @@ async fn declare_queue(channel: &Channel, name: &str) -> Result<(), Error> {
     channel.queue_declare(name.into(), options, arguments).await.map(drop)
 }
 
-/// Publishes messages that no broker takes: their time to live is no number. An alarm stops the connection at
-/// the first of them.
-pub(super) async fn publish(connection: &Connection, examined: &mut Examined) {
-    for exchange in PUBLISHED {
+/// Publishes messages that no broker takes, by each routing key: their time to live is no number. An alarm
+/// stops the connection at the first of them.
+pub(super) async fn publish(connection: &Connection, providers: &[&str], examined: &mut Examined) {
+    let denials = providers.iter().flat_map(|provider| Kind::ALL.map(|kind| routing_key(provider, kind)));
+    let keys = denials.chain([HEARTBEAT_KEY, MARK_KEY].map(str::to_owned)).map(|key| (EXCHANGE, key));
+    for (exchange, key) in keys.chain(PUBLISHED.map(|exchange| (exchange, String::new()))) {
         let sent = tried(connection, format!("publish to exchange {exchange}"), async |channel| {
-            expect(publish_nothing(channel, exchange).await)
+            expect(publish_nothing(channel, exchange, &key).await)
         })
         .await;
         if connection.status().blocked() {
@@ -133,16 +142,21 @@ pub(super) async fn publish(connection: &Connection, examined: &mut Examined) {
             examined.problems.push(alarm.to_owned());
             return;
         }
-        examined.note(sent, WRITE, &format!("exchange {exchange}"));
+        let is_by_key = sent.as_ref().is_err_and(|error| error.to_string().contains(OF_A_TOPIC));
+        let thing = if is_by_key { by_key(exchange, &key) } else { format!("exchange {exchange}") };
+        examined.note(sent, WRITE, &thing);
     }
 }
 
-async fn publish_nothing(channel: &Channel, exchange: &str) -> Result<(), Error> {
+fn by_key(exchange: &str, key: &str) -> String {
+    format!("exchange {exchange} by routing key {key}")
+}
+
+async fn publish_nothing(channel: &Channel, exchange: &str, key: &str) -> Result<(), Error> {
     channel.confirm_select(ConfirmSelectOptions::default()).await?;
     let properties = BasicProperties::default().with_expiration("check".into());
-    let key = ShortString::from("check");
     channel
-        .basic_publish(exchange.into(), key, BasicPublishOptions::default(), b"", properties)
+        .basic_publish(exchange.into(), key.into(), BasicPublishOptions::default(), b"", properties)
         .await?
         .await
         .map(drop)

@@ -12,7 +12,7 @@ use crate::broker::BrokerError;
 use crate::config::InvalidationConfig;
 use crate::invalidation;
 
-/// Declares everything but the queue of verifiers' reports, or checks that it is there. A dead-letter queue
+/// Declares everything but what verifiers' reports take, or checks that it is there. A dead-letter queue
 /// without a limit has been compared before.
 ///
 /// # Errors
@@ -25,7 +25,7 @@ pub(in crate::broker) async fn ensure(
     limit: Limit,
 ) -> Result<(), BrokerError> {
     let channel = connection.create_channel().await.map_err(|e| BrokerError::new("open a channel", e))?;
-    for (name, kind) in EXCHANGES {
+    for (name, kind) in EXCHANGES.into_iter().filter(|(name, _)| *name != REPORTS_BINDING.0) {
         ensure_exchange(&channel, name, kind, declare).await?;
     }
     for queue in queues(stream) {

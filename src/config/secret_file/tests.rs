@@ -108,3 +108,29 @@ fn what_kubernetes_mounts_is_as_it_must_be() {
     assert_eq!(exposure(&secret.0), None);
     assert!(is_mounted(Path::new("/run/secrets/shop")) && !is_mounted(Path::new("/run/secrets2/shop")));
 }
+
+#[test]
+fn whom_to_trust_is_in_no_file_that_everybody_may_write() {
+    use crate::config::{Config, Environment};
+    let sender = [("ISSUER", "https://op.example.com"), ("CLIENT_ID", "shop"), ("PROVIDER", "main")];
+    let sender =
+        sender.map(|(key, value)| (format!("REVOCATION__RECEIVE__SENDERS__OP__{key}"), value.to_owned()));
+    for (key, setting) in [
+        ("AMQP__CA_FILE", "amqp.ca_file"),
+        ("PROVIDERS__MAIN__CA_FILE", "providers.main.ca_file"),
+        ("RECEIVE__SENDERS__OP__CA_FILE", "receive.senders.op.ca_file"),
+    ] {
+        for (mode, is_refused) in [(0o644, false), (0o664, false), (0o666, true), (0o602, true)] {
+            let file = Secret::new(b"x", mode);
+            let path = file.0.to_str().unwrap().to_owned();
+            let set = sender.clone().into_iter().chain([
+                (format!("REVOCATION__{key}"), path),
+                ("REVOCATION__PROVIDERS__MAIN__KIND".to_owned(), "rfc7009".to_owned()),
+            ]);
+            let refused = Config::load(None, &Environment::new(set)).err().unwrap();
+            let told = format!("{} may be written by everybody", file.0.display());
+            let is_told = |problem: &String| problem.starts_with(setting) && problem.contains(&told);
+            assert_eq!(refused.problems().iter().any(is_told), is_refused, "{mode:o}: {refused}");
+        }
+    }
+}

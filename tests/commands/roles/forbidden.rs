@@ -4,7 +4,7 @@ use super::{OPERATOR, OWNER, RETENTION, WORKER};
 
 /// A role, and what it must not do. In the database: incidents that wait, run and are paused, with an event
 /// each; a row in each append-only table.
-pub(super) const FORBIDDEN: [(&str, &str); 111] = [
+pub(super) const FORBIDDEN: [(&str, &str); 133] = [
     (
         WORKER,
         "UPDATE revocation.incidents SET approval_above = 1000000, state = 'running' WHERE incident = \
@@ -107,6 +107,43 @@ pub(super) const FORBIDDEN: [(&str, &str); 111] = [
     ("auditor", "DELETE FROM audit.operations"),
     (WORKER, "SELECT revocation.begin_purge('2024-01-01', '2025-01-01Z', 'bob')"),
     (WORKER, "SELECT revocation.purge_events(1, NULL, 10)"),
+    (OPERATOR, "SELECT revocation.note_operation('dead letters', NULL, '{}', 'bob')"),
+    (OPERATOR, "SELECT revocation.note_operation('dead ', NULL, '{}', 'bob')"),
+    (OPERATOR, "SELECT revocation.note_operation('export', 'nowhere', '{}', 'bob')"),
+    (OPERATOR, "SELECT revocation.note_operation('export', NULL, '{}', 'bob')"),
+    (OPERATOR, "SELECT revocation.note_operation('dead requeue', 'runs', '{}', 'bob')"),
+    (OPERATOR, "SELECT revocation.note_operation('dead requeue', NULL, '[1]', 'bob')"),
+    (OPERATOR, "SELECT revocation.note_operation(NULL, NULL, '{}', 'bob')"),
+    (OPERATOR, "SELECT revocation.retry_targets(NULL, NULL, NULL, NULL, 1, 'bob')"),
+    (OPERATOR, "SELECT revocation.retry_targets(' ', NULL, NULL, NULL, 1, 'bob')"),
+    (OPERATOR, "SELECT revocation.retry_targets('main', 'runs', NULL, NULL, 1, 'bob')"),
+    (OPERATOR, "SELECT revocation.steer_incident('runs', 'cancel', NULL, '', 'bob')"),
+    (OPERATOR, "SELECT revocation.give_up_target(event_row, 0::smallint, '', true, 'bob') FROM audit.events"),
+    (OPERATOR, "SELECT revocation.steer_incident('runs', 'cancel', NULL, ' ', 'bob')"),
+    (
+        OPERATOR,
+        "SELECT revocation.give_up_target(event_row, 0::smallint, ' ', true, 'bob') FROM audit.events",
+    ),
+    (OPERATOR, "SELECT revocation.steer_incident('runs', 'cancel', NULL, E'\\u3000', 'bob')"),
+    (
+        OPERATOR,
+        "SELECT revocation.give_up_target(event_row, 0::smallint, E'\\u3000', true, 'bob') FROM audit.events",
+    ),
+    (OPERATOR, "SELECT revocation.steer_incident('runs', 'cancel', NULL, E'\\u200b', 'bob')"),
+    (
+        OPERATOR,
+        "SELECT revocation.give_up_target(event_row, 0::smallint, E'\\u200b', true, 'bob') FROM audit.events",
+    ),
+    (OPERATOR, "SELECT revocation.steer_incident('runs', 'cancel', NULL, E'\\n', 'bob')"),
+    (
+        OPERATOR,
+        "SELECT revocation.give_up_target(event_row, 0::smallint, E'\\n', true, 'bob') FROM audit.events",
+    ),
+    (OPERATOR, "SELECT revocation.steer_incident('runs', 'cancel', NULL, NULL, 'bob')"),
+    (
+        OPERATOR,
+        "SELECT revocation.give_up_target(event_row, 0::smallint, NULL, true, 'bob') FROM audit.events",
+    ),
     (OPERATOR, "SELECT revocation.purge_others(1, 10)"),
     ("auditor", "SELECT revocation.purgeable('2024-01-01', now())"),
     (RETENTION, "SELECT revocation.note_purged(1, '{}')"),
