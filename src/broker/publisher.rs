@@ -54,11 +54,30 @@ struct Message<'a> {
     is_numbered: bool,
 }
 
+/// What a publishing connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Invalidations. It ends with their log, too.
+    Publish,
+    /// What was refused.
+    Refuse,
+}
+
+impl Purpose {
+    /// As connections and logs name it.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Publish => "publish",
+            Self::Refuse => "refuse",
+        }
+    }
+}
+
 impl Publisher {
     /// Starts the supervisor of a publishing connection for `purpose`. It ends when `stop` is cancelled.
     pub fn start(
         broker: Arc<Broker>,
-        purpose: &'static str,
+        purpose: Purpose,
         schedule: Schedule,
         clock: Clock,
         stop: CancellationToken,

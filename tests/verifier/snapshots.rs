@@ -237,6 +237,22 @@ async fn a_log_that_was_made_anew_is_read_anew_and_doubted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_short_log_beside_a_snapshot_is_not_all_that_was_published() {
+    for after in [0, 20, 900] {
+        let (stage, source) = stage().await;
+        source.deny(denials(&tokens("before", 1200))).await;
+        fold(&stage.amqp_url).await;
+        source.delete_stream().await;
+        source.declare_stream(None).await;
+        source.deny(denials(&tokens("after", after))).await;
+        let denylist = verifier(&stage.amqp_url, StalenessPolicy::FailClosed);
+        let fresh = eventually("it is up to date", async || denylist.staleness().is_none().then_some(()));
+        source.beating(fresh).await;
+        assert_eq!(denylist.figures().entries, 1200 + after as u64);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_a_log_that_was_cut_short_the_snapshot_holds_the_rest() {
     let (stage, source) = stage().await;
     source.delete_stream().await;

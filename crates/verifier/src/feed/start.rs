@@ -1,5 +1,5 @@
-//! How a verifier that knows nothing starts: from the latest snapshot, where that is worth it and can be
-//! relied on.
+//! How a verifier that knows nothing starts: from the latest snapshot, where there is one that can be relied
+//! on.
 
 use std::pin::pin;
 use std::time::{Duration, Instant};
@@ -9,15 +9,16 @@ use time::OffsetDateTime;
 
 use super::{Ends, Feed, FeedError, Latest, Place, Snapshot, begin, ends, latest};
 
-/// A log of fewer messages is read faster than a snapshot is found where there is none.
-const WORTH_A_SNAPSHOT: u64 = 1000;
-/// For each message of the log a snapshot is looked for so much longer: that there is none takes seconds to
-/// see, in which 100,000 are read.
-const LOOKED_FOR: Duration = Duration::from_micros(500);
+/// How long a snapshot is looked for in any case, beside a short log, too: where there is one, the log was made
+/// anew, and is not all that was published.
+const LOOKED_FOR: Duration = Duration::from_millis(500);
+/// For each message of the log it is looked for so much longer: that there is none takes seconds to see, in
+/// which 100,000 are read.
+const LOOKED_FOR_BY_MESSAGE: Duration = Duration::from_micros(500);
 
 impl Feed {
     /// The ends of the log. A verifier that knows nothing of it yet looks for a snapshot at the same time,
-    /// and starts from that where it is worth it.
+    /// and starts from that.
     pub(super) async fn look(&mut self, connection: &Connection) -> Result<Ends, FeedError> {
         self.log_heard = Instant::now();
         if self.place.offset().is_some() {
@@ -38,10 +39,8 @@ impl Feed {
             .incomplete_until
             .is_none();
         let messages = ends.messages_since(None);
-        if is_whole && messages < WORTH_A_SNAPSHOT {
-            return Ok(ends);
-        }
-        let patience = LOOKED_FOR.saturating_mul(u32::try_from(messages).unwrap_or(u32::MAX));
+        let by_message = LOOKED_FOR_BY_MESSAGE.saturating_mul(u32::try_from(messages).unwrap_or(u32::MAX));
+        let patience = LOOKED_FOR.max(by_message);
         let latest = match found {
             Some(latest) => latest,
             None if is_whole => {
@@ -78,7 +77,7 @@ impl Feed {
                 self.named.folded(&snapshot.end, Instant::now());
                 if let Some(since) = snapshot.end.complete_since.filter(|since| *since > now - self.lifetime)
                 {
-                    self.doubt(since + self.lifetime);
+                    self.doubt(since.min(now) + self.lifetime);
                 }
                 Ok(())
             }
