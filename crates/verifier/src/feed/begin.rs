@@ -59,6 +59,13 @@ impl Ends {
         let from = mark.or(self.first).map_or(0, |mark| mark.offset);
         self.last.map_or(0, |last| last.offset.saturating_sub(from))
     }
+
+    /// When this log began, where it is another one than that of a snapshot which reaches to `folded`. What
+    /// the former one held is then in that snapshot alone.
+    pub fn made_anew(&self, folded: Mark, now: OffsetDateTime) -> Option<OffsetDateTime> {
+        let first = self.first?.time.unwrap_or(now).min(now);
+        folded.time.is_none_or(|folded| folded < first).then_some(first)
+    }
 }
 
 /// The stream offset to ask for.
@@ -108,7 +115,7 @@ impl Begin {
 }
 
 /// Clocks of broker, workers and verifier may differ by this much before all of the log has to be read.
-const SKEW: Duration = Duration::from_secs(600);
+pub(super) const SKEW: Duration = Duration::from_secs(600);
 /// Workers publish again what the broker had confirmed this long before it was lost.
 const REPUBLISHED: Duration = Duration::from_secs(60);
 

@@ -45,7 +45,7 @@ pub enum FeedError {
     )]
     Late,
     /// A snapshot that cannot be relied on.
-    #[error("the snapshot {0} lacks parts")]
+    #[error("the snapshot {0} lacks parts, or was made by a clock that is ahead")]
     Unusable(String),
 }
 

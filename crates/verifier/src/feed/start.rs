@@ -49,7 +49,9 @@ impl Feed {
             None => latest.await,
         };
         match latest {
-            Ok(Latest { complete: Some(snapshot), .. }) => self.start_from(connection, &snapshot).await?,
+            Ok(Latest { complete: Some(snapshot), .. }) => {
+                self.start_from(connection, &snapshot, ends).await?
+            }
             Ok(_) => tracing::info!(
                 "no snapshot is found: reading the log back to the longest lifetime of a token"
             ),
@@ -63,7 +65,12 @@ impl Feed {
 
     /// Reads a snapshot; where that fails, what it held is true all the same, and the log is read as if there
     /// were none.
-    async fn start_from(&mut self, connection: &Connection, snapshot: &Snapshot) -> Result<(), FeedError> {
+    async fn start_from(
+        &mut self,
+        connection: &Connection,
+        snapshot: &Snapshot,
+        ends: Ends,
+    ) -> Result<(), FeedError> {
         let now = OffsetDateTime::now_utc();
         match self.read_parts(connection, snapshot, now).await {
             Ok(()) => {
@@ -75,18 +82,23 @@ impl Feed {
                 );
                 self.place = Place::at(snapshot.mark);
                 self.named.folded(&snapshot.end, Instant::now());
-                if let Some(since) = snapshot.end.complete_since.filter(|since| *since > now - self.lifetime)
-                {
-                    self.doubt(since.min(now) + self.lifetime);
-                }
+                self.lacks_before(snapshot.end.complete_since, now);
                 Ok(())
             }
             Err(error @ FeedError::Unusable(_)) => {
                 tracing::warn!(%error, "reading the log back to the longest lifetime of a token instead, \
                     which takes longer");
+                self.lacks_before(ends.made_anew(snapshot.mark, now), now);
                 Ok(())
             }
             Err(error) => Err(error),
+        }
+    }
+
+    /// What was published before `since` may be missing.
+    fn lacks_before(&mut self, since: Option<OffsetDateTime>, now: OffsetDateTime) {
+        if let Some(since) = since.filter(|since| *since > now - self.lifetime) {
+            self.doubt(since.min(now) + self.lifetime);
         }
     }
 
