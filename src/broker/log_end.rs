@@ -1,9 +1,9 @@
-//! Notices that the log of the invalidations has ended, though the connection has not: it was deleted, perhaps to
-//! be declared anew at once, when nothing that is published is returned.
+//! Notices that the log of the invalidations has ended, though the connection has not: it was deleted,
+//! perhaps to be declared anew at once, when nothing that is published is returned.
 //!
-//! A verifier that had not read all of it goes on in the new one, as far as nothing is missing but what workers
-//! publish again (`crates/verifier/src/feed/begin.rs`). So each worker must know, also one that has just
-//! nothing to publish.
+//! A verifier that had not read all of it goes on in the new one, as far as nothing is missing but what
+//! workers publish again (`crates/verifier/src/feed/begin.rs`). So each worker must know, also one that has
+//! just nothing to publish.
 
 use std::time::Duration;
 
@@ -25,8 +25,8 @@ impl LogEnd {
         match Subscription::start(connection, STREAM, Offset::Next, 1).await {
             Ok(subscription) => Self(Some(subscription)),
             Err(error) => {
-                tracing::warn!(%error, stream = STREAM, "the log cannot be read: that it is deleted would not be \
-                    noticed");
+                tracing::warn!(%error, "the log of the invalidations cannot be read: that it is deleted \
+                    would not be noticed");
                 Self::unwatched()
             }
         }

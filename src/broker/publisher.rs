@@ -21,6 +21,7 @@ use crate::again::Again;
 use crate::clock::Clock;
 use crate::invalidation::{EXCHANGE, Outgoing};
 use crate::retry::Schedule;
+pub use supervisor::Purpose;
 use supervisor::Supervisor;
 
 /// A channel and its place in the succession of channels: only the failures of the present one count against
@@ -52,25 +53,6 @@ struct Message<'a> {
     properties: BasicProperties,
     /// Whether it lies in the log, where everything has a number.
     is_numbered: bool,
-}
-
-/// What a publishing connection is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
-    /// Invalidations. It ends with their log, too.
-    Publish,
-    /// What was refused.
-    Refuse,
-}
-
-impl Purpose {
-    /// As connections and logs name it.
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Publish => "publish",
-            Self::Refuse => "refuse",
-        }
-    }
 }
 
 impl Publisher {

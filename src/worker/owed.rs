@@ -86,6 +86,7 @@ pub(super) async fn confirm_owed(worker: &Worker) -> Result<(), StoreError> {
 pub(super) async fn republish(worker: &Worker) {
     let mut losses = worker.ports.verifiers.publisher().losses();
     while losses.changed().await.is_ok() {
+        let loss = *losses.borrow_and_update();
         let floor = floor(worker.ports.clock.now() - OVERLAP);
         for phase in [Phase::Requested, Phase::Confirmed] {
             while !republish_phase(worker, phase, floor).await {
@@ -95,6 +96,7 @@ pub(super) async fn republish(worker: &Worker) {
         while !republish_late(worker).await {
             tokio::time::sleep(REST).await;
         }
+        worker.ports.verifiers.republished.send_replace(loss);
     }
 }
 

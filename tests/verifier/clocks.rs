@@ -9,7 +9,7 @@ use time::{Duration, OffsetDateTime};
 
 use crate::harness::clocks::faked;
 use crate::harness::{Stage, eventually};
-use crate::source::{Source, denial, holds, verifier};
+use crate::source::{Source, again_and_again, denial, holds, verifier};
 
 fn beat_at(time: OffsetDateTime) -> Vec<u8> {
     let beat = Heartbeat { instance: "right".to_owned(), progress: None };
@@ -61,16 +61,8 @@ async fn a_broker_whose_clock_is_behind_hides_nothing() {
     let mut child = tokio::process::Command::new(std::env::current_exe().expect("this program"));
     child.args(["--exact", "clocks::with_everybodys_clock", "--ignored"]).env("BROKER", &stage.amqp_url);
     child.envs(faked()).env("FAKETIME", "+700");
-    let beats = async {
-        loop {
-            source.publish_bytes(HEARTBEAT_KEY, &beat_at(now())).await;
-            tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-        }
-    };
-    let output = tokio::select! {
-        output = child.output() => output.expect("start it"),
-        () = beats => unreachable!("beats for ever"),
-    };
+    let beat = async || source.publish_bytes(HEARTBEAT_KEY, &beat_at(now())).await;
+    let output = again_and_again(beat, child.output()).await.expect("start it");
     let printed = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && printed.contains("1 passed"), "{printed}");
 }

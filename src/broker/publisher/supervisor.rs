@@ -6,12 +6,31 @@ use revocation_verifier::amqp::close;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{Link, Purpose};
+use super::Link;
 use crate::again::Again;
 use crate::broker::ledger::Ledger;
 use crate::broker::log_end::LogEnd;
 use crate::broker::{Broker, BrokerError};
 use crate::retry::Schedule;
+
+/// What a publishing connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Invalidations. It ends with their log, too.
+    Publish,
+    /// What was refused.
+    Refuse,
+}
+
+impl Purpose {
+    /// As connections and logs name it.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Publish => "publish",
+            Self::Refuse => "refuse",
+        }
+    }
+}
 
 /// Keeps one publishing connection up, however often it is lost.
 pub(super) struct Supervisor {
@@ -37,8 +56,8 @@ impl Supervisor {
                 }
                 Err(error) => {
                     let failures = again.failed();
-                    tracing::warn!(%error, failures, purpose = self.purpose.as_str(), "publishing connection failed; \
-                        trying again");
+                    let purpose = self.purpose.as_str();
+                    tracing::warn!(%error, failures, purpose, "publishing connection failed; trying again");
                 }
             }
             again.rest_between_sessions().await;
@@ -50,7 +69,7 @@ impl Supervisor {
         let connection = self.broker.connect(self.purpose.as_str()).await?;
         let ready = async {
             self.broker.ensure_topology(&connection).await?;
-            // Before anything is published on this connection, so that all of it lies in the log that is watched.
+            // Before anything is published on this connection: all of it lies in the log that is watched.
             let log_end = match self.purpose {
                 Purpose::Publish => LogEnd::watch(&connection).await,
                 Purpose::Refuse => LogEnd::unwatched(),
@@ -76,8 +95,8 @@ impl Supervisor {
                 tracing::warn!(purpose = self.purpose.as_str(), "publishing connection lost");
             }
             () = log_end.comes() => {
-                tracing::warn!("the log of the invalidations was deleted, or lost its leader: publishing again \
-                    what it confirmed of late");
+                tracing::warn!("the log of the invalidations was deleted, or lost its leader: publishing \
+                    again what was confirmed of late");
             }
             () = self.stop.cancelled() => {}
         }

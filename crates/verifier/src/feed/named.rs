@@ -14,9 +14,9 @@
 //!
 //! A message that is named and does not come keeps every later heartbeat from vouching; where a later one of
 //! its publisher comes, before the heartbeat or after it, it is missing for certain, and the verifier is in
-//! doubt until all that it could have named has expired. A publisher of which nothing was read is no exception, unless its last message was
-//! published before the moment from which this verifier has read, or at which it already doubts to be
-//! complete.
+//! doubt until all that it could have named has expired. A publisher of which nothing was read is no
+//! exception, unless its last message was published before the moment from which this verifier has read, or
+//! at which it already doubts to be complete.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};

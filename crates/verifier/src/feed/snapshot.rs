@@ -3,8 +3,8 @@
 //!
 //! A snapshot is a run of parts and an end, possibly between the parts of another one that is made at the
 //! same time. Its end says how many parts and entries it has: a reader who finds fewer, or a gap, does not
-//! rely on it. Nor on one that was made later than now: it left out what will only expire. Every part names the complete snapshot before its own, so that whoever finds an unfinished one
-//! goes back to that.
+//! rely on it. Nor on one that was made later than now: it left out what will only expire. Every part names
+//! the complete snapshot before its own, so that whoever finds an unfinished one goes back to that.
 
 use lapin::Connection;
 use serde_json::value::RawValue;

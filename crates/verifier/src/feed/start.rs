@@ -9,8 +9,8 @@ use time::OffsetDateTime;
 
 use super::{Ends, Feed, FeedError, Latest, Place, Snapshot, begin, ends, latest};
 
-/// How long a snapshot is looked for in any case, beside a short log, too: where there is one, the log was made
-/// anew, and is not all that was published.
+/// How long a snapshot is looked for in any case, beside a short log, too: where there is one, the log was
+/// made anew, and is not all that was published.
 const LOOKED_FOR: Duration = Duration::from_millis(500);
 /// For each message of the log it is looked for so much longer: that there is none takes seconds to see, in
 /// which 100,000 are read.
