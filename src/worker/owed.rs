@@ -14,8 +14,8 @@ use crate::invalidation::Phase;
 use crate::store::{StoreError, Unconfirmed, WorkerNo};
 use crate::target::TargetId;
 
-/// How long what could not be published again rests.
-const REST: Duration = Duration::from_secs(2);
+/// How long what could not be published again rests. Heartbeats wait for it, but not for long.
+const REST: Duration = Duration::from_millis(500);
 /// Most targets a query.
 const TARGETS: i64 = 500;
 /// Most events a query that reads all targets of each.
