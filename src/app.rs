@@ -18,7 +18,7 @@ pub use error::AppError;
 
 use crate::VERSION;
 use crate::broker::{
-    Beats, Broker, BrokerError, Intake, Publisher, QUEUES, Refusals, Reports, Sinks, Snapshots,
+    Beats, Broker, BrokerError, Intake, Publisher, Purpose, QUEUES, Refusals, Reports, Sinks, Snapshots,
 };
 use crate::clock::Clock;
 use crate::config::Config;
@@ -78,7 +78,8 @@ async fn boot(mut config: Config, migrate: bool, stop: CancellationToken) -> Res
     let names = configured::claim_names(&config);
     let composer = Composer::new(&config.instance).with_names(names).by(clock.clone());
     let reconnecting = Schedule::reconnecting;
-    let publisher = Publisher::start(broker.clone(), "publish", reconnecting(), clock.clone(), hard.clone());
+    let publisher =
+        Publisher::start(broker.clone(), Purpose::Publish, reconnecting(), clock.clone(), hard.clone());
     let metrics = Metrics::new(VERSION);
     metrics.begin(admissions.keys().map(|name| &**name));
     let rules = configured::rules(&config);

@@ -31,6 +31,10 @@ pub(crate) struct Options {
     /// Poison tokens, each an event of its own.
     #[arg(long, default_value_t = 200)]
     tokens: u32,
+    /// The one sort of answer that all of them get, by its place among the sorts from 0; each its turn where
+    /// this is not given.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(0..ANSWERS.len() as i64))]
+    sort: Option<u32>,
     /// How many of them are published a second.
     #[arg(long, default_value_t = 20)]
     per_s: u32,
@@ -85,18 +89,21 @@ impl Beside for Poison {
 const PARKED: &str = "SELECT count(*) FROM audit.revocations WHERE state = 'parked'";
 const MISCONFIGURED: &str = "SELECT count(*) FROM revocation.attempts WHERE outcome = 'misconfigured'";
 
-/// An event of one poison token.
+/// An event of one poison token, the sorts in turns.
 pub(crate) fn event(number: u32) -> Vec<u8> {
-    let token =
-        format!("poison-{}-{number}-{:032x}x", number as usize % ANSWERS.len(), rand::random::<u128>());
+    event_of(number, number % ANSWERS.len() as u32)
+}
+
+fn event_of(number: u32, sort: u32) -> Vec<u8> {
+    let token = format!("poison-{sort}-{number}-{:032x}x", rand::random::<u128>());
     load::event_of(&format!("poison-{number}"), &json!([{ "token": token }]))
 }
 
 #[tokio::main]
 pub(crate) async fn run(options: &Options) -> Result {
     let mut servers = Servers::boot(options.provider_ms).await?;
-    let poison =
-        || Poison { events: (0..options.tokens).map(event).collect(), per_s: f64::from(options.per_s) };
+    let of = |number| options.sort.map_or_else(|| event(number), |sort| event_of(number, sort));
+    let poison = || Poison { events: (0..options.tokens).map(of).collect(), per_s: f64::from(options.per_s) };
     let [idle, beside] = latency::in_turns(
         &mut servers,
         options.rounds,

@@ -136,10 +136,13 @@ impl Snapshots {
         };
         let (nothing, previous) = (Place::default(), latest.complete.as_ref().filter(|_| usable));
         let place = if usable || latest.complete.is_none() { place } else { &nothing };
-        let log = feed::ends(connection).await?;
-        let log = Log::open(connection, place, log, ALL, PREFETCH).await?;
+        let ends = feed::ends(connection).await?;
+        let log = Log::open(connection, place, ends, ALL, PREFETCH).await?;
         let since = log.begin().incomplete_until.map(|until| until - ALL);
-        let since = since.max(previous.and_then(|snapshot| snapshot.end.complete_since));
+        let unusable = latest.complete.as_ref().filter(|_| !usable);
+        let since = since
+            .max(previous.and_then(|snapshot| snapshot.end.complete_since))
+            .max(unusable.and_then(|snapshot| ends.made_anew(snapshot.mark, self.composer.now())));
         let (mut reached, mut messages) = (Place::default(), 0);
         fold.add_log(log, &mut reached, &mut messages).await?;
         let mark = reached.mark().or(place.mark()).ok_or(FeedError::NoAnswer)?;

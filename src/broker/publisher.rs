@@ -21,6 +21,7 @@ use crate::again::Again;
 use crate::clock::Clock;
 use crate::invalidation::{EXCHANGE, Outgoing};
 use crate::retry::Schedule;
+pub use supervisor::Purpose;
 use supervisor::Supervisor;
 
 /// A channel and its place in the succession of channels: only the failures of the present one count against
@@ -58,7 +59,7 @@ impl Publisher {
     /// Starts the supervisor of a publishing connection for `purpose`. It ends when `stop` is cancelled.
     pub fn start(
         broker: Arc<Broker>,
-        purpose: &'static str,
+        purpose: Purpose,
         schedule: Schedule,
         clock: Clock,
         stop: CancellationToken,

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::confirm::{CONFIRM_TIMEOUT, publish_once, verdict};
 use super::fit::fitted;
 use super::headers::{self, without, without_user};
-use super::{Broker, BrokerError, DEAD, PublishError, Publisher, Received, original};
+use super::{Broker, BrokerError, DEAD, PublishError, Publisher, Purpose, Received, original};
 use crate::clock::Clock;
 use crate::event::Refusal;
 use crate::retry::Schedule;
@@ -52,7 +52,7 @@ pub struct Refusals {
 impl Refusals {
     /// Starts the supervisor of the connection. It ends when `stop` is cancelled.
     pub fn start(broker: Arc<Broker>, schedule: Schedule, clock: Clock, stop: CancellationToken) -> Self {
-        let publisher = Publisher::start(broker.clone(), "refuse", schedule, clock, stop);
+        let publisher = Publisher::start(broker.clone(), Purpose::Refuse, schedule, clock, stop);
         Self { publisher, broker, on_the_way: Semaphore::new(TOGETHER), alone: Mutex::new(()) }
     }
 

@@ -190,7 +190,13 @@ mod tests {
             publishers_since: None,
         };
         Latest {
-            complete: Some(Snapshot { id: "s".to_owned(), offset: 0, end, mark: mark(offset, minutes) }),
+            complete: Some(Snapshot {
+                id: "s".to_owned(),
+                offset: 0,
+                end,
+                mark: mark(offset, minutes),
+                made_at: NOW,
+            }),
             ..Latest::default()
         }
     }

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use time::OffsetDateTime;
+use tokio::sync::watch;
 
 use self::outbox::{Heard, Outbox};
 pub(super) use republish::{Late, OVERLAP, RepublishLog};
@@ -46,6 +47,8 @@ pub struct Announcer {
     spans: Spans,
     /// What was published late.
     pub(super) late: RepublishLog,
+    /// Up to which loss of the broker all is published again.
+    pub(super) republished: watch::Sender<u64>,
 }
 
 impl Announcer {
@@ -53,7 +56,8 @@ impl Announcer {
     pub fn new(publisher: Publisher, composer: Composer, clock: Clock, spans: Spans) -> Self {
         let outbox = || Arc::new(Outbox::new(publisher.clone(), composer.clone(), clock.clone()));
         let ([logouts, cutoffs, mass], late) = ([outbox(), outbox(), outbox()], RepublishLog::default());
-        Self { publisher, composer, logouts, cutoffs, mass, spans, late }
+        let republished = watch::Sender::new(0);
+        Self { publisher, composer, logouts, cutoffs, mass, spans, late, republished }
     }
 
     /// Whether the publishing connection is up.

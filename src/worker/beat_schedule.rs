@@ -9,8 +9,12 @@
 //! log that lies behind everything that another, who may be dead, has published. Where the sender has none,
 //! it marks the log first (`crates/verifier/src/feed/named.rs` says why that is enough). A mark is due every
 //! 15 s in any case: readers of the log renew a subscription that says nothing.
+//!
+//! Where the machine is short of time, heartbeats come late, and others take the place of a holder that
+//! lives, several at once: each with a mark, which would fill the log. So the more that happens, the longer
+//! all wait.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::broker::Standing;
@@ -19,6 +23,16 @@ use crate::invalidation::Progress;
 /// How much longer than a period those wait who are not the holder: at least, and at most so much more.
 const BEYOND_PERIOD: Duration = Duration::from_millis(200);
 const SPREAD: Duration = Duration::from_millis(300);
+/// How much longer they wait for each time that another took the holder's place of late: even after the most of
+/// them, and with the longest period that is usual, one second, another takes it within 2 s.
+const FOR_EACH_CLAIM: Duration = Duration::from_millis(40);
+const CLAIMS_COUNT_FOR: Duration = Duration::from_secs(1800);
+/// More of them change nothing.
+const MOST_CLAIMS: usize = 12;
+/// After a loss of the broker all mark the log, none because heartbeats came late.
+const SETTLED_AFTER: Duration = Duration::from_secs(30);
+/// The heartbeat of one that takes the holder's place follows its mark so soon.
+const JUST_MARKED: Duration = Duration::from_millis(500);
 /// The longest period that a worker of the fleet may be set to: for so long after its last heartbeat it may
 /// have published unsaid.
 const LONGEST_PERIOD: Duration = Duration::from_secs(2);
@@ -48,9 +62,13 @@ pub(super) struct BeatSchedule {
     publisher: String,
     period: Duration,
     is_listening: bool,
+    /// Since when they are heard, or not.
+    since: Instant,
     /// Who says something new last, and when that one was last heard.
     holder: Option<String>,
     last: Instant,
+    /// When another took the holder's place.
+    claims: VecDeque<Instant>,
     /// How far all say that they have published.
     heard: HashMap<String, u64>,
     /// When another was last heard to have published something.
@@ -73,8 +91,10 @@ impl BeatSchedule {
             publisher: publisher.to_owned(),
             period,
             is_listening: false,
+            since: now,
             holder: None,
             last: now,
+            claims: VecDeque::new(),
             heard: HashMap::new(),
             others_published: None,
             marked: now,
@@ -88,7 +108,7 @@ impl BeatSchedule {
 
     /// From now on all heartbeats are heard, or none.
     pub(super) fn listens(&mut self, is_listening: bool, now: Instant) {
-        self.is_listening = is_listening;
+        (self.is_listening, self.since) = (is_listening, now);
         // What others published meanwhile was not heard.
         self.others_published = Some(now);
     }
@@ -105,10 +125,20 @@ impl BeatSchedule {
         if self.heard.len() >= REMEMBERED {
             self.heard.clear();
         }
-        let (is_own, is_new) =
-            (publisher == self.publisher, self.heard.insert(publisher.clone(), attempted) != Some(attempted));
+        let before = self.heard.insert(publisher.clone(), attempted);
+        let (is_own, is_new) = (publisher == self.publisher, before != Some(attempted));
         if is_new && !is_own {
             self.others_published = Some(now);
+        }
+        let has_just_marked = mark_age_ms.is_some_and(|age| Duration::from_millis(age) < JUST_MARKED);
+        // One that has just started marks the log, too.
+        let is_settled = now.duration_since(self.since) >= SETTLED_AFTER;
+        let is_claim = is_new && before.is_some() && has_just_marked && is_settled;
+        if is_claim && self.holder.as_ref() != Some(&publisher) {
+            self.claims.push_back(now);
+        }
+        if self.claims.len() > MOST_CLAIMS {
+            self.claims.pop_front();
         }
         // A worker that repeats what it said before does not take the holder's place, nor hide the holder's
         // silence.
@@ -146,7 +176,7 @@ impl BeatSchedule {
     /// What is to be done.
     pub(super) fn due(&self, standing: &Standing, now: Instant) -> Due {
         let (mark, beat) = (self.mark_due(standing, now), self.beat_due(standing, now));
-        let keep_alive = self.last + self.period + self.patience();
+        let keep_alive = self.last + self.period + self.patience(now);
         let next = mark.min(beat).min(keep_alive);
         match standing.link {
             0 => Due::Wait(now + self.period),
@@ -160,8 +190,19 @@ impl BeatSchedule {
         self.is_listening && !self.is_holder()
     }
 
-    fn patience(&self) -> Duration {
-        if self.waits_for_another() { BEYOND_PERIOD + SPREAD.mul_f64(self.luck) } else { Duration::ZERO }
+    fn patience(&self, now: Instant) -> Duration {
+        if !self.waits_for_another() {
+            return Duration::ZERO;
+        }
+        let claims = self.claims.iter().filter(|at| now.duration_since(**at) < CLAIMS_COUNT_FOR).count();
+        BEYOND_PERIOD + FOR_EACH_CLAIM.mul_f64(claims as f64) + SPREAD.mul_f64(self.place())
+    }
+
+    /// Where between the least and the longest patience this worker's lies: the more workers, the more of them near the
+    /// longest, so that the first is alone (exponential timers: Nonnenmacher, Biersack, 1999).
+    fn place(&self) -> f64 {
+        let steepness = (self.heard.len().max(2) as f64).ln() + 1.0;
+        (self.luck * steepness.exp_m1()).ln_1p() / steepness
     }
 
     fn mark_due(&self, standing: &Standing, now: Instant) -> Instant {

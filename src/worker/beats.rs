@@ -16,6 +16,9 @@ use crate::broker::{Beats, Heard};
 const MARKED_WITHIN: Duration = Duration::from_secs(5);
 /// How long after a failure it is tried again.
 const AGAIN: Duration = Duration::from_millis(200);
+/// How long no heartbeat vouches for a log that may lack what is about to be published again. Without
+/// Postgres that is not known.
+const REPUBLISHED_WITHIN: Duration = Duration::from_secs(2);
 /// What is published in a burst is looked at together.
 const TOGETHER: Duration = Duration::from_millis(20);
 
@@ -28,7 +31,9 @@ pub(super) async fn run(worker: Arc<Worker>, beats: Beats) {
 async fn take_turns(worker: &Worker, mut heard: mpsc::Receiver<Heard>) {
     let mut schedule =
         BeatSchedule::new(worker.ports.verifiers.publisher().name(), worker.rules.heartbeat, Instant::now());
+    let mut waited_for = 0;
     loop {
+        wait_for_what_was_lost(&worker.ports.verifiers, &mut waited_for).await;
         while let Ok(heard) = heard.try_recv() {
             note(&mut schedule, heard);
         }
@@ -68,6 +73,17 @@ fn note(schedule: &mut BeatSchedule, heard: Heard) {
                 schedule.heard(progress, now);
             }
         }
+    }
+}
+
+/// Once after each loss of the broker, on the next connection.
+async fn wait_for_what_was_lost(verifiers: &Announcer, waited_for: &mut u64) {
+    let loss = *verifiers.publisher().losses().borrow();
+    let is_connected = verifiers.publisher().standing().link > 0;
+    if is_connected && loss > std::mem::replace(waited_for, loss) {
+        let mut republished = verifiers.republished.subscribe();
+        let wait = republished.wait_for(|republished| *republished >= loss);
+        drop(tokio::time::timeout(REPUBLISHED_WITHIN, wait).await);
     }
 }
 

@@ -14,8 +14,8 @@ use crate::invalidation::Phase;
 use crate::store::{StoreError, Unconfirmed, WorkerNo};
 use crate::target::TargetId;
 
-/// How long what could not be published again rests.
-const REST: Duration = Duration::from_secs(2);
+/// How long what could not be published again rests. Heartbeats wait for it, but not for long.
+const REST: Duration = Duration::from_millis(500);
 /// Most targets a query.
 const TARGETS: i64 = 500;
 /// Most events a query that reads all targets of each.
@@ -86,6 +86,7 @@ pub(super) async fn confirm_owed(worker: &Worker) -> Result<(), StoreError> {
 pub(super) async fn republish(worker: &Worker) {
     let mut losses = worker.ports.verifiers.publisher().losses();
     while losses.changed().await.is_ok() {
+        let loss = *losses.borrow_and_update();
         let floor = floor(worker.ports.clock.now() - OVERLAP);
         for phase in [Phase::Requested, Phase::Confirmed] {
             while !republish_phase(worker, phase, floor).await {
@@ -95,6 +96,7 @@ pub(super) async fn republish(worker: &Worker) {
         while !republish_late(worker).await {
             tokio::time::sleep(REST).await;
         }
+        worker.ports.verifiers.republished.send_replace(loss);
     }
 }
 

@@ -14,13 +14,19 @@ impl Setup {
     }
 
     fn faked(self) -> Self {
-        let folders = std::fs::read_dir("/usr/lib").expect("libraries").filter_map(Result::ok);
-        let library = folders
-            .map(|folder| folder.path().join("faketime/libfaketimeMT.so.1"))
-            .find(|path| path.exists());
-        let library = library.expect("libfaketime: ./dev setup installs it");
-        self.set("LD_PRELOAD", library.to_str().expect("UTF-8"))
-            .set("FAKETIME_DONT_FAKE_MONOTONIC", "1")
-            .set("FAKETIME_DISABLE_SHM", "1")
+        faked().into_iter().fold(self, |setup, (name, value)| setup.set(name, &value))
     }
+}
+
+/// What makes a program ask libfaketime for the time.
+pub(crate) fn faked() -> [(&'static str, String); 3] {
+    let folders = std::fs::read_dir("/usr/lib").expect("libraries").filter_map(Result::ok);
+    let library =
+        folders.map(|folder| folder.path().join("faketime/libfaketimeMT.so.1")).find(|path| path.exists());
+    let library = library.expect("libfaketime: ./dev setup installs it");
+    [
+        ("LD_PRELOAD", library.to_str().expect("UTF-8").to_owned()),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
+        ("FAKETIME_DISABLE_SHM", "1".to_owned()),
+    ]
 }

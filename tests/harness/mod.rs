@@ -3,7 +3,7 @@
 
 mod broker;
 mod chance;
-mod clocks;
+pub(crate) mod clocks;
 mod crowd;
 mod events;
 mod feed;

@@ -67,6 +67,21 @@ async fn a_heartbeat_that_names_nothing_counts_in_the_log_alone() {
     source.beating(is_fresh(&denylist)).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_gets_only_heartbeats_is_noticed_by_those_who_read_nothing_else() {
+    let stage = Stage::new().await;
+    let source = Source::declare_apart(&stage.amqp_url).await;
+    source.delete(BEATS_STREAM).await;
+    source.bind(STREAM, EXCHANGE, HEARTBEAT_KEY).await;
+    let denylist = verifier(&stage.amqp_url, StalenessPolicy::FailClosed);
+    let now = OffsetDateTime::now_utc();
+    source.deny_as("a", 1, denial("t1")).await;
+    source.naming("a", 1, now, is_fresh(&denylist)).await;
+    source.naming("a", 2, now, is_behind(&denylist)).await;
+    source.deny_as("a", 2, denial("t2")).await;
+    source.naming("a", 2, now, is_fresh(&denylist)).await;
+}
+
 /// A worker's log is unbound while something is published; returns the verifier, and the token that it cannot
 /// know.
 async fn unbound(stage: &Stage, worker: &Setup) -> (Denylist, crate::harness::Worker, String) {

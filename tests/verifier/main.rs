@@ -7,6 +7,7 @@ mod catching_up;
 mod clocks;
 mod consumer;
 mod consumers;
+mod deleted_log;
 mod door;
 mod first_start;
 mod gate;

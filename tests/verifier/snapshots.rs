@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rand::Rng;
-use revocation_verifier::{Denylist, Options, StalenessPolicy};
+use revocation_verifier::{Denylist, Options, Staleness, StalenessPolicy};
 use revocation_worker::broker::{Broker, Folded, Snapshots};
 use revocation_worker::config::{AmqpConfig, InvalidationConfig, Secret};
-use revocation_worker::invalidation::{Composer, Entry};
+use revocation_worker::invalidation::{Composer, Entry, Envelope, SNAPSHOT_TYPE};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
@@ -183,6 +183,56 @@ async fn what_is_no_snapshot_is_not_relied_on() {
     }
 }
 
+/// Publishes a whole snapshot without entries that reaches to the end of the log, made `ahead` of now.
+async fn publish_ahead(source: &Source, amqp_url: &str, ahead: time::Duration) {
+    let end = end(0, &last(amqp_url).await);
+    let data = json!({ "snapshot": "s", "previous": null, "part": 0, "targets": [], "end": end });
+    let time = OffsetDateTime::now_utc() + ahead;
+    source.publish_snapshot(&Envelope::at(time, "/test", SNAPSHOT_TYPE, data).to_json()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_by_a_clock_that_is_ahead_is_not_relied_on() {
+    for minutes in [11, 24 * 60, 3650 * 24 * 60] {
+        let ahead = time::Duration::minutes(minutes);
+        let spoilt = spoilt(async |source, amqp_url| publish_ahead(source, amqp_url, ahead).await).await;
+        assert!(spoilt.figures().applied >= 1200, "{ahead}: it read the log");
+    }
+    let folded = spoilt(async |source, amqp_url| {
+        publish_ahead(source, amqp_url, time::Duration::days(1)).await;
+        assert!(fold(amqp_url).await.messages >= 1200, "nor do workers");
+    });
+    assert!(folded.await.figures().applied < 100, "it started from the next one");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_only_an_unusable_snapshot_held_of_a_former_log_is_missed() {
+    for unusable in ["it lacks parts", "it lacks entries", "its clock was ahead"] {
+        let (stage, source) = stage().await;
+        source.deny(denials(&tokens("before", 10))).await;
+        match unusable {
+            "it lacks parts" => publish_parts(&source, &[], end(1, &last(&stage.amqp_url).await)).await,
+            "it lacks entries" => publish_parts(&source, &[0], end(1, &last(&stage.amqp_url).await)).await,
+            _ => publish_ahead(&source, &stage.amqp_url, time::Duration::days(1)).await,
+        }
+        source.delete_stream().await;
+        source.declare_stream(None).await;
+        source.deny(denials(&tokens("after", 10))).await;
+        for is_folded in [false, true] {
+            if is_folded {
+                fold(&stage.amqp_url).await;
+            }
+            let denylist = verifier(&stage.amqp_url, StalenessPolicy::FailClosed);
+            let truncated = eventually("it knows that it lacks something", async || {
+                (denylist.staleness() == Some(Staleness::Truncated)).then_some(())
+            });
+            source.beating(truncated).await;
+            holds(&denylist, 10).await;
+            assert_eq!(denylist.figures().truncations, 1, "{unusable}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn from_an_unfinished_one_it_goes_back_to_the_one_before() {
     let unfinished = spoilt(async |source, amqp_url| {
@@ -234,6 +284,22 @@ async fn a_log_that_was_made_anew_is_read_anew_and_doubted() {
     holds(&denylist, 3500).await;
     let folded = fold(&stage.amqp_url).await;
     assert_eq!(folded.entries, 3500, "what the last snapshot held is kept");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_short_log_beside_a_snapshot_is_not_all_that_was_published() {
+    for after in [0, 20, 900] {
+        let (stage, source) = stage().await;
+        source.deny(denials(&tokens("before", 1200))).await;
+        fold(&stage.amqp_url).await;
+        source.delete_stream().await;
+        source.declare_stream(None).await;
+        source.deny(denials(&tokens("after", after))).await;
+        let denylist = verifier(&stage.amqp_url, StalenessPolicy::FailClosed);
+        let fresh = eventually("it is up to date", async || denylist.staleness().is_none().then_some(()));
+        source.beating(fresh).await;
+        assert_eq!(denylist.figures().entries, 1200 + after as u64);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -270,7 +270,8 @@ impl Source {
     }
 }
 
-async fn again_and_again<T>(act: impl AsyncFn(), work: impl Future<Output = T>) -> T {
+/// Acts twice a second for as long as `work` takes.
+pub(crate) async fn again_and_again<T>(act: impl AsyncFn(), work: impl Future<Output = T>) -> T {
     let acts = async {
         let mut ticks = tokio::time::interval(Duration::from_millis(500));
         loop {

@@ -177,7 +177,7 @@ impl Denylist {
         let Counters { allowed, denied, stale_accepted, stale_refused, .. } = &self.shared.counters;
         // First: a denial that is applied before the list is fresh is then seen.
         let staleness = self.staleness();
-        let at = At::new(OffsetDateTime::now_utc(), self.shared.freshness.last_beat());
+        let at = At::new(OffsetDateTime::now_utc(), self.shared.freshness.feed_is_ahead());
         let (verdict, counter) = match self.shared.entries.denial(token, at, &self.shared.oddities) {
             Some(denial) => (Verdict::Denied(denial), denied),
             None => match (staleness, self.shared.policy) {

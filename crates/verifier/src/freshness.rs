@@ -19,8 +19,8 @@ pub(crate) struct Freshness {
     start: Instant,
     /// Fresh until this many milliseconds after `start`; 0: stale.
     fresh_until: AtomicU64,
-    /// The latest time of a heartbeat, in milliseconds since 1970.
-    last_beat: AtomicI64,
+    /// How far the last heartbeat's time was ahead of the own clock when it arrived, in milliseconds.
+    ahead: AtomicI64,
     known: Mutex<Known>,
 }
 
@@ -41,7 +41,7 @@ impl Freshness {
         Self {
             start: Instant::now(),
             fresh_until: AtomicU64::new(0),
-            last_beat: AtomicI64::new(i64::MIN),
+            ahead: AtomicI64::new(0),
             known: Mutex::default(),
         }
     }
@@ -109,15 +109,16 @@ impl Freshness {
         self.known().late = Some(now);
     }
 
-    /// A heartbeat's own time, whatever it vouches for.
-    pub(crate) fn beat_at(&self, time: OffsetDateTime) {
-        let millis = i64::try_from(time.unix_timestamp_nanos().div_euclid(1_000_000)).unwrap_or(i64::MAX);
-        self.last_beat.fetch_max(millis, Ordering::Relaxed);
+    /// A heartbeat's own time, whatever it vouches for, and the own clock's when it arrived.
+    pub(crate) fn beat_at(&self, time: OffsetDateTime, now: OffsetDateTime) {
+        let ahead = (time - now).whole_milliseconds();
+        // The last one's, not the latest: a clock that was wrong once would be believed for ever.
+        self.ahead.store(i64::try_from(ahead).unwrap_or(i64::MAX), Ordering::Relaxed);
     }
 
-    /// The latest heartbeat's own time, in milliseconds since 1970: a second clock.
-    pub(crate) fn last_beat(&self) -> i64 {
-        self.last_beat.load(Ordering::Relaxed)
+    /// How far the feed's clock is ahead of the own one, in milliseconds; 0 where it is behind.
+    pub(crate) fn feed_is_ahead(&self) -> i64 {
+        self.ahead.load(Ordering::Relaxed).max(0)
     }
 
     fn change(&self, change: impl FnOnce(&mut Known)) {
@@ -195,6 +196,20 @@ mod tests {
         freshness.connected();
         freshness.caught_up();
         assert_eq!(freshness.staleness(now), Some(Staleness::Silent));
+    }
+
+    #[test]
+    fn the_last_heartbeats_clock_counts_and_no_earlier_one() {
+        let (freshness, now) = (Freshness::new(), OffsetDateTime::UNIX_EPOCH + Duration::from_secs(86_400));
+        let year_9999 = time::Date::MAX.midnight().assume_utc();
+        for wrong in [now + Duration::from_secs(3600), now + 1000 * Duration::from_secs(86_400), year_9999] {
+            freshness.beat_at(wrong, now);
+            assert!(freshness.feed_is_ahead() >= 3_600_000);
+            for (right, ahead) in [(now, 0), (now - Duration::from_secs(7), 0), (now + VOUCHED_FOR, 3000)] {
+                freshness.beat_at(right, now);
+                assert_eq!(freshness.feed_is_ahead(), ahead, "after one of {wrong}");
+            }
+        }
     }
 
     #[test]

@@ -26,6 +26,10 @@ struct Fleet {
     start: Instant,
     now: Instant,
     players: Vec<Player>,
+    /// Of each player, when it hears what.
+    on_its_way: Vec<VecDeque<(Instant, Progress)>>,
+    /// How late a heartbeat may be heard.
+    late: Duration,
     seen: Seen,
 }
 
@@ -37,7 +41,14 @@ impl Fleet {
             schedule.listens(true, start);
             Player { schedule, standing: Standing { link: 1, ..Standing::default() }, is_alive: true }
         };
-        Self { start, now: start, players: (0..size).map(player).collect(), seen: Seen::default() }
+        Self {
+            start,
+            now: start,
+            players: (0..size).map(player).collect(),
+            on_its_way: vec![VecDeque::new(); size],
+            late: Duration::ZERO,
+            seen: Seen::default(),
+        }
     }
 
     fn publish(&mut self, n: usize, is_confirmed: bool) {
@@ -54,8 +65,17 @@ impl Fleet {
         let player = &mut self.players[n];
         let progress = player.standing.progress(&n.to_string(), Some(player.schedule.mark_age(self.now)));
         player.schedule.sent(player.standing, self.now);
-        for player in self.players.iter_mut().filter(|player| player.is_alive) {
-            player.schedule.heard(Some(progress.clone()), self.now);
+        for (player, to_hear) in self.players.iter_mut().zip(&mut self.on_its_way) {
+            if !player.is_alive {
+                continue;
+            }
+            let heard = self.now + self.late.mul_f64(rand::random());
+            // A stream keeps its order.
+            let heard = to_hear.back().map_or(heard, |(before, _)| heard.max(*before));
+            to_hear.push_back((heard, progress.clone()));
+            while let Some((_, progress)) = to_hear.pop_front_if(|(due, _)| *due <= self.now) {
+                player.schedule.heard(Some(progress), self.now);
+            }
         }
         self.seen.beats.push((self.now - self.start, n));
     }
@@ -66,7 +86,10 @@ impl Fleet {
         while self.now < end {
             self.now += 10 * MS;
             for n in 0..self.players.len() {
-                let player = &self.players[n];
+                let player = &mut self.players[n];
+                while let Some((_, progress)) = self.on_its_way[n].pop_front_if(|(due, _)| *due <= self.now) {
+                    player.schedule.heard(Some(progress), self.now);
+                }
                 match player.schedule.due(&player.standing, self.now) {
                     _ if !player.is_alive => {}
                     Due::Wait(until) => assert!(until > self.now, "it waits for something"),
@@ -145,6 +168,36 @@ fn another_takes_the_place_of_a_dead_holder_and_marks_the_log_first() {
             );
         }
     }
+}
+
+#[test]
+fn an_idle_fleet_that_hears_late_does_not_fill_the_log_with_marks() {
+    // Of 10 MB a day, in marks of 650 bytes.
+    let most = 640 / 2;
+    for late in [200, 350, 500] {
+        for size in [2, 10, 30] {
+            let mut fleet = Fleet::started(size);
+            fleet.late = late * MS;
+            fleet.run(Duration::from_secs(1800));
+            let marks = fleet.seen.marks.len();
+            assert!(marks <= most, "{size} workers, up to {late} ms late: {marks} marks");
+            assert!(fleet.longest_gap() < Duration::from_millis(2500), "{:?}", fleet.longest_gap());
+        }
+    }
+}
+
+#[test]
+fn after_a_loss_of_the_broker_none_waits_longer() {
+    let mut fleet = Fleet::started(10);
+    let now = fleet.now;
+    for player in &mut fleet.players {
+        player.schedule.listens(false, now);
+        player.schedule.listens(true, now);
+        player.standing.link = 2;
+    }
+    fleet.run(Duration::from_secs(60));
+    assert!(fleet.seen.marks.len() >= 10, "each marks the log on its new connection");
+    assert!(fleet.players.iter().all(|player| player.schedule.claims.is_empty()));
 }
 
 #[test]

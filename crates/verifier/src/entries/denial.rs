@@ -30,11 +30,11 @@ pub(crate) struct At {
 }
 
 impl At {
-    /// `last_beat` is the time of the feed's last heartbeat (milliseconds since 1970): where the own clock is
-    /// slow, it is the better one.
-    pub(crate) fn new(now: OffsetDateTime, last_beat: i64) -> Self {
+    /// `ahead` is how far the clock of the feed's last heartbeat is ahead of the own one (milliseconds):
+    /// where the own one is slow, it is the better one.
+    pub(crate) fn new(now: OffsetDateTime, ahead: i64) -> Self {
         let millis = now.unix_timestamp().saturating_mul(1000) + i64::from(now.millisecond());
-        Self { now, millis, latest_iat: millis.max(last_beat).saturating_add(AHEAD) }
+        Self { now, millis, latest_iat: millis.saturating_add(ahead.max(0)).saturating_add(AHEAD) }
     }
 }
 

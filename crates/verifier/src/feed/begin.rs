@@ -59,6 +59,13 @@ impl Ends {
         let from = mark.or(self.first).map_or(0, |mark| mark.offset);
         self.last.map_or(0, |last| last.offset.saturating_sub(from))
     }
+
+    /// When this log began, where it is another one than that of a snapshot which reaches to `folded`. What
+    /// the former one held is then in that snapshot alone.
+    pub fn made_anew(&self, folded: Mark, now: OffsetDateTime) -> Option<OffsetDateTime> {
+        let first = self.first?.time.unwrap_or(now).min(now);
+        folded.time.is_none_or(|folded| folded < first).then_some(first)
+    }
 }
 
 /// The stream offset to ask for.
@@ -93,8 +100,22 @@ pub struct Begin {
     pub incomplete_until: Option<OffsetDateTime>,
 }
 
-/// Clocks of broker, workers and verifier may differ by this much.
-const SKEW: Duration = Duration::from_secs(600);
+impl Begin {
+    /// Whether a reading that begins with the message at `offset`, of this time, may have left out some that
+    /// matter. The broker goes by its own clock; when it is as far behind as that, all of them.
+    pub(super) fn leaves_out(&self, ends: Ends, offset: u64, time: Option<OffsetDateTime>) -> bool {
+        match self.from {
+            From::Time(since) => {
+                ends.first.is_some_and(|first| first.offset < offset)
+                    && time.is_none_or(|time| time > since + SKEW)
+            }
+            From::Again(_) | From::First => false,
+        }
+    }
+}
+
+/// Clocks of broker, workers and verifier may differ by this much before all of the log has to be read.
+pub(super) const SKEW: Duration = Duration::from_secs(600);
 /// Workers publish again what the broker had confirmed this long before it was lost.
 const REPUBLISHED: Duration = Duration::from_secs(60);
 
@@ -218,6 +239,26 @@ mod tests {
                 None,
                 "{sha256}"
             );
+        }
+    }
+
+    #[test]
+    fn what_a_brokers_clock_leaves_out_is_noticed() {
+        let ends = ends(mark(0, 500), mark(70, 0));
+        let since = plan(None, false, ends, HOUR, NOW);
+        let cases = [
+            (since, 70, Some(0), true, "only what is new: its clock is hours behind"),
+            (since, 60, Some(59), true, "a little too late"),
+            (since, 50, Some(60), false, "just in time"),
+            (since, 40, Some(70), false, "as it should be"),
+            (since, 0, Some(1), false, "there is nothing before it"),
+            (since, 60, None, true, "of which nobody knows"),
+            (Begin { from: From::First, ..since }, 60, Some(1), false, "all that there is"),
+            (plan(Some(mark(60, 1)), false, ends, HOUR, NOW), 60, Some(1), false, "goes on"),
+        ];
+        for (begin, offset, minutes, leaves_out, what) in cases {
+            let time = minutes.and_then(|minutes| mark(0, minutes).time);
+            assert_eq!(begin.leaves_out(ends, offset, time), leaves_out, "{what}");
         }
     }
 

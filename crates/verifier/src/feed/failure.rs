@@ -38,8 +38,14 @@ pub enum FeedError {
     /// It is not the stream that it was.
     #[error("the stream holds another message in the place of the last one applied; reading it anew")]
     Rewritten,
+    /// The broker was asked for what was written since a time, by its own clock, and left out some of it.
+    #[error(
+        "the stream begins later than it was asked for: the broker's clock is wrong, or nothing was written \
+        for long; reading all of it"
+    )]
+    Late,
     /// A snapshot that cannot be relied on.
-    #[error("the snapshot {0} lacks parts")]
+    #[error("the snapshot {0} lacks parts, or was made by a clock that is ahead")]
     Unusable(String),
 }
 

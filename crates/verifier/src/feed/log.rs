@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 
 use super::FeedError;
 use super::begin::{self, Begin, Ends, From, Mark};
+use super::incoming::Incoming;
 use super::stream::{Offset, Subscription};
 use crate::message::STREAM;
 
@@ -24,6 +25,8 @@ pub struct Place {
     is_rewritten: bool,
     /// The offset before a jump: if nothing lies between when it is read again, there was nothing.
     jumped_from: Option<u64>,
+    /// The broker cannot tell what was written since a time.
+    reads_all: bool,
 }
 
 impl Place {
@@ -54,6 +57,7 @@ impl Place {
         if let FeedError::Jumped(before, _) = error {
             self.jumped_from = Some(*before);
         }
+        self.reads_all |= matches!(error, FeedError::Late);
     }
 }
 
@@ -61,6 +65,7 @@ impl Place {
 pub struct Log {
     subscription: Subscription,
     begin: Begin,
+    ends: Ends,
     again: Option<Mark>,
     reached: Option<u64>,
     seems_empty: bool,
@@ -85,7 +90,10 @@ impl Log {
             // known.
             return Err(FeedError::NoAnswer);
         }
-        let begin = begin::plan(applied, place.is_rewritten, ends, lifetime, OffsetDateTime::now_utc());
+        let mut begin = begin::plan(applied, place.is_rewritten, ends, lifetime, OffsetDateTime::now_utc());
+        if place.reads_all && matches!(begin.from, From::Time(_)) {
+            begin.from = From::First;
+        }
         let again = match begin.from {
             From::Again(mark) => Some(mark),
             From::Time(_) | From::First => None,
@@ -95,6 +103,7 @@ impl Log {
         Ok(Self {
             subscription,
             begin,
+            ends,
             again,
             reached: again.map(|mark| mark.offset),
             seems_empty,
@@ -128,6 +137,11 @@ impl Log {
         if self.seems_empty && self.reached.is_none() && offset > 0 {
             // It was not empty at all: plan again, with its ends.
             return Err(FeedError::NoAnswer);
+        }
+        if self.reached.is_none()
+            && self.begin.leaves_out(self.ends, offset, Incoming::parse(&delivery.data).1)
+        {
+            return Err(FeedError::Late);
         }
         if let Some(before) = self.reached
             && offset > before + OWN_OFFSETS

@@ -27,7 +27,7 @@ use self::failure::LONGEST_SILENCE;
 use self::named::Named;
 use crate::amqp::{Address, close};
 use crate::denylist::{Position, Shared, count};
-use crate::message::{Entry, TokenTypeHint};
+use crate::message::{Entry, Progress, TokenTypeHint};
 
 pub use self::begin::{Begin, Ends, From, Mark};
 pub use self::failure::FeedError;
@@ -172,19 +172,13 @@ impl Feed {
         if let Some((publisher, number)) = sequence(&delivery)
             && !self.named.read(publisher, number, instant)
         {
-            tracing::error!(
-                publisher,
-                number,
-                offset,
-                "the log lacks a message before this one, which the broker had confirmed: was it unbound?"
-            );
-            self.doubt(now + self.lifetime);
+            self.lacks(publisher, number);
         }
         let (incoming, time) = Incoming::parse(&delivery.data);
         match incoming {
-            Incoming::Heartbeat(sent, _) => {
-                self.shared.freshness.beat_at(sent);
-                self.named.beat(sent, None, instant);
+            Incoming::Heartbeat(sent, progress) => {
+                self.shared.freshness.beat_at(sent, now);
+                self.take_beat(progress, |named, progress| named.beat_in_log(sent, progress, instant));
             }
             Incoming::Denials(targets) => {
                 self.unreadable(
@@ -219,17 +213,41 @@ impl Feed {
     /// workers' do so in the log.
     fn hear(&mut self, delivery: &Delivery) {
         if let (Incoming::Heartbeat(sent, Some(progress)), _) = Incoming::parse(&delivery.data) {
-            self.shared.freshness.beat_at(sent);
-            self.named.is_ahead(sent - OffsetDateTime::now_utc());
-            self.named.beat(sent, Some(progress), Instant::now());
+            let now = OffsetDateTime::now_utc();
+            self.shared.freshness.beat_at(sent, now);
+            self.named.is_ahead(sent - now);
+            self.take_beat(Some(progress), |named, progress| named.beat(sent, progress, Instant::now()));
         }
+    }
+
+    fn take_beat(
+        &mut self,
+        progress: Option<Progress>,
+        take: impl FnOnce(&mut Named, Option<Progress>) -> bool,
+    ) {
+        let named = progress.clone();
+        if !take(&mut self.named, progress)
+            && let Some(Progress { publisher, sequence, .. }) = named
+        {
+            self.lacks(&publisher, sequence);
+        }
+    }
+
+    /// A message is missing for certain: this one, or one before it.
+    fn lacks(&mut self, publisher: &str, number: u64) {
+        tracing::error!(
+            publisher,
+            number,
+            "the log lacks this message or one before it, which the broker had confirmed: was it unbound?"
+        );
+        self.doubt(OffsetDateTime::now_utc() + self.lifetime);
     }
 
     /// Lets the heartbeats vouch that may.
     fn vouch(&mut self, is_behind: bool) -> Result<(), FeedError> {
         let now = Instant::now();
-        while let Some(sent) = self.named.vouching() {
-            let age = (OffsetDateTime::now_utc() - sent).try_into().unwrap_or(Duration::ZERO);
+        while let Some(beat) = self.named.vouching() {
+            let age = beat.age(OffsetDateTime::now_utc(), now);
             if now.duration_since(self.log_heard) < LOG_HEARD_WITHIN {
                 self.shared.freshness.heartbeat(now, age);
             } else {

@@ -13,10 +13,10 @@
 //!   after the dead one was last heard of, and the log is read in order.
 //!
 //! A message that is named and does not come keeps every later heartbeat from vouching; where a later one of
-//! its publisher comes, it is missing for certain, and the verifier is in doubt until all that it could have
-//! named has expired. A publisher of which nothing was read is no exception, unless its last message was
-//! published before the moment from which this verifier has read, or at which it already doubts to be
-//! complete.
+//! its publisher comes, before the heartbeat or after it, it is missing for certain, and the verifier is in
+//! doubt until all that it could have named has expired. A publisher of which nothing was read is no
+//! exception, unless its last message was published before the moment from which this verifier has read, or
+//! at which it already doubts to be complete.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -32,6 +32,10 @@ const LONGEST_QUEUE: usize = 5000;
 const REMEMBERED: usize = 1000;
 /// A publisher that is not heard of for so long is forgotten.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(86_400);
+/// So many gaps are remembered, the latest: heartbeats come a second behind the log, or are late.
+const GAPS: usize = 1000;
+/// Clocks are those of so many heartbeats, the latest: one that was wrong for a moment is not remembered.
+const CLOCKS: usize = 30;
 
 pub(super) struct Named {
     read: HashMap<String, Read>,
@@ -45,7 +49,16 @@ pub(super) struct Named {
     /// How far those are ahead of this one's, as the last session with heartbeats saw it, and as this one
     /// does.
     ahead: time::Duration,
-    seen_ahead: Option<time::Duration>,
+    seen_ahead: VecDeque<time::Duration>,
+    /// Numbers of this session that were not read between two that were.
+    gaps: VecDeque<Gap>,
+}
+
+/// What a publisher numbered between these two.
+struct Gap {
+    publisher: String,
+    before: u64,
+    behind: u64,
 }
 
 struct Read {
@@ -54,7 +67,7 @@ struct Read {
 }
 
 /// A heartbeat, and what it asks for.
-struct Beat {
+pub(super) struct Beat {
     sent: OffsetDateTime,
     arrived: Instant,
     progress: Option<Progress>,
@@ -68,20 +81,25 @@ impl Named {
             settled: OffsetDateTime::UNIX_EPOCH,
             began: OffsetDateTime::UNIX_EPOCH,
             ahead: time::Duration::ZERO,
-            seen_ahead: None,
+            seen_ahead: VecDeque::new(),
+            gaps: VecDeque::new(),
         }
     }
 
     /// A new session begins. It reads the last heartbeats again.
     pub(super) fn begin(&mut self, now: OffsetDateTime) {
         self.waiting.clear();
-        self.ahead = self.seen_ahead.take().unwrap_or(self.ahead).max(time::Duration::ZERO);
-        self.began = now + self.ahead;
+        self.gaps.clear();
+        self.ahead = self.seen_ahead.drain(..).max().unwrap_or(self.ahead).max(time::Duration::ZERO);
+        self.began = now.saturating_add(self.ahead);
     }
 
     /// A heartbeat's time was so far ahead of this clock when it arrived.
     pub(super) fn is_ahead(&mut self, ahead: time::Duration) {
-        self.seen_ahead = self.seen_ahead.max(Some(ahead));
+        self.seen_ahead.push_back(ahead);
+        if self.seen_ahead.len() > CLOCKS {
+            self.seen_ahead.pop_front();
+        }
     }
 
     /// What was published before `at` need not be asked for.
@@ -101,23 +119,36 @@ impl Named {
     /// named it, so the broker had confirmed it, and it does not lie where it should. Other gaps are attempts
     /// that failed.
     pub(super) fn read(&mut self, publisher: &str, sequence: u64, now: Instant) -> bool {
-        let Some(read) = self.read.get_mut(publisher) else {
-            let is_whole = !self.lacks(publisher, 0, sequence);
-            self.remember(publisher, sequence, now);
-            return is_whole;
+        let before = match self.read.get_mut(publisher) {
+            Some(read) => {
+                let before = read.sequence;
+                *read = Read { sequence: sequence.max(before), heard: now };
+                before
+            }
+            None => {
+                self.remember(publisher, sequence, now);
+                0
+            }
         };
-        let before = read.sequence;
-        *read = Read { sequence: sequence.max(before), heard: now };
-        sequence <= before + 1 || !self.lacks(publisher, before, sequence)
+        if sequence <= before.saturating_add(1) {
+            return true;
+        }
+        let gap = Gap { publisher: publisher.to_owned(), before, behind: sequence };
+        let is_whole = !self.waiting.iter().any(|beat| self.is_missing(&gap, beat));
+        self.gaps.push_back(gap);
+        if self.gaps.len() > GAPS {
+            self.gaps.pop_front();
+        }
+        is_whole
     }
 
-    /// Whether a heartbeat names a message of this publisher between the two that were read.
-    fn lacks(&self, publisher: &str, before: u64, now: u64) -> bool {
-        let of_session = self.waiting.iter().filter(|beat| beat.sent >= self.began);
-        of_session.filter_map(|beat| beat.progress.as_ref()).any(|named| {
-            let is_between = before < named.sequence && named.sequence < now;
-            is_between
-                && named.publisher == publisher
+    /// Whether a heartbeat of this session names a message in the gap.
+    fn is_missing(&self, gap: &Gap, Beat { sent, progress, .. }: &Beat) -> bool {
+        progress.as_ref().is_some_and(|named| {
+            *sent >= self.began
+                && gap.before < named.sequence
+                && named.sequence < gap.behind
+                && named.publisher == gap.publisher
                 && named.published_at.is_none_or(|at| at > self.settled)
         })
     }
@@ -130,20 +161,40 @@ impl Named {
         read.sequence = read.sequence.max(sequence);
     }
 
-    /// A heartbeat arrived. One that was read from the log itself asks for nothing beyond what came before
-    /// it.
-    pub(super) fn beat(&mut self, sent: OffsetDateTime, progress: Option<Progress>, arrived: Instant) {
+    /// A heartbeat arrived. Returns false where what it names is missing for certain, as
+    /// [`read`](Self::read) does.
+    pub(super) fn beat(
+        &mut self,
+        sent: OffsetDateTime,
+        progress: Option<Progress>,
+        arrived: Instant,
+    ) -> bool {
         if let Some(read) = progress.as_ref().and_then(|progress| self.read.get_mut(&progress.publisher)) {
             read.heard = arrived;
         }
-        self.waiting.push_back(Beat { sent, arrived, progress });
+        let beat = Beat { sent, arrived, progress };
+        let is_whole = !self.gaps.iter().any(|gap| self.is_missing(gap, &beat));
+        self.waiting.push_back(beat);
+        is_whole
     }
 
-    /// The next heartbeat that vouches, if there is one: when it was sent.
-    pub(super) fn vouching(&mut self) -> Option<OffsetDateTime> {
+    /// The same of one that was read from the log itself, of which only those of the session may lie in a log
+    /// that does not get all that is published.
+    pub(super) fn beat_in_log(
+        &mut self,
+        sent: OffsetDateTime,
+        progress: Option<Progress>,
+        read: Instant,
+    ) -> bool {
+        let progress = progress.filter(|_| sent >= self.began);
+        self.beat(sent, progress, read)
+    }
+
+    /// The next heartbeat that vouches, if there is one.
+    pub(super) fn vouching(&mut self) -> Option<Beat> {
         let beat = self.waiting.front()?;
         let is_satisfied = beat.progress.as_ref().is_none_or(|progress| self.has_read(progress));
-        if is_satisfied { self.waiting.pop_front().map(|beat| beat.sent) } else { None }
+        if is_satisfied { self.waiting.pop_front() } else { None }
     }
 
     fn has_read(&self, Progress { publisher, sequence, published_at, .. }: &Progress) -> bool {
@@ -159,6 +210,14 @@ impl Named {
     /// Whether more wait than can be meant.
     pub(super) fn is_overrun(&self) -> bool {
         self.waiting.len() > LONGEST_QUEUE
+    }
+}
+
+impl Beat {
+    /// How long ago it was sent, as far as is known: it arrived before it waited, whatever the clocks say.
+    pub(super) fn age(&self, clock: OffsetDateTime, now: Instant) -> Duration {
+        let by_clock = (clock - self.sent).try_into().unwrap_or(Duration::ZERO);
+        now.duration_since(self.arrived).max(by_clock)
     }
 }
 

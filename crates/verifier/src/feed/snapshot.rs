@@ -3,15 +3,15 @@
 //!
 //! A snapshot is a run of parts and an end, possibly between the parts of another one that is made at the
 //! same time. Its end says how many parts and entries it has: a reader who finds fewer, or a gap, does not
-//! rely on it. Every part names the complete snapshot before its own, so that whoever finds an unfinished one
-//! goes back to that.
+//! rely on it. Nor on one that was made later than now: it left out what will only expire. Every part names
+//! the complete snapshot before its own, so that whoever finds an unfinished one goes back to that.
 
 use lapin::Connection;
 use serde_json::value::RawValue;
 use time::OffsetDateTime;
 
 use super::FeedError;
-use super::begin::Mark;
+use super::begin::{Mark, SKEW};
 use super::incoming::Incoming;
 use super::stream::{Offset, Subscription, last_chunk};
 use crate::amqp::DEADLINE;
@@ -30,6 +30,8 @@ pub struct Snapshot {
     pub end: SnapshotEnd,
     /// The last message of the log that is folded in.
     pub mark: Mark,
+    /// When its end was made, by its folder's clock.
+    pub made_at: OffsetDateTime,
 }
 
 /// What the stream of snapshots ends with.
@@ -51,13 +53,13 @@ pub async fn latest(connection: &Connection) -> Result<Latest, FeedError> {
     let (mut latest, mut previous) = (Latest::default(), None);
     last_chunk(connection, SNAPSHOTS_STREAM, |offset, body| {
         latest.offset = Some(offset);
-        let (Incoming::Snapshot(part), time) = Incoming::parse(&body) else { return };
-        if let Some(snapshot) = complete(part.snapshot, part.end, offset) {
+        let (Incoming::Snapshot(part), Some(time)) = Incoming::parse(&body) else { return };
+        if let Some(snapshot) = complete(part.snapshot, part.end, offset, time) {
             latest.complete = Some(snapshot);
             latest.unfinished = None;
         } else {
             previous = part.previous;
-            latest.unfinished = time;
+            latest.unfinished = Some(time);
         }
     })
     .await?;
@@ -67,10 +69,10 @@ pub async fn latest(connection: &Connection) -> Result<Latest, FeedError> {
     Ok(latest)
 }
 
-fn complete(id: String, end: Option<SnapshotEnd>, offset: u64) -> Option<Snapshot> {
+fn complete(id: String, end: Option<SnapshotEnd>, offset: u64, made_at: OffsetDateTime) -> Option<Snapshot> {
     let end = end?;
     let mark = Mark::from_wire(&end.mark)?;
-    Some(Snapshot { id, offset, end, mark })
+    Some(Snapshot { id, offset, end, mark, made_at })
 }
 
 /// The snapshot whose end lies there.
@@ -79,8 +81,10 @@ async fn at(connection: &Connection, offset: u64) -> Result<Option<Snapshot>, Fe
     let next = tokio::time::timeout(DEADLINE, subscription.next()).await;
     subscription.end().await;
     let (found, delivery) = next.map_err(|_| FeedError::NoAnswer)??;
-    match Incoming::parse(&delivery.data).0 {
-        Incoming::Snapshot(part) if found == offset => Ok(complete(part.snapshot, part.end, offset)),
+    match Incoming::parse(&delivery.data) {
+        (Incoming::Snapshot(part), Some(time)) if found == offset => {
+            Ok(complete(part.snapshot, part.end, offset, time))
+        }
         _ => Ok(None),
     }
 }
@@ -95,6 +99,11 @@ impl Snapshot {
         let from = self.end.after.map_or(Offset::First, |after| Offset::At(after + 1));
         let subscription = Subscription::start(connection, SNAPSHOTS_STREAM, from, PREFETCH).await?;
         Ok(Parts { snapshot: self, subscription, parts: 0, entries: 0 })
+    }
+
+    /// Whether all that it left out has expired by now.
+    fn is_of_the_past(&self, now: OffsetDateTime) -> bool {
+        self.made_at <= now + SKEW
     }
 
     fn unusable(&self) -> FeedError {
@@ -114,7 +123,7 @@ impl Parts<'_> {
     /// The entries of the next part; `None` once all were there.
     ///
     /// # Errors
-    /// The stream cannot be read, or parts are missing.
+    /// The stream cannot be read, parts are missing, or its clock was ahead.
     pub async fn next(&mut self) -> Result<Option<Vec<Box<RawValue>>>, FeedError> {
         loop {
             let next = tokio::time::timeout(DEADLINE, self.subscription.next()).await;
@@ -122,7 +131,8 @@ impl Parts<'_> {
             if offset >= self.snapshot.offset {
                 let is_whole =
                     (self.parts, self.entries) == (self.snapshot.end.parts, self.snapshot.end.entries);
-                return if is_whole { Ok(None) } else { Err(self.snapshot.unusable()) };
+                let is_usable = is_whole && self.snapshot.is_of_the_past(OffsetDateTime::now_utc());
+                return if is_usable { Ok(None) } else { Err(self.snapshot.unusable()) };
             }
             self.subscription.acknowledge(delivery.delivery_tag).await?;
             if let (Incoming::Snapshot(part), _) = Incoming::parse(&delivery.data)

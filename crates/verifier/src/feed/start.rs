@@ -1,5 +1,5 @@
-//! How a verifier that knows nothing starts: from the latest snapshot, where that is worth it and can be
-//! relied on.
+//! How a verifier that knows nothing starts: from the latest snapshot, where there is one that can be relied
+//! on.
 
 use std::pin::pin;
 use std::time::{Duration, Instant};
@@ -9,15 +9,16 @@ use time::OffsetDateTime;
 
 use super::{Ends, Feed, FeedError, Latest, Place, Snapshot, begin, ends, latest};
 
-/// A log of fewer messages is read faster than a snapshot is found where there is none.
-const WORTH_A_SNAPSHOT: u64 = 1000;
-/// For each message of the log a snapshot is looked for so much longer: that there is none takes seconds to
-/// see, in which 100,000 are read.
-const LOOKED_FOR: Duration = Duration::from_micros(500);
+/// How long a snapshot is looked for in any case, beside a short log, too: where there is one, the log was
+/// made anew, and is not all that was published.
+const LOOKED_FOR: Duration = Duration::from_millis(500);
+/// For each message of the log it is looked for so much longer: that there is none takes seconds to see, in
+/// which 100,000 are read.
+const LOOKED_FOR_BY_MESSAGE: Duration = Duration::from_micros(500);
 
 impl Feed {
     /// The ends of the log. A verifier that knows nothing of it yet looks for a snapshot at the same time,
-    /// and starts from that where it is worth it.
+    /// and starts from that.
     pub(super) async fn look(&mut self, connection: &Connection) -> Result<Ends, FeedError> {
         self.log_heard = Instant::now();
         if self.place.offset().is_some() {
@@ -38,10 +39,8 @@ impl Feed {
             .incomplete_until
             .is_none();
         let messages = ends.messages_since(None);
-        if is_whole && messages < WORTH_A_SNAPSHOT {
-            return Ok(ends);
-        }
-        let patience = LOOKED_FOR.saturating_mul(u32::try_from(messages).unwrap_or(u32::MAX));
+        let by_message = LOOKED_FOR_BY_MESSAGE.saturating_mul(u32::try_from(messages).unwrap_or(u32::MAX));
+        let patience = LOOKED_FOR.max(by_message);
         let latest = match found {
             Some(latest) => latest,
             None if is_whole => {
@@ -50,7 +49,9 @@ impl Feed {
             None => latest.await,
         };
         match latest {
-            Ok(Latest { complete: Some(snapshot), .. }) => self.start_from(connection, &snapshot).await?,
+            Ok(Latest { complete: Some(snapshot), .. }) => {
+                self.start_from(connection, &snapshot, ends).await?
+            }
             Ok(_) => tracing::info!(
                 "no snapshot is found: reading the log back to the longest lifetime of a token"
             ),
@@ -64,7 +65,12 @@ impl Feed {
 
     /// Reads a snapshot; where that fails, what it held is true all the same, and the log is read as if there
     /// were none.
-    async fn start_from(&mut self, connection: &Connection, snapshot: &Snapshot) -> Result<(), FeedError> {
+    async fn start_from(
+        &mut self,
+        connection: &Connection,
+        snapshot: &Snapshot,
+        ends: Ends,
+    ) -> Result<(), FeedError> {
         let now = OffsetDateTime::now_utc();
         match self.read_parts(connection, snapshot, now).await {
             Ok(()) => {
@@ -76,18 +82,23 @@ impl Feed {
                 );
                 self.place = Place::at(snapshot.mark);
                 self.named.folded(&snapshot.end, Instant::now());
-                if let Some(since) = snapshot.end.complete_since.filter(|since| *since > now - self.lifetime)
-                {
-                    self.doubt(since + self.lifetime);
-                }
+                self.lacks_before(snapshot.end.complete_since, now);
                 Ok(())
             }
             Err(error @ FeedError::Unusable(_)) => {
                 tracing::warn!(%error, "reading the log back to the longest lifetime of a token instead, \
                     which takes longer");
+                self.lacks_before(ends.made_anew(snapshot.mark, now), now);
                 Ok(())
             }
             Err(error) => Err(error),
+        }
+    }
+
+    /// What was published before `since` may be missing.
+    fn lacks_before(&mut self, since: Option<OffsetDateTime>, now: OffsetDateTime) {
+        if let Some(since) = since.filter(|since| *since > now - self.lifetime) {
+            self.doubt(since.min(now) + self.lifetime);
         }
     }
 

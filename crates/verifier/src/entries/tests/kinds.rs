@@ -213,7 +213,8 @@ fn a_slow_clock_locks_nobody_out_while_heartbeats_tell_the_time() {
     let (held, oddities) = (holding(&[of_subject("s", None)]), Oddities::default());
     let jwt = token(RS256, format!(r#"{{"iss":"https://one","sub":"s","iat":{}}}"#, BASE + 3600));
     let is_denied = |last_beat: i64| {
-        held.denial(&TokenView::bearer(&jwt), At::new(at_millis(NOW), last_beat), &oddities).is_some()
+        let at = At::new(at_millis(NOW), last_beat.saturating_sub(BASE * 1000 + NOW));
+        held.denial(&TokenView::bearer(&jwt), at, &oddities).is_some()
     };
     let beat = |seconds: i64| (BASE + seconds) * 1000;
     assert_eq!(

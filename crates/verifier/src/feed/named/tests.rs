@@ -18,8 +18,21 @@ fn beat(named: &mut Named, publisher: &str, sequence: u64, sent: i64) {
     named.beat(at(sent), Some(progress), Instant::now());
 }
 
+/// The same; whether nothing is missing for certain.
+fn is_whole_by(named: &mut Named, publisher: &str, sequence: u64, sent: i64) -> bool {
+    let published_at = Some(at(sent - 1));
+    let progress = Progress {
+        publisher: publisher.to_owned(),
+        sequence,
+        attempted: 99,
+        published_at,
+        mark_age_ms: None,
+    };
+    named.beat(at(sent), Some(progress), Instant::now())
+}
+
 fn vouched(named: &mut Named) -> Option<i64> {
-    std::iter::from_fn(|| named.vouching()).last().map(|sent| (sent - START).whole_seconds())
+    std::iter::from_fn(|| named.vouching()).last().map(|beat| (beat.sent - START).whole_seconds())
 }
 
 #[test]
@@ -117,6 +130,76 @@ fn a_named_message_that_is_skipped_is_missing_and_other_gaps_are_not() {
 }
 
 #[test]
+fn a_named_message_that_was_skipped_before_is_missing_too() {
+    let (mut named, now) = (Named::new(), Instant::now());
+    named.settle(at(0));
+    named.begin(at(10));
+    for (publisher, sequence) in [("a", 7), ("a", 9), ("a", 13), ("b", 3), ("c", 1), ("c", 2), ("c", 4)] {
+        assert!(named.read(publisher, sequence, now), "an attempt may have failed");
+    }
+    for (publisher, sequence, sent, is_whole, what) in [
+        ("a", 9, 11, true, "it was read"),
+        ("a", 8, 11, false, "between two"),
+        ("a", 10, 11, false, "the first of three"),
+        ("a", 12, 11, false, "the last of three"),
+        ("b", 1, 11, false, "before the first"),
+        ("b", 3, 11, true, "the first"),
+        ("c", 3, 12, false, "one of another"),
+        ("d", 3, 12, true, "nobody's gap"),
+        ("a", 12, 9, true, "named before the session: it may have been lost with the broker"),
+        ("b", 2, 0, true, "of before the time that matters"),
+    ] {
+        assert_eq!(
+            is_whole_by(&mut named, publisher, sequence, sent),
+            is_whole,
+            "{publisher} {sequence}: {what}"
+        );
+    }
+    named.begin(at(20));
+    assert!(is_whole_by(&mut named, "a", 8, 21), "another session's gap");
+    (0..=GAPS).for_each(|n| assert!(named.read(&n.to_string(), 2, now)));
+    assert_eq!(named.gaps.len(), GAPS);
+}
+
+#[test]
+fn a_heartbeat_of_this_session_in_the_log_asks_for_what_it_names() {
+    let (mut named, now) = (Named::new(), Instant::now());
+    named.settle(at(0));
+    named.begin(at(10));
+    named.read("a", 1, now);
+    let progress = |sequence| Progress {
+        publisher: "a".to_owned(),
+        sequence,
+        attempted: sequence,
+        published_at: Some(at(5)),
+        mark_age_ms: None,
+    };
+    for (sent, sequence, vouches, what) in [
+        (9, 2, true, "history: its publisher may have died since"),
+        (11, 1, true, "all is there"),
+        (12, 2, false, "the log does not get what is published"),
+    ] {
+        named.beat_in_log(at(sent), Some(progress(sequence)), now);
+        assert_eq!(vouched(&mut named).is_some(), vouches, "{what}");
+    }
+    named.read("a", 2, now);
+    named.beat_in_log(at(13), None, now);
+    assert_eq!(vouched(&mut named), Some(13), "an older worker names nothing");
+}
+
+#[test]
+fn a_heartbeat_that_has_waited_is_as_old_as_that() {
+    let (clock, arrived) = (at(100), Instant::now());
+    for (sent, waited, age) in
+        [(100, 0, 0), (98, 0, 2), (98, 1, 2), (160, 0, 0), (160, 7, 7), (99_999, 50, 50)]
+    {
+        let beat = Beat { sent: at(sent), arrived, progress: None };
+        let now = arrived + Duration::from_secs(waited);
+        assert_eq!(beat.age(clock, now).as_secs(), age, "sent at {sent}, waited for {waited} s");
+    }
+}
+
+#[test]
 fn a_session_begins_by_the_heartbeats_clocks() {
     for ahead in [0, 5, 300, 86_400] {
         let (mut named, now) = (Named::new(), Instant::now());
@@ -131,6 +214,21 @@ fn a_session_begins_by_the_heartbeats_clocks() {
         assert!(named.read("a", 5, now), "{ahead} s ahead: what is known of the clocks stays");
         beat(&mut named, "a", 6, 21 + ahead);
         assert!(!named.read("a", 7, now), "{ahead} s ahead: named in the session");
+    }
+}
+
+#[test]
+fn a_clock_that_was_wrong_for_a_moment_is_forgotten() {
+    for wrong in [3600, 86_400, 200_000_000_000] {
+        let (mut named, now) = (Named::new(), Instant::now());
+        named.read("a", 1, now);
+        named.is_ahead(time::Duration::seconds(wrong));
+        named.begin(at(9));
+        let seen = [wrong, wrong - 1].into_iter().chain([0; CLOCKS]);
+        seen.map(time::Duration::seconds).for_each(|seen| named.is_ahead(seen));
+        named.begin(at(10));
+        beat(&mut named, "a", 2, 11);
+        assert!(!named.read("a", 3, now), "{wrong} s ahead: named in the session");
     }
 }
 
