@@ -47,6 +47,9 @@ pub struct Lately {
 /// What is known of credentials that may still work.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct StillOpen {
+    /// Targets that are not finished and stand for more than one token.
+    #[serde(default)]
+    pub wide: u64,
     /// Targets that are not finished and may get new tokens.
     pub minting: u64,
     /// The same of those that their provider has no call for.

@@ -38,6 +38,7 @@ SELECT jsonb_build_object(
     'at', now(),
     'open', (
         SELECT jsonb_build_object(
+            'wide', count(*) FILTER (WHERE kind <> 'token'),
             'minting', count(*) FILTER (
                 WHERE kind <> 'token' OR token_type_hint IS DISTINCT FROM 'access_token'),
             'minting_finished', (SELECT count(*) FROM minting_finished WHERE state = 'unsupported'),

@@ -133,6 +133,7 @@ fn what_is_not_known_says_what_ends_it() {
         let unknown = told.besides.iter().find(|besides| besides.contains("not yet known to be applied"));
         let says = unknown.unwrap_or_else(|| panic!("{told:?}"));
         assert!(says.contains("that ends by itself with their next reports"), "{says}");
+        assert!(says.contains("start it again only where its process is dead"), "{says}");
     }
 }
 
@@ -174,6 +175,44 @@ fn a_postgres_that_takes_no_writes_is_named_first() {
     ] {
         let told = told(json!({ "refuses_writes": refused, "backlog": backlog(2) }), json!({}));
         assert_eq!((told.colour, told.says.as_str()), (Colour::Calls, says));
-        assert_eq!(told.besides[0], "On record before that: 2 credentials may still work");
+        assert_eq!(told.besides[1], "On record before that: 2 credentials may still work");
+    }
+}
+
+/// Nothing that came since is on record, and no report is taken down.
+#[test]
+fn while_postgres_takes_no_writes_nothing_is_called_closed_and_nobody_silent() {
+    let refused = json!({ "reason": "could not extend file (SQLSTATE 53100)" });
+    for (backlog, verifiers) in [
+        (json!([]), json!([verifier(json!({}))])),
+        (json!([]), json!([silent("fail_open")])),
+        (backlog(2), json!([verifier(json!({})), silent("fail_open")])),
+    ] {
+        let told =
+            told(json!({ "refuses_writes": refused, "backlog": backlog, "verifiers": verifiers }), json!({}));
+        assert!(told.besides[0].contains("neither revoked nor on record"), "{told:?}");
+        for word in ["All closed", "no report", "no verifier"] {
+            assert!(!told.besides.iter().any(|besides| besides.contains(word)), "{word}: {told:?}");
+        }
+    }
+}
+
+#[test]
+fn a_target_that_stands_for_many_tokens_is_not_told_as_one() {
+    for (open, says, besides) in [
+        (
+            1,
+            "1 credential or more may still work.",
+            "1 target of a user, session, client or issuer: it stands",
+        ),
+        (2, "2 credentials or more may still work.", "2 targets of a user, session, client or issuer: each"),
+        (0, "2 credentials may still work.", "2 targets may still get"),
+    ] {
+        let told = told(
+            json!({ "backlog": backlog(open.max(1) + u64::from(open == 0)) }),
+            json!({ "wide": open, "minting": 2 }),
+        );
+        assert_eq!(told.says, says);
+        assert!(told.besides[0].starts_with(besides), "{told:?}");
     }
 }

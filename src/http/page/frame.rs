@@ -30,6 +30,9 @@ pub(super) struct Frame<'a> {
     is_still: bool,
 }
 
+/// Figures of this age are said to be so old.
+const OLD: Duration = Duration::from_secs(5);
+
 /// What is wrong with what a page shows.
 pub(super) fn warning(problem: &str, age: Option<Duration>) -> Markup {
     html! {
@@ -124,7 +127,9 @@ impl<'a> Frame<'a> {
         html! {
             p.follows {
                 @if let Some(at) = age.and_then(|age| second(self.now - age)) {
-                    "Figures as of " (at) ". "
+                    "Figures as of " (at)
+                    @if let Some(age) = age.filter(|age| *age >= OLD) { ", " (span(age.as_secs())) " ago" }
+                    ". "
                 }
                 @if !self.is_still { (self.switch()) }
             }

@@ -11,9 +11,11 @@ use crate::store::StoreError;
 
 /// Shortest time between two looks.
 const HOLDS: Duration = Duration::from_secs(1);
-/// One that took long is not repeated before so many times as long have passed: looking costs Postgres a
-/// tenth of one session at most.
+/// One that took a second or less is not repeated before so many times as long have passed: looking costs
+/// Postgres a tenth of one session at most.
 const REST: u32 = 9;
+/// But not for longer.
+const LONGEST_REST: Duration = Duration::from_secs(10);
 /// How long somebody who asks waits for a look.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -113,7 +115,7 @@ impl<T: Send + Sync + 'static> Look<T> {
         let looked = look.await;
         let took = began.elapsed();
         let mut turn = self.lock();
-        let rests = if looked.is_ok() { self.holds.max(took * REST) } else { self.holds };
+        let rests = if looked.is_ok() { self.holds.max((took * REST).min(LONGEST_REST)) } else { self.holds };
         *turn = Refresh { is_under_way: false, next_at: Instant::now() + rests };
         self.last.send_modify(|last| match looked {
             Ok(what) => (last.seen, last.problem) = (Some((Arc::new(what), Instant::now())), None),
