@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use super::breaker::{Breaker, Signal};
 use super::calls::{Calls, Count};
 use super::doubts::{Doubt, Doubts, Finding, Ruling};
+use super::told::Told;
 use super::wishes::Wishes;
 use crate::clock::Clock;
 use crate::outcome::{Answer, Proof, Verdict};
@@ -37,6 +38,7 @@ struct Credential {
     last_success_at: Option<Instant>,
     last_failure_at: Option<Instant>,
     last_error: Option<String>,
+    told: Told,
 }
 
 impl Health {
@@ -57,6 +59,7 @@ impl Health {
             last_success_at: None,
             last_failure_at: None,
             last_error: None,
+            told: Told::default(),
         });
         Self { provider, credentials, wishes: Wishes::default() }
     }
@@ -172,14 +175,14 @@ impl Health {
         self.spread(scope, answer, now, changed);
     }
 
-    /// What follows from an answer for the other credential; logs when the breaker's state has changed.
+    /// What follows from an answer for the other credential, and for the log.
     fn spread(&mut self, scope: Scope, answer: &Answer, now: Instant, changed: bool) {
         if let Signal::AsksToWait(wait) = Signal::of(answer) {
             self.breaker_mut(scope.other()).hold(wait, now);
         }
-        if changed {
-            log(&self.provider, scope, self.breaker(scope).name(now), answer);
-        }
+        let Self { provider, credentials, .. } = self;
+        let Credential { breaker, told, .. } = &mut credentials[scope];
+        told.tell((provider, scope), (breaker.name(now), changed), answer, now);
     }
 
     /// What `audit.providers` shows: the worse breaker, and all calls.
@@ -270,25 +273,5 @@ impl Credential {
             _ => 2,
         };
         (level, self.last_failure_at)
-    }
-}
-
-fn log(provider: &str, scope: Scope, breaker: &str, answer: &Answer) {
-    let calls = match scope {
-        Scope::Token => "tokens",
-        Scope::Wide => "sessions and subjects",
-    };
-    let error = answer.error.as_deref();
-    if breaker == "open" {
-        tracing::error!(
-            provider,
-            calls,
-            breaker,
-            error,
-            "provider left alone: its targets wait and spend no attempt until a probe is answered or its \
-                Retry-After has passed"
-        );
-    } else {
-        tracing::info!(provider, calls, breaker, "provider answers again");
     }
 }

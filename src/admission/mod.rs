@@ -26,6 +26,7 @@
 //! | `health` | joins what is known of both credentials; what `audit.providers` shows |
 //! | `breaker` | when a provider is left alone, and when it is tried again |
 //! | `calls` | how many calls failed lately, and how long they took |
+//! | `told` | what of that is logged |
 //! | `doubts` | whose fault an answer is that reads like bad credentials |
 //! | `wishes` | whether a `Retry-After` is the provider's or one target's |
 //! | `probes` | the last probe, and how many came to what |
@@ -47,6 +48,7 @@ mod probing;
 mod room;
 #[cfg(test)]
 pub(crate) mod tests;
+mod told;
 mod wishes;
 
 pub(crate) use doubts::Doubt;
