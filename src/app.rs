@@ -156,7 +156,14 @@ async fn supervise(running: &mut Running, stop: &CancellationToken) -> Result<()
     if stop.is_cancelled() { Ok(()) } else { ended }
 }
 
-/// Stops taking, finishes what is in flight, hands the rest back, leaves.
+/// The end after SIGTERM or SIGINT, which `cli/run.rs` hears: a second one ends the process at once.
+///
+/// 1. `stop` is cancelled already: no delivery is taken, and what waits for its call is handed back at no
+///    cost.
+/// 2. Within `shutdown_grace`, what is at a provider is finished and recorded, what is in hand committed and
+///    acknowledged ([`Steps::drain`]).
+/// 3. The broker's session closes: what was not acknowledged is delivered to others.
+/// 4. A last heartbeat says what was published; the lease ends, and others take over what is left.
 async fn finish(running: Running, grace: Duration) {
     let Running { mut steps, consume, http: _, export, drained, hard, _sinks } = running;
     tracing::info!(grace_s = grace.as_secs(), "stopping: finishing what is in flight");

@@ -13,8 +13,8 @@
 //!    revocation's waits half a second at most to learn of its incident (2 s right after a start), and where
 //!    a second person must approve it, its denial is withheld.
 //! 4. Beside that, the tokens are sealed ([`seal`]) and event and targets committed to Postgres ([`store`]),
-//!    leased to this worker as far as it has room, or soon will have. A mass revocation's targets wait for their incident's turn
-//!    instead.
+//!    leased to this worker as far as it has room, or soon will have. A mass revocation's targets wait for
+//!    their incident's turn instead.
 //! 5. After both, the delivery is acknowledged.
 //! 6. Each target is revoked by its [`provider`], refresh tokens first, unless the provider is to be left
 //!    alone. [`outcome::settle`] computes the target's next state, once: final, or due again by the schedule
@@ -68,16 +68,16 @@
 //! | when is a provider left alone | [`admission`], `admission/health.rs`, `admission/breaker.rs` |
 //! | who calls a provider next | `admission/lanes.rs` |
 //! | whose turn is it among broker users | `admission/fair_queue.rs`, `event/party.rs`, `store/claim.rs` |
-//! | who may have how many targets in memory, and leased ahead of that | `admission/room.rs`, `worker/ahead.rs` |
+//! | who may have how many targets in memory, or leased | `admission/room.rs`, `worker/ahead.rs` |
 //! | how do operators pause, throttle, approve | `store/incidents/order.rs` |
-//! | how do workers learn and obey | `worker/fleet.rs`; `worker/incidents/`, `worker/revoke.rs` |
+//! | what do pause, throttle, approval, cancellation do | `worker/incidents.rs`; `worker/fleet.rs` polls |
 //! | what does a logout by HTTP mean, who answers it | [`receive`], `app/receive/inputs.rs` |
 //! | whose signature counts, by queue too | [`senders`], `worker/signed.rs` |
 //! | what is in the database | `migrations/`, [`store`] |
 //! | what is in the broker | `broker/topology.rs` |
 //! | every setting | [`config`] |
 //! | who may read this process's memory | [`core_dump`] |
-//! | how is SIGTERM obeyed | `cli/run.rs` hears it, [`app`] ends in order by `worker/start.rs` |
+//! | how is SIGTERM obeyed | `finish` in [`app`] |
 //! | the log line of an attempt | `worker/record.rs` |
 //! | every log field | `docs/logging.md` |
 //! | every metric | [`telemetry`] |

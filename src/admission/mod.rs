@@ -4,8 +4,8 @@
 //!
 //! 1. *Memory.* Before a target is claimed from Postgres, [`Admission::wanted`] says how many are worth it:
 //!    none while a breaker is open, one when a probe is due, else as many as there is memory for. A logout
-//!    that has just arrived asks [`Admission::reserve`] instead. Without [`Room`] it waits there, leased already
-//!    ([`Admission::reserve_ahead`]) where the provider is known to be quick.
+//!    that has just arrived asks [`Admission::reserve`] instead. Without [`Room`] it waits there, leased
+//!    already ([`Admission::reserve_ahead`]) where the provider is known to be quick.
 //! 2. *Breaker.* [`Admission::rejects`] tells whether a call would be sent away, before it spends anything
 //!    else, such as one of its incident's slots per second.
 //! 3. *Turn.* [`Admission::permit`] puts the [`Call`] into its lane. It waits until a slot is open to calls
@@ -19,7 +19,7 @@
 //!
 //! | file | decides |
 //! |---|---|
-//! | `room` | how many targets are in memory, or leased ahead of it, and how many of them one broker user may have |
+//! | `room` | how many targets are in memory, or leased ahead of it; how many of them one user's |
 //! | `permit` | hands the permits out and takes them back: the only lock, and where calls wait |
 //! | `lanes` | whose call is next: slots, lanes, rate |
 //! | `fair_queue` | whose turn it is among broker users; deliveries, commits and refusals go by it, too |

@@ -103,8 +103,8 @@ impl Admission {
         self.memory.places(lane).take_for(party, targets)
     }
 
-    /// A lease for `targets` of a user for which [`reserve`](Self::reserve) has no room now: they are read back from
-    /// Postgres when there is some.
+    /// A lease for `targets` of a user for which [`reserve`](Self::reserve) has no room now: they are read
+    /// back from Postgres when there is some.
     pub fn reserve_ahead(&self, party: Party, targets: usize) -> Option<Room> {
         let (state, now) = (self.lock(), Instant::now());
         if state.health.breaker(Scope::Token).wanted(now) < targets {

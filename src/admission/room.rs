@@ -21,7 +21,8 @@ const AHEAD: Duration = Duration::from_secs(2);
 const LEAST_AT_RATE: usize = 8;
 /// and so many where it is not.
 const LEAST_AT_PACE: usize = 64;
-/// Ordinary logouts beyond that are leased ahead of their room in memory, as long as they are not more than this
+/// Ordinary logouts beyond that are leased ahead of their room in memory, as long as they are not more than
+/// this
 const LEASED_AHEAD: usize = 65_536;
 /// nor than are revoked within this time.
 const LEASED_AHEAD_WITHIN: Duration = Duration::from_secs(8);
@@ -81,8 +82,8 @@ impl Memory {
         self.interactive.taken() + self.mass.taken()
     }
 
-    /// A lease without room in memory for a user's ordinary logouts, if rate and pace are such that room will soon be
-    /// there.
+    /// A lease without room in memory for a user's ordinary logouts, if rate and pace are such that room will
+    /// soon be there.
     pub(super) fn take_ahead(
         &self,
         party: Party,

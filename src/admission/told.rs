@@ -1,5 +1,5 @@
-//! What the log says of a provider: that it is left alone, that it fails for another cause meanwhile, and that it
-//! answers again.
+//! What the log says of a provider: that it is left alone, that it fails for another cause meanwhile, and
+//! that it answers again.
 
 use std::time::{Duration, Instant};
 
@@ -41,8 +41,8 @@ impl Told {
                     calls,
                     breaker,
                     error,
-                    "provider left alone: its targets wait and spend no attempt until a probe is answered or its \
-                        Retry-After has passed"
+                    "provider left alone: its targets wait and spend no attempt until a probe is answered or \
+                        its Retry-After has passed"
                 );
                 self.0 = Some((Cause::of(answer), now));
             }

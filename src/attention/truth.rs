@@ -92,9 +92,9 @@ fn unknown(targets: u64, is_part: bool, rows: &[VerifierRow]) -> String {
     let or_more = if is_part { " or more" } else { "" };
     format!(
         "{}{or_more} denied and not yet known to be applied by {by}: that ends by itself with their next \
-            reports; where one does not report, mend its connection to the broker, and start it again only where \
-            its process is dead, since it forgets what it was told; until then it counts, or until what it may accept \
-            has expired",
+            reports; where one does not report, mend its connection to the broker, and start it again \
+            only where its process is dead, since it forgets what it was told; until then it counts, or \
+            until what it may accept has expired",
         count(targets, "target")
     )
 }

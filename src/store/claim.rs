@@ -135,8 +135,8 @@ impl Store {
         })
     }
 
-    /// Targets that this worker leased when it accepted them, whose first attempt is on record. Those that are not its
-    /// any more are left out. Their denials are on their way, by this worker.
+    /// Targets that this worker leased when it accepted them, whose first attempt is on record. Those that
+    /// are not its any more are left out. Their denials are on their way, by this worker.
     ///
     /// # Errors
     /// See [`StoreError`].

@@ -1,6 +1,6 @@
-//! Ordinary logouts that are leased to this worker and wait, by their ids alone, until memory has room for them; then
-//! they are read back from Postgres. Left there without a lease, each would cost a second write of its row and entries
-//! in the indexes of what is due.
+//! Ordinary logouts that are leased to this worker and wait, by their ids alone, until memory has room for
+//! them; then they are read back from Postgres. Left there without a lease, each would cost a second write of
+//! its row and entries in the indexes of what is due.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -60,8 +60,8 @@ impl Ahead {
         None
     }
 
-    /// Groups of a provider with some `most` targets together, of each broker user as many as of the others and of
-    /// those the oldest first.
+    /// Groups of a provider with some `most` targets together, of each broker user as many as of the others
+    /// and of those the oldest first.
     pub(super) fn take(&self, provider: &str, most: usize) -> Vec<Group> {
         let (mut queues, mut taken) = (self.lock(), Vec::new());
         let Some(users) = queues.as_mut().and_then(|queues| queues.get_mut(provider)) else { return taken };

@@ -23,8 +23,8 @@ use crate::invalidation::Progress;
 /// How much longer than a period those wait who are not the holder: at least, and at most so much more.
 const BEYOND_PERIOD: Duration = Duration::from_millis(200);
 const SPREAD: Duration = Duration::from_millis(300);
-/// How much longer they wait for each time that another took the holder's place of late: even after the most of
-/// them, and with the longest period that is usual, one second, another takes it within 2 s.
+/// How much longer they wait for each time that another took the holder's place of late: even after the most
+/// of them, and with the longest period that is usual, one second, another takes it within 2 s.
 const FOR_EACH_CLAIM: Duration = Duration::from_millis(40);
 const CLAIMS_COUNT_FOR: Duration = Duration::from_secs(1800);
 /// More of them change nothing.
@@ -198,8 +198,8 @@ impl BeatSchedule {
         BEYOND_PERIOD + FOR_EACH_CLAIM.mul_f64(claims as f64) + SPREAD.mul_f64(self.place())
     }
 
-    /// Where between the least and the longest patience this worker's lies: the more workers, the more of them near the
-    /// longest, so that the first is alone (exponential timers: Nonnenmacher, Biersack, 1999).
+    /// Where between the least and the longest patience this worker's lies: the more workers, the more of
+    /// them near the longest, so that the first is alone (exponential timers: Nonnenmacher, Biersack, 1999).
     fn place(&self) -> f64 {
         let steepness = (self.heard.len().max(2) as f64).ln() + 1.0;
         (self.luck * steepness.exp_m1()).ln_1p() / steepness

@@ -3,6 +3,15 @@
 //!
 //! Polled from Postgres a few times a second (`fleet`), so that a pause, a throttle or an approval takes
 //! effect on every worker within that time.
+//!
+//! | state | denials of what arrives | in Postgres | in memory, waiting for a call |
+//! |---|---|---|---|
+//! | running | published | claimed, at the throttle's rate where there is one | called in turn |
+//! | paused | published | left there ([`Incidents::shares`]) | handed back at no cost ([`Incident::turn`]) |
+//! | awaiting approval | withheld, and published with the approval (`withheld`) | left there | handed back |
+//! | cancelled | the event is refused | given up (`tend`) | handed back, and given up |
+//!
+//! A call that is under way ends, and its result is recorded, whatever the state.
 
 pub(super) mod approval;
 pub(super) mod excess;

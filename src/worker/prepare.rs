@@ -64,8 +64,8 @@ pub(super) fn prepare(worker: &Worker, taken: Taken, body_sha256: [u8; 32]) -> O
     Some(Prepared { taken, body_sha256, targets, excess, room })
 }
 
-/// Room for the event's targets, provider by provider: all of a provider's or none, so that refresh tokens stay
-/// first. An incident's wait for their turn.
+/// Room for the event's targets, provider by provider: all of a provider's or none, so that refresh tokens
+/// stay first. An incident's wait for their turn.
 fn reserve(ports: &Ports, event: &LogoutEvent, party: Party) -> Vec<(Arc<str>, Reserved)> {
     let mut room: Vec<(Arc<str>, Reserved)> = Vec::new();
     if event.incident.is_some() {

@@ -1,5 +1,5 @@
-//! More logouts than memory has room for: leased ahead of it, and each still called for once, whatever becomes of
-//! the worker or the provider meanwhile.
+//! More logouts than memory has room for: leased ahead of it, and each still called for once, whatever
+//! becomes of the worker or the provider meanwhile.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -28,8 +28,8 @@ fn event(number: usize) -> Value {
     logout_of(&format!("e-{number}"), targets.into())
 }
 
-/// A provider that is known to answer within milliseconds, one call after the other, and a worker that has leased more
-/// targets than it has in memory.
+/// A provider that is known to answer within milliseconds, one call after the other, and a worker that has
+/// leased more targets than it has in memory.
 struct Scene {
     stage: Stage,
     idp: ScriptedIdp,

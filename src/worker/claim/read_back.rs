@@ -12,8 +12,8 @@ use crate::target::Scope;
 use crate::worker::ahead::Group;
 use crate::worker::parts::Worker;
 
-/// Of the room that there is, half: the rest is for what is due in Postgres. Returns whether there is likely more to be
-/// read at once.
+/// Of the room that there is, half: the rest is for what is due in Postgres. Returns whether there is likely
+/// more to be read at once.
 pub(super) async fn read_back(worker: &Arc<Worker>) -> Result<bool, StoreError> {
     let (mut groups, mut room, mut is_more) = (Vec::new(), HashMap::new(), false);
     for (name, admission) in &worker.ports.admissions {
