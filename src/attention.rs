@@ -4,6 +4,7 @@
 mod incident;
 pub mod mint;
 mod operation;
+mod provider;
 mod target;
 mod truth;
 mod verifiers;
@@ -13,10 +14,11 @@ use std::fmt;
 
 pub use incident::{asked, call_for_action};
 pub use operation::operation;
+pub use provider::{RESTART, breaker};
 pub use target::target;
 pub use truth::{Truth, truth};
 pub use verifiers::{silent, unapplied};
-pub use wrong::wrong;
+pub use wrong::{refused, wrong};
 
 /// A thing that somebody should look at.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,22 +2,20 @@
 
 use super::Finding;
 use super::incident::call_for_action;
+use super::provider::{failing, left_alone, overdue};
 use super::verifiers::silent;
 use crate::clock::TOLERATED;
 use crate::store::{
-    BacklogRow, DeadLetters, GivenUpTargets, Incident, LostWorker, ProviderRow, RefusedWrites, Status,
-    VerifierRow, WorkerRow,
+    BacklogRow, DeadLetters, GivenUpTargets, Incident, LostWorker, RefusedWrites, Status, VerifierRow,
+    WorkerRow,
 };
 use crate::visible::count;
-use crate::visible::names::{command, first_of, or_dash};
+use crate::visible::names::{command, first_of};
 use crate::visible::times::{utc, utc_to_the_second};
 
 /// A verifier that has reported nothing for longer was most likely replaced by another. It is told of all the
 /// same while there is something that it may accept.
 const FORGOTTEN_AFTER_S: i64 = 600;
-
-/// Workers take up what is due within a second or so.
-const LONGEST_OVERDUE_S: i64 = 30;
 
 /// The most urgent first; none: nothing is wrong.
 pub fn wrong(status: &Status) -> Vec<Finding> {
@@ -27,8 +25,9 @@ pub fn wrong(status: &Status) -> Vec<Finding> {
     wrong.extend(status.incidents.iter().filter_map(incident));
     if is_current {
         wrong.extend(verifiers(status));
-        wrong.extend(status.providers.iter().filter_map(provider));
-        wrong.extend(status.backlog.iter().filter_map(overdue));
+        wrong.extend(left_alone(status));
+        wrong.extend(overdue(status));
+        wrong.extend(failing(status));
     }
     wrong.extend(status.backlog.iter().filter_map(parked));
     wrong.extend(status.given_up.iter().map(given_up));
@@ -94,21 +93,6 @@ fn with_claimant(verifier: &VerifierRow) -> String {
     }
 }
 
-fn provider(row: &ProviderRow) -> Option<Finding> {
-    let error = or_dash(&row.last_error);
-    (row.breaker != "closed").then(|| Finding {
-        says: format!("provider {}: breaker {}, {error}", row.provider, row.breaker),
-        command: Some(command("provider show", "", &row.provider)),
-    })
-}
-
-fn overdue(row: &BacklogRow) -> Option<Finding> {
-    let since = row.overdue_s.filter(|since| row.state == "pending" && *since > LONGEST_OVERDUE_S)?;
-    let (provider, lane) = (&row.provider, &row.lane);
-    let what = format!("in lane {lane} a target is due since {since} s and nobody takes it");
-    Some(Finding::of(format!("provider {provider}: {what}")))
-}
-
 fn parked(row: &BacklogRow) -> Option<Finding> {
     let targets = count(row.targets, "target");
     (row.state == "parked").then(|| Finding {
@@ -130,6 +114,17 @@ fn dead_letters(row: &DeadLetters) -> Option<Finding> {
     let (since, messages) = (utc(Some(row.many_since.as_ref()?)), count(row.messages, "refused message"));
     Some(Finding {
         says: format!("revocation.dead holds {messages}, too many since {since}"),
+        command: Some("revocation-worker dead list".to_owned()),
+    })
+}
+
+/// What waits of refused messages, while they are not too many.
+pub fn refused(status: &Status) -> Option<Finding> {
+    let few = status.dead_letters.iter().filter(|row| row.many_since.is_none());
+    let messages: u64 = few.map(|row| row.messages).sum();
+    let wait = if messages == 1 { "waits" } else { "wait" };
+    (messages > 0).then(|| Finding {
+        says: format!("{} {wait}", count(messages, "refused message")),
         command: Some("revocation-worker dead list".to_owned()),
     })
 }

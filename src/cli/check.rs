@@ -16,6 +16,7 @@ use self::database::database;
 use self::expected::Expected;
 use super::CommandError;
 use super::output::{count, printable, say, say_json};
+use crate::attention::RESTART;
 use crate::broker::{Broker, Examined, Window};
 use crate::config::{Config, ConfigError, Environment, ProviderConfig};
 use crate::provider::{Provider, remarks};
@@ -118,10 +119,10 @@ fn refused(error: &ConfigError) -> Vec<Finding> {
 async fn examine_all(config: &Config) -> (Vec<Finding>, Option<Expected>) {
     let providers = join_all(config.providers.iter().map(|(name, config)| async move {
         let found = provider(name.clone(), config).await;
-        Finding { notes: remarks(config), ..Finding::new(format!("provider {name}"), found) }
+        Finding { notes: remarks(config), ..Finding::new(of_provider(name), found) }
     }));
     let senders = senders::examine(config.receive.as_ref());
-    let (mut configuration, mut broker, (database, expected), providers, senders, traces) = tokio::join!(
+    let (mut configuration, mut broker, (database, on_record), mut providers, senders, traces) = tokio::join!(
         configuration(config),
         broker(config),
         database(config),
@@ -131,9 +132,18 @@ async fn examine_all(config: &Config) -> (Vec<Finding>, Option<Expected>) {
     );
     configuration.notes.extend(rights(config));
     broker.notes.extend(sizes(config));
+    for name in &on_record.misconfigured {
+        let what = of_provider(name);
+        let accepted = providers.iter_mut().filter(|finding| finding.ok && finding.what == what);
+        accepted.for_each(|finding| finding.notes.push(format!("left alone by a running worker; {RESTART}")));
+    }
     let sealing = Finding::new("sealing keys", sealing(config));
     let near = [configuration, sealing, broker, database];
-    (near.into_iter().chain(providers).chain(senders).chain(traces).collect(), expected)
+    (near.into_iter().chain(providers).chain(senders).chain(traces).collect(), on_record.expected)
+}
+
+fn of_provider(name: &str) -> String {
+    format!("provider {name}")
 }
 
 /// Whether the window has room for what the limits allow.

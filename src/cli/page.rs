@@ -71,8 +71,8 @@ impl Page {
     }
 
     /// One row, a line a column, whole.
-    pub(super) fn members<R>(&mut self, columns: &[Column<R>], row: &R) {
-        self.pairs(columns.iter().map(|column| (column.head.to_owned(), column.of(row))).collect());
+    pub(super) fn members<'c, R: 'c>(&mut self, columns: impl IntoIterator<Item = &'c Column<R>>, row: &R) {
+        self.pairs(columns.into_iter().map(|column| (column.head.to_owned(), column.of(row))).collect());
     }
 
     /// Names with their values, whole.

@@ -7,11 +7,13 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::CommandError;
+use super::colour::Colour;
 use super::operator::{Operator, open_store};
 use super::output::{command, count, or_dash, printable, say, say_row};
 use super::page::{Page, View};
-use super::table::{Cell, Column, column, error, number, text, time, wide, word};
+use super::table::{Cell, Column, column, due, error, number, text, time, wide, word};
 use super::watch::{Found, Watch};
+use crate::attention::{RESTART, breaker};
 use crate::config::{DatabaseSettings, Environment};
 use crate::store::{ProviderBacklog, ProviderDetail, ProviderOperation, ProviderWorker, Store};
 use crate::visible::apart;
@@ -85,7 +87,7 @@ struct Told {
 
 const COLUMNS: [Column<Told>; 9] = [
     column("provider", |row| text(&row.row.provider)),
-    column("breaker", |row| word(row.row.breaker.as_ref())),
+    column("breaker", |row| left_alone(&row.row)),
     column("waits for", |row| Cell::Text(row.waits_for.to_owned())),
     wide("waits since", |row| time(row.row.waits_since.as_ref())),
     column("held until", |row| time(row.row.held_until.as_ref())),
@@ -96,7 +98,7 @@ const COLUMNS: [Column<Told>; 9] = [
 ];
 
 const MEMBERS: [Column<ProviderBacklog>; 12] = [
-    column("breaker", |row| word(row.breaker.as_ref())),
+    column("breaker", left_alone),
     column("waits since", |row| time(row.waits_since.as_ref())),
     column("held until", |row| time(row.held_until.as_ref())),
     column("last success", |row| time(row.last_success_at.as_ref())),
@@ -107,8 +109,13 @@ const MEMBERS: [Column<ProviderBacklog>; 12] = [
     column("pending", |row| number(row.pending)),
     column("parked", |row| number(row.parked)),
     column("oldest", |row| time(row.oldest_received_at.as_ref())),
-    column("next attempt", |row| time(row.next_attempt_at.as_ref())),
+    column("next attempt", |row| due(row.next_attempt_at.as_ref())),
 ];
+
+fn left_alone(row: &ProviderBacklog) -> Cell {
+    let told = |state: &String| Cell::Word(breaker(state, row.reason.as_deref()));
+    row.breaker.as_ref().map_or(Cell::Nothing, told)
+}
 
 const WORKERS: [Column<ProviderWorker>; 6] = [
     column("worker", |row| text(&row.worker)),
@@ -170,7 +177,11 @@ async fn show(store: &Store, args: &Show) -> Result<(), CommandError> {
         }
         let mut page = Page::new(args.view.look(store).await?);
         page.line(printable(&format!("provider {name} waits for {}", provider.waits_for)));
-        page.members(&MEMBERS, &provider.row);
+        let remedies = remedies(&provider.row);
+        remedies.iter().for_each(|remedy| page.coloured(Colour::Waits, printable(remedy)));
+        // Until when is known of those alone that asked for it.
+        let is_told = |head: &str| head != "held until" || provider.row.held_until.is_some();
+        page.members(MEMBERS.iter().filter(|column| is_told(column.head)), &provider.row);
         page.section("workers", &WORKERS, &detail.workers);
         page.section("operations", &OPERATIONS, &detail.operations);
         Ok(Found::Page(page))
@@ -182,6 +193,7 @@ async fn resume(store: &Store, args: &Resume) -> Result<(), CommandError> {
     let name = &args.provider.name;
     // Before: what goes on at once must not be missing.
     let waiting = store.providers(Some(name)).await?.pop();
+    let is_misconfigured = waiting.as_ref().is_some_and(|row| row.reason.as_deref() == Some("misconfigured"));
     let (pending, parked) = waiting.map_or((0, 0), |row| (row.pending, row.parked));
     let resumed = store.resume_provider(&args.operator.name(), name).await?;
     let Some(resumed) = resumed else { return Err(unknown(store, name).await) };
@@ -197,6 +209,9 @@ async fn resume(store: &Store, args: &Resume) -> Result<(), CommandError> {
         None => format!("its breaker was {}", or_dash(&resumed.breaker)),
     };
     say(printable(&format!("provider {name}: called again within 2 s, by all workers; {was}")));
+    if is_misconfigured {
+        say(RESTART);
+    }
     let goes_on = match (resumed.held_until.is_some(), resumed.breaker.as_deref()) {
         (false, Some("open" | "half_open")) => "once it has answered a probe, which is sent at once",
         _ => "at once",
@@ -229,6 +244,29 @@ fn waits_for(provider: &ProviderBacklog) -> &'static str {
         (Some("half_open"), false) => "the answer to a probe",
         (Some(_), false) => "nothing",
     }
+}
+
+/// What to do about one that is left alone.
+fn remedies(row: &ProviderBacklog) -> Vec<String> {
+    let name = &row.provider;
+    let resume = command("provider resume", "", name);
+    let remedy = match (row.breaker.as_deref(), row.reason.as_deref()) {
+        (None | Some("closed"), _) => return Vec::new(),
+        (_, Some("misconfigured")) => {
+            return vec![
+                format!("mend credentials, address or certificate, then: {resume}"),
+                RESTART.to_owned(),
+            ];
+        }
+        (_, Some("retry_after")) => format!(
+            "where that comes again: set providers.{name}.rate_per_s to what it allows and restart each \
+                worker, or slow the incident that causes it: {}, or {}",
+            command("incident throttle", "--rate N", "INCIDENT"),
+            command("incident pause", "", "INCIDENT"),
+        ),
+        _ => format!("it is probed again within 75 s; at once: {resume}"),
+    };
+    vec![remedy]
 }
 
 /// Refuses a name that neither a running worker nor an open target knows.

@@ -14,7 +14,7 @@ use super::output::{count, first_of, printable};
 use super::page::{Page, View};
 use super::table::Look;
 use super::watch::{Found, Watch};
-use crate::attention::{mint, unapplied, wrong};
+use crate::attention::{mint, refused, unapplied, wrong};
 use crate::config::{DatabaseSettings, Environment};
 use crate::store::{EventStatus, Status, Store, VerifierRow};
 
@@ -62,7 +62,10 @@ async fn all(store: &Store, as_json: bool, look: Look) -> Result<Found, CommandE
     let mut page = Page::new(look);
     wrong.iter().for_each(|sentence| page.coloured(Colour::Calls, printable(sentence)));
     if wrong.is_empty() {
-        page.coloured(Colour::Fine, "nothing is wrong");
+        match refused(&status) {
+            Some(refused) => page.coloured(Colour::Waits, format_args!("nothing is wrong; {refused}")),
+            None => page.coloured(Colour::Fine, "nothing is wrong"),
+        }
     }
     show(&mut page, &status);
     Ok(Found::Page(page))

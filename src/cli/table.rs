@@ -6,7 +6,7 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 use super::colour::{self, Colour};
 use super::output::printable;
 use crate::visible::errors::brief;
-use crate::visible::times::ago;
+use crate::visible::times::{ago, due_in};
 
 /// So wide is a table, where not all of it is asked for.
 const WIDTH: usize = 80;
@@ -40,6 +40,8 @@ pub(super) enum Cell {
     Number(String),
     /// A time as Postgres writes it in JSON.
     Time(String),
+    /// The same of what is done once its time has come.
+    Due(String),
     /// A dash.
     Nothing,
 }
@@ -80,6 +82,11 @@ pub(super) fn word<'t>(word: impl Into<Option<&'t String>>) -> Cell {
 /// A time as Postgres writes it in JSON.
 pub(super) fn time<'t>(time: impl Into<Option<&'t String>>) -> Cell {
     time.into().map_or(Cell::Nothing, |time| Cell::Time(time.clone()))
+}
+
+/// When something is to be done, as Postgres writes it in JSON.
+pub(super) fn due<'t>(time: impl Into<Option<&'t String>>) -> Cell {
+    time.into().map_or(Cell::Nothing, |time| Cell::Due(time.clone()))
 }
 
 /// A count.
@@ -126,6 +133,7 @@ impl Cell {
             Self::Text(text) | Self::Error(text) | Self::Number(text) => (text, Colour::Plain),
             Self::Word(word) => (word.clone(), Colour::of(&word)),
             Self::Time(at) => (ago(&at, now), Colour::Plain),
+            Self::Due(at) => (due_in(&at, now), Colour::Plain),
             Self::Nothing => ("-".to_owned(), Colour::Quiet),
         };
         let text = printable(&text);

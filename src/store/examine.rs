@@ -28,6 +28,8 @@ pub struct Findings {
 struct Session {
     is_standby: bool,
     is_read_only: bool,
+    /// Where `default_transaction_read_only` has its value from, as `pg_settings` says it.
+    read_only_by: String,
     may_enter: bool,
     /// Of the roles of `migrations/roles.sql`, the first that this one has the rights of.
     role: Option<String>,
@@ -91,6 +93,8 @@ impl Store {
                 Session,
                 r#"SELECT pg_is_in_recovery() AS "is_standby!",
                           current_setting('transaction_read_only') = 'on' AS "is_read_only!",
+                          coalesce((SELECT source FROM pg_settings
+                                    WHERE name = 'default_transaction_read_only'), '') AS "read_only_by!",
                           coalesce((
                               SELECT bool_and(has_schema_privilege(n.oid, 'USAGE'))
                               FROM pg_namespace n WHERE n.nspname IN ('revocation', 'audit')
@@ -210,14 +214,36 @@ fn no_writes(error: &StoreError) -> String {
     )
 }
 
+/// Where a setting is to be taken off that is from there.
+fn advice(source: &str) -> &'static str {
+    match source {
+        "configuration file" => {
+            "the server's configuration (ALTER SYSTEM RESET default_transaction_read_only, or the line in \
+                postgresql.conf), then SELECT pg_reload_conf()"
+        }
+        "database" => "the database (ALTER DATABASE … RESET default_transaction_read_only)",
+        "user" => "the role (ALTER ROLE … RESET default_transaction_read_only)",
+        "database user" => {
+            "the role in this database (ALTER ROLE … IN DATABASE … RESET default_transaction_read_only)"
+        }
+        "client" => "the options of database.url (or PGOPTIONS)",
+        "command line" => "the command line that starts the server",
+        _ => {
+            "the role, the database, database.url and the server (postgresql.conf, ALTER SYSTEM), wherever \
+                it is set"
+        }
+    }
+}
+
 impl Session {
     fn problems(&self, max_connections: u32) -> Vec<String> {
         let mut problems = Vec::new();
         if self.is_standby {
             problems.push("it is a read-only standby: database.url must lead to the primary".to_owned());
         } else if self.is_read_only {
-            let advice = "take default_transaction_read_only off the role, the database and database.url";
-            problems.push(format!("its sessions are read-only: {advice}"));
+            let advice = advice(&self.read_only_by);
+            problems
+                .push(format!("its sessions are read-only: take default_transaction_read_only off {advice}"));
         }
         if i64::from(self.connections) < i64::from(max_connections) {
             let limit = self.connections;

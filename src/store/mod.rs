@@ -39,6 +39,7 @@ mod denial;
 
 mod accept;
 mod ages;
+mod ailing;
 mod arrivals;
 pub mod audit;
 mod cancel;
@@ -80,6 +81,7 @@ use crate::config::DatabaseConfig;
 
 pub use accept::{Approval, Disposition, Entered, NewEvent, NewTarget};
 pub use ages::{Ages, Due};
+pub use ailing::{Crowding, FailingTargets, GivenUpTargets, ProviderRow};
 pub use arrivals::{Arrivals, Arrived};
 pub use audit::{AuditRow, Place, Question};
 pub use cancel::{CancelledTarget, GivenUp};
@@ -105,8 +107,7 @@ pub use record::{Attempt, Closing, Cutoff};
 pub use rejected::Rejected;
 pub use schema::{OTHER_PEOPLE, SchemaError};
 pub use status::{
-    BacklogRow, DeadLetters, EventStatus, GivenUpTargets, LostWorker, Propagation, ProviderRow,
-    RevocationRow, Status, Undenied, WorkerRow,
+    BacklogRow, DeadLetters, EventStatus, LostWorker, Propagation, RevocationRow, Status, Undenied, WorkerRow,
 };
 pub use story::{AttemptRow, Happened, Story, TargetStory};
 pub use takeover::Release;
@@ -209,6 +210,16 @@ impl Store {
             )),
             Ok(result) => result.map_err(|e| StoreError::new(WHAT, e)),
             Err(_) => Err(StoreError::Timeout(WHAT, PING_TIMEOUT)),
+        }
+    }
+
+    /// The database that is meant, without a password: "database shop at db.example.com:5432".
+    pub fn place(&self) -> String {
+        let options = &self.options;
+        let name = options.get_database().unwrap_or_else(|| options.get_username());
+        match options.get_socket() {
+            Some(socket) => format!("database {name} at {}", socket.display()),
+            None => format!("database {name} at {}:{}", options.get_host(), options.get_port()),
         }
     }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sqlx::types::Json;
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, ailing};
 
 /// A provider's row of `audit.providers`, with its backlog. One that has a backlog, and that no live worker
 /// has told of, has no breaker.
@@ -14,6 +14,9 @@ use super::{Store, StoreError};
 pub struct ProviderBacklog {
     pub provider: String,
     pub breaker: Option<String>,
+    /// Why it is left alone, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     pub waits_since: Option<String>,
     pub held_until: Option<String>,
     pub last_success_at: Option<String>,
@@ -116,7 +119,13 @@ impl Store {
         )
         .fetch_all(&mut *connection);
         let providers = work.await.map_err(|e| StoreError::new(WHAT, e))?;
-        Ok(providers.into_iter().map(|Json(provider)| provider).collect())
+        let seen = ailing::look(&mut connection).await.map_err(|e| StoreError::new(WHAT, e))?;
+        let with_reason = |Json(mut row): Json<ProviderBacklog>| {
+            let (breaker, error) = (row.breaker.as_deref().unwrap_or("closed"), row.last_error.as_deref());
+            row.reason = seen.reason(&row.provider, breaker, row.held_until.is_some(), error);
+            row
+        };
+        Ok(providers.into_iter().map(with_reason).collect())
     }
 
     /// What each live worker sees of a provider, and what operators ordered of it lately.

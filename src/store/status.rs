@@ -2,10 +2,11 @@
 //! Times are as Postgres writes them in JSON. What a view has beyond the named members passes through.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 use sqlx::Connection;
 use sqlx::types::Json;
 
+use super::ailing::{self, Crowding, FailingTargets, GivenUpTargets, ProviderRow};
 use super::incidents::Incident;
 use super::verifiers::{Unapplied, VerifierRow, unapplied};
 use super::writes::RefusedWrites;
@@ -35,23 +36,18 @@ pub struct Status {
     /// What was given up and is alive.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub given_up: Vec<GivenUpTargets>,
+    /// What fails again and again and is tried once more; of a session with a worker's rights.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failing: Vec<FailingTargets>,
+    /// Running incidents at providers that are left alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub crowding: Vec<Crowding>,
     /// What not every verifier is known to refuse.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unapplied: Option<Unapplied>,
     /// Postgres takes no writes: what is said of workers, providers and verifiers is from before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refuses_writes: Option<RefusedWrites>,
-}
-
-/// A provider's targets that were given up and are alive: it still honours them.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct GivenUpTargets {
-    /// The provider.
-    pub provider: String,
-    /// So many.
-    pub targets: u64,
-    /// Until when the last of them lives.
-    pub until: Option<String>,
 }
 
 /// A row of `audit.backlog`: open targets of one provider, lane and state.
@@ -66,23 +62,6 @@ pub struct BacklogRow {
     pub next_attempt_at: Option<String>,
     /// Seconds since the first was due of those that nothing holds back.
     pub overdue_s: Option<i64>,
-    #[serde(flatten)]
-    pub further: Map<String, Value>,
-}
-
-/// A row of `audit.providers`.
-#[derive(Debug, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the columns of the view, which says what they are")]
-pub struct ProviderRow {
-    pub provider: String,
-    pub breaker: String,
-    pub held_until: Option<String>,
-    pub calls_5m: Option<u64>,
-    pub failures_5m: Option<u64>,
-    pub p50_ms_5m: Option<Number>,
-    pub p95_ms_5m: Option<Number>,
-    pub last_success_at: Option<String>,
-    pub last_error: Option<String>,
     #[serde(flatten)]
     pub further: Map<String, Value>,
 }
@@ -286,5 +265,6 @@ pub(super) async fn read_status(connection: &mut sqlx::PgConnection) -> Result<S
     .fetch_one(&mut *connection);
     let Json(mut status) = status.await?;
     status.unapplied = unapplied(connection, &status.verifiers).await?;
+    (status.failing, status.crowding) = ailing::of(&mut status.providers, connection).await?;
     Ok(status)
 }

@@ -35,6 +35,14 @@ pub fn ago(at: &str, now: OffsetDateTime) -> String {
     }
 }
 
+/// The same of when something is to be done: "in 3 min", "now due".
+pub fn due_in(at: &str, now: OffsetDateTime) -> String {
+    match OffsetDateTime::parse(at, &Rfc3339) {
+        Ok(time) if time <= now => "now due".to_owned(),
+        _ => ago(at, now),
+    }
+}
+
 /// "12 min": a whole number of the unit that suits.
 pub fn span(seconds: u64) -> String {
     match seconds {
@@ -72,6 +80,13 @@ mod tests {
             ("yesterday", "yesterday"),
         ] {
             assert_eq!(ago(at, now), told);
+        }
+        for (at, told) in [
+            ("2026-12-03T04:10:59.9+00:00", "now due"),
+            ("2026-12-03T04:09:29+00:00", "now due"),
+            ("2026-12-03T04:20:48+00:00", "in 9 min"),
+        ] {
+            assert_eq!(due_in(at, now), told);
         }
     }
 }

@@ -6,6 +6,7 @@ use lapin::ExchangeKind;
 use lapin::options::{ExchangeDeclareOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use serde_json::{Value, json};
+use url::Url;
 
 use crate::harness::{Issuer, Stage};
 use crate::program::{bare, run};
@@ -47,6 +48,52 @@ async fn a_sound_installation_passes() {
         idp.ledger().iter().all(|request| is_harmless(request.field("token"))),
         "no token of anybody was revoked"
     );
+}
+
+/// A worker that runs has the old ones.
+#[tokio::test(flavor = "multi_thread")]
+async fn accepted_credentials_of_a_provider_that_is_left_alone_take_a_restart() {
+    let stage = Stage::new().await;
+    declare(&stage).await;
+    let idp = ScriptedIdp::start(|_| Reply::status(200)).await;
+    stage
+        .execute(
+            "INSERT INTO revocation.workers (instance, version, lease_until)
+             VALUES ('pod-1', '0.1.0', now() + interval '1 hour')",
+        )
+        .await;
+    for (provider, breaker, reason, is_told) in [
+        ("main", "open", "misconfigured", true),
+        ("main", "half_open", "misconfigured", true),
+        ("main", "open", "failing", false),
+        ("main", "closed", "misconfigured", false),
+        ("other", "open", "misconfigured", false),
+    ] {
+        stage.execute("DELETE FROM revocation.provider_status").await;
+        let row = format!(
+            "INSERT INTO revocation.provider_status (worker_no, provider, breaker, reason, calls_5m, \
+                 failures_5m)
+             SELECT worker_no, '{provider}', '{breaker}', '{reason}', 0, 0 FROM revocation.workers"
+        );
+        stage.execute(&row).await;
+        let ran = run(&mut check(&stage, &idp), &["check"]);
+        assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+        let note = "note     provider main: left alone by a running worker; ";
+        assert_eq!(ran.stdout.contains(note), is_told, "{row}: {}", ran.stdout);
+    }
+}
+
+/// Whoever looks at the wrong one is told which that is, and no password.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_without_the_schema_is_named() {
+    let stage = Stage::empty().await;
+    let idp = ScriptedIdp::start(|_| Reply::status(200)).await;
+    let url = Url::parse(&stage.database_url).expect("a URL");
+    let report = run(&mut check(&stage, &idp), &["check", "--json"]).json();
+    let (is_ok, says) = finding(&report, "database");
+    let wanted = format!("database {} at ", url.path().trim_start_matches('/'));
+    assert!(!is_ok && says.starts_with(&wanted) && says.contains("schema is at version 0"), "{says}");
+    assert!(url.password().is_none_or(|password| !says.contains(password)), "{says}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -162,12 +162,26 @@ async fn a_database_that_takes_no_writes_is_a_problem() {
     let servers = Servers::own_database().await;
     let stage = Stage::on(&servers).await;
     let name = Url::parse(&stage.database_url).expect("a URL").path().trim_start_matches('/').to_owned();
-    stage.execute(&format!("ALTER DATABASE {name} SET default_transaction_read_only = on")).await;
-    let says = problem(&mut check(&stage), "database");
-    assert!(
-        says.contains("its sessions are read-only") && says.contains("default_transaction_read_only"),
-        "{says}"
-    );
+    let on = "SET default_transaction_read_only = on";
+    for (sets, advice) in [
+        (format!("ALTER DATABASE {name}"), "the database (ALTER DATABASE"),
+        ("ALTER ROLE postgres".to_owned(), "the role (ALTER ROLE"),
+        (format!("ALTER ROLE postgres IN DATABASE {name}"), "the role in this database"),
+        ("ALTER SYSTEM".to_owned(), "the server's configuration (ALTER SYSTEM RESET"),
+    ] {
+        // ALTER SYSTEM writes no row, and stands in no transaction.
+        let change = |what: &str| match sets.as_str() {
+            "ALTER SYSTEM" => format!("{sets} {what}"),
+            _ => format!("BEGIN READ WRITE; {sets} {what}; COMMIT"),
+        };
+        stage.execute(&change(on)).await;
+        stage.execute("SELECT pg_reload_conf()").await;
+        let says = problem(&mut check(&stage), "database");
+        let wanted = format!("its sessions are read-only: take default_transaction_read_only off {advice}");
+        assert!(says.contains(&wanted), "{sets}: {says}");
+        stage.execute(&change("RESET default_transaction_read_only")).await;
+        stage.execute("SELECT pg_reload_conf()").await;
+    }
     stage.rows("SELECT to_jsonb(1)").await;
 
     servers.database(|postgres| {

@@ -28,6 +28,7 @@ mod incident_shown;
 mod incident_upkeep;
 mod incident_watch;
 mod input;
+mod left_alone;
 mod log_format;
 mod look;
 mod program;

@@ -4,13 +4,23 @@ use super::expected::Expected;
 use super::{Finding, Problem};
 use crate::config::Config;
 use crate::seal::Keyring;
-use crate::store::{Findings, OTHER_PEOPLE, Store};
+use crate::store::{Findings, OTHER_PEOPLE, SchemaError, Store};
 
-/// And what verifiers will have to hold, where the record tells.
-pub(super) async fn database(config: &Config) -> (Finding, Option<Expected>) {
+/// What the record tells besides.
+#[derive(Default)]
+pub(super) struct OnRecord {
+    /// What verifiers will have to hold.
+    pub(super) expected: Option<Expected>,
+    /// Providers that running workers leave alone for their settings' sake.
+    pub(super) misconfigured: Vec<String>,
+}
+
+pub(super) async fn database(config: &Config) -> (Finding, OnRecord) {
     let store = match Store::new(&config.database) {
         Ok(store) => store,
-        Err(error) => return (Finding::new("database", Err(Problem::Setting(error.to_string()))), None),
+        Err(error) => {
+            return (Finding::new("database", Err(Problem::Setting(error.to_string()))), OnRecord::default());
+        }
     };
     let found = examine(config, &store).await;
     let (found, role) = match found {
@@ -24,9 +34,16 @@ pub(super) async fn database(config: &Config) -> (Finding, Option<Expected>) {
         _ => Vec::new(),
     };
     notes.extend(role.as_deref().map(purpose));
-    let arrivals = if found.is_ok() { store.arrivals().await.ok() } else { None };
+    let on_record = if found.is_ok() { on_record(&store).await } else { OnRecord::default() };
     store.close().await;
-    (Finding { notes, ..Finding::new("database", found) }, arrivals.as_ref().and_then(Expected::of))
+    (Finding { notes, ..Finding::new("database", found) }, on_record)
+}
+
+async fn on_record(store: &Store) -> OnRecord {
+    let expected = store.arrivals().await.ok().as_ref().and_then(Expected::of);
+    let providers = store.providers(None).await.unwrap_or_default().into_iter();
+    let misconfigured = providers.filter(|row| row.reason.as_deref() == Some("misconfigured"));
+    OnRecord { expected, misconfigured: misconfigured.map(|row| row.provider).collect() }
 }
 
 /// What a login that is no worker's is for.
@@ -45,7 +62,10 @@ fn purpose(role: &str) -> String {
 async fn examine(config: &Config, store: &Store) -> Result<(String, Option<String>), Problem> {
     store.ping().await.map_err(Problem::other)?;
     let found = store.examine(config.database.max_connections).await;
-    let Findings { version, mut problems, sealed_with, other_role } = found.map_err(Problem::other)?;
+    let Findings { version, mut problems, sealed_with, other_role } = found.map_err(|error| match error {
+        SchemaError::Outdated { .. } => Problem::Other(format!("{}: {error}", store.place())),
+        other => Problem::other(other),
+    })?;
     problems.extend(unopened(config, &sealed_with));
     if !problems.is_empty() {
         return Err(Problem::Other(format!("reached, but {}", problems.join("; and "))));

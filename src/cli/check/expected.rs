@@ -4,6 +4,7 @@
 use serde::Serialize;
 
 use crate::store::{Arrivals, Arrived};
+use crate::visible::times::span;
 
 const MIB: f64 = 1024.0 * 1024.0;
 
@@ -48,7 +49,7 @@ impl Expected {
 
     /// In a sentence.
     pub(super) fn sentence(&self) -> String {
-        let period = humantime::format_duration(std::time::Duration::from_secs(self.sampled_seconds));
+        let period = span(self.sampled_seconds);
         let (all, rest) = (&self.all, &self.without_refresh_tokens);
         format!(
             "at the rate and lifetimes of the last {period} of logouts, each holds about {} entries in {} \
@@ -109,7 +110,7 @@ mod tests {
         assert_eq!(expected.without_refresh_tokens, Held { entries: 3600, mib: 1 });
         assert!((140..160).contains(&expected.all.mib), "{expected:?}");
         let sentence = expected.sentence();
-        assert!(sentence.contains("the last 1day of logouts") && sentence.contains("2595600 entries"));
+        assert!(sentence.contains("the last 24 h of logouts") && sentence.contains("2595600 entries"));
     }
 
     #[test]

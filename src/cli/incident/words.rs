@@ -42,8 +42,10 @@ pub(super) fn residual_risk(risk: &ResidualRisk) -> Vec<String> {
             .iter()
             .map(|(state, targets)| format!("{} {state}", apart(*targets)))
             .collect();
+        let are = if risk.not_revoked == 1 { "is" } else { "are" };
         open.push(format!(
-            "until {until} {targets} that the provider has not confirmed are kept out only by verifiers: {}",
+            "until {until} {targets} that the provider has not confirmed {are} kept out only by \
+                verifiers: {}",
             states.join(", ")
         ));
     }
@@ -84,4 +86,28 @@ pub(super) fn states(counts: &StateCounts) -> String {
         .map(|(targets, state)| format!("{} {state}", apart(targets)))
         .collect();
     if some.is_empty() { "none".to_owned() } else { some.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn one_target_is_kept_out_and_several_are() {
+        for (targets, wanted) in [
+            (1, "1 target that the provider has not confirmed is kept"),
+            (2, "2 targets that the provider has not confirmed are kept"),
+            (1000, "1,000 targets that the provider has not confirmed are kept"),
+        ] {
+            let risk = json!({
+                "undenied": 0, "live_verifiers": 1, "unverified_verifiers": 0, "verifiers_behind": [],
+                "has_verifiers": true, "not_revoked": targets, "not_revoked_until": null,
+                "not_revoked_by_state": { "parked": targets }
+            });
+            let said = residual_risk(&serde_json::from_value(risk).unwrap()).join("\n");
+            assert!(said.starts_with(&format!("until - {wanted} out only by verifiers: ")), "{said}");
+        }
+    }
 }

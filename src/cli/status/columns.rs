@@ -2,7 +2,8 @@
 
 use serde_json::Number;
 
-use crate::cli::table::{Cell, Column, column, error, number, rounded, text, time, wide, word};
+use crate::attention::breaker;
+use crate::cli::table::{Cell, Column, column, due, error, number, rounded, text, time, wide, word};
 use crate::store::{
     BacklogRow, DeadLetters, Incident, ProviderRow, RevocationRow, Undenied, VerifierRow, WorkerRow,
 };
@@ -33,12 +34,12 @@ pub(super) const BACKLOG: [Column<BacklogRow>; 6] = [
     column("state", |row| word(&row.state)),
     column("targets", |row| number(row.targets)),
     column("oldest", |row| time(row.oldest_received_at.as_ref())),
-    column("next attempt", |row| time(row.next_attempt_at.as_ref())),
+    column("next attempt", |row| due(row.next_attempt_at.as_ref())),
 ];
 
 pub(super) const PROVIDERS: [Column<ProviderRow>; 8] = [
     column("provider", |row| text(&row.provider)),
-    column("breaker", |row| word(&row.breaker)),
+    column("breaker", |row| Cell::Word(breaker(&row.breaker, row.reason.as_deref()))),
     column("held until", |row| time(row.held_until.as_ref())),
     column("calls 5m", |row| number(row.calls_5m)),
     column("failed", |row| number(row.failures_5m)),
@@ -81,7 +82,7 @@ pub(super) const REVOCATIONS: [Column<RevocationRow>; 9] = [
     column("state", |row| word(&row.state)),
     column("proof", |row| word(row.proof.as_ref())),
     column("tries", |row| number(row.attempts)),
-    column("next attempt", |row| time(row.next_attempt_at.as_ref())),
+    column("next attempt", |row| due(row.next_attempt_at.as_ref())),
     wide("last error", |row| error(row.last_error.as_ref())),
 ];
 
