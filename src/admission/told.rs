@@ -65,11 +65,6 @@ impl Told {
             _ => {}
         }
     }
-
-    #[cfg(test)]
-    fn at(&self) -> Option<Instant> {
-        self.0.as_ref().map(|(_, at)| *at)
-    }
 }
 
 impl Cause {
@@ -100,7 +95,7 @@ mod tests {
         let mut tell = |answer: &Answer, breaker: (&str, bool), after_s: u64| {
             let now = start + Duration::from_secs(after_s);
             told.tell(("main", Scope::Token), breaker, answer, now);
-            told.at().map(|at| (at - start).as_secs())
+            told.0.as_ref().map(|(_, at)| (*at - start).as_secs())
         };
         let still = ("half_open", false);
         for (answer, breaker, after_s, told_at) in [

@@ -27,10 +27,10 @@ pub(super) struct Health {
 /// The last look at Postgres: when, and what was wrong. However many ask, one looks and waits for what it
 /// sees, and the others are told what was seen last: who waits keeps a connection, and there are few.
 #[derive(Default)]
-pub(super) struct Ping(Mutex<Turn>);
+pub(super) struct Ping(Mutex<Looked>);
 
 #[derive(Default)]
-struct Turn {
+struct Looked {
     last: Option<(Instant, Option<String>)>,
     /// Since when a look is under way.
     looks_since: Option<Instant>,
@@ -46,7 +46,7 @@ impl Ping {
         let (ping, worker) = (self.clone(), worker.clone());
         let look = async move {
             let problem = worker.ping().await;
-            *ping.lock() = Turn { last: Some((Instant::now(), problem.clone())), looks_since: None };
+            *ping.lock() = Looked { last: Some((Instant::now(), problem.clone())), looks_since: None };
             problem
         };
         tokio::spawn(look).await.unwrap_or_else(|error| Some(error.to_string()))
@@ -54,22 +54,22 @@ impl Ping {
 
     /// What can be said at once; `None`: it is time to look, which whoever asks does now.
     fn known(&self) -> Option<Option<String>> {
-        let mut turn = self.lock();
-        if let Some((_, problem)) = turn.last.as_ref().filter(|(at, _)| at.elapsed() < PING_HOLDS) {
+        let mut looked = self.lock();
+        if let Some((_, problem)) = looked.last.as_ref().filter(|(at, _)| at.elapsed() < PING_HOLDS) {
             return Some(problem.clone());
         }
-        let Some(since) = turn.looks_since else {
-            turn.looks_since = Some(Instant::now());
+        let Some(since) = looked.looks_since else {
+            looked.looks_since = Some(Instant::now());
             return None;
         };
-        let seen = turn.last.as_ref().filter(|_| since.elapsed() < PING_LASTS);
+        let seen = looked.last.as_ref().filter(|_| since.elapsed() < PING_LASTS);
         Some(match seen {
             Some((_, problem)) => problem.clone(),
             None => Some(format!("Postgres has not answered for {} s", since.elapsed().as_secs())),
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Turn> {
+    fn lock(&self) -> MutexGuard<'_, Looked> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,7 +2,7 @@
 //! them; then they are read back from Postgres. Left there without a lease, each would cost a second write of
 //! its row and entries in the indexes of what is due.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,7 @@ pub(super) struct Group {
 /// What waits, by provider and broker user; nothing more once the worker stops.
 pub(super) struct Ahead(Mutex<Option<HashMap<Arc<str>, Users>>>);
 
-type Users = BTreeMap<Party, std::collections::VecDeque<Group>>;
+type Users = BTreeMap<Party, VecDeque<Group>>;
 
 impl Group {
     /// Of targets that were leased just now.
