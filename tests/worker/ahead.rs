@@ -3,7 +3,8 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -40,8 +41,16 @@ struct Scene {
 impl Scene {
     async fn set() -> Self {
         let (stage, status) = (Stage::new().await, Arc::new(AtomicU16::new(200)));
-        let answer = status.clone();
-        let idp = ScriptedIdp::start(move |_| Reply::status(answer.load(Ordering::Relaxed))).await;
+        // It takes its time while logouts arrive, so that they arrive faster than they are revoked.
+        let (answer, is_slow) = (status.clone(), Arc::new(AtomicBool::new(true)));
+        let takes_time = is_slow.clone();
+        let idp = ScriptedIdp::start(move |_| {
+            if takes_time.load(Ordering::Relaxed) {
+                std::thread::sleep(Duration::from_millis(3));
+            }
+            Reply::status(answer.load(Ordering::Relaxed))
+        });
+        let idp = idp.await;
         let setup = stage.worker(&format!("{}/revoke", idp.url()));
         let worker = setup.set("REVOCATION__PROVIDERS__MAIN__CONCURRENCY", "1").start().await;
         let app = App::connect(&stage.amqp_url).await;
@@ -54,6 +63,7 @@ impl Scene {
             (stage.count(LEASED).await > IN_MEMORY + TOKENS as i64).then_some(())
         })
         .await;
+        is_slow.store(false, Ordering::Relaxed);
         Self { stage, idp, status, worker }
     }
 
