@@ -42,13 +42,15 @@ impl Scene {
     async fn set() -> Self {
         let (stage, status) = (Stage::new().await, Arc::new(AtomicU16::new(200)));
         // It takes its time while logouts arrive, so that they arrive faster than they are revoked.
-        let (answer, is_slow) = (status.clone(), Arc::new(AtomicBool::new(true)));
+        let (answer, is_slow) = (status.clone(), Arc::new(AtomicBool::new(false)));
         let takes_time = is_slow.clone();
         let idp = ScriptedIdp::start(move |_| {
+            let reply = Reply::status(answer.load(Ordering::Relaxed));
             if takes_time.load(Ordering::Relaxed) {
-                std::thread::sleep(Duration::from_millis(3));
+                reply.body("{}").slowly(Duration::from_millis(1))
+            } else {
+                reply
             }
-            Reply::status(answer.load(Ordering::Relaxed))
         });
         let idp = idp.await;
         let setup = stage.worker(&format!("{}/revoke", idp.url()));
@@ -56,13 +58,15 @@ impl Scene {
         let app = App::connect(&stage.amqp_url).await;
         app.publish(&logout_of("first", json!([{ "token": canary_token() }]))).await;
         stage.wait_for_count(1, REVOKED).await;
+        is_slow.store(true, Ordering::Relaxed);
         for number in 0..EVENTS {
             app.publish(&event(number)).await;
         }
         eventually("more is leased than fits into memory", async || {
-            (stage.count(LEASED).await > IN_MEMORY + TOKENS as i64).then_some(())
+            (stage.count(LEASED).await > IN_MEMORY).then_some(())
         })
         .await;
+        stage.wait_for_count(ALL + 1, "revocation.targets").await;
         is_slow.store(false, Ordering::Relaxed);
         Self { stage, idp, status, worker }
     }
